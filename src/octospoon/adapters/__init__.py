@@ -1,0 +1,1 @@
+"""Thin translations between the ports and the real services."""

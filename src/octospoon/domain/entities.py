@@ -1,0 +1,228 @@
+"""The nouns: what travels between the pool, the strategies, the annotators and the trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class State(StrEnum):
+    """Where an image stands; an image is in exactly one state."""
+
+    SCORED = "scored"
+    CLAIMED = "claimed"
+    EXPORTED = "exported"
+    LABELLED = "labelled"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One upload of one image, as the bucket's event names it.
+
+    Attributes:
+        key: object key, decoded.
+        etag: of the object's bytes, without quotes.
+        sequencer: S3's order of events on one key (hex; compare after right-padding with zeros).
+        size: in bytes.
+    """
+
+    key: str
+    etag: str
+    sequencer: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """Raw scores of one image; each grows with the model's doubt.
+
+    Attributes:
+        least_confidence: 1 - p(1), in [0, 1 - 1/C].
+        margin: 1 - (p(1) - p(2)), in [0, 1].
+        entropy: Shannon entropy over log(C), in [0, 1].
+        top_class: index of the most probable class.
+        confidence: p(1), in [1/C, 1].
+    """
+
+    least_confidence: float
+    margin: float
+    entropy: float
+    top_class: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model says of one image.
+
+    Attributes:
+        model_version: version of the model that said it.
+        backbone: sha256 of the backbone that made the embedding.
+        embedding: float32 [D].
+        probabilities: float32 [C], or None from a cold-start model.
+    """
+
+    model_version: int
+    backbone: str
+    embedding: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """One image of the pool as stored (embedding and probabilities are float16 there)."""
+
+    key: str
+    etag: str
+    state: State
+    model_version: int
+    backbone: str
+    embedding: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A selectable image as the pool's indexes hold it: small, without its embedding.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that were scored.
+        priority: what the strategy wants first, higher first; None while there is no head.
+        lottery: fixed number in [0, 1).
+    """
+
+    key: str
+    etag: str
+    priority: float | None
+    lottery: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One image of a labelling batch, and how it was drawn: kept for ever with the round.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that were scored.
+        audit: True for the uniformly drawn share, which is never trained on.
+        strategy: name of the strategy, ``random`` for the audit share.
+        score: the strategy's score (None where it has none).
+        rank: position in the batch, from 0.
+        draw_probability: probability with which this image was drawn, None for a deterministic pick.
+    """
+
+    key: str
+    etag: str
+    audit: bool
+    strategy: str
+    score: float | None
+    rank: int
+    draw_probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One labelling batch: its number, when it was chosen (ISO 8601, UTC), by which model, and its picks."""
+
+    number: int
+    created_at: str
+    model_version: int
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an annotator gets: the picture, and the model's guess where there is one."""
+
+    key: str
+    etag: str
+    image_uri: str
+    label: str | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotator's word on one image.
+
+    Attributes:
+        key: object key of the image.
+        etag: of the bytes the annotator saw.
+        annotation_id: Label Studio's ``unique_id``; the identity over re-deliveries.
+        number: Label Studio's numeric id, the only name that a deletion carries.
+        updated_at: ISO 8601, UTC, as Label Studio wrote it; the newest wins.
+        annotator: Label Studio's user id.
+        label: the chosen class; None for a skip, an empty or an invalid answer.
+        deleted: True once Label Studio no longer has it.
+    """
+
+    key: str
+    etag: str
+    annotation_id: str
+    number: int
+    updated_at: str
+    annotator: str
+    label: str | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One row of a training snapshot."""
+
+    key: str
+    etag: str
+    label: str
+    agreement: float
+    annotators: int
+    audit: bool
+    strategy: str
+    draw_probability: float | None
+    round_number: int
+
+
+class JobStatus(StrEnum):
+    """Where the one training job of a project stands."""
+
+    IDLE = "idle"
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """The control item that decides when to train.
+
+    Attributes:
+        status: of the newest job.
+        job_id: of the newest job, empty before the first.
+        jobs: number of jobs begun so far.
+        new_labels: distinct images labelled since the last job was begun.
+        lease_until: epoch seconds after which a launching or running job counts as lost.
+        reason: why the newest job was begun, or why it failed.
+    """
+
+    status: JobStatus = JobStatus.IDLE
+    job_id: str = ""
+    jobs: int = 0
+    new_labels: int = 0
+    lease_until: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """What a trainer hands over: a complete model file, its head alone, and what was measured."""
+
+    model: bytes
+    head: bytes
+    metrics: dict[str, float]
+    params: dict[str, str] = field(default_factory=dict)

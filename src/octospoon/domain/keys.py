@@ -1,0 +1,31 @@
+"""Hashes that stand in for randomness: the same key gives the same number on every machine, for ever."""
+
+from __future__ import annotations
+
+import hashlib
+
+SHARDS = 16
+_SCALE = 2.0**-53
+
+
+def unit_hash(*parts: str) -> float:
+    """Map strings to a number in [0, 1), uniformly.
+
+    Args:
+        parts: the strings; their order and their borders matter.
+
+    Returns:
+        A multiple of 2**-53, so that it survives a round trip through float64 and DynamoDB's Number.
+    """
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) * _SCALE
+
+
+def lottery(key: str) -> float:
+    """Return the fixed lottery number of an image, uniform in [0, 1)."""
+    return unit_hash("lottery", key)
+
+
+def shard(key: str) -> int:
+    """Return the index shard of an image, in [0, SHARDS)."""
+    return int(unit_hash("shard", key) * SHARDS)

@@ -1,0 +1,137 @@
+"""The model contract: what an ONNX file must say of itself before octospoon lets it predict.
+
+Input ``image`` uint8 [N, H, W, 3] (RGB, normalisation inside the graph). Outputs ``embedding`` float32
+[N, D] and, once there are labels, ``probabilities`` float32 [N, C], calibrated, rows summing to one.
+Everything else travels in the file's ``metadata_props`` as strings.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import BadModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = "octospoon/1"
+INPUT = "image"
+EMBEDDING = "embedding"
+PROBABILITIES = "probabilities"
+RESIZE_RULES = ("squash", "cover")
+"""``squash`` resizes to H×W whatever the shape; ``cover`` resizes the short side and crops the centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a model file says of itself.
+
+    Attributes:
+        classes: class names in the order of the probabilities; empty while there is no head.
+        height: input height in pixels.
+        width: input width in pixels.
+        dim: length D of the embedding.
+        resize: one of RESIZE_RULES.
+        backbone: sha256 (hex) of the backbone file that computes the embedding.
+        version: the model version; 0 for a cold-start model (embeddings only).
+    """
+
+    classes: tuple[str, ...]
+    height: int
+    width: int
+    dim: int
+    resize: str
+    backbone: str
+    version: int
+
+    @property
+    def has_head(self) -> bool:
+        """Say whether the model predicts classes, or only embeds."""
+        return bool(self.classes)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the strings that belong into the file's ``metadata_props``."""
+        return {
+            "schema": SCHEMA,
+            "classes": json.dumps(list(self.classes), ensure_ascii=False),
+            "height": str(self.height),
+            "width": str(self.width),
+            "dim": str(self.dim),
+            "resize": self.resize,
+            "backbone": self.backbone,
+            "version": str(self.version),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ModelSpec:
+        """Read and check the strings of ``metadata_props``.
+
+        Raises:
+            BadModel: something is missing, unreadable or outside its range; the message names it.
+        """
+        if metadata.get("schema") != SCHEMA:
+            raise BadModel(
+                f"the model's metadata says schema {metadata.get('schema')!r}, not {SCHEMA!r}: "
+                "wrap the file with `octospoon model import` first"
+            )
+        try:
+            spec = cls(
+                classes=tuple(str(name) for name in json.loads(metadata["classes"])),
+                height=int(metadata["height"]),
+                width=int(metadata["width"]),
+                dim=int(metadata["dim"]),
+                resize=metadata["resize"],
+                backbone=metadata["backbone"],
+                version=int(metadata["version"]),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise BadModel(f"the model's metadata is incomplete or unreadable: {error!r}") from error
+        spec.check()
+        return spec
+
+    def check(self) -> None:
+        """Raise BadModel unless every field is within its range."""
+        if self.resize not in RESIZE_RULES:
+            raise BadModel(f"resize rule {self.resize!r} is none of {', '.join(RESIZE_RULES)}")
+        if not (0 < self.height <= 4096 and 0 < self.width <= 4096 and 0 < self.dim <= 65536):
+            raise BadModel(f"input {self.height}×{self.width} or embedding {self.dim} is out of range")
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) == 1:
+            raise BadModel("a head needs at least two classes, each named once")
+        if len(self.backbone) != 64:
+            raise BadModel("the backbone must be named by the sha256 of its file (64 hex digits)")
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionPointer:
+    """The one small object that says which model predicts.
+
+    Attributes:
+        version: version in the model registry; 0 is the cold-start model.
+        sha256: of the model file, hex.
+        key: object key of the immutable model file.
+        backbone: sha256 of the backbone: where it is unchanged, stored embeddings stay valid.
+        head_key: object key of the head alone (embedding -> probabilities); empty for a cold-start model.
+        head_sha256: of the head file, hex; empty for a cold-start model.
+    """
+
+    version: int
+    sha256: str
+    key: str
+    backbone: str
+    head_key: str = ""
+    head_sha256: str = ""
+
+
+def model_key(sha256: str) -> str:
+    """Return the object key of an immutable model file, named by its own hash."""
+    return f"models/sha256/{sha256}/model.onnx"
+
+
+def head_key(sha256: str) -> str:
+    """Return the object key of an immutable head file, named by its own hash."""
+    return f"models/sha256/{sha256}/head.onnx"
+
+
+CHAMPION_KEY = "models/champion.json"

@@ -1,0 +1,268 @@
+"""What the use cases need from the outside world, as protocols.
+
+Every method either does what it says or raises an error of `octospoon.domain.errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from octospoon.domain.entities import (
+        Annotation,
+        Candidate,
+        ImageRef,
+        LabelledImage,
+        Pick,
+        PoolRow,
+        Prediction,
+        Round,
+        State,
+        Task,
+        TrainingState,
+    )
+    from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+
+
+class Clock(Protocol):
+    """The time; a port so that tests can move it."""
+
+    def now(self) -> float:
+        """Return the time in epoch seconds."""
+
+
+class ImageStore(Protocol):
+    """The images bucket."""
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Return an object's bytes and its ETag (without quotes).
+
+        Raises:
+            BadImage: reason ``gone``: there is no such object any more.
+        """
+
+    def uri(self, key: str) -> str:
+        """Return the s3:// address that annotators' tools resolve."""
+
+
+class Scorer(Protocol):
+    """A loaded model."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's own description."""
+
+    def preprocess(self, data: bytes) -> npt.NDArray[np.uint8]:
+        """Decode and resize one picture to uint8 [H, W, 3].
+
+        Raises:
+            BadImage: with the reason.
+        """
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> list[Prediction]:
+        """Score uint8 [N, H, W, 3].
+
+        Raises:
+            BadModel: the output is not finite or has the wrong shape.
+        """
+
+
+class Pool(Protocol):
+    """One row per image, with two sparse indexes over the selectable ones."""
+
+    def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        """Write one score unless the row already holds something newer; say whether it was written.
+
+        A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
+        """
+
+    def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
+        """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
+
+    def top(self, n: int) -> list[Candidate]:
+        """Return the n selectable images of highest priority, ties broken by key; fewer if there are fewer."""
+
+    def sample(self, n: int, seed: str) -> list[Candidate]:
+        """Return n selectable images drawn uniformly without replacement; the seed fixes the draw."""
+
+    def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
+        """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
+
+    def claim(self, pick: Pick, round_number: int, until: float) -> bool:
+        """Take one image out of the selectable ones for a round; False where somebody else was first.
+
+        Claiming again for the same round succeeds, so that a round can be resumed.
+        """
+
+    def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
+        """Record that the image of this round is with the annotators."""
+
+    def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
+        """Replace the score of a selectable image whose bytes have not changed; say whether it was written."""
+
+    def selectable(self, shard: int, start: float, limit: int) -> tuple[list[Candidate], float | None]:
+        """Page through one shard of the selectable images by lottery number, from `start` (exclusive)."""
+
+    def counts(self) -> dict[State, int]:
+        """Count the images by state (reads the whole pool: for people, not for functions)."""
+
+    def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
+        """Return up to `limit` (key, reason, detail) of images in quarantine."""
+
+
+class Labels(Protocol):
+    """What annotators said, and the label that follows from it."""
+
+    def upsert(self, annotation: Annotation) -> bool:
+        """Store an annotation unless a newer version of it is stored; say whether anything changed."""
+
+    def find(self, number: int) -> Annotation | None:
+        """Return the newest stored version of Label Studio's annotation `number`."""
+
+    def of(self, key: str) -> list[Annotation]:
+        """Return every stored annotation of an image, deleted ones included."""
+
+    def settle(self, key: str, label: str | None, agreement: float, annotators: int) -> int:
+        """Make this the image's label and adjust the counter of new labels, in one transaction.
+
+        Returns:
+            +1 if the image became labelled, -1 if it ceased to be, 0 otherwise.
+
+        Raises:
+            Conflict: the image changed meanwhile; read again and retry.
+        """
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        """Yield every labelled image, ordered by key."""
+
+
+class Rounds(Protocol):
+    """The labelling batches, each kept for ever."""
+
+    def open(self) -> Round | None:
+        """Return the round that was chosen but not yet wholly exported."""
+
+    def last_number(self) -> int:
+        """Return the number of the newest round, 0 before the first."""
+
+    def begin(self, round_: Round) -> Round:
+        """Store a new round as the open one; where another was first, return that one instead."""
+
+    def close(self, number: int) -> None:
+        """Mark a round as exported."""
+
+
+class Labeler(Protocol):
+    """Label Studio."""
+
+    def find(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the task id of every image among `keys` that already has a task."""
+
+    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+        """Create tasks with predictions, once and without retrying; return their ids by key."""
+
+    def open_tasks(self) -> int:
+        """Return how many tasks wait for an annotator."""
+
+    def use_model_version(self, model_version: str) -> None:
+        """Make this the version whose predictions Label Studio shows and sorts by."""
+
+
+class Control(Protocol):
+    """The training job's state machine."""
+
+    def state(self) -> TrainingState:
+        """Return the current state."""
+
+    def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
+        """Move to launching, and take the labels counted in `before` off the counter.
+
+        False where the state is no longer `before`'s.
+        """
+
+    def start(self, job_id: str, lease_until: float) -> bool:
+        """Move launching -> running, or take over a running job whose lease has run out."""
+
+    def finish(self, job_id: str, reason: str) -> bool:
+        """Move running -> idle."""
+
+    def fail(self, job_id: str, reason: str) -> bool:
+        """Move launching or running -> failed, with the reason."""
+
+
+class TrainingLauncher(Protocol):
+    """Starts the training container."""
+
+    def launch(self, job_id: str) -> None:
+        """Start one job; launching the same id again starts nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model file on the local disk whose checksum has been verified."""
+
+    pointer: ChampionPointer
+    path: Path
+
+
+class Champions(Protocol):
+    """The pointer to the model that predicts, and the immutable files it points to."""
+
+    def pointer(self) -> tuple[ChampionPointer, str] | None:
+        """Return the current pointer and its ETag, or None before the first."""
+
+    def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
+        """Return the pointer if its ETag differs from `etag`, else None (a conditional GET)."""
+
+    def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
+        """Download the pointer's model file and verify its sha256.
+
+        Raises:
+            BadModel: the file is missing or its checksum differs.
+        """
+
+    def fetch_head(self, pointer: ChampionPointer, folder: Path) -> Path:
+        """Download the pointer's head file and verify its sha256; raises as `fetch`."""
+
+    def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
+        """Store the immutable files; return the sha256 of each (empty for no head)."""
+
+    def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
+        """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+
+
+class Registry(Protocol):
+    """The experiment tracker and model registry (MLflow, DagsHub)."""
+
+    def log(
+        self,
+        run_name: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        folder: Path,
+        tags: Mapping[str, str],
+    ) -> str:
+        """Log one run with every file under `folder` as an artefact; return the run id."""
+
+    def register(self, run_id: str, tags: Mapping[str, str]) -> int:
+        """Make the run's ``model`` artefact a registered version; return the version."""
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias such as ``champion`` at a version."""
+
+
+class Snapshots(Protocol):
+    """Immutable training snapshots."""
+
+    def read(self, job_id: str) -> list[LabelledImage] | None:
+        """Return the snapshot of a job, None before it is written."""
+
+    def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
+        """Write the snapshot of a job once; where one exists already, return that one."""

@@ -1,0 +1,1 @@
+"""Settings, observability and the one composition root."""
