@@ -87,7 +87,7 @@ class Pool(Protocol):
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
 
     def top(self, n: int) -> list[Candidate]:
-        """Return the n selectable images of highest priority, ties broken by key; fewer if there are fewer."""
+        """Return the n selectable images of highest priority, ties broken by key."""
 
     def sample(self, n: int, seed: str) -> list[Candidate]:
         """Return n selectable images drawn uniformly without replacement; the seed fixes the draw."""
@@ -105,7 +105,7 @@ class Pool(Protocol):
         """Record that the image of this round is with the annotators."""
 
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
-        """Replace the score of a selectable image whose bytes have not changed; say whether it was written."""
+        """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
 
     def selectable(self, shard: int, start: float, limit: int) -> tuple[list[Candidate], float | None]:
         """Page through one shard of the selectable images by lottery number, from `start` (exclusive)."""

@@ -1,0 +1,62 @@
+"""AWS's errors, translated once, at the edge, into ours."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+from octospoon.domain.errors import Conflict, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONFLICTS = {
+    "ConditionalCheckFailedException",
+    "ConditionalRequestConflict",
+    "PreconditionFailed",
+    "TransactionCanceledException",
+    "TransactionConflictException",
+}
+_BUSY = {
+    "InternalError",
+    "InternalServerError",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+
+def code(error: ClientError) -> str:
+    """Return AWS's error code, such as ``NoSuchKey``."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Run AWS calls; raise their errors as ours.
+
+    Args:
+        doing: what is being done, for the message.
+
+    Raises:
+        Conflict: a condition was not met, or a transaction collided with another.
+        ServiceUnavailable: throttled, answered 5xx, or not reached.
+    """
+    try:
+        yield
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code(error) in _CONFLICTS:
+            raise Conflict(f"{doing}: {error}") from error
+        if code(error) in _BUSY or status >= 500:
+            raise ServiceUnavailable(f"{doing}: {error}") from error
+        raise
+    except (ConnectionError, HTTPClientError) as error:
+        raise ServiceUnavailable(f"{doing}: {error}") from error

@@ -1,0 +1,376 @@
+"""The pool table: one item per image, two sparse and sharded indexes over the selectable ones."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws_errors import code, translated
+from octospoon.adapters.dynamodb_items import (
+    Item,
+    Value,
+    dump_item,
+    integer,
+    number,
+    pack,
+    text,
+    unpack,
+)
+from octospoon.domain import keys as hashes
+from octospoon.domain.acquisition import priority, uncertainty
+from octospoon.domain.entities import Candidate, PoolRow, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from octospoon.domain.entities import ImageRef, Pick, Prediction
+
+_BATCH_GET = 100
+_SEQUENCER_LENGTH = 32
+
+_PUT_SCORE = (
+    "attribute_not_exists(#key) OR (#etag <> :etag AND #sequencer <= :sequencer) OR #state = :quarantined"
+)
+_PUT_QUARANTINE = (
+    "attribute_not_exists(#key) OR (#etag <> :etag AND #sequencer <= :sequencer)"
+    " OR (#state = :quarantined AND #sequencer <= :sequencer)"
+)
+_SAME_BYTES = "#etag = :etag AND #state = :scored AND #model_version <= :version"
+_CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN (:claimed, :exported))"
+
+
+class DynamoPool:
+    """Implements `octospoon.ports.Pool`."""
+
+    def __init__(self, client: DynamoDBClient, table: str, strategy: str, now: Callable[[], float]) -> None:
+        self._client = client
+        self._table = table
+        self._strategy = strategy
+        self._now = now
+
+    # -- scores ---------------------------------------------------------------------------------
+
+    def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        """Write one score unless the row already holds something newer; say whether it was written.
+
+        A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
+        """
+        values = self._identity(image, State.SCORED) | self._scores(image.key, prediction)
+        written = self._put(
+            values,
+            _PUT_SCORE,
+            {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
+        )
+        return written or self._refresh(image.key, image.etag, prediction)
+
+    def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
+        """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
+        return self._refresh(row.key, row.etag, prediction)
+
+    def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
+        """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
+        values = self._identity(image, State.QUARANTINED) | {"reason": reason, "detail": detail[:1000]}
+        return self._put(
+            values,
+            _PUT_QUARANTINE,
+            {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
+        )
+
+    def _identity(self, image: ImageRef, state: State) -> dict[str, Value | None]:
+        return {
+            "key": image.key,
+            "state": str(state),
+            "etag": image.etag,
+            "sequencer": _padded(image.sequencer),
+            "size": image.size,
+        }
+
+    def _scores(self, key: str, prediction: Prediction) -> dict[str, Value | None]:
+        values: dict[str, Value | None] = {
+            "scored_at": self._now(),
+            "model_version": prediction.model_version,
+            "backbone": prediction.backbone,
+            "embedding": pack(prediction.embedding),
+            "shard": f"{hashes.shard(key):02d}",
+            "lottery": hashes.lottery(key),
+        }
+        if prediction.probabilities is None:
+            return values
+        doubt = uncertainty(prediction.probabilities)
+        return values | {
+            "probabilities": pack(prediction.probabilities),
+            "least_confidence": doubt.least_confidence,
+            "margin": doubt.margin,
+            "entropy": doubt.entropy,
+            "confidence": doubt.confidence,
+            "top_class": doubt.top_class,
+            "priority_shard": f"{hashes.shard(key):02d}",
+            "priority": priority(doubt, self._strategy, key),
+        }
+
+    def _put(self, values: dict[str, Value | None], condition: str, given: dict[str, Value]) -> bool:
+        with translated(f"writing {values['key']}"):
+            return _if_met(
+                lambda: self._client.put_item(
+                    TableName=self._table,
+                    Item=dump_item(values),
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=_names(condition),
+                    ExpressionAttributeValues=dump_item(given),
+                )
+            )
+
+    def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
+        return self._update(
+            key,
+            self._scores(key, prediction),
+            (),
+            _SAME_BYTES,
+            {":etag": etag, ":scored": State.SCORED, ":version": prediction.model_version},
+        )
+
+    # -- selection ------------------------------------------------------------------------------
+
+    def top(self, n: int) -> list[Candidate]:
+        """Return the n selectable images of highest priority, ties broken by key."""
+        shards = [self._by_priority(shard, page=max(8, 2 * n // hashes.SHARDS)) for shard in _shards()]
+        merged = heapq.merge(*shards, key=lambda found: (-(found.priority or 0.0), found.key))
+        return list(itertools.islice(merged, n))
+
+    def sample(self, n: int, seed: str) -> list[Candidate]:
+        """Return n selectable images drawn uniformly without replacement; the seed fixes the draw.
+
+        Reads one window of every shard's ring of lottery numbers, from a point that the seed gives, and
+        draws among what it read by a hash of seed and key.
+        """
+        window = max(8, 4 * n // hashes.SHARDS)
+        found: dict[str, Candidate] = {}
+        for shard in range(hashes.SHARDS):
+            start = hashes.unit_hash("window", seed, str(shard))
+            found |= {one.key: one for one in self._ring(shard, start, window)}
+        return sorted(found.values(), key=lambda one: hashes.unit_hash("draw", seed, one.key))[:n]
+
+    def selectable(self, shard: int, start: float, limit: int) -> tuple[list[Candidate], float | None]:
+        """Page through one shard of the selectable images by lottery number, from `start` (exclusive)."""
+        found = self._query(
+            "by_lottery",
+            "#shard = :shard AND #lottery > :start",
+            {":shard": f"{shard:02d}", ":start": start},
+            limit=limit,
+        )
+        page = [_candidate(item) for item in itertools.islice(found, limit)]
+        return page, page[-1].lottery if len(page) == limit else None
+
+    def _ring(self, shard: int, start: float, limit: int) -> list[Candidate]:
+        found, _ = self.selectable(shard, start, limit)
+        if len(found) < limit:
+            found += self.selectable(shard, -1.0, limit - len(found))[0]
+        return found
+
+    def _by_priority(self, shard: str, page: int) -> Iterator[Candidate]:
+        """Yield a shard by falling priority, and by key where priorities are equal."""
+        items = self._query(
+            "by_priority", "#priority_shard = :shard", {":shard": shard}, limit=page, forward=False
+        )
+        candidates = (_candidate(item) for item in items)
+        for _, equals in itertools.groupby(candidates, key=lambda found: found.priority):
+            yield from sorted(equals, key=lambda found: found.key)
+
+    def _query(
+        self, index: str, condition: str, given: dict[str, Value], *, limit: int, forward: bool = True
+    ) -> Iterator[Item]:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": _names(condition),
+            "ExpressionAttributeValues": dump_item(given),
+            "ScanIndexForward": forward,
+            "Limit": limit,
+        }
+        while True:
+            with translated(f"querying {index}"):
+                answer = self._client.query(**request)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
+        """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
+        items = batch_get(self._client, self._table, keys)
+        return {
+            text(item, "key"): _row(item) for item in items if text(item, "state") != State.QUARANTINED
+        }
+
+    def claim(self, pick: Pick, round_number: int, until: float) -> bool:
+        """Take one image out of the selectable ones for a round; False where somebody else was first."""
+        return self._update(
+            pick.key,
+            {
+                "state": State.CLAIMED,
+                "round": round_number,
+                "strategy": pick.strategy,
+                "pick_score": pick.score,
+                "pick_rank": pick.rank,
+                "draw_probability": pick.draw_probability,
+                "audit": pick.audit,
+                "claim_until": until,
+            },
+            ("shard", "priority_shard"),
+            _CLAIM,
+            {
+                ":scored": State.SCORED,
+                ":etag": pick.etag,
+                ":round": round_number,
+                ":claimed": State.CLAIMED,
+                ":exported": State.EXPORTED,
+            },
+        )
+
+    def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
+        """Record that the image of this round is with the annotators."""
+        self._update(
+            key,
+            {"state": State.EXPORTED, "task_id": task_id},
+            ("claim_until",),
+            "#round = :round AND #state = :claimed",
+            {":round": round_number, ":claimed": State.CLAIMED},
+        )
+
+    def _update(
+        self,
+        key: str,
+        values: dict[str, Value | None],
+        remove: Sequence[str],
+        condition: str,
+        given: dict[str, Value],
+    ) -> bool:
+        update = update_expression([name for name, value in values.items() if value is not None], remove)
+        sets = {f":set_{name}": value for name, value in values.items()}
+        with translated(f"updating {key}"):
+            return _if_met(
+                lambda: self._client.update_item(
+                    TableName=self._table,
+                    Key=dump_item({"key": key}),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=_names(update + condition),
+                    ExpressionAttributeValues=dump_item(sets | given),
+                )
+            )
+
+    # -- for people -----------------------------------------------------------------------------
+
+    def counts(self) -> dict[State, int]:
+        """Count the images by state (reads the whole pool: for people, not for functions)."""
+        found = Counter(text(item, "state") for item in self._scan("#state", None))
+        return {state: found.get(state, 0) for state in State}
+
+    def versions(self) -> dict[int, int]:
+        """Count the scored images by the model version that scored them (reads the whole pool)."""
+        items = self._scan("#model_version", ("#state <> :state", {":state": State.QUARANTINED}))
+        return dict(sorted(Counter(integer(item, "model_version") for item in items).items()))
+
+    def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
+        """Return up to `limit` (key, reason, detail) of images in quarantine."""
+        items = self._scan(
+            "#key, #reason, #detail", ("#state = :state", {":state": State.QUARANTINED})
+        )
+        return [
+            (text(item, "key"), text(item, "reason"), text(item, "detail"))
+            for item in itertools.islice(items, limit)
+        ]
+
+    def _scan(self, projection: str, filtered: tuple[str, dict[str, Value]] | None) -> Iterator[Item]:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "ProjectionExpression": projection,
+            "ExpressionAttributeNames": _names(projection + (filtered[0] if filtered else "")),
+        }
+        if filtered:
+            request |= {
+                "FilterExpression": filtered[0],
+                "ExpressionAttributeValues": dump_item(filtered[1]),
+            }
+        for page in self._client.get_paginator("scan").paginate(**request):
+            yield from page["Items"]
+
+
+def batch_get(client: DynamoDBClient, table: str, keys: Sequence[str]) -> Iterator[Item]:
+    """Yield the items of these keys, whole, strongly consistent; missing ones are left out."""
+    unique = list(dict.fromkeys(keys))
+    for start in range(0, len(unique), _BATCH_GET):
+        wanted: dict[str, Any] = {
+            table: {
+                "Keys": [dump_item({"key": key}) for key in unique[start : start + _BATCH_GET]],
+                "ConsistentRead": True,
+            }
+        }
+        while wanted:
+            with translated("reading rows"):
+                answer = client.batch_get_item(RequestItems=wanted)
+            yield from answer["Responses"].get(table, [])
+            wanted = answer.get("UnprocessedKeys") or {}
+
+
+def update_expression(names: Sequence[str], remove: Sequence[str]) -> str:
+    """Return ``SET #a = :set_a … REMOVE #b …`` for these attributes."""
+    update = "SET " + ", ".join(f"#{name} = :set_{name}" for name in names)
+    return update + (" REMOVE " + ", ".join(f"#{name}" for name in remove) if remove else "") + " "
+
+
+def _names(expression: str) -> dict[str, str]:
+    """Return the names map of an expression whose every name is written as ``#name``."""
+    words = expression.replace(",", " ").replace("(", " ").replace(")", " ").split()
+    return {word: word[1:] for word in words if word.startswith("#")}
+
+
+def _if_met(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ClientError as error:
+        if code(error) == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def _shards() -> list[str]:
+    return [f"{shard:02d}" for shard in range(hashes.SHARDS)]
+
+
+def _padded(sequencer: str) -> str:
+    # S3: compare sequencers as strings, the shorter one padded with zeros on the right
+    return sequencer.ljust(_SEQUENCER_LENGTH, "0")
+
+
+def _candidate(item: Item) -> Candidate:
+    return Candidate(
+        key=text(item, "key"),
+        etag=text(item, "etag"),
+        priority=number(item, "priority") if "priority" in item else None,
+        lottery=number(item, "lottery"),
+    )
+
+
+def _row(item: Item) -> PoolRow:
+    embedding = unpack(item, "embedding")
+    assert embedding is not None, "every row outside quarantine has an embedding"  # noqa: S101
+    return PoolRow(
+        key=text(item, "key"),
+        etag=text(item, "etag"),
+        state=State(text(item, "state")),
+        model_version=integer(item, "model_version"),
+        backbone=text(item, "backbone"),
+        embedding=embedding,
+        probabilities=unpack(item, "probabilities"),
+    )

@@ -1,0 +1,174 @@
+"""The artifacts bucket: the champion pointer, model files, labelling rounds and training snapshots."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws_errors import code, translated
+from octospoon.domain.entities import LabelledImage, Round
+from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_s3 import S3Client
+
+_MISSING = {"NoSuchKey", "404"}
+_UNCHANGED = {"304", "NotModified"}
+_EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+
+
+class S3Artifacts:
+    """Small immutable objects, and one that changes by compare-and-swap."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self.client = client
+        self.bucket = bucket
+
+    def read(self, key: str, unless_etag: str = "") -> tuple[bytes, str] | None:
+        """Return bytes and ETag, or None where there is no such object or its ETag is `unless_etag`."""
+        condition = {"IfNoneMatch": unless_etag} if unless_etag else {}
+        with translated(f"reading {key}"):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, **condition)  # type: ignore[arg-type]
+            except ClientError as error:
+                if code(error) in _MISSING | _UNCHANGED:
+                    return None
+                raise
+            return answer["Body"].read(), answer["ETag"]
+
+    def write_new(self, key: str, body: bytes) -> bool:
+        """Write an object that must not exist yet; False where it does."""
+        return self._write_if(key, body, {"IfNoneMatch": "*"})
+
+    def swap(self, key: str, body: bytes, etag: str) -> bool:
+        """Replace an object whose ETag must still be `etag`; False where it is not."""
+        return self._write_if(key, body, {"IfMatch": etag})
+
+    def _write_if(self, key: str, body: bytes, condition: dict[str, str]) -> bool:
+        with translated(f"writing {key}"):
+            try:
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)  # type: ignore[arg-type]
+            except ClientError as error:
+                if code(error) in _EXISTS | _MISSING:
+                    return False
+                raise
+        return True
+
+
+class S3Champions:
+    """Implements `octospoon.ports.Champions`."""
+
+    def __init__(self, artifacts: S3Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def pointer(self) -> tuple[ChampionPointer, str] | None:
+        """Return the current pointer and its ETag, or None before the first."""
+        return self.changed("")
+
+    def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
+        """Return the pointer if its ETag differs from `etag`, else None.
+
+        Raises:
+            BadModel: the pointer object cannot be read as one.
+        """
+        found = self._artifacts.read(CHAMPION_KEY, etag)
+        if found is None:
+            return None
+        try:
+            return msgspec.json.decode(found[0], type=ChampionPointer), found[1]
+        except msgspec.MsgspecError as error:
+            raise BadModel(f"{CHAMPION_KEY} is not a champion pointer: {error}") from error
+
+    def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
+        """Download the pointer's model file and verify its sha256; raises BadModel."""
+        return self._download(pointer.key, pointer.sha256, folder)
+
+    def fetch_head(self, pointer: ChampionPointer, folder: Path) -> Path:
+        """Download the pointer's head file and verify its sha256; raises BadModel."""
+        return self._download(pointer.head_key, pointer.head_sha256, folder)
+
+    def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
+        """Store the immutable files, each under its own sha256; return both (empty for no head)."""
+        sha = hashlib.sha256(model).hexdigest()
+        self._artifacts.write_new(model_key(sha), model)
+        if head is None:
+            return sha, ""
+        head_sha = hashlib.sha256(head).hexdigest()
+        self._artifacts.write_new(head_key(head_sha), head)
+        return sha, head_sha
+
+    def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
+        """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+        body = msgspec.json.encode(pointer)
+        if expected_etag is None:
+            return self._artifacts.write_new(CHAMPION_KEY, body)
+        return self._artifacts.swap(CHAMPION_KEY, body, expected_etag)
+
+    def _download(self, key: str, sha256: str, folder: Path) -> Path:
+        path = folder / f"{sha256}.onnx"
+        if path.exists():  # only ever renamed into place whole and verified
+            return path
+        found = self._artifacts.read(key)
+        if found is None:
+            raise BadModel(f"there is no object {key}")
+        if (actual := hashlib.sha256(found[0]).hexdigest()) != sha256:
+            raise BadModel(f"{key} has sha256 {actual}, the pointer says {sha256}")
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            part.write(found[0])
+        Path(part.name).replace(path)
+        return path
+
+
+class S3Snapshots:
+    """Implements `octospoon.ports.Snapshots`: one JSON object a line."""
+
+    def __init__(self, artifacts: S3Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def read(self, job_id: str) -> list[LabelledImage] | None:
+        """Return the snapshot of a job, None before it is written."""
+        found = self._artifacts.read(self._key(job_id))
+        if found is None:
+            return None
+        return [msgspec.json.decode(line, type=LabelledImage) for line in found[0].splitlines()]
+
+    def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
+        """Write the snapshot of a job once; where one exists already, return that one."""
+        body = b"\n".join(msgspec.json.encode(row) for row in rows)
+        if self._artifacts.write_new(self._key(job_id), body):
+            return list(rows)
+        return self.read(job_id) or []
+
+    @staticmethod
+    def _key(job_id: str) -> str:
+        return f"snapshots/{job_id}.jsonl"
+
+
+class RoundFiles:
+    """The immutable part of the labelling rounds."""
+
+    def __init__(self, artifacts: S3Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def read(self, number: int) -> Round | None:
+        """Return a round, or None where there is no such."""
+        found = self._artifacts.read(self._key(number))
+        return None if found is None else msgspec.json.decode(found[0], type=Round)
+
+    def write(self, round_: Round) -> Round:
+        """Write a round once; where its number is taken, return that one."""
+        if self._artifacts.write_new(self._key(round_.number), msgspec.json.encode(round_)):
+            return round_
+        return self.read(round_.number) or round_
+
+    @staticmethod
+    def _key(number: int) -> str:
+        return f"rounds/{number:06d}.json"

@@ -1,0 +1,46 @@
+"""The images bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws_errors import code, translated
+from octospoon.domain.errors import BadImage
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_GONE = {"NoSuchKey", "404"}
+MAX_BYTES = 200_000_000
+
+
+class S3Images:
+    """Implements `octospoon.ports.ImageStore`."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Return an object's bytes and its ETag, of one and the same version.
+
+        Raises:
+            BadImage: reason ``gone`` or ``too-large``.
+        """
+        with translated(f"reading {key}"):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if code(error) in _GONE:
+                    raise BadImage("gone", "the object was deleted before it was read") from error
+                raise
+            if answer["ContentLength"] > MAX_BYTES:
+                answer["Body"].close()
+                raise BadImage("too-large", f"{answer['ContentLength']:,} bytes is over {MAX_BYTES:,}")
+            return answer["Body"].read(), answer["ETag"].strip('"')
+
+    def uri(self, key: str) -> str:
+        """Return the s3:// address of an image."""
+        return f"s3://{self._bucket}/{key}"
