@@ -159,6 +159,19 @@ class Rounds(Protocol):
         """Mark a round as exported."""
 
 
+class Rescoring(Protocol):
+    """How far the pool has been re-scored by the newest model."""
+
+    def begin(self, version: int) -> None:
+        """Start counting for this version, unless it or a newer one is being counted already."""
+
+    def done(self, version: int, shard: int) -> None:
+        """Record that one shard of the pool holds no score older than this version's."""
+
+    def progress(self) -> tuple[int, int]:
+        """Return the newest version (-1 before the first) and how many shards it has gone through."""
+
+
 class Labeler(Protocol):
     """Label Studio."""
 
@@ -186,6 +199,9 @@ class Control(Protocol):
 
         False where the state is no longer `before`'s.
         """
+
+    def abort(self, job_id: str, labels: int) -> bool:
+        """Move launching -> idle and give `labels` back to the counter: nothing was launched."""
 
     def start(self, job_id: str, lease_until: float) -> bool:
         """Move launching -> running, or take over a running job whose lease has run out."""

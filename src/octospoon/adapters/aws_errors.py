@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from octospoon.domain.errors import Conflict, ServiceUnavailable
 
@@ -58,5 +59,5 @@ def translated(doing: str) -> Iterator[None]:
         if code(error) in _BUSY or status >= 500:
             raise ServiceUnavailable(f"{doing}: {error}") from error
         raise
-    except (ConnectionError, HTTPClientError) as error:
+    except (NoConnectionError, HTTPClientError) as error:
         raise ServiceUnavailable(f"{doing}: {error}") from error

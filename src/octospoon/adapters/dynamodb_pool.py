@@ -115,13 +115,13 @@ class DynamoPool:
         }
 
     def _put(self, values: dict[str, Value | None], condition: str, given: dict[str, Value]) -> bool:
-        with translated(f"writing {values['key']}"):
-            return _if_met(
+        with translated(f"writing {values['key']!s}"):
+            return if_met(
                 lambda: self._client.put_item(
                     TableName=self._table,
                     Item=dump_item(values),
                     ConditionExpression=condition,
-                    ExpressionAttributeNames=_names(condition),
+                    ExpressionAttributeNames=names_of(condition),
                     ExpressionAttributeValues=dump_item(given),
                 )
             )
@@ -189,7 +189,7 @@ class DynamoPool:
             "TableName": self._table,
             "IndexName": index,
             "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": _names(condition),
+            "ExpressionAttributeNames": names_of(condition),
             "ExpressionAttributeValues": dump_item(given),
             "ScanIndexForward": forward,
             "Limit": limit,
@@ -207,9 +207,7 @@ class DynamoPool:
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
         """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
         items = batch_get(self._client, self._table, keys)
-        return {
-            text(item, "key"): _row(item) for item in items if text(item, "state") != State.QUARANTINED
-        }
+        return {text(item, "key"): _row(item) for item in items if text(item, "state") != State.QUARANTINED}
 
     def claim(self, pick: Pick, round_number: int, until: float) -> bool:
         """Take one image out of the selectable ones for a round; False where somebody else was first."""
@@ -257,13 +255,13 @@ class DynamoPool:
         update = update_expression([name for name, value in values.items() if value is not None], remove)
         sets = {f":set_{name}": value for name, value in values.items()}
         with translated(f"updating {key}"):
-            return _if_met(
+            return if_met(
                 lambda: self._client.update_item(
                     TableName=self._table,
                     Key=dump_item({"key": key}),
                     UpdateExpression=update,
                     ConditionExpression=condition,
-                    ExpressionAttributeNames=_names(update + condition),
+                    ExpressionAttributeNames=names_of(update + condition),
                     ExpressionAttributeValues=dump_item(sets | given),
                 )
             )
@@ -282,9 +280,7 @@ class DynamoPool:
 
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
         """Return up to `limit` (key, reason, detail) of images in quarantine."""
-        items = self._scan(
-            "#key, #reason, #detail", ("#state = :state", {":state": State.QUARANTINED})
-        )
+        items = self._scan("#key, #reason, #detail", ("#state = :state", {":state": State.QUARANTINED}))
         return [
             (text(item, "key"), text(item, "reason"), text(item, "detail"))
             for item in itertools.islice(items, limit)
@@ -294,7 +290,7 @@ class DynamoPool:
         request: dict[str, Any] = {
             "TableName": self._table,
             "ProjectionExpression": projection,
-            "ExpressionAttributeNames": _names(projection + (filtered[0] if filtered else "")),
+            "ExpressionAttributeNames": names_of(projection + (filtered[0] if filtered else "")),
         }
         if filtered:
             request |= {
@@ -328,13 +324,14 @@ def update_expression(names: Sequence[str], remove: Sequence[str]) -> str:
     return update + (" REMOVE " + ", ".join(f"#{name}" for name in remove) if remove else "") + " "
 
 
-def _names(expression: str) -> dict[str, str]:
+def names_of(expression: str) -> dict[str, str]:
     """Return the names map of an expression whose every name is written as ``#name``."""
     words = expression.replace(",", " ").replace("(", " ").replace(")", " ").split()
     return {word: word[1:] for word in words if word.startswith("#")}
 
 
-def _if_met(call: Callable[[], object]) -> bool:
+def if_met(call: Callable[[], object]) -> bool:
+    """Make a conditional call; False where its condition is not met."""
     try:
         call()
     except ClientError as error:

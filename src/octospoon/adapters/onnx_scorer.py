@@ -32,7 +32,7 @@ def open_session(path: Path) -> ort.InferenceSession:
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises its own, undocumented, types
+    except Exception as error:  # onnxruntime raises types of its own, undocumented
         raise BadModel(f"onnxruntime cannot load the model: {error}") from error
 
 
@@ -109,7 +109,7 @@ def run_session(
     """Run a session; raises BadModel when it fails."""
     try:
         return list(session.run(outputs, feed))
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises its own, undocumented, types
+    except Exception as error:  # onnxruntime raises types of its own, undocumented
         raise BadModel(f"the model failed on its input: {error}") from error
 
 

@@ -1,0 +1,36 @@
+"""annotations queue -> labels, the counter, and a training job when it is due."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from octospoon.runtime import wiring
+from octospoon.runtime.batches import each
+from octospoon.runtime.observability import count, make_logger, make_metrics
+
+if TYPE_CHECKING:
+    from octospoon.usecases.collect import CollectAnnotations
+
+logger = make_logger("collect")
+metrics = make_metrics("collect")
+
+
+@cache
+def use_case() -> CollectAnnotations:
+    """Wire once per execution environment."""
+    return wiring.collect()
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+    """Count one batch of annotation messages; those that failed go back to the queue."""
+    return each(event, _count, logger)
+
+
+def _count(body: str) -> None:
+    job_id = use_case()(body)
+    count(metrics, "counted", 1)
+    if job_id:
+        logger.info("launched %s", job_id)
+        count(metrics, "launched", 1)

@@ -1,0 +1,31 @@
+"""schedule -> a labelling batch in Label Studio."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from octospoon.runtime import wiring
+from octospoon.runtime.observability import count, make_logger, make_metrics
+
+if TYPE_CHECKING:
+    from octospoon.usecases.rank import Rank
+
+logger = make_logger("rank")
+metrics = make_metrics("rank")
+
+
+@cache
+def use_case() -> Rank:
+    """Wire once per execution environment."""
+    return wiring.rank()
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+    """Choose and export one batch; an open one is finished first."""
+    report = use_case()()
+    logger.info("ranked", extra=asdict(report))
+    count(metrics, "exported", report.created)
+    return asdict(report)

@@ -1,0 +1,211 @@
+"""The control table: the training job's state machine, the labelling rounds, the progress of re-scoring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.aws_errors import translated
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
+from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
+from octospoon.domain.entities import JobStatus, TrainingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from octospoon.adapters.s3_artifacts import RoundFiles
+    from octospoon.domain.entities import Round
+
+_FIRST_OR_OLDER = "attribute_not_exists(#version) OR #version < :version"
+_THIS_JOB = "#job_id = :job_id AND #status IN "
+
+
+class ControlTable:
+    """One item per state machine, read strongly and changed by conditional updates only."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self.client = client
+        self.table = table
+
+    def read(self, id_: str) -> Item:
+        """Return one item, empty before its first write."""
+        with translated(f"reading {id_}"):
+            answer = self.client.get_item(
+                TableName=self.table, Key=dump_item({"id": id_}), ConsistentRead=True
+            )
+        return answer.get("Item") or {}
+
+    def update(
+        self,
+        id_: str,
+        values: dict[str, Value],
+        condition: str,
+        given: dict[str, Value],
+        add: tuple[str, int] | None = None,
+    ) -> bool:
+        """Set attributes, and add to one, where the condition holds; say whether it did."""
+        update = update_expression(list(values), ())
+        given = given | {f":set_{name}": value for name, value in values.items()}
+        if add:
+            update += f"ADD #{add[0]} :add "
+            given[":add"] = add[1]
+        with translated(f"updating {id_}"):
+            return if_met(
+                lambda: self.client.update_item(
+                    TableName=self.table,
+                    Key=dump_item({"id": id_}),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names_of(update + condition),
+                    ExpressionAttributeValues=dump_item(given),
+                )
+            )
+
+
+class DynamoControl:
+    """Implements `octospoon.ports.Control`."""
+
+    def __init__(self, table: ControlTable, now: Callable[[], float]) -> None:
+        self._table = table
+        self._now = now
+
+    def state(self) -> TrainingState:
+        """Return the current state."""
+        item = self._table.read("training")
+        return TrainingState(
+            status=JobStatus(text(item, "status", JobStatus.IDLE)),
+            job_id=text(item, "job_id"),
+            jobs=integer(item, "jobs"),
+            new_labels=integer(item, "new_labels"),
+            lease_until=number(item, "lease_until"),
+            reason=text(item, "reason"),
+        )
+
+    def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
+        """Move to launching, and take the labels counted in `before` off the counter.
+
+        False where the state is no longer `before`'s.
+        """
+        unchanged = "(attribute_not_exists(#jobs) OR #jobs = :jobs)"
+        unchanged += " AND (attribute_not_exists(#status) OR #status = :status)"
+        return self._table.update(
+            "training",
+            {
+                "status": JobStatus.LAUNCHING,
+                "job_id": job_id,
+                "jobs": before.jobs + 1,
+                "lease_until": lease_until,
+                "reason": reason,
+            },
+            unchanged,
+            {":jobs": before.jobs, ":status": before.status},
+            add=("new_labels", -before.new_labels),
+        )
+
+    def abort(self, job_id: str, labels: int) -> bool:
+        """Move launching -> idle and give `labels` back to the counter: nothing was launched."""
+        return self._move(job_id, [JobStatus.LAUNCHING], {"status": JobStatus.IDLE}, ("new_labels", labels))
+
+    def start(self, job_id: str, lease_until: float) -> bool:
+        """Move launching -> running, or take over a running job whose lease has run out."""
+        condition = (
+            "#job_id = :job_id AND (#status = :launching OR (#status = :running AND #lease_until < :now))"
+        )
+        return self._table.update(
+            "training",
+            {"status": JobStatus.RUNNING, "lease_until": lease_until},
+            condition,
+            {
+                ":job_id": job_id,
+                ":launching": JobStatus.LAUNCHING,
+                ":running": JobStatus.RUNNING,
+                ":now": self._now(),
+            },
+        )
+
+    def finish(self, job_id: str, reason: str) -> bool:
+        """Move running -> idle."""
+        return self._move(job_id, [JobStatus.RUNNING], {"status": JobStatus.IDLE, "reason": reason})
+
+    def fail(self, job_id: str, reason: str) -> bool:
+        """Move launching or running -> failed, with the reason."""
+        active = [JobStatus.LAUNCHING, JobStatus.RUNNING]
+        return self._move(job_id, active, {"status": JobStatus.FAILED, "reason": reason[:1000]})
+
+    def _move(
+        self,
+        job_id: str,
+        before: Sequence[JobStatus],
+        values: dict[str, Value],
+        add: tuple[str, int] | None = None,
+    ) -> bool:
+        given: dict[str, Value] = {f":from{i}": status for i, status in enumerate(before)}
+        condition = _THIS_JOB + "(" + ", ".join(given) + ")"
+        return self._table.update("training", values, condition, given | {":job_id": job_id}, add)
+
+
+class DynamoRounds:
+    """Implements `octospoon.ports.Rounds`: the files are immutable, the table says which one is open."""
+
+    def __init__(self, table: ControlTable, files: RoundFiles) -> None:
+        self._table = table
+        self._files = files
+
+    def open(self) -> Round | None:
+        """Return the round that was chosen but not yet wholly exported."""
+        item = self._table.read("round")
+        return self._files.read(integer(item, "number")) if text(item, "status") == "open" else None
+
+    def last_number(self) -> int:
+        """Return the number of the newest round, 0 before the first."""
+        return integer(self._table.read("round"), "number")
+
+    def begin(self, round_: Round) -> Round:
+        """Store a new round as the open one; where another was first, return that one instead."""
+        stored = self._files.write(round_)
+        self._table.update(
+            "round",
+            {"number": stored.number, "status": "open"},
+            "attribute_not_exists(#number) OR #number < :number",
+            {":number": stored.number},
+        )
+        return stored
+
+    def close(self, number: int) -> None:
+        """Mark a round as exported."""
+        self._table.update("round", {"status": "closed"}, "#number = :number", {":number": number})
+
+
+class DynamoRescoring:
+    """Implements `octospoon.ports.Rescoring`."""
+
+    def __init__(self, table: ControlTable) -> None:
+        self._table = table
+
+    def begin(self, version: int) -> None:
+        """Start counting for this version, unless it or a newer one is being counted already."""
+        self._write("SET #version = :version REMOVE #done", _FIRST_OR_OLDER, version, {})
+
+    def done(self, version: int, shard: int) -> None:
+        """Record that one shard of the pool holds no score older than this version's."""
+        shards = {":shard": {"SS": [f"{shard:02d}"]}}
+        self._write("ADD #done :shard", "#version = :version", version, shards)
+
+    def progress(self) -> tuple[int, int]:
+        """Return the newest version and how many shards it has gone through."""
+        item = self._table.read("rescore")
+        return integer(item, "version", -1), len(item["done"]["SS"]) if "done" in item else 0
+
+    def _write(self, update: str, condition: str, version: int, given: Item) -> bool:
+        with translated("recording the progress of re-scoring"):
+            return if_met(
+                lambda: self._table.client.update_item(
+                    TableName=self._table.table,
+                    Key=dump_item({"id": "rescore"}),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names_of(f"{update} {condition}"),
+                    ExpressionAttributeValues=dump_item({":version": version}) | given,
+                )
+            )

@@ -1,0 +1,122 @@
+"""Sets a Label Studio project up by code: finding comes before creating, so it can be run at any time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import quoteattr
+
+from octospoon.adapters.label_studio import FROM_NAME, TO_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.adapters.label_studio import LabelStudioApi
+
+SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
+_ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+_HOTKEYS = "1234567890"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How Label Studio reads the pictures: the bucket, and where S3 is when it is not AWS's own.
+
+    Attributes:
+        bucket: name of the images bucket.
+        endpoint_url: of S3; empty for AWS.
+        region: of the bucket.
+        access_key: empty to let Label Studio use its own role.
+        secret_key: belongs to the access key.
+        presign: True redirects browsers to S3; False lets Label Studio pass the bytes on.
+    """
+
+    bucket: str
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: str = ""
+    presign: bool = True
+
+
+def labelling_interface(classes: Sequence[str]) -> str:
+    """Return the labelling interface of a single-choice image classification, as Label Studio's XML."""
+    choices = "\n".join(
+        f"    <Choice value={quoteattr(name)}"
+        + (f' hotkey="{_HOTKEYS[i]}"' if i < len(_HOTKEYS) else "")
+        + "/>"
+        for i, name in enumerate(classes)
+    )
+    return (
+        "<View>\n"
+        f'  <Image name="{TO_NAME}" value="$image" zoom="true" maxWidth="512px"/>\n'
+        f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" choice="single" showInLine="true">\n'
+        f"{choices}\n  </Choices>\n</View>"
+    )
+
+
+class LabelStudioSetup:
+    """Creates or updates what octospoon needs in Label Studio."""
+
+    def __init__(self, api: LabelStudioApi) -> None:
+        self._api = api
+
+    def project(self, title: str, classes: Sequence[str]) -> int:
+        """Return the id of the project with this title, with our labelling interface and sampling."""
+        settings = {
+            "title": title,
+            "label_config": labelling_interface(classes),
+            "sampling": "Uncertainty sampling",
+            "show_collab_predictions": True,
+        }
+        found = self._first(f"/api/projects?title={title}&page_size=100", "title", title)
+        if found is None:
+            return int(self._api.call("POST", "/api/projects", json=settings)["id"])
+        self._api.call("PATCH", f"/api/projects/{found['id']}", json=settings)
+        return int(found["id"])
+
+    def storage(self, project: int, access: S3Access) -> None:
+        """Let the project read the images bucket. It is never synchronised: that would duplicate tasks."""
+        settings = {
+            "project": project,
+            "title": "octospoon images",
+            "bucket": access.bucket,
+            "region_name": access.region,
+            "s3_endpoint": access.endpoint_url or None,
+            "aws_access_key_id": access.access_key,
+            "aws_secret_access_key": access.secret_key,
+            "presign": access.presign,
+            "use_blob_urls": False,
+        }
+        found = self._first(f"/api/storages/s3?project={project}", "bucket", access.bucket)
+        if found is None:
+            self._api.call("POST", "/api/storages/s3", json=settings)
+        else:
+            self._api.call("PATCH", f"/api/storages/s3/{found['id']}", json=settings)
+
+    def webhook(self, project: int, url: str, secret: str) -> None:
+        """Make the project send us its annotation events: one webhook, ours, with the secret header."""
+        settings = {
+            "url": url,
+            "headers": {SECRET_HEADER: secret},
+            "actions": list(_ACTIONS),
+            "send_payload": True,
+            "send_for_all_actions": False,
+            "is_active": True,
+            "project": project,
+        }
+        hooks = self._list(f"/api/webhooks/?project={project}")
+        ours = [hook for hook in hooks if SECRET_HEADER in (hook.get("headers") or {})]
+        for extra in ours[1:]:
+            self._api.call("DELETE", f"/api/webhooks/{extra['id']}/")
+        if ours:
+            self._api.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=settings)
+        else:
+            self._api.call("POST", "/api/webhooks/", json=settings)
+
+    def _first(self, path: str, name: str, value: str) -> dict[str, Any] | None:
+        return next((one for one in self._list(path) if one.get(name) == value), None)
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        answer = self._api.call("GET", path)
+        return list(answer["results"] if isinstance(answer, dict) else answer)

@@ -1,0 +1,58 @@
+"""Partial batch responses: only what failed goes back to the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from octospoon.domain.errors import BadRequest
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Sequence
+
+    from aws_lambda_powertools import Logger
+
+T = TypeVar("T")
+
+
+def by_message(
+    event: dict[str, Any], parse: Callable[[str], Sequence[T]], logger: Logger | logging.Logger
+) -> tuple[list[T], list[str], set[str]]:
+    """Parse every message of an SQS batch.
+
+    Returns:
+        What was parsed, the id of the message that each came from, and the ids of unreadable messages,
+        which fail until the queue hands them to its dead-letter queue.
+    """
+    found: list[T] = []
+    owners: list[str] = []
+    failed: set[str] = set()
+    for record in event["Records"]:
+        try:
+            parsed = parse(record["body"])
+        except BadRequest as error:
+            logger.error("unreadable message %s: %s", record["messageId"], error)  # noqa: TRY400
+            failed.add(record["messageId"])
+            continue
+        found += parsed
+        owners += [record["messageId"]] * len(parsed)
+    return found, owners, failed
+
+
+def failures(ids: set[str]) -> dict[str, Any]:
+    """Return the answer that puts these messages, and only these, back into the queue."""
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in sorted(ids)]}
+
+
+def each(
+    event: dict[str, Any], process: Callable[[str], object], logger: Logger | logging.Logger
+) -> dict[str, Any]:
+    """Process the messages of an SQS batch one by one; return the partial batch response."""
+    failed: set[str] = set()
+    for record in event["Records"]:
+        try:
+            process(record["body"])
+        except Exception:  # one message never takes its batch along
+            logger.exception("message %s failed", record["messageId"])
+            failed.add(record["messageId"])
+    return failures(failed)

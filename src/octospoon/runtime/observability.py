@@ -1,0 +1,30 @@
+"""Structured logs and metrics, by Powertools."""
+
+from __future__ import annotations
+
+import logging
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+NAMESPACE = "octospoon"
+
+
+def make_logger(service: str) -> Logger:
+    """Return the function's logger; what octospoon's own modules log goes the same way."""
+    logger = Logger(service=service, log_uncaught_exceptions=True)
+    package = logging.getLogger("octospoon")
+    package.handlers = list(logger.handlers)
+    package.setLevel(logger.log_level)
+    package.propagate = False
+    return logger
+
+
+def make_metrics(service: str) -> Metrics:
+    """Return the function's metrics; flush after every invocation."""
+    return Metrics(namespace=NAMESPACE, service=service)
+
+
+def count(metrics: Metrics, name: str, value: float) -> None:
+    """Add to a counter."""
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)

@@ -1,0 +1,118 @@
+"""Settings from the environment: one typed struct per function, read when first needed, never at import.
+
+msgspec checks types and ranges; its import costs a tenth of pydantic's, which a cold start would feel.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from octospoon.domain.errors import NotConfigured
+
+PREFIX = "OCTOSPOON_"
+T = TypeVar("T", bound=msgspec.Struct)
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of all: a field ``pool_table`` is read from ``OCTOSPOON_POOL_TABLE``."""
+
+
+class Stores(Settings, frozen=True, kw_only=True):
+    """Where everything is kept."""
+
+    images_bucket: Name
+    artifacts_bucket: Name
+    pool_table: Name
+    annotations_table: Name
+    control_table: Name
+
+
+class ScoreSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `score`."""
+
+    strategy: Name = "margin_diverse"
+
+
+class RankSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `rank`."""
+
+    label_studio_url: Name
+    label_studio_project: int
+    label_studio_token_secret: Name
+    batch_size: Count = 50
+    audit_share: Share = 0.2
+    strategy: Name = "margin_diverse"
+    max_open_tasks: Count = 50
+
+
+class WebhookSettings(Settings, frozen=True, kw_only=True):
+    """Settings of `webhook`."""
+
+    webhook_secret: Name
+    annotations_queue_url: Name
+
+
+class CollectSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `collect`."""
+
+    classes: Name
+    training_threshold: Count = 50
+    launcher: str = "queue"
+    training_queue_url: str = ""
+    ecs_cluster: str = ""
+    ecs_task_definition: str = ""
+    ecs_container: str = ""
+    ecs_subnets: str = ""
+    ecs_security_groups: str = ""
+
+
+class RescoreSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `rescore`."""
+
+    rescore_queue_url: Name
+    strategy: Name = "margin_diverse"
+
+
+class TrainerSettings(Stores, frozen=True, kw_only=True):
+    """Settings of the training job."""
+
+    classes: Name
+    model_name: Name = "octospoon"
+    experiment: Name = "octospoon"
+
+
+class WorkerSettings(Settings, frozen=True, kw_only=True):
+    """Settings of the training worker."""
+
+    training_queue_url: Name
+
+
+def load(kind: type[T]) -> T:
+    """Read settings from the environment.
+
+    Raises:
+        NotConfigured: a variable is missing or outside its range; the message names it.
+    """
+    found = {
+        field.name: os.environ[PREFIX + field.name.upper()]
+        for field in msgspec.structs.fields(kind)
+        if PREFIX + field.name.upper() in os.environ
+    }
+    try:
+        return msgspec.convert(found, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise NotConfigured(
+            f"the environment variables {PREFIX}… of {kind.__name__} are wrong: {error}"
+        ) from error
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Split a comma-separated setting, without blanks and empty parts."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

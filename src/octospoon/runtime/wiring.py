@@ -1,0 +1,219 @@
+"""The composition root: the one place where ports meet adapters.
+
+Imports stand inside the functions, so that each Lambda loads only what it uses.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import NotConfigured
+from octospoon.runtime import settings as settings_
+from octospoon.runtime.settings import listed, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import boto3
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from octospoon.adapters.s3_artifacts import S3Artifacts
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.ports import Champions, Scorer, TrainingLauncher
+    from octospoon.training.job import TrainingPorts
+    from octospoon.usecases.collect import CollectAnnotations
+    from octospoon.usecases.rank import Rank
+    from octospoon.usecases.receive import ReceiveWebhook
+    from octospoon.usecases.rescore import Head, RescorePool
+    from octospoon.usecases.score import ScoreUploads
+
+SCORE_WORKERS = 8
+_SECRET_MAX_AGE = 300
+
+
+class SystemClock:
+    """Implements `octospoon.ports.Clock`."""
+
+    def now(self) -> float:
+        """Return the time in epoch seconds."""
+        return time.time()
+
+
+CLOCK = SystemClock()
+
+
+@cache
+def session() -> boto3.Session:
+    """Return the one boto3 session of the process."""
+    import boto3
+
+    return boto3.Session()
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """Return the one DynamoDB client, with a connection for every worker."""
+    from botocore.config import Config
+
+    return session().client("dynamodb", config=Config(max_pool_connections=2 * SCORE_WORKERS))
+
+
+def artifacts(bucket: str) -> S3Artifacts:
+    """Return the artifacts bucket."""
+    from octospoon.adapters.s3_artifacts import S3Artifacts
+
+    return S3Artifacts(session().client("s3"), bucket)
+
+
+def secret(name: str) -> str:
+    """Return a secret from Secrets Manager, kept for some minutes so that a rotation gets through."""
+    from aws_lambda_powertools.utilities import parameters
+
+    return str(parameters.get_secret(name, max_age=_SECRET_MAX_AGE))
+
+
+def score() -> ScoreUploads:
+    """Wire the scoring of uploads."""
+    from botocore.config import Config
+
+    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.adapters.s3_images import S3Images
+    from octospoon.usecases.champion import CurrentModel
+    from octospoon.usecases.score import ScoreUploads
+
+    config = load(settings_.ScoreSettings)
+    champions = S3Champions(artifacts(config.artifacts_bucket))
+    s3 = session().client("s3", config=Config(max_pool_connections=2 * SCORE_WORKERS))
+    return ScoreUploads(
+        images=S3Images(s3, config.images_bucket),
+        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        model=CurrentModel(champions, scorer_loader(champions), CLOCK).get,
+        workers=SCORE_WORKERS,
+    )
+
+
+def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
+    """Return what turns a champion pointer into a scorer: download, verify, open, check."""
+    from octospoon.adapters.onnx_scorer import OnnxScorer
+
+    return lambda pointer: OnnxScorer(champions.fetch(pointer, model_folder()))
+
+
+def model_folder() -> Path:
+    """Return the folder for downloaded models, made where it is missing."""
+    folder = Path(gettempdir()) / "octospoon-models"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def rank() -> Rank:
+    """Wire the choosing and exporting of labelling batches."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
+    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
+    from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
+    from octospoon.adapters.s3_images import S3Images
+    from octospoon.usecases.rank import Rank, RankSettings
+
+    config = load(settings_.RankSettings)
+    store = artifacts(config.artifacts_bucket)
+    api = LabelStudioApi(config.label_studio_url, secret(config.label_studio_token_secret))
+    return Rank(
+        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        rounds=DynamoRounds(ControlTable(dynamodb(), config.control_table), RoundFiles(store)),
+        labeler=LabelStudio(api, config.label_studio_project),
+        images=S3Images(session().client("s3"), config.images_bucket),
+        champions=S3Champions(store),
+        clock=CLOCK,
+        settings=RankSettings(
+            config.batch_size, config.audit_share, config.strategy, config.max_open_tasks
+        ),
+    )
+
+
+def webhook() -> ReceiveWebhook:
+    """Wire the receiving of Label Studio's webhooks."""
+    from octospoon.adapters.aws_errors import translated
+    from octospoon.usecases.receive import ReceiveWebhook
+
+    config = load(settings_.WebhookSettings)
+    sqs = session().client("sqs")
+
+    def enqueue(body: str) -> None:
+        with translated("queueing an annotation"):
+            sqs.send_message(QueueUrl=config.annotations_queue_url, MessageBody=body)
+
+    return ReceiveWebhook(secret=lambda: secret(config.webhook_secret), enqueue=enqueue)
+
+
+def collect() -> CollectAnnotations:
+    """Wire the counting of annotations."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
+    from octospoon.adapters.dynamodb_labels import DynamoLabels
+    from octospoon.usecases.collect import CollectAnnotations
+
+    config = load(settings_.CollectSettings)
+    return CollectAnnotations(
+        labels=DynamoLabels(
+            dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
+        ),
+        control=DynamoControl(ControlTable(dynamodb(), config.control_table), CLOCK.now),
+        launcher=_launcher(config),
+        clock=CLOCK,
+        classes=listed(config.classes),
+        threshold=config.training_threshold,
+    )
+
+
+def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
+    from octospoon.adapters.launchers import EcsLauncher, EcsTarget, QueueLauncher
+
+    if config.launcher == "queue":
+        return QueueLauncher(session().client("sqs"), config.training_queue_url)
+    if config.launcher == "ecs":
+        target = EcsTarget(
+            cluster=config.ecs_cluster,
+            task_definition=config.ecs_task_definition,
+            container=config.ecs_container,
+            subnets=listed(config.ecs_subnets),
+            security_groups=listed(config.ecs_security_groups),
+        )
+        return EcsLauncher(session().client("ecs"), target)
+    raise NotConfigured(f"OCTOSPOON_LAUNCHER is {config.launcher!r}: it must be queue or ecs")
+
+
+def rescore() -> RescorePool:
+    """Wire the refreshing of the pool's scores."""
+    from octospoon.adapters.aws_errors import translated
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
+    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.onnx_scorer import OnnxHead
+    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.usecases.champion import CurrentModel
+    from octospoon.usecases.rescore import RescorePool
+
+    config = load(settings_.RescoreSettings)
+    champions = S3Champions(artifacts(config.artifacts_bucket))
+    sqs = session().client("sqs")
+
+    def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
+        if not pointer.head_key:
+            return pointer, None
+        return pointer, OnnxHead(champions.fetch_head(pointer, model_folder()))
+
+    def enqueue(body: str) -> None:
+        with translated("queueing a segment"):
+            sqs.send_message(QueueUrl=config.rescore_queue_url, MessageBody=body)
+
+    return RescorePool(
+        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
+        model=CurrentModel(champions, load_head, CLOCK, max_age=0.0).get,
+        enqueue=enqueue,
+        clock=CLOCK,
+    )

@@ -1,0 +1,73 @@
+"""The model that predicts now: revalidated while running, swapped whole, never given up for a bad one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from octospoon.domain.errors import BadModel, OctospoonError, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.ports import Champions, Clock
+
+T = TypeVar("T")
+LOG = logging.getLogger(__name__)
+
+
+class CurrentModel(Generic[T]):
+    """Holds what was loaded for the champion pointer, and loads anew when the pointer changes.
+
+    Args:
+        champions: where the pointer is.
+        load: turns a pointer into something that predicts; raises BadModel where it cannot.
+        clock: the time.
+        max_age: seconds for which the pointer is not asked for again.
+    """
+
+    def __init__(
+        self,
+        champions: Champions,
+        load: Callable[[ChampionPointer], T],
+        clock: Clock,
+        max_age: float = 5.0,
+    ) -> None:
+        self._champions = champions
+        self._load = load
+        self._clock = clock
+        self._max_age = max_age
+        self._lock = threading.Lock()
+        self._checked = float("-inf")
+        self._etag = ""
+        self._model: T | None = None
+
+    def get(self) -> T:
+        """Return the newest model that could be loaded.
+
+        Raises:
+            ServiceUnavailable: there is none yet; the caller's work goes back to its queue.
+        """
+        with self._lock:
+            if self._clock.now() - self._checked >= self._max_age:
+                self._revalidate()
+            if self._model is None:
+                raise ServiceUnavailable("no model can be loaded yet: run `octospoon model init` first")
+            return self._model
+
+    def _revalidate(self) -> None:
+        try:
+            found = self._champions.changed(self._etag)
+            if found is not None:
+                pointer, etag = found
+                self._model = self._load(pointer)
+                self._etag = etag
+                LOG.info("now predicting with version %d", pointer.version)
+        except OctospoonError as error:
+            # the old model keeps predicting; the next revalidation tries again
+            if self._model is None and not isinstance(error, BadModel):
+                raise
+            LOG.exception("the champion cannot be loaded")
+        self._checked = self._clock.now()

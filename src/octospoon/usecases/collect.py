@@ -1,0 +1,117 @@
+"""Count what annotators did, settle each image's label, and launch training when it is due."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from octospoon.domain.consensus import consensus
+from octospoon.domain.entities import Annotation
+from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.training_policy import due, job_id
+from octospoon.usecases.receive import AnnotationBody, Message, TaskBody
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from octospoon.ports import Clock, Control, Labels, TrainingLauncher
+
+LOG = logging.getLogger(__name__)
+LAUNCH_LEASE = 900.0
+"""Seconds within which a launched job must have started, or it counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectAnnotations:
+    """The use case: one queued webhook message in, labels and perhaps a training job out."""
+
+    labels: Labels
+    control: Control
+    launcher: TrainingLauncher
+    clock: Clock
+    classes: Sequence[str]
+    threshold: int
+
+    def __call__(self, body: str) -> str | None:
+        """Count one message; return the id of the training job that it launched, if any.
+
+        Every step can be repeated: a message that died half-way is simply processed again.
+
+        Raises:
+            BadRequest: not a message of ours.
+            RetryableError: nothing is lost; the message can be processed again.
+        """
+        annotations = list(self._annotations(_decode(body)))
+        for annotation in annotations:
+            self.labels.upsert(annotation)
+        for key in sorted({annotation.key for annotation in annotations}):
+            label, agreement, annotators = consensus(self.labels.of(key))
+            delta = self.labels.settle(key, label, agreement, annotators)
+            LOG.info("settled %s: %s (%+d)", key, label, delta)
+        return self.launch_if_due()
+
+    def launch_if_due(self) -> str | None:
+        """Launch a training job if the rules say so; return its id."""
+        state = self.control.state()
+        reason = due(state, self.threshold, self.clock.now())
+        if reason is None:
+            return None
+        job = job_id(state)
+        if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE):
+            return None  # somebody else was first
+        try:
+            self.launcher.launch(job)
+        except OctospoonError:
+            self.control.abort(job, state.new_labels)
+            raise
+        return job
+
+    def _annotations(self, message: Message) -> Iterator[Annotation]:
+        if message.action == "ANNOTATIONS_DELETED":
+            yield from self._deleted(message.annotations)
+            return
+        tasks = {task.id: task for task in message.tasks}
+        for body in message.annotations:
+            task = tasks.get(body.task)
+            if task is None or not isinstance(task.data.get("key"), str):
+                LOG.warning("annotation %d is of a task that is not ours", body.id)
+                continue
+            yield self._annotation(body, task)
+
+    def _deleted(self, bodies: Sequence[AnnotationBody]) -> Iterator[Annotation]:
+        for body in bodies:
+            known = self.labels.find(body.id)
+            if known is None:
+                LOG.warning("annotation %d was deleted before it was seen", body.id)
+            else:
+                yield replace(known, deleted=True)
+
+    def _annotation(self, body: AnnotationBody, task: TaskBody) -> Annotation:
+        return Annotation(
+            key=task.data["key"],
+            etag=str(task.data.get("etag", "")),
+            annotation_id=body.unique_id,
+            number=body.id,
+            updated_at=body.updated_at,
+            annotator=str(body.completed_by),
+            label=None if body.was_cancelled else chosen(body.result, self.classes),
+        )
+
+
+def chosen(result: Sequence[dict[str, Any]], classes: Sequence[str]) -> str | None:
+    """Return the one class that an annotation's result names; None if it names none, two, or another."""
+    names: list[Any] = []
+    for region in result:
+        if region.get("type") == "choices":
+            names += region.get("value", {}).get("choices", [])
+    return str(names[0]) if len(names) == 1 and names[0] in classes else None
+
+
+def _decode(body: str) -> Message:
+    try:
+        return msgspec.json.decode(body, type=Message)
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"not a message of ours: {error}") from error
