@@ -1,0 +1,99 @@
+"""k-means that gives the same clusters every time: k-means++ seeding by hashes, then Lloyd's iterations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.keys import unit_hash
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_ITERATIONS = 30
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """A partition.
+
+    Attributes:
+        assignment: int64 [N], the cluster of each point, in [0, k).
+        distance: float64 [N], squared Euclidean distance to the own centre.
+        k: number of clusters; some may be empty where points coincide.
+    """
+
+    assignment: npt.NDArray[np.int64]
+    distance: npt.NDArray[np.float64]
+    k: int
+
+    def members(self) -> list[npt.NDArray[np.int64]]:
+        """Return the positions in each cluster, ascending."""
+        order = np.argsort(self.assignment, kind="stable")
+        return np.split(order, np.searchsorted(self.assignment[order], np.arange(1, self.k)))
+
+
+def kmeans(points: npt.NDArray[np.float64], k: int, seed: str) -> Clusters:
+    """Partition float64 [N, D] into min(k, N) clusters (Lloyd 1982).
+
+    Seeds as in k-means++ (Arthur and Vassilvitskii 2007). The result depends on the order of the rows: sort them by id first.
+    """
+    k = min(k, len(points))
+    if k == 0:
+        return Clusters(np.empty(0, np.int64), np.empty(0), 0)
+    squares = np.einsum("nd,nd->n", points, points)
+    centres = points[_seeds(points, squares, k, seed)]
+    assignment, distance = _nearest(points, squares, centres)
+    for _ in range(_ITERATIONS):
+        centres = _means(points, assignment, centres)
+        moved, distance = _nearest(points, squares, centres)
+        if np.array_equal(moved, assignment):
+            break
+        assignment = moved
+    return Clusters(assignment, distance, k)
+
+
+def _seeds(
+    points: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], k: int, seed: str
+) -> npt.NDArray[np.int64]:
+    """Draw each seed with a probability that grows with its squared distance from the nearest earlier one."""
+    chosen = np.empty(k, np.int64)
+    nearest = np.ones(len(points))
+    for step in range(k):
+        mass = np.cumsum(nearest)
+        draw = unit_hash("kmeans", seed, str(step)) * mass[-1]
+        chosen[step] = min(int(np.searchsorted(mass, draw, side="right")), len(points) - 1)
+        here = points[chosen[step]]
+        distance = np.maximum(squares - 2.0 * (points @ here) + here @ here, 0.0)
+        nearest = distance if step == 0 else np.minimum(nearest, distance)
+    return chosen
+
+
+def _nearest(
+    points: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], centres: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    assignment = np.empty(len(points), np.int64)
+    distance = np.empty(len(points))
+    lengths = np.einsum("kd,kd->k", centres, centres)
+    rows = max(1, _CHUNK // len(centres))
+    for start in range(0, len(points), rows):
+        part = slice(start, start + rows)
+        gaps = lengths - 2.0 * (points[part] @ centres.T)
+        assignment[part] = gaps.argmin(axis=1)
+        distance[part] = np.maximum(gaps.min(axis=1) + squares[part], 0.0)
+    return assignment, distance
+
+
+def _means(
+    points: npt.NDArray[np.float64], assignment: npt.NDArray[np.int64], centres: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    sizes = np.bincount(assignment, minlength=len(centres))
+    order = np.argsort(assignment, kind="stable")
+    filled = np.flatnonzero(sizes)
+    starts = (np.cumsum(sizes) - sizes)[filled]
+    means = centres.copy()
+    means[filled] = np.add.reduceat(points[order], starts, axis=0) / sizes[filled, np.newaxis]
+    return means

@@ -1,0 +1,20 @@
+"""Least confidence: one minus the largest probability (Lewis and Gale 1994, arXiv cmp-lg/9407020)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.domain.acquisition.scores import top_two
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return 1 - p(1), float64 [N] in [0, 1 - 1/C], for float [N, C].
+
+    Raises:
+        ValueError: the array has the wrong shape, or holds NaN or infinity.
+    """
+    return 1.0 - top_two(probabilities).first

@@ -1,0 +1,139 @@
+"""Measures of a classifier on labels that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_TINY = 1e-15
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+def accuracy(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
+    """Return the share of rows of float [N, C] that are largest at int [N]'s class; NaN for N = 0."""
+    return float(np.mean(probabilities.argmax(axis=1) == labels)) if len(labels) else math.nan
+
+
+def wilson(correct: int, n: int, z: float = 1.959964) -> Interval:
+    """Return the score interval of a proportion (Wilson 1927, doi 10.1080/01621459.1927.10502953).
+
+    Args:
+        correct: number of successes.
+        n: number of trials; 0 gives [0, 1].
+        z: standard normal quantile, 1.96 for 95 %.
+    """
+    if n == 0:
+        return Interval(0.0, 1.0)
+    share, shrink = correct / n, 1.0 + z * z / n
+    centre = (share + z * z / (2 * n)) / shrink
+    half = z / shrink * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def confusion(
+    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return int64 [C, C]: rows are true classes, columns predicted ones, for float [N, C] and int [N]."""
+    classes = probabilities.shape[1]
+    pairs = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def recall(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the share of each true class that was recognised, float64 [C], of int [C, C]; NaN if absent."""
+    return _divide(matrix.diagonal(), matrix.sum(axis=1))
+
+
+def precision(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the share of right ones among each predicted class, float64 [C]; NaN if never predicted."""
+    return recall(matrix.T)
+
+
+def _divide(
+    part: npt.NDArray[np.float64] | npt.NDArray[np.int64], whole: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Divide where the whole is not zero; NaN elsewhere."""
+    share = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=share, where=whole > 0)
+    return share
+
+
+def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
+    """Return the mean of -log p(true class) in nats, of float [N, C] and int [N]; NaN for N = 0."""
+    if not len(labels):
+        return math.nan
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(true, _TINY)).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Confidence against accuracy in equal-width bins over [0, 1].
+
+    Attributes:
+        count: int64 [B], rows in each bin.
+        confidence: float64 [B], their mean confidence; NaN for an empty bin.
+        accuracy: float64 [B], their accuracy; NaN for an empty bin.
+    """
+
+    count: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+
+    def expected_calibration_error(self) -> float:
+        """Return sum of |confidence - accuracy| weighted by count (Guo et al., arXiv 1706.04599, eq. 3)."""
+        filled = self.count > 0
+        if not filled.any():
+            return math.nan
+        gaps = np.abs(self.confidence[filled] - self.accuracy[filled])
+        return float(np.average(gaps, weights=self.count[filled]))
+
+
+def reliability(
+    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], bins: int = 10
+) -> Reliability:
+    """Bin the predictions float [N, C] of the classes int [N] by their confidence."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    hit = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    count = np.bincount(index, minlength=bins)
+
+    def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        sums = np.bincount(index, weights=values, minlength=bins)
+        return _divide(sums, count)
+
+    return Reliability(count, mean(confidence), mean(hit))
+
+
+def paired_difference(
+    challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], z: float = 1.959964
+) -> Interval:
+    """Return the interval of accuracy(challenger) - accuracy(champion) on the same images.
+
+    Wald's interval for paired proportions with half a count added to each of the four cells
+    (Agresti and Min 2005, doi 10.1002/sim.1781), which keeps its coverage for few images.
+
+    Args:
+        challenger: bool [N], whether each answer was right.
+        champion: bool [N], the same images.
+        z: standard normal quantile, 1.96 for 95 %.
+    """
+    n = len(challenger) + 2.0
+    gained = float(np.sum(challenger & ~champion)) + 0.5
+    lost = float(np.sum(~challenger & champion)) + 0.5
+    difference = (gained - lost) / n
+    half = z * math.sqrt(gained + lost - (gained - lost) ** 2 / n) / n
+    return Interval(max(-1.0, difference - half), min(1.0, difference + half))

@@ -1,0 +1,126 @@
+"""Composes a labelling batch: a uniform audit share, and the strategy's choice for the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
+from octospoon.domain.entities import Candidate, Pick, PoolRow
+from octospoon.domain.keys import unit_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COLD_START = "typiclust"
+CANDIDATES_PER_PICK = 10
+COLD_CANDIDATES = 2000
+
+
+def audit_count(n: int, audit_share: float) -> int:
+    """Return how many of a batch of n are drawn uniformly and never trained on."""
+    return round(n * audit_share)
+
+
+def strategy_for(name: str, *, has_head: bool) -> Strategy:
+    """Return the named strategy, or the cold-start one where it needs probabilities and there are none.
+
+    Raises:
+        NotConfigured: there is no strategy of that name.
+    """
+    wanted = strategy(name)
+    return STRATEGIES[COLD_START] if wanted.needs_probabilities and not has_head else wanted
+
+
+def candidates_wanted(n: int, chosen: Strategy) -> int:
+    """Return how many candidates to ask the pool for.
+
+    They come from `Pool.top` where the strategy needs probabilities, else from `Pool.sample`.
+    """
+    return max(CANDIDATES_PER_PICK * n, 0 if chosen.needs_probabilities else COLD_CANDIDATES)
+
+
+def compose(
+    *,
+    n: int,
+    audit_share: float,
+    audit: Sequence[Candidate],
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, PoolRow],
+    chosen: Strategy,
+    seed: str,
+    pool_size: int | None = None,
+) -> tuple[Pick, ...]:
+    """Choose a batch of at most n images, none twice.
+
+    The batch is ordered by a hash, so that a half-labelled one still holds the audit share in proportion.
+
+    Args:
+        n: size of the batch.
+        audit_share: in [0, 1].
+        audit: a uniform draw of the pool, at least `audit_count(n, audit_share)` long if the pool is.
+        candidates: what the strategy may choose from, see `candidates_wanted`.
+        rows: the candidates' rows by key; a candidate without one is passed over.
+        chosen: the strategy, from `strategy_for`.
+        seed: fixes every random choice; a name of the round.
+        pool_size: number of selectable images, where it is known; gives the audit's draw probability.
+    """
+    drawn = list(audit[: audit_count(n, audit_share)])
+    probability = len(drawn) / pool_size if pool_size else None
+    picks = [_pick(image, "random", None, audit=True, probability=probability) for image in drawn]
+    taken = {image.key for image in drawn}
+    left = [image for image in candidates if image.key not in taken]
+    picks += _chosen(left, rows, chosen, n - len(picks), seed)
+    picks.sort(key=lambda pick: (unit_hash("batch", pick.key, seed), pick.key))
+    return tuple(_ranked(pick, rank) for rank, pick in enumerate(picks))
+
+
+def _chosen(
+    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy, n: int, seed: str
+) -> list[Pick]:
+    if not chosen.needs_probabilities and not chosen.needs_embeddings:
+        usable, pool = list(images), Candidates([image.key for image in images])
+    else:
+        usable, pool = _arrays(images, rows, chosen)
+    if not usable or n <= 0:
+        return []
+    scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(usable)
+    indices = chosen.select(pool, n, seed)
+    return [_pick(usable[i], chosen.name, scores[i], audit=False, probability=None) for i in indices]
+
+
+def _arrays(
+    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy
+) -> tuple[list[Candidate], Candidates]:
+    """Keep the images whose rows can be compared: one backbone, one class list."""
+    usable = [image for image in images if image.key in rows]
+    if chosen.needs_probabilities:
+        usable = [image for image in usable if rows[image.key].probabilities is not None]
+    kinds = Counter(_kind(rows[image.key]) for image in usable)
+    if not kinds:
+        return [], Candidates([])
+    commonest = max(kinds, key=lambda kind: (kinds[kind], kind))
+    usable = [image for image in usable if _kind(rows[image.key]) == commonest]
+    kept = [rows[image.key] for image in usable]
+    probabilities = [row.probabilities for row in kept if row.probabilities is not None]
+    return usable, Candidates(
+        [row.key for row in kept],
+        np.stack(probabilities) if chosen.needs_probabilities else None,
+        np.stack([row.embedding for row in kept]),
+    )
+
+
+def _kind(row: PoolRow) -> tuple[str, int]:
+    return row.backbone, 0 if row.probabilities is None else len(row.probabilities)
+
+
+def _pick(
+    image: Candidate, name: str, score: float | None, *, audit: bool, probability: float | None
+) -> Pick:
+    return Pick(image.key, image.etag, audit, name, score, 0, probability)
+
+
+def _ranked(pick: Pick, rank: int) -> Pick:
+    return Pick(pick.key, pick.etag, pick.audit, pick.strategy, pick.score, rank, pick.draw_probability)
