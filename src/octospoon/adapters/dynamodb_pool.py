@@ -111,7 +111,7 @@ class DynamoPool:
             "confidence": doubt.confidence,
             "top_class": doubt.top_class,
             "priority_shard": f"{hashes.shard(key):02d}",
-            "priority": priority(doubt, self._strategy, key),
+            "priority": priority(doubt, self._strategy),
         }
 
     def _put(self, values: dict[str, Value | None], condition: str, given: dict[str, Value]) -> bool:

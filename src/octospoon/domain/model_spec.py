@@ -114,6 +114,7 @@ class ChampionPointer:
         backbone: sha256 of the backbone: where it is unchanged, stored embeddings stay valid.
         head_key: object key of the head alone (embedding -> probabilities); empty for a cold-start model.
         head_sha256: of the head file, hex; empty for a cold-start model.
+        classes: class names in the order of the probabilities; empty for a cold-start model.
     """
 
     version: int
@@ -122,6 +123,7 @@ class ChampionPointer:
     backbone: str
     head_key: str = ""
     head_sha256: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def model_key(sha256: str) -> str:

@@ -118,7 +118,7 @@ def rank() -> Rank:
     from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
     from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
     from octospoon.adapters.s3_images import S3Images
-    from octospoon.usecases.rank import Rank, RankSettings
+    from octospoon.usecases.rank import BatchRules, Rank
 
     config = load(settings_.RankSettings)
     store = artifacts(config.artifacts_bucket)
@@ -130,8 +130,11 @@ def rank() -> Rank:
         images=S3Images(session().client("s3"), config.images_bucket),
         champions=S3Champions(store),
         clock=CLOCK,
-        settings=RankSettings(
-            config.batch_size, config.audit_share, config.strategy, config.max_open_tasks
+        rules=BatchRules(
+            size=config.batch_size,
+            audit_share=config.audit_share,
+            strategy=config.strategy,
+            max_open_tasks=config.max_open_tasks,
         ),
     )
 

@@ -48,9 +48,9 @@ class CollectAnnotations:
         for annotation in annotations:
             self.labels.upsert(annotation)
         for key in sorted({annotation.key for annotation in annotations}):
-            label, agreement, annotators = consensus(self.labels.of(key))
-            delta = self.labels.settle(key, label, agreement, annotators)
-            LOG.info("settled %s: %s (%+d)", key, label, delta)
+            agreed = consensus(self.labels.of(key))
+            delta = self.labels.settle(key, agreed.label, agreed.agreement, agreed.annotators)
+            LOG.info("settled %s: %s (%+d)", key, agreed.label, delta)
         return self.launch_if_due()
 
     def launch_if_due(self) -> str | None:

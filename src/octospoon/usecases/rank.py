@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from octospoon.domain.entities import Round, Task
-from octospoon.domain.selection import choose, needs
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.selection import audit_count, candidates_wanted, compose, strategy_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from octospoon.domain.entities import Pick, PoolRow
-    from octospoon.domain.model_spec import ModelSpec
-    from octospoon.ports import Clock, ImageStore, Labeler, Pool, Rounds
+    from octospoon.domain.entities import Candidate, Pick, PoolRow
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.ports import Champions, Clock, ImageStore, Labeler, Pool, Rounds
 
 LOG = logging.getLogger(__name__)
 CLAIM_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class RankSettings:
+class BatchRules:
     """What a user sets about labelling batches.
 
     Attributes:
-        batch_size: images per round.
+        size: images per round.
         audit_share: share of them drawn uniformly at random and never trained on, in [0, 1].
         strategy: name of the acquisition strategy.
-        max_open_tasks: no new round while more tasks than this wait for an annotator.
+        max_open_tasks: no new round while this many tasks or more wait for an annotator.
     """
 
-    batch_size: int
+    size: int
     audit_share: float
     strategy: str
     max_open_tasks: int
@@ -42,9 +41,106 @@ class RankSettings:
 
 @dataclass(frozen=True, slots=True)
 class RankReport:
-    """What one run did: the round's number, the images it took over, and the tasks it created."""
+    """What one run did.
 
-    round_number: int
-    picked: int
-    created: int
-    reason: str
+    Attributes:
+        round_number: of the round that was exported, 0 for none.
+        exported: images of the round that are with the annotators.
+        created: tasks that this run created.
+        reason: why nothing was exported; empty where something was.
+    """
+
+    round_number: int = 0
+    exported: int = 0
+    created: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """The use case: finish the open round, or choose and export a new one."""
+
+    pool: Pool
+    rounds: Rounds
+    labeler: Labeler
+    images: ImageStore
+    champions: Champions
+    clock: Clock
+    rules: BatchRules
+
+    def __call__(self) -> RankReport:
+        """Run once. A run that dies is resumed by the next: the same images, each exported once.
+
+        Raises:
+            RetryableError: Label Studio or AWS did not answer.
+        """
+        round_ = self.rounds.open()
+        if round_ is None:
+            waiting = self.labeler.open_tasks()
+            if waiting >= self.rules.max_open_tasks:
+                return RankReport(reason=f"{waiting} tasks wait for an annotator already")
+            round_ = self._choose()
+            if not round_.picks:
+                return RankReport(reason="no image can be selected: none is scored, or all are taken")
+            round_ = self.rounds.begin(round_)
+        return self._export(round_)
+
+    def _choose(self) -> Round:
+        number = self.rounds.last_number() + 1
+        seed = f"round-{number}"
+        pointer = self._champion()
+        rules = self.rules
+        chosen = strategy_for(rules.strategy, has_head=bool(pointer.head_key))
+        wanted = candidates_wanted(rules.size, chosen)
+        audit = self.pool.sample(audit_count(rules.size, rules.audit_share), f"{seed}-audit")
+        candidates: Sequence[Candidate] = (
+            # the audit's images may be among the first: ask for as many more
+            self.pool.top(wanted + len(audit))
+            if chosen.needs_probabilities
+            else self.pool.sample(wanted, seed)
+        )
+        picks = compose(
+            n=rules.size,
+            audit_share=rules.audit_share,
+            audit=audit,
+            candidates=candidates,
+            rows=self.pool.rows([one.key for one in candidates]),
+            chosen=chosen,
+            seed=seed,
+        )
+        created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
+        return Round(number, created, pointer.version, picks)
+
+    def _champion(self) -> ChampionPointer:
+        found = self.champions.pointer()
+        if found is None:
+            raise ServiceUnavailable("no model can be loaded yet: run `octospoon model init` first")
+        return found[0]
+
+    def _export(self, round_: Round) -> RankReport:
+        until = self.clock.now() + CLAIM_SECONDS
+        claimed = [pick for pick in round_.picks if self.pool.claim(pick, round_.number, until)]
+        rows = self.pool.rows([pick.key for pick in claimed])
+        known = self.labeler.find([pick.key for pick in claimed])
+        classes = self._champion().classes
+        missing = [self._task(pick, rows.get(pick.key), classes) for pick in claimed if pick.key not in known]
+        version = _version_name(round_.model_version)
+        created = self.labeler.create(missing, version) if missing else {}
+        if any(task.label for task in missing):
+            self.labeler.use_model_version(version)
+        for key, task_id in {**known, **created}.items():
+            self.pool.mark_exported(key, round_.number, task_id)
+        self.rounds.close(round_.number)
+        return RankReport(round_.number, len(known) + len(created), len(created))
+
+    def _task(self, pick: Pick, row: PoolRow | None, classes: Sequence[str]) -> Task:
+        task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)
+        probabilities = None if row is None else row.probabilities
+        if probabilities is None or len(probabilities) != len(classes):
+            return task  # scored without a head, or for another list of classes
+        best = int(probabilities.argmax())
+        return replace(task, label=classes[best], confidence=float(probabilities[best]))
+
+
+def _version_name(version: int) -> str:
+    return f"v{version}"
