@@ -1,0 +1,152 @@
+"""Which deployment the commands talk to: the local stack of this checkout, or a stack on AWS."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+
+from octospoon.adapters.dynamodb_control import (
+    ControlTable,
+    DynamoControl,
+    DynamoRescoring,
+    DynamoRounds,
+)
+from octospoon.adapters.dynamodb_labels import DynamoLabels
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
+from octospoon.domain.errors import NotConfigured
+from octospoon.runtime.settings import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROJECT_FILE = Path(".octospoon/run/project.json")
+LOCAL_KEY = "test"
+LOCAL_REGION = "us-east-1"
+
+
+class LocalProject(msgspec.Struct, frozen=True):
+    """What `octospoon up` leaves behind for the other commands.
+
+    Attributes:
+        endpoint_url: of LocalStack.
+        outputs: of the CloudFormation stack.
+        label_studio_url: where people sign in.
+        label_studio_project: id of the project.
+        mlflow_url: of the tracking server.
+    """
+
+    endpoint_url: str
+    outputs: dict[str, str]
+    label_studio_url: str
+    label_studio_project: int
+    mlflow_url: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One deployed stack, and the adapters over its parts.
+
+    Attributes:
+        outputs: of the CloudFormation stack.
+        endpoint_url: of LocalStack; None for AWS.
+    """
+
+    outputs: Mapping[str, str]
+    endpoint_url: str | None
+
+    def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
+        """Return a boto3 client for a service."""
+        return session(self.endpoint_url).client(service, endpoint_url=self.endpoint_url)
+
+    @cached_property
+    def pool(self) -> DynamoPool:
+        """The pool table."""
+        # the strategy matters where scores are written, which no command does
+        return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"], "margin_diverse", time.time)
+
+    @cached_property
+    def artifacts(self) -> S3Artifacts:
+        """The artifacts bucket."""
+        return S3Artifacts(self.client("s3"), self.outputs["ArtifactsBucket"])
+
+    @property
+    def champions(self) -> S3Champions:
+        """The champion pointer."""
+        return S3Champions(self.artifacts)
+
+    @cached_property
+    def control_table(self) -> ControlTable:
+        """The control table."""
+        return ControlTable(self.client("dynamodb"), self.outputs["ControlTable"])
+
+    @property
+    def control(self) -> DynamoControl:
+        """The training job's state."""
+        return DynamoControl(self.control_table, time.time)
+
+    @property
+    def rounds(self) -> DynamoRounds:
+        """The labelling rounds."""
+        return DynamoRounds(self.control_table, RoundFiles(self.artifacts))
+
+    @property
+    def rescoring(self) -> DynamoRescoring:
+        """The progress of re-scoring."""
+        return DynamoRescoring(self.control_table)
+
+    @property
+    def labels(self) -> DynamoLabels:
+        """What annotators said."""
+        return DynamoLabels(
+            self.client("dynamodb"),
+            self.outputs["PoolTable"],
+            self.outputs["AnnotationsTable"],
+            self.outputs["ControlTable"],
+            time.time,
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names."""
+        return listed(self.outputs["Classes"])
+
+
+def session(endpoint_url: str | None) -> boto3.Session:
+    """Return a boto3 session: the user's own for AWS, one with test credentials for LocalStack."""
+    if endpoint_url is None:
+        return boto3.Session()
+    return boto3.Session(
+        aws_access_key_id=LOCAL_KEY, aws_secret_access_key=LOCAL_KEY, region_name=LOCAL_REGION
+    )
+
+
+def local_project() -> LocalProject | None:
+    """Return what the running local stack left behind, None where none runs."""
+    if not PROJECT_FILE.exists():
+        return None
+    return msgspec.json.decode(PROJECT_FILE.read_bytes(), type=LocalProject)
+
+
+def find_deployment(stack_name: str | None) -> Deployment:
+    """Return the named CloudFormation stack, else OCTOSPOON_STACK's, else the local stack.
+
+    Raises:
+        NotConfigured: none of them is there.
+    """
+    name = stack_name or os.environ.get("OCTOSPOON_STACK")
+    if name:
+        stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}
+        return Deployment(outputs, None)
+    project = local_project()
+    if project is None:
+        raise NotConfigured("no local stack runs here: start one with `make up`, or name one with --stack")
+    return Deployment(project.outputs, project.endpoint_url)

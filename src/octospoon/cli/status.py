@@ -1,0 +1,87 @@
+"""octospoon status: where everything stands, and what needs a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from octospoon.domain.entities import State
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType as QueueAttributeFilterType
+
+    from octospoon.cli.context import Deployment
+
+_QUEUES = ("Uploads", "Annotations", "Training", "Rescore")
+_SHOWN = 20
+
+
+def show(deployment: Deployment) -> None:
+    """Print the whole status."""
+    Console().print(
+        Group(_pool(deployment), _model(deployment), _queues(deployment), _quarantine(deployment))
+    )
+
+
+def _pool(deployment: Deployment) -> Table:
+    table = Table("state", "images", title="pool", title_justify="left")
+    counts = deployment.pool.counts()
+    for state in State:
+        table.add_row(state.value, f"{counts[state]:,}")
+    table.add_row("total", f"{sum(counts.values()):,}", style="bold")
+    return table
+
+
+def _model(deployment: Deployment) -> Table:
+    table = Table(title="model and labels", title_justify="left", show_header=False)
+    found = deployment.champions.pointer()
+    table.add_row("champion", f"version {found[0].version}" if found else "none: run `octospoon model init`")
+    version, shards = deployment.rescoring.progress()
+    if version >= 0:
+        table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards")
+    table.add_row("labelling rounds", str(deployment.rounds.last_number()))
+    state = deployment.control.state()
+    threshold = deployment.outputs["TrainingThreshold"]
+    table.add_row("new labels", f"{state.new_labels} of the {threshold} that start a training")
+    table.add_row("newest training job", f"{state.job_id or 'none'} ({state.status}) {state.reason}")
+    return table
+
+
+def _queues(deployment: Deployment) -> Table:
+    table = Table("queue", "waiting", "in work", "dead letters", "why", title="queues", title_justify="left")
+    sqs = deployment.client("sqs")
+    for name in _QUEUES:
+        waiting, working = _depth(sqs, deployment.outputs[f"{name}QueueUrl"])
+        dead_url = deployment.outputs[f"{name}DeadLettersUrl"]
+        dead, _ = _depth(sqs, dead_url)
+        why = _peek(sqs, dead_url) if dead else ""
+        table.add_row(name.lower(), str(waiting), str(working), str(dead), why)
+    return table
+
+
+def _depth(sqs: SQSClient, url: str) -> tuple[int, int]:
+    names: list[QueueAttributeFilterType] = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+    ]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return int(found[names[0]]), int(found[names[1]])
+
+
+def _peek(sqs: SQSClient, url: str) -> str:
+    """Return the beginning of some dead letters, without taking them away."""
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    return "\n".join(message["Body"][:120] for message in answer.get("Messages", []))
+
+
+def _quarantine(deployment: Deployment) -> Table:
+    table = Table("image", "reason", "detail", title="quarantine", title_justify="left")
+    found = deployment.pool.quarantined(_SHOWN + 1)
+    for key, reason, detail in found[:_SHOWN]:
+        table.add_row(key, reason, detail)
+    if len(found) > _SHOWN:
+        table.add_row("…", "", f"only the first {_SHOWN} are shown")
+    return table
