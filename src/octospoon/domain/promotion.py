@@ -49,7 +49,7 @@ def decide(
     is refused where even the difference plus STANDARD_ERRORS standard errors lies below -margin. Asking the
     whole 95 % interval to lie above -margin would refuse every model while N is small (10 in a first round),
     and asking it to lie below would let losses of 10 points pass at N = 50. One standard error refuses two
-    answers more wrong out of 10, or four out of 50; equal models that differ on a tenth of 50 images are
+    answers more wrong out of 10, or three out of 50; equal models that differ on a tenth of 50 images are
     refused about one time in fourteen; and as N grows the rule becomes "no more than the margin lost".
 
     Args:

@@ -39,7 +39,8 @@ class Clusters:
 def kmeans(points: npt.NDArray[np.float64], k: int, seed: str) -> Clusters:
     """Partition float64 [N, D] into min(k, N) clusters (Lloyd 1982).
 
-    Seeds as in k-means++ (Arthur and Vassilvitskii 2007). The result depends on the order of the rows: sort them by id first.
+    Seeded as k-means++ (Arthur and Vassilvitskii 2007). The result depends on the order of the rows: sort
+    them by id first.
     """
     k = min(k, len(points))
     if k == 0:

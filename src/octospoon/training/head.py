@@ -1,0 +1,178 @@
+"""The default trainer: a calibrated multinomial logistic head on frozen embeddings."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from octospoon.domain.errors import BadRequest
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+INVERSE_REGULARISATION = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+FOLDS = 5
+UNSEEN_LOGIT = -12.0
+_ITERATIONS = 500
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A linear layer before a softmax, and how it was found.
+
+    Attributes:
+        weights: float32 [D, C].
+        bias: float32 [C].
+        inverse_regularisation: scikit-learn's C that cross-validation preferred; 0 where nothing was fitted.
+        temperature: what the logits were divided by; already inside the weights.
+        out_of_fold: float64 [N, C], calibrated probabilities of each training row by a head that had not
+            seen it; rows of NaN where there were too few labels to hold any out.
+    """
+
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    inverse_regularisation: float
+    temperature: float
+    out_of_fold: npt.NDArray[np.float64]
+
+    def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return float64 [N, C] for float [N, D]."""
+        result: npt.NDArray[np.float64] = embeddings.astype(np.float64) @ self.weights + self.bias
+        return result
+
+
+def fit(
+    embeddings: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    *,
+    seed: int = 0,
+    balanced: bool = False,
+) -> Head:
+    """Fit a head with all `classes`, those without a label yet included (tiny, finite probabilities).
+
+    Embeddings are centred and divided by one number, the root of their mean squared distance from the mean;
+    that map and the temperature are folded into the weights. Regularisation and temperature minimise the
+    log loss out of fold. The same arguments give the same head.
+
+    Args:
+        embeddings: float [N, D], N >= 1.
+        labels: int [N], each in [0, classes).
+        classes: C >= 2.
+        seed: fixes the folds.
+        balanced: weigh classes by the inverse of their frequency.
+
+    Raises:
+        BadRequest: there is no label to train on.
+    """
+    if not len(labels):
+        raise BadRequest("no label to train on: label images outside the audit share first")
+    seen = np.unique(labels)
+    if len(seen) < 2:
+        return _constant(embeddings.shape[1], labels, classes)
+    points, back, mean = _span(embeddings)
+    rows = _folds(labels, seed)
+    held_out = {c: _out_of_fold(points, labels, rows, c, classes, balanced) for c in INVERSE_REGULARISATION}
+    fitted = {c: _temperature(logits, labels) for c, logits in held_out.items()}
+    best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
+    temperature = fitted[best][0]
+    slope, bias = _logistic(points, labels, best, classes, balanced)
+    weights = (back @ slope) / temperature
+    bias = np.where(np.isin(np.arange(classes), seen), bias / temperature, bias) - mean @ weights
+    probabilities = np.exp(log_softmax(held_out[best] / temperature, axis=1))
+    return Head(weights.astype(np.float32), bias.astype(np.float32), best, temperature, probabilities)
+
+
+def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
+    """Return a head that knows class frequencies only, with one count added to each class (Laplace)."""
+    bias = np.log(np.bincount(labels, minlength=classes) + 1.0) - np.log(len(labels) + classes)
+    nothing = np.full((len(labels), classes), np.nan)
+    return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, 1.0, nothing)
+
+
+def _span(
+    embeddings: npt.NDArray[np.floating],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the scaled points in coordinates of their own span, the way back [D, R], and their mean [D].
+
+    A ridge-regularised solution lies in the span of the rows, so nothing is lost, and with fewer labels than
+    dimensions the fit is many times faster.
+    """
+    wide = embeddings.astype(np.float64)
+    mean = wide.mean(axis=0)
+    centred = wide - mean
+    scale = float(np.sqrt(np.einsum("nd,nd->", centred, centred) / len(wide))) or 1.0
+    _, lengths, basis = np.linalg.svd(centred / scale, full_matrices=False)
+    basis = basis[lengths > 1e-9 * max(lengths[0], 1e-300)]
+    return centred @ basis.T / scale, basis.T / scale, mean
+
+
+def _folds(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """Return each row's fold, int [N] in [0, FOLDS), the classes spread evenly."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(labels), np.int64)
+    folds[order] = np.arange(len(labels)) % FOLDS
+    return folds
+
+
+def _out_of_fold(
+    points: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    folds: npt.NDArray[np.int64],
+    inverse: float,
+    classes: int,
+    balanced: bool,
+) -> npt.NDArray[np.float64]:
+    logits = np.full((len(labels), classes), np.nan)
+    for fold in range(FOLDS):
+        out = folds == fold
+        if out.any() and len(np.unique(labels[~out])) > 1:
+            slope, bias = _logistic(points[~out], labels[~out], inverse, classes, balanced)
+            logits[out] = points[out] @ slope + bias
+    return logits
+
+
+def _logistic(
+    points: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    inverse: float,
+    classes: int,
+    balanced: bool,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Fit on the classes at hand; return slope [R, C] and bias [C], the others' flat at UNSEEN_LOGIT."""
+    weight = "balanced" if balanced else None
+    model = LogisticRegression(C=inverse, max_iter=_ITERATIONS, class_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(points, labels)
+    slope, bias = np.zeros((points.shape[1], classes)), np.full(classes, UNSEEN_LOGIT)
+    if len(model.classes_) == 2:
+        slope[:, model.classes_[1]], bias[model.classes_] = model.coef_[0], (0.0, model.intercept_[0])
+    else:
+        slope[:, model.classes_], bias[model.classes_] = model.coef_.T, model.intercept_
+    return slope, bias
+
+
+def _temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss."""
+    known = np.isfinite(logits).all(axis=1)
+    if not known.any():
+        return 1.0, 0.0
+    values, truth = logits[known], labels[known]
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(values / np.exp(log_temperature), axis=1)
+        return float(-scaled[np.arange(len(truth)), truth].mean())
+
+    low, high = np.log(_TEMPERATURES)
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded")
+    return float(np.exp(found.x)), float(found.fun)
