@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
+
+from octospoon.domain.entities import ImageRef, JobStatus, Pick, Prediction, State
+from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.usecases.collect import CollectAnnotations, chosen
+from octospoon.usecases.receive import AnnotationBody, Message, TaskBody
+
+CLASSES = ("cat", "dog")
+
+
+class World:
+    def __init__(self, images: int = 10, threshold: int = 3) -> None:
+        self.clock, self.pool, self.launcher = FakeClock(), FakePool(), FakeLauncher()
+        self.control = FakeControl(self.clock)
+        self.labels = FakeLabels(self.pool, self.control)
+        for i in range(images):
+            key = f"{i}.png"
+            said = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5], np.float32))
+            self.pool.put_score(ImageRef(key, f"e{i}", "1", 1), said)
+            self.pool.claim(Pick(key, f"e{i}", False, "margin", 0.1, i, None), 1, 0.0)
+            self.pool.mark_exported(key, 1, i)
+        self.collect = CollectAnnotations(
+            self.labels, self.control, self.launcher, self.clock, CLASSES, threshold
+        )
+
+
+def choice(*names: str) -> list[dict]:
+    return [{"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": list(names)}}]
+
+
+def message(
+    image: int,
+    label: str | None = "cat",
+    *,
+    action: str = "ANNOTATION_CREATED",
+    annotator: int = 1,
+    updated: int = 1,
+) -> str:
+    body = AnnotationBody(
+        id=100 * annotator + image,
+        unique_id=f"u{annotator}-{image}",
+        updated_at=f"2026-01-01T00:00:{updated:02d}.000000Z",
+        task=image,
+        completed_by=annotator,
+        was_cancelled=label is None,
+        result=[] if label is None else choice(label),
+    )
+    tasks = [TaskBody(image, {"key": f"{image}.png", "etag": f"e{image}", "image": "s3://b/k"})]
+    return msgspec.json.encode(Message(action, 1, [body], tasks)).decode()
+
+
+def deleted(image: int, annotator: int = 1) -> str:
+    body = AnnotationBody(id=100 * annotator + image)
+    return msgspec.json.encode(Message("ANNOTATIONS_DELETED", 1, [body], [])).decode()
+
+
+def test_the_threshold_launches_one_job() -> None:
+    world = World()
+
+    launched = [world.collect(message(i)) for i in range(4)]
+
+    assert launched == [None, None, "train-000001", None]
+    assert world.launcher.launched == ["train-000001"]
+    state = world.control.state()
+    assert (state.status, state.new_labels) == (JobStatus.LAUNCHING, 1)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_an_image_counts_once_whatever_the_order_and_number_of_deliveries(order: tuple[int, ...]) -> None:
+    world = World(threshold=100)
+    events = [
+        message(0, "cat", updated=1),
+        message(0, "dog", action="ANNOTATION_UPDATED", updated=2),
+        message(0, "dog", action="ANNOTATION_UPDATED", updated=2),
+        message(0, "cat", updated=1),
+    ]
+
+    for i in order:
+        world.collect(events[i])
+
+    assert world.control.state().new_labels == 1
+    assert world.pool.table["0.png"].label == "dog"
+
+
+def test_a_skip_does_not_count() -> None:
+    world = World(threshold=1)
+
+    assert world.collect(message(0, None)) is None
+    assert world.control.state().new_labels == 0
+    assert world.pool.table["0.png"].state is State.EXPORTED
+
+
+def test_a_deletion_subtracts_and_the_old_event_cannot_bring_it_back() -> None:
+    world = World(threshold=100)
+    world.collect(message(0))
+
+    world.collect(deleted(0))
+    world.collect(message(0))
+
+    assert world.control.state().new_labels == 0
+    assert world.pool.table["0.png"].label is None
+
+
+def test_a_launch_that_fails_gives_the_labels_back_and_is_tried_again() -> None:
+    world = World(threshold=2)
+    world.collect(message(0))
+    world.launcher.down = True
+
+    with pytest.raises(ServiceUnavailable):
+        world.collect(message(1))
+    assert world.control.state().new_labels == 2
+
+    world.launcher.down = False
+    assert world.collect(message(1)) == "train-000002"
+    assert world.control.state().new_labels == 0
+
+
+def test_a_job_that_never_started_is_launched_anew() -> None:
+    world = World(threshold=1)
+    world.collect(message(0))
+    world.clock.time += 10_000
+
+    assert world.collect.launch_if_due() == "train-000002"
+
+
+def test_labels_during_training_count_towards_the_next() -> None:
+    world = World(threshold=2)
+    world.collect(message(0))
+    world.collect(message(1))
+    world.control.start("train-000001", world.clock.now() + 100)
+
+    assert world.collect(message(2)) is None
+    assert world.collect(message(3)) is None
+    world.control.finish("train-000001", "done")
+
+    assert world.collect.launch_if_due() == "train-000002"
+
+
+def test_a_task_that_is_not_ours_is_passed_over() -> None:
+    world = World(threshold=1)
+    body = AnnotationBody(id=1, unique_id="u", updated_at="2026", task=5, result=choice("cat"))
+    foreign = Message("ANNOTATION_CREATED", 1, [body], [TaskBody(5, {"image": "x"})])
+
+    assert world.collect(msgspec.json.encode(foreign).decode()) is None
+
+
+def test_a_message_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        World().collect(json.dumps({"hello": "world"}))
+
+
+@pytest.mark.parametrize(
+    ("result", "label"),
+    [
+        (choice("cat"), "cat"),
+        (choice("cat", "dog"), None),
+        (choice("cow"), None),
+        ([], None),
+        ([{"type": "textarea", "value": {"text": ["cat"]}}], None),
+        ([{"type": "choices"}], None),
+    ],
+)
+def test_what_counts_as_an_answer(result: list[dict], label: str | None) -> None:
+    assert chosen(result, CLASSES) == label

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes.memory import FakeChampions, FakeClock, FakeImages, FakeLabeler, FakePool, FakeRounds
+
+from octospoon.domain.entities import ImageRef, Prediction, State
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.usecases.rank import BatchRules, Rank
+
+BACKBONE = "b" * 64
+CLASSES = ("cat", "dog", "owl")
+
+
+def prediction(i: int, version: int) -> Prediction:
+    generator = np.random.default_rng(i)
+    embedding = generator.normal(size=8).astype(np.float32)
+    weights = generator.exponential(size=3) if version else None
+    probabilities = None if weights is None else (weights / weights.sum()).astype(np.float32)
+    return Prediction(version, BACKBONE, embedding, probabilities)
+
+
+class World:
+    def __init__(self, images: int, version: int = 1) -> None:
+        self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
+        self.champions = FakeChampions()
+        self.champions.set(
+            ChampionPointer(
+                version,
+                "a" * 64,
+                "m",
+                BACKBONE,
+                "h" if version else "",
+                "c" * 64 if version else "",
+                CLASSES if version else (),
+            )
+        )
+        for i in range(images):
+            self.pool.put_score(ImageRef(f"{i:04d}.png", f"etag{i}", "1", 10), prediction(i, version))
+        rules = BatchRules(size=20, audit_share=0.2, strategy="margin_diverse", max_open_tasks=20)
+        self.rank = Rank(
+            self.pool, self.rounds, self.labeler, FakeImages(), self.champions, FakeClock(), rules
+        )
+
+
+@pytest.mark.parametrize("version", [0, 1], ids=["cold", "warm"])
+def test_a_round_is_exported_once_with_its_audit_share(version: int) -> None:
+    world = World(300, version)
+
+    report = world.rank()
+
+    assert (report.round_number, report.exported, report.created) == (1, 20, 20)
+    picks = world.rounds.files[1].picks
+    assert sum(pick.audit for pick in picks) == 4
+    assert {pick.strategy for pick in picks if pick.audit} == {"random"}
+    assert {pick.strategy for pick in picks if not pick.audit} == {
+        "margin_diverse" if version else "typiclust"
+    }
+    assert world.pool.counts()[State.EXPORTED] == 20
+    assert len({task.key for task in world.labeler.tasks.values()}) == 20
+
+
+def test_tasks_carry_the_prediction_of_the_model_that_scored_them() -> None:
+    world = World(300)
+
+    world.rank()
+
+    for task in world.labeler.tasks.values():
+        said = world.pool.table[task.key].prediction
+        assert said is not None
+        assert said.probabilities is not None
+        assert task.label == CLASSES[int(said.probabilities.argmax())]
+        assert task.confidence == pytest.approx(float(said.probabilities.max()))
+    assert world.labeler.model_version == "v1"
+
+
+def test_a_cold_start_has_no_prediction_to_show() -> None:
+    world = World(100, version=0)
+
+    world.rank()
+
+    assert {task.label for task in world.labeler.tasks.values()} == {None}
+    assert world.labeler.model_version == ""
+
+
+def test_no_new_round_while_annotators_are_behind() -> None:
+    world = World(300)
+    world.rank()
+
+    report = world.rank()
+
+    assert report.round_number == 0
+    assert "wait for an annotator" in report.reason
+    assert len(world.labeler.tasks) == 20
+
+
+def test_the_next_round_takes_other_images() -> None:
+    world = World(300)
+    world.rank()
+    world.labeler.answered = set(world.labeler.tasks)
+
+    report = world.rank()
+
+    assert report.round_number == 2
+    keys = [task.key for task in world.labeler.tasks.values()]
+    assert len(set(keys)) == 40
+
+
+def test_an_import_whose_answer_is_lost_is_found_again_not_repeated() -> None:
+    world = World(300)
+    world.labeler.lose_answers = 1
+
+    with pytest.raises(ServiceUnavailable):
+        world.rank()
+    report = world.rank()
+
+    assert (report.round_number, report.exported, report.created) == (1, 20, 0)
+    assert len(world.labeler.tasks) == 20
+    assert world.pool.counts()[State.EXPORTED] == 20
+
+
+@pytest.mark.parametrize("dies_after", range(1, 60, 7))
+def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: int) -> None:
+    calm = World(300)
+    calm.rank()
+    world = World(300)
+    calls = 0
+
+    class Died(Exception):
+        pass
+
+    def dying(method):
+        def call(*args):
+            nonlocal calls
+            calls += 1
+            result = method(*args)
+            if calls == dies_after:
+                raise Died
+            return result
+
+        return call
+
+    for target, names in (
+        (world.rounds, ("begin", "close")),
+        (world.pool, ("claim", "mark_exported")),
+        (world.labeler, ("find", "create", "use_model_version")),
+    ):
+        for name in names:
+            setattr(target, name, dying(getattr(target, name)))
+
+    try:
+        world.rank()
+    except Died:
+        world.rank()
+
+    expected = {pick.key for pick in calm.rounds.files[1].picks}
+    assert {pick.key for pick in world.rounds.files[1].picks} == expected
+    exported = [task.key for task in world.labeler.tasks.values()]
+    assert sorted(exported) == sorted(expected)
+
+
+def test_two_ranks_at_once_export_one_round() -> None:
+    world = World(300)
+    chosen = world.rank._choose()
+    world.rank()
+
+    # the slower of two: it had chosen before the other one began
+    stored = world.rounds.begin(chosen)
+    world.rank._export(stored)
+
+    assert len(world.labeler.tasks) == 20
+
+
+def test_an_empty_pool_is_said_plainly() -> None:
+    report = World(0).rank()
+
+    assert report.exported == 0
+    assert "no image can be selected" in report.reason
+
+
+def test_a_small_pool_gives_a_small_round() -> None:
+    world = World(7)
+
+    assert world.rank().exported == 7
