@@ -157,6 +157,10 @@ class DynamoRounds:
         item = self._table.read("round")
         return self._files.read(integer(item, "number")) if text(item, "status") == "open" else None
 
+    def read(self, number: int) -> Round | None:
+        """Return a round by its number, None where there is no such."""
+        return self._files.read(number)
+
     def last_number(self) -> int:
         """Return the number of the newest round, 0 before the first."""
         return integer(self._table.read("round"), "number")

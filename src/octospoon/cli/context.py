@@ -27,6 +27,8 @@ from octospoon.runtime.settings import listed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from botocore.config import Config
+
 PROJECT_FILE = Path(".octospoon/run/project.json")
 LOCAL_KEY = "test"
 LOCAL_REGION = "us-east-1"
@@ -62,9 +64,9 @@ class Deployment:
     outputs: Mapping[str, str]
     endpoint_url: str | None
 
-    def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
+    def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""
-        return session(self.endpoint_url).client(service, endpoint_url=self.endpoint_url)
+        return session(self.endpoint_url).client(service, endpoint_url=self.endpoint_url, config=config)
 
     @cached_property
     def pool(self) -> DynamoPool:

@@ -1,0 +1,215 @@
+"""The octospoon command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from octospoon import __version__
+from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
+from octospoon.runtime.settings import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octospoon.adapters.label_studio import LabelStudioApi
+    from octospoon.cli.context import Deployment, LocalProject
+    from octospoon.cli.stack import Credentials
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
+    Run = Callable[[argparse.Namespace], None]
+
+STARTED = "OCTOSPOON_STARTED"
+"""Epoch seconds at which `make` began, so that set-up time counts from there."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, or 1 with the reason on standard error."""
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except OctospoonError as error:
+        Console(stderr=True, soft_wrap=True).print(f"octospoon: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    root = argparse.ArgumentParser(prog="octospoon", description="Event-driven active learning for images.")
+    root.add_argument("--version", action="version", version=__version__)
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    _local_commands(commands)
+    _deployed_commands(commands)
+    _label_studio_commands(commands)
+    return root
+
+
+def _local_commands(commands: Commands) -> None:
+    command = _add(commands, "demo", _demo, "run the whole loop on real images, then stop everything")
+    command = _add(commands, "up", _up, "start the local stack and leave it running")
+    command.add_argument("--classes", default="", help="comma-separated class names (default: the digits)")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
+    _add(commands, "down", _down, "stop the local stack, and forget what it held")
+
+
+def _deployed_commands(commands: Commands) -> None:
+    command = _deployed(commands, "drop", _drop, "upload pictures")
+    command.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE")
+    command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
+    _deployed(commands, "status", _status, "show where everything stands")
+    _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
+    _deployed(commands, "init-model", _init_model, "give a new deployment its cold-start model")
+
+
+def _label_studio_commands(commands: Commands) -> None:
+    command = _add(
+        commands, "label-studio-project", _project, "create the Label Studio project; prints its id"
+    )
+    _label_studio_arguments(command)
+    command.add_argument("--title", default="octospoon")
+    command.add_argument("--classes", required=True, help="comma-separated class names")
+    command = _deployed(commands, "label-studio-connect", _connect, "connect a project to a deployed stack")
+    _label_studio_arguments(command)
+    command.add_argument("--project", required=True, type=int, help="id of the project")
+
+
+def _label_studio_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--url", required=True, help="of Label Studio; its token is read from LABEL_STUDIO_TOKEN"
+    )
+
+
+def _add(commands: Commands, name: str, run: Run, description: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=description, description=description)
+    command.set_defaults(run=run)
+    return command
+
+
+def _deployed(commands: Commands, name: str, run: Run, description: str) -> argparse.ArgumentParser:
+    command = _add(commands, name, run, description)
+    command.add_argument("--stack", help="CloudFormation stack on AWS (default: OCTOSPOON_STACK, else local)")
+    return command
+
+
+def _deployment(arguments: argparse.Namespace) -> Deployment:
+    from octospoon.cli.context import find_deployment
+
+    return find_deployment(arguments.stack)
+
+
+def _demo(arguments: argparse.Namespace) -> None:  # noqa: ARG001
+    from octospoon.cli import digits
+    from octospoon.cli.demo import Demo
+    from octospoon.cli.local import assemble
+    from octospoon.cli.stack import start
+
+    console = Console()
+    started = float(os.environ.get(STARTED) or time.time())
+    with start(Path.cwd(), progress=_say(console), fresh=True, name="demo") as servers:
+        stack = assemble(servers, digits.CLASSES, _say(console), {})
+        Demo(stack, console).run(time.time() - started)
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    from octospoon.cli import digits
+    from octospoon.cli.local import assemble
+    from octospoon.cli.stack import start
+
+    console = Console()
+    classes = listed(arguments.classes) or digits.CLASSES
+    servers = start(Path.cwd(), progress=_say(console), fresh=True, detached=True)
+    project = assemble(servers, classes, _say(console), _parameters(arguments.set)).project
+    _addresses(console, project, servers.credentials)
+
+
+def _parameters(pairs: Sequence[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _addresses(console: Console, project: LocalProject, sign_in: Credentials) -> None:
+    table = Table(show_header=False, box=None)
+    table.add_row("Label Studio", f"{project.label_studio_url}/projects/{project.label_studio_project}/data")
+    table.add_row("  sign in as", f"{sign_in.email}  {sign_in.password}")
+    table.add_row("MLflow", project.mlflow_url)
+    table.add_row("images bucket", f"s3://{project.outputs['ImagesBucket']} at {project.endpoint_url}")
+    table.add_row("next", "octospoon drop DIR · octospoon rank · octospoon status · make down")
+    console.print(table)
+
+
+def _down(arguments: argparse.Namespace) -> None:  # noqa: ARG001
+    from octospoon.cli.context import PROJECT_FILE
+    from octospoon.cli.stack import down
+
+    down(Path.cwd(), progress=_say(Console()))
+    PROJECT_FILE.unlink(missing_ok=True)
+
+
+def _drop(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.drop import drop
+
+    count = drop(_deployment(arguments), arguments.paths, arguments.prefix)
+    Console().print(f"{count:,} pictures uploaded; `octospoon status` shows what became of them")
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.status import show
+
+    show(_deployment(arguments))
+
+
+def _rank(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.rank import rank
+
+    report = rank(_deployment(arguments))
+    Console().print(
+        f"round {report.round_number}: {report.exported} images are with the annotators"
+        if report.exported
+        else f"nothing exported: {report.reason}"
+    )
+
+
+def _init_model(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.model import init_model
+
+    Console().print(f"champion: version {init_model(_deployment(arguments)).version}")
+
+
+def _project(arguments: argparse.Namespace) -> None:
+    from octospoon.adapters.label_studio_setup import LabelStudioSetup
+
+    setup = LabelStudioSetup(_label_studio(arguments))
+    Console().print(setup.project(arguments.title, listed(arguments.classes)))
+
+
+def _connect(arguments: argparse.Namespace) -> None:
+    from octospoon.adapters.label_studio_setup import LabelStudioSetup
+    from octospoon.cli.local import connect
+
+    deployment = _deployment(arguments)
+    connect(LabelStudioSetup(_label_studio(arguments)), arguments.project, deployment)
+    Console().print(f"project {arguments.project} reads the bucket and calls the webhook")
+
+
+def _label_studio(arguments: argparse.Namespace) -> LabelStudioApi:
+    from octospoon.adapters.label_studio import LabelStudioApi
+
+    token = os.environ.get("LABEL_STUDIO_TOKEN")
+    if not token:
+        raise NotConfigured("set LABEL_STUDIO_TOKEN to a token of Label Studio (Account & Settings)")
+    return LabelStudioApi(arguments.url, token)
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(f"[dim]·[/dim] {line}", highlight=False)
