@@ -254,24 +254,36 @@ class Champions(Protocol):
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """The run of one training job, and the model version reserved for what it makes."""
+
+    run_id: str
+    version: int
+
+
 class Registry(Protocol):
     """The experiment tracker and model registry (MLflow, DagsHub)."""
 
-    def log(
-        self,
-        run_name: str,
-        params: Mapping[str, str],
-        metrics: Mapping[str, float],
-        folder: Path,
-        tags: Mapping[str, str],
-    ) -> str:
-        """Log one run with every file under `folder` as an artefact; return the run id."""
+    def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+        """Open a job's run and reserve a model version; the same job gets the same run and version again.
 
-    def register(self, run_id: str, tags: Mapping[str, str]) -> int:
-        """Make the run's ``model`` artefact a registered version; return the version."""
+        The version comes first, so that the model file can carry the number that it is registered under.
+        """
+
+    def log(
+        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+    ) -> None:
+        """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
+
+    def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
+        """Tag the reserved version."""
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias such as ``champion`` at a version."""
+
+    def end(self, run: ModelRun, *, succeeded: bool) -> None:
+        """Close the run."""
 
 
 class Snapshots(Protocol):

@@ -86,7 +86,10 @@ def _incomparable(challenger: Answers, champion: Answers) -> list[str]:
     new, old = challenger.spec, champion.spec
     reasons = []
     if new.classes != old.classes:
-        reasons.append(f"the classes changed from {', '.join(old.classes)} to {', '.join(new.classes)}")
+        reasons.append(
+            f"the classes changed from {', '.join(old.classes)} to {', '.join(new.classes)}: "
+            "put the backbone alone into service to start anew"
+        )
     if new.version <= old.version:
         reasons.append(f"version {new.version} is not newer than version {old.version} in service")
     if champion.probabilities is None or challenger.probabilities is None:

@@ -77,7 +77,7 @@ def morlet(scale: int, angle: int) -> npt.NDArray[np.complex128]:
 
 
 def projection(features: int, dim: int) -> npt.NDArray[np.float32]:
-    """Return a random matrix [features, dim] of independent signs over sqrt(features), the same on all machines.
+    """Return random signs over sqrt(features), [features, dim], the same on every machine.
 
     Signs do as well as Gaussian numbers (Achlioptas 2003, doi 10.1016/S0022-0000(03)00025-4).
     """
@@ -173,4 +173,5 @@ def _serialise(graph: _Graph, size: int, dim: int) -> bytes:
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(body, opset_imports=opset, ir_version=IR_VERSION, producer_name="octospoon")
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

@@ -1,0 +1,165 @@
+"""MLflow as experiment tracker and model registry, by the calls that DagsHub answers too.
+
+DagsHub has no logged-models API, so `mlflow.onnx.log_model` is out: the model folder is saved locally and
+logged as plain artefacts, and the version is created by name and source. MLflow takes seconds to import,
+so it is imported when first used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
+from octospoon.ports import ModelRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlflow import MlflowClient
+
+JOB_TAG = "octospoon.job_id"
+MODEL_FOLDER = "model"
+_REQUIREMENTS = ["mlflow", "numpy", "onnx", "onnxruntime"]
+_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+_PARAM_LENGTH = 500
+
+
+class MlflowRegistry:
+    """Implements `octospoon.ports.Registry`; the server and its password come from MLflow's own variables."""
+
+    def __init__(self, model_name: str, experiment: str) -> None:
+        self._model_name = model_name
+        self._experiment = experiment
+        self._client: MlflowClient | None = None
+
+    def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+        """Open a job's run and reserve a model version; the same job gets the same run and version again."""
+        with _translated("opening the run"):
+            client = self._connect()
+            run_id = self._run(client, job_id)
+            for key, value in tags.items():
+                client.set_tag(run_id, key, value)
+            return ModelRun(run_id, self._version(client, run_id, job_id))
+
+    def log(
+        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+    ) -> None:
+        """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
+        from mlflow.entities import Metric, Param
+        from mlflow.utils.time import get_current_time_millis
+
+        with _translated("logging the run"), tempfile.TemporaryDirectory() as scratch:
+            client, now = self._connect(), get_current_time_millis()
+            files = Path(scratch) / "files"
+            shutil.copytree(folder, files, ignore=shutil.ignore_patterns("model.onnx"))
+            if (folder / "model.onnx").exists():
+                _save_model(folder / "model.onnx", files / MODEL_FOLDER)
+            client.log_batch(
+                run.run_id,
+                metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+                params=[Param(key, value[:_PARAM_LENGTH]) for key, value in params.items()],
+            )
+            client.log_artifacts(run.run_id, str(files))
+
+    def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
+        """Tag the reserved version."""
+        with _translated("tagging the model version"):
+            for key, value in tags.items():
+                self._connect().set_model_version_tag(self._model_name, str(run.version), key, value)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias such as ``champion`` at a version."""
+        with _translated(f"setting the alias {alias}"):
+            self._connect().set_registered_model_alias(self._model_name, alias, str(version))
+
+    def end(self, run: ModelRun, *, succeeded: bool) -> None:
+        """Close the run."""
+        with _translated("closing the run"):
+            self._connect().set_terminated(run.run_id, "FINISHED" if succeeded else "FAILED")
+
+    def _connect(self) -> MlflowClient:
+        if self._client is None:
+            if not os.environ.get("MLFLOW_TRACKING_URI"):
+                raise NotConfigured(
+                    "MLFLOW_TRACKING_URI is not set: it names the MLflow server or the DagsHub repository"
+                )
+            for name, value in _LIMITS.items():
+                os.environ.setdefault(name, value)
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient()
+        return self._client
+
+    def _run(self, client: MlflowClient, job_id: str) -> str:
+        experiment = _experiment(client, self._experiment)
+        found = client.search_runs([experiment], f"tags.`{JOB_TAG}` = '{job_id}'", max_results=1)
+        if found:
+            client.set_terminated(found[0].info.run_id, "RUNNING")
+            return str(found[0].info.run_id)
+        run = client.create_run(experiment, tags={JOB_TAG: job_id}, run_name=job_id)
+        return str(run.info.run_id)
+
+    def _version(self, client: MlflowClient, run_id: str, job_id: str) -> int:
+        from mlflow.exceptions import MlflowException
+
+        # the run's own tag, because DagsHub's search of versions is not to be relied upon
+        run = client.get_run(run_id)
+        reserved = run.data.tags.get("octospoon.version")
+        if reserved:
+            return int(reserved)
+        with contextlib.suppress(MlflowException):
+            client.create_registered_model(self._model_name)
+        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+        created = client.create_model_version(self._model_name, source, run_id, tags={JOB_TAG: job_id})
+        client.set_tag(run_id, "octospoon.version", str(created.version))
+        return int(created.version)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    """Return the id of an experiment, made where it is missing."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        with contextlib.suppress(MlflowException):  # somebody else may have just made it
+            return str(client.create_experiment(name))
+        found = client.get_experiment_by_name(name)
+    if found is None:
+        raise PermanentError(f"MLflow has no experiment {name!r} and cannot make one")
+    return str(found.experiment_id)
+
+
+def _save_model(file: Path, folder: Path) -> None:
+    """Write MLflow's model folder, whose ONNX file is `file` byte for byte."""
+    import mlflow.onnx
+    import onnx
+
+    # an external data file would leave a model.onnx that onnxruntime cannot open alone
+    mlflow.onnx.save_model(
+        onnx.load(file), str(folder), save_as_external_data=False, pip_requirements=_REQUIREMENTS
+    )
+    shutil.copyfile(file, folder / "model.onnx")
+
+
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Turn MLflow's errors into ours."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    try:
+        yield
+    except (PermanentError, ServiceUnavailable):
+        raise
+    except Exception as error:
+        from mlflow.exceptions import MlflowException
+
+        if not isinstance(error, MlflowException | OSError):
+            raise
+        status = error.get_http_status_code() if isinstance(error, MlflowException) else 503
+        kind = ServiceUnavailable if status >= 500 or status == 429 else PermanentError
+        raise kind(f"{doing} in MLflow: {error}") from error

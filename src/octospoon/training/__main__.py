@@ -1,0 +1,52 @@
+"""The training container's entry point: ``run --job-id ID`` for one job, ``worker`` for the queue's."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0 done, 1 failed."""
+    parser = argparse.ArgumentParser(prog="python -m octospoon.training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("run", help="run one training job and end")
+    one.add_argument("--job-id", required=True)
+    commands.add_parser("worker", help="run the jobs of the training queue until SIGTERM")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return _run(chosen.job_id) if chosen.command == "run" else _work()
+
+
+def _run(job_id: str) -> int:
+    from octospoon.domain.errors import OctospoonError
+    from octospoon.runtime.wiring import training_job_ports
+    from octospoon.training.job import run
+
+    log = logging.getLogger("octospoon.training")
+    try:
+        outcome = run(job_id, training_job_ports())
+    except OctospoonError as error:
+        log.error("job %s failed: %s: %s", job_id, type(error).__name__, error)  # noqa: TRY400
+        return 1
+    log.info("job %s: %s", job_id, outcome)
+    return 0
+
+
+def _work() -> int:
+    import boto3
+
+    from octospoon.runtime.settings import WorkerSettings, load
+    from octospoon.training.worker import Worker
+
+    Worker(boto3.client("sqs"), load(WorkerSettings).training_queue_url).work()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""From a snapshot of labels to arrays: stored embeddings where they are still valid, else computed ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.errors import BadImage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.entities import LabelledImage, PoolRow
+    from octospoon.ports import ImageStore, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled images as arrays, ordered by key.
+
+    Attributes:
+        images: the snapshot's rows that could be used.
+        embeddings: float32 [N, D], rounded to float16 as the pool stores them.
+        labels: int64 [N], positions in the class list.
+        dropped: how many rows were left out, by reason.
+    """
+
+    images: tuple[LabelledImage, ...]
+    embeddings: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    dropped: dict[str, int]
+
+    def part(self, *, audit: bool) -> Dataset:
+        """Return the audit rows, which are never trained on, or all the others."""
+        kept = [i for i, image in enumerate(self.images) if image.audit == audit]
+        images = tuple(self.images[i] for i in kept)
+        return Dataset(images, self.embeddings[kept], self.labels[kept], {})
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def gather(
+    snapshot: Sequence[LabelledImage],
+    classes: Sequence[str],
+    rows: Mapping[str, PoolRow],
+    images: ImageStore,
+    scorer: Scorer,
+) -> Dataset:
+    """Collect the embedding and the class of every usable row of a snapshot.
+
+    Left out are labels outside `classes`, and images that are gone, unreadable, or not the ones that the
+    annotator saw.
+    """
+    kept: list[LabelledImage] = []
+    embeddings: list[npt.NDArray[np.float32]] = []
+    dropped: Counter[str] = Counter()
+    for image in sorted(snapshot, key=lambda each: each.key):
+        if image.label not in classes:
+            dropped["unknown-class"] += 1
+            continue
+        try:
+            embeddings.append(_embedding(image, rows.get(image.key), images, scorer))
+            kept.append(image)
+        except BadImage as error:
+            dropped[error.reason] += 1
+    position = {name: i for i, name in enumerate(classes)}
+    labels = np.array([position[image.label] for image in kept], np.int64)
+    stacked = np.stack(embeddings) if kept else np.empty((0, scorer.spec.dim), np.float32)
+    return Dataset(tuple(kept), stacked, labels, dict(dropped))
+
+
+def _embedding(
+    image: LabelledImage, row: PoolRow | None, images: ImageStore, scorer: Scorer
+) -> npt.NDArray[np.float32]:
+    if row is not None and row.backbone == scorer.spec.backbone and row.etag == image.etag:
+        return row.embedding.astype(np.float32)
+    data, etag = images.read(image.key)
+    if etag != image.etag:
+        raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
+    prediction = scorer.predict(scorer.preprocess(data)[np.newaxis])[0]
+    return prediction.embedding.astype(np.float16).astype(np.float32)

@@ -1,0 +1,121 @@
+"""The files that go with a model: tables, pictures and the snapshot that it was trained on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain import evaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+
+    from octospoon.domain.entities import LabelledImage
+    from octospoon.training.judging import Judged
+
+_MANY_CLASSES = 20
+
+
+def write(
+    folder: Path,
+    classes: Sequence[str],
+    images: Sequence[LabelledImage],
+    audit_labels: npt.NDArray[np.int64],
+    judged: Judged,
+) -> None:
+    """Write every file that explains a model.
+
+    ``snapshot.jsonl`` (what reproduces the training data), ``decision.json`` (what the gate said, and why)
+    and, where there are audit labels, ``confusion.json``, ``classes.csv`` and ``evaluation.png``.
+
+    Args:
+        folder: where to.
+        classes: C names.
+        images: the labelled images that were used, audit share included.
+        audit_labels: int [N], positions in `classes`.
+        judged: answers on those N audit images.
+    """
+    lines = [json.dumps(asdict(image), ensure_ascii=False, sort_keys=True) for image in images]
+    (folder / "snapshot.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    decision = json.dumps(asdict(judged.decision), ensure_ascii=False, indent=1)
+    (folder / "decision.json").write_text(decision, "utf-8")
+    if len(audit_labels):
+        _write_evaluation(folder, classes, judged.probabilities, audit_labels)
+
+
+def _write_evaluation(
+    folder: Path,
+    classes: Sequence[str],
+    probabilities: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+) -> None:
+    matrix = evaluation.confusion(probabilities, labels)
+    (folder / "confusion.json").write_text(
+        json.dumps({"classes": list(classes), "rows_true_columns_predicted": matrix.tolist()}), "utf-8"
+    )
+    _write_classes(folder / "classes.csv", classes, matrix)
+    _write_picture(folder / "evaluation.png", classes, matrix, evaluation.reliability(probabilities, labels))
+
+
+def _write_classes(path: Path, classes: Sequence[str], matrix: npt.NDArray[np.int64]) -> None:
+    table = zip(
+        classes, matrix.sum(axis=1), evaluation.recall(matrix), evaluation.precision(matrix), strict=True
+    )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "audit_labels", "recall", "precision"])
+        writer.writerows([name, int(n), _share(recall), _share(right)] for name, n, recall, right in table)
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.4f}"
+
+
+def _write_picture(
+    path: Path, classes: Sequence[str], matrix: npt.NDArray[np.int64], bins: evaluation.Reliability
+) -> None:
+    # the Figure class alone: pyplot would cost a second of import and looks for a display
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_confusion(left, classes, matrix)
+    _draw_reliability(right, bins)
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def _draw_confusion(axes: Axes, classes: Sequence[str], matrix: npt.NDArray[np.int64]) -> None:
+    axes.imshow(matrix, cmap="Blues")
+    axes.set(title="Confusion matrix, audit share", xlabel="predicted", ylabel="true")
+    if len(classes) > _MANY_CLASSES:
+        return
+    axes.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
+    axes.set_yticks(range(len(classes)), classes)
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        dark = matrix[row, column] > matrix.max() / 2
+        axes.text(
+            column,
+            row,
+            str(matrix[row, column]),
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+        )
+
+
+def _draw_reliability(axes: Axes, bins: evaluation.Reliability) -> None:
+    filled = bins.count > 0
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
+    axes.scatter(
+        bins.confidence[filled], bins.accuracy[filled], s=20 + 200 * bins.count[filled] / bins.count.sum()
+    )
+    axes.set(title="Reliability, audit share", xlabel="confidence", ylabel="accuracy")
+    axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02))

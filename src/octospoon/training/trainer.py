@@ -1,0 +1,52 @@
+"""Trainers: from labelled embeddings to a complete model file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from octospoon.domain import evaluation
+from octospoon.domain.entities import TrainedModel
+from octospoon.training import head, model_file
+
+if TYPE_CHECKING:
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.training.dataset import Dataset
+
+
+class Trainer(Protocol):
+    """Makes a model; fine-tuning the backbone would be another one."""
+
+    def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
+        """Train on every row of the dataset.
+
+        Args:
+            backbone: the ONNX file that made the dataset's embeddings.
+            dataset: at least one row, none of the audit share.
+            spec: what the new file must say of itself.
+
+        Raises:
+            BadRequest: there is nothing to train on.
+        """
+
+
+def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
+    """Fit a calibrated logistic head on the frozen backbone; see `Trainer`."""
+    fitted = head.fit(dataset.embeddings, dataset.labels, len(spec.classes))
+    file = model_file.head_file(fitted.weights, fitted.bias, spec)
+    known = np.isfinite(fitted.out_of_fold).all(axis=1)
+    guesses, truth = fitted.out_of_fold[known], dataset.labels[known]
+    return TrainedModel(
+        model=model_file.assemble(backbone, file, spec),
+        head=file,
+        metrics={
+            "cross_validated_accuracy": evaluation.accuracy(guesses, truth),
+            "cross_validated_log_loss": evaluation.log_loss(guesses, truth),
+        },
+        params={
+            "trainer": "logistic head",
+            "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
+            "temperature": f"{fitted.temperature:.4f}",
+        },
+    )
