@@ -1,0 +1,124 @@
+# Needs Python 3.11 or newer and make; brings everything else. `make help` lists the targets.
+PYTHON ?= python3
+ENVS := .octospoon/envs
+STATE := .octospoon/state
+REQUIREMENTS := infra/requirements
+UV := .venv/bin/uv
+PLUGIN := infra/localstack/process-executor
+FUNCTIONS := score rank webhook collect rescore
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+export UV_PYTHON_DOWNLOADS := never
+unexport PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+
+ENVIRONMENTS := .venv/.installed $(addsuffix /.installed,$(addprefix $(ENVS)/,label-studio mlflow localstack lambda))
+TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
+
+.PHONY: help demo up down test check bench build requirements dockercomposeup clean environments
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 26
+
+demo: environments build ## set up, then run the whole loop on real images and stop
+	@.venv/bin/octospoon demo
+
+up: environments build ## set up, then leave the stack running with octospoon deployed
+	@.venv/bin/octospoon up
+
+down: ## stop what `make up` left running
+	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
+
+test: environments build ## run every test
+	@.venv/bin/pytest
+
+check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
+	$(ENVS)/sam/bin/cfn-lint template.yaml
+
+bench: environments build ## measure
+	@.venv/bin/python -m bench
+
+build: .venv/.installed ## package the functions for this machine's Python
+	@$(MAKE) -f infra/build/Makefile local
+
+dockercomposeup: ## the same LocalStack in a container, where there is Docker
+	docker compose -f docker-compose.localstack.yml up
+
+clean: down ## remove environments, state and build artefacts
+	rm -rf .octospoon .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Environments: one stamp file each, so that a second run does nothing. They are made side by side: two wait for the
+# network while one compiles, and the slow first start of Label Studio begins as soon as its own environment is there.
+environments:
+	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j3) .ready
+
+.PHONY: .ready
+.ready: $(TEMPLATES) $(ENVIRONMENTS)
+	@:
+
+# $(call install,what,how): the command between two lines of progress
+define install
+	@echo "· $(1): installing"
+	@began=$$(date +%s) && $(2) && echo "· $(1): installed in $$(($$(date +%s) - began)) s"
+endef
+
+.venv/.uv: $(REQUIREMENTS)/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "· .venv: $$($(PYTHON) --version), uv"
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/uv.txt
+	@touch $@
+
+PIP = $(UV) pip install --quiet --require-hashes --python
+EDITABLE = $(UV) pip install --quiet --no-deps --no-build-isolation --python
+NEW = $(UV) venv --quiet --clear --python .venv/bin/python
+
+.venv/.installed: .venv/.uv $(REQUIREMENTS)/dev.txt pyproject.toml
+	$(call install,.venv,$(PIP) .venv -r $(REQUIREMENTS)/dev.txt && $(EDITABLE) .venv --editable .)
+	@touch $@
+
+$(ENVS)/label-studio/.installed: .venv/.uv $(REQUIREMENTS)/label-studio.txt
+	$(call install,label-studio,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/label-studio.txt)
+	@touch $@
+
+$(ENVS)/localstack/.installed: .venv/.uv $(REQUIREMENTS)/localstack.txt $(PLUGIN)/pyproject.toml
+	$(call install,localstack,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/localstack.txt \
+		&& $(EDITABLE) $(@D) --editable $(PLUGIN))
+	@touch $@
+
+$(ENVS)/mlflow/.installed: .venv/.uv $(REQUIREMENTS)/training.txt pyproject.toml
+	$(call install,mlflow,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/training.txt \
+		&& $(EDITABLE) $(@D) --editable .)
+	@touch $@
+
+$(ENVS)/lambda/.installed: .venv/.uv $(REQUIREMENTS)/lambda-runtime.txt
+	$(call install,lambda,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/lambda-runtime.txt)
+	@touch $@
+
+$(ENVS)/sam/.installed: .venv/.uv $(REQUIREMENTS)/sam.txt
+	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
+	@touch $@
+
+$(STATE)/%-template/made-with: $(ENVS)/%/.installed .venv/.installed
+	@.venv/bin/python -m octospoon.cli.stack template $*
+	@touch $@
+
+# The pinned files hold neither an address of a registry nor a path of the machine that made them.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
+
+requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes the newest
+	@for name in uv lambda-runtime label-studio sam; do \
+		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
+	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
+	@for name in $(FUNCTIONS); do \
+		echo "· $$name" && $(COMPILE) pyproject.toml --extra $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
+	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra training -o $(REQUIREMENTS)/training.txt
+	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --group dev --extra cli \
+		$(addprefix --extra ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt

@@ -1,0 +1,73 @@
+"""AWS services that are answered by the moto which LocalStack depends on anyway.
+
+DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open LocalStack has no
+provider at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from localstack.services.plugins import Service, aws_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class MotoProvider:
+    """A provider without operations of its own."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+
+
+def _answered_by_moto(service: str) -> Service:
+    from localstack.aws.spec import load_service
+    from localstack.services.moto import _proxy_moto
+
+    one_at_a_time = _serialised(_proxy_moto)
+    return Service.for_provider(
+        MotoProvider(service),
+        dispatch_table_factory=lambda _: dict.fromkeys(load_service(service).operation_names, one_at_a_time),
+    )
+
+
+_moto = threading.RLock()
+
+
+def _serialised(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """One call at a time: moto checks a condition and writes in two steps, so concurrent writers would both win."""
+
+    def handle(context: Any, request: Any) -> Any:  # noqa: ANN401 - LocalStack's types are not ours
+        with _moto:
+            return handler(context, request)
+
+    return handle
+
+
+@aws_provider(api="dynamodb", name="moto")
+def dynamodb() -> Service:
+    """DynamoDB, chosen with PROVIDER_OVERRIDE_DYNAMODB=moto."""
+    from localstack_process_executor.transactions import install
+
+    install()
+    return _answered_by_moto("dynamodb")
+
+
+@aws_provider(api="dynamodbstreams", name="moto")
+def dynamodbstreams() -> Service:
+    """DynamoDB Streams, chosen with PROVIDER_OVERRIDE_DYNAMODBSTREAMS=moto."""
+    return _answered_by_moto("dynamodbstreams")
+
+
+@aws_provider(api="ecs")
+def ecs() -> Service:
+    """ECS: the resources exist, no task runs."""
+    return _answered_by_moto("ecs")
+
+
+@aws_provider(api="ecr")
+def ecr() -> Service:
+    """ECR: the repositories exist, nothing can be pushed to them."""
+    return _answered_by_moto("ecr")

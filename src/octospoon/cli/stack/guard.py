@@ -1,0 +1,129 @@
+"""Runs one program of the stack and sees to its end: `python guard.py LIFELINE_FD GRACE PROGRAM ARGUMENT...`.
+
+Started by path, in a session of its own, with the standard library only. It ends the program and everything that the
+program started when it is asked to (SIGTERM), when the program ends, or when the lifeline does: the read end of a pipe
+whose writer is the process that started the stack. -1 means no lifeline: the stack is detached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+ON_LINUX = sys.platform == "linux"
+
+
+class Guard:
+    """One program, and how it ends."""
+
+    def __init__(self, lifeline: int, grace: float) -> None:
+        self._lifeline = lifeline
+        self._grace = grace
+        self._asked = False
+        self._wake, wake_from_handler = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_from_handler, False)
+        signal.set_wakeup_fd(wake_from_handler, warn_on_full_buffer=False)
+
+    def run(self, command: list[str]) -> int:
+        """Run the program to its end, or to ours; return its exit code, or 0 when it was asked to end."""
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)  # a grandchild that loses its parent becomes our child
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        child = subprocess.Popen(command, preexec_fn=_die_with_the_guard)  # noqa: PLW1509 - one thread here
+        code = self._wait(child.pid)
+        self._end_group()
+        return 0 if code is None else code
+
+    def _ask(self, *_: object) -> None:
+        self._asked = True
+
+    def _wait(self, pid: int) -> int | None:
+        """Return the program's exit code; None when something else says that it is time to end."""
+        watched = [self._wake] if self._lifeline < 0 else [self._wake, self._lifeline]
+        while not self._asked:
+            code = _reap().get(pid)
+            if code is not None:
+                return code
+            ready, _, _ = select.select(watched, [], [])
+            if self._lifeline in ready:
+                return None
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake, 512)
+        return None
+
+    def _end_group(self) -> None:
+        """Ask everything in the group to end, wait, and kill what is left."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+        deadline = time.monotonic() + self._grace
+        while _has_children() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        while _has_children():
+            _kill_children()
+            time.sleep(0.02)
+
+
+def _reap() -> dict[int, int]:
+    """Collect the children that have ended: exit code by process id."""
+    ended: dict[int, int] = {}
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended
+
+
+def _has_children() -> bool:
+    _reap()
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _kill_children() -> None:
+    """Kill our children; theirs become ours, and are killed in the next round."""
+    if not ON_LINUX:
+        os.killpg(0, signal.SIGKILL)  # ourselves too: nothing else reaches grandchildren there
+    for pid in _children_of(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def _prctl(option: int, value: int) -> None:
+    if ON_LINUX:
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _die_with_the_guard() -> None:
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(Guard(int(sys.argv[1]), float(sys.argv[2])).run(sys.argv[3:]))

@@ -1,0 +1,103 @@
+"""Start servers side by side and wait until each answers."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.cli.stack.ports import HOST, Listener, free_port, listener
+from octospoon.cli.stack.process import Supervised, end, exit_code
+from octospoon.domain.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PATIENCE = 300.0
+ATTEMPTS = 3
+REMINDER = 10.0
+TAIL_LINES = 25
+
+
+@dataclass
+class Launch:
+    """One server on its way up.
+
+    Attributes:
+        start: starts the server on a port.
+        health: the path that answers 200 once it is ready.
+        process, port: the newest attempt.
+    """
+
+    name: str
+    health: str
+    start: Callable[[int], Supervised]
+    process: Supervised
+    port: int
+    attempt: int = 1
+
+    @classmethod
+    def begin(cls, name: str, health: str, start: Callable[[int], Supervised]) -> Launch:
+        """Start the server for the first time."""
+        port = free_port()
+        return cls(name, health, start, start(port), port)
+
+    @property
+    def url(self) -> str:
+        """Where the server answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def ready(self) -> bool:
+        """Look once; start it again elsewhere when somebody took the port; raise when it has failed."""
+        holder = listener(self.port, self.process.pid)
+        if holder is Listener.OTHERS and self.attempt < ATTEMPTS:
+            end([self.process])
+            self.attempt, self.port = self.attempt + 1, free_port()
+            self.process = self.start(self.port)
+        elif holder is Listener.OTHERS or not self.process.alive():
+            raise failure(self.process)
+        return holder is Listener.US and answers(self.port, self.health)
+
+
+def wait_until_ready(launches: Sequence[Launch], progress: Callable[[str], None]) -> None:
+    """Wait for all of them, telling how it goes."""
+    began = reminded = time.monotonic()
+    waiting = list(launches)
+    while waiting:
+        now = time.monotonic()
+        for launch in [launch for launch in waiting if launch.ready()]:
+            progress(f"{launch.name}: ready after {now - began:.1f} s, {launch.url}")
+            waiting.remove(launch)
+        if waiting and now - began > PATIENCE:
+            raise failure(waiting[0].process, f"did not answer within {PATIENCE:.0f} s")
+        if waiting and now - reminded > REMINDER:
+            reminded = now
+            progress(f"{', '.join(launch.name for launch in waiting)}: starting, {now - began:.0f} s so far")
+        time.sleep(0.1)
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a GET of the path is answered with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def failure(process: Supervised, what: str | None = None) -> ServiceUnavailable:
+    """Return the error that says what a program did last."""
+    code = exit_code(process.pid)
+    happened = what or (f"ended with exit code {code}" if code is not None else "has ended")
+    return ServiceUnavailable(f"{process.name} {happened}; the end of {process.log}:\n{tail(Path(process.log))}")
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or "  (empty)"

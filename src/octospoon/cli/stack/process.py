@@ -1,0 +1,148 @@
+"""Processes that are started through the guard, recognised later, and ended with everything they started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.cli.stack import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+GRACE = 10.0
+MARK = "OCTOSPOON_STACK"
+ZOMBIE = "Z"
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """A running program of the stack; `pid` is its guard's, which leads the process group.
+
+    Attributes:
+        started: what tells this process from a later one with the same id: see `identity`.
+        mark: the stack that it belongs to, in the environment of everything that it started.
+    """
+
+    name: str
+    pid: int
+    started: str
+    mark: str
+    log: str
+
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        return identity(self.pid) == self.started
+
+
+def spawn(
+    name: str,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    log: Path,
+    cwd: Path,
+    mark: str,
+    lifeline: int | None,
+) -> Supervised:
+    """Start a program under a guard, its output going to `log`; without a lifeline it outlives us."""
+    command = [sys.executable, "-I", "-S", guard.__file__, str(-1 if lifeline is None else lifeline), str(GRACE)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*command, *argv],
+            env={**env, MARK: mark},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[] if lifeline is None else [lifeline],
+            start_new_session=True,
+        )
+    _OURS[process.pid] = process
+    return Supervised(name, process.pid, identity(process.pid) or "", mark, str(log))
+
+
+_OURS: dict[int, subprocess.Popen[bytes]] = {}  # so that those which end are collected, and their exit codes known
+
+
+def exit_code(pid: int) -> int | None:
+    """Return how a process that we started has ended; None while it runs, or when it is not ours."""
+    process = _OURS.get(pid)
+    return process.poll() if process else None
+
+
+def identity(pid: int) -> str | None:
+    """Return when the process was started, as text that no other process with this id has; None when it is gone."""
+    exit_code(pid)
+    stat = Path(f"/proc/{pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return _identity_from_ps(pid)
+    try:
+        fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == ZOMBIE else f"{_boot()}.{fields[19]}"
+
+
+def _boot() -> str:
+    """Return a name for this boot: start times count from it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+
+
+def _identity_from_ps(pid: int) -> str | None:
+    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip() or None
+
+
+def end(processes: Iterable[Supervised]) -> None:
+    """End these and everything that they started; what does not end in time is killed."""
+    doomed = list(processes)
+    for process in doomed:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE + 2
+    while any(process.alive() for process in doomed) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in doomed:
+        _kill_group(process)
+
+
+def _signal(process: Supervised, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if process.alive():
+            os.kill(process.pid, number)
+
+
+def _kill_group(process: Supervised) -> None:
+    """Kill what is left: normally nothing; the whole group if the guard hangs, its orphans if it was killed."""
+    if process.alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    for pid in _orphans(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while process.alive():
+        time.sleep(0.02)
+
+
+def members(group: int) -> Iterator[int]:
+    """Yield the ids of a process group."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text(errors="replace").rpartition(")")[2].split()[2]) == group:
+                yield int(stat.parent.name)
+
+
+def _orphans(process: Supervised) -> Iterator[int]:
+    """Yield members of the group that carry the stack's mark: a group's id alone could be somebody else's by now."""
+    marked = f"{MARK}={process.mark}".encode()
+    for pid in members(process.pid):
+        with contextlib.suppress(OSError):
+            if marked in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                yield pid

@@ -1,0 +1,79 @@
+"""What is written down about running stacks, and what dead ones leave behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from octospoon.cli.stack.process import Supervised, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from octospoon.cli.stack.layout import Layout
+
+DETACHED = "up"
+LOGS_KEPT = 5
+
+
+@dataclass(frozen=True)
+class Record:
+    """The detached stack, as its file describes it."""
+
+    name: str
+    urls: Mapping[str, str]
+    processes: list[Supervised]
+
+    def write(self, path: Path) -> None:
+        """Replace the file."""
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(self), indent=2))
+        draft.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Record | None:
+        """Return what the file says; None when there is none, or none that can be read."""
+        try:
+            content = json.loads(path.read_text())
+            processes = [Supervised(**process) for process in content["processes"]]
+            return cls(content["name"], content["urls"], processes)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def run_name(prefix: str) -> str:
+    """Return a name for a stack of this process: it tells whether its owner still lives."""
+    return f"{prefix}-{os.getpid()}-{identity(os.getpid())}"
+
+
+def sweep(layout: Layout) -> None:
+    """Remove what stacks that ended without cleaning up have left, and all but the newest of their logs."""
+    for folder in _abandoned(layout.run):
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):  # somebody else sweeps at the same time
+        logs = sorted(_abandoned(layout.logs), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in logs[LOGS_KEPT:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _abandoned(parent: Path) -> Iterator[Path]:
+    for folder in parent.iterdir() if parent.exists() else ():
+        prefix, _, owner = folder.name.partition("-")
+        pid, _, started = owner.partition("-")
+        if prefix != DETACHED and pid.isdigit() and identity(int(pid)) != started:
+            yield folder
+
+
+@contextlib.contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Keep others from starting or ending the detached stack meanwhile."""
+    layout.run.mkdir(parents=True, exist_ok=True)
+    with (layout.run / "stack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,153 @@
+"""A running stack: where its servers answer, and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Self
+
+from octospoon.cli.stack.health import failure
+from octospoon.cli.stack.process import Supervised, end, spawn
+from octospoon.cli.stack.record import Record
+from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, base_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from octospoon.cli.stack.credentials import Credentials
+    from octospoon.cli.stack.layout import Layout
+    from octospoon.cli.stack.signals import TerminationAsExit
+
+REGION = "us-east-1"
+
+
+class RunningStack:
+    """The local stack. As a context manager it ends with the block, whatever happens there.
+
+    Attributes:
+        name: the name of its folders under `.octospoon/run` and `.octospoon/logs`.
+        urls: where each server answers, by its name.
+        credentials: how to sign in to Label Studio.
+        processes: what runs, the newest last.
+        detached: whether it outlives this process.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        name: str,
+        credentials: Credentials,
+        *,
+        lifeline: int | None,
+        termination: TerminationAsExit | None = None,
+    ) -> None:
+        self.name = name
+        self.urls: dict[str, str] = {}
+        self.credentials = credentials
+        self.processes: list[Supervised] = []
+        self.detached = lifeline is None
+        self._layout = layout
+        self._lifeline = lifeline
+        self._termination = termination
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def aws_url(self) -> str:
+        """LocalStack, for AWS_ENDPOINT_URL."""
+        return self.urls[LOCALSTACK]
+
+    @property
+    def label_studio_url(self) -> str:
+        """Label Studio."""
+        return self.urls[LABEL_STUDIO]
+
+    @property
+    def mlflow_url(self) -> str:
+        """MLflow, for MLFLOW_TRACKING_URI."""
+        return self.urls[MLFLOW]
+
+    @property
+    def run_dir(self) -> Path:
+        """A folder that is removed when the stack ends."""
+        return self._layout.run / self.name
+
+    @property
+    def logs_dir(self) -> Path:
+        """A folder with one log per program."""
+        return self._layout.logs / self.name
+
+    def aws_environment(self) -> dict[str, str]:
+        """Return the variables that send boto3 to LocalStack, and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+        }
+
+    def start_process(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> Supervised:
+        """Run one more program beside the servers; it ends with them, with everything that it started.
+
+        Args:
+            name: what it is called in messages and in `logs_dir`.
+            argv: the program and its arguments, run in the checkout.
+            env: its variables, beside PATH and the locale.
+        """
+        process = self.launch(name, argv, {**base_environment(), **env}, cwd=self._layout.root)
+        self._save()
+        return process
+
+    def launch(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, cwd: Path) -> Supervised:
+        """Run a program with exactly this environment; it takes the place of one of the same name that has ended."""
+        process = spawn(
+            name,
+            argv,
+            env,
+            log=self.logs_dir / f"{name}.log",
+            cwd=cwd,
+            mark=self.name,
+            lifeline=self._lifeline,
+        )
+        self.processes = [other for other in self.processes if other.name != name or other.alive()]
+        self.processes.append(process)
+        return process
+
+    def check(self) -> None:
+        """Raise ServiceUnavailable, with the end of its log, if one of the programs has ended."""
+        for process in self.processes:
+            if not process.alive():
+                raise failure(process)
+
+    def serve(self, urls: Mapping[str, str]) -> None:
+        """Note where the servers answer; from now on a detached stack is somebody else's to end."""
+        self.urls = dict(urls)
+        self._save()
+        if self.detached and self._termination:
+            self._termination.restore()
+
+    def end_all(self) -> None:
+        """End every program."""
+        end(self.processes)
+        self.processes.clear()
+
+    def stop(self) -> None:
+        """End everything and remove what it left, the logs and the state excepted."""
+        self.end_all()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        if self.detached:
+            self._layout.detached.unlink(missing_ok=True)
+        if self._termination:
+            self._termination.restore()
+
+    def _save(self) -> None:
+        if self.detached:
+            Record(self.name, self.urls, self.processes).write(self._layout.detached)

@@ -1,0 +1,137 @@
+"""The servers of the local stack: how each is started, and how one sees that it is ready."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from octospoon.cli.stack.credentials import Credentials
+from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.ports import HOST
+
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
+LABEL_STUDIO = "label-studio"
+LOCALSTACK = "localstack"
+MLFLOW = "mlflow"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one server runs: its port, its data, its temporary files."""
+
+    layout: Layout
+    port: int
+    data: Path
+    temp: Path
+    credentials: Credentials
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server of the stack.
+
+    Attributes:
+        environment: the folder of its environment, which is also what `make` calls it.
+        requirements: the file that the environment was made from.
+        health: the path that answers 200 once the server is ready.
+        stateful: whether its data folder is copied from a template, because a first start is slow.
+    """
+
+    name: str
+    environment: str
+    requirements: str
+    health: str
+    stateful: bool
+    argv: Callable[[Place], list[str]]
+    env: Callable[[Place], dict[str, str]]
+
+
+def base_environment() -> dict[str, str]:
+    """Return what every program gets of our own environment: nothing that could change what it does."""
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+
+def environment(service: Service, place: Place) -> Mapping[str, str]:
+    """Return the whole environment of a server; what it keeps in its home or in temporary files stays with us."""
+    # TEMP, not TMPDIR: LocalStack takes TMPDIR for a setting of its own and complains
+    return {**base_environment(), "HOME": str(place.data), "TEMP": str(place.temp), **service.env(place)}
+
+
+def _localstack_argv(place: Place) -> list[str]:
+    return [str(place.layout.program("localstack", "python")), "-m", "localstack.runtime.main"]
+
+
+def _localstack_env(place: Place) -> dict[str, str]:
+    return {
+        "GATEWAY_LISTEN": f"{HOST}:{place.port}",
+        "LOCALSTACK_HOST": f"{HOST}:{place.port}",
+        "OVERRIDE_IN_DOCKER": "0",  # or it writes to /etc and /var/lib when it finds itself in a container
+        "FILESYSTEM_ROOT": str(place.data / "filesystem"),
+        "DNS_ADDRESS": "0",
+        "DISABLE_EVENTS": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "SQS_ENDPOINT_STRATEGY": "path",
+        "LAMBDA_RUNTIME_EXECUTOR": "process",
+        "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
+        "PROVIDER_OVERRIDE_DYNAMODB": "moto",
+        "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
+    }
+
+
+def _label_studio_argv(place: Place) -> list[str]:
+    program = str(place.layout.program("label-studio", "label-studio"))
+    return [program, "start", "--no-browser", "--internal-host", HOST, "--port", str(place.port)]
+
+
+def _label_studio_env(place: Place) -> dict[str, str]:
+    return {
+        "LABEL_STUDIO_BASE_DATA_DIR": str(place.data),
+        "LABEL_STUDIO_USERNAME": place.credentials.email,
+        "LABEL_STUDIO_PASSWORD": place.credentials.password,
+        "LABEL_STUDIO_USER_TOKEN": place.credentials.token,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "LABEL_STUDIO_HOST": f"http://{HOST}:{place.port}",
+        "LABEL_STUDIO_WEBHOOK_TIMEOUT": "5",
+        "SSRF_PROTECTION_ENABLED": "false",  # images and the webhook are on this machine
+        "ML_BLOCK_LOCAL_IP": "false",
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+    }
+
+
+def _mlflow_argv(place: Place) -> list[str]:
+    address = f"http://{HOST}:{place.port}"
+    return [
+        *(str(place.layout.program("mlflow", "mlflow")), "server"),
+        *("--backend-store-uri", f"sqlite:///{place.data / 'mlflow.db'}"),
+        *("--serve-artifacts", "--artifacts-destination", str(place.data / "artifacts")),
+        *("--host", HOST, "--port", str(place.port), "--workers", "1"),
+        *("--allowed-hosts", f"localhost:*,{HOST}:*", "--cors-allowed-origins", address),
+    ]
+
+
+def _mlflow_env(_place: Place) -> dict[str, str]:
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+SERVICES = {
+    service.name: service
+    for service in (
+        Service(
+            LABEL_STUDIO, "label-studio", "label-studio", "/health", True, _label_studio_argv, _label_studio_env
+        ),
+        Service(MLFLOW, "mlflow", "training", "/health", True, _mlflow_argv, _mlflow_env),
+        Service(
+            LOCALSTACK, "localstack", "localstack", "/_localstack/health", False, _localstack_argv, _localstack_env
+        ),
+    )
+}

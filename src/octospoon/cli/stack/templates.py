@@ -1,0 +1,60 @@
+"""First starts are slow (Label Studio's migrations): their result is kept, and copied from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octospoon.cli.stack.credentials import Credentials
+    from octospoon.cli.stack.layout import Layout
+    from octospoon.cli.stack.services import Service
+
+MADE_WITH = "made-with"
+
+
+def outdated(service: Service, layout: Layout, credentials: Credentials) -> bool:
+    """Whether there is no template of this version of the server with these credentials."""
+    stamp = layout.template(service.name) / MADE_WITH
+    return not stamp.exists() or stamp.read_text() != _stamp(service, layout, credentials)
+
+
+def keep(draft: Path, service: Service, layout: Layout, credentials: Credentials) -> None:
+    """Make the data folder of a server that was started once the template."""
+    (draft / MADE_WITH).write_text(_stamp(service, layout, credentials))
+    kept, old = layout.template(service.name), draft.with_name(f"{draft.name}-old")
+    if kept.exists():
+        kept.rename(old)
+    try:
+        draft.rename(kept)
+    except OSError:  # somebody else made one meanwhile
+        shutil.rmtree(draft)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def unpack(service: Service, layout: Layout, data: Path, credentials: Credentials) -> None:
+    """Fill a data folder from the template, unless it is in use already."""
+    if not data.exists():
+        draft = data.with_name(f"{data.name}.{os.getpid()}")
+        shutil.copytree(layout.template(service.name), draft)
+        draft.rename(data)
+    elif _credentials_of(data) != credentials.digest():
+        raise NotConfigured(
+            f"{data} was made with other credentials than {layout.credentials} has: "
+            "put the old file back, or remove the folder to start with an empty one"
+        )
+
+
+def _stamp(service: Service, layout: Layout, credentials: Credentials) -> str:
+    version = hashlib.sha256(layout.requirements(service.requirements).read_bytes()).hexdigest()
+    return f"{version}\n{credentials.digest()}\n"
+
+
+def _credentials_of(data: Path) -> str:
+    return (data / MADE_WITH).read_text().splitlines()[1]
