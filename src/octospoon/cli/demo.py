@@ -195,7 +195,7 @@ class Demo:
         with TemporaryDirectory() as folder:
             found = self.stack.deployment.champions.pointer()
             if found is None:
-                raise DemoFailed("there is no model: `octospoon model init` did not run")
+                raise DemoFailed("there is no model: `octospoon init-model` did not run")
             return self.stack.deployment.champions.fetch(found[0], Path(folder)).read_bytes()
 
     def _accuracy(self, pointer: ChampionPointer) -> float:

@@ -38,7 +38,7 @@ def _pool(deployment: Deployment) -> Table:
 def _model(deployment: Deployment) -> Table:
     table = Table(title="model and labels", title_justify="left", show_header=False)
     found = deployment.champions.pointer()
-    table.add_row("champion", f"version {found[0].version}" if found else "none: run `octospoon model init`")
+    table.add_row("champion", f"version {found[0].version}" if found else "none: run `octospoon init-model`")
     version, shards = deployment.rescoring.progress()
     if version >= 0:
         table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards")

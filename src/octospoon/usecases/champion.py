@@ -54,7 +54,7 @@ class CurrentModel(Generic[T]):
             if self._clock.now() - self._checked >= self._max_age:
                 self._revalidate()
             if self._model is None:
-                raise ServiceUnavailable("no model can be loaded yet: run `octospoon model init` first")
+                raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
             return self._model
 
     def _revalidate(self) -> None:

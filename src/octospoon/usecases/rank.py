@@ -114,7 +114,7 @@ class Rank:
     def _champion(self) -> ChampionPointer:
         found = self.champions.pointer()
         if found is None:
-            raise ServiceUnavailable("no model can be loaded yet: run `octospoon model init` first")
+            raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
         return found[0]
 
     def _export(self, round_: Round) -> RankReport:
