@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,22 @@ _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN
 
 
 class DynamoPool:
-    """Implements `octospoon.ports.Pool`."""
+    """Implements `octospoon.ports.Pool`.
 
-    def __init__(self, client: DynamoDBClient, table: str, strategy: str, now: Callable[[], float]) -> None:
+    Args:
+        client: of DynamoDB.
+        table: name of the pool table.
+        strategy: whose priority is stored with every score; matters where scores are written only.
+        now: the time, for the record.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        strategy: str = "margin",
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._client = client
         self._table = table
         self._strategy = strategy

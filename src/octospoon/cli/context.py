@@ -71,8 +71,7 @@ class Deployment:
     @cached_property
     def pool(self) -> DynamoPool:
         """The pool table."""
-        # the strategy matters where scores are written, which no command does
-        return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"], "margin_diverse", time.time)
+        return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"])
 
     @cached_property
     def artifacts(self) -> S3Artifacts:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import Champions, Scorer, TrainingLauncher
-    from octospoon.training.job import TrainingPorts
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.receive import ReceiveWebhook

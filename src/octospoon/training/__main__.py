@@ -25,12 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(job_id: str) -> int:
     from octospoon.domain.errors import OctospoonError
-    from octospoon.runtime.wiring import training_job_ports
     from octospoon.training.job import run
+    from octospoon.training.wiring import training_ports
 
     log = logging.getLogger("octospoon.training")
     try:
-        outcome = run(job_id, training_job_ports())
+        outcome = run(job_id, training_ports())
     except OctospoonError as error:
         log.error("job %s failed: %s: %s", job_id, type(error).__name__, error)  # noqa: TRY400
         return 1

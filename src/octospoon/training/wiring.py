@@ -1,0 +1,35 @@
+"""The trainer's composition root, beside that of the functions in `octospoon.runtime.wiring`."""
+
+from __future__ import annotations
+
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
+from octospoon.adapters.dynamodb_labels import DynamoLabels
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.mlflow_registry import MlflowRegistry
+from octospoon.adapters.onnx_scorer import OnnxHead, OnnxScorer
+from octospoon.adapters.s3_artifacts import S3Champions, S3Snapshots
+from octospoon.adapters.s3_images import S3Images
+from octospoon.runtime.settings import TrainerSettings, listed, load
+from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, session
+from octospoon.training.job import TrainingPorts
+
+
+def training_ports() -> TrainingPorts:
+    """Wire one training job from the environment."""
+    config = load(TrainerSettings)
+    client, store = dynamodb(), artifacts(config.artifacts_bucket)
+    return TrainingPorts(
+        clock=CLOCK,
+        control=DynamoControl(ControlTable(client, config.control_table), CLOCK.now),
+        labels=DynamoLabels(
+            client, config.pool_table, config.annotations_table, config.control_table, CLOCK.now
+        ),
+        snapshots=S3Snapshots(store),
+        pool=DynamoPool(client, config.pool_table),
+        images=S3Images(session().client("s3"), config.images_bucket),
+        champions=S3Champions(store),
+        registry=MlflowRegistry(config.model_name, config.experiment),
+        open_model=OnnxScorer,
+        open_head=OnnxHead,
+        classes=listed(config.classes),
+    )
