@@ -234,6 +234,7 @@ class _Job:
             backbone=champion.scorer.spec.backbone,
             head_key=head_key(head),
             head_sha256=head,
+            classes=self._ports.classes,
         )
         if not self._ports.champions.promote(pointer, champion.etag):
             raise Conflict("another model went into service while this one was trained: judge it again")
