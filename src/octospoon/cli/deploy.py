@@ -1,0 +1,130 @@
+"""Deploys template.yaml, the very same to AWS and to LocalStack, without the SAM command line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws_errors import translated
+from octospoon.cli import deploy_template
+from octospoon.cli.context import session
+from octospoon.cli.deploy_package import ArtefactBucket
+from octospoon.cli.deploy_stack import DeployFailed, Stack
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import boto3
+
+    from octospoon.cli.deploy_template import Template
+
+__all__ = ["DeployFailed", "deploy", "webhook_url"]
+
+_STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")  # it begins the buckets' names: small letters, not too many
+_AWS_POLL = 3.0
+_LOCAL_POLL = 0.3
+
+
+def deploy(
+    *,
+    template: Path,
+    build_dir: Path,
+    endpoint_url: str | None,
+    stack_name: str,
+    parameters: dict[str, str],
+    progress: Callable[[str], None],
+) -> dict[str, str]:
+    """Create or update a stack from a SAM template and built artefacts.
+
+    Args:
+        template: the SAM template.
+        build_dir: holds one folder per function, named by its logical id.
+        endpoint_url: of LocalStack; None for AWS.
+        stack_name: of the stack.
+        parameters: of the template; on an update, those not given keep their values.
+        progress: told about every step.
+
+    Returns:
+        The stack's outputs.
+
+    Raises:
+        NotConfigured: a parameter, an artefact, credentials or the region is missing or wrong.
+        DeployFailed: CloudFormation refused, with the resource's reason.
+        ServiceUnavailable: AWS or LocalStack did not answer.
+    """
+    source = deploy_template.read(template)
+    _check(source, build_dir, stack_name, parameters)
+    aws = _Clients(session(endpoint_url), endpoint_url)
+    try:
+        with translated(f"deploying {stack_name}"):
+            template_url = _upload(aws.artefact_bucket(), source, build_dir, aws.local, progress)
+            stack = Stack(
+                aws.client("cloudformation"), stack_name, progress, _LOCAL_POLL if aws.local else _AWS_POLL
+            )
+            return stack.deploy(template_url, parameters, source["Parameters"].keys())
+    except ClientError as error:
+        raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error}") from error
+
+
+def webhook_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:
+    """Return the address that Label Studio calls; on LocalStack one whose host needs no DNS."""
+    if endpoint_url is None:
+        return outputs["WebhookUrl"]
+    return f"{endpoint_url}/_aws/execute-api/{outputs['RestApiId']}/{outputs['RestApiStage']}/webhook"
+
+
+def _upload(
+    bucket: ArtefactBucket,
+    source: Template,
+    build_dir: Path,
+    local: bool,
+    progress: Callable[[str], None],
+) -> str:
+    """Upload the artefacts and the template that names them; return the template's address."""
+    bucket.ensure()
+    code = {
+        # deflating takes longer than sending to the same machine
+        name: bucket.put_artefact(build_dir / name, compress=not local, progress=progress)
+        for name in deploy_template.functions(source)
+    }
+    return bucket.put_template(deploy_template.with_code(source, code))
+
+
+class _Clients:
+    def __init__(self, session: boto3.Session, endpoint_url: str | None) -> None:
+        if session.region_name is None:
+            raise NotConfigured("no AWS region is set: set AWS_REGION, or one in your AWS profile")
+        if session.get_credentials() is None:
+            raise NotConfigured(
+                "no AWS credentials are found: sign in first, for example with `aws sso login`"
+            )
+        self._session = session
+        self._endpoint_url = endpoint_url
+        self.local = endpoint_url is not None
+
+    def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
+        config = Config(s3={"addressing_style": "path"}) if self.local else None
+        return self._session.client(service, endpoint_url=self._endpoint_url, config=config)
+
+    def artefact_bucket(self) -> ArtefactBucket:
+        account = self.client("sts").get_caller_identity()["Account"]
+        name = f"octospoon-code-{account}-{self._session.region_name}"
+        return ArtefactBucket(self.client("s3"), name, account)
+
+
+def _check(template: Template, build_dir: Path, stack_name: str, parameters: Mapping[str, str]) -> None:
+    """Find before anything is uploaded what CloudFormation would say minutes later."""
+    if not _STACK_NAME.fullmatch(stack_name):
+        raise NotConfigured(
+            f"{stack_name!r} is no name for the stack: small letters, digits and hyphens, at most 40"
+        )
+    if unknown := sorted(parameters.keys() - template["Parameters"].keys()):
+        raise NotConfigured(f"the template has no parameter {', '.join(unknown)}")
+    for name in deploy_template.functions(template):
+        if not (build_dir / name / "app.py").is_file():
+            raise NotConfigured(f"{build_dir / name} holds no artefact: run `make build` first")

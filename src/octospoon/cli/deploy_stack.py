@@ -1,0 +1,164 @@
+"""One CloudFormation stack: a change set, its progress, its outputs, and why it failed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from octospoon.domain.errors import PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Set
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef, StackTypeDef
+
+_CAPABILITIES: Any = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+# A stack that never came to life cannot be updated: it is removed first (what it retained stays).
+_STILLBORN = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
+_NEW = "REVIEW_IN_PROGRESS"
+_NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+_CONSEQUENCES = ("cancelled", "Resource creation", "The following resource")
+
+
+class DeployFailed(PermanentError):
+    """CloudFormation refused the stack; the message names the resources and their reasons."""
+
+
+class Stack:
+    """A stack by its name.
+
+    Args:
+        client: of CloudFormation.
+        name: of the stack.
+        progress: told about every step.
+        poll: seconds between two looks.
+    """
+
+    def __init__(
+        self, client: CloudFormationClient, name: str, progress: Callable[[str], None], poll: float
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._progress = progress
+        self._poll = poll
+        self._seen: set[str] = set()
+
+    def deploy(self, template_url: str, parameters: Mapping[str, str], declared: Set[str]) -> dict[str, str]:
+        """Create or update the stack; return its outputs.
+
+        Args:
+            template_url: where CloudFormation reads the template.
+            parameters: to set; on an update, the others keep their values.
+            declared: the names of all of the template's parameters.
+
+        Raises:
+            DeployFailed: with the resources that failed and why.
+        """
+        stack = self._living()
+        kept = {one["ParameterKey"] for one in stack.get("Parameters", [])} if stack else set()
+        change_set = self._client.create_change_set(
+            StackName=self._name,
+            ChangeSetName=f"octospoon-{time.time_ns()}",
+            ChangeSetType="UPDATE" if stack else "CREATE",
+            TemplateURL=template_url,
+            Parameters=_parameters(parameters, kept & declared),
+            Capabilities=_CAPABILITIES,
+        )["Id"]
+        if self._has_changes(change_set):
+            self._execute(change_set)
+        else:
+            self._progress("nothing to change")
+        return self.outputs()
+
+    def outputs(self) -> dict[str, str]:
+        """Return the stack's outputs."""
+        stack = self._find()
+        return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])} if stack else {}
+
+    def _find(self) -> StackTypeDef | None:
+        try:
+            return self._client.describe_stacks(StackName=self._name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+
+    def _living(self) -> StackTypeDef | None:
+        """Return the stack if it can be updated; wait for what is under way, remove what was never alive."""
+        stack = self._find()
+        while stack and stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != _NEW:
+            self._progress(f"waiting: {self._name} is {stack['StackStatus']}")
+            time.sleep(self._poll)
+            stack = self._find()
+        if stack and stack["StackStatus"] in _STILLBORN:
+            self._progress(f"removing {self._name}, which failed when it was created")
+            self._client.delete_stack(StackName=self._name)
+            return self._living()
+        if stack and stack["StackStatus"] in {_NEW, "DELETE_COMPLETE"}:
+            return None
+        return stack
+
+    def _has_changes(self, change_set: str) -> bool:
+        answer = self._client.describe_change_set(ChangeSetName=change_set)
+        while answer["Status"] in {"CREATE_PENDING", "CREATE_IN_PROGRESS"}:
+            time.sleep(self._poll)
+            answer = self._client.describe_change_set(ChangeSetName=change_set)
+        if answer["Status"] == "CREATE_COMPLETE":
+            return True
+        reason = answer.get("StatusReason", "no reason given")
+        self._client.delete_change_set(ChangeSetName=change_set)
+        if any(text in reason for text in _NO_CHANGES):
+            return False
+        raise DeployFailed(f"CloudFormation refused the change set of {self._name}: {reason}")
+
+    def _execute(self, change_set: str) -> None:
+        for event in self._new_events():  # those of earlier deployments
+            self._seen.add(event["EventId"])
+        self._client.execute_change_set(ChangeSetName=change_set)
+        failed: list[StackEventTypeDef] = []
+        status = "_IN_PROGRESS"
+        while status.endswith("_IN_PROGRESS"):
+            time.sleep(self._poll)
+            stack = self._find()
+            status = stack["StackStatus"] if stack else "gone"
+            failed += self._report()
+        if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+            raise DeployFailed(f"{self._name} is {status}: {reasons(failed)}")
+
+    def _report(self) -> list[StackEventTypeDef]:
+        """Tell the new events; return those of failures."""
+        failed = []
+        for event in self._new_events():
+            self._seen.add(event["EventId"])
+            status = event.get("ResourceStatus", "")
+            if not status.endswith("_IN_PROGRESS"):
+                self._progress(f"{status} {event.get('LogicalResourceId', '')}")
+            if status.endswith("_FAILED"):
+                failed.append(event)
+        return failed
+
+    def _new_events(self) -> list[StackEventTypeDef]:
+        pages = self._client.get_paginator("describe_stack_events").paginate(StackName=self._name)
+        events = [event for page in pages for event in page["StackEvents"]]
+        return [event for event in reversed(events) if event["EventId"] not in self._seen]
+
+
+def _parameters(given: Mapping[str, str], kept: set[str]) -> list[ParameterTypeDef]:
+    new: list[ParameterTypeDef] = [
+        {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
+    ]
+    return new + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept - given.keys())]
+
+
+def reasons(failed: list[StackEventTypeDef]) -> str:
+    """Return the resources that failed with their reasons, first causes before consequences."""
+    told = [
+        f"{event.get('LogicalResourceId', '?')} ({event.get('ResourceType', '?')}): "
+        f"{event.get('ResourceStatusReason', 'no reason given')}"
+        for event in failed
+    ]
+    causes = [text for text in told if not any(mark in text for mark in _CONSEQUENCES)]
+    return "; ".join(causes or told) or "CloudFormation gave no reason"

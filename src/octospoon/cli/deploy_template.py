@@ -1,0 +1,62 @@
+"""The SAM template as data: CloudFormation's short tags become their long forms, so that JSON can hold it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Template = dict[str, Any]
+
+_PLAIN_TAGS = {"!Ref": "Ref", "!Condition": "Condition"}
+_FUNCTION = "AWS::Serverless::Function"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's tags."""
+
+
+def _value(loader: _Loader, node: yaml.Node) -> Any:  # noqa: ANN401 - whatever the template holds
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    raise yaml.constructor.ConstructorError(None, None, f"cannot read {node.tag}", node.start_mark)
+
+
+def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value = _value(loader, node)
+    tag = f"!{suffix}"
+    if tag == "!GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {_PLAIN_TAGS.get(tag, f"Fn::{suffix}"): value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+def read(path: Path) -> Template:
+    """Read a template; ``!Ref A`` becomes ``{"Ref": "A"}``, ``!Sub A`` becomes ``{"Fn::Sub": "A"}``."""
+    # a SafeLoader with constructors for CloudFormation's tags and nothing else
+    template: Template = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    return template
+
+
+def functions(template: Template) -> list[str]:
+    """Return the logical ids of the functions, in the template's order."""
+    return [name for name, resource in template["Resources"].items() if resource["Type"] == _FUNCTION]
+
+
+def with_code(template: Template, code: Mapping[str, str]) -> Template:
+    """Return the template with every function's code at its s3:// address, as `sam package` writes it."""
+    resources = dict(template["Resources"])
+    for name in functions(template):
+        resource = {key: value for key, value in resources[name].items() if key != "Metadata"}
+        resources[name] = resource | {"Properties": resource["Properties"] | {"CodeUri": code[name]}}
+    return template | {"Resources": resources}
