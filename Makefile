@@ -83,25 +83,25 @@ NEW = $(UV) venv --quiet --clear --python .venv/bin/python
 	$(call install,.venv,$(PIP) .venv -r $(REQUIREMENTS)/dev.txt && $(EDITABLE) .venv --editable .)
 	@touch $@
 
-$(ENVS)/label-studio/.installed: .venv/.uv $(REQUIREMENTS)/label-studio.txt
+$(ENVS)/label-studio/.installed: $(REQUIREMENTS)/label-studio.txt | .venv/.uv
 	$(call install,label-studio,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/label-studio.txt)
 	@touch $@
 
-$(ENVS)/localstack/.installed: .venv/.uv $(REQUIREMENTS)/localstack.txt $(PLUGIN)/pyproject.toml
+$(ENVS)/localstack/.installed: $(REQUIREMENTS)/localstack.txt $(PLUGIN)/pyproject.toml | .venv/.uv
 	$(call install,localstack,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/localstack.txt \
 		&& $(EDITABLE) $(@D) --editable $(PLUGIN))
 	@touch $@
 
-$(ENVS)/mlflow/.installed: .venv/.uv $(REQUIREMENTS)/training.txt pyproject.toml
+$(ENVS)/mlflow/.installed: $(REQUIREMENTS)/training.txt pyproject.toml | .venv/.uv
 	$(call install,mlflow,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/training.txt \
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
-$(ENVS)/lambda/.installed: .venv/.uv $(REQUIREMENTS)/lambda-runtime.txt
+$(ENVS)/lambda/.installed: $(REQUIREMENTS)/lambda-runtime.txt | .venv/.uv
 	$(call install,lambda,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/lambda-runtime.txt)
 	@touch $@
 
-$(ENVS)/sam/.installed: .venv/.uv $(REQUIREMENTS)/sam.txt
+$(ENVS)/sam/.installed: $(REQUIREMENTS)/sam.txt | .venv/.uv
 	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
 	@touch $@
 

@@ -1,8 +1,9 @@
 """Runs inside a function's process: `python bootstrap.py LIFELINE_FD HANDLER`.
 
-The standard library only, because the interpreter is the function's. The lifeline is the read end of a pipe whose only
-writer is LocalStack: end of file means that LocalStack is gone, however it went, and the function's whole process group
-must go too. A death signal of the kernel's would not do: it fires when the thread that started the process ends.
+The standard library only, because the interpreter is the function's. The lifeline is the read end of a pipe
+whose only writer is LocalStack: end of file means that LocalStack is gone, however it went, and the
+function's whole process group must go too. A death signal of the kernel's would not do: it fires when the
+thread that started the process ends.
 """
 
 from __future__ import annotations

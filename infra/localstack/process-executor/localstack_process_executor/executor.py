@@ -36,15 +36,15 @@ TAIL = 2000
 
 @functools.cache
 def lifeline() -> int:
-    """Return the read end of the pipe that ends every function with LocalStack: nobody closes the other end."""
+    """Return the read end of a pipe whose other end is LocalStack's until it ends."""
     read, _write = os.pipe()
     return read
 
 
 class ProcessRuntimeExecutor(RuntimeExecutor):
-    """One execution environment: a Runtime API, a process that polls it, a log file and a folder for `/tmp`."""
+    """One execution environment: a Runtime API, a process that polls it, a log file, a temporary folder."""
 
-    def __init__(self, id: str, function_version: FunctionVersion) -> None:  # noqa: A002 - LocalStack passes it by name
+    def __init__(self, id: str, function_version: FunctionVersion) -> None:  # noqa: A002 - its name in LocalStack
         super().__init__(id=id, function_version=function_version)
         self._api = RuntimeApi()
         self._work_dir = Path(tempfile.mkdtemp(prefix=f"lambda-{id[:8]}-"))
@@ -107,7 +107,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
 
     def get_logs(self) -> str:
         """Return everything that the environment wrote."""
-        return self._read_log(0)
+        return self._read_log(0).decode(errors="replace")
 
     @classmethod
     def prepare_version(cls, function_version: FunctionVersion) -> None:
@@ -141,9 +141,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}",
             "LAMBDA_TASK_ROOT": str(self._root),
             "_HANDLER": config.handler,
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(self._root), *layers, given.get("PYTHONPATH")])
-            ),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(self._root), *layers, given.get("PYTHONPATH")])),
         }
 
     def _spawn(self) -> None:
@@ -193,7 +191,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
     def _logs_of(self, request_id: str, duration: float, init_ms: float) -> str:
         """Return what Lambda would write to the log stream: the output between START, END and REPORT."""
         output = self._read_log(self._reported)
-        self._reported += len(output.encode(errors="surrogateescape"))
+        self._reported += len(output)
         config, version = self.function_version.config, self.function_version.id.qualifier
         report = (
             f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\t"
@@ -203,16 +201,16 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         if init_ms:
             report += f"\tInit Duration: {init_ms:.2f} ms"
         start, end = f"START RequestId: {request_id} Version: {version}", f"END RequestId: {request_id}"
-        printable = output.encode(errors="surrogateescape").decode(errors="replace").rstrip("\n")
-        return "\n".join(filter(None, [start, printable, end, report]))
+        printed = output.decode(errors="replace").rstrip("\n")
+        return "\n".join(filter(None, [start, printed, end, report]))
 
-    def _read_log(self, offset: int) -> str:
+    def _read_log(self, offset: int) -> bytes:
         try:
             with self._log_file.open("rb") as log:
                 log.seek(offset)
-                return log.read().decode(errors="surrogateescape")
+                return log.read()
         except OSError:
-            return ""
+            return b""
 
     def _peak_rss_mb(self) -> int:
         try:
@@ -231,4 +229,6 @@ def _python() -> Path:
 def _timed_out(request_id: str, function_version: FunctionVersion) -> bytes:
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     seconds = function_version.config.timeout
-    return json.dumps({"errorMessage": f"{now}Z {request_id} Task timed out after {seconds:.2f} seconds"}).encode()
+    return json.dumps(
+        {"errorMessage": f"{now}Z {request_id} Task timed out after {seconds:.2f} seconds"}
+    ).encode()

@@ -1,7 +1,7 @@
 """AWS services that are answered by the moto which LocalStack depends on anyway.
 
-DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open LocalStack has no
-provider at all.
+DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open
+LocalStack has no provider at all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _moto = threading.RLock()
 
 
 def _serialised(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """One call at a time: moto checks a condition and writes in two steps, so concurrent writers would both win."""
+    """One call at a time: moto checks a condition, then writes, so that concurrent writers would both win."""
 
     def handle(context: Any, request: Any) -> Any:  # noqa: ANN401 - LocalStack's types are not ours
         with _moto:

@@ -1,7 +1,7 @@
 """TransactWriteItems in moto, at a price that does not grow with the tables.
 
-Before a transaction moto deep-copies every table, to go back to when a condition fails. Here only the items that the
-transaction names are kept.
+Before a transaction moto deep-copies every table, to go back to when a condition fails. Here only the items
+that the transaction names are kept.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Snapshot:
 def _targets(
     tables: dict[str, Any], transact_items: list[dict[str, Any]]
 ) -> Iterator[tuple[Any, tuple[DynamoType, DynamoType | None]]]:
-    """Yield the table and the key of each write; those that moto will refuse write nothing and are left out."""
+    """Yield the table and the key of each write, those excepted that moto will refuse anyway."""
     for operation in (op for item in transact_items for op in item.values()):
         table = tables.get(operation.get("TableName", "").split(":table/")[-1])
         attributes = operation.get("Key") or operation.get("Item") or {}

@@ -1,4 +1,4 @@
-"""The local stack without Docker: LocalStack, Label Studio and MLflow, each a process in an environment of its own.
+"""The local stack without Docker: LocalStack, Label Studio, MLflow, each in an environment of its own.
 
 ```python
 with start(root, progress=print, fresh=True) as stack:

@@ -1,8 +1,9 @@
 """Runs one program of the stack and sees to its end: `python guard.py LIFELINE_FD GRACE PROGRAM ARGUMENT...`.
 
-Started by path, in a session of its own, with the standard library only. It ends the program and everything that the
-program started when it is asked to (SIGTERM), when the program ends, or when the lifeline does: the read end of a pipe
-whose writer is the process that started the stack. -1 means no lifeline: the stack is detached.
+Started by path, in a session of its own, with the standard library only. It ends the program and everything
+that the program started when it is asked to (SIGTERM), when the program ends, or when the lifeline does:
+the read end of a pipe whose writer is the process that started the stack. -1 means no lifeline: the stack
+is detached.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ import sys
 import time
 from pathlib import Path
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STRAYS_GRACE = 1.0
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ON_LINUX = sys.platform == "linux"
@@ -41,9 +47,9 @@ class Guard:
             signal.signal(number, self._ask)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        child = subprocess.Popen(command, preexec_fn=_die_with_the_guard)  # noqa: PLW1509 - one thread here
+        child = subprocess.Popen(command, preexec_fn=_die_with_the_guard)
         code = self._wait(child.pid)
-        self._end_group()
+        self._end_group(child.pid)
         return 0 if code is None else code
 
     def _ask(self, *_: object) -> None:
@@ -53,8 +59,7 @@ class Guard:
         """Return the program's exit code; None when something else says that it is time to end."""
         watched = [self._wake] if self._lifeline < 0 else [self._wake, self._lifeline]
         while not self._asked:
-            code = _reap().get(pid)
-            if code is not None:
+            if (code := _reap().get(pid)) is not None:
                 return code
             ready, _, _ = select.select(watched, [], [])
             if self._lifeline in ready:
@@ -63,17 +68,32 @@ class Guard:
                 os.read(self._wake, 512)
         return None
 
-    def _end_group(self) -> None:
+    def _end_group(self, program: int) -> None:
         """Ask everything in the group to end, wait, and kill what is left."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)
-        deadline = time.monotonic() + self._grace
-        while _has_children() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        started = time.monotonic()
+        _wait_while(lambda: _runs(program), started + self._grace)
+        _wait_while(_has_children, min(started + self._grace, time.monotonic() + STRAYS_GRACE))
         while _has_children():
             _kill_children()
             time.sleep(0.02)
+
+
+def _wait_while(condition: Callable[[], bool], deadline: float) -> None:
+    while condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a child of ours has not ended yet."""
+    _reap()
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _reap() -> dict[int, int]:

@@ -94,7 +94,8 @@ def failure(process: Supervised, what: str | None = None) -> ServiceUnavailable:
     """Return the error that says what a program did last."""
     code = exit_code(process.pid)
     happened = what or (f"ended with exit code {code}" if code is not None else "has ended")
-    return ServiceUnavailable(f"{process.name} {happened}; the end of {process.log}:\n{tail(Path(process.log))}")
+    last = tail(Path(process.log))
+    return ServiceUnavailable(f"{process.name} {happened}; the end of {process.log}:\n{last}")
 
 
 def tail(log: Path) -> str:

@@ -53,7 +53,8 @@ def spawn(
     lifeline: int | None,
 ) -> Supervised:
     """Start a program under a guard, its output going to `log`; without a lifeline it outlives us."""
-    command = [sys.executable, "-I", "-S", guard.__file__, str(-1 if lifeline is None else lifeline), str(GRACE)]
+    tied_to = "-1" if lifeline is None else str(lifeline)
+    command = [sys.executable, "-I", "-S", guard.__file__, tied_to, str(GRACE)]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, *argv],
@@ -69,7 +70,7 @@ def spawn(
     return Supervised(name, process.pid, identity(process.pid) or "", mark, str(log))
 
 
-_OURS: dict[int, subprocess.Popen[bytes]] = {}  # so that those which end are collected, and their exit codes known
+_OURS: dict[int, subprocess.Popen[bytes]] = {}  # kept to collect those that end, and their exit codes
 
 
 def exit_code(pid: int) -> int | None:
@@ -79,7 +80,7 @@ def exit_code(pid: int) -> int | None:
 
 
 def identity(pid: int) -> str | None:
-    """Return when the process was started, as text that no other process with this id has; None when it is gone."""
+    """Return when a process was started, as text that no other with its id has; None when it is gone."""
     exit_code(pid)
     stat = Path(f"/proc/{pid}/stat")
     if not Path("/proc/self/stat").exists():
@@ -97,7 +98,8 @@ def _boot() -> str:
 
 
 def _identity_from_ps(pid: int) -> str | None:
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    question = ["ps", "-o", "lstart=", "-p", str(pid)]
+    shown = subprocess.run(question, capture_output=True, text=True, check=False)
     return shown.stdout.strip() or None
 
 
@@ -120,7 +122,7 @@ def _signal(process: Supervised, number: int) -> None:
 
 
 def _kill_group(process: Supervised) -> None:
-    """Kill what is left: normally nothing; the whole group if the guard hangs, its orphans if it was killed."""
+    """Kill what is left: nothing as a rule, the group if its guard hangs, orphans if that was killed."""
     if process.alive():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -140,7 +142,7 @@ def members(group: int) -> Iterator[int]:
 
 
 def _orphans(process: Supervised) -> Iterator[int]:
-    """Yield members of the group that carry the stack's mark: a group's id alone could be somebody else's by now."""
+    """Yield members of the group that carry the stack's mark: the id alone may be somebody else's by now."""
     marked = f"{MARK}={process.mark}".encode()
     for pid in members(process.pid):
         with contextlib.suppress(OSError):

@@ -107,7 +107,7 @@ class RunningStack:
         return process
 
     def launch(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, cwd: Path) -> Supervised:
-        """Run a program with exactly this environment; it takes the place of one of the same name that has ended."""
+        """Run a program with exactly this environment, in place of one of the same name that has ended."""
         process = spawn(
             name,
             argv,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from octospoon.cli.stack.credentials import Credentials
-from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.ports import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from octospoon.cli.stack.credentials import Credentials
+    from octospoon.cli.stack.layout import Layout
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 LABEL_STUDIO = "label-studio"
@@ -33,14 +37,13 @@ class Service:
     """A server of the stack.
 
     Attributes:
-        environment: the folder of its environment, which is also what `make` calls it.
+        name: what it is called, and the folder of its environment.
         requirements: the file that the environment was made from.
         health: the path that answers 200 once the server is ready.
         stateful: whether its data folder is copied from a template, because a first start is slow.
     """
 
     name: str
-    environment: str
     requirements: str
     health: str
     stateful: bool
@@ -54,7 +57,7 @@ def base_environment() -> dict[str, str]:
 
 
 def environment(service: Service, place: Place) -> Mapping[str, str]:
-    """Return the whole environment of a server; what it keeps in its home or in temporary files stays with us."""
+    """Return the whole environment of a server; its home and its temporary files are folders of ours."""
     # TEMP, not TMPDIR: LocalStack takes TMPDIR for a setting of its own and complains
     return {**base_environment(), "HOME": str(place.data), "TEMP": str(place.temp), **service.env(place)}
 
@@ -127,11 +130,28 @@ SERVICES = {
     service.name: service
     for service in (
         Service(
-            LABEL_STUDIO, "label-studio", "label-studio", "/health", True, _label_studio_argv, _label_studio_env
+            name=LABEL_STUDIO,
+            requirements="label-studio",
+            health="/health",
+            stateful=True,
+            argv=_label_studio_argv,
+            env=_label_studio_env,
         ),
-        Service(MLFLOW, "mlflow", "training", "/health", True, _mlflow_argv, _mlflow_env),
         Service(
-            LOCALSTACK, "localstack", "localstack", "/_localstack/health", False, _localstack_argv, _localstack_env
+            name=MLFLOW,
+            requirements="training",
+            health="/health",
+            stateful=True,
+            argv=_mlflow_argv,
+            env=_mlflow_env,
+        ),
+        Service(
+            name=LOCALSTACK,
+            requirements="localstack",
+            health="/_localstack/health",
+            stateful=False,
+            argv=_localstack_argv,
+            env=_localstack_env,
         ),
     )
 }

@@ -42,8 +42,8 @@ def start(
         progress: is told, in one line each, how it goes.
         services: which servers; all of them unless said.
         fresh: whether Label Studio and MLflow start empty, and forget everything at the end.
-        detached: whether the stack outlives this process, to be found by `attach` and ended by `down`; there is one
-            such stack in a checkout, and it is returned as it is when it runs already.
+        detached: whether the stack outlives this process, to be found by `attach` and ended by `down`; a
+            checkout has one such stack, which is returned as it is when it runs already.
         name: what the folders of a stack that is not detached begin with.
 
     Raises:
@@ -172,7 +172,7 @@ def _launch(service: Service, stack: RunningStack, layout: Layout, data: Path) -
 
 
 def _require_environments(layout: Layout, wanted: Iterable[Service]) -> None:
-    programs = {service.name: layout.program(service.environment, "python") for service in wanted}
+    programs = {service.name: layout.program(service.name, "python") for service in wanted}
     if missing := [name for name, program in programs.items() if not program.exists()]:
         raise NotConfigured(f"no environment for {', '.join(missing)}: run `make environments` first")
 
