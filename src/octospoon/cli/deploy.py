@@ -125,6 +125,8 @@ def _check(template: Template, build_dir: Path, stack_name: str, parameters: Map
         )
     if unknown := sorted(parameters.keys() - template["Parameters"].keys()):
         raise NotConfigured(f"the template has no parameter {', '.join(unknown)}")
+    for name, value in parameters.items():
+        deploy_template.check_value(name, template["Parameters"][name], value)
     for name in deploy_template.functions(template):
         if not (build_dir / name / "app.py").is_file():
             raise NotConfigured(f"{build_dir / name} holds no artefact: run `make build` first")

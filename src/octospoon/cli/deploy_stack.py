@@ -136,7 +136,7 @@ class Stack:
             status = event.get("ResourceStatus", "")
             if not status.endswith("_IN_PROGRESS"):
                 self._progress(f"{status} {event.get('LogicalResourceId', '')}")
-            if status.endswith("_FAILED"):
+            if status.endswith("_FAILED") and event.get("ResourceType") != "AWS::CloudFormation::Stack":
                 failed.append(event)
         return failed
 

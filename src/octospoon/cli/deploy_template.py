@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,3 +64,27 @@ def with_code(template: Template, code: Mapping[str, str]) -> Template:
         resource = {key: value for key, value in resources[name].items() if key != "Metadata"}
         resources[name] = resource | {"Properties": resource["Properties"] | {"CodeUri": code[name]}}
     return template | {"Resources": resources}
+
+
+def check_value(name: str, declaration: Mapping[str, Any], value: str) -> None:
+    """Check one parameter's value against its declaration: LocalStack takes any, AWS refuses late.
+
+    Raises:
+        NotConfigured: with what is allowed.
+    """
+    allowed = [str(one) for one in declaration.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        raise NotConfigured(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")
+    if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
+        raise NotConfigured(f"{name} is {value!r}: it {declaration['ConstraintDescription']}")
+    if declaration["Type"] == "Number" and not _within(declaration, value):
+        low, high = declaration.get("MinValue", "any"), declaration.get("MaxValue", "any")
+        raise NotConfigured(f"{name} is {value!r}: it must be a number from {low} to {high}")
+
+
+def _within(declaration: Mapping[str, Any], value: str) -> bool:
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    return float(declaration.get("MinValue", -inf)) <= number <= float(declaration.get("MaxValue", inf))
