@@ -77,6 +77,7 @@ def _localstack_env(place: Place) -> dict[str, str]:
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "SQS_ENDPOINT_STRATEGY": "path",
         "LAMBDA_RUNTIME_EXECUTOR": "process",
+        "LAMBDA_SYNCHRONOUS_CREATE": "1",  # or CloudFormation waits five seconds for every function
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
         "PROVIDER_OVERRIDE_DYNAMODB": "moto",
         "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
