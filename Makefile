@@ -15,22 +15,22 @@ unexport PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 ENVIRONMENTS := .venv/.installed $(addsuffix /.installed,$(addprefix $(ENVS)/,label-studio mlflow localstack lambda))
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench build requirements dockercomposeup clean environments
+.PHONY: help demo up down test check bench build requirements dockercomposeup clean environments prepared .ready
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 26
 
-demo: environments build ## set up, then run the whole loop on real images and stop
+demo: prepared ## set up, then run the whole loop on real images and stop
 	@.venv/bin/octospoon demo
 
-up: environments build ## set up, then leave the stack running with octospoon deployed
+up: prepared ## set up, then leave the stack running with octospoon deployed
 	@.venv/bin/octospoon up
 
 down: ## stop what `make up` left running
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
 
-test: environments build ## run every test
+test: prepared ## run every test
 	@.venv/bin/pytest
 
 check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
@@ -41,10 +41,10 @@ check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layer
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	$(ENVS)/sam/bin/cfn-lint template.yaml
 
-bench: environments build ## measure
+bench: prepared ## measure
 	@.venv/bin/python -m bench
 
-build: .venv/.installed ## package the functions for this machine's Python
+build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) -f infra/build/Makefile local
 
 dockercomposeup: ## the same LocalStack in a container, where there is Docker
@@ -53,12 +53,16 @@ dockercomposeup: ## the same LocalStack in a container, where there is Docker
 clean: down ## remove environments, state and build artefacts
 	rm -rf .octospoon .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Environments: one stamp file each, so that a second run does nothing. They are made side by side: two wait for the
-# network while one compiles, and the slow first start of Label Studio begins as soon as its own environment is there.
-environments:
-	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j3) .ready
+# Environments: one stamp file each, so that a second run does nothing. They are made side by side: some wait for the
+# network while others compile, and the slow first start of Label Studio begins as soon as its environment is there.
+JOBS = $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j3)
 
-.PHONY: .ready
+environments: ## every environment, and the first start of each server
+	@$(MAKE) $(JOBS) .ready
+
+prepared:
+	@$(MAKE) $(JOBS) .ready build
+
 .ready: $(TEMPLATES) $(ENVIRONMENTS)
 	@:
 
@@ -92,7 +96,7 @@ $(ENVS)/localstack/.installed: $(REQUIREMENTS)/localstack.txt $(PLUGIN)/pyprojec
 		&& $(EDITABLE) $(@D) --editable $(PLUGIN))
 	@touch $@
 
-$(ENVS)/mlflow/.installed: $(REQUIREMENTS)/training.txt pyproject.toml | .venv/.uv
+$(ENVS)/mlflow/.installed: $(REQUIREMENTS)/training.txt | .venv/.uv
 	$(call install,mlflow,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/training.txt \
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
