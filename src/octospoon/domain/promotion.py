@@ -59,6 +59,10 @@ def decide(
         margin: accuracy that may be lost, as a share.
     """
     reasons = _unfit(challenger, len(labels))
+    if champion is not None and challenger.spec.version <= champion.spec.version:
+        reasons.append(
+            f"version {challenger.spec.version} is not newer than version {champion.spec.version} in service"
+        )
     if reasons:
         return Decision(promote=False, reasons=tuple(reasons))
     if champion is None or not champion.spec.has_head:
@@ -90,8 +94,6 @@ def _incomparable(challenger: Answers, champion: Answers) -> list[str]:
             f"the classes changed from {', '.join(old.classes)} to {', '.join(new.classes)}: "
             "put the backbone alone into service to start anew"
         )
-    if new.version <= old.version:
-        reasons.append(f"version {new.version} is not newer than version {old.version} in service")
     if champion.probabilities is None or challenger.probabilities is None:
         reasons.append("the model in service gave no answers to compare with")
     elif champion.probabilities.shape != challenger.probabilities.shape:

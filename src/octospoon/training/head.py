@@ -75,19 +75,21 @@ def fit(
     """
     if not len(labels):
         raise BadRequest("no label to train on: label images outside the audit share first")
-    seen = np.unique(labels)
+    seen, compact = np.unique(labels, return_inverse=True)
     if len(seen) < 2:
         return _constant(embeddings.shape[1], labels, classes)
     points, back, mean = _span(embeddings)
-    rows = _folds(labels, seed)
-    held_out = {c: _out_of_fold(points, labels, rows, c, classes, balanced) for c in INVERSE_REGULARISATION}
-    fitted = {c: _temperature(logits, labels) for c, logits in held_out.items()}
+    folds = _folds(compact, seed)
+    held_out = {c: _out_of_fold(points, compact, folds, c, balanced) for c in INVERSE_REGULARISATION}
+    fitted = {c: _temperature(logits, compact) for c, logits in held_out.items()}
     best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
     temperature = fitted[best][0]
-    slope, bias = _logistic(points, labels, best, classes, balanced)
-    weights = (back @ slope) / temperature
-    bias = np.where(np.isin(np.arange(classes), seen), bias / temperature, bias) - mean @ weights
-    probabilities = np.exp(log_softmax(held_out[best] / temperature, axis=1))
+    slope, offset = _logistic(points, compact, best, len(seen), balanced)
+    weights, bias = np.zeros((len(back), classes)), np.full(classes, UNSEEN_LOGIT)
+    weights[:, seen] = (back @ slope) / temperature
+    bias[seen] = offset / temperature - mean @ weights[:, seen]
+    probabilities = np.zeros((len(labels), classes))
+    probabilities[:, seen] = np.exp(log_softmax(held_out[best] / temperature, axis=1))
     return Head(weights.astype(np.float32), bias.astype(np.float32), best, temperature, probabilities)
 
 
@@ -129,9 +131,9 @@ def _out_of_fold(
     labels: npt.NDArray[np.int64],
     folds: npt.NDArray[np.int64],
     inverse: float,
-    classes: int,
     balanced: bool,
 ) -> npt.NDArray[np.float64]:
+    classes = int(labels.max()) + 1
     logits = np.full((len(labels), classes), np.nan)
     for fold in range(FOLDS):
         out = folds == fold
@@ -148,7 +150,7 @@ def _logistic(
     classes: int,
     balanced: bool,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Fit on the classes at hand; return slope [R, C] and bias [C], the others' flat at UNSEEN_LOGIT."""
+    """Return slope [R, C] and bias [C]; classes missing from the labels are flat at UNSEEN_LOGIT."""
     weight = "balanced" if balanced else None
     model = LogisticRegression(C=inverse, max_iter=_ITERATIONS, class_weight=weight)
     with warnings.catch_warnings():
@@ -163,7 +165,11 @@ def _logistic(
 
 
 def _temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss."""
+    """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss.
+
+    The true class counts as (N + 1) / (N + C) instead of 1, and each other as 1 / (N + C), as Platt (1999)
+    did for two classes: held-out rows that are all right would else ask for infinite confidence.
+    """
     known = np.isfinite(logits).all(axis=1)
     if not known.any():
         return 1.0, 0.0
@@ -171,7 +177,8 @@ def _temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64])
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(values / np.exp(log_temperature), axis=1)
-        return float(-scaled[np.arange(len(truth)), truth].mean())
+        true = scaled[np.arange(len(truth)), truth].mean()
+        return float(-(len(truth) * true + scaled.sum(axis=1).mean()) / (len(truth) + values.shape[1]))
 
     low, high = np.log(_TEMPERATURES)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded")

@@ -207,9 +207,11 @@ class _Job:
         old = None
         if champion.pointer and champion.pointer.head_key:
             old = self._ports.open_head(self._ports.champions.fetch_head(champion.pointer, scratch))
+        # the pointer, not the file, says which version is in service
+        spec = replace(champion.scorer.spec, version=champion.version)
         return judge(
             promotion.Answers(challenger.spec, scorer.run(audit.embeddings)),
-            promotion.Answers(champion.scorer.spec, old.run(audit.embeddings) if old else None),
+            promotion.Answers(spec, old.run(audit.embeddings) if old else None),
             audit.labels,
             self._ports.margin,
         )

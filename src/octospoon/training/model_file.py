@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -13,11 +14,11 @@ from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSp
 from octospoon.training import scattering
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
+FLOOR = 1e-4
+"""Share of every answer that is spread evenly over the classes: none is ruled out, not even in float16."""
 _PREFIX = "octospoon_head/"
-_WEIGHTS, _BIAS, _LOGITS = (_PREFIX + name for name in ("weights", "bias", "logits"))
 
 
 def starter_model() -> bytes:
@@ -55,13 +56,21 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
         bias: float32 [C].
         spec: goes into the file's metadata.
     """
-    constants = [numpy_helper.from_array(weights, _WEIGHTS), numpy_helper.from_array(bias, _BIAS)]
-    nodes = [
-        helper.make_node("Gemm", [EMBEDDING, _WEIGHTS, _BIAS], [_LOGITS], _LOGITS),
-        # on a matrix, axis 1 means the same in every opset
-        helper.make_node("Softmax", [_LOGITS], [PROBABILITIES], _PREFIX + PROBABILITIES, axis=1),
-    ]
     dim, classes = weights.shape
+    values = {
+        "weights": weights,
+        "bias": bias,
+        "kept": np.array([1 - FLOOR], np.float32),
+        "spread": np.array([FLOOR / classes], np.float32),
+    }
+    constants = [numpy_helper.from_array(value, _PREFIX + name) for name, value in values.items()]
+    nodes = [
+        _node("Gemm", [EMBEDDING, _PREFIX + "weights", _PREFIX + "bias"], _PREFIX + "logits"),
+        # on a matrix, axis 1 means the same in every opset
+        _node("Softmax", [_PREFIX + "logits"], _PREFIX + "softmax", axis=1),
+        _node("Mul", [_PREFIX + "softmax", _PREFIX + "kept"], _PREFIX + "scaled"),
+        _node("Add", [_PREFIX + "scaled", _PREFIX + "spread"], PROBABILITIES),
+    ]
     embedding = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim])
     graph = helper.make_graph(nodes, "head", [embedding], [_probabilities(classes)], constants)
     opset = [helper.make_opsetid("", scattering.OPSET)]
@@ -124,6 +133,11 @@ def read_spec(model: bytes) -> ModelSpec:
     """Read a model file's own description; raises BadModel where it is missing or wrong."""
     props = onnx.load_from_string(model).metadata_props
     return ModelSpec.from_metadata({prop.key: prop.value for prop in props})
+
+
+def _node(op: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:
+    name = output if output.startswith(_PREFIX) else _PREFIX + output
+    return helper.make_node(op, inputs, [output], name, **attributes)
 
 
 def _probabilities(classes: int) -> onnx.ValueInfoProto:

@@ -1,0 +1,176 @@
+"""A whole training job's surroundings in memory, on scikit-learn's digits."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+from fakes.memory import FakeChampions, FakeClock, FakeControl, FakeImages, FakeLabels, FakePool, Row
+
+from octospoon.adapters.decode import decode
+from octospoon.adapters.onnx_scorer import OnnxHead, OnnxScorer
+from octospoon.cli import digits
+from octospoon.domain.entities import (
+    Annotation,
+    JobStatus,
+    LabelledImage,
+    Pick,
+    Prediction,
+    State,
+    TrainingState,
+)
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.ports import ModelRun
+from octospoon.training.job import TrainingPorts
+from octospoon.training.model_file import read_spec, sha256, starter_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+JOB = "train-000001"
+
+
+class Champions(FakeChampions):
+    def fetch_head(self, pointer: ChampionPointer, folder: Path) -> Path:
+        path = folder / f"{pointer.head_sha256}.onnx"
+        path.write_bytes(self.files[pointer.head_sha256])
+        return path
+
+    def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
+        self.files |= {sha256(file): file for file in (model, head) if file}
+        return sha256(model), sha256(head) if head else ""
+
+
+@dataclass
+class FakeRegistry:
+    runs: dict[str, ModelRun] = field(default_factory=dict)
+    logged: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[int, dict[str, str]] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    ended: list[bool] = field(default_factory=list)
+    failures: int = 0
+
+    def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+        return self.runs.setdefault(job_id, ModelRun(f"run-{job_id}", len(self.runs) + 1))
+
+    def log(
+        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+    ) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ServiceUnavailable("MLflow does not answer")
+        self.logged[run.version] = {path.name: path.read_bytes() for path in folder.iterdir()}
+        self.metrics = dict(metrics)
+
+    def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
+        self.tags.setdefault(run.version, {}).update(tags)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        self.aliases[alias] = version
+
+    def end(self, run: ModelRun, *, succeeded: bool) -> None:
+        self.ended.append(succeeded)
+
+
+@dataclass
+class FakeSnapshots:
+    stored: dict[str, list[LabelledImage]] = field(default_factory=dict)
+
+    def read(self, job_id: str) -> list[LabelledImage] | None:
+        return self.stored.get(job_id)
+
+    def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
+        return self.stored.setdefault(job_id, list(rows))
+
+
+starter = functools.cache(starter_model)
+
+
+@functools.cache
+def backbone() -> str:
+    return read_spec(starter()).backbone
+
+
+@functools.cache
+def embeddings(count: int) -> Any:
+    session = ort.InferenceSession(starter())
+    pixels = np.stack([decode(digits.png_bytes(i), 32, 32, "squash") for i in range(count)])
+    return session.run(["embedding"], {"image": pixels})[0].astype(np.float16).astype(np.float32)
+
+
+@dataclass
+class World:
+    clock: FakeClock
+    images: FakeImages
+    pool: FakePool
+    control: FakeControl
+    labels: FakeLabels
+    champions: Champions
+    registry: FakeRegistry
+    snapshots: FakeSnapshots
+    ports: TrainingPorts
+
+    def launch(self, job_id: str) -> None:
+        state = self.control.now_state
+        self.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=job_id)
+
+    def label(self, index: int, label: str, *, audit: bool = False) -> None:
+        """Put one digit into the pool with its embedding, picked and labelled."""
+        key, data = f"{index:04d}.png", digits.png_bytes(index)
+        etag = hashlib.md5(data).hexdigest()
+        self.images.objects[key] = (data, etag)
+        prediction = Prediction(0, backbone(), embeddings(400)[index], None)
+        pick = Pick(key, etag, audit, "random" if audit else "margin", None, 0, None)
+        self.pool.table[key] = Row(etag, "1", State.EXPORTED, prediction, pick=pick, round_number=1)
+        self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))
+        self.labels.settle(key, label, 1.0, 1)
+
+    def serve(self, model: bytes, head: bytes | None = None) -> None:
+        """Put a model into service."""
+        found, top = self.champions.put_model(model, head)
+        spec = read_spec(model)
+        self.champions.set(
+            ChampionPointer(
+                spec.version,
+                found,
+                model_key(found),
+                spec.backbone,
+                head_key(top) if head else "",
+                top,
+                spec.classes,
+            )
+        )
+
+
+def world() -> World:
+    clock = FakeClock()
+    control = FakeControl(clock, TrainingState(JobStatus.LAUNCHING, JOB, 1))
+    pool, images, champions, registry, snapshots = (
+        FakePool(),
+        FakeImages(),
+        Champions(),
+        FakeRegistry(),
+        FakeSnapshots(),
+    )
+    labels = FakeLabels(pool, control)
+    ports = TrainingPorts(
+        clock=clock,
+        control=control,
+        labels=labels,
+        snapshots=snapshots,
+        pool=pool,
+        images=images,
+        champions=champions,
+        registry=registry,
+        open_model=OnnxScorer,
+        open_head=OnnxHead,
+        classes=digits.CLASSES,
+    )
+    return World(clock, images, pool, control, labels, champions, registry, snapshots, ports)

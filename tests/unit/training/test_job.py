@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from unit.training.stack import JOB, World, starter, world
+
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.cli import digits
+from octospoon.domain.entities import JobStatus
+from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable
+from octospoon.training.job import LEASE_SECONDS, Outcome, run
+from octospoon.training.model_file import read_spec
+from octospoon.training.trainer import train_head
+
+
+def labelled(count: int = 60, audit: int = 10) -> World:
+    made = world()
+    for index in range(count):
+        made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < audit)
+    made.serve(starter())
+    return made
+
+
+def test_a_job_promotes_a_model_whose_file_pointer_and_registry_agree_on_the_version(tmp_path):
+    made = labelled()
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    pointer = made.champions.current
+    file = made.champions.files[pointer.sha256]
+    assert pointer.version == read_spec(file).version == 1 == made.registry.aliases["champion"]
+    assert made.registry.logged[1]["model.onnx"] == file
+    assert pointer.classes == digits.CLASSES
+    scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path))
+    images = [scorer.preprocess(digits.png_bytes(i))[None] for i in range(300, 400)]
+    right = [
+        int(scorer.predict(image)[0].probabilities.argmax()) == digits.labels()[300 + i]
+        for i, image in enumerate(images)
+    ]
+    assert sum(right) >= 60
+    assert made.control.state().status is JobStatus.IDLE
+
+
+def test_the_audit_share_is_measured_on_but_not_trained_on():
+    made = labelled()
+    seen = []
+
+    def watched(backbone, dataset, spec):
+        seen.extend(image.audit for image in dataset.images)
+        return train_head(backbone, dataset, spec)
+
+    run(JOB, replace(made.ports, trainer=watched))
+    assert seen == [False] * 50
+    assert made.registry.metrics["audit_labels"] == 10
+    assert made.registry.metrics["training_labels"] == 50
+    assert 0 < made.registry.metrics["audit_accuracy_low"] < made.registry.metrics["audit_accuracy"] + 1e-9
+
+
+def test_the_run_holds_tables_pictures_and_the_snapshot():
+    made = labelled()
+    run(JOB, made.ports)
+    files = made.registry.logged[1]
+    assert {"classes.csv", "confusion.json", "evaluation.png", "snapshot.jsonl", "decision.json"} < set(files)
+    assert len(files["snapshot.jsonl"].splitlines()) == 60
+    matrix = json.loads(files["confusion.json"])["rows_true_columns_predicted"]
+    assert sum(map(sum, matrix)) == 10
+    assert files["evaluation.png"].startswith(b"\x89PNG")
+
+
+def test_the_same_job_run_twice_promotes_once():
+    made = labelled()
+    run(JOB, made.ports)
+    etag = made.champions.etag
+    assert run(JOB, made.ports) is Outcome.NOT_OURS
+    made.launch(JOB)  # the first one died before it could say that it had finished
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    assert made.champions.etag == etag
+    assert len(made.registry.runs) == 1
+
+
+def test_the_same_snapshot_gives_the_same_bytes():
+    first, second = labelled(), labelled()
+    run(JOB, first.ports)
+    run(JOB, second.ports)
+    assert first.champions.current == second.champions.current
+
+
+def test_a_snapshot_is_written_once():
+    made = labelled()
+    made.registry.failures = 99
+    with pytest.raises(ServiceUnavailable):
+        run(JOB, made.ports)
+    assert made.control.state().status is JobStatus.FAILED
+    made.label(100, "4")
+    made.registry.failures = 0
+    made.launch(JOB)
+    run(JOB, made.ports)
+    assert made.registry.metrics["labels"] == 60
+
+
+def test_an_outage_is_tried_again():
+    made = labelled()
+    made.registry.failures = 1
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+
+
+def test_a_worse_model_is_refused_and_tagged_with_the_reason():
+    made = labelled(count=150, audit=50)
+    run(JOB, made.ports)
+    good = made.champions.current
+    for index in range(50, 150):
+        made.label(index, digits.CLASSES[(digits.labels()[index] + 1) % 10])
+    made.launch("train-000002")
+    assert run("train-000002", made.ports) is Outcome.REFUSED
+    assert made.champions.current == good
+    assert made.registry.aliases == {"champion": 1, "challenger": 2}
+    assert "worse than the model in service" in made.registry.tags[2]["octospoon.reasons"]
+    assert made.control.state().status is JobStatus.IDLE
+
+
+def test_another_promotion_in_between_is_never_overwritten():
+    made = labelled()
+    run(JOB, made.ports)
+    newer = replace(made.champions.current, version=9)
+    made.champions.set(newer)
+    for index in range(60, 90):
+        made.label(index, digits.CLASSES[digits.labels()[index]])
+    made.launch("train-000002")
+    assert run("train-000002", made.ports) is Outcome.REFUSED
+    assert made.champions.current == newer
+
+
+def test_a_stale_pointer_is_not_swapped():
+    made = labelled()
+    made.champions.promote = lambda pointer, etag: False
+    with pytest.raises(Conflict):
+        run(JOB, made.ports)
+    assert "champion" not in made.registry.aliases
+
+
+def test_a_missing_embedding_is_computed_and_a_changed_picture_left_out():
+    made = labelled()
+    made.pool.table["0020.png"].prediction = None
+    made.pool.table["0021.png"].etag = "other"
+    made.images.objects["0021.png"] = (b"", "other")
+    made.snapshots.write(JOB, [replace(row, etag=sound(made, row.key)) for row in made.labels.labelled()])
+    run(JOB, made.ports)
+    assert made.registry.metrics["labels"] == 59
+    assert made.registry.metrics["dropped_labels"] == 1
+
+
+def sound(made: World, key: str) -> str:
+    """The ETag that the annotator saw."""
+    return next(one.etag for one in made.labels.of(key))
+
+
+def test_without_any_label_the_job_fails_with_the_reason():
+    made = world()
+    with pytest.raises(BadRequest, match="no label"):
+        run(JOB, made.ports)
+    assert "no label" in made.control.state().reason
+    assert made.registry.ended == [False]
+    assert made.registry.tags[1]["octospoon.outcome"] == "failed"
+
+
+def test_a_running_job_is_left_alone_until_its_lease_has_run_out():
+    made = labelled()
+    assert made.control.start(JOB, made.clock.now() + LEASE_SECONDS)
+    with pytest.raises(Conflict):
+        run(JOB, made.ports)
+    made.clock.time += LEASE_SECONDS + 1
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+
+
+def test_classes_without_labels_are_predicted_with_a_finite_probability(tmp_path):
+    made = world()
+    for index in [i for i in range(200) if digits.labels()[i] < 5]:
+        made.label(index, digits.CLASSES[digits.labels()[index]])
+    made.serve(starter())
+    run(JOB, made.ports)
+    scorer = OnnxScorer(made.champions.fetch(made.champions.current, tmp_path))
+    image = scorer.preprocess(digits.png_bytes(0))[None]
+    probabilities = scorer.predict(image)[0].probabilities
+    assert (probabilities[5:] > 0).all()
+    assert probabilities[5:].sum() < 0.01
