@@ -55,7 +55,7 @@ clean: down ## remove environments, state and build artefacts
 
 # Environments: one stamp file each, so that a second run does nothing. They are made side by side: some wait for the
 # network while others compile, and the slow first start of Label Studio begins as soon as its environment is there.
-JOBS = $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j3)
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j3)
 
 environments: ## every environment, and the first start of each server
 	@$(MAKE) $(JOBS) .ready
