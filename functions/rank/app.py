@@ -26,6 +26,6 @@ def use_case() -> Rank:
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
     """Choose and export one batch; an open one is finished first."""
     report = use_case()()
-    logger.info("ranked", extra=asdict(report))
+    logger.info("ranked", extra={"report": asdict(report)})
     count(metrics, "exported", report.created)
     return asdict(report)

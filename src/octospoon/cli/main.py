@@ -212,4 +212,9 @@ def _label_studio(arguments: argparse.Namespace) -> LabelStudioApi:
 
 
 def _say(console: Console) -> Callable[[str], None]:
-    return lambda line: console.print(f"[dim]·[/dim] {line}", highlight=False)
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:4.0f} s[/dim]  {line}", highlight=False)
+
+    return say
