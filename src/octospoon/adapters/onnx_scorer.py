@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
-from octospoon.adapters.decode import decode
 from octospoon.domain.entities import Prediction
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSpec
@@ -53,6 +52,8 @@ class OnnxScorer:
 
     def preprocess(self, data: bytes) -> npt.NDArray[np.uint8]:
         """Decode and resize one picture to uint8 [H, W, 3]; raises BadImage with the reason."""
+        from octospoon.adapters.decode import decode  # here, because rescore's artefact has no Pillow
+
         return decode(data, self._spec.height, self._spec.width, self._spec.resize)
 
     def predict(self, images: npt.NDArray[np.uint8]) -> list[Prediction]:
