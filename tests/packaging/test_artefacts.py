@@ -1,0 +1,149 @@
+"""Each function's artefact, alone: it imports, it is small enough, and nothing is in it that does not belong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / ".octospoon" / "build"
+MAKEFILE = ROOT / "infra" / "build" / "Makefile"
+FUNCTIONS = ["score", "rank", "webhook", "collect", "rescore"]
+LAMBDA_LIMIT = 250_000_000
+NOWHERE = {"mlflow", "label_studio_sdk", "onnx", "sklearn", "matplotlib", "scipy", "pandas", "pytest"}
+INFERENCE = {"onnxruntime", "PIL"}
+ALLOWED = {"score": INFERENCE, "rescore": {"onnxruntime"}}
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the discard port: whatever calls AWS fails at once
+    "AWS_MAX_ATTEMPTS": "1",
+    "OCTOSPOON_CLASSES": "cat,dog",
+    "OCTOSPOON_LABEL_STUDIO_PROJECT": "1",
+    "OCTOSPOON_LABEL_STUDIO_URL": "http://127.0.0.1:9",
+} | {
+    f"OCTOSPOON_{name}": "none"
+    for name in (
+        "IMAGES_BUCKET",
+        "ARTIFACTS_BUCKET",
+        "POOL_TABLE",
+        "ANNOTATIONS_TABLE",
+        "CONTROL_TABLE",
+        "LABEL_STUDIO_TOKEN_SECRET",
+        "WEBHOOK_SECRET",
+        "ANNOTATIONS_QUEUE_URL",
+        "RESCORE_QUEUE_URL",
+        "TRAINING_QUEUE_URL",
+    )
+}
+
+# Wire the whole function; rank stops where it reads its secret, after everything is imported.
+ALONE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import app
+try:
+    app.use_case()
+except Exception as error:
+    if "127.0.0.1:9" not in str(error):
+        raise
+assert callable(app.handler)
+import boto3
+for service in sys.argv[2].split():
+    boto3.client(service)
+print(json.dumps(sorted(str(m.__file__) for m in sys.modules.values() if getattr(m, "__file__", None))))
+"""
+
+
+def make_value(name):
+    """Return the value of one of the Makefile's variables."""
+    lines = f"include {MAKEFILE}\nprint-value: ; @echo $({name})\n"
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-s", "-f", "-", "print-value"],
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def build():
+    subprocess.run(["make", "-s", "-f", str(MAKEFILE), "local"], check=True, cwd=ROOT)
+    return {name: BUILD / f"{name.capitalize()}Function" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_artefact_runs_with_nothing_else_on_the_path(build, name):
+    python = make_value("LOCAL_PYTHON")
+    done = subprocess.run(
+        [python, "-I", "-S", "-c", ALONE, str(build[name]), make_value("SERVICES")],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"PATH": os.environ["PATH"]},
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    ours = [path for path in json.loads(done.stdout.splitlines()[-1]) if str(ROOT) in path]
+    assert ours
+    assert all(path.startswith(str(build[name])) for path in ours)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_artefact_fits_into_a_function(build, name, capsys):
+    files = [path for path in build[name].rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    with capsys.disabled():
+        print(f"\n  {name}: {size / 1e6:.0f} MB unzipped, {len(files)} files")
+    assert size < LAMBDA_LIMIT
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_artefact_holds_what_it_needs_and_no_more(build, name):
+    packages = {path.name for path in build[name].iterdir()}
+    assert not packages & (NOWHERE | INFERENCE - ALLOWED.get(name, set()))
+    assert packages >= ALLOWED.get(name, set()) | {"app.py", "octospoon"}
+    assert not {"cli", "training"} & {path.name for path in (build[name] / "octospoon").iterdir()}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_artefact_knows_nothing_of_the_machine_that_built_it(build, name):
+    assert not list(build[name].rglob("*.pth"))
+    assert not list(build[name].rglob("direct_url.json"))
+    assert not (build[name] / "bin").exists()
+    telling = [
+        str(path)
+        for path in build[name].rglob("*")
+        if (path.suffix == ".pyc" or path.parent.suffix == ".dist-info")
+        and path.is_file()
+        and str(ROOT).encode() in path.read_bytes()
+    ]
+    assert not telling
+
+
+def test_the_second_build_installs_nothing(build):
+    done = subprocess.run(
+        ["make", "-f", str(MAKEFILE), "local"], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    assert "dependencies" not in done.stdout
+
+
+def test_every_service_that_the_functions_call_is_described_in_the_artefacts():
+    called = set()
+    for layer in ("adapters", "runtime", "usecases"):
+        for path in (ROOT / "src" / "octospoon" / layer).rglob("*.py"):
+            called |= set(re.findall(r'client\(\s*"([a-z]+)"', path.read_text()))
+    assert called
+    assert called <= set(make_value("SERVICES").split())

@@ -1,0 +1,200 @@
+"""template.yaml keeps the promises of docs/architecture.md and of ordinary care."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from octospoon.cli import deploy_template
+from octospoon.domain.acquisition import STRATEGIES
+
+ROOT = Path(__file__).parents[3]
+TEMPLATE = deploy_template.read(ROOT / "template.yaml")
+RESOURCES = TEMPLATE["Resources"]
+DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME"}
+EVERYTHING_IS_ALL_AWS_OFFERS = {"ecr:GetAuthorizationToken"}
+
+
+def of(kind):
+    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+QUEUES = of("AWS::SQS::Queue")
+FUNCTIONS = of("AWS::Serverless::Function")
+WORK_QUEUES = {name: queue for name, queue in QUEUES.items() if name.endswith("Queue")}
+
+
+def name_in(reference):
+    """Return the logical id in ``{"Fn::GetAtt": [id, …]}`` or ``{"Ref": id}``."""
+    return reference["Ref"] if "Ref" in reference else reference["Fn::GetAtt"][0]
+
+
+@pytest.mark.parametrize("name", WORK_QUEUES)
+def test_every_queue_has_a_dead_letter_queue_with_an_alarm(name):
+    redrive = WORK_QUEUES[name]["RedrivePolicy"]
+    dead_letters = name_in(redrive["deadLetterTargetArn"])
+    assert dead_letters in QUEUES
+    assert dead_letters not in WORK_QUEUES
+    assert redrive["maxReceiveCount"] >= 3
+    watched = [
+        name_in(dimension["Value"])
+        for alarm in of("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+    ]
+    assert dead_letters in watched
+
+
+def queue_events():
+    return [
+        (function, event["Properties"])
+        for function, properties in FUNCTIONS.items()
+        for event in properties["Events"].values()
+        if event["Type"] == "SQS"
+    ]
+
+
+@pytest.mark.parametrize(("function", "event"), queue_events())
+def test_a_message_is_hidden_for_six_times_as_long_as_its_function_may_take(function, event):
+    queue = QUEUES[name_in(event["Queue"])]
+    assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[function]["Timeout"]
+
+
+@pytest.mark.parametrize(("function", "event"), queue_events())
+def test_one_bad_message_does_not_send_back_its_whole_batch(function, event):
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert event["BatchSize"] <= 10 or event["MaximumBatchingWindowInSeconds"] >= 1
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_built_by_our_makefile_and_logs_where_we_keep_logs(name):
+    short = name.removesuffix("Function").lower()
+    function = RESOURCES[name]
+    assert function["Metadata"] == {
+        "BuildMethod": "makefile",
+        "ContextPath": "infra/build",
+        "WorkingDirectory": ".",
+    }
+    assert function["Properties"]["CodeUri"] == f"functions/{short}"
+    assert (ROOT / "functions" / short / "app.py").is_file()
+    assert function["Properties"]["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{short}"}
+    groups = [group["LogGroupName"] for group in of("AWS::Logs::LogGroup").values()]
+    assert {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{short}"} in groups
+    assert all(group["RetentionInDays"] for group in of("AWS::Logs::LogGroup").values())
+
+
+def documented():
+    """Return what the table of docs/architecture.md says: user -> variables."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = text.split("## Settings of the functions")[1].split("\n## ")[0].splitlines()
+    users = ("score", "rank", "webhook", "collect", "rescore", "trainer")
+    found = {user: set() for user in users}
+    for row in rows:
+        cells = row.strip().strip("|").rsplit("|", 1)
+        if len(cells) == 2:
+            for user in users:
+                if re.search(rf"\b{user}\b", cells[1]):
+                    found[user] |= set(re.findall(r"`((?:OCTOSPOON|MLFLOW)_[A-Z_]+)`", cells[0]))
+    return found
+
+
+@pytest.mark.parametrize("user", ["score", "rank", "webhook", "collect", "rescore"])
+def test_a_function_gets_the_variables_that_the_architecture_names(user):
+    variables = FUNCTIONS[f"{user.capitalize()}Function"]["Environment"]["Variables"]
+    assert variables.keys() - DEFAULT_ONLY == documented()[user]
+
+
+def test_the_training_container_gets_the_variables_that_the_architecture_names():
+    container = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
+    given = {one["Name"] for one in container["Environment"]}
+    given |= {one["Name"] for one in container["Secrets"]["Fn::If"][1]}
+    assert given == documented()["trainer"]
+
+
+def statements():
+    for name, role in of("AWS::IAM::Role").items():
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+    for name, policy in of("AWS::IAM::Policy").items():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield name, statement
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize(("owner", "statement"), list(statements()))
+def test_no_role_may_do_everything_or_act_on_everything(owner, statement):
+    actions = listed(statement["Action"])
+    assert not [action for action in actions if "*" in action]
+    if "*" in listed(statement["Resource"]):
+        assert set(actions) <= EVERYTHING_IS_ALL_AWS_OFFERS
+
+
+def test_no_role_has_a_managed_policy_and_every_function_has_a_role_of_its_own():
+    assert not [name for name, role in of("AWS::IAM::Role").items() if "ManagedPolicyArns" in role]
+    roles = [name_in(function["Role"]) for function in FUNCTIONS.values()]
+    assert len(set(roles)) == len(roles)
+
+
+@pytest.mark.parametrize("name", of("AWS::S3::Bucket"))
+def test_every_bucket_is_private_encrypted_versioned_and_kept(name):
+    bucket = of("AWS::S3::Bucket")[name]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
+    assert bucket["BucketEncryption"]
+    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+    policy = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    assert policy["Effect"] == "Deny"
+    assert policy["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize("bucket", ["Images", "Artifacts"])
+def test_the_queue_policy_names_the_bucket_that_sends(bucket):
+    properties = RESOURCES[f"{bucket}Bucket"]["Properties"]
+    notification = properties["NotificationConfiguration"]["QueueConfigurations"][0]
+    queue = name_in(notification["Queue"])
+    policy = RESOURCES[f"{queue}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    pattern, values = policy["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::Sub"]
+    assert [pattern.removeprefix("arn:${AWS::Partition}:s3:::"), values] == properties["BucketName"][
+        "Fn::Sub"
+    ]
+    assert RESOURCES[f"{bucket}Bucket"]["DependsOn"] == f"{queue}Policy"
+
+
+@pytest.mark.parametrize("name", of("AWS::DynamoDB::Table"))
+def test_every_table_is_kept_encrypted_restorable_and_paid_by_use(name):
+    table = of("AWS::DynamoDB::Table")[name]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"]["SSEEnabled"] is True
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_every_queue_is_encrypted_and_keeps_messages_as_long_as_it_can(name):
+    assert QUEUES[name]["SqsManagedSseEnabled"] is True
+    assert QUEUES[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_fargate_is_made_only_on_request():
+    for name, resource in RESOURCES.items():
+        if resource["Type"].startswith("AWS::ECS::"):
+            assert resource["Condition"] == "LauncherIsEcs", name
+
+
+def test_secrets_are_no_parameters_that_anybody_can_read():
+    for name, parameter in TEMPLATE["Parameters"].items():
+        if re.search("Token|Password|Secret", name):
+            assert parameter["NoEcho"] is True
+        assert parameter["Description"]
+    generated = of("AWS::SecretsManager::Secret")["WebhookSecret"]["GenerateSecretString"]
+    assert generated["PasswordLength"] >= 32
+
+
+def test_every_strategy_can_be_chosen():
+    assert set(TEMPLATE["Parameters"]["Strategy"]["AllowedValues"]) == set(STRATEGIES)

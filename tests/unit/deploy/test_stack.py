@@ -1,0 +1,172 @@
+"""The change set's life: created, refused, without changes, failed with reasons."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from octospoon.cli.deploy import deploy, webhook_url
+from octospoon.cli.deploy_stack import DeployFailed, Stack, reasons
+from octospoon.domain.errors import NotConfigured
+
+
+def event(number, name, status, kind="AWS::SQS::Queue", reason=None):
+    told = {"ResourceStatusReason": reason} if reason else {}
+    return told | {
+        "EventId": str(number),
+        "LogicalResourceId": name,
+        "ResourceStatus": status,
+        "ResourceType": kind,
+    }
+
+
+class CloudFormation:
+    """A stack whose states and events are written down beforehand."""
+
+    def __init__(self, states, events=(), change_set=("CREATE_COMPLETE", "")):
+        self.states = list(states)
+        self.events = list(events)
+        self.change_set = change_set
+        self.created = {}
+        self.deleted = False
+        self.executed = False
+
+    def describe_stacks(self, **given):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if state is None:
+            raise ClientError(
+                {"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}},
+                "DescribeStacks",
+            )
+        return {
+            "Stacks": [
+                {
+                    "StackStatus": state,
+                    "Parameters": [{"ParameterKey": "Kept"}, {"ParameterKey": "Gone"}],
+                    "Outputs": [{"OutputKey": "A", "OutputValue": "1"}],
+                }
+            ]
+        }
+
+    def create_change_set(self, **given):
+        self.created = given
+        return {"Id": "change"}
+
+    def describe_change_set(self, **given):
+        status, reason = self.change_set
+        return {"Status": status, "StatusReason": reason}
+
+    def delete_change_set(self, **given):
+        pass
+
+    def delete_stack(self, **given):
+        self.deleted = True
+
+    def execute_change_set(self, **given):
+        self.executed = True
+
+    def get_paginator(self, name):
+        return self
+
+    def paginate(self, **given):
+        return [{"StackEvents": self.events[::-1] if self.executed else []}]
+
+
+def run(client, told=None):
+    stack = Stack(client, "x", [].append if told is None else told.append, poll=0)
+    return stack.deploy("url", {"New": "2"}, {"New", "Kept"})
+
+
+def test_a_new_stack_is_created_and_its_progress_told():
+    told = []
+    client = CloudFormation(
+        [None, "CREATE_IN_PROGRESS", "CREATE_COMPLETE"],
+        [event(1, "Queue", "CREATE_IN_PROGRESS"), event(2, "Queue", "CREATE_COMPLETE")],
+    )
+    assert run(client, told) == {"A": "1"}
+    assert client.created["ChangeSetType"] == "CREATE"
+    assert client.created["Parameters"] == [{"ParameterKey": "New", "ParameterValue": "2"}]
+    assert told == ["CREATE_COMPLETE Queue"]
+
+
+def test_an_update_keeps_the_values_of_parameters_that_are_not_given():
+    client = CloudFormation(["UPDATE_COMPLETE"])
+    run(client)
+    assert client.created["ChangeSetType"] == "UPDATE"
+    assert {"ParameterKey": "Kept", "UsePreviousValue": True} in client.created["Parameters"]
+    assert all(one["ParameterKey"] != "Gone" for one in client.created["Parameters"])
+
+
+def test_no_changes_is_no_failure():
+    told = []
+    client = CloudFormation(
+        ["CREATE_COMPLETE"], change_set=("FAILED", "The submitted information didn't contain changes.")
+    )
+    assert run(client, told) == {"A": "1"}
+    assert told == ["nothing to change"]
+    assert not client.executed
+
+
+def test_a_refused_change_set_says_why():
+    client = CloudFormation([None], change_set=("FAILED", "Transform failed: no such property"))
+    with pytest.raises(DeployFailed, match="no such property"):
+        run(client)
+
+
+def test_a_failure_names_the_resource_and_its_reason():
+    client = CloudFormation(
+        [None, "ROLLBACK_COMPLETE"],
+        [
+            event(1, "Table", "CREATE_FAILED", reason="KeyType HUSH is not allowed"),
+            event(2, "Queue", "CREATE_FAILED", reason="Resource creation cancelled"),
+            event(3, "x", "ROLLBACK_FAILED", kind="AWS::CloudFormation::Stack", reason="[Table] failed"),
+        ],
+    )
+    with pytest.raises(DeployFailed) as failure:
+        run(client)
+    assert str(failure.value) == (
+        "x is ROLLBACK_COMPLETE: Table (AWS::SQS::Queue): KeyType HUSH is not allowed"
+    )
+
+
+def test_consequences_are_told_where_no_cause_is():
+    cancelled = event(1, "Queue", "CREATE_FAILED", reason="Resource creation cancelled")
+    assert reasons([cancelled]) == "Queue (AWS::SQS::Queue): Resource creation cancelled"
+    assert reasons([]) == "CloudFormation gave no reason"
+
+
+def test_a_stack_that_never_lived_is_removed_first():
+    client = CloudFormation(["ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS", None, "CREATE_COMPLETE"])
+    run(client)
+    assert client.deleted
+    assert client.created["ChangeSetType"] == "CREATE"
+
+
+def test_the_webhook_is_called_by_path_on_localstack():
+    outputs = {"RestApiId": "abc", "RestApiStage": "v1", "WebhookUrl": "https://abc.example/v1/webhook"}
+    assert webhook_url(outputs, None) == "https://abc.example/v1/webhook"
+    assert webhook_url(outputs, "http://127.0.0.1:4566") == (
+        "http://127.0.0.1:4566/_aws/execute-api/abc/v1/webhook"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stack_name", "parameters", "message"),
+    [
+        ("Octospoon", {}, "small letters"),
+        ("x" * 41, {}, "small letters"),
+        ("octospoon", {"Colour": "red"}, "no parameter Colour"),
+        ("octospoon", {"Launcher": "hand"}, "queue, ecs"),
+        ("octospoon", {}, "make build"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_uploaded(tmp_path, stack_name, parameters, message, request):
+    with pytest.raises(NotConfigured, match=message):
+        deploy(
+            template=request.config.rootpath / "template.yaml",
+            build_dir=tmp_path,
+            endpoint_url="http://127.0.0.1:9",
+            stack_name=stack_name,
+            parameters=parameters,
+            progress=print,
+        )

@@ -1,0 +1,100 @@
+"""The template as data: tags, code, and what a parameter may be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from octospoon.cli import deploy_template
+from octospoon.domain.errors import NotConfigured
+
+ROOT = Path(__file__).parents[3]
+
+SMALL = """
+Parameters:
+  Size: {Type: Number, MinValue: 1, MaxValue: 9}
+Conditions:
+  Big: !Not [!Equals [!Ref Size, 1]]
+  Both: !And [!Condition Big, !Equals [a, a]]
+Resources:
+  Work:
+    Type: AWS::Serverless::Function
+    Metadata: {BuildMethod: makefile}
+    Properties:
+      CodeUri: functions/work
+      Role: !GetAtt Role.Arn
+      Environment: {Variables: {A: !Sub "${AWS::StackName}-x", B: !If [Big, !Ref Size, ""]}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties: {RoleName: !Join ["-", [!Select [0, !Split ["/", a/b]], x]]}
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "template.yaml"
+    path.write_text(SMALL)
+    return deploy_template.read(path)
+
+
+def test_tags_become_their_long_forms(small):
+    assert small["Conditions"] == {
+        "Big": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Size"}, 1]}]},
+        "Both": {"Fn::And": [{"Condition": "Big"}, {"Fn::Equals": ["a", "a"]}]},
+    }
+    properties = small["Resources"]["Work"]["Properties"]
+    assert properties["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}
+    assert properties["Environment"]["Variables"] == {
+        "A": {"Fn::Sub": "${AWS::StackName}-x"},
+        "B": {"Fn::If": ["Big", {"Ref": "Size"}, ""]},
+    }
+    assert small["Resources"]["Role"]["Properties"]["RoleName"] == {
+        "Fn::Join": ["-", [{"Fn::Select": [0, {"Fn::Split": ["/", "a/b"]}]}, "x"]]
+    }
+
+
+def test_code_takes_the_place_of_the_source_folder_and_nothing_else_changes(small):
+    packaged = deploy_template.with_code(small, {"Work": "s3://bucket/key.zip"})
+    work = packaged["Resources"]["Work"]
+    assert work["Properties"]["CodeUri"] == "s3://bucket/key.zip"
+    assert "Metadata" not in work
+    assert small["Resources"]["Work"]["Properties"]["CodeUri"] == "functions/work"
+    assert packaged["Resources"]["Role"] == small["Resources"]["Role"]
+
+
+def test_our_template_survives_json():
+    template = deploy_template.read(ROOT / "template.yaml")
+    assert json.loads(json.dumps(template)) == template
+    assert len(deploy_template.functions(template)) == 5
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value", "message"),
+    [
+        ({"Type": "String", "AllowedValues": ["queue", "ecs"]}, "quue", "one of queue, ecs"),
+        ({"Type": "Number", "MinValue": 1, "MaxValue": 9}, "10", "from 1 to 9"),
+        ({"Type": "Number", "MinValue": 1}, "many", "from 1 to any"),
+        (
+            {"Type": "String", "AllowedPattern": "^a+$", "ConstraintDescription": "must be a's"},
+            "b",
+            "must be a's",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_is_allowed(declaration, value, message):
+    with pytest.raises(NotConfigured, match=message):
+        deploy_template.check_value("Name", declaration, value)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value"),
+    [
+        ({"Type": "Number", "AllowedValues": [1, 3, 5]}, "3"),
+        ({"Type": "Number", "MinValue": 0, "MaxValue": 1}, "0.25"),
+        ({"Type": "String"}, "two\nlines"),
+    ],
+)
+def test_a_right_value_is_taken(declaration, value):
+    deploy_template.check_value("Name", declaration, value)
