@@ -12,7 +12,8 @@ MAKEFLAGS += --no-print-directory
 export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 
-ENVIRONMENTS := .venv/.installed $(addsuffix /.installed,$(addprefix $(ENVS)/,label-studio mlflow localstack lambda))
+ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed mlflow/.installed localstack/.plugged \
+	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down test check bench build requirements dockercomposeup clean environments prepared .ready
@@ -91,9 +92,12 @@ $(ENVS)/label-studio/.installed: $(REQUIREMENTS)/label-studio.txt | .venv/.uv
 	$(call install,label-studio,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/label-studio.txt)
 	@touch $@
 
-$(ENVS)/localstack/.installed: $(REQUIREMENTS)/localstack.txt $(PLUGIN)/pyproject.toml | .venv/.uv
-	$(call install,localstack,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/localstack.txt \
-		&& $(EDITABLE) $(@D) --editable $(PLUGIN))
+$(ENVS)/localstack/.installed: $(REQUIREMENTS)/localstack.txt | .venv/.uv
+	$(call install,localstack,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/localstack.txt)
+	@touch $@
+
+$(ENVS)/localstack/.plugged: $(ENVS)/localstack/.installed $(PLUGIN)/pyproject.toml
+	@$(EDITABLE) $(@D) --editable $(PLUGIN)
 	@touch $@
 
 $(ENVS)/mlflow/.installed: $(REQUIREMENTS)/training.txt | .venv/.uv

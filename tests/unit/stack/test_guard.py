@@ -119,8 +119,9 @@ import os, pathlib, sys, time
 from octospoon.cli.stack.process import spawn
 from octospoon.cli.stack.supervisor import _lifeline
 out = pathlib.Path(sys.argv[1])
-process = spawn("sleeper", ["sleep", "300"], {"PATH": os.environ["PATH"]}, log=out / "log", cwd=out, mark="test",
-    lifeline=_lifeline())
+path = {"PATH": os.environ["PATH"]}
+sleep = ["sleep", "300"]
+process = spawn("sleeper", sleep, path, log=out / "log", cwd=out, mark="test", lifeline=_lifeline())
 (out / "draft").write_text(str(process.pid))
 (out / "draft").rename(out / "pids")
 time.sleep(300)

@@ -63,7 +63,7 @@ def test_ready_when_health_answers_200(launch):
 
 def test_a_server_that_dies_is_reported_with_its_last_words(launch):
     with pytest.raises(
-        ServiceUnavailable, match="(?s)server ended with exit code 3.*password file is missing"
+        ServiceUnavailable, match=r"(?s)server ended with exit code 3.*password file is missing"
     ):
         wait_until_ready([launch(DYING)], lambda _: None)
 

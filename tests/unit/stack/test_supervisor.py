@@ -141,14 +141,14 @@ def test_kept_data_of_other_credentials_are_refused(root):
 
 def test_a_missing_environment_is_named(root):
     (root / ".octospoon" / "envs" / "mlflow" / "bin" / "python").unlink()
-    with pytest.raises(NotConfigured, match="mlflow.*make environments"):
+    with pytest.raises(NotConfigured, match=r"mlflow.*make environments"):
         start(root, progress=print)
 
 
 def test_a_server_that_fails_takes_the_others_with_it(root, monkeypatch):
     broken = dataclasses.replace(SERVICES["localstack"], argv=lambda _: ["sh", "-c", "echo no luck; exit 1"])
     monkeypatch.setitem(SERVICES, "localstack", broken)
-    with pytest.raises(ServiceUnavailable, match="(?s)localstack ended with exit code 1.*no luck"):
+    with pytest.raises(ServiceUnavailable, match=r"(?s)localstack ended with exit code 1.*no luck"):
         start(root, progress=print)
     assert running(root) == []
 

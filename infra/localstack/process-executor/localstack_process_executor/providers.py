@@ -1,7 +1,8 @@
-"""AWS services that are answered by the moto which LocalStack depends on anyway.
+"""AWS services that LocalStack does not serve, or not as this project needs them.
 
-DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open
-LocalStack has no provider at all.
+DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open LocalStack
+has no provider at all. These are answered by the moto that LocalStack depends on anyway. S3: two LocalStacks on
+one machine would keep their objects in one folder.
 """
 
 from __future__ import annotations
@@ -59,6 +60,15 @@ def dynamodb() -> Service:
 def dynamodbstreams() -> Service:
     """DynamoDB Streams, chosen with PROVIDER_OVERRIDE_DYNAMODBSTREAMS=moto."""
     return _answered_by_moto("dynamodbstreams")
+
+
+@aws_provider(api="s3", name="temporary")
+def s3() -> Service:
+    """S3 in a temporary folder of its own, chosen with PROVIDER_OVERRIDE_S3=temporary."""
+    from localstack.services.s3.provider import S3Provider
+    from localstack.services.s3.storage.ephemeral import EphemeralS3ObjectStore
+
+    return Service.for_provider(S3Provider(storage_backend=EphemeralS3ObjectStore()))
 
 
 @aws_provider(api="ecs")

@@ -81,6 +81,7 @@ def _localstack_env(place: Place) -> dict[str, str]:
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
         "PROVIDER_OVERRIDE_DYNAMODB": "moto",
         "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
+        "PROVIDER_OVERRIDE_S3": "temporary",
     }
 
 
