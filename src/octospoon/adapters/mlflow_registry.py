@@ -116,7 +116,9 @@ class MlflowRegistry:
         with contextlib.suppress(MlflowException):
             client.create_registered_model(self._model_name)
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
-        created = client.create_model_version(self._model_name, source, run_id, tags={JOB_TAG: job_id})
+        created = client.create_model_version(
+            self._model_name, source, run_id, tags={JOB_TAG: job_id}, await_creation_for=0
+        )
         client.set_tag(run_id, "octospoon.version", str(created.version))
         return int(created.version)
 
@@ -142,7 +144,11 @@ def _save_model(file: Path, folder: Path) -> None:
 
     # an external data file would leave a model.onnx that onnxruntime cannot open alone
     mlflow.onnx.save_model(
-        onnx.load(file), str(folder), save_as_external_data=False, pip_requirements=_REQUIREMENTS
+        onnx.load(file),
+        str(folder),
+        save_as_external_data=False,
+        pip_requirements=_REQUIREMENTS,
+        onnx_execution_providers=["CPUExecutionProvider"],
     )
     shutil.copyfile(file, folder / "model.onnx")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.errors import BadRequest
+from octospoon.training import logistic
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 INVERSE_REGULARISATION = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 FOLDS = 5
 UNSEEN_LOGIT = -12.0
-_ITERATIONS = 500
 _TEMPERATURES = (0.05, 20.0)
 
 
@@ -31,7 +29,7 @@ class Head:
     Attributes:
         weights: float32 [D, C].
         bias: float32 [C].
-        inverse_regularisation: scikit-learn's C that cross-validation preferred; 0 where nothing was fitted.
+        inverse_regularisation: the C that cross-validation preferred; 0 where nothing was fitted.
         temperature: what the logits were divided by; already inside the weights.
         out_of_fold: float64 [N, C], calibrated probabilities of each training row by a head that had not
             seen it; rows of NaN where there were too few labels to hold any out.
@@ -78,17 +76,31 @@ def fit(
     seen, compact = np.unique(labels, return_inverse=True)
     if len(seen) < 2:
         return _constant(embeddings.shape[1], labels, classes)
+    # threads cost more than they give on matrices this small, and their number would change the last bits
+    with threadpool_limits(1, "blas"):
+        return _fit(embeddings.astype(np.float64), seen, compact, classes, seed=seed, balanced=balanced)
+
+
+def _fit(
+    embeddings: npt.NDArray[np.float64],
+    seen: npt.NDArray[np.int64],
+    compact: npt.NDArray[np.int64],
+    classes: int,
+    *,
+    seed: int,
+    balanced: bool,
+) -> Head:
     points, back, mean = _span(embeddings)
     folds = _folds(compact, seed)
-    held_out = {c: _out_of_fold(points, compact, folds, c, balanced) for c in INVERSE_REGULARISATION}
+    held_out = _out_of_fold(points, compact, folds, balanced=balanced)
     fitted = {c: _temperature(logits, compact) for c, logits in held_out.items()}
     best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
     temperature = fitted[best][0]
-    slope, offset = _logistic(points, compact, best, len(seen), balanced)
+    model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
     weights, bias = np.zeros((len(back), classes)), np.full(classes, UNSEEN_LOGIT)
-    weights[:, seen] = (back @ slope) / temperature
-    bias[seen] = offset / temperature - mean @ weights[:, seen]
-    probabilities = np.zeros((len(labels), classes))
+    weights[:, seen] = (back @ model.slope) / temperature
+    bias[seen] = model.offset / temperature - mean @ weights[:, seen]
+    probabilities = np.zeros((len(compact), classes))
     probabilities[:, seen] = np.exp(log_softmax(held_out[best] / temperature, axis=1))
     return Head(weights.astype(np.float32), bias.astype(np.float32), best, temperature, probabilities)
 
@@ -101,17 +113,16 @@ def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
 
 
 def _span(
-    embeddings: npt.NDArray[np.floating],
+    embeddings: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the scaled points in coordinates of their own span, the way back [D, R], and their mean [D].
 
     A ridge-regularised solution lies in the span of the rows, so nothing is lost, and with fewer labels than
     dimensions the fit is many times faster.
     """
-    wide = embeddings.astype(np.float64)
-    mean = wide.mean(axis=0)
-    centred = wide - mean
-    scale = float(np.sqrt(np.einsum("nd,nd->", centred, centred) / len(wide))) or 1.0
+    mean = embeddings.mean(axis=0)
+    centred = embeddings - mean
+    scale = float(np.sqrt(np.einsum("nd,nd->", centred, centred) / len(centred))) or 1.0
     _, lengths, basis = np.linalg.svd(centred / scale, full_matrices=False)
     basis = basis[lengths > 1e-9 * max(lengths[0], 1e-300)]
     return centred @ basis.T / scale, basis.T / scale, mean
@@ -130,38 +141,21 @@ def _out_of_fold(
     points: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     folds: npt.NDArray[np.int64],
-    inverse: float,
+    *,
     balanced: bool,
-) -> npt.NDArray[np.float64]:
+) -> dict[float, npt.NDArray[np.float64]]:
+    """Return each row's logits by a model that had not seen it, by strength of regularisation."""
     classes = int(labels.max()) + 1
-    logits = np.full((len(labels), classes), np.nan)
+    held_out = {inverse: np.full((len(labels), classes), np.nan) for inverse in INVERSE_REGULARISATION}
     for fold in range(FOLDS):
         out = folds == fold
-        if out.any() and len(np.unique(labels[~out])) > 1:
-            slope, bias = _logistic(points[~out], labels[~out], inverse, classes, balanced)
-            logits[out] = points[out] @ slope + bias
-    return logits
-
-
-def _logistic(
-    points: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.int64],
-    inverse: float,
-    classes: int,
-    balanced: bool,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return slope [R, C] and bias [C]; classes missing from the labels are flat at UNSEEN_LOGIT."""
-    weight = "balanced" if balanced else None
-    model = LogisticRegression(C=inverse, max_iter=_ITERATIONS, class_weight=weight)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(points, labels)
-    slope, bias = np.zeros((points.shape[1], classes)), np.full(classes, UNSEEN_LOGIT)
-    if len(model.classes_) == 2:
-        slope[:, model.classes_[1]], bias[model.classes_] = model.coef_[0], (0.0, model.intercept_[0])
-    else:
-        slope[:, model.classes_], bias[model.classes_] = model.coef_.T, model.intercept_
-    return slope, bias
+        if not out.any() or len(np.unique(labels[~out])) < 2:
+            continue
+        model = None
+        for inverse, logits in held_out.items():
+            model = logistic.fit(points[~out], labels[~out], classes, inverse, balanced=balanced, start=model)
+            logits[out] = model.logits(points[out])
+    return held_out
 
 
 def _temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
