@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from octospoon.cli.stack import attach, down, make_templates, start, supervisor
+from octospoon.cli.stack import attach, down, make_templates, start
 from octospoon.cli.stack.process import identity
 from octospoon.cli.stack.services import SERVICES
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
@@ -191,6 +191,8 @@ def test_a_detached_stack_is_found_again_and_ended(root):
 def test_a_detached_stack_that_lost_a_server_is_started_anew(root):
     stack = start(root, progress=print, detached=True)
     os.kill(stack.processes[0].pid, signal.SIGKILL)
+    while stack.processes[0].alive():
+        time.sleep(0.02)
     again = start(root, progress=print, detached=True)
     assert all(process.alive() for process in again.processes)
     assert not any(process.alive() for process in stack.processes)
@@ -222,8 +224,8 @@ def test_a_record_that_cannot_be_read_counts_as_none(root, content):
 
 def test_what_a_killed_stack_left_is_swept_away(root):
     run = root / ".octospoon" / "run"
-    theirs = run / f"demo-{os.getppid()}-{identity(os.getppid())}"
-    for folder in (theirs, run / "demo-999999999-00000000.1", run / "up"):
+    theirs = run / f"demo-{os.getppid()}-{identity(os.getppid())}-1"
+    for folder in (theirs, run / "demo-999999999-00000000.1-1", run / "up"):
         folder.mkdir(parents=True)
     with start(root, progress=print, services=["localstack"]):
         pass
@@ -233,17 +235,17 @@ def test_what_a_killed_stack_left_is_swept_away(root):
 def test_only_the_newest_logs_are_kept(root):
     logs = root / ".octospoon" / "logs"
     for number in range(9):
-        folder = logs / f"demo-99999999{number}-00000000.1"
+        folder = logs / f"demo-99999999{number}-00000000.1-1"
         folder.mkdir(parents=True)
         os.utime(folder, (number, number))
     with start(root, progress=print, services=["localstack"]) as stack:
         kept = {folder.name for folder in logs.iterdir()} - {stack.name}
-    assert kept == {f"demo-99999999{number}-00000000.1" for number in range(4, 9)}
+    assert kept == {f"demo-99999999{number}-00000000.1-1" for number in range(4, 9)}
 
 
 OWNER = """
 import pathlib, sys
-from octospoon.cli.stack import start, supervisor
+from octospoon.cli.stack import start
 from octospoon.cli.stack.services import SERVICES
 import dataclasses, time
 SERVER = pathlib.Path(sys.argv[2]).read_text()
@@ -277,8 +279,9 @@ def test_a_stack_ends_with_the_program_that_started_it(root, number):
     assert bool(left) == (number == signal.SIGKILL)
 
 
-def test_a_stack_with_a_name_of_a_running_one_does_not_touch_it(root):
+def test_stacks_of_one_process_do_not_touch_each_other(root):
     with start(root, progress=print, services=["localstack"]) as first:
-        supervisor.sweep(first._layout)
+        with start(root, progress=print, services=["localstack"]) as second:
+            assert first.run_dir != second.run_dir
         assert first.run_dir.exists()
         first.check()

@@ -1,8 +1,8 @@
 """AWS services that LocalStack does not serve, or not as this project needs them.
 
-DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open LocalStack
-has no provider at all. These are answered by the moto that LocalStack depends on anyway. S3: two LocalStacks on
-one machine would keep their objects in one folder.
+DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open
+LocalStack has no provider at all. These are answered by the moto that LocalStack depends on anyway. S3: two
+LocalStacks on one machine would keep their objects in one folder.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 DETACHED = "up"
 LOGS_KEPT = 5
+_OWNED = re.compile(r".*-(?P<pid>\d+)-(?P<started>[^-]+)-\d+")
+_number = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class Record:
 
 
 def run_name(prefix: str) -> str:
-    """Return a name for a stack of this process: it tells whether its owner still lives."""
-    return f"{prefix}-{os.getpid()}-{identity(os.getpid())}"
+    """Return a new name for a stack of this process: it tells whether its owner still lives."""
+    return f"{prefix}-{os.getpid()}-{identity(os.getpid())}-{next(_number)}"
 
 
 def sweep(layout: Layout) -> None:
@@ -64,9 +68,8 @@ def sweep(layout: Layout) -> None:
 
 def _abandoned(parent: Path) -> Iterator[Path]:
     for folder in parent.iterdir() if parent.exists() else ():
-        prefix, _, owner = folder.name.partition("-")
-        pid, _, started = owner.partition("-")
-        if prefix != DETACHED and pid.isdigit() and identity(int(pid)) != started:
+        owner = _OWNED.fullmatch(folder.name)
+        if owner and identity(int(owner["pid"])) != owner["started"]:
             yield folder
 
 
