@@ -1,4 +1,4 @@
-"""Each function's artefact, alone: it imports, it is small enough, and nothing is in it that does not belong."""
+"""Each function's artefact, alone: it imports, it is small enough, and holds only what belongs there."""
 
 from __future__ import annotations
 
