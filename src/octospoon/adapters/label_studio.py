@@ -11,7 +11,7 @@ import httpx
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from octospoon.domain.entities import Task
 
@@ -24,11 +24,16 @@ _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
 class LabelStudioAuth(httpx.Auth):
-    """Signs requests with either kind of token: a legacy one, or a personal access token (a JWT)."""
+    """Signs requests with either kind of token: a legacy one, or a personal access token (a JWT).
+
+    Args:
+        url: of Label Studio.
+        token: gives the token; asked for every request, so that a rotation gets through.
+    """
 
     requires_response_body = True
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: Callable[[], str]) -> None:
         self._refresh_url = f"{url}/api/token/refresh/"
         self._token = token
         self._access = ""
@@ -36,12 +41,13 @@ class LabelStudioAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header; a personal access token is first exchanged for a short-lived one."""
-        if self._token.count(".") != 2:
-            request.headers["Authorization"] = f"Token {self._token}"
+        token = self._token()
+        if token.count(".") != 2:
+            request.headers["Authorization"] = f"Token {token}"
             yield request
             return
         if time.monotonic() > self._expires:
-            answer = yield httpx.Request("POST", self._refresh_url, json={"refresh": self._token})
+            answer = yield httpx.Request("POST", self._refresh_url, json={"refresh": token})
             answer.raise_for_status()
             self._access = answer.json()["access"]
             self._expires = time.monotonic() + _ACCESS_TOKEN_LIFETIME
@@ -52,7 +58,7 @@ class LabelStudioAuth(httpx.Auth):
 class LabelStudioApi:
     """One connection to one Label Studio, with its errors translated into ours."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: Callable[[], str]) -> None:
         self.url = url.rstrip("/")
         self._client = httpx.Client(
             base_url=self.url, auth=LabelStudioAuth(self.url, token), timeout=_TIMEOUT

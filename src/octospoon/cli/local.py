@@ -62,7 +62,7 @@ def assemble(
         progress: told about every step.
         parameters: of the template, beside those that the local stack decides.
     """
-    api = LabelStudioApi(servers.label_studio_url, servers.credentials.token)
+    api = LabelStudioApi(servers.label_studio_url, lambda: servers.credentials.token)
     setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")
     number = setup.project(TITLE, classes)

@@ -208,7 +208,7 @@ def _label_studio(arguments: argparse.Namespace) -> LabelStudioApi:
     token = os.environ.get("LABEL_STUDIO_TOKEN")
     if not token:
         raise NotConfigured("set LABEL_STUDIO_TOKEN to a token of Label Studio (Account & Settings)")
-    return LabelStudioApi(arguments.url, token)
+    return LabelStudioApi(arguments.url, lambda: token)
 
 
 def _say(console: Console) -> Callable[[str], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
@@ -22,6 +23,8 @@ def make_logger(service: str) -> Logger:
 
 def make_metrics(service: str) -> Metrics:
     """Return the function's metrics; flush after every invocation."""
+    # an invocation with nothing to count is nothing to warn of
+    warnings.filterwarnings("ignore", message="No application metrics to publish")
     return Metrics(namespace=NAMESPACE, service=service)
 
 

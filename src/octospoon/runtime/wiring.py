@@ -121,7 +121,7 @@ def rank() -> Rank:
 
     config = load(settings_.RankSettings)
     store = artifacts(config.artifacts_bucket)
-    api = LabelStudioApi(config.label_studio_url, secret(config.label_studio_token_secret))
+    api = LabelStudioApi(config.label_studio_url, lambda: secret(config.label_studio_token_secret))
     return Rank(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         rounds=DynamoRounds(ControlTable(dynamodb(), config.control_table), RoundFiles(store)),
@@ -194,7 +194,7 @@ def rescore() -> RescorePool:
     from octospoon.adapters.aws_errors import translated
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.onnx_scorer import OnnxHead
+    from octospoon.adapters.onnx_session import OnnxHead
     from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool

@@ -6,7 +6,8 @@ from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.mlflow_registry import MlflowRegistry
-from octospoon.adapters.onnx_scorer import OnnxHead, OnnxScorer
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.adapters.s3_artifacts import S3Champions, S3Snapshots
 from octospoon.adapters.s3_images import S3Images
 from octospoon.runtime.settings import TrainerSettings, listed, load

@@ -1,0 +1,76 @@
+"""onnxruntime as octospoon uses it: one thread a session, and every output checked.
+
+Apart from the scorer, so that what runs a head alone needs no picture library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+
+from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import EMBEDDING, PROBABILITIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+_SUM_TOLERANCE = 1e-3
+
+
+def open_session(path: Path) -> ort.InferenceSession:
+    """Open an ONNX file with one thread: the callers make the parallelism, and none of it spins.
+
+    Raises:
+        BadModel: onnxruntime cannot load the file.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises types of its own, undocumented
+        raise BadModel(f"onnxruntime cannot load the model: {error}") from error
+
+
+class OnnxHead:
+    """The head alone: embeddings -> calibrated probabilities."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = open_session(path)
+
+    def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return probabilities float32 [N, C] for embeddings float32 [N, D]; raises BadModel."""
+        (output,) = run_session(self._session, [PROBABILITIES], {EMBEDDING: embedding})
+        return check_probabilities(output, len(embedding), output.shape[-1])
+
+
+def run_session(
+    session: ort.InferenceSession, outputs: list[str], feed: dict[str, npt.NDArray[Any]]
+) -> list[npt.NDArray[Any]]:
+    """Run a session; raises BadModel when it fails."""
+    try:
+        return list(session.run(outputs, feed))
+    except Exception as error:  # onnxruntime raises types of its own, undocumented
+        raise BadModel(f"the model failed on its input: {error}") from error
+
+
+def check_probabilities(array: npt.NDArray[Any], rows: int, classes: int) -> npt.NDArray[np.float32]:
+    """Return the array as float32 [rows, classes] whose rows sum to one; raises BadModel."""
+    found = checked(array, (rows, classes), PROBABILITIES)
+    if rows and (found.min() < 0 or np.abs(found.sum(axis=1) - 1).max() > _SUM_TOLERANCE):
+        raise BadModel("the model's probabilities are negative or do not sum to one")
+    return found
+
+
+def checked(array: npt.NDArray[Any], shape: tuple[int, int], name: str) -> npt.NDArray[np.float32]:
+    """Return a model's output if it is finite float32 of this shape; raises BadModel."""
+    if array.shape != shape:
+        raise BadModel(f"the model's {name} has shape {array.shape}, not {shape}")
+    if array.dtype != np.float32 or not np.isfinite(array).all():
+        raise BadModel(f"the model's {name} is not finite float32")
+    return array
