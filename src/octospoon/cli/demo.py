@@ -142,7 +142,8 @@ class Demo:
 
     def _rank(self, number: int) -> None:
         report = rank(self.stack.deployment)
-        if report.round_number != number:
+        # the schedule may have been faster: then annotators have this round already
+        if number not in (report.round_number, self.stack.deployment.rounds.last_number()):
             raise DemoFailed(f"rank did not export round {number}: {report}")
 
     def _label(self, number: int) -> None:
