@@ -60,16 +60,21 @@ def kmeans(points: npt.NDArray[np.float64], k: int, seed: str) -> Clusters:
 def _seeds(
     points: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], k: int, seed: str
 ) -> npt.NDArray[np.int64]:
-    """Draw each seed with a probability that grows with its squared distance from the nearest earlier one."""
+    """Draw points with a probability that grows with the squared distance from the nearest earlier seed.
+
+    Greedily: of a few draws, the one that leaves the least distance in all becomes the next seed.
+    """
     chosen = np.empty(k, np.int64)
-    nearest = np.ones(len(points))
+    nearest = np.full(len(points), np.inf)
+    trials = 2 + int(np.log(k))
     for step in range(k):
-        mass = np.cumsum(nearest)
-        draw = unit_hash("kmeans", seed, str(step)) * mass[-1]
-        chosen[step] = min(int(np.searchsorted(mass, draw, side="right")), len(points) - 1)
-        here = points[chosen[step]]
-        distance = np.maximum(squares - 2.0 * (points @ here) + here @ here, 0.0)
-        nearest = distance if step == 0 else np.minimum(nearest, distance)
+        mass = np.cumsum(nearest if step else np.ones(len(points)))
+        draws = [unit_hash("kmeans", seed, str(step), str(trial)) * mass[-1] for trial in range(trials)]
+        drawn = np.minimum(np.searchsorted(mass, draws, side="right"), len(points) - 1)
+        gaps = squares[:, np.newaxis] - 2.0 * (points @ points[drawn].T) + squares[drawn]
+        left = np.minimum(nearest[:, np.newaxis], np.maximum(gaps, 0.0))
+        best = int(left.sum(axis=0).argmin())
+        chosen[step], nearest = drawn[best], left[:, best]
     return chosen
 
 

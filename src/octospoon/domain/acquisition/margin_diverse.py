@@ -23,7 +23,10 @@ score = margin.score
 
 
 def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
-    """Return min(n, N) positions: of each cluster the image nearest its centre, smallest margins first.
+    """Return min(n, N) positions, of each cluster one, smallest margins first.
+
+    Of a cluster, that is the image whose score, divided by one plus its squared distance from the centre over
+    the mean of such distances, is largest: uncertain, and no outlier.
 
     Raises:
         ValueError: probabilities or embeddings are missing or not finite.
@@ -31,9 +34,12 @@ def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
     scores = score(pool.predicted())
     uncertain = highest(scores, pool.ids, FACTOR * n)
     uncertain = uncertain[in_order_of_id([pool.ids[i] for i in uncertain])]
+    if not len(uncertain):
+        return uncertain
     clusters = kmeans(pool.take(uncertain).embedded(), n, seed)
-    central = [m[np.argmin(clusters.distance[m])] for m in clusters.members() if len(m)]
-    chosen = uncertain[np.array(central, np.int64)]
+    worth = scores[uncertain] / (1.0 + clusters.distance / max(clusters.distance.mean(), 1e-12))
+    best = [m[np.argmax(worth[m])] for m in clusters.members() if len(m)]
+    chosen = uncertain[np.array(best, np.int64)]
     rest = np.setdiff1d(uncertain, chosen)
     fill = rest[highest(scores[rest], [pool.ids[i] for i in rest], n - len(chosen))]
     chosen = np.concatenate([chosen, fill])

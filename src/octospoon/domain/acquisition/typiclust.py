@@ -13,22 +13,26 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NEIGHBOURS = 20
+SMALLEST_CLUSTER = 5
 _LARGEST = 2048
 
 
 def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
     """Return min(n, N) positions: the most typical image of each of n clusters, largest cluster first.
 
-    Clusters count as uncovered: this is the choice for a pool without labels.
+    Clusters below SMALLEST_CLUSTER, which are mostly outliers, come last; where that leaves too few, large
+    clusters give their next typical images. No cluster counts as labelled: this is for the first batch.
 
     Raises:
         ValueError: embeddings are missing or not finite.
     """
     order = in_order_of_id(pool.ids)
     points = pool.embedded()[order]
-    members = sorted(kmeans(points, n, seed).members(), key=lambda m: (-len(m), m[0] if len(m) else 0))
+    members = sorted(kmeans(points, n, seed).members(), key=len, reverse=True)
     ranked = [m[np.argsort(-typicality(points[m]), kind="stable")] for m in members if len(m)]
-    return order[_round_robin(ranked, min(n, len(points)))]
+    typical = _round_robin([m for m in ranked if len(m) >= SMALLEST_CLUSTER])
+    unusual = _round_robin([m for m in ranked if len(m) < SMALLEST_CLUSTER])
+    return order[np.array((typical + unusual)[:n], np.int64)]
 
 
 def typicality(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -46,10 +50,7 @@ def typicality(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return result
 
 
-def _round_robin(ranked: list[npt.NDArray[np.int64]], n: int) -> npt.NDArray[np.int64]:
-    chosen: list[int] = []
-    depth = 0
-    while len(chosen) < n:
-        chosen += [int(m[depth]) for m in ranked if depth < len(m)]
-        depth += 1
-    return np.array(chosen[:n], np.int64)
+def _round_robin(ranked: list[npt.NDArray[np.int64]]) -> list[int]:
+    """Return the first of every list, then the second of every list, and so on."""
+    depths = range(max(map(len, ranked), default=0))
+    return [int(m[depth]) for depth in depths for m in ranked if depth < len(m)]

@@ -1,0 +1,232 @@
+"""The contract that every strategy keeps, and what each of them is for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
+from octospoon.domain.acquisition.kmeans import kmeans
+from octospoon.domain.acquisition.strategy import highest
+from octospoon.domain.errors import NotConfigured
+
+SCORED = [one for one in STRATEGIES.values() if one.score]
+EVERY = list(STRATEGIES.values())
+NAMED = {"ids": lambda one: one.name}
+
+
+def pool(n: int, classes: int = 10, seed: int = 0) -> Candidates:
+    rng = np.random.default_rng(seed)
+    return Candidates(
+        [f"k{i:05d}" for i in range(n)],
+        rng.dirichlet(np.full(classes, 0.3), n).astype(np.float32),
+        rng.standard_normal((n, 8)).astype(np.float32),
+    )
+
+
+def shuffled(given: Candidates, seed: int = 1) -> Candidates:
+    return given.take(np.random.default_rng(seed).permutation(len(given.ids)))
+
+
+def chosen(one, given: Candidates, n: int, seed: str = "s") -> list[str]:
+    return [given.ids[i] for i in one.select(given, n, seed)]
+
+
+@pytest.mark.parametrize("one", EVERY, **NAMED)
+@pytest.mark.parametrize(("size", "n"), [(60, 7), (5, 9), (1, 1), (0, 3), (60, 0), (60, 60)])
+def test_a_selection_is_distinct_and_as_long_as_it_can_be(one, size, n):
+    indices = one.select(pool(size), n, "s")
+    assert indices.dtype == np.int64
+    assert len(indices) == len(set(indices.tolist())) == min(n, size)
+    assert all(0 <= i < size for i in indices)
+
+
+@pytest.mark.parametrize("one", EVERY, **NAMED)
+@pytest.mark.parametrize("classes", [2, 1000])
+def test_any_number_of_classes(one, classes):
+    assert len(one.select(pool(40, classes), 8, "s")) == 8
+
+
+@pytest.mark.parametrize("one", EVERY, **NAMED)
+def test_the_order_of_the_rows_does_not_matter(one):
+    given = pool(300)
+    assert chosen(one, given, 20) == chosen(one, shuffled(given), 20)
+
+
+@pytest.mark.parametrize("one", EVERY, **NAMED)
+def test_ties_are_broken_by_id_whatever_the_order_of_the_rows(one):
+    same = Candidates(
+        [f"k{i}" for i in range(30)], np.full((30, 4), 0.25, np.float32), np.ones((30, 3), np.float32)
+    )
+    assert chosen(one, same, 6) == chosen(one, shuffled(same), 6)
+
+
+@pytest.mark.parametrize("one", SCORED, **NAMED)
+def test_equal_scores_go_by_id_where_nothing_is_drawn(one):
+    if one.name == "power_margin":
+        pytest.skip("draws by a hash of the id")
+    same = Candidates(
+        [f"k{i}" for i in (3, 1, 2, 0)], np.full((4, 4), 0.25, np.float32), np.eye(4, dtype=np.float32)
+    )
+    assert chosen(one, same, 4) == ["k0", "k1", "k2", "k3"]
+
+
+@pytest.mark.parametrize("one", EVERY, **NAMED)
+def test_the_input_is_not_mutated(one):
+    given = pool(50)
+    before = given.probabilities.copy(), given.embeddings.copy()
+    given.probabilities.flags.writeable = given.embeddings.flags.writeable = False
+    one.select(given, 10, "s")
+    if one.score:
+        one.score(given.probabilities)
+    assert np.array_equal(before[0], given.probabilities)
+    assert np.array_equal(before[1], given.embeddings)
+
+
+@pytest.mark.parametrize("one", SCORED, **NAMED)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_probabilities_are_refused_by_row(one, bad):
+    given = pool(50)
+    given.probabilities[17, 3] = bad
+    with pytest.raises(ValueError, match=r"row 17 .*score that image again"):
+        one.select(given, 10, "s")
+
+
+@pytest.mark.parametrize("one", [one for one in EVERY if one.needs_embeddings], **NAMED)
+def test_non_finite_embeddings_are_refused(one):
+    given = pool(50)
+    given.embeddings[:, 0] = np.nan
+    with pytest.raises(ValueError, match="embedding is not finite"):
+        one.select(given, 10, "s")
+
+
+@pytest.mark.parametrize("one", [one for one in EVERY if one.score or one.needs_embeddings], **NAMED)
+def test_what_a_strategy_needs_and_lacks_is_named(one):
+    with pytest.raises(ValueError, match="this strategy needs"):
+        one.select(Candidates(["a", "b"]), 1, "s")
+
+
+@pytest.mark.parametrize("one", SCORED, **NAMED)
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 3, 2)])
+def test_wrong_shapes_are_refused(one, shape):
+    with pytest.raises(ValueError, match="at least two classes"):
+        one.score(np.full(shape, 0.5, np.float32))
+
+
+@pytest.mark.parametrize("one", SCORED, **NAMED)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_scores_grow_with_doubt(one, dtype):
+    rows = np.array([[1, 0, 0], [0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [1 / 3, 1 / 3, 1 / 3]], dtype)
+    scores = one.score(rows)
+    assert scores.dtype == np.float64
+    assert np.all(np.diff(scores) > 0)
+    assert scores.min() >= 0
+    assert scores.max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("one", SCORED, **NAMED)
+def test_scores_of_chunks_equal_scores_of_rows(one):
+    given = pool(40_000, 9).probabilities
+    picked = [0, 1, 29_126, 29_127, 39_999]
+    assert np.allclose(one.score(given)[picked], one.score(given[picked]))
+
+
+@pytest.mark.parametrize("one", SCORED, **NAMED)
+def test_the_stored_priority_is_the_score(one):
+    row = pool(1).probabilities[0]
+    assert priority(uncertainty(row), one.name) == pytest.approx(float(one.score(row[np.newaxis])[0]))
+
+
+@pytest.mark.parametrize("name", ["random", "typiclust"])
+def test_strategies_without_a_score_have_no_priority(name):
+    assert priority(uncertainty(np.array([0.2, 0.8])), name) == 0.0
+
+
+def test_an_unknown_strategy_is_named_with_those_that_exist():
+    with pytest.raises(NotConfigured, match="margin_diverse"):
+        strategy("magic")
+
+
+def test_uncertainty_of_one_image():
+    said = uncertainty(np.array([0.1, 0.6, 0.3], np.float64))
+    assert (said.top_class, said.confidence) == (1, 0.6)
+    assert said.least_confidence == pytest.approx(0.4)
+    assert said.margin == pytest.approx(0.7)
+    assert said.entropy == pytest.approx(0.8979 / np.log(3), abs=1e-4)
+
+
+def test_uncertainty_against_sorting():
+    rows = pool(500, 7).probabilities.astype(np.float64)
+    ordered = np.sort(rows, axis=1)
+    assert np.array_equal(strategy("margin").score(rows), 1 - (ordered[:, -1] - ordered[:, -2]))
+    assert np.array_equal(strategy("least_confidence").score(rows), 1 - ordered[:, -1])
+
+
+@pytest.mark.parametrize("name", ["random", "power_margin", "typiclust", "margin_diverse"])
+def test_another_round_draws_otherwise(name):
+    given = pool(300)
+    assert chosen(strategy(name), given, 20, "round-1") != chosen(strategy(name), given, 20, "round-2")
+
+
+def test_random_is_uniform():
+    given = pool(20)
+    counts = np.zeros(20)
+    for round_number in range(2000):
+        counts[strategy("random").select(given, 5, str(round_number))] += 1
+    assert np.all(np.abs(counts / 2000 - 0.25) < 0.05)
+
+
+def test_power_margin_prefers_small_margins_but_takes_others_too():
+    rows = np.zeros((400, 2))
+    rows[:, 0] = np.linspace(0.5, 1.0, 400)
+    rows[:, 1] = 1 - rows[:, 0]
+    given = Candidates([f"{i:03d}" for i in range(400)], rows)
+    picked = strategy("power_margin").select(given, 50, "s")
+    assert picked.mean() < 130
+    assert picked.max() > 60
+
+
+def test_margin_diverse_takes_one_of_each_group_of_look_alikes():
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((5, 8)) * 50
+    group = np.repeat(np.arange(5), 10)
+    embeddings = centres[group] + rng.standard_normal((50, 8))
+    rows = np.full((50, 2), 0.5)
+    picked = strategy("margin_diverse").select(
+        Candidates([str(i) for i in range(50)], rows, embeddings), 5, "s"
+    )
+    assert sorted(group[picked]) == [0, 1, 2, 3, 4]
+
+
+def test_margin_diverse_looks_at_the_uncertain_ones_only():
+    rows = np.tile([1.0, 0.0], (500, 1))
+    rows[:50] = 0.5
+    given = Candidates([f"{i:03d}" for i in range(500)], rows, pool(500).embeddings)
+    assert set(strategy("margin_diverse").select(given, 5, "s")) <= set(range(50))
+
+
+def test_typiclust_takes_the_densest_point_of_the_largest_clusters():
+    rng = np.random.default_rng(0)
+    large, small = rng.standard_normal((80, 4)), rng.standard_normal((20, 4)) + 40
+    points = np.concatenate([large, small, [[300.0] * 4]])
+    given = Candidates([f"{i:03d}" for i in range(101)], None, points)
+    picked = strategy("typiclust").select(given, 2, "s")
+    assert 100 not in picked
+    typical = typiclust.typicality(points[:80])
+    assert typical[0] == pytest.approx(
+        1 / np.mean(np.sort(np.linalg.norm(points[:80] - points[0], axis=1))[1:21]), rel=1e-6
+    )
+
+
+def test_highest_refuses_non_finite_scores():
+    with pytest.raises(ValueError, match="not finite"):
+        highest(np.array([1.0, np.nan]), ["a", "b"], 1)
+
+
+def test_kmeans_finds_separate_groups_and_bears_coinciding_points():
+    points = np.repeat(np.array([[0.0, 0.0], [9.0, 9.0], [0.0, 9.0]]), 10, axis=0)
+    found = kmeans(points, 3, "s")
+    assert sorted(len(m) for m in found.members()) == [10, 10, 10]
+    assert found.distance.max() < 1e-9
+    same = kmeans(np.ones((6, 2)), 3, "s")
+    assert sum(len(m) for m in same.members()) == 6

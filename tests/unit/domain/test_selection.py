@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from octospoon.domain.acquisition import strategy
+from octospoon.domain.entities import Candidate, PoolRow, State
+from octospoon.domain.selection import audit_count, candidates_wanted, compose, strategy_for
+
+
+def candidates(n: int) -> list[Candidate]:
+    return [Candidate(f"k{i:03d}", f"e{i}", None, i / n) for i in range(n)]
+
+
+def rows(n: int, *, head: bool = True, backbone: str = "b") -> dict[str, PoolRow]:
+    rng = np.random.default_rng(0)
+    return {
+        f"k{i:03d}": PoolRow(
+            f"k{i:03d}",
+            f"e{i}",
+            State.SCORED,
+            1,
+            backbone,
+            rng.standard_normal(6).astype(np.float32),
+            rng.dirichlet(np.ones(4)).astype(np.float32) if head else None,
+        )
+        for i in range(n)
+    }
+
+
+def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, **changes):
+    given = {
+        "n": n,
+        "audit_share": share,
+        "audit": candidates(size)[-audit_count(n, share) or size :],
+        "candidates": candidates(size),
+        "rows": rows(size, head=head),
+        "chosen": strategy_for(name, has_head=head),
+        "seed": "round-1",
+    }
+    return compose(**given | changes)
+
+
+@pytest.mark.parametrize("name", ["margin_diverse", "margin", "random", "typiclust", "power_margin"])
+@pytest.mark.parametrize("head", [True, False])
+def test_a_batch_holds_its_audit_share_and_nothing_twice(name, head):
+    picks = batch(name=name, head=head, pool_size=100)
+    assert len({pick.key for pick in picks}) == len(picks) == 10
+    audit = [pick for pick in picks if pick.audit]
+    assert [(pick.strategy, pick.draw_probability) for pick in audit] == [("random", 0.02)] * 2
+    assert {pick.draw_probability for pick in picks if not pick.audit} == {None}
+    assert [pick.rank for pick in picks] == list(range(10))
+    assert all(pick.etag == f"e{int(pick.key[1:])}" for pick in picks)
+
+
+def test_the_audit_is_the_uniform_draw_even_where_the_strategy_wants_the_same_images():
+    wanted = batch(share=0.0)
+    drawn = [Candidate(pick.key, pick.etag, None, 0.5) for pick in wanted[:2]]
+    picks = batch(audit=drawn)
+    assert {pick.key for pick in picks if pick.audit} == {one.key for one in drawn}
+    assert len({pick.key for pick in picks}) == 10
+
+
+def test_the_audit_is_spread_over_the_batch():
+    picks = batch(n=50, share=0.2, size=200)
+    ranks = [pick.rank for pick in picks if pick.audit]
+    assert min(ranks) < 15
+    assert max(ranks) > 34
+
+
+def test_scores_are_the_strategys():
+    picks = batch(name="margin")
+    given = rows(100)
+    for pick in picks:
+        if not pick.audit:
+            expected = strategy("margin").score(given[pick.key].probabilities[np.newaxis])[0]
+            assert pick.score == pytest.approx(float(expected))
+
+
+def test_a_cold_start_takes_typical_images():
+    assert {pick.strategy for pick in batch(head=False) if not pick.audit} == {"typiclust"}
+    assert strategy_for("random", has_head=False).name == "random"
+
+
+def test_candidates_without_a_row_and_of_another_backbone_are_passed_over():
+    mixed = rows(100) | rows(10, backbone="old")
+    del mixed["k050"]
+    keys = {pick.key for pick in batch(n=99, rows=mixed, share=0.0)}
+    assert keys == {f"k{i:03d}" for i in range(10, 100)} - {"k050"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_a_small_pool_gives_a_small_batch(size):
+    assert len(batch(size=size, audit=candidates(size)[:2])) == size
+
+
+def test_row_order_does_not_matter():
+    given = candidates(100)
+    assert batch(candidates=given[::-1]) == batch(candidates=given)
+
+
+def test_how_many_candidates_are_asked_for():
+    assert candidates_wanted(50, strategy("margin_diverse")) == 500
+    assert candidates_wanted(50, strategy("typiclust")) == 2000
