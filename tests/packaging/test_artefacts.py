@@ -114,6 +114,7 @@ def test_an_artefact_fits_into_a_function(build, name, capsys):
 def test_an_artefact_holds_what_it_needs_and_no_more(build, name):
     packages = {path.name for path in build[name].iterdir()}
     assert not packages & (NOWHERE | INFERENCE - ALLOWED.get(name, set()))
+    assert ("numpy" in packages) == (name != "webhook")
     assert packages >= ALLOWED.get(name, set()) | {"app.py", "octospoon"}
     assert not {"cli", "training"} & {path.name for path in (build[name] / "octospoon").iterdir()}
 
