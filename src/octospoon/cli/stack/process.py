@@ -17,7 +17,7 @@ from octospoon.cli.stack import guard
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-GRACE = 10.0
+GRACE = 5.0  # LocalStack may hang for ever when it is asked to end while it loads a service
 MARK = "OCTOSPOON_STACK"
 ZOMBIE = "Z"
 
