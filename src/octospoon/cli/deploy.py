@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from octospoon.adapters.aws_errors import translated
 from octospoon.cli import deploy_template
 from octospoon.cli.context import session
-from octospoon.cli.deploy_package import ArtefactBucket
+from octospoon.cli.deploy_package import ArtefactBucket, code_by_path
 from octospoon.cli.deploy_stack import DeployFailed, Stack
 from octospoon.domain.errors import NotConfigured
 
@@ -38,6 +38,7 @@ def deploy(
     stack_name: str,
     parameters: dict[str, str],
     progress: Callable[[str], None],
+    by_path: bool = False,
 ) -> dict[str, str]:
     """Create or update a stack from a SAM template and built artefacts.
 
@@ -48,6 +49,8 @@ def deploy(
         stack_name: of the stack.
         parameters: of the template; on an update, those not given keep their values.
         progress: told about every step.
+        by_path: leave the code in folders of this machine, for a LocalStack that runs on it without a
+            container: nothing is packed, uploaded and unpacked.
 
     Returns:
         The stack's outputs.
@@ -62,7 +65,16 @@ def deploy(
     aws = _Clients(session(endpoint_url), endpoint_url)
     try:
         with translated(f"deploying {stack_name}"):
-            template_url = _upload(aws.artefact_bucket(), source, build_dir, aws.local, progress)
+            bucket = aws.artefact_bucket()
+            bucket.ensure()
+            code = {
+                name: code_by_path(build_dir / name)
+                if by_path
+                # deflating takes longer than sending to the same machine
+                else bucket.put_artefact(build_dir / name, compress=not aws.local, progress=progress)
+                for name in deploy_template.functions(source)
+            }
+            template_url = bucket.put_template(deploy_template.with_code(source, code))
             stack = Stack(
                 aws.client("cloudformation"), stack_name, progress, _LOCAL_POLL if aws.local else _AWS_POLL
             )
@@ -76,23 +88,6 @@ def webhook_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:
     if endpoint_url is None:
         return outputs["WebhookUrl"]
     return f"{endpoint_url}/_aws/execute-api/{outputs['RestApiId']}/{outputs['RestApiStage']}/webhook"
-
-
-def _upload(
-    bucket: ArtefactBucket,
-    source: Template,
-    build_dir: Path,
-    local: bool,
-    progress: Callable[[str], None],
-) -> str:
-    """Upload the artefacts and the template that names them; return the template's address."""
-    bucket.ensure()
-    code = {
-        # deflating takes longer than sending to the same machine
-        name: bucket.put_artefact(build_dir / name, compress=not local, progress=progress)
-        for name in deploy_template.functions(source)
-    }
-    return bucket.put_template(deploy_template.with_code(source, code))
 
 
 class _Clients:

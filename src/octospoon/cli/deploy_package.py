@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -42,6 +45,23 @@ def make_zip(folder: Path, target: Path, *, compress: bool) -> None:
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _EPOCH)
             entry.external_attr = _mode(path) << 16
             archive.writestr(entry, path.read_bytes(), compress_type=method)
+
+
+def code_by_path(folder: Path) -> dict[str, str]:
+    """Return the code's place for a LocalStack on this machine: its "hot-reload" bucket, keys being paths.
+
+    The place is a copy, made of hard links and named by its contents: building again neither changes the
+    code of a running function nor goes unnoticed when it is deployed again.
+    """
+    place = folder.parent / ".deployed" / f"{folder.name}-{digest(folder)[:16]}"
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=place.parent)) / folder.name
+        shutil.copytree(folder, draft, copy_function=os.link)
+        with contextlib.suppress(OSError):  # somebody else was faster, with the same contents
+            draft.rename(place)
+        shutil.rmtree(draft.parent)
+    return {"Bucket": "hot-reload", "Key": str(place.absolute())}
 
 
 def _files(folder: Path) -> list[Path]:

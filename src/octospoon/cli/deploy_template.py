@@ -57,8 +57,8 @@ def functions(template: Template) -> list[str]:
     return [name for name, resource in template["Resources"].items() if resource["Type"] == _FUNCTION]
 
 
-def with_code(template: Template, code: Mapping[str, str]) -> Template:
-    """Return the template with every function's code at its s3:// address, as `sam package` writes it."""
+def with_code(template: Template, code: Mapping[str, str | dict[str, str]]) -> Template:
+    """Return the template with every function's code where it was put, as `sam package` writes it."""
     resources = dict(template["Resources"])
     for name in functions(template):
         resource = {key: value for key, value in resources[name].items() if key != "Metadata"}

@@ -81,6 +81,7 @@ def assemble(
             **parameters,
         },
         progress=progress,
+        by_path=True,
     )
     project = LocalProject(servers.aws_url, outputs, servers.label_studio_url, number, servers.mlflow_url)
     stack = LocalStack(servers, project, api)

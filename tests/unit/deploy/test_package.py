@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from octospoon.cli.deploy_package import ArtefactBucket, digest, make_zip
+from octospoon.cli.deploy_package import ArtefactBucket, code_by_path, digest, make_zip
 from octospoon.domain.errors import NotConfigured
 
 
@@ -46,6 +47,19 @@ def test_any_difference_changes_the_digest(tmp_path, change):
     else:
         (folder / "app.py").chmod(0o755)
     assert digest(folder) != before
+
+
+def test_code_by_path_is_not_changed_by_the_next_build(tmp_path):
+    folder = artefact(tmp_path / "Work")
+    first = code_by_path(folder)
+    assert first == code_by_path(folder)
+    (folder / "app.py").unlink()  # as the build does
+    (folder / "app.py").write_bytes(b"x = 2\n")
+    second = code_by_path(folder)
+    assert first["Bucket"] == second["Bucket"] == "hot-reload"
+    assert (Path(first["Key"]) / "app.py").read_bytes() == b"x = 1\n"
+    assert (Path(second["Key"]) / "app.py").read_bytes() == b"x = 2\n"
+    assert len(list((tmp_path / ".deployed").iterdir())) == 2
 
 
 class S3:
