@@ -1,0 +1,86 @@
+"""The compose file: reachable from this machine alone, healthy before used, and without secrets in it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+
+from octospoon.cli import deploy_compose
+from octospoon.domain.errors import NotConfigured
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.localstack.yml").read_text())
+SERVICES = COMPOSE["services"]
+SERVERS = ["localstack", "label-studio", "mlflow"]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_is_pinned_healthy_before_use_and_reachable_from_this_machine_alone(name):
+    server = SERVICES[name]
+    assert not server["image"].endswith((":latest", ":stable"))
+    assert server["healthcheck"]["test"][0] == "CMD"
+    assert all(port.startswith("127.0.0.1:") for port in server["ports"])
+    assert SERVICES["setup"]["depends_on"][name] == {"condition": "service_healthy"}
+
+
+def test_localstack_is_the_version_that_the_tests_run():
+    pinned = (ROOT / "infra" / "requirements" / "localstack.txt").read_text()
+    version = pinned.split("localstack-core==")[1].split()[0]
+    assert SERVICES["localstack"]["image"] == f"localstack/localstack:${{LOCALSTACK_TAG:-{version}}}"
+
+
+@pytest.mark.parametrize(
+    ("service", "package", "requirements"),
+    [("label-studio", "label-studio", "label-studio"), ("mlflow", "mlflow", "training")],
+)
+def test_the_servers_are_the_versions_that_the_tests_run(service, package, requirements):
+    pinned = (ROOT / "infra" / "requirements" / f"{requirements}.txt").read_text()
+    version = pinned.split(f"\n{package}==")[1].split()[0]
+    assert SERVICES[service]["image"].rpartition(":")[2].removeprefix("v") == version
+
+
+def test_every_named_volume_is_declared_and_used():
+    named = {
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if volume[0] not in "./$"
+    }
+    assert named == set(COMPOSE["volumes"])
+
+
+def test_no_password_stands_in_the_file():
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            assert "PASSWORD" not in name
+            assert "TOKEN" not in name or name.endswith("API_TOKEN") or str(value).startswith("${")
+
+
+def test_the_setup_takes_the_arguments_that_the_file_gives():
+    arguments = [str(one) for one in SERVICES["setup"]["command"]]
+    chosen = deploy_compose._parser().parse_args(["setup", *arguments])
+    assert chosen.endpoint_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
+    assert len(chosen.published) == 3
+
+
+def test_the_sign_in_is_made_once_and_is_nobody_elses_to_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert deploy_compose.main(["secrets"]) == 0
+    file = tmp_path / deploy_compose.LABEL_STUDIO_ENV
+    first = file.read_text()
+    assert deploy_compose.main(["secrets"]) == 0
+    assert file.read_text() == first
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    values = dict(line.split("=", 1) for line in first.splitlines())
+    assert len(values["LABEL_STUDIO_USER_TOKEN"]) == 40
+    assert len(values["LABEL_STUDIO_PASSWORD"]) >= 16
+
+
+def test_a_setup_without_a_token_says_what_makes_it(tmp_path, monkeypatch):
+    monkeypatch.delenv(deploy_compose.TOKEN, raising=False)
+    network = deploy_compose.Network("http://a", "http://b", "http://c", ("d", "e", "f"))
+    with pytest.raises(NotConfigured, match="make dockercomposeup"):
+        deploy_compose.set_up(network, ["a", "b"], tmp_path, tmp_path / "s", tmp_path / "p")
