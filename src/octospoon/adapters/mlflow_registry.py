@@ -85,7 +85,8 @@ class MlflowRegistry:
 
     def _connect(self) -> MlflowClient:
         if self._client is None:
-            if not os.environ.get("MLFLOW_TRACKING_URI"):
+            server = os.environ.get("MLFLOW_TRACKING_URI")
+            if not server:
                 raise NotConfigured(
                     "MLFLOW_TRACKING_URI is not set: it names the MLflow server or the DagsHub repository"
                 )
@@ -93,7 +94,7 @@ class MlflowRegistry:
                 os.environ.setdefault(name, value)
             from mlflow import MlflowClient
 
-            self._client = MlflowClient()
+            self._client = MlflowClient(server, server)
         return self._client
 
     def _run(self, client: MlflowClient, job_id: str) -> str:

@@ -55,7 +55,7 @@ class TrainingPorts:
 
     Attributes:
         open_model: loads a whole model file (`octospoon.adapters.onnx_scorer.OnnxScorer`).
-        open_head: loads a head file (`octospoon.adapters.onnx_scorer.OnnxHead`).
+        open_head: loads a head file (`octospoon.adapters.onnx_session.OnnxHead`).
         classes: the project's class names, in order; at least two.
         trainer: makes the model.
         margin: accuracy that a new model may lose, as a share.

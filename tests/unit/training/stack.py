@@ -12,7 +12,8 @@ import onnxruntime as ort
 from fakes.memory import FakeChampions, FakeClock, FakeControl, FakeImages, FakeLabels, FakePool, Row
 
 from octospoon.adapters.decode import decode
-from octospoon.adapters.onnx_scorer import OnnxHead, OnnxScorer
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli import digits
 from octospoon.domain.entities import (
     Annotation,

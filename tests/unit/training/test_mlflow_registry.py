@@ -1,0 +1,69 @@
+"""The registry adapter against MLflow itself, on SQLite; needs the trainer's environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
+from octospoon.training.model_file import starter_model
+
+mlflow = pytest.importorskip("mlflow")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+from octospoon.adapters.mlflow_registry import MlflowRegistry  # noqa: E402
+
+
+@pytest.fixture(name="client")
+def server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient()
+
+
+def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(starter_model())
+    (folder / "decision.json").write_text("{}")
+    registry = MlflowRegistry("shapes", "shapes")
+    first = registry.begin("train-000001", {"colour": "red"})
+    again = MlflowRegistry("shapes", "shapes").begin("train-000001", {})
+    other = registry.begin("train-000002", {})
+    assert first == again
+    assert (first.version, other.version) == (1, 2)
+    for _ in range(2):  # a retry logs again
+        registry.log(again, {"c": "1"}, {"accuracy": 0.5}, folder)
+    registry.tag(first, {"octospoon.outcome": "promoted"})
+    registry.set_alias("champion", first.version)
+    registry.end(first, succeeded=True)
+
+    found = client.get_model_version_by_alias("shapes", "champion")
+    assert (found.version, found.tags["octospoon.outcome"]) in ((1, "promoted"), ("1", "promoted"))
+    run = client.get_run(found.run_id)
+    assert (run.info.status, run.data.metrics, run.data.params) == ("FINISHED", {"accuracy": 0.5}, {"c": "1"})
+    assert {one.path for one in client.list_artifacts(found.run_id)} == {"model", "decision.json"}
+    stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
+    assert Path(stored).read_bytes() == starter_model()
+    assert mlflow.onnx.load_model("models:/shapes@champion").graph.output[0].name == "embedding"
+
+
+def test_a_refusal_is_permanent(client):
+    with pytest.raises(PermanentError, match="setting the alias"):
+        MlflowRegistry("nothing", "x").set_alias("champion", 3)
+
+
+def test_a_server_that_does_not_answer_is_retryable(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ServiceUnavailable):
+        MlflowRegistry("m", "x").begin("j", {})
+
+
+def test_a_missing_server_name_is_named(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(NotConfigured, match="MLFLOW_TRACKING_URI"):
+        MlflowRegistry("m", "x").begin("j", {})
