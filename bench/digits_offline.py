@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from octospoon.adapters.onnx_scorer import OnnxHead, OnnxScorer
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli import digits
 from octospoon.domain import evaluation
 from octospoon.domain.acquisition import priority, uncertainty
