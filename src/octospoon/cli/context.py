@@ -136,6 +136,12 @@ def local_project() -> LocalProject | None:
     return msgspec.json.decode(PROJECT_FILE.read_bytes(), type=LocalProject)
 
 
+def remember(project: LocalProject) -> None:
+    """Let the other commands find the local stack that was left running."""
+    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
+    PROJECT_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
+
+
 def find_deployment(stack_name: str | None) -> Deployment:
     """Return the named CloudFormation stack, else OCTOSPOON_STACK's, else the local stack.
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.label_studio_setup import LabelStudioSetup, S3Access
-from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION, PROJECT_FILE, Deployment, LocalProject, session
+from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
 from octospoon.cli.deploy import deploy, webhook_url
 from octospoon.cli.model import init_model
 from octospoon.cli.stack.layout import Layout
@@ -91,8 +89,6 @@ def assemble(
     init_model(stack.deployment)
     progress("starting the trainer")
     start_trainer(stack)
-    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
-    PROJECT_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
     return stack
 
 

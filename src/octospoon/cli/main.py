@@ -121,6 +121,7 @@ def _demo(arguments: argparse.Namespace) -> None:  # noqa: ARG001
 
 def _up(arguments: argparse.Namespace) -> None:
     from octospoon.cli import digits
+    from octospoon.cli.context import remember
     from octospoon.cli.local import assemble
     from octospoon.cli.stack import start
 
@@ -128,6 +129,7 @@ def _up(arguments: argparse.Namespace) -> None:
     classes = listed(arguments.classes) or digits.CLASSES
     servers = start(Path.cwd(), progress=_say(console), fresh=True, detached=True)
     project = assemble(servers, classes, _say(console), _parameters(arguments.set)).project
+    remember(project)
     _addresses(console, project, servers.credentials)
 
 

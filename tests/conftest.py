@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from octospoon.cli.local import LocalStack
+
+ROOT = Path(__file__).parents[1]
+BATCH = 10
+"""Batch size and training threshold of the stack that the tests share."""
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """The real LocalStack, Label Studio, MLflow and trainer, with octospoon deployed: one for all tests."""
+    from octospoon.cli import digits
+    from octospoon.cli.local import assemble
+    from octospoon.cli.stack import start
+
+    with start(ROOT, progress=print, fresh=True, name="tests") as servers:
+        yield assemble(
+            servers,
+            digits.CLASSES,
+            print,
+            {
+                "BatchSize": str(BATCH),
+                "MaxOpenTasks": "1",
+                "TrainingThreshold": str(BATCH),
+                "RankSchedule": "rate(1 minute)",
+            },
+        )

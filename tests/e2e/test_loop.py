@@ -1,0 +1,194 @@
+"""Every arrow of the loop, on the real LocalStack, Label Studio and MLflow, in the order it turns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import pytest
+from conftest import BATCH
+
+from octospoon.adapters.label_studio import LabelStudio
+from octospoon.cli import digits
+from octospoon.cli.demo import key_of
+from octospoon.cli.oracle import annotate
+from octospoon.cli.waiting import wait_for
+from octospoon.domain.entities import JobStatus, State
+from octospoon.domain.keys import SHARDS
+
+if TYPE_CHECKING:
+    from octospoon.cli.local import LocalStack
+    from octospoon.domain.entities import Round
+    from octospoon.domain.model_spec import ChampionPointer
+
+pytestmark = pytest.mark.stack
+
+FIRST = range(60)
+LATE = 1000
+
+
+def upload(stack: LocalStack, index: int) -> None:
+    stack.deployment.client("s3").put_object(
+        Bucket=stack.project.outputs["ImagesBucket"], Key=key_of(index), Body=digits.png_bytes(index)
+    )
+
+
+def truth(key: str) -> str:
+    return digits.CLASSES[digits.labels()[int(key.removeprefix("digits/").removesuffix(".png"))]]
+
+
+@pytest.fixture(scope="module")
+def scored(stack: LocalStack) -> LocalStack:
+    for index in FIRST:
+        upload(stack, index)
+    keys = [key_of(index) for index in FIRST]
+    wait_for("scores", lambda: True if len(stack.deployment.pool.rows(keys)) == len(keys) else None)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def exported(scored: LocalStack) -> Round:
+    """The first round: exported by the schedule alone, which fires once a minute."""
+    return next_round(scored, 1)
+
+
+def next_round(stack: LocalStack, number: int) -> Round:
+    rounds = stack.deployment.rounds
+    return wait_for(
+        f"the schedule to export round {number}",
+        lambda: rounds.read(number) if not rounds.open() else None,
+        seconds=150,
+    )
+
+
+@pytest.fixture(scope="module")
+def champion(scored: LocalStack, exported: Round) -> ChampionPointer:
+    """The model trained from the first round, every label of it given in Label Studio."""
+    label(scored, exported)
+    control = scored.deployment.control
+    wait_for(
+        "the training job",
+        lambda: True if control.state().jobs == 1 and control.state().status is JobStatus.IDLE else None,
+        seconds=180,
+    )
+    found = scored.deployment.champions.pointer()
+    assert found is not None
+    return found[0]
+
+
+def label(stack: LocalStack, round_: Round) -> None:
+    tasks = task_ids(stack, round_)
+    for pick in round_.picks:
+        annotate(stack.label_studio, tasks[pick.key], truth(pick.key))
+
+
+def task_ids(stack: LocalStack, round_: Round) -> dict[str, int]:
+    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
+    return labeler.find([pick.key for pick in round_.picks])
+
+
+def test_an_upload_becomes_a_score_row(scored: LocalStack) -> None:
+    rows = scored.deployment.pool.rows([key_of(index) for index in FIRST])
+
+    assert {row.state for row in rows.values()} <= {
+        State.SCORED,
+        State.CLAIMED,
+        State.EXPORTED,
+        State.LABELLED,
+    }
+    embeddings = np.stack([row.embedding for row in rows.values()])
+    assert np.isfinite(embeddings).all()
+    assert len(np.unique(embeddings, axis=0)) == len(rows)
+
+
+def test_the_schedule_exports_a_round_with_its_audit_share(scored: LocalStack, exported: Round) -> None:
+    assert len(exported.picks) == BATCH
+    assert sum(pick.audit for pick in exported.picks) == BATCH // 5
+    assert len(task_ids(scored, exported)) == BATCH
+
+
+def test_annotators_see_the_picture(scored: LocalStack, exported: Round) -> None:
+    pick = exported.picks[0]
+    task = scored.label_studio.call("GET", f"/api/tasks/{task_ids(scored, exported)[pick.key]}")
+    address = task["data"]["image"]
+
+    token = scored.servers.credentials.token
+    answer = httpx.get(
+        address if address.startswith("http") else scored.project.label_studio_url + address,
+        headers={"Authorization": f"Token {token}"},
+        follow_redirects=True,
+    )
+
+    index = int(pick.key.removeprefix("digits/").removesuffix(".png"))
+    assert answer.content == digits.png_bytes(index)
+
+
+def test_labels_given_in_label_studio_train_one_model(scored: LocalStack, champion: ChampionPointer) -> None:
+    state = scored.deployment.control.state()
+    assert (state.jobs, state.new_labels, champion.version) == (1, 0, 1)
+    assert champion.classes == digits.CLASSES
+    labelled = list(scored.deployment.labels.labelled())
+    assert len(labelled) == BATCH
+    assert all(image.label == truth(image.key) for image in labelled)
+
+
+def test_the_registry_holds_what_predicts(scored: LocalStack, champion: ChampionPointer) -> None:
+    base = f"{scored.project.mlflow_url}/api/2.0/mlflow"
+    found = httpx.get(
+        f"{base}/registered-models/alias", params={"name": "octospoon", "alias": "champion"}
+    ).json()["model_version"]
+    run = httpx.get(f"{base}/runs/get", params={"run_id": found["run_id"]}).json()["run"]
+    files = httpx.get(f"{base}/artifacts/list", params={"run_id": found["run_id"]}).json()["files"]
+
+    assert int(found["version"]) == champion.version
+    assert {metric["key"] for metric in run["data"]["metrics"]} >= {"accuracy", "training_labels"}
+    assert any(file["path"] == "model" for file in files)
+    assert any("confusion" in file["path"] for file in files)
+
+
+def test_the_next_image_is_scored_by_the_new_model(scored: LocalStack, champion: ChampionPointer) -> None:
+    upload(scored, LATE)
+    pool = scored.deployment.pool
+    row = wait_for("the score", lambda: pool.rows([key_of(LATE)]).get(key_of(LATE)))
+
+    assert row.model_version == champion.version
+    assert row.probabilities is not None
+    assert row.probabilities.sum() == pytest.approx(1, abs=0.01)
+
+
+def test_the_pool_is_rescored_from_stored_embeddings(scored: LocalStack, champion: ChampionPointer) -> None:
+    done = (champion.version, SHARDS)
+    wait_for("re-scoring", lambda: True if scored.deployment.rescoring.progress() == done else None)
+
+    rows = scored.deployment.pool.rows([key_of(index) for index in FIRST])
+    waiting = [row for row in rows.values() if row.state is State.SCORED]
+    assert waiting
+    assert {row.model_version for row in waiting} == {champion.version}
+
+
+def test_a_later_round_shows_the_models_predictions(scored: LocalStack, champion: ChampionPointer) -> None:
+    later = next_round(scored, 2)
+    if later.model_version == 0:  # the schedule was faster than the training
+        label(scored, later)
+        later = next_round(scored, 3)
+
+    for key, task_id in task_ids(scored, later).items():
+        (prediction,) = scored.label_studio.call("GET", "/api/predictions/", params={"task": task_id})
+        row = scored.deployment.pool.rows([key])[key]
+        assert row.probabilities is not None
+        said = prediction["result"][0]["value"]["choices"]
+        assert said == [digits.CLASSES[int(row.probabilities.argmax())]]
+        assert prediction["model_version"] == f"v{later.model_version}"
+        assert prediction["score"] == pytest.approx(float(row.probabilities.max()))
+
+
+@pytest.mark.parametrize("secret", [None, "wrong"])
+def test_the_webhook_refuses_strangers(stack: LocalStack, secret: str | None) -> None:
+    from octospoon.cli.deploy import webhook_url
+
+    address = webhook_url(stack.project.outputs, stack.project.endpoint_url)
+    headers = {"Content-Type": "application/json"} | ({"X-Octospoon-Secret": secret} if secret else {})
+    answer = httpx.post(address, json={"action": "ANNOTATION_CREATED"}, headers=headers)
+
+    assert answer.status_code == 401
