@@ -142,7 +142,7 @@ def test_the_registry_holds_what_predicts(scored: LocalStack, champion: Champion
     files = httpx.get(f"{base}/artifacts/list", params={"run_id": found["run_id"]}).json()["files"]
 
     assert int(found["version"]) == champion.version
-    assert {metric["key"] for metric in run["data"]["metrics"]} >= {"accuracy", "training_labels"}
+    assert {metric["key"] for metric in run["data"]["metrics"]} >= {"audit_accuracy", "training_labels"}
     assert any(file["path"] == "model" for file in files)
     assert any("confusion" in file["path"] for file in files)
 
