@@ -46,10 +46,12 @@ bench: prepared ## measure
 	@.venv/bin/python -m bench
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
-	@$(MAKE) -f infra/build/Makefile local
+	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
 
-dockercomposeup: ## the same LocalStack in a container, where there is Docker
-	docker compose -f docker-compose.localstack.yml up
+dockercomposeup: .venv/.installed ## the same in containers, where there is Docker
+	@$(MAKE) -f infra/build/Makefile aws
+	@.venv/bin/python -m octospoon.cli.deploy_compose secrets
+	docker compose -f docker-compose.localstack.yml up --build
 
 clean: down ## remove environments, state and build artefacts
 	rm -rf .octospoon .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
