@@ -1,0 +1,74 @@
+"""Every test here runs twice: over the in-memory fakes, and over the real tables on LocalStack."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRounds
+
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb_labels import DynamoLabels
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+
+if TYPE_CHECKING:
+    from octospoon.cli.local import LocalStack
+    from octospoon.ports import Control, Labels, Pool, Rounds
+
+
+@dataclass
+class Stores:
+    clock: FakeClock
+    pool: Pool
+    control: Control
+    labels: Labels
+    rounds: Rounds
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    return fake() if request.param == "fake" else real(request.getfixturevalue("stack"))
+
+
+def fake() -> Stores:
+    clock = FakeClock()
+    pool, control = FakePool(), FakeControl(clock)
+    return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds())
+
+
+def real(stack: LocalStack) -> Stores:
+    """Empty tables and an empty bucket, shaped as the template shapes them."""
+    clock, outputs, client = FakeClock(), stack.project.outputs, stack.deployment.client("dynamodb")
+    pool, annotations, control = (
+        copy_table(client, outputs[name]) for name in ("PoolTable", "AnnotationsTable", "ControlTable")
+    )
+    s3, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=bucket)
+    table = ControlTable(client, control)
+    return Stores(
+        clock,
+        DynamoPool(client, pool, "margin_diverse", clock.now),
+        DynamoControl(table, clock.now),
+        DynamoLabels(client, pool, annotations, control, clock.now),
+        DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
+    )
+
+
+def copy_table(client: Any, name: str) -> str:
+    described = client.describe_table(TableName=name)["Table"]
+    copy = f"contract-{uuid.uuid4().hex}"
+    indexes = [
+        {part: index[part] for part in ("IndexName", "KeySchema", "Projection")}
+        for index in described.get("GlobalSecondaryIndexes", [])
+    ]
+    client.create_table(
+        TableName=copy,
+        KeySchema=described["KeySchema"],
+        AttributeDefinitions=described["AttributeDefinitions"],
+        BillingMode="PAY_PER_REQUEST",
+        **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+    )
+    return copy

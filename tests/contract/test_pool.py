@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from octospoon.domain.entities import ImageRef, Pick, Prediction, State
+from octospoon.domain.keys import SHARDS
+
+if TYPE_CHECKING:
+    from contract.conftest import Stores
+
+BACKBONE = "b" * 64
+
+
+def image(i: int, etag: str = "e", sequencer: str = "10") -> ImageRef:
+    return ImageRef(f"dir/ä {i:03d}.png", etag, sequencer, 123)
+
+
+def said(margin: float, version: int = 1) -> Prediction:
+    first = (1 + margin) / 2
+    return Prediction(
+        version, BACKBONE, np.full(4, margin, np.float32), np.array([first, 1 - first], np.float32)
+    )
+
+
+def embedded(i: int) -> Prediction:
+    return Prediction(0, BACKBONE, np.full(4, i, np.float32), None)
+
+
+def pick(i: int, etag: str = "e", *, audit: bool = False) -> Pick:
+    return Pick(image(i).key, etag, audit, "margin", 0.5, i, 0.25 if audit else None)
+
+
+def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
+    assert stores.pool.put_score(image(1), said(0.5))
+
+    row = stores.pool.rows([image(1).key, "missing"])[image(1).key]
+    assert (row.etag, row.state, row.model_version, row.backbone) == ("e", State.SCORED, 1, BACKBONE)
+    assert row.embedding == pytest.approx(np.full(4, 0.5))
+    assert row.probabilities == pytest.approx([0.75, 0.25])
+
+
+def test_top_is_by_doubt_and_then_by_key(stores: Stores) -> None:
+    margins = np.linspace(0, 1, 40)
+    for i in np.random.default_rng(0).permutation(40):
+        stores.pool.put_score(image(int(i)), said(float(margins[i])))
+    for i in (41, 40):
+        stores.pool.put_score(image(i), said(0.0))
+
+    top = [found.key for found in stores.pool.top(5)]
+
+    assert top == [image(i).key for i in (0, 40, 41, 1, 2)]
+    assert len(stores.pool.top(100)) == 42
+
+
+def test_without_a_head_there_is_no_top_but_a_sample(stores: Stores) -> None:
+    for i in range(30):
+        stores.pool.put_score(image(i), embedded(i))
+
+    assert stores.pool.top(5) == []
+    drawn = stores.pool.sample(10, "seed")
+    assert len({one.key for one in drawn}) == 10
+    assert drawn == stores.pool.sample(10, "seed")
+    assert len(stores.pool.sample(100, "seed")) == 30
+
+
+def test_every_selectable_image_is_on_exactly_one_page_of_one_shard(stores: Stores) -> None:
+    for i in range(50):
+        stores.pool.put_score(image(i), embedded(i))
+    found = []
+    for shard in range(SHARDS):
+        start: float | None = -1.0
+        while start is not None:
+            page, start = stores.pool.selectable(shard, start, 2)
+            found += [one.key for one in page]
+
+    assert sorted(found) == [image(i).key for i in range(50)]
+
+
+def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
+    for i in range(3):
+        stores.pool.put_score(image(i), said(0.5))
+
+    assert stores.pool.claim(pick(1, audit=True), 7, 99.0)
+
+    assert image(1).key not in [one.key for one in stores.pool.top(9) + stores.pool.sample(9, "s")]
+    assert stores.pool.claim(pick(1), 7, 99.0), "the same round may claim again"
+    assert not stores.pool.claim(pick(1), 8, 99.0), "another round may not"
+    assert not stores.pool.claim(pick(2, "other bytes"), 7, 99.0)
+    assert not stores.pool.claim(pick(9), 7, 99.0), "an image that is not there"
+
+
+def test_exporting_ends_the_claim_of_that_round_only(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5))
+    stores.pool.claim(pick(1), 7, 99.0)
+
+    stores.pool.mark_exported(image(1).key, 6, 11)
+    assert stores.pool.rows([image(1).key])[image(1).key].state is State.CLAIMED
+    stores.pool.mark_exported(image(1).key, 7, 11)
+    assert stores.pool.rows([image(1).key])[image(1).key].state is State.EXPORTED
+
+
+def test_a_redelivery_of_the_same_bytes_changes_no_state(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5))
+    stores.pool.claim(pick(1), 7, 99.0)
+
+    assert not stores.pool.put_score(image(1), said(0.9, version=2))
+
+    row = stores.pool.rows([image(1).key])[image(1).key]
+    assert (row.state, row.model_version) == (State.CLAIMED, 1)
+
+
+def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> None:
+    stores.pool.put_score(image(1, "first", "10"), said(0.5))
+    stores.pool.claim(pick(1, "first"), 7, 99.0)
+
+    assert stores.pool.put_score(image(1, "second", "1F"), said(0.9))
+    assert not stores.pool.put_score(image(1, "zeroth", "0F"), said(0.1))
+
+    row = stores.pool.rows([image(1).key])[image(1).key]
+    assert (row.etag, row.state) == ("second", State.SCORED)
+
+
+def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5, version=2))
+    row = stores.pool.rows([image(1).key])[image(1).key]
+
+    assert not stores.pool.rescore(row, said(0.1, version=1))
+    assert stores.pool.rescore(row, said(0.9, version=3))
+
+    (top,) = stores.pool.top(1)
+    assert top.priority == pytest.approx(0.1)
+
+
+def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores) -> None:
+    assert stores.pool.put_quarantine(image(1, "bad"), "truncated", "cut off at byte 100")
+
+    assert stores.pool.quarantined(5) == [(image(1).key, "truncated", "cut off at byte 100")]
+    assert stores.pool.rows([image(1).key]) == {}
+    assert stores.pool.put_score(image(1, "good", "20"), said(0.5))
+    assert stores.pool.quarantined(5) == []
+
+
+def test_an_old_bad_event_does_not_quarantine_a_good_image(stores: Stores) -> None:
+    stores.pool.put_score(image(1, "good", "20"), said(0.5))
+
+    assert not stores.pool.put_quarantine(image(1, "bad", "10"), "truncated", "")
+    assert stores.pool.quarantined(5) == []
+
+
+def test_counts_name_every_state(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5))
+    stores.pool.put_score(image(2), said(0.5))
+    stores.pool.claim(pick(2), 1, 99.0)
+    stores.pool.put_quarantine(image(3), "empty", "")
+
+    counts = stores.pool.counts()
+
+    assert set(counts) == set(State)
+    assert (counts[State.SCORED], counts[State.CLAIMED], counts[State.QUARANTINED]) == (1, 1, 1)
