@@ -287,11 +287,6 @@ class DynamoPool:
         found = Counter(text(item, "state") for item in self._scan("#state", None))
         return {state: found.get(state, 0) for state in State}
 
-    def versions(self) -> dict[int, int]:
-        """Count the scored images by the model version that scored them (reads the whole pool)."""
-        items = self._scan("#model_version", ("#state <> :state", {":state": State.QUARANTINED}))
-        return dict(sorted(Counter(integer(item, "model_version") for item in items).items()))
-
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
         """Return up to `limit` (key, reason, detail) of images in quarantine."""
         items = self._scan("#key, #reason, #detail", ("#state = :state", {":state": State.QUARANTINED}))
@@ -304,7 +299,7 @@ class DynamoPool:
         request: dict[str, Any] = {
             "TableName": self._table,
             "ProjectionExpression": projection,
-            "ExpressionAttributeNames": names_of(projection + (filtered[0] if filtered else "")),
+            "ExpressionAttributeNames": names_of(f"{projection} {filtered[0] if filtered else ''}"),
         }
         if filtered:
             request |= {
