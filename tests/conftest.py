@@ -23,7 +23,7 @@ def stack() -> Iterator[LocalStack]:
     from octospoon.cli.stack import start
 
     with start(ROOT, progress=print, fresh=True, name="tests") as servers:
-        yield assemble(
+        running = assemble(
             servers,
             digits.CLASSES,
             print,
@@ -34,3 +34,5 @@ def stack() -> Iterator[LocalStack]:
                 "RankSchedule": "rate(1 minute)",
             },
         )
+        yield running
+        running.label_studio.close()

@@ -81,6 +81,10 @@ class LabelStudioApi:
             raise ServiceUnavailable(f"Label Studio at {self.url} does not answer: {error!r}") from error
         return answer.json() if answer.content else None
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def _refused(self, method: str, path: str, answer: httpx.Response) -> Exception:
         what = f"Label Studio answered {answer.status_code} to {method} {path}: {answer.text[:500]}"
         if answer.status_code == 429 or answer.status_code >= 500:
