@@ -16,7 +16,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench build requirements dockercomposeup clean environments prepared .ready
+.PHONY: help demo up down test check bench build requirements dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -91,11 +91,11 @@ NEW = $(UV) venv --quiet --clear --python .venv/bin/python
 	@touch $@
 
 $(ENVS)/label-studio/.installed: $(REQUIREMENTS)/label-studio.txt | .venv/.uv
-	$(call install,label-studio,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/label-studio.txt)
+	$(call install,label-studio,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/label-studio.txt)
 	@touch $@
 
 $(ENVS)/localstack/.installed: $(REQUIREMENTS)/localstack.txt | .venv/.uv
-	$(call install,localstack,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/localstack.txt)
+	$(call install,localstack,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/localstack.txt)
 	@touch $@
 
 $(ENVS)/localstack/.plugged: $(ENVS)/localstack/.installed $(PLUGIN)/pyproject.toml
@@ -103,21 +103,25 @@ $(ENVS)/localstack/.plugged: $(ENVS)/localstack/.installed $(PLUGIN)/pyproject.t
 	@touch $@
 
 $(ENVS)/mlflow/.installed: $(REQUIREMENTS)/training.txt | .venv/.uv
-	$(call install,mlflow,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/training.txt \
+	$(call install,mlflow,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/training.txt \
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
 $(ENVS)/lambda/.installed: $(REQUIREMENTS)/lambda-runtime.txt | .venv/.uv
-	$(call install,lambda,$(NEW) $(@D) && $(PIP) $(@D) --compile-bytecode -r $(REQUIREMENTS)/lambda-runtime.txt)
+	$(call install,lambda,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/lambda-runtime.txt)
 	@touch $@
 
 $(ENVS)/sam/.installed: $(REQUIREMENTS)/sam.txt | .venv/.uv
 	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
 	@touch $@
 
+$(STATE)/label-studio-template/made-with: infra/label-studio/seed.sql
 $(STATE)/%-template/made-with: $(ENVS)/%/.installed .venv/.installed
 	@.venv/bin/python -m octospoon.cli.stack template $*
 	@touch $@
+
+seed: .venv/.installed $(ENVS)/label-studio/.installed ## write Label Studio's database for first starts again
+	@.venv/bin/python -m octospoon.cli.stack seed
 
 # The pinned files hold neither an address of a registry nor a path of the machine that made them.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -45,7 +45,10 @@ def root(tmp_path, monkeypatch):
         requirements.parent.mkdir(parents=True, exist_ok=True)
         requirements.write_text("pinned==1")
         stand_in = dataclasses.replace(
-            service, argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)], env=lambda _: {}
+            service,
+            argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)],
+            env=lambda _: {},
+            prepare=None,
         )
         monkeypatch.setitem(SERVICES, service.name, stand_in)
     yield tmp_path

@@ -1,4 +1,8 @@
-"""`python -m octospoon.cli.stack template [SERVICE...]`: what `make` runs once the environments are there."""
+"""What `make` runs once the environments are there.
+
+python -m octospoon.cli.stack template [SERVICE...]   do the slow part of first starts now
+python -m octospoon.cli.stack seed                    write infra/label-studio/seed.sql again
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,21 @@ import sys
 from pathlib import Path
 
 from octospoon.cli.stack import make_templates
-from octospoon.cli.stack.supervisor import ALL
+from octospoon.cli.stack.supervisor import ALL, make_seed
 from octospoon.domain.errors import OctospoonError
 
 
 def main(arguments: list[str]) -> int:
-    """Make the templates of the services that are named, or of all."""
-    if arguments[:1] != ["template"]:
-        print(__doc__, file=sys.stderr)
-        return 2
+    """Do what the first argument says; return the exit code."""
     try:
-        make_templates(Path.cwd(), progress=print, services=arguments[1:] or ALL)
+        match arguments:
+            case ["template", *services]:
+                make_templates(Path.cwd(), progress=print, services=services or ALL)
+            case ["seed"]:
+                make_seed(Path.cwd(), progress=print)
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
     except OctospoonError as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octospoon.cli.stack.ports import HOST
+from octospoon.cli.stack.seed import plant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,12 +42,14 @@ class Service:
         requirements: the file that the environment was made from.
         health: the path that answers 200 once the server is ready.
         stateful: whether its data folder is copied from a template, because a first start is slow.
+        prepare: fills an empty data folder before the first start.
     """
 
     name: str
     requirements: str
     health: str
     stateful: bool
+    prepare: Callable[[Layout, Path], None] | None
     argv: Callable[[Place], list[str]]
     env: Callable[[Place], dict[str, str]]
 
@@ -136,6 +139,7 @@ SERVICES = {
             requirements="label-studio",
             health="/health",
             stateful=True,
+            prepare=plant,
             argv=_label_studio_argv,
             env=_label_studio_env,
         ),
@@ -144,6 +148,7 @@ SERVICES = {
             requirements="training",
             health="/health",
             stateful=True,
+            prepare=None,
             argv=_mlflow_argv,
             env=_mlflow_env,
         ),
@@ -152,6 +157,7 @@ SERVICES = {
             requirements="localstack",
             health="/_localstack/health",
             stateful=False,
+            prepare=None,
             argv=_localstack_argv,
             env=_localstack_env,
         ),

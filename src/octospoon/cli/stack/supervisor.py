@@ -13,7 +13,8 @@ from octospoon.cli.stack.health import Launch, wait_until_ready
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.record import DETACHED, Record, only_one, run_name, sweep
 from octospoon.cli.stack.running import RunningStack
-from octospoon.cli.stack.services import SERVICES, Place, Service, environment
+from octospoon.cli.stack.seed import harvest
+from octospoon.cli.stack.services import LABEL_STUDIO, SERVICES, Place, Service, environment
 from octospoon.cli.stack.signals import TerminationAsExit
 from octospoon.domain.errors import NotConfigured
 
@@ -103,6 +104,17 @@ def make_templates(root: Path, *, progress: Callable[[str], None], services: Ite
         _make_templates(stack, layout, wanted, progress)
 
 
+def make_seed(root: Path, *, progress: Callable[[str], None]) -> None:
+    """Run all of Label Studio's migrations and keep what they leave, for everybody's first start."""
+    layout = Layout(root.resolve())
+    service = SERVICES[LABEL_STUDIO]
+    with _new_stack(layout, run_name("seed"), _lifeline()) as stack:
+        data = stack.run_dir / "data"
+        wait_until_ready([_launch(service, stack, layout, data)], progress)
+        stack.end_all()
+        harvest(layout, data)
+
+
 def _start(
     layout: Layout,
     wanted: Sequence[Service],
@@ -153,6 +165,10 @@ def _make_templates(
         return
     progress(f"{', '.join(service.name for service in missing)}: first start, kept for the next time")
     drafts = {service: stack.run_dir / f"{service.name}-draft" for service in missing}
+    for service, draft in drafts.items():
+        draft.mkdir()
+        if service.prepare:
+            service.prepare(layout, draft)
     wait_until_ready([_launch(service, stack, layout, draft) for service, draft in drafts.items()], progress)
     stack.end_all()
     for service, draft in drafts.items():
