@@ -254,7 +254,10 @@ import dataclasses, time
 SERVER = pathlib.Path(sys.argv[2]).read_text()
 for name, service in list(SERVICES.items()):
     SERVICES[name] = dataclasses.replace(
-        service, argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)], env=lambda _: {}
+        service,
+        argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)],
+        env=lambda _: {},
+        prepare=None,
     )
 with start(pathlib.Path(sys.argv[1]), progress=print, fresh=True):
     print("up", flush=True)

@@ -123,13 +123,14 @@ def _signal(process: Supervised, number: int) -> None:
 
 def _kill_group(process: Supervised) -> None:
     """Kill what is left: nothing as a rule, the group if its guard hangs, orphans if that was killed."""
-    if process.alive():
-        with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):
+        if process.alive():
             os.killpg(process.pid, signal.SIGKILL)
-    for pid in _orphans(process):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    while process.alive():
+    deadline = time.monotonic() + GRACE  # the kernel may take its time over a process that waits for a disk
+    while time.monotonic() < deadline and (left := list(_marked_members(process))):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 
@@ -141,7 +142,7 @@ def members(group: int) -> Iterator[int]:
                 yield int(stat.parent.name)
 
 
-def _orphans(process: Supervised) -> Iterator[int]:
+def _marked_members(process: Supervised) -> Iterator[int]:
     """Yield members of the group that carry the stack's mark: the id alone may be somebody else's by now."""
     marked = f"{MARK}={process.mark}".encode()
     for pid in members(process.pid):
