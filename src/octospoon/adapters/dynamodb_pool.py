@@ -75,17 +75,20 @@ class DynamoPool:
 
         A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
         """
-        values = self._identity(image, State.SCORED) | self._scores(image.key, prediction)
+        values = self._identity(image, State.SCORED) | self._embedding(image.key, prediction)
+        values |= self._scores(image.key, prediction)
         written = self._put(
             values,
             _PUT_SCORE,
             {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
         )
-        return written or self._refresh(image.key, image.etag, prediction)
+        fresh = self._embedding(image.key, prediction) | self._scores(image.key, prediction)
+        return written or self._refresh(image.key, image.etag, prediction.model_version, fresh)
 
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
-        return self._refresh(row.key, row.etag, prediction)
+        fresh = self._scores(row.key, prediction)
+        return self._refresh(row.key, row.etag, prediction.model_version, fresh)
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
@@ -105,14 +108,20 @@ class DynamoPool:
             "size": image.size,
         }
 
-    def _scores(self, key: str, prediction: Prediction) -> dict[str, Value | None]:
-        values: dict[str, Value | None] = {
-            "scored_at": self._now(),
-            "model_version": prediction.model_version,
+    @staticmethod
+    def _embedding(key: str, prediction: Prediction) -> dict[str, Value | None]:
+        """Return what depends on the picture and the backbone, and on no head."""
+        return {
             "backbone": prediction.backbone,
             "embedding": pack(prediction.embedding),
             "shard": f"{hashes.shard(key):02d}",
             "lottery": hashes.lottery(key),
+        }
+
+    def _scores(self, key: str, prediction: Prediction) -> dict[str, Value | None]:
+        values: dict[str, Value | None] = {
+            "scored_at": self._now(),
+            "model_version": prediction.model_version,
         }
         if prediction.probabilities is None:
             return values
@@ -140,14 +149,9 @@ class DynamoPool:
                 )
             )
 
-    def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
-        return self._update(
-            key,
-            self._scores(key, prediction),
-            (),
-            _SAME_BYTES,
-            {":etag": etag, ":scored": State.SCORED, ":version": prediction.model_version},
-        )
+    def _refresh(self, key: str, etag: str, version: int, values: dict[str, Value | None]) -> bool:
+        given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":version": version}
+        return self._update(key, values, (), _SAME_BYTES, given)
 
     # -- selection ------------------------------------------------------------------------------
 

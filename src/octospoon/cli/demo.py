@@ -23,6 +23,7 @@ from octospoon.cli.drop import run_all
 from octospoon.cli.oracle import annotate
 from octospoon.cli.picture import learning_curve
 from octospoon.cli.rank import rank
+from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.entities import JobStatus, State
 from octospoon.domain.errors import OctospoonError
@@ -78,6 +79,7 @@ class Demo:
     stack: LocalStack
     console: Console
     figures: list[RoundFigures] = field(default_factory=list)
+    uploaded: int = 0
 
     def run(self, setup_seconds: float) -> None:
         """Run the loop, print the table, write the report.
@@ -106,25 +108,25 @@ class Demo:
                 Bucket=bucket, Key=key_of(index), Body=digits.png_bytes(index), ContentType="image/png"
             )
 
-        before = self._scored()
         run_all(put, [int(index) for index in indices], "Uploading digits")
-        self._wait_scored(before + len(indices))
-
-    def _scored(self) -> int:
-        counts = self.stack.deployment.pool.counts()
-        if counts[State.QUARANTINED]:
-            raise DemoFailed(f"in quarantine: {self.stack.deployment.pool.quarantined(5)}")
-        return sum(counts.values())
+        self.uploaded += len(indices)
+        self._wait_scored(self.uploaded)
 
     def _wait_scored(self, expected: int) -> None:
+        """Wait until the queue is empty, then count: counting reads the whole pool, and slows scoring."""
+        deployment, url = self.stack.deployment, self.stack.project.outputs["UploadsQueueUrl"]
+        sqs = deployment.client("sqs")
         with self.console.status("") as status:
 
             def look() -> bool | None:
-                scored = self._scored()
-                status.update(f"scoring: {scored:,} of {expected:,}")
-                return True if scored >= expected else None
+                waiting = sum(depth(sqs, url))
+                status.update(f"scoring: {waiting:,} uploads wait")
+                return True if not waiting else None
 
-            wait_for(f"{expected:,} images to be scored", look, seconds=300, interval=1.0)
+            wait_for("the uploads to be scored", look, seconds=300, interval=0.5)
+        counts = deployment.pool.counts()
+        if sum(counts.values()) != expected or counts[State.QUARANTINED]:
+            raise DemoFailed(f"of {expected:,} uploads there are {counts}: {deployment.pool.quarantined(5)}")
 
     def _round(self, number: int) -> None:
         started = time.monotonic()

@@ -54,15 +54,16 @@ def _queues(deployment: Deployment) -> Table:
     table = Table("queue", "waiting", "in work", "dead letters", "why", title="queues", title_justify="left")
     sqs = deployment.client("sqs")
     for name in _QUEUES:
-        waiting, working = _depth(sqs, deployment.outputs[f"{name}QueueUrl"])
+        waiting, working = depth(sqs, deployment.outputs[f"{name}QueueUrl"])
         dead_url = deployment.outputs[f"{name}DeadLettersUrl"]
-        dead, _ = _depth(sqs, dead_url)
+        dead, _ = depth(sqs, dead_url)
         why = _peek(sqs, dead_url) if dead else ""
         table.add_row(name.lower(), str(waiting), str(working), str(dead), why)
     return table
 
 
-def _depth(sqs: SQSClient, url: str) -> tuple[int, int]:
+def depth(sqs: SQSClient, url: str) -> tuple[int, int]:
+    """Return how many messages wait in a queue, and how many are in work."""
     names: list[QueueAttributeFilterType] = [
         "ApproximateNumberOfMessages",
         "ApproximateNumberOfMessagesNotVisible",

@@ -6,6 +6,7 @@ One message per shard of the pool; a shard that takes longer than one invocation
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,6 +55,7 @@ class RescorePool:
         model: gives the champion that predicts now, and its head (None for a cold-start model).
         enqueue: sends one more message to this use case.
         clock: the time.
+        workers: rows written at once.
     """
 
     pool: Pool
@@ -61,6 +63,7 @@ class RescorePool:
     model: Callable[[], tuple[ChampionPointer, Head | None]]
     enqueue: Callable[[str], None]
     clock: Clock
+    workers: int = 8
 
     def champion_changed(self) -> int:
         """Fan out: queue one message per shard; return how many."""
@@ -105,7 +108,8 @@ class RescorePool:
             Prediction(pointer.version, pointer.backbone, row.embedding, probabilities[i])
             for i, row in enumerate(rows)
         ]
-        return sum(map(self.pool.rescore, rows, predictions))
+        with ThreadPoolExecutor(self.workers) as threads:
+            return sum(threads.map(self.pool.rescore, rows, predictions))
 
 
 def _older(row: PoolRow, pointer: ChampionPointer) -> bool:
