@@ -79,6 +79,7 @@ def _localstack_env(place: Place) -> dict[str, str]:
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "SQS_ENDPOINT_STRATEGY": "path",
+        "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # one more request for every message
         "LAMBDA_RUNTIME_EXECUTOR": "process",
         "LAMBDA_SYNCHRONOUS_CREATE": "1",  # or CloudFormation waits five seconds for every function
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
