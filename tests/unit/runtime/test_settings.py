@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from octospoon.domain.errors import NotConfigured
+from octospoon.runtime.settings import RankSettings, WebhookSettings, listed, load
+
+STORES = {
+    f"OCTOSPOON_{name}": "x"
+    for name in ("IMAGES_BUCKET", "ARTIFACTS_BUCKET", "POOL_TABLE", "ANNOTATIONS_TABLE", "CONTROL_TABLE")
+}
+RANK = STORES | {
+    "OCTOSPOON_LABEL_STUDIO_URL": "http://ls",
+    "OCTOSPOON_LABEL_STUDIO_PROJECT": "7",
+    "OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET": "name",
+}
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_strings_become_what_they_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, RANK | {"OCTOSPOON_AUDIT_SHARE": "0.3"})
+
+    settings = load(RankSettings)
+
+    assert (settings.label_studio_project, settings.audit_share, settings.batch_size) == (7, 0.3, 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AUDIT_SHARE", "1.5"), ("BATCH_SIZE", "0"), ("BATCH_SIZE", "many"), ("POOL_TABLE", "")],
+)
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    set_all(monkeypatch, RANK | {f"OCTOSPOON_{name}": value})
+
+    with pytest.raises(NotConfigured, match=name.lower()):
+        load(RankSettings)
+
+
+def test_a_missing_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCTOSPOON_WEBHOOK_SECRET", "name")
+
+    with pytest.raises(NotConfigured, match="annotations_queue_url"):
+        load(WebhookSettings)
+
+
+def test_lists_are_split_at_commas() -> None:
+    assert listed(" cat, dog,,owl ") == ("cat", "dog", "owl")
