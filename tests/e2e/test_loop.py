@@ -192,3 +192,23 @@ def test_the_webhook_refuses_strangers(stack: LocalStack, secret: str | None) ->
     answer = httpx.post(address, json={"action": "ANNOTATION_CREATED"}, headers=headers)
 
     assert answer.status_code == 401
+
+
+def test_setting_label_studio_up_again_changes_nothing(stack: LocalStack) -> None:
+    from octospoon.adapters.label_studio_setup import LabelStudioSetup
+    from octospoon.cli.local import TITLE, connect
+
+    def found() -> tuple[list[int], list[int], int]:
+        project = stack.project.label_studio_project
+        hooks = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
+        storages = stack.label_studio.call("GET", "/api/storages/s3", params={"project": project})
+        projects = stack.label_studio.call("GET", "/api/projects")
+        return [one["id"] for one in hooks], [one["id"] for one in storages], projects["count"]
+
+    before = found()
+    setup = LabelStudioSetup(stack.label_studio)
+    assert setup.project(TITLE, digits.CLASSES) == stack.project.label_studio_project
+    connect(setup, stack.project.label_studio_project, stack.deployment)
+
+    assert found() == before
+    assert (len(before[0]), len(before[1]), before[2]) == (1, 1, 1)
