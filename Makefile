@@ -7,6 +7,8 @@ UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
 FUNCTIONS := score rank webhook collect rescore
 
+STARTED := $(shell date +%s)
+
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export UV_PYTHON_DOWNLOADS := never
@@ -23,7 +25,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 26
 
 demo: prepared ## set up, then run the whole loop on real images and stop
-	@.venv/bin/octospoon demo
+	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo
 
 up: prepared ## set up, then leave the stack running with octospoon deployed
 	@.venv/bin/octospoon up
@@ -42,8 +44,8 @@ check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layer
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	$(ENVS)/sam/bin/cfn-lint template.yaml
 
-bench: prepared ## measure
-	@.venv/bin/python -m bench
+bench: .venv/.installed ## accuracy against labels on the digits, many seeds, no server
+	@.venv/bin/python bench/digits_offline.py
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
