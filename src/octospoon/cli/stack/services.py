@@ -80,6 +80,8 @@ def _localstack_env(place: Place) -> dict[str, str]:
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "SQS_ENDPOINT_STRATEGY": "path",
         "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # one more request for every message
+        "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
+        "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",  # or a message waits ten seconds
         "LAMBDA_RUNTIME_EXECUTOR": "process",
         "LAMBDA_SYNCHRONOUS_CREATE": "1",  # or CloudFormation waits five seconds for every function
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
