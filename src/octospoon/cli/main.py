@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
+FUNCTIONS = ("score", "rank", "webhook", "collect", "rescore")
 STARTED = "OCTOSPOON_STARTED"
 """Epoch seconds at which `make` began, so that set-up time counts from there."""
 
@@ -67,6 +68,10 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
     _deployed(commands, "status", _status, "show where everything stands")
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
+    command = _deployed(commands, "logs", _logs, "show what a function said lately")
+    command.add_argument("function", choices=FUNCTIONS)
+    command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
+    command.add_argument("--search", default="", help="a CloudWatch filter pattern, such as ERROR")
     _deployed(commands, "init-model", _init_model, "give a new deployment its cold-start model")
 
 
@@ -180,6 +185,12 @@ def _rank(arguments: argparse.Namespace) -> None:
         if report.exported
         else f"nothing exported: {report.reason}"
     )
+
+
+def _logs(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.logs import show_logs
+
+    show_logs(_deployment(arguments), arguments.function, arguments.minutes, arguments.search)
 
 
 def _init_model(arguments: argparse.Namespace) -> None:
