@@ -1,18 +1,17 @@
-"""The registry adapter against MLflow itself, on SQLite; needs the trainer's environment."""
+"""The registry adapter against MLflow itself, on SQLite: test_registry.py runs this in the trainer's env."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import mlflow
 import pytest
 
+from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
 from octospoon.training.model_file import starter_model
 
-mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-from octospoon.adapters.mlflow_registry import MlflowRegistry  # noqa: E402
 
 
 @pytest.fixture(name="client")
