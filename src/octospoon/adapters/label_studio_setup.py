@@ -42,10 +42,8 @@ class S3Access:
 def labelling_interface(classes: Sequence[str]) -> str:
     """Return the labelling interface of a single-choice image classification, as Label Studio's XML."""
     choices = "\n".join(
-        f"    <Choice value={quoteattr(name)}"
-        + (f' hotkey="{_HOTKEYS[i]}"' if i < len(_HOTKEYS) else "")
-        + "/>"
-        for i, name in enumerate(classes)
+        f"    <Choice value={quoteattr(name)}" + (f" hotkey={quoteattr(key)}/>" if key else "/>")
+        for name, key in zip(classes, hotkeys(classes), strict=True)
     )
     return (
         "<View>\n"
@@ -53,6 +51,16 @@ def labelling_interface(classes: Sequence[str]) -> str:
         f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" choice="single" showInLine="true">\n'
         f"{choices}\n  </Choices>\n</View>"
     )
+
+
+def hotkeys(classes: Sequence[str]) -> list[str]:
+    """Return a key for each class: its own name where all are single keys, else 1 to 9 and 0 by position."""
+    names = [name.lower() for name in classes]
+    if all(len(name) == 1 and name.isascii() and name.isalnum() for name in names) and len(set(names)) == len(
+        names
+    ):
+        return names
+    return [_HOTKEYS[i] if i < len(_HOTKEYS) else "" for i in range(len(names))]
 
 
 class LabelStudioSetup:
