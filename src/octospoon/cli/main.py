@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from octospoon import __version__
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
@@ -146,13 +145,15 @@ def _parameters(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _addresses(console: Console, project: LocalProject, sign_in: Credentials) -> None:
-    table = Table(show_header=False, box=None)
-    table.add_row("Label Studio", f"{project.label_studio_url}/projects/{project.label_studio_project}/data")
-    table.add_row("  sign in as", f"{sign_in.email}  {sign_in.password}")
-    table.add_row("MLflow", project.mlflow_url)
-    table.add_row("images bucket", f"s3://{project.outputs['ImagesBucket']} at {project.endpoint_url}")
-    table.add_row("next", "octospoon drop DIR · octospoon rank · octospoon status · make down")
-    console.print(table)
+    lines = {
+        "Label Studio": f"{project.label_studio_url}/projects/{project.label_studio_project}/data",
+        "  sign in as": f"{sign_in.email}  {sign_in.password}",
+        "MLflow": project.mlflow_url,
+        "images bucket": f"s3://{project.outputs['ImagesBucket']} at {project.endpoint_url}",
+        "next": "octospoon drop DIR · octospoon rank · octospoon status · make down",
+    }
+    for name, value in lines.items():
+        console.print(f"{name:15}{value}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _down(arguments: argparse.Namespace) -> None:  # noqa: ARG001
