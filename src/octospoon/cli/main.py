@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,6 +117,9 @@ def _demo(arguments: argparse.Namespace) -> None:  # noqa: ARG001
     from octospoon.cli.local import assemble
     from octospoon.cli.stack import start
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell's background jobs are deaf to Ctrl-C: they must not leave servers behind all the same
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console()
     started = float(os.environ.get(STARTED) or time.time())
     with start(Path.cwd(), progress=_say(console), fresh=True, name="demo") as servers:
