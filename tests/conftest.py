@@ -32,6 +32,7 @@ def stack() -> Iterator[LocalStack]:
                 "MaxOpenTasks": "1",
                 "TrainingThreshold": str(BATCH),
                 "RankSchedule": "rate(1 minute)",
+                "ReconcileSchedule": "rate(1 day)",
             },
         )
         yield running

@@ -6,7 +6,9 @@ Every method either does what it says or raises an error of `octospoon.domain.er
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         Prediction,
         Round,
         State,
+        Sweep,
         Task,
         TrainingState,
     )
@@ -172,6 +175,31 @@ class Rescoring(Protocol):
         """Return the newest version (-1 before the first) and how many shards it has gone through."""
 
 
+class TaskBody(msgspec.Struct, frozen=True):
+    """The part of a Label Studio task that counting needs."""
+
+    id: int
+    data: dict[str, Any]
+
+
+class AnnotationBody(msgspec.Struct, frozen=True):
+    """The part of a Label Studio annotation that counting needs; a deletion carries the id alone."""
+
+    id: int
+    unique_id: str = ""
+    updated_at: str = ""
+    task: int = 0
+    completed_by: int | None = None
+    was_cancelled: bool = False
+    result: list[dict[str, Any]] = []
+
+
+class AnnotatedTask(TaskBody, frozen=True):
+    """A Label Studio task with all its annotations."""
+
+    annotations: list[AnnotationBody]
+
+
 class Labeler(Protocol):
     """Label Studio."""
 
@@ -186,6 +214,30 @@ class Labeler(Protocol):
 
     def use_model_version(self, model_version: str) -> None:
         """Make this the version whose predictions Label Studio shows and sorts by."""
+
+    def changed(self, since: float, after: int, limit: int) -> list[AnnotatedTask]:
+        """Return up to `limit` tasks that changed since then, by ascending id, with their annotations.
+
+        A new, changed or deleted annotation changes its task.
+
+        Args:
+            since: epoch seconds; 0 for every task.
+            after: only tasks of a higher id.
+            limit: the most tasks to return; fewer does not mean that there are no more.
+        """
+
+    def has(self, annotation: Annotation) -> bool:
+        """Say whether an annotation is still there."""
+
+
+class Sweeps(Protocol):
+    """How far Label Studio's tasks have been compared with what is stored."""
+
+    def read(self) -> Sweep:
+        """Return the newest sweep."""
+
+    def save(self, before: Sweep, sweep: Sweep) -> bool:
+        """Replace `before`; False where somebody else has replaced it already."""
 
 
 class Control(Protocol):

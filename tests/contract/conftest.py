@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRounds
+from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRounds, FakeSweeps
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds, DynamoSweeps
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Control, Labels, Pool, Rounds
+    from octospoon.ports import Control, Labels, Pool, Rounds, Sweeps
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Stores:
     control: Control
     labels: Labels
     rounds: Rounds
+    sweeps: Sweeps
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -36,7 +37,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 def fake() -> Stores:
     clock = FakeClock()
     pool, control = FakePool(), FakeControl(clock)
-    return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds())
+    return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds(), FakeSweeps())
 
 
 def real(stack: LocalStack) -> Stores:
@@ -54,6 +55,7 @@ def real(stack: LocalStack) -> Stores:
         DynamoControl(table, clock.now),
         DynamoLabels(client, pool, annotations, control, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
+        DynamoSweeps(table),
     )
 
 

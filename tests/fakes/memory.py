@@ -12,9 +12,11 @@ from octospoon.domain.entities import (
     LabelledImage,
     PoolRow,
     State,
+    Sweep,
     TrainingState,
 )
-from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
+from octospoon.ports import AnnotatedTask, AnnotationBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -216,6 +218,7 @@ class FakeLabels:
     pool: FakePool
     control: FakeControl
     stored: dict[tuple[str, str], Annotation] = field(default_factory=dict)
+    conflicts: int = 0
 
     def upsert(self, annotation: Annotation) -> bool:
         held = self.stored.get((annotation.key, annotation.annotation_id))
@@ -234,6 +237,9 @@ class FakeLabels:
         return [one for one in self.stored.values() if one.key == key]
 
     def settle(self, key: str, label: str | None, agreement: float, annotators: int) -> int:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise Conflict("somebody else was first")
         row = self.pool.table.get(key)
         if row is None or row.state is State.QUARANTINED:
             return 0
@@ -293,6 +299,11 @@ class FakeLabeler:
     answered: set[int] = field(default_factory=set)
     model_version: str = ""
     lose_answers: int = 0
+    clock: FakeClock = field(default_factory=FakeClock)
+    annotations: dict[int, list[AnnotationBody]] = field(default_factory=dict)
+    changed_at: dict[int, float] = field(default_factory=dict)
+    down: bool = False
+    calls: list[tuple[float, int]] = field(default_factory=list)
 
     def find(self, keys: Sequence[str]) -> dict[str, int]:
         return {task.key: id_ for id_, task in self.tasks.items() if task.key in keys}
@@ -313,6 +324,40 @@ class FakeLabeler:
 
     def use_model_version(self, model_version: str) -> None:
         self.model_version = model_version
+
+    def annotate(self, id_: int, *annotations: AnnotationBody) -> None:
+        self.annotations[id_] = list(annotations)
+        self.changed_at[id_] = self.clock.now()
+
+    def changed(self, since: float, after: int, limit: int) -> list[AnnotatedTask]:
+        self.calls.append((since, after))
+        if self.down:
+            raise ServiceUnavailable("Label Studio does not answer")
+        wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and self.changed_at.get(id_, 0) >= since]
+        return [self._annotated(id_) for id_ in wanted[:limit]]
+
+    def _annotated(self, id_: int) -> AnnotatedTask:
+        task = self.tasks[id_]
+        data = {"key": task.key, "etag": task.etag} if task.key else {}
+        return AnnotatedTask(id_, data, list(self.annotations.get(id_, ())))
+
+    def has(self, annotation: Annotation) -> bool:
+        bodies = [body for each in self.annotations.values() for body in each]
+        return any(body.unique_id == annotation.annotation_id for body in bodies)
+
+
+@dataclass
+class FakeSweeps:
+    sweep: Sweep = field(default_factory=Sweep)
+
+    def read(self) -> Sweep:
+        return self.sweep
+
+    def save(self, before: Sweep, sweep: Sweep) -> bool:
+        if self.sweep != before:
+            return False
+        self.sweep = sweep
+        return True
 
 
 @dataclass

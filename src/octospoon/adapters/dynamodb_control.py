@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, number, text
 from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
-from octospoon.domain.entities import JobStatus, TrainingState
+from octospoon.domain.entities import JobStatus, Sweep, TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from octospoon.domain.entities import Round
 
 _FIRST_OR_OLDER = "attribute_not_exists(#version) OR #version < :version"
+_THIS_SWEEP = (
+    "attribute_not_exists(#began) OR "
+    "(#began = :was_began AND #position = :was_position AND #finished = :was_finished)"
+)
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 
 
@@ -179,6 +183,39 @@ class DynamoRounds:
     def close(self, number: int) -> None:
         """Mark a round as exported."""
         self._table.update("round", {"status": "closed"}, "#number = :number", {":number": number})
+
+
+class DynamoSweeps:
+    """Implements `octospoon.ports.Sweeps`."""
+
+    def __init__(self, table: ControlTable) -> None:
+        self._table = table
+
+    def read(self) -> Sweep:
+        """Return the newest sweep."""
+        item = self._table.read("reconcile")
+        if not item:
+            return Sweep()
+        return Sweep(
+            began=number(item, "began"),
+            since=number(item, "since"),
+            position=integer(item, "position"),
+            finished=flag(item, "finished"),
+            full_began=number(item, "full_began"),
+        )
+
+    def save(self, before: Sweep, sweep: Sweep) -> bool:
+        """Replace `before`; False where somebody else has replaced it already."""
+        return self._table.update(
+            "reconcile",
+            {name: getattr(sweep, name) for name in Sweep.__slots__},
+            _THIS_SWEEP,
+            {
+                ":was_began": before.began,
+                ":was_position": before.position,
+                ":was_finished": before.finished,
+            },
+        )
 
 
 class DynamoRescoring:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.ports import AnnotatedTask, AnnotationBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from octospoon.domain.entities import Task
+    from octospoon.domain.entities import Annotation, Task
 
 FROM_NAME = "label"
 TO_NAME = "image"
 _KEYS_PER_LOOKUP = 100  # a look-up travels in the URL
 _TASKS_PER_IMPORT = 500
 _ACCESS_TOKEN_LIFETIME = 240.0
+_FILTER_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # Label Studio answers 500 to any other form
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+
+class NotFound(NotConfigured):
+    """Label Studio has no such thing."""
 
 
 class LabelStudioAuth(httpx.Auth):
@@ -69,7 +77,7 @@ class LabelStudioApi:
 
         Raises:
             ServiceUnavailable: no answer, 429 or 5xx.
-            NotConfigured: 401, 403 or 404: the token, its rights or the project is wrong.
+            NotConfigured: 401, 403 or 404 (`NotFound`): the token, its rights or the project is wrong.
             BadRequest: any other refusal.
         """
         try:
@@ -90,7 +98,8 @@ class LabelStudioApi:
         if answer.status_code == 429 or answer.status_code >= 500:
             return ServiceUnavailable(what)
         if answer.status_code in (401, 403, 404):
-            return NotConfigured(f"{what} (check the Label Studio URL, project and token)")
+            kind = NotFound if answer.status_code == 404 else NotConfigured
+            return kind(f"{what} (check the Label Studio URL, project and token)")
         return BadRequest(what)
 
 
@@ -111,24 +120,10 @@ class LabelStudio:
         return found
 
     def _look_up(self, keys: Sequence[str]) -> list[dict[str, Any]]:
-        wanted = {
-            "filter": "filter:tasks:data.key",
-            "operator": "in_list",
-            "type": "String",
-            "value": list(keys),
-        }
-        answer = self._api.call(
-            "GET",
-            "/api/tasks",
-            params={
-                "project": self._project,
-                "include": "id,data",
-                "resolve_uri": "false",
-                "page_size": 10 * len(keys),
-                "query": json.dumps({"filters": {"conjunction": "or", "items": [wanted]}}),
-            },
-        )
-        return [task for task in answer["tasks"] if task["data"].get("key") in set(keys)]
+        wanted = _filter("data.key", "in_list", "String", list(keys))
+        query = {"filters": {"conjunction": "or", "items": [wanted]}}
+        found = self._tasks(query, 10 * len(keys), include="id,data")
+        return [task for task in found if task["data"].get("key") in set(keys)]
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         """Create tasks with predictions, once and without retrying; return their ids by key."""
@@ -152,6 +147,60 @@ class LabelStudio:
     def use_model_version(self, model_version: str) -> None:
         """Make this the version whose predictions Label Studio shows and sorts by."""
         self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": model_version})
+
+    def changed(self, since: float, after: int, limit: int) -> list[AnnotatedTask]:
+        """Return up to `limit` tasks that changed since then, by ascending id, with their annotations."""
+        wanted = [_filter("id", "greater", "Number", after)]
+        if since:
+            when = datetime.fromtimestamp(since, UTC).strftime(_FILTER_TIME)
+            wanted.append(_filter("updated_at", "greater_or_equal", "Datetime", when))
+        query = {"filters": {"conjunction": "and", "items": wanted}, "ordering": ["tasks:id"]}
+        listed = self._tasks(query, limit, fields="all", include="id,data,annotations")
+        annotated = self._export([task["id"] for task in listed if task["annotations"]])
+        return [AnnotatedTask(task["id"], task["data"], annotated.get(task["id"], [])) for task in listed]
+
+    def has(self, annotation: Annotation) -> bool:
+        """Say whether an annotation is still there."""
+        try:
+            found = self._api.call("GET", f"/api/annotations/{annotation.number}/")
+        except NotFound:
+            return False
+        # SQLite gives the number of a deleted one to another
+        there = self._export([found["task"]]).get(found["task"], [])
+        return any(body.unique_id == annotation.annotation_id for body in there)
+
+    def _export(self, ids: Sequence[int]) -> dict[int, list[AnnotationBody]]:
+        """Return the annotations of these tasks, by task.
+
+        Of all that lists annotations, only an export names their ``unique_id``. Label Studio keeps a copy of
+        every export on its disk, so that tasks without annotations are better left out.
+        """
+        if not ids:
+            return {}  # Label Studio would take no ids for all of them
+        answer = self._api.call(
+            "GET",
+            f"/api/projects/{self._project}/export",
+            params={"exportType": "JSON", "download_all_tasks": "true", "ids[]": list(ids)},
+        )
+        return {task["id"]: msgspec.convert(task["annotations"], list[AnnotationBody]) for task in answer}
+
+    def _tasks(self, query: dict[str, Any], limit: int, **params: str) -> list[dict[str, Any]]:
+        answer = self._api.call(
+            "GET",
+            "/api/tasks",
+            params={
+                "project": self._project,
+                "resolve_uri": "false",
+                "page_size": limit,
+                "query": json.dumps(query),
+                **params,
+            },
+        )
+        return list(answer["tasks"])
+
+
+def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, Any]:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
 
 
 def _task(task: Task, model_version: str) -> dict[str, Any]:

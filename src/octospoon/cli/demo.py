@@ -20,9 +20,9 @@ from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.cli import digits
 from octospoon.cli.control import random_control
 from octospoon.cli.drop import run_all
+from octospoon.cli.invoke import rank
 from octospoon.cli.oracle import annotate
 from octospoon.cli.picture import learning_curve
-from octospoon.cli.rank import rank
 from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.entities import JobStatus, State

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
-FUNCTIONS = ("score", "rank", "webhook", "collect", "rescore")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore")
 STARTED = "OCTOSPOON_STARTED"
 """Epoch seconds at which `make` began, so that set-up time counts from there."""
 
@@ -68,6 +68,8 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
     _deployed(commands, "status", _status, "show where everything stands")
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
+    command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
+    command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
     command = _deployed(commands, "logs", _logs, "show what a function said lately")
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
@@ -182,13 +184,25 @@ def _status(arguments: argparse.Namespace) -> None:
 
 
 def _rank(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.rank import rank
+    from octospoon.cli.invoke import rank
 
     report = rank(_deployment(arguments))
     Console().print(
         f"round {report.round_number}: {report.exported} images are with the annotators"
         if report.exported
         else f"nothing exported: {report.reason}"
+    )
+
+
+def _reconcile(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.invoke import reconcile
+
+    report = reconcile(_deployment(arguments), full=arguments.full)
+    launched = f", training job {report.job} launched" if report.job else ""
+    more = "" if report.finished else "; more tasks wait for the next run"
+    Console().print(
+        f"{report.tasks} tasks looked at: {report.annotations} annotations repaired, "
+        f"{report.labels} labels changed{launched}{more}"
     )
 
 

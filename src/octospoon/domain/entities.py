@@ -188,6 +188,25 @@ class LabelledImage:
     round_number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One comparison of Label Studio's tasks with what is stored, by ascending task id, in one run or many.
+
+    Attributes:
+        began: epoch seconds; whatever changed later is left to the next sweep.
+        since: epoch seconds; only tasks that changed since then are looked at, every one where it is 0.
+        position: the highest task id that is done.
+        finished: no task is left.
+        full_began: when the newest sweep over every task began.
+    """
+
+    began: float = 0.0
+    since: float = 0.0
+    position: int = 0
+    finished: bool = True
+    full_began: float = 0.0
+
+
 class JobStatus(StrEnum):
     """Where the one training job of a project stands."""
 

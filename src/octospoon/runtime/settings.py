@@ -40,12 +40,17 @@ class ScoreSettings(Stores, frozen=True, kw_only=True):
     strategy: Name = "margin_diverse"
 
 
-class RankSettings(Stores, frozen=True, kw_only=True):
-    """Settings of `rank`."""
+class LabelStudioSettings(Settings, frozen=True, kw_only=True):
+    """Which project of which Label Studio: `rank` and `reconcile`, beside their own."""
 
     label_studio_url: Name
     label_studio_project: int
     label_studio_token_secret: Name
+
+
+class RankSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `rank`."""
+
     batch_size: Count = 50
     audit_share: Share = 0.2
     strategy: Name = "margin_diverse"

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Champions, Scorer, TrainingLauncher
+    from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.receive import ReceiveWebhook
+    from octospoon.usecases.reconcile import Reconcile
     from octospoon.usecases.rescore import Head, RescorePool
     from octospoon.usecases.score import ScoreUploads
 
@@ -114,18 +115,16 @@ def rank() -> Rank:
     """Wire the choosing and exporting of labelling batches."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
     from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
     from octospoon.adapters.s3_images import S3Images
     from octospoon.usecases.rank import BatchRules, Rank
 
     config = load(settings_.RankSettings)
     store = artifacts(config.artifacts_bucket)
-    api = LabelStudioApi(config.label_studio_url, lambda: secret(config.label_studio_token_secret))
     return Rank(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         rounds=DynamoRounds(ControlTable(dynamodb(), config.control_table), RoundFiles(store)),
-        labeler=LabelStudio(api, config.label_studio_project),
+        labeler=_labeler(),
         images=S3Images(session().client("s3"), config.images_bucket),
         champions=S3Champions(store),
         clock=CLOCK,
@@ -136,6 +135,14 @@ def rank() -> Rank:
             max_open_tasks=config.max_open_tasks,
         ),
     )
+
+
+def _labeler() -> Labeler:
+    from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
+
+    config = load(settings_.LabelStudioSettings)
+    api = LabelStudioApi(config.label_studio_url, lambda: secret(config.label_studio_token_secret))
+    return LabelStudio(api, config.label_studio_project)
 
 
 def webhook() -> ReceiveWebhook:
@@ -187,6 +194,20 @@ def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
         )
         return EcsLauncher(session().client("ecs"), target)
     raise NotConfigured(f"OCTOSPOON_LAUNCHER is {config.launcher!r}: it must be queue or ecs")
+
+
+def reconcile() -> Reconcile:
+    """Wire the counting of what lost webhooks left uncounted."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoSweeps
+    from octospoon.usecases.reconcile import Reconcile
+
+    config = load(settings_.Stores)
+    return Reconcile(
+        labeler=_labeler(),
+        sweeps=DynamoSweeps(ControlTable(dynamodb(), config.control_table)),
+        collect=collect(),
+        clock=CLOCK,
+    )
 
 
 def rescore() -> RescorePool:

@@ -12,12 +12,12 @@ from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import Annotation
 from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.training_policy import due, job_id
-from octospoon.usecases.receive import AnnotationBody, Message, TaskBody
+from octospoon.usecases.receive import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.ports import Clock, Control, Labels, TrainingLauncher
+    from octospoon.ports import AnnotationBody, Clock, Control, Labels, TaskBody, TrainingLauncher
 
 LOG = logging.getLogger(__name__)
 LAUNCH_LEASE = 900.0
@@ -48,10 +48,19 @@ class CollectAnnotations:
         for annotation in annotations:
             self.labels.upsert(annotation)
         for key in sorted({annotation.key for annotation in annotations}):
-            agreed = consensus(self.labels.of(key))
-            delta = self.labels.settle(key, agreed.label, agreed.agreement, agreed.annotators)
-            LOG.info("settled %s: %s (%+d)", key, agreed.label, delta)
+            self.settle(key)
         return self.launch_if_due()
+
+    def settle(self, key: str) -> int:
+        """Make what its annotators agree on an image's label; return the change of the number of labels.
+
+        Raises:
+            Conflict: the image changed meanwhile; it can be settled again.
+        """
+        agreed = consensus(self.labels.of(key))
+        delta = self.labels.settle(key, agreed.label, agreed.agreement, agreed.annotators)
+        LOG.info("settled %s: %s (%+d)", key, agreed.label, delta)
+        return delta
 
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""
@@ -69,6 +78,18 @@ class CollectAnnotations:
             raise
         return job
 
+    def annotation(self, body: AnnotationBody, task: TaskBody) -> Annotation:
+        """Return what Label Studio says of an annotation in our own terms."""
+        return Annotation(
+            key=task.data["key"],
+            etag=str(task.data.get("etag", "")),
+            annotation_id=body.unique_id,
+            number=body.id,
+            updated_at=body.updated_at,
+            annotator=str(body.completed_by),
+            label=None if body.was_cancelled else chosen(body.result, self.classes),
+        )
+
     def _annotations(self, message: Message) -> Iterator[Annotation]:
         if message.action == "ANNOTATIONS_DELETED":
             yield from self._deleted(message.annotations)
@@ -79,7 +100,7 @@ class CollectAnnotations:
             if task is None or not isinstance(task.data.get("key"), str):
                 LOG.warning("annotation %d is of a task that is not ours", body.id)
                 continue
-            yield self._annotation(body, task)
+            yield self.annotation(body, task)
 
     def _deleted(self, bodies: Sequence[AnnotationBody]) -> Iterator[Annotation]:
         for body in bodies:
@@ -88,17 +109,6 @@ class CollectAnnotations:
                 LOG.warning("annotation %d was deleted before it was seen", body.id)
             else:
                 yield replace(known, deleted=True)
-
-    def _annotation(self, body: AnnotationBody, task: TaskBody) -> Annotation:
-        return Annotation(
-            key=task.data["key"],
-            etag=str(task.data.get("etag", "")),
-            annotation_id=body.unique_id,
-            number=body.id,
-            updated_at=body.updated_at,
-            annotator=str(body.completed_by),
-            label=None if body.was_cancelled else chosen(body.result, self.classes),
-        )
 
 
 def chosen(result: Sequence[dict[str, Any]], classes: Sequence[str]) -> str | None:

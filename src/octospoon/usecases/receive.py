@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octospoon.domain.errors import BadRequest, Unauthorized
+from octospoon.ports import AnnotationBody, TaskBody  # noqa: TC001 - msgspec resolves them
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,25 +18,6 @@ MAX_BODY = 5_000_000
 ACTIONS = frozenset(
     {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
 )
-
-
-class TaskBody(msgspec.Struct, frozen=True):
-    """The part of a Label Studio task that counting needs."""
-
-    id: int
-    data: dict[str, Any]
-
-
-class AnnotationBody(msgspec.Struct, frozen=True):
-    """The part of a Label Studio annotation that counting needs; a deletion carries the id alone."""
-
-    id: int
-    unique_id: str = ""
-    updated_at: str = ""
-    task: int = 0
-    completed_by: int | None = None
-    was_cancelled: bool = False
-    result: list[dict[str, Any]] = []
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -88,7 +88,7 @@ def documented():
     """Return what the table of docs/architecture.md says: user -> variables."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     rows = text.split("## Settings of the functions")[1].split("\n## ")[0].splitlines()
-    users = ("score", "rank", "webhook", "collect", "rescore", "trainer")
+    users = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "trainer")
     found = {user: set() for user in users}
     for row in rows:
         cells = row.strip().strip("|").rsplit("|", 1)
@@ -99,7 +99,7 @@ def documented():
     return found
 
 
-@pytest.mark.parametrize("user", ["score", "rank", "webhook", "collect", "rescore"])
+@pytest.mark.parametrize("user", ["score", "rank", "webhook", "collect", "reconcile", "rescore"])
 def test_a_function_gets_the_variables_that_the_architecture_names(user):
     variables = FUNCTIONS[f"{user.capitalize()}Function"]["Environment"]["Variables"]
     assert variables.keys() - DEFAULT_ONLY == documented()[user]

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from octospoon.domain.errors import NotConfigured
-from octospoon.runtime.settings import RankSettings, WebhookSettings, listed, load
+from octospoon.runtime.settings import LabelStudioSettings, RankSettings, WebhookSettings, listed, load
 
 STORES = {
     f"OCTOSPOON_{name}": "x"
     for name in ("IMAGES_BUCKET", "ARTIFACTS_BUCKET", "POOL_TABLE", "ANNOTATIONS_TABLE", "CONTROL_TABLE")
 }
-RANK = STORES | {
+LABEL_STUDIO = {
     "OCTOSPOON_LABEL_STUDIO_URL": "http://ls",
     "OCTOSPOON_LABEL_STUDIO_PROJECT": "7",
     "OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET": "name",
@@ -22,11 +22,12 @@ def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
 
 
 def test_strings_become_what_they_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_all(monkeypatch, RANK | {"OCTOSPOON_AUDIT_SHARE": "0.3"})
+    set_all(monkeypatch, STORES | LABEL_STUDIO | {"OCTOSPOON_AUDIT_SHARE": "0.3"})
 
     settings = load(RankSettings)
 
-    assert (settings.label_studio_project, settings.audit_share, settings.batch_size) == (7, 0.3, 50)
+    assert (settings.audit_share, settings.batch_size) == (0.3, 50)
+    assert load(LabelStudioSettings).label_studio_project == 7
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_strings_become_what_they_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     [("AUDIT_SHARE", "1.5"), ("BATCH_SIZE", "0"), ("BATCH_SIZE", "many"), ("POOL_TABLE", "")],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    set_all(monkeypatch, RANK | {f"OCTOSPOON_{name}": value})
+    set_all(monkeypatch, STORES | {f"OCTOSPOON_{name}": value})
 
     with pytest.raises(NotConfigured, match=name.lower()):
         load(RankSettings)

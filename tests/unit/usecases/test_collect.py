@@ -10,8 +10,9 @@ from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakeP
 
 from octospoon.domain.entities import ImageRef, JobStatus, Pick, Prediction, State
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.ports import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations, chosen
-from octospoon.usecases.receive import AnnotationBody, Message, TaskBody
+from octospoon.usecases.receive import Message
 
 CLASSES = ("cat", "dog")
 

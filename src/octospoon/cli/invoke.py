@@ -1,0 +1,51 @@
+"""octospoon rank, octospoon reconcile: run a function now instead of waiting for its schedule."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from botocore.config import Config
+
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.usecases.rank import RankReport
+from octospoon.usecases.reconcile import ReconcileReport
+
+if TYPE_CHECKING:
+    from octospoon.cli.context import Deployment
+
+T = TypeVar("T")
+_LONGER_THAN_THE_FUNCTION = Config(read_timeout=310, retries={"max_attempts": 0})
+
+
+def rank(deployment: Deployment) -> RankReport:
+    """Choose and export a batch; return the function's report.
+
+    Raises:
+        ServiceUnavailable: the function failed; the message carries its error.
+    """
+    return _invoke(deployment, "Rank", {}, RankReport)
+
+
+def reconcile(deployment: Deployment, *, full: bool = False) -> ReconcileReport:
+    """Count what lost webhooks left uncounted; return the function's report.
+
+    Args:
+        deployment: whose function.
+        full: look at every task, not only at those that changed.
+
+    Raises:
+        ServiceUnavailable: the function failed; the message carries its error.
+    """
+    return _invoke(deployment, "Reconcile", {"full": full}, ReconcileReport)
+
+
+def _invoke(deployment: Deployment, name: str, event: dict[str, bool], report: type[T]) -> T:
+    client = deployment.client("lambda", _LONGER_THAN_THE_FUNCTION)
+    function = deployment.outputs[f"{name}FunctionName"]
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    payload = answer["Payload"].read()
+    if "FunctionError" in answer:
+        raise ServiceUnavailable(f"the {name.lower()} function failed: {payload.decode()[:2000]}")
+    return msgspec.json.decode(payload, type=report)

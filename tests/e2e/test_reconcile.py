@@ -1,0 +1,104 @@
+"""Labels whose webhooks are lost, on the real Label Studio: its hook is switched off while they are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octospoon.adapters.label_studio import LabelStudio
+from octospoon.cli import digits
+from octospoon.cli.demo import key_of
+from octospoon.cli.invoke import reconcile
+from octospoon.cli.oracle import annotate
+from octospoon.cli.waiting import wait_for
+from octospoon.domain.entities import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from octospoon.cli.local import LocalStack
+
+pytestmark = pytest.mark.stack
+
+UPLOADS = range(1200, 1220)
+WANTED = 3
+
+
+@pytest.fixture
+def deaf(stack: LocalStack) -> Iterator[None]:
+    """Label Studio calls nobody."""
+    project = stack.project.label_studio_project
+    (hook,) = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
+
+    def switch(*, active: bool) -> None:
+        # the whole of it: a PATCH without actions takes them all away
+        stack.label_studio.call("PATCH", f"/api/webhooks/{hook['id']}/", json=hook | {"is_active": active})
+
+    switch(active=False)
+    yield
+    switch(active=True)
+
+
+@pytest.fixture
+def waiting(stack: LocalStack) -> dict[str, int]:
+    """Tasks that wait for an annotator, by image: of an open batch, or of the schedule's next."""
+    bucket = stack.project.outputs["ImagesBucket"]
+    for index in UPLOADS:
+        stack.deployment.client("s3").put_object(
+            Bucket=bucket, Key=key_of(index), Body=digits.png_bytes(index)
+        )
+    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
+    pool = stack.deployment.pool
+
+    def exported() -> dict[str, int] | None:
+        tasks = [task for task in labeler.changed(0, 0, 1000) if not task.annotations]
+        rows = pool.rows([task.data["key"] for task in tasks])
+        found = {task.data["key"]: task.id for task in tasks}
+        ready = {key: found[key] for key, row in rows.items() if row.state is State.EXPORTED}
+        return dict(list(ready.items())[:WANTED]) if len(ready) >= WANTED else None
+
+    return wait_for("tasks that wait for an annotator", exported, seconds=180)
+
+
+def test_labels_whose_webhooks_are_lost_are_counted_and_taken_back(
+    stack: LocalStack, waiting: dict[str, int], deaf: None
+) -> None:
+    deployment, api = stack.deployment, stack.label_studio
+    wrong = digits.CLASSES[0]
+    for task in waiting.values():
+        annotate(api, task, wrong)
+    assert {row.state for row in deployment.pool.rows(list(waiting)).values()} == {State.EXPORTED}
+
+    first = reconcile(deployment)
+
+    assert first.finished
+    assert (first.annotations, first.labels) == (WANTED, WANTED)
+    assert {row.state for row in deployment.pool.rows(list(waiting)).values()} == {State.LABELLED}
+    again = reconcile(deployment, full=True)
+    assert again.tasks >= WANTED
+    assert (again.annotations, again.labels, again.job) == (0, 0, "")
+
+    for key in waiting:
+        (stored,) = deployment.labels.of(key)
+        assert stored.label == wrong
+        api.call("DELETE", f"/api/annotations/{stored.number}/")
+
+    last = reconcile(deployment)
+
+    assert (last.annotations, last.labels) == (WANTED, WANTED)
+    assert {row.state for row in deployment.pool.rows(list(waiting)).values()} == {State.EXPORTED}
+
+
+def test_a_label_that_came_by_the_webhook_is_not_repaired(stack: LocalStack, waiting: dict[str, int]) -> None:
+    key, task = next(iter(waiting.items()))
+    annotate(stack.label_studio, task, digits.CLASSES[0])
+    wait_for(
+        "the label",
+        lambda: True if stack.deployment.pool.rows([key])[key].state is State.LABELLED else None,
+    )
+
+    report = reconcile(stack.deployment)
+
+    assert (report.finished, report.annotations, report.labels) == (True, 0, 0)
+    assert report.tasks >= 1

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes.memory import (
+    FakeClock,
+    FakeControl,
+    FakeLabeler,
+    FakeLabels,
+    FakeLauncher,
+    FakePool,
+    FakeSweeps,
+)
+
+from octospoon.domain.entities import ImageRef, Pick, Prediction, State, Task
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.ports import AnnotationBody
+from octospoon.usecases import reconcile as reconcile_
+from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport
+
+CLASSES = ("cat", "dog")
+IMAGES = 10
+
+
+class World:
+    def __init__(self, threshold: int = 100) -> None:
+        self.clock, self.pool, self.launcher = FakeClock(), FakePool(), FakeLauncher()
+        self.sweeps = FakeSweeps()
+        self.control = FakeControl(self.clock)
+        self.labels = FakeLabels(self.pool, self.control)
+        self.labeler = FakeLabeler(clock=self.clock)
+        for task in range(1, IMAGES + 1):
+            key, etag = f"{task}.png", f"e{task}"
+            said = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5], np.float32))
+            self.pool.put_score(ImageRef(key, etag, "1", 1), said)
+            self.pool.claim(Pick(key, etag, False, "margin", 0.1, task, None), 1, 0.0)
+            self.pool.mark_exported(key, 1, task)
+            self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
+        self.collect = CollectAnnotations(
+            self.labels, self.control, self.launcher, self.clock, CLASSES, threshold
+        )
+        self.reconcile = Reconcile(self.labeler, self.sweeps, self.collect, self.clock)
+
+    def annotate(self, *tasks: int, label: str | None = "cat", version: int = 1) -> None:
+        for task in tasks:
+            self.labeler.annotate(task, body(task, label, version=version))
+
+    def state(self, task: int) -> State:
+        return self.pool.table[f"{task}.png"].state
+
+    def everything(self) -> object:
+        labels = {key: row.label for key, row in self.pool.table.items()}
+        return dict(self.labels.stored), self.control.state(), labels
+
+
+def body(task: int, label: str | None = "cat", *, annotator: int = 1, version: int = 1) -> AnnotationBody:
+    return AnnotationBody(
+        id=100 * annotator + task,
+        unique_id=f"u{annotator}-{task}",
+        updated_at=f"2026-01-01T00:00:{version:02d}.000000Z",
+        task=task,
+        completed_by=annotator,
+        was_cancelled=label is None,
+        result=[] if label is None else [{"type": "choices", "value": {"choices": [label]}}],
+    )
+
+
+def test_a_round_whose_webhooks_were_all_lost_is_counted_and_launches_one_job() -> None:
+    world = World(threshold=IMAGES)
+    world.annotate(*range(1, IMAGES + 1))
+
+    first, second = world.reconcile(), world.reconcile()
+
+    assert first == ReconcileReport(IMAGES, IMAGES, IMAGES, finished=True, job="train-000001")
+    assert (second.annotations, second.labels, second.job) == (0, 0, "")
+    assert world.launcher.launched == ["train-000001"]
+    assert world.control.state().new_labels == 0
+    assert world.pool.table["1.png"].label == "cat"
+
+
+def test_what_a_webhook_has_counted_is_left_as_it_is() -> None:
+    world = World()
+    world.annotate(1)
+    world.labels.upsert(world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0]))
+    world.collect.settle("1.png")
+    before = world.everything()
+
+    assert world.reconcile() == ReconcileReport(IMAGES, 0, 0, finished=True)
+    assert world.everything() == before
+
+
+def test_a_run_in_the_middle_of_another_counts_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile_, "PAGE", 3)
+    world, calls = World(threshold=IMAGES), []
+    world.annotate(*range(1, IMAGES + 1))
+    listed = world.labeler.changed
+
+    def changed(since: float, after: int, limit: int) -> list:
+        found = listed(since, after, limit)
+        calls.append(after)
+        if len(calls) == 2:
+            world.reconcile()
+        return found
+
+    monkeypatch.setattr(world.labeler, "changed", changed)
+
+    report = world.reconcile()
+
+    assert world.launcher.launched == ["train-000001"]
+    assert len(list(world.labels.labelled())) == IMAGES
+    assert world.control.state().new_labels == 0
+    assert (report.tasks, report.job) == (6, "")  # the other run has gone on with the rest
+    assert world.sweeps.sweep.finished
+
+
+@pytest.mark.parametrize("dies_at", range(1, 6))
+def test_a_run_that_dies_anywhere_is_resumed_from_its_page(
+    monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    monkeypatch.setattr(reconcile_, "PAGE", 3)
+    world, settled = World(threshold=IMAGES), []
+    world.annotate(*range(1, IMAGES + 1))
+    settle = world.labels.settle
+
+    def dying(*args: object) -> int:
+        settled.append(args[0])
+        if len(settled) == dies_at:
+            raise ServiceUnavailable("throttled")
+        return settle(*args)
+
+    monkeypatch.setattr(world.labels, "settle", dying)
+    with pytest.raises(ServiceUnavailable):
+        world.reconcile()
+    assert world.sweeps.sweep.position == 3 * ((dies_at - 1) // 3)
+
+    report = world.reconcile()
+
+    assert report.tasks == IMAGES - 3 * ((dies_at - 1) // 3)
+    assert len(list(world.labels.labelled())) == IMAGES
+    assert world.launcher.launched == ["train-000001"]
+
+
+def test_the_cursor_stays_where_label_studio_does_not_answer() -> None:
+    world = World()
+    world.reconcile()
+    world.clock.time += 900
+    world.labeler.down = True
+    with pytest.raises(ServiceUnavailable):
+        world.reconcile()
+    world.annotate(3)
+    world.clock.time += 900
+    world.labeler.down = False
+
+    assert (world.reconcile().labels, world.state(3)) == (1, State.LABELLED)
+
+
+def test_only_changed_tasks_are_looked_at_with_an_overlap() -> None:
+    world = World()
+    world.reconcile()
+    began = world.clock.time
+    world.clock.time += 900
+    world.annotate(2)
+
+    report = world.reconcile()
+
+    assert (report.tasks, report.labels) == (1, 1)
+    assert world.labeler.calls[-1] == (began - OVERLAP, 2)
+
+
+@pytest.mark.parametrize(("full", "later"), [(True, 60.0), (False, FULL_EVERY)])
+def test_every_task_is_looked_at_on_request_and_once_a_day(full: bool, later: float) -> None:
+    world = World()
+    world.annotate(1)
+    world.reconcile()
+    world.labels.stored.clear()
+    world.clock.time += later
+
+    assert world.reconcile(full=full).tasks == IMAGES
+    assert len(world.labels.stored) == 1
+
+
+def test_a_request_for_every_task_begins_anew_amid_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(reconcile_, "BUDGET", -1.0)
+    assert not world.reconcile().finished
+    monkeypatch.setattr(reconcile_, "BUDGET", BUDGET)
+    world.clock.time += 1
+
+    assert world.reconcile(full=True) == ReconcileReport(IMAGES, 0, 0, finished=True)
+
+
+def test_a_run_stops_at_its_budget_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile_, "PAGE", 4)
+    world = World()
+    world.annotate(*range(1, IMAGES + 1))
+    listed = world.labeler.changed
+
+    def slow(since: float, after: int, limit: int) -> list:
+        world.clock.time += BUDGET
+        return listed(since, after, limit)
+
+    monkeypatch.setattr(world.labeler, "changed", slow)
+
+    reports = [world.reconcile() for _ in range(4)]
+
+    assert [(one.tasks, one.finished) for one in reports] == [(4, False), (4, False), (2, False), (0, True)]
+    assert world.control.state().new_labels == IMAGES
+
+
+def test_a_deletion_whose_webhook_was_lost_takes_the_label_back() -> None:
+    world = World()
+    world.annotate(1, 2)
+    world.reconcile()
+    world.labeler.annotate(1)
+
+    report = world.reconcile()
+
+    assert (report.annotations, report.labels) == (1, 1)
+    assert (world.state(1), world.state(2)) == (State.EXPORTED, State.LABELLED)
+    assert world.control.state().new_labels == 1
+    assert world.reconcile().annotations == 0
+
+
+def test_an_annotation_that_came_after_the_page_was_read_is_not_taken_for_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    page = world.labeler.changed(0, 0, 1)
+    world.annotate(1)
+    world.labels.upsert(world.collect.annotation(body(1), page[0]))
+    monkeypatch.setattr(world.labeler, "changed", lambda since, after, limit: [] if after else page)
+
+    world.reconcile()
+
+    assert world.state(1) is State.LABELLED
+    assert not world.labels.stored["1.png", "u1-1"].deleted
+
+
+def test_a_second_task_of_an_image_does_not_delete_what_the_first_holds() -> None:
+    world = World()
+    world.labeler.tasks[IMAGES + 1] = world.labeler.tasks[1]
+    world.annotate(1)
+
+    assert (world.reconcile().labels, world.reconcile().annotations) == (1, 0)
+    assert world.state(1) is State.LABELLED
+
+
+def test_a_changed_mind_a_skip_and_a_foreign_task() -> None:
+    world = World()
+    world.annotate(1, 2)
+    world.labeler.tasks[IMAGES + 1] = Task("", "", "x", None, None)
+    world.annotate(IMAGES + 1)
+    world.reconcile()
+    world.annotate(1, label="dog", version=2)
+    world.annotate(2, 3, label=None, version=2)
+
+    report = world.reconcile()
+
+    assert (report.annotations, report.labels) == (3, 1)
+    assert (world.pool.table["1.png"].label, world.state(2), world.state(3)) == (
+        "dog",
+        State.EXPORTED,
+        State.EXPORTED,
+    )
+
+
+def test_an_image_that_changes_meanwhile_is_settled_again() -> None:
+    world = World()
+    world.annotate(1)
+    world.labels.conflicts = 2
+
+    assert world.reconcile().labels == 1
+
+
+def test_a_label_that_was_stored_but_never_settled_is_settled() -> None:
+    world = World()
+    world.annotate(1)
+    world.labels.upsert(world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0]))
+
+    assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True)
+
+
+def test_a_lost_job_is_launched_anew_even_where_label_studio_is_down() -> None:
+    world = World(threshold=1)
+    world.annotate(1)
+    assert world.reconcile().job == "train-000001"
+    world.clock.time += 10_000
+    world.labeler.down = True
+
+    with pytest.raises(ServiceUnavailable):
+        world.reconcile()
+
+    assert world.launcher.launched == ["train-000001", "train-000002"]
