@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_PIXELS = 100_000_000
 """A 100-megapixel picture takes 300 MB once decoded; more is taken for a decompression bomb."""
+MAX_SIDE = 65_535
+"""As in JPEG. A few bytes of PNG can claim MAX_PIXELS rows of one pixel, which take gigabytes and seconds."""
+MAX_RATIO = 500
+"""Of the long side to the short one: of anything narrower, no model sees a picture."""
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -62,7 +66,8 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
         uint8 [height, width, 3], RGB, upright by EXIF orientation, transparency over white.
 
     Raises:
-        BadImage: reason ``empty``, ``not-an-image``, ``too-large``, ``unsupported`` or ``truncated``.
+        BadImage: reason ``empty``, ``not-an-image``, ``too-large``, ``too-narrow``, ``unsupported`` or
+            ``truncated``.
     """
     if not data:
         raise BadImage("empty", "the file has no bytes")
@@ -77,9 +82,13 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
 
 
 def _check_size(image: Image.Image) -> None:
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
+    short, long = sorted(image.size)
+    if short * long > MAX_PIXELS:
         raise BadImage("too-large", f"{image.width}×{image.height} is over {MAX_PIXELS:,} pixels")
+    if long > MAX_SIDE:
+        raise BadImage("too-large", f"{image.width}×{image.height} has a side over {MAX_SIDE:,} pixels")
+    if long > MAX_RATIO * short:
+        raise BadImage("too-narrow", f"{image.width}×{image.height} is longer than {MAX_RATIO} to 1")
 
 
 def _resized(image: Image.Image, height: int, width: int, resize: str) -> npt.NDArray[np.uint8]:
@@ -115,6 +124,8 @@ def _region(size: tuple[int, int], height: int, width: int, resize: str) -> tupl
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGB", "L", "1") and "transparency" in image.info:  # one colour stands for transparent
+        return image.convert("RGBA")
     if image.mode in ("RGB", "RGBA", "L"):
         return image
     if image.mode.startswith("I"):  # 16-bit greyscale

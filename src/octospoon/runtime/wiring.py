@@ -5,6 +5,7 @@ Imports stand inside the functions, so that each Lambda loads only what it uses.
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from octospoon.usecases.rescore import Head, RescorePool
     from octospoon.usecases.score import ScoreUploads
 
-SCORE_WORKERS = 8
+_CONNECTIONS = 16
 _SECRET_MAX_AGE = 300
 
 
@@ -56,10 +57,10 @@ def session() -> boto3.Session:
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    """Return the one DynamoDB client, with a connection for every worker."""
+    """Return the one DynamoDB client, with a connection for every thread."""
     from botocore.config import Config
 
-    return session().client("dynamodb", config=Config(max_pool_connections=2 * SCORE_WORKERS))
+    return session().client("dynamodb", config=Config(max_pool_connections=_CONNECTIONS))
 
 
 def artifacts(bucket: str) -> S3Artifacts:
@@ -88,13 +89,19 @@ def score() -> ScoreUploads:
 
     config = load(settings_.ScoreSettings)
     champions = S3Champions(artifacts(config.artifacts_bucket))
-    s3 = session().client("s3", config=Config(max_pool_connections=2 * SCORE_WORKERS))
+    s3 = session().client("s3", config=Config(max_pool_connections=_CONNECTIONS))
     return ScoreUploads(
         images=S3Images(s3, config.images_bucket),
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         model=CurrentModel(champions, scorer_loader(champions), CLOCK).get,
-        workers=SCORE_WORKERS,
+        workers=cores(),
+        downloads=_CONNECTIONS,
     )
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -100,6 +102,74 @@ def test_cover_keeps_proportions_and_squash_does_not() -> None:
     assert (squash[20, :, 0] > 127).sum() == 10
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, *extra: bytes) -> bytes:
+    """A PNG by hand: Pillow writes neither 16-bit colour nor sizes that lie."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0))
+    parts = (header, *extra, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def plain_png(depth: int, colour: int, values: tuple[int, ...], *extra: bytes) -> bytes:
+    row = b"\0" + np.array(values * 8, ">u2" if depth == 16 else ">u1").tobytes()
+    return png((8, 8), depth, colour, row * 8, *extra)
+
+
+RED = (0xC8, 0x32, 0x10)
+RED_16 = (0xC8FF, 0x32FF, 0x10FF)
+WHITE = (255, 255, 255)
+
+
+def palette_picture() -> Image.Image:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, *RED])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("data", "colour"),
+    [
+        (plain_png(16, 2, RED_16), RED),
+        (plain_png(16, 6, (*RED_16, 0xFFFF)), RED),
+        (plain_png(16, 6, (*RED_16, 0)), WHITE),
+        (plain_png(16, 0, (0xC8FF,)), (0xC8,) * 3),
+        (plain_png(16, 4, (0xC8FF, 0)), WHITE),
+        (plain_png(8, 2, RED, chunk(b"tRNS", struct.pack(">HHH", *RED))), WHITE),
+        (plain_png(8, 2, RED, chunk(b"tRNS", struct.pack(">HHH", 0, 0, 0))), RED),
+        (plain_png(8, 0, (9,), chunk(b"tRNS", struct.pack(">H", 9))), WHITE),
+        (saved(palette_picture()), RED),
+        (saved(palette_picture(), transparency=1), WHITE),
+        (saved(palette_picture(), transparency=b"\xff\x00"), WHITE),
+        (saved(palette_picture(), "GIF", transparency=1), WHITE),
+        (saved(Image.new("RGB", (16, 16), RED).convert("CMYK"), "JPEG", quality=95), RED),
+        (saved(Image.new("RGB", (16, 16), RED).convert("CMYK"), "TIFF"), RED),
+    ],
+    ids=[
+        "16-bit rgb",
+        "16-bit rgba",
+        "16-bit rgba, transparent",
+        "16-bit grey",
+        "16-bit grey with alpha",
+        "rgb, its colour transparent",
+        "rgb, another colour transparent",
+        "grey, its colour transparent",
+        "palette",
+        "palette, one transparent",
+        "palette with alphas",
+        "gif, one transparent",
+        "inverted cmyk jpeg",
+        "cmyk tiff",
+    ],
+)
+def test_every_way_to_write_a_colour(data: bytes, colour: tuple[int, ...]) -> None:
+    pixels = decode(data, 4, 4, "squash").astype(int)
+
+    assert np.abs(pixels - colour).max() <= 2
+
+
 def bomb() -> bytes:
     side = int(MAX_PIXELS**0.5) + 1
     return saved(Image.new("1", (side, side)))
@@ -116,8 +186,31 @@ def bomb() -> bytes:
         (saved(picture(), "JPEG2000"), "not-an-image"),
         (saved(Image.new("F", (4, 4)), "TIFF"), "unsupported"),
         (bomb(), "too-large"),
+        (png((2**31 - 1, 2**31 - 1), 8, 2, b""), "too-large"),
+        (png((1, MAX_PIXELS), 8, 0, b""), "too-large"),
+        (saved(Image.new("RGB", (1, 50_000))), "too-narrow"),
+        (saved(Image.new("RGB", (50_000, 1)), "JPEG"), "too-narrow"),
+        (png((0, 5), 8, 2, b""), "not-an-image"),
+        (png((8, 8), 8, 2, b""), "truncated"),
+        (plain_png(8, 2, RED, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000)))), "truncated"),
     ],
-    ids=["empty", "text", "cut jpeg", "cut png", "cut webp", "foreign format", "float", "bomb"],
+    ids=[
+        "empty",
+        "text",
+        "cut jpeg",
+        "cut png",
+        "cut webp",
+        "foreign format",
+        "float",
+        "bomb",
+        "absurd size",
+        "column",
+        "narrow png",
+        "narrow jpeg",
+        "no width",
+        "no pixels",
+        "profile bomb",
+    ],
 )
 def test_bad_pictures_are_refused_with_their_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadImage) as caught:
@@ -126,8 +219,38 @@ def test_bad_pictures_are_refused_with_their_reason(data: bytes, reason: str) ->
     assert caught.value.reason == reason
 
 
-def test_an_animation_counts_by_its_first_frame() -> None:
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2, 1000)])
+@pytest.mark.parametrize("resize", ["squash", "cover"])
+def test_the_smallest_and_narrowest_pictures_that_count(size: tuple[int, int], resize: str) -> None:
+    assert (decode(saved(Image.new("RGB", size, RED)), 4, 4, resize) == RED).all()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_an_animation_counts_by_its_first_frame(kind: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    data = saved(frames[0], kind, save_all=True, append_images=frames[1:])
 
     assert decode(data, 4, 4, "squash")[0, 0].argmax() == 0
+
+
+def shape_or_reason(data: bytes) -> tuple[int, ...] | str:
+    try:
+        return decode(data, 8, 8, "cover").shape
+    except BadImage as bad:
+        return bad.reason
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_damage_ends_as_a_picture_or_as_a_bad_one_and_never_as_another_error(kind: str) -> None:
+    generator = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sound = saved(picture(), kind, exif=exif) if kind != "BMP" else saved(picture(), kind)
+    reasons = {"not-an-image", "too-large", "too-narrow", "truncated", "unsupported"}
+    for _ in range(200):
+        data = bytearray(sound)
+        reach = generator.choice([40, 200, len(data)])
+        for place in generator.integers(0, min(len(data), reach), generator.integers(1, 10)):
+            data[place] = generator.choice([0, 255, generator.integers(256)])
+        assert shape_or_reason(bytes(data)) in {(8, 8, 3), *reasons}

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import threading
+import traceback
+from collections import Counter
+
 import numpy as np
+import pytest
 from fakes.memory import FakeImages, FakePool
 
 from octospoon.domain.entities import ImageRef, Prediction, State
-from octospoon.domain.errors import BadImage, ServiceUnavailable
+from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.usecases.score import Outcome, ScoreUploads
 
@@ -74,3 +79,197 @@ def test_an_older_event_does_not_undo_a_newer_one() -> None:
 
     assert score([upload("a", "1")]) == [Outcome.STALE]
     assert pool.table["a"].etag == "new"
+
+
+class CountingImages(FakeImages):
+    """Counts the bytes that were read and have not been predicted yet, and who reads what."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.held = self.most = 0
+        self.reads: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        with self.lock:
+            self.reads[key] += 1
+            self.held += self.size
+            self.most = max(self.most, self.held)
+        return bytes([int(key)]) * self.size, f"etag of {key}"
+
+    def scorer(self) -> ByteScorer:
+        images = self
+
+        class Releasing(ByteScorer):
+            def predict(self, pixels: np.ndarray) -> list[Prediction]:
+                with images.lock:
+                    images.held -= images.size
+                return super().predict(pixels)
+
+        return Releasing()
+
+
+def numbered(n: int, size: int) -> list[ImageRef]:
+    return [ImageRef(str(number), "from-event", "1", size) for number in range(1, n + 1)]
+
+
+@pytest.mark.parametrize(("limit", "at_once"), [(300, 3), (350, 3), (1, 1)])
+def test_the_bytes_under_way_are_bounded_and_a_larger_picture_passes_alone(limit: int, at_once: int) -> None:
+    images, pool = CountingImages(100), FakePool()
+    score = ScoreUploads(images, pool, images.scorer, workers=2, downloads=8, max_bytes=limit)
+
+    assert score(numbered(60, 100)) == [Outcome.SCORED] * 60
+    assert len(pool.table) == 60
+    assert 100 <= images.most <= at_once * 100
+
+
+def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
+    class Failing(CountingImages):
+        def read(self, key: str) -> tuple[bytes, str]:
+            if int(key) % 3 == 0:
+                raise ServiceUnavailable("S3 is slow")
+            if int(key) % 3 == 1:
+                raise BadImage("gone", "deleted")
+            return b"\x00" * 100, "e"
+
+    images = Failing(100)
+    score = ScoreUploads(images, FakePool(), ByteScorer, workers=1, downloads=4, max_bytes=100)
+
+    outcomes = score(numbered(30, 100))
+
+    assert sum(one is Outcome.QUARANTINED for one in outcomes) == 20
+    assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == 10
+
+
+def test_outcomes_are_in_the_order_of_the_uploads_whoever_ends_first() -> None:
+    second_written = threading.Event()
+
+    class Reversing(FakePool):
+        def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+            if image.key == "1":
+                assert second_written.wait(10)
+                return False
+            second_written.set()
+            return super().put_score(image, prediction)
+
+    images = CountingImages(1)
+    outcomes = ScoreUploads(images, Reversing(), images.scorer, workers=1)(numbered(2, 1))
+
+    assert outcomes == [Outcome.STALE, Outcome.SCORED]
+
+
+def test_a_waiting_write_keeps_no_decoder_waiting() -> None:
+    images, predicted = CountingImages(1), threading.Barrier(2, timeout=10)
+
+    class Waiting(FakePool):
+        def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+            if image.key == "1":
+                predicted.wait()
+            return super().put_score(image, prediction)
+
+    class Announcing(ByteScorer):
+        def predict(self, pixels: np.ndarray) -> list[Prediction]:
+            if pixels.max() == 2:
+                predicted.wait()
+            return super().predict(pixels)
+
+    outcomes = ScoreUploads(images, Waiting(), Announcing, workers=1, downloads=1)(numbered(2, 1))
+
+    assert outcomes == [Outcome.SCORED] * 2
+
+
+def test_a_failed_write_is_that_images_alone() -> None:
+    class Full(FakePool):
+        def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+            if image.key == "2":
+                raise ServiceUnavailable("throttled")
+            return super().put_score(image, prediction)
+
+    images = CountingImages(1)
+    one, two, three = ScoreUploads(images, Full(), images.scorer, workers=2)(numbered(3, 1))
+
+    assert (one, three) == (Outcome.SCORED, Outcome.SCORED)
+    assert isinstance(two, ServiceUnavailable)
+
+
+def test_of_one_key_the_newest_upload_is_read_once_and_the_others_are_stale() -> None:
+    images, pool = CountingImages(1), FakePool()
+    uploads = [upload("1", "03"), upload("1", "1"), upload("2"), upload("1", "02"), upload("1", "1")]
+
+    outcomes = ScoreUploads(images, pool, images.scorer, workers=2)(uploads)
+
+    stale, scored = Outcome.STALE, Outcome.SCORED
+    assert outcomes == [stale, scored, scored, stale, scored]
+    assert images.reads == {"1": 1, "2": 1}
+    assert pool.table["1"].sequencer == "1"
+
+
+def test_uploads_of_one_key_fail_together() -> None:
+    class Down(FakeImages):
+        def read(self, key: str) -> tuple[bytes, str]:
+            raise ServiceUnavailable("S3 is slow")
+
+    outcomes = ScoreUploads(Down(), FakePool(), ByteScorer, workers=1)([upload("a", "1"), upload("a", "2")])
+
+    assert all(isinstance(one, ServiceUnavailable) for one in outcomes)
+
+
+class Choosy(ByteScorer):
+    """Fails on the pictures of one value, as often as told."""
+
+    def __init__(self, value: int, times: int = 1000) -> None:
+        self.value, self.times = value, times
+
+    def predict(self, images: np.ndarray) -> list[Prediction]:
+        if self.value in images and self.times:
+            self.times -= 1
+            raise BadModel("the model's embedding is not finite float32")
+        return super().predict(images)
+
+
+def test_a_picture_from_which_a_sound_model_makes_nothing_goes_to_quarantine() -> None:
+    pool = FakePool()
+    outcomes = ScoreUploads(CountingImages(1), pool, lambda: Choosy(2), workers=1)(numbered(3, 1))
+
+    assert outcomes == [Outcome.SCORED, Outcome.QUARANTINED, Outcome.SCORED]
+    row = pool.table["2"]
+    assert (row.reason, row.etag) == ("model-output", "etag of 2")
+    assert "not finite" in row.detail
+
+
+def test_a_model_that_failed_once_is_asked_again() -> None:
+    pool, scorer = FakePool(), Choosy(2, times=1)
+
+    assert ScoreUploads(CountingImages(1), pool, lambda: scorer, workers=1)(numbered(2, 1)) == [
+        Outcome.SCORED,
+        Outcome.SCORED,
+    ]
+
+
+def test_a_model_that_fails_on_a_blank_picture_too_leaves_its_uploads_to_the_queue() -> None:
+    class Broken(ByteScorer):
+        def predict(self, images: np.ndarray) -> list[Prediction]:
+            raise BadModel("the model's embedding is not finite float32")
+
+    pool = FakePool()
+    outcomes = ScoreUploads(CountingImages(1), pool, Broken, workers=2)(numbered(3, 1))
+
+    assert all(isinstance(one, BadModel) for one in outcomes)
+    assert not pool.table
+
+
+def test_a_failure_holds_no_picture() -> None:
+    class Holding(ByteScorer):
+        def preprocess(self, data: bytes) -> np.ndarray:
+            raise RuntimeError("a bug")
+
+    (failure,) = ScoreUploads(CountingImages(5000), FakePool(), Holding, workers=1)(numbered(1, 5000))
+
+    assert isinstance(failure, RuntimeError)
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(failure.__traceback__)]
+    assert not [value for found in frames for value in found.values() if isinstance(value, bytes)]
+
+
+def test_an_empty_batch_is_nothing() -> None:
+    assert ScoreUploads(FakeImages(), FakePool(), ByteScorer, workers=1)([]) == []
