@@ -26,6 +26,7 @@ from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli import digits
 from octospoon.domain import evaluation
 from octospoon.domain.acquisition import priority, uncertainty
+from octospoon.domain.draw import Draw
 from octospoon.domain.entities import Candidate, PoolRow, State
 from octospoon.domain.keys import lottery, unit_hash
 from octospoon.domain.model_spec import ModelSpec
@@ -98,7 +99,7 @@ def active(data: Data, name: str, seed: int) -> list[float]:
         rows = stored_rows(data, left, file)
         choice = strategy_for(name, has_head=file is not None)
         salt = f"{seed}/{number}"
-        audit = uniform(rows, audit_count(BATCH, AUDIT_SHARE), f"{salt}/audit")
+        audit = Draw(uniform(rows, audit_count(BATCH, AUDIT_SHARE), f"{salt}/audit"), len(rows))
         wanted = candidates_wanted(BATCH, choice)
         found = top(rows, name, wanted) if choice.needs_probabilities else uniform(rows, wanted, salt)
         picks = compose(
@@ -109,7 +110,6 @@ def active(data: Data, name: str, seed: int) -> list[float]:
             rows=rows,
             chosen=choice,
             seed=salt,
-            pool_size=len(rows),
         )
         train += [left[pick.key] for pick in picks if not pick.audit]
         for pick in picks:

@@ -92,9 +92,6 @@ class Pool(Protocol):
     def top(self, n: int) -> list[Candidate]:
         """Return the n selectable images of highest priority, ties broken by key."""
 
-    def sample(self, n: int, seed: str) -> list[Candidate]:
-        """Return n selectable images drawn uniformly without replacement; the seed fixes the draw."""
-
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
         """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
 
@@ -110,8 +107,10 @@ class Pool(Protocol):
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
 
-    def selectable(self, shard: int, start: float, limit: int) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by lottery number, from `start` (exclusive)."""
+    def selectable(
+        self, shard: int, start: float, limit: int, end: float = 1.0
+    ) -> tuple[list[Candidate], float | None]:
+        """Page through one shard of the selectable images by lottery number, in (start, end]."""
 
     def counts(self) -> dict[State, int]:
         """Count the images by state (reads the whole pool: for people, not for functions)."""

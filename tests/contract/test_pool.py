@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import ImageRef, Pick, Prediction, State
 from octospoon.domain.keys import SHARDS
 
@@ -55,15 +57,30 @@ def test_top_is_by_doubt_and_then_by_key(stores: Stores) -> None:
     assert len(stores.pool.top(100)) == 42
 
 
-def test_without_a_head_there_is_no_top_but_a_sample(stores: Stores) -> None:
+def test_without_a_head_there_is_no_top_but_a_draw(stores: Stores) -> None:
     for i in range(30):
         stores.pool.put_score(image(i), embedded(i))
 
     assert stores.pool.top(5) == []
-    drawn = stores.pool.sample(10, "seed")
-    assert len({one.key for one in drawn}) == 10
-    assert drawn == stores.pool.sample(10, "seed")
-    assert len(stores.pool.sample(100, "seed")) == 30
+    drawn = draw(stores.pool.selectable, 10, "seed")
+    assert len({one.key for one in drawn.images}) == 10
+    assert drawn.probability(10) == pytest.approx(1 / 3)
+    assert drawn == draw(stores.pool.selectable, 10, "seed")
+    assert len(spread(stores.pool.selectable, 100, "seed")) == 30
+
+
+def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
+    for i in range(50):
+        stores.pool.put_score(image(i), embedded(i))
+    for shard in range(SHARDS):
+        every, _ = stores.pool.selectable(shard, -1.0, 50)
+        numbers = [one.lottery for one in every]
+        assert numbers == sorted(numbers)
+        for start, end in itertools.combinations(numbers, 2):
+            found, more = stores.pool.selectable(shard, start, 50, end)
+            assert [one.lottery for one in found] == [x for x in numbers if start < x <= end]
+            assert more is None
+            assert stores.pool.selectable(shard, end, 50, end) == ([], None)
 
 
 def test_every_selectable_image_is_on_exactly_one_page_of_one_shard(stores: Stores) -> None:
@@ -85,7 +102,9 @@ def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
 
     assert stores.pool.claim(pick(1, audit=True), 7, 99.0)
 
-    assert image(1).key not in [one.key for one in stores.pool.top(9) + stores.pool.sample(9, "s")]
+    assert image(1).key not in [
+        one.key for one in stores.pool.top(9) + spread(stores.pool.selectable, 9, "s")
+    ]
     assert stores.pool.claim(pick(1), 7, 99.0), "the same round may claim again"
     assert not stores.pool.claim(pick(1), 8, 99.0), "another round may not"
     assert not stores.pool.claim(pick(2, "other bytes"), 7, 99.0)

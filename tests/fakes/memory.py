@@ -117,11 +117,11 @@ class FakePool:
         found = [one for one in self._selectable() if one.priority is not None]
         return sorted(found, key=lambda one: (-(one.priority or 0.0), one.key))[:n]
 
-    def sample(self, n: int, seed: str) -> list[Candidate]:
-        return sorted(self._selectable(), key=lambda one: hashes.unit_hash("draw", seed, one.key))[:n]
-
-    def selectable(self, shard: int, start: float, limit: int) -> tuple[list[Candidate], float | None]:
-        found = [one for one in self._selectable() if hashes.shard(one.key) == shard and one.lottery > start]
+    def selectable(
+        self, shard: int, start: float, limit: int, end: float = 1.0
+    ) -> tuple[list[Candidate], float | None]:
+        within = [one for one in self._selectable() if start < one.lottery <= end]
+        found = [one for one in within if hashes.shard(one.key) == shard]
         page = sorted(found, key=lambda one: one.lottery)[:limit]
         return page, page[-1].lottery if len(page) == limit else None
 

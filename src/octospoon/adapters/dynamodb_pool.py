@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -161,35 +162,21 @@ class DynamoPool:
         merged = heapq.merge(*shards, key=lambda found: (-(found.priority or 0.0), found.key))
         return list(itertools.islice(merged, n))
 
-    def sample(self, n: int, seed: str) -> list[Candidate]:
-        """Return n selectable images drawn uniformly without replacement; the seed fixes the draw.
-
-        Reads one window of every shard's ring of lottery numbers, from a point that the seed gives, and
-        draws among what it read by a hash of seed and key.
-        """
-        window = max(8, 4 * n // hashes.SHARDS)
-        found: dict[str, Candidate] = {}
-        for shard in range(hashes.SHARDS):
-            start = hashes.unit_hash("window", seed, str(shard))
-            found |= {one.key: one for one in self._ring(shard, start, window)}
-        return sorted(found.values(), key=lambda one: hashes.unit_hash("draw", seed, one.key))[:n]
-
-    def selectable(self, shard: int, start: float, limit: int) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by lottery number, from `start` (exclusive)."""
+    def selectable(
+        self, shard: int, start: float, limit: int, end: float = 1.0
+    ) -> tuple[list[Candidate], float | None]:
+        """Page through one shard of the selectable images by lottery number, in (start, end]."""
+        first = math.nextafter(start, math.inf)  # BETWEEN takes both borders in
+        if first > end:
+            return [], None
         found = self._query(
             "by_lottery",
-            "#shard = :shard AND #lottery > :start",
-            {":shard": f"{shard:02d}", ":start": start},
+            "#shard = :shard AND #lottery BETWEEN :first AND :last",
+            {":shard": f"{shard:02d}", ":first": first, ":last": end},
             limit=limit,
         )
         page = [_candidate(item) for item in itertools.islice(found, limit)]
         return page, page[-1].lottery if len(page) == limit else None
-
-    def _ring(self, shard: int, start: float, limit: int) -> list[Candidate]:
-        found, _ = self.selectable(shard, start, limit)
-        if len(found) < limit:
-            found += self.selectable(shard, -1.0, limit - len(found))[0]
-        return found
 
     def _by_priority(self, shard: str, page: int) -> Iterator[Candidate]:
         """Yield a shard by falling priority, and by key where priorities are equal."""

@@ -14,6 +14,8 @@ from octospoon.domain.keys import unit_hash
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from octospoon.domain.draw import Draw
+
 COLD_START = "typiclust"
 CANDIDATES_PER_PICK = 10
 COLD_CANDIDATES = 2000
@@ -37,7 +39,7 @@ def strategy_for(name: str, *, has_head: bool) -> Strategy:
 def candidates_wanted(n: int, chosen: Strategy) -> int:
     """Return how many candidates to ask the pool for.
 
-    They come from `Pool.top` where the strategy needs probabilities, else from `Pool.sample`.
+    They come from `Pool.top` where the strategy needs probabilities, else from `draw.spread`.
     """
     return max(CANDIDATES_PER_PICK * n, 0 if chosen.needs_probabilities else COLD_CANDIDATES)
 
@@ -46,12 +48,11 @@ def compose(
     *,
     n: int,
     audit_share: float,
-    audit: Sequence[Candidate],
+    audit: Draw,
     candidates: Sequence[Candidate],
     rows: Mapping[str, PoolRow],
     chosen: Strategy,
     seed: str,
-    pool_size: int | None = None,
 ) -> tuple[Pick, ...]:
     """Choose a batch of at most n images, none twice.
 
@@ -65,10 +66,9 @@ def compose(
         rows: the candidates' rows by key; a candidate without one is passed over.
         chosen: the strategy, from `strategy_for`.
         seed: fixes every random choice; a name of the round.
-        pool_size: number of selectable images, where it is known; gives the audit's draw probability.
     """
-    drawn = list(audit[: audit_count(n, audit_share)])
-    probability = len(drawn) / pool_size if pool_size else None
+    drawn = list(audit.images[: audit_count(n, audit_share)])
+    probability = audit.probability(len(drawn))
     picks = [_pick(image, "random", None, audit=True, probability=probability) for image in drawn]
     taken = {image.key for image in drawn}
     left = [image for image in candidates if image.key not in taken]

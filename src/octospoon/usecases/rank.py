@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import Round, Task
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.selection import audit_count, candidates_wanted, compose, strategy_for
@@ -92,12 +93,13 @@ class Rank:
         rules = self.rules
         chosen = strategy_for(rules.strategy, has_head=bool(pointer.head_key))
         wanted = candidates_wanted(rules.size, chosen)
-        audit = self.pool.sample(audit_count(rules.size, rules.audit_share), f"{seed}-audit")
+        pages = self.pool.selectable
+        audit = draw(pages, audit_count(rules.size, rules.audit_share), f"{seed}-audit")
         candidates: Sequence[Candidate] = (
             # the audit's images may be among the first: ask for as many more
-            self.pool.top(wanted + len(audit))
+            self.pool.top(wanted + len(audit.images))
             if chosen.needs_probabilities
-            else self.pool.sample(wanted, seed)
+            else spread(pages, wanted, seed)
         )
         picks = compose(
             n=rules.size,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
 from octospoon.domain.acquisition.kmeans import kmeans
+from octospoon.domain.acquisition.scores import gap, least
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
 
@@ -160,6 +163,45 @@ def test_uncertainty_against_sorting():
     ordered = np.sort(rows, axis=1)
     assert np.array_equal(strategy("margin").score(rows), 1 - (ordered[:, -1] - ordered[:, -2]))
     assert np.array_equal(strategy("least_confidence").score(rows), 1 - ordered[:, -1])
+
+
+@pytest.mark.parametrize("name", ["margin", "least_confidence"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 700, 39_999])
+def test_the_fast_selection_is_that_of_a_full_sort(name, order, dtype, n):
+    given = pool(40_000, 5)
+    rows = given.probabilities.round(2).astype(dtype, order=order)
+    ids = [given.ids[i] for i in np.random.default_rng(3).permutation(40_000)]
+    scores = strategy(name).score(rows)
+    expected = np.lexsort((np.array(ids), -scores))[:n]
+    assert np.array_equal(strategy(name).select(Candidates(ids, rows), n, "s"), expected)
+
+
+def test_all_that_ties_at_the_border_is_kept_and_memory_stays_small():
+    rows = np.full((100_000, 2), 0.5, np.float32)
+    assert len(least(gap, rows, 10)) == 100_000
+    rows = pool(200_000, 10).probabilities
+    tracemalloc.start()
+    strategy("margin").select(Candidates(range(200_000), rows), 1000, "s")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_large_finite_numbers_are_not_taken_for_infinite_ones():
+    rows = np.full((4, 3), 3e38, np.float32)
+    assert strategy("margin").score(rows).tolist() == [1.0] * 4
+
+
+def test_kmeans_of_many_clusters_is_repeatable_and_near_to_the_points():
+    points = np.random.default_rng(0).standard_normal((3000, 6))
+    found = kmeans(points, 400, "s")
+    again = kmeans(points, 400, "s")
+    assert np.array_equal(found.assignment, again.assignment)
+    assert not np.array_equal(found.assignment, kmeans(points, 400, "t").assignment)
+    assert found.distance.sum() < 0.35 * (points**2).sum()
+    assert np.count_nonzero(np.bincount(found.assignment, minlength=400)) > 390
 
 
 @pytest.mark.parametrize("name", ["random", "power_margin", "typiclust", "margin_diverse"])

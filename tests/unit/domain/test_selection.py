@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import strategy
+from octospoon.domain.draw import Draw
 from octospoon.domain.entities import Candidate, PoolRow, State
 from octospoon.domain.selection import audit_count, candidates_wanted, compose, strategy_for
 
@@ -32,7 +33,7 @@ def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, **changes
     given = {
         "n": n,
         "audit_share": share,
-        "audit": candidates(size)[-audit_count(n, share) or size :],
+        "audit": Draw(candidates(size)[-audit_count(n, share) or size :], size),
         "candidates": candidates(size),
         "rows": rows(size, head=head),
         "chosen": strategy_for(name, has_head=head),
@@ -44,7 +45,7 @@ def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, **changes
 @pytest.mark.parametrize("name", ["margin_diverse", "margin", "random", "typiclust", "power_margin"])
 @pytest.mark.parametrize("head", [True, False])
 def test_a_batch_holds_its_audit_share_and_nothing_twice(name, head):
-    picks = batch(name=name, head=head, pool_size=100)
+    picks = batch(name=name, head=head)
     assert len({pick.key for pick in picks}) == len(picks) == 10
     audit = [pick for pick in picks if pick.audit]
     assert [(pick.strategy, pick.draw_probability) for pick in audit] == [("random", 0.02)] * 2
@@ -56,7 +57,7 @@ def test_a_batch_holds_its_audit_share_and_nothing_twice(name, head):
 def test_the_audit_is_the_uniform_draw_even_where_the_strategy_wants_the_same_images():
     wanted = batch(share=0.0)
     drawn = [Candidate(pick.key, pick.etag, None, 0.5) for pick in wanted[:2]]
-    picks = batch(audit=drawn)
+    picks = batch(audit=Draw(drawn, 100))
     assert {pick.key for pick in picks if pick.audit} == {one.key for one in drawn}
     assert len({pick.key for pick in picks}) == 10
 
@@ -91,7 +92,7 @@ def test_candidates_without_a_row_and_of_another_backbone_are_passed_over():
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_a_small_pool_gives_a_small_batch(size):
-    assert len(batch(size=size, audit=candidates(size)[:2])) == size
+    assert len(batch(size=size, audit=Draw(candidates(size)[:2], size))) == size
 
 
 def test_row_order_does_not_matter():

@@ -54,6 +54,10 @@ def test_a_round_is_exported_once_with_its_audit_share(version: int) -> None:
     picks = world.rounds.files[1].picks
     assert sum(pick.audit for pick in picks) == 4
     assert {pick.strategy for pick in picks if pick.audit} == {"random"}
+    assert {pick.draw_probability for pick in picks if pick.audit} == {4 / 300}
+    assert {pick.draw_probability for pick in picks if not pick.audit} == {None}
+    for pick in picks:
+        assert world.pool.table[pick.key].pick == pick, "the row keeps how it was drawn"
     assert {pick.strategy for pick in picks if not pick.audit} == {
         "margin_diverse" if version else "typiclust"
     }

@@ -32,11 +32,11 @@ STRATEGIES: dict[str, Strategy] = {
     for each in (
         Strategy(
             "least_confidence",
-            by_score(least_confidence.score),
+            least_confidence.select,
             least_confidence.score,
             lambda uncertainty: uncertainty.least_confidence,
         ),
-        Strategy("margin", by_score(margin.score), margin.score, _margin),
+        Strategy("margin", margin.select, margin.score, _margin),
         Strategy("entropy", by_score(entropy.score), entropy.score, lambda uncertainty: uncertainty.entropy),
         Strategy("random", random.select),
         Strategy("power_margin", power_margin.select, power_margin.score, _margin),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _ITERATIONS = 10
 _GREEDY_UP_TO = 256
+_ITERATIONS_OF_MANY = 2
+_SEEDING_STEPS = 8
 _CHUNK = 1 << 22
 
 
@@ -40,8 +42,9 @@ class Clusters:
 def kmeans(points: npt.NDArray[np.float64], k: int, seed: str) -> Clusters:
     """Partition float64 [N, D] into min(k, N) clusters (Lloyd 1982).
 
-    Seeded as k-means++ (Arthur and Vassilvitskii 2007). The result depends on the order of the rows: sort
-    them by id first.
+    Seeded as k-means++ (Arthur and Vassilvitskii 2007); more than _GREEDY_UP_TO clusters in a few steps, as
+    k-means|| (Bahmani et al. 2012, arXiv 1203.6402), and with fewer iterations. The result depends on
+    the order of the rows: sort them by id first.
     """
     k = min(k, len(points))
     if k == 0:
@@ -49,9 +52,9 @@ def kmeans(points: npt.NDArray[np.float64], k: int, seed: str) -> Clusters:
     # single precision halves the time; without the mean, differences of squares stay exact enough
     near = (points - points.mean(axis=0)).astype(np.float32)
     squares = np.einsum("nd,nd->n", near, near)
-    centres = near[_seeds(near, squares, k, seed)]
+    centres = near[(_seeds if k <= _GREEDY_UP_TO else _many_seeds)(near, squares, k, seed)]
     assignment, distance = _nearest(near, squares, centres)
-    for _ in range(_ITERATIONS):
+    for _ in range(_ITERATIONS if k <= _GREEDY_UP_TO else _ITERATIONS_OF_MANY):
         centres = _means(near, assignment, centres)
         moved, distance = _nearest(near, squares, centres)
         if np.array_equal(moved, assignment):
@@ -65,11 +68,11 @@ def _seeds(
 ) -> npt.NDArray[np.int64]:
     """Draw points with a probability that grows with the squared distance from the nearest earlier seed.
 
-    Up to _GREEDY_UP_TO seeds, greedily: of a few draws, the one that leaves the least distance in all.
+    Greedily: of a few draws, the one that leaves the least distance in all is taken.
     """
     chosen = np.empty(k, np.int64)
     nearest = np.full(len(points), np.inf, np.float32)
-    trials = 2 + int(np.log(k)) if k <= _GREEDY_UP_TO else 1
+    trials = 2 + int(np.log(k))
     for step in range(k):
         mass = np.cumsum(nearest if step else np.ones(len(points)), dtype=np.float64)
         draws = [unit_hash("kmeans", seed, str(step), str(trial)) * mass[-1] for trial in range(trials)]
@@ -79,6 +82,22 @@ def _seeds(
         best = int(left.sum(axis=0).argmin())
         chosen[step], nearest = drawn[best], left[:, best]
     return chosen
+
+
+def _many_seeds(
+    points: npt.NDArray[np.float32], squares: npt.NDArray[np.float32], k: int, seed: str
+) -> npt.NDArray[np.int64]:
+    """Draw seeds as `_seeds` does, but a share of them in each step, at even steps of the distances' sum."""
+    drawn = np.empty(0, np.int64)
+    nearest = np.ones(len(points))
+    for share in np.array_split(np.arange(k), _SEEDING_STEPS):
+        mass = np.cumsum(nearest)
+        marks = (np.arange(len(share)) + unit_hash("kmeans", seed, str(len(drawn)))) / len(share) * mass[-1]
+        new = np.minimum(np.searchsorted(mass, marks, side="right"), len(points) - 1)
+        gaps = _nearest(points, squares, points[new])[1]
+        nearest = np.minimum(nearest, gaps) if len(drawn) else gaps
+        drawn = np.concatenate([drawn, new])
+    return drawn
 
 
 def _nearest(

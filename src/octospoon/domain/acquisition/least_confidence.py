@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.domain.acquisition.scores import top_two
+import numpy as np
+
+from octospoon.domain.acquisition.scores import columns, largest
+from octospoon.domain.acquisition.strategy import by_least
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 
@@ -17,4 +19,10 @@ def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    return 1.0 - top_two(probabilities).first
+    scores = np.empty(len(probabilities))
+    for part, chunk in columns(probabilities):
+        scores[part] = largest(chunk)
+    return np.subtract(1.0, scores, out=scores)
+
+
+select = by_least(largest, score)

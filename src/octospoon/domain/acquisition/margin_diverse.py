@@ -31,16 +31,16 @@ def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: probabilities or embeddings are missing or not finite.
     """
-    scores = score(pool.predicted())
-    uncertain = highest(scores, pool.ids, FACTOR * n)
+    uncertain = margin.select(pool, FACTOR * n, seed)
     uncertain = uncertain[in_order_of_id([pool.ids[i] for i in uncertain])]
     if not len(uncertain):
         return uncertain
-    clusters = kmeans(pool.take(uncertain).embedded(), n, seed)
-    worth = scores[uncertain] / (1.0 + clusters.distance / max(clusters.distance.mean(), 1e-12))
+    near = pool.take(uncertain)
+    scores, clusters = score(near.predicted()), kmeans(near.embedded(), n, seed)
+    worth = scores / (1.0 + clusters.distance / max(clusters.distance.mean(), 1e-12))
     best = [m[np.argmax(worth[m])] for m in clusters.members() if len(m)]
-    chosen = uncertain[np.array(best, np.int64)]
-    rest = np.setdiff1d(uncertain, chosen)
-    fill = rest[highest(scores[rest], [pool.ids[i] for i in rest], n - len(chosen))]
+    chosen = np.array(best, np.int64)
+    rest = np.setdiff1d(np.arange(len(uncertain)), chosen)
+    fill = rest[highest(scores[rest], [near.ids[i] for i in rest], n - len(chosen))]
     chosen = np.concatenate([chosen, fill])
-    return chosen[highest(scores[chosen], [pool.ids[i] for i in chosen], n)]
+    return uncertain[chosen[highest(scores[chosen], [near.ids[i] for i in chosen], n)]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,22 +13,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19
 
 
-@dataclass(frozen=True, slots=True)
-class TopTwo:
-    """The two largest probabilities of each row.
+class Measure(Protocol):
+    """Measures confidence in a chunk of rows, in the precision of the probabilities."""
 
-    Attributes:
-        first: float64 [N], the largest.
-        second: float64 [N], the next one, equal to the first where two classes tie.
-        index: int64 [N], the class of the largest; the lowest index where classes tie.
-    """
-
-    first: npt.NDArray[np.float64]
-    second: npt.NDArray[np.float64]
-    index: npt.NDArray[np.int64]
+    def __call__(self, chunk: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return float [n] for class-major [C, n]; the smaller, the more a strategy wants the row."""
 
 
 def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -44,20 +35,29 @@ def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]
 
 
 def columns(probabilities: npt.NDArray[np.floating]) -> Iterator[tuple[slice, npt.NDArray[np.floating]]]:
-    """Yield the rows in chunks, as class-major copies [C, n] that stay in the processor's cache.
+    """Yield the rows in chunks, class-major [C, n], each small enough for the processor's cache.
+
+    Copies, or views where the array lies class-major (in Fortran's order) already.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    rows = max(256, _CHUNK // checked(probabilities).shape[1] // 4)
+    bytes_a_row = checked(probabilities).shape[1] * probabilities.itemsize
+    rows = max(256, _CHUNK // bytes_a_row)
     for start in range(0, len(probabilities), rows):
         part = slice(start, min(start + rows, len(probabilities)))
-        chunk = np.ascontiguousarray(probabilities[part].T)
+        chunk = probabilities[part].T
+        if chunk.strides[1] != chunk.itemsize:
+            chunk = np.ascontiguousarray(chunk)
         _refuse_non_finite(chunk, start)
         yield part, chunk
 
 
 def _refuse_non_finite(chunk: npt.NDArray[np.floating], start: int) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = chunk.sum()
+    if np.isfinite(total):  # one pass, and no array: a sum with NaN or infinity in it is neither
+        return
     finite = np.isfinite(chunk)
     if not finite.all():
         row = start + int(np.flatnonzero(~finite.all(axis=0))[0])
@@ -67,23 +67,54 @@ def _refuse_non_finite(chunk: npt.NDArray[np.floating], start: int) -> None:
         )
 
 
-def top_two(probabilities: npt.NDArray[np.floating]) -> TopTwo:
-    """Find the two largest probabilities of each row of float [N, C].
+def largest(chunk: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return the largest of each column of [C, n]."""
+    result: npt.NDArray[np.floating] = chunk.max(axis=0)
+    return result
+
+
+def gap(chunk: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return the largest less the second largest of each column of [C, n]."""
+    first, second = two_largest(chunk)
+    result: npt.NDArray[np.floating] = np.subtract(first, second, out=first)
+    return result
+
+
+def two_largest(
+    chunk: npt.NDArray[np.floating],
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Return the largest and the second largest of each column of [C, n]."""
+    first = np.maximum(chunk[0], chunk[1])
+    second = np.minimum(chunk[0], chunk[1])
+    spare = np.empty_like(first)
+    for column in chunk[2:]:
+        np.minimum(first, column, out=spare)
+        np.maximum(second, spare, out=second)
+        np.maximum(first, column, out=first)
+    return first, second
+
+
+def least(measure: Measure, probabilities: npt.NDArray[np.floating], n: int) -> npt.NDArray[np.int64]:
+    """Return the positions of the n rows of float [N, C] with the smallest measure, and of all that tie.
+
+    Only what is below the n-th smallest so far is kept: no array of N numbers is made, unless most rows tie.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    n = len(probabilities)
-    found = TopTwo(np.empty(n), np.empty(n), np.empty(n, np.int64))
+    values, positions = np.empty(0, probabilities.dtype), np.empty(0, np.int64)
+    border, kept, room = np.inf, [(values, positions)], 2 * n
     for part, chunk in columns(probabilities):
-        index = chunk.argmax(axis=0)
-        first = np.maximum(chunk[0], chunk[1])
-        second = np.minimum(chunk[0], chunk[1])
-        for column in chunk[2:]:
-            np.maximum(second, np.minimum(first, column), out=second)
-            np.maximum(first, column, out=first)
-        found.first[part], found.second[part], found.index[part] = first, second, index
-    return found
+        measured = measure(chunk)
+        near = np.flatnonzero(measured <= border)
+        kept.append((measured[near], near + part.start))
+        if sum(len(found) for _, found in kept) > room or part.stop == len(probabilities):
+            values, positions = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+            border = np.partition(values, n - 1)[n - 1] if len(values) > n > 0 else border
+            below = values <= border
+            kept = [(values[below], positions[below])]
+            room = 2 * max(n, int(below.sum()))
+    return kept[0][1]
 
 
 def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -110,12 +141,12 @@ def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     row = probabilities[np.newaxis]
-    top = top_two(row)
-    first, second = float(top.first[0]), float(top.second[0])
+    ((_, chunk),) = columns(row)
+    first, second = (float(value[0]) for value in two_largest(chunk))
     return Uncertainty(
         least_confidence=1.0 - first,
         margin=1.0 - (first - second),
         entropy=float(normalised_entropy(row)[0]),
-        top_class=int(top.index[0]),
+        top_class=int(probabilities.argmax()),
         confidence=first,
     )

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from octospoon.domain.acquisition.scores import least
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
+    from octospoon.domain.acquisition.scores import Measure
     from octospoon.domain.entities import Uncertainty
 
 
@@ -143,6 +146,22 @@ def by_score(score: Score) -> Select:
     def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
         del seed
         return highest(score(pool.predicted()), pool.ids, n)
+
+    return select
+
+
+def by_least(measure: Measure, score: Score) -> Select:
+    """Return the selection that takes the highest scores, without scoring what is far from them.
+
+    Args:
+        measure: never rises with the score, so that rounding may at most make it tie where scores differ.
+        score: of the strategy.
+    """
+
+    def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
+        del seed
+        near = least(measure, pool.predicted(), n)
+        return near[highest(score(pool.predicted()[near]), [pool.ids[i] for i in near.tolist()], n)]
 
     return select
 
