@@ -5,7 +5,7 @@ to a pool in memory. The floor is the CPU time of decode and inference, on one t
 and between our own rounds, over the cores. Bare is what as many threads take for decode and inference of
 the same pictures from memory, without a pipeline: on a busy machine it says what the cores gave. The naive
 design reads, decodes in full and predicts one picture after another with onnxruntime's defaults. Every
-configuration has a process of its own. Run:
+configuration has a process of its own. Needs Linux. Run:
 
     python -m bench.score [--json FILE] [--pictures 1920x1080.jpeg ...] [--models medium ...] [--cores 2]
 """
