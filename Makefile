@@ -18,11 +18,12 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench build requirements dockercomposeup clean environments prepared .ready seed
+.PHONY: help demo up down test check bench bench-select build requirements dockercomposeup clean environments \
+	prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 26
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 demo: prepared ## set up, then run the whole loop on real images and stop
 	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo
@@ -46,6 +47,9 @@ check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layer
 
 bench: .venv/.installed ## accuracy against labels on the digits, many seeds, no server
 	@.venv/bin/python bench/digits_offline.py
+
+bench-select: .venv/.installed ## time and memory of choosing a batch, beside peers where installed; JSON=file
+	@.venv/bin/python bench/selection.py $(if $(JSON),--json $(JSON))
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
