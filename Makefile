@@ -18,7 +18,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench bench-score build requirements dockercomposeup clean environments prepared .ready seed
+.PHONY: help demo up down test check bench bench-score bench-select build requirements dockercomposeup clean environments \
+	prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +50,9 @@ bench: .venv/.installed ## accuracy against labels on the digits, many seeds, no
 
 bench-score: .venv/.installed ## the scoring path against its floor and a naive design; JSON=file keeps the ratios
 	@.venv/bin/python -m bench.score $(if $(JSON),--json $(JSON))
+
+bench-select: .venv/.installed ## time and memory of choosing a batch, beside peers where installed; JSON=file
+	@.venv/bin/python bench/selection.py $(if $(JSON),--json $(JSON))
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local

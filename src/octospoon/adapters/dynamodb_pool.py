@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -166,7 +165,7 @@ class DynamoPool:
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
         """Page through one shard of the selectable images by lottery number, in (start, end]."""
-        first = math.nextafter(start, math.inf)  # BETWEEN takes both borders in
+        first = start + hashes.STEP  # the next number there can be: BETWEEN takes both borders in
         if first > end:
             return [], None
         found = self._query(

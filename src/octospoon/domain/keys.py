@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 SHARDS = 16
-_SCALE = 2.0**-53
+STEP = 2.0**-53
 
 
 def unit_hash(*parts: str) -> float:
@@ -15,10 +15,10 @@ def unit_hash(*parts: str) -> float:
         parts: the strings; their order and their borders matter.
 
     Returns:
-        A multiple of 2**-53, so that it survives a round trip through float64 and DynamoDB's Number.
+        A multiple of STEP, so that it survives a round trip through float64 and DynamoDB's Number.
     """
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) * _SCALE
+    return (int.from_bytes(digest, "big") >> 11) * STEP
 
 
 def lottery(key: str) -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_CHUNK = 1 << 19
+_CHUNK = 1 << 20
 
 
 class Measure(Protocol):
