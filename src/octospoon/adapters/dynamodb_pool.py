@@ -75,15 +75,13 @@ class DynamoPool:
 
         A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
         """
-        values = self._identity(image, State.SCORED) | self._embedding(image.key, prediction)
-        values |= self._scores(image.key, prediction)
+        scores = self._embedding(image.key, prediction) | self._scores(image.key, prediction)
         written = self._put(
-            values,
+            self._identity(image, State.SCORED) | scores,
             _PUT_SCORE,
             {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
         )
-        fresh = self._embedding(image.key, prediction) | self._scores(image.key, prediction)
-        return written or self._refresh(image.key, image.etag, prediction.model_version, fresh)
+        return written or self._refresh(image.key, image.etag, prediction.model_version, scores)
 
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""

@@ -123,7 +123,8 @@ class LabelStudio:
         wanted = _filter("data.key", "in_list", "String", list(keys))
         query = {"filters": {"conjunction": "or", "items": [wanted]}}
         found = self._tasks(query, 10 * len(keys), include="id,data")
-        return [task for task in found if task["data"].get("key") in set(keys)]
+        asked = set(keys)
+        return [task for task in found if task["data"].get("key") in asked]
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         """Create tasks with predictions, once and without retrying; return their ids by key."""
@@ -207,11 +208,10 @@ def _task(task: Task, model_version: str) -> dict[str, Any]:
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
         return {"data": data}
-    result = {
-        "from_name": FROM_NAME,
-        "to_name": TO_NAME,
-        "type": "choices",
-        "value": {"choices": [task.label]},
-    }
-    prediction = {"model_version": model_version, "score": task.confidence, "result": [result]}
+    prediction = {"model_version": model_version, "score": task.confidence, "result": [choice(task.label)]}
     return {"data": data, "predictions": [prediction]}
+
+
+def choice(label: str) -> dict[str, Any]:
+    """Return one chosen class as Label Studio's results hold it, in predictions and annotations alike."""
+    return {"from_name": FROM_NAME, "to_name": TO_NAME, "type": "choices", "value": {"choices": [label]}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.label_studio import FROM_NAME, TO_NAME
+from octospoon.adapters.label_studio import choice
 
 if TYPE_CHECKING:
     from octospoon.adapters.label_studio import LabelStudioApi
@@ -12,10 +12,4 @@ if TYPE_CHECKING:
 
 def annotate(api: LabelStudioApi, task_id: int, label: str) -> None:
     """Submit one annotation, as a person's click does; Label Studio then calls its webhooks."""
-    result = {
-        "from_name": FROM_NAME,
-        "to_name": TO_NAME,
-        "type": "choices",
-        "value": {"choices": [label]},
-    }
-    api.call("POST", f"/api/tasks/{task_id}/annotations/", json={"result": [result], "lead_time": 1.0})
+    api.call("POST", f"/api/tasks/{task_id}/annotations/", json={"result": [choice(label)], "lead_time": 1.0})
