@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         PoolRow,
         Prediction,
         Round,
+        ScoredImage,
         State,
         Sweep,
         Task,
@@ -84,6 +85,15 @@ class Pool(Protocol):
         """Write one score unless the row already holds something newer; say whether it was written.
 
         A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
+        """
+
+    def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+        """Write the scores of images that have no row yet, in few calls; return the keys that were written.
+
+        The others, and those whose row failed for a reason of its own, are left to `put_score`.
+
+        Args:
+            scored: of different keys.
         """
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from octospoon.domain.draw import draw, spread
-from octospoon.domain.entities import ImageRef, Pick, Prediction, State
+from octospoon.domain.entities import ImageRef, Pick, Prediction, ScoredImage, State
 from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
@@ -42,6 +42,30 @@ def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
     assert (row.etag, row.state, row.model_version, row.backbone) == ("e", State.SCORED, 1, BACKBONE)
     assert row.embedding == pytest.approx(np.full(4, 0.5))
     assert row.probabilities == pytest.approx([0.75, 0.25])
+
+
+def test_many_new_rows_are_written_at_once_and_old_ones_left_alone(stores: Stores) -> None:
+    stores.pool.put_score(image(3), said(0.5, version=2))
+    stores.pool.put_quarantine(image(4), "empty", "")
+    scored = [ScoredImage(image(i), said(i / 100)) for i in range(60)]
+
+    assert stores.pool.insert_scores(scored) == {image(i).key for i in range(60) if i not in (3, 4)}
+    assert stores.pool.insert_scores(scored) == set()
+
+    rows = stores.pool.rows([image(i).key for i in range(60)])
+    assert len(rows) == 59
+    assert rows[image(3).key].model_version == 2
+    assert rows[image(7).key].embedding == pytest.approx(np.full(4, 0.07), abs=1e-3)
+    assert [found.key for found in stores.pool.top(3)] == [image(i).key for i in (0, 1, 2)]
+
+
+def test_rows_of_cold_start_models_are_written_at_once_too(stores: Stores) -> None:
+    scored = [ScoredImage(image(i), embedded(i)) for i in range(3)]
+
+    assert len(stores.pool.insert_scores(scored)) == 3
+    assert stores.pool.top(5) == []
+    assert len(draw(stores.pool.selectable, 3, "seed").images) == 3
+    assert stores.pool.insert_scores([]) == set()
 
 
 def test_top_is_by_doubt_and_then_by_key(stores: Stores) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, Task
+    from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, ScoredImage, Task
     from octospoon.domain.model_spec import ChampionPointer
 
 
@@ -74,6 +74,14 @@ class FakePool:
             self.table[image.key] = Row(image.etag, image.sequencer, State.SCORED, prediction)
             return True
         return self._refresh(image.key, image.etag, prediction)
+
+    def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+        new = {one.image.key: one for one in scored if one.image.key not in self.table}
+        self.table |= {
+            key: Row(one.image.etag, one.image.sequencer, State.SCORED, one.prediction)
+            for key, one in new.items()
+        }
+        return set(new)
 
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         return self._refresh(row.key, row.etag, prediction)

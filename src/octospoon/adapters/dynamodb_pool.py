@@ -26,13 +26,15 @@ from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.entities import Candidate, PoolRow, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
-    from octospoon.domain.entities import ImageRef, Pick, Prediction
+    from octospoon.domain.entities import ImageRef, Pick, Prediction, ScoredImage
 
 _BATCH_GET = 100
+_BATCH_STATEMENTS = 25
 _SEQUENCER_LENGTH = 32
 
 _PUT_SCORE = (
@@ -75,13 +77,37 @@ class DynamoPool:
 
         A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
         """
-        scores = self._embedding(image.key, prediction) | self._scores(image.key, prediction)
+        scores = self._whole(image.key, prediction)
         written = self._put(
             self._identity(image, State.SCORED) | scores,
             _PUT_SCORE,
             {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
         )
         return written or self._refresh(image.key, image.etag, prediction.model_version, scores)
+
+    def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+        """Write the scores of images that have no row yet, in few calls; return the keys that were written.
+
+        One batch of statements costs a tenth of the processor time of as many conditional writes, and, other
+        than a transaction, no more capacity.
+        """
+        return {
+            key
+            for start in range(0, len(scored), _BATCH_STATEMENTS)
+            for key in self._insert(scored[start : start + _BATCH_STATEMENTS])
+        }
+
+    def _insert(self, scored: Sequence[ScoredImage]) -> Iterator[str]:
+        rows = [
+            self._identity(one.image, State.SCORED) | self._whole(one.image.key, one.prediction)
+            for one in scored
+        ]
+        statements = [insert_statement(self._table, row) for row in rows]
+        with translated(f"writing {len(scored)} rows"):
+            answer = self._client.batch_execute_statement(Statements=statements)
+        for one, said in zip(scored, answer["Responses"], strict=True):
+            if "Error" not in said:
+                yield one.image.key
 
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
@@ -105,6 +131,9 @@ class DynamoPool:
             "sequencer": _padded(image.sequencer),
             "size": image.size,
         }
+
+    def _whole(self, key: str, prediction: Prediction) -> dict[str, Value | None]:
+        return self._embedding(key, prediction) | self._scores(key, prediction)
 
     @staticmethod
     def _embedding(key: str, prediction: Prediction) -> dict[str, Value | None]:
@@ -313,6 +342,13 @@ def batch_get(client: DynamoDBClient, table: str, keys: Sequence[str]) -> Iterat
                 answer = client.batch_get_item(RequestItems=wanted)
             yield from answer["Responses"].get(table, [])
             wanted = answer.get("UnprocessedKeys") or {}
+
+
+def insert_statement(table: str, values: Mapping[str, Value | None]) -> BatchStatementRequestTypeDef:
+    """Return the PartiQL statement that writes an item, and fails where there is one of this key."""
+    item = dump_item(values)
+    pairs = ", ".join(f"'{name}': ?" for name in item)
+    return {"Statement": f'INSERT INTO "{table}" VALUE {{{pairs}}}', "Parameters": list(item.values())}
 
 
 def update_expression(names: Sequence[str], remove: Sequence[str]) -> str:

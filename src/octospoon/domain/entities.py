@@ -75,6 +75,14 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredImage:
+    """One upload and what a model says of it."""
+
+    image: ImageRef
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
 class PoolRow:
     """One image of the pool as stored (embedding and probabilities are float16 there)."""
 

@@ -1,4 +1,4 @@
-"""Score uploads: read ahead, decode and predict on every core, write behind.
+"""Score uploads: read ahead, decode and predict on every core, write many rows at once behind.
 
 Bad pictures go to quarantine at once, and no image takes another one along.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from octospoon.domain.entities import ScoredImage
 from octospoon.domain.errors import BadImage, BadModel
 from octospoon.usecases.byte_budget import ByteBudget
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from octospoon.usecases.byte_budget import Lease
 
 MAX_BYTES = 64_000_000
+ROWS_A_CALL = 25
+"""As many as one call to the pool takes."""
 
 
 class Outcome(StrEnum):
@@ -36,8 +41,18 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
 
 
-Step: TypeAlias = "Outcome | Future[Step]"
-"""The outcome, or whoever is to know it next."""
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A picture that nobody can score."""
+
+    image: ImageRef
+    reason: str
+    detail: str
+
+
+Seen: TypeAlias = "ScoredImage | Rejected"
+Step: TypeAlias = "Outcome | Exception | Future[Outcome]"
+"""What became of an upload, or whoever is to know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class ScoreUploads:
         model: gives the model that predicts now.
         workers: pictures decoded and predicted at once; one for each core.
         downloads: pictures read at once.
-        writers: rows written at once.
+        writers: calls to the pool at once.
         max_bytes: of pictures read and not yet predicted; a picture that alone has more still passes.
     """
 
@@ -69,60 +84,109 @@ class ScoreUploads:
         The others are stale, or fail with it.
         """
         newest = _newest(uploads)
-        ended = dict(zip(newest, self._score(list(newest.values())), strict=True))
+        ended = self._score(list(newest.values()))
         return [_of_one(one, newest[one.key], ended[one.key]) for one in uploads]
 
-    def _score(self, uploads: Sequence[ImageRef]) -> list[Outcome | Exception]:
+    def _score(self, uploads: Sequence[ImageRef]) -> dict[str, Outcome | Exception]:
         with (
             ThreadPoolExecutor(self.writers) as writers,
             ThreadPoolExecutor(self.workers) as workers,
             ThreadPoolExecutor(self.downloads) as downloads,
         ):
-            line = _Line(self, ByteBudget(self.max_bytes), workers, writers)
-            return [_outcome(one) for one in [downloads.submit(line.read, upload) for upload in uploads]]
+            line = _Line(self, ByteBudget(self.max_bytes), workers)
+            for upload in uploads:
+                downloads.submit(line.read, upload).add_done_callback(partial(line.end, upload.key))
+            rows = _Rows(self.pool, writers)
+            for _ in uploads:
+                rows.take(*line.seen.get())
+            rows.flush()
+            return {key: _outcome(step) for key, step in rows.ended.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """The stations that one upload goes through; each hands it on and takes the next."""
+    """What one picture goes through until it has been seen; each is told of once, under its key."""
 
     use: ScoreUploads
     budget: ByteBudget
     workers: ThreadPoolExecutor
-    writers: ThreadPoolExecutor
+    seen: SimpleQueue[tuple[str, Future[Seen | None]]] = field(default_factory=SimpleQueue)
 
-    def read(self, upload: ImageRef) -> Step:
+    def read(self, upload: ImageRef) -> Rejected | None:
+        """Read a picture and hand it on to a worker."""
         lease = self.budget.reserve(upload.size)
         try:
             data, etag = self.use.images.read(upload.key)
             lease.resize(len(data))
             # what was read may be newer than the event: the row says what was scored
             image = replace(upload, etag=etag, size=len(data))
-            step = self.workers.submit(self._look, image, data, lease)
+            looking = self.workers.submit(self._look, image, data, lease)
         except BadImage as bad:
             lease.release()
-            return self.writers.submit(self._quarantine, upload, bad.reason, bad.detail)
+            return Rejected(upload, bad.reason, bad.detail)
         except BaseException:
             lease.release()
             raise
-        step.add_done_callback(_forget_locals)
-        return step
+        looking.add_done_callback(partial(self.end, upload.key))
+        return None
 
-    def _look(self, image: ImageRef, data: bytes, lease: Lease) -> Step:
+    def end(self, key: str, ended: Future[Seen | None]) -> None:
+        """Tell of a picture, unless it was handed on."""
+        if (error := ended.exception()) is not None:
+            # its frames hold the picture, for as long as anybody holds the failure
+            traceback.clear_frames(error.__traceback__)
+        elif ended.result() is None:
+            return
+        self.seen.put((key, ended))
+
+    def _look(self, image: ImageRef, data: bytes, lease: Lease) -> Seen:
         try:
             scorer = self.use.model()
-            prediction = _predict(scorer, scorer.preprocess(data))
+            return ScoredImage(image, _predict(scorer, scorer.preprocess(data)))
         except BadImage as bad:
-            return self.writers.submit(self._quarantine, image, bad.reason, bad.detail)
+            return Rejected(image, bad.reason, bad.detail)
         finally:
             lease.release()
-        return self.writers.submit(self._write, image, prediction)
 
-    def _write(self, image: ImageRef, prediction: Prediction) -> Step:
-        return Outcome.SCORED if self.use.pool.put_score(image, prediction) else Outcome.STALE
 
-    def _quarantine(self, image: ImageRef, reason: str, detail: str) -> Step:
-        return Outcome.QUARANTINED if self.use.pool.put_quarantine(image, reason, detail) else Outcome.STALE
+@dataclass(slots=True)
+class _Rows:
+    """Writes what was seen: new rows many at once, the rest one by one."""
+
+    pool: Pool
+    writers: ThreadPoolExecutor
+    ended: dict[str, Step] = field(default_factory=dict)
+    waiting: list[ScoredImage] = field(default_factory=list)
+
+    def take(self, key: str, seen: Future[Seen | None]) -> None:
+        """Write one picture's row, or keep it until there are more."""
+        if (error := seen.exception()) is not None:
+            self.ended[key] = error if isinstance(error, Exception) else RuntimeError(repr(error))
+            return
+        found = seen.result()
+        if isinstance(found, Rejected):
+            self.ended[key] = self.writers.submit(self._quarantine, found)
+        elif found is not None:
+            self.waiting.append(found)
+            if len(self.waiting) == ROWS_A_CALL:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that were kept."""
+        if not self.waiting:
+            return
+        rows, self.waiting = self.waiting, []
+        inserting = self.writers.submit(self.pool.insert_scores, rows)
+        for row in rows:
+            self.ended[row.image.key] = self.writers.submit(self._write, row, inserting)
+
+    def _write(self, row: ScoredImage, inserting: Future[set[str]]) -> Outcome:
+        written = row.image.key in inserting.result() or self.pool.put_score(row.image, row.prediction)
+        return Outcome.SCORED if written else Outcome.STALE
+
+    def _quarantine(self, found: Rejected) -> Outcome:
+        written = self.pool.put_quarantine(found.image, found.reason, found.detail)
+        return Outcome.QUARANTINED if written else Outcome.STALE
 
 
 def _newest(uploads: Sequence[ImageRef]) -> dict[str, ImageRef]:
@@ -139,12 +203,12 @@ def _of_one(upload: ImageRef, newest: ImageRef, ended: Outcome | Exception) -> O
 
 
 def _outcome(step: Step) -> Outcome | Exception:
+    if not isinstance(step, Future):
+        return step
     try:
-        while isinstance(step, Future):
-            step = step.result()
+        return step.result()
     except Exception as error:  # noqa: BLE001 - one image never takes its batch along
         return error
-    return step
 
 
 def _predict(scorer: Scorer, pixels: npt.NDArray[np.uint8]) -> Prediction:
@@ -162,9 +226,3 @@ def _predict(scorer: Scorer, pixels: npt.NDArray[np.uint8]) -> Prediction:
         return scorer.predict(pixels[np.newaxis])[0]
     except BadModel as error:
         raise BadImage("model-output", str(error)) from error
-
-
-def _forget_locals(ended: Future[Step]) -> None:
-    """Let go of the picture that the frames of a failure hold, for as long as anybody holds the failure."""
-    if (error := ended.exception()) is not None:
-        traceback.clear_frames(error.__traceback__)

@@ -3,15 +3,19 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.memory import FakeImages, FakePool
+from fakes.memory import FakeImages, FakePool, Row
 
-from octospoon.domain.entities import ImageRef, Prediction, State
+from octospoon.domain.entities import ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
-from octospoon.usecases.score import Outcome, ScoreUploads
+from octospoon.usecases.score import ROWS_A_CALL, Outcome, ScoreUploads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ByteScorer:
@@ -26,6 +30,13 @@ class ByteScorer:
 
     def predict(self, images: np.ndarray) -> list[Prediction]:
         return [Prediction(3, "b" * 64, np.array([one.mean()], np.float32), None) for one in images]
+
+
+class FullPool(FakePool):
+    """Has rows already, as far as many at once are concerned: each is written on its own."""
+
+    def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+        return set()
 
 
 def upload(key: str, sequencer: str = "1") -> ImageRef:
@@ -145,7 +156,7 @@ def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
 def test_outcomes_are_in_the_order_of_the_uploads_whoever_ends_first() -> None:
     second_written = threading.Event()
 
-    class Reversing(FakePool):
+    class Reversing(FullPool):
         def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
             if image.key == "1":
                 assert second_written.wait(10)
@@ -160,34 +171,73 @@ def test_outcomes_are_in_the_order_of_the_uploads_whoever_ends_first() -> None:
 
 
 def test_a_waiting_write_keeps_no_decoder_waiting() -> None:
-    images, predicted = CountingImages(1), threading.Barrier(2, timeout=10)
+    images, predicted = CountingImages(1), threading.Event()
+    last = ROWS_A_CALL + 1
 
     class Waiting(FakePool):
-        def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
-            if image.key == "1":
-                predicted.wait()
-            return super().put_score(image, prediction)
+        def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+            assert predicted.wait(10)
+            return super().insert_scores(scored)
 
     class Announcing(ByteScorer):
         def predict(self, pixels: np.ndarray) -> list[Prediction]:
-            if pixels.max() == 2:
-                predicted.wait()
+            if pixels.max() == last:
+                predicted.set()
             return super().predict(pixels)
 
-    outcomes = ScoreUploads(images, Waiting(), Announcing, workers=1, downloads=1)(numbered(2, 1))
+    outcomes = ScoreUploads(images, Waiting(), Announcing, workers=1, downloads=1)(numbered(last, 1))
 
-    assert outcomes == [Outcome.SCORED] * 2
+    assert outcomes == [Outcome.SCORED] * last
+
+
+def test_new_rows_are_written_many_at_once_and_only_the_others_one_by_one() -> None:
+    calls: list[int] = []
+    alone: list[str] = []
+
+    class Counting(FakePool):
+        def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+            calls.append(len(scored))
+            return super().insert_scores(scored)
+
+        def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+            alone.append(image.key)
+            return super().put_score(image, prediction)
+
+    images, pool = CountingImages(1), Counting()
+    pool.table["7"] = Row("older", "0", State.SCORED)
+
+    assert ScoreUploads(images, pool, images.scorer, workers=2)(numbered(60, 1)) == [Outcome.SCORED] * 60
+    assert calls == [25, 25, 10]
+    assert alone == ["7"]
+    assert pool.table["7"].etag == "etag of 7"
+
+
+def test_a_failed_call_leaves_its_rows_to_the_queue_and_no_others() -> None:
+    class FirstCallFails(FakePool):
+        failed = 0
+
+        def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+            if not self.failed:
+                self.failed = len(scored)
+                raise ServiceUnavailable("throttled")
+            return super().insert_scores(scored)
+
+    images, pool = CountingImages(1), FirstCallFails()
+    outcomes = ScoreUploads(images, pool, images.scorer, workers=2)(numbered(60, 1))
+
+    assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == ROWS_A_CALL
+    assert sum(one is Outcome.SCORED for one in outcomes) == 60 - ROWS_A_CALL == len(pool.table)
 
 
 def test_a_failed_write_is_that_images_alone() -> None:
-    class Full(FakePool):
+    class Throttled(FullPool):
         def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
             if image.key == "2":
                 raise ServiceUnavailable("throttled")
             return super().put_score(image, prediction)
 
     images = CountingImages(1)
-    one, two, three = ScoreUploads(images, Full(), images.scorer, workers=2)(numbered(3, 1))
+    one, two, three = ScoreUploads(images, Throttled(), images.scorer, workers=2)(numbered(3, 1))
 
     assert (one, three) == (Outcome.SCORED, Outcome.SCORED)
     assert isinstance(two, ServiceUnavailable)

@@ -50,9 +50,10 @@ def _serialised(handler: Callable[..., Any]) -> Callable[..., Any]:
 @aws_provider(api="dynamodb", name="moto")
 def dynamodb() -> Service:
     """DynamoDB, chosen with PROVIDER_OVERRIDE_DYNAMODB=moto."""
-    from localstack_process_executor.transactions import install
+    from localstack_process_executor import statements, transactions
 
-    install()
+    statements.install()
+    transactions.install()
     return _answered_by_moto("dynamodb")
 
 

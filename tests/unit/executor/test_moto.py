@@ -1,4 +1,4 @@
-"""DynamoDB transactions in the moto that LocalStack brings: see moto_scenarios.py."""
+"""DynamoDB transactions and inserts in the moto that LocalStack brings: see moto_scenarios.py."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ SCENARIOS = [
     "rolls_back_when_refused",
     "same_as_moto",
     "costs_the_same_with_a_large_table",
+    "inserts_new_items_only",
+    "leaves_other_statements_to_moto",
+    "inserts_cost_the_same_with_a_large_table",
 ]
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_transactions(name):
+def test_scenario(name):
     python = Layout(ROOT).program("localstack", "python")
     command = [str(python), str(Path(__file__).with_name("moto_scenarios.py")), name]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
