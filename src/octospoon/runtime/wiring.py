@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     import boto3
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
 
     from octospoon.adapters.s3_artifacts import S3Artifacts
+    from octospoon.adapters.s3_images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
@@ -56,18 +58,29 @@ def session() -> boto3.Session:
 
 
 @cache
+def s3() -> S3Client:
+    """Return the one S3 client, with a connection for every thread."""
+    from botocore.config import Config
+
+    return session().client("s3", config=Config(max_pool_connections=_CONNECTIONS))
+
+
+@cache
 def dynamodb() -> DynamoDBClient:
     """Return the one DynamoDB client, with a connection for every thread."""
     from botocore.config import Config
 
-    return session().client("dynamodb", config=Config(max_pool_connections=_CONNECTIONS))
+    # what is written is typed already; the checks would cost as much as the call's signature
+    return session().client(
+        "dynamodb", config=Config(max_pool_connections=_CONNECTIONS, parameter_validation=False)
+    )
 
 
 def artifacts(bucket: str) -> S3Artifacts:
     """Return the artifacts bucket."""
     from octospoon.adapters.s3_artifacts import S3Artifacts
 
-    return S3Artifacts(session().client("s3"), bucket)
+    return S3Artifacts(s3(), bucket)
 
 
 def secret(name: str) -> str:
@@ -79,24 +92,29 @@ def secret(name: str) -> str:
 
 def score() -> ScoreUploads:
     """Wire the scoring of uploads."""
-    from botocore.config import Config
-
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.adapters.s3_artifacts import S3Champions
-    from octospoon.adapters.s3_images import S3Images
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.score import ScoreUploads
 
     config = load(settings_.ScoreSettings)
     champions = S3Champions(artifacts(config.artifacts_bucket))
-    s3 = session().client("s3", config=Config(max_pool_connections=_CONNECTIONS))
     return ScoreUploads(
-        images=S3Images(s3, config.images_bucket),
+        images=_many_images(config.images_bucket),
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         model=CurrentModel(champions, scorer_loader(champions), CLOCK).get,
         workers=cores(),
         downloads=_CONNECTIONS,
     )
+
+
+def _many_images(bucket: str) -> S3Images:
+    from octospoon.adapters.s3_images import S3Images
+    from octospoon.adapters.s3_signed_gets import SignedGets
+
+    credentials = session().get_credentials()
+    gets = SignedGets(s3(), credentials, bucket, _CONNECTIONS) if credentials else None
+    return S3Images(s3(), bucket, gets)
 
 
 def cores() -> int:
@@ -132,7 +150,7 @@ def rank() -> Rank:
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         rounds=DynamoRounds(ControlTable(dynamodb(), config.control_table), RoundFiles(store)),
         labeler=_labeler(),
-        images=S3Images(session().client("s3"), config.images_bucket),
+        images=S3Images(s3(), config.images_bucket),
         champions=S3Champions(store),
         clock=CLOCK,
         rules=BatchRules(

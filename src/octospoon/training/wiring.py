@@ -11,7 +11,7 @@ from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.adapters.s3_artifacts import S3Champions, S3Snapshots
 from octospoon.adapters.s3_images import S3Images
 from octospoon.runtime.settings import TrainerSettings, listed, load
-from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, session
+from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
 from octospoon.training.job import TrainingPorts
 
 
@@ -27,7 +27,7 @@ def training_ports() -> TrainingPorts:
         ),
         snapshots=S3Snapshots(store),
         pool=DynamoPool(client, config.pool_table),
-        images=S3Images(session().client("s3"), config.images_bucket),
+        images=S3Images(s3(), config.images_bucket),
         champions=S3Champions(store),
         registry=MlflowRegistry(config.model_name, config.experiment),
         open_model=OnnxScorer,

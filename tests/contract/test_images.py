@@ -1,0 +1,80 @@
+"""Reading images: signed GETs and get_object over the real S3 on LocalStack give the same."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_signed_gets import SignedGets
+from octospoon.cli.context import session
+from octospoon.domain.errors import BadImage
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from octospoon.cli.local import LocalStack
+
+pytestmark = pytest.mark.stack
+
+KEYS = [
+    "plain.jpg",
+    "with space/ä+b%20c~&=?#.png",
+    "日本/🙂.webp",
+    "a/./b/../c.jpg",
+    "//leading//and//double.jpg",
+    "quote'\"<>;,@$!*().jpg",
+    "long/" + "é" * 509,
+]
+
+
+@pytest.fixture(scope="module")
+def s3(stack: LocalStack) -> S3Client:
+    client: S3Client = stack.deployment.client("s3")
+    return client
+
+
+@pytest.fixture(scope="module")
+def bucket(s3: S3Client) -> str:
+    name = f"images-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=name)
+    for number, key in enumerate(KEYS):
+        s3.put_object(Bucket=name, Key=key, Body=bytes([number]) * 100_000)
+    s3.put_object(Bucket=name, Key="empty", Body=b"")
+    return name
+
+
+@pytest.fixture(params=["signed", "get_object"])
+def images(request: pytest.FixtureRequest, s3: S3Client, bucket: str, stack: LocalStack) -> S3Images:
+    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket, 4)
+    return S3Images(s3, bucket, gets if request.param == "signed" else None)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=range(len(KEYS)))
+def test_an_object_is_read_whole_whatever_its_key(
+    images: S3Images, s3: S3Client, bucket: str, key: str
+) -> None:
+    data, etag = images.read(key)
+
+    assert data == bytes([KEYS.index(key)]) * 100_000
+    assert f'"{etag}"' == s3.head_object(Bucket=bucket, Key=key)["ETag"]
+
+
+def test_signed_gets_answer_themselves(s3: S3Client, bucket: str, stack: LocalStack) -> None:
+    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket, 4)
+
+    for number, key in enumerate(KEYS):
+        found = gets(key, 100_000)
+        assert found is not None
+        assert found[0] == bytes([number]) * 100_000
+        assert gets(key, 99_999) is None
+    assert gets("missing", 100_000) is None
+    assert gets("empty", 100_000) == (b"", '"d41d8cd98f00b204e9800998ecf8427e"')
+
+
+def test_an_empty_object_and_a_missing_one_are_told_apart(images: S3Images) -> None:
+    assert images.read("empty")[0] == b""
+    with pytest.raises(BadImage, match="deleted"):
+        images.read("missing")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_signed_gets import SignedGets
+from octospoon.domain.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SESSION = boto3.Session("AKIAEXAMPLE", "a secret", "a session token", region_name="eu-central-1")
+QUIET = Config(response_checksum_validation="when_required", retries={"total_max_attempts": 1})
+
+
+@contextmanager
+def server(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Answer one connection after another, each with its bytes, and note what was asked."""
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listening.accept()
+                with connection:
+                    asked.append(connection.recv(65536).decode())
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
+        thread.join(10)
+
+
+def answer(status: str, body: bytes, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    return f'HTTP/1.1 {status}\r\nContent-Length: {size}\r\nETag: "e"\r\n\r\n'.encode() + body
+
+
+def client(endpoint: str | None = None) -> Any:
+    return SESSION.client("s3", endpoint_url=endpoint, config=QUIET)
+
+
+def headers(request: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in request.splitlines()[1:] if line)
+
+
+@pytest.mark.parametrize("key", ["plain.jpg", "a b/ä+%20~&=?#.png", "a/../b//c.jpg", "/leading"])
+def test_the_signature_is_the_one_that_get_object_makes(key: str) -> None:
+    for _ in range(3):  # both must fall into one second
+        with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked):
+            s3 = client(endpoint)
+            gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
+            assert gets(key, 100) == (b"picture", '"e"')
+            s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+        ours, theirs = (headers(request) for request in asked)
+        if ours["X-Amz-Date"] == theirs["X-Amz-Date"]:
+            break
+    assert asked[0].splitlines()[0] == asked[1].splitlines()[0]
+    assert ours["Authorization"] == theirs["Authorization"]
+    assert ours["X-Amz-Security-Token"] == "a session token"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "address"),
+    [
+        ("some-bucket", "https://some-bucket.s3.eu-central-1.amazonaws.com/a%20b.jpg"),
+        ("with.dots", "https://s3.eu-central-1.amazonaws.com/with.dots/a%20b.jpg"),
+    ],
+)
+def test_the_bucket_is_addressed_as_get_object_does(bucket: str, address: str) -> None:
+    assert SignedGets(client(), SESSION.get_credentials(), bucket, 1).url("a b.jpg") == address
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        answer("503 Slow Down", b""),
+        answer("301 Moved", b""),
+        answer("200 OK", b"cut", length=100),
+        answer("200 OK", b"x" * 101),
+        b"no HTTP at all\r\n\r\n",
+        b"",
+    ],
+    ids=["busy", "moved", "cut-off", "too-large", "garbage", "hang-up"],
+)
+def test_whatever_else_comes_is_left_to_get_object(first: bytes) -> None:
+    with server(first, answer("200 OK", b"picture")) as (endpoint, asked):
+        s3 = client(endpoint)
+        gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
+        assert S3Images(s3, "bucket", lambda key, _: gets(key, 100)).read("k") == (b"picture", "e")
+    assert len(asked) == 2
+
+
+def test_a_dead_endpoint_is_a_reason_to_retry() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    s3 = client(endpoint)
+    gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
+    assert gets("k", 100) is None
+    with pytest.raises(ServiceUnavailable):
+        S3Images(s3, "bucket", gets).read("k")
