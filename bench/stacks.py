@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSpec
+from octospoon.domain.model_spec import (
+    CHAMPION_KEY,
+    EMBEDDING,
+    INPUT,
+    PROBABILITIES,
+    ChampionPointer,
+    ModelSpec,
+    model_key,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 CLASSES = 10
@@ -105,3 +117,35 @@ def _file(graph: _Graph, dim: int, side: int) -> bytes:
     spec = ModelSpec(classes, side, side, dim, "cover", "0" * 64, 1)
     helper.set_model_props(model, spec.to_metadata())
     return bytes(model.SerializeToString())
+
+
+def publish(folder: Path, name: str, side: int) -> Path:
+    """Write a model of STACKS as `model.onnx`, as arrays for other frameworks, and as a bucket's champion.
+
+    Returns:
+        The path of `model.onnx`; its folder holds the artifacts bucket's ``models/`` too.
+    """
+    folder.mkdir()
+    model = build(name, side)
+    (folder / "model.onnx").write_bytes(model)
+    np.savez(folder / "model.npz", **_arrays(model))  # type: ignore[arg-type]
+    sha = hashlib.sha256(model).hexdigest()
+    pointer = ChampionPointer(1, sha, model_key(sha), "0" * 64, "", "", tuple(str(i) for i in range(CLASSES)))
+    for key, body in {CHAMPION_KEY: msgspec.json.encode(pointer), pointer.key: model}.items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(body)
+    return folder / "model.onnx"
+
+
+def _arrays(model: bytes) -> dict[str, npt.NDArray[np.generic]]:
+    """Return each convolution's weights, stride and groups, and the head's weights."""
+    graph = onnx.load_from_string(model).graph
+    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    found: dict[str, npt.NDArray[np.generic]] = {}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    for i, node in enumerate(convolutions):
+        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        found |= {f"w{i}": values[node.input[1]], f"s{i}": np.array(attributes["strides"][0])}
+        found[f"g{i}"] = np.array(attributes["group"])
+    (head,) = [values[node.input[1]] for node in graph.node if node.op_type == "MatMul"]
+    return found | {"n": np.array(len(convolutions)), "head": head}

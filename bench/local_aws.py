@@ -1,0 +1,161 @@
+"""As much of S3 and DynamoDB as scoring asks for, after a while as from afar, in a process of its own.
+
+Pictures are served under any key, ``<anything>/<number>``; every conditional write succeeds and is counted.
+`boto3` is used as it is; what is missing from a real network is TLS and the way there.
+
+    python -m bench.local_aws PICTURES MODEL_FOLDER S3_LATENCY DYNAMODB_LATENCY     (in seconds)
+
+prints the port, serves until its standard input ends, and then prints the rows written and its CPU seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGES, ARTIFACTS, TABLE = "images", "artifacts", "pool"
+REGION = "us-east-1"
+DYNAMODB_LATENCY = 0.005
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass
+class Answers:
+    """What is answered to a request, and how many rows were written."""
+
+    pictures: list[bytes]
+    models: dict[str, bytes]
+    s3_latency: float
+    dynamodb_latency: float
+    rows: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def to(self, head: bytes, body: bytes) -> list[bytes]:
+        method, target, _ = head.split(b" ", 2)
+        if method == b"POST":
+            time.sleep(self.dynamodb_latency)
+            return self._written(body)
+        time.sleep(self.s3_latency)
+        bucket, _, key = target.decode().partition("?")[0].lstrip("/").partition("/")
+        if bucket == ARTIFACTS:
+            return self._model(key, head)
+        return _ok(self.pictures[int(key.rpartition("/")[2]) % len(self.pictures)])
+
+    def _model(self, key: str, head: bytes) -> list[bytes]:
+        if key not in self.models:
+            return [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]
+        if b"if-none-match" in head.lower():
+            return [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n"]
+        return _ok(self.models[key])
+
+    def _written(self, body: bytes) -> list[bytes]:
+        statements = body.count(b'"Statement"')
+        with self.lock:
+            self.rows += statements or 1
+        answer = {"Responses": [{"TableName": TABLE}] * statements} if statements else {}
+        return _ok(json.dumps(answer).encode(), b"application/x-amz-json-1.0")
+
+
+def _ok(body: bytes, kind: bytes = b"binary/octet-stream") -> list[bytes]:
+    head = b'HTTP/1.1 200 OK\r\nContent-Type: %b\r\nETag: "e"\r\nContent-Length: %d\r\n\r\n'
+    return [head % (kind, len(body)), body]
+
+
+def serve(connection: socket.socket, answers: Answers) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    waiting = b""
+    while True:
+        while b"\r\n\r\n" not in waiting:
+            if not (more := connection.recv(1 << 16)):
+                return
+            waiting += more
+        head, _, rest = waiting.partition(b"\r\n\r\n")
+        length = int(next(iter(_LENGTH.findall(head)), 0))
+        while len(rest) < length:
+            rest += connection.recv(1 << 16)
+        waiting = rest[length:]
+        for part in answers.to(head, rest[:length]):
+            connection.sendall(part)
+
+
+def main() -> None:
+    pictures, models, s3_latency, dynamodb_latency = sys.argv[1:]
+    answers = Answers(
+        [path.read_bytes() for path in sorted(Path(pictures).iterdir())],
+        {
+            str(path.relative_to(models)): path.read_bytes()
+            for path in Path(models).rglob("*")
+            if path.is_file()
+        },
+        float(s3_latency),
+        float(dynamodb_latency),
+    )
+    listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+
+    def accept() -> None:
+        while True:
+            connection, _ = listening.accept()
+            threading.Thread(target=serve, args=(connection, answers), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    print(listening.getsockname()[1], flush=True)
+    sys.stdin.read()
+    print(json.dumps({"rows": answers.rows, "cpu": time.process_time()}))
+
+
+@dataclass
+class Running:
+    """A started server; `rows` and `cpu` (seconds) are known when it has ended."""
+
+    environment: dict[str, str]
+    rows: int = 0
+    cpu: float = 0.0
+
+
+@contextmanager
+def running(pictures: Path, models: Path, s3_latency: float) -> Iterator[Running]:
+    """Run the server; what is yielded says which environment variables lead to it."""
+    command = [sys.executable, "-m", "bench.local_aws", str(pictures), str(models), str(s3_latency)]
+    with subprocess.Popen(
+        [*command, str(DYNAMODB_LATENCY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        server = Running(_environment(int(process.stdout.readline())))
+        try:
+            yield server
+        finally:
+            process.stdin.close()
+            said = json.loads(process.stdout.readline())
+            server.rows, server.cpu = said["rows"], said["cpu"]
+
+
+def _environment(port: int) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_DEFAULT_REGION": REGION,
+        "OCTOSPOON_IMAGES_BUCKET": IMAGES,
+        "OCTOSPOON_ARTIFACTS_BUCKET": ARTIFACTS,
+        "OCTOSPOON_POOL_TABLE": TABLE,
+        "OCTOSPOON_ANNOTATIONS_TABLE": "annotations",
+        "OCTOSPOON_CONTROL_TABLE": "control",
+        "POWERTOOLS_SERVICE_NAME": "score",
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The child of bench/score.py that measures the real handler; started by it, with its server running.
+
+python -m bench.score_ours PICTURES MODEL CORES BATCH ROUNDS
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bench.local_aws import TABLE
+
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.domain.entities import ImageRef, ScoredImage
+from octospoon.runtime.wiring import dynamodb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HANDLER = Path(__file__).parents[1] / "functions/score/app.py"
+MEASURED_ALONE = 8
+WRITTEN = 500
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds for one picture."""
+
+    wall: float
+    cpu: float
+
+
+def load_handler() -> Callable[[dict[str, Any], object], dict[str, Any]]:
+    spec = importlib.util.spec_from_file_location("app", HANDLER)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handler: Callable[[dict[str, Any], object], dict[str, Any]] = module.handler
+    return handler
+
+
+def event(files: list[bytes], number: int) -> dict[str, Any]:
+    """Return the SQS batch in which S3 tells of these uploads, under keys of their own."""
+    objects = [
+        {"key": f"round-{number}/{i}", "size": len(data), "eTag": "e", "sequencer": f"{number:016X}"}
+        for i, data in enumerate(files)
+    ]
+    bodies = [json.dumps({"Records": [{"s3": {"object": one}}]}) for one in objects]
+    return {"Records": [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]}
+
+
+def measured(handler: Callable[..., dict[str, Any]], batch: dict[str, Any]) -> Spent:
+    count = len(batch["Records"])
+    wall, cpu = time.perf_counter(), time.process_time()
+    answer = handler(batch, None)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if answer["batchItemFailures"]:
+        raise SystemExit(f"not every picture was scored: {answer}")
+    return Spent(wall / count, cpu / count)
+
+
+def measured_bare(scorer: OnnxScorer, files: list[bytes], cores: int) -> float:
+    """Return the seconds for one picture of threads that only decode and predict."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(cores) as threads:
+        list(threads.map(lambda data: scorer.predict(scorer.preprocess(data)[np.newaxis]), files))
+    return (time.perf_counter() - began) / len(files)
+
+
+def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float]:
+    """Return the CPU seconds of decode and of inference for one picture, on this thread."""
+    decode = predict = 0.0
+    for data in files:
+        began = time.thread_time()
+        pixels = scorer.preprocess(data)
+        decoded = time.thread_time()
+        scorer.predict(pixels[np.newaxis])
+        decode, predict = decode + decoded - began, predict + time.thread_time() - decoded
+    return decode / len(files), predict / len(files)
+
+
+def measured_write(scorer: OnnxScorer) -> float:
+    """Return the CPU seconds of writing one row, from the prediction to the answer."""
+    (said,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
+    pool = DynamoPool(dynamodb(), TABLE, "margin_diverse")
+    rows = [ScoredImage(ImageRef(f"row/{i}", "e" * 32, "1" * 16, 1), said) for i in range(WRITTEN)]
+    began = time.process_time()
+    if len(pool.insert_scores(rows)) != len(rows):
+        raise SystemExit("not every row was written")
+    return (time.process_time() - began) / len(rows)
+
+
+def peak_mb() -> float:
+    """Return the peak of this process' resident memory, which getrusage mixes with its parent's."""
+    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def main() -> None:
+    folder, model, *numbers = sys.argv[1:]
+    cores, batch, rounds = (int(number) for number in numbers)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    found = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
+    files = [found[i % len(found)] for i in range(batch)]
+    handler, scorer = load_handler(), OnnxScorer(Path(model))
+    rows = []
+    with contextlib.redirect_stdout(sys.stderr):  # where the handler's metrics go
+        for number in range(rounds + 1):
+            spent = measured(handler, event(files, number))
+            decode, predict = measured_alone(scorer, files[:MEASURED_ALONE])
+            rows.append(
+                {
+                    "wall": spent.wall,
+                    "cpu": spent.cpu,
+                    "decode": decode,
+                    "predict": predict,
+                    "floor": (decode + predict) / cores,
+                    "bare": measured_bare(scorer, files, cores),
+                    "over_floor": spent.wall * cores / (decode + predict),
+                    "cpu_over_work": spent.cpu / (decode + predict),
+                }
+            )
+    del rows[0]  # warms up
+    medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+    print(json.dumps(medians | {"peak_mb": peak_mb(), "write": measured_write(scorer)}))
+
+
+if __name__ == "__main__":
+    main()
