@@ -18,7 +18,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench bench-score bench-select build requirements dockercomposeup clean environments \
+.PHONY: help demo up down test soak check bench bench-cold bench-score bench-select build requirements dockercomposeup clean environments \
 	prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -37,6 +37,9 @@ down: ## stop what `make up` left running
 test: prepared ## run every test
 	@.venv/bin/pytest
 
+soak: prepared ## scoring while the champion changes 50 times, on the real stack
+	@.venv/bin/pytest tests/e2e/test_swaps.py --soak
+
 check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -48,8 +51,11 @@ check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layer
 bench: .venv/.installed ## accuracy against labels on the digits, many seeds, no server
 	@.venv/bin/python bench/digits_offline.py
 
-bench-score: .venv/.installed ## the scoring path against its floor and a naive design; JSON=file keeps the ratios
+bench-score: .venv/.installed ## the scoring function against its floor and peers, and its price; JSON=file keeps the ratios
 	@.venv/bin/python -m bench.score $(if $(JSON),--json $(JSON))
+
+bench-cold: build ## a cold start of the scoring function beside a bare script; JSON=file keeps the ratios
+	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
 
 bench-select: .venv/.installed ## time and memory of choosing a batch, beside peers where installed; JSON=file
 	@.venv/bin/python bench/selection.py $(if $(JSON),--json $(JSON))

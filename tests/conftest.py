@@ -15,6 +15,10 @@ BATCH = 10
 """Batch size and training threshold of the stack that the tests share."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the tests that can run longer do")
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """The real LocalStack, Label Studio, MLflow and trainer, with octospoon deployed: one for all tests."""

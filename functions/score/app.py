@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime import wiring
+from octospoon.runtime import snapstart, wiring
 from octospoon.runtime.batches import by_message, failures
 from octospoon.runtime.events import uploads
 from octospoon.runtime.observability import count, make_logger, make_metrics
@@ -21,6 +21,9 @@ metrics = make_metrics("score")
 def use_case() -> ScoreUploads:
     """Wire once per execution environment."""
     return wiring.score()
+
+
+snapstart.prepare(lambda: use_case().model(), wiring.disconnect)
 
 
 @metrics.log_metrics

@@ -84,6 +84,18 @@ for picture in sorted(Path(sys.argv[3]).iterdir()):
 """
 
 
+# Lambda's runtime brings snapshot_restore_py; here the environment with Lambda's runtime does.
+SNAPSHOT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import app
+from snapshot_restore_py import get_after_restore
+(hook, arguments, named), = get_after_restore()
+hook(*arguments, **named)
+print(len([name for name in sys.modules if name in ("onnxruntime", "octospoon.adapters.onnx_scorer")]))
+"""
+
+
 def make_value(name):
     """Return the value of one of the Makefile's variables."""
     lines = f"include {MAKEFILE}\nprint-value: ; @echo $({name})\n"
@@ -136,6 +148,20 @@ def test_the_scoring_artefact_alone_reads_every_format(build, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == sorted(FORMATS)
+
+
+@pytest.mark.parametrize(("kind", "loaded"), [("snap-start", "2"), ("on-demand", "")])
+def test_before_a_snapshot_everything_slow_is_done_and_without_a_model_that_is_said(build, kind, loaded):
+    done = subprocess.run(
+        [make_value("LOCAL_PYTHON"), "-I", "-c", SNAPSHOT, str(build["score"])],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"AWS_LAMBDA_INITIALIZATION_TYPE": kind},
+        cwd="/",
+    )
+    assert done.stdout.strip().endswith(loaded)
+    assert (done.returncode == 0) == bool(loaded)
+    assert ("the snapshot is made without a model" in done.stdout + done.stderr) == bool(loaded)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

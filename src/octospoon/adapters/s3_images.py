@@ -52,6 +52,11 @@ class S3Images:
                 raise BadImage("too-large", f"{answer['ContentLength']:,} bytes is over {MAX_BYTES:,}")
             return answer["Body"].read(), answer["ETag"].strip('"')
 
+    def close(self) -> None:
+        """Close the connections of the quicker way."""
+        if self._gets:
+            self._gets.close()
+
     def uri(self, key: str) -> str:
         """Return the s3:// address of an image."""
         return f"s3://{self._bucket}/{key}"

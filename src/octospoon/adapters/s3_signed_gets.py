@@ -48,6 +48,10 @@ class SignedGets:
         except (BotoCoreError, HTTPError, OSError):
             return None
 
+    def close(self) -> None:
+        """Close every connection; the next call opens one."""
+        self._http.close()
+
     def url(self, key: str) -> str:
         """Return the address of an object."""
         return self._base + quote(key, safe="/~")

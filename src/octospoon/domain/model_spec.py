@@ -8,7 +8,7 @@ Everything else travels in the file's ``metadata_props`` as strings.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadModel
@@ -115,6 +115,7 @@ class ChampionPointer:
         head_key: object key of the head alone (embedding -> probabilities); empty for a cold-start model.
         head_sha256: of the head file, hex; empty for a cold-start model.
         classes: class names in the order of the probabilities; empty for a cold-start model.
+        previous: the pointer that this one replaced, for whoever starts now and cannot load the newer model.
     """
 
     version: int
@@ -124,6 +125,11 @@ class ChampionPointer:
     head_key: str = ""
     head_sha256: str = ""
     classes: tuple[str, ...] = ()
+    previous: ChampionPointer | None = None
+
+    def after(self, previous: ChampionPointer | None) -> ChampionPointer:
+        """Return this pointer as the one that replaces another."""
+        return replace(self, previous=replace(previous, previous=None) if previous else None)
 
 
 def model_key(sha256: str) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 16
 _SECRET_MAX_AGE = 300
+_MODEL_FILE_MAX_AGE = 600
 
 
 class SystemClock:
@@ -79,6 +80,12 @@ def dynamodb() -> DynamoDBClient:
     return made
 
 
+def disconnect() -> None:
+    """Close the connections of scoring; the next call opens one."""
+    for one in (images(), s3(), dynamodb()):
+        one.close()
+
+
 def artifacts(bucket: str) -> S3Artifacts:
     """Return the artifacts bucket."""
     from octospoon.adapters.s3_artifacts import S3Artifacts
@@ -103,7 +110,7 @@ def score() -> ScoreUploads:
     config = load(settings_.ScoreSettings)
     champions = S3Champions(artifacts(config.artifacts_bucket))
     return ScoreUploads(
-        images=_many_images(config.images_bucket),
+        images=images(),
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         model=CurrentModel(champions, scorer_loader(champions), CLOCK).get,
         workers=cores(),
@@ -111,11 +118,13 @@ def score() -> ScoreUploads:
     )
 
 
-def _many_images(bucket: str) -> S3Images:
+@cache
+def images() -> S3Images:
+    """Return the images bucket, for reading many at once."""
     from octospoon.adapters.s3_images import S3Images
     from octospoon.adapters.s3_signed_gets import SignedGets
 
-    credentials = session().get_credentials()
+    bucket, credentials = load(settings_.ScoreSettings).images_bucket, session().get_credentials()
     gets = SignedGets(s3(), credentials, bucket, _CONNECTIONS) if credentials else None
     return S3Images(s3(), bucket, gets)
 
@@ -129,7 +138,20 @@ def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
     """Return what turns a champion pointer into a scorer: download, verify, open, check."""
     from octospoon.adapters.onnx_scorer import OnnxScorer
 
-    return lambda pointer: OnnxScorer(champions.fetch(pointer, model_folder()))
+    def load_model(pointer: ChampionPointer) -> Scorer:
+        path = champions.fetch(pointer, model_folder())
+        scorer = OnnxScorer(path)
+        _forget_models(path)
+        return scorer
+
+    return load_model
+
+
+def _forget_models(but: Path) -> None:
+    """Remove the files of models long out of service: a function's disk is small and lives for hours."""
+    for path in but.parent.iterdir():
+        if path != but and path.stat().st_mtime < CLOCK.now() - _MODEL_FILE_MAX_AGE:
+            path.unlink(missing_ok=True)
 
 
 def model_folder() -> Path:

@@ -238,7 +238,7 @@ class _Job:
             head_sha256=head,
             classes=self._ports.classes,
         )
-        if not self._ports.champions.promote(pointer, champion.etag):
+        if not self._ports.champions.promote(pointer.after(champion.pointer), champion.etag):
             raise Conflict("another model went into service while this one was trained: judge it again")
 
     def _params(self, spec: ModelSpec) -> dict[str, str]:

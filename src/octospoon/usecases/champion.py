@@ -21,6 +21,8 @@ LOG = logging.getLogger(__name__)
 class CurrentModel(Generic[T]):
     """Holds what was loaded for the champion pointer, and loads anew when the pointer changes.
 
+    While one thread loads, the others go on with the model that there is.
+
     Args:
         champions: where the pointer is.
         load: turns a pointer into something that predicts; raises BadModel where it cannot.
@@ -50,24 +52,45 @@ class CurrentModel(Generic[T]):
         Raises:
             ServiceUnavailable: there is none yet; the caller's work goes back to its queue.
         """
-        with self._lock:
-            if self._clock.now() - self._checked >= self._max_age:
-                self._revalidate()
-            if self._model is None:
-                raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
-            return self._model
+        model = self._model
+        if model is not None and self._clock.now() - self._checked < self._max_age:
+            return model
+        if self._lock.acquire(blocking=model is None):
+            try:
+                return self._newest()
+            finally:
+                self._lock.release()
+        assert model is not None  # noqa: S101 - else the lock was waited for
+        return model
+
+    def _newest(self) -> T:
+        if self._clock.now() - self._checked >= self._max_age:
+            self._revalidate()
+            self._checked = self._clock.now()
+        if self._model is None:
+            raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
+        return self._model
 
     def _revalidate(self) -> None:
         try:
             found = self._champions.changed(self._etag)
             if found is not None:
-                pointer, etag = found
-                self._model = self._load(pointer)
-                self._etag = etag
-                LOG.info("now predicting with version %d", pointer.version)
+                self._take(*found)
         except OctospoonError as error:
             # the old model keeps predicting; the next revalidation tries again
             if self._model is None and not isinstance(error, BadModel):
                 raise
             LOG.exception("the champion cannot be loaded")
-        self._checked = self._clock.now()
+
+    def _take(self, pointer: ChampionPointer, etag: str) -> None:
+        try:
+            self._model = self._load(pointer)
+        except BadModel:
+            if self._model is None:
+                if pointer.previous is None:
+                    raise
+                self._model = self._load(pointer.previous)
+            LOG.exception("version %d cannot be loaded: the one before it goes on", pointer.version)
+        else:
+            LOG.info("now predicting with version %d", pointer.version)
+        self._etag = etag  # of a bad model too: it would not be better the next time

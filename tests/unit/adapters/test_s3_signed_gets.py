@@ -92,11 +92,12 @@ def test_the_bucket_is_addressed_as_get_object_does(bucket: str, address: str) -
     ],
     ids=["busy", "moved", "cut-off", "too-large", "garbage", "hang-up"],
 )
-def test_whatever_else_comes_is_left_to_get_object(first: bytes) -> None:
+def test_whatever_else_comes_is_left_to_get_object(first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with server(first, answer("200 OK", b"picture")) as (endpoint, asked):
         s3 = client(endpoint)
         gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
-        assert S3Images(s3, "bucket", lambda key, _: gets(key, 100)).read("k") == (b"picture", "e")
+        monkeypatch.setattr("octospoon.adapters.s3_images.MAX_BYTES", 100)
+        assert S3Images(s3, "bucket", gets).read("k") == (b"picture", "e")
     assert len(asked) == 2
 
 

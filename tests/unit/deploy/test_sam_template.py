@@ -13,7 +13,7 @@ from octospoon.domain.acquisition import STRATEGIES
 ROOT = Path(__file__).parents[3]
 TEMPLATE = deploy_template.read(ROOT / "template.yaml")
 RESOURCES = TEMPLATE["Resources"]
-DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME"}
+DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME", "OPENBLAS_NUM_THREADS"}
 EVERYTHING_IS_ALL_AWS_OFFERS = {"ecr:GetAuthorizationToken"}
 
 

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
 import pytest
 from fakes.memory import FakeChampions, FakeClock
 
 from octospoon.domain.errors import BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.usecases.champion import CurrentModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def pointer(version: int) -> ChampionPointer:
@@ -17,12 +24,15 @@ class World:
         self.champions, self.clock = FakeChampions(), FakeClock()
         self.bad: set[int] = set()
         self.loads: list[int] = []
+        self.slowly: Callable[[ChampionPointer], str] | None = None
         self.model = CurrentModel(self.champions, self._load, self.clock, max_age=5.0)
 
     def _load(self, found: ChampionPointer) -> str:
         self.loads.append(found.version)
         if found.version in self.bad:
             raise BadModel("its checksum differs")
+        if self.slowly:
+            return self.slowly(found)
         return f"model {found.version}"
 
 
@@ -73,3 +83,65 @@ def test_without_any_model_the_work_goes_back(bad: set[int]) -> None:
 
     with pytest.raises(ServiceUnavailable, match="init-model"):
         world.model.get()
+
+
+def test_a_bad_model_is_not_fetched_again_and_again() -> None:
+    world = World()
+    world.champions.set(pointer(1))
+    world.model.get()
+    world.bad = {2}
+    world.champions.set(pointer(2))
+
+    for _ in range(4):
+        world.clock.time += 5
+        assert world.model.get() == "model 1"
+    assert world.loads == [1, 2]
+
+
+def test_who_starts_with_a_bad_model_predicts_with_the_one_before_it() -> None:
+    world = World()
+    world.bad = {2}
+    world.champions.set(pointer(2).after(pointer(1)))
+
+    assert world.model.get() == "model 1"
+    world.champions.set(pointer(3).after(pointer(2)))
+    world.clock.time += 5
+    assert world.model.get() == "model 3"
+
+
+def test_a_pointer_remembers_one_other_only() -> None:
+    third = pointer(3).after(pointer(2).after(pointer(1)))
+
+    assert third.previous == pointer(2)
+    assert pointer(1).after(None).previous is None
+
+
+def test_while_one_thread_loads_the_others_go_on_with_the_old_model() -> None:
+    world = World()
+    world.champions.set(pointer(1))
+    world.model.get()
+    loading, loaded = threading.Event(), threading.Event()
+
+    def slowly(found: ChampionPointer) -> str:
+        loading.set()
+        assert loaded.wait(10)
+        return f"model {found.version}"
+
+    world.slowly = slowly
+    world.champions.set(pointer(2))
+    world.clock.time += 5
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(world.model.get)
+        assert loading.wait(10)
+        assert world.model.get() == "model 1"
+        loaded.set()
+        assert first.result() == "model 2"
+    assert world.model.get() == "model 2"
+
+
+def test_threads_that_start_together_load_once() -> None:
+    world = World()
+    world.champions.set(pointer(1))
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: world.model.get(), range(32))) == {"model 1"}
+    assert world.loads == [1]
