@@ -57,11 +57,13 @@ class Setup:
         with local_aws.running(self.pictures, self.model.parent, self.chosen.latency) as server:
             answer = subprocess.run(
                 command,
-                check=True,
+                check=False,
                 capture_output=True,
                 cwd=ROOT,
                 env=os.environ | server.environment,
             )
+        if answer.returncode:
+            raise SystemExit(f"{' '.join(command)}:\n{answer.stderr.decode()[-2000:]}")
         return cast("dict[str, float]", json.loads(answer.stdout.splitlines()[-1]))
 
     def ours(self) -> dict[str, float]:
