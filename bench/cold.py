@@ -65,10 +65,11 @@ with contextlib.redirect_stdout(io.StringIO()):
     case.model()
     note("ready")
     record = '{{"Records": [{{"s3": {{"object": {{"key": "0", "size": 1000, "sequencer": "1"}}}}}}]}}'
-    answer = app.handler({{"Records": [{{"messageId": "1", "body": record}}]}}, None)
+    context = type("Context", (), {{"get_remaining_time_in_millis": lambda _: 60_000}})()
+    answer = app.handler({{"Records": [{{"messageId": "1", "body": record}}]}}, context)
     note("first row")
     for _ in range({WARM}):
-        app.handler({{"Records": []}}, None)
+        app.handler({{"Records": []}}, context)
     note("no-op batches")
 assert answer == {{"batchItemFailures": []}}, answer
 {_END}"""

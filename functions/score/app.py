@@ -27,10 +27,11 @@ snapstart.prepare(lambda: use_case().model(), wiring.disconnect)
 
 
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Score one batch of uploads; messages that failed go back to the queue."""
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
+    """Score one batch of uploads; what failed, or what time did not suffice for, goes back to the queue."""
     images, owners, failed = by_message(event, uploads, logger)
-    for owner, outcome in zip(owners, use_case()(images), strict=True):
+    outcomes = use_case()(images, lambda: context.get_remaining_time_in_millis() / 1000)
+    for owner, outcome in zip(owners, outcomes, strict=True):
         if isinstance(outcome, Exception):
             logger.error("not scored", exc_info=outcome)
             failed.add(owner)

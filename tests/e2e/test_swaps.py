@@ -66,6 +66,12 @@ def probability(version: int) -> float:
     return 1 / (1 + np.exp(-odds(version)))
 
 
+class Context:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
 class Models:
     """Sound models that can be told apart, and spoilt ones."""
 
@@ -207,7 +213,7 @@ def test_every_row_is_valid_and_says_which_model_scored_it(
         changing = threading.Timer(draw.random() * lasted, lambda now=now: [step() for step in now])
         began = time.monotonic()
         changing.start()
-        assert world.handler(batch(part), None) == {"batchItemFailures": []}
+        assert world.handler(batch(part), Context) == {"batchItemFailures": []}
         lasted = time.monotonic() - began
         changing.join()
 

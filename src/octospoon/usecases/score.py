@@ -5,6 +5,7 @@ Bad pictures go to quarantine at once, and no image takes another one along.
 
 from __future__ import annotations
 
+import math
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from octospoon.domain.entities import ScoredImage
-from octospoon.domain.errors import BadImage, BadModel
+from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 64_000_000
 ROWS_A_CALL = 25
 """As many as one call to the pool takes."""
+SPARE_SECONDS = 10.0
+"""No picture is begun with less time left: what is under way must be predicted and written."""
 
 
 class Outcome(StrEnum):
@@ -77,23 +80,32 @@ class ScoreUploads:
     writers: int = 4
     max_bytes: int = MAX_BYTES
 
-    def __call__(self, uploads: Sequence[ImageRef]) -> list[Outcome | Exception]:
+    def __call__(
+        self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float] = lambda: math.inf
+    ) -> list[Outcome | Exception]:
         """Score each upload on its own: one answer each, in order, an exception where it failed.
 
         Of the uploads of one key only the newest is scored, since reading any of them gives its bytes.
         The others are stale, or fail with it.
+
+        Args:
+            uploads: any number, in any order.
+            seconds_left: until this process is stopped; what cannot be begun in time fails with
+                ServiceUnavailable.
         """
         newest = _newest(uploads)
-        ended = self._score(list(newest.values()))
+        ended = self._score(list(newest.values()), seconds_left)
         return [_of_one(one, newest[one.key], ended[one.key]) for one in uploads]
 
-    def _score(self, uploads: Sequence[ImageRef]) -> dict[str, Outcome | Exception]:
+    def _score(
+        self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float]
+    ) -> dict[str, Outcome | Exception]:
         with (
             ThreadPoolExecutor(self.writers) as writers,
             ThreadPoolExecutor(self.workers) as workers,
             ThreadPoolExecutor(self.downloads) as downloads,
         ):
-            line = _Line(self, ByteBudget(self.max_bytes), workers)
+            line = _Line(self, seconds_left, ByteBudget(self.max_bytes), workers)
             for upload in uploads:
                 downloads.submit(line.read, upload).add_done_callback(partial(line.end, upload.key))
             rows = _Rows(self.pool, writers)
@@ -108,6 +120,7 @@ class _Line:
     """What one picture goes through until it has been seen; each is told of once, under its key."""
 
     use: ScoreUploads
+    seconds_left: Callable[[], float]
     budget: ByteBudget
     workers: ThreadPoolExecutor
     seen: SimpleQueue[tuple[str, Future[Seen | None]]] = field(default_factory=SimpleQueue)
@@ -116,6 +129,7 @@ class _Line:
         """Read a picture and hand it on to a worker."""
         lease = self.budget.reserve(upload.size)
         try:
+            self._check_time()
             data, etag = self.use.images.read(upload.key)
             lease.resize(len(data))
             # what was read may be newer than the event: the row says what was scored
@@ -141,12 +155,17 @@ class _Line:
 
     def _look(self, image: ImageRef, data: bytes, lease: Lease) -> Seen:
         try:
+            self._check_time()
             scorer = self.use.model()
             return ScoredImage(image, _predict(scorer, scorer.preprocess(data)))
         except BadImage as bad:
             return Rejected(image, bad.reason, bad.detail)
         finally:
             lease.release()
+
+    def _check_time(self) -> None:
+        if self.seconds_left() < SPARE_SECONDS:
+            raise ServiceUnavailable("no time left for this picture: it goes back to the queue")
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from fakes.memory import FakeImages, FakePool, Row
 from octospoon.domain.entities import ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
-from octospoon.usecases.score import ROWS_A_CALL, Outcome, ScoreUploads
+from octospoon.usecases.score import ROWS_A_CALL, SPARE_SECONDS, Outcome, ScoreUploads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -319,6 +319,22 @@ def test_a_failure_holds_no_picture() -> None:
     assert isinstance(failure, RuntimeError)
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(failure.__traceback__)]
     assert not [value for found in frames for value in found.values() if isinstance(value, bytes)]
+
+
+def test_what_time_does_not_suffice_for_goes_back_and_the_rest_is_written() -> None:
+    images, pool = CountingImages(1), FakePool()
+    left = iter([60.0] * 7 + [SPARE_SECONDS - 1] * 100)
+
+    outcomes = ScoreUploads(images, pool, images.scorer, workers=1, downloads=1)(
+        numbered(20, 1), lambda: next(left)
+    )
+
+    scored = [one for one in outcomes if one is Outcome.SCORED]
+    late = [one for one in outcomes if isinstance(one, ServiceUnavailable)]
+    assert len(scored) + len(late) == 20
+    assert 1 <= len(scored) == len(pool.table) <= 6
+    assert "no time" in str(late[0])
+    assert images.reads.total() <= 7
 
 
 def test_an_empty_batch_is_nothing() -> None:
