@@ -87,16 +87,19 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
     target = Target(height, width, resize)
     with open_picture(data) as image:
         try:
-            return np.asarray(_decoded(image, target))
+            small = _decoded(image, target, len(data))
+            return np.frombuffer(small.tobytes(), np.uint8).reshape(height, width, 3)
         except DECODE_ERRORS as error:
             raise bad(error) from error
 
 
-def _decoded(image: ImageFile, target: Target) -> Image.Image:
+def _decoded(image: ImageFile, target: Target, size: int) -> Image.Image:
     scales = image.format in ("JPEG", "MPO")
     orientation = _orientation(image) if scales else 1  # of the others it is known after load()
     full, reading = image.size, Reading.of(image)
     image.draft("RGB", _upright(target, orientation).doubled(*full))
+    if scales:
+        image.decodermaxblock = size  # the file at once, without a copy, instead of in pieces of 64 KB
     lease = _under_way.reserve(cost(image, full))
     try:
         image.load()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Box = tuple[float, float, float, float]
 
-BAND = 1_000_000
+BAND = 250_000
 """Pixels that are converted at once."""
 _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
