@@ -10,7 +10,7 @@ import pytest
 from conftest import BATCH
 
 from octospoon.adapters.label_studio import LabelStudio
-from octospoon.cli import digits
+from octospoon.cli import digits, optimize
 from octospoon.cli.demo import key_of
 from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
@@ -165,6 +165,20 @@ def test_the_pool_is_rescored_from_stored_embeddings(scored: LocalStack, champio
     waiting = [row for row in rows.values() if row.state is State.SCORED]
     assert waiting
     assert {row.model_version for row in waiting} == {champion.version}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*:RuntimeWarning"
+)  # of onnxruntime's quantiser, where a channel is constant
+def test_cheaper_forms_are_measured_on_the_audit_sample(
+    scored: LocalStack, champion: ChampionPointer
+) -> None:
+    _, extended, int8 = optimize.of_deployment(scored.deployment, 20)
+
+    for compared in (extended.comparison, int8.comparison):
+        assert len(compared.right) == BATCH // 5
+        assert compared.pictures > 20
+    assert extended.comparison.same_top == extended.comparison.pictures
 
 
 def test_a_later_round_shows_the_models_predictions(scored: LocalStack, champion: ChampionPointer) -> None:

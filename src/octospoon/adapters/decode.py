@@ -7,35 +7,19 @@ less than twice the target.
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import (  # each plug-in named: else Pillow imports all forty at the first WebP
-    BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
-    Image,
-    JpegImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
-    UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401
-)
+from PIL import Image
 
-from octospoon.domain.errors import BadImage
+from octospoon.adapters.picture_file import DECODE_ERRORS, MAX_DECODED, bad, cost, open_picture
+from octospoon.adapters.pixels import Reading, shrunk
+from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-MAX_PIXELS = 100_000_000
-"""A 100-megapixel picture takes 300 MB once decoded; more is taken for a decompression bomb."""
-MAX_SIDE = 65_535
-"""As in JPEG. A few bytes of PNG can claim MAX_PIXELS rows of one pixel, which take gigabytes and seconds."""
-MAX_RATIO = 500
-"""Of the long side to the short one: of anything narrower, no model sees a picture."""
+    from PIL.ImageFile import ImageFile
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -48,16 +32,47 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_AXES = (5, 6, 7, 8)
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 
-Image.MAX_IMAGE_PIXELS = None  # our own limit below answers with an error, not with a warning
+_under_way = ByteBudget(MAX_DECODED)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a picture is to become.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        resize: ``squash`` or ``cover``, see `octospoon.domain.model_spec.RESIZE_RULES`.
+    """
+
+    height: int
+    width: int
+    resize: str
+
+    def region(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return the part of a picture that counts: left, top, right, bottom."""
+        if self.resize == "squash":
+            return (0, 0, width, height)
+        scale = min(width / self.width, height / self.height)
+        left, top = (width - self.width * scale) / 2, (height - self.height * scale) / 2
+        return (left, top, left + self.width * scale, top + self.height * scale)
+
+    def doubled(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size to which a JPEG may be scaled at most: twice the target on both sides."""
+        # draft() takes the smallest scale that covers both sides; of a long panorama the short side decides
+        scale = max(2 * self.width / width, 2 * self.height / height)
+        return (int(width * scale), int(height * scale)) if scale < 1 else (width, height)
 
 
 def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.uint8]:
     """Decode one picture and resize it.
 
+    Whatever is decoded at once in this process takes no more than about MAX_DECODED bytes: a call waits where
+    others hold too many.
+
     Args:
-        data: the file's bytes, in one of FORMATS; of an animation, the first frame counts.
+        data: the file's bytes, in one of `picture_file.FORMATS`; of an animation, the first frame counts.
         height: of the result, in pixels.
         width: of the result, in pixels.
         resize: ``squash`` or ``cover``, see `octospoon.domain.model_spec.RESIZE_RULES`.
@@ -69,77 +84,42 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
         BadImage: reason ``empty``, ``not-an-image``, ``too-large``, ``too-narrow``, ``unsupported`` or
             ``truncated``.
     """
-    if not data:
-        raise BadImage("empty", "the file has no bytes")
+    target = Target(height, width, resize)
+    with open_picture(data) as image:
+        try:
+            small = _decoded(image, target, len(data))
+            return np.frombuffer(small.tobytes(), np.uint8).reshape(height, width, 3)
+        except DECODE_ERRORS as error:
+            raise bad(error) from error
+
+
+def _decoded(image: ImageFile, target: Target, size: int) -> Image.Image:
+    scales = image.format in ("JPEG", "MPO")
+    orientation = _orientation(image) if scales else 1  # of the others it is known after load()
+    full, reading = image.size, Reading.of(image)
+    image.draft("RGB", _upright(target, orientation).doubled(*full))
+    if scales:
+        image.decodermaxblock = size  # the file at once, without a copy, instead of in pieces of 64 KB
+    lease = _under_way.reserve(cost(image, full))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image)
-            return _resized(image, height, width, resize)
-    except UnidentifiedImageError as error:
-        raise BadImage("not-an-image", f"not a {', '.join(FORMATS)} file") from error
-    except _DECODE_ERRORS as error:
-        raise BadImage("truncated", f"the file is cut off or damaged: {error}") from error
+        image.load()
+        orientation = orientation if scales else _orientation(image)
+        lying = _upright(target, orientation)
+        small = shrunk(image, reading, (lying.width, lying.height), lying.region(*image.size))
+    finally:
+        lease.release()
+    return small.transpose(_TURNS[orientation]) if orientation in _TURNS else small
 
 
-def _check_size(image: Image.Image) -> None:
-    short, long = sorted(image.size)
-    if short * long > MAX_PIXELS:
-        raise BadImage("too-large", f"{image.width}×{image.height} is over {MAX_PIXELS:,} pixels")
-    if long > MAX_SIDE:
-        raise BadImage("too-large", f"{image.width}×{image.height} has a side over {MAX_SIDE:,} pixels")
-    if long > MAX_RATIO * short:
-        raise BadImage("too-narrow", f"{image.width}×{image.height} is longer than {MAX_RATIO} to 1")
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except DECODE_ERRORS:  # a picture is no worse for what is wrong beside it
+        return 1
+    return found if isinstance(found, int) else 1
 
 
-def _resized(image: Image.Image, height: int, width: int, resize: str) -> npt.NDArray[np.uint8]:
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    if orientation in _SWAPS_AXES:
-        height, width = width, height
-    full = image.size
-    image.draft("RGB", _at_least(full, height, width))
-    image.load()
-    small = _eight_bit(image).resize(
-        (width, height),
-        Image.Resampling.BILINEAR,
-        box=_region(image.size, height, width, resize),
-    )
-    if orientation in _TURNS:
-        small = small.transpose(_TURNS[orientation])
-    return np.asarray(_on_white(small))
-
-
-def _at_least(full: tuple[int, int], height: int, width: int) -> tuple[int, int]:
-    # draft() takes the smallest scale that covers both sides; of a long panorama the short side decides
-    scale = max(2 * width / full[0], 2 * height / full[1])
-    return (int(full[0] * scale), int(full[1] * scale)) if scale < 1 else full
-
-
-def _region(size: tuple[int, int], height: int, width: int, resize: str) -> tuple[float, float, float, float]:
-    full_width, full_height = size
-    if resize == "squash":
-        return (0, 0, full_width, full_height)
-    scale = min(full_width / width, full_height / height)
-    left, top = (full_width - width * scale) / 2, (full_height - height * scale) / 2
-    return (left, top, left + width * scale, top + height * scale)
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGB", "L", "1") and "transparency" in image.info:  # one colour stands for transparent
-        return image.convert("RGBA")
-    if image.mode in ("RGB", "RGBA", "L"):
-        return image
-    if image.mode.startswith("I"):  # 16-bit greyscale
-        return Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "1"):
-        return image.convert("RGB")
-    if image.mode in ("P", "PA", "LA", "La", "RGBa"):
-        return image.convert("RGBA")
-    raise BadImage("unsupported", f"pixels of mode {image.mode} have no fixed range")
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image if image.mode == "RGB" else image.convert("RGB")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
-    return white
+def _upright(target: Target, orientation: int) -> Target:
+    """Return the target as it lies in a file of this orientation."""
+    swapped = orientation in _SWAPS_AXES
+    return Target(target.width, target.height, target.resize) if swapped else target

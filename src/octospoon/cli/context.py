@@ -21,6 +21,7 @@ from octospoon.adapters.dynamodb_control import (
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
+from octospoon.adapters.s3_images import S3Images
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.settings import listed
 
@@ -72,6 +73,11 @@ class Deployment:
     def pool(self) -> DynamoPool:
         """The pool table."""
         return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"])
+
+    @cached_property
+    def images(self) -> S3Images:
+        """The images bucket."""
+        return S3Images(self.client("s3"), self.outputs["ImagesBucket"])
 
     @cached_property
     def artifacts(self) -> S3Artifacts:

@@ -1,23 +1,52 @@
-"""octospoon model: the model that predicts."""
+"""octospoon init-model: the model that a new deployment begins with."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.domain.errors import BadModel, Conflict
 from octospoon.domain.model_spec import ChampionPointer, model_key
-from octospoon.training.model_file import read_spec, starter_model
+from octospoon.training.model_file import extract_backbone, read_spec, sha256, starter_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from octospoon.cli.context import Deployment
 
 
-def init_model(deployment: Deployment) -> ChampionPointer:
-    """Give a new deployment its cold-start model (embeddings only), and leave any other as it is."""
+def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPointer:
+    """Give a new deployment its cold-start model (embeddings only), and leave any other as it is.
+
+    Args:
+        deployment: which one.
+        file: the model; the starter where there is none.
+
+    Raises:
+        BadModel: the file is not a cold-start model.
+        Conflict: another model than this file is in service already.
+    """
     champions = deployment.champions
+    model = starter_model() if file is None else _cold_start(file)
     found = champions.pointer()
     if found is not None:
+        if file is not None and found[0].sha256 != sha256(model):
+            raise Conflict(
+                f"version {found[0].version} is in service, and its backbone made the pool's embeddings: "
+                "only a new deployment can begin with another one"
+            )
         return found[0]
-    model = starter_model()
     sha, _ = champions.put_model(model, None)
     champions.promote(ChampionPointer(0, sha, model_key(sha), read_spec(model).backbone), None)
-    return init_model(deployment)
+    return init_model(deployment, file)
+
+
+def _cold_start(file: Path) -> bytes:
+    spec = OnnxScorer(file).spec
+    if spec.has_head or spec.version != 0:
+        raise BadModel(
+            f"{file} is no cold-start model: it has classes, or version {spec.version} instead of 0"
+        )
+    model = file.read_bytes()
+    extract_backbone(model)
+    return model

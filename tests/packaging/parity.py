@@ -1,0 +1,86 @@
+"""What a trainer, or the scoring function, makes of a folder of pictures; run in the environment of either.
+
+    python parity.py trainer|scorer MODEL FOLDER
+
+Writes JSON to standard output: file name -> [sha256 of the tensor that the model got, embedding in hex].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.domain.entities import ImageRef, LabelledImage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from octospoon.domain.entities import Prediction
+
+FOLDER = Path(sys.argv[3])
+NAMES = sorted(path.name for path in FOLDER.iterdir())
+
+
+class Watched(OnnxScorer):
+    """Keeps the tensor behind each embedding."""
+
+    def __init__(self, path: Path) -> None:
+        self.seen: dict[bytes, str] = {}
+        super().__init__(path)
+
+    def predict(self, images: np.ndarray) -> list[Prediction]:
+        found = super().predict(images)
+        for image, one in zip(images, found, strict=True):
+            self.seen[stored(one.embedding)] = hashlib.sha256(image.tobytes()).hexdigest()
+        return found
+
+
+class Folder:
+    """The images bucket."""
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        return (FOLDER / key).read_bytes(), "etag"
+
+
+class Rows:
+    """The pool: takes scores."""
+
+    def __init__(self) -> None:
+        self.embeddings: dict[str, bytes] = {}
+
+    def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        self.embeddings[image.key] = stored(prediction.embedding)
+        return True
+
+
+def stored(embedding: np.ndarray) -> bytes:
+    """As in the pool table."""
+    return embedding.astype("<f2").tobytes()
+
+
+def trainer(scorer: Watched) -> dict[str, bytes]:
+    from octospoon.training.dataset import gather
+
+    snapshot = [LabelledImage(name, "etag", "a", 1.0, 1, False, "", None, 0) for name in NAMES]
+    data = gather(snapshot, ["a", "b"], {}, Folder(), scorer)
+    assert len(data) == len(NAMES), data.dropped
+    return {image.key: stored(row) for image, row in zip(data.images, data.embeddings, strict=True)}
+
+
+def score_function(scorer: Watched) -> dict[str, bytes]:
+    from octospoon.usecases.score import ScoreUploads
+
+    pool = Rows()
+    score = ScoreUploads(Folder(), pool, lambda: scorer, workers=2)
+    outcomes = score([ImageRef(name, "etag", "1", 1) for name in NAMES])
+    assert set(outcomes) == {"scored"}, outcomes
+    return pool.embeddings
+
+
+watched = Watched(Path(sys.argv[2]))
+rows = {"trainer": trainer, "scorer": score_function}[sys.argv[1]](watched)
+print(json.dumps({name: [watched.seen[rows[name]], rows[name].hex()] for name in NAMES}))

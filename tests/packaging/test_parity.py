@@ -1,0 +1,103 @@
+"""Trainer and scoring function, each in its own environment, see the same tensors of the same pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from PIL import Image
+from unit.corpus import CASES
+
+from octospoon.domain.model_spec import EMBEDDING, INPUT
+from octospoon.training import scattering
+from octospoon.training.model_file import assemble, backbone_spec
+
+pytestmark = pytest.mark.packaging
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("parity.py")
+REAL = ROOT.parent / "shared" / "data" / "sign-digits" / "Dataset"
+ENVIRONMENTS = {
+    "trainer": (ROOT / ".octospoon/envs/mlflow/bin/python", ROOT / "src"),
+    "scorer": (ROOT / ".octospoon/envs/lambda/bin/python", ROOT / ".octospoon/build/ScoreFunction"),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def artefact() -> None:
+    subprocess.run(["make", "-s", "-f", ROOT / "infra/build/Makefile", "local"], check=True, cwd=ROOT)
+
+
+@pytest.fixture(name="model", params=["squash", "cover"])
+def built(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    backbone = scattering.build(64, 32)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(assemble(backbone, None, backbone_spec(backbone, request.param)))
+    return path
+
+
+def seen_by(who: str, model: Path, folder: Path) -> dict[str, list[str]]:
+    python, package = ENVIRONMENTS[who]
+    ended = subprocess.run(
+        [python, SCRIPT, who, model, folder],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(package), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def generated(folder: Path) -> None:
+    """Photographs in each format and size, and what the corpus holds of sound files."""
+    for size in ((1920, 1080), (640, 480), (64, 64)):
+        coarse = np.random.default_rng(size[0]).integers(0, 256, (size[1] // 16, size[0] // 16, 3), np.uint8)
+        image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+        for kind in ("jpeg", "png", "webp"):
+            image.save(folder / f"{size[0]}.{kind}")
+    for case in CASES:
+        if not case.reason and case.colours and "90-" not in case.name:
+            (folder / case.name.replace("/", "-")).write_bytes(case.make())
+
+
+def real(folder: Path) -> None:
+    if not REAL.is_dir():
+        pytest.skip(f"no real pictures: {REAL} is not there")
+    for path in sorted(REAL.glob("*/*"))[::50]:
+        shutil.copyfile(path, folder / path.name)
+
+
+@pytest.mark.parametrize("pictures", [generated, real], ids=["generated", "real"])
+def test_the_tensors_of_trainer_and_scorer_are_bit_equal(pictures, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pictures(folder)
+
+    trained, scored = (seen_by(who, model, folder) for who in ENVIRONMENTS)
+
+    assert len(trained) > 20
+    assert {name: one[0] for name, one in trained.items()} == {name: one[0] for name, one in scored.items()}
+    assert trained == scored  # as stored, the embeddings are equal too
+    assert len({one[0] for one in trained.values()}) > 10
+
+
+def test_preprocessing_is_in_the_graph(model: Path, tmp_path: Path) -> None:
+    """A picture of the model's size is its own tensor, and a bare session makes the row's embedding of it."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "own-size.png")
+
+    for who in ENVIRONMENTS:
+        tensor, embedding = seen_by(who, model, folder)["own-size.png"]
+        assert tensor == hashlib.sha256(pixels.tobytes()).hexdigest()
+        (bare,) = ort.InferenceSession(model).run([EMBEDDING], {INPUT: pixels[np.newaxis]})
+        assert np.allclose(np.frombuffer(bytes.fromhex(embedding), "<f2"), bare[0], rtol=1e-2, atol=1e-2)

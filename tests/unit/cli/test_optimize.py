@@ -1,0 +1,179 @@
+"""`octospoon model optimize` and what may be done with its files, on the digits and the starter backbone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from unit.training.stack import JOB, World, starter, world
+
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.cli import digits, optimize
+from octospoon.cli.main import main
+from octospoon.cli.model import init_model
+from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
+from octospoon.domain.optimization import Comparison
+from octospoon.training.job import Outcome, run
+from octospoon.training.model_file import extract_backbone, read_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octospoon.training.optimize import Form
+
+
+def deployment(made: World) -> SimpleNamespace:
+    return SimpleNamespace(champions=made.champions, images=made.images, labels=made.labels, pool=made.pool)
+
+
+@pytest.fixture(name="made", scope="module")
+def trained() -> World:
+    """A world with a model of two classes and more, a labelled audit share and a pool."""
+    made = world()
+    for index in range(160):
+        made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 40)
+    for index in range(160, 300):
+        made.drop(index)
+    made.serve(starter())
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    return made
+
+
+@pytest.fixture(name="found", scope="module")
+def forms(made: World) -> list[Form]:
+    return optimize.of_deployment(deployment(made), 100)
+
+
+def test_the_champion_is_compared_on_the_audit_sample_and_on_the_pool(found: list[Form]) -> None:
+    assert [form.name for form in found] == ["original", "extended", "int8"]
+    for form in found[1:]:
+        compared = form.comparison
+        assert compared.pictures == 40 + 70
+        assert len(compared.right) == len(compared.original_right) == 40
+        assert compared.original_right.mean() > 0.7
+
+
+def test_an_extended_graph_answers_the_same(found: list[Form]) -> None:
+    compared = found[1].comparison
+
+    assert compared.cosine > 0.999
+    assert compared.same_top == compared.pictures
+    assert compared.probability_gap < 0.01
+
+
+def test_int8_is_int8_and_is_measured_to_be_wrong_for_the_starter(found: list[Form]) -> None:
+    graph = onnx.load_from_string(found[2].model).graph
+
+    assert {one.data_type for one in graph.initializer} >= {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    assert len(found[2].model) < len(found[0].model) / 2
+    assert found[2].comparison.cosine < 0.9
+
+
+def test_every_form_keeps_the_contract_and_is_a_backbone_of_its_own(
+    found: list[Form], tmp_path: Path
+) -> None:
+    original, *cheaper = [read_spec(form.model) for form in found]
+
+    for form, spec in zip(found[1:], cheaper, strict=True):
+        path = tmp_path / f"{form.name}.onnx"
+        path.write_bytes(form.model)
+        assert OnnxScorer(path).spec == spec == replace(original, backbone=spec.backbone)
+        assert extract_backbone(form.model) != extract_backbone(found[0].model)
+    assert len({spec.backbone for spec in (original, *cheaper)}) == 3
+
+
+def test_the_table_holds_every_figure(found: list[Form]) -> None:
+    shown = optimize.table(found)
+
+    cells = [list(column.cells) for column in shown.columns]
+    assert cells[0] == ["original", "extended", "int8"]
+    assert "original" in cells[-1][2]
+
+
+def test_only_what_is_worth_it_is_written(found: list[Form], tmp_path: Path) -> None:
+    none = np.zeros(0, np.bool_)
+    good = Comparison(400, 0.5, 0.0, 0.999, 0.998, 400, 0.01, none, none)
+    judged = [
+        found[0],
+        replace(found[1], comparison=good),
+        replace(found[2], comparison=replace(good, cosine=0.5)),
+    ]
+
+    ended = optimize.keep(judged, tmp_path / "new")
+
+    assert [(name, verdict.worth) for name, verdict, _ in ended] == [("extended", True), ("int8", False)]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["extended.onnx"]
+    assert (tmp_path / "new/extended.onnx").read_bytes() == found[1].model
+
+
+def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "starter.onnx").write_bytes(starter())
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(60):
+        (pictures / f"{index}.png").write_bytes(digits.png_bytes(index))
+    (pictures / "broken.png").write_bytes(b"no picture")
+
+    given = ["--file", str(tmp_path / "starter.onnx"), "--pictures", str(pictures), "--output", str(tmp_path)]
+    assert main(["model", "optimize", *given]) == 0
+
+    said = capsys.readouterr().out
+    assert "extended:" in said
+    assert "int8: not worth it" in said
+    assert main(["model", "optimize", *given[:2]]) == 1
+
+
+@pytest.mark.parametrize("count", [0, 39])
+def test_too_few_pictures_are_refused(count: int) -> None:
+    made = world()
+    for index in range(count):
+        made.drop(index)
+    made.serve(starter())
+
+    with pytest.raises(BadRequest, match=f"40 readable pictures .* there are {count}"):
+        optimize.of_deployment(deployment(made), 100)
+
+
+def test_without_a_model_there_is_nothing_to_optimize() -> None:
+    with pytest.raises(NotConfigured, match="init-model"):
+        optimize.of_deployment(deployment(world()), 100)
+
+
+def test_a_new_deployment_begins_with_a_form_and_a_trained_one_keeps_its_backbone(
+    found: list[Form], made: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "extended.onnx"
+    path.write_bytes(found[1].model)
+    new = world()
+
+    pointer = init_model(deployment(new), path)
+
+    assert new.champions.files[pointer.sha256] == found[1].model
+    assert (pointer.version, pointer.backbone) == (0, read_spec(found[1].model).backbone)
+    assert init_model(deployment(new), path) == init_model(deployment(new)) == pointer
+    with pytest.raises(Conflict, match="only a new deployment"):
+        init_model(deployment(made), path)
+
+
+def test_training_goes_on_from_a_form(found: list[Form]) -> None:
+    made = world()
+    for index in range(60):
+        made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
+    made.serve(found[1].model)
+
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+
+    served = made.champions.files[made.champions.current.sha256]
+    assert extract_backbone(served) == extract_backbone(found[1].model)
+
+
+def test_a_trained_model_is_no_cold_start_model(made: World, tmp_path: Path) -> None:
+    path = tmp_path / "trained.onnx"
+    path.write_bytes(made.champions.files[made.champions.current.sha256])
+
+    with pytest.raises(BadModel, match="no cold-start model"):
+        init_model(deployment(world()), path)

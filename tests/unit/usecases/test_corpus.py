@@ -1,0 +1,97 @@
+"""Every hostile or odd file ends as a row or in quarantine, and takes no neighbour along."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes.memory import FakeImages, FakePool
+from PIL import Image
+from unit.corpus import CASES, model
+from unit.corpus.case import Case, sample, saved
+
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.domain.entities import ImageRef, State
+from octospoon.usecases.score import Outcome, ScoreUploads
+
+TESTS = Path(__file__).parents[2]
+GOOD = {
+    "good/photo.jpg": saved(sample(size=(641, 479)), "JPEG"),
+    "good/drawing.png": saved(sample("P"), "PNG"),
+    "good/small.webp": saved(Image.linear_gradient("L"), "WEBP"),
+}
+
+
+@pytest.fixture(name="scorer", scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> OnnxScorer:
+    path = tmp_path_factory.mktemp("model") / "colours.onnx"
+    path.write_bytes(model.build())
+    return OnnxScorer(path)
+
+
+def scored(scorer: OnnxScorer, files: dict[str, bytes]) -> tuple[dict[str, Outcome | Exception], FakePool]:
+    pool = FakePool()
+    images = FakeImages({key: (data, f"etag of {key}") for key, data in files.items()})
+    score = ScoreUploads(images, pool, lambda: scorer, workers=2)
+    outcomes = score([ImageRef(key, "etag", "1", len(data)) for key, data in files.items()])
+    return dict(zip(files, outcomes, strict=True)), pool
+
+
+@pytest.fixture(name="alone", scope="module")
+def good_ones_alone(scorer: OnnxScorer) -> dict[str, np.ndarray]:
+    _, pool = scored(scorer, GOOD)
+    return {key: pool.table[key].prediction.embedding for key in GOOD}
+
+
+def test_the_corpus_is_large_and_names_each_file_once() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 60
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds in some of them
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_ends_as_a_row_or_in_quarantine_and_its_neighbours_are_unaffected(
+    case: Case, scorer: OnnxScorer, alone: dict[str, np.ndarray]
+) -> None:
+    first, *others = GOOD
+    files = {first: GOOD[first], case.name: case.make(), **{key: GOOD[key] for key in others}}
+
+    outcomes, pool = scored(scorer, files)
+
+    row = pool.table[case.name]
+    assert (outcomes[case.name], row.state, row.reason) == (
+        (Outcome.QUARANTINED, State.QUARANTINED, case.reason)
+        if case.reason
+        else (Outcome.SCORED, State.SCORED, "")
+    ), row.detail
+    if not case.reason and case.colours:
+        cells = row.prediction.embedding.reshape(model.GRID, model.GRID, 3) * 255
+        corners = np.array([cells[0, 0], cells[0, -1], cells[-1, 0], cells[-1, -1]])
+        assert np.abs(corners - case.colours).max() <= case.tolerance, corners.round()
+    for key in GOOD:
+        assert outcomes[key] is Outcome.SCORED
+        assert np.array_equal(pool.table[key].prediction.embedding, alone[key]), key
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells a process' peak memory")
+def test_none_costs_more_time_or_memory_than_its_bound() -> None:
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
+    measured = subprocess.run(
+        [sys.executable, "-m", "unit.corpus"],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    spent = json.loads(measured.stdout)
+
+    over = {
+        case.name: spent[case.name]
+        for case in CASES
+        if spent[case.name][0] > case.megabytes or spent[case.name][1] > case.seconds
+    }
+    assert not over
+    assert len(spent) == len(CASES)
