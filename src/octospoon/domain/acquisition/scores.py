@@ -85,7 +85,7 @@ def _largest(columns: npt.NDArray[np.floating], start: int) -> npt.NDArray[np.fl
         # as unsigned integers, floats keep their order, and infinity, NaN and all negative ones lie above
         largest = columns.view(bits).max(axis=0)
         if largest.max() < np.array(np.inf, columns.dtype).view(bits):
-            return largest.view(columns.dtype)
+            return np.asarray(largest.view(columns.dtype))
     finite = np.isfinite(columns)
     if not finite.all():
         row = start + int(np.flatnonzero(~finite.all(axis=0))[0])
@@ -154,8 +154,8 @@ def two_largest(
 def least(measure: Measure, probabilities: npt.NDArray[np.floating], n: int) -> npt.NDArray[np.int64]:
     """Return the positions of the n rows of float [N, C] with the smallest measure, and of all that tie.
 
-    Only what may be below the n-th smallest so far is measured and kept: no array of N numbers is made, unless
-    most rows tie.
+    Only what may be below the n-th smallest so far is measured and kept: no array of N numbers is made,
+    unless most rows tie.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
