@@ -48,8 +48,8 @@ check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layer
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	$(ENVS)/sam/bin/cfn-lint template.yaml
 
-bench: .venv/.installed ## accuracy against labels on the digits, many seeds, no server
-	@.venv/bin/python bench/digits_offline.py
+bench: .venv/.installed ## accuracy against labels on the digits, twenty seeds, no server
+	@.venv/bin/octospoon simulate --digits
 
 bench-score: .venv/.installed ## the scoring function against its floor and peers, and its price; JSON=file keeps the ratios
 	@.venv/bin/python -m bench.score $(if $(JSON),--json $(JSON))

@@ -40,7 +40,7 @@ class MlflowRegistry:
 
     def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
         """Open a job's run and reserve a model version; the same job gets the same run and version again."""
-        with _translated("opening the run"):
+        with translated("opening the run"):
             client = self._connect()
             run_id = self._run(client, job_id)
             for key, value in tags.items():
@@ -54,7 +54,7 @@ class MlflowRegistry:
         from mlflow.entities import Metric, Param
         from mlflow.utils.time import get_current_time_millis
 
-        with _translated("logging the run"), tempfile.TemporaryDirectory() as scratch:
+        with translated("logging the run"), tempfile.TemporaryDirectory() as scratch:
             client, now = self._connect(), get_current_time_millis()
             files = Path(scratch) / "files"
             shutil.copytree(folder, files, ignore=shutil.ignore_patterns("model.onnx"))
@@ -69,36 +69,27 @@ class MlflowRegistry:
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         """Tag the reserved version."""
-        with _translated("tagging the model version"):
+        with translated("tagging the model version"):
             for key, value in tags.items():
                 self._connect().set_model_version_tag(self._model_name, str(run.version), key, value)
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias such as ``champion`` at a version."""
-        with _translated(f"setting the alias {alias}"):
+        with translated(f"setting the alias {alias}"):
             self._connect().set_registered_model_alias(self._model_name, alias, str(version))
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""
-        with _translated("closing the run"):
+        with translated("closing the run"):
             self._connect().set_terminated(run.run_id, "FINISHED" if succeeded else "FAILED")
 
     def _connect(self) -> MlflowClient:
         if self._client is None:
-            server = os.environ.get("MLFLOW_TRACKING_URI")
-            if not server:
-                raise NotConfigured(
-                    "MLFLOW_TRACKING_URI is not set: it names the MLflow server or the DagsHub repository"
-                )
-            for name, value in _LIMITS.items():
-                os.environ.setdefault(name, value)
-            from mlflow import MlflowClient
-
-            self._client = MlflowClient(server, server)
+            self._client = connect()
         return self._client
 
     def _run(self, client: MlflowClient, job_id: str) -> str:
-        experiment = _experiment(client, self._experiment)
+        experiment = experiment_id(client, self._experiment)
         found = client.search_runs([experiment], f"tags.`{JOB_TAG}` = '{job_id}'", max_results=1)
         if found:
             client.set_terminated(found[0].info.run_id, "RUNNING")
@@ -124,7 +115,25 @@ class MlflowRegistry:
         return int(created.version)
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def connect() -> MlflowClient:
+    """Return a client of the server that MLflow's own variables name.
+
+    Raises:
+        NotConfigured: they name none.
+    """
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    if not server:
+        raise NotConfigured(
+            "MLFLOW_TRACKING_URI is not set: it names the MLflow server or the DagsHub repository"
+        )
+    for name, value in _LIMITS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(server, server)
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
     """Return the id of an experiment, made where it is missing."""
     from mlflow.exceptions import MlflowException
 
@@ -155,7 +164,7 @@ def _save_model(file: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _translated(doing: str) -> Iterator[None]:
+def translated(doing: str) -> Iterator[None]:
     """Turn MLflow's errors into ours."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     try:

@@ -28,6 +28,8 @@ from octospoon.cli.waiting import wait_for
 from octospoon.domain.entities import JobStatus, State
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.keys import SHARDS
+from octospoon.domain.selection import BatchRules
+from octospoon.training.replay import Plan
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 BATCH_SIZE = 50
+AUDIT_SHARE = 0.2
 LATECOMERS = 5
 """Images kept back until the end: the newest model must score them, with no redeploy."""
 CONTROL_DRAWS = 10
@@ -91,8 +94,8 @@ class Demo:
         split = digits.split()
         self._upload(split.pool[:-LATECOMERS])
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-            sizes = [BATCH_SIZE * (number + 1) for number in range(ROUNDS)]
-            control = other.submit(random_control, self._model_file(), sizes, CONTROL_DRAWS)
+            plan = Plan(ROUNDS, BatchRules(BATCH_SIZE, AUDIT_SHARE))
+            control = other.submit(random_control, self._model_file(), plan, CONTROL_DRAWS)
             for number in range(1, ROUNDS + 1):
                 self._round(number)
             self._latecomers(split.pool[-LATECOMERS:])

@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     _local_commands(commands)
     _deployed_commands(commands)
+    _simulate_command(commands)
     _label_studio_commands(commands)
     return root
 
@@ -60,6 +61,28 @@ def _local_commands(commands: Commands) -> None:
     command.add_argument("--classes", default="", help="comma-separated class names (default: the digits)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
     _add(commands, "down", _down, "stop the local stack, and forget what it held")
+
+
+def _simulate_command(commands: Commands) -> None:
+    command = _deployed(
+        commands, "simulate", _simulate, "compare strategies with random on images whose labels are known"
+    )
+    command.add_argument(
+        "folder", nargs="?", type=Path, metavar="DIR", help="one folder of pictures per class"
+    )
+    command.add_argument("--digits", action="store_true", help="scikit-learn's digits instead")
+    command.add_argument(
+        "--model", type=Path, help="ONNX file that embeds the pictures (default: the starter)"
+    )
+    command.add_argument("--strategies", default="margin_diverse,margin", help="comma-separated")
+    command.add_argument("--seeds", type=int, default=20, help="repetitions (default: 20)")
+    command.add_argument("--labels", type=int, default=200, help="how far to label (default: 200)")
+    command.add_argument("--batch", type=int, default=20, help="images per round (default: 20)")
+    command.add_argument("--audit-share", type=float, default=0.2, help="of each batch (default: 0.2)")
+    command.add_argument("--workers", type=int, default=0, help="processes (default: one per core)")
+    command.add_argument(
+        "--out", type=Path, default=Path(".octospoon/simulation"), help="folder of the report"
+    )
 
 
 def _deployed_commands(commands: Commands) -> None:
@@ -219,6 +242,28 @@ def _reconcile(arguments: argparse.Namespace) -> None:
         f"{report.tasks} tasks looked at: {report.annotations} annotations repaired, "
         f"{report.labels} labels changed{launched}{more}"
     )
+
+
+def _simulate(arguments: argparse.Namespace) -> None:
+    from octospoon.cli import labelled
+    from octospoon.cli.simulate import Wanted, simulate
+    from octospoon.domain.selection import BatchRules
+    from octospoon.runtime.wiring import cores
+    from octospoon.training.replay import Plan
+
+    if arguments.batch < 1 or not 0 <= arguments.audit_share < 1:
+        raise BadRequest("--batch takes at least 1, --audit-share something from 0 up to, not including, 1")
+    if arguments.digits:
+        source = labelled.of_digits(arguments.model)
+    elif arguments.folder:
+        source = labelled.of_folder(arguments.folder, arguments.model)
+    else:
+        source = labelled.of_project(_deployment(arguments))
+    plan = Plan(arguments.labels // arguments.batch, BatchRules(arguments.batch, arguments.audit_share))
+    wanted = Wanted(
+        listed(arguments.strategies), arguments.seeds, plan, arguments.workers or cores(), arguments.out
+    )
+    simulate(source, wanted, Console())
 
 
 def _logs(arguments: argparse.Namespace) -> None:

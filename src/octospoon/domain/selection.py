@@ -1,8 +1,9 @@
-"""Composes a labelling batch: a uniform audit share, and the strategy's choice for the rest."""
+"""Composes a labelling batch: uniform shares for audit and control, the strategy's choice for the rest."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
 from octospoon.domain.entities import Candidate, Pick, PoolRow
 from octospoon.domain.keys import unit_hash
+from octospoon.domain.limits import Limits, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,13 +19,36 @@ if TYPE_CHECKING:
     from octospoon.domain.draw import Draw
 
 COLD_START = "typiclust"
+CONTROL = "random"
 CANDIDATES_PER_PICK = 10
 COLD_CANDIDATES = 2000
 
 
-def audit_count(n: int, audit_share: float) -> int:
-    """Return how many of a batch of n are drawn uniformly and never trained on."""
-    return round(n * audit_share)
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """What a user sets about labelling batches.
+
+    Attributes:
+        size: images per batch.
+        audit_share: share of them drawn uniformly at random and never trained on, in [0, 1].
+        control_share: share drawn uniformly at random and trained on, for comparison, in [0, 1].
+        limits: on the rest, which the strategy chooses.
+    """
+
+    size: int
+    audit_share: float
+    control_share: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def audit(self) -> int:
+        """How many are drawn uniformly and never trained on."""
+        return round(self.size * self.audit_share)
+
+    @property
+    def control(self) -> int:
+        """How many are drawn uniformly and trained on."""
+        return min(round(self.size * self.control_share), self.size - self.audit)
 
 
 def strategy_for(name: str, *, has_head: bool) -> Strategy:
@@ -46,48 +71,55 @@ def candidates_wanted(n: int, chosen: Strategy) -> int:
 
 def compose(
     *,
-    n: int,
-    audit_share: float,
-    audit: Draw,
+    rules: BatchRules,
+    drawn: Draw,
     candidates: Sequence[Candidate],
     rows: Mapping[str, PoolRow],
     chosen: Strategy,
     seed: str,
 ) -> tuple[Pick, ...]:
-    """Choose a batch of at most n images, none twice.
+    """Choose a batch of at most `rules.size` images, none twice.
 
-    The batch is ordered by a hash, so that a half-labelled one still holds the audit share in proportion.
+    The batch is ordered by a hash, so that a half-labelled one still holds every share in proportion.
 
     Args:
-        n: size of the batch.
-        audit_share: in [0, 1].
-        audit: a uniform draw of the pool, at least `audit_count(n, audit_share)` long if the pool is.
+        rules: of the batch.
+        drawn: a uniform draw of the pool, `rules.audit + rules.control` long if the pool is.
         candidates: what the strategy may choose from, see `candidates_wanted`.
         rows: the candidates' rows by key; a candidate without one is passed over.
         chosen: the strategy, from `strategy_for`.
         seed: fixes every random choice; a name of the round.
     """
-    drawn = list(audit.images[: audit_count(n, audit_share)])
-    probability = audit.probability(len(drawn))
-    picks = [_pick(image, "random", None, audit=True, probability=probability) for image in drawn]
-    taken = {image.key for image in drawn}
+    audit = drawn.images[: rules.audit]
+    control = drawn.images[rules.audit : rules.audit + rules.control]
+    picks = [
+        _pick(image, CONTROL, None, audit=share is audit, probability=drawn.probability(len(share)))
+        for share in (audit, control)
+        for image in share
+    ]
+    taken = {pick.key for pick in picks}
     left = [image for image in candidates if image.key not in taken]
-    picks += _chosen(left, rows, chosen, n - len(picks), seed)
+    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits)
     picks.sort(key=lambda pick: (unit_hash("batch", pick.key, seed), pick.key))
-    return tuple(_ranked(pick, rank) for rank, pick in enumerate(picks))
+    return tuple(replace(pick, rank=rank) for rank, pick in enumerate(picks))
 
 
 def _chosen(
-    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy, n: int, seed: str
+    images: Sequence[Candidate],
+    rows: Mapping[str, PoolRow],
+    chosen: Strategy,
+    n: int,
+    seed: str,
+    limits: Limits,
 ) -> list[Pick]:
     if not chosen.needs_probabilities and not chosen.needs_embeddings:
-        usable, pool = list(images), Candidates([image.key for image in images])
+        usable, pool, limits = list(images), Candidates([image.key for image in images]), Limits()
     else:
         usable, pool = _arrays(images, rows, chosen)
     if not usable or n <= 0:
         return []
     scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(usable)
-    indices = chosen.select(pool, n, seed)
+    indices = within(limits, chosen.select, pool, n, seed)
     return [_pick(usable[i], chosen.name, scores[i], audit=False, probability=None) for i in indices]
 
 
@@ -120,7 +152,3 @@ def _pick(
     image: Candidate, name: str, score: float | None, *, audit: bool, probability: float | None
 ) -> Pick:
     return Pick(image.key, image.etag, audit, name, score, 0, probability)
-
-
-def _ranked(pick: Pick, rank: int) -> Pick:
-    return Pick(pick.key, pick.etag, pick.audit, pick.strategy, pick.score, rank, pick.draw_probability)

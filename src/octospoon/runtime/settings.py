@@ -17,6 +17,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Quota = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Distance = Annotated[float, msgspec.Meta(ge=0, lt=2)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -53,6 +55,10 @@ class RankSettings(Stores, frozen=True, kw_only=True):
 
     batch_size: Count = 50
     audit_share: Share = 0.2
+    control_share: Share = 0.0
+    min_distance: Distance = 0.003
+    class_quota: Quota = 1.0
+    group_quota: Quota = 1.0
     strategy: Name = "margin_diverse"
     max_open_tasks: Count = 50
 

@@ -167,7 +167,9 @@ def rank() -> Rank:
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
     from octospoon.adapters.s3_images import S3Images
-    from octospoon.usecases.rank import BatchRules, Rank
+    from octospoon.domain.limits import Limits
+    from octospoon.domain.selection import BatchRules
+    from octospoon.usecases.rank import Rank
 
     config = load(settings_.RankSettings)
     store = artifacts(config.artifacts_bucket)
@@ -181,9 +183,11 @@ def rank() -> Rank:
         rules=BatchRules(
             size=config.batch_size,
             audit_share=config.audit_share,
-            strategy=config.strategy,
-            max_open_tasks=config.max_open_tasks,
+            control_share=config.control_share,
+            limits=Limits(config.min_distance, config.class_quota, config.group_quota),
         ),
+        strategy=config.strategy,
+        max_open_tasks=config.max_open_tasks,
     )
 
 

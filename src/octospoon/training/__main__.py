@@ -1,10 +1,14 @@
-"""The training container's entry point: ``run --job-id ID`` for one job, ``worker`` for the queue's."""
+"""The training container's entry point: ``run --job-id ID`` for one job, ``worker`` for the queue's.
+
+``log-simulation FOLDER`` logs a report of `octospoon simulate` to MLflow.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,9 +22,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one = commands.add_parser("run", help="run one training job and end")
     one.add_argument("--job-id", required=True)
     commands.add_parser("worker", help="run the jobs of the training queue until SIGTERM")
+    log = commands.add_parser("log-simulation", help="log a report of `octospoon simulate` to MLflow")
+    log.add_argument("folder", type=Path)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if chosen.command == "log-simulation":
+        return _log_simulation(chosen.folder)
     return _run(chosen.job_id) if chosen.command == "run" else _work()
+
+
+def _log_simulation(folder: Path) -> int:
+    import os
+
+    from octospoon.adapters.mlflow_simulations import log_simulation
+    from octospoon.domain.errors import OctospoonError
+
+    try:
+        run = log_simulation(os.environ.get("OCTOSPOON_EXPERIMENT", "octospoon"), folder)
+    except OctospoonError as error:
+        logging.getLogger("octospoon.training").error("%s", error)  # noqa: TRY400
+        return 1
+    sys.stdout.write(f"{run}\n")
+    return 0
 
 
 def _run(job_id: str) -> int:

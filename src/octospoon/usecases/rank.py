@@ -10,34 +10,18 @@ from typing import TYPE_CHECKING
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import Round, Task
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.selection import audit_count, candidates_wanted, compose, strategy_for
+from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.domain.entities import Candidate, Pick, PoolRow
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.selection import BatchRules
     from octospoon.ports import Champions, Clock, ImageStore, Labeler, Pool, Rounds
 
 LOG = logging.getLogger(__name__)
 CLAIM_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRules:
-    """What a user sets about labelling batches.
-
-    Attributes:
-        size: images per round.
-        audit_share: share of them drawn uniformly at random and never trained on, in [0, 1].
-        strategy: name of the acquisition strategy.
-        max_open_tasks: no new round while this many tasks or more wait for an annotator.
-    """
-
-    size: int
-    audit_share: float
-    strategy: str
-    max_open_tasks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +43,13 @@ class RankReport:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """The use case: finish the open round, or choose and export a new one."""
+    """The use case: finish the open round, or choose and export a new one.
+
+    Attributes:
+        rules: of every batch.
+        strategy: name of the acquisition strategy.
+        max_open_tasks: no new round while this many tasks or more wait for an annotator.
+    """
 
     pool: Pool
     rounds: Rounds
@@ -68,6 +58,8 @@ class Rank:
     champions: Champions
     clock: Clock
     rules: BatchRules
+    strategy: str
+    max_open_tasks: int
 
     def __call__(self) -> RankReport:
         """Run once. A run that dies is resumed by the next: the same images, each exported once.
@@ -78,7 +70,7 @@ class Rank:
         round_ = self.rounds.open()
         if round_ is None:
             waiting = self.labeler.open_tasks()
-            if waiting >= self.rules.max_open_tasks:
+            if waiting >= self.max_open_tasks:
                 return RankReport(reason=f"{waiting} tasks wait for an annotator already")
             round_ = self._choose()
             if not round_.picks:
@@ -91,20 +83,19 @@ class Rank:
         seed = f"round-{number}"
         pointer = self._champion()
         rules = self.rules
-        chosen = strategy_for(rules.strategy, has_head=bool(pointer.head_key))
+        chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
         wanted = candidates_wanted(rules.size, chosen)
         pages = self.pool.selectable
-        audit = draw(pages, audit_count(rules.size, rules.audit_share), f"{seed}-audit")
+        drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
         candidates: Sequence[Candidate] = (
-            # the audit's images may be among the first: ask for as many more
-            self.pool.top(wanted + len(audit.images))
+            # the drawn images may be among the first: ask for as many more
+            self.pool.top(wanted + len(drawn.images))
             if chosen.needs_probabilities
             else spread(pages, wanted, seed)
         )
         picks = compose(
-            n=rules.size,
-            audit_share=rules.audit_share,
-            audit=audit,
+            rules=rules,
+            drawn=drawn,
             candidates=candidates,
             rows=self.pool.rows([one.key for one in candidates]),
             chosen=chosen,

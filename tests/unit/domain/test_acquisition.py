@@ -9,7 +9,7 @@ import pytest
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
 from octospoon.domain.acquisition.kmeans import kmeans
-from octospoon.domain.acquisition.scores import gap, least
+from octospoon.domain.acquisition.scores import Gap, least
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
 
@@ -180,7 +180,7 @@ def test_the_fast_selection_is_that_of_a_full_sort(name, order, dtype, n):
 
 def test_all_that_ties_at_the_border_is_kept_and_memory_stays_small():
     rows = np.full((100_000, 2), 0.5, np.float32)
-    assert len(least(gap, rows, 10)) == 100_000
+    assert len(least(Gap(), rows, 10)) == 100_000
     rows = pool(200_000, 10).probabilities
     tracemalloc.start()
     strategy("margin").select(Candidates(range(200_000), rows), 1000, "s")

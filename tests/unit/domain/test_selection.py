@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import strategy
 from octospoon.domain.draw import Draw
 from octospoon.domain.entities import Candidate, PoolRow, State
-from octospoon.domain.selection import audit_count, candidates_wanted, compose, strategy_for
+from octospoon.domain.limits import Limits
+from octospoon.domain.selection import BatchRules, candidates_wanted, compose, strategy_for
 
 
 def candidates(n: int) -> list[Candidate]:
@@ -29,11 +33,11 @@ def rows(n: int, *, head: bool = True, backbone: str = "b") -> dict[str, PoolRow
     }
 
 
-def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, **changes):
+def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, kept=(), **changes):
+    rules = BatchRules(n, share, **dict(kept))
     given = {
-        "n": n,
-        "audit_share": share,
-        "audit": Draw(candidates(size)[-audit_count(n, share) or size :], size),
+        "rules": rules,
+        "drawn": Draw(candidates(size)[-(rules.audit + rules.control) or size :], size),
         "candidates": candidates(size),
         "rows": rows(size, head=head),
         "chosen": strategy_for(name, has_head=head),
@@ -57,7 +61,7 @@ def test_a_batch_holds_its_audit_share_and_nothing_twice(name, head):
 def test_the_audit_is_the_uniform_draw_even_where_the_strategy_wants_the_same_images():
     wanted = batch(share=0.0)
     drawn = [Candidate(pick.key, pick.etag, None, 0.5) for pick in wanted[:2]]
-    picks = batch(audit=Draw(drawn, 100))
+    picks = batch(drawn=Draw(drawn, 100))
     assert {pick.key for pick in picks if pick.audit} == {one.key for one in drawn}
     assert len({pick.key for pick in picks}) == 10
 
@@ -92,7 +96,7 @@ def test_candidates_without_a_row_and_of_another_backbone_are_passed_over():
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_a_small_pool_gives_a_small_batch(size):
-    assert len(batch(size=size, audit=Draw(candidates(size)[:2], size))) == size
+    assert len(batch(size=size, drawn=Draw(candidates(size)[:2], size))) == size
 
 
 def test_row_order_does_not_matter():
@@ -103,3 +107,28 @@ def test_row_order_does_not_matter():
 def test_how_many_candidates_are_asked_for():
     assert candidates_wanted(50, strategy("margin_diverse")) == 500
     assert candidates_wanted(50, strategy("typiclust")) == 2000
+
+
+def test_a_control_share_is_a_uniform_draw_that_is_trained_on():
+    picks = batch(n=20, share=0.2, kept={"control_share": 0.1})
+    control = [pick for pick in picks if pick.strategy == "random" and not pick.audit]
+    assert [pick.draw_probability for pick in control] == [0.02] * 2
+    assert [pick.draw_probability for pick in picks if pick.audit] == [0.04] * 4
+    assert {pick.strategy for pick in picks} == {"random", "margin_diverse"}
+    assert len({pick.key for pick in picks}) == len(picks) == 20
+
+
+def test_shares_of_more_than_a_batch_leave_the_audit_its_own():
+    rules = BatchRules(10, 0.7, control_share=0.7)
+    assert (rules.audit, rules.control) == (7, 3)
+
+
+def test_limits_bind_the_strategys_choice_alone():
+    same = {
+        key: replace(row, embedding=np.ones(6, np.float32) + np.float32(int(key[1:]) // 10))
+        for key, row in rows(100).items()
+    }
+    alone = batch(n=10, share=0.0, rows=same, kept={"limits": Limits(class_quota=0.3)})
+    assert max(Counter(int(same[pick.key].probabilities.argmax()) for pick in alone).values()) <= 3
+    drawn = batch(name="random", kept={"limits": Limits(0.5, 0.1, 0.1)})
+    assert drawn == batch(name="random")

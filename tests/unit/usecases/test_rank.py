@@ -7,7 +7,8 @@ from fakes.memory import FakeChampions, FakeClock, FakeImages, FakeLabeler, Fake
 from octospoon.domain.entities import ImageRef, Prediction, State
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.usecases.rank import BatchRules, Rank
+from octospoon.domain.selection import BatchRules
+from octospoon.usecases.rank import Rank
 
 BACKBONE = "b" * 64
 CLASSES = ("cat", "dog", "owl")
@@ -38,9 +39,16 @@ class World:
         )
         for i in range(images):
             self.pool.put_score(ImageRef(f"{i:04d}.png", f"etag{i}", "1", 10), prediction(i, version))
-        rules = BatchRules(size=20, audit_share=0.2, strategy="margin_diverse", max_open_tasks=20)
         self.rank = Rank(
-            self.pool, self.rounds, self.labeler, FakeImages(), self.champions, FakeClock(), rules
+            self.pool,
+            self.rounds,
+            self.labeler,
+            FakeImages(),
+            self.champions,
+            FakeClock(),
+            rules=BatchRules(size=20, audit_share=0.2),
+            strategy="margin_diverse",
+            max_open_tasks=20,
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.acquisition.scores import columns, largest
+from octospoon.domain.acquisition.scores import Largest, chunks
 from octospoon.domain.acquisition.strategy import by_least
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     scores = np.empty(len(probabilities))
-    for part, chunk in columns(probabilities):
-        scores[part] = largest(chunk)
+    for chunk in chunks(probabilities):
+        scores[chunk.rows] = chunk.largest
     return np.subtract(1.0, scores, out=scores)
 
 
-select = by_least(largest, score)
+select = by_least(Largest(), score)

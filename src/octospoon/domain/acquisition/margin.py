@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.acquisition.scores import columns, gap, two_largest
+from octospoon.domain.acquisition.scores import Gap, chunks, two_largest
 from octospoon.domain.acquisition.strategy import by_least
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     scores = np.empty(len(probabilities))
-    for part, chunk in columns(probabilities):
-        first, second = two_largest(chunk)
-        np.subtract(first, second, out=scores[part], dtype=np.float64)
+    for chunk in chunks(probabilities):
+        first, second = two_largest(chunk.columns)
+        np.subtract(first, second, out=scores[chunk.rows], dtype=np.float64)
     return np.subtract(1.0, scores, out=scores)
 
 
-select = by_least(gap, score)
+select = by_least(Gap(), score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,14 +14,34 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_CHUNK = 1 << 20
+_CHUNK = 5 << 17
+_WAITING = 4
+_BITS: dict[int, npt.DTypeLike] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 class Measure(Protocol):
-    """Measures confidence in a chunk of rows, in the precision of the probabilities."""
+    """Measures confidence; the smaller, the more a strategy wants the row."""
 
-    def __call__(self, chunk: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Return float [n] for class-major [C, n]; the smaller, the more a strategy wants the row."""
+    def of(self, chunk: Chunk) -> npt.NDArray[np.floating]:
+        """Return float [n], in the precision of the probabilities."""
+
+    def maybe_below(self, chunk: Chunk, border: float) -> npt.NDArray[np.int64]:
+        """Return the positions of all rows whose measure is at most the border, and of few others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of the probabilities.
+
+    Attributes:
+        rows: which.
+        columns: float [C, n], class-major.
+        largest: float [n].
+    """
+
+    rows: slice
+    columns: npt.NDArray[np.floating]
+    largest: npt.NDArray[np.floating]
 
 
 def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -34,50 +55,86 @@ def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]
     return probabilities
 
 
-def columns(probabilities: npt.NDArray[np.floating]) -> Iterator[tuple[slice, npt.NDArray[np.floating]]]:
-    """Yield the rows in chunks, class-major [C, n], each small enough for the processor's cache.
+def chunks(probabilities: npt.NDArray[np.floating]) -> Iterator[Chunk]:
+    """Yield the rows of float [N, C] in chunks small enough for the processor's cache.
 
-    Copies, or views where the array lies class-major (in Fortran's order) already.
+    Their columns are views where the array lies class-major (in Fortran's order) already; else copies, valid
+    until the next chunk is asked for.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    bytes_a_row = checked(probabilities).shape[1] * probabilities.itemsize
-    rows = max(256, _CHUNK // bytes_a_row)
+    classes = checked(probabilities).shape[1]
+    rows = max(256, _CHUNK // (classes * probabilities.itemsize))
+    turned = np.empty(0, probabilities.dtype)
     for start in range(0, len(probabilities), rows):
         part = slice(start, min(start + rows, len(probabilities)))
-        chunk = probabilities[part].T
-        if chunk.strides[1] != chunk.itemsize:
-            chunk = np.ascontiguousarray(chunk)
-        _refuse_non_finite(chunk, start)
-        yield part, chunk
+        columns = probabilities[part].T
+        if columns.strides[1] != columns.itemsize:
+            turned = turned if turned.size else np.empty(columns.size, columns.dtype)
+            copy = turned[: columns.size].reshape(columns.shape)
+            np.copyto(copy, columns)
+            columns = copy
+        yield Chunk(part, columns, _largest(columns, start))
 
 
-def _refuse_non_finite(chunk: npt.NDArray[np.floating], start: int) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = chunk.sum()
-    if np.isfinite(total):  # one pass, and no array: a sum with NaN or infinity in it is neither
-        return
-    finite = np.isfinite(chunk)
+def _largest(columns: npt.NDArray[np.floating], start: int) -> npt.NDArray[np.floating]:
+    """Return the largest of each column, if all are finite."""
+    bits = _BITS.get(columns.itemsize)
+    if bits:
+        # as unsigned integers, floats keep their order, and infinity, NaN and all negative ones lie above
+        largest = columns.view(bits).max(axis=0)
+        if largest.max() < np.array(np.inf, columns.dtype).view(bits):
+            return np.asarray(largest.view(columns.dtype))
+    finite = np.isfinite(columns)
     if not finite.all():
         row = start + int(np.flatnonzero(~finite.all(axis=0))[0])
         raise ValueError(
             f"row {row} of the probabilities is not finite: score that image again with a sound model, "
             "or leave its row out"
         )
+    return np.asarray(columns.max(axis=0))
 
 
-def largest(chunk: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return the largest of each column of [C, n]."""
-    result: npt.NDArray[np.floating] = chunk.max(axis=0)
-    return result
+class Largest:
+    """The largest probability."""
+
+    @staticmethod
+    def of(chunk: Chunk) -> npt.NDArray[np.floating]:
+        """Return the largest of each row."""
+        return chunk.largest
+
+    @staticmethod
+    def maybe_below(chunk: Chunk, border: float) -> npt.NDArray[np.int64]:
+        """Return the positions of the rows whose largest is at most the border."""
+        return np.flatnonzero(chunk.largest <= border)
 
 
-def gap(chunk: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return the largest less the second largest of each column of [C, n]."""
-    first, second = two_largest(chunk)
-    result: npt.NDArray[np.floating] = np.subtract(first, second, out=first)
-    return result
+class Gap:
+    """The largest probability less the second largest."""
+
+    @staticmethod
+    def of(chunk: Chunk) -> npt.NDArray[np.floating]:
+        """Return the gap of each row."""
+        first, second = two_largest(chunk.columns)
+        result: npt.NDArray[np.floating] = np.subtract(first, second, out=first)
+        return result
+
+    @staticmethod
+    def maybe_below(chunk: Chunk, border: float) -> npt.NDArray[np.int64]:
+        """Return the positions of the rows where two classes are within the border of the largest.
+
+        That takes two passes of the cheapest kind, where finding the second largest takes three for each
+        class. What rounding may do is allowed for, where no largest is negative.
+        """
+        if chunk.largest.min() < 0:
+            return np.flatnonzero(Gap.of(chunk) <= border)
+        slack = 4 * float(np.finfo(chunk.largest.dtype).eps)
+        least = np.multiply(chunk.largest, 1 - slack)
+        np.subtract(least, border * (1 + slack), out=least)
+        near = (chunk.columns >= least).view(np.int8)
+        count = np.int8 if len(near) <= np.iinfo(np.int8).max else np.int64
+        return np.flatnonzero(np.add.reduce(near, axis=0, dtype=count) > 1)
 
 
 def two_largest(
@@ -97,24 +154,42 @@ def two_largest(
 def least(measure: Measure, probabilities: npt.NDArray[np.floating], n: int) -> npt.NDArray[np.int64]:
     """Return the positions of the n rows of float [N, C] with the smallest measure, and of all that tie.
 
-    Only what is below the n-th smallest so far is kept: no array of N numbers is made, unless most rows tie.
+    Only what may be below the n-th smallest so far is measured and kept: no array of N numbers is made,
+    unless most rows tie.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    values, positions = np.empty(0, probabilities.dtype), np.empty(0, np.int64)
-    border, kept, room = np.inf, [(values, positions)], 2 * n
-    for part, chunk in columns(probabilities):
-        measured = measure(chunk)
-        near = np.flatnonzero(measured <= border)
-        kept.append((measured[near], near + part.start))
-        if sum(len(found) for _, found in kept) > room or part.stop == len(probabilities):
-            values, positions = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-            border = np.partition(values, n - 1)[n - 1] if len(values) > n > 0 else border
-            below = values <= border
-            kept = [(values[below], positions[below])]
-            room = 2 * max(n, int(below.sum()))
-    return kept[0][1]
+    best = _Least(n, probabilities.dtype)
+    waiting: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.floating]]] = []
+    for chunk in chunks(probabilities):
+        if best.border == np.inf:
+            best.add(np.arange(chunk.rows.start, chunk.rows.stop), measure.of(chunk))
+            continue
+        near = measure.maybe_below(chunk, best.border)
+        waiting.append((near + chunk.rows.start, chunk.columns[:, near]))
+        if sum(len(found) for found, _ in waiting) > _WAITING * n or chunk.rows.stop == len(probabilities):
+            found, columns = (np.concatenate(parts, axis=-1) for parts in zip(*waiting, strict=True))
+            best.add(found, measure.of(Chunk(chunk.rows, columns, columns.max(axis=0))))
+            waiting = []
+    return best.positions
+
+
+class _Least:
+    """The n smallest values so far, and all that tie with the n-th, the border."""
+
+    def __init__(self, n: int, dtype: np.dtype[np.floating]) -> None:
+        self.n, self.border = n, np.inf
+        self.values, self.positions = np.empty(0, dtype), np.empty(0, np.int64)
+
+    def add(self, positions: npt.NDArray[np.int64], values: npt.NDArray[np.floating]) -> None:
+        near = values <= self.border
+        self.values = np.concatenate([self.values, values[near]])
+        self.positions = np.concatenate([self.positions, positions[near]])
+        if len(self.values) > self.n > 0:
+            self.border = float(np.partition(self.values, self.n - 1)[self.n - 1])
+            below = self.values <= self.border
+            self.values, self.positions = self.values[below], self.positions[below]
 
 
 def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -124,10 +199,10 @@ def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[n
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     entropy = np.empty(len(probabilities))
-    for part, chunk in columns(probabilities):
-        wide = chunk.astype(np.float64)
+    for chunk in chunks(probabilities):
+        wide = chunk.columns.astype(np.float64)
         logs = np.log(wide, out=np.zeros_like(wide), where=wide > 0)
-        entropy[part] = -np.einsum("cn,cn->n", wide, logs) / np.log(len(chunk))
+        entropy[chunk.rows] = -np.einsum("cn,cn->n", wide, logs) / np.log(len(wide))
     return np.clip(entropy, 0.0, 1.0)
 
 
@@ -141,8 +216,8 @@ def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     row = probabilities[np.newaxis]
-    ((_, chunk),) = columns(row)
-    first, second = (float(value[0]) for value in two_largest(chunk))
+    (chunk,) = chunks(row)
+    first, second = (float(value[0]) for value in two_largest(chunk.columns))
     return Uncertainty(
         least_confidence=1.0 - first,
         margin=1.0 - (first - second),

@@ -135,9 +135,11 @@ def highest(scores: npt.NDArray[np.float64], ids: Sequence[str], n: int) -> npt.
     if n <= 0:
         return np.empty(0, np.int64)
     border = np.partition(scores, len(scores) - n)[len(scores) - n]
-    contenders = np.flatnonzero(scores >= border).tolist()
-    contenders.sort(key=lambda i: (-scores[i], ids[i]))
-    return np.array(contenders[:n], np.int64)
+    contenders = np.flatnonzero(scores >= border)
+    order = sorted(
+        (-score, ids[i], i) for i, score in zip(contenders.tolist(), scores[contenders].tolist(), strict=True)
+    )
+    return np.array([i for _, _, i in order[:n]], np.int64)
 
 
 def by_score(score: Score) -> Select:

@@ -1,0 +1,163 @@
+"""Images whose labels are known, to simulate on: the digits, a folder of pictures, a project's own labels."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.progress import track
+from sklearn.model_selection import train_test_split
+
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.cli import digits
+from octospoon.cli.drop import EXTENSIONS
+from octospoon.domain.errors import BadImage, BadRequest
+from octospoon.training import model_file
+from octospoon.training.replay import Labelled, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.cli.context import Deployment
+
+HELD_OUT = 1 / 3
+_FEWEST_AUDIT = 20
+_FEWEST_EACH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the images came from.
+
+    Attributes:
+        title: for tables and pictures.
+        data: the images.
+        audit: positions of a project's audit share, which is its held-out part; None elsewhere.
+        notes: what a reader of the figures has to know.
+    """
+
+    title: str
+    data: Labelled
+    audit: npt.NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+    def split(self, seed: int) -> Split:
+        """Return a seed's split: the audit share against the rest, else a third drawn within each class."""
+        every = np.arange(len(self.data.labels))
+        if self.audit is not None:
+            return Split(np.setdiff1d(every, self.audit), self.audit)
+        pool, held_out = train_test_split(
+            every, test_size=HELD_OUT, stratify=self.data.labels, random_state=seed
+        )
+        return Split(np.sort(pool), np.sort(held_out))
+
+
+def of_digits(model: Path | None) -> Source:
+    """Return scikit-learn's digits."""
+    files = [digits.png_bytes(index) for index in range(len(digits.labels()))]
+    embeddings, _ = embed(files, model)
+    return Source("scikit-learn's digits", Labelled(embeddings, digits.labels(), len(digits.CLASSES)))
+
+
+def of_folder(folder: Path, model: Path | None) -> Source:
+    """Return the pictures of a folder that holds one folder for each class.
+
+    Raises:
+        BadRequest: it holds no such folders, or a class has too few pictures.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS]
+    names = [path.relative_to(folder).parts[0] for path in paths]
+    classes = sorted({name for name, path in zip(names, paths, strict=True) if path.parent != folder})
+    if len(classes) < 2:
+        raise BadRequest(f"{folder} must hold at least two folders of pictures, one for each class")
+    known = [(path, name) for path, name in zip(paths, names, strict=True) if path.parent != folder]
+    embeddings, kept = embed([path.read_bytes() for path, _ in known], model)
+    labels = np.array([classes.index(known[i][1]) for i in kept], np.int64)
+    _check(labels, classes)
+    unread = len(known) - len(kept)
+    notes = (f"{unread} pictures could not be read and are left out",) if unread else ()
+    return Source(folder.name, Labelled(embeddings, labels, len(classes)), None, notes)
+
+
+def of_project(deployment: Deployment) -> Source:
+    """Return what annotators have labelled in a deployed project, from its stored embeddings.
+
+    Raises:
+        BadRequest: there are too few labels.
+    """
+    images = [image for image in deployment.labels.labelled() if image.label in deployment.classes]
+    rows = deployment.pool.rows([image.key for image in images])
+    backbones = [rows[image.key].backbone for image in images if image.key in rows]
+    newest = max(set(backbones), key=backbones.count, default="")
+    used = [image for image in images if image.key in rows and rows[image.key].backbone == newest]
+    audit = np.array([i for i, image in enumerate(used) if image.audit], np.int64)
+    if len(audit) < _FEWEST_AUDIT:
+        raise BadRequest(
+            f"{len(audit)} audit images are labelled, and accuracy is measured on them: label at least "
+            f"{_FEWEST_AUDIT} first, or simulate on a folder of labelled pictures"
+        )
+    labels = np.array([deployment.classes.index(image.label) for image in used], np.int64)
+    embeddings = np.stack([rows[image.key].embedding for image in used])
+    return Source(
+        "this project's labels",
+        Labelled(embeddings, labels, len(deployment.classes)),
+        audit,
+        (
+            f"accuracy is that on the {len(audit)} labelled images of the audit share",
+            "the pool is what this project chose to label: random here is random among those",
+        ),
+    )
+
+
+def embed(files: Sequence[bytes], model: Path | None) -> tuple[npt.NDArray[np.float32], list[int]]:
+    """Return float32 [K, D] as the pool stores them, and the positions of the K files that are pictures.
+
+    Args:
+        files: contents.
+        model: an ONNX file, None for the starter backbone.
+    """
+    with TemporaryDirectory() as scratch:
+        path = model or Path(scratch) / "starter.onnx"
+        if model is None:
+            path.write_bytes(model_file.starter_model())
+        elif not path.is_file():
+            raise BadRequest(f"{path} does not exist")
+        scorer = OnnxScorer(path)
+
+    def one(data: bytes) -> npt.NDArray[np.float32] | None:
+        try:
+            return scorer.predict(scorer.preprocess(data)[np.newaxis])[0].embedding
+        except BadImage:
+            return None
+
+    found = _on_all_cores(one, files)
+    kept = [i for i, row in enumerate(found) if row is not None]
+    if not kept:
+        raise BadRequest("none of the files could be read as a picture")
+    rows = np.stack([row for row in found if row is not None])
+    return rows.astype(np.float16).astype(np.float32), kept
+
+
+def _on_all_cores(
+    work: Callable[[bytes], npt.NDArray[np.float32] | None], files: Sequence[bytes]
+) -> list[npt.NDArray[np.float32] | None]:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(
+            track(threads.map(work, files), description="Embedding", total=len(files), transient=True)
+        )
+
+
+def _check(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
+    counts = np.bincount(labels, minlength=len(classes))
+    few = [name for name, count in zip(classes, counts, strict=True) if count < _FEWEST_EACH]
+    if few:
+        raise BadRequest(
+            f"each class needs at least {_FEWEST_EACH} readable pictures: {', '.join(few)} has fewer"
+        )

@@ -1,0 +1,150 @@
+"""Plays labelling rounds on images whose labels are known: the product's own choice and trainer, no services.
+
+Accuracy is always that on held-out images, which never enter the pool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import softmax
+
+from octospoon.domain.acquisition.strategy import highest
+from octospoon.domain.draw import Draw
+from octospoon.domain.entities import Candidate, PoolRow, State
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.keys import unit_hash
+from octospoon.domain.selection import CONTROL, BatchRules, candidates_wanted, compose, strategy_for
+from octospoon.training import head
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.acquisition import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Images whose labels are known.
+
+    Attributes:
+        embeddings: float32 [N, D], rounded to float16 as the pool stores them.
+        labels: int64 [N], in [0, classes).
+        classes: C.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Positions of the images that can be chosen, and of those that accuracy is measured on; int64."""
+
+    pool: npt.NDArray[np.int64]
+    held_out: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is replayed.
+
+    Attributes:
+        rounds: number of labelling rounds.
+        rules: of each round's batch, without a control share.
+    """
+
+    rounds: int
+    rules: BatchRules
+
+    @property
+    def labels(self) -> list[int]:
+        """The number of labels after each round, audit share included."""
+        return [self.rules.size * (number + 1) for number in range(self.rounds)]
+
+
+def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[float]:
+    """Return the held-out accuracy after each round, of labels chosen by one strategy.
+
+    `CONTROL` labels at random and trains on every label; a strategy's batches hold their audit share, which
+    is labelled and not trained on. So the comparison is that of the cost of labelling.
+
+    Raises:
+        BadRequest: the pool is smaller than the labels that the plan asks for.
+    """
+    if plan.labels[-1] > len(split.pool):
+        raise BadRequest(
+            f"{plan.labels[-1]} labels of a pool of {len(split.pool)}: ask for fewer, or bring more images"
+        )
+    if name == CONTROL:
+        order = np.random.default_rng(seed).permutation(split.pool)
+        return [accuracy(data, split, fit(data, order[:n])) for n in plan.labels]
+    return _chosen(data, split, plan, name, seed)
+
+
+def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> head.Head:
+    """Train the product's head on the images at these positions."""
+    return head.fit(data.embeddings[chosen], data.labels[chosen], data.classes)
+
+
+def accuracy(data: Labelled, split: Split, fitted: head.Head) -> float:
+    """Return the share of held-out images that a head gets right."""
+    guesses = fitted.logits(data.embeddings[split.held_out]).argmax(axis=1)
+    return float(np.mean(guesses == data.labels[split.held_out]))
+
+
+def _chosen(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[float]:
+    left, train = np.sort(split.pool), np.empty(0, np.int64)
+    curve: list[float] = []
+    fitted: head.Head | None = None
+    for number in range(plan.rounds):
+        chosen = strategy_for(name, has_head=fitted is not None)
+        table = _Table(data, left, fitted)
+        picks = compose(
+            rules=plan.rules,
+            drawn=Draw(table.uniform(plan.rules.audit, f"{seed}/{number}/audit"), len(left)),
+            candidates=table.candidates(chosen, plan.rules.size, f"{seed}/{number}"),
+            rows=table.rows,
+            chosen=chosen,
+            seed=f"{seed}/{number}",
+        )
+        train = np.concatenate([train, np.array([int(one.key) for one in picks if not one.audit], np.int64)])
+        left = np.setdiff1d(left, [int(one.key) for one in picks])
+        fitted = fit(data, train)
+        curve.append(accuracy(data, split, fitted))
+    return curve
+
+
+class _Table:
+    """The selectable images as the pool table would hold them."""
+
+    def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: head.Head | None) -> None:
+        self._keys = [f"{position:08d}" for position in left.tolist()]
+        self._guesses = None if fitted is None else softmax(fitted.logits(data.embeddings[left]), axis=1)
+        stored = None if self._guesses is None else self._guesses.astype(np.float16).astype(np.float32)
+        self.rows = {
+            key: PoolRow(
+                key, "", State.SCORED, 1, "", data.embeddings[left[i]], None if stored is None else stored[i]
+            )
+            for i, key in enumerate(self._keys)
+        }
+
+    def uniform(self, n: int, seed: str) -> list[Candidate]:
+        order = sorted(self._keys, key=lambda key: unit_hash("replay", key, seed))
+        return [_candidate(key, None) for key in order[:n]]
+
+    def candidates(self, chosen: Strategy, n: int, seed: str) -> Sequence[Candidate]:
+        wanted = candidates_wanted(n, chosen)
+        if chosen.score is None or self._guesses is None:
+            return self.uniform(wanted, seed)
+        scores = chosen.score(self._guesses)
+        return [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
+
+
+def _candidate(key: str, priority: float | None) -> Candidate:
+    return Candidate(key, "", priority, 0.0)
