@@ -322,6 +322,9 @@ class Labeler(Protocol):
             limit: the most tasks to return; fewer does not mean that there are no more.
         """
 
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
+
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""
 

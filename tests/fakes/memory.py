@@ -434,7 +434,6 @@ class FakeRounds:
 @dataclass
 class FakeLabeler:
     tasks: dict[int, Task] = field(default_factory=dict)
-    next_id: int = 0
     answered: set[int] = field(default_factory=set)
     model_version: str = ""
     lose_answers: int = 0
@@ -460,8 +459,9 @@ class FakeLabeler:
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         created = {}
         for task in tasks:
-            id_ = self.next_id = self.next_id + 1
+            id_ = max(self.tasks, default=0) + 1  # SQLite gives the highest number again once it is free
             self.tasks[id_] = task
+            self.changed_at[id_] = self.clock.now()
             created[task.key] = id_
         if self.lose_answers:
             self.lose_answers -= 1
@@ -483,6 +483,10 @@ class FakeLabeler:
         if self.down:
             raise ServiceUnavailable("Label Studio does not answer")
         wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and self.changed_at.get(id_, 0) >= since]
+        return [self._annotated(id_) for id_ in wanted[:limit]]
+
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and not self.annotations.get(id_)]
         return [self._annotated(id_) for id_ in wanted[:limit]]
 
     def _annotated(self, id_: int) -> AnnotatedTask:

@@ -189,11 +189,21 @@ class LabelStudio:
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that changed since then, by ascending id."""
-        wanted = [_filter("id", "greater", "Number", after)]
-        if since:
-            when = datetime.fromtimestamp(since, UTC).strftime(_FILTER_TIME)
-            wanted.append(_filter("updated_at", "greater_or_equal", "Datetime", when))
-        query = {"filters": {"conjunction": "and", "items": wanted}, "ordering": ["tasks:id"]}
+        when = datetime.fromtimestamp(since, UTC).strftime(_FILTER_TIME)
+        lately = [_filter("updated_at", "greater_or_equal", "Datetime", when)] if since else []
+        return self._by_id(lately, after, limit)
+
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
+        unanswered = [
+            _filter("total_annotations", "equal", "Number", 0),
+            _filter("cancelled_annotations", "equal", "Number", 0),
+        ]
+        return self._by_id(unanswered, after, limit)
+
+    def _by_id(self, wanted: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
+        items = [_filter("id", "greater", "Number", after), *wanted]
+        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
         return msgspec.convert(self._tasks(query, limit, fields="all", include="id,data"), list[TaskBody])
 
     def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:

@@ -126,13 +126,7 @@ class TakeInventory:
         gone = [one for one, found in zip(waiting, there, strict=True) if not found]
         withdrawn = [one for one in gone if self.pool.withdraw(one, "gone", "the object was deleted")]
         left = [one for one, found in zip(waiting, there, strict=True) if found]
-        repaired = self._place(left, exported=True) + Counter(withdrawn=len(withdrawn))
-        return repaired + self._nothing_to_see(withdrawn), end
-
-    def _nothing_to_see(self, withdrawn: Sequence[PoolEntry]) -> Counter[str]:
-        """Delete the unanswered tasks of images that are gone."""
-        tasks = self.labeler.tasks_of([one.key for one in withdrawn]) if withdrawn else []
-        return Counter(duplicates=sum(self.labeler.delete(task.id) for task in tasks if not task.annotations))
+        return self._place(left, exported=True) + Counter(withdrawn=len(withdrawn)), end
 
     def _place(self, entries: Iterable[PoolEntry], *, exported: bool) -> Counter[str]:
         """Compare where these images stand with the tasks that they have."""

@@ -125,6 +125,7 @@ class Reconcile:
         attempt(lambda: self._sweep(until, full=full))
         attempt(self._claims)
         attempt(lambda: self._inventory(until, full=full))
+        attempt(lambda: self._waiting(until))
         attempt(self._alias)
         job = self.collect.launch_if_due()  # a job that is due, or lost, waits for nobody
         if failed:
@@ -221,6 +222,17 @@ class Reconcile:
     def _unplaced(self, entry: PoolEntry) -> bool:
         over = entry.state is State.CLAIMED and entry.claim_until < self.clock.now()
         return entry.state is State.SCORED or over
+
+    def _waiting(self, until: float) -> Counter[str]:
+        """Look at what waits for annotators, which a change of the image itself does not show in its task."""
+        repaired: Counter[str] = Counter()
+        after = 0
+        while self.clock.now() < until and (found := self.labeler.waiting(after, PAGE)):
+            after = found[-1].id
+            keys = list(dict.fromkeys(task.key for task in found if task.key))
+            if keys:
+                repaired += self._placed(self.labeler.tasks_of(keys), self.stores.pool.entries(keys))
+        return repaired
 
     # -- the rest -------------------------------------------------------------------------------
 

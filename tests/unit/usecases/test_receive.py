@@ -78,14 +78,14 @@ def test_nothing_travels_that_counting_does_not_need() -> None:
 def test_many_annotations_travel_in_messages_that_the_queue_takes(
     receive: ReceiveWebhook, queued: list[str]
 ) -> None:
-    many = [ANNOTATION | {"id": i, "unique_id": f"u{i}", "task": i} for i in range(2000)]
-    tasks = [{"id": i, "data": {"key": "ö" * 500 + str(i), "etag": "e"}} for i in range(2000)]
+    many = [ANNOTATION | {"id": i, "unique_id": f"u{i}", "task": i} for i in range(1000)]
+    tasks = [{"id": i, "data": {"key": "ö" * 500 + str(i), "etag": "e"}} for i in range(1000)]
 
     assert receive(body(action="ANNOTATIONS_CREATED", annotation=many, task=tasks), "s3cret-ü")
 
     messages = [msgspec.json.decode(one, type=Message) for one in queued]
     assert max(len(one.encode()) for one in queued) < 262_144
-    assert [one.id for message in messages for one in message.annotations] == list(range(2000))
+    assert [one.id for message in messages for one in message.annotations] == list(range(1000))
     for message in messages:
         assert {task.id for task in message.tasks} == {one.task for one in message.annotations}
 
@@ -101,9 +101,8 @@ def test_every_payload_that_label_studio_was_seen_to_send_is_accepted() -> None:
         counted[file.stem] = sum(len(one.annotations) for one in parse(json.dumps(recorded).encode()))
 
     assert len(counted) >= 15
-    for name, annotations in counted.items():
-        wanted = "ANNOTATION" in name
-        assert (annotations > 0) == wanted, name
+    for name, found in counted.items():
+        assert (found > 0) == ("ANNOTATION" in name), name
 
 
 json_values = st.recursive(
@@ -112,9 +111,8 @@ json_values = st.recursive(
     max_leaves=12,
 )
 fields = dict.fromkeys(("project", "annotation", "annotations", "task", "tasks"), json_values)
-near = st.fixed_dictionaries(
-    {"action": st.sampled_from([*ACTIONS, "TASKS_DELETED", "", "ANNOTATION"])}, optional=fields
-)
+actions = st.sampled_from([*sorted(ACTIONS), "TASKS_DELETED", "", "ANNOTATION"])
+near = st.fixed_dictionaries({"action": actions}, optional=fields)
 
 
 @st.composite
