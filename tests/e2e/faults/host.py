@@ -1,8 +1,8 @@
 """Runs the functions' own handlers, each invocation in a process of its own that can be killed.
 
-Reads one JSON request a line: ``{"function", "event", "env", "offset"}``. Forks; writes the child's process id;
-waits for a line, then lets the child go; writes what became of it. Everything is imported before the first
-fork, so that an invocation costs milliseconds. Also keeps what a policy must allow: every call to AWS.
+Reads one JSON request a line: ``{"function", "event", "env", "offset"}``. Forks; writes the child's process
+id; waits for a line, then lets the child go; writes what became of it. Everything is imported before the
+first fork, so that an invocation costs milliseconds. Also keeps what a policy must allow: every call to AWS.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
             inventory.SETTLING = request.get("settling", inventory.SETTLING)
         result = module.handler(request["event"], Context())
         os.write(answer, json.dumps(result).encode())
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child ends here, whatever happened
         traceback.print_exc()
         code = 1
     sys.stdout.flush()

@@ -57,10 +57,11 @@ class Schedule:
 
 
 class Proxy:
-    """Stands before one server."""
+    """Stands before one server; `url` is where it answers."""
 
     def __init__(self, name: str, target: str, schedule: Schedule) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(name, target, schedule))
+        handler = type("Handler", (_Handler,), {"proxy": name, "target": target, "schedule": schedule})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -72,74 +73,72 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
 
-    @staticmethod
-    def _handler(name: str, target: str, schedule: Schedule) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_: object) -> None:
-                pass
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: str
+    target: str
+    schedule: Schedule
 
-            def pass_on(self) -> None:
-                body = self._body()
-                aim = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-                fault = schedule.next(f"{name} {self.command} {aim or self.path.split('?')[0]}")
-                if fault is Fault.KILLED_BEFORE:
-                    schedule.kill()
-                if fault in (Fault.KILLED_BEFORE, Fault.DROPPED_BEFORE):
-                    self._drop()
-                    return
-                status, headers, answer = forward(target, self.command, self.path, self.headers, body)
-                if fault is Fault.KILLED_AFTER:
-                    schedule.kill()
-                if fault in (Fault.KILLED_AFTER, Fault.DROPPED_AFTER):
-                    self._drop()
-                    return
-                if fault is Fault.LATE:
-                    time.sleep(LATE)
-                if fault is Fault.GATEWAY_TIMEOUT:
-                    status, headers, answer = 504, [("Content-Type", "text/html")], b"<h1>504</h1>"
-                with contextlib.suppress(OSError):  # whoever asked may have gone
-                    self._answer(status, headers, answer)
+    def log_message(self, *_: object) -> None:
+        pass
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = pass_on
+    def pass_on(self) -> None:
+        body = self._body()
+        aim = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        fault = self.schedule.next(f"{self.proxy} {self.command} {aim or self.path.split('?')[0]}")
+        if fault is Fault.KILLED_BEFORE:
+            self.schedule.kill()
+        if fault in (Fault.KILLED_BEFORE, Fault.DROPPED_BEFORE):
+            self._drop()
+            return
+        answer = forward(self.target, self.command, self.path, self.headers, body)
+        if fault is Fault.KILLED_AFTER:
+            self.schedule.kill()
+        if fault in (Fault.KILLED_AFTER, Fault.DROPPED_AFTER):
+            self._drop()
+            return
+        if fault is Fault.LATE:
+            time.sleep(LATE)
+        if fault is Fault.GATEWAY_TIMEOUT:
+            answer = 504, {"Content-Type": "text/html"}, b"<h1>504</h1>"
+        with contextlib.suppress(OSError):  # whoever asked may have gone
+            self._answer(*answer)
 
-            def _answer(self, status: int, headers: list[tuple[str, str]], answer: bytes) -> None:
-                self.send_response_only(status)
-                for key, value in headers:
-                    if key.lower() not in HOP:
-                        self.send_header(key, value)
-                length = dict((k.lower(), v) for k, v in headers).get("content-length", "0")
-                self.send_header("Content-Length", length if self.command == "HEAD" else str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = pass_on  # noqa: N815 - http.server's names
 
-            def _body(self) -> bytes:
-                if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-                    parts = []
-                    while size := int(self.rfile.readline().split(b";")[0], 16):
-                        parts.append(self.rfile.read(size))
-                        self.rfile.readline()
-                    self.rfile.readline()
-                    return b"".join(parts)
-                if self.headers.get("Expect", "").lower() == "100-continue":
-                    pass  # http.server has answered it already
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _answer(self, status: int, headers: dict[str, str], answer: bytes) -> None:
+        self.send_response_only(status)
+        for key, value in headers.items():
+            if key.lower() not in HOP:
+                self.send_header(key, value)
+        whole = {key.lower(): value for key, value in headers.items()}.get("content-length", "0")
+        self.send_header("Content-Length", whole if self.command == "HEAD" else str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
 
-            def _drop(self) -> None:
-                """Reset the connection: the other side sees no end of an answer, but an error."""
-                self.close_connection = True
-                linger = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                with contextlib.suppress(OSError):
-                    self.connection.close()
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
-        return Handler
+    def _drop(self) -> None:
+        """Reset the connection: the other side sees no end of an answer, but an error."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):
+            self.connection.close()
 
 
 def forward(
     target: str, method: str, path: str, headers: Any, body: bytes
-) -> tuple[int, list[tuple[str, str]], bytes]:
+) -> tuple[int, dict[str, str], bytes]:
+    """Make a request as it came, and return status, headers and body of the answer."""
     parts = urlsplit(target)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
@@ -150,8 +149,8 @@ def forward(
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         answer = connection.getresponse()
-        return answer.status, answer.getheaders(), answer.read()
+        return answer.status, dict(answer.getheaders()), answer.read()
     except OSError as error:
-        return 502, [("Content-Type", "text/plain")], str(error).encode()
+        return 502, {"Content-Type": "text/plain"}, str(error).encode()
     finally:
         connection.close()
