@@ -38,7 +38,9 @@ from octospoon.usecases.receive import Message
 from octospoon.usecases.reconcile import Reconcile, Stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from octospoon.domain.entities import Task
 
 CLASSES = ("cat", "dog")
 THRESHOLD = 3
@@ -97,6 +99,12 @@ class Studio(FakeLabeler):
 
     def open_tasks(self) -> int:
         return sum(not self.annotations.get(id_) for id_ in self.tasks)
+
+    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+        there = {(task.key, task.etag) for task in self.tasks.values()}
+        again = [task.key for task in tasks if (task.key, task.etag) in there]
+        assert not again, f"{again} are imported a second time"
+        return super().create(tasks, model_version)
 
     def touch(self, task: int, bodies: list[AnnotationBody]) -> None:
         self.annotations[task] = bodies

@@ -78,6 +78,15 @@ class Host:
             self.pid = 0
         return ended["status"], ended["answer"]
 
+    def metric(self, name: str) -> float:
+        """Sum a metric over everything that the functions have logged."""
+        total = 0.0
+        for line in self.log.read_text().splitlines():
+            if '"_aws"' in line and f'"{name}":' in line:
+                value = json.loads(line)[name]
+                total += sum(value) if isinstance(value, list) else value
+        return total
+
     def kill(self) -> None:
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
@@ -213,14 +222,16 @@ class Lab:
     # -- invoking -------------------------------------------------------------------------------
 
     def invoke(self, function: str, event: dict[str, Any] | None = None) -> tuple[int, Any]:
-        request = {
+        return self.host.run(self.request(function, event))
+
+    def request(self, function: str, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {
             "function": function,
             "event": event or {},
             "env": self._deployed(function) | self.env,
             "offset": self.offset,
             "settling": -1.0,
         }
-        return self.host.run(request)
 
     @cache  # noqa: B019 - a lab lives as long as its lane
     def _deployed(self, function: str) -> dict[str, str]:
