@@ -1,4 +1,4 @@
-"""schedule -> what lost webhooks left uncounted, and a training job when it is due."""
+"""schedule -> whatever was lost on the way is repaired, and a training job when it is due."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def use_case() -> Reconcile:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Compare Label Studio with what is counted; ``{"full": true}`` asks for every task."""
+    """Compare and repair; ``{"full": true}`` asks for every task, image and annotation."""
     report = use_case()(full=event.get("full") is True)
     logger.info("reconciled", extra={"report": asdict(report)})
-    count(metrics, "tasks", report.tasks)
-    count(metrics, "repaired", report.annotations)
-    count(metrics, "labels", report.labels)
-    count(metrics, "launched", 1 if report.job else 0)
+    for name, value in asdict(report).items():
+        count(
+            metrics, "launched" if name == "job" else name, int(bool(value)) if name == "job" else int(value)
+        )
     return asdict(report)

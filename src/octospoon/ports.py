@@ -17,22 +17,31 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from octospoon.domain.consensus import Consensus
     from octospoon.domain.entities import (
         Annotation,
         Candidate,
         ImageRef,
+        Inventory,
         LabelledImage,
         Pick,
+        PoolEntry,
         PoolRow,
         Prediction,
         Round,
         ScoredImage,
+        Standing,
         State,
+        StoredObject,
         Sweep,
         Task,
         TrainingState,
     )
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+
+
+KEY_BYTES = 1024
+"""The longest object key that S3 takes, in UTF-8."""
 
 
 class Clock(Protocol):
@@ -54,6 +63,23 @@ class ImageStore(Protocol):
 
     def uri(self, key: str) -> str:
         """Return the s3:// address that annotators' tools resolve."""
+
+
+class Bucket(Protocol):
+    """The images bucket as a list of objects."""
+
+    def listing(self, after: str, limit: int) -> list[StoredObject]:
+        """Return up to `limit` objects whose keys come after this one; fewer does not mean the end."""
+
+    def exists(self, key: str) -> bool:
+        """Say whether there is such an object now."""
+
+
+class Uploads(Protocol):
+    """The queue that uploads are scored from."""
+
+    def send(self, image: ImageRef) -> None:
+        """Queue one upload, as the bucket's event would."""
 
 
 class Scorer(Protocol):
@@ -84,7 +110,9 @@ class Pool(Protocol):
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         """Write one score unless the row already holds something newer; say whether it was written.
 
-        A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
+        A new or changed image becomes selectable; a re-delivery of the same bytes changes no state. Where
+        new bytes replace a labelled image, its label goes with the old bytes, and off the counter; the row
+        keeps a trace of it.
         """
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
@@ -129,6 +157,28 @@ class Pool(Protocol):
         """Return up to `limit` (key, reason, detail) of images in quarantine."""
 
 
+class PoolEntries(Protocol):
+    """The pool as the reconciler goes through it."""
+
+    def entries(self, keys: Sequence[str]) -> dict[str, PoolEntry]:
+        """Return the entries of these images; missing ones are left out."""
+
+    def page(self, after: str, limit: int) -> tuple[list[PoolEntry], str]:
+        """Return up to `limit` entries after this key in the table's own order, and the last key.
+
+        At the end of the table the last key is empty.
+        """
+
+    def adopt(self, entry: PoolEntry, task_id: int) -> bool:
+        """Record that an image which was selectable or claimed is with the annotators, unless it changed."""
+
+    def release(self, entry: PoolEntry) -> bool:
+        """Give a claimed or exported image back to the selectable ones, unless it changed."""
+
+    def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
+        """Put an image whose object is gone into quarantine, unless it changed."""
+
+
 class Labels(Protocol):
     """What annotators said, and the label that follows from it."""
 
@@ -141,14 +191,29 @@ class Labels(Protocol):
     def of(self, key: str) -> list[Annotation]:
         """Return every stored annotation of an image, deleted ones included."""
 
-    def settle(self, key: str, label: str | None, agreement: float, annotators: int) -> int:
+    def replace(self, before: Annotation, annotation: Annotation) -> bool:
+        """Store what Label Studio says now over a stored version, unless that one has changed meanwhile.
+
+        The one way back for an annotation that was taken for deleted.
+        """
+
+    def keys(self, after: str, limit: int) -> tuple[list[str], str]:
+        """Page through the images that have stored annotations; return their keys, and where the page ends.
+
+        That end is what comes next as `after`, and empty at the end of the table.
+        """
+
+    def standing(self, key: str) -> Standing | None:
+        """Return where an image stands, None where there is no such image or it is in quarantine."""
+
+    def settle(self, before: Standing, agreed: Consensus) -> int:
         """Make this the image's label and adjust the counter of new labels, in one transaction.
 
         Returns:
             +1 if the image became labelled, -1 if it ceased to be, 0 otherwise.
 
         Raises:
-            Conflict: the image changed meanwhile; read again and retry.
+            Conflict: the image is no longer as it was in `before`; read again and retry.
         """
 
     def labelled(self) -> Iterator[LabelledImage]:
@@ -161,11 +226,20 @@ class Rounds(Protocol):
     def open(self) -> Round | None:
         """Return the round that was chosen but not yet wholly exported."""
 
+    def read(self, number: int) -> Round | None:
+        """Return a round by its number, None where there is no such."""
+
     def last_number(self) -> int:
         """Return the number of the newest round, 0 before the first."""
 
     def begin(self, round_: Round) -> Round:
         """Store a new round as the open one; where another was first, return that one instead."""
+
+    def take(self, number: int, now: float, until: float) -> bool:
+        """Become the only one who exports an open round until then; False where somebody else is."""
+
+    def untake(self, number: int, until: float) -> None:
+        """Let others export the round at once: nothing of it is on its way to Label Studio."""
 
     def close(self, number: int) -> None:
         """Mark a round as exported."""
@@ -190,6 +264,17 @@ class TaskBody(msgspec.Struct, frozen=True):
     id: int
     data: dict[str, Any]
 
+    @property
+    def key(self) -> str:
+        """The object key of the image; empty for a task that is not ours."""
+        key = self.data.get("key")
+        return key if isinstance(key, str) and len(key.encode()) <= KEY_BYTES else ""
+
+    @property
+    def etag(self) -> str:
+        """The ETag of the bytes that the task was made for."""
+        return str(self.data.get("etag", ""))
+
 
 class AnnotationBody(msgspec.Struct, frozen=True):
     """The part of a Label Studio annotation that counting needs; a deletion carries the id alone."""
@@ -200,7 +285,7 @@ class AnnotationBody(msgspec.Struct, frozen=True):
     task: int = 0
     completed_by: int | None = None
     was_cancelled: bool = False
-    result: list[dict[str, Any]] = []
+    result: list[Any] | None = None
 
 
 class AnnotatedTask(TaskBody, frozen=True):
@@ -212,11 +297,23 @@ class AnnotatedTask(TaskBody, frozen=True):
 class Labeler(Protocol):
     """Label Studio."""
 
-    def find(self, keys: Sequence[str]) -> dict[str, int]:
-        """Return the task id of every image among `keys` that already has a task."""
+    def find(self, etags: Mapping[str, str]) -> dict[str, int]:
+        """Return by key the task of every image that has one for these very bytes (etags by key)."""
+
+    def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
+        """Return every task of these images, of any of their bytes, with its annotations."""
+
+    def delete(self, task_id: int) -> bool:
+        """Delete a task unless somebody has begun to answer it; say whether it is gone."""
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
-        """Create tasks with predictions, once and without retrying; return their ids by key."""
+        """Create tasks with predictions, once and without retrying; return their ids by key.
+
+        Predictions that the labelling interface does not offer are left out.
+
+        Raises:
+            NotConfigured: the labelling interface is not ours: no annotation would count.
+        """
 
     def open_tasks(self) -> int:
         """Return how many tasks wait for an annotator."""
@@ -224,8 +321,8 @@ class Labeler(Protocol):
     def use_model_version(self, model_version: str) -> None:
         """Make this the version whose predictions Label Studio shows and sorts by."""
 
-    def changed(self, since: float, after: int, limit: int) -> list[AnnotatedTask]:
-        """Return up to `limit` tasks that changed since then, by ascending id, with their annotations.
+    def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that changed since then, by ascending id.
 
         A new, changed or deleted annotation changes its task.
 
@@ -234,6 +331,9 @@ class Labeler(Protocol):
             after: only tasks of a higher id.
             limit: the most tasks to return; fewer does not mean that there are no more.
         """
+
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
 
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""
@@ -249,6 +349,16 @@ class Sweeps(Protocol):
         """Replace `before`; False where somebody else has replaced it already."""
 
 
+class Inventories(Protocol):
+    """How far the bucket, the pool and the annotations have been compared."""
+
+    def read(self) -> Inventory:
+        """Return the newest one."""
+
+    def save(self, before: Inventory, inventory: Inventory) -> bool:
+        """Replace `before`; False where somebody else has replaced it already."""
+
+
 class Control(Protocol):
     """The training job's state machine."""
 
@@ -261,17 +371,20 @@ class Control(Protocol):
         False where the state is no longer `before`'s.
         """
 
-    def abort(self, job_id: str, labels: int) -> bool:
-        """Move launching -> idle and give `labels` back to the counter: nothing was launched."""
+    def abort(self, job_id: str, before: TrainingState) -> bool:
+        """Move launching -> idle and give the labels of `before` back: nothing was launched."""
 
     def start(self, job_id: str, lease_until: float) -> bool:
         """Move launching -> running, or take over a running job whose lease has run out."""
 
+    def renew(self, job_id: str, lease_until: float) -> bool:
+        """Extend the lease of a running job; False where it is no longer this job that runs."""
+
     def finish(self, job_id: str, reason: str) -> bool:
         """Move running -> idle."""
 
-    def fail(self, job_id: str, reason: str) -> bool:
-        """Move launching or running -> failed, with the reason."""
+    def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
+        """Move launching or running -> failed, with the reason; it is due again at `retry_at`."""
 
 
 class TrainingLauncher(Protocol):
@@ -345,6 +458,16 @@ class Registry(Protocol):
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""
+
+
+class Aliases(Protocol):
+    """The registry's names for model versions."""
+
+    def version(self, alias: str) -> int | None:
+        """Return the version that an alias points at, None where there is no such alias."""
+
+    def point(self, alias: str, version: int) -> None:
+        """Point an alias at a version."""
 
 
 class Snapshots(Protocol):

@@ -7,16 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRounds, FakeSweeps
+from fakes.memory import (
+    FakeClock,
+    FakeControl,
+    FakeEntries,
+    FakeInventories,
+    FakeLabels,
+    FakePool,
+    FakeRounds,
+    FakeSweeps,
+)
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds, DynamoSweeps
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb_counter import LabelCounter
+from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Control, Labels, Pool, Rounds, Sweeps
+    from octospoon.ports import Control, Inventories, Labels, Pool, PoolEntries, Rounds, Sweeps
 
 
 @dataclass
@@ -27,6 +39,8 @@ class Stores:
     labels: Labels
     rounds: Rounds
     sweeps: Sweeps
+    entries: PoolEntries
+    inventories: Inventories
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -36,8 +50,18 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 def fake() -> Stores:
     clock = FakeClock()
-    pool, control = FakePool(), FakeControl(clock)
-    return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds(), FakeSweeps())
+    control = FakeControl(clock)
+    pool = FakePool(control=control)
+    return Stores(
+        clock,
+        pool,
+        control,
+        FakeLabels(pool, control),
+        FakeRounds(),
+        FakeSweeps(),
+        FakeEntries(pool),
+        FakeInventories(),
+    )
 
 
 def real(stack: LocalStack) -> Stores:
@@ -51,11 +75,13 @@ def real(stack: LocalStack) -> Stores:
     table = ControlTable(client, control)
     return Stores(
         clock,
-        DynamoPool(client, pool, "margin_diverse", clock.now),
+        DynamoPool(client, pool, "margin_diverse", clock.now, LabelCounter(client, control)),
         DynamoControl(table, clock.now),
         DynamoLabels(client, pool, annotations, control, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
         DynamoSweeps(table),
+        DynamoEntries(client, pool),
+        DynamoInventories(table),
     )
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.test_pool import image, pick, said
+from octospoon.domain.consensus import Consensus
 from octospoon.domain.entities import Annotation, JobStatus, Round, State
+from octospoon.domain.errors import Conflict
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
@@ -22,6 +24,13 @@ def export(stores: Stores, i: int, *, audit: bool = False) -> None:
     stores.pool.put_score(image(i), said(0.5))
     stores.pool.claim(pick(i, audit=audit), 1, 99.0)
     stores.pool.mark_exported(image(i).key, 1, i)
+
+
+def settle(stores: Stores, key: str, label: str | None, agreement: float = 1.0, annotators: int = 1) -> int:
+    standing = stores.labels.standing(key)
+    assert standing is not None
+    said = Consensus(label, agreement, annotators) if label else Consensus(None, 0.0, 0)
+    return stores.labels.settle(standing, said)
 
 
 def test_the_newest_version_of_an_annotation_wins(stores: Stores) -> None:
@@ -47,25 +56,134 @@ def test_settling_counts_each_image_once(stores: Stores) -> None:
     export(stores, 1)
     key = image(1).key
 
-    assert stores.labels.settle(key, "cat", 1.0, 1) == 1
-    assert stores.labels.settle(key, "cat", 1.0, 1) == 0
-    assert stores.labels.settle(key, "dog", 0.5, 2) == 0
+    assert settle(stores, key, "cat", 1.0, 1) == 1
+    assert settle(stores, key, "cat", 1.0, 1) == 0
+    assert settle(stores, key, "dog", 0.5, 2) == 0
     assert stores.control.state().new_labels == 1
     assert stores.pool.rows([key])[key].state is State.LABELLED
-    assert stores.labels.settle(key, None, 0.0, 0) == -1
+    assert settle(stores, key, None, 0.0, 0) == -1
     assert stores.control.state().new_labels == 0
     assert stores.pool.rows([key])[key].state is State.EXPORTED
 
 
-def test_settling_what_is_not_there_counts_nothing(stores: Stores) -> None:
-    assert stores.labels.settle("missing", "cat", 1.0, 1) == 0
+def test_what_is_not_there_or_in_quarantine_stands_nowhere(stores: Stores) -> None:
+    stores.pool.put_quarantine(image(1), "empty", "no bytes")
+
+    assert stores.labels.standing("missing") is None
+    assert stores.labels.standing(image(1).key) is None
+
+
+def test_an_older_view_of_an_image_settles_nothing(stores: Stores) -> None:
+    export(stores, 1)
+    before = stores.labels.standing(image(1).key)
+    assert before is not None
+    stores.labels.settle(before, Consensus("cat", 0.6, 2))
+
+    with pytest.raises(Conflict):
+        stores.labels.settle(before, Consensus("dog", 1.0, 1))
+    now = stores.labels.standing(image(1).key)
+    assert now is not None
+    stores.labels.settle(now, Consensus("cat", 0.5, 3))
+    with pytest.raises(Conflict):
+        stores.labels.settle(now, Consensus("cat", 1.0, 1))
+    stands = stores.labels.standing(image(1).key)
+    assert stands is not None
+    assert (stands.label, stands.agreement, stands.annotators, stands.state) == (
+        "cat",
+        0.5,
+        3,
+        State.LABELLED,
+    )
+
+
+def test_a_label_that_was_trained_on_is_not_taken_off_the_counter(stores: Stores) -> None:
+    for i in (1, 2, 3):
+        export(stores, i)
+    for i in (1, 2):
+        settle(stores, image(i).key, "cat")
+    assert stores.control.begin(stores.control.state(), "job-1", "2 labels", 1e9)
+    settle(stores, image(3).key, "cat")
+
+    assert settle(stores, image(1).key, None) == -1
+    assert stores.control.state().new_labels == 1
+    assert settle(stores, image(3).key, None) == -1
     assert stores.control.state().new_labels == 0
+    assert settle(stores, image(1).key, "dog") == 1
+    assert stores.control.state().new_labels == 1
+
+
+def test_after_a_launch_that_failed_the_counter_holds_its_labels_again(stores: Stores) -> None:
+    for i in (1, 2):
+        export(stores, i)
+    settle(stores, image(1).key, "cat")
+    before = stores.control.state()
+    stores.control.begin(before, "job-1", "1 label", 1e9)
+    settle(stores, image(2).key, "cat")
+    stores.control.abort("job-1", before)
+
+    assert stores.control.state().new_labels == 2
+    settle(stores, image(1).key, None)
+    settle(stores, image(2).key, None)
+    assert stores.control.state().new_labels == 0
+
+
+def test_a_job_does_not_begin_on_an_older_count(stores: Stores) -> None:
+    before = stores.control.state()
+    export(stores, 1)
+    settle(stores, image(1).key, "cat")
+
+    assert not stores.control.begin(before, "job-1", "0 labels", 1e9)
+
+
+def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_not(stores: Stores) -> None:
+    for i in (1, 2):
+        export(stores, i)
+        settle(stores, image(i).key, "cat")
+
+    assert not stores.pool.put_score(image(1, "older", "0F"), said(0.9))
+    assert not stores.pool.put_score(image(1), said(0.9, version=9)), "the same bytes again"
+    assert stores.control.state().new_labels == 2
+    assert stores.pool.put_score(image(1, "newer", "1F"), said(0.9))
+    assert stores.pool.put_quarantine(image(2, "newer", "1F"), "empty", "no bytes")
+    assert stores.control.state().new_labels == 0
+    stands = stores.labels.standing(image(1).key)
+    assert stands is not None
+    assert (stands.etag, stands.state, stands.label) == ("newer", State.SCORED, None)
+    assert [one.key for one in stores.pool.top(9)] == [image(1).key]
+
+
+def test_what_label_studio_says_now_replaces_the_version_that_was_read(stores: Stores) -> None:
+    stores.labels.upsert(annotation(1))
+    gone = replace(annotation(1), deleted=True)
+    stores.labels.upsert(gone)
+
+    assert not stores.labels.replace(annotation(1), annotation(1, "dog")), "another version is stored"
+    assert stores.labels.replace(gone, annotation(1))
+    assert stores.labels.of(image(1).key) == [annotation(1)]
+
+
+def test_a_number_means_the_annotation_that_has_it_now(stores: Stores) -> None:
+    stores.labels.upsert(replace(annotation(1, second=1), number=7))
+    stores.labels.upsert(replace(annotation(2, second=5), number=7, deleted=True))
+
+    assert stores.labels.find(7) == replace(annotation(1, second=1), number=7)
+
+
+def test_the_keys_of_stored_annotations_come_in_pages(stores: Stores) -> None:
+    for i in range(7):
+        stores.labels.upsert(annotation(i))
+    found, end = stores.labels.keys("", 3)
+    while end:
+        page, end = stores.labels.keys(end, 3)
+        found += page
+
+    assert sorted(found) == [image(i).key for i in range(7)]
 
 
 def test_a_label_given_to_an_unclaimed_image_takes_it_out_of_the_pool(stores: Stores) -> None:
     stores.pool.put_score(image(1), said(0.5))
 
-    assert stores.labels.settle(image(1).key, "cat", 1.0, 1) == 1
+    assert settle(stores, image(1).key, "cat", 1.0, 1) == 1
     assert stores.pool.top(1) == []
 
 
@@ -74,7 +192,7 @@ def test_labelled_images_say_how_they_were_drawn(stores: Stores) -> None:
         export(stores, i, audit=audit)
         stores.labels.upsert(annotation(i))
     for i in (1, 2):
-        stores.labels.settle(image(i).key, "cat", 1.0, 1)
+        settle(stores, image(i).key, "cat", 1.0, 1)
 
     first, second = stores.labels.labelled()
 
@@ -92,7 +210,7 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
     control = stores.control
     for i in range(3):
         export(stores, i)
-        stores.labels.settle(image(i).key, "cat", 1.0, 1)
+        settle(stores, image(i).key, "cat", 1.0, 1)
     before = control.state()
 
     assert control.begin(before, "job-1", "3 labels", 1e9)
@@ -105,18 +223,23 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
     assert not control.start("job-1", 2e9), "it runs elsewhere"
     stores.clock.time += 11
     assert control.start("job-1", 2e9), "its lease ran out: it was lost"
-    assert not control.abort("job-1", 3)
+    assert not control.renew("job-0", 3e9)
+    assert control.renew("job-1", 3e9)
+    assert control.state().lease_until == 3e9
+    assert not control.abort("job-1", before)
     assert control.finish("job-1", "promoted")
-    assert not control.fail("job-1", "too late")
+    assert not control.renew("job-1", 4e9)
+    assert not control.fail("job-1", "too late", 3e9)
     assert (control.state().status, control.state().reason) == (JobStatus.IDLE, "promoted")
 
 
 def test_a_launch_that_fails_gives_its_labels_back(stores: Stores) -> None:
     export(stores, 1)
-    stores.labels.settle(image(1).key, "cat", 1.0, 1)
-    stores.control.begin(stores.control.state(), "job-1", "1 label", 1e9)
+    settle(stores, image(1).key, "cat", 1.0, 1)
+    before = stores.control.state()
+    stores.control.begin(before, "job-1", "1 label", 1e9)
 
-    assert stores.control.abort("job-1", 1)
+    assert stores.control.abort("job-1", before)
     assert (stores.control.state().status, stores.control.state().new_labels) == (JobStatus.IDLE, 1)
 
 
@@ -126,7 +249,8 @@ def test_a_failure_keeps_its_reason(stores: Stores, running: bool) -> None:
     if running:
         stores.control.start("job-1", 1e9)
 
-    assert stores.control.fail("job-1", "out of memory")
+    assert stores.control.fail("job-1", "out of memory", 2e9)
+    assert stores.control.state().lease_until == 2e9
     assert (stores.control.state().status, stores.control.state().reason) == (
         JobStatus.FAILED,
         "out of memory",
@@ -141,5 +265,26 @@ def test_rounds_are_kept_and_the_first_of_two_wins(stores: Stores) -> None:
     assert rounds.begin(first) == first
     assert rounds.begin(replace(first, picks=())) == first
     assert (rounds.open(), rounds.last_number()) == (first, 1)
+    assert rounds.read(1) == first
+    assert rounds.read(2) is None
     rounds.close(1)
     assert (rounds.open(), rounds.last_number()) == (None, 1)
+
+
+def test_one_at_a_time_exports_a_round(stores: Stores) -> None:
+    rounds = stores.rounds
+    assert not rounds.take(1, 100.0, 200.0), "there is none yet"
+    rounds.begin(Round(1, "2026-01-01T00:00:00+00:00", 3, (pick(1),)))
+
+    assert rounds.take(1, 100.0, 200.0)
+    assert not rounds.take(1, 150.0, 250.0)
+    assert not rounds.take(2, 150.0, 250.0)
+    rounds.untake(1, 999.0)
+    assert not rounds.take(1, 150.0, 250.0), "only its holder gives it back"
+    rounds.untake(1, 200.0)
+    assert rounds.take(1, 150.0, 250.0)
+    assert rounds.take(1, 251.0, 300.0), "its holder died"
+    rounds.close(1)
+    assert not rounds.take(1, 999.0, 1999.0)
+    rounds.begin(Round(2, "2026-01-01T00:00:00+00:00", 3, (pick(2),)))
+    assert rounds.take(2, 301.0, 400.0)

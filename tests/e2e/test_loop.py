@@ -85,7 +85,7 @@ def label(stack: LocalStack, round_: Round) -> None:
 
 def task_ids(stack: LocalStack, round_: Round) -> dict[str, int]:
     labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
-    return labeler.find([pick.key for pick in round_.picks])
+    return labeler.find({pick.key: pick.etag for pick in round_.picks})
 
 
 def test_an_upload_becomes_a_score_row(scored: LocalStack) -> None:

@@ -52,9 +52,10 @@ def waiting(stack: LocalStack) -> dict[str, int]:
     pool = stack.deployment.pool
 
     def exported() -> dict[str, int] | None:
-        tasks = [task for task in labeler.changed(0, 0, 1000) if not task.annotations]
-        rows = pool.rows([task.data["key"] for task in tasks])
-        found = {task.data["key"]: task.id for task in tasks}
+        keys = [task.key for task in labeler.changed(0, 0, 1000)]
+        tasks = [task for task in labeler.tasks_of(keys) if not task.annotations]
+        rows = pool.rows([task.key for task in tasks])
+        found = {task.key: task.id for task in tasks}
         ready = {key: found[key] for key, row in rows.items() if row.state is State.EXPORTED}
         return dict(list(ready.items())[:WANTED]) if len(ready) >= WANTED else None
 

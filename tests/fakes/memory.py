@@ -8,20 +8,25 @@ from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.entities import (
     Annotation,
     Candidate,
+    Inventory,
     JobStatus,
     LabelledImage,
+    PoolEntry,
     PoolRow,
+    Standing,
     State,
+    StoredObject,
     Sweep,
     TrainingState,
 )
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
-from octospoon.ports import AnnotatedTask, AnnotationBody
+from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from octospoon.domain.consensus import Consensus
     from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, ScoredImage, Task
     from octospoon.domain.model_spec import ChampionPointer
 
@@ -61,19 +66,36 @@ class Row:
     label: str | None = None
     agreement: float = 0.0
     annotators: int = 0
+    claim_until: float = 0.0
+    revision: int = 0
+    counted_in: int = -1
+    previous_label: str | None = None
+    previous_etag: str = ""
 
 
 @dataclass
 class FakePool:
     strategy: str = "margin_diverse"
     table: dict[str, Row] = field(default_factory=dict)
+    control: FakeControl | None = None
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        fresh = Row(image.etag, image.sequencer, State.SCORED, prediction)
+        return self._put(image, fresh) or self._refresh(image.key, image.etag, prediction)
+
+    def _put(self, image: ImageRef, fresh: Row) -> bool:
         row = self.table.get(image.key)
-        if row is None or row.state is State.QUARANTINED or self._replaces(row, image):
-            self.table[image.key] = Row(image.etag, image.sequencer, State.SCORED, prediction)
-            return True
-        return self._refresh(image.key, image.etag, prediction)
+        if row is not None:
+            if row.sequencer > image.sequencer:
+                return False
+            if row.etag == image.etag and row.state is not State.QUARANTINED:
+                return False
+            if row.state is State.LABELLED:
+                fresh.previous_label, fresh.previous_etag = row.label, row.etag
+                if self.control:
+                    self.control.change(-1, row.counted_in)
+        self.table[image.key] = fresh
+        return True
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         new = {one.image.key: one for one in scored if one.image.key not in self.table}
@@ -87,18 +109,9 @@ class FakePool:
         return self._refresh(row.key, row.etag, prediction)
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
-        row = self.table.get(image.key)
-        again = row is not None and row.state is State.QUARANTINED and row.sequencer <= image.sequencer
-        if row is None or again or self._replaces(row, image):
-            self.table[image.key] = Row(
-                image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail
-            )
-            return True
-        return False
-
-    @staticmethod
-    def _replaces(row: Row, image: ImageRef) -> bool:
-        return row.etag != image.etag and row.sequencer <= image.sequencer
+        return self._put(
+            image, Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
+        )
 
     def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
         row = self.table.get(key)
@@ -137,7 +150,7 @@ class FakePool:
         found = {}
         for key in keys:
             row = self.table.get(key)
-            if row is None or row.prediction is None:
+            if row is None or row.prediction is None or row.state is State.QUARANTINED:
                 continue
             said = row.prediction
             found[key] = PoolRow(
@@ -159,10 +172,12 @@ class FakePool:
         if not ours and not (row.state is State.SCORED and row.etag == pick.etag):
             return False
         row.state, row.pick, row.round_number = State.CLAIMED, pick, round_number
+        row.claim_until = until
         return True
 
     def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
         row = self.table[key]
+        row.claim_until = 0.0 if row.state is State.CLAIMED else row.claim_until
         if row.round_number == round_number and row.state is State.CLAIMED:
             row.state, row.task_id = State.EXPORTED, task_id
 
@@ -175,27 +190,100 @@ class FakePool:
 
 
 @dataclass
+class FakeEntries:
+    pool: FakePool
+
+    def entries(self, keys: Sequence[str]) -> dict[str, PoolEntry]:
+        return {key: self._entry(key) for key in keys if key in self.pool.table}
+
+    def _entry(self, key: str) -> PoolEntry:
+        row = self.pool.table[key]
+        return PoolEntry(
+            key, row.etag, row.state, row.sequencer, row.round_number, row.claim_until, row.reason
+        )
+
+    def page(self, after: str, limit: int) -> tuple[list[PoolEntry], str]:
+        keys = sorted(key for key in self.pool.table if key > after)
+        page = [self._entry(key) for key in keys[:limit]]
+        return page, page[-1].key if len(keys) > limit else ""
+
+    def adopt(self, entry: PoolEntry, task_id: int) -> bool:
+        return self._move(entry, State.EXPORTED, task_id=task_id)
+
+    def release(self, entry: PoolEntry) -> bool:
+        return self._move(entry, State.SCORED, task_id=0)
+
+    def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
+        return self._move(entry, State.QUARANTINED, reason=reason, detail=detail)
+
+    def _move(self, entry: PoolEntry, state: State, **values: object) -> bool:
+        row = self.pool.table.get(entry.key)
+        if row is None or self._entry(entry.key) != entry:
+            return False
+        row.state, row.claim_until = state, 0.0
+        for name, value in values.items():
+            setattr(row, name, value)
+        return True
+
+
+@dataclass
+class FakeBucket:
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+
+    def listing(self, after: str, limit: int) -> list[StoredObject]:
+        return [self.objects[key] for key in sorted(key for key in self.objects if key > after)[:limit]]
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+
+@dataclass
+class FakeUploads:
+    sent: list[ImageRef] = field(default_factory=list)
+
+    def send(self, image: ImageRef) -> None:
+        self.sent.append(image)
+
+
+@dataclass
+class FakeAliases:
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def version(self, alias: str) -> int | None:
+        return self.versions.get(alias)
+
+    def point(self, alias: str, version: int) -> None:
+        self.versions[alias] = version
+
+
+@dataclass
 class FakeControl:
     clock: FakeClock
     now_state: TrainingState = field(default_factory=TrainingState)
+
+    def change(self, delta: int, counted_in: int) -> int:
+        """Count one label more or less; return the image's new `counted_in`."""
+        state = self.now_state
+        amount = delta if delta > 0 or counted_in >= state.since else 0
+        self.now_state = replace(state, new_labels=state.new_labels + amount)
+        return state.jobs if delta > 0 else -1
 
     def state(self) -> TrainingState:
         return self.now_state
 
     def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
-        if (self.now_state.jobs, self.now_state.status) != (before.jobs, before.status):
+        now = self.now_state
+        if (now.jobs, now.status, now.new_labels) != (before.jobs, before.status, before.new_labels):
             return False
-        left = self.now_state.new_labels - before.new_labels
-        self.now_state = TrainingState(
-            JobStatus.LAUNCHING, job_id, before.jobs + 1, left, lease_until, reason
-        )
+        jobs = before.jobs + 1
+        self.now_state = TrainingState(JobStatus.LAUNCHING, job_id, jobs, 0, lease_until, reason, jobs)
         return True
 
-    def abort(self, job_id: str, labels: int) -> bool:
+    def abort(self, job_id: str, before: TrainingState) -> bool:
         if not self._is(job_id, JobStatus.LAUNCHING):
             return False
-        back = self.now_state.new_labels + labels
-        self.now_state = replace(self.now_state, status=JobStatus.IDLE, new_labels=back)
+        back = self.now_state.new_labels + before.new_labels
+        self.now_state = replace(self.now_state, status=JobStatus.IDLE, new_labels=back, since=before.since)
         return True
 
     def start(self, job_id: str, lease_until: float) -> bool:
@@ -205,16 +293,22 @@ class FakeControl:
         self.now_state = replace(self.now_state, status=JobStatus.RUNNING, lease_until=lease_until)
         return True
 
+    def renew(self, job_id: str, lease_until: float) -> bool:
+        if not self._is(job_id, JobStatus.RUNNING):
+            return False
+        self.now_state = replace(self.now_state, lease_until=lease_until)
+        return True
+
     def finish(self, job_id: str, reason: str) -> bool:
         if not self._is(job_id, JobStatus.RUNNING):
             return False
         self.now_state = replace(self.now_state, status=JobStatus.IDLE, reason=reason)
         return True
 
-    def fail(self, job_id: str, reason: str) -> bool:
+    def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
         if not self._is(job_id, JobStatus.LAUNCHING, JobStatus.RUNNING):
             return False
-        self.now_state = replace(self.now_state, status=JobStatus.FAILED, reason=reason)
+        self.now_state = replace(self.now_state, status=JobStatus.FAILED, reason=reason, lease_until=retry_at)
         return True
 
     def _is(self, job_id: str, *statuses: JobStatus) -> bool:
@@ -239,25 +333,55 @@ class FakeLabels:
 
     def find(self, number: int) -> Annotation | None:
         found = [one for one in self.stored.values() if one.number == number]
-        return max(found, key=lambda one: one.updated_at, default=None)
+        return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
 
     def of(self, key: str) -> list[Annotation]:
         return [one for one in self.stored.values() if one.key == key]
 
-    def settle(self, key: str, label: str | None, agreement: float, annotators: int) -> int:
+    def replace(self, before: Annotation, annotation: Annotation) -> bool:
+        held = self.stored.get((annotation.key, annotation.annotation_id))
+        same = held and (held.updated_at, held.deleted) == (before.updated_at, before.deleted)
+        if same:
+            self.stored[annotation.key, annotation.annotation_id] = annotation
+        return bool(same)
+
+    def keys(self, after: str, limit: int) -> tuple[list[str], str]:
+        keys = sorted({key for key, _ in self.stored if key > after})
+        return keys[:limit], keys[limit - 1] if len(keys) > limit else ""
+
+    def standing(self, key: str) -> Standing | None:
+        row = self.pool.table.get(key)
+        if row is None or row.state is State.QUARANTINED:
+            return None
+        return Standing(
+            key,
+            row.etag,
+            row.state,
+            row.label,
+            row.agreement,
+            row.annotators,
+            row.revision,
+            row.counted_in,
+        )
+
+    def settle(self, before: Standing, agreed: Consensus) -> int:
         if self.conflicts:
             self.conflicts -= 1
             raise Conflict("somebody else was first")
-        row = self.pool.table.get(key)
-        if row is None or row.state is State.QUARANTINED:
+        row, now = self.pool.table.get(before.key), self.standing(before.key)
+        label = agreed.label
+        delta = int(label is not None) - int(before.state is State.LABELLED)
+        said = (label, agreed.agreement, agreed.annotators)
+        if delta == 0 and (label is None or (before.label, before.agreement, before.annotators) == said):
             return 0
-        delta = int(label is not None) - int(row.state is State.LABELLED)
-        if delta == 0 and label is None:
-            return 0
+        view = (before.state, before.etag, before.revision)
+        if row is None or now is None or (now.state, now.etag, now.revision) != view:
+            raise Conflict("the image changed meanwhile")
         row.state = State.EXPORTED if label is None else State.LABELLED
-        row.label, row.agreement, row.annotators = label, agreement, annotators
-        state = self.control.now_state
-        self.control.now_state = replace(state, new_labels=state.new_labels + delta)
+        row.label, row.agreement, row.annotators = said
+        row.revision, row.claim_until = row.revision + 1, 0.0
+        if delta:
+            row.counted_in = self.control.change(delta, before.counted_in)
         return delta
 
     def labelled(self) -> Iterator[LabelledImage]:
@@ -283,6 +407,20 @@ class FakeRounds:
     files: dict[int, Round] = field(default_factory=dict)
     number: int = 0
     is_open: bool = False
+    export_until: float = 0.0
+
+    def read(self, number: int) -> Round | None:
+        return self.files.get(number)
+
+    def take(self, number: int, now: float, until: float) -> bool:
+        if not self.is_open or number != self.number or self.export_until >= now:
+            return False
+        self.export_until = until
+        return True
+
+    def untake(self, number: int, until: float) -> None:
+        if (number, until) == (self.number, self.export_until):
+            self.export_until = 0.0
 
     def open(self) -> Round | None:
         return self.files[self.number] if self.is_open else None
@@ -293,7 +431,7 @@ class FakeRounds:
     def begin(self, round_: Round) -> Round:
         stored = self.files.setdefault(round_.number, round_)
         if stored.number > self.number:
-            self.number, self.is_open = stored.number, True
+            self.number, self.is_open, self.export_until = stored.number, True, 0.0
         return stored
 
     def close(self, number: int) -> None:
@@ -313,14 +451,25 @@ class FakeLabeler:
     down: bool = False
     calls: list[tuple[float, int]] = field(default_factory=list)
 
-    def find(self, keys: Sequence[str]) -> dict[str, int]:
-        return {task.key: id_ for id_, task in self.tasks.items() if task.key in keys}
+    def find(self, etags: Mapping[str, str]) -> dict[str, int]:
+        found = sorted(self.tasks.items(), reverse=True)
+        return {task.key: id_ for id_, task in found if etags.get(task.key) == task.etag}
+
+    def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
+        return [self._annotated(id_) for id_, task in self.tasks.items() if task.key and task.key in keys]
+
+    def delete(self, task_id: int) -> bool:
+        if self.annotations.get(task_id):
+            return False
+        self.tasks.pop(task_id, None)
+        return True
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         created = {}
         for task in tasks:
-            id_ = len(self.tasks) + 1
+            id_ = max(self.tasks, default=0) + 1  # SQLite gives the highest number again once it is free
             self.tasks[id_] = task
+            self.changed_at[id_] = self.clock.now()
             created[task.key] = id_
         if self.lose_answers:
             self.lose_answers -= 1
@@ -337,11 +486,15 @@ class FakeLabeler:
         self.annotations[id_] = list(annotations)
         self.changed_at[id_] = self.clock.now()
 
-    def changed(self, since: float, after: int, limit: int) -> list[AnnotatedTask]:
+    def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
         self.calls.append((since, after))
         if self.down:
             raise ServiceUnavailable("Label Studio does not answer")
         wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and self.changed_at.get(id_, 0) >= since]
+        return [self._annotated(id_) for id_ in wanted[:limit]]
+
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and not self.annotations.get(id_)]
         return [self._annotated(id_) for id_ in wanted[:limit]]
 
     def _annotated(self, id_: int) -> AnnotatedTask:
@@ -365,6 +518,20 @@ class FakeSweeps:
         if self.sweep != before:
             return False
         self.sweep = sweep
+        return True
+
+
+@dataclass
+class FakeInventories:
+    inventory: Inventory = field(default_factory=Inventory)
+
+    def read(self) -> Inventory:
+        return self.inventory
+
+    def save(self, before: Inventory, inventory: Inventory) -> bool:
+        if self.inventory != before:
+            return False
+        self.inventory = inventory
         return True
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from octospoon.adapters.decode import FORMATS
+from octospoon.adapters.picture_file import FORMATS
 from octospoon.training.model_file import starter_model
 
 pytestmark = pytest.mark.packaging

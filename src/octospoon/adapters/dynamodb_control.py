@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, number, text
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
 from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
-from octospoon.domain.entities import JobStatus, Sweep, TrainingState
+from octospoon.domain.entities import JobStatus, TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from octospoon.domain.entities import Round
 
 _FIRST_OR_OLDER = "attribute_not_exists(#version) OR #version < :version"
-_THIS_SWEEP = (
-    "attribute_not_exists(#began) OR "
-    "(#began = :was_began AND #position = :was_position AND #finished = :was_finished)"
-)
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 
 
@@ -84,6 +80,7 @@ class DynamoControl:
             new_labels=integer(item, "new_labels"),
             lease_until=number(item, "lease_until"),
             reason=text(item, "reason"),
+            since=integer(item, "since"),
         )
 
     def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
@@ -91,8 +88,14 @@ class DynamoControl:
 
         False where the state is no longer `before`'s.
         """
-        unchanged = "(attribute_not_exists(#jobs) OR #jobs = :jobs)"
-        unchanged += " AND (attribute_not_exists(#status) OR #status = :status)"
+        given: dict[str, Value] = {
+            ":jobs": before.jobs,
+            ":status": before.status,
+            ":new_labels": before.new_labels,
+        }
+        unchanged = " AND ".join(
+            f"(attribute_not_exists(#{name[1:]}) OR #{name[1:]} = {name})" for name in given
+        )
         return self._table.update(
             "training",
             {
@@ -101,15 +104,17 @@ class DynamoControl:
                 "jobs": before.jobs + 1,
                 "lease_until": lease_until,
                 "reason": reason,
+                "new_labels": 0,
+                "since": before.jobs + 1,
             },
             unchanged,
-            {":jobs": before.jobs, ":status": before.status},
-            add=("new_labels", -before.new_labels),
+            given,
         )
 
-    def abort(self, job_id: str, labels: int) -> bool:
-        """Move launching -> idle and give `labels` back to the counter: nothing was launched."""
-        return self._move(job_id, [JobStatus.LAUNCHING], {"status": JobStatus.IDLE}, ("new_labels", labels))
+    def abort(self, job_id: str, before: TrainingState) -> bool:
+        """Move launching -> idle and give the labels of `before` back: nothing was launched."""
+        values: dict[str, Value] = {"status": JobStatus.IDLE, "since": before.since}
+        return self._move(job_id, [JobStatus.LAUNCHING], values, ("new_labels", before.new_labels))
 
     def start(self, job_id: str, lease_until: float) -> bool:
         """Move launching -> running, or take over a running job whose lease has run out."""
@@ -128,14 +133,23 @@ class DynamoControl:
             },
         )
 
+    def renew(self, job_id: str, lease_until: float) -> bool:
+        """Extend the lease of a running job; False where it is no longer this job that runs."""
+        return self._move(job_id, [JobStatus.RUNNING], {"lease_until": lease_until})
+
     def finish(self, job_id: str, reason: str) -> bool:
         """Move running -> idle."""
         return self._move(job_id, [JobStatus.RUNNING], {"status": JobStatus.IDLE, "reason": reason})
 
-    def fail(self, job_id: str, reason: str) -> bool:
-        """Move launching or running -> failed, with the reason."""
+    def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
+        """Move launching or running -> failed, with the reason; it is due again at `retry_at`."""
         active = [JobStatus.LAUNCHING, JobStatus.RUNNING]
-        return self._move(job_id, active, {"status": JobStatus.FAILED, "reason": reason[:1000]})
+        values: dict[str, Value] = {
+            "status": JobStatus.FAILED,
+            "reason": reason[:1000],
+            "lease_until": retry_at,
+        }
+        return self._move(job_id, active, values)
 
     def _move(
         self,
@@ -174,48 +188,30 @@ class DynamoRounds:
         stored = self._files.write(round_)
         self._table.update(
             "round",
-            {"number": stored.number, "status": "open"},
+            {"number": stored.number, "status": "open", "export_until": 0.0},
             "attribute_not_exists(#number) OR #number < :number",
             {":number": stored.number},
         )
         return stored
 
+    def take(self, number: int, now: float, until: float) -> bool:
+        """Become the only one who exports an open round until then; False where somebody else is."""
+        return self._table.update(
+            "round",
+            {"export_until": until},
+            "#number = :number AND #status = :open AND "
+            "(attribute_not_exists(#export_until) OR #export_until < :now)",
+            {":number": number, ":open": "open", ":now": now},
+        )
+
+    def untake(self, number: int, until: float) -> None:
+        """Let others export the round at once: nothing of it is on its way to Label Studio."""
+        condition = "#number = :number AND #export_until = :until"
+        self._table.update("round", {"export_until": 0.0}, condition, {":number": number, ":until": until})
+
     def close(self, number: int) -> None:
         """Mark a round as exported."""
         self._table.update("round", {"status": "closed"}, "#number = :number", {":number": number})
-
-
-class DynamoSweeps:
-    """Implements `octospoon.ports.Sweeps`."""
-
-    def __init__(self, table: ControlTable) -> None:
-        self._table = table
-
-    def read(self) -> Sweep:
-        """Return the newest sweep."""
-        item = self._table.read("reconcile")
-        if not item:
-            return Sweep()
-        return Sweep(
-            began=number(item, "began"),
-            since=number(item, "since"),
-            position=integer(item, "position"),
-            finished=flag(item, "finished"),
-            full_began=number(item, "full_began"),
-        )
-
-    def save(self, before: Sweep, sweep: Sweep) -> bool:
-        """Replace `before`; False where somebody else has replaced it already."""
-        return self._table.update(
-            "reconcile",
-            {name: getattr(sweep, name) for name in Sweep.__slots__},
-            _THIS_SWEEP,
-            {
-                ":was_began": before.began,
-                ":was_position": before.position,
-                ":was_finished": before.finished,
-            },
-        )
 
 
 class DynamoRescoring:

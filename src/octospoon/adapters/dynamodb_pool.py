@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
+from octospoon.adapters.dynamodb_counter import NOT_COUNTED
 from octospoon.adapters.dynamodb_items import (
     Item,
     Value,
@@ -24,6 +26,7 @@ from octospoon.adapters.dynamodb_items import (
 from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.entities import Candidate, PoolRow, State
+from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,19 +34,20 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
+    from octospoon.adapters.dynamodb_counter import LabelCounter
     from octospoon.domain.entities import ImageRef, Pick, Prediction, ScoredImage
 
+LOG = logging.getLogger(__name__)
 _BATCH_GET = 100
 _BATCH_STATEMENTS = 25
 _SEQUENCER_LENGTH = 32
 
-_PUT_SCORE = (
-    "attribute_not_exists(#key) OR (#etag <> :etag AND #sequencer <= :sequencer) OR #state = :quarantined"
+# an older event replaces nothing, the same bytes only what was refused, and a label goes another way
+_REPLACES = (
+    "attribute_not_exists(#key) OR (#sequencer <= :sequencer AND #state <> :labelled"
+    " AND (#etag <> :etag OR #state = :quarantined))"
 )
-_PUT_QUARANTINE = (
-    "attribute_not_exists(#key) OR (#etag <> :etag AND #sequencer <= :sequencer)"
-    " OR (#state = :quarantined AND #sequencer <= :sequencer)"
-)
+_STILL_LABELLED = "#state = :labelled AND #etag = :was_etag"
 _SAME_BYTES = "#etag = :etag AND #state = :scored AND #model_version <= :version"
 _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN (:claimed, :exported))"
 
@@ -56,6 +60,7 @@ class DynamoPool:
         table: name of the pool table.
         strategy: whose priority is stored with every score; matters where scores are written only.
         now: the time, for the record.
+        counter: of new labels; needed where scores are written, for labelled images whose bytes change.
     """
 
     def __init__(
@@ -64,8 +69,10 @@ class DynamoPool:
         table: str,
         strategy: str = "margin",
         now: Callable[[], float] = time.time,
+        counter: LabelCounter | None = None,
     ) -> None:
         self._client = client
+        self._counter = counter
         self._table = table
         self._strategy = strategy
         self._now = now
@@ -78,12 +85,12 @@ class DynamoPool:
         A new or changed image becomes selectable; a re-delivery of the same bytes changes no state.
         """
         scores = self._whole(image.key, prediction)
-        written = self._put(
-            self._identity(image, State.SCORED) | scores,
-            _PUT_SCORE,
-            {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
+        values = self._identity(image, State.SCORED) | scores
+        return (
+            self._put(values)
+            or self._refresh(image.key, image.etag, prediction.model_version, scores)
+            or self._supersede(values)
         )
-        return written or self._refresh(image.key, image.etag, prediction.model_version, scores)
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         """Write the scores of images that have no row yet, in few calls; return the keys that were written.
@@ -117,11 +124,7 @@ class DynamoPool:
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
         values = self._identity(image, State.QUARANTINED) | {"reason": reason, "detail": detail[:1000]}
-        return self._put(
-            values,
-            _PUT_QUARANTINE,
-            {":etag": image.etag, ":sequencer": _padded(image.sequencer), ":quarantined": State.QUARANTINED},
-        )
+        return self._put(values) or self._supersede(values)
 
     def _identity(self, image: ImageRef, state: State) -> dict[str, Value | None]:
         return {
@@ -164,17 +167,51 @@ class DynamoPool:
             "priority": priority(doubt, self._strategy),
         }
 
-    def _put(self, values: dict[str, Value | None], condition: str, given: dict[str, Value]) -> bool:
+    def _put(self, values: dict[str, Value | None]) -> bool:
+        given: dict[str, Value | None] = {
+            ":etag": values["etag"],
+            ":sequencer": values["sequencer"],
+            ":labelled": State.LABELLED,
+            ":quarantined": State.QUARANTINED,
+        }
         with translated(f"writing {values['key']!s}"):
             return if_met(
                 lambda: self._client.put_item(
                     TableName=self._table,
                     Item=dump_item(values),
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=names_of(condition),
+                    ConditionExpression=_REPLACES,
+                    ExpressionAttributeNames=names_of(_REPLACES),
                     ExpressionAttributeValues=dump_item(given),
                 )
             )
+
+    def _supersede(self, values: dict[str, Value | None]) -> bool:
+        """Replace a labelled image by newer bytes: the label goes, and off the counter if it is there."""
+        item = next(batch_get(self._client, self._table, [str(values["key"])]), None)
+        if item is None or text(item, "state") != State.LABELLED or text(item, "etag") == values["etag"]:
+            return False
+        if text(item, "sequencer") > str(values["sequencer"]):
+            return False
+        if self._counter is None:
+            raise NotConfigured("a pool that scores are written to needs the counter of new labels")
+        trace: dict[str, Value | None] = {
+            "previous_label": text(item, "label"),
+            "previous_etag": text(item, "etag"),
+            "reset_at": self._now(),
+        }
+        given: dict[str, Value] = {":labelled": State.LABELLED, ":was_etag": text(item, "etag")}
+        put = {
+            "TableName": self._table,
+            "Item": dump_item(values | trace),
+            "ConditionExpression": _STILL_LABELLED,
+            "ExpressionAttributeNames": names_of(_STILL_LABELLED),
+            "ExpressionAttributeValues": dump_item(given),
+        }
+        count, _ = self._counter.change(-1, integer(item, "counted_in", NOT_COUNTED))
+        with translated(f"replacing the labelled {values['key']!s}"):
+            self._client.transact_write_items(TransactItems=[{"Put": put}, count])  # type: ignore[list-item,typeddict-item]
+        LOG.info("new bytes of %s: its label %r is reset", values["key"], trace["previous_label"])
+        return True
 
     def _refresh(self, key: str, etag: str, version: int, values: dict[str, Value | None]) -> bool:
         given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":version": version}
@@ -327,14 +364,21 @@ class DynamoPool:
             yield from page["Items"]
 
 
-def batch_get(client: DynamoDBClient, table: str, keys: Sequence[str]) -> Iterator[Item]:
-    """Yield the items of these keys, whole, strongly consistent; missing ones are left out."""
+def batch_get(
+    client: DynamoDBClient, table: str, keys: Sequence[str], attributes: Sequence[str] = ()
+) -> Iterator[Item]:
+    """Yield the items of these keys, whole or some attributes, strongly consistent; none for missing ones."""
     unique = list(dict.fromkeys(keys))
+    projection: dict[str, Any] = {}
+    if attributes:
+        projection["ProjectionExpression"] = ", ".join(f"#{name}" for name in attributes)
+        projection["ExpressionAttributeNames"] = {f"#{name}": name for name in attributes}
     for start in range(0, len(unique), _BATCH_GET):
         wanted: dict[str, Any] = {
             table: {
                 "Keys": [dump_item({"key": key}) for key in unique[start : start + _BATCH_GET]],
                 "ConsistentRead": True,
+                **projection,
             }
         }
         while wanted:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
-from octospoon.ports import AnnotatedTask, AnnotationBody
+from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
     from octospoon.domain.entities import Annotation, Task
 
+LOG = logging.getLogger(__name__)
 FROM_NAME = "label"
 TO_NAME = "image"
-_KEYS_PER_LOOKUP = 100  # a look-up travels in the URL
+_KEYS_PER_LOOKUP = 100
+_LOOKUP_BYTES = 8000  # a look-up travels in the URL
 _TASKS_PER_IMPORT = 500
+_ANNOTATED = {"fields": "all", "include": "id,data,annotations"}
 _ACCESS_TOKEN_LIFETIME = 240.0
 _FILTER_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # Label Studio answers 500 to any other form
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -110,24 +115,43 @@ class LabelStudio:
         self._api = api
         self._project = project
 
-    def find(self, keys: Sequence[str]) -> dict[str, int]:
-        """Return the task id of every image among `keys` that already has a task."""
+    def find(self, etags: Mapping[str, str]) -> dict[str, int]:
+        """Return by key the task of every image that has one for these very bytes (etags by key)."""
         found: dict[str, int] = {}
-        for start in range(0, len(keys), _KEYS_PER_LOOKUP):
-            for task in self._look_up(keys[start : start + _KEYS_PER_LOOKUP]):
+        for part in _parts(list(etags)):
+            for task in self._look_up(part, include="id,data"):
                 key = task["data"]["key"]
-                found[key] = min(task["id"], found.get(key, task["id"]))
+                if task["data"].get("etag") == etags[key]:
+                    found[key] = min(task["id"], found.get(key, task["id"]))
         return found
 
-    def _look_up(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+    def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
+        """Return every task of these images, of any of their bytes, with its annotations."""
+        listed = [task for part in _parts(keys) for task in self._look_up(part, **_ANNOTATED)]
+        return self._annotated(listed)
+
+    def delete(self, task_id: int) -> bool:
+        """Delete a task unless somebody has begun to answer it; say whether it is gone."""
+        path = f"/api/tasks/{task_id}/"
+        try:
+            task = self._api.call("GET", path)
+            if task["annotations"] or task.get("drafts"):
+                return False
+            self._api.call("DELETE", path)
+        except NotFound:
+            LOG.info("task %d is gone already", task_id)
+        return True
+
+    def _look_up(self, keys: Sequence[str], **params: str) -> list[dict[str, Any]]:
         wanted = _filter("data.key", "in_list", "String", list(keys))
         query = {"filters": {"conjunction": "or", "items": [wanted]}}
-        found = self._tasks(query, 10 * len(keys), include="id,data")
+        found = self._tasks(query, 10 * len(keys), **params)
         asked = set(keys)
         return [task for task in found if task["data"].get("key") in asked]
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         """Create tasks with predictions, once and without retrying; return their ids by key."""
+        offered = self._choices()
         created: dict[str, int] = {}
         for start in range(0, len(tasks), _TASKS_PER_IMPORT):
             part = tasks[start : start + _TASKS_PER_IMPORT]
@@ -135,10 +159,24 @@ class LabelStudio:
                 "POST",
                 f"/api/projects/{self._project}/import",
                 params={"return_task_ids": "true"},
-                json=[_task(task, model_version) for task in part],
+                json=[_task(task, model_version, offered) for task in part],
             )
             created |= dict(zip((task.key for task in part), answer["task_ids"], strict=True))
         return created
+
+    def _choices(self) -> frozenset[str]:
+        """Return the classes that the labelling interface offers; Label Studio checks no prediction."""
+        project = self._api.call("GET", f"/api/projects/{self._project}")
+        control = (project.get("parsed_label_config") or {}).get(FROM_NAME) or {}
+        shows = [one.get("value") for one in control.get("inputs", [])]
+        fits = control.get("type") == "Choices" and TO_NAME in control.get("to_name", []) and "image" in shows
+        if not fits:
+            raise NotConfigured(
+                f"the labelling interface of Label Studio project {self._project} lacks <Choices "
+                f'name="{FROM_NAME}" toName="{TO_NAME}"> over <Image name="{TO_NAME}" value="$image">: '
+                "no annotation could be counted; set it up by `octospoon label-studio-project`"
+            )
+        return frozenset(control.get("labels", []))
 
     def open_tasks(self) -> int:
         """Return how many tasks wait for an annotator."""
@@ -149,14 +187,26 @@ class LabelStudio:
         """Make this the version whose predictions Label Studio shows and sorts by."""
         self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": model_version})
 
-    def changed(self, since: float, after: int, limit: int) -> list[AnnotatedTask]:
-        """Return up to `limit` tasks that changed since then, by ascending id, with their annotations."""
-        wanted = [_filter("id", "greater", "Number", after)]
-        if since:
-            when = datetime.fromtimestamp(since, UTC).strftime(_FILTER_TIME)
-            wanted.append(_filter("updated_at", "greater_or_equal", "Datetime", when))
-        query = {"filters": {"conjunction": "and", "items": wanted}, "ordering": ["tasks:id"]}
-        listed = self._tasks(query, limit, fields="all", include="id,data,annotations")
+    def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that changed since then, by ascending id."""
+        when = datetime.fromtimestamp(since, UTC).strftime(_FILTER_TIME)
+        lately = [_filter("updated_at", "greater_or_equal", "Datetime", when)] if since else []
+        return self._by_id(lately, after, limit)
+
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
+        unanswered = [
+            _filter("total_annotations", "equal", "Number", 0),
+            _filter("cancelled_annotations", "equal", "Number", 0),
+        ]
+        return self._by_id(unanswered, after, limit)
+
+    def _by_id(self, wanted: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
+        items = [_filter("id", "greater", "Number", after), *wanted]
+        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        return msgspec.convert(self._tasks(query, limit, fields="all", include="id,data"), list[TaskBody])
+
+    def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:
         annotated = self._export([task["id"] for task in listed if task["annotations"]])
         return [AnnotatedTask(task["id"], task["data"], annotated.get(task["id"], [])) for task in listed]
 
@@ -204,9 +254,29 @@ def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, A
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
 
 
-def _task(task: Task, model_version: str) -> dict[str, Any]:
+def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the keys in parts that a URL can carry."""
+    part: list[str] = []
+    length = 0
+    for key in keys:
+        size = len(quote(json.dumps(key)))
+        if part and (len(part) == _KEYS_PER_LOOKUP or length + size > _LOOKUP_BYTES):
+            yield part
+            part, length = [], 0
+        part.append(key)
+        length += size
+    if part:
+        yield part
+
+
+def _task(task: Task, model_version: str, offered: Collection[str]) -> dict[str, Any]:
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
+        return {"data": data}
+    if task.label not in offered or task.confidence is None or not 0 <= task.confidence <= 1:
+        LOG.warning(
+            "%s goes without its prediction %r: the labelling interface lacks it", task.key, task.label
+        )
         return {"data": data}
     prediction = {"model_version": model_version, "score": task.confidence, "result": [choice(task.label)]}
     return {"data": data, "predictions": [prediction]}

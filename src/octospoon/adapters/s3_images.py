@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
+from octospoon.domain.entities import StoredObject
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ MAX_BYTES = 200_000_000
 
 
 class S3Images:
-    """Implements `octospoon.ports.ImageStore`.
+    """Implements `octospoon.ports.ImageStore` and `octospoon.ports.Bucket`.
 
     Args:
         client: of S3.
@@ -56,6 +57,28 @@ class S3Images:
         """Close the connections of the quicker way."""
         if self._gets:
             self._gets.close()
+
+    def listing(self, after: str, limit: int) -> list[StoredObject]:
+        """Return up to `limit` objects whose keys come after this one; none at the end."""
+        with translated("listing the images"):
+            answer = self._client.list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=limit)
+        return [
+            StoredObject(
+                one["Key"], one["ETag"].strip('"'), one.get("Size", 0), one["LastModified"].timestamp()
+            )
+            for one in answer.get("Contents", [])
+        ]
+
+    def exists(self, key: str) -> bool:
+        """Say whether there is such an object now."""
+        with translated(f"looking for {key}"):
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if code(error) in _GONE:
+                    return False
+                raise
+        return True
 
     def uri(self, key: str) -> str:
         """Return the s3:// address of an image."""

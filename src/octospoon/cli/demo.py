@@ -156,7 +156,7 @@ class Demo:
         if round_ is None:
             raise DemoFailed(f"round {number} is not stored")
         labeler = LabelStudio(self.stack.label_studio, self.stack.project.label_studio_project)
-        tasks = labeler.find([pick.key for pick in round_.picks])
+        tasks = labeler.find({pick.key: pick.etag for pick in round_.picks})
         truth = {key_of(int(i)): digits.CLASSES[label] for i, label in enumerate(digits.labels())}
         for pick in track(round_.picks, f"Labelling round {number}", console=self.console, transient=True):
             annotate(self.stack.label_studio, tasks[pick.key], truth[pick.key])

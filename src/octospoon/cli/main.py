@@ -93,6 +93,9 @@ def _deployed_commands(commands: Commands) -> None:
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
     command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
     command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
+    command = _deployed(commands, "dlq", _dlq, "list what failed for good, or give it back to its queues")
+    command.add_argument("action", choices=("list", "redrive"))
+    command.add_argument("queues", nargs="*", metavar="QUEUE", help="such as uploads (default: all)")
     command = _deployed(commands, "logs", _logs, "show what a function said lately")
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
@@ -237,11 +240,31 @@ def _reconcile(arguments: argparse.Namespace) -> None:
 
     report = reconcile(_deployment(arguments), full=arguments.full)
     launched = f", training job {report.job} launched" if report.job else ""
-    more = "" if report.finished else "; more tasks wait for the next run"
-    Console().print(
-        f"{report.tasks} tasks looked at: {report.annotations} annotations repaired, "
-        f"{report.labels} labels changed{launched}{more}"
-    )
+    more = "" if report.finished and report.inventoried else "; the rest waits for the next run"
+    repaired = {
+        "annotations repaired": report.annotations,
+        "labels changed": report.labels,
+        "images found to have a task": report.adopted,
+        "images given back to the pool": report.released,
+        "needless tasks deleted": report.duplicates,
+        "uploads queued again": report.requeued,
+        "images withdrawn": report.withdrawn,
+        "aliases corrected": report.aliases,
+    }
+    said = ", ".join(f"{count} {what}" for what, count in repaired.items() if count) or "nothing to repair"
+    Console().print(f"{report.tasks} tasks looked at: {said}{launched}{more}")
+
+
+def _dlq(arguments: argparse.Namespace) -> None:
+    from octospoon.cli import dlq
+
+    deployment = _deployment(arguments)
+    if arguments.action == "list":
+        dlq.show(deployment, arguments.queues)
+        return
+    moved = dlq.redrive(deployment, arguments.queues)
+    said = ", ".join(f"{count} to {name}" for name, count in moved.items())
+    Console().print(f"given back: {said}" if said else "there are no dead letters")
 
 
 def _simulate(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.context import Deployment
 
-_QUEUES = ("Uploads", "Annotations", "Training", "Rescore")
+QUEUES = ("Uploads", "Annotations", "Training", "Rescore")
 _SHOWN = 20
 
 
@@ -53,7 +53,7 @@ def _model(deployment: Deployment) -> Table:
 def _queues(deployment: Deployment) -> Table:
     table = Table("queue", "waiting", "in work", "dead letters", "why", title="queues", title_justify="left")
     sqs = deployment.client("sqs")
-    for name in _QUEUES:
+    for name in QUEUES:
         waiting, working = depth(sqs, deployment.outputs[f"{name}QueueUrl"])
         dead_url = deployment.outputs[f"{name}DeadLettersUrl"]
         dead, _ = depth(sqs, dead_url)

@@ -182,6 +182,64 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an image stands with its annotators, as read in one piece.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that are in the pool now; only annotations of these bytes count.
+        state: of the image.
+        label: the label that it has now, None for none.
+        agreement: share of the annotators who chose it.
+        annotators: number of people who answered.
+        revision: grows with every change of the label, so that an older view of the image changes nothing.
+        counted_in: number of jobs begun when its label was counted; -1 where it was not.
+    """
+
+    key: str
+    etag: str
+    state: State
+    label: str | None = None
+    agreement: float = 0.0
+    annotators: int = 0
+    revision: int = 0
+    counted_in: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PoolEntry:
+    """What the reconciler needs to know of an image.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that were scored or refused.
+        state: of the image.
+        sequencer: of the newest upload that was seen.
+        round_number: of the labelling batch that took it last, 0 for none.
+        claim_until: epoch seconds after which a claim is over.
+        reason: why it is in quarantine; empty elsewhere.
+    """
+
+    key: str
+    etag: str
+    state: State
+    sequencer: str = ""
+    round_number: int = 0
+    claim_until: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of the images bucket, as a listing names it; `modified` is in epoch seconds."""
+
+    key: str
+    etag: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledImage:
     """One row of a training snapshot."""
 
@@ -215,6 +273,23 @@ class Sweep:
     full_began: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One comparison of the bucket, the pool and the stored annotations with each other, page by page.
+
+    Attributes:
+        began: epoch seconds.
+        phase: which of them is walked through now.
+        cursor: the last key that is done in this phase.
+        finished: every phase is over.
+    """
+
+    began: float = 0.0
+    phase: str = ""
+    cursor: str = ""
+    finished: bool = True
+
+
 class JobStatus(StrEnum):
     """Where the one training job of a project stands."""
 
@@ -235,6 +310,7 @@ class TrainingState:
         new_labels: distinct images labelled since the last job was begun.
         lease_until: epoch seconds after which a launching or running job counts as lost.
         reason: why the newest job was begun, or why it failed.
+        since: labels counted at this number of jobs, or later, are those in `new_labels`.
     """
 
     status: JobStatus = JobStatus.IDLE
@@ -243,6 +319,7 @@ class TrainingState:
     new_labels: int = 0
     lease_until: float = 0.0
     reason: str = ""
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,14 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     ecs_security_groups: str = ""
 
 
+class ReconcileSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `reconcile`, beside those of `collect` and of Label Studio."""
+
+    uploads_queue_url: Name
+    model_name: Name = "octospoon"
+    mlflow_password_secret: str = ""
+
+
 class RescoreSettings(Stores, frozen=True, kw_only=True):
     """Settings of `rescore`."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.adapters.s3_images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
+    from octospoon.ports import Aliases, Champions, Labeler, Scorer, TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.receive import ReceiveWebhook
@@ -102,6 +102,7 @@ def secret(name: str) -> str:
 
 def score() -> ScoreUploads:
     """Wire the scoring of uploads."""
+    from octospoon.adapters.dynamodb_counter import LabelCounter
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.usecases.champion import CurrentModel
@@ -109,9 +110,10 @@ def score() -> ScoreUploads:
 
     config = load(settings_.ScoreSettings)
     champions = S3Champions(artifacts(config.artifacts_bucket))
+    counter = LabelCounter(dynamodb(), config.control_table)
     return ScoreUploads(
         images=images(),
-        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now, counter),
         model=CurrentModel(champions, scorer_loader(champions), CLOCK).get,
         workers=cores(),
         downloads=_CONNECTIONS,
@@ -205,7 +207,9 @@ def webhook() -> ReceiveWebhook:
     from octospoon.usecases.receive import ReceiveWebhook
 
     config = load(settings_.WebhookSettings)
-    sqs = client("sqs")
+    # Label Studio waits for one second; what a later attempt brings into the queue is counted all the same
+    retries = {"mode": "standard", "total_max_attempts": 3}
+    sqs = client("sqs", connect_timeout=1, read_timeout=2, retries=retries)
 
     def enqueue(body: str) -> None:
         with translated("queueing an annotation"):
@@ -251,17 +255,45 @@ def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
 
 
 def reconcile() -> Reconcile:
-    """Wire the counting of what lost webhooks left uncounted."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoSweeps
-    from octospoon.usecases.reconcile import Reconcile
+    """Wire the repairing of what was lost on the way."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
+    from octospoon.adapters.dynamodb_entries import DynamoEntries
+    from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
+    from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
+    from octospoon.adapters.s3_images import S3Images
+    from octospoon.adapters.uploads_queue import SqsUploads
+    from octospoon.usecases.reconcile import Reconcile, Stores
 
-    config = load(settings_.Stores)
+    config = load(settings_.ReconcileSettings)
+    control, store = ControlTable(dynamodb(), config.control_table), artifacts(config.artifacts_bucket)
     return Reconcile(
         labeler=_labeler(),
-        sweeps=DynamoSweeps(ControlTable(dynamodb(), config.control_table)),
+        stores=Stores(
+            sweeps=DynamoSweeps(control),
+            inventories=DynamoInventories(control),
+            pool=DynamoEntries(dynamodb(), config.pool_table),
+            rounds=DynamoRounds(control, RoundFiles(store)),
+            bucket=S3Images(s3(), config.images_bucket),
+            uploads=SqsUploads(client("sqs"), config.uploads_queue_url),
+            champions=S3Champions(store),
+            aliases=_aliases(config),
+        ),
         collect=collect(),
         clock=CLOCK,
     )
+
+
+def _aliases(config: settings_.ReconcileSettings) -> Aliases | None:
+    from octospoon.adapters.mlflow_aliases import MlflowAliases
+
+    if not (server := os.environ.get("MLFLOW_TRACKING_URI")):
+        return None
+
+    def sign_in() -> tuple[str, str]:
+        name = config.mlflow_password_secret
+        return os.environ.get("MLFLOW_TRACKING_USERNAME", ""), secret(name) if name else ""
+
+    return MlflowAliases(server, config.model_name, sign_in)
 
 
 def rescore() -> RescorePool:

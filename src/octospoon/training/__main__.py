@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +54,7 @@ def _run(job_id: str) -> int:
     from octospoon.training.wiring import training_ports
 
     log = logging.getLogger("octospoon.training")
+    signal.signal(signal.SIGTERM, _stopped)
     try:
         outcome = run(job_id, training_ports())
     except OctospoonError as error:
@@ -59,6 +62,12 @@ def _run(job_id: str) -> int:
         return 1
     log.info("job %s: %s", job_id, outcome)
     return 0
+
+
+def _stopped(signum: int, frame: FrameType | None) -> None:
+    """End by an exception, so that the job can say that it was stopped."""
+    del frame
+    sys.exit(128 + signum)
 
 
 def _work() -> int:

@@ -7,8 +7,10 @@ only. So the same job run twice promotes once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,7 +29,7 @@ from octospoon.training.judging import HeadScorer, Judged, check_parity, judge
 from octospoon.training.trainer import Trainer, train_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from octospoon.domain.entities import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
@@ -100,12 +102,40 @@ def run(job_id: str, ports: TrainingPorts) -> Outcome:
             raise Conflict(f"job {job_id} is running elsewhere, or was lost: its lease has not run out yet")
         return Outcome.NOT_OURS
     try:
-        outcome, reason = _with_retries(job_id, ports)
+        with _lease_kept(job_id, ports):
+            outcome, reason = _with_retries(job_id, ports)
+    except (SystemExit, KeyboardInterrupt):
+        # a container that is stopped has some seconds left: nobody needs to wait until the lease runs out
+        ports.control.fail(job_id, "the job was stopped from outside", ports.clock.now())
+        raise
     except Exception as error:
-        ports.control.fail(job_id, f"{type(error).__name__}: {error}")
+        ports.control.fail(job_id, f"{type(error).__name__}: {error}", ports.clock.now() + LEASE_SECONDS)
         raise
     ports.control.finish(job_id, f"{outcome}: {reason}")
     return outcome
+
+
+@contextlib.contextmanager
+def _lease_kept(job_id: str, ports: TrainingPorts) -> Iterator[None]:
+    """Renew the job's lease in the background, however long the job takes."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(LEASE_SECONDS / 4):
+            try:
+                if not ports.control.renew(job_id, ports.clock.now() + LEASE_SECONDS):
+                    _log.warning("another job has taken the place of %s", job_id)
+                    return
+            except OctospoonError as error:
+                _log.warning("the lease could not be renewed, trying again: %s", error)
+
+    keeper = threading.Thread(target=renew, name="lease", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        keeper.join()
 
 
 def _with_retries(job_id: str, ports: TrainingPorts) -> tuple[Outcome, str]:

@@ -10,9 +10,9 @@ import msgspec
 
 from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import Annotation
-from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.errors import BadRequest, Conflict, OctospoonError
 from octospoon.domain.training_policy import due, job_id
-from octospoon.usecases.receive import Message
+from octospoon.usecases.receive import Message, choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 LAUNCH_LEASE = 900.0
 """Seconds within which a launched job must have started, or it counts as lost."""
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,23 @@ class CollectAnnotations:
         """Make what its annotators agree on an image's label; return the change of the number of labels.
 
         Raises:
-            Conflict: the image changed meanwhile; it can be settled again.
+            Conflict: the image kept changing meanwhile; it can be settled again.
         """
-        agreed = consensus(self.labels.of(key))
-        delta = self.labels.settle(key, agreed.label, agreed.agreement, agreed.annotators)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._settle(key)
+            except Conflict:
+                LOG.info("%s changed while it was settled: trying again", key)
+        return self._settle(key)
+
+    def _settle(self, key: str) -> int:
+        # the image is read before its annotations: whoever stores one later settles it once more
+        standing = self.labels.standing(key)
+        if standing is None:
+            LOG.info("%s is not in the pool: its annotations do not count", key)
+            return 0
+        agreed = consensus(one for one in self.labels.of(key) if one.etag == standing.etag)
+        delta = self.labels.settle(standing, agreed)
         LOG.info("settled %s: %s (%+d)", key, agreed.label, delta)
         return delta
 
@@ -74,15 +88,15 @@ class CollectAnnotations:
         try:
             self.launcher.launch(job)
         except OctospoonError:
-            self.control.abort(job, state.new_labels)
+            self.control.abort(job, state)
             raise
         return job
 
     def annotation(self, body: AnnotationBody, task: TaskBody) -> Annotation:
         """Return what Label Studio says of an annotation in our own terms."""
         return Annotation(
-            key=task.data["key"],
-            etag=str(task.data.get("etag", "")),
+            key=task.key,
+            etag=task.etag,
             annotation_id=body.unique_id,
             number=body.id,
             updated_at=body.updated_at,
@@ -97,7 +111,7 @@ class CollectAnnotations:
         tasks = {task.id: task for task in message.tasks}
         for body in message.annotations:
             task = tasks.get(body.task)
-            if task is None or not isinstance(task.data.get("key"), str):
+            if task is None or not task.key:
                 LOG.warning("annotation %d is of a task that is not ours", body.id)
                 continue
             yield self.annotation(body, task)
@@ -111,13 +125,10 @@ class CollectAnnotations:
                 yield replace(known, deleted=True)
 
 
-def chosen(result: Sequence[dict[str, Any]], classes: Sequence[str]) -> str | None:
+def chosen(result: list[Any] | None, classes: Sequence[str]) -> str | None:
     """Return the one class that an annotation's result names; None if it names none, two, or another."""
-    names: list[Any] = []
-    for region in result:
-        if region.get("type") == "choices":
-            names += region.get("value", {}).get("choices", [])
-    return str(names[0]) if len(names) == 1 and names[0] in classes else None
+    names = choices(result)
+    return names[0] if len(names) == 1 and names[0] in classes else None
 
 
 def _decode(body: str) -> Message:

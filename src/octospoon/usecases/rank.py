@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import Round, Task
-from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 CLAIM_SECONDS = 3600.0
+EXPORT_SECONDS = 420.0
+"""Seconds for which one run alone exports a round: the function's own time-out, and for as long as Label
+Studio may go on importing when the function is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +114,38 @@ class Rank:
         return found[0]
 
     def _export(self, round_: Round) -> RankReport:
+        now = self.clock.now()
+        until = now + EXPORT_SECONDS
+        if not self.rounds.take(round_.number, now, until):
+            return RankReport(
+                reason=f"another run exports round {round_.number}, or died lately while it did"
+            )
+        try:
+            claimed, known, tasks = self._prepare(round_)
+            missing = [task for task in tasks if task.key not in known]
+        except OctospoonError:
+            self.rounds.untake(round_.number, until)
+            raise
+        # from here on Label Studio may hold what we do not know of: who comes next waits, and looks it up
+        version = _version_name(round_.model_version)
+        created = self.labeler.create(missing, version) if missing else {}
+        if any(task.label for task in tasks):
+            self.labeler.use_model_version(version)
+        exported = {**known, **created}
+        for pick in claimed:
+            if pick.key in exported:
+                self.pool.mark_exported(pick.key, round_.number, exported[pick.key])
+        self.rounds.close(round_.number)
+        return RankReport(round_.number, len(exported), len(created))
+
+    def _prepare(self, round_: Round) -> tuple[list[Pick], dict[str, int], list[Task]]:
+        """Claim the round's images; return those, the tasks that are there, and the tasks to be there."""
         until = self.clock.now() + CLAIM_SECONDS
         claimed = [pick for pick in round_.picks if self.pool.claim(pick, round_.number, until)]
         rows = self.pool.rows([pick.key for pick in claimed])
-        known = self.labeler.find([pick.key for pick in claimed])
+        known = self.labeler.find({pick.key: pick.etag for pick in claimed})
         classes = self._champion().classes
-        missing = [self._task(pick, rows.get(pick.key), classes) for pick in claimed if pick.key not in known]
-        version = _version_name(round_.model_version)
-        created = self.labeler.create(missing, version) if missing else {}
-        if any(task.label for task in missing):
-            self.labeler.use_model_version(version)
-        for key, task_id in {**known, **created}.items():
-            self.pool.mark_exported(key, round_.number, task_id)
-        self.rounds.close(round_.number)
-        return RankReport(round_.number, len(known) + len(created), len(created))
+        return claimed, known, [self._task(pick, rows.get(pick.key), classes) for pick in claimed]
 
     def _task(self, pick: Pick, row: PoolRow | None, classes: Sequence[str]) -> Task:
         task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)

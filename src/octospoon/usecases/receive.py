@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octospoon.domain.errors import BadRequest, Unauthorized
-from octospoon.ports import AnnotationBody, TaskBody  # noqa: TC001 - msgspec resolves them
+from octospoon.ports import AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MAX_BODY = 5_000_000
+MAX_MESSAGE = 200_000
+"""Bytes of annotations and tasks in one queued message; SQS takes 262,144 in all."""
+_NAME_LENGTH = 1000
 ACTIONS = frozenset(
     {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
 )
@@ -31,6 +34,10 @@ class Message(msgspec.Struct, frozen=True):
 
 class _Project(msgspec.Struct, frozen=True):
     id: int = 0
+
+
+class _Header(msgspec.Struct, frozen=True):
+    action: str
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -63,15 +70,14 @@ class ReceiveWebhook:
         """
         if not hmac.compare_digest(given_secret.encode(), self.secret().encode()):
             raise Unauthorized("the secret header is missing or wrong")
-        message = parse(body)
-        if message is None:
-            return False
-        self.enqueue(msgspec.json.encode(message).decode())
-        return True
+        messages = parse(body)
+        for message in messages:
+            self.enqueue(msgspec.json.encode(message).decode())
+        return bool(messages)
 
 
-def parse(body: bytes) -> Message | None:
-    """Reduce a webhook body to what counting needs; None for an action that it does not need.
+def parse(body: bytes) -> list[Message]:
+    """Reduce a webhook body to what counting needs, in messages that the queue takes; none for other actions.
 
     Raises:
         BadRequest: the body is too large or not a Label Studio webhook.
@@ -79,17 +85,60 @@ def parse(body: bytes) -> Message | None:
     if len(body) > MAX_BODY:
         raise BadRequest(f"a body of {len(body):,} bytes is over {MAX_BODY:,}")
     try:
+        # only what is counted is looked into: other actions may bring any form
+        if msgspec.json.decode(body, type=_Header).action not in ACTIONS:
+            return []
         whole = msgspec.json.decode(body, type=_Body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"not a Label Studio webhook: {error}") from error
-    if whole.action not in ACTIONS:
-        return None
-    return Message(
-        action=whole.action,
-        project=whole.project.id,
-        annotations=[*_listed(whole.annotation), *whole.annotations],
-        tasks=_listed(whole.task),
-    )
+    tasks = {task.id: _task(task) for task in _listed(whole.task)}
+    annotations = [_annotation(one) for one in [*_listed(whole.annotation), *whole.annotations]]
+    return [
+        Message(
+            whole.action,
+            whole.project.id,
+            part,
+            [tasks[i] for i in {one.task for one in part} & tasks.keys()],
+        )
+        for part in _parts(annotations, tasks)
+    ]
+
+
+def _parts(annotations: list[AnnotationBody], tasks: dict[int, TaskBody]) -> Iterator[list[AnnotationBody]]:
+    """Yield the annotations in parts whose messages, with their tasks, are small enough."""
+    part: list[AnnotationBody] = []
+    size = 0
+    for one in annotations:
+        length = len(msgspec.json.encode((one, tasks.get(one.task))))
+        if part and size + length > MAX_MESSAGE:
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += length
+    if part:
+        yield part
+
+
+def _task(task: TaskBody) -> TaskBody:
+    """Leave of a task's data what names the image: people keep anything else there."""
+    return TaskBody(task.id, {"key": task.key, "etag": task.etag})
+
+
+def _annotation(body: AnnotationBody) -> AnnotationBody:
+    """Leave of an annotation's result what decides on its class: two names are as good as a thousand."""
+    names = [name[:_NAME_LENGTH] for name in choices(body.result)[:2]]
+    return msgspec.structs.replace(body, result=[{"type": "choices", "value": {"choices": names}}])
+
+
+def choices(result: list[Any] | None) -> list[str]:
+    """Return every class that an annotation's result names; other kinds of results are passed over."""
+    names: list[str] = []
+    for region in result or []:
+        if isinstance(region, dict) and region.get("type") == "choices":
+            value = region.get("value")
+            found = value.get("choices") if isinstance(value, dict) else None
+            names += [str(one) for one in found] if isinstance(found, list) else []
+    return names
 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - one, many or none of either struct

@@ -1,4 +1,4 @@
-"""Count what lost webhooks left uncounted: compare Label Studio's tasks with what is stored.
+"""Repair what was lost on the way: compare Label Studio, the pool, the bucket and the registry.
 
 Label Studio sends a webhook once. A sweep looks at every task that changed since the sweep before it began,
 and once a day at every task. What the sweep repairs goes the same way as what a webhook brings, so that any
@@ -8,17 +8,31 @@ number of runs, at any time and at once, count nothing twice.
 from __future__ import annotations
 
 import logging
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.entities import Sweep
-from octospoon.domain.errors import Conflict
+from octospoon.domain.entities import State, Sweep
+from octospoon.usecases.inventory import TakeInventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
 
-    from octospoon.domain.entities import Annotation
-    from octospoon.ports import AnnotatedTask, Clock, Labeler, Sweeps
+    from octospoon.domain.entities import Annotation, PoolEntry
+    from octospoon.ports import (
+        Aliases,
+        AnnotatedTask,
+        Bucket,
+        Champions,
+        Clock,
+        Inventories,
+        Labeler,
+        PoolEntries,
+        Rounds,
+        Sweeps,
+        TaskBody,
+        Uploads,
+    )
     from octospoon.usecases.collect import CollectAnnotations
 
 LOG = logging.getLogger(__name__)
@@ -28,7 +42,8 @@ BUDGET = 180.0
 OVERLAP = 600.0
 """Seconds by which a sweep reaches back before the one before it, for clocks that differ."""
 FULL_EVERY = 24 * 3600.0
-_ATTEMPTS = 3
+_RECENT_ROUNDS = 2
+_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +54,51 @@ class ReconcileReport:
         tasks: tasks looked at.
         annotations: annotations that were missing, out of date, or deleted in Label Studio alone.
         labels: images that became labelled, or ceased to be.
+        adopted: images with a task in Label Studio that the pool held for selectable.
+        released: images given back to the pool: their claim was over, or their task is gone.
+        duplicates: unanswered tasks deleted, of an image that has another one or other bytes now.
+        requeued: objects of the bucket that were never scored.
+        withdrawn: images whose object is gone.
+        aliases: 1 where the registry's champion was another than the pointer's.
         finished: no changed task is left for the next run.
+        inventoried: no inventory is under way.
         job: the training job that was launched; empty for none.
     """
 
     tasks: int = 0
     annotations: int = 0
     labels: int = 0
+    adopted: int = 0
+    released: int = 0
+    duplicates: int = 0
+    requeued: int = 0
+    withdrawn: int = 0
+    aliases: int = 0
     finished: bool = False
+    inventoried: bool = False
     job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Stores:
+    """What is compared with Label Studio and with each other."""
+
+    sweeps: Sweeps
+    inventories: Inventories
+    pool: PoolEntries
+    rounds: Rounds
+    bucket: Bucket
+    uploads: Uploads
+    champions: Champions
+    aliases: Aliases | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
-    """The use case: begin a sweep or go on with it, then launch training if it is due."""
+    """The use case: a sweep, an inventory, the alias; then training is launched if it is due."""
 
     labeler: Labeler
-    sweeps: Sweeps
+    stores: Stores
     collect: CollectAnnotations
     clock: Clock
 
@@ -63,33 +106,50 @@ class Reconcile:
         """Run once; a run that dies is resumed by the next, from the page it was at.
 
         Args:
-            full: begin a sweep over every task now.
+            full: begin a sweep over every task, and an inventory, now.
 
         Raises:
-            RetryableError: Label Studio or AWS did not answer.
+            RetryableError: Label Studio, AWS or the registry did not answer; everything else was done.
         """
-        try:
-            report = self._sweep(full=full)
-        finally:  # a job that is due, or lost, waits for nobody
-            job = self.collect.launch_if_due()
-        return replace(report, job=job or "")
-
-    def _sweep(self, *, full: bool) -> ReconcileReport:
         until = self.clock.now() + BUDGET
-        report = ReconcileReport()
-        last = self.sweeps.read()
+        done: Counter[str] = Counter()
+        failed: list[Exception] = []
+
+        def attempt(step: Callable[[], Counter[str]]) -> None:
+            try:
+                done.update(step())
+            except Exception as error:  # one step that fails keeps no other from being done
+                LOG.exception("a step of the reconciliation failed")
+                failed.append(error)
+
+        attempt(lambda: self._sweep(until, full=full))
+        attempt(self._claims)
+        attempt(lambda: self._inventory(until, full=full))
+        attempt(lambda: self._waiting(until))
+        attempt(self._alias)
+        job = self.collect.launch_if_due()  # a job that is due, or lost, waits for nobody
+        if failed:
+            raise failed[0]
+        finished, inventoried = done.pop("finished", 0) > 0, done.pop("inventoried", 0) > 0
+        return ReconcileReport(**done, finished=finished, inventoried=inventoried, job=job or "")
+
+    # -- Label Studio's tasks -------------------------------------------------------------------
+
+    def _sweep(self, until: float, *, full: bool) -> Counter[str]:
+        repaired: Counter[str] = Counter()
+        sweeps = self.stores.sweeps
+        last = sweeps.read()
         sweep = self._next(last, full=full)
-        ours = sweep == last or self.sweeps.save(last, sweep)
+        ours = sweep == last or sweeps.save(last, sweep)
         while ours and not sweep.finished and self.clock.now() < until:
             tasks = self.labeler.changed(sweep.since, sweep.position, PAGE)
-            for task in tasks:
-                report = self._repair(task, report)
+            repaired += self._repair(tasks) + Counter(tasks=len(tasks))
             done = replace(sweep, position=tasks[-1].id) if tasks else replace(sweep, finished=True)
-            ours = self.sweeps.save(sweep, done)
+            ours = sweeps.save(sweep, done)
             sweep = done
         if not ours:
             LOG.info("another run goes on with the sweep")
-        return replace(report, finished=ours and sweep.finished)
+        return repaired + Counter(finished=ours and sweep.finished)
 
     def _next(self, last: Sweep, *, full: bool) -> Sweep:
         if not last.finished and not full:
@@ -99,31 +159,116 @@ class Reconcile:
             return Sweep(began=now, finished=False, full_began=now)
         return Sweep(began=now, since=last.began - OVERLAP, finished=False, full_began=last.full_began)
 
-    def _repair(self, task: AnnotatedTask, report: ReconcileReport) -> ReconcileReport:
-        report = replace(report, tasks=report.tasks + 1)
-        key = task.data.get("key")
-        if not isinstance(key, str):
-            return report  # not a task of ours
-        stored = {one.annotation_id: one for one in self.collect.labels.of(key)}
-        if not stored and not task.annotations:
-            return report
-        repaired = sum(self.collect.labels.upsert(one) for one in self._differing(task, stored))
-        delta = self._settle(key)
-        return replace(report, annotations=report.annotations + repaired, labels=report.labels + abs(delta))
+    def _repair(self, changed: Sequence[TaskBody]) -> Counter[str]:
+        keys = list(dict.fromkeys(task.key for task in changed if task.key))
+        if not keys:
+            return Counter()
+        # an image may have other tasks, which did not change
+        tasks = self.labeler.tasks_of(keys)
+        return self._placed(tasks, self.stores.pool.entries(keys)) + self.compare(keys, tasks)
 
-    def _differing(self, task: AnnotatedTask, stored: dict[str, Annotation]) -> Iterator[Annotation]:
-        there = {body.unique_id: self.collect.annotation(body, task) for body in task.annotations}
-        yield from (one for one in there.values() if one != stored.get(one.annotation_id))
-        for one in stored.values():
-            # the page may be older than the table, and an image may have two tasks: deletion is the last word
-            # on an annotation, so ask for this very one
-            if one.annotation_id not in there and not one.deleted and not self.labeler.has(one):
-                yield replace(one, deleted=True)
+    def compare(self, keys: Sequence[str], tasks: Sequence[AnnotatedTask]) -> Counter[str]:
+        """Settle what is stored of these images against their tasks, which must be all; count the repairs."""
+        there = defaultdict(list)
+        for task in tasks:
+            there[task.key].append(task)
+        repaired: Counter[str] = Counter()
+        for key in keys:
+            stored = {one.annotation_id: one for one in self.collect.labels.of(key)}
+            if stored or any(task.annotations for task in there[key]):
+                repaired["annotations"] += self._annotations(there[key], stored)
+                repaired["labels"] += abs(self.collect.settle(key))
+        return repaired
 
-    def _settle(self, key: str) -> int:
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return self.collect.settle(key)
-            except Conflict:
-                LOG.info("%s changed while it was settled: trying again", key)
-        return self.collect.settle(key)
+    def _annotations(self, tasks: Sequence[AnnotatedTask], stored: dict[str, Annotation]) -> int:
+        labels = self.collect.labels
+        there = {
+            body.unique_id: self.collect.annotation(body, task) for task in tasks for body in task.annotations
+        }
+        repaired = 0
+        for one in there.values():
+            before = stored.get(one.annotation_id)
+            if before is None or before.updated_at < one.updated_at:
+                repaired += labels.upsert(one)
+            elif before != one and (before.deleted or before.updated_at == one.updated_at):
+                # taken for deleted, or read by other rules: what Label Studio has now is right
+                repaired += self.labeler.has(one) and labels.replace(before, one)
+        # the tasks may have been read before the table: ask for this very annotation
+        gone = (one for one in stored.values() if one.annotation_id not in there and not one.deleted)
+        return repaired + sum(
+            labels.upsert(replace(one, deleted=True)) for one in gone if not self.labeler.has(one)
+        )
+
+    def _placed(self, tasks: Sequence[AnnotatedTask], entries: dict[str, PoolEntry]) -> Counter[str]:
+        """Let the pool know who has a task, and delete the tasks that an image has too many of."""
+        repaired: Counter[str] = Counter()
+        groups = defaultdict(list)
+        for task in tasks:
+            groups[task.key, task.etag].append(task)
+        for (key, etag), same in groups.items():
+            entry = entries.get(key)
+            if entry is None:
+                continue
+            # the first answered one stays, else the first; of bytes that are gone, only answers stay
+            same.sort(key=lambda task: (not task.annotations, task.id))
+            wanted = etag == entry.etag and entry.state is not State.QUARANTINED
+            extra = same[1:] if wanted else same
+            unanswered = [task for task in extra if not task.annotations]
+            repaired["duplicates"] += sum(self.labeler.delete(task.id) for task in unanswered)
+            if wanted and self._unplaced(entry):
+                repaired["adopted"] += self.stores.pool.adopt(entry, same[0].id)
+        return repaired
+
+    def _unplaced(self, entry: PoolEntry) -> bool:
+        over = entry.state is State.CLAIMED and entry.claim_until < self.clock.now()
+        return entry.state is State.SCORED or over
+
+    def _waiting(self, until: float) -> Counter[str]:
+        """Look at what waits for annotators, which a change of the image itself does not show in its task."""
+        repaired: Counter[str] = Counter()
+        after = 0
+        while self.clock.now() < until and (found := self.labeler.waiting(after, PAGE)):
+            after = found[-1].id
+            keys = list(dict.fromkeys(task.key for task in found if task.key))
+            if keys:
+                repaired += self._placed(self.labeler.tasks_of(keys), self.stores.pool.entries(keys))
+        return repaired
+
+    # -- the rest -------------------------------------------------------------------------------
+
+    def _claims(self) -> Counter[str]:
+        rounds, last = self.stores.rounds, self.stores.rounds.last_number()
+        numbers = range(max(1, last + 1 - _RECENT_ROUNDS), last + 1)
+        return self._inventories().claims(found for number in numbers if (found := rounds.read(number)))
+
+    def _inventory(self, until: float, *, full: bool) -> Counter[str]:
+        repaired, finished = self._inventories()(until, full=full)
+        return repaired + Counter(inventoried=finished)
+
+    def _inventories(self) -> TakeInventory:
+        stores = self.stores
+        return TakeInventory(
+            bucket=stores.bucket,
+            uploads=stores.uploads,
+            pool=stores.pool,
+            labels=self.collect.labels,
+            labeler=self.labeler,
+            progress=stores.inventories,
+            clock=self.clock,
+            compare=self.compare,
+        )
+
+    def _alias(self) -> Counter[str]:
+        """Point the registry's champion at the version that predicts: a promotion may have died between."""
+        aliases, champions = self.stores.aliases, self.stores.champions
+        if aliases is None or (found := champions.pointer()) is None or not found[0].head_key:
+            return Counter()
+        version = found[0].version
+        if aliases.version(_CHAMPION) == version:
+            return Counter()
+        aliases.point(_CHAMPION, version)
+        again = champions.pointer()
+        if again and again[0].version != version:  # promoted meanwhile: its own alias may have come first
+            aliases.point(_CHAMPION, again[0].version)
+        LOG.warning("the registry's champion is version %d again", version)
+        return Counter(aliases=1)

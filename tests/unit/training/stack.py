@@ -15,6 +15,7 @@ from octospoon.adapters.decode import decode
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli import digits
+from octospoon.domain.consensus import Consensus
 from octospoon.domain.entities import (
     Annotation,
     JobStatus,
@@ -137,7 +138,9 @@ class World:
         etag, row.state, row.round_number = row.etag, State.EXPORTED, 1
         row.pick = Pick(key, etag, audit, "random" if audit else "margin", None, 0, None)
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))
-        self.labels.settle(key, label, 1.0, 1)
+        standing = self.labels.standing(key)
+        assert standing is not None
+        self.labels.settle(standing, Consensus(label, 1.0, 1))
 
     def serve(self, model: bytes, head: bytes | None = None) -> None:
         """Put a model into service."""

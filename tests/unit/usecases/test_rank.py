@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from fakes.memory import FakeChampions, FakeClock, FakeImages, FakeLabeler, FakePool, FakeRounds
@@ -8,7 +10,12 @@ from octospoon.domain.entities import ImageRef, Prediction, State
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
-from octospoon.usecases.rank import Rank
+from octospoon.usecases.rank import EXPORT_SECONDS, Rank
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from octospoon.domain.entities import Task
 
 BACKBONE = "b" * 64
 CLASSES = ("cat", "dog", "owl")
@@ -25,7 +32,7 @@ def prediction(i: int, version: int) -> Prediction:
 class World:
     def __init__(self, images: int, version: int = 1) -> None:
         self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
-        self.champions = FakeChampions()
+        self.champions, self.clock = FakeChampions(), FakeClock()
         self.champions.set(
             ChampionPointer(
                 version,
@@ -45,7 +52,7 @@ class World:
             self.labeler,
             FakeImages(),
             self.champions,
-            FakeClock(),
+            self.clock,
             rules=BatchRules(size=20, audit_share=0.2),
             strategy="margin_diverse",
             max_open_tasks=20,
@@ -125,6 +132,8 @@ def test_an_import_whose_answer_is_lost_is_found_again_not_repeated() -> None:
 
     with pytest.raises(ServiceUnavailable):
         world.rank()
+    assert "another run exports round 1" in world.rank().reason, "Label Studio may still be importing"
+    world.clock.time += EXPORT_SECONDS + 1
     report = world.rank()
 
     assert (report.round_number, report.exported, report.created) == (1, 20, 0)
@@ -164,6 +173,7 @@ def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: i
     try:
         world.rank()
     except Died:
+        world.clock.time += EXPORT_SECONDS + 1
         world.rank()
 
     expected = {pick.key for pick in calm.rounds.files[1].picks}
@@ -182,6 +192,62 @@ def test_two_ranks_at_once_export_one_round() -> None:
     world.rank._export(stored)
 
     assert len(world.labeler.tasks) == 20
+
+
+def test_a_rank_in_the_middle_of_anothers_export_creates_nothing() -> None:
+    world = World(300)
+    create, reasons = world.labeler.create, []
+
+    def slowly(tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+        reasons.append(world.rank().reason)
+        return create(tasks, model_version)
+
+    world.labeler.create = slowly  # type: ignore[method-assign]
+
+    assert world.rank().created == 20
+    assert "another run exports round 1" in reasons[0]
+    assert len(world.labeler.tasks) == 20
+
+
+def test_what_fails_before_anything_was_sent_is_tried_again_at_once() -> None:
+    world = World(300)
+    find = world.labeler.find
+
+    def down(etags: Mapping[str, str]) -> dict[str, int]:
+        raise ServiceUnavailable("Label Studio does not answer")
+
+    world.labeler.find = down  # type: ignore[method-assign]
+    with pytest.raises(ServiceUnavailable):
+        world.rank()
+    world.labeler.find = find  # type: ignore[method-assign]
+
+    assert world.rank().created == 20
+
+
+def test_new_bytes_of_an_image_that_has_a_task_get_a_task_of_their_own() -> None:
+    world = World(20)
+    world.rank()
+    world.labeler.answered = set(world.labeler.tasks)
+    world.pool.put_score(ImageRef("0000.png", "newer", "2", 10), prediction(0, 1))
+
+    report = world.rank()
+
+    assert (report.exported, report.created) == (1, 1)
+    assert [task.etag for task in world.labeler.tasks.values() if task.key == "0000.png"] == [
+        "etag0",
+        "newer",
+    ]
+
+
+def test_the_models_version_is_set_even_where_the_tasks_were_there_already() -> None:
+    world = World(300)
+    world.labeler.lose_answers = 1
+    with pytest.raises(ServiceUnavailable):
+        world.rank()
+    world.clock.time += EXPORT_SECONDS + 1
+    world.rank()
+
+    assert world.labeler.model_version == "v1"
 
 
 def test_an_empty_pool_is_said_plainly() -> None:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
+from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from octospoon.domain.errors import BadRequest, Unauthorized
-from octospoon.usecases.receive import MAX_BODY, Message, ReceiveWebhook, parse
+from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.receive import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
 
 ANNOTATION = {
     "id": 11,
@@ -45,18 +51,103 @@ def test_an_annotation_is_queued_with_what_counting_needs(receive: ReceiveWebhoo
 
 
 def test_lists_stand_under_singular_names() -> None:
-    message = parse(body(annotation=[ANNOTATION, ANNOTATION], task=[TASK]))
+    (message,) = parse(body(annotation=[ANNOTATION, ANNOTATION], task=[TASK]))
 
-    assert message is not None
     assert len(message.annotations) == 2
     assert len(message.tasks) == 1
 
 
 def test_a_deletion_carries_ids_alone() -> None:
-    message = parse(body(action="ANNOTATIONS_DELETED", annotations=[{"id": 11}]))
+    (message,) = parse(body(action="ANNOTATIONS_DELETED", annotations=[{"id": 11}]))
 
-    assert message is not None
     assert message.annotations[0].id == 11
+
+
+def test_nothing_travels_that_counting_does_not_need() -> None:
+    data = {"image": "s3://b/k", "key": "k", "etag": "e", "notes": "x" * 300_000}
+    region = {"type": "brushlabels", "value": {"rle": list(range(99_999))}}
+    picked = {"type": "choices", "id": "abc", "value": {"choices": ["cat"] * 5000}}
+    result = {"result": [region, picked]}
+
+    (message,) = parse(body(annotation=ANNOTATION | result, task={"id": 7, "data": data}))
+
+    assert message.tasks[0].data == {"key": "k", "etag": "e"}
+    assert message.annotations[0].result == [{"type": "choices", "value": {"choices": ["cat", "cat"]}}]
+
+
+def test_many_annotations_travel_in_messages_that_the_queue_takes(
+    receive: ReceiveWebhook, queued: list[str]
+) -> None:
+    many = [ANNOTATION | {"id": i, "unique_id": f"u{i}", "task": i} for i in range(1000)]
+    tasks = [{"id": i, "data": {"key": "ö" * 500 + str(i), "etag": "e"}} for i in range(1000)]
+
+    assert receive(body(action="ANNOTATIONS_CREATED", annotation=many, task=tasks), "s3cret-ü")
+
+    messages = [msgspec.json.decode(one, type=Message) for one in queued]
+    assert max(len(one.encode()) for one in queued) < 262_144
+    assert [one.id for message in messages for one in message.annotations] == list(range(1000))
+    for message in messages:
+        assert {task.id for task in message.tasks} == {one.task for one in message.annotations}
+
+
+RECORDED = Path(__file__).parents[4] / "shared" / "payloads" / "label-studio"
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason=f"the recorded payloads are not at {RECORDED}")
+def test_every_payload_that_label_studio_was_seen_to_send_is_accepted() -> None:
+    counted = {}
+    for file in sorted(RECORDED.glob("*.json")):
+        recorded = json.loads(file.read_text())["body"]
+        counted[file.stem] = sum(len(one.annotations) for one in parse(json.dumps(recorded).encode()))
+
+    assert len(counted) >= 15
+    for name, found in counted.items():
+        assert (found > 0) == ("ANNOTATION" in name), name
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+fields = dict.fromkeys(("project", "annotation", "annotations", "task", "tasks"), json_values)
+actions = st.sampled_from([*sorted(ACTIONS), "TASKS_DELETED", "", "ANNOTATION"])
+near = st.fixed_dictionaries({"action": actions}, optional=fields)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A body as Label Studio sends it, with one value somewhere in it replaced by anything."""
+    whole = json.loads(body(annotation=ANNOTATION, task=TASK))
+    where = draw(st.sampled_from([("annotation",), ("task",), ("project",), ()]))
+    target = whole
+    for name in where:
+        target = target[name]
+    target[draw(st.sampled_from(sorted(target)))] = draw(json_values)
+    return json.dumps(whole).encode()
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.binary(max_size=200) | near.map(lambda one: json.dumps(one).encode()) | damaged())
+def test_any_body_is_queued_ignored_or_refused_and_what_is_queued_can_be_counted(data: bytes) -> None:
+    queued: list[str] = []
+    with contextlib.suppress(BadRequest):
+        ReceiveWebhook(lambda: "s", queued.append)(data, "s")
+
+    clock = FakeClock()
+    control = FakeControl(clock)
+    labels = FakeLabels(FakePool(control=control), control)
+    collect = CollectAnnotations(labels, control, FakeLauncher(), clock, ("cat", "dog"), 1)
+    for message in queued:
+        collect(message)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text())
+def test_no_other_secret_opens(given_secret: str) -> None:
+    assume(given_secret != "s")
+    with pytest.raises(Unauthorized):
+        ReceiveWebhook(lambda: "s", lambda _: None)(body(annotation=ANNOTATION), given_secret)
 
 
 def test_other_actions_are_ignored(receive: ReceiveWebhook, queued: list[str]) -> None:

@@ -1,23 +1,34 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes.memory import (
+    FakeAliases,
+    FakeBucket,
+    FakeChampions,
     FakeClock,
     FakeControl,
+    FakeEntries,
+    FakeInventories,
     FakeLabeler,
     FakeLabels,
     FakeLauncher,
     FakePool,
+    FakeRounds,
     FakeSweeps,
+    FakeUploads,
 )
 
-from octospoon.domain.entities import ImageRef, Pick, Prediction, State, Task
+from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, State, StoredObject, Task
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.ports import AnnotationBody
+from octospoon.usecases import inventory as inventory_
 from octospoon.usecases import reconcile as reconcile_
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport
+from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport, Stores
 
 CLASSES = ("cat", "dog")
 IMAGES = 10
@@ -25,9 +36,12 @@ IMAGES = 10
 
 class World:
     def __init__(self, threshold: int = 100) -> None:
-        self.clock, self.pool, self.launcher = FakeClock(), FakePool(), FakeLauncher()
-        self.sweeps = FakeSweeps()
+        self.clock, self.launcher = FakeClock(), FakeLauncher()
+        self.sweeps, self.rounds = FakeSweeps(), FakeRounds()
         self.control = FakeControl(self.clock)
+        self.pool = FakePool(control=self.control)
+        self.bucket, self.uploads = FakeBucket(), FakeUploads()
+        self.champions, self.aliases = FakeChampions(), FakeAliases()
         self.labels = FakeLabels(self.pool, self.control)
         self.labeler = FakeLabeler(clock=self.clock)
         for task in range(1, IMAGES + 1):
@@ -37,10 +51,21 @@ class World:
             self.pool.claim(Pick(key, etag, False, "margin", 0.1, task, None), 1, 0.0)
             self.pool.mark_exported(key, 1, task)
             self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
+            self.bucket.objects[key] = StoredObject(key, etag, 1, 0.0)
         self.collect = CollectAnnotations(
             self.labels, self.control, self.launcher, self.clock, CLASSES, threshold
         )
-        self.reconcile = Reconcile(self.labeler, self.sweeps, self.collect, self.clock)
+        self.stores = Stores(
+            self.sweeps,
+            FakeInventories(),
+            FakeEntries(self.pool),
+            self.rounds,
+            self.bucket,
+            self.uploads,
+            self.champions,
+            self.aliases,
+        )
+        self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock)
 
     def annotate(self, *tasks: int, label: str | None = "cat", version: int = 1) -> None:
         for task in tasks:
@@ -72,7 +97,9 @@ def test_a_round_whose_webhooks_were_all_lost_is_counted_and_launches_one_job() 
 
     first, second = world.reconcile(), world.reconcile()
 
-    assert first == ReconcileReport(IMAGES, IMAGES, IMAGES, finished=True, job="train-000001")
+    assert first == ReconcileReport(
+        IMAGES, IMAGES, IMAGES, finished=True, inventoried=True, job="train-000001"
+    )
     assert (second.annotations, second.labels, second.job) == (0, 0, "")
     assert world.launcher.launched == ["train-000001"]
     assert world.control.state().new_labels == 0
@@ -86,7 +113,7 @@ def test_what_a_webhook_has_counted_is_left_as_it_is() -> None:
     world.collect.settle("1.png")
     before = world.everything()
 
-    assert world.reconcile() == ReconcileReport(IMAGES, 0, 0, finished=True)
+    assert world.reconcile() == ReconcileReport(IMAGES, 0, 0, finished=True, inventoried=True)
     assert world.everything() == before
 
 
@@ -187,7 +214,7 @@ def test_a_request_for_every_task_begins_anew_amid_a_sweep(monkeypatch: pytest.M
     monkeypatch.setattr(reconcile_, "BUDGET", BUDGET)
     world.clock.time += 1
 
-    assert world.reconcile(full=True) == ReconcileReport(IMAGES, 0, 0, finished=True)
+    assert world.reconcile(full=True) == ReconcileReport(IMAGES, 0, 0, finished=True, inventoried=True)
 
 
 def test_a_run_stops_at_its_budget_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +305,168 @@ def test_a_label_that_was_stored_but_never_settled_is_settled() -> None:
     world.annotate(1)
     world.labels.upsert(world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0]))
 
-    assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True)
+    assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True, inventoried=True)
+
+
+def test_an_annotation_that_was_taken_for_deleted_comes_back() -> None:
+    world = World()
+    world.annotate(1)
+    world.reconcile()
+    (stored,) = world.labels.of("1.png")
+    world.labels.upsert(replace(stored, deleted=True))
+    world.collect.settle("1.png")
+    assert world.state(1) is State.EXPORTED
+
+    report = world.reconcile(full=True)
+
+    assert (report.annotations, report.labels, world.state(1)) == (1, 1, State.LABELLED)
+    assert world.reconcile(full=True).annotations == 0
+
+
+def test_the_annotations_of_a_deleted_task_are_deleted_and_its_image_is_selectable() -> None:
+    world = World()
+    world.annotate(1, 2)
+    world.reconcile()
+    for task in (1, 3):
+        del world.labeler.tasks[task]
+    world.labeler.annotations.pop(1)
+
+    assert world.reconcile().annotations == 0, "it leaves no trace among the changed ones"
+    report = world.reconcile(full=True)
+
+    assert (report.annotations, report.labels, report.released) == (1, 1, 2)
+    assert [world.state(i) for i in (1, 2, 3)] == [State.SCORED, State.LABELLED, State.SCORED]
+    assert world.control.state().new_labels == 1
+
+
+def test_a_second_unanswered_task_is_deleted_and_an_answered_one_stays() -> None:
+    world = World()
+    for extra in (1, 2, 3):
+        world.labeler.tasks[IMAGES + extra] = world.labeler.tasks[extra]
+    world.annotate(IMAGES + 1, 2, IMAGES + 2)
+
+    report = world.reconcile()
+
+    assert report.duplicates == 2
+    assert not {1, IMAGES + 3} & world.labeler.tasks.keys()
+    assert {2, 3, IMAGES + 1, IMAGES + 2} <= world.labeler.tasks.keys()
+    assert world.control.state().new_labels == 2
+
+
+def test_an_unanswered_task_of_older_bytes_is_deleted_and_its_answers_do_not_count() -> None:
+    world = World()
+    world.annotate(2)
+    for i in (1, 2):
+        world.pool.put_score(ImageRef(f"{i}.png", "newer", "2", 1), world.pool.table["3.png"].prediction)
+        world.bucket.objects[f"{i}.png"] = StoredObject(f"{i}.png", "newer", 1, 0.0)
+
+    report = world.reconcile()
+
+    assert (report.duplicates, report.labels) == (1, 0)
+    assert 1 not in world.labeler.tasks
+    assert 2 in world.labeler.tasks
+    assert (world.state(1), world.state(2)) == (State.SCORED, State.SCORED)
+
+
+def test_a_claim_that_is_over_goes_back_to_the_pool_unless_its_task_is_there() -> None:
+    world = World()
+    picks = tuple(world.pool.table[f"{i}.png"].pick for i in (1, 2, 3))
+    world.rounds.begin(Round(1, "2026-01-01", 1, picks))
+    for i, until in ((1, 1.0), (2, 1.0), (3, 2e9)):
+        world.pool.claim(world.pool.table[f"{i}.png"].pick, 1, until)
+    del world.labeler.tasks[1]
+
+    report = world.reconcile()
+
+    assert (report.released, report.adopted) == (1, 1)
+    assert [world.state(i) for i in (1, 2, 3)] == [State.SCORED, State.EXPORTED, State.CLAIMED]
+
+
+def test_an_object_that_was_never_scored_is_queued_once_it_has_settled() -> None:
+    world = World()
+    now = world.clock.time
+    for key, etag, modified in (
+        ("new.png", "n", now),
+        ("lost.png", "l", now - 3600),
+        ("1.png", "newer", now - 3600),
+    ):
+        world.bucket.objects[key] = StoredObject(key, etag, 5, modified)
+
+    assert world.reconcile(full=True).requeued == 2
+    assert world.uploads.sent == [ImageRef("1.png", "newer", "1", 5), ImageRef("lost.png", "l", "", 5)]
+    assert world.pool.put_score(world.uploads.sent[0], world.pool.table["2.png"].prediction)
+
+
+def test_an_image_whose_object_is_gone_is_withdrawn_and_a_labelled_one_stays() -> None:
+    world = World()
+    world.annotate(2)
+    world.reconcile()
+    world.labeler.tasks.pop(3)
+    for i in (1, 2):
+        del world.bucket.objects[f"{i}.png"]
+
+    report = world.reconcile(full=True)
+
+    assert (report.withdrawn, report.duplicates, report.released) == (1, 1, 1)
+    assert (world.state(1), world.state(2)) == (State.QUARANTINED, State.LABELLED)
+    assert world.pool.quarantined(9) == [("1.png", "gone", "the object was deleted")]
+    assert 1 not in world.labeler.tasks
+
+
+def test_the_registrys_champion_is_the_one_that_predicts() -> None:
+    world = World()
+    world.aliases.versions["champion"] = 1
+    world.champions.set(pointer(2))
+
+    assert world.reconcile().aliases == 1
+    assert world.aliases.versions == {"champion": 2}
+    assert world.reconcile().aliases == 0
+
+
+def test_a_cold_start_model_has_no_alias() -> None:
+    world = World()
+    world.champions.set(pointer(0, head=""))
+
+    assert world.reconcile().aliases == 0
+    assert world.aliases.versions == {}
+
+
+def test_one_step_that_fails_keeps_no_other_from_being_done() -> None:
+    world = World()
+    world.labeler.down = True
+    world.champions.set(pointer(2))
+    world.bucket.objects["lost.png"] = StoredObject("lost.png", "l", 5, 0.0)
+
+    with pytest.raises(ServiceUnavailable):
+        world.reconcile(full=True)
+
+    assert world.aliases.versions == {"champion": 2}
+    assert [one.key for one in world.uploads.sent] == ["lost.png"]
+
+
+@pytest.mark.parametrize("dies_at", range(1, 4))
+def test_an_inventory_goes_on_from_its_page(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
+    monkeypatch.setattr(inventory_, "OBJECTS", 3)
+    world = World()
+    for i in range(9):
+        world.bucket.objects[f"lost{i}.png"] = StoredObject(f"lost{i}.png", "l", 5, 0.0)
+    listing, calls = world.bucket.listing, []
+
+    def dying(after: str, limit: int) -> list[StoredObject]:
+        calls.append(after)
+        if len(calls) == dies_at:
+            raise ServiceUnavailable("throttled")
+        return listing(after, limit)
+
+    monkeypatch.setattr(world.bucket, "listing", dying)
+    with pytest.raises(ServiceUnavailable):
+        world.reconcile()
+    assert world.reconcile().inventoried
+    assert sorted(one.key for one in world.uploads.sent) == [f"lost{i}.png" for i in range(9)]
+
+
+def pointer(version: int, head: str = "h") -> ChampionPointer:
+    return ChampionPointer(version, "a" * 64, "m", "b" * 64, head, "c" * 64 if head else "", CLASSES)
 
 
 def test_a_lost_job_is_launched_anew_even_where_label_studio_is_down() -> None:

@@ -1,0 +1,149 @@
+"""Runs the functions' own handlers, each invocation in a process of its own that can be killed.
+
+Reads one JSON request a line: ``{"function", "event", "env", "offset"}``. Forks; writes the child's process
+id; waits for a line, then lets the child go; writes what became of it. Everything is imported before the
+first fork, so that an invocation costs milliseconds. Also keeps what a policy must allow: every call to AWS.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import botocore.client
+import botocore.config
+import httpx
+
+from octospoon.adapters import label_studio, mlflow_aliases
+from octospoon.runtime import wiring
+from octospoon.usecases import inventory
+
+ROOT = Path(__file__).parents[3]
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore")
+IMPATIENT = 2.0
+"""Seconds that a call may take here, so that an answer which comes too late does not hold the lane up."""
+
+
+class Context:
+    function_name = "function"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:function"
+    aws_request_id = "request"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
+class Later:
+    """A clock that is ahead by some seconds."""
+
+    def __init__(self, offset: float) -> None:
+        self._offset, self._clock = offset, wiring.SystemClock()
+
+    def now(self) -> float:
+        return self._clock.now() + self._offset
+
+
+def main() -> None:
+    handlers = {name: load(name) for name in FUNCTIONS}
+    for service in ("dynamodb", "s3", "sqs"):
+        wiring.session().client(service)  # reads the service's description once for all children
+    for line in sys.stdin:
+        request = json.loads(line)
+        gate, opener = os.pipe()
+        answers, answer = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(answers)
+            os.read(gate, 1)
+            child(handlers[request["function"]], request, answer)
+        os.close(answer)
+        say({"pid": pid})
+        sys.stdin.readline()
+        os.write(opener, b"g")
+        with os.fdopen(answers) as found:
+            said = found.read()
+        _, status = os.waitpid(pid, 0)
+        os.close(gate)
+        os.close(opener)
+        say({"status": os.waitstatus_to_exitcode(status), "answer": json.loads(said) if said else None})
+
+
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"app_{name}", ROOT / "functions" / name / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def child(module: Any, request: dict[str, Any], answer: int) -> None:
+    # what handlers print is their log
+    log = os.open(os.environ["HOST_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    code = 0
+    try:
+        os.environ.update(request["env"])
+        wiring.CLOCK = Later(request["offset"])
+        watch(request["function"])
+        if request["function"] == "reconcile":
+            inventory.SETTLING = request.get("settling", inventory.SETTLING)
+        result = module.handler(request["event"], Context())
+        os.write(answer, json.dumps(result).encode())
+    except BaseException:  # noqa: BLE001 - the child ends here, whatever happened
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def watch(function: str) -> None:
+    """Be impatient, and note every call to AWS before it is made."""
+    botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = IMPATIENT
+    label_studio._TIMEOUT = httpx.Timeout(IMPATIENT)
+    mlflow_aliases._TIMEOUT = httpx.Timeout(IMPATIENT)
+    calls = os.open(os.environ["HOST_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    make = botocore.client.BaseClient._make_api_call
+
+    def noted(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        named = {
+            name: value
+            for name, value in parameters.items()
+            if name in ("Bucket", "Key", "TableName", "IndexName", "QueueUrl", "SecretId")
+            and isinstance(value, str)
+        }
+        tables = list(parameters.get("RequestItems", {}))
+        writes = [
+            [kind, one["TableName"]]
+            for item in parameters.get("TransactItems", [])
+            for kind, one in item.items()
+        ]
+        line = {
+            "function": function,
+            "service": self.meta.service_model.service_name,
+            "operation": operation,
+            **named,
+            "tables": tables,
+            "writes": writes,
+        }
+        os.write(calls, (json.dumps(line) + "\n").encode())
+        return make(self, operation, parameters)
+
+    botocore.client.BaseClient._make_api_call = noted
+
+
+def say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,401 @@
+"""A world of its own on the real servers for one lane: tables, buckets, queues, a Label Studio project.
+
+The functions reach all of it through proxies. What LocalStack's event sources do elsewhere, the lab does,
+so that a lane decides what comes when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from contract.conftest import copy_table
+from e2e.faults.proxy import Fault, Proxy, Schedule
+
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb_counter import LabelCounter
+from octospoon.adapters.dynamodb_entries import DynamoEntries
+from octospoon.adapters.dynamodb_labels import DynamoLabels
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi, choice
+from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
+from octospoon.cli.local import webhook_secret
+from octospoon.domain.consensus import consensus
+from octospoon.domain.entities import Annotation, ImageRef, JobStatus, Prediction, State
+from octospoon.domain.model_spec import ChampionPointer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from octospoon.cli.local import LocalStack
+    from octospoon.ports import AnnotatedTask
+
+CLASSES = ("cat", "dog")
+LATER = 4000.0
+NEVER = 1_000_000
+
+
+class Host:
+    """The process that runs the functions' handlers, each invocation in a child."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.log, self.calls = folder / "functions.log", folder / "calls.jsonl"
+        self._lock = threading.Lock()
+        self.pid = 0
+        command = [sys.executable, "-m", "e2e.faults.host"]
+        place = {
+            "HOST_LOG": str(self.log),
+            "HOST_CALLS": str(self.calls),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        self._process = subprocess.Popen(
+            command, env=env | place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, request: dict[str, Any]) -> tuple[int, Any]:
+        """Return the exit status (-9 where it was killed), and the handler's answer."""
+        with self._lock:
+            self._say(json.dumps(request))
+            self.pid = self._hear()["pid"]
+            self._say("go")
+            ended = self._hear()
+            self.pid = 0
+        return ended["status"], ended["answer"]
+
+    def metric(self, name: str) -> float:
+        """Sum a metric over everything that the functions have logged."""
+        total = 0.0
+        for line in self.log.read_text().splitlines():
+            if '"_aws"' in line and f'"{name}":' in line:
+                value = json.loads(line)[name]
+                total += sum(value) if isinstance(value, list) else value
+        return total
+
+    def kill(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+
+class Receiver:
+    """Where Label Studio's webhooks arrive; a lane hands them on, or loses them."""
+
+    def __init__(self) -> None:
+        received: list[bytes] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                received.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.received = received
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Lab:
+    prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.6, 0.4], np.float32))
+
+    def __init__(self, stack: LocalStack, host: Host, threshold: int = NEVER, batch: int = 2) -> None:
+        self.stack, self.host = stack, host
+        self.schedule = Schedule(kill=host.kill)
+        self._open = contextlib.ExitStack()
+        aws = self._open.enter_context(Proxy("aws", stack.project.endpoint_url, self.schedule))
+        studio = self._open.enter_context(
+            Proxy("label-studio", stack.project.label_studio_url, self.schedule)
+        )
+        self.offset = 0.0
+        self.trained: list[str] = []
+        self._stores(aws.url)
+        self._label_studio()
+        env = {
+            "AWS_ENDPOINT_URL": aws.url,
+            "OCTOSPOON_LABEL_STUDIO_URL": studio.url,
+            "OCTOSPOON_LABEL_STUDIO_PROJECT": str(self.project),
+            "OCTOSPOON_CLASSES": ",".join(CLASSES),
+            "OCTOSPOON_BATCH_SIZE": str(batch),
+            "OCTOSPOON_AUDIT_SHARE": "0",
+            "OCTOSPOON_STRATEGY": "margin",
+            "OCTOSPOON_MAX_OPEN_TASKS": str(NEVER),
+            "OCTOSPOON_TRAINING_THRESHOLD": str(threshold),
+            "MLFLOW_TRACKING_URI": "",
+        }
+        self.env = env | self._names
+
+    # -- setting up -----------------------------------------------------------------------------
+
+    def _stores(self, proxy: str) -> None:
+        deployment, outputs = self.stack.deployment, self.stack.project.outputs
+        dynamodb, self.s3, self.sqs = (deployment.client(name) for name in ("dynamodb", "s3", "sqs"))
+        tables = {
+            name: copy_table(dynamodb, outputs[f"{name.capitalize()}Table"])
+            for name in ("pool", "annotations", "control")
+        }
+        mark = uuid.uuid4().hex
+        self.bucket, artifacts = f"faults-images-{mark}", f"faults-artifacts-{mark}"
+        for bucket in (self.bucket, artifacts):
+            self.s3.create_bucket(Bucket=bucket)
+        self.queues = {
+            name: self.sqs.create_queue(QueueName=f"faults-{name}-{mark}")["QueueUrl"]
+            for name in ("uploads", "annotations", "training", "rescore")
+        }
+        store = S3Artifacts(self.s3, artifacts)
+        pointer = ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES)
+        store.write_new("models/champion.json", msgspec.json.encode(pointer))
+        control = ControlTable(dynamodb, tables["control"])
+        self.control = DynamoControl(control, self.now)
+        self.rounds = DynamoRounds(control, RoundFiles(store))
+        counter = LabelCounter(dynamodb, tables["control"])
+        self.pool = DynamoPool(dynamodb, tables["pool"], "margin", self.now, counter)
+        self.entries = DynamoEntries(dynamodb, tables["pool"])
+        self.labels = DynamoLabels(
+            dynamodb, tables["pool"], tables["annotations"], tables["control"], self.now
+        )
+        self._names = {f"OCTOSPOON_{name.upper()}_TABLE": table for name, table in tables.items()}
+        self._names |= {"OCTOSPOON_IMAGES_BUCKET": self.bucket, "OCTOSPOON_ARTIFACTS_BUCKET": artifacts}
+        real = self.stack.project.endpoint_url
+        self._names |= {
+            f"OCTOSPOON_{name.upper()}_QUEUE_URL": url.replace(real, proxy)
+            for name, url in self.queues.items()
+        }
+
+    def _label_studio(self) -> None:
+        self.api = LabelStudioApi(
+            self.stack.project.label_studio_url, lambda: self.stack.servers.credentials.token
+        )
+        self.receiver = Receiver()
+        setup = LabelStudioSetup(self.api)
+        self.project = setup.project(f"faults {uuid.uuid4().hex[:8]}", CLASSES)
+        self.secret = webhook_secret(self.stack.deployment)
+        setup.webhook(self.project, self.receiver.url, self.secret)
+        self.labeler = LabelStudio(self.api, self.project)
+
+    def close(self) -> None:
+        self.api.call("DELETE", f"/api/projects/{self.project}")
+        self.receiver.close()
+        self.api.close()
+        self._open.close()
+
+    def now(self) -> float:
+        return time.time() + self.offset
+
+    # -- invoking -------------------------------------------------------------------------------
+
+    def invoke(self, function: str, event: dict[str, Any] | None = None) -> tuple[int, Any]:
+        return self.host.run(self.request(function, event))
+
+    def request(self, function: str, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {
+            "function": function,
+            "event": event or {},
+            "env": self._deployed(function) | self.env,
+            "offset": self.offset,
+            "settling": -1.0,
+        }
+
+    @cache  # noqa: B019 - a lab lives as long as its lane
+    def _deployed(self, function: str) -> dict[str, str]:
+        """The variables that the deployed function has: the template's own."""
+        name = self.stack.project.outputs[f"{function.capitalize()}FunctionName"]
+        found = self.stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
+        return dict(found["Environment"]["Variables"])
+
+    def faulty(self, function: str, event: dict[str, Any] | None, fault: Fault | None, at: int) -> int:
+        self.schedule.plan(fault, at)
+        status, _ = self.invoke(function, event)
+        self.schedule.plan(None)
+        return status
+
+    def steps(self, function: str, event: dict[str, Any] | None = None) -> list[str]:
+        """Run without a fault; return the requests that it made."""
+        self.schedule.plan(None)
+        status, answer = self.invoke(function, event)
+        assert status == 0, self.host.log.read_text()[-3000:]
+        assert not (answer or {}).get("batchItemFailures"), self.host.log.read_text()[-3000:]
+        return list(self.schedule.seen)
+
+    # -- the outside world ----------------------------------------------------------------------
+
+    def scored(self, count: int) -> list[str]:
+        """Put images into the bucket and the pool, as scoring does."""
+        keys = [f"{uuid.uuid4().hex}.png" for _ in range(count)]
+        for key in keys:
+            self.replace(key)
+        return keys
+
+    def replace(self, key: str) -> None:
+        """Upload new bytes under a key, and score them."""
+        body = uuid.uuid4().bytes
+        etag = self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)["ETag"].strip('"')
+        image = ImageRef(key, etag, f"{time.time_ns():032x}", len(body))
+        assert self.pool.put_score(image, self.prediction)
+
+    def tasks(self) -> list[AnnotatedTask]:
+        found: list[AnnotatedTask] = []
+        while page := self.labeler.changed(0, found[-1].id if found else 0, 500):
+            by_id = {task.id: task for task in self.labeler.tasks_of([task.key for task in page])}
+            found += [by_id[task.id] for task in page]
+        return found
+
+    def annotate(self, task: int, label: str) -> None:
+        self.api.call("POST", f"/api/tasks/{task}/annotations/", json={"result": [choice(label)]})
+
+    def hooks(self) -> list[dict[str, Any]]:
+        """Take the webhooks that have arrived, as the REST API hands them to the function."""
+        bodies, self.receiver.received[:] = list(self.receiver.received), []
+        headers = {SECRET_HEADER: self.secret, "Content-Type": "application/json"}
+        return [{"headers": headers, "body": body.decode(), "isBase64Encoded": False} for body in bodies]
+
+    def deliveries(self, queue: str = "annotations") -> Iterator[dict[str, Any]]:
+        """Yield each waiting message as a batch of one; the caller says `done` to delete it."""
+        while found := self.sqs.receive_message(
+            QueueUrl=self.queues[queue], MaxNumberOfMessages=1, VisibilityTimeout=0
+        ).get("Messages"):
+            yield {
+                "Records": [
+                    {"messageId": one["MessageId"], "body": one["Body"], "receipt": one["ReceiptHandle"]}
+                    for one in found
+                ]
+            }
+
+    def done(self, event: dict[str, Any], queue: str = "annotations") -> None:
+        for record in event["Records"]:
+            self.sqs.delete_message(QueueUrl=self.queues[queue], ReceiptHandle=record["receipt"])
+
+    def train(self) -> None:
+        """Run what the training queue holds, as the worker does; a job of ours only writes its state."""
+        for event in self.deliveries("training"):
+            job = json.loads(event["Records"][0]["body"])["job_id"]
+            if self.control.start(job, self.now() + 600):
+                self.trained.append(job)
+                self.control.finish(job, "done")
+            self.done(event, "training")
+
+    # -- recovering and checking ----------------------------------------------------------------
+
+    def collect_all(self) -> None:
+        for event in self.deliveries():
+            status, answer = self.invoke("collect", event)
+            assert (status, answer) == (0, {"batchItemFailures": []}), self.host.log.read_text()[-3000:]
+            self.done(event)
+
+    def recover(self) -> dict[str, Any]:
+        """Deliver what waits, let every lease run out, reconcile: what happens without anybody's doing."""
+        self.schedule.plan(None)
+        self.collect_all()
+        self.train()
+        self.offset += LATER
+        for _ in range(2 if self.rounds.open() else 0):
+            self.invoke("rank")
+        status, report = self.invoke("reconcile", {"full": True})
+        assert status == 0, self.host.log.read_text()[-3000:]
+        self.train()
+        return dict(report)
+
+    def violations(self, images: Sequence[str]) -> list[str]:
+        """Return every broken invariant, as the real stores and Label Studio's own answers show it."""
+        entries = self.entries.entries(images)
+        tasks = self.tasks()
+        wrong = [f"{key} is in no state" for key in images if key not in entries]
+        every = Counter((task.key, task.etag) for task in tasks)
+        wrong += [f"{key} is {n} times in Label Studio" for (key, _), n in every.items() if n > 1]
+        labelled = 0
+        for key, entry in entries.items():
+            mine = [task for task in tasks if (task.key, task.etag) == (key, entry.etag)]
+            said = consensus(_annotations(mine)).label
+            standing = self.labels.standing(key)
+            stored = standing.label if standing else None
+            labelled += stored is not None
+            expected = {
+                State.SCORED: not mine,
+                State.EXPORTED: bool(mine) and said is None,
+                State.LABELLED: said is not None,
+            }
+            if stored != said or not expected.get(entry.state, False):
+                wrong.append(f"{key} is {entry.state} as {stored}; Label Studio: {len(mine)} tasks, {said}")
+        return wrong + self._counted(labelled)
+
+    def _counted(self, labelled: int) -> list[str]:
+        state = self.control.state()
+        wrong = []
+        if not state.jobs and state.new_labels != labelled:
+            wrong.append(f"the counter says {state.new_labels}, {labelled} images are labelled")
+        if state.status in (JobStatus.LAUNCHING, JobStatus.RUNNING):
+            wrong.append(f"job {state.job_id} is {state.status}, and nobody runs it")
+        waiting = self.sqs.get_queue_attributes(
+            QueueUrl=self.queues["annotations"], AttributeNames=["ApproximateNumberOfMessages"]
+        )["Attributes"]["ApproximateNumberOfMessages"]
+        if waiting != "0":
+            wrong.append(f"{waiting} messages wait for nobody")
+        return wrong
+
+
+def _annotations(tasks: Sequence[AnnotatedTask]) -> list[Annotation]:
+    return [
+        Annotation(
+            task.key,
+            task.etag,
+            body.unique_id,
+            body.id,
+            body.updated_at,
+            str(body.completed_by),
+            body.result[0]["value"]["choices"][0] if body.result else None,
+        )
+        for task in tasks
+        for body in task.annotations
+    ]
+
+
+def host_environment(stack: LocalStack) -> dict[str, str]:
+    """What a function's process finds: AWS, through the variables; and its place on this machine."""
+    return {
+        **{name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ},
+        "AWS_ENDPOINT_URL": stack.project.endpoint_url,
+        "AWS_ACCESS_KEY_ID": LOCAL_KEY,
+        "AWS_SECRET_ACCESS_KEY": LOCAL_KEY,
+        "AWS_REGION": LOCAL_REGION,
+        "AWS_DEFAULT_REGION": LOCAL_REGION,
+        "POWERTOOLS_METRICS_NAMESPACE": "octospoon",
+        "POWERTOOLS_SERVICE_NAME": "faults",
+        "AWS_LAMBDA_FUNCTION_NAME": "faults",
+    }

@@ -1,0 +1,215 @@
+"""A fault between any two steps of every function, on the real servers; the lab's invariants afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e.faults.lab import LATER
+from e2e.faults.proxy import Fault
+
+from octospoon.cli import digits
+from octospoon.domain.entities import ImageRef, JobStatus, Pick, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from e2e.faults.lab import Lab
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
+
+EVERY = os.environ.get("OCTOSPOON_FAULTS") == "every"
+"""Every fault at every step, as `make faults` wants it; else two, where others see what changes."""
+FEW = (Fault.KILLED_AFTER, Fault.GATEWAY_TIMEOUT)
+CHANGES = ("import", "TransactWriteItems", "SendMessage", "PutItem", "PUT")
+THRESHOLD = 3
+
+
+def chosen(steps: list[str]) -> Iterator[tuple[int, str, tuple[Fault, ...]]]:
+    """Yield at which steps (from 1) to inject which faults; of a step many times over, the outer two."""
+    for at, step in enumerate(steps, 1):
+        around = steps[at - 2 : at - 1] + steps[at : at + 1]
+        if EVERY and around != [step, step]:
+            yield at, step, tuple(Fault)
+        elif not EVERY and any(name in step for name in CHANGES):
+            yield at, step, FEW
+
+
+def test_export(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab()
+    images = lab.scored(2)
+    steps = lab.steps("rank")
+    for at, step, faults in chosen(steps):
+        for fault in faults:  # each resumes what the one before has left
+            images += lab.scored(1)
+            lab.faulty("rank", None, fault, at)
+            lab.offset += LATER
+        lab.recover()
+        assert lab.violations(images) == [], f"{faults} at {at}, {step}"
+
+
+def exported(lab: Lab, count: int) -> dict[str, int]:
+    """Let this many images get a task each; return the tasks by key."""
+    keys = lab.scored(count)
+    for _ in range(count // 2 + 1):
+        lab.steps("rank")
+    entries = lab.entries.entries(keys)
+    return lab.labeler.find({key: entries[key].etag for key in keys})
+
+
+@pytest.mark.skipif(not EVERY, reason="make faults")
+def test_webhook(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(batch=40)
+    tasks = exported(lab, 1 + (2 * len(Fault) if EVERY else 2 * len(FEW)))
+    waiting = iter(tasks.values())
+
+    def hook() -> dict[str, Any]:
+        lab.annotate(next(waiting), "cat")
+        (event,) = lab.hooks()
+        return event
+
+    for at, step, faults in chosen(lab.steps("webhook", hook())):
+        for fault in faults:
+            lab.faulty("webhook", hook(), fault, at)  # Label Studio does not send it again
+        lab.recover()
+        assert lab.violations(list(tasks)) == [], f"{faults} at {at}, {step}"
+
+
+def queued(lab: Lab, task: int, label: str) -> dict[str, Any]:
+    """Answer a task, and take the message that the webhook made of it from the queue."""
+    lab.annotate(task, label)
+    (event,) = lab.hooks()
+    lab.steps("webhook", event)
+    return next(one for one in lab.deliveries() if f'"task":{task},' in one["Records"][0]["body"])
+
+
+def test_collection(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(batch=60)
+    tasks = exported(lab, 60 if EVERY else 12)
+    waiting = iter(tasks.values())
+    event = queued(lab, next(waiting), "cat")
+    steps = lab.steps("collect", event)
+    lab.done(event)
+    for at, step, faults in chosen(steps):
+        for fault in faults:  # what fails stays in the queue
+            lab.faulty("collect", queued(lab, next(waiting), "dog"), fault, at)
+        lab.recover()
+        assert lab.violations(list(tasks)) == [], f"{faults} at {at}, {step}"
+    assert lab.control.state().new_labels == len(list(lab.labels.labelled()))
+
+
+def test_launch(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(threshold=THRESHOLD, batch=200)
+    waiting = iter(exported(lab, 200 if EVERY else 30).values())
+
+    def due() -> dict[str, Any]:
+        """Label all that a threshold needs but one, and return the message of that one."""
+        for _ in range(THRESHOLD - 1):
+            event = queued(lab, next(waiting), "cat")
+            lab.steps("collect", event)
+            lab.done(event)
+        return queued(lab, next(waiting), "cat")
+
+    event = due()
+    steps = lab.steps("collect", event)
+    lab.done(event)
+    lab.train()
+    assert len(lab.trained) == 1
+    launching = len(steps) - 2  # read the state, begin, send: before that it is `test_collection`
+    for at, step, faults in chosen(steps):
+        for fault in faults if at >= launching else ():
+            before = len(lab.trained)
+            lab.faulty("collect", due(), fault, at)
+            lab.recover()
+            state = lab.control.state()
+            assert len(lab.trained) == before + 1, f"{fault} at {at}, {step}: {state}"
+            assert (state.status, state.new_labels) == (JobStatus.IDLE, 0)
+    assert len(lab.trained) == len(set(lab.trained))
+
+
+def drift(lab: Lab, task: int) -> list[str]:
+    """Let something of every kind get lost; return the new images."""
+    lab.annotate(task, "cat")
+    lab.hooks()
+    stranded, replaced = lab.scored(2)
+    entry = lab.entries.entries([stranded])[stranded]
+    assert lab.pool.claim(Pick(stranded, entry.etag, False, "margin", 0.1, 0, None), 999, lab.now() - 1)
+    entry = lab.entries.entries([replaced])[replaced]
+    data = {"key": replaced, "etag": entry.etag, "image": "s3://b/k"}
+    for _ in range(2):  # as an import whose answer was lost, and which somebody then repeated
+        lab.api.call("POST", f"/api/projects/{lab.project}/import", json=[{"data": data}])
+    return [stranded, replaced]
+
+
+@pytest.mark.skipif(not EVERY, reason="make faults")
+def test_reconciliation(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(batch=60)
+    tasks = exported(lab, 60 if EVERY else 20)
+    images, waiting = list(tasks), iter(tasks.values())
+    images += drift(lab, next(waiting))
+    steps = lab.steps("reconcile", {"full": True})
+    assert lab.violations(images) == []
+    for at, step, faults in chosen(steps):
+        images += drift(lab, next(waiting))
+        for fault in faults:
+            lab.faulty("reconcile", {"full": True}, fault, at)
+        lab.recover()
+        assert lab.violations(images) == [], f"{faults} at {at}, {step}"
+
+
+@pytest.mark.skipif(not EVERY, reason="make faults")
+def test_scoring(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab()
+    outputs = lab.stack.project.outputs
+    lab.env |= {"OCTOSPOON_ARTIFACTS_BUCKET": outputs["ArtifactsBucket"]}  # where a real model is
+    uploads = iter(range(500))
+
+    def upload() -> tuple[str, dict[str, Any]]:
+        index = next(uploads)
+        key = f"{index}.png"
+        etag = lab.s3.put_object(Bucket=lab.bucket, Key=key, Body=digits.png_bytes(index))["ETag"].strip('"')
+        found = {"key": key, "eTag": etag, "size": 1, "sequencer": f"{index:08X}"}
+        body = json.dumps({"Records": [{"s3": {"object": found}}]})
+        return key, {"Records": [{"messageId": key, "body": body}]}
+
+    keys = []
+    lab.steps("score", upload()[1])  # the first one downloads the model
+    for at, step, faults in chosen(lab.steps("score", upload()[1])):
+        for fault in faults:
+            key, event = upload()
+            keys.append(key)
+            lab.faulty("score", event, fault, at)
+            lab.steps("score", event)  # the queue delivers it again
+        states = {entry.state for entry in lab.entries.entries(keys).values()}
+        assert states == {State.SCORED}, f"{faults} at {at}, {step}"
+        assert len(lab.entries.entries(keys)) == len(keys)
+
+
+def test_new_bytes_of_a_labelled_image(make_lab: Callable[..., Lab]) -> None:
+    """A newer upload resets the label, leaves a trace, and is itself exported and labelled once."""
+    lab = make_lab(batch=1)
+    ((key, task),) = exported(lab, 1).items()
+    event = queued(lab, task, "cat")
+    lab.steps("collect", event)
+    lab.done(event)
+    assert lab.control.state().new_labels == 1
+
+    lab.replace(key)
+    assert lab.control.state().new_labels == 0
+    lab.recover()
+    assert lab.violations([key]) == []
+    lab.steps("rank")
+    entry = lab.entries.entries([key])[key]
+    (again,) = lab.labeler.find({key: entry.etag}).values()
+    assert again != task
+    event = queued(lab, again, "dog")
+    lab.steps("collect", event)
+    lab.done(event)
+
+    lab.recover()
+    assert lab.violations([key]) == []
+    assert lab.control.state().new_labels == 1
+    assert isinstance(lab.pool.rows([key])[key].etag, str)
+    assert not lab.pool.put_score(ImageRef(key, "older", "0", 1), lab.prediction)

@@ -1,0 +1,371 @@
+"""Everything that octospoon talks to, in memory, with a fault possible between any two calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from fakes.memory import (
+    FakeAliases,
+    FakeBucket,
+    FakeChampions,
+    FakeClock,
+    FakeControl,
+    FakeEntries,
+    FakeImages,
+    FakeInventories,
+    FakeLabeler,
+    FakeLabels,
+    FakeLauncher,
+    FakePool,
+    FakeRounds,
+    FakeSweeps,
+    FakeUploads,
+)
+
+from octospoon.domain.consensus import consensus
+from octospoon.domain.entities import ImageRef, JobStatus, Prediction, State, StoredObject
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.selection import BatchRules
+from octospoon.domain.training_policy import due
+from octospoon.ports import AnnotationBody, TaskBody
+from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.rank import Rank
+from octospoon.usecases.receive import Message
+from octospoon.usecases.reconcile import Reconcile, Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octospoon.domain.entities import Task
+
+CLASSES = ("cat", "dog")
+THRESHOLD = 3
+LATER = 4000.0
+"""Seconds after which every lease and claim is over."""
+
+
+class Died(BaseException):
+    """kill -9: nothing catches it."""
+
+
+@dataclass
+class Faults:
+    """What happens at which call of the use case that runs now."""
+
+    plan: dict[int, Callable[[], None]] = field(default_factory=dict)
+    at: int = 0
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def tick(self) -> None:
+        self.at += 1
+        if (fault := self.plan.pop(self.at, None)) is not None:
+            fault()
+
+    def die(self) -> None:
+        self.happened["died"] += 1
+        raise Died
+
+    def refuse(self) -> None:
+        self.happened["unavailable"] += 1
+        raise ServiceUnavailable("no answer")
+
+
+class Between:
+    """A port with a moment before and after each of its calls."""
+
+    def __init__(self, port: Any, faults: Faults) -> None:
+        self._port, self._faults = port, faults
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._faults.tick()
+            result = found(*args, **kwargs)
+            self._faults.tick()
+            return result
+
+        return call
+
+
+class Studio(FakeLabeler):
+    """Label Studio as annotators use it."""
+
+    def open_tasks(self) -> int:
+        return sum(not self.annotations.get(id_) for id_ in self.tasks)
+
+    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+        there = {(task.key, task.etag) for task in self.tasks.values()}
+        again = [task.key for task in tasks if (task.key, task.etag) in there]
+        assert not again, f"{again} are imported a second time"
+        return super().create(tasks, model_version)
+
+    def touch(self, task: int, bodies: list[AnnotationBody]) -> None:
+        self.annotations[task] = bodies
+        self.changed_at[task] = self.clock.now()
+
+    def number(self) -> int:
+        return max((body.id for bodies in self.annotations.values() for body in bodies), default=0) + 1
+
+    def drop(self, task: int) -> None:
+        self.tasks.pop(task)
+        self.annotations.pop(task, None)
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock, self.faults = FakeClock(), Faults()
+        self.control = FakeControl(self.clock)
+        self.pool = FakePool("margin", control=self.control)
+        self.labels = FakeLabels(self.pool, self.control)
+        self.studio = Studio(clock=self.clock)
+        self.bucket, self.uploads, self.images = FakeBucket(), FakeUploads(), FakeImages()
+        self.launcher, self.rounds, self.aliases = FakeLauncher(), FakeRounds(), FakeAliases()
+        self.champions = FakeChampions()
+        self.champions.set(ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES))
+        self.events: list[ImageRef] = []
+        self.messages: list[str] = []
+        self.reading: list[tuple[ImageRef, bool]] = []
+        self.sequence = self.unique = 0
+        self.trained_on: set[str] = set()
+        self.before: dict[str, set[str]] = {}
+        self.running: dict[str, float] = {}
+        self._watch()
+        self._wire()
+
+    def _watch(self) -> None:
+        """Keep, beside the counter, which labelled images the newest job was begun on."""
+        begin, abort, settle = self.control.begin, self.control.abort, self.labels.settle
+
+        def watched_begin(before: Any, job: str, reason: str, lease: float) -> bool:
+            # what the rules allow, said once more
+            lost = before.status in (JobStatus.LAUNCHING, JobStatus.RUNNING, JobStatus.FAILED)
+            assert before.new_labels >= THRESHOLD or (lost and before.lease_until < self.clock.now())
+            if begun := begin(before, job, reason, lease):
+                self.before[job] = self.trained_on
+                self.trained_on = self.labelled()
+            return begun
+
+        def watched_abort(job: str, before: Any) -> bool:
+            if aborted := abort(job, before):
+                self.trained_on = self.before[job] & self.labelled()
+            return aborted
+
+        def watched_settle(before: Any, agreed: Any) -> int:
+            delta = settle(before, agreed)
+            self.trained_on &= self.labelled()
+            return delta
+
+        self.control.begin, self.control.abort = watched_begin, watched_abort  # type: ignore[method-assign]
+        self.labels.settle = watched_settle  # type: ignore[method-assign]
+
+    def _wire(self) -> None:
+        def between(port: Any) -> Any:
+            return Between(port, self.faults)
+
+        labeler, labels, control = between(self.studio), between(self.labels), between(self.control)
+        self.rank = Rank(
+            between(self.pool),
+            between(self.rounds),
+            labeler,
+            self.images,
+            self.champions,
+            self.clock,
+            rules=BatchRules(size=3, audit_share=0.34),
+            strategy="margin",
+            max_open_tasks=4,
+        )
+        self.collect = CollectAnnotations(
+            labels, control, between(self.launcher), self.clock, CLASSES, THRESHOLD
+        )
+        stores = Stores(
+            between(FakeSweeps()),
+            between(FakeInventories()),
+            between(FakeEntries(self.pool)),
+            between(self.rounds),
+            between(self.bucket),
+            between(self.uploads),
+            self.champions,
+            between(self.aliases),
+        )
+        self.reconcile = Reconcile(labeler, stores, self.collect, self.clock)
+
+    def labelled(self) -> set[str]:
+        return {key for key, row in self.pool.table.items() if row.state is State.LABELLED}
+
+    # -- what the outside world does ------------------------------------------------------------
+
+    def upload(self, key: str, *, good: bool, lost: bool) -> None:
+        self.sequence += 1
+        etag = f"{'good' if good else 'bad'}{self.sequence}"
+        self.bucket.objects[key] = StoredObject(key, etag, 1, self.clock.now())
+        if not lost:
+            self.events.append(ImageRef(key, etag, f"{self.sequence:08X}", 1))
+
+    def read(self, event: ImageRef) -> None:
+        """Begin to score an upload: what is read is what is there now."""
+        found = self.bucket.objects.get(event.key)
+        if found is None:
+            self.pool.put_quarantine(event, "gone", "")
+        else:
+            self.reading.append((replace(event, etag=found.etag), found.etag.startswith("good")))
+
+    def write(self, image: ImageRef, good: bool) -> None:
+        if good:
+            doubt = self.sequence % 10 / 40
+            said = np.array([0.5 + doubt, 0.5 - doubt], np.float32)
+            self.pool.put_score(image, Prediction(1, "b" * 64, np.zeros(4, np.float32), said))
+        else:
+            self.pool.put_quarantine(image, "truncated", "")
+        self.trained_on &= self.labelled()
+
+    def hook(self, action: str, task: int, bodies: list[AnnotationBody], *, lost: bool) -> None:
+        if lost:
+            return
+        found = self.studio.tasks[task]
+        tasks = [TaskBody(task, {"key": found.key, "etag": found.etag})]
+        if action == "ANNOTATIONS_DELETED":
+            bodies, tasks = [AnnotationBody(id=body.id) for body in bodies], []
+        self.messages.append(msgspec.json.encode(Message(action, 1, bodies, tasks)).decode())
+
+    def say(self, task: int, annotator: int, label: str | None, *, lost: bool) -> None:
+        """One annotator answers, or changes the answer."""
+        bodies = list(self.studio.annotations.get(task, []))
+        mine = next((body for body in bodies if body.completed_by == annotator), None)
+        self.unique += 1
+        stamp = f"2026-01-01T00:{self.unique // 60:02d}:{self.unique % 60:02d}.000000Z"
+        result = [{"type": "choices", "value": {"choices": [label]}}] if label else []
+        body = AnnotationBody(
+            id=mine.id if mine else self.studio.number(),
+            unique_id=mine.unique_id if mine else f"u{self.unique}",
+            updated_at=stamp,
+            task=task,
+            completed_by=annotator,
+            was_cancelled=label is None,
+            result=result,
+        )
+        self.studio.touch(task, [*(one for one in bodies if one is not mine), body])
+        self.hook("ANNOTATION_UPDATED" if mine else "ANNOTATION_CREATED", task, [body], lost=lost)
+
+    def unsay(self, task: int, *, lost: bool) -> None:
+        bodies = self.studio.annotations.get(task, [])
+        if bodies:
+            self.studio.touch(task, bodies[1:])
+            self.hook("ANNOTATIONS_DELETED", task, bodies[:1], lost=lost)
+
+    # -- what the trainer does ------------------------------------------------------------------
+
+    def start_job(self, job: str) -> None:
+        if self.control.start(job, self.clock.now() + 600):
+            alive = [one for one, lease in self.running.items() if lease >= self.clock.now() and one != job]
+            assert not alive, f"{job} trains beside {alive}"
+            self.running[job] = self.clock.now() + 600
+
+    def end_job(self, job: str, how: str) -> None:
+        self.running.pop(job, None)
+        if how == "finishes":
+            self.control.finish(job, "promoted")
+        elif how == "fails":
+            self.control.fail(job, "out of memory", self.clock.now() + 600)
+
+    # -- running and checking -------------------------------------------------------------------
+
+    def run(self, use_case: Callable[[], object], plan: dict[int, Callable[[], None]]) -> bool:
+        """Run a use case with these faults; say whether it came to its end."""
+        self.faults.plan, self.faults.at = dict(plan), 0
+        try:
+            use_case()
+        except (Died, ServiceUnavailable):
+            return False
+        finally:
+            self.faults.plan = {}
+        return True
+
+    def recover(self) -> None:
+        """Let everything that waits come, and the reconciler run, without faults."""
+        self.launcher.down = False
+        for image, good in self.reading:
+            self.write(image, good)
+        self.reading.clear()
+        for message in self.messages:
+            self.collect(message)
+        self.messages.clear()
+        self._score_events()
+        self.clock.time += LATER
+        self.reconcile(full=True)
+        self.events += self.uploads.sent
+        self.uploads.sent.clear()
+        if self.events:  # what the reconciler queued is scored, and the next run sees it
+            self._score_events()
+            self.reconcile()
+        if self.rounds.is_open:
+            self.rank()
+
+    def _score_events(self) -> None:
+        for event in self.events:
+            self.read(event)
+            for image, good in self.reading:
+                self.write(image, good)
+            self.reading.clear()
+        self.events.clear()
+
+    def violations(self) -> list[str]:
+        """Return every broken invariant, after `recover`."""
+        return [*self._states(), *self._twice(), *self._counting()]
+
+    def _said(self, key: str, etag: str) -> str | None:
+        """What Label Studio's annotators agree on, of these bytes, straight from its tasks."""
+        tasks = [id_ for id_, task in self.studio.tasks.items() if (task.key, task.etag) == (key, etag)]
+        bodies = [
+            self.collect.annotation(body, TaskBody(id_, {"key": key, "etag": etag}))
+            for id_ in tasks
+            for body in self.studio.annotations.get(id_, [])
+        ]
+        return consensus(bodies).label
+
+    def _states(self) -> list[str]:
+        wrong = []
+        for key, found in self.bucket.objects.items():
+            row = self.pool.table.get(key)
+            if row is None or row.etag != found.etag:
+                wrong.append(f"{key} is in the bucket as {found.etag}, in the pool as {row}")
+        for key, row in self.pool.table.items():
+            said = self._said(key, row.etag)
+            tasks = [task for task in self.studio.tasks.values() if (task.key, task.etag) == (key, row.etag)]
+            expected = {
+                State.SCORED: not tasks,
+                State.CLAIMED: False,
+                State.EXPORTED: bool(tasks) and said is None,
+                State.LABELLED: said is not None,
+                State.QUARANTINED: True,
+            }[row.state]
+            if not expected or (row.state is not State.QUARANTINED and row.label != said):
+                wrong.append(f"{key} is {row.state} as {row.label}; Label Studio: {len(tasks)} tasks, {said}")
+        return wrong
+
+    def _twice(self) -> list[str]:
+        unanswered = [task for id_, task in self.studio.tasks.items() if not self.studio.annotations.get(id_)]
+        every = Counter((task.key, task.etag) for task in self.studio.tasks.values())
+        wrong = [
+            f"{task.key} {task.etag} is {every[task.key, task.etag]} times in Label Studio"
+            for task in unanswered
+            if every[task.key, task.etag] > 1
+        ]
+        stale = [task.key for task in unanswered if task.etag != self.pool.table[task.key].etag]
+        return wrong + [f"{key} waits for annotators with bytes that are gone" for key in stale]
+
+    def _counting(self) -> list[str]:
+        state, labelled = self.control.state(), self.labelled()
+        wrong = []
+        if state.new_labels != len(labelled - self.trained_on):
+            wrong.append(f"counter {state.new_labels}, labelled {labelled} of which {self.trained_on} before")
+        if (reason := due(state, THRESHOLD, self.clock.now())) is not None:
+            wrong.append(f"a training job is due and was not launched: {reason}")
+        return wrong
