@@ -58,7 +58,7 @@ _MAGIC = {
 _FOREIGN = (
     (4, b"ftyphei", "HEIC"),
     (4, b"ftyphev", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmif1", "HEIF"),
     (4, b"ftypavi", "AVIF"),
     (4, b"jP  ", "JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000"),

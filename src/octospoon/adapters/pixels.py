@@ -50,9 +50,8 @@ class Reading:
             raise BadImage("unsupported", f"pixels of mode {mode} have no fixed range")
         transparent = image.info.get("transparency")
         if isinstance(transparent, tuple) and image.tile and "16" in str(image.tile[0].args):
-            transparent = tuple(
-                value >> 8 for value in transparent
-            )  # of 16-bit colour, Pillow keeps the high byte
+            # of 16-bit colour, Pillow keeps the high byte
+            transparent = tuple(value >> 8 for value in transparent)
         tags = getattr(image, "tag_v2", {})
         if not deep or not tags:
             return cls(transparent)
@@ -86,7 +85,7 @@ def shrunk(image: Image.Image, reading: Reading, size: tuple[int, int], box: Box
     Pillow resizes rows, then columns, and rounds in between. So do the bands: the result is the same, bit for
     bit, as of a picture converted whole.
     """
-    if image.mode == "L" or (image.mode == "RGB" and reading.transparent is None):
+    if image.mode in ("RGB", "L") and reading.transparent is None:
         return _resized(image, size, box).convert("RGB")
     left, top, right, bottom = box
     rows = max(1, BAND // image.width)

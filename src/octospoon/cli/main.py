@@ -318,9 +318,7 @@ def _optimize(arguments: argparse.Namespace) -> None:
         console.print(
             f"{name}: {kept}: {'; '.join(verdict.reasons)}", markup=False, highlight=False, soft_wrap=True
         )
-    console.print(
-        "A form is another backbone: a new deployment begins with it by `octospoon init-model --file`."
-    )
+    console.print("a new deployment, and only a new one, begins with a form by `octospoon init-model --file`")
 
 
 def _project(arguments: argparse.Namespace) -> None:

@@ -110,44 +110,44 @@ def _sample(
 
 
 def table(found: list[Form]) -> Table:
-    """Return the figures of every form as a table."""
-    shown = Table(title="forms of the backbone: CPU of one thread, medians", title_justify="left")
-    for name in ("form", "MB", "ms an image", "ratio", "ms to load", "cosine (5 % below)", "same class"):
-        shown.add_column(name)
-    for name in ("largest gap", "accuracy"):
-        shown.add_column(name)
-    for form in found:
-        shown.add_row(*_row(form))
+    """Return the figures as a table: a column for each form, a row for each figure that there is."""
+    shown = Table(
+        "", *(form.name for form in found), title="CPU of one thread, medians", title_justify="left"
+    )
+    columns = [_figures(form) for form in found]
+    for figure in columns[-1]:
+        shown.add_row(figure, *(column.get(figure, "") for column in columns))
     return shown
 
 
-def _row(form: Form) -> list[str]:
-    answers, compared = form.answers, form.comparison
-    cost = [
-        form.name,
-        f"{len(form.model) / 1e6:.1f}",
-        f"{1e3 * np.median(answers.image):.2f}",
-        "" if compared is None else f"{compared.image_ratio:.2f}",
-        f"{1e3 * np.median(answers.load):.1f}",
-    ]
+def _figures(form: Form) -> dict[str, str]:
+    compared = form.comparison
+    shown = {
+        "file, MB": f"{len(form.model) / 1e6:.1f}",
+        "an image, ms": f"{1e3 * np.median(form.answers.image):.2f}",
+        "loading, ms": f"{1e3 * np.median(form.answers.load):.1f}",
+    }
     if compared is None:
-        return cost
-    cosine = f"{compared.cosine:.4f} ({compared.cosine_low:.4f})"
-    if compared.same_top is None:
-        return [*cost, cosine]
-    interval = compared.same_top_interval
-    same = f"{compared.same_top}/{compared.pictures} ({interval.low:.1%} to {interval.high:.1%})"
-    return [*cost, cosine, same, f"{compared.probability_gap:.3f}", _accuracy(compared)]
+        return shown
+    shown |= {
+        "time an image, ratio": f"{compared.image_ratio:.2f}",
+        "cosine, mean": f"{compared.cosine:.4f}",
+        "cosine, 5 % are below": f"{compared.cosine_low:.4f}",
+    }
+    if compared.same_top is not None:
+        shown["same class"] = f"{compared.same_top} of {compared.pictures}"
+        shown["same class, 95 % interval"] = _interval(compared.same_top, compared.pictures)
+        shown["largest gap of a probability"] = f"{compared.probability_gap:.3f}"
+    if n := len(compared.right):
+        shown["accuracy, audit labels"] = f"{compared.right.mean():.1%} of {n}"
+        shown["accuracy, 95 % interval"] = _interval(int(compared.right.sum()), n)
+        shown["accuracy of the original"] = f"{compared.original_right.mean():.1%}"
+    return shown
 
 
-def _accuracy(compared: optimization.Comparison) -> str:
-    """Return the accuracy on the labelled pictures with its 95 % interval, and the original's."""
-    n = len(compared.right)
-    if not n:
-        return "no labels"
-    interval = evaluation.wilson(int(compared.right.sum()), n)
-    original = compared.original_right.mean()
-    return f"{compared.right.mean():.3f} ({interval.low:.3f} to {interval.high:.3f}), original {original:.3f}"
+def _interval(count: int, n: int) -> str:
+    interval = evaluation.wilson(count, n)
+    return f"{interval.low:.1%} to {interval.high:.1%}"
 
 
 def keep(found: list[Form], folder: Path) -> list[tuple[str, optimization.Verdict, Path | None]]:

@@ -89,9 +89,13 @@ def test_every_form_keeps_the_contract_and_is_a_backbone_of_its_own(
 def test_the_table_holds_every_figure(found: list[Form]) -> None:
     shown = optimize.table(found)
 
-    cells = [list(column.cells) for column in shown.columns]
-    assert cells[0] == ["original", "extended", "int8"]
-    assert "original" in cells[-1][2]
+    names, *columns = [list(column.cells) for column in shown.columns]
+    assert [column.header for column in shown.columns[1:]] == ["original", "extended", "int8"]
+    extended = dict(zip(names, columns[1], strict=True))
+    assert extended["same class"] == "110 of 110"
+    assert extended["accuracy, audit labels"].endswith("% of 40")
+    assert extended["accuracy, audit labels"].startswith(extended["accuracy of the original"])
+    assert all(cell for column in columns[1:] for cell in column)
 
 
 def test_only_what_is_worth_it_is_written(found: list[Form], tmp_path: Path) -> None:

@@ -207,6 +207,11 @@ CASES = [
         lambda: written(levels("RGB"), 8, RGB, triple(*COLOURS[1])),
         colours=(COLOURS[0], WHITE, *COLOURS[2:]),
     ),
+    Case(
+        "png/grey-one-transparent.png",
+        lambda: written(levels("L"), 8, GREY, triple(int(levels("L")[0, 0]))),
+        colours=(WHITE, *grey()[1:]),
+    ),
     Case("png/absent-one-transparent.png", lambda: written(levels("RGB"), 8, RGB, triple(0, 0, 0))),
     Case(
         "png/black-and-white-transparent.png",
