@@ -72,13 +72,14 @@ class Rank:
             waiting = self.labeler.open_tasks()
             if waiting >= self.max_open_tasks:
                 return RankReport(reason=f"{waiting} tasks wait for an annotator already")
-            round_ = self._choose()
+            round_ = self.choose()
             if not round_.picks:
                 return RankReport(reason="no image can be selected: none is scored, or all are taken")
             round_ = self.rounds.begin(round_)
         return self._export(round_)
 
-    def _choose(self) -> Round:
+    def choose(self) -> Round:
+        """Choose the next round from the pool as it is now, and store nothing."""
         number = self.rounds.last_number() + 1
         seed = f"round-{number}"
         pointer = self._champion()

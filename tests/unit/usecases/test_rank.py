@@ -174,7 +174,7 @@ def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: i
 
 def test_two_ranks_at_once_export_one_round() -> None:
     world = World(300)
-    chosen = world.rank._choose()
+    chosen = world.rank.choose()
     world.rank()
 
     # the slower of two: it had chosen before the other one began
