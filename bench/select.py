@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def margin(size: int) -> dict[str, float | None]:
-    """Compare on one pool; `_class_major` is for an array that lies class by class, where a caller has one."""
+    """Compare on one pool; `_class_major` is for arrays that lie class by class, where callers have such."""
     print(f"margin, {CHOSEN:,} of {size:,} x {CLASSES}")
     rows = dirichlet(size)
     ids = range(size)  # ties between equal margins are few: the ids cost nothing here

@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRounds, FakeSweeps
+from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRescoring, FakeRounds, FakeSweeps
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds, DynamoSweeps
+from octospoon.adapters.dynamodb_control import (
+    ControlTable,
+    DynamoControl,
+    DynamoRescoring,
+    DynamoRounds,
+    DynamoSweeps,
+)
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Control, Labels, Pool, Rounds, Sweeps
+    from octospoon.ports import Control, Labels, Pool, Rescoring, Rounds, Sweeps
 
 
 @dataclass
@@ -27,6 +33,7 @@ class Stores:
     labels: Labels
     rounds: Rounds
     sweeps: Sweeps
+    rescoring: Rescoring
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -37,7 +44,9 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 def fake() -> Stores:
     clock = FakeClock()
     pool, control = FakePool(), FakeControl(clock)
-    return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds(), FakeSweeps())
+    return Stores(
+        clock, pool, control, FakeLabels(pool, control), FakeRounds(), FakeSweeps(), FakeRescoring()
+    )
 
 
 def real(stack: LocalStack) -> Stores:
@@ -56,6 +65,7 @@ def real(stack: LocalStack) -> Stores:
         DynamoLabels(client, pool, annotations, control, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
         DynamoSweeps(table),
+        DynamoRescoring(table),
     )
 
 
