@@ -18,7 +18,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak check bench bench-cold bench-score bench-select build requirements dockercomposeup clean environments \
+.PHONY: help demo up down test soak check bench bench-cold bench-score bench-select peers build requirements \
+	dockercomposeup clean environments \
 	prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -57,8 +58,12 @@ bench-score: .venv/.installed ## the scoring function against its floor and peer
 bench-cold: build ## a cold start of the scoring function beside a bare script; JSON=file keeps the ratios
 	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
 
-bench-select: .venv/.installed ## time and memory of choosing a batch, beside peers where installed; JSON=file
-	@.venv/bin/python bench/selection.py $(if $(JSON),--json $(JSON))
+bench-select: .venv/.installed ## choosing a batch: time, memory and reads, beside peers where they install; JSON=file
+	@$(MAKE) $(ENVS)/peers/.installed || echo "SKIPPED the peers: they could not be installed" >&2
+	@python=$(ENVS)/peers/bin/python; [ -e $(ENVS)/peers/.installed ] || python=.venv/bin/python; \
+		$$python -m bench.select $(if $(JSON),--json $(JSON))
+
+peers: $(ENVS)/peers/.installed ## install the libraries that selection is checked against; `make test` then uses them
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
@@ -126,6 +131,11 @@ $(ENVS)/lambda/.installed: $(REQUIREMENTS)/lambda-runtime.txt | .venv/.uv
 	$(call install,lambda,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/lambda-runtime.txt)
 	@touch $@
 
+# only for `make peers` and `make bench-select`
+$(ENVS)/peers/.installed: $(REQUIREMENTS)/peers.txt | .venv/.uv
+	$(call install,peers,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/peers.txt && $(EDITABLE) $(@D) --editable .)
+	@touch $@
+
 $(ENVS)/sam/.installed: $(REQUIREMENTS)/sam.txt | .venv/.uv
 	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
 	@touch $@
@@ -148,6 +158,7 @@ requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes t
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \
 		echo "· $$name" && $(COMPILE) pyproject.toml --extra $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
+	@echo "· peers" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in $(REQUIREMENTS)/peers.in -o $(REQUIREMENTS)/peers.txt
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra training -o $(REQUIREMENTS)/training.txt
 	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --group dev --extra cli \
 		$(addprefix --extra ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt

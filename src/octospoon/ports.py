@@ -257,6 +257,12 @@ class Rescoring(Protocol):
     def progress(self) -> tuple[int, int]:
         """Return the newest version (-1 before the first) and how many shards it has gone through."""
 
+    def orders(self) -> dict[int, str]:
+        """Return which stored score the priorities of each shard are; unknown shards are missing."""
+
+    def ordered(self, shard: int, order: str) -> None:
+        """Record which stored score the priorities of one shard are; empty while they are being changed."""
+
 
 class TaskBody(msgspec.Struct, frozen=True):
     """The part of a Label Studio task that counting needs."""

@@ -14,11 +14,12 @@ from fakes.memory import (
     FakeInventories,
     FakeLabels,
     FakePool,
+    FakeRescoring,
     FakeRounds,
     FakeSweeps,
 )
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
 from octospoon.adapters.dynamodb_counter import LabelCounter
 from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_labels import DynamoLabels
@@ -28,7 +29,7 @@ from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Control, Inventories, Labels, Pool, PoolEntries, Rounds, Sweeps
+    from octospoon.ports import Control, Inventories, Labels, Pool, PoolEntries, Rescoring, Rounds, Sweeps
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Stores:
     sweeps: Sweeps
     entries: PoolEntries
     inventories: Inventories
+    rescoring: Rescoring
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -61,6 +63,7 @@ def fake() -> Stores:
         FakeSweeps(),
         FakeEntries(pool),
         FakeInventories(),
+        FakeRescoring(),
     )
 
 
@@ -82,6 +85,7 @@ def real(stack: LocalStack) -> Stores:
         DynamoSweeps(table),
         DynamoEntries(client, pool),
         DynamoInventories(table),
+        DynamoRescoring(table),
     )
 
 

@@ -440,6 +440,30 @@ class FakeRounds:
 
 
 @dataclass
+class FakeRescoring:
+    order: dict[int, str] = field(default_factory=dict)
+    version: int = -1
+    shards: set[int] = field(default_factory=set)
+
+    def begin(self, version: int) -> None:
+        if version > self.version:
+            self.version, self.shards = version, set()
+
+    def done(self, version: int, shard: int) -> None:
+        if version == self.version:
+            self.shards.add(shard)
+
+    def progress(self) -> tuple[int, int]:
+        return self.version, len(self.shards)
+
+    def orders(self) -> dict[int, str]:
+        return dict(self.order)
+
+    def ordered(self, shard: int, order: str) -> None:
+        self.order[shard] = order
+
+
+@dataclass
 class FakeLabeler:
     tasks: dict[int, Task] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)

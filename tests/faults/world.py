@@ -21,6 +21,7 @@ from fakes.memory import (
     FakeLabels,
     FakeLauncher,
     FakePool,
+    FakeRescoring,
     FakeRounds,
     FakeSweeps,
     FakeUploads,
@@ -29,6 +30,7 @@ from fakes.memory import (
 from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import ImageRef, JobStatus, Prediction, State, StoredObject
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
 from octospoon.domain.training_policy import due
@@ -37,6 +39,7 @@ from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.receive import Message
 from octospoon.usecases.reconcile import Reconcile, Stores
+from octospoon.usecases.rescore import Reorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,6 +184,7 @@ class World:
             rules=BatchRules(size=3, audit_share=0.34),
             strategy="margin",
             max_open_tasks=4,
+            reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), lambda _: None, "margin"),
         )
         self.collect = CollectAnnotations(
             labels, control, between(self.launcher), self.clock, CLASSES, THRESHOLD

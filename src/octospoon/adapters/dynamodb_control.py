@@ -8,6 +8,7 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
 from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
 from octospoon.domain.entities import JobStatus, TrainingState
+from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -233,6 +234,18 @@ class DynamoRescoring:
         """Return the newest version and how many shards it has gone through."""
         item = self._table.read("rescore")
         return integer(item, "version", -1), len(item["done"]["SS"]) if "done" in item else 0
+
+    def orders(self) -> dict[int, str]:
+        """Return which stored score the priorities of each shard are; unknown shards are missing."""
+        item = self._table.read("rescore")
+        names = {shard: f"order_{shard:02d}" for shard in range(SHARDS)}
+        return {shard: text(item, name) for shard, name in names.items() if name in item}
+
+    def ordered(self, shard: int, order: str) -> None:
+        """Record which stored score the priorities of one shard are; empty while they are being changed."""
+        name = f"order_{shard:02d}"
+        another = f"attribute_not_exists(#{name}) OR #{name} <> :order"
+        self._table.update("rescore", {name: order}, another, {":order": order})
 
     def _write(self, update: str, condition: str, version: int, given: Item) -> bool:
         with translated("recording the progress of re-scoring"):

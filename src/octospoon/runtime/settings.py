@@ -61,6 +61,7 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     group_quota: Quota = 1.0
     strategy: Name = "margin_diverse"
     max_open_tasks: Count = 50
+    rescore_queue_url: Name
 
 
 class WebhookSettings(Settings, frozen=True, kw_only=True):

@@ -165,19 +165,21 @@ def model_folder() -> Path:
 
 def rank() -> Rank:
     """Wire the choosing and exporting of labelling batches."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring, DynamoRounds
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
     from octospoon.adapters.s3_images import S3Images
+    from octospoon.domain.acquisition import strategy
     from octospoon.domain.limits import Limits
     from octospoon.domain.selection import BatchRules
     from octospoon.usecases.rank import Rank
+    from octospoon.usecases.rescore import Reorder
 
     config = load(settings_.RankSettings)
-    store = artifacts(config.artifacts_bucket)
+    store, control = artifacts(config.artifacts_bucket), ControlTable(dynamodb(), config.control_table)
     return Rank(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
-        rounds=DynamoRounds(ControlTable(dynamodb(), config.control_table), RoundFiles(store)),
+        rounds=DynamoRounds(control, RoundFiles(store)),
         labeler=_labeler(),
         images=S3Images(s3(), config.images_bucket),
         champions=S3Champions(store),
@@ -190,7 +192,25 @@ def rank() -> Rank:
         ),
         strategy=config.strategy,
         max_open_tasks=config.max_open_tasks,
+        reorder=Reorder(
+            DynamoRescoring(control),
+            _rescore_queue(config.rescore_queue_url),
+            strategy(config.strategy).order,
+        ),
     )
+
+
+def _rescore_queue(url: str) -> Callable[[str], None]:
+    """Return what queues a part of the pool for `rescore`."""
+    from octospoon.adapters.aws_errors import translated
+
+    sqs = client("sqs")
+
+    def enqueue(body: str) -> None:
+        with translated("queueing a segment"):
+            sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    return enqueue
 
 
 def _labeler() -> Labeler:
@@ -298,31 +318,27 @@ def _aliases(config: settings_.ReconcileSettings) -> Aliases | None:
 
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
-    from octospoon.adapters.aws_errors import translated
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.adapters.onnx_session import OnnxHead
     from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.domain.acquisition import strategy
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool
 
     config = load(settings_.RescoreSettings)
     champions = S3Champions(artifacts(config.artifacts_bucket))
-    sqs = client("sqs")
 
     def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
         if not pointer.head_key:
             return pointer, None
         return pointer, OnnxHead(champions.fetch_head(pointer, model_folder()))
 
-    def enqueue(body: str) -> None:
-        with translated("queueing a segment"):
-            sqs.send_message(QueueUrl=config.rescore_queue_url, MessageBody=body)
-
     return RescorePool(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
         model=CurrentModel(champions, load_head, CLOCK, max_age=0.0).get,
-        enqueue=enqueue,
+        enqueue=_rescore_queue(config.rescore_queue_url),
         clock=CLOCK,
+        order=strategy(config.strategy).order,
     )

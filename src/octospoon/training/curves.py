@@ -83,34 +83,37 @@ def compare(curve: Curve, control: Curve, strategies: int = 1) -> Comparison:
     leads = (curve.accuracy - control.accuracy).mean(axis=1)
     seeds = len(leads)
     drawn = np.random.default_rng(0).integers(0, seeds, (_RESAMPLES, seeds))
-    shares = [_share(curve, control, chosen) for chosen in drawn]
-    low, high = np.quantile(shares, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2], method="nearest")
+    tails = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
+    low, high = np.quantile(_shares(curve, control, drawn), tails, method="nearest")
     return Comparison(
-        _share(curve, control, np.arange(seeds)),
+        float(_shares(curve, control, np.arange(seeds)[np.newaxis])[0]),
         Interval(float(low), float(high)),
         float(leads.mean()),
         mean_interval(leads, 1 - (1 - CONFIDENCE) / strategies),
     )
 
 
-def _share(curve: Curve, control: Curve, seeds: npt.NDArray[np.int64]) -> float:
-    target = float(control.accuracy[seeds, -1].mean())
-    return labels_for(target, curve.labels, curve.accuracy[seeds].mean(axis=0)) / float(control.labels[-1])
+def _shares(curve: Curve, control: Curve, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the share of labels needed, float64 [B], by the mean curves of the seeds int64 [B, S]."""
+    targets = control.accuracy[:, -1][drawn].mean(axis=1)
+    means = curve.accuracy[drawn].mean(axis=1)
+    return labels_for(targets, curve.labels, means) / float(control.labels[-1])
 
 
-def labels_for(target: float, labels: npt.NDArray[np.int64], accuracy: npt.NDArray[np.float64]) -> float:
-    """Return the labels at which a curve, float64 [R] over int64 [R], first reaches an accuracy.
+def labels_for(
+    targets: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], accuracy: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the labels at which each curve of float64 [B, R] over int64 [R] first reaches its target [B].
 
     Linear between measured points; the first point where it is there already, infinity where it never is.
     """
-    reached = np.flatnonzero(accuracy >= target)
-    if not len(reached):
-        return np.inf
-    at = int(reached[0])
-    if at == 0:
-        return float(labels[0])
-    part = (target - accuracy[at - 1]) / (accuracy[at] - accuracy[at - 1])
-    return float(labels[at - 1] + part * (labels[at] - labels[at - 1]))
+    reached = accuracy >= targets[:, np.newaxis]
+    at = reached.argmax(axis=1)
+    before, rows = np.maximum(at - 1, 0), np.arange(len(accuracy))
+    low, high = accuracy[rows, before], accuracy[rows, at]
+    part = np.where(at > 0, (targets - low) / np.where(high > low, high - low, 1.0), 1.0)
+    found = labels[before] + part * (labels[at] - labels[before])
+    return np.where(reached.any(axis=1), found, np.inf)
 
 
 def verdict(found: Mapping[str, Comparison], labels: int) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.selection import BatchRules
     from octospoon.ports import Champions, Clock, ImageStore, Labeler, Pool, Rounds
+    from octospoon.usecases.rescore import Reorder
 
 LOG = logging.getLogger(__name__)
 CLAIM_SECONDS = 3600.0
@@ -52,6 +53,7 @@ class Rank:
         rules: of every batch.
         strategy: name of the acquisition strategy.
         max_open_tasks: no new round while this many tasks or more wait for an annotator.
+        reorder: puts the pool's priorities in the order of the strategy, after that was changed.
     """
 
     pool: Pool
@@ -63,6 +65,7 @@ class Rank:
     rules: BatchRules
     strategy: str
     max_open_tasks: int
+    reorder: Reorder
 
     def __call__(self) -> RankReport:
         """Run once. A run that dies is resumed by the next: the same images, each exported once.
@@ -75,13 +78,24 @@ class Rank:
             waiting = self.labeler.open_tasks()
             if waiting >= self.max_open_tasks:
                 return RankReport(reason=f"{waiting} tasks wait for an annotator already")
-            round_ = self._choose()
+            shards = self._in_another_order()
+            if shards:
+                return RankReport(
+                    reason=f"the pool is being put in the order of {self.strategy}: {shards} shards to go"
+                )
+            round_ = self.choose()
             if not round_.picks:
                 return RankReport(reason="no image can be selected: none is scored, or all are taken")
             round_ = self.rounds.begin(round_)
         return self._export(round_)
 
-    def _choose(self) -> Round:
+    def _in_another_order(self) -> int:
+        pointer = self._champion()
+        chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
+        return self.reorder(pointer.version) if chosen.order else 0
+
+    def choose(self) -> Round:
+        """Choose the next round from the pool as it is now, and store nothing."""
         number = self.rounds.last_number() + 1
         seed = f"round-{number}"
         pointer = self._champion()

@@ -1,6 +1,7 @@
 """Refresh the scores of the selectable images when the champion changes, from stored embeddings.
 
 One message per shard of the pool; a shard that takes longer than one invocation goes on in a next message.
+The same messages put the priorities in another order when the strategy is changed to one that needs it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from octospoon.domain.errors import BadRequest
 from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import Candidate, PoolRow
+    from octospoon.domain.entities import Candidate
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import Clock, Pool, Rescoring
 
@@ -55,6 +56,7 @@ class RescorePool:
         model: gives the champion that predicts now, and its head (None for a cold-start model).
         enqueue: sends one more message to this use case.
         clock: the time.
+        order: the stored score that the pool's priorities are to be.
         workers: rows written at once.
     """
 
@@ -63,6 +65,7 @@ class RescorePool:
     model: Callable[[], tuple[ChampionPointer, Head | None]]
     enqueue: Callable[[str], None]
     clock: Clock
+    order: str
     workers: int = 8
 
     def champion_changed(self) -> int:
@@ -71,9 +74,7 @@ class RescorePool:
         if head is None:
             return 0
         self.progress.begin(pointer.version)
-        for shard in range(SHARDS):
-            self.enqueue(msgspec.json.encode(Segment(pointer.version, shard)).decode())
-        return SHARDS
+        return _fan_out(self.enqueue, pointer.version, range(SHARDS))
 
     def segment(self, body: str, deadline: float) -> int:
         """Refresh one shard until it is done or the deadline (epoch seconds) nears; return the rows written.
@@ -86,11 +87,16 @@ class RescorePool:
         if head is None or segment.version != pointer.version:
             LOG.info("version %d is no longer the champion", segment.version)
             return 0
+        every = self.progress.orders().get(segment.shard) != self.order
+        if every:
+            self.progress.ordered(segment.shard, "")
         written, start = 0, segment.start
         while True:
             page, following = self.pool.selectable(segment.shard, start, PAGE)
-            written += self._refresh(page, pointer, head)
+            written += self._refresh(page, pointer, head, every=every)
             if following is None:
+                if every:
+                    self.progress.ordered(segment.shard, self.order)
                 self.progress.done(pointer.version, segment.shard)
                 return written
             start = following
@@ -98,9 +104,12 @@ class RescorePool:
                 self.enqueue(msgspec.json.encode(msgspec.structs.replace(segment, start=start)).decode())
                 return written
 
-    def _refresh(self, page: Sequence[Candidate], pointer: ChampionPointer, head: Head) -> int:
+    def _refresh(
+        self, page: Sequence[Candidate], pointer: ChampionPointer, head: Head, *, every: bool
+    ) -> int:
         stored = self.pool.rows([candidate.key for candidate in page]).values()
-        rows = [row for row in stored if row.backbone == pointer.backbone and _older(row, pointer)]
+        fitting = [row for row in stored if row.backbone == pointer.backbone]
+        rows = [row for row in fitting if every or row.model_version < pointer.version]
         if not rows:
             return 0
         probabilities = head.run(np.stack([row.embedding for row in rows]))
@@ -112,8 +121,32 @@ class RescorePool:
             return sum(threads.map(self.pool.rescore, rows, predictions))
 
 
-def _older(row: PoolRow, pointer: ChampionPointer) -> bool:
-    return row.model_version < pointer.version
+@dataclass(frozen=True, slots=True)
+class Reorder:
+    """Has the pool's priorities put in the order that the strategy needs, where they are in another."""
+
+    progress: Rescoring
+    enqueue: Callable[[str], None]
+    order: str
+
+    def __call__(self, version: int) -> int:
+        """Queue one message for each shard in another order; return how many there are.
+
+        May be called again until there is none: a shard that is done already is not written twice.
+
+        Args:
+            version: of the champion.
+        """
+        orders = self.progress.orders()
+        wrong = [shard for shard in range(SHARDS) if orders.get(shard) != self.order]
+        return _fan_out(self.enqueue, version, wrong)
+
+
+def _fan_out(enqueue: Callable[[str], None], version: int, shards: Iterable[int]) -> int:
+    bodies = [msgspec.json.encode(Segment(version, shard)).decode() for shard in shards]
+    for body in bodies:
+        enqueue(body)
+    return len(bodies)
 
 
 def _decode(body: str) -> Segment:

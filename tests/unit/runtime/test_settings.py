@@ -7,7 +7,14 @@ from octospoon.runtime.settings import LabelStudioSettings, RankSettings, Webhoo
 
 STORES = {
     f"OCTOSPOON_{name}": "x"
-    for name in ("IMAGES_BUCKET", "ARTIFACTS_BUCKET", "POOL_TABLE", "ANNOTATIONS_TABLE", "CONTROL_TABLE")
+    for name in (
+        "IMAGES_BUCKET",
+        "ARTIFACTS_BUCKET",
+        "POOL_TABLE",
+        "ANNOTATIONS_TABLE",
+        "CONTROL_TABLE",
+        "RESCORE_QUEUE_URL",
+    )
 }
 LABEL_STUDIO = {
     "OCTOSPOON_LABEL_STUDIO_URL": "http://ls",

@@ -4,13 +4,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.memory import FakeChampions, FakeClock, FakeImages, FakeLabeler, FakePool, FakeRounds
+from fakes.memory import (
+    FakeChampions,
+    FakeClock,
+    FakeImages,
+    FakeLabeler,
+    FakePool,
+    FakeRescoring,
+    FakeRounds,
+)
 
 from octospoon.domain.entities import ImageRef, Prediction, State
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
 from octospoon.usecases.rank import EXPORT_SECONDS, Rank
+from octospoon.usecases.rescore import Reorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +43,7 @@ class World:
     def __init__(self, images: int, version: int = 1) -> None:
         self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
         self.champions, self.clock = FakeChampions(), FakeClock()
+        self.rescoring, self.queue = FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), []
         self.champions.set(
             ChampionPointer(
                 version,
@@ -56,6 +67,7 @@ class World:
             rules=BatchRules(size=20, audit_share=0.2),
             strategy="margin_diverse",
             max_open_tasks=20,
+            reorder=Reorder(self.rescoring, self.queue.append, "margin"),
         )
 
 
@@ -184,7 +196,7 @@ def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: i
 
 def test_two_ranks_at_once_export_one_round() -> None:
     world = World(300)
-    chosen = world.rank._choose()
+    chosen = world.rank.choose()
     world.rank()
 
     # the slower of two: it had chosen before the other one began
@@ -261,3 +273,25 @@ def test_a_small_pool_gives_a_small_round() -> None:
     world = World(7)
 
     assert world.rank().exported == 7
+
+
+def test_a_changed_strategy_waits_until_the_pool_is_in_its_order() -> None:
+    world = World(300)
+    world.rescoring.order[3] = "entropy"
+    del world.rescoring.order[5]
+
+    report = world.rank()
+
+    assert report.exported == 0
+    assert report.reason == "the pool is being put in the order of margin_diverse: 2 shards to go"
+    assert len(world.queue) == 2
+    world.rescoring.order = dict.fromkeys(range(SHARDS), "margin")
+    assert world.rank().exported == 20
+
+
+def test_a_cold_start_needs_no_order() -> None:
+    world = World(300, version=0)
+    world.rescoring.order.clear()
+
+    assert world.rank().exported == 20
+    assert world.queue == []

@@ -23,25 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["STRATEGIES", "Candidates", "Strategy", "priority", "strategy", "uncertainty"]
 
 
-def _margin(uncertainty: Uncertainty) -> float:
-    return uncertainty.margin
-
-
 STRATEGIES: dict[str, Strategy] = {
     each.name: each
     for each in (
-        Strategy(
-            "least_confidence",
-            least_confidence.select,
-            least_confidence.score,
-            lambda uncertainty: uncertainty.least_confidence,
-        ),
-        Strategy("margin", margin.select, margin.score, _margin),
-        Strategy("entropy", by_score(entropy.score), entropy.score, lambda uncertainty: uncertainty.entropy),
+        Strategy("least_confidence", least_confidence.select, least_confidence.score, "least_confidence"),
+        Strategy("margin", margin.select, margin.score, "margin"),
+        Strategy("entropy", by_score(entropy.score), entropy.score, "entropy"),
         Strategy("random", random.select),
-        Strategy("power_margin", power_margin.select, power_margin.score, _margin),
+        Strategy("power_margin", power_margin.select, power_margin.score, "margin"),
         Strategy(
-            "margin_diverse", margin_diverse.select, margin_diverse.score, _margin, needs_embeddings=True
+            "margin_diverse", margin_diverse.select, margin_diverse.score, "margin", needs_embeddings=True
         ),
         Strategy("typiclust", typiclust.select, needs_embeddings=True),
     )
@@ -67,5 +58,5 @@ def priority(uncertainty: Uncertainty, strategy_name: str) -> float:
     Raises:
         NotConfigured: there is no strategy of that name.
     """
-    read = strategy(strategy_name).priority
-    return 0.0 if read is None else read(uncertainty)
+    order = strategy(strategy_name).order
+    return float(getattr(uncertainty, order)) if order else 0.0

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.acquisition.scores import Measure
-    from octospoon.domain.entities import Uncertainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +91,6 @@ class Score(Protocol):
         """
 
 
-class Priority(Protocol):
-    """Reads the strategy's score out of an image's stored scores."""
-
-    def __call__(self, uncertainty: Uncertainty) -> float:
-        """Return what `Score` returns for the same probabilities."""
-
-
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """One acquisition strategy.
@@ -107,14 +99,14 @@ class Strategy:
         name: its name in settings, picks and reports.
         select: chooses a batch.
         score: scores images one by one; None where an image has no score of its own.
-        priority: the same score out of stored ones; None where `score` is.
+        order: name of the stored score that is the same, a field of `Uncertainty`; empty where there is none.
         needs_embeddings: whether `select` reads embeddings.
     """
 
     name: str
     select: Select
     score: Score | None = None
-    priority: Priority | None = None
+    order: str = ""
     needs_embeddings: bool = False
 
     @property

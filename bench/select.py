@@ -1,10 +1,12 @@
-"""Time and memory of choosing a batch, ours beside numpy, modAL and scikit-activeml, in one run.
+"""Time, memory and reads of choosing a batch, ours beside numpy and other libraries, in one run.
 
-    python bench/selection.py [--json FILE]
+    python -m bench.select [--json FILE]        (by path, its name would hide a module of Python's own)
 
-Peers are optional (modAL-python, scikit-activeml); one that is not installed is named and left out, and its
-ratio is null. Every time is the median of several runs in one thread, scikit-activeml's of one run; all are
-given the same float32 probabilities. The floor is what it takes to read as many bytes once.
+Peers are optional: modAL-python, scikit-activeml, small-text (`make peers`); one that is not installed is
+named and left out, and its ratio is null. Every time is the median of several runs in one thread,
+scikit-activeml's and small-text's of one run. All are given the same float32 probabilities, row-major as a
+model gives them: what it takes to turn them is within our time. The floor is reading as many bytes once: the
+faster of numpy's sum and max over an array that no cache holds.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from bench.rank_reads import by_size
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.acquisition import Candidates, strategy
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Rows = npt.NDArray[np.float32]
+    Peer = Callable[[ModuleType, Rows], Callable[[], object]]
 
-CLASSES, DIMENSIONS, CHOSEN, REPEATS = 10, 128, 1000, 7
+CLASSES, DIMENSIONS, CHOSEN, REPEATS = 10, 128, 1000, 9
 MEGABYTE = 1e6
+SLOW_PEERS_UP_TO = 1_000_000
 
 
 def main() -> int:
@@ -44,8 +49,12 @@ def main() -> int:
     chosen = parser.parse_args()
     with threadpool_limits(1):
         found = {
+            "margin_1e5_1000": margin(100_000),
             "margin_1e6_1000": margin(1_000_000),
+            "margin_1e7_1000": margin(10_000_000),
             "margin_diverse_1e5_1000": margin_diverse(100_000),
+            "margin_diverse_1e6_1000": margin_diverse(1_000_000),
+            "rank_reads": by_size({"1e4": 10_000, "1e5": 100_000, "1e6": 1_000_000}),
             "load_average": list(os.getloadavg()),
         }
     text = json.dumps(found, indent=2)
@@ -56,26 +65,28 @@ def main() -> int:
 
 
 def margin(size: int) -> dict[str, float | None]:
-    """Compare on one pool, row-major as models give it; class-major beside it."""
+    """Compare on one pool; `_class_major` is for arrays that lie class by class, where callers have such."""
+    print(f"margin, {CHOSEN:,} of {size:,} x {CLASSES}")
     rows = dirichlet(size)
-    ids = [f"{i:08d}" for i in range(size)]
+    ids = range(size)  # ties between equal margins are few: the ids cost nothing here
     select = strategy("margin").select
-    pool, turned = Candidates(ids, rows), Candidates(ids, np.asfortranarray(rows))
-    floor = median_ms(floor_of(rows))
+    pool, turned = Candidates(ids, rows), Candidates(ids, np.asfortranarray(rows))  # type: ignore[arg-type]
+    floor = min(median_ms(floor_of(rows, np.max)), median_ms(floor_of(rows, np.sum)))
     ours = median_ms(lambda: select(pool, CHOSEN, "s"))
     columns = median_ms(lambda: select(turned, CHOSEN, "s"))
     extra = peak_mb(lambda: select(pool, CHOSEN, "s"))
     partition = median_ms(lambda: argpartition(rows))
     report("floor: reading the array once", floor)
-    report("octospoon, row-major", ours, extra)
+    report("octospoon", ours, extra)
     report("octospoon, class-major", columns)
-    report("numpy argpartition, float64", partition, peak_mb(lambda: argpartition(rows)))
+    report("numpy partition, float64", partition, peak_mb(lambda: argpartition(rows)))
     return {
         "over_floor": ours / floor,
         "over_floor_class_major": columns / floor,
         "numpy_ratio": partition / ours,
         "modal_ratio": ratio("modAL.uncertainty", modal, rows, ours),
-        "skactiveml_ratio": ratio("skactiveml.pool", skactiveml, rows, ours, repeats=1),
+        "skactiveml_ratio": slow_ratio("skactiveml.pool", skactiveml, rows, ours),
+        "small_text_ratio": slow_ratio("small_text", small_text, rows, ours),
         "extra_mb": extra,
         "ours_ms": ours,
         "floor_ms": floor,
@@ -83,22 +94,26 @@ def margin(size: int) -> dict[str, float | None]:
 
 
 def margin_diverse(size: int) -> dict[str, float]:
-    embeddings = np.random.default_rng(1).standard_normal((size, DIMENSIONS)).astype(np.float32)
-    pool = Candidates([f"{i:08d}" for i in range(size)], dirichlet(size), embeddings)
+    embeddings = np.random.default_rng(1).standard_normal((size, DIMENSIONS), np.float32)
+    pool = Candidates(range(size), dirichlet(size), embeddings)  # type: ignore[arg-type]
     select = strategy("margin_diverse").select
     spent = median_ms(lambda: select(pool, CHOSEN, "s"), clock=time.process_time) / 1000
-    print(f"margin_diverse, {size} x {DIMENSIONS}: {spent:.3f} s of CPU")
-    return {"cpu_seconds": spent}
+    extra = peak_mb(lambda: select(pool, CHOSEN, "s"))
+    print(f"margin_diverse, {size:,} x {DIMENSIONS}: {spent:.3f} s of CPU, {extra:.0f} MB extra")
+    return {"cpu_seconds": spent, "extra_mb": extra}
 
 
 def dirichlet(size: int) -> Rows:
-    return np.random.default_rng(0).dirichlet(np.ones(CLASSES), size).astype(np.float32)
+    rows = np.random.default_rng(0).standard_exponential((size, CLASSES), np.float32)
+    rows /= rows.sum(axis=1, keepdims=True)
+    return rows
 
 
-def floor_of(rows: Rows) -> Callable[[], object]:
+def floor_of(rows: Rows, read: Callable[[Rows], object]) -> Callable[[], object]:
     """Return a call that reads as many bytes as the array has, elsewhere in a large block each time."""
-    places = itertools.cycle(np.ones((8, rows.size), np.float32))
-    return lambda: next(places).max()
+    blocks = max(2, min(8, 400_000_000 // rows.nbytes))
+    places = itertools.cycle(np.ones((blocks, rows.size), np.float32))
+    return lambda: read(next(places))
 
 
 def argpartition(rows: Rows) -> npt.NDArray[np.int64]:
@@ -130,13 +145,21 @@ def skactiveml(module: ModuleType, rows: Rows) -> Callable[[], object]:
     return lambda: batch(scores(rows, method="margin_sampling"), random_state=0, batch_size=CHOSEN)
 
 
-def ratio(
-    name: str,
-    peer: Callable[[ModuleType, Rows], Callable[[], object]],
-    rows: Rows,
-    ours: float,
-    repeats: int = REPEATS,
-) -> float | None:
+def small_text(module: ModuleType, rows: Rows) -> Callable[[], object]:
+    """Its BreakingTies, asked for the whole batch: every row unlabelled."""
+    every, nothing = np.arange(len(rows)), np.empty(0, np.int64)
+    query = module.BreakingTies().query
+    return lambda: query(Fixed(rows), every, every, nothing, nothing, n=CHOSEN)
+
+
+def slow_ratio(name: str, peer: Peer, rows: Rows, ours: float) -> float | None:
+    if len(rows) > SLOW_PEERS_UP_TO:
+        print(f"not run at this size: {name}", file=sys.stderr)
+        return None
+    return ratio(name, peer, rows, ours, repeats=1)
+
+
+def ratio(name: str, peer: Peer, rows: Rows, ours: float, repeats: int = REPEATS) -> float | None:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
@@ -160,7 +183,7 @@ def median_ms(
     return 1000 * statistics.median(times[-repeats:])
 
 
-def peak_mb(call: Callable[[], object]) -> float:
+def peak_mb(call: Callable[[], Any]) -> float:
     tracemalloc.start()
     call()
     peak = tracemalloc.get_traced_memory()[1]
@@ -169,7 +192,7 @@ def peak_mb(call: Callable[[], object]) -> float:
 
 
 def report(name: str, ms: float, extra: float | None = None) -> None:
-    print(f"{name:32} {ms:10.2f} ms" + ("" if extra is None else f"  {extra:8.1f} MB extra"))
+    print(f"  {name:32} {ms:10.2f} ms" + ("" if extra is None else f"  {extra:8.1f} MB extra"), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""What choosing a labelling batch reads from the pool, by its size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
+
+from bench.memory_dynamo import MemoryDynamo, Metered
+
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.selection import BatchRules
+from octospoon.usecases.rank import Rank
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from octospoon.domain.entities import Pick
+
+BATCH, ROUNDS = 50, 5
+
+
+class _Rounds:
+    """Every round is the next one."""
+
+    number = 0
+
+    def last_number(self) -> int:
+        self.number += 1
+        return self.number
+
+
+class _Champion:
+    """A model with a head."""
+
+    def pointer(self) -> tuple[ChampionPointer, str]:
+        return ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, ("cat", "dog")), "etag"
+
+
+class _Clock:
+    def now(self) -> float:
+        return time.time()
+
+
+def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, float], list[Pick]]:
+    """Choose some batches; return the mean number of items, requests, units and ms, and all picks."""
+    metered = Metered(client)
+    nothing: Any = None
+    rank = Rank(
+        pool=DynamoPool(cast("DynamoDBClient", metered), table, "margin_diverse"),
+        rounds=cast("Any", _Rounds()),
+        labeler=nothing,
+        images=nothing,
+        champions=cast("Any", _Champion()),
+        clock=_Clock(),
+        rules=BatchRules(BATCH, 0.2),
+        strategy="margin_diverse",
+        max_open_tasks=BATCH,
+        reorder=nothing,
+    )
+    began = time.perf_counter()
+    picks = [pick for _ in range(rounds) for pick in rank.choose().picks]
+    spent = 1000 * (time.perf_counter() - began)
+    totals = asdict(metered.meter) | {"ms": spent}
+    return {name: total / rounds for name, total in totals.items()}, picks
+
+
+def by_size(sizes: dict[str, int]) -> dict[str, Any]:
+    """Return the number of items read for a batch of 50 by size of the pool, and what else was measured."""
+    items: dict[str, Any] = {}
+    details: dict[str, dict[str, float]] = {}
+    for name, size in sizes.items():
+        details[name], _ = reads(MemoryDynamo(size), "pool")
+        items[name] = details[name]["items"]
+        shown = ", ".join(f"{value:,.1f} {what}" for what, value in details[name].items())
+        print(f"rank of {BATCH} from {size:>9,} rows: {shown}")
+    return items | {"details": details}

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contract.conftest import Stores
+
+
+def test_a_newer_version_starts_the_count_again(stores: Stores) -> None:
+    assert stores.rescoring.progress() == (-1, 0)
+
+    stores.rescoring.begin(2)
+    for shard in (3, 3, 4):
+        stores.rescoring.done(2, shard)
+    stores.rescoring.begin(2)
+    stores.rescoring.begin(1)
+    stores.rescoring.done(1, 5)
+    assert stores.rescoring.progress() == (2, 2)
+
+    stores.rescoring.begin(3)
+    assert stores.rescoring.progress() == (3, 0)
+
+
+def test_each_shard_has_an_order_of_its_own_that_versions_do_not_touch(stores: Stores) -> None:
+    assert stores.rescoring.orders() == {}
+
+    stores.rescoring.ordered(3, "margin")
+    stores.rescoring.ordered(15, "")
+    stores.rescoring.ordered(15, "entropy")
+    stores.rescoring.ordered(15, "entropy")
+    stores.rescoring.begin(1)
+
+    assert stores.rescoring.orders() == {3: "margin", 15: "entropy"}

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import io
+import json
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool
+from PIL import Image
+from rich.console import Console
+
+from octospoon.cli import labelled, main
+from octospoon.cli import simulate as command
+from octospoon.cli.labelled import Source
+from octospoon.cli.simulate import Wanted, simulate
+from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction
+from octospoon.domain.errors import BadRequest, NotConfigured
+from octospoon.domain.selection import BatchRules
+from octospoon.training.replay import Labelled, Plan
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch, request):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(command, "local_project", lambda: None)
+
+
+def source(*, learnable: bool = True, n: int = 240) -> Source:
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    centres = 4 * np.eye(3, 6) if learnable else np.zeros((3, 6))
+    embeddings = centres[labels] + rng.standard_normal((n, 6))
+    return Source("test", Labelled(embeddings.astype(np.float32), labels, 3))
+
+
+def wanted(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Wanted:
+    return Wanted(strategies, seeds, Plan(rounds, BatchRules(15, 0.2)), workers, folder)
+
+
+def quiet() -> Console:
+    return Console(record=True, width=160, file=io.StringIO())
+
+
+def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
+    said = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        simulate(source(), wanted(folder, seeds=2, workers=workers), quiet())
+        said.append((folder / "curves.csv").read_text())
+        assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert said[0] == said[1]
+    assert said[0].count("\n") == 1 + 2 * 2 * 2
+
+    report = json.loads((tmp_path / "1" / "simulation.json").read_text())
+    assert report["labels"] == [15, 30]
+    assert report["held_out"] == 80
+    assert set(report["strategies"]) == {"random", "margin"}
+    assert report["strategies"]["margin"]["against_random"]["lead"] == pytest.approx(
+        np.mean(np.subtract(*(report["strategies"][name]["mean"] for name in ("margin", "random"))))
+    )
+
+
+def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
+    console = quiet()
+
+    found = simulate(source(learnable=False), wanted(tmp_path, seeds=5), console)
+
+    assert not found["margin"].better
+    assert "No strategy beats random on these data" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 1}, "at least 2 seeds"),
+        ({"rounds": 20}, "the pool holds 160 images, and the plan labels 300"),
+        ({"rounds": 0}, "give --labels between --batch and 160"),
+        ({"strategies": ("random",)}, "at least one strategy besides random"),
+        ({"strategies": ("magic",)}, "there is no strategy 'magic'"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said_before_anything_runs(changes, message, tmp_path):
+    with pytest.raises((BadRequest, NotConfigured), match=message):
+        simulate(source(), wanted(tmp_path, **changes), quiet())
+
+
+def test_each_seed_holds_out_another_third_of_every_class():
+    given = source()
+    first, second = given.split(0), given.split(1)
+    for split in (first, second):
+        assert np.bincount(given.data.labels[split.held_out]).tolist() in (
+            [27, 27, 26],
+            [26, 27, 27],
+            [27, 26, 27],
+        )
+        assert not set(split.pool) & set(split.held_out)
+    assert set(first.held_out) != set(second.held_out)
+
+
+def picture(path, grey: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8), grey, np.uint8)).save(path)
+
+
+def test_a_folder_of_classes_is_read_and_what_is_no_picture_is_left_out(tmp_path):
+    for i in range(4):
+        picture(tmp_path / "dark" / f"{i}.png", 10 * i)
+        picture(tmp_path / "light" / "deeper" / f"{i}.png", 255 - 10 * i)
+    (tmp_path / "dark" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "stray.png").write_bytes(b"not in a class")
+
+    found = labelled.of_folder(tmp_path, None)
+
+    assert found.data.labels.tolist() == [0] * 4 + [1] * 4
+    assert found.data.classes == 2
+    assert np.array_equal(found.data.embeddings, found.data.embeddings.astype(np.float16))
+    assert found.notes == ("1 pictures could not be read and are left out",)
+
+
+def test_a_folder_without_classes_and_a_class_of_two_are_refused(tmp_path):
+    picture(tmp_path / "a" / "0.png", 1)
+    with pytest.raises(BadRequest, match="at least two folders of pictures"):
+        labelled.of_folder(tmp_path, None)
+    for i in range(3):
+        picture(tmp_path / "b" / f"{i}.png", i)
+    with pytest.raises(BadRequest, match="a has fewer"):
+        labelled.of_folder(tmp_path, None)
+
+
+def project(images: int, audit: int):
+    pool, clock = FakePool(), FakeClock()
+    labels = FakeLabels(pool, FakeControl(clock))
+    for i in range(images):
+        embedding = np.full(4, i, np.float32)
+        pool.put_score(ImageRef(f"{i:03d}", "e", "1", 1), Prediction(1, "b", embedding, None))
+        pool.claim(Pick(f"{i:03d}", "e", i < audit, "margin", None, i, None), 1, 9.0)
+        labels.upsert(Annotation(f"{i:03d}", "e", str(i), i, "2026", "1", "cat" if i % 2 else "dog"))
+        labels.settle(f"{i:03d}", "cat" if i % 2 else "dog", 1.0, 1)
+    return SimpleNamespace(labels=labels, pool=pool, classes=("cat", "dog"))
+
+
+def test_a_projects_audit_share_is_what_accuracy_is_measured_on():
+    found = labelled.of_project(project(60, 20))
+
+    split = found.split(7)
+    assert split.held_out.tolist() == list(range(20))
+    assert split.pool.tolist() == list(range(20, 60))
+    assert found.data.labels.tolist() == [1, 0] * 30
+    assert found.data.embeddings[:, 0].tolist() == list(range(60))
+    assert any("random here is random among those" in note for note in found.notes)
+
+
+def test_a_project_with_too_few_audit_labels_is_refused():
+    with pytest.raises(BadRequest, match="19 audit images are labelled"):
+        labelled.of_project(project(60, 19))
+
+
+def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(command, "TRAINING_PYTHON", tmp_path / "nowhere")
+
+    with pytest.raises(NotConfigured, match="MLflow is not installed"):
+        simulate(source(), wanted(tmp_path, seeds=2), quiet())
+    assert (tmp_path / "simulation.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--batch", "0"], ["--audit-share", "1"]])
+def test_wrong_shares_and_sizes_are_refused(wrong, capsys):
+    assert main.main(["simulate", "--digits", *wrong]) == 1
+    assert "--batch takes at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.stack
+def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", stack.project.mlflow_url)
+    monkeypatch.setenv("OCTOSPOON_EXPERIMENT", "simulations")
+    console = quiet()
+
+    simulate(source(), wanted(tmp_path, seeds=2), console)
+
+    run_id = console.export_text().partition("logged to MLflow: ")[2].split()[0]
+    api = f"{stack.project.mlflow_url}/api/2.0/mlflow"
+    run = httpx.get(f"{api}/runs/get", params={"run_id": run_id}).json()["run"]
+    report = json.loads((tmp_path / "simulation.json").read_text())
+    assert run["info"]["status"] == "FINISHED"
+    metrics = {one["key"]: one["value"] for one in run["data"]["metrics"]}
+    assert metrics["accuracy.margin"] == pytest.approx(report["strategies"]["margin"]["mean"][-1])
+    history = httpx.get(
+        f"{api}/metrics/get-history", params={"run_id": run_id, "metric_key": "accuracy.random"}
+    ).json()["metrics"]
+    assert [one["step"] for one in history] == [15, 30]
+    files = httpx.get(f"{api}/artifacts/list", params={"run_id": run_id}).json()["files"]
+    assert {one["path"] for one in files} == {"simulation.json", "curves.csv", "curves.png"}

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from octospoon.training.curves import Curve, compare, labels_for, mean_interval, saving, verdict
+
+LABELS = np.arange(20, 201, 20)
+
+
+def curve(rate: float, seeds: int = 20, seed: int = 0, noise: float = 0.01) -> Curve:
+    """Accuracy 1 - 0.5·exp(-rate·labels/100), with noise."""
+    mean = 1 - 0.5 * np.exp(-rate * LABELS / 100)
+    return Curve(LABELS, mean + noise * np.random.default_rng(seed).standard_normal((seeds, len(LABELS))))
+
+
+def test_labels_are_read_off_between_measured_points():
+    accuracy = np.array([0.5, 0.7, 0.6, 0.9])
+    labels = np.array([10, 20, 30, 40])
+    targets = np.array([0.6, 0.7, 0.75, 0.1, 0.5, 0.95])
+    found = labels_for(targets, labels, np.tile(accuracy, (6, 1)))
+    assert found == pytest.approx([15, 20, 35, 10, 10, np.inf])
+
+
+def test_students_interval():
+    # scipy.stats.ttest_1samp([1, 2, 3, 4]).confidence_interval()
+    found = mean_interval(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert (found.low, found.high) == pytest.approx((0.4457397, 4.5542603))
+
+
+def test_a_strategy_that_learns_twice_as_fast_needs_half_the_labels():
+    found = compare(curve(2.0, seed=1, noise=0.003), curve(1.0, noise=0.003))
+
+    assert found.better
+    assert found.labels_share == pytest.approx(0.5, abs=0.03)
+    assert found.labels_interval.low < 0.5 < found.labels_interval.high
+    assert found.labels_interval.high - found.labels_interval.low < 0.1
+    assert "half better: " not in verdict({"half": found}, 200)
+    assert verdict({"half": found}, 200).startswith("half beats random on these data; half reaches random's")
+
+
+def test_what_is_no_better_is_said_plainly():
+    found = {"a": compare(curve(1.0, seed=1), curve(1.0), 2), "b": compare(curve(0.5, seed=2), curve(1.0), 2)}
+
+    assert not found["a"].better
+    assert found["b"].labels_share == np.inf
+    assert verdict(found, 200).startswith("No strategy beats random on these data")
+    assert saving(found["b"], 200) == "does not reach random's accuracy at 200 labels"
+
+
+def test_under_no_difference_a_lead_is_claimed_once_in_forty_times():
+    rng = np.random.default_rng(5)
+    claims = 0
+    for _ in range(400):
+        values = rng.standard_normal((2, 20, 3))
+        claims += compare(Curve(LABELS[:3], values[0]), Curve(LABELS[:3], values[1])).better
+    assert 2 <= claims <= 20
+
+
+def test_more_strategies_at_once_need_more_evidence():
+    one, many = (compare(curve(1.1, seed=1), curve(1.0), strategies) for strategies in (1, 5))
+    assert many.lead == one.lead
+    assert many.lead_interval.low < one.lead_interval.low
+
+
+def test_the_interval_of_the_share_covers_the_truth():
+    covered = 0
+    for i in range(60):
+        found = compare(curve(1.5, seed=2 * i + 1), curve(1.0, seed=2 * i))
+        covered += found.labels_interval.low <= 2 / 3 <= found.labels_interval.high
+    assert covered >= 48

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from octospoon.domain.acquisition import STRATEGIES
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.selection import BatchRules
+from octospoon.training import replay as replaying
+from octospoon.training.replay import Labelled, Plan, Split, replay
+
+PLAN = Plan(3, BatchRules(20, 0.2))
+
+
+def data(n: int = 300, spread: float = 1.0) -> tuple[Labelled, Split]:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, n)
+    embeddings = 3 * np.eye(4, 8)[labels] + spread * rng.standard_normal((n, 8))
+    order = rng.permutation(n)
+    return Labelled(embeddings.astype(np.float32), labels, 4), Split(order[: n * 2 // 3], order[n * 2 // 3 :])
+
+
+class Trained(list):
+    """What heads were trained on, in order."""
+
+    def __init__(self, monkeypatch):
+        original = replaying.fit
+
+        def fit(given, chosen):
+            self.append(chosen.tolist())
+            return original(given, chosen)
+
+        monkeypatch.setattr(replaying, "fit", fit)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_held_out_images_never_enter_the_pool(name, monkeypatch):
+    (given, split), trained = data(), Trained(monkeypatch)
+
+    curve = replay(given, split, PLAN, name, 1)
+
+    assert len(curve) == len(trained) == 3
+    assert all(0.5 < accuracy <= 1 for accuracy in curve)
+    for chosen in trained:
+        assert set(chosen) <= set(split.pool.tolist())
+        assert len(set(chosen)) == len(chosen)
+
+
+def test_a_strategys_audit_share_is_labelled_and_not_trained_on(monkeypatch):
+    (given, split), trained = data(), Trained(monkeypatch)
+
+    replay(given, split, PLAN, "margin_diverse", 1)
+    replay(given, split, PLAN, "random", 1)
+
+    assert [len(chosen) for chosen in trained] == [16, 32, 48, 20, 40, 60]
+    assert trained[1][:16] == trained[0], "what was labelled stays labelled"
+
+
+@pytest.mark.parametrize("name", ["random", "margin", "margin_diverse"])
+def test_the_seed_fixes_the_curve(name):
+    given, split = data(spread=2.0)
+
+    assert replay(given, split, PLAN, name, 1) == replay(given, split, PLAN, name, 1)
+    assert replay(given, split, PLAN, name, 1) != replay(given, split, PLAN, name, 2)
+
+
+def test_the_order_of_the_pool_does_not_matter():
+    given, split = data(spread=2.0)
+    turned = Split(split.pool[::-1], split.held_out)
+
+    assert replay(given, split, PLAN, "margin_diverse", 3) == replay(given, turned, PLAN, "margin_diverse", 3)
+
+
+def test_accuracy_is_that_on_the_held_out_images_alone():
+    given, split = data()
+    labels = given.labels.copy()
+    labels[split.held_out] = (labels[split.held_out] + 1) % 4
+    wrong = Labelled(given.embeddings, labels, 4)
+
+    right, none = (replay(one, split, PLAN, "random", 1)[-1] for one in (given, wrong))
+
+    assert right > 0.9
+    assert none < 0.1
+
+
+def test_more_labels_than_images_are_refused():
+    given, split = data(60)
+
+    with pytest.raises(BadRequest, match="60 labels of a pool of 40"):
+        replay(given, split, PLAN, "random", 1)
