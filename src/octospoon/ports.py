@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from octospoon.domain.drift import Reference
     from octospoon.domain.entities import (
         Annotation,
         Candidate,
         ImageRef,
         LabelledImage,
+        ModelDecision,
         Pick,
         PoolRow,
         Prediction,
@@ -301,8 +303,40 @@ class Champions(Protocol):
     def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
         """Store the immutable files; return the sha256 of each (empty for no head)."""
 
+    def keep(self, pointer: ChampionPointer) -> None:
+        """Remember, for ever, what serving this version means; the first word on a version stands."""
+
+    def version(self, version: int) -> ChampionPointer | None:
+        """Return what serving a version means, None where no such model was ever made."""
+
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+
+
+class References(Protocol):
+    """What the uploads looked like when a model was trained."""
+
+    def put(self, model_sha256: str, reference: Reference) -> None:
+        """Store a model's reference; the first one stands."""
+
+    def get(self, model_sha256: str) -> Reference | None:
+        """Return a model's reference, None where it has none."""
+
+
+class ModelHistory(Protocol):
+    """What was decided about models, and where a person or the trainer put the registry's champion alias."""
+
+    def record(self, decision: ModelDecision) -> None:
+        """Keep the decision about a job's model; the same job decides again after it died."""
+
+    def decision(self, job_id: str) -> ModelDecision | None:
+        """Return what was decided about a job's model, None where nothing was yet."""
+
+    def alias(self) -> int:
+        """Return the version that the alias was last known to name, -1 before the first."""
+
+    def keep_alias(self, version: int) -> None:
+        """Remember which version the alias names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, Task
+    from octospoon.domain.drift import Reference
+    from octospoon.domain.entities import ImageRef, ModelDecision, Pick, Prediction, Round, Task
     from octospoon.domain.model_spec import ChampionPointer
 
 
@@ -376,6 +377,7 @@ class FakeChampions:
     current: ChampionPointer | None = None
     etag: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[int, ChampionPointer] = field(default_factory=dict)
     down: bool = False
 
     def set(self, pointer: ChampionPointer) -> None:
@@ -398,8 +400,45 @@ class FakeChampions:
         path.write_bytes(self.files[pointer.sha256])
         return path
 
+    def keep(self, pointer: ChampionPointer) -> None:
+        self.versions.setdefault(pointer.version, pointer)
+
+    def version(self, version: int) -> ChampionPointer | None:
+        return self.versions.get(version)
+
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         if expected_etag != (None if self.current is None else str(self.etag)):
             return False
         self.set(pointer)
         return True
+
+
+@dataclass
+class FakeReferences:
+    stored: dict[str, Reference] = field(default_factory=dict)
+
+    def put(self, model_sha256: str, reference: Reference) -> None:
+        self.stored.setdefault(model_sha256, reference)
+
+    def get(self, model_sha256: str) -> Reference | None:
+        return self.stored.get(model_sha256)
+
+
+@dataclass
+class FakeHistory:
+    decisions: dict[str, ModelDecision] = field(default_factory=dict)
+    named: int = -1
+
+    def record(self, decision: ModelDecision) -> None:
+        held = self.decisions.get(decision.job_id)
+        if held is None or held.decided_at <= decision.decided_at:
+            self.decisions[decision.job_id] = decision
+
+    def decision(self, job_id: str) -> ModelDecision | None:
+        return self.decisions.get(job_id)
+
+    def alias(self) -> int:
+        return self.named
+
+    def keep_alias(self, version: int) -> None:
+        self.named = version

@@ -238,10 +238,40 @@ class TrainingState:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelDecision:
+    """What became of the model of one training job.
+
+    Attributes:
+        job_id: of the job.
+        version: reserved for the model.
+        promoted: True where the gate let it into service.
+        reasons: of the gate.
+        decided_at: epoch seconds.
+        measures: what was measured, by name.
+    """
+
+    job_id: str
+    version: int
+    promoted: bool
+    reasons: tuple[str, ...]
+    decided_at: float
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What a trainer hands over: a complete model file, its head alone, and what was measured."""
+    """What a trainer hands over.
+
+    Attributes:
+        model: the complete file.
+        head: its head alone.
+        held_out: float [N, C], what models that had not seen them say of the N training rows; NaN where none.
+        metrics: what was measured.
+        params: what was chosen.
+    """
 
     model: bytes
     head: bytes
+    held_out: npt.NDArray[np.floating]
     metrics: dict[str, float]
     params: dict[str, str] = field(default_factory=dict)
