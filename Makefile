@@ -18,8 +18,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench bench-score bench-select build requirements dockercomposeup clean environments \
-	prepared .ready seed
+.PHONY: help demo up down test check bench bench-evaluation bench-score bench-select build requirements dockercomposeup clean environments \
+	prepared .ready seed oracle
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,12 @@ bench-score: .venv/.installed ## the scoring path against its floor and a naive 
 
 bench-select: .venv/.installed ## time and memory of choosing a batch, beside peers where installed; JSON=file
 	@.venv/bin/python bench/selection.py $(if $(JSON),--json $(JSON))
+
+bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real pictures; JSON=file keeps the figures
+	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
+
+oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
+	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
@@ -120,6 +126,10 @@ $(ENVS)/lambda/.installed: $(REQUIREMENTS)/lambda-runtime.txt | .venv/.uv
 	$(call install,lambda,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/lambda-runtime.txt)
 	@touch $@
 
+$(ENVS)/oracle/.installed: $(REQUIREMENTS)/oracle.txt | .venv/.uv
+	$(call install,oracle,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/oracle.txt)
+	@touch $@
+
 $(ENVS)/sam/.installed: $(REQUIREMENTS)/sam.txt | .venv/.uv
 	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
 	@touch $@
@@ -137,7 +147,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
 requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes the newest
-	@for name in uv lambda-runtime label-studio sam; do \
+	@for name in uv lambda-runtime label-studio oracle sam; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \

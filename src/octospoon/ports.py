@@ -371,6 +371,16 @@ class Registry(Protocol):
         """Close the run."""
 
 
+class ChampionAlias(Protocol):
+    """The registry's own word for the model in service, which people move by hand."""
+
+    def read(self) -> int | None:
+        """Return the version that the alias names, None where there is no alias or no model yet."""
+
+    def move(self, version: int) -> None:
+        """Point the alias at a version."""
+
+
 class Snapshots(Protocol):
     """Immutable training snapshots."""
 

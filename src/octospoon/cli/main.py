@@ -74,7 +74,16 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
     command.add_argument("--search", default="", help="a CloudWatch filter pattern, such as ERROR")
+    _model_commands(commands)
     _deployed(commands, "init-model", _init_model, "give a new deployment its cold-start model")
+
+
+def _model_commands(commands: Commands) -> None:
+    group = commands.add_parser("model", help="the model in service").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command = _deployed(group, "rollback", _rollback, "put an earlier version into service, now")
+    command.add_argument("--to", type=int, metavar="VERSION", help="default: the one promoted before")
 
 
 def _label_studio_commands(commands: Commands) -> None:
@@ -216,6 +225,13 @@ def _init_model(arguments: argparse.Namespace) -> None:
     from octospoon.cli.model import init_model
 
     Console().print(f"champion: version {init_model(_deployment(arguments)).version}")
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.model import rollback
+
+    pointer = rollback(_deployment(arguments), arguments.to)
+    Console().print(f"version {pointer.version} is in service from the next image on")
 
 
 def _project(arguments: argparse.Namespace) -> None:

@@ -29,4 +29,9 @@ def due(state: TrainingState, threshold: int, now: float) -> str | None:
 
 def job_id(state: TrainingState) -> str:
     """Return the id of the job that would begin after this state; equal states give equal ids."""
-    return f"train-{state.jobs + 1:06d}"
+    return numbered(state.jobs + 1)
+
+
+def numbered(job: int) -> str:
+    """Return the id of a job by its number, from 1."""
+    return f"train-{job:06d}"

@@ -57,6 +57,15 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     max_open_tasks: Count = 50
 
 
+class MlflowSettings(Settings, frozen=True, kw_only=True):
+    """Which model of which MLflow server `reconcile` follows; without a server it follows none."""
+
+    mlflow_url: str = ""
+    mlflow_username: str = ""
+    mlflow_password_secret: str = ""
+    model_name: Name = "octospoon"
+
+
 class WebhookSettings(Settings, frozen=True, kw_only=True):
     """Settings of `webhook`."""
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
+    from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.receive import ReceiveWebhook
     from octospoon.usecases.reconcile import Reconcile
@@ -214,6 +215,32 @@ def reconcile() -> Reconcile:
         sweeps=DynamoSweeps(ControlTable(dynamodb(), config.control_table)),
         collect=collect(),
         clock=CLOCK,
+    )
+
+
+def follow_alias() -> FollowAlias | None:
+    """Wire the following of MLflow's champion alias; None without an MLflow server."""
+    from octospoon.adapters.dynamodb_control import ControlTable
+    from octospoon.adapters.dynamodb_history import DynamoHistory
+    from octospoon.adapters.mlflow_alias import MlflowAlias
+    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.usecases.follow_alias import FollowAlias
+    from octospoon.usecases.serve import ServeVersion
+
+    config, server = load(settings_.Stores), load(settings_.MlflowSettings)
+    if not server.mlflow_url:
+        return None
+
+    def sign_in() -> tuple[str, str]:
+        name = server.mlflow_password_secret
+        return server.mlflow_username, secret(name) if name else ""
+
+    champions = S3Champions(artifacts(config.artifacts_bucket))
+    return FollowAlias(
+        alias=MlflowAlias(server.mlflow_url, server.model_name, sign_in),
+        champions=champions,
+        history=DynamoHistory(ControlTable(dynamodb(), config.control_table)),
+        serve=ServeVersion(champions),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from unit.training.stack import JOB, World, starter, world
 
 from octospoon.cli import digits
 from octospoon.training import model_file
-from octospoon.training.dataset import Dataset
 from octospoon.training.job import Outcome, run
 from octospoon.training.trainer import train_head
+
+if TYPE_CHECKING:
+    from octospoon.training.dataset import Dataset
 
 SECOND = "train-000002"
 AUDIT, FIRST, MORE = 100, 160, 120
