@@ -5,7 +5,7 @@ STATE := .octospoon/state
 REQUIREMENTS := infra/requirements
 UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
-FUNCTIONS := score rank webhook collect reconcile rescore
+FUNCTIONS := score rank webhook collect reconcile rescore watch
 
 STARTED := $(shell date +%s)
 
@@ -18,8 +18,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench bench-evaluation bench-score bench-select build requirements dockercomposeup clean environments \
-	prepared .ready seed oracle
+.PHONY: help demo up down test check bench bench-evaluation bench-score bench-select build requirements \
+	dockercomposeup clean environments prepared .ready seed oracle
 .DEFAULT_GOAL := help
 
 help: ## this list

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ImageRef,
         LabelledImage,
         ModelDecision,
+        Observation,
         Pick,
         PoolRow,
         Prediction,
@@ -113,6 +114,14 @@ class Pool(Protocol):
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
         """Page through one shard of the selectable images by lottery number, in (start, end]."""
+
+    def arrived(self, day: str, limit: int) -> list[str]:
+        """Return keys of up to `limit` images uploaded on a day, in whatever state, near to uniformly drawn.
+
+        Args:
+            day: of the upload in UTC, such as 2026-01-31.
+            limit: what is read does not grow with the pool, nor with the day.
+        """
 
     def counts(self) -> dict[State, int]:
         """Count the images by state (reads the whole pool: for people, not for functions)."""
@@ -253,6 +262,9 @@ class Control(Protocol):
         False where the state is no longer `before`'s.
         """
 
+    def request(self, reason: str) -> None:
+        """Ask for a job, until the next one is begun for whatever reason."""
+
     def abort(self, job_id: str, labels: int) -> bool:
         """Move launching -> idle and give `labels` back to the counter: nothing was launched."""
 
@@ -311,6 +323,16 @@ class Champions(Protocol):
 
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+
+
+class Observations(Protocol):
+    """What was seen of the model in service."""
+
+    def read(self) -> Observation:
+        """Return the newest observation."""
+
+    def save(self, observation: Observation) -> None:
+        """Replace it, unless a later one is stored."""
 
 
 class References(Protocol):

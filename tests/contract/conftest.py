@@ -36,7 +36,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 def fake() -> Stores:
     clock = FakeClock()
-    pool, control = FakePool(), FakeControl(clock)
+    pool, control = FakePool(clock=clock), FakeControl(clock)
     return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds(), FakeSweeps())
 
 

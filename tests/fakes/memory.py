@@ -10,6 +10,7 @@ from octospoon.domain.entities import (
     Candidate,
     JobStatus,
     LabelledImage,
+    Observation,
     PoolRow,
     State,
     Sweep,
@@ -62,17 +63,22 @@ class Row:
     label: str | None = None
     agreement: float = 0.0
     annotators: int = 0
+    arrived: str = ""
 
 
 @dataclass
 class FakePool:
     strategy: str = "margin_diverse"
     table: dict[str, Row] = field(default_factory=dict)
+    clock: FakeClock = field(default_factory=FakeClock)
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         row = self.table.get(image.key)
         if row is None or row.state is State.QUARANTINED or self._replaces(row, image):
-            self.table[image.key] = Row(image.etag, image.sequencer, State.SCORED, prediction)
+            arrived = hashes.day(self.clock.now())
+            self.table[image.key] = Row(
+                image.etag, image.sequencer, State.SCORED, prediction, arrived=arrived
+            )
             return True
         return self._refresh(image.key, image.etag, prediction)
 
@@ -159,6 +165,10 @@ class FakePool:
         if row.round_number == round_number and row.state is State.CLAIMED:
             row.state, row.task_id = State.EXPORTED, task_id
 
+    def arrived(self, day: str, limit: int) -> list[str]:
+        seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
+        return sorted(seen, key=hashes.lottery)[:limit]
+
     def counts(self) -> dict[State, int]:
         return {state: sum(row.state is state for row in self.table.values()) for state in State}
 
@@ -179,10 +189,15 @@ class FakeControl:
         if (self.now_state.jobs, self.now_state.status) != (before.jobs, before.status):
             return False
         left = self.now_state.new_labels - before.new_labels
+        now, today = self.clock.now(), hashes.day(self.clock.now())
+        count = before.begun_today + 1 if before.begun_day == today else 1
         self.now_state = TrainingState(
-            JobStatus.LAUNCHING, job_id, before.jobs + 1, left, lease_until, reason
+            JobStatus.LAUNCHING, job_id, before.jobs + 1, left, lease_until, reason, now, today, count
         )
         return True
+
+    def request(self, reason: str) -> None:
+        self.now_state = replace(self.now_state, requested=reason)
 
     def abort(self, job_id: str, labels: int) -> bool:
         if not self._is(job_id, JobStatus.LAUNCHING):
@@ -268,6 +283,7 @@ class FakeLabels:
                     strategy=pick.strategy if pick else "",
                     draw_probability=pick.draw_probability if pick else None,
                     round_number=row.round_number,
+                    arrived=row.arrived,
                 )
 
 
@@ -442,3 +458,15 @@ class FakeHistory:
 
     def keep_alias(self, version: int) -> None:
         self.named = version
+
+
+@dataclass
+class FakeObservations:
+    newest: Observation = field(default_factory=Observation)
+
+    def read(self) -> Observation:
+        return self.newest
+
+    def save(self, observation: Observation) -> None:
+        if observation.observed_at >= self.newest.observed_at:
+            self.newest = observation

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.packaging
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".octospoon" / "build"
 MAKEFILE = ROOT / "infra" / "build" / "Makefile"
-FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore"]
+FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch"]
 LAMBDA_LIMIT = 250_000_000
 NOWHERE = {"mlflow", "label_studio_sdk", "onnx", "sklearn", "matplotlib", "scipy", "pandas", "pytest"}
 INFERENCE = {"onnxruntime", "PIL"}
-ALLOWED = {"score": INFERENCE, "rescore": {"onnxruntime"}}
+ALLOWED = {"score": INFERENCE, "rescore": {"onnxruntime"}, "watch": {"onnxruntime"}}
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",

@@ -8,6 +8,7 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, number, text
 from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
 from octospoon.domain.entities import JobStatus, Sweep, TrainingState
+from octospoon.domain.keys import day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +85,10 @@ class DynamoControl:
             new_labels=integer(item, "new_labels"),
             lease_until=number(item, "lease_until"),
             reason=text(item, "reason"),
+            begun_at=number(item, "begun_at"),
+            begun_day=text(item, "begun_day"),
+            begun_today=integer(item, "begun_today"),
+            requested=text(item, "requested"),
         )
 
     def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
@@ -91,6 +96,8 @@ class DynamoControl:
 
         False where the state is no longer `before`'s.
         """
+        now = self._now()
+        today = day(now)
         unchanged = "(attribute_not_exists(#jobs) OR #jobs = :jobs)"
         unchanged += " AND (attribute_not_exists(#status) OR #status = :status)"
         return self._table.update(
@@ -101,11 +108,20 @@ class DynamoControl:
                 "jobs": before.jobs + 1,
                 "lease_until": lease_until,
                 "reason": reason,
+                "begun_at": now,
+                "begun_day": today,
+                "begun_today": before.begun_today + 1 if before.begun_day == today else 1,
+                "requested": "",
             },
             unchanged,
             {":jobs": before.jobs, ":status": before.status},
             add=("new_labels", -before.new_labels),
         )
+
+    def request(self, reason: str) -> None:
+        """Ask for a job, until the next one is begun for whatever reason."""
+        new = "attribute_not_exists(#requested) OR #requested <> :requested"
+        self._table.update("training", {"requested": reason}, new, {":requested": reason})
 
     def abort(self, job_id: str, labels: int) -> bool:
         """Move launching -> idle and give `labels` back to the counter: nothing was launched."""

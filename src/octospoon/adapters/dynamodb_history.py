@@ -1,4 +1,4 @@
-"""The control table's record of models: what was decided, and where the registry's alias was last seen."""
+"""The control table's record of models: decisions, where the registry's alias was last seen, observations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.adapters.dynamodb_items import integer
-from octospoon.domain.entities import ModelDecision
+from octospoon.domain.entities import ModelDecision, Observation
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb_control import ControlTable
@@ -43,3 +43,24 @@ class DynamoHistory:
         """Remember which version the alias names."""
         anything = "attribute_not_exists(#version) OR #version <> :version"
         self._table.update("alias", {"version": version}, anything, {":version": version})
+
+
+class DynamoObservations:
+    """Implements `octospoon.ports.Observations`."""
+
+    def __init__(self, table: ControlTable) -> None:
+        self._table = table
+
+    def read(self) -> Observation:
+        """Return the newest observation."""
+        item = self._table.read("watch")
+        return msgspec.json.decode(item["body"]["S"], type=Observation) if item else Observation()
+
+    def save(self, observation: Observation) -> None:
+        """Replace it, unless a later one is stored."""
+        self._table.update(
+            "watch",
+            {"observed_at": observation.observed_at, "body": msgspec.json.encode(observation).decode()},
+            "attribute_not_exists(#observed_at) OR #observed_at <= :observed_at",
+            {":observed_at": observation.observed_at},
+        )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
-FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch")
 STARTED = "OCTOSPOON_STARTED"
 """Epoch seconds at which `make` began, so that set-up time counts from there."""
 

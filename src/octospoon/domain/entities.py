@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from octospoon.domain.drift import Finding  # noqa: TC001 - msgspec resolves it
+from octospoon.domain.estimation import Estimate  # noqa: TC001 - msgspec resolves it
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -175,7 +178,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One row of a training snapshot."""
+    """One row of a training snapshot; `arrived` is the UTC day of the upload, empty where it is unknown."""
 
     key: str
     etag: str
@@ -186,6 +189,7 @@ class LabelledImage:
     strategy: str
     draw_probability: float | None
     round_number: int
+    arrived: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,10 @@ class TrainingState:
         new_labels: distinct images labelled since the last job was begun.
         lease_until: epoch seconds after which a launching or running job counts as lost.
         reason: why the newest job was begun, or why it failed.
+        begun_at: epoch seconds at which the newest job was begun.
+        begun_day: UTC day of that, such as 2026-01-31.
+        begun_today: jobs begun on that day.
+        requested: why watching asked for a job since the newest was begun; empty where it did not.
     """
 
     status: JobStatus = JobStatus.IDLE
@@ -235,6 +243,29 @@ class TrainingState:
     new_labels: int = 0
     lease_until: float = 0.0
     reason: str = ""
+    begun_at: float = 0.0
+    begun_day: str = ""
+    begun_today: int = 0
+    requested: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What watching saw last of the model in service.
+
+    Attributes:
+        version: of the model; -1 before the first.
+        observed_at: epoch seconds.
+        accuracy: its best estimate then.
+        judged_until: the last UTC day whose uploads were tested for drift by this model.
+        finding: of the newest test; None before the first.
+    """
+
+    version: int = -1
+    observed_at: float = 0.0
+    accuracy: Estimate | None = None
+    judged_until: str = ""
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)

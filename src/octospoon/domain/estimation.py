@@ -22,6 +22,7 @@ DEPLETED = 0.05
 """Share of the uploads taken out by a strategy above which what is left is too easy to stand for them all."""
 _PRIOR = 20.0
 _RESAMPLES = 500
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +128,22 @@ def prediction_powered(
         pool: float [M], its confidence over the uploads.
     """
     hits, sure, n = right.astype(np.float64), confidence.astype(np.float64), len(right)
-    if hits.min() == hits.max():
-        return proportion(int(hits.sum()), n)
     spread = float(pool.var(dtype=np.float64))
     covariance = (n * float(np.cov(hits, sure)[0, 1]) + _PRIOR * spread) / (n + _PRIOR)
     variance = (n * float(sure.var(ddof=1)) + _PRIOR * spread) / (n + _PRIOR)
     share = n / len(pool)
-    weight = min(1.0, max(0.0, covariance / ((1.0 + share) * variance))) if variance else 0.0
+    weight = min(1.0, max(0.0, covariance / ((1.0 + share) * variance))) if variance > _TINY else 0.0
     rest = hits - weight * sure
     value = min(1.0, max(0.0, weight * float(pool.mean(dtype=np.float64)) + float(rest.mean())))
-    gain = (float(rest.var(ddof=1)) + weight**2 * spread * share) / float(hits.var(ddof=1))
-    effective = n / min(1.0, gain)
+    alone = float(hits.var(ddof=1))
+    left = float(rest.var(ddof=1)) + weight**2 * spread * share
+    effective = n * alone / left if alone > left else float(n)
     interval = evaluation.wilson(value * effective, effective)
-    return Estimate(value, interval.low, interval.high, n)
+    low, high = interval.low, interval.high
+    if not alone:  # no error seen: none need exist
+        plain = proportion(int(hits.sum()), n)
+        low, high = min(low, plain.low), max(high, plain.high)
+    return Estimate(value, low, high, n)
 
 
 def bootstrap(

@@ -18,6 +18,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,8 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
 
     classes: Name
     training_threshold: Count = 50
+    training_cool_down: Seconds = 6 * 3600.0
+    trainings_per_day: Count = 24
     launcher: str = "queue"
     training_queue_url: str = ""
     ecs_cluster: str = ""
@@ -92,6 +95,12 @@ class RescoreSettings(Stores, frozen=True, kw_only=True):
 
     rescore_queue_url: Name
     strategy: Name = "margin_diverse"
+
+
+class WatchSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `watch`."""
+
+    accuracy_floor: Share = 0.0
 
 
 class TrainerSettings(Stores, frozen=True, kw_only=True):

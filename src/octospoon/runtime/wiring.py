@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from octospoon.usecases.reconcile import Reconcile
     from octospoon.usecases.rescore import Head, RescorePool
     from octospoon.usecases.score import ScoreUploads
+    from octospoon.usecases.watch import Watch
 
 _CONNECTIONS = 16
 _SECRET_MAX_AGE = 300
@@ -172,6 +173,7 @@ def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
     from octospoon.adapters.dynamodb_labels import DynamoLabels
+    from octospoon.domain.training_policy import TrainingRules
     from octospoon.usecases.collect import CollectAnnotations
 
     config = load(settings_.CollectSettings)
@@ -183,7 +185,7 @@ def collect() -> CollectAnnotations:
         launcher=_launcher(config),
         clock=CLOCK,
         classes=listed(config.classes),
-        threshold=config.training_threshold,
+        rules=TrainingRules(config.training_threshold, config.training_cool_down, config.trainings_per_day),
     )
 
 
@@ -244,12 +246,54 @@ def follow_alias() -> FollowAlias | None:
     )
 
 
+def watch() -> Watch:
+    """Wire the watching of the model in service."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
+    from octospoon.adapters.dynamodb_history import DynamoObservations
+    from octospoon.adapters.dynamodb_labels import DynamoLabels
+    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.adapters.s3_references import S3References
+    from octospoon.usecases.champion import CurrentModel
+    from octospoon.usecases.measure import Measure
+    from octospoon.usecases.watch import Watch
+
+    config = load(settings_.WatchSettings)
+    store = artifacts(config.artifacts_bucket)
+    champions, table = S3Champions(store), ControlTable(dynamodb(), config.control_table)
+    pool = DynamoPool(dynamodb(), config.pool_table)
+    labels = DynamoLabels(
+        dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
+    )
+    return Watch(
+        model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
+        measure=Measure(pool, labels),
+        pool=pool,
+        references=S3References(store),
+        observations=DynamoObservations(table),
+        control=DynamoControl(table, CLOCK.now),
+        clock=CLOCK,
+        accuracy_floor=config.accuracy_floor,
+    )
+
+
+def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]:
+    """Return what turns a champion pointer into its head: download, verify, open."""
+    from octospoon.adapters.onnx_session import OnnxHead
+
+    def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
+        if not pointer.head_key:
+            return pointer, None
+        return pointer, OnnxHead(champions.fetch_head(pointer, model_folder()))
+
+    return load_head
+
+
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
     from octospoon.adapters.aws_errors import translated
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.onnx_session import OnnxHead
     from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool
@@ -258,11 +302,6 @@ def rescore() -> RescorePool:
     champions = S3Champions(artifacts(config.artifacts_bucket))
     sqs = session().client("sqs")
 
-    def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
-        if not pointer.head_key:
-            return pointer, None
-        return pointer, OnnxHead(champions.fetch_head(pointer, model_folder()))
-
     def enqueue(body: str) -> None:
         with translated("queueing a segment"):
             sqs.send_message(QueueUrl=config.rescore_queue_url, MessageBody=body)
@@ -270,7 +309,7 @@ def rescore() -> RescorePool:
     return RescorePool(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
-        model=CurrentModel(champions, load_head, CLOCK, max_age=0.0).get,
+        model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
         enqueue=enqueue,
         clock=CLOCK,
     )

@@ -67,10 +67,15 @@ def test_it_is_without_bias(simulated):
     assert abs(error.mean()) < 4 * error.std() / np.sqrt(REPEATS)
 
 
-def test_labels_that_are_all_right_are_left_to_wilson():
-    assert estimation.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8)) == (
-        estimation.proportion(9, 9)
+def test_labels_that_are_all_right_narrow_nothing():
+    found = estimation.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8))
+    assert found == estimation.proportion(9, 9)
+    rng = np.random.default_rng(0)
+    found = estimation.prediction_powered(
+        np.ones(90, bool), rng.uniform(0.7, 1, 90), rng.uniform(0.5, 1, 900)
     )
+    assert 0.95 < found.value < 1.0
+    assert found.low < estimation.proportion(90, 90).low
 
 
 def test_every_measure_is_estimated():

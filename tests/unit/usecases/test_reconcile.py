@@ -14,6 +14,7 @@ from fakes.memory import (
 
 from octospoon.domain.entities import ImageRef, Pick, Prediction, State, Task
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports import AnnotationBody
 from octospoon.usecases import reconcile as reconcile_
 from octospoon.usecases.collect import CollectAnnotations
@@ -38,7 +39,7 @@ class World:
             self.pool.mark_exported(key, 1, task)
             self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
         self.collect = CollectAnnotations(
-            self.labels, self.control, self.launcher, self.clock, CLASSES, threshold
+            self.labels, self.control, self.launcher, self.clock, CLASSES, TrainingRules(threshold)
         )
         self.reconcile = Reconcile(self.labeler, self.sweeps, self.collect, self.clock)
 
