@@ -7,16 +7,37 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool, FakeRounds, FakeSweeps
+from fakes.memory import (
+    FakeClock,
+    FakeControl,
+    FakeHistory,
+    FakeLabels,
+    FakeObservations,
+    FakePool,
+    FakeReferences,
+    FakeRounds,
+    FakeSweeps,
+)
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds, DynamoSweeps
+from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+from octospoon.adapters.s3_references import S3References
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Control, Labels, Pool, Rounds, Sweeps
+    from octospoon.ports import (
+        Control,
+        Labels,
+        ModelHistory,
+        Observations,
+        Pool,
+        References,
+        Rounds,
+        Sweeps,
+    )
 
 
 @dataclass
@@ -27,6 +48,9 @@ class Stores:
     labels: Labels
     rounds: Rounds
     sweeps: Sweeps
+    history: ModelHistory
+    observations: Observations
+    references: References
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -37,7 +61,17 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 def fake() -> Stores:
     clock = FakeClock()
     pool, control = FakePool(clock=clock), FakeControl(clock)
-    return Stores(clock, pool, control, FakeLabels(pool, control), FakeRounds(), FakeSweeps())
+    return Stores(
+        clock,
+        pool,
+        control,
+        FakeLabels(pool, control),
+        FakeRounds(),
+        FakeSweeps(),
+        FakeHistory(),
+        FakeObservations(),
+        FakeReferences(),
+    )
 
 
 def real(stack: LocalStack) -> Stores:
@@ -56,6 +90,9 @@ def real(stack: LocalStack) -> Stores:
         DynamoLabels(client, pool, annotations, control, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
         DynamoSweeps(table),
+        DynamoHistory(table),
+        DynamoObservations(table),
+        S3References(S3Artifacts(s3, bucket)),
     )
 
 

@@ -20,7 +20,7 @@ from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavail
 from octospoon.ports import AnnotatedTask, AnnotationBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from octospoon.domain.drift import Reference
@@ -108,10 +108,11 @@ class FakePool:
         row.prediction = prediction
         return True
 
-    def _selectable(self) -> list[Candidate]:
+    def _selectable(self, keys: Iterable[str]) -> list[Candidate]:
+        rows = ((key, self.table[key]) for key in keys)
         return [
             Candidate(key, row.etag, self._priority(row), hashes.lottery(key))
-            for key, row in self.table.items()
+            for key, row in rows
             if row.state is State.SCORED
         ]
 
@@ -121,15 +122,17 @@ class FakePool:
         return priority(uncertainty(row.prediction.probabilities), self.strategy)
 
     def top(self, n: int) -> list[Candidate]:
-        found = [one for one in self._selectable() if one.priority is not None]
+        found = [one for one in self._selectable(self.table) if one.priority is not None]
         return sorted(found, key=lambda one: (-(one.priority or 0.0), one.key))[:n]
 
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
-        within = [one for one in self._selectable() if start < one.lottery <= end]
-        found = [one for one in within if hashes.shard(one.key) == shard]
-        page = sorted(found, key=lambda one: one.lottery)[:limit]
+        here = [
+            key for key in self.table if hashes.shard(key) == shard and start < hashes.lottery(key) <= end
+        ]
+        found = sorted(self._selectable(here), key=lambda one: one.lottery)
+        page = found[:limit]
         return page, page[-1].lottery if len(page) == limit else None
 
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:

@@ -67,9 +67,12 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE")
     command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
     _deployed(commands, "status", _status, "show where everything stands")
+    command = _deployed(commands, "report", _report, "show how good the model in service is")
+    command.add_argument("--days", type=float, help="only images uploaded in the last so many days")
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
     command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
     command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
+    _deployed(commands, "watch", _watch, "measure the model and test yesterday's uploads for drift now")
     command = _deployed(commands, "logs", _logs, "show what a function said lately")
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
@@ -192,6 +195,12 @@ def _status(arguments: argparse.Namespace) -> None:
     show(_deployment(arguments))
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.report import show
+
+    show(_deployment(arguments), arguments.days)
+
+
 def _rank(arguments: argparse.Namespace) -> None:
     from octospoon.cli.invoke import rank
 
@@ -213,6 +222,14 @@ def _reconcile(arguments: argparse.Namespace) -> None:
         f"{report.tasks} tasks looked at: {report.annotations} annotations repaired, "
         f"{report.labels} labels changed{launched}{more}"
     )
+
+
+def _watch(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.invoke import watch
+
+    seen = watch(_deployment(arguments))
+    asked = f"; training was asked for: {seen.asked}" if seen.asked else ""
+    Console().print(f"drift: {seen.drift}{asked}; `octospoon report` shows the rest")
 
 
 def _logs(arguments: argparse.Namespace) -> None:
