@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from octospoon.domain.keys import day
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.runtime.wiring import CLOCK
 from octospoon.training import head, model_file
+from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +51,8 @@ class Models:
         return found[0].version
 
     def score_one_more(self) -> int:
-        """Upload a picture; return the version that scored it."""
+        """Upload a picture, once no scorer may still trust an older pointer; return the version it got."""
+        time.sleep(MAX_AGE)
         self.uploads += 1
         key = upload(self.stack, self.uploads)
         pool: DynamoPool = self.stack.deployment.pool

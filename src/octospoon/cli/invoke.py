@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class WatchAnswer(msgspec.Struct, frozen=True):
-    """What the watch function answers: the version it looked at, the verdict on drift or why there is none."""
+    """The watch function's answer: a version, the verdict on drift or why there is none, what it asked for."""
 
     version: int
     drift: str

@@ -256,7 +256,7 @@ class Observation:
     Attributes:
         version: of the model; -1 before the first.
         observed_at: epoch seconds.
-        accuracy: its best estimate then.
+        accuracy: its best estimate then; None without audit labels.
         judged_until: the last UTC day whose uploads were tested for drift by this model.
         finding: of the newest test; None before the first.
     """

@@ -91,7 +91,7 @@ class Watch:
         finding, reason, until = self._window(pointer, head, before)
         seen = replace(
             before,
-            accuracy=evaluation.accuracy,
+            accuracy=evaluation.accuracy if evaluation.accuracy.labels else None,
             observed_at=self.clock.now(),
             judged_until=until,
             finding=finding or before.finding,

@@ -142,7 +142,9 @@ def test_accuracy_shown_to_be_below_the_floor_asks_for_training():
     assert report.evaluation.audit_accuracy.value == 0.6
     assert "is below 0.9" in world.control.state().requested
     assert world.observations.read().accuracy == report.evaluation.accuracy
-    assert World(floor=0.9).watch().asked == "", "without labels nothing is shown"
+    world = World(floor=0.9)
+    assert world.watch().asked == "", "without labels nothing is shown"
+    assert world.observations.read().accuracy is None
 
 
 def test_only_the_audit_share_counts_and_all_labels_are_the_naive_answer(world):
