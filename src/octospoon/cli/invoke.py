@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class WatchAnswer(msgspec.Struct, frozen=True):
-    """The watch function's answer: a version, the verdict on drift or why there is none, what it asked for."""
+    """The watch function's answer: a version, the verdict on drift or why there is none, what was asked."""
 
     version: int
     drift: str
