@@ -5,7 +5,7 @@ STATE := .octospoon/state
 REQUIREMENTS := infra/requirements
 UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
-FUNCTIONS := score rank webhook collect reconcile rescore
+FUNCTIONS := score rank webhook collect reconcile rescore watch
 
 STARTED := $(shell date +%s)
 
@@ -18,9 +18,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak check bench bench-cold bench-score bench-select peers build requirements \
-	dockercomposeup clean environments \
-	prepared .ready seed
+.PHONY: help demo up down test soak check bench bench-cold bench-evaluation bench-score bench-select peers oracle \
+	build requirements dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -64,6 +63,12 @@ bench-select: .venv/.installed ## choosing a batch: time, memory and reads, besi
 		$$python -m bench.select $(if $(JSON),--json $(JSON))
 
 peers: $(ENVS)/peers/.installed ## install the libraries that selection is checked against; `make test` then uses them
+
+bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real pictures; JSON=file keeps the figures
+	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
+
+oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
+	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
@@ -136,6 +141,11 @@ $(ENVS)/peers/.installed: $(REQUIREMENTS)/peers.txt | .venv/.uv
 	$(call install,peers,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/peers.txt && $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
+# only for `make oracle`
+$(ENVS)/oracle/.installed: $(REQUIREMENTS)/oracle.txt | .venv/.uv
+	$(call install,oracle,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/oracle.txt)
+	@touch $@
+
 $(ENVS)/sam/.installed: $(REQUIREMENTS)/sam.txt | .venv/.uv
 	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
 	@touch $@
@@ -153,7 +163,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
 requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes the newest
-	@for name in uv lambda-runtime label-studio sam; do \
+	@for name in uv lambda-runtime label-studio oracle sam; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.consensus import Consensus
+    from octospoon.domain.drift import Reference
     from octospoon.domain.entities import (
         Annotation,
         Candidate,
         ImageRef,
         Inventory,
         LabelledImage,
+        ModelDecision,
+        Observation,
         Pick,
         PoolEntry,
         PoolRow,
@@ -149,6 +152,14 @@ class Pool(Protocol):
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
         """Page through one shard of the selectable images by lottery number, in (start, end]."""
+
+    def arrived(self, day: str, limit: int) -> list[str]:
+        """Return keys of up to `limit` images uploaded on a day, in whatever state, near to uniformly drawn.
+
+        Args:
+            day: of the upload in UTC, such as 2026-01-31.
+            limit: what is read does not grow with the pool, nor with the day.
+        """
 
     def counts(self) -> dict[State, int]:
         """Count the images by state (reads the whole pool: for people, not for functions)."""
@@ -377,6 +388,9 @@ class Control(Protocol):
         False where the state is no longer `before`'s.
         """
 
+    def request(self, reason: str) -> None:
+        """Ask for a job, until the next one is begun for whatever reason."""
+
     def abort(self, job_id: str, before: TrainingState) -> bool:
         """Move launching -> idle and give the labels of `before` back: nothing was launched."""
 
@@ -430,8 +444,50 @@ class Champions(Protocol):
     def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
         """Store the immutable files; return the sha256 of each (empty for no head)."""
 
+    def keep(self, pointer: ChampionPointer) -> None:
+        """Remember, for ever, what serving this version means; the first word on a version stands."""
+
+    def version(self, version: int) -> ChampionPointer | None:
+        """Return what serving a version means, None where no such model was ever made."""
+
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+
+
+class Observations(Protocol):
+    """What was seen of the model in service."""
+
+    def read(self) -> Observation:
+        """Return the newest observation."""
+
+    def save(self, observation: Observation) -> None:
+        """Replace it, unless a later one is stored."""
+
+
+class References(Protocol):
+    """What the uploads looked like when a model was trained."""
+
+    def put(self, model_sha256: str, reference: Reference) -> None:
+        """Store a model's reference; the first one stands."""
+
+    def get(self, model_sha256: str) -> Reference | None:
+        """Return a model's reference, None where it has none."""
+
+
+class ModelHistory(Protocol):
+    """What was decided about models, and where a person or the trainer put the registry's champion alias."""
+
+    def record(self, decision: ModelDecision) -> None:
+        """Keep the decision about a job's model; the same job decides again after it died."""
+
+    def decision(self, job_id: str) -> ModelDecision | None:
+        """Return what was decided about a job's model, None where nothing was yet."""
+
+    def alias(self) -> int:
+        """Return the version that the alias was last known to name, -1 before the first."""
+
+    def keep_alias(self, version: int) -> None:
+        """Remember which version the alias names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,14 +522,14 @@ class Registry(Protocol):
         """Close the run."""
 
 
-class Aliases(Protocol):
-    """The registry's names for model versions."""
+class ChampionAlias(Protocol):
+    """The registry's own word for the model in service, which people move by hand."""
 
-    def version(self, alias: str) -> int | None:
-        """Return the version that an alias points at, None where there is no such alias."""
+    def read(self) -> int | None:
+        """Return the version that the alias names, None where there is no alias or no model yet."""
 
-    def point(self, alias: str, version: int) -> None:
-        """Point an alias at a version."""
+    def move(self, version: int) -> None:
+        """Point the alias at a version."""
 
 
 class Snapshots(Protocol):

@@ -11,9 +11,12 @@ from fakes.memory import (
     FakeClock,
     FakeControl,
     FakeEntries,
+    FakeHistory,
     FakeInventories,
     FakeLabels,
+    FakeObservations,
     FakePool,
+    FakeReferences,
     FakeRescoring,
     FakeRounds,
     FakeSweeps,
@@ -22,14 +25,28 @@ from fakes.memory import (
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
 from octospoon.adapters.dynamodb_counter import LabelCounter
 from octospoon.adapters.dynamodb_entries import DynamoEntries
+from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+from octospoon.adapters.s3_references import S3References
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Control, Inventories, Labels, Pool, PoolEntries, Rescoring, Rounds, Sweeps
+    from octospoon.ports import (
+        Control,
+        Inventories,
+        Labels,
+        ModelHistory,
+        Observations,
+        Pool,
+        PoolEntries,
+        References,
+        Rescoring,
+        Rounds,
+        Sweeps,
+    )
 
 
 @dataclass
@@ -43,6 +60,9 @@ class Stores:
     entries: PoolEntries
     inventories: Inventories
     rescoring: Rescoring
+    history: ModelHistory
+    observations: Observations
+    references: References
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -53,7 +73,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 def fake() -> Stores:
     clock = FakeClock()
     control = FakeControl(clock)
-    pool = FakePool(control=control)
+    pool = FakePool(control=control, clock=clock)
     return Stores(
         clock,
         pool,
@@ -64,6 +84,9 @@ def fake() -> Stores:
         FakeEntries(pool),
         FakeInventories(),
         FakeRescoring(),
+        FakeHistory(),
+        FakeObservations(),
+        FakeReferences(),
     )
 
 
@@ -86,6 +109,9 @@ def real(stack: LocalStack) -> Stores:
         DynamoEntries(client, pool),
         DynamoInventories(table),
         DynamoRescoring(table),
+        DynamoHistory(table),
+        DynamoObservations(table),
+        S3References(S3Artifacts(s3, bucket)),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import ImageRef, Pick, Prediction, ScoredImage, State
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.keys import SHARDS, day
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
@@ -191,6 +191,30 @@ def test_an_old_bad_event_does_not_quarantine_a_good_image(stores: Stores) -> No
 
     assert not stores.pool.put_quarantine(image(1, "bad", "10"), "truncated", "")
     assert stores.pool.quarantined(5) == []
+
+
+def test_the_uploads_of_a_day_are_found_whatever_became_of_them(stores: Stores) -> None:
+    today = day(stores.clock.now())
+    for i in range(40):
+        stores.pool.put_score(image(i), said(0.5))
+    stores.pool.put_quarantine(image(40), "empty", "")
+    stores.clock.time += 24 * 3600
+    for i in range(41, 44):
+        stores.pool.put_score(image(i), said(0.5))
+    stores.pool.put_score(image(2, sequencer="20"), said(0.5))  # the same bytes again
+    stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
+    stores.pool.claim(pick(1), 1, 99.0)
+    stores.pool.rescore(stores.pool.rows([image(4).key])[image(4).key], said(0.9, version=2))
+
+    first = stores.pool.arrived(today, 100)
+
+    assert sorted(first) == [image(i).key for i in range(40) if i != 3]
+    following = sorted(stores.pool.arrived(day(stores.clock.now()), 100))
+    assert following == [image(i).key for i in (3, 41, 42, 43)]
+    some = stores.pool.arrived(today, 16)
+    assert len(some) <= 16
+    assert set(some) <= set(first)
+    assert stores.pool.arrived("1999-01-01", 9) == []
 
 
 def test_counts_name_every_state(stores: Stores) -> None:

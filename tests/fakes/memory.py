@@ -11,6 +11,7 @@ from octospoon.domain.entities import (
     Inventory,
     JobStatus,
     LabelledImage,
+    Observation,
     PoolEntry,
     PoolRow,
     Standing,
@@ -23,11 +24,20 @@ from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavail
 from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from octospoon.domain.consensus import Consensus
-    from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, ScoredImage, Task
+    from octospoon.domain.drift import Reference
+    from octospoon.domain.entities import (
+        ImageRef,
+        ModelDecision,
+        Pick,
+        Prediction,
+        Round,
+        ScoredImage,
+        Task,
+    )
     from octospoon.domain.model_spec import ChampionPointer
 
 
@@ -71,6 +81,7 @@ class Row:
     counted_in: int = -1
     previous_label: str | None = None
     previous_etag: str = ""
+    arrived: str = ""
 
 
 @dataclass
@@ -78,6 +89,7 @@ class FakePool:
     strategy: str = "margin_diverse"
     table: dict[str, Row] = field(default_factory=dict)
     control: FakeControl | None = None
+    clock: FakeClock = field(default_factory=FakeClock)
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         fresh = Row(image.etag, image.sequencer, State.SCORED, prediction)
@@ -94,15 +106,15 @@ class FakePool:
                 fresh.previous_label, fresh.previous_etag = row.label, row.etag
                 if self.control:
                     self.control.change(-1, row.counted_in)
+        fresh.arrived = hashes.day(self.clock.now())
         self.table[image.key] = fresh
         return True
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         new = {one.image.key: one for one in scored if one.image.key not in self.table}
-        self.table |= {
-            key: Row(one.image.etag, one.image.sequencer, State.SCORED, one.prediction)
-            for key, one in new.items()
-        }
+        for one in new.values():
+            fresh = Row(one.image.etag, one.image.sequencer, State.SCORED, one.prediction)
+            self._put(one.image, fresh)
         return set(new)
 
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
@@ -122,10 +134,11 @@ class FakePool:
         row.prediction = prediction
         return True
 
-    def _selectable(self) -> list[Candidate]:
+    def _selectable(self, keys: Iterable[str]) -> list[Candidate]:
+        rows = ((key, self.table[key]) for key in keys)
         return [
             Candidate(key, row.etag, self._priority(row), hashes.lottery(key))
-            for key, row in self.table.items()
+            for key, row in rows
             if row.state is State.SCORED
         ]
 
@@ -135,15 +148,17 @@ class FakePool:
         return priority(uncertainty(row.prediction.probabilities), self.strategy)
 
     def top(self, n: int) -> list[Candidate]:
-        found = [one for one in self._selectable() if one.priority is not None]
+        found = [one for one in self._selectable(self.table) if one.priority is not None]
         return sorted(found, key=lambda one: (-(one.priority or 0.0), one.key))[:n]
 
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
-        within = [one for one in self._selectable() if start < one.lottery <= end]
-        found = [one for one in within if hashes.shard(one.key) == shard]
-        page = sorted(found, key=lambda one: one.lottery)[:limit]
+        here = [
+            key for key in self.table if hashes.shard(key) == shard and start < hashes.lottery(key) <= end
+        ]
+        found = sorted(self._selectable(here), key=lambda one: one.lottery)
+        page = found[:limit]
         return page, page[-1].lottery if len(page) == limit else None
 
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
@@ -180,6 +195,10 @@ class FakePool:
         row.claim_until = 0.0 if row.state is State.CLAIMED else row.claim_until
         if row.round_number == round_number and row.state is State.CLAIMED:
             row.state, row.task_id = State.EXPORTED, task_id
+
+    def arrived(self, day: str, limit: int) -> list[str]:
+        seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
+        return sorted(seen, key=hashes.lottery)[:limit]
 
     def counts(self) -> dict[State, int]:
         return {state: sum(row.state is state for row in self.table.values()) for state in State}
@@ -246,17 +265,6 @@ class FakeUploads:
 
 
 @dataclass
-class FakeAliases:
-    versions: dict[str, int] = field(default_factory=dict)
-
-    def version(self, alias: str) -> int | None:
-        return self.versions.get(alias)
-
-    def point(self, alias: str, version: int) -> None:
-        self.versions[alias] = version
-
-
-@dataclass
 class FakeControl:
     clock: FakeClock
     now_state: TrainingState = field(default_factory=TrainingState)
@@ -275,9 +283,22 @@ class FakeControl:
         now = self.now_state
         if (now.jobs, now.status, now.new_labels) != (before.jobs, before.status, before.new_labels):
             return False
-        jobs = before.jobs + 1
-        self.now_state = TrainingState(JobStatus.LAUNCHING, job_id, jobs, 0, lease_until, reason, jobs)
+        self.now_state = TrainingState(
+            JobStatus.LAUNCHING,
+            job_id,
+            before.jobs + 1,
+            0,
+            lease_until,
+            reason,
+            since=before.jobs + 1,
+            begun_at=self.clock.now(),
+            begun_day=(today := hashes.day(self.clock.now())),
+            begun_today=before.begun_today + 1 if before.begun_day == today else 1,
+        )
         return True
+
+    def request(self, reason: str) -> None:
+        self.now_state = replace(self.now_state, requested=reason)
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
         if not self._is(job_id, JobStatus.LAUNCHING):
@@ -399,6 +420,7 @@ class FakeLabels:
                     strategy=pick.strategy if pick else "",
                     draw_probability=pick.draw_probability if pick else None,
                     round_number=row.round_number,
+                    arrived=row.arrived,
                 )
 
 
@@ -575,6 +597,7 @@ class FakeChampions:
     current: ChampionPointer | None = None
     etag: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[int, ChampionPointer] = field(default_factory=dict)
     down: bool = False
 
     def set(self, pointer: ChampionPointer) -> None:
@@ -597,8 +620,70 @@ class FakeChampions:
         path.write_bytes(self.files[pointer.sha256])
         return path
 
+    def keep(self, pointer: ChampionPointer) -> None:
+        self.versions.setdefault(pointer.version, pointer)
+
+    def version(self, version: int) -> ChampionPointer | None:
+        return self.versions.get(version)
+
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         if expected_etag != (None if self.current is None else str(self.etag)):
             return False
         self.set(pointer)
         return True
+
+
+@dataclass
+class FakeReferences:
+    stored: dict[str, Reference] = field(default_factory=dict)
+
+    def put(self, model_sha256: str, reference: Reference) -> None:
+        self.stored.setdefault(model_sha256, reference)
+
+    def get(self, model_sha256: str) -> Reference | None:
+        return self.stored.get(model_sha256)
+
+
+@dataclass
+class FakeAlias:
+    named: int | None = None
+    moves: list[int] = field(default_factory=list)
+
+    def read(self) -> int | None:
+        return self.named
+
+    def move(self, version: int) -> None:
+        self.named = version
+        self.moves.append(version)
+
+
+@dataclass
+class FakeHistory:
+    decisions: dict[str, ModelDecision] = field(default_factory=dict)
+    named: int = -1
+
+    def record(self, decision: ModelDecision) -> None:
+        held = self.decisions.get(decision.job_id)
+        if held is None or held.decided_at <= decision.decided_at:
+            self.decisions[decision.job_id] = decision
+
+    def decision(self, job_id: str) -> ModelDecision | None:
+        return self.decisions.get(job_id)
+
+    def alias(self) -> int:
+        return self.named
+
+    def keep_alias(self, version: int) -> None:
+        self.named = version
+
+
+@dataclass
+class FakeObservations:
+    newest: Observation = field(default_factory=Observation)
+
+    def read(self) -> Observation:
+        return self.newest
+
+    def save(self, observation: Observation) -> None:
+        if observation.observed_at >= self.newest.observed_at:
+            self.newest = observation

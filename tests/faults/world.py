@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 from fakes.memory import (
-    FakeAliases,
+    FakeAlias,
     FakeBucket,
     FakeChampions,
     FakeClock,
     FakeControl,
     FakeEntries,
+    FakeHistory,
     FakeImages,
     FakeInventories,
     FakeLabeler,
@@ -33,13 +34,15 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
-from octospoon.domain.training_policy import due
+from octospoon.domain.training_policy import TrainingRules, due
 from octospoon.ports import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.follow_alias import FollowAlias
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.receive import Message
 from octospoon.usecases.reconcile import Reconcile, Stores
 from octospoon.usecases.rescore import Reorder
+from octospoon.usecases.serve import ServeVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +133,7 @@ class World:
         self.labels = FakeLabels(self.pool, self.control)
         self.studio = Studio(clock=self.clock)
         self.bucket, self.uploads, self.images = FakeBucket(), FakeUploads(), FakeImages()
-        self.launcher, self.rounds, self.aliases = FakeLauncher(), FakeRounds(), FakeAliases()
+        self.launcher, self.rounds = FakeLauncher(), FakeRounds()
         self.champions = FakeChampions()
         self.champions.set(ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES))
         self.events: list[ImageRef] = []
@@ -187,7 +190,12 @@ class World:
             reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), lambda _: None, "margin"),
         )
         self.collect = CollectAnnotations(
-            labels, control, between(self.launcher), self.clock, CLASSES, THRESHOLD
+            labels,
+            control,
+            between(self.launcher),
+            self.clock,
+            CLASSES,
+            TrainingRules(THRESHOLD, per_day=10**6),
         )
         stores = Stores(
             between(FakeSweeps()),
@@ -196,10 +204,10 @@ class World:
             between(self.rounds),
             between(self.bucket),
             between(self.uploads),
-            self.champions,
-            between(self.aliases),
         )
-        self.reconcile = Reconcile(labeler, stores, self.collect, self.clock)
+        alias, history = between(FakeAlias(1)), between(FakeHistory())
+        follow = FollowAlias(alias, self.champions, history, ServeVersion(self.champions))
+        self.reconcile = Reconcile(labeler, stores, self.collect, self.clock, follow)
 
     def labelled(self) -> set[str]:
         return {key for key, row in self.pool.table.items() if row.state is State.LABELLED}
@@ -370,6 +378,6 @@ class World:
         wrong = []
         if state.new_labels != len(labelled - self.trained_on):
             wrong.append(f"counter {state.new_labels}, labelled {labelled} of which {self.trained_on} before")
-        if (reason := due(state, THRESHOLD, self.clock.now())) is not None:
+        if (reason := due(state, TrainingRules(THRESHOLD, per_day=10**6), self.clock.now())) is not None:
             wrong.append(f"a training job is due and was not launched: {reason}")
         return wrong

@@ -19,13 +19,13 @@ pytestmark = pytest.mark.packaging
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".octospoon" / "build"
 MAKEFILE = ROOT / "infra" / "build" / "Makefile"
-FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore"]
+FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch"]
 LAMBDA_LIMIT = 250_000_000
 SCORE_LIMIT = 130_000_000
 """What the scoring function takes without onnxruntime's second copy of itself."""
 NOWHERE = {"mlflow", "label_studio_sdk", "onnx", "sklearn", "matplotlib", "scipy", "pandas", "pytest"}
 INFERENCE = {"onnxruntime", "PIL"}
-ALLOWED = {"score": INFERENCE, "rescore": {"onnxruntime"}}
+ALLOWED = {"score": INFERENCE, "rescore": {"onnxruntime"}, "watch": {"onnxruntime"}}
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",

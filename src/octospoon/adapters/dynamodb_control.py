@@ -8,7 +8,7 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
 from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
 from octospoon.domain.entities import JobStatus, TrainingState
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.keys import SHARDS, day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +82,10 @@ class DynamoControl:
             lease_until=number(item, "lease_until"),
             reason=text(item, "reason"),
             since=integer(item, "since"),
+            begun_at=number(item, "begun_at"),
+            begun_day=text(item, "begun_day"),
+            begun_today=integer(item, "begun_today"),
+            requested=text(item, "requested"),
         )
 
     def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
@@ -89,6 +93,8 @@ class DynamoControl:
 
         False where the state is no longer `before`'s.
         """
+        now = self._now()
+        today = day(now)
         given: dict[str, Value] = {
             ":jobs": before.jobs,
             ":status": before.status,
@@ -107,10 +113,19 @@ class DynamoControl:
                 "reason": reason,
                 "new_labels": 0,
                 "since": before.jobs + 1,
+                "begun_at": now,
+                "begun_day": today,
+                "begun_today": before.begun_today + 1 if before.begun_day == today else 1,
+                "requested": "",
             },
             unchanged,
             given,
         )
+
+    def request(self, reason: str) -> None:
+        """Ask for a job, until the next one is begun for whatever reason."""
+        new = "attribute_not_exists(#requested) OR #requested <> :requested"
+        self._table.update("training", {"requested": reason}, new, {":requested": reason})
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
         """Move launching -> idle and give the labels of `before` back: nothing was launched."""

@@ -235,4 +235,5 @@ def _labelled(item: Item) -> LabelledImage:
         strategy=text(item, "strategy"),
         draw_probability=number(item, "draw_probability") if "draw_probability" in item else None,
         round_number=integer(item, "round"),
+        arrived=text(item, "arrival").partition("/")[0],
     )

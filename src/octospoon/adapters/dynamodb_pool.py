@@ -27,6 +27,7 @@ from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.entities import Candidate, PoolRow, State
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.keys import day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,6 +134,7 @@ class DynamoPool:
             "etag": image.etag,
             "sequencer": _padded(image.sequencer),
             "size": image.size,
+            "arrival": f"{day(self._now())}/{hashes.shard(image.key):02d}",
         }
 
     def _whole(self, key: str, prediction: Prediction) -> dict[str, Value | None]:
@@ -240,6 +242,16 @@ class DynamoPool:
         )
         page = [_candidate(item) for item in itertools.islice(found, limit)]
         return page, page[-1].lottery if len(page) == limit else None
+
+    def arrived(self, day: str, limit: int) -> list[str]:
+        """Return keys of up to `limit` images uploaded on a day, in whatever state."""
+        page = -(-limit // hashes.SHARDS)
+        found: list[str] = []
+        for shard in _shards():
+            given: dict[str, Value] = {":arrival": f"{day}/{shard}"}
+            items = self._query("by_arrival", "#arrival = :arrival", given, limit=page)
+            found += [text(item, "key") for item in itertools.islice(items, page)]
+        return found[:limit]
 
     def _by_priority(self, shard: str, page: int) -> Iterator[Candidate]:
         """Yield a shard by falling priority, and by key where priorities are equal."""

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from octospoon.adapters.aws_errors import code, translated
 from octospoon.domain.entities import LabelledImage, Round
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
+from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key, version_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,10 +82,7 @@ class S3Champions:
         found = self._artifacts.read(CHAMPION_KEY, etag)
         if found is None:
             return None
-        try:
-            return msgspec.json.decode(found[0], type=ChampionPointer), found[1]
-        except msgspec.MsgspecError as error:
-            raise BadModel(f"{CHAMPION_KEY} is not a champion pointer: {error}") from error
+        return _pointer(CHAMPION_KEY, found[0]), found[1]
 
     def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
         """Download the pointer's model file and verify its sha256; raises BadModel."""
@@ -104,6 +101,15 @@ class S3Champions:
         head_sha = hashlib.sha256(head).hexdigest()
         self._artifacts.write_new(head_key(head_sha), head)
         return sha, head_sha
+
+    def keep(self, pointer: ChampionPointer) -> None:
+        """Remember, for ever, what serving this version means; the first word on a version stands."""
+        self._artifacts.write_new(version_key(pointer.version), msgspec.json.encode(pointer))
+
+    def version(self, version: int) -> ChampionPointer | None:
+        """Return what serving a version means, None where no such model was ever made."""
+        found = self._artifacts.read(version_key(version))
+        return None if found is None else _pointer(version_key(version), found[0])
 
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
@@ -125,6 +131,13 @@ class S3Champions:
             part.write(found[0])
         Path(part.name).replace(path)
         return path
+
+
+def _pointer(key: str, body: bytes) -> ChampionPointer:
+    try:
+        return msgspec.json.decode(body, type=ChampionPointer)
+    except msgspec.MsgspecError as error:
+        raise BadModel(f"{key} is not a champion pointer: {error}") from error
 
 
 class S3Snapshots:

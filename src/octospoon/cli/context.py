@@ -18,6 +18,7 @@ from octospoon.adapters.dynamodb_control import (
     DynamoRescoring,
     DynamoRounds,
 )
+from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
@@ -98,6 +99,16 @@ class Deployment:
     def control(self) -> DynamoControl:
         """The training job's state."""
         return DynamoControl(self.control_table, time.time)
+
+    @property
+    def history(self) -> DynamoHistory:
+        """What was decided about models."""
+        return DynamoHistory(self.control_table)
+
+    @property
+    def observations(self) -> DynamoObservations:
+        """What watching saw last."""
+        return DynamoObservations(self.control_table)
 
     @property
     def rounds(self) -> DynamoRounds:

@@ -1,4 +1,4 @@
-"""octospoon rank, octospoon reconcile: run a function now instead of waiting for its schedule."""
+"""octospoon rank, reconcile and watch: run a function now instead of waiting for its schedule."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from octospoon.cli.context import Deployment
 
 T = TypeVar("T")
+
+
+class WatchAnswer(msgspec.Struct, frozen=True):
+    """The watch function's answer: a version, the verdict on drift or why there is none, what was asked."""
+
+    version: int
+    drift: str
+    asked: str
+
+
 _LONGER_THAN_THE_FUNCTION = Config(read_timeout=310, retries={"max_attempts": 0})
 
 
@@ -39,6 +49,15 @@ def reconcile(deployment: Deployment, *, full: bool = False) -> ReconcileReport:
         ServiceUnavailable: the function failed; the message carries its error.
     """
     return _invoke(deployment, "Reconcile", {"full": full}, ReconcileReport)
+
+
+def watch(deployment: Deployment) -> WatchAnswer:
+    """Measure the model in service and test yesterday's uploads now; return the function's answer.
+
+    Raises:
+        ServiceUnavailable: the function failed; the message carries its error.
+    """
+    return _invoke(deployment, "Watch", {}, WatchAnswer)
 
 
 def _invoke(deployment: Deployment, name: str, event: dict[str, bool], report: type[T]) -> T:

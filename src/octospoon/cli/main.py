@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
-FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch")
 STARTED = "OCTOSPOON_STARTED"
 """Epoch seconds at which `make` began, so that set-up time counts from there."""
 
@@ -90,12 +90,15 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE")
     command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
     _deployed(commands, "status", _status, "show where everything stands")
+    command = _deployed(commands, "report", _report, "show how good the model in service is")
+    command.add_argument("--days", type=float, help="only images uploaded in the last so many days")
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
     command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
     command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
     command = _deployed(commands, "dlq", _dlq, "list what failed for good, or give it back to its queues")
     command.add_argument("action", choices=("list", "redrive"))
     command.add_argument("queues", nargs="*", metavar="QUEUE", help="such as uploads (default: all)")
+    _deployed(commands, "watch", _watch, "measure the model and test yesterday's uploads for drift now")
     command = _deployed(commands, "logs", _logs, "show what a function said lately")
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
@@ -116,6 +119,8 @@ def _model_commands(commands: Commands) -> None:
     command.add_argument(
         "--output", type=Path, default=Path(), help="folder for the forms that are worth it (default: here)"
     )
+    command = _deployed(model, "rollback", _rollback, "put an earlier version into service, now")
+    command.add_argument("--to", type=int, metavar="VERSION", help="default: the one promoted before")
 
 
 def _label_studio_commands(commands: Commands) -> None:
@@ -224,6 +229,12 @@ def _status(arguments: argparse.Namespace) -> None:
     show(_deployment(arguments))
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.report import show
+
+    show(_deployment(arguments), arguments.days)
+
+
 def _rank(arguments: argparse.Namespace) -> None:
     from octospoon.cli.invoke import rank
 
@@ -249,7 +260,7 @@ def _reconcile(arguments: argparse.Namespace) -> None:
         "needless tasks deleted": report.duplicates,
         "uploads queued again": report.requeued,
         "images withdrawn": report.withdrawn,
-        "aliases corrected": report.aliases,
+        "versions put into service by MLflow's alias": report.models,
     }
     said = ", ".join(f"{count} {what}" for what, count in repaired.items() if count) or "nothing to repair"
     Console().print(f"{report.tasks} tasks looked at: {said}{launched}{more}")
@@ -289,6 +300,14 @@ def _simulate(arguments: argparse.Namespace) -> None:
     simulate(source, wanted, Console())
 
 
+def _watch(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.invoke import watch
+
+    seen = watch(_deployment(arguments))
+    asked = f"; training was asked for: {seen.asked}" if seen.asked else ""
+    Console().print(f"drift: {seen.drift}{asked}; `octospoon report` shows the rest")
+
+
 def _logs(arguments: argparse.Namespace) -> None:
     from octospoon.cli.logs import show_logs
 
@@ -319,6 +338,13 @@ def _optimize(arguments: argparse.Namespace) -> None:
             f"{name}: {kept}: {'; '.join(verdict.reasons)}", markup=False, highlight=False, soft_wrap=True
         )
     console.print("a new deployment, and only a new one, begins with a form by `octospoon init-model --file`")
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.model import rollback
+
+    pointer = rollback(_deployment(arguments), arguments.to)
+    Console().print(f"version {pointer.version} is in service from the next image on")
 
 
 def _project(arguments: argparse.Namespace) -> None:

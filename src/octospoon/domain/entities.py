@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from octospoon.domain.drift import Finding  # noqa: TC001 - msgspec resolves it
+from octospoon.domain.estimation import Estimate  # noqa: TC001 - msgspec resolves it
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -241,7 +244,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One row of a training snapshot."""
+    """One row of a training snapshot; `arrived` is the UTC day of the upload, empty where it is unknown."""
 
     key: str
     etag: str
@@ -252,6 +255,7 @@ class LabelledImage:
     strategy: str
     draw_probability: float | None
     round_number: int
+    arrived: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +315,10 @@ class TrainingState:
         lease_until: epoch seconds after which a launching or running job counts as lost.
         reason: why the newest job was begun, or why it failed.
         since: labels counted at this number of jobs, or later, are those in `new_labels`.
+        begun_at: epoch seconds at which the newest job was begun.
+        begun_day: UTC day of that, such as 2026-01-31.
+        begun_today: jobs begun on that day.
+        requested: why watching asked for a job since the newest was begun; empty where it did not.
     """
 
     status: JobStatus = JobStatus.IDLE
@@ -320,13 +328,66 @@ class TrainingState:
     lease_until: float = 0.0
     reason: str = ""
     since: int = 0
+    begun_at: float = 0.0
+    begun_day: str = ""
+    begun_today: int = 0
+    requested: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What watching saw last of the model in service.
+
+    Attributes:
+        version: of the model; -1 before the first.
+        observed_at: epoch seconds.
+        accuracy: its best estimate then; None without audit labels.
+        judged_until: the last UTC day whose uploads were tested for drift by this model.
+        finding: of the newest test; None before the first.
+    """
+
+    version: int = -1
+    observed_at: float = 0.0
+    accuracy: Estimate | None = None
+    judged_until: str = ""
+    finding: Finding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDecision:
+    """What became of the model of one training job.
+
+    Attributes:
+        job_id: of the job.
+        version: reserved for the model.
+        promoted: True where the gate let it into service.
+        reasons: of the gate.
+        decided_at: epoch seconds.
+        measures: what was measured, by name.
+    """
+
+    job_id: str
+    version: int
+    promoted: bool
+    reasons: tuple[str, ...]
+    decided_at: float
+    measures: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What a trainer hands over: a complete model file, its head alone, and what was measured."""
+    """What a trainer hands over.
+
+    Attributes:
+        model: the complete file.
+        head: its head alone.
+        held_out: float [N, C], what models that had not seen them say of the N training rows; NaN where none.
+        metrics: what was measured.
+        params: what was chosen.
+    """
 
     model: bytes
     head: bytes
+    held_out: npt.NDArray[np.floating]
     metrics: dict[str, float]
     params: dict[str, str] = field(default_factory=dict)

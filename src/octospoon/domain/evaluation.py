@@ -27,11 +27,11 @@ def accuracy(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int
     return float(np.mean(probabilities.argmax(axis=1) == labels)) if len(labels) else math.nan
 
 
-def wilson(correct: int, n: int, z: float = 1.959964) -> Interval:
+def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
     """Return the score interval of a proportion (Wilson 1927, doi 10.1080/01621459.1927.10502953).
 
     Args:
-        correct: number of successes.
+        correct: number of successes; not whole where n is an effective number.
         n: number of trials; 0 gives [0, 1].
         z: standard normal quantile, 1.96 for 95 %.
     """
@@ -39,7 +39,7 @@ def wilson(correct: int, n: int, z: float = 1.959964) -> Interval:
         return Interval(0.0, 1.0)
     share, shrink = correct / n, 1.0 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
-    half = z / shrink * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    half = z / shrink * math.sqrt(max(0.0, share * (1 - share)) / n + z * z / (4 * n * n))
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
@@ -71,12 +71,23 @@ def _divide(
     return share
 
 
+def losses(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return -log p(true class) in nats of each row, float64 [N], of float [N, C] and int [N]."""
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    result: npt.NDArray[np.float64] = -np.log(np.maximum(true, _TINY))
+    return result
+
+
 def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
     """Return the mean of -log p(true class) in nats, of float [N, C] and int [N]; NaN for N = 0."""
+    return float(losses(probabilities, labels).mean()) if len(labels) else math.nan
+
+
+def overconfidence(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
+    """Return mean confidence less accuracy, of float [N, C] and int [N]; NaN for N = 0."""
     if not len(labels):
         return math.nan
-    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(true, _TINY)).mean())
+    return float(probabilities.max(axis=1).mean(dtype=np.float64)) - accuracy(probabilities, labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
 SHARDS = 16
 STEP = 2.0**-53
@@ -29,3 +30,8 @@ def lottery(key: str) -> float:
 def shard(key: str) -> int:
     """Return the index shard of an image, in [0, SHARDS)."""
     return int(unit_hash("shard", key) * SHARDS)
+
+
+def day(now: float) -> str:
+    """Return the UTC day of epoch seconds, such as 2026-01-31: uploads are told apart by it."""
+    return datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -142,4 +142,14 @@ def head_key(sha256: str) -> str:
     return f"models/sha256/{sha256}/head.onnx"
 
 
+def reference_key(sha256: str) -> str:
+    """Return the object key of what uploads looked like when the model of this hash was trained."""
+    return f"models/sha256/{sha256}/reference.npz"
+
+
+def version_key(version: int) -> str:
+    """Return the object key of the pointer that serves a version: immutable, what a roll-back needs."""
+    return f"models/versions/{version:06d}.json"
+
+
 CHAMPION_KEY = "models/champion.json"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain import evaluation
-from octospoon.domain.promotion import MARGIN, STANDARD_ERRORS
+from octospoon.domain.promotion import Rules
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -164,8 +164,9 @@ def _disagreement(found: Comparison) -> list[str]:
                 f" not {SAME_TOP:.0%} or more (from {SAME_TOP_LOW:.0%})"
             )
     if len(found.right):
-        bound = evaluation.paired_difference(found.right, found.original_right, STANDARD_ERRORS).high
-        if bound < -MARGIN:
+        gate = Rules()
+        bound = evaluation.paired_difference(found.right, found.original_right, gate.standard_errors).high
+        if bound < -gate.margin:
             reasons.append(
                 f"less accurate: {found.right.mean():.3f} against {found.original_right.mean():.3f} "
                 f"on {len(found.right)} audit images"

@@ -14,22 +14,58 @@ if TYPE_CHECKING:
 
     from octospoon.domain.model_spec import ModelSpec
 
-MARGIN = 0.02
-STANDARD_ERRORS = 1.0
 _NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a new model must keep to.
+
+    Attributes:
+        margin: accuracy that may be lost, as a share.
+        standard_errors: by how many of them a loss must lie beyond its margin to count as shown.
+        recall_margin: recall of one class that may be lost, as a share.
+        recall_standard_errors: the same for one class; more, because every class is looked at.
+        log_loss_margin: log loss that may be added, in nats.
+        overconfidence: how far mean confidence may lie above accuracy, as a share, unless the model in
+            service is as bad.
+        parity: largest difference between the assembled file and its parts.
+        most_bytes: of the model file, which must fit beside its function's code and memory.
+        most_seconds: for one image on one thread.
+        slowdown: against the model in service, where it takes longer than `unnoticed_seconds`.
+        unnoticed_seconds: for one image, no matter how fast the model in service is.
+    """
+
+    margin: float = 0.02
+    standard_errors: float = 1.0
+    recall_margin: float = 0.1
+    recall_standard_errors: float = 2.5
+    log_loss_margin: float = 0.1
+    overconfidence: float = 0.1
+    parity: float = 1e-4
+    most_bytes: int = 400_000_000
+    most_seconds: float = 2.0
+    slowdown: float = 3.0
+    unnoticed_seconds: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
-    """What one model says of the audit images.
+    """What one model says of the audit images, and what it costs.
 
     Attributes:
         spec: the model's own description.
         probabilities: float [N, C] over the same images for both models; None from a model without a head.
+        seconds: for one image on one thread.
+        size: of the model file, in bytes.
+        parity_gap: largest difference between the assembled file and its parts.
     """
 
     spec: ModelSpec
     probabilities: npt.NDArray[np.floating] | None
+    seconds: float
+    size: int
+    parity_gap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +77,39 @@ class Decision:
 
 
 def decide(
-    challenger: Answers, champion: Answers | None, labels: npt.NDArray[np.int64], margin: float = MARGIN
+    challenger: Answers,
+    champion: Answers | None,
+    labels: npt.NDArray[np.int64],
+    rules: Rules | None = None,
 ) -> Decision:
     """Say whether the challenger may replace the champion.
 
     Non-inferiority is judged on the same N audit images by the paired difference of accuracy: the new model
-    is refused where even the difference plus STANDARD_ERRORS standard errors lies below -margin. Asking the
+    is refused where even the difference plus `standard_errors` standard errors lies below -margin. Asking the
     whole 95 % interval to lie above -margin would refuse every model while N is small (10 in a first round),
     and asking it to lie below would let losses of 10 points pass at N = 50. One standard error refuses two
     answers more wrong out of 10, or three out of 50; equal models that differ on a tenth of 50 images are
-    refused about one time in fourteen; and as N grows the rule becomes "no more than the margin lost".
+    refused about one time in fourteen; and as N grows the rule becomes "no more than the margin lost". Recall
+    of each class, log loss and overconfidence are judged in the same way.
 
     Args:
         challenger: the new model's answers.
         champion: the answers of the model in service, None before the first.
         labels: int [N], the true classes, as positions in the challenger's class list.
-        margin: accuracy that may be lost, as a share.
+        rules: the limits.
     """
-    reasons = _unfit(challenger, len(labels))
+    rules = rules or Rules()
+    reasons = _unfit(challenger, len(labels)) + _too_costly(challenger, champion, rules)
     if champion is not None and challenger.spec.version <= champion.spec.version:
         reasons.append(
             f"version {challenger.spec.version} is not newer than version {champion.spec.version} in service"
         )
-    if reasons:
+    if champion is not None:
+        reasons += _incomparable(challenger, champion)
+    if reasons or challenger.probabilities is None:
         return Decision(promote=False, reasons=tuple(reasons))
-    if champion is None or not champion.spec.has_head:
-        return Decision(promote=True, reasons=("the first model with classes: nothing to compare it with",))
-    reasons = _incomparable(challenger, champion)
-    if reasons:
-        return Decision(promote=False, reasons=tuple(reasons))
-    return _non_inferior(challenger, champion, labels, margin)
+    new, old = challenger.probabilities, None if champion is None else champion.probabilities
+    return _first(new, labels, rules) if old is None else _successor(challenger, new, old, labels, rules)
 
 
 def _unfit(challenger: Answers, n: int) -> list[str]:
@@ -86,8 +125,24 @@ def _unfit(challenger: Answers, n: int) -> list[str]:
     return []
 
 
+def _too_costly(challenger: Answers, champion: Answers | None, rules: Rules) -> list[str]:
+    reasons = []
+    if not challenger.parity_gap <= rules.parity:
+        reasons.append(f"the assembled model and its parts differ by {challenger.parity_gap:.2g}")
+    if challenger.size > rules.most_bytes:
+        reasons.append(f"the model file has {challenger.size:,} bytes, more than {rules.most_bytes:,}")
+    allowed = rules.most_seconds
+    if champion is not None:
+        allowed = min(allowed, max(rules.slowdown * champion.seconds, rules.unnoticed_seconds))
+    if challenger.seconds > allowed:
+        reasons.append(f"one image takes {challenger.seconds:.3f} s, more than {allowed:.3f} s")
+    return reasons
+
+
 def _incomparable(challenger: Answers, champion: Answers) -> list[str]:
     new, old = challenger.spec, champion.spec
+    if not old.has_head:
+        return []
     reasons = []
     if new.classes != old.classes:
         reasons.append(
@@ -101,25 +156,80 @@ def _incomparable(challenger: Answers, champion: Answers) -> list[str]:
     return reasons
 
 
-def _non_inferior(
-    challenger: Answers, champion: Answers, labels: npt.NDArray[np.int64], margin: float
+def _first(new: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], rules: Rules) -> Decision:
+    """Judge the first model with classes: nothing to compare it with, but no worse than a guess."""
+    if len(labels):
+        right = int(np.sum(new.argmax(axis=1) == labels))
+        bound = evaluation.wilson(right, len(labels), rules.standard_errors).high
+        guessed = 1.0 / new.shape[1]
+        if bound < guessed:
+            reason = f"worse than guessing: {right} of {len(labels)} audit images right"
+            return Decision(promote=False, reasons=(reason,))
+    return Decision(promote=True, reasons=("the first model with classes: nothing to compare it with",))
+
+
+def _successor(
+    challenger: Answers,
+    new: npt.NDArray[np.floating],
+    old: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    rules: Rules,
 ) -> Decision:
     if not len(labels):
         return Decision(promote=False, reasons=(_NO_AUDIT,))
-    new, old = _right(challenger, labels), _right(champion, labels)
-    difference = float(new.mean() - old.mean())
-    interval = evaluation.paired_difference(new, old)
-    bound = evaluation.paired_difference(new, old, STANDARD_ERRORS).high
+    right, before = new.argmax(axis=1) == labels, old.argmax(axis=1) == labels
+    interval = evaluation.paired_difference(right, before)
     shown = (
-        f"accuracy {new.mean():.3f} against {old.mean():.3f} on {len(labels)} audit images "
-        f"(difference {difference:+.3f}, 95 % interval {interval.low:+.3f} to {interval.high:+.3f})"
+        f"accuracy {right.mean():.3f} against {before.mean():.3f} on {len(labels)} audit images "
+        f"(difference {float(right.mean() - before.mean()):+.3f}, "
+        f"95 % interval {interval.low:+.3f} to {interval.high:+.3f})"
     )
-    worse = bound < -margin
-    return Decision(not worse, (f"worse than the model in service: {shown}" if worse else shown,))
+    reasons = []
+    if evaluation.paired_difference(right, before, rules.standard_errors).high < -rules.margin:
+        reasons.append(f"worse than the model in service: {shown}")
+    reasons += _lost_classes(challenger.spec.classes, right, before, labels, rules)
+    reasons += _worse_calibrated(new, old, labels, rules)
+    return Decision(promote=not reasons, reasons=tuple(reasons) or (shown,))
 
 
-def _right(answers: Answers, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    if answers.probabilities is None:
-        raise ValueError("a model without answers cannot be compared")
-    right: npt.NDArray[np.bool_] = answers.probabilities.argmax(axis=1) == labels
-    return right
+def _lost_classes(
+    classes: tuple[str, ...],
+    right: npt.NDArray[np.bool_],
+    before: npt.NDArray[np.bool_],
+    labels: npt.NDArray[np.int64],
+    rules: Rules,
+) -> list[str]:
+    reasons = []
+    for position, name in enumerate(classes):
+        of = labels == position
+        bound = evaluation.paired_difference(right[of], before[of], rules.recall_standard_errors).high
+        if bound < -rules.recall_margin:
+            reasons.append(
+                f"recall of {name} fell from {before[of].mean():.3f} to {right[of].mean():.3f} "
+                f"on {int(of.sum())} audit images"
+            )
+    return reasons
+
+
+def _worse_calibrated(
+    new: npt.NDArray[np.floating],
+    old: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    rules: Rules,
+) -> list[str]:
+    reasons = []
+    lost = evaluation.losses(new, labels) - evaluation.losses(old, labels)
+    if _shown(lost, rules) > rules.log_loss_margin:
+        reasons.append(f"log loss rose by {lost.mean():.3f} nats on {len(labels)} audit images")
+    over, before = (each.max(axis=1) - (each.argmax(axis=1) == labels) for each in (new, old))
+    if _shown(over, rules) > rules.overconfidence and over.mean() > before.mean():
+        reasons.append(f"too sure of itself: mean confidence lies {over.mean():.3f} above accuracy")
+    return reasons
+
+
+def _shown(values: npt.NDArray[np.floating], rules: Rules) -> float:
+    """Return how large the mean of float [N] is shown to be: less so many standard errors; -inf for N < 2."""
+    if len(values) < 2:
+        return float("-inf")
+    error = float(values.std(ddof=1)) / float(np.sqrt(len(values)))
+    return float(values.mean()) - rules.standard_errors * error

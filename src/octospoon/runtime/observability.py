@@ -31,3 +31,8 @@ def make_metrics(service: str) -> Metrics:
 def count(metrics: Metrics, name: str, value: float) -> None:
     """Add to a counter."""
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def gauge(metrics: Metrics, name: str, value: float) -> None:
+    """Publish a measured value, such as a share or a p-value."""
+    metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)

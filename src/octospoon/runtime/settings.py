@@ -20,6 +20,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Quota = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Distance = Annotated[float, msgspec.Meta(ge=0, lt=2)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,15 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     rescore_queue_url: Name
 
 
+class MlflowSettings(Settings, frozen=True, kw_only=True):
+    """Which model of which MLflow server `reconcile` follows; without a server it follows none."""
+
+    mlflow_url: str = ""
+    mlflow_username: str = ""
+    mlflow_password_secret: str = ""
+    model_name: Name = "octospoon"
+
+
 class WebhookSettings(Settings, frozen=True, kw_only=True):
     """Settings of `webhook`."""
 
@@ -76,6 +86,8 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
 
     classes: Name
     training_threshold: Count = 50
+    training_cool_down: Seconds = 6 * 3600.0
+    trainings_per_day: Count = 24
     launcher: str = "queue"
     training_queue_url: str = ""
     ecs_cluster: str = ""
@@ -98,6 +110,12 @@ class RescoreSettings(Stores, frozen=True, kw_only=True):
 
     rescore_queue_url: Name
     strategy: Name = "margin_diverse"
+
+
+class WatchSettings(Stores, frozen=True, kw_only=True):
+    """Settings of `watch`."""
+
+    accuracy_floor: Share = 0.0
 
 
 class TrainerSettings(Stores, frozen=True, kw_only=True):

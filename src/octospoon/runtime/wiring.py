@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.adapters.s3_images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Aliases, Champions, Labeler, Scorer, TrainingLauncher
+    from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
+    from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.receive import ReceiveWebhook
     from octospoon.usecases.reconcile import Reconcile
     from octospoon.usecases.rescore import Head, RescorePool
     from octospoon.usecases.score import ScoreUploads
+    from octospoon.usecases.watch import Watch
 
 _CONNECTIONS = 16
 _SECRET_MAX_AGE = 300
@@ -242,6 +244,7 @@ def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
     from octospoon.adapters.dynamodb_labels import DynamoLabels
+    from octospoon.domain.training_policy import TrainingRules
     from octospoon.usecases.collect import CollectAnnotations
 
     config = load(settings_.CollectSettings)
@@ -253,7 +256,7 @@ def collect() -> CollectAnnotations:
         launcher=_launcher(config),
         clock=CLOCK,
         classes=listed(config.classes),
-        threshold=config.training_threshold,
+        rules=TrainingRules(config.training_threshold, config.training_cool_down, config.trainings_per_day),
     )
 
 
@@ -279,7 +282,7 @@ def reconcile() -> Reconcile:
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
     from octospoon.adapters.dynamodb_entries import DynamoEntries
     from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
-    from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
+    from octospoon.adapters.s3_artifacts import RoundFiles
     from octospoon.adapters.s3_images import S3Images
     from octospoon.adapters.uploads_queue import SqsUploads
     from octospoon.usecases.reconcile import Reconcile, Stores
@@ -295,32 +298,86 @@ def reconcile() -> Reconcile:
             rounds=DynamoRounds(control, RoundFiles(store)),
             bucket=S3Images(s3(), config.images_bucket),
             uploads=SqsUploads(client("sqs"), config.uploads_queue_url),
-            champions=S3Champions(store),
-            aliases=_aliases(config),
         ),
         collect=collect(),
         clock=CLOCK,
+        follow_alias=follow_alias(),
     )
 
 
-def _aliases(config: settings_.ReconcileSettings) -> Aliases | None:
-    from octospoon.adapters.mlflow_aliases import MlflowAliases
+def follow_alias() -> FollowAlias | None:
+    """Wire the following of MLflow's champion alias; None without an MLflow server."""
+    from octospoon.adapters.dynamodb_control import ControlTable
+    from octospoon.adapters.dynamodb_history import DynamoHistory
+    from octospoon.adapters.mlflow_alias import MlflowAlias
+    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.usecases.follow_alias import FollowAlias
+    from octospoon.usecases.serve import ServeVersion
 
-    if not (server := os.environ.get("MLFLOW_TRACKING_URI")):
+    config, server = load(settings_.Stores), load(settings_.MlflowSettings)
+    if not server.mlflow_url:
         return None
 
     def sign_in() -> tuple[str, str]:
-        name = config.mlflow_password_secret
-        return os.environ.get("MLFLOW_TRACKING_USERNAME", ""), secret(name) if name else ""
+        name = server.mlflow_password_secret
+        return server.mlflow_username, secret(name) if name else ""
 
-    return MlflowAliases(server, config.model_name, sign_in)
+    champions = S3Champions(artifacts(config.artifacts_bucket))
+    return FollowAlias(
+        alias=MlflowAlias(server.mlflow_url, server.model_name, sign_in),
+        champions=champions,
+        history=DynamoHistory(ControlTable(dynamodb(), config.control_table)),
+        serve=ServeVersion(champions),
+    )
+
+
+def watch() -> Watch:
+    """Wire the watching of the model in service."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
+    from octospoon.adapters.dynamodb_history import DynamoObservations
+    from octospoon.adapters.dynamodb_labels import DynamoLabels
+    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.adapters.s3_references import S3References
+    from octospoon.usecases.champion import CurrentModel
+    from octospoon.usecases.measure import Measure
+    from octospoon.usecases.watch import Watch
+
+    config = load(settings_.WatchSettings)
+    store = artifacts(config.artifacts_bucket)
+    champions, table = S3Champions(store), ControlTable(dynamodb(), config.control_table)
+    pool = DynamoPool(dynamodb(), config.pool_table)
+    labels = DynamoLabels(
+        dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
+    )
+    return Watch(
+        model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
+        measure=Measure(pool, labels),
+        pool=pool,
+        references=S3References(store),
+        observations=DynamoObservations(table),
+        control=DynamoControl(table, CLOCK.now),
+        clock=CLOCK,
+        accuracy_floor=config.accuracy_floor,
+    )
+
+
+def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]:
+    """Return what turns a champion pointer into its head: download, verify, open."""
+    from octospoon.adapters.onnx_session import OnnxHead
+
+    def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
+        if not pointer.head_key:
+            return pointer, None
+        return pointer, OnnxHead(champions.fetch_head(pointer, model_folder()))
+
+    return load_head
 
 
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.onnx_session import OnnxHead
     from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.domain.acquisition import strategy
     from octospoon.usecases.champion import CurrentModel
@@ -329,15 +386,10 @@ def rescore() -> RescorePool:
     config = load(settings_.RescoreSettings)
     champions = S3Champions(artifacts(config.artifacts_bucket))
 
-    def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
-        if not pointer.head_key:
-            return pointer, None
-        return pointer, OnnxHead(champions.fetch_head(pointer, model_folder()))
-
     return RescorePool(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
-        model=CurrentModel(champions, load_head, CLOCK, max_age=0.0).get,
+        model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
         enqueue=_rescore_queue(config.rescore_queue_url),
         clock=CLOCK,
         order=strategy(config.strategy).order,

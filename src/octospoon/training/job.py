@@ -12,7 +12,7 @@ import logging
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain import promotion
-from octospoon.domain.entities import JobStatus
+from octospoon.domain.entities import JobStatus, ModelDecision
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.training import model_file, report
 from octospoon.training.dataset import Dataset, gather
-from octospoon.training.judging import HeadScorer, Judged, check_parity, judge
+from octospoon.training.judging import HeadScorer, Judged, judge, parity_gap, seconds_per_image
 from octospoon.training.trainer import Trainer, train_head
+from octospoon.training.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
         Control,
         ImageStore,
         Labels,
+        ModelHistory,
         ModelRun,
         Pool,
+        References,
         Registry,
         Scorer,
         Snapshots,
@@ -60,7 +63,7 @@ class TrainingPorts:
         open_head: loads a head file (`octospoon.adapters.onnx_session.OnnxHead`).
         classes: the project's class names, in order; at least two.
         trainer: makes the model.
-        margin: accuracy that a new model may lose, as a share.
+        rules: of the gate.
     """
 
     clock: Clock
@@ -70,12 +73,14 @@ class TrainingPorts:
     pool: Pool
     images: ImageStore
     champions: Champions
+    references: References
+    history: ModelHistory
     registry: Registry
     open_model: Callable[[Path], Scorer]
     open_head: Callable[[Path], HeadScorer]
     classes: tuple[str, ...]
     trainer: Trainer = train_head
-    margin: float = promotion.MARGIN
+    rules: promotion.Rules = field(default_factory=promotion.Rules)
 
 
 class Outcome(StrEnum):
@@ -213,7 +218,7 @@ class _Job:
     ) -> tuple[Outcome, str]:
         registry = self._ports.registry
         if champion.version == run.version:
-            registry.set_alias("champion", run.version)
+            self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was in service already"
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
@@ -221,43 +226,74 @@ class _Job:
         folder = scratch / "artefacts"
         folder.mkdir()
         (folder / "model.onnx").write_bytes(trained.model)
-        judged = self._judge(trained, champion, audit, scratch)
+        uploads = Uploads(self._ports.pool, spec.backbone, self._id, train, audit)
+        judged = self._judge(trained, champion, uploads, scratch)
         report.write(folder, self._ports.classes, dataset.images, audit.labels, judged)
         metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset)
-        params = self._params(spec) | trained.params
-        registry.log(run, params, {k: v for k, v in metrics.items() if np.isfinite(v)}, folder)
-        return self._apply(judged.decision, run, trained, champion)
+        metrics = {name: value for name, value in metrics.items() if np.isfinite(value)}
+        registry.log(run, self._params(spec) | trained.params, metrics, folder)
+        return self._apply(judged.decision, run, self._pointer(run, trained, champion), champion, metrics)
 
-    def _judge(self, trained: TrainedModel, champion: _Champion, audit: Dataset, scratch: Path) -> Judged:
+    def _judge(self, trained: TrainedModel, champion: _Champion, uploads: Uploads, scratch: Path) -> Judged:
         model, head = scratch / "model.onnx", scratch / "head.onnx"
         model.write_bytes(trained.model)
         head.write_bytes(trained.head)
         challenger, scorer = self._ports.open_model(model), self._ports.open_head(head)
-        check_parity(challenger, scorer, champion.scorer)
         old = None
         if champion.pointer and champion.pointer.head_key:
             old = self._ports.open_head(self._ports.champions.fetch_head(champion.pointer, scratch))
         # the pointer, not the file, says which version is in service
         spec = replace(champion.scorer.spec, version=champion.version)
+        seen = uploads.audit.embeddings
+        known = uploads.reference(scorer, trained.held_out)
+        if known is not None:
+            self._ports.references.put(model_file.sha256(trained.model), known)
         return judge(
-            promotion.Answers(challenger.spec, scorer.run(audit.embeddings)),
-            promotion.Answers(spec, old.run(audit.embeddings) if old else None),
-            audit.labels,
-            self._ports.margin,
+            promotion.Answers(
+                challenger.spec,
+                scorer.run(seen),
+                seconds_per_image(challenger),
+                len(trained.model),
+                parity_gap(challenger, scorer, champion.scorer),
+            ),
+            promotion.Answers(
+                spec, old.run(seen) if old else None, seconds_per_image(champion.scorer), len(champion.file)
+            ),
+            uploads.audit.labels,
+            uploads.answers(scorer),
+            self._ports.rules,
         )
 
     def _apply(
-        self, decision: promotion.Decision, run: ModelRun, trained: TrainedModel, champion: _Champion
+        self,
+        decision: promotion.Decision,
+        run: ModelRun,
+        pointer: ChampionPointer,
+        champion: _Champion,
+        metrics: dict[str, float],
     ) -> tuple[Outcome, str]:
         registry, reason = self._ports.registry, "; ".join(decision.reasons)
         outcome = Outcome.PROMOTED if decision.promote else Outcome.REFUSED
-        if decision.promote:
-            self._promote(run, trained, champion)
+        now = self._ports.clock.now()
+        self._ports.history.record(
+            ModelDecision(self._id, run.version, decision.promote, decision.reasons, now, metrics)
+        )
+        if decision.promote and not self._ports.champions.promote(
+            pointer.after(champion.pointer), champion.etag
+        ):
+            raise Conflict("another model went into service while this one was trained: judge it again")
         registry.tag(run, {"octospoon.outcome": outcome, "octospoon.reasons": reason})
-        registry.set_alias("champion" if decision.promote else "challenger", run.version)
+        self._alias("champion" if decision.promote else "challenger", run)
         return outcome, reason
 
-    def _promote(self, run: ModelRun, trained: TrainedModel, champion: _Champion) -> None:
+    def _alias(self, alias: str, run: ModelRun) -> None:
+        self._ports.registry.set_alias(alias, run.version)
+        if alias == "champion":
+            # whoever moves it from here on is a person
+            self._ports.history.keep_alias(run.version)
+
+    def _pointer(self, run: ModelRun, trained: TrainedModel, champion: _Champion) -> ChampionPointer:
+        """Store the files and what serving them means: a person may put a refused model into service."""
         model, head = self._ports.champions.put_model(trained.model, trained.head)
         pointer = ChampionPointer(
             version=run.version,
@@ -268,8 +304,8 @@ class _Job:
             head_sha256=head,
             classes=self._ports.classes,
         )
-        if not self._ports.champions.promote(pointer.after(champion.pointer), champion.etag):
-            raise Conflict("another model went into service while this one was trained: judge it again")
+        self._ports.champions.keep(pointer)
+        return pointer
 
     def _params(self, spec: ModelSpec) -> dict[str, str]:
         return {

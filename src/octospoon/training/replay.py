@@ -20,7 +20,7 @@ from octospoon.domain.selection import CONTROL, BatchRules, candidates_wanted, c
 from octospoon.training import head
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -84,7 +84,7 @@ def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> li
     if name == CONTROL:
         order = np.random.default_rng(seed).permutation(split.pool)
         return [accuracy(data, split, fit(data, order[:n])) for n in plan.labels]
-    return _chosen(data, split, plan, name, seed)
+    return [accuracy(data, split, fitted) for _, fitted in rounds(data, split.pool, plan, name, seed)]
 
 
 def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> head.Head:
@@ -98,9 +98,19 @@ def accuracy(data: Labelled, split: Split, fitted: head.Head) -> float:
     return float(np.mean(guesses == data.labels[split.held_out]))
 
 
-def _chosen(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[float]:
-    left, train = np.sort(split.pool), np.empty(0, np.int64)
-    curve: list[float] = []
+def rounds(
+    data: Labelled, pool: npt.NDArray[np.int64], plan: Plan, name: str, seed: int
+) -> Iterator[tuple[npt.NDArray[np.int64], head.Head]]:
+    """Yield after each round the positions that are trained on, in order, and the head fitted on them.
+
+    Args:
+        data: the images.
+        pool: int64, positions that can be chosen.
+        plan: the rounds.
+        name: of the strategy.
+        seed: for whatever is drawn.
+    """
+    left, train = np.sort(pool), np.empty(0, np.int64)
     fitted: head.Head | None = None
     for number in range(plan.rounds):
         chosen = strategy_for(name, has_head=fitted is not None)
@@ -116,8 +126,7 @@ def _chosen(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> l
         train = np.concatenate([train, np.array([int(one.key) for one in picks if not one.audit], np.int64)])
         left = np.setdiff1d(left, [int(one.key) for one in picks])
         fitted = fit(data, train)
-        curve.append(accuracy(data, split, fitted))
-    return curve
+        yield train, fitted
 
 
 class _Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from octospoon.domain.entities import LabelledImage
+    from octospoon.domain.estimation import Evaluation
     from octospoon.training.judging import Judged
 
 _MANY_CLASSES = 20
@@ -34,7 +35,8 @@ def write(
     """Write every file that explains a model.
 
     ``snapshot.jsonl`` (what reproduces the training data), ``decision.json`` (what the gate said, and why)
-    and, where there are audit labels, ``confusion.json``, ``classes.csv`` and ``evaluation.png``.
+    and, where there are audit labels, ``evaluation.json`` (every measure with its interval),
+    ``confusion.json``, ``classes.csv`` and ``evaluation.png``.
 
     Args:
         folder: where to.
@@ -48,31 +50,36 @@ def write(
     decision = json.dumps(asdict(judged.decision), ensure_ascii=False, indent=1)
     (folder / "decision.json").write_text(decision, "utf-8")
     if len(audit_labels):
-        _write_evaluation(folder, classes, judged.probabilities, audit_labels)
+        _write_evaluation(folder, classes, judged, audit_labels)
 
 
 def _write_evaluation(
-    folder: Path,
-    classes: Sequence[str],
-    probabilities: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
+    folder: Path, classes: Sequence[str], judged: Judged, labels: npt.NDArray[np.int64]
 ) -> None:
-    matrix = evaluation.confusion(probabilities, labels)
+    measured = json.dumps(asdict(judged.evaluation, dict_factory=_finite), indent=1)
+    (folder / "evaluation.json").write_text(measured, "utf-8")
+    matrix = evaluation.confusion(judged.probabilities, labels)
     (folder / "confusion.json").write_text(
         json.dumps({"classes": list(classes), "rows_true_columns_predicted": matrix.tolist()}), "utf-8"
     )
-    _write_classes(folder / "classes.csv", classes, matrix)
-    _write_picture(folder / "evaluation.png", classes, matrix, evaluation.reliability(probabilities, labels))
+    _write_classes(folder / "classes.csv", classes, judged.evaluation, matrix)
+    bins = evaluation.reliability(judged.probabilities, labels)
+    _write_picture(folder / "evaluation.png", classes, matrix, bins)
 
 
-def _write_classes(path: Path, classes: Sequence[str], matrix: npt.NDArray[np.int64]) -> None:
-    table = zip(
-        classes, matrix.sum(axis=1), evaluation.recall(matrix), evaluation.precision(matrix), strict=True
-    )
+def _write_classes(
+    path: Path, classes: Sequence[str], measured: Evaluation, matrix: npt.NDArray[np.int64]
+) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["class", "audit_labels", "recall", "precision"])
-        writer.writerows([name, int(n), _share(recall), _share(right)] for name, n, recall, right in table)
+        writer.writerow(["class", "audit_labels", "recall", "recall_low", "recall_high", "precision"])
+        for name, one, right in zip(classes, measured.recall, evaluation.precision(matrix), strict=True):
+            writer.writerow([name, one.labels, *map(_share, (one.value, one.low, one.high, float(right)))])
+
+
+def _finite(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what JSON can hold: null for what is not known."""
+    return {name: None if isinstance(one, float) and not np.isfinite(one) else one for name, one in pairs}
 
 
 def _share(value: float) -> str:

@@ -40,6 +40,7 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedMod
     return TrainedModel(
         model=model_file.assemble(backbone, file, spec),
         head=file,
+        held_out=fitted.out_of_fold,
         metrics={
             "cross_validated_accuracy": evaluation.accuracy(guesses, truth),
             "cross_validated_log_loss": evaluation.log_loss(guesses, truth),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
+from octospoon.adapters.dynamodb_history import DynamoHistory
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.mlflow_registry import MlflowRegistry
@@ -10,6 +11,7 @@ from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.adapters.s3_artifacts import S3Champions, S3Snapshots
 from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_references import S3References
 from octospoon.runtime.settings import TrainerSettings, listed, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
 from octospoon.training.job import TrainingPorts
@@ -29,6 +31,8 @@ def training_ports() -> TrainingPorts:
         pool=DynamoPool(client, config.pool_table),
         images=S3Images(s3(), config.images_bucket),
         champions=S3Champions(store),
+        references=S3References(store),
+        history=DynamoHistory(ControlTable(client, config.control_table)),
         registry=MlflowRegistry(config.model_name, config.experiment),
         open_model=OnnxScorer,
         open_head=OnnxHead,

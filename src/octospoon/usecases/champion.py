@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
+MAX_AGE = 5.0
+"""Seconds for which a running function trusts the pointer that it has read."""
 
 
 class CurrentModel(Generic[T]):
@@ -35,7 +37,7 @@ class CurrentModel(Generic[T]):
         champions: Champions,
         load: Callable[[ChampionPointer], T],
         clock: Clock,
-        max_age: float = 5.0,
+        max_age: float = MAX_AGE,
     ) -> None:
         self._champions = champions
         self._load = load

@@ -17,6 +17,7 @@ from octospoon.usecases.receive import Message, choices
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from octospoon.domain.training_policy import TrainingRules
     from octospoon.ports import AnnotationBody, Clock, Control, Labels, TaskBody, TrainingLauncher
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class CollectAnnotations:
     launcher: TrainingLauncher
     clock: Clock
     classes: Sequence[str]
-    threshold: int
+    rules: TrainingRules
 
     def __call__(self, body: str) -> str | None:
         """Count one message; return the id of the training job that it launched, if any.
@@ -79,7 +80,7 @@ class CollectAnnotations:
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""
         state = self.control.state()
-        reason = due(state, self.threshold, self.clock.now())
+        reason = due(state, self.rules, self.clock.now())
         if reason is None:
             return None
         job = job_id(state)
@@ -89,6 +90,8 @@ class CollectAnnotations:
             self.launcher.launch(job)
         except OctospoonError:
             self.control.abort(job, state)
+            if state.requested:
+                self.control.request(state.requested)
             raise
         return job
 

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from octospoon.domain.entities import Annotation, PoolEntry
     from octospoon.ports import (
-        Aliases,
         AnnotatedTask,
         Bucket,
-        Champions,
         Clock,
         Inventories,
         Labeler,
@@ -43,7 +41,6 @@ OVERLAP = 600.0
 """Seconds by which a sweep reaches back before the one before it, for clocks that differ."""
 FULL_EVERY = 24 * 3600.0
 _RECENT_ROUNDS = 2
-_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class ReconcileReport:
         duplicates: unanswered tasks deleted, of an image that has another one or other bytes now.
         requeued: objects of the bucket that were never scored.
         withdrawn: images whose object is gone.
-        aliases: 1 where the registry's champion was another than the pointer's.
+        models: 1 where a version was put into service because somebody moved the registry's alias.
         finished: no changed task is left for the next run.
         inventoried: no inventory is under way.
         job: the training job that was launched; empty for none.
@@ -73,7 +70,7 @@ class ReconcileReport:
     duplicates: int = 0
     requeued: int = 0
     withdrawn: int = 0
-    aliases: int = 0
+    models: int = 0
     finished: bool = False
     inventoried: bool = False
     job: str = ""
@@ -89,18 +86,26 @@ class Stores:
     rounds: Rounds
     bucket: Bucket
     uploads: Uploads
-    champions: Champions
-    aliases: Aliases | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """The use case: a sweep, an inventory, the alias; then training is launched if it is due."""
+    """The use case: a sweep, an inventory, the alias; then training is launched if it is due.
+
+    Attributes:
+        labeler: Label Studio.
+        stores: what is compared with it.
+        collect: how labels are counted.
+        clock: the time.
+        follow_alias: keeps the registry's alias and the champion together; returns the version that it put
+            into service for that, or -1. None without a registry.
+    """
 
     labeler: Labeler
     stores: Stores
     collect: CollectAnnotations
     clock: Clock
+    follow_alias: Callable[[], int] | None = None
 
     def __call__(self, *, full: bool = False) -> ReconcileReport:
         """Run once; a run that dies is resumed by the next, from the page it was at.
@@ -259,16 +264,4 @@ class Reconcile:
         )
 
     def _alias(self) -> Counter[str]:
-        """Point the registry's champion at the version that predicts: a promotion may have died between."""
-        aliases, champions = self.stores.aliases, self.stores.champions
-        if aliases is None or (found := champions.pointer()) is None or not found[0].head_key:
-            return Counter()
-        version = found[0].version
-        if aliases.version(_CHAMPION) == version:
-            return Counter()
-        aliases.point(_CHAMPION, version)
-        again = champions.pointer()
-        if again and again[0].version != version:  # promoted meanwhile: its own alias may have come first
-            aliases.point(_CHAMPION, again[0].version)
-        LOG.warning("the registry's champion is version %d again", version)
-        return Counter(aliases=1)
+        return Counter(models=int(self.follow_alias is not None and self.follow_alias() >= 0))

@@ -19,7 +19,7 @@ import botocore.client
 import botocore.config
 import httpx
 
-from octospoon.adapters import label_studio, mlflow_aliases
+from octospoon.adapters import label_studio, mlflow_alias
 from octospoon.runtime import wiring
 from octospoon.usecases import inventory
 
@@ -109,7 +109,7 @@ def watch(function: str) -> None:
     """Be impatient, and note every call to AWS before it is made."""
     botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = IMPATIENT
     label_studio._TIMEOUT = httpx.Timeout(IMPATIENT)
-    mlflow_aliases._TIMEOUT = httpx.Timeout(IMPATIENT)
+    mlflow_alias._TIMEOUT = httpx.Timeout(IMPATIENT)
     calls = os.open(os.environ["HOST_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     make = botocore.client.BaseClient._make_api_call
 

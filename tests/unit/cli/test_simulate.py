@@ -15,6 +15,7 @@ from octospoon.cli import labelled, main
 from octospoon.cli import simulate as command
 from octospoon.cli.labelled import Source
 from octospoon.cli.simulate import Wanted, simulate
+from octospoon.domain.consensus import Consensus
 from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction
 from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.domain.selection import BatchRules
@@ -137,7 +138,9 @@ def project(images: int, audit: int):
         pool.put_score(ImageRef(f"{i:03d}", "e", "1", 1), Prediction(1, "b", embedding, None))
         pool.claim(Pick(f"{i:03d}", "e", i < audit, "margin", None, i, None), 1, 9.0)
         labels.upsert(Annotation(f"{i:03d}", "e", str(i), i, "2026", "1", "cat" if i % 2 else "dog"))
-        labels.settle(f"{i:03d}", "cat" if i % 2 else "dog", 1.0, 1)
+        standing = labels.standing(f"{i:03d}")
+        assert standing is not None
+        labels.settle(standing, Consensus("cat" if i % 2 else "dog", 1.0, 1))
     return SimpleNamespace(labels=labels, pool=pool, classes=("cat", "dog"))
 
 

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from octospoon.domain.drift import Finding, Level
 from octospoon.domain.entities import JobStatus, TrainingState
-from octospoon.domain.training_policy import due, job_id
+from octospoon.domain.estimation import proportion
+from octospoon.domain.keys import day
+from octospoon.domain.training_policy import TrainingRules, due, job_id, wanted
 
-NOW = 1000.0
+NOW = 1_000_000.0
+RULES = TrainingRules(50, cool_down=3600.0, per_day=3)
 
 
 @pytest.mark.parametrize(
@@ -24,8 +30,45 @@ NOW = 1000.0
 )
 def test_when_training_is_due(status, new_labels, lease_until, reason):
     state = TrainingState(status, "train-000003", 3, new_labels, lease_until, "no disk")
-    said = due(state, 50, NOW)
+    said = due(state, RULES, NOW)
     assert (said is None) if reason is None else (said is not None and reason in said)
+
+
+@pytest.mark.parametrize(
+    ("begun_at", "new_labels", "begins"),
+    [(NOW - 3600, 1, True), (NOW - 3599, 1, False), (NOW - 7200, 0, False), (0.0, 1, True)],
+)
+def test_what_was_asked_for_waits_for_its_cool_down_and_for_a_new_label(begun_at, new_labels, begins):
+    state = TrainingState(begun_at=begun_at, new_labels=new_labels, requested="drift confirmed")
+    assert due(state, RULES, NOW) == ("drift confirmed" if begins else None)
+
+
+@pytest.mark.parametrize("state", [{"new_labels": 99}, {"new_labels": 1, "requested": "drift"}])
+def test_a_day_has_a_budget_and_the_next_day_another(state):
+    spent = TrainingState(begun_day=day(NOW), begun_today=3, **state)
+    assert due(spent, RULES, NOW) is None
+    assert due(replace(spent, begun_today=2), RULES, NOW)
+    assert due(spent, RULES, NOW + 24 * 3600)
+
+
+def test_a_failed_job_costs_its_budget_and_a_lost_one_is_begun_again_all_the_same():
+    spent = TrainingState(JobStatus.FAILED, lease_until=NOW - 1, begun_day=day(NOW), begun_today=3)
+    assert due(spent, RULES, NOW) is None
+    assert due(replace(spent, status=JobStatus.RUNNING), RULES, NOW)
+
+
+def test_accuracy_asks_for_training_only_where_it_is_shown_to_be_too_low():
+    assert wanted(proportion(70, 100), None, 0.75) is None, "it may be 0.78"
+    assert "at most 0.69" in wanted(proportion(60, 100), None, 0.75)
+    assert wanted(proportion(0, 100), None, 0.0) is None
+    assert wanted(proportion(0, 0), None, 1.0) is None, "nothing is known"
+
+
+def test_only_confirmed_drift_asks_for_training():
+    good = proportion(99, 100)
+    for level in Level:
+        said = wanted(good, Finding(level, 500, 1e-9, 1.0, 1.0), 0.5)
+        assert (said == "drift confirmed on 500 uploads") == (level is Level.CONFIRMED)
 
 
 def test_every_job_has_an_id_of_its_own():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
-from fakes.memory import FakeChampions, FakeClock, FakeControl, FakeImages, FakeLabels, FakePool, Row
+from fakes.memory import (
+    FakeChampions,
+    FakeClock,
+    FakeControl,
+    FakeHistory,
+    FakeImages,
+    FakeLabels,
+    FakePool,
+    FakeReferences,
+    Row,
+)
 
 from octospoon.adapters.decode import decode
 from octospoon.adapters.onnx_scorer import OnnxScorer
@@ -117,7 +128,13 @@ class World:
     champions: Champions
     registry: FakeRegistry
     snapshots: FakeSnapshots
+    references: FakeReferences
+    history: FakeHistory
     ports: TrainingPorts
+
+    def copied(self) -> World:
+        """Return the same surroundings, to be changed alone."""
+        return copy.deepcopy(self)
 
     def launch(self, job_id: str) -> None:
         state = self.control.now_state
@@ -169,7 +186,7 @@ def world() -> World:
         FakeRegistry(),
         FakeSnapshots(),
     )
-    labels = FakeLabels(pool, control)
+    labels, references, history = FakeLabels(pool, control), FakeReferences(), FakeHistory()
     ports = TrainingPorts(
         clock=clock,
         control=control,
@@ -178,9 +195,23 @@ def world() -> World:
         pool=pool,
         images=images,
         champions=champions,
+        references=references,
+        history=history,
         registry=registry,
         open_model=OnnxScorer,
         open_head=OnnxHead,
         classes=digits.CLASSES,
     )
-    return World(clock, images, pool, control, labels, champions, registry, snapshots, ports)
+    return World(
+        clock,
+        images,
+        pool,
+        control,
+        labels,
+        champions,
+        registry,
+        snapshots,
+        references,
+        history,
+        ports,
+    )

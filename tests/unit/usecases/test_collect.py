@@ -10,6 +10,7 @@ from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakeP
 
 from octospoon.domain.entities import ImageRef, JobStatus, Pick, Prediction, State
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations, chosen
 from octospoon.usecases.receive import Message
@@ -29,7 +30,7 @@ class World:
             self.pool.claim(Pick(key, f"e{i}", False, "margin", 0.1, i, None), 1, 0.0)
             self.pool.mark_exported(key, 1, i)
         self.collect = CollectAnnotations(
-            self.labels, self.control, self.launcher, self.clock, CLASSES, threshold
+            self.labels, self.control, self.launcher, self.clock, CLASSES, TrainingRules(threshold)
         )
 
 

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from octospoon.domain.errors import BadRequest, Unauthorized
+from octospoon.domain.training_policy import TrainingRules
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
 
@@ -137,7 +138,7 @@ def test_any_body_is_queued_ignored_or_refused_and_what_is_queued_can_be_counted
     clock = FakeClock()
     control = FakeControl(clock)
     labels = FakeLabels(FakePool(control=control), control)
-    collect = CollectAnnotations(labels, control, FakeLauncher(), clock, ("cat", "dog"), 1)
+    collect = CollectAnnotations(labels, control, FakeLauncher(), clock, ("cat", "dog"), TrainingRules(1))
     for message in queued:
         collect(message)
 

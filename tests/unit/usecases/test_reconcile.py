@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fakes.memory import (
-    FakeAliases,
+    FakeAlias,
     FakeBucket,
     FakeChampions,
     FakeClock,
     FakeControl,
     FakeEntries,
+    FakeHistory,
     FakeInventories,
     FakeLabeler,
     FakeLabels,
@@ -24,11 +25,14 @@ from fakes.memory import (
 from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, State, StoredObject, Task
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports import AnnotationBody
 from octospoon.usecases import inventory as inventory_
 from octospoon.usecases import reconcile as reconcile_
 from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.follow_alias import FollowAlias
 from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport, Stores
+from octospoon.usecases.serve import ServeVersion
 
 CLASSES = ("cat", "dog")
 IMAGES = 10
@@ -41,7 +45,7 @@ class World:
         self.control = FakeControl(self.clock)
         self.pool = FakePool(control=self.control)
         self.bucket, self.uploads = FakeBucket(), FakeUploads()
-        self.champions, self.aliases = FakeChampions(), FakeAliases()
+        self.champions, self.alias = FakeChampions(), FakeAlias(1)
         self.labels = FakeLabels(self.pool, self.control)
         self.labeler = FakeLabeler(clock=self.clock)
         for task in range(1, IMAGES + 1):
@@ -53,7 +57,7 @@ class World:
             self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
             self.bucket.objects[key] = StoredObject(key, etag, 1, 0.0)
         self.collect = CollectAnnotations(
-            self.labels, self.control, self.launcher, self.clock, CLASSES, threshold
+            self.labels, self.control, self.launcher, self.clock, CLASSES, TrainingRules(threshold)
         )
         self.stores = Stores(
             self.sweeps,
@@ -62,10 +66,9 @@ class World:
             self.rounds,
             self.bucket,
             self.uploads,
-            self.champions,
-            self.aliases,
         )
-        self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock)
+        follow = FollowAlias(self.alias, self.champions, FakeHistory(), ServeVersion(self.champions))
+        self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock, follow)
 
     def annotate(self, *tasks: int, label: str | None = "cat", version: int = 1) -> None:
         for task in tasks:
@@ -413,22 +416,28 @@ def test_an_image_whose_object_is_gone_is_withdrawn_and_a_labelled_one_stays() -
     assert 1 not in world.labeler.tasks
 
 
-def test_the_registrys_champion_is_the_one_that_predicts() -> None:
+def test_an_alias_that_was_left_behind_is_brought_along() -> None:
     world = World()
-    world.aliases.versions["champion"] = 1
     world.champions.set(pointer(2))
 
-    assert world.reconcile().aliases == 1
-    assert world.aliases.versions == {"champion": 2}
-    assert world.reconcile().aliases == 0
+    assert world.reconcile().models == 0
+    assert world.alias.named == 2
 
 
-def test_a_cold_start_model_has_no_alias() -> None:
+def test_a_version_that_somebody_chose_in_the_registry_is_put_into_service() -> None:
     world = World()
-    world.champions.set(pointer(0, head=""))
+    for version in (1, 2):
+        world.champions.keep(pointer(version, head=""))
+    world.champions.files["a" * 64] = b"model"
+    world.champions.set(pointer(2, head=""))
+    world.reconcile()
 
-    assert world.reconcile().aliases == 0
-    assert world.aliases.versions == {}
+    world.alias.named = 1
+
+    assert world.reconcile().models == 1
+    assert world.champions.current is not None
+    assert world.champions.current.version == 1
+    assert world.reconcile().models == 0
 
 
 def test_one_step_that_fails_keeps_no_other_from_being_done() -> None:
@@ -440,7 +449,7 @@ def test_one_step_that_fails_keeps_no_other_from_being_done() -> None:
     with pytest.raises(ServiceUnavailable):
         world.reconcile(full=True)
 
-    assert world.aliases.versions == {"champion": 2}
+    assert world.alias.named == 2
     assert [one.key for one in world.uploads.sent] == ["lost.png"]
 
 

@@ -1,0 +1,144 @@
+"""How good is the model? A naive answer, ours and the truth side by side, on real pictures.
+
+For every model: three rounds of 40 labels chosen by margin_diverse, a head fitted on them as the default
+trainer does. Then audit shares of N labels are drawn uniformly from the images that it was not trained on,
+again and again. The truth is its accuracy on all of these. Run:
+
+    python -m bench.evaluation [--repeats 200] [--labels 100] [--images FOLDER] [--json FILE]
+
+FOLDER holds one folder of pictures per class and is looked at beside scikit-learn's digits; without it,
+../shared/data/sign-digits/Dataset is, where it exists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import softmax
+
+from octospoon.cli import labelled
+from octospoon.domain import estimation, evaluation
+from octospoon.domain.selection import BatchRules
+from octospoon.training.replay import Labelled, Plan, rounds
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+BATCH, ROUNDS, AUDITS = 40, 3, 5
+SIGNS = Path("../shared/data/sign-digits/Dataset")
+NAMES = ("naive: all labels", "naive: held out in training", "audit share alone", "ours")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's answers float32 [N, C] on the N images it was not trained on, and naive measures of it."""
+
+    answers: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    trained_right: npt.NDArray[np.bool_]
+    held_out_right: npt.NDArray[np.bool_]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    signs = chosen.images or SIGNS
+    folders = {"digits": None} | ({signs.parent.name: signs} if signs.is_dir() else {})
+    if len(folders) == 1:
+        print(f"SKIPPED: there are no pictures at {signs}; give a folder by --images")
+    found = {name: dataset(name, folder, chosen.repeats, chosen.labels) for name, folder in folders.items()}
+    if chosen.json:
+        chosen.json.write_text(json.dumps(found, indent=1))
+    verdicts = [kept(name, each) for name, each in found.items()]
+    return 0 if all(verdicts) else 1
+
+
+def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[str, dict[str, float]]:
+    data = (labelled.of_folder(folder, None) if folder else labelled.of_digits(None)).data
+    with ProcessPoolExecutor() as processes:
+        models = list(processes.map(learn, [data] * (-(-repeats // AUDITS)), range(repeats)))
+    errors: dict[str, list[tuple[float, float, float]]] = {one: [] for one in NAMES}
+    truths = []
+    for seed, model in enumerate(models):
+        truth = evaluation.accuracy(model.answers, model.labels)
+        rng = np.random.default_rng(seed)
+        for _ in range(AUDITS):
+            truths.append(truth)
+            drawn = rng.choice(len(model.labels), labels, replace=False)
+            for one, estimate in zip(NAMES, estimates(model, drawn), strict=True):
+                inside = estimate.low <= truth <= estimate.high
+                errors[one].append((estimate.value - truth, inside, estimate.high - estimate.low))
+    return show(name, labels, truths, {one: np.array(found) for one, found in errors.items()})
+
+
+def estimates(model: Model, drawn: npt.NDArray[np.int64]) -> list[estimation.Estimate]:
+    answers, labels = model.answers[drawn], model.labels[drawn]
+    right = np.concatenate([answers.argmax(axis=1) == labels, model.trained_right])
+    ours = estimation.evaluate(answers, labels, model.answers)
+    held_out = model.held_out_right
+    return [
+        estimation.proportion(int(right.sum()), len(right)),
+        estimation.proportion(int(held_out.sum()), len(held_out)),
+        ours.audit_accuracy,
+        ours.accuracy,
+    ]
+
+
+def show(
+    name: str, labels: int, truths: list[float], errors: dict[str, npt.NDArray[np.float64]]
+) -> dict[str, dict[str, float]]:
+    print(f"\n{name}: {len(truths)} repeats, {labels} audit labels, true accuracy {np.mean(truths):.3f}")
+    print(f"{'':28} estimate    bias    RMSE  against audit alone  95 % covers  width")
+    alone = float(np.sqrt((errors[NAMES[2]][:, 0] ** 2).mean()))
+    found = {}
+    for one, (error, covered, width) in ((one, each.T) for one, each in errors.items()):
+        rmse = float(np.sqrt((error**2).mean()))
+        found[one] = {
+            "estimate": float(np.mean(truths) + error.mean()),
+            "bias": float(error.mean()),
+            "rmse": rmse,
+            "rmse_ratio": rmse / alone,
+            "coverage": float(covered.mean()),
+            "width": float(width.mean()),
+        }
+        print(
+            f"{one:28} {found[one]['estimate']:8.3f} {error.mean():+7.3f} {rmse:7.3f} {rmse / alone:20.2f} "
+            f"{covered.mean():12.1%} {width.mean():6.3f}"
+        )
+    return found
+
+
+def kept(name: str, found: dict[str, dict[str, float]]) -> bool:
+    """Say whether ours keeps its word: it covers as it says, and is no worse than the audit share alone."""
+    ours = found["ours"]
+    good = 0.93 <= ours["coverage"] <= 0.97 and ours["rmse_ratio"] <= 1.0
+    print(
+        f"{name}: ours covers 93 to 97 % and no worse than the audit share alone: {'yes' if good else 'NO'}"
+    )
+    return good
+
+
+def learn(data: Labelled, seed: int) -> Model:
+    """Run three rounds of active learning without an audit share, on all images."""
+    every = np.arange(len(data.labels))
+    *_, (train, fitted) = rounds(data, every, Plan(ROUNDS, BatchRules(BATCH, 0.0)), "margin_diverse", seed)
+    unseen, truth = np.setdiff1d(every, train), data.labels[train]
+    right = fitted.logits(data.embeddings[train]).argmax(axis=1) == truth
+    answers = softmax(fitted.logits(data.embeddings[unseen]), axis=1).astype(np.float32)
+    held_out = np.nan_to_num(fitted.out_of_fold).argmax(axis=1) == truth
+    return Model(answers, data.labels[unseen], right, held_out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""schedule -> how good the model in service is, and whether uploads still look as they did."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from octospoon.runtime import wiring
+from octospoon.runtime.observability import gauge, make_logger, make_metrics
+
+if TYPE_CHECKING:
+    from octospoon.domain.drift import Finding
+    from octospoon.usecases.watch import Watch
+
+logger = make_logger("watch")
+metrics = make_metrics("watch")
+_LEVELS = ("none", "suspected", "confirmed")
+
+
+@cache
+def use_case() -> Watch:
+    """Wire once per execution environment."""
+    return wiring.watch()
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+    """Look once, and publish what was seen."""
+    report = use_case()()
+    for name, value in (report.evaluation.metrics() if report.evaluation else {}).items():
+        gauge(metrics, name, value)
+    if report.finding:
+        _publish(report.finding)
+    drift = report.finding.level if report.finding else report.reason
+    logger.info("watched", extra={"version": report.version, "drift": drift, "asked": report.asked})
+    return {"version": report.version, "drift": drift, "asked": report.asked}
+
+
+def _publish(finding: Finding) -> None:
+    gauge(metrics, "drift", _LEVELS.index(finding.level))
+    gauge(metrics, "drift_components_p", finding.components_p)
+    gauge(metrics, "drift_probabilities_p", finding.probabilities_p)
+    gauge(metrics, "drift_classes_p", finding.classes_p)
+    gauge(metrics, "drift_discrepancy_p", finding.discrepancy_p)

@@ -1,0 +1,125 @@
+"""Watch the model in service: is it as good as it must be, and do uploads still look as they did?
+
+Each UTC day's uploads are judged once, on the day after, from a bounded sample of them; a thin day is judged
+together with those before it. What is found is remembered, and may ask for training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain import drift
+from octospoon.domain.drift import Finding, Level
+from octospoon.domain.entities import Observation
+from octospoon.domain.keys import day
+from octospoon.domain.training_policy import wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from octospoon.domain.estimation import Evaluation
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.ports import Clock, Control, Observations, Pool, References
+    from octospoon.usecases.measure import Measure
+    from octospoon.usecases.rescore import Head
+
+WINDOW = 500
+LEAST = 100
+_DAYS_BACK = 14
+_DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchReport:
+    """What one run saw.
+
+    Attributes:
+        version: of the model in service; -1 where it has no classes yet.
+        evaluation: its measures.
+        finding: of drift, where this run judged a window.
+        asked: why training was asked for; empty where it was not.
+        reason: why no window was judged; empty where one was.
+    """
+
+    version: int = -1
+    evaluation: Evaluation | None = None
+    finding: Finding | None = None
+    asked: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The use case.
+
+    Attributes:
+        model: gives the model in service, and its head (None for a cold-start model).
+        measure: how good it is.
+        pool: where the uploads are.
+        references: what they looked like when it was trained.
+        observations: what was seen before.
+        control: of the training job.
+        clock: the time.
+        accuracy_floor: training is asked for where accuracy is shown to be below it; 0 for never.
+    """
+
+    model: Callable[[], tuple[ChampionPointer, Head | None]]
+    measure: Measure
+    pool: Pool
+    references: References
+    observations: Observations
+    control: Control
+    clock: Clock
+    accuracy_floor: float = 0.0
+
+    def __call__(self) -> WatchReport:
+        """Run once; any number of runs judge a day's uploads once.
+
+        Raises:
+            RetryableError: AWS did not answer.
+        """
+        pointer, head = self.model()
+        if head is None:
+            return WatchReport(reason="the model in service has no classes yet")
+        evaluation = self.measure(pointer, head).evaluation
+        before = self.observations.read()
+        if before.version != pointer.version:
+            before = Observation(version=pointer.version)
+        finding, reason, until = self._window(pointer, head, before)
+        seen = replace(
+            before,
+            accuracy=evaluation.accuracy if evaluation.accuracy.labels else None,
+            observed_at=self.clock.now(),
+            judged_until=until,
+            finding=finding or before.finding,
+        )
+        asked = wanted(evaluation.accuracy, finding, self.accuracy_floor)
+        if asked:
+            self.control.request(asked)
+        self.observations.save(seen)
+        return WatchReport(pointer.version, evaluation, finding, asked or "", reason)
+
+    def _window(
+        self, pointer: ChampionPointer, head: Head, before: Observation
+    ) -> tuple[Finding | None, str, str]:
+        """Judge the uploads of the days that nobody has judged yet; return the last day that is judged."""
+        known = self.references.get(pointer.sha256)
+        if known is None:
+            return None, "nothing is known of the uploads that this model was trained on", before.judged_until
+        days = [day(self.clock.now() - _DAY * back) for back in range(1, _DAYS_BACK + 1)]
+        keys: list[str] = []
+        for each in (one for one in days if one > before.judged_until):
+            keys += self.pool.arrived(each, WINDOW - len(keys))
+            if len(keys) >= WINDOW:
+                break
+        rows = [row for row in self.pool.rows(keys).values() if row.backbone == pointer.backbone]
+        if len(rows) < LEAST:
+            reason = f"{len(rows)} uploads on the days not judged yet, {LEAST} are needed"
+            return None, reason, before.judged_until
+        embeddings = np.stack([row.embedding for row in rows])
+        suspected = before.finding is not None and before.finding.level is not Level.NONE
+        found = drift.compare(known, embeddings, head.run(embeddings), suspected_before=suspected)
+        return found, "", days[0]

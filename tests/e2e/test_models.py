@@ -1,0 +1,182 @@
+"""Which model serves, and how it is watched, on the real LocalStack and MLflow."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+from unit.training.stack import embeddings, starter
+
+from octospoon.adapters.mlflow_alias import MlflowAlias
+from octospoon.adapters.s3_references import S3References
+from octospoon.cli import digits, invoke, report
+from octospoon.cli.model import rollback
+from octospoon.cli.waiting import wait_for
+from octospoon.domain import drift
+from octospoon.domain.keys import day
+from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.runtime.wiring import CLOCK
+from octospoon.training import head, model_file
+from octospoon.usecases.champion import MAX_AGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.cli.local import LocalStack
+
+pytestmark = pytest.mark.stack
+MODEL = "octospoon"
+WATCHED = range(400, 520)
+
+
+@dataclass
+class Models:
+    """Two versions of one model, known to MLflow and to the bucket."""
+
+    stack: LocalStack
+    alias: MlflowAlias
+    first: ChampionPointer
+    second: ChampionPointer
+    uploads: int = 600
+
+    @property
+    def serving(self) -> int:
+        found = self.stack.deployment.champions.pointer()
+        assert found is not None
+        return found[0].version
+
+    def score_one_more(self) -> int:
+        """Upload a picture, once no scorer may still trust an older pointer; return the version it got."""
+        time.sleep(MAX_AGE)
+        self.uploads += 1
+        key = upload(self.stack, self.uploads)
+        pool: DynamoPool = self.stack.deployment.pool
+        return wait_for("a score", lambda: pool.rows([key]).get(key)).model_version
+
+
+def upload(stack: LocalStack, index: int) -> str:
+    key = f"models/{index:04d}.png"
+    stack.deployment.client("s3").put_object(
+        Bucket=stack.project.outputs["ImagesBucket"], Key=key, Body=digits.png_bytes(index)
+    )
+    return key
+
+
+def mlflow(stack: LocalStack, path: str, body: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{stack.project.mlflow_url}/api/2.0/mlflow/{path}", json=body, timeout=30)
+
+
+@pytest.fixture(scope="module", name="models")
+def made(stack: LocalStack) -> Iterator[Models]:
+    champions, history = stack.deployment.champions, stack.deployment.history
+    before = champions.pointer()
+    assert before is not None
+    mlflow(stack, "registered-models/create", {"name": MODEL})  # the trainer may have been first
+    alias = MlflowAlias(stack.project.mlflow_url, MODEL, lambda: ("", ""))
+    named = alias.read()
+    first, second = (make(stack) for _ in range(2))
+    alias.move(first.version)
+    history.keep_alias(first.version)
+    rollback(stack.deployment, first.version)
+    yield Models(stack, alias, first, second)
+    rollback(stack.deployment, before[0].version)
+    if named is not None:
+        alias.move(named)
+        history.keep_alias(named)
+
+
+def make(stack: LocalStack) -> ChampionPointer:
+    """Train a model outside the loop, under the next version that MLflow gives."""
+    answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
+    answer.raise_for_status()
+    seen, truth = embeddings(400), digits.labels()[:400]
+    fitted = head.fit(seen[:200], truth[:200], 10)
+    spec = replace(
+        model_file.read_spec(starter()),
+        classes=digits.CLASSES,
+        version=int(answer.json()["model_version"]["version"]),
+    )
+    top = model_file.head_file(fitted.weights, fitted.bias, spec)
+    champions = stack.deployment.champions
+    backbone = model_file.extract_backbone(starter())
+    model_sha, head_sha = champions.put_model(model_file.assemble(backbone, top, spec), top)
+    pointer = ChampionPointer(
+        spec.version,
+        model_sha,
+        model_key(model_sha),
+        spec.backbone,
+        head_key(head_sha),
+        head_sha,
+        spec.classes,
+    )
+    champions.keep(pointer)
+    logits = fitted.logits(seen[200:])
+    answers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    known = drift.reference(seen[200:], answers / answers.sum(axis=1, keepdims=True))
+    S3References(stack.deployment.artifacts).put(model_sha, known)
+    return pointer
+
+
+def test_an_alias_that_a_person_moves_in_mlflow_takes_effect_by_itself(models: Models) -> None:
+    assert models.score_one_more() == models.first.version
+
+    models.alias.move(models.second.version)  # what MLflow's own pages do
+    invoke.reconcile(models.stack.deployment)
+
+    assert models.serving == models.second.version
+    assert models.score_one_more() == models.second.version
+
+
+def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_of_it(models: Models) -> None:
+    rollback(models.stack.deployment, models.first.version)
+
+    assert models.score_one_more() == models.first.version
+    assert models.alias.read() == models.second.version
+    invoke.reconcile(models.stack.deployment)
+    assert models.alias.read() == models.first.version
+    assert models.serving == models.first.version
+
+
+def test_a_model_that_nobody_registered_has_no_alias(models: Models) -> None:
+    url = models.stack.project.mlflow_url
+    assert MlflowAlias(url, "nobody made this", lambda: ("", "")).read() is None
+    mlflow(models.stack, "registered-models/create", {"name": "no-alias"})
+    assert MlflowAlias(url, "no-alias", lambda: ("", "")).read() is None
+
+
+def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Models, capsys) -> None:
+    deployment = models.stack.deployment
+    keys = [upload(models.stack, index) for index in WATCHED]
+    wait_for("scores", lambda: True if len(deployment.pool.rows(keys)) == len(keys) else None)
+    put_off_to_yesterday(deployment, keys)
+
+    first, second = invoke.watch(deployment), invoke.watch(deployment)
+
+    assert first.version == second.version == models.serving
+    assert first.drift in ("none", "suspected")
+    assert "0 uploads on the days not judged yet" in second.drift
+    seen = deployment.observations.read()
+    assert seen.finding is not None
+    assert (seen.finding.images, seen.version) == (len(keys), models.serving)
+    report.show(deployment, None)
+    shown = capsys.readouterr().out
+    assert f"version {models.serving}" in shown
+    assert f"on {len(keys)} uploads" in shown
+
+
+def put_off_to_yesterday(deployment: Any, keys: list[str]) -> None:
+    client, table = deployment.client("dynamodb"), deployment.outputs["PoolTable"]
+    yesterday = day(CLOCK.now() - 24 * 3600)
+    for key in keys:
+        shard = client.get_item(TableName=table, Key={"key": {"S": key}})["Item"]["arrival"]["S"][-2:]
+        client.update_item(
+            TableName=table,
+            Key={"key": {"S": key}},
+            UpdateExpression="SET arrival = :arrival",
+            ExpressionAttributeValues={":arrival": {"S": f"{yesterday}/{shard}"}},
+        )

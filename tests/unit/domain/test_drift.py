@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import functools
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from scipy import stats
+from scipy.special import softmax
+from threadpoolctl import threadpool_limits
+from unit.training.stack import starter
+
+from octospoon.adapters.decode import decode
+from octospoon.cli import digits
+from octospoon.domain import drift, hypothesis_tests
+from octospoon.domain.drift import Level
+from octospoon.training import head
+
+REFERENCE, WINDOW = 900, 500
+
+
+@pytest.fixture(autouse=True)
+def single_threaded():
+    """On arrays this small, threads cost more than they give."""
+    with threadpool_limits(1):
+        yield
+
+
+@functools.cache
+def embed(blur: float):
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(starter())
+    pixels = np.stack([blurred(digits.png_bytes(i), blur) for i in range(len(digits.labels()))])
+    return np.concatenate(
+        [session.run(["embedding"], {"image": part})[0] for part in np.array_split(pixels, 30)]
+    )
+
+
+def blurred(png: bytes, radius: float):
+    if radius:
+        made, picture = io.BytesIO(), Image.open(io.BytesIO(png))
+        picture.filter(ImageFilter.GaussianBlur(radius)).save(made, "PNG")
+        png = made.getvalue()
+    return decode(png, 32, 32, "squash")
+
+
+@pytest.fixture(name="digits_seen", scope="module")
+def made():
+    """Return a function: images and blur -> embeddings (of 64 dimensions, for speed) and probabilities."""
+    plain, labels = embed(0.0), digits.labels()
+    rng = np.random.default_rng(0)
+    trained = rng.choice(len(labels), 150, replace=False)
+    fitted = head.fit(plain[trained], labels[trained], 10)
+    axes = rng.standard_normal((plain.shape[1], 64)) / 8
+
+    def see(images, blur=0.0):
+        seen = embed(blur)[images]
+        return (seen @ axes).astype(np.float32), softmax(fitted.logits(seen), axis=1)
+
+    return see, np.setdiff1d(np.arange(len(labels)), trained)
+
+
+def windows(digits_seen, count, blur=0.0, without=None):
+    """Compare windows with references, every one drawn anew; return the findings."""
+    see, images = digits_seen
+    found = []
+    for seed in range(count):
+        order = np.random.default_rng(seed).permutation(images)
+        left = order[REFERENCE:]
+        if without is not None:
+            left = left[digits.labels()[left] != without]
+        known = drift.reference(*see(order[:REFERENCE]))
+        found.append(drift.compare(known, *see(left[:WINDOW], blur)))
+    return found
+
+
+def share(found, *levels):
+    return np.mean([one.level in levels for one in found])
+
+
+def test_at_most_a_twentieth_of_500_windows_is_suspected_where_nothing_has_changed(digits_seen):
+    found = windows(digits_seen, 500)
+    assert 0.01 <= share(found, Level.SUSPECTED, Level.CONFIRMED) <= 0.05
+    assert share(found, Level.CONFIRMED) <= 0.02
+
+
+def test_blur_is_detected_at_500_images_every_time(digits_seen):
+    assert share(windows(digits_seen, 30, blur=2.0), Level.CONFIRMED) == 1.0
+
+
+def test_a_missing_class_is_detected_at_500_images_more_often_than_in_three_of_ten(digits_seen):
+    found = windows(digits_seen, 30, without=3)
+    assert share(found, Level.SUSPECTED, Level.CONFIRMED) >= 0.9
+    assert np.median([one.classes_p for one in found]) < 1e-4
+
+
+def test_what_is_suspected_twice_in_a_row_is_confirmed():
+    rng = np.random.default_rng(0)
+    known = drift.reference(rng.standard_normal((900, 8)), np.tile([0.9, 0.1], (900, 1)))
+    window = rng.standard_normal((500, 8)), np.repeat([[0.9, 0.1], [0.1, 0.9]], [480, 20], axis=0)
+    assert drift.compare(known, *window).level is Level.SUSPECTED
+    again = drift.compare(known, *window, suspected_before=True)
+    assert again.level is Level.CONFIRMED
+    assert again.images == 500
+
+
+def test_the_same_window_gives_the_same_numbers(digits_seen):
+    assert windows(digits_seen, 1, blur=2.0) == windows(digits_seen, 1, blur=2.0)
+
+
+def test_windows_of_another_model_are_refused():
+    known = drift.reference(np.eye(8)[:4], np.full((4, 3), 1 / 3))
+    with pytest.raises(ValueError, match="embeddings"):
+        drift.compare(known, np.ones((5, 7)), np.full((5, 3), 1 / 3))
+    with pytest.raises(ValueError, match="classes"):
+        drift.compare(known, np.ones((5, 8)), np.full((5, 2), 0.5))
+    with pytest.raises(ValueError, match="reference"):
+        drift.reference(np.ones((1, 8)), np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("sizes", [(40, 30), (200, 300), (2000, 500)])
+def test_kolmogorov_smirnov_agrees_with_scipy(sizes):
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.05, 0.1, 0.3):
+        first, second = rng.standard_normal(sizes[0]), rng.standard_normal(sizes[1]) + shift
+        theirs = stats.ks_2samp(first, second, method="asymp")
+        ours = hypothesis_tests.kolmogorov_smirnov(first[:, None], second[:, None])
+        assert ours == pytest.approx(theirs.pvalue, rel=0.15, abs=0.003)
+    assert hypothesis_tests.kolmogorov(0.5, 100, 100) == pytest.approx(
+        stats.kstwobign.sf((np.sqrt(50) + 0.12 + 0.11 / np.sqrt(50)) * 0.5), rel=1e-9
+    )
+    assert hypothesis_tests.kolmogorov(0.0, 100, 100) == 1.0
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 10, 99])
+def test_the_tail_of_chi_squared_agrees_with_scipy(freedom):
+    for value in (0.0, 0.1, 1.0, 9.5, 40.0, 150.0):
+        ours = hypothesis_tests.chi_squared_tail(value, freedom)
+        assert ours == pytest.approx(stats.chi2.sf(value, freedom), rel=1e-9, abs=1e-300)
+
+
+def test_chi_squared_agrees_with_scipy_and_counts_rare_classes_together():
+    first, second = np.array([300, 200, 500]), np.array([60, 55, 85])
+    theirs = stats.chi2_contingency([first, second], correction=False).pvalue
+    assert hypothesis_tests.chi_squared(first, second) == pytest.approx(theirs, rel=1e-9)
+    rare = np.array([300, 200, 500, 2, 1, 0]), np.array([60, 55, 85, 0, 0, 1])
+    together = [[300, 200, 500, 3], [60, 55, 85, 1]]
+    theirs = stats.chi2_contingency(together, correction=False).pvalue
+    assert hypothesis_tests.chi_squared(*rare) == pytest.approx(theirs, rel=1e-9)
+    assert hypothesis_tests.chi_squared(np.array([9, 0]), np.array([7, 0])) == 1.0
+
+
+def test_the_discrepancy_is_as_often_small_as_a_p_value_must_be():
+    rng = np.random.default_rng(0)
+    under = [
+        hypothesis_tests.maximum_mean_discrepancy(*np.split(rng.standard_normal((200, 4)), [120]))
+        for _ in range(200)
+    ]
+    assert 0.02 <= np.mean(np.array(under) <= 0.05) <= 0.09
+    shifted = rng.standard_normal((120, 4)), rng.standard_normal((80, 4)) + 0.6
+    assert hypothesis_tests.maximum_mean_discrepancy(*shifted) <= 0.01

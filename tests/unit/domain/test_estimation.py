@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from octospoon.domain import estimation, evaluation
+
+ROOT = Path(__file__).parents[3]
+ORACLE = ROOT / ".octospoon/envs/oracle/bin/python"
+POOL, LABELS, REPEATS = 5_000, 100, 600
+
+
+def population(kind: str):
+    """Return bool [POOL], whether a model is right, and its confidence."""
+    rng = np.random.default_rng(1)
+    if kind == "informative":
+        confidence = np.where(
+            rng.uniform(size=POOL) < 0.7, rng.uniform(0.95, 1, POOL), rng.uniform(0.3, 1, POOL)
+        )
+        return rng.uniform(size=POOL) < confidence, confidence
+    if kind == "nearly perfect":
+        confidence = rng.beta(30, 0.6, POOL)
+        return rng.uniform(size=POOL) < confidence, confidence
+    if kind == "overconfident":
+        truth = rng.uniform(0.5, 1, POOL)
+        return rng.uniform(size=POOL) < truth, 1 - (1 - truth) / 4
+    return rng.uniform(size=POOL) < 0.85, rng.uniform(0.5, 1.0, POOL)
+
+
+KINDS = ["informative", "nearly perfect", "overconfident", "uninformative"]
+
+
+@pytest.fixture(name="simulated", scope="module", params=KINDS)
+def simulate(request):
+    """Return the kind, the truth and, float [REPEATS, 2, 3], value, low and high of ours and of the plain."""
+    right, confidence = population(request.param)
+    rng, found = np.random.default_rng(2), []
+    for _ in range(REPEATS):
+        drawn = rng.integers(POOL, size=LABELS)
+        ours = estimation.prediction_powered(right[drawn], confidence[drawn], confidence)
+        plain = estimation.proportion(int(right[drawn].sum()), LABELS)
+        found.append([(one.value, one.low, one.high) for one in (ours, plain)])
+    return request.param, float(right.mean()), np.array(found)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says(simulated):
+    _, truth, found = simulated
+    covered = np.mean((found[:, 0, 1] <= truth) & (truth <= found[:, 0, 2]))
+    assert 0.93 <= covered <= 0.975
+
+
+def test_it_is_no_worse_than_the_audit_share_alone_and_better_where_predictions_tell(simulated):
+    kind, truth, found = simulated
+    ours, plain = np.sqrt(np.mean((found[:, :, 0] - truth) ** 2, axis=0))
+    assert ours <= plain * (1.02 if kind == "uninformative" else 1.0)
+    if kind == "informative":
+        assert ours <= 0.9 * plain
+
+
+def test_it_is_without_bias(simulated):
+    _, truth, found = simulated
+    error = found[:, 0, 0] - truth
+    assert abs(error.mean()) < 4 * error.std() / np.sqrt(REPEATS)
+
+
+def test_labels_that_are_all_right_narrow_nothing():
+    found = estimation.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8))
+    assert found == estimation.proportion(9, 9)
+    rng = np.random.default_rng(0)
+    found = estimation.prediction_powered(
+        np.ones(90, bool), rng.uniform(0.7, 1, 90), rng.uniform(0.5, 1, 900)
+    )
+    assert 0.95 < found.value < found.high == pytest.approx(1.0)
+    assert found.low < estimation.proportion(90, 90).low
+
+
+def test_every_measure_is_estimated():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    probabilities = rng.dirichlet(np.full(3, 0.3), 300) * 0.9 + np.eye(3)[labels] * 0.1
+    found = estimation.evaluate(probabilities, labels, probabilities[:200])
+    assert found.accuracy != found.audit_accuracy
+    assert found.log_loss.value == evaluation.log_loss(probabilities, labels)
+    for one in (found.accuracy, found.log_loss, found.overconfidence, *found.recall):
+        assert one.low < one.value < one.high
+    assert sum(one.labels for one in found.recall) == found.accuracy.labels == 300
+    assert found.metrics()["accuracy_low"] == found.accuracy.low
+    assert estimation.evaluate(probabilities, labels).accuracy == found.audit_accuracy
+
+
+def test_without_labels_nothing_is_known():
+    found = estimation.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full((9, 3), 1 / 3))
+    assert np.isnan(found.accuracy.value)
+    assert (found.accuracy.low, found.accuracy.high) == (0.0, 1.0)
+    assert found.metrics() == {
+        "accuracy_low": 0.0,
+        "accuracy_high": 1.0,
+        "audit_accuracy_low": 0.0,
+        "audit_accuracy_high": 1.0,
+    }
+
+
+def test_the_bootstrap_covers_a_mean():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(200):
+        labels = (rng.uniform(size=120) < 0.2).astype(np.int64)
+        found = estimation.bootstrap(evaluation.log_loss, np.tile([0.8, 0.2], (120, 1)), labels)
+        covered += found.low <= -0.8 * np.log(0.8) - 0.2 * np.log(0.2) <= found.high
+    assert 0.9 <= covered / 200 <= 0.99
+
+
+CASE = """
+import json, sys
+import numpy as np
+from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
+right, sure, pool = (np.array(part) for part in json.load(sys.stdin))
+low, high = ppi_mean_ci(right, sure, pool, alpha=0.05)
+print(json.dumps([float(np.squeeze(x)) for x in (ppi_mean_pointestimate(right, sure, pool), low, high)]))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_agrees_with_the_authors_own_package(kind):
+    if not ORACLE.exists():
+        pytest.skip("ppi-python is not installed: `make oracle` installs it (570 MB) and runs this test")
+    right, confidence = population(kind)
+    drawn = np.random.default_rng(3).choice(POOL, 2000, replace=False)
+    said = json.dumps([right[drawn].astype(float).tolist(), confidence[drawn].tolist(), confidence.tolist()])
+    done = subprocess.run([ORACLE, "-W", "ignore", "-c", CASE], input=said, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    value, low, high = json.loads(done.stdout)
+    ours = estimation.prediction_powered(right[drawn], confidence[drawn], confidence)
+    assert ours.value == pytest.approx(value, abs=5e-4)
+    assert (ours.low, ours.high) == pytest.approx((low, high), abs=1.5e-3)

@@ -1,0 +1,125 @@
+"""What serves is a whole, verified model file, whatever lies in the bucket: real files, real runtime."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from fakes.memory import FakeClock
+from unit.training.stack import starter
+
+from octospoon.adapters.s3_artifacts import S3Champions
+from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
+from octospoon.runtime import wiring
+from octospoon.training.model_file import read_spec, sha256
+from octospoon.usecases.champion import CurrentModel
+from octospoon.usecases.serve import ServeVersion
+
+
+class Objects:
+    """The artifacts bucket as a dictionary."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, tuple[bytes, str]] = {}
+        self.writes = 0
+
+    def read(self, key: str, unless_etag: str = "") -> tuple[bytes, str] | None:
+        found = self.stored.get(key)
+        return None if found is None or found[1] == unless_etag else found
+
+    def write_new(self, key: str, body: bytes) -> bool:
+        return self.swap(key, body, "") if key not in self.stored else False
+
+    def swap(self, key: str, body: bytes, etag: str) -> bool:
+        if key in self.stored and self.stored[key][1] != etag:
+            return False
+        self.writes += 1
+        self.stored[key] = body, str(self.writes)
+        return True
+
+
+class Deployed:
+    def __init__(self, folder, monkeypatch) -> None:
+        monkeypatch.setattr(wiring, "model_folder", lambda: folder)
+        self.objects, self.clock = Objects(), FakeClock()
+        self.champions = S3Champions(self.objects)
+        self.current = CurrentModel(self.champions, wiring.scorer_loader(self.champions), self.clock)
+        self.serve = ServeVersion(self.champions)
+
+    def point(self, pointer: ChampionPointer) -> None:
+        self.champions.keep(pointer)
+        found = self.champions.pointer()
+        assert self.champions.promote(pointer, found[1] if found else None)
+
+    def put(self, version: int, model: bytes) -> ChampionPointer:
+        sha, _ = self.champions.put_model(model, None)
+        return ChampionPointer(version, sha, model_key(sha), read_spec(starter()).backbone)
+
+    def next_image(self) -> int:
+        """Return the version that scores the next image."""
+        self.clock.time += 60
+        return self.current.get().spec.version
+
+
+@pytest.fixture(name="deployed")
+def deploy(tmp_path, monkeypatch):
+    made = Deployed(tmp_path, monkeypatch)
+    made.point(made.put(1, changed(version="1")))
+    assert made.next_image() == 1
+    return made
+
+
+def changed(**metadata: str) -> bytes:
+    model = onnx.load_from_string(starter())
+    for prop in model.metadata_props:
+        prop.value = metadata.get(prop.key, prop.value)
+    return model.SerializeToString(deterministic=True)
+
+
+def test_a_roll_back_serves_the_old_version_on_the_next_image_and_forward_again(deployed):
+    deployed.point(deployed.put(2, changed(version="2")))
+    assert deployed.next_image() == 2
+    deployed.serve(1)
+    assert deployed.next_image() == 1
+    deployed.serve(2)
+    assert deployed.next_image() == 2
+
+
+WRONG = {
+    "another schema": lambda: changed(schema="octospoon/9"),
+    "no backbone": lambda: changed(backbone="unknown"),
+    "another input size": lambda: changed(height="48"),
+    "another embedding": lambda: changed(dim="64"),
+    "cut off": lambda: starter()[:-1000],
+    "empty": lambda: b"",
+    "no model": lambda: b"\x89PNG and so on" * 100,
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_file_is_never_served(deployed, wrong):
+    deployed.point(deployed.put(2, WRONG[wrong]()))
+    assert deployed.next_image() == 1
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
+def test_a_file_whose_hash_differs_is_never_served_and_never_rolled_back_to(deployed, spoil):
+    model = changed(version="2")
+    pointer = deployed.put(2, model)
+    deployed.objects.stored[pointer.key] = spoil(model), "changed"
+    deployed.point(pointer)
+    assert deployed.next_image() == 1
+    deployed.serve(1)
+    with pytest.raises(BadModel, match="sha256"):
+        deployed.serve(2)
+    deployed.objects.stored[pointer.key] = model, "repaired"
+    deployed.serve(2)
+    assert deployed.next_image() == 2
+
+
+def test_a_missing_file_and_a_broken_pointer_leave_the_old_model_in_service(deployed):
+    model = changed(version="3")
+    deployed.point(ChampionPointer(3, sha256(model), model_key(sha256(model)), "b" * 64))
+    assert deployed.next_image() == 1
+    deployed.objects.stored[CHAMPION_KEY] = b'{"version": 4', "half"
+    assert deployed.next_image() == 1

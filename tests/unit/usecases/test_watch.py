@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes.memory import (
+    FakeClock,
+    FakeControl,
+    FakeLabels,
+    FakeObservations,
+    FakePool,
+    FakeReferences,
+)
+
+from octospoon.domain import drift
+from octospoon.domain.consensus import Consensus
+from octospoon.domain.drift import Level
+from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction
+from octospoon.domain.keys import day
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.usecases.measure import Measure
+from octospoon.usecases.watch import LEAST, WINDOW, Watch
+
+DAY = 24 * 3600.0
+BACKBONE = "b" * 64
+CLASSES = ("left", "right")
+POINTER = ChampionPointer(3, "s" * 64, "k", BACKBONE, "h", "h" * 64, CLASSES)
+
+
+class LinearHead:
+    """The first coordinate decides, softly."""
+
+    def run(self, embedding):
+        right = 1 / (1 + np.exp(-2 * embedding[:, 0]))
+        return np.stack([1 - right, right], axis=1).astype(np.float32)
+
+
+class World:
+    def __init__(self, floor: float = 0.0) -> None:
+        self.clock = FakeClock()
+        self.pool, self.control = FakePool(clock=self.clock), FakeControl(self.clock)
+        self.labels = FakeLabels(self.pool, self.control)
+        self.references, self.observations = FakeReferences(), FakeObservations()
+        self.pointer, self.head, self.uploads = POINTER, LinearHead(), 0
+        self.rng = np.random.default_rng(0)
+        self.measure = Measure(self.pool, self.labels)
+        self.watch = Watch(
+            lambda: (self.pointer, self.head),
+            self.measure,
+            self.pool,
+            self.references,
+            self.observations,
+            self.control,
+            self.clock,
+            floor,
+        )
+        known = self.rng.standard_normal((1500, 8)).astype(np.float32)
+        self.references.put(POINTER.sha256, drift.reference(known, self.head.run(known)))
+
+    def upload(self, count: int, shift: float = 0.0) -> list[str]:
+        keys = []
+        for embedding in self.rng.standard_normal((count, 8)).astype(np.float32) + shift:
+            key = f"{self.uploads:06d}.png"
+            self.uploads += 1
+            said = Prediction(3, BACKBONE, embedding, self.head.run(embedding[None])[0])
+            self.pool.put_score(ImageRef(key, "e", "1", 1), said)
+            keys.append(key)
+        return keys
+
+    def label(self, keys: list[str], *, right: float, audit: bool = True) -> None:
+        for i, key in enumerate(keys):
+            guess = int(self.pool.table[key].prediction.probabilities.argmax())
+            name = CLASSES[guess if i < right * len(keys) else 1 - guess]
+            self.pool.claim(Pick(key, "e", audit, "random", None, i, None), 1, 1e9)
+            self.labels.upsert(Annotation(key, "e", key, i, "2026-01-01", "1", name))
+            standing = self.labels.standing(key)
+            assert standing is not None
+            self.labels.settle(standing, Consensus(name, 1.0, 1))
+
+
+@pytest.fixture(name="world")
+def made() -> World:
+    return World()
+
+
+def test_a_days_uploads_are_judged_once_on_the_day_after(world):
+    world.upload(600)
+    assert "0 uploads on the days not judged yet" in world.watch().reason
+    world.clock.time += DAY
+    report = world.watch()
+    assert (report.finding.level, report.finding.images) == (Level.NONE, WINDOW)
+    assert world.watch().finding is None
+    assert world.observations.read().finding == report.finding
+    world.upload(600, shift=0.7)
+    world.clock.time += DAY
+    report = world.watch()
+    assert report.finding.level is Level.CONFIRMED
+    assert report.asked == world.control.state().requested == "drift confirmed on 500 uploads"
+    assert world.observations.read().judged_until == day(world.clock.now() - DAY)
+
+
+def test_thin_days_are_judged_together(world):
+    for _ in range(3):
+        world.upload(LEAST // 2)
+        world.clock.time += DAY
+        report = world.watch()
+    assert report.finding is None
+    assert "50 uploads" in report.reason, "two of the three days were judged already"
+    assert world.observations.read().finding.images == LEAST
+
+
+def test_a_new_model_is_judged_by_its_own_reference_from_the_beginning(world):
+    world.upload(200)
+    world.clock.time += DAY
+    assert world.watch().finding
+    world.pointer = replace(POINTER, version=4, sha256="t" * 64)
+    assert "nothing is known" in world.watch().reason
+    assert world.observations.read().version == 4
+    world.references.put("t" * 64, world.references.get(POINTER.sha256))
+    assert world.watch().finding
+
+
+def test_before_there_are_classes_nothing_is_watched(world):
+    world.head = None
+    report = world.watch()
+    assert (report.version, report.evaluation) == (-1, None)
+    assert "no classes" in report.reason
+
+
+def test_what_is_read_does_not_grow_with_the_pool(world):
+    read = []
+    rows = world.pool.rows
+    world.pool.rows = lambda keys: read.append(len(keys)) or rows(keys)
+    world.upload(4000)
+    world.clock.time += DAY
+    world.watch()
+    assert sum(read) <= WINDOW + 2000
+
+
+def test_accuracy_shown_to_be_below_the_floor_asks_for_training():
+    world = World(floor=0.9)
+    world.label(world.upload(100), right=0.6)
+    report = world.watch()
+    assert report.evaluation.audit_accuracy.value == 0.6
+    assert "is below 0.9" in world.control.state().requested
+    assert world.observations.read().accuracy == report.evaluation.accuracy
+    world = World(floor=0.9)
+    assert world.watch().asked == "", "without labels nothing is shown"
+    assert world.observations.read().accuracy is None
+
+
+def test_only_the_audit_share_counts_and_all_labels_are_the_naive_answer(world):
+    world.label(world.upload(40), right=0.5, audit=True)
+    world.label(world.upload(160), right=1.0, audit=False)
+    measured = world.measure(POINTER, world.head)
+    assert measured.evaluation.audit_accuracy.value == 0.5
+    assert measured.evaluation.audit_accuracy.labels == 40
+    assert measured.naive.value == 0.9
+    assert measured.evaluation.accuracy == measured.evaluation.audit_accuracy, "no pool is left to help"
+
+
+def test_the_pool_helps_where_it_resembles_the_audit_share(world):
+    keys = world.upload(2500)
+    world.label(keys[:100], right=0.8)
+    measured = world.measure(POINTER, world.head).evaluation
+    assert measured.accuracy != measured.audit_accuracy
+    world.label(keys[100:400], right=1.0, audit=False)  # more than a twentieth was taken out
+    measured = world.measure(POINTER, world.head).evaluation
+    assert measured.accuracy == measured.audit_accuracy
+
+
+def test_a_window_of_time_measures_its_own_uploads_alone(world):
+    world.label(world.upload(50), right=0.2)
+    world.clock.time += 40 * DAY
+    world.label(world.upload(30), right=0.9)
+    since = day(world.clock.now() - 30 * DAY)
+    measured = world.measure(POINTER, world.head, since).evaluation
+    assert (measured.accuracy.labels, measured.accuracy.value) == (30, 0.9)
+
+
+def test_labels_of_other_bytes_other_classes_or_another_backbone_do_not_count(world):
+    keys = world.upload(30)
+    world.label(keys, right=1.0)
+    world.pool.table[keys[0]].label = "centre"
+    world.pool.table[keys[1]].prediction = replace(world.pool.table[keys[1]].prediction, backbone="c" * 64)
+    assert world.measure(POINTER, world.head).evaluation.accuracy.labels == 28
