@@ -67,7 +67,7 @@ def test_code_takes_the_place_of_the_source_folder_and_nothing_else_changes(smal
 def test_our_template_survives_json():
     template = deploy_template.read(ROOT / "template.yaml")
     assert json.loads(json.dumps(template)) == template
-    assert len(deploy_template.functions(template)) == 6
+    assert len(deploy_template.functions(template)) == 7
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def retrain(served: World, spoil) -> tuple[Outcome, World]:
     """Run the second job with a dataset, a spec or a result that was spoilt."""
     made = served.copied()
     made.launch(SECOND)
+    made.control.now_state = replace(made.control.now_state, reason="drift confirmed")
     outcome = run(SECOND, replace(made.ports, trainer=spoil))
     return outcome, made
 
@@ -112,6 +113,7 @@ def test_a_better_model_is_promoted_and_the_alias_is_known_to_be_the_trainers(se
     assert made.champions.current.version == 2 == made.registry.aliases["champion"] == made.history.alias()
     decision = made.history.decision(SECOND)
     assert decision.promoted
+    assert made.registry.run_tags[SECOND] == {"octospoon.reason": "drift confirmed"}
     assert decision.measures["accuracy"] == made.registry.metrics["accuracy"]
     assert made.champions.version(2) == made.champions.current
     assert made.champions.version(1) == served.champions.current
