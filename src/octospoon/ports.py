@@ -445,7 +445,7 @@ class Champions(Protocol):
         """Store the immutable files; return the sha256 of each (empty for no head)."""
 
     def keep(self, pointer: ChampionPointer) -> None:
-        """Remember, for ever, what serving this version means; the first word on a version stands."""
+        """Remember what serving this version means; a job that died may say it anew."""
 
     def version(self, version: int) -> ChampionPointer | None:
         """Return what serving a version means, None where no such model was ever made."""

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack
 MODEL = "octospoon"
-WATCHED = range(400, 520)
+WATCHED = range(200, 400)
+"""The very images of the reference: they cannot have drifted."""
 
 
 @dataclass
@@ -158,7 +159,7 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
     first, second = invoke.watch(deployment), invoke.watch(deployment)
 
     assert first.version == second.version == models.serving
-    assert first.drift in ("none", "suspected")
+    assert (first.drift, first.asked) == ("none", "")
     assert "0 uploads on the days not judged yet" in second.drift
     seen = deployment.observations.read()
     assert seen.finding is not None

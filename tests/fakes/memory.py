@@ -621,7 +621,7 @@ class FakeChampions:
         return path
 
     def keep(self, pointer: ChampionPointer) -> None:
-        self.versions.setdefault(pointer.version, pointer)
+        self.versions[pointer.version] = pointer
 
     def version(self, version: int) -> ChampionPointer | None:
         return self.versions.get(version)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 CLASSES = ("cat", "dog")
 THRESHOLD = 3
+RULES = TrainingRules(THRESHOLD, per_day=10**6)
 LATER = 4000.0
 """Seconds after which every lease and claim is over."""
 
@@ -378,6 +379,6 @@ class World:
         wrong = []
         if state.new_labels != len(labelled - self.trained_on):
             wrong.append(f"counter {state.new_labels}, labelled {labelled} of which {self.trained_on} before")
-        if (reason := due(state, TrainingRules(THRESHOLD, per_day=10**6), self.clock.now())) is not None:
+        if (reason := due(state, RULES, self.clock.now())) is not None:
             wrong.append(f"a training job is due and was not launched: {reason}")
         return wrong

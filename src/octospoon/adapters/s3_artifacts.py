@@ -103,8 +103,13 @@ class S3Champions:
         return sha, head_sha
 
     def keep(self, pointer: ChampionPointer) -> None:
-        """Remember, for ever, what serving this version means; the first word on a version stands."""
-        self._artifacts.write_new(version_key(pointer.version), msgspec.json.encode(pointer))
+        """Remember what serving this version means; a job that died may say it anew."""
+        key, body = version_key(pointer.version), msgspec.json.encode(pointer)
+        if self._artifacts.write_new(key, body):
+            return
+        found = self._artifacts.read(key)
+        if found is not None and found[0] != body:
+            self._artifacts.swap(key, body, found[1])
 
     def version(self, version: int) -> ChampionPointer | None:
         """Return what serving a version means, None where no such model was ever made."""

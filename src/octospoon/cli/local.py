@@ -141,4 +141,5 @@ def trainer_settings(project: LocalProject) -> dict[str, str]:
         "OCTOSPOON_CONTROL_TABLE": outputs["ControlTable"],
         "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
         "OCTOSPOON_CLASSES": outputs["Classes"],
+        "OCTOSPOON_CLASS_WEIGHTS": outputs["ClassWeights"],
     }

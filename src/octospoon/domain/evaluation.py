@@ -40,7 +40,9 @@ def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
     share, shrink = correct / n, 1.0 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
     half = z / shrink * math.sqrt(max(0.0, share * (1 - share)) / n + z * z / (4 * n * n))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    # at the ends exactly, where rounding would leave the truth just outside
+    low = max(0.0, centre - half) if correct > 0 else 0.0
+    return Interval(low, min(1.0, centre + half) if correct < n else 1.0)
 
 
 def confusion(

@@ -148,7 +148,7 @@ def reference_key(sha256: str) -> str:
 
 
 def version_key(version: int) -> str:
-    """Return the object key of the pointer that serves a version: immutable, what a roll-back needs."""
+    """Return the object key of the pointer that serves a version: what a roll-back needs."""
     return f"models/versions/{version:06d}.json"
 
 

@@ -6,7 +6,7 @@ msgspec checks types and ranges; its import costs a tenth of pydantic's, which a
 from __future__ import annotations
 
 import os
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -124,6 +124,7 @@ class TrainerSettings(Stores, frozen=True, kw_only=True):
     classes: Name
     model_name: Name = "octospoon"
     experiment: Name = "octospoon"
+    class_weights: Literal["none", "balanced"] = "none"
 
 
 class WorkerSettings(Settings, frozen=True, kw_only=True):

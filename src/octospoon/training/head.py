@@ -149,12 +149,12 @@ def _out_of_fold(
 ) -> dict[float, npt.NDArray[np.float64]]:
     """Return rows' logits by a model that had not seen them, by strength of regularisation.
 
-    Of many labels only as many folds are held out as give HELD_OUT rows; the others stay NaN. Each half of
-    the strengths is a task of its own, whose fits start from one another, so that two cores have work.
+    Of many labels only as many folds are held out as give HELD_OUT rows; the others stay NaN. Fits of one
+    fold start from one another; of many labels in two halves, so that two cores have work.
     """
     classes = int(labels.max()) + 1
     held_out = {inverse: np.full((len(labels), classes), np.nan) for inverse in INVERSE_REGULARISATION}
-    middle = len(INVERSE_REGULARISATION) // 2
+    middle = len(INVERSE_REGULARISATION) // 2 if len(labels) > HELD_OUT else len(INVERSE_REGULARISATION)
 
     def path(task: tuple[int, tuple[float, ...]]) -> None:
         fold, strengths = task
@@ -166,10 +166,10 @@ def _out_of_fold(
             model = logistic.fit(points[~out], labels[~out], classes, inverse, balanced=balanced, start=model)
             held_out[inverse][out] = model.logits(points[out])
 
-    halves = INVERSE_REGULARISATION[:middle], INVERSE_REGULARISATION[middle:]
+    parts = [part for part in (INVERSE_REGULARISATION[:middle], INVERSE_REGULARISATION[middle:]) if part]
     wanted = min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
-    with ThreadPoolExecutor(len(halves)) as threads:
-        list(threads.map(path, itertools.product(range(wanted), halves)))
+    with ThreadPoolExecutor(len(parts)) as threads:
+        list(threads.map(path, itertools.product(range(wanted), parts)))
     return held_out
 
 

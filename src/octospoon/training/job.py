@@ -176,7 +176,8 @@ class _Job:
     def run(self) -> tuple[Outcome, str]:
         with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as background:
             # importing MLflow and opening the run takes seconds, which the snapshot and the images fill
-            opening = background.submit(self._ports.registry.begin, self._id, {})
+            why = {"octospoon.reason": self._ports.control.state().reason}
+            opening = background.submit(self._ports.registry.begin, self._id, why)
             champion = self._champion(Path(scratch))
             dataset = self._dataset(champion)
             run = opening.result()

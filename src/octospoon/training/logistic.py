@@ -50,20 +50,23 @@ def fit(
         balanced: weigh each row by N / (classes present · rows of its class).
         start: where to start from, such as the solution for a near-by `inverse`.
     """
-    truth = np.zeros((len(labels), classes))
-    truth[np.arange(len(labels)), labels] = 1.0
-    weights = inverse * _row_weights(labels, balanced=balanced)[:, np.newaxis]
+    # class-major throughout: on matrices this tall and thin, BLAS takes a quarter of the time so
+    truth = np.zeros((classes, len(labels)))
+    truth[labels, np.arange(len(labels))] = 1.0
+    weights = inverse * _row_weights(labels, balanced=balanced)
     rows = points.shape[1]
 
     def objective(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        theta = flat.reshape(rows + 1, classes)
-        slope = theta[:-1]
-        logs = log_softmax(points @ slope + theta[-1], axis=1)
+        theta = flat.reshape(classes, rows + 1)
+        slope = theta[:, :-1]
+        logs = log_softmax(slope @ points.T + theta[:, -1:], axis=0)
         residual = weights * (np.exp(logs) - truth)
-        gradient = np.vstack([points.T @ residual + slope, residual.sum(axis=0)])
+        gradient = np.column_stack([residual @ points + slope, residual.sum(axis=1)])
         return float(0.5 * np.sum(slope * slope) - np.sum(weights * truth * logs)), gradient.ravel()
 
-    first = np.zeros((rows + 1, classes)) if start is None else np.vstack([start.slope, start.offset])
+    first = np.zeros((classes, rows + 1))
+    if start is not None:
+        first = np.column_stack([start.slope.T, start.offset])
     options = {
         "maxiter": _ITERATIONS,
         "gtol": _GRADIENT * max(1.0, inverse / 100),
@@ -71,8 +74,8 @@ def fit(
         "maxcor": 20,
     }
     found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)
-    theta = found.x.reshape(rows + 1, classes)
-    return Linear(theta[:-1], theta[-1])
+    theta = found.x.reshape(classes, rows + 1)
+    return Linear(theta[:, :-1].T, theta[:, -1])
 
 
 def _row_weights(labels: npt.NDArray[np.int64], *, balanced: bool) -> npt.NDArray[np.float64]:

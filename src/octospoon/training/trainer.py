@@ -31,9 +31,17 @@ class Trainer(Protocol):
         """
 
 
-def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
-    """Fit a calibrated logistic head on the frozen backbone; see `Trainer`."""
-    fitted = head.fit(dataset.embeddings, dataset.labels, len(spec.classes))
+def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: bool = False) -> TrainedModel:
+    """Fit a calibrated logistic head on the frozen backbone; see `Trainer`.
+
+    Args:
+        backbone: see there.
+        dataset: see there.
+        spec: see there.
+        balanced: weigh classes by the inverse of their frequency: better recall of rare ones, at the cost of
+            the others' precision.
+    """
+    fitted = head.fit(dataset.embeddings, dataset.labels, len(spec.classes), balanced=balanced)
     file = model_file.head_file(fitted.weights, fitted.bias, spec)
     known = np.isfinite(fitted.out_of_fold).all(axis=1)
     guesses, truth = fitted.out_of_fold[known], dataset.labels[known]
@@ -47,6 +55,7 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedMod
         },
         params={
             "trainer": "logistic head",
+            "class_weights": "balanced" if balanced else "none",
             "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
             "temperature": f"{fitted.temperature:.4f}",
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
 from octospoon.adapters.dynamodb_history import DynamoHistory
 from octospoon.adapters.dynamodb_labels import DynamoLabels
@@ -15,6 +17,7 @@ from octospoon.adapters.s3_references import S3References
 from octospoon.runtime.settings import TrainerSettings, listed, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
 from octospoon.training.job import TrainingPorts
+from octospoon.training.trainer import train_head
 
 
 def training_ports() -> TrainingPorts:
@@ -37,4 +40,5 @@ def training_ports() -> TrainingPorts:
         open_model=OnnxScorer,
         open_head=OnnxHead,
         classes=listed(config.classes),
+        trainer=partial(train_head, balanced=config.class_weights == "balanced"),
     )

@@ -63,6 +63,7 @@ class Champions(FakeChampions):
 @dataclass
 class FakeRegistry:
     runs: dict[str, ModelRun] = field(default_factory=dict)
+    run_tags: dict[str, dict[str, str]] = field(default_factory=dict)
     logged: dict[int, dict[str, bytes]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class FakeRegistry:
     failures: int = 0
 
     def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+        self.run_tags[job_id] = dict(tags)
         return self.runs.setdefault(job_id, ModelRun(f"run-{job_id}", len(self.runs) + 1))
 
     def log(

@@ -125,3 +125,16 @@ def test_class_weights_help_the_rare_class():
 def test_no_label_at_all_is_refused():
     with pytest.raises(BadRequest, match="no label to train on"):
         head.fit(np.empty((0, 4), np.float32), np.empty(0, np.int64), 3)
+
+
+def test_of_many_labels_only_some_are_held_out():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 2600)
+    points = np.eye(3)[labels] * 2 + rng.standard_normal((2600, 3))
+    found = head.fit(points, labels, 3)
+    known = np.isfinite(found.out_of_fold).all(axis=1)
+    assert head.HELD_OUT <= known.sum() <= head.HELD_OUT + 2600 // head.FOLDS
+    assert np.mean(found.out_of_fold[known].argmax(axis=1) == labels[known]) > 0.8
+    again = head.fit(points, labels, 3)
+    assert np.array_equal(found.weights, again.weights)
+    assert np.array_equal(found.bias, again.bias)

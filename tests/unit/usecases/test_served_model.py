@@ -117,6 +117,17 @@ def test_a_file_whose_hash_differs_is_never_served_and_never_rolled_back_to(depl
     assert deployed.next_image() == 2
 
 
+def test_a_job_that_died_says_anew_what_its_version_means(deployed):
+    first, again = (
+        deployed.put(2, changed(version="2")),
+        deployed.put(2, changed(version="2", resize="cover")),
+    )
+    for pointer in (first, first, again):
+        deployed.champions.keep(pointer)
+        assert deployed.champions.version(2) == pointer
+    assert deployed.champions.version(3) is None
+
+
 def test_a_missing_file_and_a_broken_pointer_leave_the_old_model_in_service(deployed):
     model = changed(version="3")
     deployed.point(ChampionPointer(3, sha256(model), model_key(sha256(model)), "b" * 64))
