@@ -24,6 +24,7 @@ from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.training import model_file, report
 from octospoon.training.dataset import Dataset, gather
 from octospoon.training.judging import HeadScorer, Judged, check_parity, judge
+from octospoon.training.outlook import against_control, expectation
 from octospoon.training.trainer import Trainer, train_head
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.entities import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.stopping import Expectation
     from octospoon.ports import (
         Champions,
         Clock,
@@ -193,10 +195,15 @@ class _Job:
         (folder / "model.onnx").write_bytes(trained.model)
         judged = self._judge(trained, champion, audit, scratch)
         report.write(folder, self._ports.classes, dataset.images, audit.labels, judged)
-        metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset)
+        outlook = expectation(train, audit, len(spec.classes))
+        metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset) | _gain(outlook)
+        metrics |= against_control(train, audit, len(spec.classes))
         params = self._params(spec) | trained.params
         registry.log(run, params, {k: v for k, v in metrics.items() if np.isfinite(v)}, folder)
-        return self._apply(judged.decision, run, trained, champion)
+        if outlook is not None:
+            registry.tag(run, {"octospoon.outlook": str(outlook)})
+        outcome, reason = self._apply(judged.decision, run, trained, champion)
+        return outcome, reason if outlook is None else f"{reason}; {outlook}"
 
     def _judge(self, trained: TrainedModel, champion: _Champion, audit: Dataset, scratch: Path) -> Judged:
         model, head = scratch / "model.onnx", scratch / "head.onnx"
@@ -249,6 +256,16 @@ class _Job:
             "backbone": spec.backbone,
             "embedding": str(spec.dim),
         }
+
+
+def _gain(outlook: Expectation | None) -> dict[str, float]:
+    if outlook is None:
+        return {}
+    return {
+        "next_batch_gain": outlook.gain,
+        "next_batch_gain_low": outlook.interval.low,
+        "next_batch_gain_high": outlook.interval.high,
+    }
 
 
 def _counts(dataset: Dataset) -> dict[str, float]:
