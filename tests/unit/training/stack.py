@@ -122,14 +122,18 @@ class World:
         state = self.control.now_state
         self.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=job_id)
 
-    def label(self, index: int, label: str, *, audit: bool = False) -> None:
+    def label(
+        self, index: int, label: str, *, audit: bool = False, strategy: str = "margin", round_number: int = 1
+    ) -> None:
         """Put one digit into the pool with its embedding, picked and labelled."""
         key, data = f"{index:04d}.png", digits.png_bytes(index)
         etag = hashlib.md5(data).hexdigest()
         self.images.objects[key] = (data, etag)
         prediction = Prediction(0, backbone(), embeddings(400)[index], None)
-        pick = Pick(key, etag, audit, "random" if audit else "margin", None, 0, None)
-        self.pool.table[key] = Row(etag, "1", State.EXPORTED, prediction, pick=pick, round_number=1)
+        pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)
+        self.pool.table[key] = Row(
+            etag, "1", State.EXPORTED, prediction, pick=pick, round_number=round_number
+        )
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))
         self.labels.settle(key, label, 1.0, 1)
 
