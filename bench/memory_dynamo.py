@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octospoon.adapters.dynamodb_items import dump_item, pack
-from octospoon.domain.keys import SHARDS, lottery, shard
+from octospoon.domain import keys as hashes
+from octospoon.domain.keys import lottery, shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,7 @@ class MemoryDynamo:
 
 
 def _members(shards: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    return [np.flatnonzero(shards == number) for number in range(SHARDS)]
+    return [np.flatnonzero(shards == number) for number in range(hashes.SHARDS)]
 
 
 def _consumed(rate: float, size: int) -> dict[str, float]:

@@ -3,10 +3,11 @@
     python -m bench.select [--json FILE]        (by path, its name would hide a module of Python's own)
 
 Peers are optional: modAL-python, scikit-activeml, small-text (`make peers`); one that is not installed is
-named and left out, and its ratio is null. Every time is the median of several runs in one thread,
-scikit-activeml's and small-text's of one run. All are given the same float32 probabilities, row-major as a
-model gives them: what it takes to turn them is within our time. The floor is reading as many bytes once: the
-faster of numpy's sum and max over an array that no cache holds.
+named and left out, and its ratio is null. Every time is the median of several runs, scikit-activeml's and
+small-text's of one run. All are given the same float32 probabilities, row-major as a model gives them: what
+it takes to turn them is within our time. octospoon takes a thread for each core, the others know one only;
+`_one_thread` is ours in one thread. The floor is reading as many bytes once, with as many threads as ours:
+the faster of numpy's sum and max over arrays that no cache holds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import statistics
 import sys
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ from bench.rank_reads import by_size
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.acquisition import Candidates, strategy
+from octospoon.domain.acquisition.scores import Gap, least
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,18 +74,26 @@ def margin(size: int) -> dict[str, float | None]:
     ids = range(size)  # ties between equal margins are few: the ids cost nothing here
     select = strategy("margin").select
     pool, turned = Candidates(ids, rows), Candidates(ids, np.asfortranarray(rows))  # type: ignore[arg-type]
-    floor = min(median_ms(floor_of(rows, np.max)), median_ms(floor_of(rows, np.sum)))
+    cores = min(os.cpu_count() or 1, size // 100_000)
+    floor, one_floor = (
+        min(median_ms(floor_of(rows, read, threads)) for read in (np.max, np.sum)) for threads in (cores, 1)
+    )
     ours = median_ms(lambda: select(pool, CHOSEN, "s"))
+    alone = median_ms(lambda: least(Gap(), rows, CHOSEN, workers=1))
     columns = median_ms(lambda: select(turned, CHOSEN, "s"))
     extra = peak_mb(lambda: select(pool, CHOSEN, "s"))
     partition = median_ms(lambda: argpartition(rows))
-    report("floor: reading the array once", floor)
+    report(f"floor: reading once, {cores} threads", floor)
+    report("floor: reading once, one thread", one_floor)
     report("octospoon", ours, extra)
+    report("octospoon, one thread", alone)
     report("octospoon, class-major", columns)
     report("numpy partition, float64", partition, peak_mb(lambda: argpartition(rows)))
     return {
         "over_floor": ours / floor,
         "over_floor_class_major": columns / floor,
+        "over_floor_one_thread": alone / one_floor,
+        "threads": cores,
         "numpy_ratio": partition / ours,
         "modal_ratio": ratio("modAL.uncertainty", modal, rows, ours),
         "skactiveml_ratio": slow_ratio("skactiveml.pool", skactiveml, rows, ours),
@@ -109,11 +120,14 @@ def dirichlet(size: int) -> Rows:
     return rows
 
 
-def floor_of(rows: Rows, read: Callable[[Rows], object]) -> Callable[[], object]:
+def floor_of(rows: Rows, read: Callable[[Rows], object], threads: int) -> Callable[[], object]:
     """Return a call that reads as many bytes as the array has, elsewhere in a large block each time."""
     blocks = max(2, min(8, 400_000_000 // rows.nbytes))
     places = itertools.cycle(np.ones((blocks, rows.size), np.float32))
-    return lambda: read(next(places))
+    if threads == 1:
+        return lambda: read(next(places))
+    pool = ThreadPoolExecutor(threads)
+    return lambda: list(pool.map(read, np.array_split(next(places), threads)))
 
 
 def argpartition(rows: Rows) -> npt.NDArray[np.int64]:

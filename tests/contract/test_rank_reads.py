@@ -1,4 +1,4 @@
-"""The in-memory table of bench/ answers, and costs, what the emulator does, under the very code of the product."""
+"""The in-memory table of bench/ answers as the emulator does, and costs as much."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_a_choice_reads_and_costs_the_same_on_the_emulator(stack: LocalStack) ->
         answers = threads.map(lambda batch: client.batch_write_item(RequestItems={table: batch}), batches)
         assert not any(answer["UnprocessedItems"] for answer in answers)
 
-    real, picks = reads(client, table, rounds=2)
-    ours, same = reads(memory, table, rounds=2)
+    real, picks = reads(client, table, rounds=1)
+    ours, same = reads(memory, table, rounds=1)
 
     print(f"{ROWS} rows, emulator: {real}; in memory: {ours}")
     assert same == picks
     assert (ours["requests"], ours["items"]) == (real["requests"], real["items"])
-    assert ours["units"] == pytest.approx(real["units"], rel=0.03)
+    assert ours["units"] == pytest.approx(real["units"], rel=0.05)
 
 
 def test_reads_do_not_grow_with_the_pool() -> None:

@@ -218,4 +218,5 @@ def _log(folder: Path, console: Console) -> None:
     )
     if done.returncode:
         raise ServiceUnavailable(f"the report is written, but not logged to MLflow: {done.stderr[-500:]}")
-    console.print(f"logged to MLflow: {done.stdout.strip()}", soft_wrap=True, markup=False, highlight=False)
+    run = done.stdout.split()[-1]  # MLflow has its own say before
+    console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)

@@ -26,6 +26,7 @@ from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.training import model_file, report
 from octospoon.training.dataset import Dataset, gather
 from octospoon.training.judging import HeadScorer, Judged, judge, parity_gap, seconds_per_image
+from octospoon.training.outlook import against_control, expectation
 from octospoon.training.trainer import Trainer, train_head
 from octospoon.training.uploads import Uploads
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.entities import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.stopping import Expectation
     from octospoon.ports import (
         Champions,
         Clock,
@@ -230,10 +232,16 @@ class _Job:
         uploads = Uploads(self._ports.pool, spec.backbone, self._id, train, audit)
         judged = self._judge(trained, champion, uploads, scratch)
         report.write(folder, self._ports.classes, dataset.images, audit.labels, judged)
-        metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset)
+        outlook = expectation(train, audit, len(spec.classes))
+        metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset) | _gain(outlook)
+        metrics |= against_control(train, audit, len(spec.classes))
         metrics = {name: value for name, value in metrics.items() if np.isfinite(value)}
         registry.log(run, self._params(spec) | trained.params, metrics, folder)
-        return self._apply(judged.decision, run, self._pointer(run, trained, champion), champion, metrics)
+        if outlook is not None:
+            registry.tag(run, {"octospoon.outlook": str(outlook)})
+        pointer = self._pointer(run, trained, champion)
+        outcome, reason = self._apply(judged.decision, run, pointer, champion, metrics)
+        return outcome, reason if outlook is None else f"{reason}; {outlook}"
 
     def _judge(self, trained: TrainedModel, champion: _Champion, uploads: Uploads, scratch: Path) -> Judged:
         model, head = scratch / "model.onnx", scratch / "head.onnx"
@@ -316,6 +324,16 @@ class _Job:
             "backbone": spec.backbone,
             "embedding": str(spec.dim),
         }
+
+
+def _gain(outlook: Expectation | None) -> dict[str, float]:
+    if outlook is None:
+        return {}
+    return {
+        "next_batch_gain": outlook.gain,
+        "next_batch_gain_low": outlook.interval.low,
+        "next_batch_gain_high": outlook.interval.high,
+    }
 
 
 def _counts(dataset: Dataset) -> dict[str, float]:

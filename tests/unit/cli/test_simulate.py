@@ -183,7 +183,7 @@ def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
 
     simulate(source(), wanted(tmp_path, seeds=2), console)
 
-    run_id = console.export_text().partition("logged to MLflow: ")[2].split()[0]
+    run_id = console.export_text().partition("logged to MLflow: run ")[2].split()[0]
     api = f"{stack.project.mlflow_url}/api/2.0/mlflow"
     run = httpx.get(f"{api}/runs/get", params={"run_id": run_id}).json()["run"]
     report = json.loads((tmp_path / "simulation.json").read_text())

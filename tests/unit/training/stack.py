@@ -151,11 +151,13 @@ class World:
         self.pool.table[key] = Row(etag, "1", State.SCORED, prediction)
         return self.pool.table[key]
 
-    def label(self, index: int, label: str, *, audit: bool = False) -> None:
+    def label(
+        self, index: int, label: str, *, audit: bool = False, strategy: str = "margin", round_number: int = 1
+    ) -> None:
         """Put one digit into the pool, picked and labelled."""
         key, row = f"{index:04d}.png", self.drop(index)
-        etag, row.state, row.round_number = row.etag, State.EXPORTED, 1
-        row.pick = Pick(key, etag, audit, "random" if audit else "margin", None, 0, None)
+        etag, row.state, row.round_number = row.etag, State.EXPORTED, round_number
+        row.pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))
         standing = self.labels.standing(key)
         assert standing is not None

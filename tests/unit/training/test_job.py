@@ -67,6 +67,34 @@ def test_the_run_holds_tables_pictures_and_the_snapshot():
     assert files["evaluation.png"].startswith(b"\x89PNG")
 
 
+def test_from_the_third_round_on_a_job_says_what_another_batch_and_the_strategy_bring():
+    made = world()
+    for i in range(120):
+        made.label(
+            i,
+            digits.CLASSES[digits.labels()[i]],
+            audit=i % 5 == 0,
+            strategy="random" if i % 5 == 1 else "margin",
+            round_number=1 + i // 40,
+        )
+    made.serve(starter())
+
+    run(JOB, made.ports)
+
+    metrics = made.registry.metrics
+    assert metrics["next_batch_gain_low"] <= metrics["next_batch_gain"] <= metrics["next_batch_gain_high"]
+    assert "32 more training labels are expected to bring" in made.control.state().reason
+    assert metrics["control_labels"] == 24
+    assert metrics["strategy_lead_low"] < metrics["strategy_accuracy"] - metrics["control_accuracy"]
+
+
+def test_in_the_first_round_nothing_is_foretold():
+    made = labelled()
+    run(JOB, made.ports)
+    assert not {"next_batch_gain", "control_labels"} & made.registry.metrics.keys()
+    assert "expected to bring" not in made.control.state().reason
+
+
 def test_the_same_job_run_twice_promotes_once():
     made = labelled()
     run(JOB, made.ports)

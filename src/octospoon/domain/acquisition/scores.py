@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 5 << 17
 _WAITING = 4
+_ROWS_A_WORKER = 100_000
 _BITS: dict[int, npt.DTypeLike] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -55,8 +59,10 @@ def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]
     return probabilities
 
 
-def chunks(probabilities: npt.NDArray[np.floating]) -> Iterator[Chunk]:
-    """Yield the rows of float [N, C] in chunks small enough for the processor's cache.
+def chunks(
+    probabilities: npt.NDArray[np.floating], begin: int = 0, end: int | None = None
+) -> Iterator[Chunk]:
+    """Yield the rows of float [N, C], from `begin` on, in chunks small enough for the processor's cache.
 
     Their columns are views where the array lies class-major (in Fortran's order) already; else copies, valid
     until the next chunk is asked for.
@@ -67,8 +73,9 @@ def chunks(probabilities: npt.NDArray[np.floating]) -> Iterator[Chunk]:
     classes = checked(probabilities).shape[1]
     rows = max(256, _CHUNK // (classes * probabilities.itemsize))
     turned = np.empty(0, probabilities.dtype)
-    for start in range(0, len(probabilities), rows):
-        part = slice(start, min(start + rows, len(probabilities)))
+    stop = len(probabilities) if end is None else end
+    for start in range(begin, stop, rows):
+        part = slice(start, min(start + rows, stop))
         columns = probabilities[part].T
         if columns.strides[1] != columns.itemsize:
             turned = turned if turned.size else np.empty(columns.size, columns.dtype)
@@ -151,24 +158,45 @@ def two_largest(
     return first, second
 
 
-def least(measure: Measure, probabilities: npt.NDArray[np.floating], n: int) -> npt.NDArray[np.int64]:
-    """Return the positions of the n rows of float [N, C] with the smallest measure, and of all that tie.
+def least(
+    measure: Measure, probabilities: npt.NDArray[np.floating], n: int, workers: int = 0
+) -> npt.NDArray[np.int64]:
+    """Return the positions of the n rows with the smallest measure, of all that tie, and of some more.
 
     Only what may be below the n-th smallest so far is measured and kept: no array of N numbers is made,
     unless most rows tie.
 
+    Args:
+        measure: of a row.
+        probabilities: float [N, C].
+        n: how many.
+        workers: threads; 0 for one per core, as far as each has enough to do. Each may find n rows.
+
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
+    size = len(checked(probabilities))
+    workers = max(1, min(workers or os.cpu_count() or 1, size // _ROWS_A_WORKER))
+    borders = [size * worker // workers for worker in range(workers + 1)]
+    if workers == 1:
+        return _least(measure, probabilities, n, 0, size)
+    with ThreadPoolExecutor(workers) as threads:
+        found = threads.map(lambda part: _least(measure, probabilities, n, *part), pairwise(borders))
+        return np.concatenate(list(found))
+
+
+def _least(
+    measure: Measure, probabilities: npt.NDArray[np.floating], n: int, begin: int, end: int
+) -> npt.NDArray[np.int64]:
     best = _Least(n, probabilities.dtype)
     waiting: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.floating]]] = []
-    for chunk in chunks(probabilities):
+    for chunk in chunks(probabilities, begin, end):
         if best.border == np.inf:
             best.add(np.arange(chunk.rows.start, chunk.rows.stop), measure.of(chunk))
             continue
         near = measure.maybe_below(chunk, best.border)
         waiting.append((near + chunk.rows.start, chunk.columns[:, near]))
-        if sum(len(found) for found, _ in waiting) > _WAITING * n or chunk.rows.stop == len(probabilities):
+        if sum(len(found) for found, _ in waiting) > _WAITING * n or chunk.rows.stop == end:
             found, columns = (np.concatenate(parts, axis=-1) for parts in zip(*waiting, strict=True))
             best.add(found, measure.of(Chunk(chunk.rows, columns, columns.max(axis=0))))
             waiting = []

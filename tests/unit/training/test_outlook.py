@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from octospoon.domain.entities import LabelledImage
+from octospoon.training.dataset import Dataset
+from octospoon.training.outlook import against_control, expectation
+
+
+def images(labels, strategies, rounds) -> tuple[LabelledImage, ...]:
+    return tuple(
+        LabelledImage(f"{i:04d}", "e", str(label), 1.0, 1, False, strategy, None, number)
+        for i, (label, strategy, number) in enumerate(zip(labels, strategies, rounds, strict=True))
+    )
+
+
+def dataset(
+    n: int, seed: int, *, strategies=None, rounds: int = 5, spread: float = 1.0, classes: int = 3
+) -> Dataset:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    points = 2.5 * np.eye(3, 8)[labels] + spread * rng.standard_normal((n, 8))
+    names = strategies or ["margin_diverse"] * n
+    numbers = 1 + np.arange(n) * rounds // n
+    return Dataset(images(labels, names, numbers.tolist()), points.astype(np.float32), labels, {})
+
+
+def test_the_next_round_counts_as_large_as_the_newest():
+    found = expectation(dataset(150, 0), dataset(60, 1), 3)
+
+    assert found.labels == 30
+    assert 0 <= found.interval.low <= found.interval.high < 0.2
+
+
+def test_where_all_is_learnt_it_is_said_that_more_will_not_help():
+    found = expectation(dataset(150, 0, spread=0.2), dataset(200, 1, spread=0.2), 3)
+
+    assert found.stop
+
+
+@pytest.mark.parametrize(("rounds", "audit"), [(2, 60), (5, 19)])
+def test_nothing_is_said_of_a_beginning(rounds, audit):
+    assert expectation(dataset(60, 0, rounds=rounds), dataset(audit, 1), 3) is None
+
+
+def test_without_a_control_share_nothing_is_compared():
+    assert against_control(dataset(100, 0), dataset(60, 1), 3) == {}
+    few = ["random"] * 9 + ["margin"] * 91
+    assert against_control(dataset(100, 0, strategies=few), dataset(60, 1), 3) == {}
+
+
+def test_a_strategy_that_sees_only_two_of_three_classes_is_behind_its_control():
+    blind, control = dataset(40, 0, classes=2), dataset(40, 1, strategies=["random"] * 40)
+    train = Dataset(
+        images([*blind.labels, *control.labels], ["margin"] * 40 + ["random"] * 40, [1] * 80),
+        np.concatenate([blind.embeddings, control.embeddings]),
+        np.concatenate([blind.labels, control.labels]),
+        {},
+    )
+
+    found = against_control(train, dataset(200, 2), 3)
+
+    assert found["control_labels"] == 40
+    assert found["control_accuracy"] > 0.8
+    assert found["strategy_accuracy"] < 0.75
+    assert found["strategy_lead_high"] < 0
+    assert found["control_labels_share"] == np.inf
+
+
+def test_equally_many_labels_of_each_are_compared():
+    names = (["random"] + ["margin"] * 4) * 20
+
+    found = against_control(dataset(100, 0, strategies=names), dataset(200, 1), 3)
+
+    assert found["control_labels"] == 20
+    assert found["strategy_lead_low"] < 0 < found["strategy_lead_high"]
+    assert found["control_labels_share"] > 0

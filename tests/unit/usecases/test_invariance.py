@@ -1,0 +1,39 @@
+"""What is chosen does not depend on how the pool is stored, under the product's own adapter."""
+
+from __future__ import annotations
+
+import pytest
+from bench.memory_dynamo import MemoryDynamo
+from bench.rank_reads import reads
+
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.domain import draw, keys
+
+
+def in_shards(monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
+    monkeypatch.setattr(keys, "SHARDS", shards)
+    monkeypatch.setattr(draw, "SHARDS", shards)
+
+
+@pytest.mark.parametrize("shards", [1, 3, 64])
+def test_the_first_n_are_the_same_from_any_number_of_shards(monkeypatch, shards):
+    expected = DynamoPool(MemoryDynamo(3000), "pool").top(400)
+    in_shards(monkeypatch, shards)
+
+    assert DynamoPool(MemoryDynamo(3000), "pool").top(400) == expected
+
+
+@pytest.mark.parametrize("shards", [4, 64])
+def test_the_whole_batch_is_the_same_where_the_pool_is_read_whole(monkeypatch, shards):
+    _, expected = reads(MemoryDynamo(200), "pool", rounds=2)
+    in_shards(monkeypatch, shards)
+    _, picks = reads(MemoryDynamo(200), "pool", rounds=2)
+
+    assert len(picks) == 100
+    assert picks == expected
+
+
+def test_a_retry_that_lost_its_choice_makes_the_same_one_again():
+    pool = MemoryDynamo(5000)
+
+    assert reads(pool, "pool", rounds=1)[1] == reads(pool, "pool", rounds=1)[1]
