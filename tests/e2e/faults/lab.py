@@ -16,14 +16,14 @@ import threading
 import time
 import uuid
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from contract.conftest import copy_table
-from e2e.faults.proxy import Fault, Proxy, Schedule
+from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
 from octospoon.adapters.dynamodb_counter import LabelCounter
@@ -32,12 +32,14 @@ from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi, choice
 from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
 from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
 from octospoon.cli.local import webhook_secret
 from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import Annotation, ImageRef, JobStatus, Prediction, State
-from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.training import scattering
+from octospoon.training.model_file import assemble, backbone_spec, head_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +50,13 @@ if TYPE_CHECKING:
 
 CLASSES = ("cat", "dog")
 LATER = 4000.0
+DIM = 64
 NEVER = 1_000_000
+
+
+@cache
+def _backbone() -> bytes:
+    return scattering.build(32, DIM)
 
 
 class Host:
@@ -134,8 +142,6 @@ class Receiver:
 
 
 class Lab:
-    prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.6, 0.4], np.float32))
-
     def __init__(self, stack: LocalStack, host: Host, threshold: int = NEVER, batch: int = 2) -> None:
         self.stack, self.host = stack, host
         self.schedule = Schedule(kill=host.kill)
@@ -180,8 +186,8 @@ class Lab:
             for name in ("uploads", "annotations", "training", "rescore")
         }
         store = S3Artifacts(self.s3, artifacts)
-        pointer = ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES)
-        store.write_new("models/champion.json", msgspec.json.encode(pointer))
+        self.champions = S3Champions(store)
+        self.serve(version=1)
         control = ControlTable(dynamodb, tables["control"])
         self.control = DynamoControl(control, self.now)
         self.rounds = DynamoRounds(control, RoundFiles(store))
@@ -198,6 +204,20 @@ class Lab:
             f"OCTOSPOON_{name.upper()}_QUEUE_URL": url.replace(real, proxy)
             for name, url in self.queues.items()
         }
+
+    def serve(self, version: int) -> None:
+        """Put a model into service: a small backbone, and a head that knows nothing."""
+        spec = replace(backbone_spec(_backbone(), "squash"), classes=CLASSES, version=version)
+        head = head_file(np.zeros((DIM, len(CLASSES)), np.float32), np.zeros(len(CLASSES), np.float32), spec)
+        model, top = self.champions.put_model(assemble(_backbone(), head, spec), head)
+        pointer = ChampionPointer(
+            version, model, model_key(model), spec.backbone, head_key(top), top, CLASSES
+        )
+        found = self.champions.pointer()
+        assert self.champions.promote(pointer, found[1] if found else None)
+        self.prediction = Prediction(
+            version, spec.backbone, np.zeros(DIM, np.float32), np.array([0.6, 0.4], np.float32)
+        )
 
     def _label_studio(self) -> None:
         self.api = LabelStudioApi(
@@ -231,6 +251,7 @@ class Lab:
             "env": self._deployed(function) | self.env,
             "offset": self.offset,
             "settling": -1.0,
+            "patience": LATE - 1 if self.schedule.fault is Fault.LATE else 20.0,
         }
 
     @cache  # noqa: B019 - a lab lives as long as its lane

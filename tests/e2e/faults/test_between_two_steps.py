@@ -162,8 +162,6 @@ def test_reconciliation(make_lab: Callable[..., Lab]) -> None:
 @pytest.mark.skipif(not EVERY, reason="make faults")
 def test_scoring(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab()
-    outputs = lab.stack.project.outputs
-    lab.env |= {"OCTOSPOON_ARTIFACTS_BUCKET": outputs["ArtifactsBucket"]}  # where a real model is
     uploads = iter(range(500))
 
     def upload() -> tuple[str, dict[str, Any]]:
