@@ -18,7 +18,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test check bench bench-score bench-select build requirements dockercomposeup clean environments \
+.PHONY: help demo up down test faults check bench bench-score bench-select build requirements dockercomposeup clean environments \
 	prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,9 @@ down: ## stop what `make up` left running
 
 test: prepared ## run every test
 	@.venv/bin/pytest
+
+faults: prepared ## every fault at every step on the real servers, and 100,000 random steps; most of an hour
+	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
 
 check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
 	.venv/bin/ruff check .
