@@ -188,9 +188,9 @@ class Lab:
         store = S3Artifacts(self.s3, artifacts)
         self.champions = S3Champions(store)
         self.serve(version=1)
-        control = ControlTable(dynamodb, tables["control"])
-        self.control = DynamoControl(control, self.now)
-        self.rounds = DynamoRounds(control, RoundFiles(store))
+        self._control = ControlTable(dynamodb, tables["control"])
+        self.control = DynamoControl(self._control, self.now)
+        self.rounds = DynamoRounds(self._control, RoundFiles(store))
         counter = LabelCounter(dynamodb, tables["control"])
         self.pool = DynamoPool(dynamodb, tables["pool"], "margin", self.now, counter)
         self.entries = DynamoEntries(dynamodb, tables["pool"])
@@ -274,6 +274,11 @@ class Lab:
         assert status == 0, self.host.log.read_text()[-3000:]
         assert not (answer or {}).get("batchItemFailures"), self.host.log.read_text()[-3000:]
         return list(self.schedule.seen)
+
+    def reopen(self) -> None:
+        """Leave the newest round as a run leaves it that dies before its last step."""
+        values: dict[str, str | float] = {"status": "open", "export_until": 0.0}
+        assert self._control.update("round", dict(values), "attribute_exists(#number)", {})
 
     # -- the outside world ----------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.faults.lab import LATER
 from e2e.faults.proxy import Fault
 from e2e.faults.test_between_two_steps import drift, exported, queued
 
@@ -46,10 +45,7 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     for record in ({"key": "1.png"}, {"key": "gone.png"}, {"key": "broken.png"}):
         uploaded(lab, record["key"])
     tasks = exported(lab, 8)
-    lab.scored(1)
-    lab.schedule.plan(Fault.KILLED_BEFORE, 30)  # a round that the next run resumes
-    lab.invoke("rank")
-    lab.offset += LATER
+    lab.reopen()
     lab.steps("rank")
     waiting = iter(tasks.items())
     key, task = next(waiting)
