@@ -21,7 +21,9 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import numpy as np
+import pytest
 from contract.conftest import copy_table
 from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
 
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
     from octospoon.ports import AnnotatedTask
 
+EVERY = os.environ.get("OCTOSPOON_FAULTS") == "every"
+"""Every fault at every step, as `make faults` wants it; else two, where others see what changes."""
+heavy = pytest.mark.skipif(not EVERY, reason="takes minutes: make faults")
 CLASSES = ("cat", "dog")
 LATER = 4000.0
 DIM = 64
@@ -280,6 +285,20 @@ class Lab:
         values: dict[str, str | float] = {"status": "open", "export_until": 0.0}
         assert self._control.update("round", dict(values), "attribute_exists(#number)", {})
 
+    def register(self, versions: int) -> str:
+        """Register models in the real MLflow, for the functions to see; return the model's name."""
+        base = f"{self.stack.project.mlflow_url}/api/2.0/mlflow"
+        name = f"faults-{uuid.uuid4().hex[:8]}"
+        httpx.post(f"{base}/registered-models/create", json={"name": name}).raise_for_status()
+        for _ in range(versions):
+            body = {"name": name, "source": "s3://models/m"}
+            httpx.post(f"{base}/model-versions/create", json=body).raise_for_status()
+        self.env |= {
+            "MLFLOW_TRACKING_URI": self.stack.project.mlflow_url,
+            "OCTOSPOON_MODEL_NAME": name,
+        }
+        return name
+
     # -- the outside world ----------------------------------------------------------------------
 
     def scored(self, count: int) -> list[str]:
@@ -323,6 +342,15 @@ class Lab:
                     for one in found
                 ]
             }
+
+    def delivery(self, part: str, queue: str = "annotations") -> dict[str, Any]:
+        """Return the one waiting message that holds this text, as a batch of one."""
+        found = self.sqs.receive_message(
+            QueueUrl=self.queues[queue], MaxNumberOfMessages=10, VisibilityTimeout=0
+        )["Messages"]
+        (one,) = [message for message in found if part in message["Body"]]
+        record = {"messageId": one["MessageId"], "body": one["Body"], "receipt": one["ReceiptHandle"]}
+        return {"Records": [record]}
 
     def done(self, event: dict[str, Any], queue: str = "annotations") -> None:
         for record in event["Records"]:

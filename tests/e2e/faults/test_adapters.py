@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from octospoon.adapters.label_studio import LabelStudio, choice
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from e2e.faults.lab import Lab
-
-    from octospoon.cli.local import LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 ODD = [
@@ -112,38 +109,29 @@ def test_a_task_that_somebody_has_begun_to_answer_is_not_deleted(lab: Lab) -> No
     assert [task.id for task in lab.labeler.waiting(0, 10)] == [created["b"]]
 
 
-def test_the_registrys_alias(stack: LocalStack) -> None:
-    base, name = f"{stack.project.mlflow_url}/api/2.0/mlflow", f"faults-{uuid.uuid4().hex[:8]}"
-    aliases = MlflowAliases(stack.project.mlflow_url, name, lambda: ("", ""))
+def test_the_registrys_alias(lab: Lab) -> None:
+    mlflow = lab.stack.project.mlflow_url
+    nothing = MlflowAliases(mlflow, f"faults-{uuid.uuid4().hex}", lambda: ("", ""))
+    assert nothing.version("champion") is None, "there is no such model"
 
-    assert aliases.version("champion") is None, "there is no such model"
-    httpx.post(f"{base}/registered-models/create", json={"name": name}).raise_for_status()
-    for _ in range(2):
-        body = {"name": name, "source": "s3://models/m"}
-        httpx.post(f"{base}/model-versions/create", json=body).raise_for_status()
+    aliases = MlflowAliases(mlflow, lab.register(2), lambda: ("", ""))
     assert aliases.version("champion") is None
-    aliases.point("champion", 1)
-    assert aliases.version("champion") == 1
-    aliases.point("champion", 2)
-    assert aliases.version("champion") == 2
+    for version in (1, 2):
+        aliases.point("champion", version)
+        assert aliases.version("champion") == version
     with pytest.raises(NotConfigured):
         aliases.point("champion", 99)
     with pytest.raises(ServiceUnavailable):
-        MlflowAliases("http://127.0.0.1:9", name, lambda: ("", "")).version("champion")
+        MlflowAliases("http://127.0.0.1:9", "m", lambda: ("", "")).version("champion")
 
 
 def test_a_champion_whose_alias_was_never_set_gets_it(lab: Lab) -> None:
-    base, name = f"{lab.stack.project.mlflow_url}/api/2.0/mlflow", f"faults-{uuid.uuid4().hex[:8]}"
-    httpx.post(f"{base}/registered-models/create", json={"name": name}).raise_for_status()
-    body = {"name": name, "source": "s3://models/m"}
-    httpx.post(f"{base}/model-versions/create", json=body).raise_for_status()
-    lab.env |= {"MLFLOW_TRACKING_URI": lab.stack.project.mlflow_url, "OCTOSPOON_MODEL_NAME": name}
+    name = lab.register(1)
 
     reports = [lab.invoke("reconcile")[1] for _ in range(2)]
 
     assert [report["aliases"] for report in reports] == [1, 0]
-    aliases = MlflowAliases(lab.stack.project.mlflow_url, name, lambda: ("", ""))
-    assert aliases.version("champion") == 1
+    assert MlflowAliases(lab.stack.project.mlflow_url, name, lambda: ("", "")).version("champion") == 1
 
 
 def test_another_project_is_left_alone(lab: Lab, make_lab: Callable[..., Lab]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from e2e.faults.lab import Host, host_environment
+from e2e.faults.lab import Host, heavy, host_environment
 from e2e.faults.proxy import Fault
 
 from octospoon.cli import digits
@@ -73,6 +73,7 @@ def test_two_ranks_at_once_export_every_image_once(make_lab: Callable[..., Lab],
     assert len(lab.tasks()) == 8
 
 
+@heavy
 def test_label_studio_stops_in_the_middle_of_a_round_and_comes_back(
     stack: LocalStack, make_lab: Callable[..., Lab]
 ) -> None:
@@ -125,6 +126,7 @@ def stopped(stack: LocalStack) -> Callable[[], None]:
     return restart
 
 
+@heavy
 @pytest.mark.parametrize("images", [1000])
 def test_images_uploaded_twice_with_events_doubled_and_shuffled_have_one_row_each(
     make_lab: Callable[..., Lab], images: int

@@ -64,6 +64,7 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     lab.annotate(next(waiting)[1], "dog")  # with that the reconciler itself launches
     lab.s3.put_object(Bucket=lab.bucket, Key="unseen.png", Body=b"x")
     lab.train()
+    lab.register(1)
     lab.steps("reconcile", {"full": True})
     lab.serve(version=2)
     lab.steps("rescore", {"Records": [{"messageId": "1", "body": json.dumps({"Records": [{"s3": {}}]})}]})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+from e2e.faults.lab import heavy
 
 from octospoon.adapters.label_studio_setup import SECRET_HEADER
 from octospoon.cli.deploy import webhook_url
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.local import LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900), heavy]
 ANNOTATORS, EACH = 50, 6
 WARM = 2
 """Requests of each annotator that are not measured: they start the functions' processes."""
