@@ -166,7 +166,7 @@ class Lab:
             "OCTOSPOON_CLASSES": ",".join(CLASSES),
             "OCTOSPOON_BATCH_SIZE": str(batch),
             "OCTOSPOON_AUDIT_SHARE": "0",
-            "OCTOSPOON_STRATEGY": "margin",
+            "OCTOSPOON_STRATEGY": "random",
             "OCTOSPOON_MAX_OPEN_TASKS": str(NEVER),
             "OCTOSPOON_TRAINING_THRESHOLD": str(threshold),
             "MLFLOW_TRACKING_URI": "",

@@ -50,10 +50,11 @@ def test_export(make_lab: Callable[..., Lab]) -> None:
 def exported(lab: Lab, count: int) -> dict[str, int]:
     """Let this many images get a task each; return the tasks by key."""
     keys = lab.scored(count)
-    for _ in range(count // 2 + 1):
+    entries, tasks = lab.entries.entries(keys), dict[str, int]()
+    while len(tasks) < count:
         lab.steps("rank")
-    entries = lab.entries.entries(keys)
-    return lab.labeler.find({key: entries[key].etag for key in keys})
+        tasks = lab.labeler.find({key: entries[key].etag for key in keys})
+    return tasks
 
 
 @heavy
