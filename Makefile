@@ -18,7 +18,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak check bench bench-cold bench-evaluation bench-score bench-select peers oracle \
+.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-score bench-select peers oracle \
 	build requirements dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,9 @@ test: prepared ## run every test
 
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
 	@.venv/bin/pytest tests/e2e/test_swaps.py --soak
+
+faults: prepared ## every fault at every step on the real servers, and 100,000 random steps; most of an hour
+	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
 
 check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
 	.venv/bin/ruff check .

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from octospoon.domain.entities import ImageRef
 
-STEPS = int(os.environ.get("OCTOSPOON_FAULT_STEPS", "1500"))
+STEPS = int(os.environ.get("OCTOSPOON_FAULT_STEPS", "3000"))
 PER_RUN = 100
 KEYS = [f"{i}.png" for i in range(7)]
 keys = st.sampled_from(KEYS)

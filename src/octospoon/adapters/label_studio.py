@@ -243,7 +243,8 @@ class LabelStudio:
                 "project": self._project,
                 "resolve_uri": "false",
                 "page_size": limit,
-                "query": json.dumps(query),
+                # Label Studio decodes it a second time: a key with %20 in it would not be found
+                "query": json.dumps(query).replace("%", "%25"),
                 **params,
             },
         )

@@ -2,7 +2,7 @@
 
 The trainer moves the pointer first and the alias after it, and remembers where it put the alias. So an alias
 that is not where it was last seen was moved by a person, and is followed; one that stayed while the pointer
-moved was left behind (a roll-back by command, a job that died), and is brought along.
+moved, or that was never set, was left behind (a roll-back by command, a job that died), and is brought along.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class FollowAlias:
             RetryableError: MLflow or AWS did not answer.
         """
         named, found, seen = self.alias.read(), self.champions.pointer(), self.history.alias()
-        if named is None or found is None:
+        if found is None:
             return -1
         serving = found[0].version
         if named == serving:
             if named != seen:
                 self.history.keep_alias(named)
-        elif seen not in (named, -1):
+        elif named is not None and seen not in (named, -1):
             self.serve(named)
             self.history.keep_alias(named)
             LOG.warning("version %d is in service: somebody moved the alias in the registry", named)

@@ -193,7 +193,7 @@ class Reconcile:
         repaired = 0
         for one in there.values():
             before = stored.get(one.annotation_id)
-            if before is None or before.updated_at < one.updated_at:
+            if before is None or (before.updated_at < one.updated_at and not before.deleted):
                 repaired += labels.upsert(one)
             elif before != one and (before.deleted or before.updated_at == one.updated_at):
                 # taken for deleted, or read by other rules: what Label Studio has now is right

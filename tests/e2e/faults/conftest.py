@@ -35,4 +35,5 @@ def make_lab(stack: LocalStack, host: Host, request: pytest.FixtureRequest) -> I
     yield make
     for lab in labs:
         INJECTED[request.node.name] += lab.schedule.injected
+        print(f"\n{request.node.name}: {lab.schedule.injected} faults injected")
         lab.close()

@@ -1,8 +1,8 @@
 """Runs the functions' own handlers, each invocation in a process of its own that can be killed.
 
-Reads one JSON request a line: ``{"function", "event", "env", "offset"}``. Forks; writes the child's process
-id; waits for a line, then lets the child go; writes what became of it. Everything is imported before the
-first fork, so that an invocation costs milliseconds. Also keeps what a policy must allow: every call to AWS.
+Reads one JSON request a line: ``{"function", "event", "env", "offset", …}``. Forks; writes the child's
+process id; waits for a line, then lets the child go; writes what became of it. Everything is imported before
+the first fork, so that an invocation costs milliseconds. Notes every call to AWS: what a policy must allow.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from octospoon.usecases import inventory
 
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore")
-IMPATIENT = 2.0
-"""Seconds that a call may take here, so that an answer which comes too late does not hold the lane up."""
 
 
 class Context:
@@ -53,7 +51,7 @@ class Later:
 def main() -> None:
     handlers = {name: load(name) for name in FUNCTIONS}
     for service in ("dynamodb", "s3", "sqs"):
-        wiring.session().client(service)  # reads the service's description once for all children
+        wiring.client(service)  # reads the service's description once for all children
     for line in sys.stdin:
         request = json.loads(line)
         gate, opener = os.pipe()
@@ -93,7 +91,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
     try:
         os.environ.update(request["env"])
         wiring.CLOCK = Later(request["offset"])
-        watch(request["function"])
+        watch(request["function"], request["patience"])
         if request["function"] == "reconcile":
             inventory.SETTLING = request.get("settling", inventory.SETTLING)
         result = module.handler(request["event"], Context())
@@ -105,11 +103,11 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
     os._exit(code)
 
 
-def watch(function: str) -> None:
-    """Be impatient, and note every call to AWS before it is made."""
-    botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = IMPATIENT
-    label_studio._TIMEOUT = httpx.Timeout(IMPATIENT)
-    mlflow_alias._TIMEOUT = httpx.Timeout(IMPATIENT)
+def watch(function: str, patience: float) -> None:
+    """Wait for no answer longer than this, and note every call to AWS before it is made."""
+    botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = patience
+    label_studio._TIMEOUT = httpx.Timeout(patience)
+    mlflow_alias._SECONDS = patience
     calls = os.open(os.environ["HOST_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     make = botocore.client.BaseClient._make_api_call
 

@@ -16,14 +16,16 @@ import threading
 import time
 import uuid
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+import httpx
 import numpy as np
+import pytest
 from contract.conftest import copy_table
-from e2e.faults.proxy import Fault, Proxy, Schedule
+from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
 from octospoon.adapters.dynamodb_counter import LabelCounter
@@ -32,12 +34,14 @@ from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi, choice
 from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
 from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
 from octospoon.cli.local import webhook_secret
 from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import Annotation, ImageRef, JobStatus, Prediction, State
-from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.training import scattering
+from octospoon.training.model_file import assemble, backbone_spec, head_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,9 +50,18 @@ if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
     from octospoon.ports import AnnotatedTask
 
+EVERY = os.environ.get("OCTOSPOON_FAULTS") == "every"
+"""Every fault at every step, as `make faults` wants it; else two, where others see what changes."""
+heavy = pytest.mark.skipif(not EVERY, reason="takes minutes: make faults")
 CLASSES = ("cat", "dog")
 LATER = 4000.0
+DIM = 64
 NEVER = 1_000_000
+
+
+@cache
+def _backbone() -> bytes:
+    return scattering.build(32, DIM)
 
 
 class Host:
@@ -134,8 +147,6 @@ class Receiver:
 
 
 class Lab:
-    prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.6, 0.4], np.float32))
-
     def __init__(self, stack: LocalStack, host: Host, threshold: int = NEVER, batch: int = 2) -> None:
         self.stack, self.host = stack, host
         self.schedule = Schedule(kill=host.kill)
@@ -155,10 +166,10 @@ class Lab:
             "OCTOSPOON_CLASSES": ",".join(CLASSES),
             "OCTOSPOON_BATCH_SIZE": str(batch),
             "OCTOSPOON_AUDIT_SHARE": "0",
-            "OCTOSPOON_STRATEGY": "margin",
+            "OCTOSPOON_STRATEGY": "random",
             "OCTOSPOON_MAX_OPEN_TASKS": str(NEVER),
             "OCTOSPOON_TRAINING_THRESHOLD": str(threshold),
-            "MLFLOW_TRACKING_URI": "",
+            "OCTOSPOON_MLFLOW_URL": "",
         }
         self.env = env | self._names
 
@@ -180,11 +191,11 @@ class Lab:
             for name in ("uploads", "annotations", "training", "rescore")
         }
         store = S3Artifacts(self.s3, artifacts)
-        pointer = ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES)
-        store.write_new("models/champion.json", msgspec.json.encode(pointer))
-        control = ControlTable(dynamodb, tables["control"])
-        self.control = DynamoControl(control, self.now)
-        self.rounds = DynamoRounds(control, RoundFiles(store))
+        self.champions = S3Champions(store)
+        self.serve(version=1)
+        self._control = ControlTable(dynamodb, tables["control"])
+        self.control = DynamoControl(self._control, self.now)
+        self.rounds = DynamoRounds(self._control, RoundFiles(store))
         counter = LabelCounter(dynamodb, tables["control"])
         self.pool = DynamoPool(dynamodb, tables["pool"], "margin", self.now, counter)
         self.entries = DynamoEntries(dynamodb, tables["pool"])
@@ -198,6 +209,20 @@ class Lab:
             f"OCTOSPOON_{name.upper()}_QUEUE_URL": url.replace(real, proxy)
             for name, url in self.queues.items()
         }
+
+    def serve(self, version: int) -> None:
+        """Put a model into service: a small backbone, and a head that knows nothing."""
+        spec = replace(backbone_spec(_backbone(), "squash"), classes=CLASSES, version=version)
+        head = head_file(np.zeros((DIM, len(CLASSES)), np.float32), np.zeros(len(CLASSES), np.float32), spec)
+        model, top = self.champions.put_model(assemble(_backbone(), head, spec), head)
+        pointer = ChampionPointer(
+            version, model, model_key(model), spec.backbone, head_key(top), top, CLASSES
+        )
+        found = self.champions.pointer()
+        assert self.champions.promote(pointer, found[1] if found else None)
+        self.prediction = Prediction(
+            version, spec.backbone, np.zeros(DIM, np.float32), np.array([0.6, 0.4], np.float32)
+        )
 
     def _label_studio(self) -> None:
         self.api = LabelStudioApi(
@@ -231,6 +256,7 @@ class Lab:
             "env": self._deployed(function) | self.env,
             "offset": self.offset,
             "settling": -1.0,
+            "patience": LATE - 1 if self.schedule.fault is Fault.LATE else 20.0,
         }
 
     @cache  # noqa: B019 - a lab lives as long as its lane
@@ -253,6 +279,25 @@ class Lab:
         assert status == 0, self.host.log.read_text()[-3000:]
         assert not (answer or {}).get("batchItemFailures"), self.host.log.read_text()[-3000:]
         return list(self.schedule.seen)
+
+    def reopen(self) -> None:
+        """Leave the newest round as a run leaves it that dies before its last step."""
+        values: dict[str, str | float] = {"status": "open", "export_until": 0.0}
+        assert self._control.update("round", dict(values), "attribute_exists(#number)", {})
+
+    def register(self, versions: int) -> str:
+        """Register models in the real MLflow, for the functions to see; return the model's name."""
+        base = f"{self.stack.project.mlflow_url}/api/2.0/mlflow"
+        name = f"faults-{uuid.uuid4().hex[:8]}"
+        httpx.post(f"{base}/registered-models/create", json={"name": name}).raise_for_status()
+        for _ in range(versions):
+            body = {"name": name, "source": "s3://models/m"}
+            httpx.post(f"{base}/model-versions/create", json=body).raise_for_status()
+        self.env |= {
+            "OCTOSPOON_MLFLOW_URL": self.stack.project.mlflow_url,
+            "OCTOSPOON_MODEL_NAME": name,
+        }
+        return name
 
     # -- the outside world ----------------------------------------------------------------------
 
@@ -297,6 +342,15 @@ class Lab:
                     for one in found
                 ]
             }
+
+    def delivery(self, part: str, queue: str = "annotations") -> dict[str, Any]:
+        """Return the one waiting message that holds this text, as a batch of one."""
+        found = self.sqs.receive_message(
+            QueueUrl=self.queues[queue], MaxNumberOfMessages=10, VisibilityTimeout=0
+        )["Messages"]
+        (one,) = [message for message in found if part in message["Body"]]
+        record = {"messageId": one["MessageId"], "body": one["Body"], "receipt": one["ReceiptHandle"]}
+        return {"Records": [record]}
 
     def done(self, event: dict[str, Any], queue: str = "annotations") -> None:
         for record in event["Records"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from e2e.faults.lab import Host, host_environment
+from e2e.faults.lab import Host, heavy, host_environment
 from e2e.faults.proxy import Fault
 
 from octospoon.cli import digits
@@ -73,6 +73,7 @@ def test_two_ranks_at_once_export_every_image_once(make_lab: Callable[..., Lab],
     assert len(lab.tasks()) == 8
 
 
+@heavy
 def test_label_studio_stops_in_the_middle_of_a_round_and_comes_back(
     stack: LocalStack, make_lab: Callable[..., Lab]
 ) -> None:
@@ -125,12 +126,12 @@ def stopped(stack: LocalStack) -> Callable[[], None]:
     return restart
 
 
+@heavy
 @pytest.mark.parametrize("images", [1000])
 def test_images_uploaded_twice_with_events_doubled_and_shuffled_have_one_row_each(
     make_lab: Callable[..., Lab], images: int
 ) -> None:
     lab = make_lab()
-    lab.env |= {"OCTOSPOON_ARTIFACTS_BUCKET": lab.stack.project.outputs["ArtifactsBucket"]}
     arn = lab.sqs.get_queue_attributes(QueueUrl=lab.queues["uploads"], AttributeNames=["QueueArn"])
     lab.s3.put_bucket_notification_configuration(
         Bucket=lab.bucket,
@@ -160,7 +161,7 @@ def test_images_uploaded_twice_with_events_doubled_and_shuffled_have_one_row_eac
     assert {key: entry.etag for key, entry in entries.items()} == etags
     assert {entry.state for entry in entries.values()} == {State.SCORED}
     rows = lab.pool.rows(list(etags))
-    assert {row.model_version for row in rows.values()} == {0}
+    assert {row.model_version for row in rows.values()} == {1}
     counted = {name: lab.host.metric(name) for name in ("scored", "stale")}
     print(
         f"\n{len(events)} events of {2 * images} uploads of {images} images: {len(entries)} rows, {counted}"

@@ -64,9 +64,15 @@ def test_a_run_that_died_half_way_ends_the_same(world):
     assert (world.serving, world.history.alias()) == (2, 2)
 
 
-def test_nothing_is_done_before_there_is_an_alias_or_for_the_cold_start_model(world):
+def test_an_alias_that_was_never_set_is_set(world):
+    world.stands(serving=2, alias=None, seen=-1)  # the first job died after it had moved the pointer
     assert world.follow() == -1
-    world.stands(serving=2, alias=None, seen=-1)
+    assert (world.serving, world.alias.named, world.history.alias()) == (2, 2, 2)
+
+
+def test_nothing_is_done_before_there_is_a_model_or_for_the_cold_start_model(world):
+    assert world.follow() == -1
+    world.stands(serving=0, alias=None, seen=-1)
     assert world.follow() == -1
     world.stands(serving=0, alias=2, seen=2)
     assert world.follow() == -1

@@ -311,7 +311,8 @@ def test_a_label_that_was_stored_but_never_settled_is_settled() -> None:
     assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True, inventoried=True)
 
 
-def test_an_annotation_that_was_taken_for_deleted_comes_back() -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_annotation_that_was_taken_for_deleted_comes_back(version: int) -> None:
     world = World()
     world.annotate(1)
     world.reconcile()
@@ -319,6 +320,7 @@ def test_an_annotation_that_was_taken_for_deleted_comes_back() -> None:
     world.labels.upsert(replace(stored, deleted=True))
     world.collect.settle("1.png")
     assert world.state(1) is State.EXPORTED
+    world.annotate(1, version=version)
 
     report = world.reconcile(full=True)
 
