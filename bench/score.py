@@ -68,12 +68,14 @@ class Setup:
 
     def ours(self) -> dict[str, float]:
         how = [str(value) for value in (self.chosen.cores, self.chosen.batch, self.chosen.rounds)]
-        return self.run([sys.executable, "-m", "bench.score_ours", str(self.pictures), str(self.model), *how])
+        return self.run([sys.executable, "-m", "bench.score_ours", str(self.pictures), *how])
 
     def peer(self, name: str) -> dict[str, float]:
         cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0))[: self.chosen.cores])
         script = str(ROOT / "bench/score_peers.py")
-        return self.run(["taskset", "-c", cores, PEERS[name], script, name, str(self.model), *PEERS_SCORE])
+        # -P: this folder's select.py is not the standard library's
+        command = ["taskset", "-c", cores, PEERS[name], "-P", script, name, str(self.model), *PEERS_SCORE]
+        return self.run(command)
 
 
 def main() -> int:

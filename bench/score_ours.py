@@ -1,6 +1,6 @@
 """The child of bench/score.py that measures the real handler; started by it, with its server running.
 
-python -m bench.score_ours PICTURES MODEL CORES BATCH ROUNDS
+python -m bench.score_ours PICTURES CORES BATCH ROUNDS
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import numpy as np
 from bench.local_aws import TABLE
 
 from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.domain.entities import ImageRef, ScoredImage
 from octospoon.runtime.wiring import dynamodb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
+
+    from octospoon.adapters.onnx_scorer import OnnxScorer
 
 HANDLER = Path(__file__).parents[1] / "functions/score/app.py"
 MEASURED_ALONE = 8
@@ -41,14 +43,13 @@ class Spent:
     cpu: float
 
 
-def load_handler() -> Callable[[dict[str, Any], object], dict[str, Any]]:
+def load_app() -> ModuleType:
     spec = importlib.util.spec_from_file_location("app", HANDLER)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    handler: Callable[[dict[str, Any], object], dict[str, Any]] = module.handler
-    return handler
+    return module
 
 
 def event(files: list[bytes], number: int) -> dict[str, Any]:
@@ -117,16 +118,17 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    folder, model, *numbers = sys.argv[1:]
+    folder, *numbers = sys.argv[1:]
     cores, batch, rounds = (int(number) for number in numbers)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     found = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
     files = [found[i % len(found)] for i in range(batch)]
-    handler, scorer = load_handler(), OnnxScorer(Path(model))
+    app = load_app()
+    scorer = app.use_case().model()
     rows = []
     with contextlib.redirect_stdout(sys.stderr):  # where the handler's metrics go
         for number in range(rounds + 1):
-            spent = measured(handler, event(files, number))
+            spent = measured(app.handler, event(files, number))
             decode, predict = measured_alone(scorer, files[:MEASURED_ALONE])
             rows.append(
                 {

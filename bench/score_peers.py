@@ -4,7 +4,7 @@ Each reads, decodes in full and predicts one picture after another, and puts one
 boto3, Pillow, onnxruntime, MLflow or PyTorch as they come. Knows nothing of octospoon, so that it runs where
 that is not installed:
 
-    python bench/score_peers.py naive|mlflow|torch MODEL PICTURES_TO_SCORE PICTURES_TO_WARM_UP
+    python -P bench/score_peers.py naive|mlflow|torch MODEL PICTURES_TO_SCORE PICTURES_TO_WARM_UP
 """
 
 from __future__ import annotations
