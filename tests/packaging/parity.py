@@ -17,9 +17,11 @@ from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.domain.entities import ImageRef, LabelledImage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
-    from octospoon.domain.entities import Prediction
+    from octospoon.domain.entities import Prediction, ScoredImage
 
 FOLDER = Path(sys.argv[3])
 NAMES = sorted(path.name for path in FOLDER.iterdir())
@@ -55,6 +57,9 @@ class Rows:
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         self.embeddings[image.key] = stored(prediction.embedding)
         return True
+
+    def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+        return {one.image.key for one in scored if self.put_score(one.image, one.prediction)}
 
 
 def stored(embedding: np.ndarray) -> bytes:

@@ -50,6 +50,7 @@ ENVIRONMENT = {
         "ANNOTATIONS_QUEUE_URL",
         "RESCORE_QUEUE_URL",
         "TRAINING_QUEUE_URL",
+        "UPLOADS_QUEUE_URL",
     )
 }
 

@@ -5,6 +5,7 @@ Bad pictures go to quarantine at once, and no image takes another one along.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from octospoon.domain.entities import ScoredImage
-from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.errors import BadImage, BadModel, OctospoonError, ServiceUnavailable
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ Step: TypeAlias = "Outcome | Exception | Future[Outcome]"
 """What became of an upload, or whoever is to know it."""
 
 
+class _Threads:
+    """Started when first needed, and kept for the next batch: to start them takes longer than a picture."""
+
+    def __init__(self, downloads: int, workers: int, writers: int) -> None:
+        self.downloads, self.workers, self.writers = map(ThreadPoolExecutor, (downloads, workers, writers))
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreUploads:
     """The use case.
@@ -76,9 +84,13 @@ class ScoreUploads:
     pool: Pool
     model: Callable[[], Scorer]
     workers: int
-    downloads: int = 16
+    downloads: int = 12
     writers: int = 4
     max_bytes: int = MAX_BYTES
+    _threads: _Threads = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_threads", _Threads(self.downloads, self.workers, self.writers))
 
     def __call__(
         self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float] = lambda: math.inf
@@ -100,19 +112,17 @@ class ScoreUploads:
     def _score(
         self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float]
     ) -> dict[str, Outcome | Exception]:
-        with (
-            ThreadPoolExecutor(self.writers) as writers,
-            ThreadPoolExecutor(self.workers) as workers,
-            ThreadPoolExecutor(self.downloads) as downloads,
-        ):
-            line = _Line(self, seconds_left, ByteBudget(self.max_bytes), workers)
-            for upload in uploads:
-                downloads.submit(line.read, upload).add_done_callback(partial(line.end, upload.key))
-            rows = _Rows(self.pool, writers)
-            for _ in uploads:
-                rows.take(*line.seen.get())
-            rows.flush()
-            return {key: _outcome(step) for key, step in rows.ended.items()}
+        line = _Line(self, seconds_left, ByteBudget(self.max_bytes), self._threads.workers)
+        for upload in uploads:
+            reading = self._threads.downloads.submit(line.read, upload)
+            reading.add_done_callback(partial(line.end, upload.key))
+        with contextlib.suppress(OctospoonError):  # whoever needs the model learns it too
+            self.model()  # looks for a newer one now, while the first pictures are on their way
+        rows = _Rows(self.pool, self._threads.writers)
+        for _ in uploads:
+            rows.take(*line.seen.get())
+        rows.flush()
+        return {key: _outcome(step) for key, step in rows.ended.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ def watch(function: str, patience: float) -> None:
             and isinstance(value, str)
         }
         tables = list(parameters.get("RequestItems", {}))
+        tables += {one["Statement"].split('"')[1]: 0 for one in parameters.get("Statements", [])}
         writes = [
             [kind, one["TableName"]]
             for item in parameters.get("TransactItems", [])

@@ -12,7 +12,7 @@ from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.uploads_queue import SqsUploads
 from octospoon.domain.entities import ImageRef, Task
-from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.runtime.events import uploads
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_an_interface_that_is_not_ours_is_said_plainly(lab: Lab) -> None:
     other = f'<View><Image name="i" value="$image"/>{choices}</View>'
     lab.api.call("PATCH", f"/api/projects/{lab.project}", json={"label_config": other})
 
-    with pytest.raises(BadRequest, match="label-studio-project"):
+    with pytest.raises(NotConfigured, match="label-studio-project"):
         lab.labeler.create([Task("a", "e", "s3://b/a", "cat", 0.5)], "v1")
     assert lab.labeler.changed(0, 0, 10) == []
 

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[3]
 RESOURCES = deploy_template.read(ROOT / "template.yaml")["Resources"]
 S3 = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
+DYNAMODB = {"BatchExecuteStatement": "PartiQLInsert"}
 # what Lambda does on a function's behalf; and what tells a missing object from a forbidden one
 UNSEEN = {
     "logs:CreateLogStream",
@@ -122,7 +123,7 @@ def actions(call: dict[str, Any], logical: dict[str, str]) -> Iterator[tuple[str
     elif service == "dynamodb":
         index = f"/index/{call['IndexName']}" if "IndexName" in call else ""
         for table in call["tables"] or [call["TableName"]]:
-            yield f"dynamodb:{operation}", logical[table] + index
+            yield f"dynamodb:{DYNAMODB.get(operation, operation)}", logical[table] + index
     else:
         yield f"{service}:{operation}", logical[call.get("QueueUrl") or call["SecretId"]]
 
