@@ -25,8 +25,6 @@ if TYPE_CHECKING:
         ImageRef,
         Inventory,
         LabelledImage,
-        ModelDecision,
-        Observation,
         Pick,
         PoolEntry,
         PoolRow,
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
         TrainingState,
     )
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+    from octospoon.domain.verdicts import ModelDecision, Observation
 
 
 KEY_BYTES = 1024

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.drift import Finding, Level, reference
-from octospoon.domain.entities import ModelDecision, Observation
 from octospoon.domain.estimation import Estimate
 from octospoon.domain.keys import day
+from octospoon.domain.verdicts import ModelDecision, Observation
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

@@ -11,7 +11,6 @@ from octospoon.domain.entities import (
     Inventory,
     JobStatus,
     LabelledImage,
-    Observation,
     PoolEntry,
     PoolRow,
     Standing,
@@ -21,6 +20,7 @@ from octospoon.domain.entities import (
     TrainingState,
 )
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
+from octospoon.domain.verdicts import Observation
 from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from octospoon.domain.drift import Reference
     from octospoon.domain.entities import (
         ImageRef,
-        ModelDecision,
         Pick,
         Prediction,
         Round,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         Task,
     )
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.verdicts import ModelDecision
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.adapters.dynamodb_items import integer
-from octospoon.domain.entities import ModelDecision, Observation
+from octospoon.domain.verdicts import ModelDecision, Observation
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb_control import ControlTable

@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from octospoon.domain.drift import Finding  # noqa: TC001 - msgspec resolves it
-from octospoon.domain.estimation import Estimate  # noqa: TC001 - msgspec resolves it
-
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -332,46 +329,6 @@ class TrainingState:
     begun_day: str = ""
     begun_today: int = 0
     requested: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What watching saw last of the model in service.
-
-    Attributes:
-        version: of the model; -1 before the first.
-        observed_at: epoch seconds.
-        accuracy: its best estimate then; None without audit labels.
-        judged_until: the last UTC day whose uploads were tested for drift by this model.
-        finding: of the newest test; None before the first.
-    """
-
-    version: int = -1
-    observed_at: float = 0.0
-    accuracy: Estimate | None = None
-    judged_until: str = ""
-    finding: Finding | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDecision:
-    """What became of the model of one training job.
-
-    Attributes:
-        job_id: of the job.
-        version: reserved for the model.
-        promoted: True where the gate let it into service.
-        reasons: of the gate.
-        decided_at: epoch seconds.
-        measures: what was measured, by name.
-    """
-
-    job_id: str
-    version: int
-    promoted: bool
-    reasons: tuple[str, ...]
-    decided_at: float
-    measures: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain import promotion
-from octospoon.domain.entities import JobStatus, ModelDecision
+from octospoon.domain.entities import JobStatus
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.domain.verdicts import ModelDecision
 from octospoon.training import model_file, report
 from octospoon.training.dataset import Dataset, gather
 from octospoon.training.judging import HeadScorer, Judged, judge, parity_gap, seconds_per_image

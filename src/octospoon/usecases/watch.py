@@ -13,9 +13,9 @@ import numpy as np
 
 from octospoon.domain import drift
 from octospoon.domain.drift import Finding, Level
-from octospoon.domain.entities import Observation
 from octospoon.domain.keys import day
 from octospoon.domain.training_policy import wanted
+from octospoon.domain.verdicts import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
