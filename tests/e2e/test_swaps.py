@@ -28,6 +28,7 @@ from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
 from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
 from octospoon.domain.entities import State
+from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.runtime import wiring
 from octospoon.training.model_file import (
@@ -111,7 +112,11 @@ class World:
         key = model_key(sha or sha256(file))
         self.artifacts.client.put_object(Bucket=self.artifacts.bucket, Key=key, Body=file)
         champions = S3Champions(self.artifacts)
-        found = champions.pointer()
+        try:
+            found = champions.pointer()
+        except BadModel:  # what cannot be read cannot be swapped either
+            self.artifacts.client.delete_object(Bucket=self.artifacts.bucket, Key=CHAMPION_KEY)
+            found = None
         pointer = ChampionPointer(
             version, sha or sha256(file), key, self.models.cold.backbone, classes=CLASSES
         )
