@@ -23,7 +23,7 @@ MAX_AGE = 5.0
 class CurrentModel(Generic[T]):
     """Holds what was loaded for the champion pointer, and loads anew when the pointer changes.
 
-    While one thread loads, the others go on with the model that there is.
+    Whoever asks after `max_age` gets the newest: it waits while another thread looks and loads.
 
     Args:
         champions: where the pointer is.
@@ -57,21 +57,13 @@ class CurrentModel(Generic[T]):
         model = self._model
         if model is not None and self._clock.now() - self._checked < self._max_age:
             return model
-        if self._lock.acquire(blocking=model is None):
-            try:
-                return self._newest()
-            finally:
-                self._lock.release()
-        assert model is not None  # noqa: S101 - else the lock was waited for
-        return model
-
-    def _newest(self) -> T:
-        if self._clock.now() - self._checked >= self._max_age:
-            self._revalidate()
-            self._checked = self._clock.now()
-        if self._model is None:
-            raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
-        return self._model
+        with self._lock:
+            if self._clock.now() - self._checked >= self._max_age:
+                self._revalidate()
+                self._checked = self._clock.now()
+            if self._model is None:
+                raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
+            return self._model
 
     def _revalidate(self) -> None:
         try:

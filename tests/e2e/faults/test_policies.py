@@ -35,8 +35,9 @@ UNSEEN = {
     "sqs:GetQueueAttributes",
     "s3:ListBucket",
 }
-# what this test does not bring about: a pool in another strategy's order
-SELDOM = {"rescore": {"dynamodb:GetItem"}}
+# what this test does not bring about: a pool in another strategy's order; a version that a person chose in
+# MLflow, as in tests/e2e/test_models.py
+SELDOM = {"rescore": {"dynamodb:GetItem"}, "reconcile": {"s3:PutObject"}}
 
 
 @pytest.fixture
@@ -174,7 +175,8 @@ def test_each_function_may_do_what_it_does_and_does_what_it_may(
         ] + [
             (actions, resource)
             for actions, resource in ((actions, one) for actions, found in may for one in found)
-            if set(actions) - UNSEEN and not any(fits(call, actions, [resource]) for call in made)
+            if set(actions) - UNSEEN - SELDOM.get(function, set())
+            and not any(fits(call, actions, [resource]) for call in made)
         ]
         assert needless == [], f"{function} may do what it never does"
     print(f"\n{sum(len(made) for made in calls.values())} kinds of calls, each allowed; none allowed in vain")
