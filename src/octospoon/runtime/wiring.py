@@ -5,6 +5,7 @@ Imports stand inside the functions, so that each Lambda loads only what it uses.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from functools import cache
@@ -157,8 +158,9 @@ def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
 def _forget_models(but: Path) -> None:
     """Remove the files of models long out of service: a function's disk is small and lives for hours."""
     for path in but.parent.iterdir():
-        if path != but and path.stat().st_mtime < CLOCK.now() - _MODEL_FILE_MAX_AGE:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # on one machine other processes tidy up too
+            if path != but and path.stat().st_mtime < CLOCK.now() - _MODEL_FILE_MAX_AGE:
+                path.unlink()
 
 
 def model_folder() -> Path:

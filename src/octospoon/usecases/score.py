@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from octospoon.domain.entities import ScoredImage
-from octospoon.domain.errors import BadImage, BadModel, OctospoonError, ServiceUnavailable
+from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class ScoreUploads:
         for upload in uploads:
             reading = self._threads.downloads.submit(line.read, upload)
             reading.add_done_callback(partial(line.end, upload.key))
-        with contextlib.suppress(OctospoonError):  # whoever needs the model learns it too
+        with contextlib.suppress(Exception):  # whoever needs the model learns of it
             self.model()  # looks for a newer one now, while the first pictures are on their way
         rows = _Rows(self.pool, self._threads.writers)
         for _ in uploads:

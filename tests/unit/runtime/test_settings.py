@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from octospoon.domain.errors import NotConfigured
+from octospoon.runtime import wiring
 from octospoon.runtime.settings import LabelStudioSettings, RankSettings, WebhookSettings, listed, load
 
 STORES = {
@@ -57,3 +60,18 @@ def test_a_missing_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lists_are_split_at_commas() -> None:
     assert listed(" cat, dog,,owl ") == ("cat", "dog", "owl")
+
+
+def test_model_files_go_when_they_are_old_even_where_another_process_is_quicker(tmp_path, monkeypatch):
+    kept, old, new = (tmp_path / name for name in ("kept.onnx", "old.onnx", "new.onnx"))
+    for path in (kept, old, new):
+        path.write_bytes(b"model")
+    for path in (kept, old):
+        os.utime(path, (0, 0))
+    gone = tmp_path / "gone.onnx"
+    listed = [*tmp_path.iterdir(), gone]
+    monkeypatch.setattr("pathlib.Path.iterdir", lambda _: iter(listed))
+
+    wiring._forget_models(kept)
+
+    assert (kept.exists(), old.exists(), new.exists()) == (True, False, True)
