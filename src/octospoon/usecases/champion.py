@@ -58,7 +58,8 @@ class CurrentModel(Generic[T]):
         if model is not None and self._clock.now() - self._checked < self._max_age:
             return model
         with self._lock:
-            if self._clock.now() - self._checked >= self._max_age:
+            # that there is none is no news to keep: the first one may come at any moment
+            if self._model is None or self._clock.now() - self._checked >= self._max_age:
                 self._revalidate()
                 self._checked = self._clock.now()
             if self._model is None:

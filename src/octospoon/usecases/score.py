@@ -105,6 +105,8 @@ class ScoreUploads:
             seconds_left: until this process is stopped; what cannot be begun in time fails with
                 ServiceUnavailable.
         """
+        if not uploads:
+            return []
         newest = _newest(uploads)
         ended = self._score(list(newest.values()), seconds_left)
         return [_of_one(one, newest[one.key], ended[one.key]) for one in uploads]

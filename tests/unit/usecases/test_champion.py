@@ -145,3 +145,12 @@ def test_threads_that_start_together_load_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(lambda _: world.model.get(), range(32))) == {"model 1"}
     assert world.loads == [1]
+
+
+def test_the_first_model_predicts_at_once_even_where_it_was_asked_for_just_before() -> None:
+    world = World()
+    with pytest.raises(ServiceUnavailable):
+        world.model.get()
+    world.champions.set(pointer(0))
+
+    assert world.model.get() == "model 0"
