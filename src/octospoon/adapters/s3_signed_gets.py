@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import get_cert_path
-from urllib3.connectionpool import connection_from_url
+from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
 from urllib3.exceptions import HTTPError
 
 if TYPE_CHECKING:
@@ -38,9 +38,13 @@ class SignedGets:
         self._base, self._region = _address(client, bucket)
         self._credentials = credentials
         self._path = urlsplit(self._base).path
+        self._connections = connections
+        self._http = self._pool()
+
+    def _pool(self) -> HTTPConnectionPool:
         trust = {"ca_certs": get_cert_path(True)} if self._base.startswith("https") else {}
-        self._http = connection_from_url(
-            self._base, maxsize=connections, timeout=_TIMEOUT, retries=False, block=False, **trust
+        return connection_from_url(
+            self._base, maxsize=self._connections, timeout=_TIMEOUT, retries=False, block=False, **trust
         )
 
     def __call__(self, key: str, max_bytes: int) -> tuple[bytes, str] | None:
@@ -64,7 +68,8 @@ class SignedGets:
 
     def close(self) -> None:
         """Close every connection; the next call opens one."""
-        self._http.close()
+        closing, self._http = self._http, self._pool()  # a closed pool opens nothing again
+        closing.close()
 
     def url(self, key: str) -> str:
         """Return the address of an object."""

@@ -109,3 +109,12 @@ def test_a_dead_endpoint_is_a_reason_to_retry() -> None:
     assert gets("k", 100) is None
     with pytest.raises(ServiceUnavailable):
         S3Images(s3, "bucket", gets).read("k")
+
+
+def test_after_the_connections_were_closed_the_next_call_opens_one() -> None:
+    with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked):
+        gets = SignedGets(client(endpoint), SESSION.get_credentials(), "bucket", 1)
+        assert gets("k", 100) == (b"picture", '"e"')
+        gets.close()
+        assert gets("k", 100) == (b"picture", '"e"')
+    assert len(asked) == 2
