@@ -11,6 +11,7 @@ prints the port, serves until its standard input ends, and then prints the rows 
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -35,42 +36,52 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 class Answers:
     """What is answered to a request, and how many rows were written."""
 
-    pictures: list[bytes]
+    pictures: list[Path]
     models: dict[str, bytes]
     s3_latency: float
     dynamodb_latency: float
     rows: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def to(self, head: bytes, body: bytes) -> list[bytes]:
+    def __post_init__(self) -> None:
+        self.files = [(os.open(path, os.O_RDONLY), path.stat().st_size) for path in self.pictures]
+
+    def to(self, connection: socket.socket, head: bytes, body: bytes) -> None:
         method, target, _ = head.split(b" ", 2)
         if method == b"POST":
             time.sleep(self.dynamodb_latency)
-            return self._written(body)
+            return connection.sendall(self._written(body))
         time.sleep(self.s3_latency)
         bucket, _, key = target.decode().partition("?")[0].lstrip("/").partition("/")
         if bucket == ARTIFACTS:
-            return self._model(key, head)
-        return _ok(self.pictures[int(key.rpartition("/")[2]) % len(self.pictures)])
+            return connection.sendall(self._model(key, head))
+        file, size = self.files[int(key.rpartition("/")[2]) % len(self.files)]
+        connection.sendall(_head(size), socket.MSG_MORE)
+        sent = 0
+        while sent < size:  # no copy: the processor's time is the function's
+            sent += os.sendfile(connection.fileno(), file, sent, size - sent)
+        return None
 
-    def _model(self, key: str, head: bytes) -> list[bytes]:
+    def _model(self, key: str, head: bytes) -> bytes:
         if key not in self.models:
-            return [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         if b"if-none-match" in head.lower():
-            return [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n"]
-        return _ok(self.models[key])
+            return b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n"
+        body = self.models[key]
+        return _head(len(body)) + body
 
-    def _written(self, body: bytes) -> list[bytes]:
+    def _written(self, body: bytes) -> bytes:
         statements = body.count(b'"Statement"')
         with self.lock:
             self.rows += statements or 1
         answer = {"Responses": [{"TableName": TABLE}] * statements} if statements else {}
-        return _ok(json.dumps(answer).encode(), b"application/x-amz-json-1.0")
+        said = json.dumps(answer).encode()
+        return _head(len(said), b"application/x-amz-json-1.0") + said
 
 
-def _ok(body: bytes, kind: bytes = b"binary/octet-stream") -> list[bytes]:
+def _head(size: int, kind: bytes = b"binary/octet-stream") -> bytes:
     head = b'HTTP/1.1 200 OK\r\nContent-Type: %b\r\nETag: "e"\r\nContent-Length: %d\r\n\r\n'
-    return [head % (kind, len(body)), body]
+    return head % (kind, size)
 
 
 def serve(connection: socket.socket, answers: Answers) -> None:
@@ -86,14 +97,13 @@ def serve(connection: socket.socket, answers: Answers) -> None:
         while len(rest) < length:
             rest += connection.recv(1 << 16)
         waiting = rest[length:]
-        for part in answers.to(head, rest[:length]):
-            connection.sendall(part)
+        answers.to(connection, head, rest[:length])
 
 
 def main() -> None:
     pictures, models, s3_latency, dynamodb_latency = sys.argv[1:]
     answers = Answers(
-        [path.read_bytes() for path in sorted(Path(pictures).iterdir())],
+        sorted(Path(pictures).iterdir()),
         {
             str(path.relative_to(models)): path.read_bytes()
             for path in Path(models).rglob("*")

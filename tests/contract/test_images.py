@@ -48,7 +48,7 @@ def bucket(s3: S3Client) -> str:
 
 @pytest.fixture(params=["signed", "get_object"])
 def images(request: pytest.FixtureRequest, s3: S3Client, bucket: str, stack: LocalStack) -> S3Images:
-    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket, 4)
+    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
     return S3Images(s3, bucket, gets if request.param == "signed" else None)
 
 
@@ -63,7 +63,7 @@ def test_an_object_is_read_whole_whatever_its_key(
 
 
 def test_signed_gets_answer_themselves(s3: S3Client, bucket: str, stack: LocalStack) -> None:
-    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket, 4)
+    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
 
     for number, key in enumerate(KEYS):
         found = gets(key, 100_000)

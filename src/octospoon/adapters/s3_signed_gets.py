@@ -1,24 +1,28 @@
-"""Reads of many objects of one bucket, by botocore's signer and urllib3 alone.
+"""Reads of many objects of one bucket, by botocore's signer and http.client alone.
 
-`get_object` spends more processor time on its own generality than on signing, sending and receiving together.
+`get_object` spends more processor time on its own generality than on signing, sending and receiving together;
+a third of what is left then would be urllib3's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ssl
+from collections import deque
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import get_cert_path
-from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
-from urllib3.exceptions import HTTPError
+from urllib3.util import wait_for_read
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
     from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
-    from urllib3.response import BaseHTTPResponse
 
 _PLACEHOLDER = "octospoon-any-key"
 _TIMEOUT = 20
@@ -27,49 +31,57 @@ _TIMEOUT = 20
 class SignedGets:
     """GETs that answer where all is well; whatever else happens is left to `get_object`, which knows why.
 
+    As many connections are kept as there were calls at once.
+
     Args:
         client: of S3: its endpoint, addressing style and region are taken over.
         credentials: to sign with; refreshed where they expire.
         bucket: whose objects are read.
-        connections: kept open at the most.
     """
 
-    def __init__(self, client: S3Client, credentials: Credentials, bucket: str, connections: int) -> None:
+    def __init__(self, client: S3Client, credentials: Credentials, bucket: str) -> None:
         self._base, self._region = _address(client, bucket)
         self._credentials = credentials
-        self._path = urlsplit(self._base).path
-        self._connections = connections
-        self._http = self._pool()
-
-    def _pool(self) -> HTTPConnectionPool:
-        trust = {"ca_certs": get_cert_path(True)} if self._base.startswith("https") else {}
-        return connection_from_url(
-            self._base, maxsize=self._connections, timeout=_TIMEOUT, retries=False, block=False, **trust
-        )
+        address = urlsplit(self._base)
+        self._host = address.netloc
+        self._origin = f"{address.scheme}://{address.netloc}"
+        secure = address.scheme == "https"
+        self._tls = ssl.create_default_context(cafile=get_cert_path(True)) if secure else None
+        self._idle: deque[HTTPConnection] = deque()
 
     def __call__(self, key: str, max_bytes: int) -> tuple[bytes, str] | None:
         """Return an object's bytes and its quoted ETag; None where it could not be had or has more bytes."""
-        quoted = quote(key, safe="/~")
-        request = AWSRequest("GET", self._base + quoted)
+        url = self.url(key)
+        request = AWSRequest("GET", url)
         S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
-        headers = dict(request.headers.items())
+        connection = self._connection()
         try:
-            answer = self._http.urlopen(
-                "GET",
-                self._path + quoted,
-                headers=headers,
-                assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            return _whole(answer, max_bytes)
-        except (HTTPError, OSError):
-            return None
+            connection.request("GET", url.removeprefix(self._origin), headers=dict(request.headers.items()))
+            found = _whole(connection.getresponse(), max_bytes)
+        except (HTTPException, OSError):
+            found = None
+        if found:
+            self._idle.append(connection)
+        else:
+            connection.close()  # it may hold the rest of an answer
+        return found
+
+    def _connection(self) -> HTTPConnection:
+        while self._idle:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                connection = self._idle.pop()
+                # what can be read before anything was asked is the end
+                if connection.sock and not wait_for_read(connection.sock, timeout=0):
+                    return connection
+                connection.close()
+        if self._tls:
+            return HTTPSConnection(self._host, timeout=_TIMEOUT, context=self._tls)
+        return HTTPConnection(self._host, timeout=_TIMEOUT)
 
     def close(self) -> None:
         """Close every connection; the next call opens one."""
-        closing, self._http = self._http, self._pool()  # a closed pool opens nothing again
-        closing.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def url(self, key: str) -> str:
         """Return the address of an object."""
@@ -95,10 +107,8 @@ def _address(client: S3Client, bucket: str) -> tuple[str, str]:
     return found[0]
 
 
-def _whole(answer: BaseHTTPResponse, max_bytes: int) -> tuple[bytes, str] | None:
-    size = int(answer.headers.get("Content-Length", max_bytes + 1))
-    if answer.status != 200 or size > max_bytes:
-        answer.close()
+def _whole(answer: HTTPResponse, max_bytes: int) -> tuple[bytes, str] | None:
+    if answer.status != 200 or answer.length is None or answer.length > max_bytes:
         return None
     data = answer.read()
-    return (data, answer.headers["ETag"]) if len(data) == size else None
+    return data, answer.headers["ETag"]

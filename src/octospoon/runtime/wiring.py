@@ -133,7 +133,7 @@ def images() -> S3Images:
 
     bucket, credentials = load(settings_.ScoreSettings).images_bucket, session().get_credentials()
     quick = credentials and not getproxies()  # they know no proxies
-    gets = SignedGets(s3(), credentials, bucket, _CONNECTIONS) if credentials and quick else None
+    gets = SignedGets(s3(), credentials, bucket) if credentials and quick else None
     return S3Images(s3(), bucket, gets)
 
 

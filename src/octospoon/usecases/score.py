@@ -55,8 +55,8 @@ class Rejected:
 
 
 Seen: TypeAlias = "ScoredImage | Rejected"
-Step: TypeAlias = "Outcome | Exception | Future[Outcome]"
-"""What became of an upload, or whoever is to know it."""
+Step: TypeAlias = "Outcome | Exception | Future[Outcome] | Future[dict[str, Step]]"
+"""What became of an upload, or whoever is to know it, of one or of many."""
 
 
 class _Threads:
@@ -124,7 +124,7 @@ class ScoreUploads:
         for _ in uploads:
             rows.take(*line.seen.get())
         rows.flush()
-        return {key: _outcome(step) for key, step in rows.ended.items()}
+        return {key: _outcome(key, step) for key, step in rows.ended.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +207,20 @@ class _Rows:
         if not self.waiting:
             return
         rows, self.waiting = self.waiting, []
-        inserting = self.writers.submit(self.pool.insert_scores, rows)
-        for row in rows:
-            self.ended[row.image.key] = self.writers.submit(self._write, row, inserting)
+        inserting = self.writers.submit(self._insert, rows)
+        self.ended |= dict.fromkeys([row.image.key for row in rows], inserting)
 
-    def _write(self, row: ScoredImage, inserting: Future[set[str]]) -> Outcome:
-        written = row.image.key in inserting.result() or self.pool.put_score(row.image, row.prediction)
-        return Outcome.SCORED if written else Outcome.STALE
+    def _insert(self, rows: list[ScoredImage]) -> dict[str, Step]:
+        inserted = self.pool.insert_scores(rows)
+        return {
+            row.image.key: Outcome.SCORED
+            if row.image.key in inserted
+            else self.writers.submit(self._write, row)
+            for row in rows
+        }
+
+    def _write(self, row: ScoredImage) -> Outcome:
+        return Outcome.SCORED if self.pool.put_score(row.image, row.prediction) else Outcome.STALE
 
     def _quarantine(self, found: Rejected) -> Outcome:
         written = self.pool.put_quarantine(found.image, found.reason, found.detail)
@@ -233,13 +240,14 @@ def _of_one(upload: ImageRef, newest: ImageRef, ended: Outcome | Exception) -> O
     return ended if upload == newest or isinstance(ended, Exception) else Outcome.STALE
 
 
-def _outcome(step: Step) -> Outcome | Exception:
-    if not isinstance(step, Future):
-        return step
+def _outcome(key: str, step: Step) -> Outcome | Exception:
     try:
-        return step.result()
+        while isinstance(step, Future):
+            known = step.result()
+            step = known[key] if isinstance(known, dict) else known
     except Exception as error:  # noqa: BLE001 - one image never takes its batch along
         return error
+    return step
 
 
 def _predict(scorer: Scorer, pixels: npt.NDArray[np.uint8]) -> Prediction:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -58,8 +59,8 @@ def test_the_signature_is_the_one_that_get_object_makes(key: str) -> None:
     for _ in range(3):  # both must fall into one second
         with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked):
             s3 = client(endpoint)
-            gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
-            assert gets(key, 100) == (b"picture", '"e"')
+            with closing(SignedGets(s3, SESSION.get_credentials(), "bucket")) as gets:
+                assert gets(key, 100) == (b"picture", '"e"')
             s3.get_object(Bucket="bucket", Key=key)["Body"].read()
         ours, theirs = (headers(request) for request in asked)
         if ours["X-Amz-Date"] == theirs["X-Amz-Date"]:
@@ -77,7 +78,7 @@ def test_the_signature_is_the_one_that_get_object_makes(key: str) -> None:
     ],
 )
 def test_the_bucket_is_addressed_as_get_object_does(bucket: str, address: str) -> None:
-    assert SignedGets(client(), SESSION.get_credentials(), bucket, 1).url("a b.jpg") == address
+    assert SignedGets(client(), SESSION.get_credentials(), bucket).url("a b.jpg") == address
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_the_bucket_is_addressed_as_get_object_does(bucket: str, address: str) -
 def test_whatever_else_comes_is_left_to_get_object(first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with server(first, answer("200 OK", b"picture")) as (endpoint, asked):
         s3 = client(endpoint)
-        gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
+        gets = SignedGets(s3, SESSION.get_credentials(), "bucket")
         monkeypatch.setattr("octospoon.adapters.s3_images.MAX_BYTES", 100)
         assert S3Images(s3, "bucket", gets).read("k") == (b"picture", "e")
     assert len(asked) == 2
@@ -105,16 +106,29 @@ def test_a_dead_endpoint_is_a_reason_to_retry() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
     s3 = client(endpoint)
-    gets = SignedGets(s3, SESSION.get_credentials(), "bucket", 1)
+    gets = SignedGets(s3, SESSION.get_credentials(), "bucket")
     assert gets("k", 100) is None
     with pytest.raises(ServiceUnavailable):
         S3Images(s3, "bucket", gets).read("k")
 
 
 def test_after_the_connections_were_closed_the_next_call_opens_one() -> None:
-    with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked):
-        gets = SignedGets(client(endpoint), SESSION.get_credentials(), "bucket", 1)
+    with (
+        server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked),
+        closing(SignedGets(client(endpoint), SESSION.get_credentials(), "bucket")) as gets,
+    ):
         assert gets("k", 100) == (b"picture", '"e"')
         gets.close()
+        assert gets("k", 100) == (b"picture", '"e"')
+    assert len(asked) == 2
+
+
+def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    with (
+        server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked),
+        closing(SignedGets(client(endpoint), SESSION.get_credentials(), "bucket")) as gets,
+    ):
+        assert gets("k", 100) == (b"picture", '"e"')
+        time.sleep(0.1)
         assert gets("k", 100) == (b"picture", '"e"')
     assert len(asked) == 2

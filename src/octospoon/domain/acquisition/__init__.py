@@ -13,14 +13,14 @@ from octospoon.domain.acquisition import (
     random,
     typiclust,
 )
-from octospoon.domain.acquisition.scores import uncertainty
+from octospoon.domain.acquisition.scores import uncertainties, uncertainty
 from octospoon.domain.acquisition.strategy import Candidates, Strategy, by_score
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from octospoon.domain.entities import Uncertainty
 
-__all__ = ["STRATEGIES", "Candidates", "Strategy", "priority", "strategy", "uncertainty"]
+__all__ = ["STRATEGIES", "Candidates", "Strategy", "priority", "strategy", "uncertainties", "uncertainty"]
 
 
 STRATEGIES: dict[str, Strategy] = {

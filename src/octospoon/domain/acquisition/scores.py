@@ -234,22 +234,33 @@ def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[n
     return np.clip(entropy, 0.0, 1.0)
 
 
-def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
-    """Return the raw scores of one image.
+def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
+    """Return the raw scores of each image.
 
     Args:
-        probabilities: float [C], C >= 2.
+        probabilities: float [N, C], C >= 2.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    row = probabilities[np.newaxis]
-    (chunk,) = chunks(row)
-    first, second = (float(value[0]) for value in two_largest(chunk.columns))
-    return Uncertainty(
-        least_confidence=1.0 - first,
-        margin=1.0 - (first - second),
-        entropy=float(normalised_entropy(row)[0]),
-        top_class=int(probabilities.argmax()),
-        confidence=first,
-    )
+    pairs = [two_largest(chunk.columns) for chunk in chunks(probabilities)]
+    if not pairs:
+        return []
+    first, second = (np.concatenate(one).tolist() for one in zip(*pairs, strict=True))
+    entropy = normalised_entropy(probabilities).tolist()
+    top = probabilities.argmax(axis=1).tolist()
+    return [
+        Uncertainty(
+            least_confidence=1.0 - first[i],
+            margin=1.0 - (first[i] - second[i]),
+            entropy=entropy[i],
+            top_class=top[i],
+            confidence=first[i],
+        )
+        for i in range(len(probabilities))
+    ]
+
+
+def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
+    """Return the raw scores of one image, of float [C]; see `uncertainties`."""
+    return uncertainties(probabilities[np.newaxis])[0]
