@@ -30,7 +30,7 @@ from bench.rank_reads import by_size
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.acquisition import Candidates, strategy
-from octospoon.domain.acquisition.scores import Gap, least
+from octospoon.domain.acquisition.least import Gap, least
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
 from octospoon.domain.acquisition.kmeans import kmeans
-from octospoon.domain.acquisition.scores import Gap, least
+from octospoon.domain.acquisition.least import Gap, least
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.acquisition.scores import Largest, chunks
+from octospoon.domain.acquisition.least import Largest
+from octospoon.domain.acquisition.scores import chunks
 from octospoon.domain.acquisition.strategy import by_least
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.acquisition.scores import Gap, chunks, two_largest
+from octospoon.domain.acquisition.least import Gap
+from octospoon.domain.acquisition.scores import chunks, two_largest
 from octospoon.domain.acquisition.strategy import by_least
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from octospoon.domain.acquisition.scores import least
+from octospoon.domain.acquisition.least import least
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from octospoon.domain.acquisition.scores import Measure
+    from octospoon.domain.acquisition.least import Measure
 
 
 @dataclass(frozen=True, slots=True)
