@@ -48,6 +48,9 @@ class S3Images:
                 if code(error) in _GONE:
                     raise BadImage("gone", "the object was deleted before it was read") from error
                 raise
+            if "ETag" not in answer:  # LocalStack takes a key such as / for the bucket, and lists it
+                answer["Body"].close()
+                raise BadImage("gone", "there is no such object")
             if answer["ContentLength"] > MAX_BYTES:
                 answer["Body"].close()
                 raise BadImage("too-large", f"{answer['ContentLength']:,} bytes is over {MAX_BYTES:,}")

@@ -20,6 +20,7 @@ from PIL import Image
 
 from octospoon.adapters.decode import decode
 from octospoon.adapters.label_studio_setup import labelling_interface
+from octospoon.cli import deploy_template
 from octospoon.domain.entities import Prediction
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
@@ -350,6 +351,16 @@ def test_label_studio_signs_in_with_a_password(world: World, kind: str) -> None:
 def test_no_other_route(world: World) -> None:
     assert world.ask("/train", b"{}")[0] == 404
     assert world.ask("/predict", method="GET")[0] == 404
+
+
+def test_the_template_has_every_route_and_no_other(world: World) -> None:
+    function = deploy_template.read(ROOT / "template.yaml")["Resources"]["PredictFunction"]
+    events = [event["Properties"] for event in function["Properties"]["Events"].values()]
+
+    assert {event["RestApiId"]["Ref"] for event in events} == {"PredictApi"}
+    assert sorted((event["Method"], event["Path"]) for event in events) == sorted(
+        [*world.module.ROUTES, ("POST", "/webhook")]
+    )
 
 
 # -- Label Studio ---------------------------------------------------------------------------------
