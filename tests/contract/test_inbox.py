@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,5 +92,5 @@ def test_a_key_of_any_kind_that_is_not_there_is_gone(
     s3: Any = stack.deployment.client("s3")
     gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
 
-    with pytest.raises(BadImage, match="gone"):
+    with closing(gets), pytest.raises(BadImage, match="gone"):
         S3Images(s3, bucket, gets if signed else None).read(key)
