@@ -126,6 +126,12 @@ class Pool(Protocol):
             scored: of different keys.
         """
 
+    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return the etag and the model's version of these images' scores, as they were a moment ago.
+
+        Images without a score are left out.
+        """
+
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
 

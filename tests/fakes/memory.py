@@ -117,6 +117,10 @@ class FakePool:
             self._put(one.image, fresh)
         return set(new)
 
+    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        rows = {key: self.table[key] for key in keys if key in self.table}
+        return {key: (row.etag, row.prediction.model_version) for key, row in rows.items() if row.prediction}
+
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         return self._refresh(row.key, row.etag, prediction)
 
