@@ -458,6 +458,9 @@ class Champions(Protocol):
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
 
+    def mend(self, pointer: ChampionPointer) -> bool:
+        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone."""
+
 
 class Observations(Protocol):
     """What was seen of the model in service."""

@@ -603,6 +603,7 @@ class FakeChampions:
     files: dict[str, bytes] = field(default_factory=dict)
     versions: dict[int, ChampionPointer] = field(default_factory=dict)
     down: bool = False
+    unreadable: bool = False
 
     def set(self, pointer: ChampionPointer) -> None:
         self.current, self.etag = pointer, self.etag + 1
@@ -613,6 +614,8 @@ class FakeChampions:
     def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
         if self.down:
             raise ServiceUnavailable("S3 does not answer")
+        if self.unreadable:
+            raise BadModel("it is not a champion pointer")
         if self.current is None or etag == str(self.etag):
             return None
         return self.current, str(self.etag)
@@ -633,6 +636,13 @@ class FakeChampions:
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         if expected_etag != (None if self.current is None else str(self.etag)):
             return False
+        self.set(pointer)
+        return True
+
+    def mend(self, pointer: ChampionPointer) -> bool:
+        if not self.unreadable:
+            return False
+        self.unreadable = False
         self.set(pointer)
         return True
 
