@@ -50,7 +50,7 @@ class Answers:
         method, target, _ = head.split(b" ", 2)
         if method == b"POST":
             time.sleep(self.dynamodb_latency)
-            return connection.sendall(self._written(body))
+            return connection.sendall(NO_ROWS if b".BatchGetItem" in head else self._written(body))
         time.sleep(self.s3_latency)
         bucket, _, key = target.decode().partition("?")[0].lstrip("/").partition("/")
         if bucket == ARTIFACTS:
@@ -82,6 +82,9 @@ class Answers:
 def _head(size: int, kind: bytes = b"binary/octet-stream") -> bytes:
     head = b'HTTP/1.1 200 OK\r\nContent-Type: %b\r\nETag: "e"\r\nContent-Length: %d\r\n\r\n'
     return head % (kind, size)
+
+
+NO_ROWS = _head(17, b"application/x-amz-json-1.0") + b'{"Responses": {}}'
 
 
 def serve(connection: socket.socket, answers: Answers) -> None:

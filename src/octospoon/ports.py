@@ -133,6 +133,12 @@ class Pool(Protocol):
             scored: of different keys.
         """
 
+    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return the etag and the model's version of these images' scores, as they were a moment ago.
+
+        Images without a score are left out.
+        """
+
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
 
@@ -458,6 +464,9 @@ class Champions(Protocol):
 
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+
+    def mend(self, pointer: ChampionPointer) -> bool:
+        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone."""
 
 
 class Observations(Protocol):

@@ -59,6 +59,17 @@ def test_many_new_rows_are_written_at_once_and_old_ones_left_alone(stores: Store
     assert [found.key for found in stores.pool.top(3)] == [image(i).key for i in (0, 1, 2)]
 
 
+def test_it_is_known_which_bytes_have_a_score_and_by_which_model(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5, version=2))
+    stores.pool.put_score(image(2), embedded(2))
+    stores.pool.put_quarantine(image(3), "empty", "")
+
+    found = stores.pool.scored([image(i).key for i in range(5)])
+
+    assert found == {image(1).key: ("e", 2), image(2).key: ("e", 0)}
+    assert stores.pool.scored([]) == {}
+
+
 def test_rows_of_cold_start_models_are_written_at_once_too(stores: Stores) -> None:
     scored = [ScoredImage(image(i), embedded(i)) for i in range(3)]
 

@@ -18,7 +18,7 @@ from octospoon.cli.model import rollback
 from octospoon.cli.waiting import wait_for
 from octospoon.domain import drift
 from octospoon.domain.keys import day
-from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
 from octospoon.runtime.wiring import CLOCK
 from octospoon.training import head, model_file
 from octospoon.usecases.champion import MAX_AGE
@@ -141,6 +141,19 @@ def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_o
     invoke.reconcile(models.stack.deployment)
     assert models.alias.read() == models.first.version
     assert models.serving == models.first.version
+
+
+def test_a_pointer_that_nobody_can_read_is_mended_by_the_alias_and_by_a_roll_back(models: Models) -> None:
+    bucket, s3 = models.stack.project.outputs["ArtifactsBucket"], models.stack.deployment.client("s3")
+
+    s3.put_object(Bucket=bucket, Key=CHAMPION_KEY, Body=b'{"version":')
+    invoke.reconcile(models.stack.deployment)
+    assert models.serving == models.first.version
+
+    s3.put_object(Bucket=bucket, Key=CHAMPION_KEY, Body=b"")
+    rollback(models.stack.deployment, models.second.version)
+    assert models.serving == models.second.version
+    rollback(models.stack.deployment, models.first.version)
 
 
 def test_a_model_that_nobody_registered_has_no_alias(models: Models) -> None:

@@ -130,6 +130,10 @@ class FakePool:
             self._put(one.image, fresh)
         return set(new)
 
+    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        rows = {key: self.table[key] for key in keys if key in self.table}
+        return {key: (row.etag, row.prediction.model_version) for key, row in rows.items() if row.prediction}
+
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         return self._refresh(row.key, row.etag, prediction)
 
@@ -612,6 +616,7 @@ class FakeChampions:
     files: dict[str, bytes] = field(default_factory=dict)
     versions: dict[int, ChampionPointer] = field(default_factory=dict)
     down: bool = False
+    unreadable: bool = False
 
     def set(self, pointer: ChampionPointer) -> None:
         self.current, self.etag = pointer, self.etag + 1
@@ -622,6 +627,8 @@ class FakeChampions:
     def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
         if self.down:
             raise ServiceUnavailable("S3 does not answer")
+        if self.unreadable:
+            raise BadModel("it is not a champion pointer")
         if self.current is None or etag == str(self.etag):
             return None
         return self.current, str(self.etag)
@@ -642,6 +649,13 @@ class FakeChampions:
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         if expected_etag != (None if self.current is None else str(self.etag)):
             return False
+        self.set(pointer)
+        return True
+
+    def mend(self, pointer: ChampionPointer) -> bool:
+        if not self.unreadable:
+            return False
+        self.unreadable = False
         self.set(pointer)
         return True
 

@@ -117,6 +117,15 @@ class DynamoPool:
             if "Error" not in said:
                 yield one.image.key
 
+    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return the etag and the model's version of these images' scores, as they were a moment ago."""
+        wanted = ("key", "etag", "model_version", "state")
+        return {
+            text(item, "key"): (text(item, "etag"), integer(item, "model_version"))
+            for item in batch_get(self._client, self._table, keys, wanted, consistent=False)
+            if text(item, "state") != State.QUARANTINED
+        }
+
     def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
         """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
         fresh = self._scores(row.key, prediction, *_doubts([prediction]))
@@ -381,9 +390,14 @@ class DynamoPool:
 
 
 def batch_get(
-    client: DynamoDBClient, table: str, keys: Sequence[str], attributes: Sequence[str] = ()
+    client: DynamoDBClient,
+    table: str,
+    keys: Sequence[str],
+    attributes: Sequence[str] = (),
+    *,
+    consistent: bool = True,
 ) -> Iterator[Item]:
-    """Yield the items of these keys, whole or some attributes, strongly consistent; none for missing ones."""
+    """Yield the items of these keys, whole or some attributes; none for missing ones."""
     unique = list(dict.fromkeys(keys))
     projection: dict[str, Any] = {}
     if attributes:
@@ -393,7 +407,7 @@ def batch_get(
         wanted: dict[str, Any] = {
             table: {
                 "Keys": [dump_item({"key": key}) for key in unique[start : start + _BATCH_GET]],
-                "ConsistentRead": True,
+                "ConsistentRead": consistent,
                 **projection,
             }
         }

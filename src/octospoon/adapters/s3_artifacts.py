@@ -123,6 +123,17 @@ class S3Champions:
             return self._artifacts.write_new(CHAMPION_KEY, body)
         return self._artifacts.swap(CHAMPION_KEY, body, expected_etag)
 
+    def mend(self, pointer: ChampionPointer) -> bool:
+        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone."""
+        found = self._artifacts.read(CHAMPION_KEY)
+        if found is None:
+            return False
+        try:
+            _pointer(CHAMPION_KEY, found[0])
+        except BadModel:
+            return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(pointer), found[1])
+        return False
+
     def _download(self, key: str, sha256: str, folder: Path) -> Path:
         path = folder / f"{sha256}.onnx"
         if path.exists():  # only ever renamed into place whole and verified
@@ -142,7 +153,9 @@ def _pointer(key: str, body: bytes) -> ChampionPointer:
     try:
         return msgspec.json.decode(body, type=ChampionPointer)
     except msgspec.MsgspecError as error:
-        raise BadModel(f"{key} is not a champion pointer: {error}") from error
+        raise BadModel(
+            f"{key} is not a champion pointer: {error}; `octospoon model rollback` writes it again"
+        ) from error
 
 
 class S3Snapshots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
@@ -72,11 +73,15 @@ def rollback(deployment: Deployment, version: int | None) -> ChampionPointer:
 
 
 def _promoted_before(deployment: Deployment) -> int:
-    found = deployment.champions.pointer()
-    if found is None or found[0].version == 0:
+    try:
+        found = deployment.champions.pointer()
+        serving = found[0].version if found else 0
+    except BadModel:
+        serving = sys.maxsize  # nobody can tell: back to the newest
+    if serving == 0:
         raise BadRequest("there is nothing to roll back to: no trained model is in service")
     for job in range(deployment.control.state().jobs, 0, -1):
         decision = deployment.history.decision(numbered(job))
-        if decision and decision.promoted and decision.version < found[0].version:
+        if decision and decision.promoted and decision.version < serving:
             return decision.version
     return 0

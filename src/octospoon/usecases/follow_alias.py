@@ -11,6 +11,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.domain.errors import BadModel
+
 if TYPE_CHECKING:
     from octospoon.ports import ChampionAlias, Champions, ModelHistory
     from octospoon.usecases.serve import ServeVersion
@@ -30,11 +32,19 @@ class FollowAlias:
     def __call__(self) -> int:
         """Run once; return the version that was put into service because of the alias, -1 for none.
 
+        Where nobody can read the pointer, the version that the alias names is put into service.
+
         Raises:
             BadRequest, BadModel: the alias names a version that cannot serve; the one in service stays.
             RetryableError: MLflow or AWS did not answer.
         """
-        named, found, seen = self.alias.read(), self.champions.pointer(), self.history.alias()
+        named, seen = self.alias.read(), self.history.alias()
+        try:
+            found = self.champions.pointer()
+        except BadModel:
+            if named is None:
+                raise
+            return self._served(named, "the champion pointer could not be read")
         if found is None:
             return -1
         serving = found[0].version
@@ -42,11 +52,14 @@ class FollowAlias:
             if named != seen:
                 self.history.keep_alias(named)
         elif named is not None and seen not in (named, -1):
-            self.serve(named)
-            self.history.keep_alias(named)
-            LOG.warning("version %d is in service: somebody moved the alias in the registry", named)
-            return named
+            return self._served(named, "somebody moved the alias in the registry")
         elif serving > 0:  # the cold-start model is in no registry
             self.alias.move(serving)
             self.history.keep_alias(serving)
         return -1
+
+    def _served(self, version: int, why: str) -> int:
+        self.serve(version)
+        self.history.keep_alias(version)
+        LOG.warning("version %d is in service: %s", version, why)
+        return version

@@ -38,9 +38,10 @@ SPARE_SECONDS = 10.0
 
 
 class Outcome(StrEnum):
-    """What became of one upload."""
+    """What became of one upload; known are bytes that this model has scored before."""
 
     SCORED = "scored"
+    KNOWN = "known"
     STALE = "stale"
     QUARANTINED = "quarantined"
 
@@ -54,7 +55,7 @@ class Rejected:
     detail: str
 
 
-Seen: TypeAlias = "ScoredImage | Rejected"
+Seen: TypeAlias = "ScoredImage | Rejected | Outcome"
 Step: TypeAlias = "Outcome | Exception | Future[Outcome] | Future[dict[str, Step]]"
 """What became of an upload, or whoever is to know it, of one or of many."""
 
@@ -114,7 +115,9 @@ class ScoreUploads:
     def _score(
         self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float]
     ) -> dict[str, Outcome | Exception]:
-        line = _Line(self, seconds_left, ByteBudget(self.max_bytes), self._threads.workers)
+        # arrives before the first picture does, and costs a hundredth of predicting twice
+        known = self._threads.writers.submit(self.pool.scored, [one.key for one in uploads])
+        line = _Line(self, seconds_left, ByteBudget(self.max_bytes), self._threads.workers, known)
         for upload in uploads:
             reading = self._threads.downloads.submit(line.read, upload)
             reading.add_done_callback(partial(line.end, upload.key))
@@ -135,6 +138,7 @@ class _Line:
     seconds_left: Callable[[], float]
     budget: ByteBudget
     workers: ThreadPoolExecutor
+    known: Future[dict[str, tuple[str, int]]]
     seen: SimpleQueue[tuple[str, Future[Seen | None]]] = field(default_factory=SimpleQueue)
 
     def read(self, upload: ImageRef) -> Rejected | None:
@@ -169,11 +173,20 @@ class _Line:
         try:
             self._check_time()
             scorer = self.use.model()
+            if self._knows(image, scorer.spec.version):
+                return Outcome.KNOWN
             return ScoredImage(image, predict_one(scorer, scorer.preprocess(data)))
         except BadImage as bad:
             return Rejected(image, bad.reason, bad.detail)
         finally:
             lease.release()
+
+    def _knows(self, image: ImageRef, version: int) -> bool:
+        """Say whether these very bytes have a score of this model's, or a newer one's; if in doubt, no."""
+        with contextlib.suppress(ServiceUnavailable):
+            etag, by = self.known.result().get(image.key, ("", 0))
+            return etag == image.etag and by >= version
+        return False
 
     def _check_time(self) -> None:
         if self.seconds_left() < SPARE_SECONDS:
@@ -197,6 +210,8 @@ class _Rows:
         found = seen.result()
         if isinstance(found, Rejected):
             self.ended[key] = self.writers.submit(self._quarantine, found)
+        elif isinstance(found, Outcome):
+            self.ended[key] = found
         elif found is not None:
             self.waiting.append(found)
             if len(self.waiting) == ROWS_A_CALL:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octospoon.domain.errors import BadRequest, Conflict
+from octospoon.domain.errors import BadModel, BadRequest, Conflict
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
@@ -18,7 +18,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class ServeVersion:
-    """The use case: no gate, because a person decided."""
+    """The use case: no gate, because a person decided; a pointer that nobody can read is written anew."""
 
     champions: Champions
 
@@ -38,7 +38,12 @@ class ServeVersion:
             if wanted.head_key:
                 self.champions.fetch_head(wanted, Path(folder))
         for _ in range(_ATTEMPTS):
-            found = self.champions.pointer()
+            try:
+                found = self.champions.pointer()
+            except BadModel:
+                if self.champions.mend(wanted):
+                    return wanted
+                continue
             if found and replace(found[0], previous=None) == wanted:
                 return wanted
             pointer = wanted.after(found[0]) if found else wanted

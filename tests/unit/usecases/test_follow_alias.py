@@ -112,3 +112,15 @@ def test_a_pointer_that_moved_meanwhile_is_moved_all_the_same_and_not_for_ever(w
     world.champions.set(replace(world.champions.current, version=3))
     with pytest.raises(Conflict):
         world.serve(1)
+
+
+def test_a_pointer_that_nobody_can_read_is_written_anew_as_the_alias_says(world):
+    world.stands(serving=3, alias=2, seen=2)
+    world.champions.unreadable = True
+    assert world.follow() == 2
+    assert (world.serving, world.history.alias()) == (2, 2)
+    world.champions.unreadable, world.alias.named = True, None
+    with pytest.raises(BadModel):
+        world.follow()
+    assert world.serve(1).version == 1
+    assert world.serving == 1

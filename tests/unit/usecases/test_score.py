@@ -32,6 +32,13 @@ class ByteScorer:
         return [Prediction(3, "b" * 64, np.array([one.mean()], np.float32), None) for one in images]
 
 
+class NewerScorer(ByteScorer):
+    spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 4)
+
+    def predict(self, images: np.ndarray) -> list[Prediction]:
+        return [Prediction(4, "b" * 64, np.array([one.mean()], np.float32), None) for one in images]
+
+
 class FullPool(FakePool):
     """Has rows already, as far as many at once are concerned: each is written on its own."""
 
@@ -253,6 +260,36 @@ def test_of_one_key_the_newest_upload_is_read_once_and_the_others_are_stale() ->
     assert outcomes == [stale, scored, scored, stale, scored]
     assert images.reads == {"1": 1, "2": 1}
     assert pool.table["1"].sequencer == "1"
+
+
+def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
+    images, pool = FakeImages({"a": (b"\x07", "e1"), "b": (b"\x08", "e2")}), FakePool()
+    predicted: list[int] = []
+
+    class Counting(ByteScorer):
+        def predict(self, images: np.ndarray) -> list[Prediction]:
+            predicted.append(int(images[0, 0, 0, 0]))
+            return super().predict(images)
+
+    score = ScoreUploads(images, pool, Counting, workers=2)
+    assert score([upload("a"), upload("b")]) == [Outcome.SCORED] * 2
+    images.objects["b"] = (b"\x09", "e3")
+    assert score([upload("a"), upload("b", "2")]) == [Outcome.KNOWN, Outcome.SCORED]
+    assert sorted(predicted) == [7, 8, 9]
+
+    newer = ScoreUploads(images, pool, NewerScorer, workers=2)
+    assert newer([upload("a")]) == [Outcome.SCORED]
+    assert score([upload("a")]) == [Outcome.KNOWN], "a newer model's score is the better one"
+
+
+def test_where_nobody_can_say_what_is_known_everything_is_scored() -> None:
+    class Forgetful(FakePool):
+        def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+            raise ServiceUnavailable("the table is slow")
+
+    images = FakeImages({"a": (b"\x07", "e1")})
+    score = ScoreUploads(images, Forgetful(), ByteScorer, workers=2)
+    assert [score([upload("a")]) for _ in range(2)] == [[Outcome.SCORED], [Outcome.SCORED]]
 
 
 def test_uploads_of_one_key_fail_together() -> None:

@@ -1,0 +1,130 @@
+"""A fault between any two steps that put a trained model into service, on the real MLflow."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+from e2e.faults import trainer
+from e2e.faults.lab import CLASSES, DIM, heavy, host_environment
+from e2e.faults.proxy import Fault, Proxy
+
+from octospoon.adapters.dynamodb_history import DynamoHistory
+from octospoon.cli.stack.layout import Layout
+from octospoon.domain.entities import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from e2e.faults.lab import Lab
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600), heavy]
+FAULTS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.GATEWAY_TIMEOUT, Fault.DROPPED_AFTER)
+LABELS = 12
+"""Of each round: six of each class, half of them drawn at random for the audit."""
+
+
+class Training:
+    """Runs the jobs of a lab as the worker does: a process each, in the trainer's own environment."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self._lab, self.log = lab, folder / "trainer.log"
+        self.experiment = self.model = lab.register(1)  # the version that is in service
+        self._proxy = Proxy("mlflow", lab.stack.project.mlflow_url, lab.schedule)
+        self._process: subprocess.Popen[bytes] | None = None
+        lab.schedule.kill, lab.run_job = self.kill, self.run
+
+    def __enter__(self) -> Training:
+        self._proxy.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._proxy.__exit__()
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+
+    def run(self, job: str) -> int:
+        named = {
+            "MLFLOW_TRACKING_URI": self._proxy.url,
+            "OCTOSPOON_EXPERIMENT": self.experiment,
+            "OCTOSPOON_MODEL_NAME": self.model,
+        }
+        python = Layout(Path.cwd()).program("mlflow", "python")
+        command = [str(python), trainer.__file__, str(self._lab.offset), job]
+        env = host_environment(self._lab.stack) | self._lab.env | named
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+            return self._process.wait(300)
+
+    def ask(self, path: str, **query: str) -> dict[str, Any]:
+        base = f"{self._lab.stack.project.mlflow_url}/api/2.0/mlflow"
+        return dict(httpx.get(f"{base}/{path}", params=query).raise_for_status().json())
+
+
+@pytest.fixture
+def training(make_lab: Callable[..., Lab], tmp_path: Path) -> Iterator[tuple[Lab, Training]]:
+    lab = make_lab(threshold=LABELS, batch=LABELS)
+    lab.env["OCTOSPOON_AUDIT_SHARE"] = "0.5"
+    with Training(lab, tmp_path) as training:
+        yield lab, training
+
+
+def due(lab: Lab) -> None:
+    """Let a round be labelled, of two classes that any head can tell apart; a job is launched."""
+    labels = {}
+    for label, sign in zip(CLASSES, (-1.0, 1.0), strict=True):
+        noise = np.random.default_rng(len(label)).standard_normal(DIM).astype(np.float32)
+        lab.prediction = replace(lab.prediction, embedding=sign + 0.1 * noise)
+        labels |= dict.fromkeys(lab.scored(LABELS // 2), label)
+    lab.steps("rank")
+    for task in lab.tasks():
+        if task.key in labels:
+            lab.annotate(task.id, labels[task.key])
+    lab.hooks()  # lost: the reconciler counts them
+    status, report = lab.invoke("reconcile")
+    assert status == 0, lab.host.log.read_text()[-3000:]
+    assert report["job"]
+
+
+def wrong(lab: Lab, training: Training) -> list[str]:
+    """Return what is not as it must be once the job that was due, or the one in its place, is over."""
+    found = []
+    state = lab.control.state()
+    if state.status is not JobStatus.IDLE or state.new_labels:
+        found.append(f"the job is not over: {state}")
+    decision = DynamoHistory(lab.control_table).decision(state.job_id)
+    pointer = lab.champions.pointer()
+    assert pointer is not None
+    if decision is None or not decision.promoted or pointer[0].version != decision.version:
+        found.append(f"version {pointer[0].version} serves after {decision}")
+    lab.champions.fetch(pointer[0], training.log.parent)
+    lab.champions.fetch_head(pointer[0], training.log.parent)
+    alias = training.ask("registered-models/alias", name=training.model, alias="champion")
+    if int(alias["model_version"]["version"]) != pointer[0].version:
+        found.append(f"the alias names {alias['model_version']['version']}, {pointer[0].version} serves")
+    return found
+
+
+def test_promotion(training: tuple[Lab, Training]) -> None:
+    lab, trained = training
+    due(lab)
+    lab.schedule.plan(None)
+    lab.train()
+    steps = list(lab.schedule.seen)
+    assert wrong(lab, trained) == [], trained.log.read_text()[-3000:]
+    first = next(at for at, step in enumerate(steps, 1) if "/models/" in step and "PUT" in step)
+
+    for at, step in enumerate(steps[first - 1 :], first):
+        for fault in FAULTS:
+            due(lab)
+            lab.schedule.plan(fault, at)
+            lab.train()
+            lab.recover()
+            assert wrong(lab, trained) == [], f"{fault} at {at}, {step}\n{trained.log.read_text()[-3000:]}"
