@@ -5,7 +5,7 @@ STATE := .octospoon/state
 REQUIREMENTS := infra/requirements
 UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
-FUNCTIONS := score rank webhook collect reconcile rescore watch
+FUNCTIONS := score rank webhook collect reconcile rescore watch predict
 
 STARTED := $(shell date +%s)
 

@@ -67,6 +67,13 @@ class ImageStore(Protocol):
         """Return the s3:// address that annotators' tools resolve."""
 
 
+class Inbox(Protocol):
+    """Where pictures that somebody asked about join the pool."""
+
+    def add(self, data: bytes) -> str:
+        """Put a picture into the images bucket, the same bytes once; return its object key."""
+
+
 class Bucket(Protocol):
     """The images bucket as a list of objects."""
 

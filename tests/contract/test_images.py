@@ -13,6 +13,8 @@ from octospoon.cli.context import session
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_s3 import S3Client
 
     from octospoon.cli.local import LocalStack
@@ -46,9 +48,15 @@ def bucket(s3: S3Client) -> str:
     return name
 
 
+@pytest.fixture
+def gets(s3: S3Client, bucket: str, stack: LocalStack) -> Iterator[SignedGets]:
+    made = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=["signed", "get_object"])
-def images(request: pytest.FixtureRequest, s3: S3Client, bucket: str, stack: LocalStack) -> S3Images:
-    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
+def images(request: pytest.FixtureRequest, s3: S3Client, bucket: str, gets: SignedGets) -> S3Images:
     return S3Images(s3, bucket, gets if request.param == "signed" else None)
 
 
@@ -62,9 +70,7 @@ def test_an_object_is_read_whole_whatever_its_key(
     assert f'"{etag}"' == s3.head_object(Bucket=bucket, Key=key)["ETag"]
 
 
-def test_signed_gets_answer_themselves(s3: S3Client, bucket: str, stack: LocalStack) -> None:
-    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
-
+def test_signed_gets_answer_themselves(gets: SignedGets) -> None:
     for number, key in enumerate(KEYS):
         found = gets(key, 100_000)
         assert found is not None

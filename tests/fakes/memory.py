@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.entities import (
@@ -60,6 +62,17 @@ class FakeImages:
 
     def uri(self, key: str) -> str:
         return f"s3://images/{key}"
+
+
+@dataclass
+class FakeInbox:
+    added: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, data: bytes) -> str:
+        kind = format_of(data).lower()
+        key = f"predict/{hashlib.sha256(data).hexdigest()}.{'jpg' if kind == 'jpeg' else kind}"
+        self.added.setdefault(key, data)
+        return key
 
 
 @dataclass

@@ -19,13 +19,14 @@ pytestmark = pytest.mark.packaging
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".octospoon" / "build"
 MAKEFILE = ROOT / "infra" / "build" / "Makefile"
-FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch"]
+FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict"]
 LAMBDA_LIMIT = 250_000_000
 SCORE_LIMIT = 130_000_000
-"""What the scoring function takes without onnxruntime's second copy of itself."""
+"""What a scoring function takes without onnxruntime's second copy of itself."""
 NOWHERE = {"mlflow", "label_studio_sdk", "onnx", "sklearn", "matplotlib", "scipy", "pandas", "pytest"}
 INFERENCE = {"onnxruntime", "PIL"}
-ALLOWED = {"score": INFERENCE, "rescore": {"onnxruntime"}, "watch": {"onnxruntime"}}
+SCORING = {"score", "predict"}
+ALLOWED = {"score": INFERENCE, "predict": INFERENCE, "rescore": {"onnxruntime"}, "watch": {"onnxruntime"}}
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",
@@ -47,6 +48,7 @@ ENVIRONMENT = {
         "CONTROL_TABLE",
         "LABEL_STUDIO_TOKEN_SECRET",
         "WEBHOOK_SECRET",
+        "PREDICT_SECRET",
         "ANNOTATIONS_QUEUE_URL",
         "RESCORE_QUEUE_URL",
         "TRAINING_QUEUE_URL",
@@ -133,7 +135,8 @@ def test_an_artefact_runs_with_nothing_else_on_the_path(build, name):
     assert all(path.startswith(str(build[name])) for path in ours)
 
 
-def test_the_scoring_artefact_alone_reads_every_format(build, tmp_path):
+@pytest.mark.parametrize("name", sorted(SCORING))
+def test_a_scoring_artefact_alone_reads_every_format(build, tmp_path, name):
     pictures, model = tmp_path / "pictures", tmp_path / "model.onnx"
     pictures.mkdir()
     for kind in FORMATS:
@@ -141,7 +144,7 @@ def test_the_scoring_artefact_alone_reads_every_format(build, tmp_path):
         Image.new("RGB", (64, 48), (200, 30, 60)).save(pictures / kind, kind, **options)
     model.write_bytes(starter_model())
     done = subprocess.run(
-        [make_value("LOCAL_PYTHON"), "-I", "-S", "-c", SCORES, build["score"], model, pictures],
+        [make_value("LOCAL_PYTHON"), "-I", "-S", "-c", SCORES, build[name], model, pictures],
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
@@ -171,7 +174,7 @@ def test_an_artefact_fits_into_a_function(build, name, capsys):
     size = sum(path.stat().st_size for path in files)
     with capsys.disabled():
         print(f"\n  {name}: {size / 1e6:.0f} MB unzipped, {len(files)} files")
-    assert size < (SCORE_LIMIT if name == "score" else LAMBDA_LIMIT)
+    assert size < (SCORE_LIMIT if name in SCORING else LAMBDA_LIMIT)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from octospoon.adapters.label_studio_results import FROM_NAME, NEEDED, TO_NAME, prediction
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from octospoon.domain.entities import Annotation, Task
 
 LOG = logging.getLogger(__name__)
-FROM_NAME = "label"
-TO_NAME = "image"
 _KEYS_PER_LOOKUP = 100
 _LOOKUP_BYTES = 8000  # a look-up travels in the URL
 _TASKS_PER_IMPORT = 500
@@ -172,8 +171,7 @@ class LabelStudio:
         fits = control.get("type") == "Choices" and TO_NAME in control.get("to_name", []) and "image" in shows
         if not fits:
             raise NotConfigured(
-                f"the labelling interface of Label Studio project {self._project} lacks <Choices "
-                f'name="{FROM_NAME}" toName="{TO_NAME}"> over <Image name="{TO_NAME}" value="$image">: '
+                f"the labelling interface of Label Studio project {self._project} lacks {NEEDED}: "
                 "no annotation could be counted; set it up by `octospoon label-studio-project`"
             )
         return frozenset(control.get("labels", []))
@@ -274,15 +272,10 @@ def _task(task: Task, model_version: str, offered: Collection[str]) -> dict[str,
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
         return {"data": data}
-    if task.label not in offered or task.confidence is None or not 0 <= task.confidence <= 1:
+    said = prediction(task.label, task.confidence, model_version, offered)
+    if said is None:
         LOG.warning(
             "%s goes without its prediction %r: the labelling interface lacks it", task.key, task.label
         )
         return {"data": data}
-    prediction = {"model_version": model_version, "score": task.confidence, "result": [choice(task.label)]}
-    return {"data": data, "predictions": [prediction]}
-
-
-def choice(label: str) -> dict[str, Any]:
-    """Return one chosen class as Label Studio's results hold it, in predictions and annotations alike."""
-    return {"from_name": FROM_NAME, "to_name": TO_NAME, "type": "choices", "value": {"choices": [label]}}
+    return {"data": data, "predictions": [said]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
-from octospoon.adapters.label_studio import FROM_NAME, TO_NAME
+from octospoon.adapters.label_studio_results import FROM_NAME, TO_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -91,7 +91,7 @@ def open_picture(data: bytes) -> ImageFile:
     """
     if not data:
         raise BadImage("empty", "the file has no bytes")
-    kind = _format(data)
+    kind = format_of(data)
     if kind == "JPEG":
         _check_coding(data)
     if kind == "WEBP":
@@ -160,7 +160,8 @@ def _beside(image: TiffImagePlugin.TiffImageFile) -> float:
     return min(1, image.tag_v2.get(_ROWS_PER_STRIP, image.height) / image.height) if packed else 0
 
 
-def _format(data: bytes) -> str:
+def format_of(data: bytes) -> str:
+    """Return which of FORMATS a file begins like; raises BadImage, ``not-an-image`` or ``unsupported``."""
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     for kind, starts in _MAGIC.items():

@@ -46,12 +46,18 @@ class S3Images:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
                 if code(error) in _GONE:
-                    raise BadImage("gone", "the object was deleted before it was read") from error
+                    raise BadImage(
+                        "gone", "there is no such object: it was never there, or deleted"
+                    ) from error
                 raise
+            etag = answer.get("ETag", "")
+            if not etag:  # LocalStack takes a key such as / for the bucket, and lists it
+                answer["Body"].close()
+                raise BadImage("gone", "there is no such object")
             if answer["ContentLength"] > MAX_BYTES:
                 answer["Body"].close()
                 raise BadImage("too-large", f"{answer['ContentLength']:,} bytes is over {MAX_BYTES:,}")
-            return answer["Body"].read(), answer["ETag"].strip('"')
+            return answer["Body"].read(), etag.strip('"')
 
     def close(self) -> None:
         """Close the connections of the quicker way."""

@@ -108,7 +108,7 @@ def _address(client: S3Client, bucket: str) -> tuple[str, str]:
 
 
 def _whole(answer: HTTPResponse, max_bytes: int) -> tuple[bytes, str] | None:
-    if answer.status != 200 or answer.length is None or answer.length > max_bytes:
+    etag = answer.headers["ETag"]  # LocalStack takes a key such as / for the bucket, and lists it
+    if answer.status != 200 or answer.length is None or answer.length > max_bytes or etag is None:
         return None
-    data = answer.read()
-    return data, answer.headers["ETag"]
+    return answer.read(), etag

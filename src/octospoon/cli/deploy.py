@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deploy_template import Template
 
-__all__ = ["DeployFailed", "deploy", "webhook_url"]
+__all__ = ["DeployFailed", "deploy", "predict_url", "webhook_url"]
 
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")  # it begins the buckets' names: small letters, not too many
 _AWS_POLL = 3.0
@@ -87,7 +87,18 @@ def webhook_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:
     """Return the address that Label Studio calls; on LocalStack one whose host needs no DNS."""
     if endpoint_url is None:
         return outputs["WebhookUrl"]
-    return f"{endpoint_url}/_aws/execute-api/{outputs['RestApiId']}/{outputs['RestApiStage']}/webhook"
+    return f"{_local_api(endpoint_url, outputs['RestApiId'], outputs['RestApiStage'])}/webhook"
+
+
+def predict_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:
+    """Return the address that predictions are asked for below, which is also Label Studio's backend URL."""
+    if endpoint_url is None:
+        return outputs["PredictUrl"]
+    return _local_api(endpoint_url, outputs["PredictApiId"], outputs["PredictApiStage"])
+
+
+def _local_api(endpoint_url: str, api: str, stage: str) -> str:
+    return f"{endpoint_url}/_aws/execute-api/{api}/{stage}"
 
 
 class _Clients:

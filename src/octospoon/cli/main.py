@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
-FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict")
 STARTED = "OCTOSPOON_STARTED"
 """Epoch seconds at which `make` began, so that set-up time counts from there."""
 
@@ -89,6 +89,9 @@ def _deployed_commands(commands: Commands) -> None:
     command = _deployed(commands, "drop", _drop, "upload pictures")
     command.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE")
     command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
+    command = _deployed(commands, "predict", _predict, "ask the model in service about pictures, now")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    command.add_argument("--add", action="store_true", help="let the pictures join the pool")
     _deployed(commands, "status", _status, "show where everything stands")
     command = _deployed(commands, "report", _report, "show how good the model in service is")
     command.add_argument("--days", type=float, help="only images uploaded in the last so many days")
@@ -221,6 +224,15 @@ def _drop(arguments: argparse.Namespace) -> None:
 
     count = drop(_deployment(arguments), arguments.paths, arguments.prefix)
     Console().print(f"{count:,} pictures uploaded; `octospoon status` shows what became of them")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.predict import predict, table
+
+    told = predict(_deployment(arguments), arguments.files, add=arguments.add)
+    Console().print(table(told))
+    if failed := sum(bool(one.error) for one in told):
+        raise BadRequest(f"{failed} of {len(told)} pictures have no prediction")
 
 
 def _status(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.label_studio import choice
+from octospoon.adapters.label_studio_results import choice
 
 if TYPE_CHECKING:
     from octospoon.adapters.label_studio import LabelStudioApi

@@ -152,4 +152,9 @@ def version_key(version: int) -> str:
     return f"models/versions/{version:06d}.json"
 
 
+def version_name(version: int) -> str:
+    """Return a version as Label Studio names it, such as v7."""
+    return f"v{version}"
+
+
 CHAMPION_KEY = "models/champion.json"

@@ -27,11 +27,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all: a field ``pool_table`` is read from ``OCTOSPOON_POOL_TABLE``."""
 
 
-class Stores(Settings, frozen=True, kw_only=True):
-    """Where everything is kept."""
+class Buckets(Settings, frozen=True, kw_only=True):
+    """Where pictures and models are kept."""
 
     images_bucket: Name
     artifacts_bucket: Name
+
+
+class Stores(Buckets, frozen=True, kw_only=True):
+    """Where everything is kept."""
+
     pool_table: Name
     annotations_table: Name
     control_table: Name
@@ -79,6 +84,12 @@ class WebhookSettings(Settings, frozen=True, kw_only=True):
 
     webhook_secret: Name
     annotations_queue_url: Name
+
+
+class PredictSettings(Buckets, frozen=True, kw_only=True):
+    """Settings of `predict`."""
+
+    predict_secret: Name
 
 
 class CollectSettings(Stores, frozen=True, kw_only=True):

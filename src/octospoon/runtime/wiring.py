@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.follow_alias import FollowAlias
+    from octospoon.usecases.predict import PredictImages
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.receive import ReceiveWebhook
     from octospoon.usecases.reconcile import Reconcile
@@ -131,10 +132,47 @@ def images() -> S3Images:
     from octospoon.adapters.s3_images import S3Images
     from octospoon.adapters.s3_signed_gets import SignedGets
 
-    bucket, credentials = load(settings_.ScoreSettings).images_bucket, session().get_credentials()
+    bucket, credentials = images_bucket(), session().get_credentials()
     quick = credentials and not getproxies()  # they know no proxies
     gets = SignedGets(s3(), credentials, bucket) if credentials and quick else None
     return S3Images(s3(), bucket, gets)
+
+
+def images_bucket() -> str:
+    """Return the name of the images bucket."""
+    return load(settings_.Buckets).images_bucket
+
+
+def predict() -> PredictImages:
+    """Wire the answering of questions about single pictures."""
+    from octospoon.adapters.s3_inbox import S3Inbox
+    from octospoon.usecases.champion import CurrentModel
+    from octospoon.usecases.predict import PredictImages
+
+    served = _champions()
+    return PredictImages(
+        images=images(),
+        inbox=S3Inbox(s3(), images_bucket()),
+        model=CurrentModel(served, scorer_loader(served), CLOCK).get,
+    )
+
+
+def predict_secret() -> str:
+    """Return the secret that whoever asks `predict` must know."""
+    return secret(load(settings_.PredictSettings).predict_secret)
+
+
+def version_in_service() -> int:
+    """Return the version that the champion pointer names; raises ServiceUnavailable before the first."""
+    from octospoon.usecases.predict import version_in_service as version
+
+    return version(_champions())
+
+
+def _champions() -> Champions:
+    from octospoon.adapters.s3_artifacts import S3Champions
+
+    return S3Champions(artifacts(load(settings_.Buckets).artifacts_bucket))
 
 
 def cores() -> int:

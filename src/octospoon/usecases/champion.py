@@ -18,6 +18,7 @@ T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 MAX_AGE = 5.0
 """Seconds for which a running function trusts the pointer that it has read."""
+NO_MODEL = "no model can be loaded yet: run `octospoon init-model` first"
 
 
 class CurrentModel(Generic[T]):
@@ -63,7 +64,7 @@ class CurrentModel(Generic[T]):
                 self._revalidate()
                 self._checked = self._clock.now()
             if self._model is None:
-                raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
+                raise ServiceUnavailable(NO_MODEL)
             return self._model
 
     def _revalidate(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import Round, Task
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
+from octospoon.domain.model_spec import version_name
 from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Rank:
             self.rounds.untake(round_.number, until)
             raise
         # from here on Label Studio may hold what we do not know of: who comes next waits, and looks it up
-        version = _version_name(round_.model_version)
+        version = version_name(round_.model_version)
         created = self.labeler.create(missing, version) if missing else {}
         if any(task.label for task in tasks):
             self.labeler.use_model_version(version)
@@ -168,7 +169,3 @@ class Rank:
             return task  # scored without a head, or for another list of classes
         best = int(probabilities.argmax())
         return replace(task, label=classes[best], confidence=float(probabilities[best]))
-
-
-def _version_name(version: int) -> str:
-    return f"v{version}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import msgspec
 
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.ports import AnnotationBody, TaskBody
+from octospoon.usecases.shared_secret import same_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class ReceiveWebhook:
             Unauthorized: the secret is missing or wrong.
             BadRequest: the body is too large or not a Label Studio webhook.
         """
-        if not hmac.compare_digest(given_secret.encode(), self.secret().encode()):
+        if not same_secret(given_secret, self.secret()):
             raise Unauthorized("the secret header is missing or wrong")
         messages = parse(body)
         for message in messages:

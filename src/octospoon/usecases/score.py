@@ -175,7 +175,7 @@ class _Line:
             scorer = self.use.model()
             if self._knows(image, scorer.spec.version):
                 return Outcome.KNOWN
-            return ScoredImage(image, _predict(scorer, scorer.preprocess(data)))
+            return ScoredImage(image, predict_one(scorer, scorer.preprocess(data)))
         except BadImage as bad:
             return Rejected(image, bad.reason, bad.detail)
         finally:
@@ -265,8 +265,8 @@ def _outcome(key: str, step: Step) -> Outcome | Exception:
     return step
 
 
-def _predict(scorer: Scorer, pixels: npt.NDArray[np.uint8]) -> Prediction:
-    """Predict one picture; where that fails, find out whether the picture is to blame, or the model.
+def predict_one(scorer: Scorer, pixels: npt.NDArray[np.uint8]) -> Prediction:
+    """Predict one picture, uint8 [H, W, 3]; where that fails, find out which is to blame, it or the model.
 
     Raises:
         BadImage: reason ``model-output``: this picture fails again, and a blank one does not.

@@ -24,7 +24,7 @@ from octospoon.runtime import wiring
 from octospoon.usecases import inventory
 
 ROOT = Path(__file__).parents[3]
-FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "predict")
 
 
 class Context:

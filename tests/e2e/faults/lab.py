@@ -32,7 +32,8 @@ from octospoon.adapters.dynamodb_counter import LabelCounter
 from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi, choice
+from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
+from octospoon.adapters.label_studio_results import choice
 from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
 from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION

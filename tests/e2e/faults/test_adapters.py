@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.adapters.label_studio import LabelStudio, choice
+from octospoon.adapters.label_studio import LabelStudio
+from octospoon.adapters.label_studio_results import choice
 from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.uploads_queue import SqsUploads

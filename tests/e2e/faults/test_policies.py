@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,6 +14,7 @@ from e2e.faults.test_between_two_steps import drift, exported, queued
 
 from octospoon.cli import deploy_template, digits
 from octospoon.cli.local import TRAINER
+from octospoon.cli.predict import predict_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +81,8 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     for shard in range(16):
         body = json.dumps({"version": 2, "shard": shard})
         lab.steps("rescore", {"Records": [{"messageId": str(shard), "body": body}]})
+    for body, query in ((digits.png_bytes(5), "true"), (b'{"key": "nowhere"}', "false")):
+        lab.steps("predict", asked(lab, "POST", "/predict", body, add=query))
     calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()[before:]]
     return lab, by_function(lab, calls)
 
@@ -94,6 +98,20 @@ def uploaded(lab: Lab, key: str) -> None:
         lab.steps("score", {"Records": [{"messageId": key, "body": body}]})
 
 
+def asked(
+    lab: Lab, method: str, path: str, body: bytes, secret: str = "", add: str = "false"
+) -> dict[str, Any]:
+    """Return a question to `predict`, as the REST API hands it to the function."""
+    return {
+        "httpMethod": method,
+        "resource": path,
+        "headers": {"X-Octospoon-Secret": secret or predict_secret(lab.stack.deployment)},
+        "queryStringParameters": {"add": add},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
 def by_function(lab: Lab, calls: list[dict[str, Any]]) -> dict[str, set[tuple[str, str]]]:
     kinds = {"table": ("pool", "annotations", "control"), "bucket": ("images", "artifacts")}
     logical = {
@@ -106,7 +124,9 @@ def by_function(lab: Lab, calls: list[dict[str, Any]]) -> dict[str, set[tuple[st
         for name in ("uploads", "annotations", "training", "rescore")
     }
     outputs = lab.stack.project.outputs
-    logical |= {outputs[f"{name}Arn"]: name for name in ("WebhookSecret", "LabelStudioTokenSecret")}
+    logical |= {
+        outputs[f"{name}Arn"]: name for name in ("WebhookSecret", "LabelStudioTokenSecret", "PredictSecret")
+    }
     found: dict[str, set[tuple[str, str]]] = {}
     for call in calls:
         found.setdefault(call["function"], set()).update(actions(call, logical))
@@ -162,7 +182,7 @@ def test_each_function_may_do_what_it_does_and_does_what_it_may(
     used: tuple[Lab, dict[str, set[tuple[str, str]]]],
 ) -> None:
     _, calls = used
-    assert calls.keys() == {"score", "rank", "webhook", "collect", "reconcile", "rescore"}
+    assert calls.keys() == {"score", "rank", "webhook", "collect", "reconcile", "rescore", "predict"}
     for function, made in calls.items():
         may = list(statements(function))
         refused = {call for call in made if not any(fits(call, *one) for one in may)}
@@ -195,6 +215,11 @@ def test_no_log_line_holds_a_secret(make_lab: Callable[..., Lab]) -> None:
             for fault in (Fault.GATEWAY_TIMEOUT, Fault.LATE):
                 lab.faulty(function, argument, fault, at)
     secrets = {lab.secret, lab.stack.servers.credentials.token, lab.stack.servers.credentials.password}
+    secrets.add(predict_secret(lab.stack.deployment))
+    held = json.dumps({"schema": "<View/>", "access_token": lab.stack.servers.credentials.token}).encode()
+    for path in ("/setup", "/predict", "/webhook"):
+        lab.steps("predict", asked(lab, "POST", path, held))
+        lab.steps("predict", asked(lab, "POST", path, held[:-3], secret="wrong"))
 
     logs = {"the lab's functions": lab.host.log.read_text()} | deployed_logs(lab)
     trainer = lab.stack.servers.logs_dir / f"{TRAINER}.log"

@@ -13,6 +13,7 @@ from octospoon.domain.acquisition import STRATEGIES
 ROOT = Path(__file__).parents[3]
 TEMPLATE = deploy_template.read(ROOT / "template.yaml")
 RESOURCES = TEMPLATE["Resources"]
+API_SECONDS = 29
 DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME", "OPENBLAS_NUM_THREADS"}
 EVERYTHING_IS_ALL_AWS_OFFERS = {"ecr:GetAuthorizationToken"}
 
@@ -89,7 +90,7 @@ def documented():
     """Return what the table of docs/architecture.md says: user -> variables."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     rows = text.split("## Settings of the functions")[1].split("\n## ")[0].splitlines()
-    users = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "trainer")
+    users = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict", "trainer")
     found = {user: set() for user in users}
     for row in rows:
         cells = row.strip().strip("|").rsplit("|", 1)
@@ -100,7 +101,9 @@ def documented():
     return found
 
 
-@pytest.mark.parametrize("user", ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch"])
+@pytest.mark.parametrize(
+    "user", ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict"]
+)
 def test_a_function_gets_the_variables_that_the_architecture_names(user):
     variables = FUNCTIONS[f"{user.capitalize()}Function"]["Environment"]["Variables"]
     assert variables.keys() - DEFAULT_ONLY == documented()[user]
@@ -193,8 +196,45 @@ def test_secrets_are_no_parameters_that_anybody_can_read():
         if re.search("Token|Password|Secret", name):
             assert parameter["NoEcho"] is True
         assert parameter["Description"]
-    generated = of("AWS::SecretsManager::Secret")["WebhookSecret"]["GenerateSecretString"]
-    assert generated["PasswordLength"] >= 32
+    for name in ("WebhookSecret", "PredictSecret"):
+        generated = of("AWS::SecretsManager::Secret")[name]["GenerateSecretString"]
+        assert generated["PasswordLength"] >= 32
+
+
+def test_pictures_reach_predict_as_their_bytes():
+    # they would not outlive being taken for text
+    assert of("AWS::Serverless::Api")["PredictApi"]["BinaryMediaTypes"] == ["*~1*"]
+
+
+@pytest.mark.parametrize("name", of("AWS::Serverless::Api"))
+def test_every_api_is_throttled_and_its_functions_end_before_it_gives_up(name):
+    (setting,) = of("AWS::Serverless::Api")[name]["MethodSettings"]
+    assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
+    assert 0 < setting["ThrottlingRateLimit"] <= setting["ThrottlingBurstLimit"]
+    behind = [
+        function
+        for function in FUNCTIONS.values()
+        for event in function["Events"].values()
+        if event["Type"] == "Api" and name_in(event["Properties"]["RestApiId"]) == name
+    ]
+    assert behind
+    assert all(function["Timeout"] < API_SECONDS for function in behind)
+
+
+@pytest.mark.parametrize("name", ["Rank", "Reconcile", "Watch", "Predict"])
+def test_what_no_queue_tries_again_alarms_when_it_fails(name):
+    alarm = of("AWS::CloudWatch::Alarm")[f"{name}ErrorsAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/Lambda", "Errors", 1)
+    assert name_in(alarm["Dimensions"][0]["Value"]) == f"{name}Function"
+
+
+def test_predict_writes_nothing_but_its_own_folder_of_the_images():
+    writes = [
+        statement
+        for owner, statement in statements()
+        if owner == "PredictRole" and "s3:PutObject" in listed(statement["Action"])
+    ]
+    assert [statement["Resource"] for statement in writes] == [[{"Fn::Sub": "${ImagesBucket.Arn}/predict/*"}]]
 
 
 def test_every_strategy_can_be_chosen():

@@ -1,0 +1,108 @@
+"""Predictions on demand look like those that are exported, and no interface but ours is taken for ours."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from octospoon.adapters.label_studio import _task
+from octospoon.adapters.label_studio_ml import Wanted, check_setup, offered, results, wanted
+from octospoon.adapters.label_studio_results import prediction
+from octospoon.adapters.label_studio_setup import labelling_interface
+from octospoon.domain.entities import Task
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.model_spec import version_name
+from octospoon.usecases.predict import Answer
+
+CLASSES = ("cat", 'a "quoted" <dog>', "Straße")
+CONFIG = labelling_interface(CLASSES)
+
+
+def body(image: object, config: str = CONFIG) -> bytes:
+    return json.dumps({"tasks": [{"data": {"image": image}}], "label_config": config}).encode()
+
+
+@pytest.mark.parametrize("label", [*CLASSES, "owl"])
+def test_a_prediction_on_demand_is_the_one_that_would_be_exported(label: str) -> None:
+    answer = Answer(5, (label, "other"), (0.75, 0.25))
+    exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), frozenset(CLASSES))
+
+    (told,) = results(Wanted(("k",), offered(CONFIG)), [answer])["results"]
+
+    assert exported.get("predictions", []) == ([told] if told else [])
+    assert (told == []) == (label == "owl")
+
+
+@pytest.mark.parametrize("confidence", [None, math.nan, -0.1, 1.1])
+def test_a_confidence_that_is_no_share_is_not_sent(confidence: float | None) -> None:
+    assert prediction("cat", confidence, "v1", CLASSES) is None
+
+
+def test_our_own_interface_offers_our_classes() -> None:
+    assert offered(CONFIG) == frozenset(CLASSES)
+
+
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
+    '<View><Image name="image" value="$image"/><Choices name="label" toName="image">&c;</Choices></View>'
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ("", "not XML"),
+        ("<View>", "not XML"),
+        ("no XML", "not XML"),
+        ("\0", "not XML"),
+        (BOMB, "document type"),
+        ("<View/>", "<Choices"),
+        (CONFIG.replace('name="label"', 'name="class"'), "<Choices"),
+        (CONFIG.replace('toName="image"', 'toName="text"'), "<Choices"),
+        (CONFIG.replace("$image", "$text"), "<Choices"),
+        (CONFIG.replace("Choices", "Labels"), "<Choices"),
+    ],
+)
+def test_any_other_interface_is_refused_when_it_is_connected(config: str, why: str) -> None:
+    with pytest.raises(BadRequest, match=why):
+        check_setup(json.dumps({"schema": config, "access_token": "x"}).encode())
+    with pytest.raises(BadRequest, match=why):
+        wanted(body("s3://images/k", config), "images")
+
+
+def test_choices_of_another_question_are_not_offered() -> None:
+    other = '<Choices name="quality" toName="image"><Choice value="poor"/></Choices>'
+    assert offered(CONFIG.replace("</View>", f"{other}</View>")) == frozenset(CLASSES)
+
+
+@given(st.text())
+def test_any_interface_is_read_or_refused(config: str) -> None:
+    for text in (config, CONFIG[:60] + config + CONFIG[60:]):
+        try:
+            offered(text)
+        except BadRequest:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("image", "key"),
+    [
+        ("s3://images/a b/ä+%20?#.png", "a b/ä+%20?#.png"),
+        ("s3://images/../other/k", "../other/k"),  # a key is a name, never a path
+        ("s3://images/", ""),
+        ("s3://images/" + "é" * 513, ""),
+        ("s3://images-of-another/k", ""),
+        ("s3://IMAGES/k", ""),
+        ("http://169.254.169.254/latest/meta-data", ""),
+        ("file:///etc/passwd", ""),
+        ("https://images.s3.amazonaws.com/k?X-Amz-Signature=secret", ""),
+        (None, ""),
+        (["s3://images/k"], ""),
+    ],
+)
+def test_only_pictures_of_our_bucket_have_keys(image: object, key: str) -> None:
+    assert wanted(body(image), "images").keys == (key,)

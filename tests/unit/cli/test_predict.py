@@ -1,0 +1,101 @@
+"""`octospoon predict` against a server that answers as the function does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from octospoon.cli import predict as predict_
+from octospoon.cli.context import Deployment
+from octospoon.cli.predict import predict, table
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ANSWERS: dict[bytes, tuple[int, Any]] = {
+    b"dog": (200, {"label": "[dog]", "confidence": 0.8, "model_version": 7}),
+    b"bad": (422, {"error": "truncated: cut off", "reason": "truncated"}),
+    b"large": (413, {"message": "Request Too Long"}),
+    b"cold": (409, {"error": "knows no classes yet"}),
+    b"none": (503, {"error": "run `octospoon init-model` first"}),
+    b"crash": (502, "Internal server error"),
+}
+
+
+@pytest.fixture
+def asked() -> list[tuple[str, str]]:
+    return []
+
+
+@pytest.fixture
+def deployment(asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, said = ANSWERS[self.rfile.read(int(self.headers["Content-Length"]))]
+            asked.append((self.path, self.headers["X-Octospoon-Secret"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(said).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(predict_, "predict_secret", lambda _: "s3cret")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Deployment(
+        {"PredictApiId": "abc", "PredictApiStage": "v1"}, f"http://127.0.0.1:{server.server_port}"
+    )
+    server.shutdown()
+    server.server_close()
+
+
+def files(folder: Path, *names: str) -> list[Path]:
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    return [folder / name for name in names]
+
+
+def test_label_confidence_and_version_or_what_is_wrong_with_the_picture(
+    deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    told = predict(deployment, files(tmp_path, "dog", "bad", "large"), add=True)
+
+    console = Console(width=200, record=True, file=None, quiet=False)
+    with console.capture() as shown:
+        console.print(table(told))
+    for text in ("[dog]", "80.0%", "7", "truncated: cut off", "Request Too Long"):
+        assert text in shown.get()
+    assert set(asked) == {("/_aws/execute-api/abc/v1/predict?add=true", "s3cret")}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "why"),
+    [
+        ("cold", NotConfigured, "no classes"),
+        ("none", ServiceUnavailable, "init-model"),
+        ("crash", ServiceUnavailable, "502"),
+    ],
+)
+def test_what_is_no_fault_of_the_picture_ends_the_command(
+    deployment: Deployment, tmp_path: Path, name: str, kind: type[Exception], why: str
+) -> None:
+    with pytest.raises(kind, match=why):
+        predict(deployment, files(tmp_path, name))
+
+
+def test_a_path_that_is_no_file(deployment: Deployment, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="no file"):
+        predict(deployment, [tmp_path])
+
+
+def test_on_aws_the_address_is_the_stacks() -> None:
+    outputs = {"PredictUrl": "https://x.execute-api.eu-west-1.amazonaws.com/v1"}
+    assert predict_.predict_url(outputs, None) == outputs["PredictUrl"]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from fakes.memory import FakeChampions, FakeImages, FakeInbox
+
+from octospoon.domain.entities import Prediction
+from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
+
+PICTURE = b"\x89PNG\r\n\x1a\n"
+
+
+class ByteScorer:
+    """Certain of cats by the last byte, in hundredths; 255 cannot be decoded, 254 breaks the model."""
+
+    spec = ModelSpec(("cat", "dog"), 1, 1, 1, "squash", "b" * 64, 7)
+
+    def preprocess(self, data: bytes) -> np.ndarray:
+        if data[-1] == 255:
+            raise BadImage("truncated", "cut off")
+        return np.full((1, 1, 3), data[-1], np.uint8)
+
+    def predict(self, images: np.ndarray) -> list[Prediction]:
+        if images.max() == 254:
+            raise BadModel("not finite")
+        shares = np.array([images.mean() / 100, 1 - images.mean() / 100], np.float32)
+        return [Prediction(7, "b" * 64, np.zeros(1, np.float32), shares)]
+
+
+class ColdScorer(ByteScorer):
+    spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 0)
+
+    def predict(self, images: np.ndarray) -> list[Prediction]:
+        return [Prediction(0, "b" * 64, np.zeros(1, np.float32), None)]
+
+
+def plenty() -> float:
+    return math.inf
+
+
+def of(byte: int) -> bytes:
+    return PICTURE + bytes([byte])
+
+
+@pytest.fixture
+def inbox() -> FakeInbox:
+    return FakeInbox()
+
+
+@pytest.fixture
+def predict(inbox: FakeInbox) -> PredictImages:
+    images = FakeImages({"good": (of(80), "e"), "bad": (of(255), "e"), "other": (of(10), "e")})
+    return PredictImages(images, inbox, ByteScorer)
+
+
+def test_an_answer_names_class_confidence_and_version(predict: PredictImages, inbox: FakeInbox) -> None:
+    said = predict.picture(of(80), plenty)
+
+    assert said == Answer(7, ("cat", "dog"), (0.8, 0.2))
+    assert (said.label, said.confidence) == ("cat", 0.8)
+    assert predict.stored("other", plenty).label == "dog"
+    assert inbox.added == {}
+
+
+def test_the_first_of_equals_is_the_label(predict: PredictImages) -> None:
+    assert predict.picture(of(50), plenty).label == "cat"
+
+
+def test_a_picture_joins_the_pool_if_asked_the_same_bytes_once(
+    predict: PredictImages, inbox: FakeInbox
+) -> None:
+    keys = {predict.picture(of(80), plenty, add=True).key for _ in range(3)}
+
+    assert keys == inbox.added.keys()
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(("byte", "reason"), [(255, "truncated"), (254, "model-output")])
+def test_what_cannot_be_scored_never_joins(
+    predict: PredictImages, inbox: FakeInbox, byte: int, reason: str
+) -> None:
+    with pytest.raises(BadImage) as bad:
+        predict.picture(of(byte), plenty, add=True)
+
+    assert bad.value.reason == reason
+    assert inbox.added == {}
+
+
+def test_a_cold_start_model_says_nothing_and_the_picture_joins_all_the_same(inbox: FakeInbox) -> None:
+    said = PredictImages(FakeImages(), inbox, ColdScorer).picture(of(1), plenty, add=True)
+
+    assert (said.model_version, said.classes, said.probabilities) == (0, (), ())
+    assert list(inbox.added) == [said.key]
+
+
+def test_of_many_each_has_its_own_answer(predict: PredictImages) -> None:
+    found = predict.each(["good", "", "bad", "gone", "other"], plenty)
+
+    assert [one and one.label for one in found] == ["cat", None, None, None, "dog"]
+
+
+def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) -> None:
+    left = iter([SPARE_SECONDS, SPARE_SECONDS, SPARE_SECONDS - 1])
+
+    found = predict.each(["good", "other", "good"], lambda: next(left))
+
+    assert [one is not None for one in found] == [True, False, False]
+    with pytest.raises(ServiceUnavailable, match="ask again"):
+        predict.picture(of(80), lambda: SPARE_SECONDS - 1)
+
+
+def test_a_bucket_that_does_not_answer_is_no_missing_picture(inbox: FakeInbox) -> None:
+    class Down(FakeImages):
+        def read(self, key: str) -> tuple[bytes, str]:
+            raise ServiceUnavailable("S3 does not answer")
+
+    with pytest.raises(ServiceUnavailable):
+        PredictImages(Down(), inbox, ByteScorer).each(["good"], plenty)
+
+
+def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
+    def none() -> ByteScorer:
+        raise ServiceUnavailable("no model")
+
+    with pytest.raises(ServiceUnavailable):
+        PredictImages(FakeImages(), inbox, none).each([], plenty)
+
+
+def test_the_version_in_service_is_the_pointers() -> None:
+    champions = FakeChampions()
+    with pytest.raises(ServiceUnavailable, match="init-model"):
+        version_in_service(champions)
+    champions.set(ChampionPointer(4, "a" * 64, "k", "b" * 64))
+    assert version_in_service(champions) == 4
