@@ -88,7 +88,7 @@ def due(lab: Lab) -> None:
         if task.key in labels:
             lab.annotate(task.id, labels[task.key])
     lab.hooks()  # lost: the reconciler counts them
-    status, report = lab.invoke("reconcile")
+    status, report = lab.invoke("reconcile", {"full": True})  # Label Studio's clock is not ahead
     assert status == 0, lab.host.log.read_text()[-3000:]
     assert report["job"]
 
