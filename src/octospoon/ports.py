@@ -512,13 +512,33 @@ class Registry(Protocol):
         """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
-        """Tag the reserved version."""
+        """Tag the run and the reserved version."""
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias such as ``champion`` at a version."""
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""
+
+
+class DatasetArchive(Protocol):
+    """Where the manifests of training data are kept under version control, for people (DagsHub)."""
+
+    def commit(self, run_id: str, manifest: bytes) -> str:
+        """Commit a run's manifest as ``datasets/<run id>/manifest.jsonl``; return the commit's id.
+
+        The same manifest again gives a commit that holds it. The call ends within a time of its own.
+
+        Args:
+            run_id: of the run in the experiment tracker.
+            manifest: JSON lines, one for each image.
+
+        Raises:
+            NotConfigured: there is no such repository, or no token.
+            Unauthorized: the token may not write there.
+            ServiceUnavailable: it did not answer in time, or answered 5xx.
+            PermanentError: it refused the manifest, and says why.
+        """
 
 
 class ChampionAlias(Protocol):

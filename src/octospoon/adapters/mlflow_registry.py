@@ -68,10 +68,12 @@ class MlflowRegistry:
             client.log_artifacts(run.run_id, str(files))
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
-        """Tag the reserved version."""
+        """Tag the run and the reserved version."""
         with translated("tagging the model version"):
+            client = self._connect()
             for key, value in tags.items():
-                self._connect().set_model_version_tag(self._model_name, str(run.version), key, value)
+                client.set_tag(run.run_id, key, value)
+                client.set_model_version_tag(self._model_name, str(run.version), key, value)
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias such as ``champion`` at a version."""

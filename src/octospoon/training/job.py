@@ -12,7 +12,7 @@ import logging
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,64 +26,22 @@ from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.domain.verdicts import ModelDecision
 from octospoon.training import model_file, report
 from octospoon.training.dataset import Dataset, gather
-from octospoon.training.judging import HeadScorer, Judged, judge, parity_gap, seconds_per_image
-from octospoon.training.outlook import against_control, expectation
-from octospoon.training.trainer import Trainer, train_head
+from octospoon.training.judging import Judged, judge, parity_gap, seconds_per_image
+from octospoon.training.outlook import against_control, expectation, gain
 from octospoon.training.uploads import Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from octospoon.domain.entities import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.domain.stopping import Expectation
-    from octospoon.ports import (
-        Champions,
-        Clock,
-        Control,
-        ImageStore,
-        Labels,
-        ModelHistory,
-        ModelRun,
-        Pool,
-        References,
-        Registry,
-        Scorer,
-        Snapshots,
-    )
+    from octospoon.ports import ModelRun, Scorer
+    from octospoon.training.ports import TrainingPorts
 
 LEASE_SECONDS = 600.0
 ATTEMPTS = 3
+_TAG_LENGTH = 500
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPorts:
-    """What a training job needs.
-
-    Attributes:
-        open_model: loads a whole model file (`octospoon.adapters.onnx_scorer.OnnxScorer`).
-        open_head: loads a head file (`octospoon.adapters.onnx_session.OnnxHead`).
-        classes: the project's class names, in order; at least two.
-        trainer: makes the model.
-        rules: of the gate.
-    """
-
-    clock: Clock
-    control: Control
-    labels: Labels
-    snapshots: Snapshots
-    pool: Pool
-    images: ImageStore
-    champions: Champions
-    references: References
-    history: ModelHistory
-    registry: Registry
-    open_model: Callable[[Path], Scorer]
-    open_head: Callable[[Path], HeadScorer]
-    classes: tuple[str, ...]
-    trainer: Trainer = train_head
-    rules: promotion.Rules = field(default_factory=promotion.Rules)
 
 
 class Outcome(StrEnum):
@@ -189,6 +147,8 @@ class _Job:
             except Exception:
                 self._close(run)
                 raise
+            # behind the promotion: whatever becomes of it, the model is in service
+            self._archive(run, dataset)
             self._ports.registry.end(run, succeeded=True)
             return outcome
 
@@ -198,6 +158,18 @@ class _Job:
             self._ports.registry.end(run, succeeded=False)
         except OctospoonError as error:
             _log.warning("the run could not be closed as failed: %s", error)
+
+    def _archive(self, run: ModelRun, dataset: Dataset) -> None:
+        """Commit the manifest where a place for it is configured; a failure is told, and that is all."""
+        archive = self._ports.datasets
+        if archive is None:
+            return
+        try:
+            found = {"octospoon.dataset_commit": archive.commit(run.run_id, report.manifest(dataset.images))}
+        except OctospoonError as error:
+            _log.warning("the training data's manifest is not committed: %s", error)
+            found = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
+        self._ports.registry.tag(run, found)
 
     def _champion(self, folder: Path) -> _Champion:
         found = self._ports.champions.pointer()
@@ -234,7 +206,7 @@ class _Job:
         judged = self._judge(trained, champion, uploads, scratch)
         report.write(folder, self._ports.classes, dataset.images, audit.labels, judged)
         outlook = expectation(train, audit, len(spec.classes))
-        metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset) | _gain(outlook)
+        metrics = judged.metrics(audit.labels) | trained.metrics | dataset.counts() | gain(outlook)
         metrics |= against_control(train, audit, len(spec.classes))
         metrics = {name: value for name, value in metrics.items() if np.isfinite(value)}
         registry.log(run, self._params(spec) | trained.params, metrics, folder)
@@ -325,24 +297,3 @@ class _Job:
             "backbone": spec.backbone,
             "embedding": str(spec.dim),
         }
-
-
-def _gain(outlook: Expectation | None) -> dict[str, float]:
-    if outlook is None:
-        return {}
-    return {
-        "next_batch_gain": outlook.gain,
-        "next_batch_gain_low": outlook.interval.low,
-        "next_batch_gain_high": outlook.interval.high,
-    }
-
-
-def _counts(dataset: Dataset) -> dict[str, float]:
-    audit = sum(image.audit for image in dataset.images)
-    counts = {
-        "labels": len(dataset),
-        "audit_labels": audit,
-        "training_labels": len(dataset) - audit,
-        "dropped_labels": sum(dataset.dropped.values()),
-    }
-    return {name: float(count) for name, count in counts.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
 from octospoon.adapters.dynamodb_history import DynamoHistory
@@ -16,8 +18,11 @@ from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.s3_references import S3References
 from octospoon.runtime.settings import TrainerSettings, listed, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
-from octospoon.training.job import TrainingPorts
+from octospoon.training.ports import TrainingPorts
 from octospoon.training.trainer import train_head
+
+if TYPE_CHECKING:
+    from octospoon.ports import DatasetArchive
 
 
 def training_ports() -> TrainingPorts:
@@ -39,6 +44,14 @@ def training_ports() -> TrainingPorts:
         registry=MlflowRegistry(config.model_name, config.experiment),
         open_model=OnnxScorer,
         open_head=OnnxHead,
+        datasets=_datasets(config),
         classes=listed(config.classes),
         trainer=partial(train_head, balanced=config.class_weights == "balanced"),
     )
+
+
+def _datasets(config: TrainerSettings) -> DatasetArchive | None:
+    from octospoon.adapters.dagshub_datasets import DagshubDatasets, Repository
+
+    found = Repository.of(config.dagshub_repository, os.environ)
+    return DagshubDatasets(found) if found else None

@@ -39,8 +39,8 @@ from octospoon.domain.entities import (
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.ports import ModelRun
-from octospoon.training.job import TrainingPorts
 from octospoon.training.model_file import read_spec, sha256, starter_model
+from octospoon.training.ports import TrainingPorts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -211,3 +211,30 @@ def test_classes_without_labels_are_predicted_with_a_finite_probability(tmp_path
     probabilities = scorer.predict(image)[0].probabilities
     assert (probabilities[5:] > 0).all()
     assert probabilities[5:].sum() < 0.01
+
+
+class Archive:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.manifests = error, {}
+
+    def commit(self, run_id: str, manifest: bytes) -> str:
+        self.manifests[run_id] = manifest
+        if self.error:
+            raise self.error
+        return "c0ffee"
+
+
+def test_the_manifest_of_the_training_data_is_committed_and_the_commit_is_a_tag():
+    made, archive = labelled(), Archive()
+    run(JOB, replace(made.ports, datasets=archive))
+    assert archive.manifests == {f"run-{JOB}": made.registry.logged[1]["snapshot.jsonl"]}
+    assert made.registry.tags[1]["octospoon.dataset_commit"] == "c0ffee"
+
+
+def test_an_archive_that_fails_is_told_and_costs_no_model():
+    made = labelled()
+    archive = Archive(ServiceUnavailable("the archive does not answer"))
+    assert run(JOB, replace(made.ports, datasets=archive)) is Outcome.PROMOTED
+    assert made.registry.aliases == {"champion": 1}
+    assert made.registry.tags[1]["octospoon.dataset_error"] == "the archive does not answer"
+    assert made.registry.ended == [True]
