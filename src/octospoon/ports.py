@@ -490,6 +490,23 @@ class ModelHistory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a run was trained and judged on.
+
+    Attributes:
+        name: of the snapshot.
+        uri: where it is.
+        sha256: of the manifest of those of its images that were used, hex.
+        images: how many these are, the audit share included.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRun:
     """The run of one training job, and the model version reserved for what it makes."""
 
@@ -510,6 +527,9 @@ class Registry(Protocol):
         self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
     ) -> None:
         """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
+
+    def trained_on(self, run: ModelRun, data: TrainingData) -> None:
+        """Record the run's data set, where the server knows of data sets; where it does not, do nothing."""
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         """Tag the run and the reserved version."""
@@ -559,3 +579,6 @@ class Snapshots(Protocol):
 
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
         """Write the snapshot of a job once; where one exists already, return that one."""
+
+    def uri(self, job_id: str) -> str:
+        """Return the address of a job's snapshot."""

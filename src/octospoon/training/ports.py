@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Pool,
         References,
         Registry,
+        Rounds,
         Scorer,
         Snapshots,
     )
@@ -52,6 +53,7 @@ class TrainingPorts:
     references: References
     history: ModelHistory
     registry: Registry
+    rounds: Rounds
     open_model: Callable[[Path], Scorer]
     open_head: Callable[[Path], HeadScorer]
     classes: tuple[str, ...]

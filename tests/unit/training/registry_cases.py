@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -9,6 +10,7 @@ import pytest
 
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
+from octospoon.ports import TrainingData
 from octospoon.training.model_file import starter_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -36,6 +38,9 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert (first.version, other.version) == (1, 2)
     for _ in range(2):  # a retry logs again
         registry.log(again, {"c": "1"}, {"accuracy": 0.5}, folder)
+    data = TrainingData("train-000001", "s3://bucket/snapshots/train-000001.jsonl", "ab" * 32, 60)
+    for _ in range(2):
+        registry.trained_on(first, data)
     registry.tag(first, {"octospoon.outcome": "promoted"})
     registry.set_alias("champion", first.version)
     registry.end(first, succeeded=True)
@@ -44,10 +49,24 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert (found.version, found.tags["octospoon.outcome"]) in ((1, "promoted"), ("1", "promoted"))
     run = client.get_run(found.run_id)
     assert (run.info.status, run.data.metrics, run.data.params) == ("FINISHED", {"accuracy": 0.5}, {"c": "1"})
+    assert run.data.tags["octospoon.outcome"] == "promoted"
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == (data.name, ("ab" * 32)[:36])
+    assert json.loads(used.dataset.source) == {"uri": data.uri}
     assert {one.path for one in client.list_artifacts(found.run_id)} == {"model", "decision.json"}
     stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
     assert Path(stored).read_bytes() == starter_model()
     assert mlflow.onnx.load_model("models:/shapes@champion").graph.output[0].name == "embedding"
+
+
+def test_a_server_that_records_no_data_sets_is_left_without(client, monkeypatch, caplog):
+    def unknown(*_):
+        raise mlflow.exceptions.RestException({"error_code": "ENDPOINT_NOT_FOUND", "message": "no such API"})
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_inputs", unknown)
+    registry = MlflowRegistry("shapes", "shapes")
+    registry.trained_on(registry.begin("train-000001", {}), TrainingData("s", "s3://b/s", "ab" * 32, 1))
+    assert "left without its data set" in caplog.text
 
 
 def test_a_refusal_is_permanent(client):
