@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,6 +128,24 @@ def canonical(backbone: bytes) -> bytes:
     del proto.metadata_props[:]
     data: bytes = proto.SerializeToString(deterministic=True)
     return data
+
+
+def renumbered(file: bytes, version: int) -> bytes:
+    """Return a model or head file as another version; nothing else of it changes."""
+    return _serialise(onnx.load_from_string(file), replace(read_spec(file), version=version))
+
+
+def extract_head(model: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return weights float32 [D, C] and bias float32 [C] of a model file with a head.
+
+    Raises:
+        BadModel: the file was not assembled by octospoon.
+    """
+    found = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(model).graph.initializer}
+    try:
+        return found[_PREFIX + "weights"], found[_PREFIX + "bias"]
+    except KeyError as error:
+        raise BadModel(f"the model has classes, but not the head that octospoon makes: {error}") from error
 
 
 def read_spec(model: bytes) -> ModelSpec:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
 from octospoon.ports import TrainingData
-from octospoon.training.model_file import starter_model
+from octospoon.training.model_file import assemble, extract_backbone, head_file, read_spec, starter_model
+from octospoon.training.register import register
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -67,6 +70,27 @@ def test_a_server_that_records_no_data_sets_is_left_without(client, monkeypatch,
     registry = MlflowRegistry("shapes", "shapes")
     registry.trained_on(registry.begin("train-000001", {}), TrainingData("s", "s3://b/s", "ab" * 32, 1))
     assert "left without its data set" in caplog.text
+
+
+def test_an_imported_model_is_registered_as_the_version_that_it_says(client, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    spec = replace(read_spec(starter_model()), classes=("cat", "dog"))
+    head = head_file(np.ones((spec.dim, 2), np.float32), np.zeros(2, np.float32), spec)
+    whole = assemble(extract_backbone(starter_model()), head, spec)
+    MlflowRegistry("shapes", "shapes").begin("train-000001", {})
+    for _ in range(2):
+        (folder / "model.onnx").write_bytes(whole)
+        (folder / "head.onnx").write_bytes(head)
+        assert register(MlflowRegistry("shapes", "shapes"), folder, "photos.onnx") == 2
+
+    assert read_spec((folder / "model.onnx").read_bytes()).version == 2
+    found = client.get_model_version("shapes", "2")
+    assert found.tags["octospoon.outcome"] == "imported"
+    run = client.get_run(found.run_id)
+    assert (run.info.status, run.data.params["classes"]) == ("FINISHED", "cat, dog")
+    stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
+    assert Path(stored).read_bytes() == (folder / "model.onnx").read_bytes()
 
 
 def test_a_refusal_is_permanent(client):
