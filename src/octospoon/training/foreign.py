@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _OWN, _THEIRS = "octospoon_input/", "net/"
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
+_IR_VERSION = 4
 _OLDEST = 7
 """Opsets before this one spell broadcasting differently."""
 
@@ -71,6 +72,8 @@ def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool) -> 
     name = _output(model, output)
     theirs = _renamed(model)
     _put_pixels_first(theirs.graph, pixels)
+    if not head and not output:
+        _check_no_classes(theirs.graph)
     layer = last_linear(theirs.graph, _THEIRS + name) if head else None
     features = layer.features if layer else _THEIRS + name
     whole = _ending(theirs, features, averaged=False)
@@ -98,6 +101,15 @@ def _output(model: onnx.ModelProto, wanted: str) -> str:
     return str(names[0])
 
 
+def _check_no_classes(graph: onnx.GraphProto) -> None:
+    """Refuse to take the probabilities of a classifier for an embedding."""
+    ends = {value.name for value in graph.output}
+    if any(node.op_type in ("Softmax", "LogSoftmax") and ends & set(node.output) for node in graph.node):
+        raise BadRequest(
+            "the model is a classifier: name its classes with --classes, or its last features with --output"
+        )
+
+
 def _renamed(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in which no name can be one of ours, and whose batch may have any size."""
     opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
@@ -105,6 +117,8 @@ def _renamed(model: onnx.ModelProto) -> onnx.ModelProto:
         raise BadModel(f"the model is of opset {opset}: export it with {_OLDEST} or a newer one")
     renamed = compose.add_prefix(model, _THEIRS)
     del renamed.graph.value_info[:]
+    # before this version every constant had to be an input too
+    renamed.ir_version = max(renamed.ir_version, _IR_VERSION)
     return renamed
 
 

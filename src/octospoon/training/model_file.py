@@ -165,7 +165,10 @@ def _probabilities(classes: int) -> onnx.ValueInfoProto:
 
 def _serialise(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
     helper.set_model_props(model, spec.to_metadata())
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise BadModel(f"the model is not valid ONNX: {error}") from error
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

@@ -115,6 +115,22 @@ def test_a_fixed_batch_of_one_is_opened_where_the_graph_allows_it(tmp_path):
         taken(tmp_path, model, Options(Pixels()))
 
 
+def test_an_old_file_that_lists_its_constants_as_inputs_is_taken(tmp_path):
+    model = network(last="pooled")
+    model.ir_version = 3
+    for one in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(one.name, one.data_type, one.dims))
+    expected = ours(taken(tmp_path, network(last="pooled"), Options(Pixels())))
+    assert np.array_equal(ours(taken(tmp_path, model, Options(Pixels()))), expected)
+
+
+def test_weights_beside_the_file_are_taken_in(tmp_path):
+    model = network(last="pooled")
+    onnx.save(model, tmp_path / "beside.onnx", save_as_external_data=True, size_threshold=0)
+    parts = imported.read(tmp_path / "beside.onnx", Options(Pixels()))
+    assert ours(imported.fitted(parts, NAMES))[0].shape == (4, FEATURES)
+
+
 def test_a_size_comes_from_the_file_or_from_the_options(tmp_path):
     free = network(size="side", last="pooled")
     assert taken(tmp_path, free, Options(Pixels(32, 40))).spec.width == 40
@@ -131,6 +147,8 @@ def test_what_does_not_fit_is_said(tmp_path):
         taken(tmp_path, network(), Options(Pixels(), classes=NAMES), ("cat", "dog"))
     with pytest.raises(BadModel, match="import it without --classes"):
         taken(tmp_path, network(last="convolution"), Options(Pixels(), classes=NAMES))
+    with pytest.raises(BadRequest, match="is a classifier: name its classes"):
+        taken(tmp_path, network(), Options(Pixels()))
     with pytest.raises(BadRequest, match="no tensor 'other'; its outputs are embedding"):
         taken(tmp_path, network(), Options(Pixels(), output="other"))
     with pytest.raises(BadRequest, match="three numbers each"):
