@@ -144,7 +144,10 @@ def test_the_registry_holds_what_predicts(scored: LocalStack, champion: Champion
     assert int(found["version"]) == champion.version
     assert {metric["key"] for metric in run["data"]["metrics"]} >= {"audit_accuracy", "training_labels"}
     assert any(file["path"] == "model" for file in files)
-    assert any("confusion" in file["path"] for file in files)
+    paths = {file["path"] for file in files}
+    assert {"confusion.json", "classes.csv", "mistakes.png", "round.png", "versions.csv"} <= paths
+    (used,) = run["inputs"]["dataset_inputs"]
+    assert used["dataset"]["name"].startswith("train-")
 
 
 def test_the_next_image_is_scored_by_the_new_model(scored: LocalStack, champion: ChampionPointer) -> None:
