@@ -57,7 +57,8 @@ def next_round(stack: LocalStack, number: int) -> Round:
     rounds = stack.deployment.rounds
     return wait_for(
         f"the schedule to export round {number}",
-        lambda: rounds.read(number) if not rounds.open() else None,
+        # the round's file is there a moment before it is open
+        lambda: rounds.read(number) if rounds.last_number() >= number and not rounds.open() else None,
         seconds=150,
     )
 
