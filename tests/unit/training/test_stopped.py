@@ -89,8 +89,7 @@ def test_the_containers_entry_point_ends_by_an_exception_when_it_is_stopped() ->
     code = (
         "import signal, time, octospoon.training.__main__ as m\n"
         "signal.signal(signal.SIGTERM, m._stopped)\n"
-        "print('ready', flush=True)\n"
-        "try:\n    time.sleep(60)\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "except SystemExit:\n    print('told', flush=True)\n    raise\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
