@@ -506,6 +506,23 @@ class ModelHistory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a run was trained and judged on.
+
+    Attributes:
+        name: of the snapshot.
+        uri: where it is.
+        sha256: of the manifest of those of its images that were used, hex.
+        images: how many these are, the audit share included.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRun:
     """The run of one training job, and the model version reserved for what it makes."""
 
@@ -527,14 +544,37 @@ class Registry(Protocol):
     ) -> None:
         """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
 
+    def trained_on(self, run: ModelRun, data: TrainingData) -> None:
+        """Record the run's data set, where the server knows of data sets; where it does not, do nothing."""
+
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
-        """Tag the reserved version."""
+        """Tag the run and the reserved version."""
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias such as ``champion`` at a version."""
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""
+
+
+class DatasetArchive(Protocol):
+    """Where the manifests of training data are kept under version control, for people (DagsHub)."""
+
+    def commit(self, run_id: str, manifest: bytes) -> str:
+        """Commit a run's manifest as ``datasets/<run id>/manifest.jsonl``; return the commit's id.
+
+        The same manifest again gives a commit that holds it. The call ends within a time of its own.
+
+        Args:
+            run_id: of the run in the experiment tracker.
+            manifest: JSON lines, one for each image.
+
+        Raises:
+            NotConfigured: there is no such repository, or no token.
+            Unauthorized: the token may not write there.
+            ServiceUnavailable: it did not answer in time, or answered 5xx.
+            PermanentError: it refused the manifest, and says why.
+        """
 
 
 class ChampionAlias(Protocol):
@@ -555,3 +595,6 @@ class Snapshots(Protocol):
 
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
         """Write the snapshot of a job once; where one exists already, return that one."""
+
+    def uri(self, job_id: str) -> str:
+        """Return the address of a job's snapshot."""

@@ -57,7 +57,8 @@ def next_round(stack: LocalStack, number: int) -> Round:
     rounds = stack.deployment.rounds
     return wait_for(
         f"the schedule to export round {number}",
-        lambda: rounds.read(number) if not rounds.open() else None,
+        # the round's file is there a moment before it is open
+        lambda: rounds.read(number) if rounds.last_number() >= number and not rounds.open() else None,
         seconds=150,
     )
 
@@ -144,7 +145,10 @@ def test_the_registry_holds_what_predicts(scored: LocalStack, champion: Champion
     assert int(found["version"]) == champion.version
     assert {metric["key"] for metric in run["data"]["metrics"]} >= {"audit_accuracy", "training_labels"}
     assert any(file["path"] == "model" for file in files)
-    assert any("confusion" in file["path"] for file in files)
+    paths = {file["path"] for file in files}
+    assert {"confusion.json", "classes.csv", "mistakes.png", "round.png", "versions.csv"} <= paths
+    (used,) = run["inputs"]["dataset_inputs"]
+    assert used["dataset"]["name"].startswith("train-")
 
 
 def test_the_next_image_is_scored_by_the_new_model(scored: LocalStack, champion: ChampionPointer) -> None:

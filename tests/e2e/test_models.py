@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+import onnx
 import pytest
+from unit.training.networks import network
 from unit.training.stack import embeddings, starter
 
 from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.s3_references import S3References
-from octospoon.cli import digits, invoke, report
+from octospoon.cli import digits, invoke, model_import, report
 from octospoon.cli.model import rollback
 from octospoon.cli.waiting import wait_for
 from octospoon.domain import drift
+from octospoon.domain.errors import Conflict
 from octospoon.domain.keys import day
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
 from octospoon.runtime.wiring import CLOCK
 from octospoon.training import head, model_file
+from octospoon.training.foreign import Pixels
+from octospoon.training.imported import Options
 from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.cli.local import LocalStack
@@ -154,6 +160,29 @@ def test_a_pointer_that_nobody_can_read_is_mended_by_the_alias_and_by_a_roll_bac
     rollback(models.stack.deployment, models.second.version)
     assert models.serving == models.second.version
     rollback(models.stack.deployment, models.first.version)
+
+
+def test_an_imported_head_serves_as_the_next_version(models: Models, tmp_path, monkeypatch) -> None:
+    deployment = models.stack.deployment
+    monkeypatch.setattr(model_import, "local_project", lambda: models.stack.project)
+    file = deployment.champions.fetch(models.second, tmp_path)
+
+    done = model_import.import_model(deployment, file, Options(Pixels()), None)
+
+    assert done.pointer.version > models.second.version
+    assert done.pointer.head_sha256
+    assert models.score_one_more() == done.pointer.version
+    invoke.reconcile(deployment)
+    assert models.alias.read() == done.pointer.version
+    with pytest.raises(Conflict, match="only a deployment without images"):
+        model_import.import_model(deployment, network_file(tmp_path), Options(Pixels()), None)
+    assert models.serving == done.pointer.version
+    rollback(deployment, models.first.version)
+
+
+def network_file(folder: Path) -> Path:
+    onnx.save(network(last="pooled"), folder / "other.onnx")
+    return folder / "other.onnx"
 
 
 def test_a_model_that_nobody_registered_has_no_alias(models: Models) -> None:

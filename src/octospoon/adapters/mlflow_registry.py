@@ -8,6 +8,7 @@ so it is imported when first used.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
+    from octospoon.ports import TrainingData
+
 JOB_TAG = "octospoon.job_id"
 MODEL_FOLDER = "model"
 _REQUIREMENTS = ["mlflow", "numpy", "onnx", "onnxruntime"]
 _LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 _PARAM_LENGTH = 500
+_DIGEST_LENGTH = 36
+_log = logging.getLogger(__name__)
 
 
 class MlflowRegistry:
@@ -67,11 +72,28 @@ class MlflowRegistry:
             )
             client.log_artifacts(run.run_id, str(files))
 
+    def trained_on(self, run: ModelRun, data: TrainingData) -> None:
+        """Record the run's data set; a server without the call, as DagsHub's may be, is left without."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
+
+        source = json.dumps({"uri": data.uri})
+        profile = json.dumps({"num_rows": data.images})
+        found = Dataset(data.name, data.sha256[:_DIGEST_LENGTH], "s3", source, None, profile)
+        with translated("recording the data set"):
+            try:
+                used = DatasetInput(found, [InputTag("mlflow.data.context", "training")])
+                self._connect().log_inputs(run.run_id, [used])
+            except MlflowException as error:
+                _log.warning("the run is left without its data set: %s", error)
+
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
-        """Tag the reserved version."""
+        """Tag the run and the reserved version."""
         with translated("tagging the model version"):
+            client = self._connect()
             for key, value in tags.items():
-                self._connect().set_model_version_tag(self._model_name, str(run.version), key, value)
+                client.set_tag(run.run_id, key, value)
+                client.set_model_version_tag(self._model_name, str(run.version), key, value)
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias such as ``champion`` at a version."""

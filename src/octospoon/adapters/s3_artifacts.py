@@ -178,6 +178,10 @@ class S3Snapshots:
             return list(rows)
         return self.read(job_id) or []
 
+    def uri(self, job_id: str) -> str:
+        """Return the s3:// address of a job's snapshot."""
+        return f"s3://{self._artifacts.bucket}/{self._key(job_id)}"
+
     @staticmethod
     def _key(job_id: str) -> str:
         return f"snapshots/{job_id}.jsonl"

@@ -18,6 +18,7 @@ from octospoon.adapters.dynamodb_control import (
     DynamoRescoring,
     DynamoRounds,
 )
+from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
@@ -74,6 +75,11 @@ class Deployment:
     def pool(self) -> DynamoPool:
         """The pool table."""
         return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"])
+
+    @property
+    def entries(self) -> DynamoEntries:
+        """The pool table, entry by entry."""
+        return DynamoEntries(self.client("dynamodb"), self.outputs["PoolTable"])
 
     @cached_property
     def images(self) -> S3Images:

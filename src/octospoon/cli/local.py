@@ -24,6 +24,8 @@ TEMPLATE = Path("template.yaml")
 BUILD_DIR = Path(".octospoon/build")
 TITLE = "octospoon"
 TRAINER = "trainer"
+DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
+"""Variables that the local trainer takes over from whoever starts it."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def start_trainer(stack: LocalStack) -> None:
     if any(process.name == TRAINER and process.alive() for process in servers.processes):
         return
     python = Layout(Path.cwd()).program("mlflow", "python")
-    environment = servers.aws_environment() | trainer_settings(stack.project)
+    dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
+    environment = servers.aws_environment() | trainer_settings(stack.project) | dagshub
     servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from octospoon import __version__
+from octospoon.cli import model_commands
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
 from octospoon.runtime.settings import listed
 
@@ -106,24 +107,7 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
     command.add_argument("--search", default="", help="a CloudWatch filter pattern, such as ERROR")
-    command = _deployed(commands, "init-model", _init_model, "give a new deployment its cold-start model")
-    command.add_argument("--file", type=Path, help="a model file instead of the starter")
-    _model_commands(commands)
-
-
-def _model_commands(commands: Commands) -> None:
-    model = commands.add_parser("model", help="look after the model").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    command = _deployed(model, "optimize", _optimize, "measure int8 and a graph optimised ahead of time")
-    command.add_argument("--file", type=Path, help="a model file instead of the one in service")
-    command.add_argument("--pictures", type=Path, metavar="DIR", help="for a model file: what to measure on")
-    command.add_argument("--sample", type=int, default=400, help="pictures to compare on (default: 400)")
-    command.add_argument(
-        "--output", type=Path, default=Path(), help="folder for the forms that are worth it (default: here)"
-    )
-    command = _deployed(model, "rollback", _rollback, "put an earlier version into service, now")
-    command.add_argument("--to", type=int, metavar="VERSION", help="default: the one promoted before")
+    model_commands.add(commands, _deployed)
 
 
 def _label_studio_commands(commands: Commands) -> None:
@@ -324,39 +308,6 @@ def _logs(arguments: argparse.Namespace) -> None:
     from octospoon.cli.logs import show_logs
 
     show_logs(_deployment(arguments), arguments.function, arguments.minutes, arguments.search)
-
-
-def _init_model(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.model import init_model
-
-    pointer = init_model(_deployment(arguments), arguments.file)
-    Console().print(f"champion: version {pointer.version}")
-
-
-def _optimize(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import optimize
-
-    if (arguments.file is None) != (arguments.pictures is None):
-        raise BadRequest("--file and --pictures go together: a model file, and a folder to measure it on")
-    if arguments.file is None:
-        found = optimize.of_deployment(_deployment(arguments), arguments.sample)
-    else:
-        found = optimize.of_file(arguments.file, arguments.pictures, arguments.sample)
-    console = Console()
-    console.print(optimize.table(found))
-    for name, verdict, path in optimize.keep(found, arguments.output):
-        kept = f"written to {path}" if path else "not worth it"
-        console.print(
-            f"{name}: {kept}: {'; '.join(verdict.reasons)}", markup=False, highlight=False, soft_wrap=True
-        )
-    console.print("a new deployment, and only a new one, begins with a form by `octospoon init-model --file`")
-
-
-def _rollback(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.model import rollback
-
-    pointer = rollback(_deployment(arguments), arguments.to)
-    Console().print(f"version {pointer.version} is in service from the next image on")
 
 
 def _project(arguments: argparse.Namespace) -> None:

@@ -67,9 +67,29 @@ def rollback(deployment: Deployment, version: int | None) -> ChampionPointer:
     Raises:
         BadRequest: there is no such version.
         BadModel: its files are damaged; the version in service stays.
+        Conflict: it has another backbone, and there are images.
     """
     wanted = _promoted_before(deployment) if version is None else version
+    known = deployment.champions.version(wanted)
+    if known is not None:
+        check_backbone(deployment, known.backbone)
     return ServeVersion(deployment.champions)(wanted)
+
+
+def check_backbone(deployment: Deployment, backbone: str) -> None:
+    """Make sure that this backbone may go into service: it is there already, or there are no images yet.
+
+    Raises:
+        Conflict: the pool's embeddings are those of another one.
+    """
+    found = deployment.champions.pointer()
+    if found is not None and found[0].backbone == backbone:
+        return
+    if deployment.entries.page("", 1)[0]:
+        raise Conflict(
+            "there are images in the pool, and their embeddings are those of another backbone: only a "
+            "deployment without images can take this one"
+        )
 
 
 def _promoted_before(deployment: Deployment) -> int:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import os
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,21 +16,22 @@ from rich.table import Table
 
 from octospoon.cli.context import local_project
 from octospoon.cli.picture import learning_curves
+from octospoon.cli.trainer import in_trainer
 from octospoon.domain.acquisition import strategy
-from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.selection import CONTROL
 from octospoon.training.curves import Comparison, Curve, compare, verdict
 from octospoon.training.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
     from octospoon.cli.labelled import Source
     from octospoon.training.replay import Plan
 
-TRAINING_PYTHON = Path(".octospoon/envs/mlflow/bin/python")
 FEWEST_SEEDS = 2
 
 
@@ -198,25 +195,13 @@ def _write(
 
 
 def _log(folder: Path, console: Console) -> None:
-    """Log a report by the trainer's environment, which has MLflow, where a tracking server is configured."""
+    """Log a report to MLflow where a tracking server is configured."""
     project = local_project()
     server = os.environ.get("MLFLOW_TRACKING_URI") or (project.mlflow_url if project else "")
     if not server:
         return
-    python = sys.executable if importlib.util.find_spec("mlflow") else str(TRAINING_PYTHON.absolute())
-    if not Path(python).exists():
-        raise NotConfigured(
-            "a tracking server is set and MLflow is not installed here: run `make prepared` in the checkout, "
-            "or unset MLFLOW_TRACKING_URI"
-        )
-    done = subprocess.run(
-        [python, "-m", "octospoon.training", "log-simulation", str(folder)],
-        env=os.environ | {"MLFLOW_TRACKING_URI": server},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ServiceUnavailable(f"the report is written, but not logged to MLflow: {done.stderr[-500:]}")
-    run = done.stdout.split()[-1]  # MLflow has its own say before
+    try:
+        run = in_trainer(["log-simulation", str(folder)], server)
+    except ServiceUnavailable as error:
+        raise ServiceUnavailable(f"the report is written, but not logged to MLflow: {error}") from error
     console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)

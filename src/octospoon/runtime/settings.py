@@ -136,6 +136,7 @@ class TrainerSettings(Stores, frozen=True, kw_only=True):
     model_name: Name = "octospoon"
     experiment: Name = "octospoon"
     class_weights: Literal["none", "balanced"] = "none"
+    dagshub_repository: str = ""
 
 
 class WorkerSettings(Settings, frozen=True, kw_only=True):

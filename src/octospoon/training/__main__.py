@@ -1,6 +1,7 @@
 """The training container's entry point: ``run --job-id ID`` for one job, ``worker`` for the queue's.
 
-``log-simulation FOLDER`` logs a report of `octospoon simulate` to MLflow.
+``log-simulation FOLDER`` logs a report of `octospoon simulate` to MLflow, ``register-model FOLDER`` what
+`octospoon model import` brings.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("worker", help="run the jobs of the training queue until SIGTERM")
     log = commands.add_parser("log-simulation", help="log a report of `octospoon simulate` to MLflow")
     log.add_argument("folder", type=Path)
+    model = commands.add_parser("register-model", help="give an imported model a version in MLflow")
+    model.add_argument("folder", type=Path)
+    model.add_argument("--source", required=True, help="where it came from")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if chosen.command == "log-simulation":
         return _log_simulation(chosen.folder)
+    if chosen.command == "register-model":
+        return _register(chosen.folder, chosen.source)
     return _run(chosen.job_id) if chosen.command == "run" else _work()
 
 
@@ -45,6 +51,24 @@ def _log_simulation(folder: Path) -> int:
         logging.getLogger("octospoon.training").error("%s", error)  # noqa: TRY400
         return 1
     sys.stdout.write(f"{run}\n")
+    return 0
+
+
+def _register(folder: Path, source: str) -> int:
+    import os
+
+    from octospoon.adapters.mlflow_registry import MlflowRegistry
+    from octospoon.domain.errors import OctospoonError
+    from octospoon.training.register import register
+
+    model = os.environ.get("OCTOSPOON_MODEL_NAME", "octospoon")
+    experiment = os.environ.get("OCTOSPOON_EXPERIMENT", "octospoon")
+    try:
+        version = register(MlflowRegistry(model, experiment), folder, source)
+    except OctospoonError as error:
+        logging.getLogger("octospoon.training").error("%s", error)  # noqa: TRY400
+        return 1
+    sys.stdout.write(f"{version}\n")
     return 0
 
 

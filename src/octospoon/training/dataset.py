@@ -44,6 +44,17 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def counts(self) -> dict[str, float]:
+        """Return how many labels there are, by the name of the metric."""
+        audit = sum(image.audit for image in self.images)
+        counts = {
+            "labels": len(self),
+            "audit_labels": audit,
+            "training_labels": len(self) - audit,
+            "dropped_labels": sum(self.dropped.values()),
+        }
+        return {name: float(count) for name, count in counts.items()}
+
 
 def gather(
     snapshot: Sequence[LabelledImage],

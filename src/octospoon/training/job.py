@@ -7,12 +7,10 @@ only. So the same job run twice promotes once.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,66 +22,24 @@ from octospoon.domain.entities import JobStatus
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.domain.verdicts import ModelDecision
+from octospoon.ports import TrainingData
 from octospoon.training import model_file, report
 from octospoon.training.dataset import Dataset, gather
-from octospoon.training.judging import HeadScorer, Judged, judge, parity_gap, seconds_per_image
-from octospoon.training.outlook import against_control, expectation
-from octospoon.training.trainer import Trainer, train_head
+from octospoon.training.exhibits import Exhibits
+from octospoon.training.judging import Judged, judge, parity_gap, seconds_per_image
+from octospoon.training.lease import LEASE_SECONDS, lease_kept
+from octospoon.training.outlook import against_control, expectation, gain
 from octospoon.training.uploads import Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from octospoon.domain.entities import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.domain.stopping import Expectation
-    from octospoon.ports import (
-        Champions,
-        Clock,
-        Control,
-        ImageStore,
-        Labels,
-        ModelHistory,
-        ModelRun,
-        Pool,
-        References,
-        Registry,
-        Scorer,
-        Snapshots,
-    )
+    from octospoon.ports import ModelRun, Scorer
+    from octospoon.training.ports import TrainingPorts
 
-LEASE_SECONDS = 600.0
 ATTEMPTS = 3
+_TAG_LENGTH = 500
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPorts:
-    """What a training job needs.
-
-    Attributes:
-        open_model: loads a whole model file (`octospoon.adapters.onnx_scorer.OnnxScorer`).
-        open_head: loads a head file (`octospoon.adapters.onnx_session.OnnxHead`).
-        classes: the project's class names, in order; at least two.
-        trainer: makes the model.
-        rules: of the gate.
-    """
-
-    clock: Clock
-    control: Control
-    labels: Labels
-    snapshots: Snapshots
-    pool: Pool
-    images: ImageStore
-    champions: Champions
-    references: References
-    history: ModelHistory
-    registry: Registry
-    open_model: Callable[[Path], Scorer]
-    open_head: Callable[[Path], HeadScorer]
-    classes: tuple[str, ...]
-    trainer: Trainer = train_head
-    rules: promotion.Rules = field(default_factory=promotion.Rules)
 
 
 class Outcome(StrEnum):
@@ -110,7 +66,7 @@ def run(job_id: str, ports: TrainingPorts) -> Outcome:
             raise Conflict(f"job {job_id} is running elsewhere, or was lost: its lease has not run out yet")
         return Outcome.NOT_OURS
     try:
-        with _lease_kept(job_id, ports):
+        with lease_kept(job_id, ports):
             outcome, reason = _with_retries(job_id, ports)
     except (SystemExit, KeyboardInterrupt):
         # a container that is stopped has some seconds left: nobody needs to wait until the lease runs out
@@ -121,29 +77,6 @@ def run(job_id: str, ports: TrainingPorts) -> Outcome:
         raise
     ports.control.finish(job_id, f"{outcome}: {reason}")
     return outcome
-
-
-@contextlib.contextmanager
-def _lease_kept(job_id: str, ports: TrainingPorts) -> Iterator[None]:
-    """Renew the job's lease in the background, however long the job takes."""
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(LEASE_SECONDS / 4):
-            try:
-                if not ports.control.renew(job_id, ports.clock.now() + LEASE_SECONDS):
-                    _log.warning("another job has taken the place of %s", job_id)
-                    return
-            except OctospoonError as error:
-                _log.warning("the lease could not be renewed, trying again: %s", error)
-
-    keeper = threading.Thread(target=renew, name="lease", daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        over.set()
-        keeper.join()
 
 
 def _with_retries(job_id: str, ports: TrainingPorts) -> tuple[Outcome, str]:
@@ -189,6 +122,8 @@ class _Job:
             except Exception:
                 self._close(run)
                 raise
+            # behind the promotion: whatever becomes of it, the model is in service
+            self._archive(run, dataset)
             self._ports.registry.end(run, succeeded=True)
             return outcome
 
@@ -198,6 +133,18 @@ class _Job:
             self._ports.registry.end(run, succeeded=False)
         except OctospoonError as error:
             _log.warning("the run could not be closed as failed: %s", error)
+
+    def _archive(self, run: ModelRun, dataset: Dataset) -> None:
+        """Commit the manifest where a place for it is configured; a failure is told, and that is all."""
+        archive = self._ports.datasets
+        if archive is None:
+            return
+        try:
+            found = {"octospoon.dataset_commit": archive.commit(run.run_id, report.manifest(dataset.images))}
+        except OctospoonError as error:
+            _log.warning("the training data's manifest is not committed: %s", error)
+            found = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
+        self._ports.registry.tag(run, found)
 
     def _champion(self, folder: Path) -> _Champion:
         found = self._ports.champions.pointer()
@@ -220,29 +167,58 @@ class _Job:
     def _settle(
         self, run: ModelRun, champion: _Champion, dataset: Dataset, scratch: Path
     ) -> tuple[Outcome, str]:
-        registry = self._ports.registry
         if champion.version == run.version:
             self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was in service already"
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), train, spec)
-        folder = scratch / "artefacts"
-        folder.mkdir()
-        (folder / "model.onnx").write_bytes(trained.model)
         uploads = Uploads(self._ports.pool, spec.backbone, self._id, train, audit)
         judged = self._judge(trained, champion, uploads, scratch)
-        report.write(folder, self._ports.classes, dataset.images, audit.labels, judged)
         outlook = expectation(train, audit, len(spec.classes))
-        metrics = judged.metrics(audit.labels) | trained.metrics | _counts(dataset) | _gain(outlook)
+        metrics = judged.metrics(audit.labels) | trained.metrics | dataset.counts() | gain(outlook)
         metrics |= against_control(train, audit, len(spec.classes))
-        metrics = {name: value for name, value in metrics.items() if np.isfinite(value)}
-        registry.log(run, self._params(spec) | trained.params, metrics, folder)
+        decided = self._decided(run, judged.decision, metrics)
+        folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
+        Exhibits(self._ports, folder, spec.resize).versions(decided)
+        self._record(run, self._params(spec) | trained.params, decided.measures, folder, dataset)
         if outlook is not None:
-            registry.tag(run, {"octospoon.outlook": str(outlook)})
-        pointer = self._pointer(run, trained, champion)
-        outcome, reason = self._apply(judged.decision, run, pointer, champion, metrics)
+            self._ports.registry.tag(run, {"octospoon.outlook": str(outlook)})
+        outcome, reason = self._apply(decided, run, self._pointer(run, trained, champion), champion)
         return outcome, reason if outlook is None else f"{reason}; {outlook}"
+
+    def _decided(
+        self, run: ModelRun, decision: promotion.Decision, metrics: dict[str, float]
+    ) -> ModelDecision:
+        finite, now = {name: x for name, x in metrics.items() if np.isfinite(x)}, self._ports.clock.now()
+        return ModelDecision(self._id, run.version, decision.promote, decision.reasons, now, finite)
+
+    def _artefacts(
+        self, folder: Path, spec: ModelSpec, dataset: Dataset, trained: TrainedModel, judged: Judged
+    ) -> Path:
+        """Write what the run keeps: the model, tables, pictures."""
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(trained.model)
+        labels = dataset.part(audit=True).labels
+        report.write(folder, self._ports.classes, dataset.images, labels, judged)
+        exhibits = Exhibits(self._ports, folder, spec.resize)
+        exhibits.mistakes(dataset, judged.probabilities, trained.held_out)
+        exhibits.newest_round(dataset.images)
+        return folder
+
+    def _record(
+        self,
+        run: ModelRun,
+        params: dict[str, str],
+        metrics: dict[str, float],
+        folder: Path,
+        dataset: Dataset,
+    ) -> None:
+        uri, manifest = self._ports.snapshots.uri(self._id), report.manifest(dataset.images)
+        data = TrainingData(self._id, uri, model_file.sha256(manifest), len(dataset))
+        named = {"dataset": uri, "dataset_sha256": data.sha256}
+        self._ports.registry.log(run, params | named, metrics, folder)
+        self._ports.registry.trained_on(run, data)
 
     def _judge(self, trained: TrainedModel, champion: _Champion, uploads: Uploads, scratch: Path) -> Judged:
         model, head = scratch / "model.onnx", scratch / "head.onnx"
@@ -276,24 +252,20 @@ class _Job:
 
     def _apply(
         self,
-        decision: promotion.Decision,
+        decided: ModelDecision,
         run: ModelRun,
         pointer: ChampionPointer,
         champion: _Champion,
-        metrics: dict[str, float],
     ) -> tuple[Outcome, str]:
-        registry, reason = self._ports.registry, "; ".join(decision.reasons)
-        outcome = Outcome.PROMOTED if decision.promote else Outcome.REFUSED
-        now = self._ports.clock.now()
-        self._ports.history.record(
-            ModelDecision(self._id, run.version, decision.promote, decision.reasons, now, metrics)
-        )
-        if decision.promote and not self._ports.champions.promote(
+        registry, reason = self._ports.registry, "; ".join(decided.reasons)
+        outcome = Outcome.PROMOTED if decided.promoted else Outcome.REFUSED
+        self._ports.history.record(decided)
+        if decided.promoted and not self._ports.champions.promote(
             pointer.after(champion.pointer), champion.etag
         ):
             raise Conflict("another model went into service while this one was trained: judge it again")
         registry.tag(run, {"octospoon.outcome": outcome, "octospoon.reasons": reason})
-        self._alias("champion" if decision.promote else "challenger", run)
+        self._alias("champion" if decided.promoted else "challenger", run)
         return outcome, reason
 
     def _alias(self, alias: str, run: ModelRun) -> None:
@@ -325,24 +297,3 @@ class _Job:
             "backbone": spec.backbone,
             "embedding": str(spec.dim),
         }
-
-
-def _gain(outlook: Expectation | None) -> dict[str, float]:
-    if outlook is None:
-        return {}
-    return {
-        "next_batch_gain": outlook.gain,
-        "next_batch_gain_low": outlook.interval.low,
-        "next_batch_gain_high": outlook.interval.high,
-    }
-
-
-def _counts(dataset: Dataset) -> dict[str, float]:
-    audit = sum(image.audit for image in dataset.images)
-    counts = {
-        "labels": len(dataset),
-        "audit_labels": audit,
-        "training_labels": len(dataset) - audit,
-        "dropped_labels": sum(dataset.dropped.values()),
-    }
-    return {name: float(count) for name, count in counts.items()}

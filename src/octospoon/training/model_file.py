@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -129,6 +130,24 @@ def canonical(backbone: bytes) -> bytes:
     return data
 
 
+def renumbered(file: bytes, version: int) -> bytes:
+    """Return a model or head file as another version; nothing else of it changes."""
+    return _serialise(onnx.load_from_string(file), replace(read_spec(file), version=version))
+
+
+def extract_head(model: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return weights float32 [D, C] and bias float32 [C] of a model file with a head.
+
+    Raises:
+        BadModel: the file was not assembled by octospoon.
+    """
+    found = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(model).graph.initializer}
+    try:
+        return found[_PREFIX + "weights"], found[_PREFIX + "bias"]
+    except KeyError as error:
+        raise BadModel(f"the model has classes, but not the head that octospoon makes: {error}") from error
+
+
 def read_spec(model: bytes) -> ModelSpec:
     """Read a model file's own description; raises BadModel where it is missing or wrong."""
     props = onnx.load_from_string(model).metadata_props
@@ -146,7 +165,10 @@ def _probabilities(classes: int) -> onnx.ValueInfoProto:
 
 def _serialise(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
     helper.set_model_props(model, spec.to_metadata())
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise BadModel(f"the model is not valid ONNX: {error}") from error
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

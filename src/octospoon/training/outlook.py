@@ -40,6 +40,17 @@ def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expect
     return stopping.expect(labels, correct, int(np.sum(numbers == rounds[-1])))
 
 
+def gain(outlook: stopping.Expectation | None) -> dict[str, float]:
+    """Return what one more round is expected to bring, as metrics; none where that cannot be told."""
+    if outlook is None:
+        return {}
+    return {
+        "next_batch_gain": outlook.gain,
+        "next_batch_gain_low": outlook.interval.low,
+        "next_batch_gain_high": outlook.interval.high,
+    }
+
+
 def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, float]:
     """Return measures of the strategy against the control share of each batch; none without one.
 

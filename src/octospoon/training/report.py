@@ -45,12 +45,17 @@ def write(
         audit_labels: int [N], positions in `classes`.
         judged: answers on those N audit images.
     """
-    lines = [json.dumps(asdict(image), ensure_ascii=False, sort_keys=True) for image in images]
-    (folder / "snapshot.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    (folder / "snapshot.jsonl").write_bytes(manifest(images))
     decision = json.dumps(asdict(judged.decision), ensure_ascii=False, indent=1)
     (folder / "decision.json").write_text(decision, "utf-8")
     if len(audit_labels):
         _write_evaluation(folder, classes, judged, audit_labels)
+
+
+def manifest(images: Sequence[LabelledImage]) -> bytes:
+    """Return labelled images as JSON lines, the same bytes for the same images."""
+    lines = [json.dumps(asdict(image), ensure_ascii=False, sort_keys=True) for image in images]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _write_evaluation(

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
+from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
 from octospoon.adapters.dynamodb_history import DynamoHistory
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
-from octospoon.adapters.s3_artifacts import S3Champions, S3Snapshots
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions, S3Snapshots
 from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.s3_references import S3References
 from octospoon.runtime.settings import TrainerSettings, listed, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
-from octospoon.training.job import TrainingPorts
+from octospoon.training.ports import TrainingPorts
 from octospoon.training.trainer import train_head
+
+if TYPE_CHECKING:
+    from octospoon.ports import DatasetArchive
 
 
 def training_ports() -> TrainingPorts:
     """Wire one training job from the environment."""
     config = load(TrainerSettings)
     client, store = dynamodb(), artifacts(config.artifacts_bucket)
+    table = ControlTable(client, config.control_table)
     return TrainingPorts(
         clock=CLOCK,
-        control=DynamoControl(ControlTable(client, config.control_table), CLOCK.now),
+        control=DynamoControl(table, CLOCK.now),
         labels=DynamoLabels(
             client, config.pool_table, config.annotations_table, config.control_table, CLOCK.now
         ),
@@ -35,10 +41,19 @@ def training_ports() -> TrainingPorts:
         images=S3Images(s3(), config.images_bucket),
         champions=S3Champions(store),
         references=S3References(store),
-        history=DynamoHistory(ControlTable(client, config.control_table)),
+        history=DynamoHistory(table),
         registry=MlflowRegistry(config.model_name, config.experiment),
+        rounds=DynamoRounds(table, RoundFiles(store)),
         open_model=OnnxScorer,
         open_head=OnnxHead,
+        datasets=_datasets(config),
         classes=listed(config.classes),
         trainer=partial(train_head, balanced=config.class_weights == "balanced"),
     )
+
+
+def _datasets(config: TrainerSettings) -> DatasetArchive | None:
+    from octospoon.adapters.dagshub_datasets import DagshubDatasets, Repository
+
+    found = Repository.of(config.dagshub_repository, os.environ)
+    return DagshubDatasets(found) if found else None

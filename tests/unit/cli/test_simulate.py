@@ -11,7 +11,7 @@ from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool
 from PIL import Image
 from rich.console import Console
 
-from octospoon.cli import labelled, main
+from octospoon.cli import labelled, main, trainer
 from octospoon.cli import simulate as command
 from octospoon.cli.labelled import Source
 from octospoon.cli.simulate import Wanted, simulate
@@ -162,7 +162,7 @@ def test_a_project_with_too_few_audit_labels_is_refused():
 
 def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setattr(command, "TRAINING_PYTHON", tmp_path / "nowhere")
+    monkeypatch.setattr(trainer, "TRAINING_PYTHON", tmp_path / "nowhere")
 
     with pytest.raises(NotConfigured, match="MLflow is not installed"):
         simulate(source(), wanted(tmp_path, seeds=2), quiet())

@@ -97,7 +97,7 @@ def documented():
         if len(cells) == 2:
             for user in users:
                 if re.search(rf"\b{user}\b", cells[1]):
-                    found[user] |= set(re.findall(r"`((?:OCTOSPOON|MLFLOW)_[A-Z_]+)`", cells[0]))
+                    found[user] |= set(re.findall(r"`((?:OCTOSPOON|MLFLOW|DAGSHUB)_[A-Z_]+)`", cells[0]))
     return found
 
 
@@ -112,7 +112,7 @@ def test_a_function_gets_the_variables_that_the_architecture_names(user):
 def test_the_training_container_gets_the_variables_that_the_architecture_names():
     container = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
     given = {one["Name"] for one in container["Environment"]}
-    given |= {one["Name"] for one in container["Secrets"]["Fn::If"][1]}
+    given |= {one["Fn::If"][1]["Name"] for one in container["Secrets"]}
     assert given == documented()["trainer"]
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
-from octospoon.training.model_file import starter_model
+from octospoon.ports import TrainingData
+from octospoon.training.model_file import assemble, extract_backbone, head_file, read_spec, starter_model
+from octospoon.training.register import register
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -36,6 +41,9 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert (first.version, other.version) == (1, 2)
     for _ in range(2):  # a retry logs again
         registry.log(again, {"c": "1"}, {"accuracy": 0.5}, folder)
+    data = TrainingData("train-000001", "s3://bucket/snapshots/train-000001.jsonl", "ab" * 32, 60)
+    for _ in range(2):
+        registry.trained_on(first, data)
     registry.tag(first, {"octospoon.outcome": "promoted"})
     registry.set_alias("champion", first.version)
     registry.end(first, succeeded=True)
@@ -44,10 +52,45 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert (found.version, found.tags["octospoon.outcome"]) in ((1, "promoted"), ("1", "promoted"))
     run = client.get_run(found.run_id)
     assert (run.info.status, run.data.metrics, run.data.params) == ("FINISHED", {"accuracy": 0.5}, {"c": "1"})
+    assert run.data.tags["octospoon.outcome"] == "promoted"
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == (data.name, ("ab" * 32)[:36])
+    assert json.loads(used.dataset.source) == {"uri": data.uri}
     assert {one.path for one in client.list_artifacts(found.run_id)} == {"model", "decision.json"}
     stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
     assert Path(stored).read_bytes() == starter_model()
     assert mlflow.onnx.load_model("models:/shapes@champion").graph.output[0].name == "embedding"
+
+
+def test_a_server_that_records_no_data_sets_is_left_without(client, monkeypatch, caplog):
+    def unknown(*_):
+        raise mlflow.exceptions.RestException({"error_code": "ENDPOINT_NOT_FOUND", "message": "no such API"})
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_inputs", unknown)
+    registry = MlflowRegistry("shapes", "shapes")
+    registry.trained_on(registry.begin("train-000001", {}), TrainingData("s", "s3://b/s", "ab" * 32, 1))
+    assert "left without its data set" in caplog.text
+
+
+def test_an_imported_model_is_registered_as_the_version_that_it_says(client, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    spec = replace(read_spec(starter_model()), classes=("cat", "dog"))
+    head = head_file(np.ones((spec.dim, 2), np.float32), np.zeros(2, np.float32), spec)
+    whole = assemble(extract_backbone(starter_model()), head, spec)
+    MlflowRegistry("shapes", "shapes").begin("train-000001", {})
+    for _ in range(2):
+        (folder / "model.onnx").write_bytes(whole)
+        (folder / "head.onnx").write_bytes(head)
+        assert register(MlflowRegistry("shapes", "shapes"), folder, "photos.onnx") == 2
+
+    assert read_spec((folder / "model.onnx").read_bytes()).version == 2
+    found = client.get_model_version("shapes", "2")
+    assert found.tags["octospoon.outcome"] == "imported"
+    run = client.get_run(found.run_id)
+    assert (run.info.status, run.data.params["classes"]) == ("FINISHED", "cat, dog")
+    stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
+    assert Path(stored).read_bytes() == (folder / "model.onnx").read_bytes()
 
 
 def test_a_refusal_is_permanent(client):

@@ -19,6 +19,7 @@ from fakes.memory import (
     FakeLabels,
     FakePool,
     FakeReferences,
+    FakeRounds,
     Row,
 )
 
@@ -38,9 +39,9 @@ from octospoon.domain.entities import (
 )
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
-from octospoon.ports import ModelRun
-from octospoon.training.job import TrainingPorts
+from octospoon.ports import ModelRun, TrainingData
 from octospoon.training.model_file import read_spec, sha256, starter_model
+from octospoon.training.ports import TrainingPorts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,6 +70,8 @@ class FakeRegistry:
     tags: dict[int, dict[str, str]] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
     ended: list[bool] = field(default_factory=list)
+    data: dict[int, TrainingData] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
     failures: int = 0
 
     def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
@@ -82,7 +85,10 @@ class FakeRegistry:
             self.failures -= 1
             raise ServiceUnavailable("MLflow does not answer")
         self.logged[run.version] = {path.name: path.read_bytes() for path in folder.iterdir()}
-        self.metrics = dict(metrics)
+        self.metrics, self.params = dict(metrics), dict(params)
+
+    def trained_on(self, run: ModelRun, data: TrainingData) -> None:
+        self.data[run.version] = data
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         self.tags.setdefault(run.version, {}).update(tags)
@@ -103,6 +109,9 @@ class FakeSnapshots:
 
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
         return self.stored.setdefault(job_id, list(rows))
+
+    def uri(self, job_id: str) -> str:
+        return f"s3://artifacts/snapshots/{job_id}.jsonl"
 
 
 starter = functools.cache(starter_model)
@@ -132,6 +141,7 @@ class World:
     snapshots: FakeSnapshots
     references: FakeReferences
     history: FakeHistory
+    rounds: FakeRounds
     ports: TrainingPorts
 
     def copied(self) -> World:
@@ -190,7 +200,12 @@ def world() -> World:
         FakeRegistry(),
         FakeSnapshots(),
     )
-    labels, references, history = FakeLabels(pool, control), FakeReferences(), FakeHistory()
+    labels, references, history, rounds = (
+        FakeLabels(pool, control),
+        FakeReferences(),
+        FakeHistory(),
+        FakeRounds(),
+    )
     ports = TrainingPorts(
         clock=clock,
         control=control,
@@ -202,6 +217,7 @@ def world() -> World:
         references=references,
         history=history,
         registry=registry,
+        rounds=rounds,
         open_model=OnnxScorer,
         open_head=OnnxHead,
         classes=digits.CLASSES,
@@ -217,5 +233,6 @@ def world() -> World:
         snapshots,
         references,
         history,
+        rounds,
         ports,
     )

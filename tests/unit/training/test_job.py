@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from unit.training.stack import JOB, World, starter, world
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.cli import digits
-from octospoon.domain.entities import JobStatus
+from octospoon.domain.entities import JobStatus, Pick, Round
 from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable
-from octospoon.training.job import LEASE_SECONDS, Outcome, run
-from octospoon.training.model_file import read_spec
+from octospoon.ports import TrainingData
+from octospoon.training.job import Outcome, run
+from octospoon.training.lease import LEASE_SECONDS
+from octospoon.training.model_file import read_spec, sha256
 from octospoon.training.trainer import train_head
 
 
@@ -211,3 +215,90 @@ def test_classes_without_labels_are_predicted_with_a_finite_probability(tmp_path
     probabilities = scorer.predict(image)[0].probabilities
     assert (probabilities[5:] > 0).all()
     assert probabilities[5:].sum() < 0.01
+
+
+class Archive:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.manifests = error, {}
+
+    def commit(self, run_id: str, manifest: bytes) -> str:
+        self.manifests[run_id] = manifest
+        if self.error:
+            raise self.error
+        return "c0ffee"
+
+
+def test_the_manifest_of_the_training_data_is_committed_and_the_commit_is_a_tag():
+    made, archive = labelled(), Archive()
+    run(JOB, replace(made.ports, datasets=archive))
+    assert archive.manifests == {f"run-{JOB}": made.registry.logged[1]["snapshot.jsonl"]}
+    assert made.registry.tags[1]["octospoon.dataset_commit"] == "c0ffee"
+
+
+def test_an_archive_that_fails_is_told_and_costs_no_model():
+    made = labelled()
+    archive = Archive(ServiceUnavailable("the archive does not answer"))
+    assert run(JOB, replace(made.ports, datasets=archive)) is Outcome.PROMOTED
+    assert made.registry.aliases == {"champion": 1}
+    assert made.registry.tags[1]["octospoon.dataset_error"] == "the archive does not answer"
+    assert made.registry.ended == [True]
+
+
+def test_the_run_shows_its_mistakes_and_the_newest_round():
+    made = labelled()
+    picks = tuple(
+        Pick(key, row.etag, rank % 5 == 0, "margin", None if rank % 5 == 0 else 0.5, rank, None)
+        for rank, (key, row) in enumerate(list(made.pool.table.items())[:30])
+    )
+    made.rounds.begin(Round(1, "2026-01-31T10:00:00Z", 0, picks))
+    run(JOB, made.ports)
+    for name in ("mistakes.png", "round.png"):
+        with Image.open(io.BytesIO(made.registry.logged[1][name])) as sheet:
+            assert sheet.format == "PNG"
+            assert sheet.width == 860
+
+
+def test_without_an_audit_share_the_mistakes_are_the_cross_validated_ones():
+    made = labelled(audit=0)
+    run(JOB, made.ports)
+    assert "mistakes.png" in made.registry.logged[1]
+    assert "round.png" not in made.registry.logged[1]
+
+
+def test_pictures_that_cannot_be_made_cost_no_model(caplog):
+    made = labelled()
+    made.rounds.last_number = failing
+    made.history.decision = failing
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    told = " ".join(record.message for record in caplog.records)
+    assert "the sheet of the newest round could not be made" in told
+    assert "the learning curve could not be made" in told
+
+
+def failing(*_: object) -> None:
+    raise ServiceUnavailable("the table does not answer")
+
+
+def test_the_run_names_its_data():
+    made = labelled()
+    run(JOB, made.ports)
+    sha = sha256(made.registry.logged[1]["snapshot.jsonl"])
+    assert made.registry.data[1] == TrainingData(JOB, f"s3://artifacts/snapshots/{JOB}.jsonl", sha, 60)
+    assert made.registry.params["dataset_sha256"] == sha
+
+
+def test_the_learning_curve_goes_over_all_versions():
+    made = labelled(count=150, audit=50)
+    run(JOB, made.ports)
+    assert "versions.png" not in made.registry.logged[1]
+    for index in range(150, 200):
+        made.label(index, digits.CLASSES[digits.labels()[index]])
+    made.launch("train-000002")
+    made.control.now_state = replace(made.control.now_state, jobs=2)
+    run("train-000002", made.ports)
+    lines = made.registry.logged[2]["versions.csv"].decode().splitlines()
+    assert [line.split(",")[:5] for line in lines[1:]] == [
+        ["1", "train-000001", "yes", "100", "50"],
+        ["2", "train-000002", "yes", "150", "50"],
+    ]
+    assert made.registry.logged[2]["versions.png"].startswith(b"\x89PNG")

@@ -7,16 +7,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-CASES = Path(__file__).with_name("registry_cases.py")
+CASES = ["registry_cases.py", "dagshub_cases.py"]
 # pytest comes from this environment, behind everything that the trainer's own has
 RUN = "import site, sys; site.addsitedir(sys.argv[1]); import pytest; sys.exit(pytest.main(sys.argv[2:]))"
 
 
 @pytest.mark.stack
-def test_the_registry_against_mlflow_itself() -> None:
-    """The cases of registry_cases.py, in the environment that has MLflow."""
+@pytest.mark.parametrize("cases", CASES)
+def test_the_adapters_of_the_trainer_s_own_environment(cases: str) -> None:
+    """MLflow itself on SQLite, and DagsHub's client itself, in the environment that has both."""
     python = ROOT / ".octospoon/envs/mlflow/bin/python"
-    options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default", str(CASES)]
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "filterwarnings=default",
+        str(Path(__file__).with_name(cases)),
+    ]
 
     ended = subprocess.run(
         [python, "-c", RUN, sysconfig.get_path("purelib"), *options],

@@ -11,7 +11,9 @@ from unit.training.stack import JOB, world
 
 from octospoon.domain.entities import JobStatus
 from octospoon.training import job as job_
-from octospoon.training.job import LEASE_SECONDS, run
+from octospoon.training import lease as lease_
+from octospoon.training.job import run
+from octospoon.training.lease import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,7 @@ def test_a_job_that_fails_is_tried_again_later() -> None:
 
 def test_the_lease_is_renewed_for_as_long_as_the_job_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(lease_, "LEASE_SECONDS", 0.2)
     made = labelled()
     leases = []
 
@@ -86,8 +89,7 @@ def test_the_containers_entry_point_ends_by_an_exception_when_it_is_stopped() ->
     code = (
         "import signal, time, octospoon.training.__main__ as m\n"
         "signal.signal(signal.SIGTERM, m._stopped)\n"
-        "print('ready', flush=True)\n"
-        "try:\n    time.sleep(60)\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "except SystemExit:\n    print('told', flush=True)\n    raise\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

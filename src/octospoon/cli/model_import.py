@@ -1,0 +1,194 @@
+"""octospoon model import: a model from elsewhere, wrapped, checked and put into service."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from octospoon.cli.context import local_project
+from octospoon.cli.model import check_backbone
+from octospoon.cli.trainer import in_trainer
+from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
+from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.domain.promotion import Rules
+from octospoon.training import imported
+from octospoon.training.foreign import Pixels
+from octospoon.training.imported import Imported, Options
+from octospoon.training.model_file import extract_backbone
+from octospoon.training.optimize import cold_start
+from octospoon.training.register import FILES
+from octospoon.usecases.serve import ServeVersion
+
+if TYPE_CHECKING:
+    import argparse
+
+    from octospoon.cli.context import Deployment
+    from octospoon.domain.entities import Prediction
+    from octospoon.ports import Champions
+
+_SIDE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an import.
+
+    Attributes:
+        pointer: what is in service.
+        model: what was made of the file.
+        prediction: of the picture that it was tried on.
+        seconds: for one image on one thread.
+    """
+
+    pointer: ChampionPointer
+    model: Imported
+    prediction: Prediction
+    seconds: float
+
+    def said(self) -> str:
+        """Return it as a line."""
+        spec = self.model.spec
+        line = (
+            f"version {self.pointer.version} is in service from the next image on: images of {spec.height}x"
+            f"{spec.width} ({spec.resize}), embedding of {spec.dim}, {1e3 * self.seconds:.1f} ms an image"
+        )
+        if self.prediction.probabilities is None:
+            return f"{line}; a head is trained once there are labels"
+        best = int(self.prediction.probabilities.argmax())
+        return f"{line}; the picture is {spec.classes[best]} ({self.prediction.probabilities[best]:.1%})"
+
+
+def import_model(deployment: Deployment, file: Path, options: Options, picture: Path | None) -> Done:
+    """Wrap a file into the model contract, try it on a picture, and put it into service.
+
+    With classes it becomes a new version, numbered by MLflow; a new backbone becomes the cold-start model,
+    version 0.
+
+    Args:
+        deployment: which one.
+        file: an ONNX file, octospoon's own or not.
+        options: what a foreign file does not say of itself.
+        picture: to try it on; a drawn one where there is none.
+
+    Raises:
+        BadRequest: the options do not go together with the file or the project.
+        BadImage: the picture cannot be read.
+        BadModel: the file cannot be used; the message says why.
+        Conflict: the pool's embeddings are those of another backbone.
+        NotConfigured: no MLflow server is named, and the model has classes.
+    """
+    for path in (file, picture):
+        if path is not None and not path.is_file():
+            raise BadRequest(f"there is no file {path}")
+    model = imported.fitted(imported.read(file, options), deployment.classes)
+    prediction, seconds = imported.check(model, picture.read_bytes() if picture else _drawn(), Rules())
+    _check_place(deployment, model)
+    pointer = _served(deployment, model, file.name)
+    return Done(pointer, model, prediction, seconds)
+
+
+def _check_place(deployment: Deployment, model: Imported) -> None:
+    check_backbone(deployment, model.spec.backbone)
+    found = deployment.champions.pointer()
+    if model.head is None and found and found[0].backbone == model.spec.backbone and found[0].version > 0:
+        raise Conflict(
+            f"version {found[0].version} in service has this backbone already; `octospoon model rollback "
+            "--to 0` would take its head away"
+        )
+
+
+def _served(deployment: Deployment, model: Imported, source: str) -> ChampionPointer:
+    """Put the model into service; a new backbone alone is version 0, to which a roll-back leads."""
+    champions, spec = deployment.champions, model.spec
+    version = None if model.head is None else _registered(deployment, model.model, model.head, source)
+    found = champions.pointer()
+    if found is not None and found[0].backbone == spec.backbone:
+        pointer = found[0]
+    else:
+        bare = cold_start(extract_backbone(model.model), spec.resize)
+        pointer = _serve(champions, ChampionPointer(0, "", "", spec.backbone), bare, None)
+    if version is not None:
+        number, whole, head = version
+        headed = ChampionPointer(number, "", "", spec.backbone, classes=spec.classes)
+        pointer = _serve(champions, headed, whole, head)
+    return pointer
+
+
+def _serve(
+    champions: Champions, pointer: ChampionPointer, whole: bytes, head: bytes | None
+) -> ChampionPointer:
+    sha, top = champions.put_model(whole, head)
+    named = replace(pointer, sha256=sha, key=model_key(sha))
+    if head is not None:
+        named = replace(named, head_key=head_key(top), head_sha256=top)
+    champions.keep(named)
+    return ServeVersion(champions)(named.version)
+
+
+def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:
+    server = _tracking_server(deployment)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, data in zip(FILES, (model, head), strict=True):
+            (folder / name).write_bytes(data)
+        version = int(in_trainer(["register-model", scratch, "--source", source], server))
+        whole, top = ((folder / name).read_bytes() for name in FILES)
+        return version, whole, top
+
+
+def _tracking_server(deployment: Deployment) -> str:
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    project = local_project() if deployment.endpoint_url else None
+    if not server and project is not None:
+        server = project.mlflow_url
+    if not server:
+        raise NotConfigured(
+            "MLflow numbers the versions of models with classes: set MLFLOW_TRACKING_URI (user name and "
+            "password beside it) to the deployment's server, and OCTOSPOON_MODEL_NAME if it is not octospoon"
+        )
+    return server
+
+
+def _drawn() -> bytes:
+    """Return a picture with edges, gradients and colours."""
+    y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
+    disc = (x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.06
+    pixels = np.stack([255 * x, 255 * y, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def options_of(arguments: argparse.Namespace, classes: tuple[str, ...]) -> Options:
+    """Return the options that were typed; raises BadRequest where one cannot be read."""
+    height, width = _size(arguments.size)
+    pixels = Pixels(
+        height,
+        width,
+        float(arguments.range),
+        _numbers("--mean", arguments.mean),
+        _numbers("--std", arguments.std),
+    )
+    return Options(pixels, arguments.resize, arguments.output, classes)
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text) if text else None
+    if text and not found:
+        raise BadRequest(f"--size is {text!r}: it must be such as 224, or 192x256 (height, width)")
+    return (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else None
+    except ValueError as error:
+        raise BadRequest(f"{name} is {text!r}: it must be three numbers such as 0.485,0.456,0.406") from error

@@ -1,0 +1,46 @@
+"""Registers an imported model: it gets a version and a run in MLflow as a trained one does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.training import model_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octospoon.ports import Registry
+
+FILES = ("model.onnx", "head.onnx")
+
+
+def register(registry: Registry, folder: Path, source: str) -> int:
+    """Reserve a version for the model in a folder, write it into both files, and log them.
+
+    The same file again gets the same version.
+
+    Args:
+        registry: where.
+        folder: holds ``model.onnx`` and ``head.onnx`` of version 0, and nothing else.
+        source: where the model came from, for people.
+
+    Raises:
+        OctospoonError: the registry failed; nothing is in service yet.
+    """
+    spec = model_file.read_spec((folder / "model.onnx").read_bytes())
+    job = f"import-{model_file.sha256((folder / 'model.onnx').read_bytes())[:16]}"
+    run = registry.begin(job, {"octospoon.reason": f"imported from {source}"})
+    for name in FILES:
+        path = folder / name
+        path.write_bytes(model_file.renumbered(path.read_bytes(), run.version))
+    params = {
+        "version": str(run.version),
+        "classes": ", ".join(spec.classes),
+        "backbone": spec.backbone,
+        "embedding": str(spec.dim),
+        "trainer": "imported",
+    }
+    registry.log(run, params, {}, folder)
+    registry.tag(run, {"octospoon.outcome": "imported"})
+    registry.end(run, succeeded=True)
+    return run.version

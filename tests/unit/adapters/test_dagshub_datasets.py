@@ -1,0 +1,46 @@
+"""Which repository snapshots go to. What the client does there: tests/unit/training/dagshub_cases.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from octospoon.adapters.dagshub_datasets import Repository
+from octospoon.domain.errors import NotConfigured
+
+ON_DAGSHUB = {"MLFLOW_TRACKING_URI": "https://dagshub.com/me/al.mlflow", "MLFLOW_TRACKING_PASSWORD": "p"}
+ELSEWHERE = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org", "MLFLOW_TRACKING_PASSWORD": "p"}
+
+
+@pytest.mark.parametrize(
+    ("named", "environment", "found"),
+    [
+        ("", {}, None),
+        ("", ELSEWHERE, None),
+        ("", ON_DAGSHUB, Repository("https://dagshub.com", "me/al", "p")),
+        ("", ON_DAGSHUB | {"DAGSHUB_USER_TOKEN": "t"}, Repository("https://dagshub.com", "me/al", "t")),
+        ("me/data", ON_DAGSHUB, Repository("https://dagshub.com", "me/data", "p")),
+        (
+            "",
+            {"MLFLOW_TRACKING_URI": "https://me:x@hub.example.org/me/al.mlflow/"},
+            Repository("https://hub.example.org", "me/al", ""),
+        ),
+        (
+            "me/data",
+            ELSEWHERE | {"DAGSHUB_USER_TOKEN": "t"},
+            Repository("https://dagshub.com", "me/data", "t"),
+        ),
+    ],
+)
+def test_a_repository_is_named_by_the_setting_or_by_the_tracking_server(named, environment, found):
+    assert Repository.of(named, environment) == found
+
+
+def test_the_password_of_another_tracking_server_is_not_given_to_dagshub():
+    found = Repository.of("me/data", ELSEWHERE)
+    assert found is not None
+    assert found.token == ""
+
+
+def test_a_name_that_is_none_is_told():
+    with pytest.raises(NotConfigured, match="owner/name"):
+        Repository.of("data", ON_DAGSHUB)

@@ -1,0 +1,206 @@
+"""`octospoon model import` over the in-memory ports; what runs in MLflow's environment runs here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import onnx
+import pytest
+from fakes.memory import FakeEntries
+from unit.training.networks import network
+from unit.training.stack import JOB, FakeRegistry, World, starter, world
+
+from octospoon.cli import digits, model_import
+from octospoon.cli.main import main
+from octospoon.cli.model import init_model, rollback
+from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
+from octospoon.training.foreign import Pixels
+from octospoon.training.imported import Options
+from octospoon.training.job import Outcome, run
+from octospoon.training.model_file import read_spec
+from octospoon.training.register import register
+
+OPTIONS = Options(Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+HEADED = Options(OPTIONS.pixels, classes=digits.CLASSES)
+
+
+def deployment(made: World) -> SimpleNamespace:
+    return SimpleNamespace(
+        champions=made.champions,
+        entries=FakeEntries(made.pool),
+        classes=digits.CLASSES,
+        endpoint_url="http://127.0.0.1:9",
+        control=made.control,
+        history=made.history,
+    )
+
+
+@pytest.fixture(name="made")
+def new_deployment(monkeypatch) -> World:
+    made = world()
+
+    def here(arguments, server):
+        assert server == "http://mlflow"
+        command, folder, option, source = arguments
+        assert (command, option) == ("register-model", "--source")
+        return str(register(made.registry, Path(folder), source))
+
+    monkeypatch.setattr(model_import, "in_trainer", here)
+    monkeypatch.setattr(model_import, "local_project", lambda: None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
+    made.serve(starter())
+    return made
+
+
+@pytest.fixture(name="backbone")
+def features(tmp_path) -> Path:
+    onnx.save(network(last="pooled"), tmp_path / "features.onnx")
+    return tmp_path / "features.onnx"
+
+
+@pytest.fixture(name="classifier")
+def classes(tmp_path) -> Path:
+    onnx.save(network(classes=10), tmp_path / "classifier.onnx")
+    return tmp_path / "classifier.onnx"
+
+
+def label_all(made: World) -> None:
+    """Label digits; their embeddings are the starter's, so the job makes them anew."""
+    for index in range(60):
+        made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
+
+
+def test_a_backbone_takes_the_place_of_the_starter_and_heads_are_trained_on_it(made, backbone):
+    done = model_import.import_model(deployment(made), backbone, OPTIONS, None)
+
+    assert replace(made.champions.current, previous=None) == done.pointer
+    assert (done.pointer.version, done.pointer.classes, done.pointer.head_key) == (0, (), "")
+    assert "version 0 is in service" in done.said()
+    assert init_model(deployment(made)) == made.champions.current
+    label_all(made)
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    assert made.champions.current.backbone == done.pointer.backbone
+    assert rollback(deployment(made), 0) == done.pointer
+
+
+def test_a_classifier_becomes_a_version_of_its_own(made, classifier, tmp_path):
+    (tmp_path / "digit.png").write_bytes(digits.png_bytes(3))
+    done = model_import.import_model(deployment(made), classifier, HEADED, tmp_path / "digit.png")
+
+    assert done.pointer.version == 1
+    assert done.pointer.classes == digits.CLASSES
+    file = made.champions.files[done.pointer.sha256]
+    assert read_spec(file).version == 1
+    assert read_spec(made.champions.files[done.pointer.head_sha256]).version == 1
+    assert made.registry.logged[1]["model.onnx"] == file
+    assert made.registry.tags[1]["octospoon.outcome"] == "imported"
+    assert made.champions.current.previous.version == 0
+    assert made.champions.current.previous.backbone == done.pointer.backbone
+    label_all(made)
+    assert rollback(deployment(made), None).backbone == done.pointer.backbone
+    assert "the picture is " in done.said()
+
+
+def test_a_model_is_trained_on_the_imported_one(made, classifier):
+    model_import.import_model(deployment(made), classifier, HEADED, None)
+    label_all(made)
+
+    assert run(JOB, made.ports) in (Outcome.PROMOTED, Outcome.REFUSED)
+    assert made.registry.params["version"] == "2"
+
+
+def test_no_roll_back_leads_to_another_backbone(made, backbone):
+    trained = replace(made.champions.current, version=4)
+    made.champions.keep(trained)
+    model_import.import_model(deployment(made), backbone, OPTIONS, None)
+    label_all(made)
+    with pytest.raises(Conflict, match="only a deployment without images"):
+        rollback(deployment(made), 4)
+
+
+def test_the_same_file_again_is_the_same_version(made, classifier):
+    first = model_import.import_model(deployment(made), classifier, HEADED, None)
+    again = model_import.import_model(deployment(made), classifier, HEADED, None)
+
+    assert again.pointer == first.pointer
+    assert len(made.registry.runs) == 1
+
+
+def test_images_in_the_pool_keep_another_backbone_out(made, backbone, classifier):
+    made.drop(0)
+    before = made.champions.current
+    for file, options in ((backbone, OPTIONS), (classifier, HEADED)):
+        with pytest.raises(Conflict, match="only a deployment without images"):
+            model_import.import_model(deployment(made), file, options, None)
+    assert made.champions.current == before
+    assert not made.registry.runs
+
+
+def test_a_head_for_the_backbone_in_service_is_taken_at_any_time(made, tmp_path):
+    other = world()
+    for index in range(60):
+        other.label(index, digits.CLASSES[digits.labels()[index]])
+    other.serve(starter())
+    run(JOB, other.ports)
+    (tmp_path / "trained.onnx").write_bytes(other.champions.files[other.champions.current.sha256])
+    made.drop(0)
+    made.registry.begin("train-000001", {})
+
+    done = model_import.import_model(deployment(made), tmp_path / "trained.onnx", Options(Pixels()), None)
+
+    assert done.pointer.version == 2
+    assert done.pointer.backbone == read_spec(starter()).backbone
+
+
+def test_the_bare_backbone_of_a_model_with_a_head_is_no_news(made, tmp_path):
+    label_all(made)
+    run(JOB, made.ports)
+    (tmp_path / "starter.onnx").write_bytes(starter())
+    with pytest.raises(Conflict, match="rollback --to 0"):
+        model_import.import_model(deployment(made), tmp_path / "starter.onnx", Options(Pixels()), None)
+
+
+def test_without_mlflow_there_is_no_version(made, classifier, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(NotConfigured, match="set MLFLOW_TRACKING_URI"):
+        model_import.import_model(deployment(made), classifier, HEADED, None)
+
+
+def test_the_command_line(made, classifier, monkeypatch, capsys):
+    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda stack: deployment(made))
+    names = ",".join(reversed(digits.CLASSES))
+    told = ["--classes", names, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
+    assert main(["model", "import", str(classifier), *told]) == 0
+    assert (
+        "version 1 is in service from the next image on: images of 24x24 (cover)" in capsys.readouterr().out
+    )
+    for wrong, said in (
+        (["--size", "big"], "--size is 'big': it must be such as 224"),
+        (["--mean", "grey"], "three numbers such as 0.485,0.456,0.406"),
+        (["--size", "99"], "leave out --size"),
+    ):
+        assert main(["model", "import", str(classifier), *wrong]) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_an_outage_of_mlflow_changes_nothing(made, classifier, monkeypatch):
+    before, registry = made.champions.current, FakeRegistry(failures=1)
+    monkeypatch.setattr(
+        model_import, "in_trainer", lambda arguments, server: register(registry, Path(arguments[1]), "x")
+    )
+    with pytest.raises(Exception, match="does not answer"):
+        model_import.import_model(deployment(made), classifier, HEADED, None)
+    assert made.champions.current == before
+
+
+def test_a_range_is_two_choices(made, classifier, capsys):
+    with pytest.raises(SystemExit):
+        main(["model", "import", str(classifier), "--range", "2"])
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_said(made, tmp_path):
+    with pytest.raises(BadRequest, match="there is no file"):
+        model_import.import_model(deployment(made), tmp_path / "none.onnx", OPTIONS, None)
