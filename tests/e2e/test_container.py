@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import time
 import uuid
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from octospoon.cli.model import init_model
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
 from octospoon.domain.entities import ImageRef, LabelledImage, Prediction, ScoredImage
+from octospoon.training.model_file import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +51,7 @@ SECONDS = 240
 
 @dataclass(frozen=True)
 class Result:
-    """What a job left: its pointer, every file of the bucket by its MD5, and MLflow's account of it."""
+    """What a job left: its pointer, the sha256 of every file in the bucket, and MLflow's account of it."""
 
     pointer: ChampionPointer
     files: dict[str, str]
@@ -143,8 +146,17 @@ def left_by(deployment: Deployment, experiment: str, mlflow_url: str) -> Result:
 
 
 def files(deployment: Deployment) -> dict[str, str]:
-    listed = deployment.client("s3").list_objects_v2(Bucket=deployment.outputs["ArtifactsBucket"])
-    return {one["Key"]: one["ETag"] for one in listed["Contents"]}
+    bucket, s3 = deployment.outputs["ArtifactsBucket"], deployment.client("s3")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    return {key: digest(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys}
+
+
+def digest(key: str, body: bytes) -> str:
+    """Return a file's sha256; an archive's is that of its members, as its headers tell Python's version."""
+    if not key.endswith(".npz"):
+        return sha256(body)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return sha256(b"".join(name.encode() + archive.read(name) for name in sorted(archive.namelist())))
 
 
 def run_of(mlflow_url: str, experiment: str) -> Any:
@@ -194,7 +206,8 @@ def labelled(index: int) -> LabelledImage:
 
 def test_the_job_makes_a_model_of_every_labelled_image(process: Result) -> None:
     assert process.pointer.version == 1
-    assert {process.pointer.key, process.pointer.head_key} <= process.files.keys()
+    assert process.files[process.pointer.key] == process.pointer.sha256
+    assert process.files[process.pointer.head_key] == process.pointer.head_sha256
     assert process.metrics["labels"] == LABELLED
     assert process.metrics["dropped_labels"] == 0
     assert process.metrics["audit_accuracy"] > 0.7
@@ -212,8 +225,9 @@ def test_the_container_gives_the_weights_and_the_measures_of_the_process(
     contained = result_of(as_container(image), stack, project)
 
     assert contained == process
-    print(f"\n{len(process.metrics)} metrics and {len(process.files)} files equal; {process.metrics}")
-    print(f"model sha256 {process.pointer.sha256}, head sha256 {process.pointer.head_sha256}")
+    accuracy, log_loss = process.metrics["audit_accuracy"], process.metrics["cross_validated_log_loss"]
+    print(f"\n{len(process.metrics)} metrics equal, audit accuracy {accuracy}, log loss {log_loss}")
+    print(f"{len(process.files)} files equal, head {process.pointer.head_sha256}")
 
 
 def test_the_container_runs_as_nobody_who_may_change_it(image: str) -> None:
