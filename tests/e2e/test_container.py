@@ -242,3 +242,9 @@ def test_the_container_is_told_what_a_job_needs(image: str) -> None:
     bare = docker("run", "--rm", "--network", "none", image, "run", "--job-id", JOB)
     assert bare.returncode == 1
     assert "OCTOSPOON_" in bare.stderr
+
+
+def test_what_pip_was_told_of_a_mirror_is_not_in_the_image(image: str) -> None:
+    history, inspected = docker("history", "--no-trunc", image), docker("image", "inspect", image)
+    assert (history.returncode, inspected.returncode) == (0, 0), history.stderr + inspected.stderr
+    assert "PIP_" not in history.stdout + inspected.stdout
