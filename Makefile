@@ -5,6 +5,8 @@ STATE := .octospoon/state
 REQUIREMENTS := infra/requirements
 UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
+DOCKER ?= docker
+IMAGE := octospoon-training
 FUNCTIONS := score rank webhook collect reconcile rescore watch predict
 
 STARTED := $(shell date +%s)
@@ -19,7 +21,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-score bench-select peers oracle \
-	build requirements dockercomposeup clean environments prepared .ready seed
+	build requirements container contained dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -75,6 +77,19 @@ oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
+
+container: ## build the training image, and compare a job in it with the same job as a process; BASE_IMAGE=name
+	@if why=$$($(DOCKER) info 2>&1 >/dev/null); then $(MAKE) contained; \
+		else echo "SKIPPED make container: no Docker engine answers ($$why)" >&2; fi
+
+# pip's settings are taken from the environment, where they are set
+BUILD = $(DOCKER) build --network host $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+	$(addprefix --build-arg ,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_CERT) -f infra/training/Dockerfile -t $(IMAGE) .
+
+contained: prepared
+	@$(BUILD) || { echo "No base image? infra/training/base-image makes one here; then: make container" \
+		"BASE_IMAGE=octospoon-base. No package registry? pip takes PIP_INDEX_URL and PIP_CERT." >&2; exit 1; }
+	@DOCKER=$(DOCKER) .venv/bin/pytest -s tests/e2e/test_container.py --training-image $(IMAGE)
 
 dockercomposeup: .venv/.installed ## the same in containers, where there is Docker
 	@$(MAKE) -f infra/build/Makefile aws

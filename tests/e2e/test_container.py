@@ -1,0 +1,250 @@
+"""One training job as two processes, and as a container: whatever it runs as, the same files and measures."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+from conftest import ROOT
+from contract.conftest import copy_table
+from unit.training.stack import backbone, embeddings
+
+from octospoon.adapters.mlflow_registry import JOB_TAG
+from octospoon.adapters.s3_artifacts import S3Snapshots
+from octospoon.cli import digits
+from octospoon.cli.context import Deployment, LocalProject
+from octospoon.cli.local import trainer_settings
+from octospoon.cli.model import init_model
+from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.services import base_environment
+from octospoon.domain.entities import ImageRef, LabelledImage, Prediction, ScoredImage
+from octospoon.training.model_file import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from octospoon.cli.local import LocalStack
+    from octospoon.domain.model_spec import ChampionPointer
+
+    Start = Callable[[Sequence[str], Mapping[str, str]], subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.stack
+
+JOB = "train-000001"
+UPLOADS = 400
+LABELLED = 120
+NOT_IN_THE_POOL = 20
+"""Labelled images that the job has to read, decode and embed itself."""
+AUDIT_EVERY = 5
+SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job left: its pointer, the sha256 of every file in the bucket, and MLflow's account of it."""
+
+    pointer: ChampionPointer
+    files: dict[str, str]
+    measures: dict[str, float]
+    metrics: dict[str, float]
+    params: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest) -> str:
+    """The name of a training image that was built; asked for first, so that nothing is started in vain."""
+    name = request.config.getoption("--training-image")
+    if not name:
+        pytest.skip("no training image was named: `make container` builds one and runs this")
+    return str(name)
+
+
+@pytest.fixture(scope="module")
+def project(stack: LocalStack) -> LocalProject:
+    """The stack with an images bucket and a pool that nobody else changes."""
+    name, s3 = f"container-{uuid.uuid4().hex}", stack.deployment.client("s3")
+    s3.create_bucket(Bucket=name)
+    for index in range(NOT_IN_THE_POOL):
+        s3.put_object(Bucket=name, Key=key(index), Body=digits.png_bytes(index))
+    pool = copy_table(stack.deployment.client("dynamodb"), stack.project.outputs["PoolTable"])
+    changed = with_outputs(stack.project, ImagesBucket=name, PoolTable=pool)
+    Deployment(changed.outputs, changed.endpoint_url).pool.insert_scores(
+        [scored(index) for index in range(NOT_IN_THE_POOL, UPLOADS)]
+    )
+    return changed
+
+
+@pytest.fixture(scope="module")
+def process(stack: LocalStack, project: LocalProject) -> Result:
+    return result_of(as_process, stack, project)
+
+
+def as_process(command: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    python = Layout(ROOT).program("mlflow", "python")
+    return ended([str(python), "-m", "octospoon.training", *command], base_environment() | dict(settings))
+
+
+def as_container(image: str) -> Start:
+    def start(command: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        given = [part for name in settings for part in ("--env", name)]
+        return docker("run", "--rm", "--network", "host", *given, image, *command, settings=settings)
+
+    return start
+
+
+def docker(*arguments: str, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return ended([os.environ.get("DOCKER", "docker"), *arguments], {**os.environ, **(settings or {})})
+
+
+def ended(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def result_of(start: Start, stack: LocalStack, project: LocalProject) -> Result:
+    """Run the job over the same labels, in a bucket, a control table and an experiment of its own."""
+    name = f"container-{uuid.uuid4().hex}"
+    stack.deployment.client("s3").create_bucket(Bucket=name)
+    control = copy_table(stack.deployment.client("dynamodb"), project.outputs["ControlTable"])
+    project = with_outputs(project, ArtifactsBucket=name, ControlTable=control)
+    deployment = Deployment(project.outputs, project.endpoint_url)
+    init_model(deployment)
+    S3Snapshots(deployment.artifacts).write(JOB, [labelled(index) for index in range(LABELLED)])
+    assert deployment.control.begin(deployment.control.state(), JOB, "labels", time.time() + SECONDS)
+    settings = stack.servers.aws_environment() | trainer_settings(project)
+    settings |= {"OCTOSPOON_EXPERIMENT": name, "OCTOSPOON_MODEL_NAME": name}
+
+    done = start(["run", "--job-id", JOB], settings)
+
+    assert done.returncode == 0, f"the job failed:\n{done.stdout}{done.stderr}"
+    return left_by(deployment, name, project.mlflow_url)
+
+
+def left_by(deployment: Deployment, experiment: str, mlflow_url: str) -> Result:
+    found, decision = deployment.champions.pointer(), deployment.history.decision(JOB)
+    assert found is not None
+    assert decision is not None
+    run = run_of(mlflow_url, experiment)
+    return Result(
+        found[0],
+        files(deployment),
+        decision.measures,
+        {one["key"]: one["value"] for one in run["metrics"]},
+        {one["key"]: one["value"] for one in run["params"]},
+    )
+
+
+def files(deployment: Deployment) -> dict[str, str]:
+    bucket, s3 = deployment.outputs["ArtifactsBucket"], deployment.client("s3")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    return {key: digest(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys}
+
+
+def digest(key: str, body: bytes) -> str:
+    """Return a file's sha256; an archive's is that of its members, as its headers tell Python's version."""
+    if not key.endswith(".npz"):
+        return sha256(body)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return sha256(b"".join(name.encode() + archive.read(name) for name in sorted(archive.namelist())))
+
+
+def run_of(mlflow_url: str, experiment: str) -> Any:
+    """Return the data of the only run of an experiment."""
+    base = f"{mlflow_url}/api/2.0/mlflow"
+    found = httpx.get(f"{base}/experiments/get-by-name", params={"experiment_name": experiment}, timeout=30)
+    body = {
+        "experiment_ids": [found.json()["experiment"]["experiment_id"]],
+        "filter": f"tags.`{JOB_TAG}` = '{JOB}'",
+    }
+    (run,) = httpx.post(f"{base}/runs/search", json=body, timeout=30).json()["runs"]
+    assert run["info"]["status"] == "FINISHED"
+    return run["data"]
+
+
+def with_outputs(project: LocalProject, **changed: str) -> LocalProject:
+    return msgspec.structs.replace(project, outputs=project.outputs | changed)
+
+
+def key(index: int) -> str:
+    return f"container/{index:04d}.png"
+
+
+def etag(index: int) -> str:
+    return hashlib.md5(digits.png_bytes(index)).hexdigest()
+
+
+def scored(index: int) -> ScoredImage:
+    seen = ImageRef(key(index), etag(index), "1", len(digits.png_bytes(index)))
+    return ScoredImage(seen, Prediction(0, backbone(), embeddings(UPLOADS)[index], None))
+
+
+def labelled(index: int) -> LabelledImage:
+    audit = index % AUDIT_EVERY == 0
+    return LabelledImage(
+        key=key(index),
+        etag=etag(index),
+        label=digits.CLASSES[digits.labels()[index]],
+        agreement=1.0,
+        annotators=1,
+        audit=audit,
+        strategy="random" if audit else "margin",
+        draw_probability=LABELLED / UPLOADS if audit else None,
+        round_number=1,
+    )
+
+
+def test_the_job_makes_a_model_of_every_labelled_image(process: Result) -> None:
+    assert process.pointer.version == 1
+    assert process.files[process.pointer.key] == process.pointer.sha256
+    assert process.files[process.pointer.head_key] == process.pointer.head_sha256
+    assert process.metrics["labels"] == LABELLED
+    assert process.metrics["dropped_labels"] == 0
+    assert process.metrics["audit_accuracy"] > 0.7
+
+
+def test_the_same_snapshot_trained_again_gives_the_same_weights_and_measures(
+    stack: LocalStack, project: LocalProject, process: Result
+) -> None:
+    assert result_of(as_process, stack, project) == process
+
+
+def test_the_container_gives_the_weights_and_the_measures_of_the_process(
+    image: str, stack: LocalStack, project: LocalProject, process: Result
+) -> None:
+    contained = result_of(as_container(image), stack, project)
+
+    assert contained == process
+    accuracy, log_loss = process.metrics["audit_accuracy"], process.metrics["cross_validated_log_loss"]
+    print(f"\n{len(process.metrics)} metrics equal, audit accuracy {accuracy}, log loss {log_loss}")
+    print(f"{len(process.files)} files equal, head {process.pointer.head_sha256}")
+
+
+def test_the_container_runs_as_nobody_who_may_change_it(image: str) -> None:
+    user = docker("run", "--rm", "--network", "none", "--entrypoint", "id", image, "-u")
+    assert user.returncode == 0, user.stderr
+    assert int(user.stdout) != 0
+    touched = docker("run", "--rm", "--network", "none", "--entrypoint", "touch", image, "/opt/octospoon/x")
+    assert "Permission denied" in touched.stderr
+
+
+def test_the_container_is_told_what_a_job_needs(image: str) -> None:
+    bare = docker("run", "--rm", "--network", "none", image, "run", "--job-id", JOB)
+    assert bare.returncode == 1
+    assert "OCTOSPOON_" in bare.stderr
+
+
+def test_what_pip_was_told_of_a_mirror_is_not_in_the_image(image: str) -> None:
+    history, inspected = docker("history", "--no-trunc", image), docker("image", "inspect", image)
+    assert (history.returncode, inspected.returncode) == (0, 0), history.stderr + inspected.stderr
+    assert "PIP_" not in history.stdout + inspected.stdout
