@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from e2e.faults.lab import Lab
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600), heavy]
-FAULTS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.GATEWAY_TIMEOUT, Fault.DROPPED_AFTER)
-LABELS = 12
-"""Of each round: six of each class, half of them drawn at random for the audit."""
+LABELS = 8
+"""Of each round: four of each class, half of them drawn at random for the audit."""
 
 
 class Training:
@@ -69,11 +69,15 @@ class Training:
 
 
 @pytest.fixture
-def training(make_lab: Callable[..., Lab], tmp_path: Path) -> Iterator[tuple[Lab, Training]]:
-    lab = make_lab(threshold=LABELS, batch=LABELS)
-    lab.env["OCTOSPOON_AUDIT_SHARE"] = "0.5"
-    with Training(lab, tmp_path) as training:
-        yield lab, training
+def world(make_lab: Callable[..., Lab], tmp_path: Path) -> Iterator[Callable[[], tuple[Lab, Training]]]:
+    with ExitStack() as stack:
+
+        def made() -> tuple[Lab, Training]:
+            lab = make_lab(threshold=LABELS, batch=LABELS)
+            lab.env["OCTOSPOON_AUDIT_SHARE"] = "0.5"
+            return lab, stack.enter_context(Training(lab, tmp_path))
+
+        yield made
 
 
 def due(lab: Lab) -> None:
@@ -112,8 +116,8 @@ def wrong(lab: Lab, training: Training) -> list[str]:
     return found
 
 
-def test_promotion(training: tuple[Lab, Training]) -> None:
-    lab, trained = training
+def test_promotion(world: Callable[[], tuple[Lab, Training]]) -> None:
+    lab, trained = world()
     due(lab)
     lab.schedule.plan(None)
     lab.train()
@@ -122,7 +126,11 @@ def test_promotion(training: tuple[Lab, Training]) -> None:
     first = next(at for at, step in enumerate(steps, 1) if "/models/" in step and "PUT" in step)
 
     for at, step in enumerate(steps[first - 1 :], first):
-        for fault in FAULTS:
+        lab, trained = world()  # what is reconciled grows with the tasks
+        # killed before a step is killed after the one before it
+        for fault in (
+            (Fault.KILLED_AFTER,) if " GET " in step else (Fault.KILLED_AFTER, Fault.GATEWAY_TIMEOUT)
+        ):
             due(lab)
             lab.schedule.plan(fault, at)
             lab.train()
