@@ -157,8 +157,15 @@ class Pool(Protocol):
     def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
         """Record that the image of this round is with the annotators."""
 
-    def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
-        """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
+    def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
+        """Replace the scores of selectable images whose bytes are unchanged; return the keys written.
+
+        A row that is no longer selectable, holds other bytes or a newer model's score is left as it is.
+
+        Args:
+            rows: of different keys, as they were read.
+            predictions: one for each row.
+        """
 
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0

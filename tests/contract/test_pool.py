@@ -12,6 +12,7 @@ from octospoon.domain.keys import SHARDS, day
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
+    from octospoon.domain.entities import PoolRow
 
 BACKBONE = "b" * 64
 
@@ -177,15 +178,43 @@ def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> 
     assert (row.etag, row.state) == ("second", State.SCORED)
 
 
+def rescored(stores: Stores, rows: list[PoolRow], margin: float, version: int) -> set[str]:
+    return stores.pool.rescore(rows, [said(margin, version)] * len(rows))
+
+
 def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Stores) -> None:
     stores.pool.put_score(image(1), said(0.5, version=2))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
-    assert not stores.pool.rescore(row, said(0.1, version=1))
-    assert stores.pool.rescore(row, said(0.9, version=3))
+    assert rescored(stores, [row], 0.1, version=1) == set()
+    assert rescored(stores, [row], 0.9, version=3) == {image(1).key}
 
     (top,) = stores.pool.top(1)
     assert top.priority == pytest.approx(0.1)
+    assert stores.pool.rescore([], []) == set()
+
+
+def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores) -> None:
+    keys = [image(i).key for i in range(60)]
+    for i in range(60):
+        stores.pool.put_score(image(i), embedded(i))
+    rows = stores.pool.rows(keys)
+    stores.pool.claim(pick(10), 1, 99.0)
+    stores.pool.put_score(image(30, "other bytes", "20"), said(0.2, version=1))
+    stores.pool.put_quarantine(image(31, "bad", "20"), "empty", "")
+    rescored(stores, [rows[keys[59]]], 0.3, version=7)
+
+    written = rescored(stores, list(rows.values()), 0.9, version=5)
+
+    kept = {keys[i] for i in (10, 30, 31, 59)}
+    assert written == set(keys) - kept
+    after = stores.pool.rows(keys)
+    assert {after[key].model_version for key in written} == {5}
+    assert [after[keys[i]].model_version for i in (10, 30, 59)] == [0, 1, 7]
+    assert after[keys[12]].probabilities == pytest.approx([0.95, 0.05], abs=1e-3)
+    assert after[keys[12]].embedding == pytest.approx(np.full(4, 12)), "what the picture gave stays"
+    assert {one.key for one in stores.pool.top(99)} == set(keys) - {keys[10], keys[31]}
+    assert keys[31] not in after
 
 
 def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores) -> None:
@@ -215,7 +244,7 @@ def test_the_uploads_of_a_day_are_found_whatever_became_of_them(stores: Stores) 
     stores.pool.put_score(image(2, sequencer="20"), said(0.5))  # the same bytes again
     stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
     stores.pool.claim(pick(1), 1, 99.0)
-    stores.pool.rescore(stores.pool.rows([image(4).key])[image(4).key], said(0.9, version=2))
+    rescored(stores, list(stores.pool.rows([image(4).key]).values()), 0.9, version=2)
 
     first = stores.pool.arrived(today, 100)
 

@@ -134,8 +134,13 @@ class FakePool:
         rows = {key: self.table[key] for key in keys if key in self.table}
         return {key: (row.etag, row.prediction.model_version) for key, row in rows.items() if row.prediction}
 
-    def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
-        return self._refresh(row.key, row.etag, prediction)
+    def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
+        written = set()
+        for row, said in zip(rows, predictions, strict=True):
+            kept = replace(said, embedding=row.embedding, backbone=row.backbone)
+            if self._refresh(row.key, row.etag, kept):
+                written.add(row.key)
+        return written
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         return self._put(

@@ -7,7 +7,8 @@ The same messages put the priorities in another order when the strategy is chang
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,7 +58,7 @@ class RescorePool:
         enqueue: sends one more message to this use case.
         clock: the time.
         order: the stored score that the pool's priorities are to be.
-        workers: rows written at once.
+        workers: pages of rows read, predicted and written at once.
     """
 
     pool: Pool
@@ -66,7 +67,7 @@ class RescorePool:
     enqueue: Callable[[str], None]
     clock: Clock
     order: str
-    workers: int = 8
+    workers: int = 4
 
     def champion_changed(self) -> int:
         """Fan out: queue one message per shard; return how many."""
@@ -90,19 +91,34 @@ class RescorePool:
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.ordered(segment.shard, "")
-        written, start = 0, segment.start
-        while True:
-            page, following = self.pool.selectable(segment.shard, start, PAGE)
-            written += self._refresh(page, pointer, head, every=every)
-            if following is None:
-                if every:
-                    self.progress.ordered(segment.shard, self.order)
-                self.progress.done(pointer.version, segment.shard)
-                return written
-            start = following
-            if self.clock.now() > deadline:
-                self.enqueue(msgspec.json.encode(msgspec.structs.replace(segment, start=start)).decode())
-                return written
+        written, following = self._through(
+            segment, deadline, lambda page: self._refresh(page, pointer, head, every=every)
+        )
+        if following is not None:
+            self.enqueue(msgspec.json.encode(msgspec.structs.replace(segment, start=following)).decode())
+            return written
+        if every:
+            self.progress.ordered(segment.shard, self.order)
+        self.progress.done(pointer.version, segment.shard)
+        return written
+
+    def _through(
+        self, segment: Segment, deadline: float, refresh: Callable[[Sequence[Candidate]], int]
+    ) -> tuple[int, float | None]:
+        """Refresh page by page, some pages at once; return the rows written, and where to go on if anywhere.
+
+        Every page before that place is done.
+        """
+        written, start, working = 0, segment.start, deque[Future[int]]()
+        with ThreadPoolExecutor(self.workers) as threads:
+            while True:
+                page, following = self.pool.selectable(segment.shard, start, PAGE)
+                working.append(threads.submit(refresh, page))
+                if following is None or self.clock.now() > deadline:
+                    return written + sum(one.result() for one in working), following
+                if len(working) > self.workers:
+                    written += working.popleft().result()
+                start = following
 
     def _refresh(
         self, page: Sequence[Candidate], pointer: ChampionPointer, head: Head, *, every: bool
@@ -117,8 +133,7 @@ class RescorePool:
             Prediction(pointer.version, pointer.backbone, row.embedding, probabilities[i])
             for i, row in enumerate(rows)
         ]
-        with ThreadPoolExecutor(self.workers) as threads:
-            return sum(threads.map(self.pool.rescore, rows, predictions))
+        return len(self.pool.rescore(rows, predictions))
 
 
 @dataclass(frozen=True, slots=True)

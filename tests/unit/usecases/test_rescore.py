@@ -45,9 +45,9 @@ class World:
             self.pool.put_score(ImageRef(f"{i:04d}", "e", "1", 1), said)
         rescore = self.pool.rescore
 
-        def counted(row, prediction):
-            self.written.append(row.key)
-            return rescore(row, prediction)
+        def counted(rows, predictions):
+            self.written += [row.key for row in rows]
+            return rescore(rows, predictions)
 
         self.pool.rescore = counted
 
@@ -178,7 +178,7 @@ def test_going_back_half_way_leaves_no_shard_half_ordered() -> None:
     world.queue.clear()
     world.case().segment(first, 1e12)
 
-    def dies(row, prediction):
+    def dies(rows, predictions):
         raise RuntimeError
 
     kept, world.pool.rescore = world.pool.rescore, dies
