@@ -1,8 +1,8 @@
 """A pool table, and as much of S3, DynamoDB and SQS around it as re-scoring asks for, in its own process.
 
-Every row is selectable and holds a score of version 0. Queries of by_lottery, reads of rows and batches of
+Every row is selectable and holds a score of turn 0. Queries of by_lottery, reads of rows and batches of
 PartiQL's UPDATE are answered after a while as from afar; an UPDATE changes a row only where etag, state and
-version are as its WHERE wants them. Of what is written the version alone is kept. The embeddings repeat after
+turn are as its WHERE wants them. Of what is written the turn alone is kept. The embeddings repeat after
 some thousand rows. What is missing from DynamoDB is TLS, the indexes' writes, and the way there. Every other
 call (the control table's, the queue's) is answered by an empty object.
 
@@ -44,7 +44,7 @@ class Rows:
 
     def __init__(self, size: int, dimensions: int, backbone: str) -> None:
         self.keys = [f"photos/{i:08d}.jpg" for i in range(size)]
-        self.versions = np.zeros(size, np.int64)
+        self.turns = np.zeros(size, np.int64)
         self.writes = 0
         self._numbers = np.array([lottery(key) for key in self.keys])
         shards = np.array([shard(key) for key in self.keys])
@@ -97,9 +97,9 @@ class Rows:
         where = dict(zip(_names(statement[wanted:]), parameters[len(sets) :], strict=True))
         i = _number(where["key"]["S"])
         fits = where["etag"]["S"] == ETAG and where["state"]["S"] == "scored"
-        if not fits or self.versions[i] > int(where["model_version"]["N"]):
+        if not fits or self.turns[i] > int(where["turn"]["N"]):
             return False
-        self.versions[i] = int(sets["model_version"]["N"])
+        self.turns[i] = int(sets["turn"]["N"])
         self.writes += 1
         return True
 
@@ -114,7 +114,8 @@ class Rows:
             "size": {"N": "100000"},
             "arrival": {"S": f"2026-01-31/{number}"},
             "scored_at": {"N": "1700000000.123456"},
-            "model_version": {"N": str(self.versions[i])},
+            "model_version": {"N": "0"},
+            "turn": {"N": str(self.turns[i])},
             "backbone": {"S": self._backbone},
             "embedding": {"B": self._vectors[i % len(self._vectors)]},
             "probabilities": {"B": EVEN},
@@ -179,7 +180,7 @@ def main() -> None:
     rows = Rows(int(size), int(dimensions), backbone)
     answers = Answers(rows, contents(Path(models)), float(latency))
     serve_until_told(answers)
-    done = {"fresh": int((rows.versions > 0).sum()), "rows": rows.writes, "pictures": answers.pictures}
+    done = {"fresh": int((rows.turns > 0).sum()), "rows": rows.writes, "pictures": answers.pictures}
     print(json.dumps(done | {"cpu": time.process_time()}))
 
 

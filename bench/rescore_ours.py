@@ -16,7 +16,7 @@ from bench.score_ours import load_app, peak_mb
 from octospoon.domain.keys import SHARDS
 
 BATCH = 4
-VERSION = 1
+TURN = 1
 
 
 class Context:
@@ -31,7 +31,7 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
     app = load_app("rescore")
     messages = [
-        {"messageId": str(shard), "body": json.dumps({"version": VERSION, "shard": shard})}
+        {"messageId": str(shard), "body": json.dumps({"turn": TURN, "shard": shard})}
         for shard in range(SHARDS)
     ]
     app.use_case().model()  # what a cold start takes is another benchmark's

@@ -27,7 +27,7 @@ from octospoon.adapters.dynamodb_items import (
 )
 from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainties
-from octospoon.domain.entities import Candidate, PoolRow, ScoredImage, State
+from octospoon.domain.entities import Candidate, ImageRef, KnownScore, PoolRow, ScoredImage, State
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.keys import day
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from octospoon.adapters.dynamodb_counter import LabelCounter
-    from octospoon.domain.entities import ImageRef, Pick, Prediction, Uncertainty
+    from octospoon.domain.entities import Pick, Prediction, Uncertainty
 
 LOG = logging.getLogger(__name__)
 _BATCH_GET = 100
 _SEQUENCER_LENGTH = 32
-_ROW = ("key", "etag", "state", "model_version", "backbone", "embedding", "probabilities")
+_ROW = ("key", "etag", "state", "model_version", "backbone", "embedding", "probabilities", "turn")
 
 # an older event replaces nothing, the same bytes only what was refused, and a label goes another way
 _REPLACES = (
@@ -50,8 +50,8 @@ _REPLACES = (
     " AND (#etag <> :etag OR #state = :quarantined))"
 )
 _STILL_LABELLED = "#state = :labelled AND #etag = :was_etag"
-_SAME_BYTES = "#etag = :etag AND #state = :scored AND #model_version <= :version"
-_SAME_BYTES_STATEMENT = '"key"=? AND "etag"=? AND "state"=? AND "model_version"<=?'
+_SAME_BYTES = "#etag = :etag AND #state = :scored AND #turn <= :turn"
+_SAME_BYTES_STATEMENT = '"key"=? AND "etag"=? AND "state"=? AND "turn"<=?'
 _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN (:claimed, :exported))"
 
 
@@ -91,7 +91,7 @@ class DynamoPool:
         values = self._identity(image, State.SCORED) | scores
         return (
             self._put(values)
-            or self._refresh(image.key, image.etag, prediction.model_version, scores)
+            or self._refresh(image.key, image.etag, prediction.turn, scores)
             or self._supersede(values)
         )
 
@@ -108,11 +108,13 @@ class DynamoPool:
         said = statements.execute(self._client, inserts)
         return {one.image.key for one, error in zip(scored, said, strict=True) if not error}
 
-    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """Return the etag and the model's version of these images' scores, as they were a moment ago."""
-        wanted = ("key", "etag", "model_version", "state")
+    def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
+        """Return whose scores these images have, as it was a moment ago."""
+        wanted = ("key", "etag", "model_version", "backbone", "state")
         return {
-            text(item, "key"): (text(item, "etag"), integer(item, "model_version"))
+            text(item, "key"): KnownScore(
+                text(item, "etag"), integer(item, "model_version"), text(item, "backbone")
+            )
             for item in batch_get(self._client, self._table, keys, wanted, consistent=False)
             if text(item, "state") != State.QUARANTINED
         }
@@ -132,7 +134,7 @@ class DynamoPool:
                 self._table,
                 values,
                 _SAME_BYTES_STATEMENT,
-                (row.key, row.etag, State.SCORED, prediction.model_version),
+                (row.key, row.etag, State.SCORED, prediction.turn),
             )
             for row, prediction, values in zip(rows, predictions, fresh, strict=True)
         ]
@@ -140,7 +142,7 @@ class DynamoPool:
         said = statements.execute(self._client, updates)
         for row, prediction, values, error in zip(rows, predictions, fresh, said, strict=True):
             again = error not in ("", statements.NOT_MET)
-            if not error or (again and self._refresh(row.key, row.etag, prediction.model_version, values)):
+            if not error or (again and self._refresh(row.key, row.etag, prediction.turn, values)):
                 written.add(row.key)
         return written
 
@@ -181,6 +183,7 @@ class DynamoPool:
         values: dict[str, Value | None] = {
             "scored_at": self._now(),
             "model_version": prediction.model_version,
+            "turn": prediction.turn,
         }
         if doubt is None:
             return values
@@ -241,8 +244,8 @@ class DynamoPool:
         LOG.info("new bytes of %s: its label %r is reset", values["key"], trace["previous_label"])
         return True
 
-    def _refresh(self, key: str, etag: str, version: int, values: dict[str, Value | None]) -> bool:
-        given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":version": version}
+    def _refresh(self, key: str, etag: str, turn: int, values: dict[str, Value | None]) -> bool:
+        given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":turn": turn}
         return self._update(key, values, (), _SAME_BYTES, given)
 
     # -- selection ------------------------------------------------------------------------------
@@ -387,6 +390,15 @@ class DynamoPool:
             for item in itertools.islice(items, limit)
         ]
 
+    def foreign(self, backbone: str) -> Iterator[ImageRef]:
+        """Yield the selectable images whose embedding another backbone made (reads the whole pool)."""
+        condition = "#state = :scored AND #backbone <> :backbone"
+        given: dict[str, Value] = {":scored": State.SCORED, ":backbone": backbone}
+        for item in self._scan("#key, #etag, #sequencer, #size", (condition, given)):
+            yield ImageRef(
+                text(item, "key"), text(item, "etag"), text(item, "sequencer"), integer(item, "size")
+            )
+
     def _scan(self, projection: str, filtered: tuple[str, dict[str, Value]] | None) -> Iterator[Item]:
         request: dict[str, Any] = {
             "TableName": self._table,
@@ -499,4 +511,5 @@ def _row(item: Item) -> PoolRow:
         backbone=text(item, "backbone"),
         embedding=embedding,
         probabilities=unpack(item, "probabilities"),
+        turn=integer(item, "turn"),
     )

@@ -77,8 +77,9 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     lab.steps("reconcile", {"full": True})
     lab.serve(version=2)
     lab.steps("rescore", {"Records": [{"messageId": "1", "body": json.dumps({"Records": [{"s3": {}}]})}]})
+    ((pointer, _),) = [lab.champions.pointer()]
     for shard in range(16):
-        body = json.dumps({"version": 2, "shard": shard})
+        body = json.dumps({"turn": pointer.turn, "shard": shard})
         lab.steps("rescore", {"Records": [{"messageId": str(shard), "body": body}]})
     for body, query in ((digits.png_bytes(5), "true"), (b'{"key": "nowhere"}', "false")):
         lab.steps("predict", asked(lab, "POST", "/predict", body, add=query))
