@@ -20,8 +20,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-score bench-select peers oracle \
-	build requirements container contained dockercomposeup clean environments prepared .ready seed
+.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-rescore bench-score bench-select \
+	peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,6 +61,9 @@ bench-score: .venv/.installed ## the scoring function against its floor and peer
 
 bench-cold: build ## a cold start of the scoring function beside a bare script; JSON=file keeps the ratios
 	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
+
+bench-rescore: .venv/.installed ## a new head over 100,000 rows, beside inference of their pictures; JSON=file
+	@.venv/bin/python -m bench.rescore $(if $(JSON),--json $(JSON))
 
 bench-select: .venv/.installed ## choosing a batch: time, memory and reads, beside peers where they install; JSON=file
 	@$(MAKE) $(ENVS)/peers/.installed || echo "SKIPPED the peers: they could not be installed" >&2

@@ -21,7 +21,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Answers:
         time.sleep(self.s3_latency)
         bucket, _, key = target.decode().partition("?")[0].lstrip("/").partition("/")
         if bucket == ARTIFACTS:
-            return connection.sendall(self._model(key, head))
+            return connection.sendall(stored(self.models, key, head))
         file, size = self.files[int(key.rpartition("/")[2]) % len(self.files)]
         connection.sendall(_head(size), socket.MSG_MORE)
         sent = 0
@@ -62,21 +62,28 @@ class Answers:
             sent += os.sendfile(connection.fileno(), file, sent, size - sent)
         return None
 
-    def _model(self, key: str, head: bytes) -> bytes:
-        if key not in self.models:
-            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-        if b"if-none-match" in head.lower():
-            return b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n"
-        body = self.models[key]
-        return _head(len(body)) + body
-
     def _written(self, body: bytes) -> bytes:
         statements = body.count(b'"Statement"')
         with self.lock:
             self.rows += statements or 1
         answer = {"Responses": [{"TableName": TABLE}] * statements} if statements else {}
-        said = json.dumps(answer).encode()
-        return _head(len(said), b"application/x-amz-json-1.0") + said
+        return json_answer(answer)
+
+
+def stored(objects: dict[str, bytes], key: str, head: bytes) -> bytes:
+    """Return S3's answer to a GET of one of these objects; every one of them has the same ETag for ever."""
+    if key not in objects:
+        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    if b"if-none-match" in head.lower():
+        return b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n"
+    body = objects[key]
+    return _head(len(body)) + body
+
+
+def json_answer(said: object) -> bytes:
+    """Return DynamoDB's answer."""
+    body = json.dumps(said).encode()
+    return _head(len(body), b"application/x-amz-json-1.0") + body
 
 
 def _head(size: int, kind: bytes = b"binary/octet-stream") -> bytes:
@@ -84,10 +91,17 @@ def _head(size: int, kind: bytes = b"binary/octet-stream") -> bytes:
     return head % (kind, size)
 
 
-NO_ROWS = _head(17, b"application/x-amz-json-1.0") + b'{"Responses": {}}'
+NO_ROWS = json_answer({"Responses": {}})
 
 
-def serve(connection: socket.socket, answers: Answers) -> None:
+class Answering(Protocol):
+    """What a server answers with."""
+
+    def to(self, connection: socket.socket, head: bytes, body: bytes) -> None:
+        """Answer one request."""
+
+
+def serve(connection: socket.socket, answers: Answering) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     waiting = b""
     while True:
@@ -105,16 +119,19 @@ def serve(connection: socket.socket, answers: Answers) -> None:
 
 def main() -> None:
     pictures, models, s3_latency, dynamodb_latency = sys.argv[1:]
-    answers = Answers(
-        sorted(Path(pictures).iterdir()),
-        {
-            str(path.relative_to(models)): path.read_bytes()
-            for path in Path(models).rglob("*")
-            if path.is_file()
-        },
-        float(s3_latency),
-        float(dynamodb_latency),
-    )
+    files = sorted(Path(pictures).iterdir())
+    answers = Answers(files, contents(Path(models)), float(s3_latency), float(dynamodb_latency))
+    serve_until_told(answers)
+    print(json.dumps({"rows": answers.rows, "cpu": time.process_time()}))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file under a folder by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def serve_until_told(answers: Answering) -> None:
+    """Print the port, and serve until standard input ends."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
 
     def accept() -> None:
@@ -125,24 +142,28 @@ def main() -> None:
     threading.Thread(target=accept, daemon=True).start()
     print(listening.getsockname()[1], flush=True)
     sys.stdin.read()
-    print(json.dumps({"rows": answers.rows, "cpu": time.process_time()}))
 
 
 @dataclass
 class Running:
-    """A started server; `rows` and `cpu` (seconds) are known when it has ended."""
+    """A started server; `said` is what it counted, and its CPU seconds, known when it has ended."""
 
     environment: dict[str, str]
-    rows: int = 0
-    cpu: float = 0.0
+    said: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
 def running(pictures: Path, models: Path, s3_latency: float) -> Iterator[Running]:
     """Run the server; what is yielded says which environment variables lead to it."""
-    command = [sys.executable, "-m", "bench.local_aws", str(pictures), str(models), str(s3_latency)]
+    with started("bench.local_aws", str(pictures), str(models), str(s3_latency), str(DYNAMODB_LATENCY)) as it:
+        yield it
+
+
+@contextmanager
+def started(*module: str) -> Iterator[Running]:
+    """Run a module's server with these arguments."""
     with subprocess.Popen(
-        [*command, str(DYNAMODB_LATENCY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", *module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout
@@ -151,8 +172,7 @@ def running(pictures: Path, models: Path, s3_latency: float) -> Iterator[Running
             yield server
         finally:
             process.stdin.close()
-            said = json.loads(process.stdout.readline())
-            server.rows, server.cpu = said["rows"], said["cpu"]
+            server.said = json.loads(process.stdout.readline())
 
 
 def _environment(port: int) -> dict[str, str]:
@@ -166,6 +186,7 @@ def _environment(port: int) -> dict[str, str]:
         "OCTOSPOON_POOL_TABLE": TABLE,
         "OCTOSPOON_ANNOTATIONS_TABLE": "annotations",
         "OCTOSPOON_CONTROL_TABLE": "control",
+        "OCTOSPOON_RESCORE_QUEUE_URL": f"http://127.0.0.1:{port}/queue",
         "POWERTOOLS_SERVICE_NAME": "score",
     }
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.onnx_scorer import OnnxScorer
 
-HANDLER = Path(__file__).parents[1] / "functions/score/app.py"
+FUNCTIONS = Path(__file__).parents[1] / "functions"
 MEASURED_ALONE = 8
 WRITTEN = 500
 
@@ -43,8 +43,8 @@ class Spent:
     cpu: float
 
 
-def load_app() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("app", HANDLER)
+def load_app(function: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("app", FUNCTIONS / function / "app.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -123,7 +123,7 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     found = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
     files = [found[i % len(found)] for i in range(batch)]
-    app = load_app()
+    app = load_app("score")
     scorer = app.use_case().model()
     rows = []
     with contextlib.redirect_stdout(sys.stderr):  # where the handler's metrics go

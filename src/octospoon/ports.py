@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Candidate,
         ImageRef,
         Inventory,
+        KnownScore,
         LabelledImage,
         Pick,
         PoolEntry,
@@ -133,8 +134,8 @@ class Pool(Protocol):
             scored: of different keys.
         """
 
-    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """Return the etag and the model's version of these images' scores, as they were a moment ago.
+    def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
+        """Return whose scores these images have, as it was a moment ago.
 
         Images without a score are left out.
         """
@@ -157,8 +158,15 @@ class Pool(Protocol):
     def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
         """Record that the image of this round is with the annotators."""
 
-    def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
-        """Replace the score of a selectable image whose bytes are unchanged; say whether it was written."""
+    def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
+        """Replace the scores of selectable images whose bytes are unchanged; return the keys written.
+
+        A row that is no longer selectable, holds other bytes or a score of a later turn is left as it is.
+
+        Args:
+            rows: of different keys, as they were read.
+            predictions: one for each row.
+        """
 
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
@@ -172,6 +180,9 @@ class Pool(Protocol):
             day: of the upload in UTC, such as 2026-01-31.
             limit: what is read does not grow with the pool, nor with the day.
         """
+
+    def foreign(self, backbone: str) -> Iterator[ImageRef]:
+        """Yield the selectable images whose embedding another backbone made (reads the whole pool)."""
 
     def counts(self) -> dict[State, int]:
         """Count the images by state (reads the whole pool: for people, not for functions)."""
@@ -269,16 +280,16 @@ class Rounds(Protocol):
 
 
 class Rescoring(Protocol):
-    """How far the pool has been re-scored by the newest model."""
+    """How far the pool has been re-scored by the model in service."""
 
-    def begin(self, version: int) -> None:
-        """Start counting for this version, unless it or a newer one is being counted already."""
+    def begin(self, turn: int, version: int) -> None:
+        """Start counting for the version of this turn, unless it or a later one is being counted already."""
 
-    def done(self, version: int, shard: int) -> None:
-        """Record that one shard of the pool holds no score older than this version's."""
+    def done(self, turn: int, shard: int) -> None:
+        """Record that one shard of the pool holds no score of an earlier turn."""
 
     def progress(self) -> tuple[int, int]:
-        """Return the newest version (-1 before the first) and how many shards it has gone through."""
+        """Return the version of the latest turn (-1 before the first), and the shards it has gone through."""
 
     def orders(self) -> dict[int, str]:
         """Return which stored score the priorities of each shard are; unknown shards are missing."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from octospoon.domain.keys import SHARDS, day
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
+    from octospoon.domain.entities import PoolRow
 
 BACKBONE = "b" * 64
 
@@ -20,11 +22,10 @@ def image(i: int, etag: str = "e", sequencer: str = "10") -> ImageRef:
     return ImageRef(f"dir/ä {i:03d}.png", etag, sequencer, 123)
 
 
-def said(margin: float, version: int = 1) -> Prediction:
-    first = (1 + margin) / 2
-    return Prediction(
-        version, BACKBONE, np.full(4, margin, np.float32), np.array([first, 1 - first], np.float32)
-    )
+def said(margin: float, version: int = 1, turn: int | None = None) -> Prediction:
+    probabilities = np.array([(1 + margin) / 2, (1 - margin) / 2], np.float32)
+    embedding = np.full(4, margin, np.float32)
+    return Prediction(version, BACKBONE, embedding, probabilities, version if turn is None else turn)
 
 
 def embedded(i: int) -> Prediction:
@@ -66,7 +67,7 @@ def test_it_is_known_which_bytes_have_a_score_and_by_which_model(stores: Stores)
 
     found = stores.pool.scored([image(i).key for i in range(5)])
 
-    assert found == {image(1).key: ("e", 2), image(2).key: ("e", 0)}
+    assert found == {image(1).key: ("e", 2, BACKBONE), image(2).key: ("e", 0, BACKBONE)}
     assert stores.pool.scored([]) == {}
 
 
@@ -177,15 +178,73 @@ def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> 
     assert (row.etag, row.state) == ("second", State.SCORED)
 
 
+def rescored(stores: Stores, rows: list[PoolRow], margin: float, version: int) -> set[str]:
+    return stores.pool.rescore(rows, [said(margin, version)] * len(rows))
+
+
 def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Stores) -> None:
     stores.pool.put_score(image(1), said(0.5, version=2))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
-    assert not stores.pool.rescore(row, said(0.1, version=1))
-    assert stores.pool.rescore(row, said(0.9, version=3))
+    assert rescored(stores, [row], 0.1, version=1) == set()
+    assert rescored(stores, [row], 0.9, version=3) == {image(1).key}
 
     (top,) = stores.pool.top(1)
     assert top.priority == pytest.approx(0.1)
+    assert stores.pool.rescore([], []) == set()
+
+
+def test_after_a_roll_back_the_older_version_in_service_has_the_word(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5, version=2, turn=4))
+    row = stores.pool.rows([image(1).key])[image(1).key]
+
+    assert stores.pool.rescore([row], [said(0.9, version=1, turn=5)]) == {image(1).key}
+    assert stores.pool.rescore([row], [said(0.1, version=2, turn=4)]) == set(), "late work of the turn before"
+    assert not stores.pool.put_score(image(1), said(0.1, version=2, turn=4))
+
+    row = stores.pool.rows([image(1).key])[image(1).key]
+    assert (row.model_version, row.turn) == (1, 5)
+
+
+def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores) -> None:
+    keys = [image(i).key for i in range(60)]
+    for i in range(60):
+        stores.pool.put_score(image(i), embedded(i))
+    rows = stores.pool.rows(keys)
+    stores.pool.claim(pick(10), 1, 99.0)
+    stores.pool.put_score(image(30, "other bytes", "20"), said(0.2, version=1))
+    stores.pool.put_quarantine(image(31, "bad", "20"), "empty", "")
+    rescored(stores, [rows[keys[59]]], 0.3, version=7)
+
+    written = rescored(stores, list(rows.values()), 0.9, version=5)
+
+    kept = {keys[i] for i in (10, 30, 31, 59)}
+    assert written == set(keys) - kept
+    after = stores.pool.rows(keys)
+    assert {after[key].model_version for key in written} == {5}
+    assert [after[keys[i]].model_version for i in (10, 30, 59)] == [0, 1, 7]
+    assert after[keys[12]].probabilities == pytest.approx([0.95, 0.05], abs=1e-3)
+    assert after[keys[12]].embedding == pytest.approx(np.full(4, 12)), "what the picture gave stays"
+    assert {one.key for one in stores.pool.top(99)} == set(keys) - {keys[10], keys[31]}
+    assert keys[31] not in after
+
+
+def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew(stores: Stores) -> None:
+    for i in range(4):
+        stores.pool.put_score(image(i), said(0.5))
+    stores.pool.claim(pick(3), 1, 99.0)
+    assert list(stores.pool.foreign(BACKBONE)) == []
+
+    found = sorted(stores.pool.foreign("c" * 64), key=lambda one: one.key)
+    assert [(one.key, one.etag, one.size) for one in found] == [(image(i).key, "e", 123) for i in range(3)]
+
+    fresh = replace(said(0.7, version=1, turn=2), backbone="c" * 64)
+    assert stores.pool.insert_scores([ScoredImage(found[0], fresh)]) == set()
+    assert stores.pool.put_score(found[0], fresh)
+    assert {one.key for one in stores.pool.foreign("c" * 64)} == {image(1).key, image(2).key}
+    assert stores.pool.rows([image(0).key])[image(0).key].embedding == pytest.approx(
+        np.full(4, 0.7), abs=1e-3
+    )
 
 
 def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores) -> None:
@@ -215,7 +274,7 @@ def test_the_uploads_of_a_day_are_found_whatever_became_of_them(stores: Stores) 
     stores.pool.put_score(image(2, sequencer="20"), said(0.5))  # the same bytes again
     stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
     stores.pool.claim(pick(1), 1, 99.0)
-    stores.pool.rescore(stores.pool.rows([image(4).key])[image(4).key], said(0.9, version=2))
+    rescored(stores, list(stores.pool.rows([image(4).key]).values()), 0.9, version=2)
 
     first = stores.pool.arrived(today, 100)
 

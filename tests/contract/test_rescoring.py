@@ -6,19 +6,19 @@ if TYPE_CHECKING:
     from contract.conftest import Stores
 
 
-def test_a_newer_version_starts_the_count_again(stores: Stores) -> None:
+def test_a_later_turn_starts_the_count_again(stores: Stores) -> None:
     assert stores.rescoring.progress() == (-1, 0)
 
-    stores.rescoring.begin(2)
+    stores.rescoring.begin(5, 2)
     for shard in (3, 3, 4):
-        stores.rescoring.done(2, shard)
-    stores.rescoring.begin(2)
-    stores.rescoring.begin(1)
-    stores.rescoring.done(1, 5)
+        stores.rescoring.done(5, shard)
+    stores.rescoring.begin(5, 2)
+    stores.rescoring.begin(4, 3)
+    stores.rescoring.done(4, 5)
     assert stores.rescoring.progress() == (2, 2)
 
-    stores.rescoring.begin(3)
-    assert stores.rescoring.progress() == (3, 0)
+    stores.rescoring.begin(6, 1)
+    assert stores.rescoring.progress() == (1, 0), "a roll-back is counted too"
 
 
 def test_each_shard_has_an_order_of_its_own_that_versions_do_not_touch(stores: Stores) -> None:
@@ -28,6 +28,6 @@ def test_each_shard_has_an_order_of_its_own_that_versions_do_not_touch(stores: S
     stores.rescoring.ordered(15, "")
     stores.rescoring.ordered(15, "entropy")
     stores.rescoring.ordered(15, "entropy")
-    stores.rescoring.begin(1)
+    stores.rescoring.begin(1, 1)
 
     assert stores.rescoring.orders() == {3: "margin", 15: "entropy"}

@@ -20,7 +20,7 @@ from octospoon.cli.model import rollback
 from octospoon.cli.waiting import wait_for
 from octospoon.domain import drift
 from octospoon.domain.errors import Conflict
-from octospoon.domain.keys import day
+from octospoon.domain.keys import SHARDS, day
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
 from octospoon.runtime.wiring import CLOCK
 from octospoon.training import head, model_file
@@ -143,6 +143,12 @@ def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_o
     rollback(models.stack.deployment, models.first.version)
 
     assert models.score_one_more() == models.first.version
+    done = (models.first.version, SHARDS)
+    rescoring = models.stack.deployment.rescoring
+    wait_for("re-scoring by the older version", lambda: True if rescoring.progress() == done else None)
+    pool = models.stack.deployment.pool
+    rows = pool.rows([one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 100)[0]])
+    assert {row.model_version for row in rows.values()} == {models.first.version}
     assert models.alias.read() == models.second.version
     invoke.reconcile(models.stack.deployment)
     assert models.alias.read() == models.first.version

@@ -10,8 +10,10 @@ from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.entities import (
     Annotation,
     Candidate,
+    ImageRef,
     Inventory,
     JobStatus,
+    KnownScore,
     LabelledImage,
     PoolEntry,
     PoolRow,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.drift import Reference
     from octospoon.domain.entities import (
-        ImageRef,
         Pick,
         Prediction,
         Round,
@@ -95,6 +96,7 @@ class Row:
     previous_label: str | None = None
     previous_etag: str = ""
     arrived: str = ""
+    size: int = 0
 
 
 @dataclass
@@ -119,7 +121,7 @@ class FakePool:
                 fresh.previous_label, fresh.previous_etag = row.label, row.etag
                 if self.control:
                     self.control.change(-1, row.counted_in)
-        fresh.arrived = hashes.day(self.clock.now())
+        fresh.arrived, fresh.size = hashes.day(self.clock.now()), image.size
         self.table[image.key] = fresh
         return True
 
@@ -130,12 +132,21 @@ class FakePool:
             self._put(one.image, fresh)
         return set(new)
 
-    def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+    def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
         rows = {key: self.table[key] for key in keys if key in self.table}
-        return {key: (row.etag, row.prediction.model_version) for key, row in rows.items() if row.prediction}
+        return {
+            key: KnownScore(row.etag, row.prediction.model_version, row.prediction.backbone)
+            for key, row in rows.items()
+            if row.prediction
+        }
 
-    def rescore(self, row: PoolRow, prediction: Prediction) -> bool:
-        return self._refresh(row.key, row.etag, prediction)
+    def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
+        written = set()
+        for row, said in zip(rows, predictions, strict=True):
+            kept = replace(said, embedding=row.embedding, backbone=row.backbone)
+            if self._refresh(row.key, row.etag, kept):
+                written.add(row.key)
+        return written
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         return self._put(
@@ -146,7 +157,7 @@ class FakePool:
         row = self.table.get(key)
         if row is None or row.etag != etag or row.state is not State.SCORED or row.prediction is None:
             return False
-        if row.prediction.model_version > prediction.model_version:
+        if row.prediction.turn > prediction.turn:
             return False
         row.prediction = prediction
         return True
@@ -193,6 +204,7 @@ class FakePool:
                 said.backbone,
                 said.embedding,
                 said.probabilities,
+                said.turn,
             )
         return found
 
@@ -216,6 +228,11 @@ class FakePool:
     def arrived(self, day: str, limit: int) -> list[str]:
         seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
         return sorted(seen, key=hashes.lottery)[:limit]
+
+    def foreign(self, backbone: str) -> Iterator[ImageRef]:
+        for key, row in self.table.items():
+            if row.state is State.SCORED and row.prediction and row.prediction.backbone != backbone:
+                yield ImageRef(key, row.etag, row.sequencer, row.size)
 
     def counts(self) -> dict[State, int]:
         return {state: sum(row.state is state for row in self.table.values()) for state in State}
@@ -481,15 +498,16 @@ class FakeRounds:
 @dataclass
 class FakeRescoring:
     order: dict[int, str] = field(default_factory=dict)
+    turn: int = -1
     version: int = -1
     shards: set[int] = field(default_factory=set)
 
-    def begin(self, version: int) -> None:
-        if version > self.version:
-            self.version, self.shards = version, set()
+    def begin(self, turn: int, version: int) -> None:
+        if turn > self.turn:
+            self.turn, self.version, self.shards = turn, version, set()
 
-    def done(self, version: int, shard: int) -> None:
-        if version == self.version:
+    def done(self, turn: int, shard: int) -> None:
+        if turn == self.turn:
             self.shards.add(shard)
 
     def progress(self) -> tuple[int, int]:
@@ -656,7 +674,7 @@ class FakeChampions:
         if not self.unreadable:
             return False
         self.unreadable = False
-        self.set(pointer)
+        self.set(replace(pointer, turn=1_000_000))
         return True
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import RoundFiles
     from octospoon.domain.entities import Round
 
-_FIRST_OR_OLDER = "attribute_not_exists(#version) OR #version < :version"
+_FIRST_OR_OLDER = "attribute_not_exists(#turn) OR #turn < :turn"
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 
 
@@ -236,17 +236,18 @@ class DynamoRescoring:
     def __init__(self, table: ControlTable) -> None:
         self._table = table
 
-    def begin(self, version: int) -> None:
-        """Start counting for this version, unless it or a newer one is being counted already."""
-        self._write("SET #version = :version REMOVE #done", _FIRST_OR_OLDER, version, {})
+    def begin(self, turn: int, version: int) -> None:
+        """Start counting for the version of this turn, unless it or a later one is being counted already."""
+        update = "SET #turn = :turn , #version = :version REMOVE #done"
+        self._write(update, _FIRST_OR_OLDER, turn, dump_item({":version": version}))
 
-    def done(self, version: int, shard: int) -> None:
-        """Record that one shard of the pool holds no score older than this version's."""
+    def done(self, turn: int, shard: int) -> None:
+        """Record that one shard of the pool holds no score of an earlier turn."""
         shards = {":shard": {"SS": [f"{shard:02d}"]}}
-        self._write("ADD #done :shard", "#version = :version", version, shards)
+        self._write("ADD #done :shard", "#turn = :turn", turn, shards)
 
     def progress(self) -> tuple[int, int]:
-        """Return the newest version and how many shards it has gone through."""
+        """Return the version of the latest turn, and how many shards it has gone through."""
         item = self._table.read("rescore")
         return integer(item, "version", -1), len(item["done"]["SS"]) if "done" in item else 0
 
@@ -262,7 +263,7 @@ class DynamoRescoring:
         another = f"attribute_not_exists(#{name}) OR #{name} <> :order"
         self._table.update("rescore", {name: order}, another, {":order": order})
 
-    def _write(self, update: str, condition: str, version: int, given: Item) -> bool:
+    def _write(self, update: str, condition: str, turn: int, given: Item) -> bool:
         with translated("recording the progress of re-scoring"):
             return if_met(
                 lambda: self._table.client.update_item(
@@ -271,6 +272,6 @@ class DynamoRescoring:
                     UpdateExpression=update,
                     ConditionExpression=condition,
                     ExpressionAttributeNames=names_of(f"{update} {condition}"),
-                    ExpressionAttributeValues=dump_item({":version": version}) | given,
+                    ExpressionAttributeValues=dump_item({":turn": turn}) | given,
                 )
             )

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 
 
 class OnnxScorer:
-    """A whole model, checked against the contract when it is opened. Safe to share between threads."""
+    """A whole model, checked against the contract when it is opened. Safe to share between threads.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        turn: of the pointer that it serves by; goes into its predictions.
+    """
+
+    def __init__(self, path: Path, turn: int = 0) -> None:
+        self._turn = turn
         self._session = open_session(path)
         self._spec = ModelSpec.from_metadata(self._session.get_modelmeta().custom_metadata_map)
         self._outputs = [EMBEDDING, PROBABILITIES] if self._spec.has_head else [EMBEDDING]
@@ -50,6 +56,7 @@ class OnnxScorer:
                 self._spec.backbone,
                 embedding[i],
                 None if probabilities is None else probabilities[i],
+                self._turn,
             )
             for i in range(len(images))
         ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,14 +126,18 @@ class S3Champions:
         return self._artifacts.swap(CHAMPION_KEY, body, expected_etag)
 
     def mend(self, pointer: ChampionPointer) -> bool:
-        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone."""
+        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone.
+
+        Nobody knows which turn it is: epoch seconds, from which it is counted on, are later than any counted.
+        """
         found = self._artifacts.read(CHAMPION_KEY)
         if found is None:
             return False
         try:
             _pointer(CHAMPION_KEY, found[0])
         except BadModel:
-            return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(pointer), found[1])
+            mended = replace(pointer, turn=int(time.time()))
+            return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(mended), found[1])
         return False
 
     def _download(self, key: str, sha256: str, folder: Path) -> Path:

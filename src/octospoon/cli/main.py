@@ -96,6 +96,11 @@ def _deployed_commands(commands: Commands) -> None:
     _deployed(commands, "status", _status, "show where everything stands")
     command = _deployed(commands, "report", _report, "show how good the model in service is")
     command.add_argument("--days", type=float, help="only images uploaded in the last so many days")
+    command = _deployed(commands, "rescore", _rescore, "have the pool scored anew by the model in service")
+    command.add_argument(
+        "--full", action="store_true", help="the images whose embedding another backbone made; says the cost"
+    )
+    command.add_argument("--yes", action="store_true", help="with --full: queue them")
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
     command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
     command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
@@ -240,6 +245,30 @@ def _rank(arguments: argparse.Namespace) -> None:
         if report.exported
         else f"nothing exported: {report.reason}"
     )
+
+
+def _rescore(arguments: argparse.Namespace) -> None:
+    from octospoon.cli import rescore
+
+    deployment, console = _deployment(arguments), Console(soft_wrap=True)
+    if not arguments.full:
+        if arguments.yes:
+            raise BadRequest("--yes goes with --full: re-scoring from embeddings reads no image")
+        pointer = rescore.shards(deployment)
+        console.print(
+            f"version {pointer.version} scores what is behind; `octospoon status` shows how far it is"
+        )
+        return
+    images = rescore.foreign(deployment)
+    if not images:
+        console.print("every embedding is of the backbone in service: `octospoon rescore` reads no image")
+        return
+    console.print(str(rescore.estimate(deployment, images)), markup=False)
+    if not arguments.yes:
+        console.print("nothing is queued: add --yes to have them scored")
+        return
+    count = rescore.queue(deployment, images)
+    console.print(f"{count:,} images queued; once `octospoon status` shows none waiting, `octospoon rescore`")
 
 
 def _reconcile(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,12 +66,22 @@ class Prediction:
         backbone: sha256 of the backbone that made the embedding.
         embedding: float32 [D].
         probabilities: float32 [C], or None from a cold-start model.
+        turn: of the pointer that the model serves by; see `ChampionPointer`.
     """
 
     model_version: int
     backbone: str
     embedding: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32] | None
+    turn: int = 0
+
+
+class KnownScore(NamedTuple):
+    """Whose score an image has: of which bytes, by which version, with which backbone's embedding."""
+
+    etag: str
+    model_version: int
+    backbone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,7 @@ class PoolRow:
     backbone: str
     embedding: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32] | None
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ class ChampionPointer:
         head_sha256: of the head file, hex; empty for a cold-start model.
         classes: class names in the order of the probabilities; empty for a cold-start model.
         previous: the pointer that this one replaced, for whoever starts now and cannot load the newer model.
+        turn: grows with every change of the pointer, a roll-back too: of two scores the one of the later turn
+            is the better one. 0 for a pointer that has not been in service.
     """
 
     version: int
@@ -126,10 +128,13 @@ class ChampionPointer:
     head_sha256: str = ""
     classes: tuple[str, ...] = ()
     previous: ChampionPointer | None = None
+    turn: int = 0
 
     def after(self, previous: ChampionPointer | None) -> ChampionPointer:
         """Return this pointer as the one that replaces another."""
-        return replace(self, previous=replace(previous, previous=None) if previous else None)
+        if previous is None:
+            return replace(self, previous=None)
+        return replace(self, previous=replace(previous, previous=None), turn=previous.turn + 1)
 
 
 def model_key(sha256: str) -> str:

@@ -186,7 +186,7 @@ def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
 
     def load_model(pointer: ChampionPointer) -> Scorer:
         path = champions.fetch(pointer, model_folder())
-        scorer = OnnxScorer(path)
+        scorer = OnnxScorer(path, pointer.turn)
         _forget_models(path)
         return scorer
 

@@ -93,7 +93,7 @@ class Rank:
     def _in_another_order(self) -> int:
         pointer = self._champion()
         chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
-        return self.reorder(pointer.version) if chosen.order else 0
+        return self.reorder(pointer.turn) if chosen.order else 0
 
     def choose(self) -> Round:
         """Choose the next round from the pool as it is now, and store nothing."""

@@ -7,14 +7,15 @@ The same messages put the priorities in another order when the strategy is chang
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 
-from octospoon.domain.entities import Prediction
+from octospoon.domain.entities import Prediction, State
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.keys import SHARDS
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 PAGE = 100
+_FOREIGN = (
+    "%d rows of shard %d have another backbone's embeddings: `octospoon rescore --full` has their images "
+    "scored again"
+)
 
 
 class Head(Protocol):
@@ -39,11 +44,26 @@ class Head(Protocol):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One shard of the pool to refresh for one version, from a lottery number on."""
+    """One shard of the pool to refresh for the pointer of one turn, from a lottery number on.
 
-    version: int
+    Attributes:
+        turn: see `ChampionPointer`.
+        shard: of the pool.
+        start: the last lottery number that is done.
+        foreign: rows met so far whose embedding another backbone made.
+    """
+
+    turn: int
     shard: int
     start: float = -1.0
+    foreign: int = 0
+
+
+class Passed(NamedTuple):
+    """What became of some rows: how many were written, and how many another backbone's embedding keeps."""
+
+    written: int
+    foreign: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class RescorePool:
         enqueue: sends one more message to this use case.
         clock: the time.
         order: the stored score that the pool's priorities are to be.
-        workers: rows written at once.
+        workers: pages of rows read, predicted and written at once.
     """
 
     pool: Pool
@@ -66,15 +86,15 @@ class RescorePool:
     enqueue: Callable[[str], None]
     clock: Clock
     order: str
-    workers: int = 8
+    workers: int = 4
 
     def champion_changed(self) -> int:
         """Fan out: queue one message per shard; return how many."""
         pointer, head = self.model()
         if head is None:
             return 0
-        self.progress.begin(pointer.version)
-        return _fan_out(self.enqueue, pointer.version, range(SHARDS))
+        self.progress.begin(pointer.turn, pointer.version)
+        return _fan_out(self.enqueue, pointer.turn, range(SHARDS))
 
     def segment(self, body: str, deadline: float) -> int:
         """Refresh one shard until it is done or the deadline (epoch seconds) nears; return the rows written.
@@ -84,41 +104,63 @@ class RescorePool:
         """
         segment = _decode(body)
         pointer, head = self.model()
-        if head is None or segment.version != pointer.version:
-            LOG.info("version %d is no longer the champion", segment.version)
+        if head is None or segment.turn != pointer.turn:
+            LOG.info("the turn %d is over: version %d is in service now", segment.turn, pointer.version)
             return 0
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.ordered(segment.shard, "")
-        written, start = 0, segment.start
-        while True:
-            page, following = self.pool.selectable(segment.shard, start, PAGE)
-            written += self._refresh(page, pointer, head, every=every)
-            if following is None:
-                if every:
-                    self.progress.ordered(segment.shard, self.order)
-                self.progress.done(pointer.version, segment.shard)
-                return written
-            start = following
-            if self.clock.now() > deadline:
-                self.enqueue(msgspec.json.encode(msgspec.structs.replace(segment, start=start)).decode())
-                return written
+        passed, following = self._through(
+            segment, deadline, lambda page: self._refresh(page, pointer, head, every=every)
+        )
+        foreign = segment.foreign + passed.foreign
+        if following is not None:
+            rest = msgspec.structs.replace(segment, start=following, foreign=foreign)
+            self.enqueue(msgspec.json.encode(rest).decode())
+            return passed.written
+        if every:
+            self.progress.ordered(segment.shard, self.order)
+        if foreign:
+            LOG.warning(_FOREIGN, foreign, segment.shard)
+        else:
+            self.progress.done(pointer.turn, segment.shard)
+        return passed.written
+
+    def _through(
+        self, segment: Segment, deadline: float, refresh: Callable[[Sequence[Candidate]], Passed]
+    ) -> tuple[Passed, float | None]:
+        """Refresh page by page, some at once; return what became of them, and where to go on if anywhere.
+
+        Every page before that place is done.
+        """
+        pages, start, working = [], segment.start, deque[Future[Passed]]()
+        with ThreadPoolExecutor(self.workers) as threads:
+            while True:
+                page, following = self.pool.selectable(segment.shard, start, PAGE)
+                working.append(threads.submit(refresh, page))
+                if following is None or self.clock.now() > deadline:
+                    pages += [one.result() for one in working]
+                    written, foreign = (sum(counts) for counts in zip(*pages, strict=True))
+                    return Passed(written, foreign), following
+                if len(working) > self.workers:
+                    pages.append(working.popleft().result())
+                start = following
 
     def _refresh(
         self, page: Sequence[Candidate], pointer: ChampionPointer, head: Head, *, every: bool
-    ) -> int:
+    ) -> Passed:
         stored = self.pool.rows([candidate.key for candidate in page]).values()
         fitting = [row for row in stored if row.backbone == pointer.backbone]
-        rows = [row for row in fitting if every or row.model_version < pointer.version]
+        foreign = sum(row.state is State.SCORED for row in stored if row.backbone != pointer.backbone)
+        rows = [row for row in fitting if every or row.turn < pointer.turn]
         if not rows:
-            return 0
+            return Passed(0, foreign)
         probabilities = head.run(np.stack([row.embedding for row in rows]))
         predictions = [
-            Prediction(pointer.version, pointer.backbone, row.embedding, probabilities[i])
+            Prediction(pointer.version, pointer.backbone, row.embedding, probabilities[i], pointer.turn)
             for i, row in enumerate(rows)
         ]
-        with ThreadPoolExecutor(self.workers) as threads:
-            return sum(threads.map(self.pool.rescore, rows, predictions))
+        return Passed(len(self.pool.rescore(rows, predictions)), foreign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +171,21 @@ class Reorder:
     enqueue: Callable[[str], None]
     order: str
 
-    def __call__(self, version: int) -> int:
+    def __call__(self, turn: int) -> int:
         """Queue one message for each shard in another order; return how many there are.
 
         May be called again until there is none: a shard that is done already is not written twice.
 
         Args:
-            version: of the champion.
+            turn: of the champion.
         """
         orders = self.progress.orders()
         wrong = [shard for shard in range(SHARDS) if orders.get(shard) != self.order]
-        return _fan_out(self.enqueue, version, wrong)
+        return _fan_out(self.enqueue, turn, wrong)
 
 
-def _fan_out(enqueue: Callable[[str], None], version: int, shards: Iterable[int]) -> int:
-    bodies = [msgspec.json.encode(Segment(version, shard)).decode() for shard in shards]
+def _fan_out(enqueue: Callable[[str], None], turn: int, shards: Iterable[int]) -> int:
+    bodies = [msgspec.json.encode(Segment(turn, shard)).decode() for shard in shards]
     for body in bodies:
         enqueue(body)
     return len(bodies)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import ImageRef, Prediction
+    from octospoon.domain.entities import ImageRef, KnownScore, Prediction
+    from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports import ImageStore, Pool, Scorer
     from octospoon.usecases.byte_budget import Lease
 
@@ -138,7 +139,7 @@ class _Line:
     seconds_left: Callable[[], float]
     budget: ByteBudget
     workers: ThreadPoolExecutor
-    known: Future[dict[str, tuple[str, int]]]
+    known: Future[dict[str, KnownScore]]
     seen: SimpleQueue[tuple[str, Future[Seen | None]]] = field(default_factory=SimpleQueue)
 
     def read(self, upload: ImageRef) -> Rejected | None:
@@ -173,7 +174,7 @@ class _Line:
         try:
             self._check_time()
             scorer = self.use.model()
-            if self._knows(image, scorer.spec.version):
+            if self._knows(image, scorer.spec):
                 return Outcome.KNOWN
             return ScoredImage(image, predict_one(scorer, scorer.preprocess(data)))
         except BadImage as bad:
@@ -181,11 +182,16 @@ class _Line:
         finally:
             lease.release()
 
-    def _knows(self, image: ImageRef, version: int) -> bool:
-        """Say whether these very bytes have a score of this model's, or a newer one's; if in doubt, no."""
+    def _knows(self, image: ImageRef, spec: ModelSpec) -> bool:
+        """Say whether these very bytes have this model's score, or a newer one's of the same backbone.
+
+        If in doubt, no.
+        """
         with contextlib.suppress(ServiceUnavailable):
-            etag, by = self.known.result().get(image.key, ("", 0))
-            return etag == image.etag and by >= version
+            known = self.known.result().get(image.key)
+            if known is None or (known.etag, known.backbone) != (image.etag, spec.backbone):
+                return False
+            return known.model_version >= spec.version
         return False
 
     def _check_time(self) -> None:

@@ -44,7 +44,7 @@ class ServeVersion:
                 if self.champions.mend(wanted):
                     return wanted
                 continue
-            if found and replace(found[0], previous=None) == wanted:
+            if found and replace(found[0], previous=None, turn=wanted.turn) == wanted:
                 return wanted
             pointer = wanted.after(found[0]) if found else wanted
             if self.champions.promote(pointer, found[1] if found else None):

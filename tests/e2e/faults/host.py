@@ -119,11 +119,13 @@ def watch(function: str, patience: float) -> None:
             and isinstance(value, str)
         }
         tables = list(parameters.get("RequestItems", {}))
-        tables += {one["Statement"].split('"')[1]: 0 for one in parameters.get("Statements", [])}
         writes = [
             [kind, one["TableName"]]
             for item in parameters.get("TransactItems", [])
             for kind, one in item.items()
+        ] + [
+            [statement.split()[0].capitalize(), statement.split('"')[1]]
+            for statement in {one["Statement"] for one in parameters.get("Statements", [])}
         ]
         line = {
             "function": function,

@@ -221,9 +221,10 @@ class Lab:
             version, model, model_key(model), spec.backbone, head_key(top), top, CLASSES
         )
         found = self.champions.pointer()
+        pointer = pointer.after(found[0] if found else None)
         assert self.champions.promote(pointer, found[1] if found else None)
         self.prediction = Prediction(
-            version, spec.backbone, np.zeros(DIM, np.float32), np.array([0.6, 0.4], np.float32)
+            version, spec.backbone, np.zeros(DIM, np.float32), np.array([0.6, 0.4], np.float32), pointer.turn
         )
 
     def _label_studio(self) -> None:

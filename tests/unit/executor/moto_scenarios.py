@@ -192,6 +192,52 @@ def inserts_new_items_only() -> None:
     assert len(made.tables["plain"].stream_shard.items) == 3 + 1
 
 
+def update_where(table: str, sets: dict, tests: list[tuple[str, str, dict]]) -> dict:
+    changes = " ".join(f'SET "{name}"=?' for name in sets)
+    wanted = " AND ".join(f'"{name}"{operator}?' for name, operator, _ in tests)
+    return {
+        "Statement": f'UPDATE "{table}" {changes} WHERE {wanted}',
+        "Parameters": [*sets.values(), *(value for _, _, value in tests)],
+    }
+
+
+def updates_where_the_condition_is_met_only() -> None:
+    made = backend()
+    new = {"n": {"N": "7"}, "vector": {"B": "BBBB"}}
+    said = made.batch_execute_statement(
+        [
+            update_where("plain", new, [("id", "=", text("k0")), ("n", "<=", {"N": "0"})]),
+            update_where("plain", new, [("id", "=", text("k1")), ("n", "<", {"N": "0"})]),
+            update_where("plain", new, [("id", "=", text("k2")), ("missing", "=", {"N": "0"})]),
+            update_where("plain", new, [("id", "=", text("new")), ("n", "<=", {"N": "0"})]),
+            update_where("plain", new, [("n", "<=", {"N": "0"})]),
+            update_where("ranged", {"n": {"N": "7"}}, [("id", "=", text("k")), ("at", "=", text("1"))]),
+            update_where("ranged", {"n": {"N": "7"}}, [("id", "=", text("k")), ("n", "=", {"N": "0"})]),
+            insert("plain", {"id": text("other")}),
+        ]
+    )
+    assert [one.get("Error", {}).get("Code") for one in said] == [
+        None,
+        "ConditionalCheckFailed",
+        "ConditionalCheckFailed",
+        "ConditionalCheckFailed",
+        "ValidationError",
+        None,
+        "ValidationError",
+        None,
+    ]
+    plain = {item.attrs["id"].value: item.attrs for item in made.tables["plain"].all_items()}
+    assert plain.keys() == {"k0", "k1", "k2", "other"}
+    assert {key: item["n"].value for key, item in plain.items() if "n" in item} == {
+        "k0": "7",
+        "k1": "0",
+        "k2": "0",
+    }
+    assert plain["k0"]["vector"].value == "BBBB"
+    ranged = {item.attrs["at"].value: item.attrs["n"].value for item in made.tables["ranged"].all_items()}
+    assert ranged == {"0": "0", "1": "7", "2": "0"}
+
+
 def leaves_other_statements_to_moto() -> None:
     made = backend()
     select = {"Statement": "SELECT n FROM plain WHERE id = ?", "Parameters": [text("k0")]}

@@ -1,4 +1,4 @@
-"""DynamoDB transactions and inserts in the moto that LocalStack brings: see moto_scenarios.py."""
+"""DynamoDB transactions, inserts and updates in the moto that LocalStack brings: see moto_scenarios.py."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SCENARIOS = [
     "same_as_moto",
     "costs_the_same_with_a_large_table",
     "inserts_new_items_only",
+    "updates_where_the_condition_is_met_only",
     "leaves_other_statements_to_moto",
     "inserts_cost_the_same_with_a_large_table",
 ]

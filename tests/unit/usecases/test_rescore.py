@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -32,6 +32,7 @@ class World:
 
     strategy: str = "margin"
     version: int = 1
+    turn: int | None = None
     pool: FakePool = field(default_factory=FakePool)
     progress: FakeRescoring = field(default_factory=FakeRescoring)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -45,9 +46,9 @@ class World:
             self.pool.put_score(ImageRef(f"{i:04d}", "e", "1", 1), said)
         rescore = self.pool.rescore
 
-        def counted(row, prediction):
-            self.written.append(row.key)
-            return rescore(row, prediction)
+        def counted(rows, predictions):
+            self.written += [row.key for row in rows]
+            return rescore(rows, predictions)
 
         self.pool.rescore = counted
 
@@ -57,7 +58,8 @@ class World:
 
     def case(self) -> RescorePool:
         self.pool.strategy = self.strategy
-        pointer = ChampionPointer(self.version, "a", "m", BACKBONE, "h", "c", ("a", "b", "c"))
+        classes, turn = ("a", "b", "c"), self.version if self.turn is None else self.turn
+        pointer = ChampionPointer(self.version, "a", "m", BACKBONE, "h", "c", classes, turn=turn)
         return RescorePool(
             self.pool,
             self.progress,
@@ -106,6 +108,43 @@ def test_a_new_champion_scores_every_row_once_and_says_in_which_order() -> None:
     world.work()
     world.check()
     assert len(world.written) == 2 * IMAGES
+
+
+def test_after_a_roll_back_the_pool_has_the_scores_of_the_version_in_service() -> None:
+    world = scored()
+    world.version = 2
+    world.case().champion_changed()
+    world.work()
+    late = world.queue.copy()
+
+    world.version, world.turn = 1, 3
+    world.case().champion_changed()
+    world.queue += late
+    world.work()
+
+    world.check()
+    assert {row.prediction.turn for row in world.pool.table.values()} == {3}
+    assert world.progress.progress() == (1, SHARDS)
+
+
+def test_a_shard_with_embeddings_of_another_backbone_is_not_done(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    row = world.pool.table["0007"]
+    row.prediction = replace(row.prediction, backbone="c" * 64)
+    world.case().champion_changed()
+
+    from octospoon.usecases import rescore
+
+    original, rescore.PAGE = rescore.PAGE, 10
+    try:
+        world.work(deadline=0.0)  # the row's page and the shard's end are in messages of their own
+    finally:
+        rescore.PAGE = original
+
+    assert world.progress.progress() == (1, SHARDS - 1)
+    assert world.pool.table["0007"].prediction.model_version == 0
+    assert len(world.written) == IMAGES - 1
+    assert f"1 rows of shard {shard('0007')} have another backbone's embeddings" in caplog.text
 
 
 def scored() -> World:
@@ -178,7 +217,7 @@ def test_going_back_half_way_leaves_no_shard_half_ordered() -> None:
     world.queue.clear()
     world.case().segment(first, 1e12)
 
-    def dies(row, prediction):
+    def dies(rows, predictions):
         raise RuntimeError
 
     kept, world.pool.rescore = world.pool.rescore, dies

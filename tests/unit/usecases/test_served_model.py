@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import onnx
 import pytest
 from fakes.memory import FakeClock
@@ -134,3 +137,26 @@ def test_a_missing_file_and_a_broken_pointer_leave_the_old_model_in_service(depl
     assert deployed.next_image() == 1
     deployed.objects.stored[CHAMPION_KEY] = b'{"version": 4', "half"
     assert deployed.next_image() == 1
+
+
+def test_every_change_is_a_later_turn_and_predictions_say_theirs(deployed):
+    deployed.point(deployed.put(2, changed(version="2")))
+    deployed.serve(1)
+    deployed.serve(2)
+    deployed.serve(2)  # is in service already
+    pointer, _ = deployed.champions.pointer()
+    assert (pointer.version, pointer.turn) == (2, 2)
+
+    assert deployed.next_image() == 2
+    scorer = deployed.current.get()
+    (said,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
+    assert (said.model_version, said.turn) == (2, 2)
+
+
+def test_the_turn_of_a_pointer_that_could_not_be_read_is_later_than_any(deployed):
+    deployed.objects.stored[CHAMPION_KEY] = b"{", "broken"
+    deployed.serve(1)
+    mended, _ = deployed.champions.pointer()
+
+    assert mended.turn >= 1_700_000_000
+    assert deployed.serve(1) == replace(mended, turn=0)

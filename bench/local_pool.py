@@ -1,0 +1,188 @@
+"""A pool table, and as much of S3, DynamoDB and SQS around it as re-scoring asks for, in its own process.
+
+Every row is selectable and holds a score of turn 0. Queries of by_lottery, reads of rows and batches of
+PartiQL's UPDATE are answered after a while as from afar; an UPDATE changes a row only where etag, state and
+turn are as its WHERE wants them. Of what is written the turn alone is kept. The embeddings repeat after
+some thousand rows. What is missing from DynamoDB is TLS, the indexes' writes, and the way there. Every other
+call (the control table's, the queue's) is answered by an empty object.
+
+    python -m bench.local_pool ROWS DIMENSIONS BACKBONE MODEL_FOLDER LATENCY     (in seconds)
+
+prints the port, serves until its standard input ends, and then prints what became of the rows, how many
+pictures were asked for, and its CPU seconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bench.local_aws import ARTIFACTS, IMAGES, contents, json_answer, serve_until_told, stored
+
+from octospoon.domain.keys import SHARDS, lottery, shard
+
+if TYPE_CHECKING:
+    import socket
+
+DIFFERENT = 4096
+ETAG = "e" * 32
+EVEN = base64.b64encode(np.full(10, 0.1, "<f2").tobytes()).decode()
+_NAMES = re.compile(r'"?(\w+)"? ?(<=|=) ?\?')
+_OPERATION = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
+
+
+class Rows:
+    """The items, and what was written to them."""
+
+    def __init__(self, size: int, dimensions: int, backbone: str) -> None:
+        self.keys = [f"photos/{i:08d}.jpg" for i in range(size)]
+        self.turns = np.zeros(size, np.int64)
+        self.writes = 0
+        self._numbers = np.array([lottery(key) for key in self.keys])
+        shards = np.array([shard(key) for key in self.keys])
+        members = [np.flatnonzero(shards == number) for number in range(SHARDS)]
+        self._order = [found[np.argsort(self._numbers[found])] for found in members]
+        vectors = np.random.default_rng(0).standard_normal((min(size, DIFFERENT), dimensions))
+        self._vectors = [base64.b64encode(one.astype("<f2").tobytes()).decode() for one in vectors]
+        self._backbone = backbone
+
+    def query(self, request: dict[str, Any]) -> dict[str, Any]:
+        given = request["ExpressionAttributeValues"]
+        order = self._order[int(given[":shard"]["S"])]
+        numbers = self._numbers[order]
+        first, last = (float(given[name]["N"]) for name in (":first", ":last"))
+        found = order[np.searchsorted(numbers, first) : np.searchsorted(numbers, last, side="right")]
+        page = found[: request["Limit"]].tolist()
+        items: list[dict[str, Any]] = [
+            {
+                "key": {"S": self.keys[i]},
+                "shard": given[":shard"],
+                "lottery": {"N": repr(float(self._numbers[i]))},
+                "priority": {"N": "0.5"},
+                "etag": {"S": ETAG},
+            }
+            for i in page
+        ]
+        more = {"LastEvaluatedKey": {"key": items[-1]["key"]}} if len(page) < len(found) else {}
+        return {"Items": items, "Count": len(items)} | more
+
+    def read(self, request: dict[str, Any]) -> dict[str, Any]:
+        ((table, wanted),) = request["RequestItems"].items()
+        names = wanted.get("ExpressionAttributeNames", {}).values()
+        items = [self._item(_number(one["key"]["S"])) for one in wanted["Keys"]]
+        if names:
+            items = [{name: item[name] for name in names if name in item} for item in items]
+        return {"Responses": {table: items}, "UnprocessedKeys": {}}
+
+    def update(self, request: dict[str, Any]) -> dict[str, Any]:
+        said: list[dict[str, Any]] = []
+        for one in request["Statements"]:
+            if self._updated(one["Statement"], one["Parameters"]):
+                said.append({"TableName": "pool"})
+            else:
+                said.append({"Error": {"Code": "ConditionalCheckFailed", "Message": "not as wanted"}})
+        return {"Responses": said}
+
+    def _updated(self, statement: str, parameters: list[dict[str, str]]) -> bool:
+        wanted = statement.index(" WHERE ")
+        sets = dict(zip(_names(statement[:wanted]), parameters, strict=False))
+        where = dict(zip(_names(statement[wanted:]), parameters[len(sets) :], strict=True))
+        i = _number(where["key"]["S"])
+        fits = where["etag"]["S"] == ETAG and where["state"]["S"] == "scored"
+        if not fits or self.turns[i] > int(where["turn"]["N"]):
+            return False
+        self.turns[i] = int(sets["turn"]["N"])
+        self.writes += 1
+        return True
+
+    def _item(self, i: int) -> dict[str, Any]:
+        score = {"N": "0.123456789"}
+        number = f"{shard(self.keys[i]):02d}"
+        return {
+            "key": {"S": self.keys[i]},
+            "state": {"S": "scored"},
+            "etag": {"S": ETAG},
+            "sequencer": {"S": "0" * 32},
+            "size": {"N": "100000"},
+            "arrival": {"S": f"2026-01-31/{number}"},
+            "scored_at": {"N": "1700000000.123456"},
+            "model_version": {"N": "0"},
+            "turn": {"N": str(self.turns[i])},
+            "backbone": {"S": self._backbone},
+            "embedding": {"B": self._vectors[i % len(self._vectors)]},
+            "probabilities": {"B": EVEN},
+            "least_confidence": score,
+            "margin": score,
+            "entropy": score,
+            "confidence": score,
+            "top_class": {"N": "3"},
+            "shard": {"S": number},
+            "lottery": {"N": repr(float(self._numbers[i]))},
+            "priority_shard": {"S": number},
+            "priority": score,
+        }
+
+
+_known: dict[str, list[str]] = {}
+
+
+def _names(part: str) -> list[str]:
+    if part not in _known:
+        _known[part] = [name for name, _ in _NAMES.findall(part)]
+    return _known[part]
+
+
+def _number(key: str) -> int:
+    return int(key[-12:-4])
+
+
+@dataclass
+class Answers:
+    """What is answered to a request."""
+
+    rows: Rows
+    models: dict[str, bytes]
+    latency: float
+    pictures: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def to(self, connection: socket.socket, head: bytes, body: bytes) -> None:
+        method, target, _ = head.split(b" ", 2)
+        time.sleep(self.latency)
+        if method == b"POST":
+            (operation,) = _OPERATION.findall(head)
+            with self.lock:
+                said = self._called(operation.decode(), json.loads(body))
+            return connection.sendall(json_answer(said))
+        bucket, _, key = target.decode().partition("?")[0].lstrip("/").partition("/")
+        self.pictures += bucket == IMAGES
+        return connection.sendall(stored(self.models if bucket == ARTIFACTS else {}, key, head))
+
+    def _called(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        calls = {
+            "Query": self.rows.query,
+            "BatchGetItem": self.rows.read,
+            "BatchExecuteStatement": self.rows.update,
+        }
+        return calls[operation](request) if operation in calls else {}
+
+
+def main() -> None:
+    size, dimensions, backbone, models, latency = sys.argv[1:]
+    rows = Rows(int(size), int(dimensions), backbone)
+    answers = Answers(rows, contents(Path(models)), float(latency))
+    serve_until_told(answers)
+    done = {"fresh": int((rows.turns > 0).sum()), "rows": rows.writes, "pictures": answers.pictures}
+    print(json.dumps(done | {"cpu": time.process_time()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What becomes of statements that fail for a reason of their own; conditions are the contract tests'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.domain.entities import PoolRow, Prediction, State
+from octospoon.domain.errors import ServiceUnavailable
+
+ROWS = 60
+
+
+class Client:
+    """Throttles every third statement, and says of every fifth that its condition is not met."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.alone: list[str] = []
+        self.refuses: set[str] = set()
+        self.down = False
+
+    def batch_execute_statement(self, **request: Any) -> Any:
+        statements = request["Statements"]
+        self.batches.append(len(statements))
+        keys = [one["Parameters"][-4]["S"] for one in statements]
+        return {"Responses": [self._said(int(key)) for key in keys]}
+
+    @staticmethod
+    def _said(number: int) -> dict[str, Any]:
+        if number % 5 == 0:
+            return {"Error": {"Code": "ConditionalCheckFailed"}}
+        return {"Error": {"Code": "ThrottlingError"}} if number % 3 == 0 else {"TableName": "pool"}
+
+    def update_item(self, **request: Any) -> Any:
+        key = request["Key"]["key"]["S"]
+        self.alone.append(key)
+        if self.down:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem")
+        if key in self.refuses:
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+
+
+def rescored(client: Any) -> set[str]:
+    said = np.array([0.7, 0.3], np.float32)
+    embedding = np.zeros(4, np.float32)
+    rows = [PoolRow(f"{i:03d}", "e", State.SCORED, 1, "b", embedding, None) for i in range(ROWS)]
+    return DynamoPool(client, "pool").rescore(rows, [Prediction(2, "b", embedding, said, 1)] * ROWS)
+
+
+def test_a_throttled_statement_is_updated_alone_and_a_refused_one_is_not() -> None:
+    client = Client()
+    throttled = {f"{i:03d}" for i in range(ROWS) if i % 3 == 0 and i % 5}
+    client.refuses = {"003"}
+
+    written = rescored(client)
+
+    assert client.batches == [25, 25, 10]
+    assert set(client.alone) == throttled
+    assert written == {f"{i:03d}" for i in range(ROWS) if i % 5} - {"003"}
+
+
+def test_where_dynamodb_stays_busy_the_message_goes_back() -> None:
+    client = Client()
+    client.down = True
+
+    with pytest.raises(ServiceUnavailable, match="updating 003"):
+        rescored(client)

@@ -1,0 +1,134 @@
+"""`octospoon rescore`: what it queues, and what it says before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from unit.training.stack import World, starter, world
+
+from octospoon.cli import prices, rescore
+from octospoon.cli.main import main
+from octospoon.domain.errors import BadRequest, NotConfigured
+
+IMAGES = 30
+
+
+@dataclass
+class FakeSqs:
+    """Keeps what is sent."""
+
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+
+    def send_message(self, **message: str) -> None:
+        self.sent.append((message["QueueUrl"], json.loads(message["MessageBody"])))
+
+
+@dataclass
+class Deployed:
+    """A pool of which the first half has the embeddings of another backbone."""
+
+    made: World = field(default_factory=world)
+    sqs: FakeSqs = field(default_factory=FakeSqs)
+
+    def __post_init__(self) -> None:
+        for index in range(IMAGES):
+            self.made.drop(index)
+        self.made.serve(starter())
+        for row in list(self.made.pool.table.values())[: IMAGES // 2]:
+            row.prediction, row.size = replace(row.prediction, backbone="c" * 64), 1_000_000
+
+    def deployment(self) -> Any:
+        made, urls = self.made, {f"{name}QueueUrl": name for name in ("Uploads", "Rescore")}
+        return SimpleNamespace(
+            champions=made.champions,
+            images=made.images,
+            pool=made.pool,
+            outputs=urls,
+            client=lambda _: self.sqs,
+        )
+
+    def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+        monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: self.deployment())
+        return main(["rescore", *options])
+
+
+def test_the_cost_is_said_first_and_nothing_queued(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed()
+
+    assert deployed.run(monkeypatch, "--full") == 0
+
+    said = capsys.readouterr().out
+    assert f"{IMAGES // 2} images, {IMAGES // 2} MB" in said
+    assert f"of {IMAGES // 2} measured here" in said
+    assert "nothing is queued: add --yes" in said
+    assert deployed.sqs.sent == []
+
+
+def test_the_images_of_another_backbone_are_queued_as_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = Deployed()
+
+    assert deployed.run(monkeypatch, "--full", "--yes") == 0
+
+    foreign = {key for key, row in deployed.made.pool.table.items() if row.size}
+    queued = [(url, body["Records"][0]["s3"]["object"]) for url, body in deployed.sqs.sent]
+    assert {url for url, _ in queued} == {"Uploads"}
+    assert sorted(one["key"] for _, one in queued) == sorted(foreign)
+    row = deployed.made.pool.table[queued[0][1]["key"]]
+    assert queued[0][1] | {"key": ""} == {
+        "key": "",
+        "eTag": row.etag,
+        "size": row.size,
+        "sequencer": row.sequencer,
+    }
+
+
+def test_where_every_embedding_fits_there_is_nothing_to_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed()
+    for row in deployed.made.pool.table.values():
+        row.prediction = replace(row.prediction, backbone=deployed.made.champions.current.backbone)
+
+    assert deployed.run(monkeypatch, "--full", "--yes") == 0
+
+    assert "reads no image" in capsys.readouterr().out
+    assert deployed.sqs.sent == []
+
+
+def test_from_embeddings_the_function_is_told_as_by_the_pointers_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployed = Deployed()
+    with pytest.raises(BadRequest, match="knows no classes yet"):
+        rescore.shards(deployed.deployment())
+    deployed.made.champions.current = replace(deployed.made.champions.current, head_key="h")
+
+    assert deployed.run(monkeypatch) == 0
+    assert deployed.run(monkeypatch, "--yes") == 1, "--yes alone means nothing"
+
+    assert deployed.sqs.sent == [("Rescore", {"Records": [{"eventSource": "octospoon:rescore", "s3": {}}]})]
+
+
+def test_without_a_model_or_a_readable_image_it_says_what_to_do() -> None:
+    deployed = Deployed()
+    deployed.made.images.objects.clear()
+    deployment = deployed.deployment()
+    with pytest.raises(BadRequest, match="octospoon reconcile --full"):
+        rescore.estimate(deployment, rescore.foreign(deployment))
+    deployed.made.champions.current = None
+    with pytest.raises(NotConfigured, match="octospoon init-model"):
+        rescore.foreign(deployment)
+
+
+def test_the_price_is_that_of_the_function_and_of_what_is_around_it() -> None:
+    found = rescore.Estimate(images=1_000_000, megabytes=1.0, seconds=0.016, measured=20)
+
+    compute = 16_000 * 1769 / 1024 * prices.LAMBDA_GB_SECOND["x86_64"] + 0.02
+    assert found.dollars() == pytest.approx(compute + 0.4 + 0.4 * 1.2 + 4 * 0.625)
+    assert "4.44 hours of one core" in str(found)
