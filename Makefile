@@ -42,7 +42,7 @@ test: prepared ## run every test
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
 	@.venv/bin/pytest tests/e2e/test_swaps.py --soak
 
-faults: prepared ## every fault at every step on the real servers, and 100,000 random steps; most of an hour
+faults: prepared ## faults between the steps of everything, on the real servers, and 100,000 random steps; an hour
 	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
 
 check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
