@@ -141,7 +141,8 @@ def left_by(deployment: Deployment, experiment: str, mlflow_url: str) -> Result:
         files(deployment),
         decision.measures,
         {one["key"]: one["value"] for one in run["metrics"]},
-        {one["key"]: one["value"] for one in run["params"]},
+        # every run has a bucket of its own
+        {one["key"]: one["value"] for one in run["params"] if one["key"] != "dataset"},
     )
 
 
