@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from octospoon.domain.entities import Prediction, ScoredImage
+    from octospoon.domain.entities import KnownScore, Prediction, ScoredImage
 
 FOLDER = Path(sys.argv[3])
 NAMES = sorted(path.name for path in FOLDER.iterdir())
@@ -57,6 +57,10 @@ class Rows:
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         self.embeddings[image.key] = stored(prediction.embedding)
         return True
+
+    @staticmethod
+    def scored(keys: Sequence[str]) -> dict[str, KnownScore]:
+        return {}
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         return {one.image.key for one in scored if self.put_score(one.image, one.prediction)}
