@@ -167,7 +167,7 @@ def test_uncertainty_against_sorting():
 
 @pytest.mark.parametrize("name", ["margin", "least_confidence"])
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
 @pytest.mark.parametrize("n", [1, 700, 39_999])
 def test_the_fast_selection_is_that_of_a_full_sort(name, order, dtype, n):
     given = pool(40_000, 5)

@@ -66,7 +66,7 @@ class Largest:
     def near(largest: Floats, marks: npt.NDArray[np.integer], border: float) -> npt.NDArray[np.bool_]:
         """Say whether no lane's largest is above the border."""
         del marks
-        return _any(largest > border) ^ True
+        return ~_any(largest > border)
 
 
 class Gap:
@@ -181,6 +181,9 @@ def least(measure: Measure, probabilities: Floats, n: int, workers: int = 0) -> 
     size = len(checked(probabilities))
     workers = max(1, min(workers or os.cpu_count() or 1, size // _ROWS_A_WORKER))
     best = _Least(n, probabilities.dtype)
+    if probabilities.dtype.itemsize not in BITS:
+        _measured(measure, probabilities, range(size), best)
+        return best.positions
     blocks = [_Block(probabilities) for _ in range(workers)]
     first = min(max(blocks[0].rows, 2 * n), size)
     _measured(measure, probabilities, range(first), best)
