@@ -36,9 +36,8 @@ def handler(event: Json, context: Any) -> Json:  # noqa: ANN401 - AWS's context
     """Answer one request. No body and no header is logged: both hold secrets."""
     request = rest.Request.of(event)
     if request.route == ("POST", "/webhook"):
-        return rest.answer(
-            200, {"status": "ok"}
-        )  # of Label Studio, without the secret: nothing is done with it
+        # Label Studio's, and without the secret: nothing is done with it
+        return rest.answer(200, {"status": "ok"})
     try:
         if not same_secret(request.secret(), wiring.predict_secret()):
             raise Unauthorized(

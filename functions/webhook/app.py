@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.runtime import wiring
 from octospoon.runtime.observability import make_logger
+from octospoon.runtime.rest import SECRET_HEADER
 
 if TYPE_CHECKING:
     from octospoon.usecases.receive import ReceiveWebhook
 
 logger = make_logger("webhook")
-SECRET_HEADER = "x-octospoon-secret"  # noqa: S105 - the header's name
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.dynamodb_items import dump_item
+from octospoon.adapters.dynamodb_items import dump, dump_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,8 +54,7 @@ def update(
     """
     item = dump_item(values)
     sets = " ".join(f'SET "{name}"=?' for name in item)
-    wanted = dump_item({str(i): value for i, value in enumerate(given)})
     return {
         "Statement": f'UPDATE "{table}" {sets} WHERE {condition}',
-        "Parameters": [*item.values(), *wanted.values()],
+        "Parameters": [*item.values(), *map(dump, given)],
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest, Conflict
-from octospoon.domain.model_spec import ChampionPointer, model_key
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training_policy import numbered
 from octospoon.training.model_file import extract_backbone, read_spec, sha256, starter_model
 from octospoon.usecases.serve import ServeVersion
@@ -40,7 +40,7 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
             )
         return found[0]
     sha, _ = champions.put_model(model, None)
-    pointer = ChampionPointer(0, sha, model_key(sha), read_spec(model).backbone)
+    pointer = ChampionPointer.of(0, read_spec(model).backbone, sha)
     champions.keep(pointer)
     champions.promote(pointer, None)
     return init_model(deployment, file)

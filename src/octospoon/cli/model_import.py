@@ -6,7 +6,7 @@ import io
 import os
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from octospoon.cli.context import local_project
 from octospoon.cli.model import check_backbone
 from octospoon.cli.trainer import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
-from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.promotion import Rules
 from octospoon.training import imported
 from octospoon.training.foreign import Pixels
@@ -114,23 +114,23 @@ def _served(deployment: Deployment, model: Imported, source: str) -> ChampionPoi
         pointer = found[0]
     else:
         bare = cold_start(extract_backbone(model.model), spec.resize)
-        pointer = _serve(champions, ChampionPointer(0, "", "", spec.backbone), bare, None)
+        pointer = _serve(champions, 0, spec.backbone, bare)
     if version is not None:
         number, whole, head = version
-        headed = ChampionPointer(number, "", "", spec.backbone, classes=spec.classes)
-        pointer = _serve(champions, headed, whole, head)
+        pointer = _serve(champions, number, spec.backbone, whole, head, spec.classes)
     return pointer
 
 
 def _serve(
-    champions: Champions, pointer: ChampionPointer, whole: bytes, head: bytes | None
+    champions: Champions,
+    version: int,
+    backbone: str,
+    whole: bytes,
+    head: bytes | None = None,
+    classes: tuple[str, ...] = (),
 ) -> ChampionPointer:
-    sha, top = champions.put_model(whole, head)
-    named = replace(pointer, sha256=sha, key=model_key(sha))
-    if head is not None:
-        named = replace(named, head_key=head_key(top), head_sha256=top)
-    champions.keep(named)
-    return ServeVersion(champions)(named.version)
+    champions.keep(ChampionPointer.of(version, backbone, *champions.put_model(whole, head), classes))
+    return ServeVersion(champions)(version)
 
 
 def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:

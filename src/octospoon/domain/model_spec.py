@@ -130,6 +130,14 @@ class ChampionPointer:
     previous: ChampionPointer | None = None
     turn: int = 0
 
+    @classmethod
+    def of(
+        cls, version: int, backbone: str, sha256: str, head_sha256: str = "", classes: tuple[str, ...] = ()
+    ) -> ChampionPointer:
+        """Return the pointer to stored files; without a head, leave out its sha256 and the classes."""
+        top = head_key(head_sha256) if head_sha256 else ""
+        return cls(version, sha256, model_key(sha256), backbone, top, head_sha256, classes)
+
     def after(self, previous: ChampionPointer | None) -> ChampionPointer:
         """Return this pointer as the one that replaces another."""
         if previous is None:

@@ -108,17 +108,14 @@ def score() -> ScoreUploads:
     """Wire the scoring of uploads."""
     from octospoon.adapters.dynamodb_counter import LabelCounter
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.s3_artifacts import S3Champions
-    from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.score import ScoreUploads
 
     config = load(settings_.ScoreSettings)
-    champions = S3Champions(artifacts(config.artifacts_bucket))
     counter = LabelCounter(dynamodb(), config.control_table)
     return ScoreUploads(
         images=images(),
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now, counter),
-        model=CurrentModel(champions, scorer_loader(champions), CLOCK).get,
+        model=_current_scorer(),
         workers=cores(),
         downloads=_CONNECTIONS,
     )
@@ -146,15 +143,9 @@ def images_bucket() -> str:
 def predict() -> PredictImages:
     """Wire the answering of questions about single pictures."""
     from octospoon.adapters.s3_inbox import S3Inbox
-    from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.predict import PredictImages
 
-    served = _champions()
-    return PredictImages(
-        images=images(),
-        inbox=S3Inbox(s3(), images_bucket()),
-        model=CurrentModel(served, scorer_loader(served), CLOCK).get,
-    )
+    return PredictImages(images=images(), inbox=S3Inbox(s3(), images_bucket()), model=_current_scorer())
 
 
 def predict_secret() -> str:
@@ -173,6 +164,14 @@ def _champions() -> Champions:
     from octospoon.adapters.s3_artifacts import S3Champions
 
     return S3Champions(artifacts(load(settings_.Buckets).artifacts_bucket))
+
+
+def _current_scorer() -> Callable[[], Scorer]:
+    """Return what gives the model that predicts now."""
+    from octospoon.usecases.champion import CurrentModel
+
+    champions = _champions()
+    return CurrentModel(champions, scorer_loader(champions), CLOCK).get
 
 
 def cores() -> int:
@@ -353,7 +352,6 @@ def follow_alias() -> FollowAlias | None:
     from octospoon.adapters.dynamodb_control import ControlTable
     from octospoon.adapters.dynamodb_history import DynamoHistory
     from octospoon.adapters.mlflow_alias import MlflowAlias
-    from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.serve import ServeVersion
 
@@ -365,7 +363,7 @@ def follow_alias() -> FollowAlias | None:
         name = server.mlflow_password_secret
         return server.mlflow_username, secret(name) if name else ""
 
-    champions = S3Champions(artifacts(config.artifacts_bucket))
+    champions = _champions()
     return FollowAlias(
         alias=MlflowAlias(server.mlflow_url, server.model_name, sign_in),
         champions=champions,
@@ -421,14 +419,11 @@ def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.domain.acquisition import strategy
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool
 
-    config = load(settings_.RescoreSettings)
-    champions = S3Champions(artifacts(config.artifacts_bucket))
-
+    config, champions = load(settings_.RescoreSettings), _champions()
     return RescorePool(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),

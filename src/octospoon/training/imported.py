@@ -186,7 +186,6 @@ def _check_embeddings(alone: npt.NDArray[np.float32], together: npt.NDArray[np.f
         raise BadModel(
             "the embedding has numbers over 65,504, which the pool cannot store: see --mean and --std"
         )
-    size = float(np.abs(alone).max())
     if np.abs(alone - together).max() > _SAME * size:
         raise BadModel("the model answers differently when images come together: export it for inference")
     if np.ptp(alone, axis=0).max() <= _SAME * size:

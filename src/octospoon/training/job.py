@@ -20,7 +20,7 @@ import numpy as np
 from octospoon.domain import promotion
 from octospoon.domain.entities import JobStatus
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
-from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.verdicts import ModelDecision
 from octospoon.ports import TrainingData
 from octospoon.training import model_file, report
@@ -277,14 +277,8 @@ class _Job:
     def _pointer(self, run: ModelRun, trained: TrainedModel, champion: _Champion) -> ChampionPointer:
         """Store the files and what serving them means: a person may put a refused model into service."""
         model, head = self._ports.champions.put_model(trained.model, trained.head)
-        pointer = ChampionPointer(
-            version=run.version,
-            sha256=model,
-            key=model_key(model),
-            backbone=champion.scorer.spec.backbone,
-            head_key=head_key(head),
-            head_sha256=head,
-            classes=self._ports.classes,
+        pointer = ChampionPointer.of(
+            run.version, champion.scorer.spec.backbone, model, head, self._ports.classes
         )
         self._ports.champions.keep(pointer)
         return pointer

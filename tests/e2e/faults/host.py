@@ -18,6 +18,7 @@ from typing import Any
 import botocore.client
 import botocore.config
 import httpx
+from e2e.faults.trainer import Later
 
 from octospoon.adapters import label_studio, mlflow_alias
 from octospoon.runtime import wiring
@@ -36,16 +37,6 @@ class Context:
     @staticmethod
     def get_remaining_time_in_millis() -> int:
         return 60_000
-
-
-class Later:
-    """A clock that is ahead by some seconds."""
-
-    def __init__(self, offset: float) -> None:
-        self._offset, self._clock = offset, wiring.SystemClock()
-
-    def now(self) -> float:
-        return self._clock.now() + self._offset
 
 
 def main() -> None:
