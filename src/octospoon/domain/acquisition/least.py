@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 800_000
 """Bytes of probabilities that are looked at by one call."""
+_TILE = 16_384
+"""Bytes of probabilities that fit into the first cache of a core, once as they are and once turned."""
 _BLOCKS = 8
 _ROWS_A_WORKER = 100_000
 _SURE = 1.001
@@ -86,8 +88,8 @@ class Gap:
         That takes two passes of the cheapest kind, where the second largest takes three for each class.
         """
         np.subtract(block.largest, _widened(border, block.largest.dtype), out=block.spare)
-        np.greater_equal(block.columns, block.spare, out=block.close)
-        np.add.reduce(block.close.view(np.int8), axis=0, dtype=block.marks.dtype, out=block.marks)
+        np.greater_equal(block.columns, block.spare[:, np.newaxis], out=block.close)
+        np.add.reduce(block.close.view(np.int8), axis=1, dtype=block.marks.dtype, out=block.marks)
 
     @staticmethod
     def near(largest: Floats, marks: npt.NDArray[np.integer], border: float) -> npt.NDArray[np.bool_]:
@@ -113,54 +115,63 @@ class _Block:
     """Rows of one array that are looked at together, lane by lane; made once and filled again and again.
 
     Two neighbouring classes of a row-major array are turned as one number of twice the size: row i's even and
-    odd classes are then the lanes 2i and 2i + 1. Elsewhere, a row has one lane.
+    odd classes are then the lanes 2i and 2i + 1. Elsewhere, a row has one lane. Rows are turned tile by tile
+    within one call: class after class of a tile is read while its rows are in the first cache.
 
     Attributes:
-        columns: float [C / lanes, n · lanes].
-        largest: float [n · lanes].
-        marks: integer [n · lanes].
-        spare: float [n · lanes], of any content.
-        close: bool [C / lanes, n · lanes], of any content.
+        rows: of a tile.
+        columns: float [tiles, C / lanes, rows · lanes].
+        largest: float [tiles, rows · lanes].
+        marks: integer [tiles, rows · lanes].
+        spare: float [tiles, rows · lanes], of any content.
+        close: bool [tiles, C / lanes, rows · lanes], of any content.
     """
 
     def __init__(self, probabilities: Floats) -> None:
         classes, dtype = probabilities.shape[1], probabilities.dtype
         row_major = probabilities.strides == (classes * dtype.itemsize, dtype.itemsize)
         self.lanes = 2 if row_major and classes % 2 == 0 else 1
-        self.rows = max(256, _BLOCK // (classes * dtype.itemsize))
-        self._deep, wide = classes // self.lanes, self.rows * self.lanes
+        class_major = probabilities.strides[0] == dtype.itemsize
+        self.rows = max(64, (_BLOCK if class_major else _TILE) // (classes * dtype.itemsize))
+        self.tiles = max(1, _BLOCK // (classes * dtype.itemsize * self.rows))
+        deep, wide = classes // self.lanes, self.rows * self.lanes
         self._bits = BITS[dtype.itemsize]
-        self._turned = np.empty((self._deep, self.rows), _PAIR[dtype.itemsize] if self.lanes == 2 else dtype)
-        self._all_largest = np.empty(_BLOCKS * wide, dtype)
+        one_turned = _PAIR[dtype.itemsize] if self.lanes == 2 else dtype
+        self._turned = np.empty((self.tiles, deep, self.rows), one_turned)
+        self._all_largest = np.empty((_BLOCKS * self.tiles, wide), dtype)
         self._all_marks = np.zeros(
-            _BLOCKS * wide, np.int8 if self._deep <= np.iinfo(np.int8).max else np.int64
+            self._all_largest.shape, np.int8 if deep <= np.iinfo(np.int8).max else np.int64
         )
-        self._all_spare, self._all_close = np.empty(wide, dtype), np.empty((self._deep, wide), np.bool_)
+        self._all_spare = np.empty((self.tiles, wide), dtype)
+        self._all_close = np.empty((self.tiles, deep, wide), np.bool_)
 
     def near(self, part: Floats, measure: Measure, border: float) -> npt.NDArray[np.int64] | None:
-        """Return which of up to _BLOCKS · rows may be at most the border; None where only measuring tells."""
-        for start in range(0, len(part), self.rows):
-            self._fill(part[start : start + self.rows], start * self.lanes)
+        """Return which rows may be at most the border, of up to _BLOCKS · tiles whole tiles.
+
+        None where only measuring tells.
+        """
+        tiles = part.reshape(-1, self.rows, part.shape[1])
+        for start in range(0, len(tiles), self.tiles):
+            self._fill(tiles[start : start + self.tiles], start)
             measure.mark(self, border)
-        largest, marks = (one[: len(part) * self.lanes] for one in (self._all_largest, self._all_marks))
+        largest, marks = self._all_largest[: len(tiles)], self._all_marks[: len(tiles)]
         # as unsigned integers, floats keep their order, and infinity, NaN and all negative ones lie above
         if largest.view(self._bits).max() > np.array(_SURE, largest.dtype).view(self._bits):
             return None
         shape = (len(part), self.lanes)
         return np.flatnonzero(measure.near(largest.reshape(shape), marks.reshape(shape), border))
 
-    def _fill(self, rows: Floats, place: int) -> None:
-        wide = len(rows) * self.lanes
-        here = slice(place, place + wide)
+    def _fill(self, tiles: Floats, start: int) -> None:
+        count = len(tiles)
+        here = slice(start, start + count)
         self.largest, self.marks = self._all_largest[here], self._all_marks[here]
-        self.spare, self.close = self._all_spare[:wide], self._all_close[:, :wide]
-        columns = rows.view(self._turned.dtype).T if self.lanes == 2 else rows.T
-        if columns.strides[1] != columns.itemsize:
-            turned = self._turned[:, : len(rows)]
-            np.copyto(turned, columns)
-            columns = turned
-        self.columns = columns.view(rows.dtype)
-        np.maximum.reduce(self.columns.view(self._bits), axis=0, out=self.largest.view(self._bits))
+        self.spare, self.close = self._all_spare[:count], self._all_close[:count]
+        turned = (tiles.view(self._turned.dtype) if self.lanes == 2 else tiles).transpose(0, 2, 1)
+        if turned.strides[2] != turned.itemsize:
+            np.copyto(self._turned[:count], turned)
+            turned = self._turned[:count]
+        self.columns = turned.view(tiles.dtype)
+        np.maximum.reduce(self.columns.view(self._bits), axis=1, out=self.largest.view(self._bits))
 
 
 def least(measure: Measure, probabilities: Floats, n: int, workers: int = 0) -> npt.NDArray[np.int64]:
@@ -185,9 +196,11 @@ def least(measure: Measure, probabilities: Floats, n: int, workers: int = 0) -> 
         _measured(measure, probabilities, range(size), best)
         return best.positions
     blocks = [_Block(probabilities) for _ in range(workers)]
-    first = min(max(blocks[0].rows, 2 * n), size)
+    tile = blocks[0].rows
+    first = max(blocks[0].tiles * tile, 2 * n)
+    first = min(first + (size - first) % tile, size)  # whole tiles are left
     _measured(measure, probabilities, range(first), best)
-    parts = iter(_parts(first, size, blocks[0].rows))
+    parts = iter(_parts(first, size, blocks[0].tiles * tile))
     if workers == 1:
         _search(blocks[0], measure, probabilities, parts, best)
     else:
