@@ -139,7 +139,7 @@ class _Block:
         one_turned = _PAIR[dtype.itemsize] if self.lanes == 2 else dtype
         self._turned = np.empty((self.tiles, deep, self.rows), one_turned)
         self._all_largest = np.empty((_BLOCKS * self.tiles, wide), dtype)
-        self._all_marks = np.zeros(
+        self._all_marks: npt.NDArray[np.integer] = np.zeros(
             self._all_largest.shape, np.int8 if deep <= np.iinfo(np.int8).max else np.int64
         )
         self._all_spare = np.empty((self.tiles, wide), dtype)
