@@ -1,0 +1,169 @@
+"""A queue before a function, message by message: batches, pollers, concurrency, cold starts. Nothing runs.
+
+The rules are those of Lambda's event source mapping for a standard SQS queue (AWS Lambda Developer Guide,
+"Using Lambda with Amazon SQS": batching windows, scaling behaviour, maximum concurrency), first come, first
+served; LocalStack's are the same with one poller that pauses between two polls. Pollers that AWS takes away
+again are not modelled: idle ones cost nothing and are quick when needed, which favours the function.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    Seconds = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """How a function takes messages from its queue; all times in seconds.
+
+    Attributes:
+        batch: messages of one invocation at most.
+        window: how long a poller waits for a batch to fill, from its first message on.
+        fixed: of an invocation, whatever it holds.
+        each: of every message in it.
+        each_busy: the same while messages are still being sent, where sender and function share a machine.
+        cold: of a new environment before its first invocation.
+        pause: between two polls of one poller.
+        pollers: at the beginning; each has one invocation at a time.
+        ramp: pollers that come a minute.
+        limit: of pollers, and so of invocations at once.
+        keep: how long an environment stays warm.
+    """
+
+    batch: int
+    window: float
+    fixed: float
+    each: float
+    each_busy: float | None = None
+    cold: float = 0.0
+    pause: float = 0.0
+    pollers: int = 5
+    ramp: float = 300.0
+    limit: int = 1000
+    keep: float = 300.0
+
+
+@dataclass(slots=True)
+class Run:
+    """What became of the messages.
+
+    Attributes:
+        arrivals: float64 [N], seconds, ascending.
+        done: float64 [N], when each was processed.
+        invocations: how many.
+        cold_starts: how many of them began in a new environment.
+        busy: seconds of all invocations, cold starts included.
+        at_once: the most invocations at one time.
+    """
+
+    arrivals: Seconds
+    done: Seconds
+    invocations: int = 0
+    cold_starts: int = 0
+    busy: float = 0.0
+    at_once: int = 0
+
+    @property
+    def latencies(self) -> Seconds:
+        """Seconds from arrival to done, float64 [N]."""
+        return self.done - self.arrivals
+
+    @property
+    def drained(self) -> float:
+        """Seconds from the last arrival until everything is done."""
+        return float(self.done.max() - self.arrivals[-1])
+
+    @property
+    def batch(self) -> float:
+        """Messages an invocation, in the mean."""
+        return len(self.arrivals) / self.invocations
+
+
+@dataclass(slots=True)
+class _Environments:
+    """The function's environments: which are warm, and how many work at once."""
+
+    keep: float
+    warm: list[float] = field(default_factory=list)
+    """When each that waits became free, ascending."""
+    working: list[float] = field(default_factory=list)
+    """When each that works will be free, as a heap."""
+
+    def take(self, now: float) -> bool:
+        """Let one work from now on; say whether it is a new one."""
+        while self.working and self.working[0] <= now:
+            self.warm.append(heapq.heappop(self.working))
+        self.warm = [free for free in self.warm if now - free <= self.keep]
+        if not self.warm:
+            return True
+        self.warm.pop()  # the one used last: the others may go cold
+        return False
+
+
+def simulate(arrivals: Seconds, function: Function) -> Run:
+    """Return what becomes of messages that arrive at these times.
+
+    Args:
+        arrivals: float64 [N], seconds, ascending, N >= 1.
+        function: that takes them.
+    """
+    run = Run(arrivals, np.empty(len(arrivals)))
+    environments = _Environments(function.keep)
+    pollers = _pollers(float(arrivals[0]), function)
+    free = [next(pollers)]
+    coming = next(pollers, None)
+    position = 0
+    while position < len(arrivals):
+        while coming is not None and coming <= free[0]:
+            heapq.heappush(free, coming)
+            coming = next(pollers, None)
+        start, stop = _batch(arrivals, position, heapq.heappop(free), function)
+        took = _invoke(run, slice(position, stop), start, function, environments)
+        heapq.heappush(free, start + took + function.pause)
+        position = stop
+    return run
+
+
+def _pollers(begin: float, function: Function) -> Iterator[float]:
+    """Yield when each poller begins, in order."""
+    for number in range(function.limit):
+        later = max(0, number + 1 - function.pollers)
+        yield begin + (60 * later / function.ramp if later else 0.0)
+
+
+def _batch(arrivals: Seconds, position: int, now: float, function: Function) -> tuple[float, int]:
+    """Return when a poller's next invocation begins, and which message is the first that it leaves."""
+    first = max(now, float(arrivals[position]))
+    full = position + function.batch
+    if full <= len(arrivals) and arrivals[full - 1] <= first + function.window:
+        return max(first, float(arrivals[full - 1])), full
+    start = first + function.window
+    return start, int(np.searchsorted(arrivals, start, "right"))
+
+
+def _invoke(
+    run: Run, messages: slice, start: float, function: Function, environments: _Environments
+) -> float:
+    count = messages.stop - messages.start
+    new = environments.take(start)
+    busy = function.each_busy is not None and start < run.arrivals[-1]
+    each = function.each_busy if busy and function.each_busy is not None else function.each
+    ready = start + function.fixed + (function.cold if new else 0.0)
+    run.done[messages] = ready + each * np.arange(1, count + 1)
+    took: float = ready - start + each * count
+    heapq.heappush(environments.working, start + took)
+    run.invocations += 1
+    run.cold_starts += new
+    run.busy += took
+    run.at_once = max(run.at_once, len(environments.working))
+    return took
