@@ -1,0 +1,273 @@
+"""A burst of images and a steady stream through the whole local stack, beside what the simulation foretells.
+
+Images go by S3 upload, bucket event, queue and the deployed scoring function to rows of the pool table; a
+row's time is its own `scored_at`. A first, small load tells the simulation (bench/queueing.py) what a cold
+start, an invocation and an image cost on this machine; the two that count are then foretold from the moments
+at which their uploads ended alone. The uploader, LocalStack and the functions share the machine's cores, and
+LocalStack polls a queue with one poller: this measures that nothing is lost, and the simulation, not AWS.
+
+    python -m bench.load [--json FILE] [--picture FILE] [--images 10000] [--rate 15] [--seconds 120]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bench import invocations, load_picture
+from bench.pictures import generate
+from bench.queueing import Function, Run, simulate
+from bench.stacks import build
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from octospoon.cli import digits
+from octospoon.cli import invoke as now
+from octospoon.cli.local import assemble
+from octospoon.cli.stack import start
+from octospoon.cli.status import depth
+from octospoon.cli.waiting import wait_for
+from octospoon.domain.model_spec import ChampionPointer, model_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.cli.context import Deployment
+
+ROOT = Path(__file__).parents[1]
+PICTURE, MODEL, SIDE = "640x480.jpeg", "medium", 224
+UPLOADERS = 4
+BATCH, WINDOW, POLLERS = 100, 0.0, 1
+"""The event source's batch in template.yaml; LocalStack has one poller, which waits for no batch to fill."""
+CALIBRATION = 1000
+BACKBONE = "0" * 64
+"""That of bench/stacks.py."""
+TOLERANCE = 0.25
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What was measured of one load.
+
+    Attributes:
+        run: when each image's upload ended and its row was written, in seconds from the first upload.
+        foretold: what the simulation makes of the same arrivals.
+        counts: of the functions' own metrics, by outcome.
+        lost: uploads without a row.
+        invocations: how many.
+    """
+
+    run: Run
+    foretold: Run
+    counts: dict[str, int]
+    lost: int
+    invocations: int
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures that are kept."""
+        measured, expected = (_quantiles(one) for one in (self.run, self.foretold))
+        return {
+            "images": len(self.run.arrivals),
+            "lost": self.lost,
+            "twice": self.counts.get("scored", 0) - len(self.run.arrivals),
+            "upload_seconds": float(self.run.arrivals[-1]),
+            "invocations": self.invocations,
+            **measured,
+            **{f"foretold_{name}": value for name, value in expected.items()},
+            **{f"{name}_ratio": measured[name] / expected[name] for name in ("p99", "drain")},
+        }
+
+
+def _quantiles(run: Run) -> dict[str, float]:
+    p50, p99 = np.percentile(run.latencies, (50, 99)).tolist()
+    return {"p50": p50, "p99": p99, "drain": run.drained}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, help="draws what was measured and foretold")
+    parser.add_argument("--images", type=int, default=10_000, help="of the burst")
+    parser.add_argument("--rate", type=float, default=15, help="of the stream, images a second")
+    parser.add_argument("--seconds", type=float, default=120, help="that the stream lasts")
+    chosen = parser.parse_args()
+    rare = dict.fromkeys(("RankSchedule", "ReconcileSchedule", "WatchSchedule"), "rate(1 day)")
+    with (
+        start(ROOT, progress=print, fresh=True, name="load") as servers,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        stack = assemble(servers, digits.CLASSES, print, rare)
+        load = Load(stack.deployment, generate(Path(folder), PICTURE))
+        load.serve(build(MODEL, SIDE))
+        phases, memory = load.run(chosen)
+        stack.label_studio.close()
+    return report(phases, memory, chosen)
+
+
+class Load:
+    """Loads on one stack, and what their scoring costs there."""
+
+    def __init__(self, deployment: Deployment, pictures: Path) -> None:
+        self.deployment = deployment
+        self.bodies = [path.read_bytes() for path in sorted(pictures.iterdir())]
+        self._s3, self._sqs = deployment.client("s3"), deployment.client("sqs")
+        self.function, self.upload_cost = Function(BATCH, WINDOW, 0, 0), 0.0
+
+    def run(self, chosen: argparse.Namespace) -> tuple[dict[str, Phase], dict[str, int]]:
+        """Calibrate, run both loads, let the other functions work once; return figures and peak memory."""
+        self.calibrate()
+        burst = self.phase("burst", np.zeros(chosen.images))
+        stream = self.phase("stream", np.arange(0, chosen.seconds, 1 / chosen.rate))
+        now.rank(self.deployment)
+        now.watch(self.deployment)
+        now.reconcile(self.deployment)
+        return {"burst": burst, "stream": stream}, invocations.peak_memory(self.deployment)
+
+    def serve(self, model: bytes) -> None:
+        """Put a model into service."""
+        champions, sha = self.deployment.champions, hashlib.sha256(model).hexdigest()
+        found = champions.pointer()
+        pointer = ChampionPointer(0, sha, model_key(sha), BACKBONE, "", "", digits.CLASSES)
+        self._s3.put_object(Bucket=self.deployment.outputs["ArtifactsBucket"], Key=pointer.key, Body=model)
+        if not champions.promote(pointer.after(found[0] if found else None), found[1] if found else None):
+            raise SystemExit("another model was put into service meanwhile: run this again")
+
+    def calibrate(self) -> None:
+        """Measure a cold start, an invocation and an image, with and without uploads beside it."""
+        began = time.time()
+        for number, images in enumerate((1, 1, 1, 5, 5, 5, 20, 20, 20)):
+            self._upload(f"calibration-{number}", np.zeros(images))
+            self._wait()
+        quiet = [one for one in invocations.of_score(self.deployment, began) if one.images]
+        began = time.time()
+        uploaded = self._upload("calibration", np.zeros(CALIBRATION))
+        self._wait()
+        loaded = [one for one in invocations.of_score(self.deployment, began) if one.images]
+        last, rate = uploaded.max(), CALIBRATION / np.ptp(uploaded)
+        fixed, each = _fit([*quiet[1:], *(one for one in loaded if one.start >= last)])
+        beside = [one for one in loaded if one.start < last]
+        busy = sum(one.seconds - fixed for one in beside) / sum(one.images for one in beside)
+        self.upload_cost = max(0.0, busy - each) / rate
+        cold = max(one.cold for one in invocations.of_score(self.deployment, 0))
+        pause = invocations.pause(loaded)
+        self.function = Function(BATCH, WINDOW, fixed, each, None, cold, pause, POLLERS, limit=POLLERS)
+        print(
+            f"an invocation {1e3 * fixed:.0f} ms, an image {1e3 * each:.1f} ms, beside {rate:.0f} uploads a "
+            f"second {1e3 * busy:.1f} ms; a cold start {1e3 * cold:.0f} ms, between invocations {pause:.2f} s"
+        )
+
+    def phase(self, name: str, due: npt.NDArray[np.float64]) -> Phase:
+        """Upload one image at each of these seconds, wait until all are done; return what became of them."""
+        began = time.time()
+        arrivals = self._upload(name, due)
+        self._wait()
+        rows = self._rows(name)
+        order = np.argsort(arrivals)
+        first = float(arrivals.min())
+        done = np.array([rows.get(key_of(name, i), np.nan) for i in order])
+        ran = invocations.of_score(self.deployment, began)
+        counts = sum((Counter(one.counts) for one in ran), Counter[str]())
+        there = ~np.isnan(done)
+        run = Run(arrivals[order][there] - first, done[there] - first)
+        foretold = simulate(run.arrivals, self._beside(len(due) / run.arrivals[-1]))
+        return Phase(run, foretold, dict(counts), int((~there).sum()), len(ran))
+
+    def _beside(self, rate: float) -> Function:
+        """Return the function beside so many uploads a second."""
+        return replace(self.function, each_busy=self.function.each + self.upload_cost * rate)
+
+    def _upload(self, name: str, due: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Upload one image at each of these seconds, or as soon after as can be; return when."""
+        began = time.time()
+        bucket = self.deployment.outputs["ImagesBucket"]
+
+        def put(number: int) -> float:
+            time.sleep(max(0.0, began + due[number] - time.time()))
+            body = self.bodies[number % len(self.bodies)]
+            self._s3.put_object(Bucket=bucket, Key=key_of(name, number), Body=body)
+            return time.time()
+
+        with ThreadPoolExecutor(UPLOADERS) as threads:
+            ended = threads.map(put, range(len(due)))
+            return np.array(list(track(ended, f"Uploading: {name}", len(due), transient=True)))
+
+    def _wait(self) -> None:
+        url = self.deployment.outputs["UploadsQueueUrl"]
+        wait_for(
+            "the queue to be empty",
+            lambda: None if sum(depth(self._sqs, url)) else True,
+            seconds=1800,
+            interval=1,
+        )
+
+    def _rows(self, name: str) -> dict[str, float]:
+        """Return when each image of a load was scored, by key."""
+        pages = self.deployment.client("dynamodb").get_paginator("scan")
+        wanted: dict[str, Any] = {
+            "TableName": self.deployment.outputs["PoolTable"],
+            "ProjectionExpression": "#key, scored_at",
+            "ExpressionAttributeNames": {"#key": "key"},
+        }
+        found = {}
+        for page in pages.paginate(**wanted):
+            for item in page["Items"]:
+                if item["key"]["S"].startswith(f"{name}/"):
+                    found[item["key"]["S"]] = float(item["scored_at"]["N"])
+        return found
+
+
+def key_of(name: str, number: int) -> str:
+    return f"{name}/{number:06}.jpeg"
+
+
+def _fit(ran: Sequence[invocations.Invocation]) -> tuple[float, float]:
+    """Return the seconds of an invocation and of each image in it, by least squares."""
+    images = np.array([one.images for one in ran], np.float64)
+    fixed, each = np.polynomial.polynomial.polyfit(images, [one.seconds for one in ran], 1)
+    return max(float(fixed), 0.0), float(each)
+
+
+def report(phases: dict[str, Phase], memory: dict[str, int], chosen: argparse.Namespace) -> int:
+    """Print the table, keep the figures and the picture; 1 where an image was lost or scored twice."""
+    figures = {name: phase.figures for name, phase in phases.items()}
+    table = Table("", *figures, title="upload to score row", title_justify="left")
+    for name in next(iter(figures.values())):
+        table.add_row(
+            name.replace("_", " "), *(f"{row[name]:,.2f}".removesuffix(".00") for row in figures.values())
+        )
+    Console().print(table)
+    print("peak memory in MB: " + ", ".join(f"{name} {peak}" for name, peak in memory.items()))
+    far = [
+        f"{name} {what} {row[f'{what}_ratio']:.2f}"
+        for name, row in figures.items()
+        for what in ("p99", "drain")
+        if abs(row[f"{what}_ratio"] - 1) > TOLERANCE
+    ]
+    print(f"measured over foretold: {'more than 25 % off: ' + ', '.join(far) if far else 'all within 25 %'}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures | {"memory_mb": memory}, indent=2) + "\n")
+    if chosen.picture:
+        load_picture.draw(
+            {name: (phase.run, phase.foretold) for name, phase in phases.items()}, chosen.picture
+        )
+    return int(any(row["lost"] or row["twice"] for row in figures.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
