@@ -20,7 +20,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-rescore bench-score bench-select \
+.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-load bench-rescore bench-score bench-select \
 	peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -61,6 +61,9 @@ bench-score: .venv/.installed ## the scoring function against its floor and peer
 
 bench-cold: build ## a cold start of the scoring function beside a bare script; JSON=file keeps the ratios
 	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
+
+bench-load: prepared ## 10,000 images and a stream through the local stack, beside a simulation; JSON=file PICTURE=file
+	@.venv/bin/python -m bench.load $(if $(JSON),--json $(JSON)) $(if $(PICTURE),--picture $(PICTURE))
 
 bench-rescore: .venv/.installed ## a new head over 100,000 rows, beside inference of their pictures; JSON=file
 	@.venv/bin/python -m bench.rescore $(if $(JSON),--json $(JSON))

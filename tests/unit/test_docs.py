@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from bench import scaling
 
 from octospoon import __version__
 from octospoon.cli.main import parser
@@ -40,6 +41,10 @@ def test_every_command_and_target_exists(document: Path) -> None:
 def test_every_link_leads_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text("utf-8")):
         assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+def test_what_scaling_takes_is_what_the_simulation_and_the_prices_make_of_it() -> None:
+    assert scaling.table() in (ROOT / "docs/scaling.md").read_text("utf-8")
 
 
 def test_the_changelog_begins_with_the_version() -> None:

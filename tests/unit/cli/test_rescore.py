@@ -130,5 +130,5 @@ def test_the_price_is_that_of_the_function_and_of_what_is_around_it() -> None:
     found = rescore.Estimate(images=1_000_000, megabytes=1.0, seconds=0.016, measured=20)
 
     compute = 16_000 * 1769 / 1024 * prices.LAMBDA_GB_SECOND["x86_64"] + 0.02
-    assert found.dollars() == pytest.approx(compute + 0.4 + 0.4 * 1.2 + 4 * 0.625)
+    assert found.dollars() == pytest.approx(compute + 0.4 + 0.4 * 1.2 + 5 * 0.625)
     assert "4.44 hours of one core" in str(found)
