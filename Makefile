@@ -20,8 +20,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-load bench-rescore bench-score bench-select \
-	peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
+.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-load bench-rescore bench-score \
+	bench-select peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list

@@ -28,15 +28,15 @@ MINUTES = 10
 
 EACH, FIXED, COLD = 0.026, 0.055, 1.0
 """Seconds of an image (1920×1080 JPEG, a model of MobileNetV2's size, one core: `make bench-score`), of an
-invocation (first read, last write), and of a cold start (`make bench-cold`, twice that for AWS's own part)."""
+invocation (first read, last write), and of a cold start (twice `make bench-cold`'s, for AWS's own part)."""
 BATCH, WINDOW, CONCURRENCY = 100, 1.0, 1000
 """Of the template, and the default quota of an account."""
 ROW_BYTES, PICTURE_BYTES, LOG_BYTES = 2_600, 500_000, 60
-"""Of a pool row with its index entries (it holds 768 numbers of 16 bits), a picture, an image's share of logs."""
+"""Of a pool row with its index entries (768 numbers of 16 bits in it), a picture, an image's share of logs"""
 RESCORED_A_SECOND, RESCORE_UNITS, RESCORE_READ_UNITS = 2_500, 5, 0.5
 """Rows a second of a core (`make bench-rescore`); write units of a row, whose priority moves in an index."""
 RANK_READS = 3_500
-"""Items that a labelling batch of 50 reads, whatever the pool (`make bench-select`), half a unit each at most."""
+"""Items that a labelling batch of 50 reads (`make bench-select`), of half a read unit at most."""
 SHARDS, SHARD_UNITS = 16, 1000
 """Of the pool, and write units a second of one partition, which one shard of an index is at first."""
 MOVED_UNITS = 2
