@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,11 @@ TEMPLATE = deploy_template.read(ROOT / "template.yaml")
 RESOURCES = TEMPLATE["Resources"]
 API_SECONDS = 29
 DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME", "OPENBLAS_NUM_THREADS"}
-EVERYTHING_IS_ALL_AWS_OFFERS = {"ecr:GetAuthorizationToken"}
+EVERYTHING_IS_ALL_AWS_OFFERS = {
+    "ecr:GetAuthorizationToken",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
 
 
 def of(kind):
@@ -235,6 +240,34 @@ def test_predict_writes_nothing_but_its_own_folder_of_the_images():
         if owner == "PredictRole" and "s3:PutObject" in listed(statement["Action"])
     ]
     assert [statement["Resource"] for statement in writes] == [[{"Fn::Sub": "${ImagesBucket.Arn}/predict/*"}]]
+
+
+def drawn():
+    """Return the dashboard's metrics: namespace, name, dimension, value."""
+    body = of("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    return [tuple(one) for widget in json.loads(body)["widgets"] for one in widget["properties"]["metrics"]]
+
+
+def test_the_dashboard_shows_every_function_and_every_queue():
+    shown = {value for _, _, _, value in drawn()}
+    assert {f"${{{name}}}" for name in FUNCTIONS} <= shown
+    assert {f"${{{name}.QueueName}}" for name in QUEUES} <= shown
+
+
+@pytest.mark.parametrize("service", sorted({value for space, _, _, value in drawn() if space == "octospoon"}))
+def test_the_dashboard_shows_metrics_that_the_functions_publish(service):
+    documented = (ROOT / "docs" / "operations.md").read_text()
+    published = re.findall(rf"^\| `{service}` \| (.*) \|$", documented, re.MULTILINE)
+    names = set(re.findall(r"`(\w+)`", "".join(published)))
+    assert {name for space, name, _, value in drawn() if (space, value) == ("octospoon", service)} <= names
+
+
+def test_what_takes_from_a_queue_has_a_limit_that_can_be_set():
+    limited = {function: event.get("ScalingConfig") for function, event in queue_events()}
+    parameter = {"MaximumConcurrency": {"Ref": "ScoreMaximumConcurrency"}}
+    assert limited["ScoreFunction"] == parameter
+    assert of("AWS::Lambda::EventSourceMapping")["ScoreLiveUploads"]["ScalingConfig"] == parameter
+    assert all(limited.values())
 
 
 def test_every_strategy_can_be_chosen():
