@@ -45,13 +45,14 @@ soak: prepared ## scoring while the champion changes 50 times, on the real stack
 faults: prepared ## faults between the steps of everything, on the real servers, and 100,000 random steps; an hour
 	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
 
-check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layers, template
+check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## formatting, lint, types, layers, template
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	$(ENVS)/sam/bin/cfn-lint template.yaml
+	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
 bench: .venv/.installed ## accuracy against labels on the digits, twenty seeds, no server
 	@.venv/bin/octospoon simulate --digits
@@ -170,6 +171,10 @@ $(ENVS)/oracle/.installed: $(REQUIREMENTS)/oracle.txt | .venv/.uv
 	$(call install,oracle,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/oracle.txt)
 	@touch $@
 
+$(ENVS)/checkov/.installed: $(REQUIREMENTS)/checkov.txt | .venv/.uv
+	$(call install,checkov,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/checkov.txt)
+	@touch $@
+
 $(ENVS)/sam/.installed: $(REQUIREMENTS)/sam.txt | .venv/.uv
 	$(call install,sam,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/sam.txt)
 	@touch $@
@@ -187,7 +192,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
 requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes the newest
-	@for name in uv lambda-runtime label-studio oracle sam; do \
+	@for name in uv lambda-runtime label-studio oracle sam checkov; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \
