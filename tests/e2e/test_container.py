@@ -19,6 +19,7 @@ from conftest import ROOT
 from contract.conftest import copy_table
 from unit.training.stack import backbone, embeddings
 
+from octospoon.adapters.launchers import QueueLauncher
 from octospoon.adapters.mlflow_registry import JOB_TAG
 from octospoon.adapters.s3_artifacts import S3Snapshots
 from octospoon.cli import digits
@@ -27,6 +28,8 @@ from octospoon.cli.local import trainer_settings
 from octospoon.cli.model import init_model
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
+from octospoon.cli.status import depth
+from octospoon.cli.waiting import wait_for
 from octospoon.domain.entities import ImageRef, LabelledImage, Prediction, ScoredImage
 from octospoon.training.model_file import sha256
 
@@ -98,6 +101,29 @@ def as_container(image: str) -> Start:
     def start(command: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         given = [part for name in settings for part in ("--env", name)]
         return docker("run", "--rm", "--network", "host", *given, image, *command, settings=settings)
+
+    return start
+
+
+def as_worker(image: str, stack: LocalStack) -> Start:
+    """A worker in a container, which takes the job from a queue and stops when it is told to."""
+
+    def start(command: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        sqs = stack.deployment.client("sqs")
+        url = sqs.create_queue(QueueName=f"worker-{uuid.uuid4().hex}")["QueueUrl"]
+        given = {**settings, "OCTOSPOON_TRAINING_QUEUE_URL": url}
+        names = [part for name in given for part in ("--env", name)]
+        QueueLauncher(sqs, url).launch(command[-1])
+        worker = docker("run", "--detach", "--network", "host", *names, image, "worker", settings=given)
+        name = worker.stdout.strip()
+        try:
+            wait_for("the job", lambda: None if sum(depth(sqs, url)) else True, seconds=SECONDS)
+            docker("stop", name)
+            code = docker("inspect", "--format", "{{.State.ExitCode}}", name)
+            said = docker("logs", name)
+        finally:
+            docker("rm", "--force", name)
+        return subprocess.CompletedProcess(command, int(code.stdout), said.stdout, said.stderr)
 
     return start
 
@@ -229,6 +255,12 @@ def test_the_container_gives_the_weights_and_the_measures_of_the_process(
     accuracy, log_loss = process.metrics["audit_accuracy"], process.metrics["cross_validated_log_loss"]
     print(f"\n{len(process.metrics)} metrics equal, audit accuracy {accuracy}, log loss {log_loss}")
     print(f"{len(process.files)} files equal, head {process.pointer.head_sha256}")
+
+
+def test_a_worker_in_a_container_takes_a_job_from_the_queue_and_finishes_it(
+    image: str, stack: LocalStack, project: LocalProject, process: Result
+) -> None:
+    assert result_of(as_worker(image, stack), stack, project) == process
 
 
 def test_the_container_runs_as_nobody_who_may_change_it(image: str) -> None:

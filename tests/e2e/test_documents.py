@@ -1,0 +1,167 @@
+"""Every `octospoon` command of the documents, run as they say, in a checkout of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from unit.training.networks import network
+
+from octospoon.cli.context import LocalProject
+from octospoon.cli.stack.credentials import credentials
+from octospoon.training.model_file import starter_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+LINKED = (
+    ".venv",
+    ".octospoon/envs",
+    ".octospoon/build",
+    ".octospoon/state/label-studio-template",
+    ".octospoon/state/mlflow-template",
+    "functions",
+    "infra",
+    "src",
+    "template.yaml",
+)
+CLASSES = ("cat", "dog", "owl")
+UP = "up --classes cat,dog,owl --set BatchSize=20 --set TrainingThreshold=20"
+RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output features"
+MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
+AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
+NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
+# in the order in which a person would; where a document leaves something open, what it is here
+STEPS = {
+    UP: UP,
+    "init-model": "init-model",
+    "init-model --file": "init-model --file starter.onnx",
+    RESNET: RESNET,
+    MINE: MINE,
+    "drop ~/photos": "drop ~/photos",
+    "rank": "rank",
+    "status": "status",
+    "predict FILE…": "predict --add ~/photos/cat/0.png ~/photos/dog/1.png",
+    "report": "report",
+    "watch": "watch",
+    "rescore": "rescore",
+    "rescore --full": "rescore --full",
+    "reconcile": "reconcile",
+    "reconcile --full": "reconcile --full",
+    "dlq list": "dlq list",
+    "dlq redrive": "dlq redrive",
+    "logs FUNCTION": "logs score",
+    "logs predict": "logs predict",
+    "logs rescore": "logs rescore",
+    "model optimize": "model optimize",
+    "model rollback": "model rollback",
+    "simulate DIR": "simulate ~/photos --seeds 2 --labels 12 --batch 6",
+    "simulate --digits": "simulate --digits --seeds 2 --labels 40",
+    NEW_PROJECT: "label-studio-project --url {label_studio} --classes cat,dog,owl",
+    # with --stack, Label Studio would ask AWS itself
+    AS_ON_AWS: "label-studio-connect --url {label_studio} --project 1",
+}
+# written to say which command is meant, not how it is called; each of them is above
+NAMES = {
+    "dlq list\\|redrive",
+    "drop DIR\\|FILE…",
+    "init-model --stack octospoon",
+    "label-studio-connect",
+    "label-studio-project",
+    "model import",
+    "model import FILE",
+    "simulate",
+}
+
+
+def documented() -> set[str]:
+    """Return what follows `octospoon` in the documents' code."""
+    found = set()
+    for document in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        text = document.read_text("utf-8")
+        blocks = re.findall(r"```.*?```", text, re.DOTALL)
+        lines = "\n".join(blocks).splitlines()
+        lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        for line in lines:
+            if said := re.match(r"\s*(?:\.venv/bin/)?octospoon ([a-z].*)", line):
+                found.add(re.sub(r"\s+#.*", "", said[1]).strip())
+    return found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder that is to the commands what a checkout is, with a home beside it."""
+    for name in LINKED:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(ROOT / name)
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(CLASSES):
+        folder = tmp_path / "home" / "photos" / name
+        folder.mkdir(parents=True)
+        for i in range(24):
+            picture = generator.integers(0, 100, (32, 32, 3), np.uint8)
+            picture[8 * number : 8 * number + 12] += 120
+            Image.fromarray(picture).save(folder / f"{i}.png")
+    (tmp_path / "starter.onnx").write_bytes(starter_model())
+    features = network(last="pooled")
+    features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
+    onnx.save(features, tmp_path / "resnet18.onnx")
+    onnx.save(network(), tmp_path / "mine.onnx")
+    return tmp_path
+
+
+@pytest.fixture
+def octospoon(checkout: Path) -> Iterator[Callable[[str], str]]:
+    """Run a command as a person would; the stack that one of them starts is stopped in the end."""
+    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    environment |= {"HOME": str(checkout / "home"), "COLUMNS": "200"}
+
+    def run(arguments: str) -> str:
+        said, given = arguments.replace("~", environment["HOME"]), environment
+        if "{label_studio}" in said:
+            said = said.replace("{label_studio}", project(checkout).label_studio_url)
+            given = environment | {"LABEL_STUDIO_TOKEN": token(checkout)}
+        ran = subprocess.run(
+            [checkout / ".venv/bin/octospoon", *shlex.split(said)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=checkout,
+            env=given,
+        )
+        assert ran.returncode == 0, f"octospoon {arguments}:\n{ran.stdout[-1500:]}\n{ran.stderr[-1500:]}"
+        return ran.stdout + ran.stderr
+
+    try:
+        yield run
+    finally:
+        run("down")
+
+
+def project(checkout: Path) -> LocalProject:
+    return msgspec.json.decode((checkout / ".octospoon/run/project.json").read_bytes(), type=LocalProject)
+
+
+def token(checkout: Path) -> str:
+    return credentials(checkout / ".octospoon/state/credentials.json").token
+
+
+def test_every_documented_command_does_what_it_is_there_for(
+    checkout: Path, octospoon: Callable[[str], str]
+) -> None:
+    assert documented() == STEPS.keys() | NAMES
+    for step, command in STEPS.items():
+        print(step)
+        print(octospoon(command))
