@@ -184,6 +184,17 @@ class S3Snapshots:
             return list(rows)
         return self.read(job_id) or []
 
+    def find(self, job_id: str, key: str) -> LabelledImage | None:
+        """Return one image as a job's snapshot holds it, None where it holds it not, or is not written."""
+        found = self._artifacts.read(self._key(job_id))
+        if found is None:
+            return None
+        body, beginning = found[0], b'{"key":' + msgspec.json.encode(key) + b","
+        start = 0 if body.startswith(beginning) else body.find(b"\n" + beginning) + 1
+        if not body.startswith(beginning, start):
+            return None
+        return msgspec.json.decode(body[start:].partition(b"\n")[0], type=LabelledImage)
+
     def uri(self, job_id: str) -> str:
         """Return the s3:// address of a job's snapshot."""
         return f"s3://{self._artifacts.bucket}/{self._key(job_id)}"
