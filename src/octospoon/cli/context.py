@@ -74,7 +74,12 @@ class Deployment:
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""
-        return session(self.endpoint_url).client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        # each session reads botocore's large files anew
+        return session(self.endpoint_url)
 
     @cached_property
     def pool(self) -> DynamoPool:
@@ -166,9 +171,8 @@ class Deployment:
             found = self.client("secretsmanager").get_secret_value(SecretId=name)
         return str(found["SecretString"])
 
-    @cached_property
     def label_studio(self) -> LabelStudioApi:
-        """Label Studio, with the token that the functions have."""
+        """Return a new connection to Label Studio, with the token that the functions have."""
         token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
         return LabelStudioApi(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], lambda: self.secret(token))
 
@@ -179,7 +183,8 @@ class Deployment:
 
     def task_address(self, task_id: int) -> str:
         """Return where people see a task."""
-        return f"{self.label_studio.url}/projects/{self.label_studio_project}/data?task={task_id}"
+        url = self.settings["OCTOSPOON_LABEL_STUDIO_URL"].rstrip("/")
+        return f"{url}/projects/{self.label_studio_project}/data?task={task_id}"
 
     @property
     def mlflow(self) -> MlflowApi | None:

@@ -1,4 +1,4 @@
-"""The commands that find out what happened: `octospoon trace`."""
+"""The commands that find out what happened: `octospoon trace` and `octospoon doctor`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ def add(commands: Commands, deployed: Deployed) -> None:
     """Add the commands; see `octospoon.cli.model_commands.add`."""
     command = deployed(commands, "trace", _trace, "tell one image's whole story")
     command.add_argument("key", metavar="KEY", help="object key in the images bucket")
-    _json(command)
-
-
-def _json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON; times are epoch seconds")
+    command = deployed(commands, "doctor", _doctor, "check every part of a deployment, and say what to do")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _trace(arguments: argparse.Namespace) -> None:
@@ -26,3 +24,9 @@ def _trace(arguments: argparse.Namespace) -> None:
     from octospoon.cli.trace import show
 
     show(find_deployment(arguments.stack), arguments.key, as_json=arguments.json)
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from octospoon.cli import doctor
+
+    doctor.show(doctor.of_stack(arguments.stack), as_json=arguments.json)

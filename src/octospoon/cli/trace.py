@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from octospoon.cli import lines
 from octospoon.usecases.trace import TraceImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.table import Table
 
     from octospoon.cli.context import Deployment
     from octospoon.domain.entities import Annotation
@@ -56,16 +58,16 @@ def show(deployment: Deployment, key: str, *, as_json: bool) -> None:
         return
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{found.key}: {found.state}", markup=False)
-    console.print(_table(found))
+    lines.show(_table(found))
     for note in found.notes:
         console.print(note, markup=False)
     console.print(
-        f"in the logs: {found.image}, as in `octospoon logs score --search {found.image}`", markup=False
+        f"in the logs: {found.image}, as in `octospoon logs score --search '\"{found.image}\"'`", markup=False
     )
 
 
 def _table(found: Trace) -> Table:
-    table = Table("when (UTC)", "what", "particulars")
+    table = lines.table("when (UTC)", "what", "particulars")
     for line in timeline(found):
         table.add_row(_when(line.at), line.what, escape(line.told))
     return table
@@ -80,9 +82,8 @@ def timeline(found: Trace) -> list[Line]:
 
     One whose time nobody kept comes right after the one that it followed.
     """
-    lines = [line for part in _parts(found) for line in part]
     latest, timed = 0.0, []
-    for line in lines:
+    for line in (line for part in _parts(found) for line in part):
         latest = latest if line.at is None else line.at
         timed.append((latest, line))
     return [line for _, line in sorted(timed, key=lambda each: each[0])]
