@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 35.0
 _STRANGER = 401
-_CONNECT = (
-    "`octospoon label-studio-connect` registers it anew; on the local stack `make down`, then `make up`"
-)
+_CONNECT = "`octospoon label-studio-connect --url … --project …` registers it anew"
 _SETTINGS = "see that the stack's parameters name it, and deploy again"
 
 

@@ -39,7 +39,12 @@ class Check:
         try:
             return Finding(self.name, True, without_sign_in(self.look(deployment)))
         except (OctospoonError, BotoCoreError, ClientError) as error:
-            return Finding(self.name, False, without_sign_in(str(error))[:_LENGTH], self.advice)
+            told = str(error)
+        except KeyError as error:
+            told = f"the stack has no {error}: it is not octospoon's, or of another version"
+        except ValueError as error:  # an answer that is no JSON: another program answers there
+            told = f"not the answer of what should be there: {error}"
+        return Finding(self.name, False, without_sign_in(told)[:_LENGTH], self.advice)
 
 
 def without_sign_in(text: str) -> str:

@@ -270,6 +270,17 @@ def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deploye
     assert "passw0rd" not in str(found)
 
 
+def test_what_is_not_what_it_should_be_is_told_too(deployed: Deployed) -> None:
+    del deployed.outputs["PoolTable"]
+    deployed.server.answers["GET /api/version"] = (200, "<html>a page of somebody else</html>")
+
+    found = failed(deployed)
+
+    assert found["tables"][0].startswith("the stack has no 'PoolTable'")
+    assert found["Label Studio"][0].startswith("not the answer of what should be there")
+    assert len(found) == 2
+
+
 def test_a_tracking_server_need_not_tell_its_version_nor_be_there(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
