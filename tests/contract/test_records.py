@@ -149,3 +149,27 @@ def test_one_image_is_found_in_a_snapshot(stack: LocalStack) -> None:
     assert [snapshots.find("job", row.key) for row in rows] == rows
     assert [snapshots.find("job", key) for key in ("", "x", "b", "aa", "c")] == [None] * 5
     assert snapshots.find("another", "a") is None
+
+
+@pytest.mark.stack
+def test_in_a_long_snapshot_every_image_is_found_without_reading_it_whole(stack: LocalStack) -> None:
+    client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=bucket)
+    snapshots = S3Snapshots(S3Artifacts(client, bucket))
+    one = LabelledImage("", "e" * 32, "cat", 1.0, 1, False, "margin", None, 1)
+    keys = sorted(f"{i % 7}/{chr(200 + i)}{'x' * (i % 900)}" for i in range(2000))
+    snapshots.write("job", [replace(one, key=key) for key in keys])
+    size = client.head_object(Bucket=bucket, Key="snapshots/job.jsonl")["ContentLength"]
+    read: list[int] = []
+    client.meta.events.register(
+        "after-call.s3.GetObject", lambda parsed, **_: read.append(parsed["ContentLength"])
+    )
+
+    wanted = [*keys[:2], *keys[2::97], *keys[-2:]]
+    found = [snapshots.find("job", key) for key in wanted]
+
+    assert [image.key for image in found if image] == wanted
+    assert [snapshots.find("job", key + "!") for key in ("", *keys[::400])] == [None] * 6
+    assert max(read) < size / 4
+    snapshots.write("nothing", [])
+    assert snapshots.find("nothing", keys[0]) is None

@@ -15,6 +15,7 @@ from conftest import BATCH
 from octospoon.adapters.label_studio import LabelStudio
 from octospoon.cli import digits, optimize, trace
 from octospoon.cli.demo import key_of
+from octospoon.cli.logs import show_logs
 from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.entities import JobStatus, State
@@ -285,11 +286,14 @@ def test_the_story_can_be_read_and_parsed(
 
 
 @pytest.mark.parametrize("function", ["score", "rank", "webhook", "collect"])
-def test_the_logs_of_every_step_name_the_image(scored: LocalStack, traced: Trace, function: str) -> None:
-    group = f"/aws/lambda/{scored.project.outputs[f'{function.capitalize()}FunctionName']}"
-    pages = scored.deployment.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
-    # the filter patterns of CloudWatch are not LocalStack's
-    assert [event for page in pages for event in page["events"] if traced.image in event["message"]]
+def test_the_logs_of_every_step_name_the_image(
+    scored: LocalStack, traced: Trace, capsys: pytest.CaptureFixture[str], function: str
+) -> None:
+    show_logs(scored.deployment, function, 60, f'"{traced.image}"')
+
+    found = capsys.readouterr().out.splitlines()
+    assert found
+    assert all(traced.image in line for line in found)
 
 
 def test_the_trainers_log_names_the_image(scored: LocalStack, traced: Trace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,10 +20,13 @@ def show_logs(deployment: Deployment, function: str, minutes: float, search: str
         deployment: whose function.
         function: its short name, such as ``score``.
         minutes: how far back.
-        search: a CloudWatch filter pattern, such as ``ERROR``; empty for everything.
+        search: a CloudWatch filter pattern, such as ``ERROR``; empty for everything. On LocalStack words
+            alone, of which an event must have each.
     """
     name = deployment.outputs[f"{function.capitalize()}FunctionName"]
     pages = deployment.client("logs").get_paginator("filter_log_events")
+    # LocalStack takes a pattern and gives everything
+    words = shlex.split(search) if deployment.endpoint_url else []
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for page in pages.paginate(
         logGroupName=f"/aws/lambda/{name}",
@@ -30,5 +34,7 @@ def show_logs(deployment: Deployment, function: str, minutes: float, search: str
         **({"filterPattern": search} if search else {}),
     ):
         for event in page["events"]:
+            if not all(word in event["message"] for word in words):
+                continue
             when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S")
             console.print(f"{when}  {event['message'].rstrip()}")

@@ -115,7 +115,8 @@ def _upload(one: Upload) -> Iterator[Line]:
         said = f": {score.label} {score.confidence:.1%}" if score.confidence is not None else ""
         yield Line(score.at, "scored", f"by version {score.model_version}{said}")
     if one.replaced_at is not None:
-        was = ", ".join(part for part in (one.state, one.label, one.reason) if part)
+        task = f"task {one.task_id}" if one.task_id else ""
+        was = ", ".join(part for part in (one.state, one.label, task, one.reason) if part)
         yield Line(one.replaced_at, "replaced", f"by newer bytes; was {was}")
 
 

@@ -93,6 +93,7 @@ class Upload:
         scores: oldest first.
         state: of the image with these bytes; empty where the upload was never seen.
         replaced_at: when newer bytes took their place in the pool.
+        task_id: of the task that was made for these bytes, 0 for none.
         label: which the image had with these bytes.
         reason: why they were in quarantine; empty elsewhere.
     """
@@ -105,6 +106,7 @@ class Upload:
     scores: tuple[SeenScore, ...] = ()
     state: str = ""
     replaced_at: float | None = None
+    task_id: int = 0
     label: str | None = None
     reason: str = ""
 

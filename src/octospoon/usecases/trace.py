@@ -81,7 +81,6 @@ class TraceImage:
         if record is None:
             raise BadRequest(_unknown(key, versions))
         trainings, notes = self._trainings(key)
-        exported = record.task_id and record.state in _WITH_ANNOTATORS
         return Trace(
             key=key,
             image=image_id(key, record.etag),
@@ -89,9 +88,7 @@ class TraceImage:
             uploads=self._uploads(record, versions),
             deletions=tuple(one.at for one in versions if one.deleted),
             choices=self._choices(key),
-            export=Export(record.exported_at, record.task_id, self.task_address(record.task_id))
-            if exported
-            else None,
+            export=self._export(record),
             annotations=tuple(sorted(self.labels.of(key), key=lambda one: one.updated_at)),
             label=_label(record),
             reason=record.reason,
@@ -99,6 +96,11 @@ class TraceImage:
             trainings=trainings,
             notes=notes,
         )
+
+    def _export(self, record: ImageRecord) -> Export | None:
+        if not record.task_id or record.state not in _WITH_ANNOTATORS:
+            return None
+        return Export(record.exported_at, record.task_id, self.task_address(record.task_id))
 
     def _uploads(self, record: ImageRecord, versions: Sequence[StoredVersion]) -> tuple[Upload, ...]:
         """Return the bucket's uploads joined with what the pool knows of them, and what it alone knows."""
@@ -118,6 +120,7 @@ class TraceImage:
             scores=self._seen(one.scores, classes),
             state=one.state,
             replaced_at=one.replaced_at if isinstance(one, EarlierUpload) else None,
+            task_id=one.task_id,
             label=one.label,
             reason=one.reason,
         )

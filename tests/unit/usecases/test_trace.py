@@ -170,7 +170,7 @@ def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
     assert (found.label, found.export, found.image) == (None, None, image_id(KEY, "e2"))
     assert len(found.annotations) == 3
     assert [one.etag for one in found.trainings] == ["e1"]
-    assert "by newer bytes; was labelled, dog" in [line.told for line in timeline(found)]
+    assert "by newer bytes; was labelled, dog, task 77" in [line.told for line in timeline(found)]
 
 
 def test_uploads_that_the_pool_or_the_bucket_alone_knows_are_told_too() -> None:
