@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from octospoon.domain.errors import BadRequest
+
 if TYPE_CHECKING:
     from octospoon.cli.context import Deployment
 
@@ -22,11 +24,14 @@ def show_logs(deployment: Deployment, function: str, minutes: float, search: str
         minutes: how far back.
         search: a CloudWatch filter pattern, such as ``ERROR``; empty for everything. On LocalStack words
             alone, of which an event must have each.
+
+    Raises:
+        BadRequest: the pattern cannot be read.
     """
     name = deployment.outputs[f"{function.capitalize()}FunctionName"]
     pages = deployment.client("logs").get_paginator("filter_log_events")
     # LocalStack takes a pattern and gives everything
-    words = shlex.split(search) if deployment.endpoint_url else []
+    words = _words(search) if deployment.endpoint_url else []
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for page in pages.paginate(
         logGroupName=f"/aws/lambda/{name}",
@@ -38,3 +43,10 @@ def show_logs(deployment: Deployment, function: str, minutes: float, search: str
                 continue
             when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S")
             console.print(f"{when}  {event['message'].rstrip()}")
+
+
+def _words(search: str) -> list[str]:
+    try:
+        return shlex.split(search)
+    except ValueError as error:
+        raise BadRequest(f"{search} is no pattern: {error}") from error
