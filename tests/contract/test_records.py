@@ -70,8 +70,10 @@ def test_a_score_that_was_refused_leaves_no_trace(stores: Stores) -> None:
 
 def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
     stores.pool.put_quarantine(image(1, "bad", "05"), "truncated", "cut off")
+    assert record(stores).quarantined_at == stores.clock.time
     stores.clock.time += 10
     stores.pool.put_score(image(1), said(0.5))
+    assert record(stores).quarantined_at is None
     stores.pool.claim(pick(1), 1, 99.0)
     stores.pool.mark_exported(KEY, 1, 77)
     settle(stores, KEY, "cat")

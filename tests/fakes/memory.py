@@ -100,6 +100,7 @@ class Row:
     earlier: tuple[EarlierUpload, ...] = ()
     exported_at: float | None = None
     labelled_at: float | None = None
+    quarantined_at: float | None = None
     arrived: str = ""
     size: int = 0
 
@@ -178,9 +179,9 @@ class FakePool:
         return written
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
-        return self._put(
-            image, Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
-        )
+        fresh = Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
+        fresh.quarantined_at = self.clock.now()
+        return self._put(image, fresh)
 
     def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
         row = self.table.get(key)
@@ -331,6 +332,7 @@ class FakeRecords:
             row.labelled_at,
             row.reason,
             row.detail,
+            row.quarantined_at,
             row.earlier,
         )
 

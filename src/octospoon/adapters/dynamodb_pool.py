@@ -149,7 +149,8 @@ class DynamoPool:
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
-        values = self._identity(image, State.QUARANTINED) | {"reason": reason, "detail": detail[:1000]}
+        told: dict[str, Value | None] = {"reason": reason, "detail": detail[:1000]}
+        values = self._identity(image, State.QUARANTINED) | told | {"quarantined_at": self._now()}
         return self._put(values) or self._supersede(values)
 
     def _identity(self, image: ImageRef, state: State) -> dict[str, Value | None]:

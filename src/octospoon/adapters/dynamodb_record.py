@@ -42,6 +42,7 @@ def _record(item: Item) -> ImageRecord:
         labelled_at=_time(item, "labelled_at"),
         reason=text(item, "reason"),
         detail=text(item, "detail"),
+        quarantined_at=_time(item, "quarantined_at"),
         earlier=past.earlier_uploads(item),
     )
 

@@ -103,7 +103,7 @@ def _parts(found: Trace) -> Iterator[list[Line]]:
         told = f"{one.label}, agreement {one.agreement:.0%} of {one.annotators}"
         yield [Line(one.at, "label settled", told)]
     if found.reason:
-        yield [Line(None, "quarantine", f"{found.reason}: {found.detail}")]
+        yield [Line(found.quarantined_at, "quarantine", f"{found.reason}: {found.detail}")]
     yield [_training(one) for one in found.trainings]
 
 

@@ -31,6 +31,7 @@ class ImageRecord:
         labelled_at: when the label was settled.
         reason: why it is in quarantine; empty elsewhere.
         detail: of the reason.
+        quarantined_at: when its bytes were refused; None also where it was withdrawn later.
         earlier: the uploads before this one, oldest first; the newest four.
     """
 
@@ -47,6 +48,7 @@ class ImageRecord:
     labelled_at: float | None = None
     reason: str = ""
     detail: str = ""
+    quarantined_at: float | None = None
     earlier: tuple[EarlierUpload, ...] = ()
 
 
@@ -183,6 +185,7 @@ class Trace:
         label: None for none.
         reason: why it is in quarantine; empty elsewhere.
         detail: of the reason.
+        quarantined_at: see `ImageRecord`.
         trainings: jobs that used it, oldest first.
         notes: what could not be found out, and why.
     """
@@ -198,5 +201,6 @@ class Trace:
     label: Label | None
     reason: str
     detail: str
+    quarantined_at: float | None
     trainings: tuple[Training, ...]
     notes: tuple[str, ...]

@@ -93,6 +93,7 @@ class TraceImage:
             label=_label(record),
             reason=record.reason,
             detail=record.detail,
+            quarantined_at=record.quarantined_at,
             trainings=trainings,
             notes=notes,
         )

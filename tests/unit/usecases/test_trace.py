@@ -196,7 +196,10 @@ def test_an_image_in_quarantine_says_why() -> None:
     found = world.trace()
 
     assert (found.state, found.reason, found.detail) == ("quarantined", "truncated", "cut off at byte 100")
-    assert [line.what for line in timeline(found)] == ["uploaded", "quarantine"]
+    assert [(line.at, line.what) for line in timeline(found)] == [
+        (1_000_000.0, "uploaded"),
+        (1_000_001.0, "quarantine"),
+    ]
 
 
 def test_a_refusal_and_a_job_under_way_are_told_as_such() -> None:
