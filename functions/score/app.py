@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from octospoon.domain.keys import image_id
 from octospoon.runtime import snapstart, wiring
 from octospoon.runtime.batches import by_message, failures
 from octospoon.runtime.events import uploads
@@ -31,10 +32,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
     """Score one batch of uploads; what failed, or what time did not suffice for, goes back to the queue."""
     images, owners, failed = by_message(event, uploads, logger)
     outcomes = use_case()(images, lambda: context.get_remaining_time_in_millis() / 1000)
-    for owner, outcome in zip(owners, outcomes, strict=True):
+    told = {}
+    for image, owner, outcome in zip(images, owners, outcomes, strict=True):
+        name = image_id(image.key, image.etag)
         if isinstance(outcome, Exception):
-            logger.error("not scored", exc_info=outcome)
+            logger.error("not scored", exc_info=outcome, extra={"image": name, "key": image.key})
             failed.add(owner)
         else:
             count(metrics, outcome.value, 1)
+            told[name] = outcome.value
+    # one line for all: one for each would cost as much as writing its row
+    logger.info("scored", extra={"images": told})
     return failures(failed)

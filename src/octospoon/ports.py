@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         TrainingState,
     )
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+    from octospoon.domain.trace import ImageRecord, StoredVersion
     from octospoon.domain.verdicts import ModelDecision, Observation
 
 
@@ -83,6 +84,13 @@ class Bucket(Protocol):
 
     def exists(self, key: str) -> bool:
         """Say whether there is such an object now."""
+
+
+class ObjectVersions(Protocol):
+    """The images bucket as a history."""
+
+    def versions(self, key: str) -> list[StoredVersion]:
+        """Return what the bucket still holds of an object's uploads and deletions, oldest first."""
 
 
 class Uploads(Protocol):
@@ -211,6 +219,13 @@ class PoolEntries(Protocol):
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
         """Put an image whose object is gone into quarantine, unless it changed."""
+
+
+class ImageRecords(Protocol):
+    """The pool as people ask about one image."""
+
+    def record(self, key: str) -> ImageRecord | None:
+        """Return what the pool holds of an image, None where there is no such image."""
 
 
 class Labels(Protocol):
@@ -568,6 +583,13 @@ class Registry(Protocol):
         """Close the run."""
 
 
+class RunAddresses(Protocol):
+    """Where people find a training run in the experiment tracker."""
+
+    def of_version(self, version: int) -> str:
+        """Return the address of the run that made a version; empty where there is no such version."""
+
+
 class DatasetArchive(Protocol):
     """Where the manifests of training data are kept under version control, for people (DagsHub)."""
 
@@ -606,6 +628,9 @@ class Snapshots(Protocol):
 
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
         """Write the snapshot of a job once; where one exists already, return that one."""
+
+    def find(self, job_id: str, key: str) -> LabelledImage | None:
+        """Return one image as a job's snapshot holds it, None where it holds it not, or is not written."""
 
     def uri(self, job_id: str) -> str:
         """Return the address of a job's snapshot."""

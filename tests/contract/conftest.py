@@ -16,6 +16,7 @@ from fakes.memory import (
     FakeLabels,
     FakeObservations,
     FakePool,
+    FakeRecords,
     FakeReferences,
     FakeRescoring,
     FakeRounds,
@@ -29,6 +30,7 @@ from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservation
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
+from octospoon.adapters.dynamodb_record import DynamoRecords
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
 from octospoon.adapters.s3_references import S3References
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
     from octospoon.ports import (
         Control,
+        ImageRecords,
         Inventories,
         Labels,
         ModelHistory,
@@ -63,6 +66,7 @@ class Stores:
     history: ModelHistory
     observations: Observations
     references: References
+    records: ImageRecords
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -87,6 +91,7 @@ def fake() -> Stores:
         FakeHistory(),
         FakeObservations(),
         FakeReferences(),
+        FakeRecords(pool),
     )
 
 
@@ -112,6 +117,7 @@ def real(stack: LocalStack) -> Stores:
         DynamoHistory(table),
         DynamoObservations(table),
         S3References(S3Artifacts(s3, bucket)),
+        DynamoRecords(client, pool),
     )
 
 

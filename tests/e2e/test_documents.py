@@ -54,6 +54,8 @@ STEPS = {
     "rank": "rank",
     "status": "status",
     "predict FILE…": "predict --add ~/photos/cat/0.png ~/photos/dog/1.png",
+    "doctor": "doctor",
+    "trace photos/0001.jpg": "trace cat/0.png",
     "report": "report",
     "watch": "watch",
     "rescore": "rescore",
@@ -64,6 +66,7 @@ STEPS = {
     "dlq redrive": "dlq redrive",
     "logs FUNCTION": "logs score",
     "logs predict": "logs predict",
+    "logs score --minutes 600 --search '\"e251adf30f850d35\"'": "logs score --minutes 600 --search '\"scored\"'",
     "logs rescore": "logs rescore",
     "model optimize": "model optimize",
     "model rollback": "model rollback",
@@ -83,6 +86,8 @@ NAMES = {
     "model import",
     "model import FILE",
     "simulate",
+    "trace",
+    "trace KEY",
 }
 
 

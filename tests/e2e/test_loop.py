@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from conftest import BATCH
 
 from octospoon.adapters.label_studio import LabelStudio
-from octospoon.cli import digits, optimize
+from octospoon.cli import digits, optimize, trace
 from octospoon.cli.demo import key_of
+from octospoon.cli.logs import show_logs
 from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.entities import JobStatus, State
+from octospoon.domain.errors import BadRequest
 from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
     from octospoon.domain.entities import Round
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.trace import Trace
 
 pytestmark = pytest.mark.stack
 
@@ -185,12 +191,17 @@ def test_cheaper_forms_are_measured_on_the_audit_sample(
     assert extended.comparison.same_top == extended.comparison.pictures
 
 
-def test_a_later_round_shows_the_models_predictions(scored: LocalStack, champion: ChampionPointer) -> None:
-    later = next_round(scored, 2)
-    if later.model_version == 0:  # the schedule was faster than the training
-        label(scored, later)
-        later = next_round(scored, 3)
+@pytest.fixture(scope="module")
+def later(scored: LocalStack, champion: ChampionPointer) -> Round:
+    """A round that a trained model chose."""
+    found = next_round(scored, 2)
+    if found.model_version == 0:  # the schedule was faster than the training
+        label(scored, found)
+        found = next_round(scored, 3)
+    return found
 
+
+def test_a_later_round_shows_the_models_predictions(scored: LocalStack, later: Round) -> None:
     for key, task_id in task_ids(scored, later).items():
         (prediction,) = scored.label_studio.call("GET", "/api/predictions/", params={"task": task_id})
         row = scored.deployment.pool.rows([key])[key]
@@ -199,6 +210,97 @@ def test_a_later_round_shows_the_models_predictions(scored: LocalStack, champion
         assert said == [digits.CLASSES[int(row.probabilities.argmax())]]
         assert prediction["model_version"] == f"v{later.model_version}"
         assert prediction["score"] == pytest.approx(float(row.probabilities.max()))
+
+
+@pytest.fixture(scope="module")
+def traced(scored: LocalStack, later: Round) -> Trace:
+    """The story of an image that was scored before the first training and after it, and then labelled."""
+    key = next(pick.key for pick in later.picks if not pick.audit)
+    control = scored.deployment.control
+    before = control.state().jobs
+    label(scored, later)
+    wait_for(
+        "the next training job",
+        lambda: True if control.state().jobs > before and control.state().status is JobStatus.IDLE else None,
+        seconds=180,
+    )
+    return trace.trace(scored.deployment, key)
+
+
+def test_the_whole_story_of_an_image_is_told(
+    scored: LocalStack, champion: ChampionPointer, later: Round, traced: Trace
+) -> None:
+    head = scored.deployment.client("s3").head_object(
+        Bucket=scored.project.outputs["ImagesBucket"], Key=traced.key
+    )
+    (upload,) = traced.uploads
+    assert (upload.etag, upload.version_id) == (head["ETag"].strip('"'), head["VersionId"])
+    assert upload.at == head["LastModified"].timestamp()
+    assert len(upload.sequencer) == 32
+    first, second = upload.scores
+    assert (first.model_version, first.label, second.model_version) == (0, None, champion.version)
+    assert second.label in digits.CLASSES
+    assert upload.at - 1 <= first.at < second.at, "the bucket's times are whole seconds"
+
+    (choice,) = traced.choices
+    assert (choice.round_number, choice.model_version) == (later.number, champion.version)
+    assert choice.pick == next(pick for pick in later.picks if pick.key == traced.key)
+    assert traced.export is not None
+    assert traced.export.task_id == task_ids(scored, later)[traced.key]
+    assert traced.export.at is not None
+    assert httpx.get(traced.export.address, follow_redirects=True).status_code == 200
+
+    (annotation,) = traced.annotations
+    assert (annotation.label, annotation.deleted, annotation.etag) == (truth(traced.key), False, upload.etag)
+    assert traced.label is not None
+    assert (traced.label.label, traced.label.agreement, traced.label.annotators) == (truth(traced.key), 1, 1)
+    assert traced.label.at is not None
+    assert second.at < traced.export.at < traced.label.at
+
+
+def test_the_story_names_the_training_run_and_the_run_exists(scored: LocalStack, traced: Trace) -> None:
+    (training,) = traced.trainings
+    assert training.job_id == scored.deployment.control.state().job_id
+    assert (training.part, training.label) == ("train", truth(traced.key))
+    assert training.outcome
+    run_id = training.run.rpartition("/")[2]
+    base = f"{scored.project.mlflow_url}/api/2.0/mlflow"
+    run = httpx.get(f"{base}/runs/get", params={"run_id": run_id}).json()["run"]
+    assert {"key": "octospoon.job_id", "value": training.job_id} in run["data"]["tags"]
+    assert traced.notes == ()
+
+
+def test_the_story_can_be_read_and_parsed(
+    scored: LocalStack, traced: Trace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace.show(scored.deployment, traced.key, as_json=True)
+    assert json.loads(capsys.readouterr().out) == json.loads(msgspec.json.encode(traced))
+
+    trace.show(scored.deployment, traced.key, as_json=False)
+    told = capsys.readouterr().out
+    what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "label settled", "trained on"]
+    assert re.findall("|".join(dict.fromkeys(what)), told) == what
+
+    with pytest.raises(BadRequest, match="give the whole object key"):
+        trace.trace(scored.deployment, "nonsense")
+
+
+@pytest.mark.parametrize("function", ["score", "rank", "webhook", "collect"])
+def test_the_logs_of_every_step_name_the_image(
+    scored: LocalStack, traced: Trace, capsys: pytest.CaptureFixture[str], function: str
+) -> None:
+    show_logs(scored.deployment, function, 60, f'"{traced.image}"')
+
+    found = capsys.readouterr().out.splitlines()
+    assert found
+    assert all(traced.image in line for line in found)
+
+
+def test_the_trainers_log_names_the_image(scored: LocalStack, traced: Trace) -> None:
+    said = (scored.servers.logs_dir / "trainer.log").read_text()
+    lines = [line for line in said.splitlines() if traced.image in line]
+
+    assert [line for line in lines if f"job {traced.trainings[0].job_id} uses" in line]
 
 
 @pytest.mark.parametrize("secret", [None, "wrong"])

@@ -14,6 +14,7 @@ from unit.training.networks import network
 from unit.training.stack import embeddings, starter
 
 from octospoon.adapters.mlflow_alias import MlflowAlias
+from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.adapters.s3_references import S3References
 from octospoon.cli import digits, invoke, model_import, report
 from octospoon.cli.model import rollback
@@ -84,7 +85,7 @@ def made(stack: LocalStack) -> Iterator[Models]:
     before = champions.pointer()
     assert before is not None
     mlflow(stack, "registered-models/create", {"name": MODEL})  # the trainer may have been first
-    alias = MlflowAlias(stack.project.mlflow_url, MODEL, lambda: ("", ""))
+    alias = MlflowAlias(MlflowApi(stack.project.mlflow_url, lambda: ("", "")), MODEL)
     named = alias.read()
     first, second = (make(stack) for _ in range(2))
     alias.move(first.version)
@@ -192,10 +193,10 @@ def network_file(folder: Path) -> Path:
 
 
 def test_a_model_that_nobody_registered_has_no_alias(models: Models) -> None:
-    url = models.stack.project.mlflow_url
-    assert MlflowAlias(url, "nobody made this", lambda: ("", "")).read() is None
+    api = MlflowApi(models.stack.project.mlflow_url, lambda: ("", ""))
+    assert MlflowAlias(api, "nobody made this").read() is None
     mlflow(models.stack, "registered-models/create", {"name": "no-alias"})
-    assert MlflowAlias(url, "no-alias", lambda: ("", "")).read() is None
+    assert MlflowAlias(api, "no-alias").read() is None
 
 
 def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Models, capsys) -> None:

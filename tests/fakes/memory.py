@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainty
@@ -24,6 +25,8 @@ from octospoon.domain.entities import (
     TrainingState,
 )
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
+from octospoon.domain.past import EarlierUpload, Score
+from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.verdicts import Observation
 from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 
@@ -93,8 +96,11 @@ class Row:
     claim_until: float = 0.0
     revision: int = 0
     counted_in: int = -1
-    previous_label: str | None = None
-    previous_etag: str = ""
+    scores: tuple[Score, ...] = ()
+    earlier: tuple[EarlierUpload, ...] = ()
+    exported_at: float | None = None
+    labelled_at: float | None = None
+    quarantined_at: float | None = None
     arrived: str = ""
     size: int = 0
 
@@ -117,13 +123,37 @@ class FakePool:
                 return False
             if row.etag == image.etag and row.state is not State.QUARANTINED:
                 return False
-            if row.state is State.LABELLED:
-                fresh.previous_label, fresh.previous_etag = row.label, row.etag
-                if self.control:
-                    self.control.change(-1, row.counted_in)
+            if row.state is State.LABELLED and self.control:
+                self.control.change(-1, row.counted_in)
+            fresh.earlier = (*row.earlier, self._as_earlier(row))[-past.UPLOADS :]
         fresh.arrived, fresh.size = hashes.day(self.clock.now()), image.size
+        self._keep_score(fresh)
         self.table[image.key] = fresh
         return True
+
+    def _as_earlier(self, row: Row) -> EarlierUpload:
+        return EarlierUpload(
+            row.etag,
+            row.sequencer,
+            row.state,
+            self.clock.now(),
+            row.scores,
+            row.round_number,
+            row.task_id,
+            row.label,
+            row.reason,
+        )
+
+    def _keep_score(self, row: Row) -> None:
+        if row.prediction is None:
+            return
+        said = row.prediction
+        doubt = None if said.probabilities is None else uncertainty(said.probabilities)
+        top, confidence = (doubt.top_class, doubt.confidence) if doubt else (None, None)
+        slot = said.turn % past.SCORES
+        kept = [one for one in row.scores if one.turn % past.SCORES != slot]
+        kept.append(Score(self.clock.now(), said.model_version, said.turn, top, confidence))
+        row.scores = tuple(sorted(kept, key=lambda one: (one.turn, one.at)))
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         new = {one.image.key: one for one in scored if one.image.key not in self.table}
@@ -149,9 +179,9 @@ class FakePool:
         return written
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
-        return self._put(
-            image, Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
-        )
+        fresh = Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
+        fresh.quarantined_at = self.clock.now()
+        return self._put(image, fresh)
 
     def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
         row = self.table.get(key)
@@ -160,6 +190,7 @@ class FakePool:
         if row.prediction.turn > prediction.turn:
             return False
         row.prediction = prediction
+        self._keep_score(row)
         return True
 
     def _selectable(self, keys: Iterable[str]) -> list[Candidate]:
@@ -223,7 +254,7 @@ class FakePool:
         row = self.table[key]
         row.claim_until = 0.0 if row.state is State.CLAIMED else row.claim_until
         if row.round_number == round_number and row.state is State.CLAIMED:
-            row.state, row.task_id = State.EXPORTED, task_id
+            row.state, row.task_id, row.exported_at = State.EXPORTED, task_id, self.clock.now()
 
     def arrived(self, day: str, limit: int) -> list[str]:
         seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
@@ -261,10 +292,10 @@ class FakeEntries:
         return page, page[-1].key if len(keys) > limit else ""
 
     def adopt(self, entry: PoolEntry, task_id: int) -> bool:
-        return self._move(entry, State.EXPORTED, task_id=task_id)
+        return self._move(entry, State.EXPORTED, task_id=task_id, exported_at=None)
 
     def release(self, entry: PoolEntry) -> bool:
-        return self._move(entry, State.SCORED, task_id=0)
+        return self._move(entry, State.SCORED, task_id=0, exported_at=None)
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
         return self._move(entry, State.QUARANTINED, reason=reason, detail=detail)
@@ -277,6 +308,41 @@ class FakeEntries:
         for name, value in values.items():
             setattr(row, name, value)
         return True
+
+
+@dataclass
+class FakeRecords:
+    pool: FakePool
+
+    def record(self, key: str) -> ImageRecord | None:
+        row = self.pool.table.get(key)
+        if row is None:
+            return None
+        return ImageRecord(
+            key,
+            row.etag,
+            row.sequencer.ljust(32, "0"),
+            row.state,
+            row.scores,
+            row.task_id,
+            row.exported_at,
+            row.label,
+            row.agreement,
+            row.annotators,
+            row.labelled_at,
+            row.reason,
+            row.detail,
+            row.quarantined_at,
+            row.earlier,
+        )
+
+
+@dataclass
+class FakeVersions:
+    stored: dict[str, list[StoredVersion]] = field(default_factory=dict)
+
+    def versions(self, key: str) -> list[StoredVersion]:
+        return list(self.stored.get(key, ()))
 
 
 @dataclass
@@ -435,6 +501,7 @@ class FakeLabels:
         row.state = State.EXPORTED if label is None else State.LABELLED
         row.label, row.agreement, row.annotators = said
         row.revision, row.claim_until = row.revision + 1, 0.0
+        row.labelled_at = self.pool.clock.now() if label is not None else None
         if delta:
             row.counted_in = self.control.change(delta, before.counted_in)
         return delta

@@ -50,7 +50,7 @@ class DynamoEntries:
     def adopt(self, entry: PoolEntry, task_id: int) -> bool:
         """Record that an image which was selectable or claimed is with the annotators, unless it changed."""
         values: dict[str, Value] = {"state": State.EXPORTED, "task_id": task_id}
-        return self._move(entry, values, ("shard", "priority_shard", "claim_until"))
+        return self._move(entry, values, ("shard", "priority_shard", "claim_until", "exported_at"))
 
     def release(self, entry: PoolEntry) -> bool:
         """Give a claimed or exported image back to the selectable ones, unless it changed."""
@@ -61,7 +61,7 @@ class DynamoEntries:
         values: dict[str, Value] = {"state": State.SCORED, "shard": shard}
         if "priority" in item:
             values["priority_shard"] = shard
-        return self._move(entry, values, ("claim_until", "task_id"))
+        return self._move(entry, values, ("claim_until", "task_id", "exported_at"))
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
         """Put an image whose object is gone into quarantine, unless it changed."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from botocore.exceptions import ClientError
 
+from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters import dynamodb_statements as statements
 from octospoon.adapters.aws_errors import code, translated
 from octospoon.adapters.dynamodb_counter import NOT_COUNTED
@@ -148,7 +149,8 @@ class DynamoPool:
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
-        values = self._identity(image, State.QUARANTINED) | {"reason": reason, "detail": detail[:1000]}
+        told: dict[str, Value | None] = {"reason": reason, "detail": detail[:1000]}
+        values = self._identity(image, State.QUARANTINED) | told | {"quarantined_at": self._now()}
         return self._put(values) or self._supersede(values)
 
     def _identity(self, image: ImageRef, state: State) -> dict[str, Value | None]:
@@ -180,10 +182,13 @@ class DynamoPool:
         }
 
     def _scores(self, key: str, prediction: Prediction, doubt: Uncertainty | None) -> dict[str, Value | None]:
+        now = self._now()
+        slot, entry = past.score_entry(prediction, doubt, now)
         values: dict[str, Value | None] = {
-            "scored_at": self._now(),
+            "scored_at": now,
             "model_version": prediction.model_version,
             "turn": prediction.turn,
+            slot: entry,
         }
         if doubt is None:
             return values
@@ -205,11 +210,14 @@ class DynamoPool:
             ":labelled": State.LABELLED,
             ":quarantined": State.QUARANTINED,
         }
+        # a row of its own is the rule here: new ones are inserted
+        held = next(batch_get(self._client, self._table, [str(values["key"])]), None)
+        whole = past.with_earlier(values, held, self._now())
         with translated(f"writing {values['key']!s}"):
             return if_met(
                 lambda: self._client.put_item(
                     TableName=self._table,
-                    Item=dump_item(values),
+                    Item=dump_item(whole),
                     ConditionExpression=_REPLACES,
                     ExpressionAttributeNames=names_of(_REPLACES),
                     ExpressionAttributeValues=dump_item(given),
@@ -225,15 +233,10 @@ class DynamoPool:
             return False
         if self._counter is None:
             raise NotConfigured("a pool that scores are written to needs the counter of new labels")
-        trace: dict[str, Value | None] = {
-            "previous_label": text(item, "label"),
-            "previous_etag": text(item, "etag"),
-            "reset_at": self._now(),
-        }
         given: dict[str, Value] = {":labelled": State.LABELLED, ":was_etag": text(item, "etag")}
         put = {
             "TableName": self._table,
-            "Item": dump_item(values | trace),
+            "Item": dump_item(past.with_earlier(values, item, self._now())),
             "ConditionExpression": _STILL_LABELLED,
             "ExpressionAttributeNames": names_of(_STILL_LABELLED),
             "ExpressionAttributeValues": dump_item(given),
@@ -241,7 +244,7 @@ class DynamoPool:
         count, _ = self._counter.change(-1, integer(item, "counted_in", NOT_COUNTED))
         with translated(f"replacing the labelled {values['key']!s}"):
             self._client.transact_write_items(TransactItems=[{"Put": put}, count])  # type: ignore[list-item,typeddict-item]
-        LOG.info("new bytes of %s: its label %r is reset", values["key"], trace["previous_label"])
+        LOG.info("new bytes of %s: its label %r is reset", values["key"], text(item, "label"))
         return True
 
     def _refresh(self, key: str, etag: str, turn: int, values: dict[str, Value | None]) -> bool:
@@ -347,7 +350,7 @@ class DynamoPool:
         """Record that the image of this round is with the annotators."""
         self._update(
             key,
-            {"state": State.EXPORTED, "task_id": task_id},
+            {"state": State.EXPORTED, "task_id": task_id, "exported_at": self._now()},
             ("claim_until",),
             "#round = :round AND #state = :claimed",
             {":round": round_number, ":claimed": State.CLAIMED},

@@ -150,7 +150,7 @@ class LabelStudio:
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         """Create tasks with predictions, once and without retrying; return their ids by key."""
-        offered = self._choices()
+        offered = self.choices()
         created: dict[str, int] = {}
         for start in range(0, len(tasks), _TASKS_PER_IMPORT):
             part = tasks[start : start + _TASKS_PER_IMPORT]
@@ -163,8 +163,12 @@ class LabelStudio:
             created |= dict(zip((task.key for task in part), answer["task_ids"], strict=True))
         return created
 
-    def _choices(self) -> frozenset[str]:
-        """Return the classes that the labelling interface offers; Label Studio checks no prediction."""
+    def choices(self) -> frozenset[str]:
+        """Return the classes that the labelling interface offers; Label Studio checks no prediction.
+
+        Raises:
+            NotConfigured: the labelling interface is not ours.
+        """
         project = self._api.call("GET", f"/api/projects/{self._project}")
         control = (project.get("parsed_label_config") or {}).get(FROM_NAME) or {}
         shows = [one.get("value") for one in control.get("inputs", [])]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from octospoon.adapters.label_studio_results import FROM_NAME, TO_NAME
+from octospoon.domain.diagnosis import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.label_studio import LabelStudioApi
 
 SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
-_ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
 _HOTKEYS = "1234567890"
 
 
@@ -107,13 +108,13 @@ class LabelStudioSetup:
         settings = {
             "url": url,
             "headers": {SECRET_HEADER: secret},
-            "actions": list(_ACTIONS),
+            "actions": list(ACTIONS),
             "send_payload": True,
             "send_for_all_actions": False,
             "is_active": True,
             "project": project,
         }
-        hooks = self._list(f"/api/webhooks/?project={project}")
+        hooks = self._hooks(project)
         ours = [hook for hook in hooks if SECRET_HEADER in (hook.get("headers") or {})]
         for extra in ours[1:]:
             self._api.call("DELETE", f"/api/webhooks/{extra['id']}/")
@@ -121,6 +122,23 @@ class LabelStudioSetup:
             self._api.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=settings)
         else:
             self._api.call("POST", "/api/webhooks/", json=settings)
+
+    def webhooks(self, project: int) -> list[Webhook]:
+        """Return all of a project's webhooks; their headers' values are secrets."""
+        return [
+            Webhook(
+                url=hook["url"],
+                active=bool(hook["is_active"]),
+                payload=bool(hook["send_payload"]),
+                every_action=bool(hook["send_for_all_actions"]),
+                actions=frozenset(hook.get("actions") or ()),
+                headers=hook.get("headers") or {},
+            )
+            for hook in self._hooks(project)
+        ]
+
+    def _hooks(self, project: int) -> list[dict[str, Any]]:
+        return self._list(f"/api/webhooks/?project={project}")
 
     def _first(self, path: str, name: str, value: str) -> dict[str, Any] | None:
         return next((one for one in self._list(path) if one.get(name) == value), None)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
 from octospoon.domain.entities import LabelledImage, Round
-from octospoon.domain.errors import BadModel
+from octospoon.domain.errors import BadModel, PermanentError
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key, version_key
 
 if TYPE_CHECKING:
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MISSING = {"NoSuchKey", "404"}
+_EMPTY = {"416", "InvalidRange"}
 _UNCHANGED = {"304", "NotModified"}
 _EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+
+_LONGEST_LINE = 16_384
+"""Bytes that no line of a snapshot comes up to: a key has 1,024, and escaping makes six of one."""
+_WINDOW = 8 * _LONGEST_LINE
 
 
 class S3Artifacts:
@@ -45,6 +50,21 @@ class S3Artifacts:
                     return None
                 raise
             return answer["Body"].read(), answer["ETag"]
+
+    def part(self, key: str, start: int, length: int) -> tuple[bytes, int] | None:
+        """Return up to `length` bytes from a position on, and how many there are in all.
+
+        None where there is no such object, or nothing in it.
+        """
+        with translated(f"reading {key}"):
+            try:
+                wanted = f"bytes={start}-{start + length - 1}"
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=wanted)
+            except ClientError as error:
+                if code(error) in _MISSING | _EMPTY:
+                    return None
+                raise
+            return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
 
     def write_new(self, key: str, body: bytes) -> bool:
         """Write an object that must not exist yet; False where it does."""
@@ -164,6 +184,10 @@ def _pointer(key: str, body: bytes) -> ChampionPointer:
         ) from error
 
 
+class _Named(msgspec.Struct):
+    key: str
+
+
 class S3Snapshots:
     """Implements `octospoon.ports.Snapshots`: one JSON object a line."""
 
@@ -183,6 +207,39 @@ class S3Snapshots:
         if self._artifacts.write_new(self._key(job_id), body):
             return list(rows)
         return self.read(job_id) or []
+
+    def find(self, job_id: str, key: str) -> LabelledImage | None:
+        """Return one image as a job's snapshot holds it, None where it holds it not, or is not written.
+
+        Snapshots are ordered by key: a long one is bisected, not read.
+        """
+        found = self._artifacts.part(self._key(job_id), 0, _WINDOW)
+        if found is None:
+            return None
+        lines, size = found
+        start, end = 0, size
+        while end - start > _WINDOW:
+            start, end = self._halved(job_id, key, start, end)
+            lines = b""
+        if not lines:
+            lines, _ = self._part(job_id, start, end - start)
+        images = (msgspec.json.decode(line, type=LabelledImage) for line in lines.splitlines())
+        return next((image for image in images if image.key == key), None)
+
+    def _halved(self, job_id: str, key: str, start: int, end: int) -> tuple[int, int]:
+        """Return the half of some lines that a key's line is in, if anywhere; both are bytes' positions."""
+        middle = (start + end) // 2
+        probe, _ = self._part(job_id, middle, 2 * _LONGEST_LINE)
+        begins = probe.index(b"\n") + 1
+        line = probe[begins:].partition(b"\n")[0]
+        border = middle + begins
+        return (border, end) if msgspec.json.decode(line, type=_Named).key <= key else (start, border)
+
+    def _part(self, job_id: str, start: int, length: int) -> tuple[bytes, int]:
+        found = self._artifacts.part(self._key(job_id), start, length)
+        if found is None:
+            raise PermanentError(f"the snapshot of {job_id} was deleted while it was read")
+        return found
 
     def uri(self, job_id: str) -> str:
         """Return the s3:// address of a job's snapshot."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import msgspec
 
+from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_control import (
     ControlTable,
     DynamoControl,
@@ -22,7 +23,11 @@ from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
+from octospoon.adapters.dynamodb_record import DynamoRecords
+from octospoon.adapters.label_studio import LabelStudioApi
+from octospoon.adapters.mlflow_alias import MlflowRuns
+from octospoon.adapters.mlflow_rest import MlflowApi
+from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions, S3Snapshots
 from octospoon.adapters.s3_images import S3Images
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.settings import listed
@@ -69,7 +74,12 @@ class Deployment:
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""
-        return session(self.endpoint_url).client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        # each session reads botocore's large files anew
+        return session(self.endpoint_url)
 
     @cached_property
     def pool(self) -> DynamoPool:
@@ -81,6 +91,11 @@ class Deployment:
         """The pool table, entry by entry."""
         return DynamoEntries(self.client("dynamodb"), self.outputs["PoolTable"])
 
+    @property
+    def records(self) -> DynamoRecords:
+        """The pool table, as people ask about one image."""
+        return DynamoRecords(self.client("dynamodb"), self.outputs["PoolTable"])
+
     @cached_property
     def images(self) -> S3Images:
         """The images bucket."""
@@ -90,6 +105,11 @@ class Deployment:
     def artifacts(self) -> S3Artifacts:
         """The artifacts bucket."""
         return S3Artifacts(self.client("s3"), self.outputs["ArtifactsBucket"])
+
+    @property
+    def snapshots(self) -> S3Snapshots:
+        """What training jobs were trained on."""
+        return S3Snapshots(self.artifacts)
 
     @property
     def champions(self) -> S3Champions:
@@ -136,6 +156,52 @@ class Deployment:
             self.outputs["ControlTable"],
             time.time,
         )
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The environment of `reconcile`, which talks to everything: what the functions really run with."""
+        with translated("reading the settings of reconcile"):
+            name = self.outputs["ReconcileFunctionName"]
+            found = self.client("lambda").get_function_configuration(FunctionName=name)
+        return dict(found["Environment"]["Variables"])
+
+    def secret(self, name: str) -> str:
+        """Return a secret by its ARN."""
+        with translated("reading a secret"):
+            found = self.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(found["SecretString"])
+
+    def label_studio(self) -> LabelStudioApi:
+        """Return a new connection to Label Studio, with the token that the functions have."""
+        token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
+        return LabelStudioApi(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], lambda: self.secret(token))
+
+    @property
+    def label_studio_project(self) -> int:
+        """The id of the Label Studio project."""
+        return int(self.settings["OCTOSPOON_LABEL_STUDIO_PROJECT"])
+
+    def task_address(self, task_id: int) -> str:
+        """Return where people see a task."""
+        url = self.settings["OCTOSPOON_LABEL_STUDIO_URL"].rstrip("/")
+        return f"{url}/projects/{self.label_studio_project}/data?task={task_id}"
+
+    @property
+    def mlflow(self) -> MlflowApi | None:
+        """The tracking server, None where none is configured."""
+        server, password = self.settings["OCTOSPOON_MLFLOW_URL"], "OCTOSPOON_MLFLOW_PASSWORD_SECRET"
+
+        def sign_in() -> tuple[str, str]:
+            name = self.settings[password]
+            return self.settings["OCTOSPOON_MLFLOW_USERNAME"], self.secret(name) if name else ""
+
+        return MlflowApi(server, sign_in) if server else None
+
+    @property
+    def runs(self) -> MlflowRuns | None:
+        """Where the tracking server shows the runs, None where none is configured."""
+        api = self.mlflow
+        return MlflowRuns(api, self.settings["OCTOSPOON_MODEL_NAME"]) if api else None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -117,8 +117,7 @@ def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> No
 
 def webhook_secret(deployment: Deployment) -> str:
     """Return the secret that Label Studio must send with every webhook."""
-    secrets = deployment.client("secretsmanager")
-    return str(secrets.get_secret_value(SecretId=deployment.outputs["WebhookSecretArn"])["SecretString"])
+    return deployment.secret(deployment.outputs["WebhookSecretArn"])
 
 
 def start_trainer(stack: LocalStack) -> None:

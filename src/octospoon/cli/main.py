@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from octospoon import __version__
-from octospoon.cli import model_commands
+from octospoon.cli import diagnosis_commands, model_commands
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
 from octospoon.runtime.settings import listed
 
@@ -112,6 +112,7 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("function", choices=FUNCTIONS)
     command.add_argument("--minutes", type=float, default=15.0, help="how far back (default: 15)")
     command.add_argument("--search", default="", help="a CloudWatch filter pattern, such as ERROR")
+    diagnosis_commands.add(commands, _deployed)
     model_commands.add(commands, _deployed)
 
 

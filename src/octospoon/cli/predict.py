@@ -68,8 +68,7 @@ def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False)
 
 def predict_secret(deployment: Deployment) -> str:
     """Return the secret that whoever asks for predictions must send."""
-    secrets = deployment.client("secretsmanager")
-    return str(secrets.get_secret_value(SecretId=deployment.outputs["PredictSecretArn"])["SecretString"])
+    return deployment.secret(deployment.outputs["PredictSecretArn"])
 
 
 def table(told: Sequence[Told]) -> Table:

@@ -32,6 +32,19 @@ def shard(key: str) -> int:
     return int(unit_hash("shard", key) * SHARDS)
 
 
+def image_id(key: str, etag: str) -> str:
+    """Return the correlation id of one upload: what every log line about its bytes carries.
+
+    Args:
+        key: object key.
+        etag: of the bytes, without quotes.
+
+    Returns:
+        16 hex digits, so that a line can name a hundred uploads, whatever their keys are.
+    """
+    return hashlib.blake2b(f"{key}\x1f{etag}".encode(), digest_size=8).hexdigest()
+
+
 def day(now: float) -> str:
     """Return the UTC day of epoch seconds, such as 2026-01-31: uploads are told apart by it."""
     return datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -352,6 +352,7 @@ def follow_alias() -> FollowAlias | None:
     from octospoon.adapters.dynamodb_control import ControlTable
     from octospoon.adapters.dynamodb_history import DynamoHistory
     from octospoon.adapters.mlflow_alias import MlflowAlias
+    from octospoon.adapters.mlflow_rest import MlflowApi
     from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.serve import ServeVersion
 
@@ -365,7 +366,7 @@ def follow_alias() -> FollowAlias | None:
 
     champions = _champions()
     return FollowAlias(
-        alias=MlflowAlias(server.mlflow_url, server.model_name, sign_in),
+        alias=MlflowAlias(MlflowApi(server.mlflow_url, sign_in), server.model_name),
         champions=champions,
         history=DynamoHistory(ControlTable(dynamodb(), config.control_table)),
         serve=ServeVersion(champions),

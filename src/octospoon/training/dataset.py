@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import BadImage
+from octospoon.domain.keys import image_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
     from octospoon.domain.entities import LabelledImage, PoolRow
     from octospoon.ports import ImageStore, Scorer
+
+
+_IDS_A_LINE = 500
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,12 @@ class Dataset:
         kept = [i for i, image in enumerate(self.images) if image.audit == audit]
         images = tuple(self.images[i] for i in kept)
         return Dataset(images, self.embeddings[kept], self.labels[kept], {})
+
+    def tell(self, job_id: str) -> None:
+        """Log the correlation ids of the images that a job uses."""
+        ids = [image_id(image.key, image.etag) for image in self.images]
+        for start in range(0, len(ids), _IDS_A_LINE):
+            _log.info("job %s uses %s", job_id, " ".join(ids[start : start + _IDS_A_LINE]))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -162,7 +162,9 @@ class _Job:
         if snapshot is None:
             snapshot = snapshots.write(self._id, list(self._ports.labels.labelled()))
         rows = self._ports.pool.rows([image.key for image in snapshot])
-        return gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
+        dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
+        dataset.tell(self._id)
+        return dataset
 
     def _settle(
         self, run: ModelRun, champion: _Champion, dataset: Dataset, scratch: Path

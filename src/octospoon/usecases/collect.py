@@ -11,6 +11,7 @@ import msgspec
 from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import Annotation
 from octospoon.domain.errors import BadRequest, Conflict, OctospoonError
+from octospoon.domain.keys import image_id
 from octospoon.domain.training_policy import due, job_id
 from octospoon.usecases.receive import Message, choices
 
@@ -74,7 +75,8 @@ class CollectAnnotations:
             return 0
         agreed = consensus(one for one in self.labels.of(key) if one.etag == standing.etag)
         delta = self.labels.settle(standing, agreed)
-        LOG.info("settled %s: %s (%+d)", key, agreed.label, delta)
+        told = {"image": image_id(key, standing.etag)}
+        LOG.info("settled %s: %s (%+d)", key, agreed.label, delta, extra=told)
         return delta
 
     def launch_if_due(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import Round, Task
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
+from octospoon.domain.keys import image_id
 from octospoon.domain.model_spec import version_name
 from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 
@@ -151,6 +152,8 @@ class Rank:
             if pick.key in exported:
                 self.pool.mark_exported(pick.key, round_.number, exported[pick.key])
         self.rounds.close(round_.number)
+        images = [image_id(pick.key, pick.etag) for pick in claimed if pick.key in exported]
+        LOG.info("exported round %d", round_.number, extra={"images": images})
         return RankReport(round_.number, len(exported), len(created))
 
     def _prepare(self, round_: Round) -> tuple[list[Pick], dict[str, int], list[Task]]:

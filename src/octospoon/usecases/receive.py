@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from octospoon.domain.errors import BadRequest, Unauthorized
+from octospoon.domain.keys import image_id
 from octospoon.ports import AnnotationBody, TaskBody
 from octospoon.usecases.shared_secret import same_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+LOG = logging.getLogger(__name__)
 MAX_BODY = 5_000_000
 MAX_MESSAGE = 200_000
 """Bytes of annotations and tasks in one queued message; SQS takes 262,144 in all."""
@@ -73,6 +76,8 @@ class ReceiveWebhook:
         messages = parse(body)
         for message in messages:
             self.enqueue(msgspec.json.encode(message).decode())
+            images = [image_id(task.key, task.etag) for task in message.tasks if task.key]
+            LOG.info("queued %s", message.action, extra={"images": images})
         return bool(messages)
 
 

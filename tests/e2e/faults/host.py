@@ -20,7 +20,7 @@ import botocore.config
 import httpx
 from e2e.faults.trainer import Later
 
-from octospoon.adapters import label_studio, mlflow_alias
+from octospoon.adapters import label_studio, mlflow_rest
 from octospoon.runtime import wiring
 from octospoon.usecases import inventory
 
@@ -98,7 +98,7 @@ def watch(function: str, patience: float) -> None:
     """Wait for no answer longer than this, and note every call to AWS before it is made."""
     botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = patience
     label_studio._TIMEOUT = httpx.Timeout(patience)
-    mlflow_alias._SECONDS = patience
+    mlflow_rest._SECONDS = patience
     calls = os.open(os.environ["HOST_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     make = botocore.client.BaseClient._make_api_call
 

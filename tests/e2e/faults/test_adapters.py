@@ -10,6 +10,7 @@ import pytest
 from octospoon.adapters.label_studio import LabelStudio
 from octospoon.adapters.label_studio_results import choice
 from octospoon.adapters.mlflow_alias import MlflowAlias
+from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.uploads_queue import SqsUploads
 from octospoon.domain.entities import ImageRef, Task
@@ -112,10 +113,11 @@ def test_a_task_that_somebody_has_begun_to_answer_is_not_deleted(lab: Lab) -> No
 
 def test_the_registrys_alias(lab: Lab) -> None:
     mlflow = lab.stack.project.mlflow_url
-    nothing = MlflowAlias(mlflow, f"faults-{uuid.uuid4().hex}", lambda: ("", ""))
+    api = MlflowApi(mlflow, lambda: ("", ""))
+    nothing = MlflowAlias(api, f"faults-{uuid.uuid4().hex}")
     assert nothing.read() is None, "there is no such model"
 
-    alias = MlflowAlias(mlflow, lab.register(2), lambda: ("", ""))
+    alias = MlflowAlias(api, lab.register(2))
     assert alias.read() is None
     for version in (1, 2):
         alias.move(version)
@@ -123,7 +125,7 @@ def test_the_registrys_alias(lab: Lab) -> None:
     with pytest.raises(BadRequest):
         alias.move(99)
     with pytest.raises(ServiceUnavailable):
-        MlflowAlias("http://127.0.0.1:9", "m", lambda: ("", "")).read()
+        MlflowAlias(MlflowApi("http://127.0.0.1:9", lambda: ("", "")), "m").read()
 
 
 def test_a_champion_whose_alias_was_never_set_gets_it(lab: Lab) -> None:
@@ -132,7 +134,7 @@ def test_a_champion_whose_alias_was_never_set_gets_it(lab: Lab) -> None:
     reports = [lab.invoke("reconcile")[1] for _ in range(2)]
 
     assert [report["models"] for report in reports] == [0, 0]
-    assert MlflowAlias(lab.stack.project.mlflow_url, name, lambda: ("", "")).read() == 1
+    assert MlflowAlias(MlflowApi(lab.stack.project.mlflow_url, lambda: ("", "")), name).read() == 1
 
 
 def test_another_project_is_left_alone(lab: Lab, make_lab: Callable[..., Lab]) -> None:

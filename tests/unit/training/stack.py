@@ -110,6 +110,9 @@ class FakeSnapshots:
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
         return self.stored.setdefault(job_id, list(rows))
 
+    def find(self, job_id: str, key: str) -> LabelledImage | None:
+        return next((image for image in self.stored.get(job_id, ()) if image.key == key), None)
+
     def uri(self, job_id: str) -> str:
         return f"s3://artifacts/snapshots/{job_id}.jsonl"
 

@@ -1,0 +1,73 @@
+"""What a row of the pool keeps of its past: the newest scores of its bytes, and its newest earlier uploads.
+
+Both are bounded, and both are part of the write that makes them past: no table and no call of their own. A
+score stands under an attribute named by the pointer's turn modulo SCORES, so that whoever writes one need not
+know the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from octospoon.adapters.dynamodb_items import Item, Value, integer, text
+from octospoon.domain.past import EarlierUpload, Score
+
+if TYPE_CHECKING:
+    from octospoon.domain.entities import Prediction, Uncertainty
+
+SCORES = 16
+UPLOADS = 4
+_SCORE = "score_"
+
+
+def score_entry(prediction: Prediction, doubt: Uncertainty | None, now: float) -> tuple[str, str]:
+    """Return the attribute of a score, and its value: turn, version, epoch seconds, class, confidence.
+
+    Class and confidence are missing where the model knows no classes.
+    """
+    said = f" {doubt.top_class} {doubt.confidence:.4f}" if doubt else ""
+    name = f"{_SCORE}{prediction.turn % SCORES:02d}"
+    return name, f"{prediction.turn} {prediction.model_version} {now:.3f}{said}"
+
+
+def scores(item: Item) -> tuple[Score, ...]:
+    """Return the scores that a row keeps, oldest first."""
+    found = [_score(text(item, name)) for name in item if name.startswith(_SCORE)]
+    return tuple(sorted(found, key=lambda one: (one.turn, one.at)))
+
+
+def _score(entry: str) -> Score:
+    turn, version, at, *said = entry.split()
+    top, confidence = (int(said[0]), float(said[1])) if said else (None, None)
+    return Score(float(at), int(version), int(turn), top, confidence)
+
+
+def with_earlier(values: dict[str, Value | None], held: Item | None, now: float) -> dict[str, Value | None]:
+    """Return what is written for a new upload together with what the row that it replaces held."""
+    if held is None:
+        return values
+    kept = (*earlier_uploads(held), _as_earlier(held, now))[-UPLOADS:]
+    return values | {"earlier": msgspec.json.encode(kept).decode()}
+
+
+def earlier_uploads(item: Item) -> tuple[EarlierUpload, ...]:
+    """Return what a row keeps of the uploads that it held before, oldest first."""
+    if "earlier" not in item:
+        return ()
+    return msgspec.json.decode(text(item, "earlier"), type=tuple[EarlierUpload, ...])
+
+
+def _as_earlier(item: Item, now: float) -> EarlierUpload:
+    return EarlierUpload(
+        etag=text(item, "etag"),
+        sequencer=text(item, "sequencer"),
+        state=text(item, "state"),
+        replaced_at=now,
+        scores=scores(item),
+        round_number=integer(item, "round"),
+        task_id=integer(item, "task_id"),
+        label=text(item, "label") if "label" in item else None,
+        reason=text(item, "reason"),
+    )

@@ -1,0 +1,84 @@
+"""MLflow's REST interface: its client would cost 69 MB and seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from octospoon.domain.errors import BadRequest, ServiceUnavailable, Unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATH = "/api/2.0/mlflow/"
+_SECONDS = 10.0
+
+
+class MlflowApi:
+    """One tracking server, with its errors translated into ours.
+
+    Args:
+        server: address of the tracking server.
+        sign_in: gives user name and password when they are needed; empty for a server without sign-in.
+    """
+
+    def __init__(self, server: str, sign_in: Callable[[], tuple[str, str]]) -> None:
+        self.server = server.rstrip("/")
+        self._sign_in = sign_in
+
+    def call(self, method: str, path: str, **options: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
+        """Make one request below ``/api/2.0/mlflow/``, without retrying; return the decoded answer.
+
+        Raises:
+            ServiceUnavailable: no answer, 429 or 5xx.
+            Unauthorized: 401 or 403.
+            MlflowRefused: any other refusal.
+        """
+        return self.checked(method, _PATH + path, **options).json()
+
+    def version(self) -> str:
+        """Return the server's own version; raises as `call`."""
+        return self.checked("GET", "/version").text.strip()
+
+    def checked(self, method: str, path: str, **options: dict[str, str]) -> httpx.Response:
+        """Make one request; return the answer, whatever it holds. Raises as `call`."""
+        user, password = self._sign_in()
+        auth = (user, password) if user or password else None
+        try:
+            answer = httpx.request(method, self.server + path, auth=auth, timeout=_SECONDS, **options)  # type: ignore[arg-type]
+        except httpx.HTTPError as error:
+            raise ServiceUnavailable(f"MLflow does not answer: {error!r}") from error
+        _check(answer)
+        return answer
+
+
+class MlflowRefused(BadRequest):
+    """MLflow refused a request.
+
+    Attributes:
+        reason: MLflow's code of the error; empty where it gave none.
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def _check(answer: httpx.Response) -> None:
+    """Turn a failure into ours."""
+    if answer.is_success:
+        return
+    said = f"MLflow answered {answer.status_code}: {answer.text[:300]}"
+    if answer.status_code in (401, 403):
+        raise Unauthorized(said)
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise ServiceUnavailable(said)
+    raise MlflowRefused(said, _code(answer))
+
+
+def _code(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json().get("error_code", ""))
+    except (ValueError, AttributeError):
+        return ""

@@ -1,0 +1,111 @@
+"""What `octospoon doctor` looks at in Label Studio, MLflow, and what the stack offers over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import httpx
+
+from octospoon.adapters.label_studio import LabelStudio
+from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.mlflow_alias import MlflowAlias
+from octospoon.adapters.mlflow_rest import MlflowRefused
+from octospoon.cli.checkup import Check
+from octospoon.cli.deploy import predict_url, webhook_url
+from octospoon.cli.local import webhook_secret
+from octospoon.cli.predict import predict_secret
+from octospoon.domain.diagnosis import classes_problem, webhook_problems
+from octospoon.domain.errors import NotConfigured, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from octospoon.adapters.mlflow_rest import MlflowApi
+    from octospoon.cli.context import Deployment
+
+_SECONDS = 35.0
+_STRANGER = 401
+_CONNECT = "`octospoon label-studio-connect --url … --project …` registers it anew"
+_SETTINGS = "see that the stack's parameters name it, and deploy again"
+
+
+def checks() -> list[Check]:
+    """Return the checks, each of which stands alone."""
+    return [
+        Check(
+            "Label Studio",
+            _label_studio,
+            f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
+        ),
+        Check("labelling interface", _interface, "`octospoon label-studio-project` sets it up again"),
+        Check("webhook", _webhook, _CONNECT),
+        Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
+        Check("predict's address", _predict_address, "`octospoon logs predict` shows what it said"),
+        Check(
+            "MLflow",
+            _mlflow,
+            f"start it, or {_SETTINGS}: MlflowTrackingUri, MlflowUsername, MlflowPassword",
+        ),
+    ]
+
+
+def _label_studio(deployment: Deployment) -> str:
+    project = deployment.label_studio_project
+    with closing(deployment.label_studio()) as api:
+        release = api.call("GET", "/api/version").get("release", "of unknown version")
+        waiting = LabelStudio(api, project).open_tasks()
+    return f"version {release} at {api.url}, project {project}, {waiting:,} tasks wait"
+
+
+def _interface(deployment: Deployment) -> str:
+    with closing(deployment.label_studio()) as api:
+        offered = LabelStudio(api, deployment.label_studio_project).choices()
+    if problem := classes_problem(deployment.classes, offered):
+        raise NotConfigured(problem)
+    return f"offers all {len(deployment.classes)} classes"
+
+
+def _webhook(deployment: Deployment) -> str:
+    with closing(deployment.label_studio()) as api:
+        hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
+    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    problems = webhook_problems(hooks, url, SECRET_HEADER, webhook_secret(deployment), ACTIONS)
+    if problems:
+        raise NotConfigured("; ".join(problems))
+    return f"active, with its header, calls {url} for {len(ACTIONS)} actions"
+
+
+def _webhook_address(deployment: Deployment) -> str:
+    """Call as a stranger: who is refused has been answered by the function."""
+    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    return _answered("POST", url, {}, _STRANGER)
+
+
+def _predict_address(deployment: Deployment) -> str:
+    url = f"{predict_url(deployment.outputs, deployment.endpoint_url)}/health"
+    return _answered("GET", url, {SECRET_HEADER: predict_secret(deployment)}, httpx.codes.OK)
+
+
+def _answered(method: str, url: str, headers: dict[str, str], status: int) -> str:
+    try:
+        answer = httpx.request(method, url, headers=headers, timeout=_SECONDS)
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"{url} does not answer: {error!r}") from error
+    if answer.status_code != status:
+        raise ServiceUnavailable(f"{url} answered {answer.status_code}, not {status}: {answer.text[:200]}")
+    return f"{url} answers"
+
+
+def _mlflow(deployment: Deployment) -> str:
+    api = deployment.mlflow
+    if api is None:
+        return "none is configured: the models' versions are counted by training jobs alone"
+    alias = MlflowAlias(api, deployment.settings["OCTOSPOON_MODEL_NAME"]).read()
+    said = "no champion yet" if alias is None else f"its champion is version {alias}"
+    return f"{_version(api)} at {api.server}, {said}"
+
+
+def _version(api: MlflowApi) -> str:
+    try:
+        return f"version {api.version()}"
+    except MlflowRefused:  # DagsHub does not tell
+        return "of unknown version"

@@ -1,0 +1,114 @@
+"""What is wrong with a deployment, judged from what its parts say of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+MOST_SKEW = 60.0
+"""Seconds; AWS refuses what is signed five minutes off, and short-lived tokens expire before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: its name.
+        ok: False where something is to be done.
+        told: what was found.
+        advice: what to do; empty where nothing is.
+    """
+
+    check: str
+    ok: bool
+    told: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook as Label Studio has it registered.
+
+    Attributes:
+        url: where it calls.
+        active: whether it does.
+        payload: whether it sends the annotation along.
+        every_action: whether it calls for each action that there is.
+        actions: for which it calls otherwise.
+        headers: which it sends; their values are secrets.
+    """
+
+    url: str
+    active: bool
+    payload: bool
+    every_action: bool
+    actions: frozenset[str]
+    headers: Mapping[str, str]
+
+
+def webhook_problems(
+    hooks: Sequence[Webhook], url: str, header: str, secret: str, actions: Collection[str]
+) -> list[str]:
+    """Return what is wrong with the webhook that octospoon counts annotations by; no secret is in it.
+
+    Args:
+        hooks: all that the project has.
+        url: where ours must call.
+        header: the name of the header that must carry the secret.
+        secret: its value.
+        actions: for which it must call.
+    """
+    ours = [hook for hook in hooks if header in hook.headers] or [hook for hook in hooks if hook.url == url]
+    if not ours:
+        return ["it is not registered"]
+    if len(ours) > 1:
+        return [f"it is registered {len(ours)} times"]
+    (hook,) = ours
+    return _problems(hook, url, header, secret, actions)
+
+
+def _problems(hook: Webhook, url: str, header: str, secret: str, actions: Collection[str]) -> list[str]:
+    missing = set() if hook.every_action else set(actions) - hook.actions
+    sent = hook.headers.get(header)
+    checks = {
+        "it is not active": not hook.active,
+        f"it calls {hook.url}, not {url}": hook.url != url,
+        f"it has no header {header}": sent is None,
+        f"its header {header} is not the stack's secret": sent is not None
+        and not compare_digest(sent.encode(), secret.encode()),
+        "it sends no payload": not hook.payload,
+        f"it does not call for {', '.join(sorted(missing))}": bool(missing),
+    }
+    return [problem for problem, there in checks.items() if there]
+
+
+def classes_problem(wanted: Sequence[str], offered: Collection[str]) -> str:
+    """Return which of the project's classes annotators cannot choose; empty where they can choose all."""
+    missing = [name for name in wanted if name not in offered]
+    return f"it does not offer {', '.join(missing)}" if missing else ""
+
+
+def model_problems(
+    *, served: Sequence[str], wanted: Sequence[str], file: Sequence[str], backbones: tuple[str, str]
+) -> list[str]:
+    """Return how a model in service contradicts itself or its project.
+
+    Args:
+        served: class names of the champion pointer; none for a cold-start model.
+        wanted: those of the project, in order.
+        file: those of the model file.
+        backbones: sha256 by the pointer, and by the file.
+    """
+    checks = {
+        f"its file knows the classes {', '.join(file) or 'none'}, its pointer says "
+        f"{', '.join(served) or 'none'}": tuple(file) != tuple(served),
+        f"it knows {', '.join(served)}, the project has {', '.join(wanted)}": bool(served)
+        and tuple(served) != tuple(wanted),
+        "its file has another backbone than its pointer says": backbones[0] != backbones[1],
+    }
+    return [problem for problem, there in checks.items() if there]

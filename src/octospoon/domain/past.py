@@ -1,0 +1,54 @@
+"""What an image keeps of its past. Apart from the rest of its story, so that scoring does not load that.
+
+Times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One score that an image got, as its row keeps it.
+
+    Attributes:
+        at: when it was given.
+        model_version: of the model.
+        turn: of the pointer by which that model served.
+        top_class: index of the most probable class, None from a cold-start model.
+        confidence: its probability, None from a cold-start model.
+    """
+
+    at: float
+    model_version: int
+    turn: int
+    top_class: int | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierUpload:
+    """What a row keeps of bytes that it held before.
+
+    Attributes:
+        etag: of those bytes.
+        sequencer: of their upload.
+        state: in which the image was when it was replaced.
+        replaced_at: when that was.
+        scores: of those bytes.
+        round_number: of the round that had chosen it, 0 for none.
+        task_id: of its task, 0 for none.
+        label: which it had, None for none.
+        reason: why it was in quarantine; empty elsewhere.
+    """
+
+    etag: str
+    sequencer: str
+    state: str
+    replaced_at: float
+    scores: tuple[Score, ...] = ()
+    round_number: int = 0
+    task_id: int = 0
+    label: str | None = None
+    reason: str = ""

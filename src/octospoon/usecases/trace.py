@@ -1,0 +1,229 @@
+"""Tell one image's whole story, from what is stored anyway.
+
+Nothing is written for its sake but what its row keeps (`ImageRecord`): the rest is derived from the bucket's
+versions, the rounds, the annotations and the jobs' snapshots, each of which is kept for ever.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from octospoon.domain.entities import State
+from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.keys import image_id
+from octospoon.domain.past import EarlierUpload
+from octospoon.domain.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
+from octospoon.domain.training_policy import numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octospoon.domain.entities import LabelledImage
+    from octospoon.domain.past import Score
+    from octospoon.domain.trace import ImageRecord, StoredVersion
+    from octospoon.domain.verdicts import ModelDecision
+    from octospoon.ports import (
+        Champions,
+        Control,
+        ImageRecords,
+        Labels,
+        ModelHistory,
+        ObjectVersions,
+        Rounds,
+        RunAddresses,
+        Snapshots,
+    )
+
+_AT_ONCE = 12
+_WITH_ANNOTATORS = (State.EXPORTED, State.LABELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceImage:
+    """The use case.
+
+    Attributes:
+        records: what the pool holds.
+        bucket: of the images.
+        rounds: every labelling batch.
+        labels: what annotators said.
+        control: how many jobs there were.
+        history: what the gate said of them.
+        snapshots: what they were trained on.
+        champions: the versions, and the classes that they know.
+        runs: where the experiment tracker shows them; None without one.
+        task_address: gives the address of a task in Label Studio.
+    """
+
+    records: ImageRecords
+    bucket: ObjectVersions
+    rounds: Rounds
+    labels: Labels
+    control: Control
+    history: ModelHistory
+    snapshots: Snapshots
+    champions: Champions
+    runs: RunAddresses | None
+    task_address: Callable[[int], str]
+
+    def __call__(self, key: str) -> Trace:
+        """Return the story of one image.
+
+        Raises:
+            BadRequest: there is no image of this key, or it has not been scored yet; with what to do.
+            RetryableError: AWS does not answer.
+        """
+        versions = self.bucket.versions(key)
+        record = self.records.record(key)
+        if record is None:
+            raise BadRequest(_unknown(key, versions))
+        trainings, notes = self._trainings(key)
+        return Trace(
+            key=key,
+            image=image_id(key, record.etag),
+            state=record.state,
+            uploads=self._uploads(record, versions),
+            deletions=tuple(one.at for one in versions if one.deleted),
+            choices=self._choices(key),
+            export=self._export(record),
+            annotations=tuple(sorted(self.labels.of(key), key=lambda one: one.updated_at)),
+            label=_label(record),
+            reason=record.reason,
+            detail=record.detail,
+            quarantined_at=record.quarantined_at,
+            trainings=trainings,
+            notes=notes,
+        )
+
+    def _export(self, record: ImageRecord) -> Export | None:
+        if not record.task_id or record.state not in _WITH_ANNOTATORS:
+            return None
+        return Export(record.exported_at, record.task_id, self.task_address(record.task_id))
+
+    def _uploads(self, record: ImageRecord, versions: Sequence[StoredVersion]) -> tuple[Upload, ...]:
+        """Return the bucket's uploads joined with what the pool knows of them, and what it alone knows."""
+        classes: dict[int, tuple[str, ...]] = {}
+        seen = [self._known(record.key, one, classes) for one in record.earlier]
+        seen.append(self._known(record.key, record, classes))
+        return _joined(record.key, seen, [one for one in versions if not one.deleted])
+
+    def _known(
+        self, key: str, one: EarlierUpload | ImageRecord, classes: dict[int, tuple[str, ...]]
+    ) -> Upload:
+        return Upload(
+            image_id(key, one.etag),
+            one.etag,
+            None,
+            sequencer=one.sequencer,
+            scores=self._seen(one.scores, classes),
+            state=one.state,
+            replaced_at=one.replaced_at if isinstance(one, EarlierUpload) else None,
+            task_id=one.task_id,
+            label=one.label,
+            reason=one.reason,
+        )
+
+    def _seen(self, scores: Sequence[Score], classes: dict[int, tuple[str, ...]]) -> tuple[SeenScore, ...]:
+        for version in {one.model_version for one in scores} - classes.keys():
+            pointer = self.champions.version(version)
+            classes[version] = pointer.classes if pointer else ()
+        return tuple(
+            SeenScore(
+                one.at, one.model_version, one.turn, _name(one, classes[one.model_version]), one.confidence
+            )
+            for one in scores
+        )
+
+    def _choices(self, key: str) -> tuple[Choice, ...]:
+        found = []
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for round_ in threads.map(self.rounds.read, range(1, self.rounds.last_number() + 1)):
+                for pick in round_.picks if round_ else ():
+                    if round_ and pick.key == key:
+                        at = datetime.fromisoformat(round_.created_at).timestamp()
+                        found.append(Choice(round_.number, at, round_.model_version, pick))
+        return tuple(found)
+
+    def _trainings(self, key: str) -> tuple[tuple[Training, ...], tuple[str, ...]]:
+        jobs = [numbered(job) for job in range(1, self.control.state().jobs + 1)]
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            found = zip(jobs, threads.map(lambda job: self.snapshots.find(job, key), jobs), strict=True)
+            used = [(job, image) for job, image in found if image is not None]
+        decided = {job: self.history.decision(job) for job, _ in used}
+        addresses, notes = self._addresses([one.version for one in decided.values() if one])
+        return tuple(self._training(job, image, decided[job], addresses) for job, image in used), notes
+
+    def _training(
+        self, job: str, image: LabelledImage, decided: ModelDecision | None, addresses: dict[int, str]
+    ) -> Training:
+        part = "audit" if image.audit else "train"
+        told = Training(job, self.snapshots.uri(job), part, image.label, image.etag)
+        if decided is None:
+            return told
+        return replace(
+            told,
+            at=decided.decided_at,
+            model_version=decided.version,
+            outcome="promoted" if decided.promoted else f"refused: {'; '.join(decided.reasons)}",
+            run=addresses.get(decided.version, ""),
+        )
+
+    def _addresses(self, versions: Sequence[int]) -> tuple[dict[int, str], tuple[str, ...]]:
+        """Return the runs' addresses, and why there are none: the rest of the story needs no tracker."""
+        if self.runs is None or not versions:
+            return {}, ()
+        try:
+            return {version: self.runs.of_version(version) for version in versions}, ()
+        except OctospoonError as error:
+            return {}, (f"the runs' addresses are not known: {error}",)
+
+
+def _unknown(key: str, versions: Sequence[StoredVersion]) -> str:
+    if not versions:
+        return (
+            f"there is no image {key!r}: give the whole object key as the bucket lists it, in its own case, "
+            "without s3:// and the bucket's name"
+        )
+    if versions[-1].deleted:
+        return f"{key!r} was deleted from the bucket before it was scored: upload it again"
+    return (
+        f"{key!r} is in the bucket and was not scored yet: `octospoon status` shows what waits and the dead "
+        "letters; if nothing waits, its event was lost, and `octospoon reconcile --full` queues it again"
+    )
+
+
+def _name(score: Score, classes: Sequence[str]) -> str | None:
+    if score.top_class is None:
+        return None
+    return classes[score.top_class] if score.top_class < len(classes) else f"class {score.top_class}"
+
+
+def _label(record: ImageRecord) -> Label | None:
+    if record.label is None:
+        return None
+    return Label(record.labelled_at, record.label, record.agreement, record.annotators)
+
+
+def _joined(key: str, seen: Sequence[Upload], versions: Sequence[StoredVersion]) -> tuple[Upload, ...]:
+    """Return every upload that the bucket or the pool knows of, oldest first.
+
+    The same bytes may have been uploaded more than once, and the pool need not have seen each time: what it
+    knows goes to the newest upload of these bytes that is free.
+    """
+    known = list(seen)
+    told = []
+    for version in reversed(versions):
+        own = next((one for one in reversed(known) if one.etag == version.etag), None)
+        if own is not None:
+            known.remove(own)
+        told.append(_upload(key, version, own))
+    return (*known, *reversed(told))
+
+
+def _upload(key: str, version: StoredVersion, own: Upload | None) -> Upload:
+    if own is None:
+        return Upload(image_id(key, version.etag), version.etag, version.at, version.version_id)
+    return replace(own, at=version.at, version_id=version.version_id)

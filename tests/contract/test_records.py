@@ -1,0 +1,177 @@
+"""What the pool keeps of an image's past, in the very writes that make it past."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contract.test_labels import export, settle
+from contract.test_pool import embedded, image, pick, rescored, said
+from octospoon.adapters.dynamodb_past import SCORES, UPLOADS
+from octospoon.adapters.s3_artifacts import S3Artifacts, S3Snapshots
+from octospoon.adapters.s3_images import S3Images
+from octospoon.domain.entities import LabelledImage, ScoredImage, State
+
+if TYPE_CHECKING:
+    from contract.conftest import Stores
+    from octospoon.cli.local import LocalStack
+    from octospoon.domain.trace import ImageRecord
+
+KEY = image(1).key
+
+
+def record(stores: Stores) -> ImageRecord:
+    found = stores.records.record(KEY)
+    assert found is not None
+    return found
+
+
+def rescore(stores: Stores, version: int, turn: int) -> None:
+    row = stores.pool.rows([KEY])[KEY]
+    assert stores.pool.rescore([row], [said(0.5, version, turn)]) == {KEY}
+
+
+def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> None:
+    assert stores.records.record(KEY) is None
+    stores.pool.insert_scores([ScoredImage(image(1), embedded(1))])
+    for version, turn in ((1, 1), (2, 2), (1, 3)):  # the last one is a roll-back
+        stores.clock.time += 10
+        rescore(stores, version, turn)
+
+    scores = record(stores).scores
+
+    assert [(one.model_version, one.turn) for one in scores] == [(0, 0), (1, 1), (2, 2), (1, 3)]
+    assert [one.at - scores[0].at for one in scores] == [0, 10, 20, 30]
+    assert (scores[0].top_class, scores[0].confidence) == (None, None)
+    assert (scores[1].top_class, scores[1].confidence) == (0, pytest.approx(0.75, abs=1e-3))
+
+
+def test_a_row_does_not_grow_with_the_number_of_its_scores(stores: Stores) -> None:
+    stores.pool.put_score(image(1), embedded(1))
+    for turn in range(1, 2 * SCORES + 3):
+        rescore(stores, turn, turn)
+
+    assert [one.turn for one in record(stores).scores] == list(range(SCORES + 3, 2 * SCORES + 3))
+
+
+def test_a_score_that_was_refused_leaves_no_trace(stores: Stores) -> None:
+    stores.pool.put_score(image(1), said(0.5, version=2))
+    row = stores.pool.rows([KEY])[KEY]
+
+    assert rescored(stores, [row], 0.1, version=1) == set()
+    assert not stores.pool.put_score(image(1, "old", "0F"), said(0.1, version=3))
+
+    assert [one.model_version for one in record(stores).scores] == [2]
+    assert record(stores).earlier == ()
+
+
+def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
+    stores.pool.put_quarantine(image(1, "bad", "05"), "truncated", "cut off")
+    assert record(stores).quarantined_at == stores.clock.time
+    stores.clock.time += 10
+    stores.pool.put_score(image(1), said(0.5))
+    assert record(stores).quarantined_at is None
+    stores.pool.claim(pick(1), 1, 99.0)
+    stores.pool.mark_exported(KEY, 1, 77)
+    settle(stores, KEY, "cat")
+    stores.clock.time += 10
+
+    assert stores.pool.put_score(image(1, "new", "20"), said(0.9, version=2))
+
+    now = record(stores)
+    assert (now.etag, now.state, now.label, now.task_id) == ("new", State.SCORED, None, 0)
+    bad, labelled = now.earlier
+    assert (bad.etag, bad.state, bad.reason, bad.scores) == ("bad", "quarantined", "truncated", ())
+    assert (labelled.etag, labelled.state, labelled.label) == ("e", "labelled", "cat")
+    assert (labelled.round_number, labelled.task_id) == (1, 77)
+    assert [one.model_version for one in labelled.scores] == [1]
+    assert labelled.replaced_at - bad.replaced_at == 10
+    assert [one.model_version for one in now.scores] == [2]
+
+
+def test_of_many_uploads_the_newest_are_kept(stores: Stores) -> None:
+    for i in range(UPLOADS + 3):
+        stores.pool.put_score(image(1, f"e{i}", f"1{i}"), said(0.5))
+
+    assert [one.etag for one in record(stores).earlier] == [f"e{i}" for i in range(2, UPLOADS + 2)]
+
+
+def test_a_task_and_a_label_come_with_their_times(stores: Stores) -> None:
+    export(stores, 1)
+    exported_at = record(stores).exported_at
+    stores.clock.time += 10
+    settle(stores, KEY, "cat", 0.75, 4)
+
+    found = record(stores)
+
+    assert (found.task_id, found.exported_at) == (1, exported_at)
+    assert (found.label, found.agreement, found.annotators) == ("cat", 0.75, 4)
+    assert exported_at is not None
+    assert found.labelled_at == exported_at + 10
+
+
+def test_an_image_given_back_has_no_task(stores: Stores) -> None:
+    export(stores, 1)
+    assert stores.entries.release(stores.entries.entries([KEY])[KEY])
+
+    assert (record(stores).task_id, record(stores).exported_at) == (0, None)
+
+
+@pytest.mark.stack
+def test_the_bucket_knows_every_upload_and_deletion_of_a_key(stack: LocalStack) -> None:
+    client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    images = S3Images(client, bucket)
+    assert images.versions("ä b.png") == []
+    for body in (b"1", b"22"):
+        client.put_object(Bucket=bucket, Key="ä b.png", Body=body)
+    client.delete_object(Bucket=bucket, Key="ä b.png")
+    client.put_object(Bucket=bucket, Key="ä b.png2", Body=b"another key")
+
+    found = images.versions("ä b.png")
+
+    assert sorted(one.size for one in found if not one.deleted) == [1, 2]
+    assert [one.etag for one in found if one.deleted] == [""]
+    assert len({one.version_id for one in found}) == len(found) == 3
+
+
+@pytest.mark.stack
+def test_one_image_is_found_in_a_snapshot(stack: LocalStack) -> None:
+    client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=bucket)
+    snapshots = S3Snapshots(S3Artifacts(client, bucket))
+    one = LabelledImage("a", "e", "cat", 1.0, 1, False, "margin", None, 1)
+    rows = [replace(one, key=key) for key in ("a", 'b"},{"key":"x"', "c\n", "ä")]
+    snapshots.write("job", rows)
+
+    assert [snapshots.find("job", row.key) for row in rows] == rows
+    assert [snapshots.find("job", key) for key in ("", "x", "b", "aa", "c")] == [None] * 5
+    assert snapshots.find("another", "a") is None
+
+
+@pytest.mark.stack
+def test_in_a_long_snapshot_every_image_is_found_without_reading_it_whole(stack: LocalStack) -> None:
+    client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=bucket)
+    snapshots = S3Snapshots(S3Artifacts(client, bucket))
+    one = LabelledImage("", "e" * 32, "cat", 1.0, 1, False, "margin", None, 1)
+    keys = sorted(f"{i % 7}/{chr(200 + i)}{'x' * (i % 900)}" for i in range(2000))
+    snapshots.write("job", [replace(one, key=key) for key in keys])
+    size = client.head_object(Bucket=bucket, Key="snapshots/job.jsonl")["ContentLength"]
+    read: list[int] = []
+    client.meta.events.register(
+        "after-call.s3.GetObject", lambda parsed, **_: read.append(parsed.get("ContentLength", 0))
+    )
+
+    wanted = [*keys[:2], *keys[2::97], *keys[-2:]]
+    found = [snapshots.find("job", key) for key in wanted]
+
+    assert [image.key for image in found if image] == wanted
+    assert [snapshots.find("job", key + "!") for key in ("", *keys[::400])] == [None] * 6
+    assert max(read) < size / 4
+    snapshots.write("nothing", [])
+    assert snapshots.find("nothing", keys[0]) is None

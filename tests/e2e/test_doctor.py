@@ -1,0 +1,80 @@
+"""The check-up of the shared stack: all well, and then not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octospoon.cli import doctor
+from octospoon.cli.local import webhook_secret
+from octospoon.cli.main import main
+from octospoon.cli.predict import predict_secret
+from octospoon.cli.status import QUEUES, depth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from octospoon.cli.local import LocalStack
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(autouse=True)
+def _default_stack(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_deployment", lambda _: stack.deployment)
+
+
+@pytest.fixture
+def deactivated(stack: LocalStack) -> Iterator[None]:
+    """A person switches the webhook off, and then on again."""
+    project = stack.project.label_studio_project
+    (hook,) = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
+    path = f"/api/webhooks/{hook['id']}/"
+    fewer = [action for action in hook["actions"] if action != "ANNOTATIONS_DELETED"]
+    # the whole of it: a PATCH without actions takes them all away
+    stack.label_studio.call("PATCH", path, json=hook | {"is_active": False, "actions": fewer})
+    yield
+    stack.label_studio.call("PATCH", path, json=hook)
+
+
+def test_a_stack_that_runs_is_well_and_no_secret_is_told(
+    stack: LocalStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqs = stack.deployment.client("sqs")
+    for name in QUEUES:  # what other tests had fail for good
+        url = stack.project.outputs[f"{name}DeadLettersUrl"]
+        if depth(sqs, url)[0]:
+            sqs.purge_queue(QueueUrl=url)
+
+    status = main(["doctor", "--json"])
+    written = capsys.readouterr()
+    told = {one["check"]: one for one in json.loads(written.out)}
+
+    assert {name: one["told"] for name, one in told.items() if not one["ok"]} == {}
+    assert status == 0
+    assert len(told) == 19
+    assert told["AWS"]["told"].startswith("LocalStack 4")
+    assert told["Label Studio"]["told"].startswith("version 1.")
+    assert told["MLflow"]["told"].startswith("version 3.")
+    assert told["event sources"]["told"] == "3 queues are read"
+    for secret in (
+        webhook_secret(stack.deployment),
+        predict_secret(stack.deployment),
+        stack.servers.credentials.token,
+        stack.servers.credentials.password,
+    ):
+        assert secret not in written.out + written.err
+
+
+def test_a_webhook_that_is_switched_off_is_found(
+    deactivated: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor"]) == 1
+
+    written = capsys.readouterr()
+    assert "checks failed" in written.err
+    (line,) = [line for line in written.out.splitlines() if "FAILED" in line and "webhook " in line]
+    assert "it is not active; it does not call for ANNOTATIONS_DELETED" in line
+    assert "octospoon label-studio-connect" in line

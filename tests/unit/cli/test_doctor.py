@@ -1,0 +1,318 @@
+"""`octospoon doctor` against servers that answer as Label Studio, MLflow and the functions do."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+from unit.training.stack import World, starter, world
+
+from octospoon.adapters.label_studio import LabelStudioApi
+from octospoon.adapters.label_studio_results import FROM_NAME, TO_NAME
+from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER
+from octospoon.adapters.mlflow_rest import MlflowApi
+from octospoon.cli import doctor
+from octospoon.cli.main import main
+from octospoon.cli.status import QUEUES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLASSES = ("cat", "dog")
+TOKEN, HOOK, ASK = "label-studio-token", "webhook-secret", "predict-secret"
+API = "/_aws/execute-api"
+
+
+@dataclass
+class Server:
+    """Answers by method and path, (status, JSON or text); what is not there is 404."""
+
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def http(self) -> ThreadingHTTPServer:
+        answers = self.answers
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, said = answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
+                body = said if isinstance(said, str) else json.dumps(said)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}"
+
+
+@dataclass
+class Aws:
+    """What the checks ask of AWS."""
+
+    skew: float = 0.0
+    depths: dict[str, int] = field(default_factory=dict)
+    disabled: str = "Enabled"
+    gone: set[str] = field(default_factory=set)
+    state: str = "Active"
+    meta: Any = field(default_factory=lambda: SimpleNamespace(region_name="eu-west-1"))
+
+    def get_caller_identity(self) -> Any:
+        date = formatdate(timeval=None if not self.skew else time.time() - self.skew, usegmt=True)
+        return {"Arn": "arn:aws:iam::1:user/me", "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+
+    def head_bucket(self, *, Bucket: str) -> None:  # noqa: N803
+        if Bucket in self.gone:
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadBucket")
+
+    def describe_table(self, *, TableName: str) -> Any:  # noqa: N803
+        return {"Table": {"TableStatus": "DELETING" if TableName in self.gone else "ACTIVE"}}
+
+    def get_function_configuration(self, *, FunctionName: str) -> Any:  # noqa: N803
+        return {"State": self.state, "StateReason": "it was broken"}
+
+    def list_event_source_mappings(self, *, FunctionName: str) -> Any:  # noqa: N803
+        return {"EventSourceMappings": [{"UUID": "u", "State": self.disabled}]}
+
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> Any:  # noqa: N803
+        return {"Attributes": dict.fromkeys(AttributeNames, str(self.depths.get(QueueUrl, 0)))}
+
+
+@dataclass
+class Deployed:
+    """A deployment whose every part answers as it should."""
+
+    server: Server
+    aws: Aws = field(default_factory=Aws)
+    made: World = field(default_factory=world)
+    classes: tuple[str, ...] = CLASSES
+    label_studio_project: int = 3
+    label_studio_url: str = ""
+    endpoint_url: str = ""
+    settings: dict[str, str] = field(default_factory=lambda: {"OCTOSPOON_MODEL_NAME": "octospoon"})
+
+    def __post_init__(self) -> None:
+        self.endpoint_url = self.server.url
+        self.made.serve(starter())
+        kinds = ("QueueUrl", "DeadLettersUrl")
+        names = [f"{queue}{kind}" for queue in QUEUES for kind in kinds]
+        names += [f"{name}Bucket" for name in ("Images", "Artifacts")]
+        names += [f"{name}Table" for name in ("Pool", "Annotations", "Control")]
+        for kind in ("Score", "Rank", "Webhook", "Collect", "Reconcile", "Rescore", "Watch", "Predict"):
+            names.append(f"{kind}FunctionName")
+        self.outputs = {name: name for name in names}
+        self.outputs |= {"RestApiId": "hook", "PredictApiId": "ask"}
+        self.outputs |= dict.fromkeys(("RestApiStage", "PredictApiStage"), "v1")
+        self.outputs |= {"WebhookSecretArn": HOOK, "PredictSecretArn": ASK}
+        self.hook: dict[str, Any] = {
+            "url": f"{self.server.url}{API}/hook/v1/webhook",
+            "is_active": True,
+            "send_payload": True,
+            "send_for_all_actions": False,
+            "actions": list(ACTIONS),
+            "headers": {SECRET_HEADER: HOOK},
+        }
+        labels: dict[str, Any] = {"type": "Choices", "to_name": [TO_NAME], "inputs": [{"value": "image"}]}
+        labels["labels"] = list(CLASSES)
+        self.project = {
+            "task_number": 9,
+            "finished_task_number": 2,
+            "parsed_label_config": {FROM_NAME: labels},
+        }
+        self.server.answers |= {
+            "GET /_localstack/health": (200, {"version": "4.5"}),
+            "GET /api/version": (200, {"release": "1.20"}),
+            "GET /api/projects/3": (200, self.project),
+            "GET /api/webhooks/": (200, [self.hook]),
+            f"POST {API}/hook/v1/webhook": (401, "the secret header is missing or wrong"),
+            f"GET {API}/ask/v1/health": (200, {"status": "UP"}),
+            "GET /version": (200, "3.1"),
+            "GET /api/2.0/mlflow/registered-models/alias": (200, {"model_version": {"version": "7"}}),
+        }
+
+    champions = property(lambda self: self.made.champions)
+    mlflow = property(lambda self: MlflowApi(self.server.url, lambda: ("", "")))
+
+    def label_studio(self) -> LabelStudioApi:
+        return LabelStudioApi(self.label_studio_url or self.server.url, lambda: TOKEN)
+
+    def client(self, service: str) -> Aws:
+        return self.aws
+
+    def secret(self, name: str) -> str:
+        return name
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    server = Server()
+    thread = threading.Thread(target=server.http.serve_forever, daemon=True)
+    thread.start()
+    found = Deployed(server)
+    monkeypatch.setattr(doctor, "find_deployment", lambda _: found)
+    yield found
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def failed(found: Deployed) -> dict[str, tuple[str, str]]:
+    """Return what is told of the checks that fail, and the advice."""
+    return {one.check: (one.told, one.advice) for one in doctor.findings(found) if not one.ok}
+
+
+def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+
+    written = capsys.readouterr()
+    rows = written.out.splitlines()[1:]
+    assert len(rows) == 19
+    assert all(" ok " in row for row in rows)
+    for told in ("LocalStack 4.5", "version 1.20", "7 tasks wait", "version 3.1", "champion is version 7"):
+        assert told in written.out
+    assert not [secret for secret in (TOKEN, HOOK, ASK) if secret in written.out]
+
+
+def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
+    deployed.aws.depths["RescoreDeadLettersUrl"] = 2
+
+    assert main(["doctor", "--json"]) == 1
+
+    written = capsys.readouterr()
+    told = json.loads(written.out)
+    assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
+    assert set(told[0]) == {"check", "ok", "told", "advice"}
+    assert "1 of 19 checks failed: queue rescore" in written.err
+
+
+def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
+    deployed.aws = Aws(skew=400.0, depths={"UploadsDeadLettersUrl": 3}, disabled="Disabled", state="Failed")
+    deployed.aws.gone = {"ImagesBucket", "PoolTable"}
+
+    found = failed(deployed)
+
+    assert re.fullmatch(r"40[01] s ahead of AWS's", found["clock"][0])
+    assert found["queue uploads"] == (
+        "0 waiting, 0 in work, 3 dead letters",
+        "`octospoon dlq list` shows why",
+    )
+    assert found["event sources"][0] == "ScoreFunctionName does not read its queue: u is Disabled"
+    assert found["functions"][0] == "ScoreFunctionName is Failed: it was broken"
+    assert "Not Found" in found["buckets"][0]
+    assert found["tables"][0] == "PoolTable is DELETING"
+    assert all(advice for _, advice in found.values())
+    assert len(found) == 6
+
+
+def test_without_credentials_the_rest_is_checked_all_the_same(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: Aws) -> Any:
+        raise NoCredentialsError
+
+    monkeypatch.setattr(Aws, "get_caller_identity", none)
+
+    assert set(failed(deployed)) == {"credentials", "clock"}
+
+
+def test_a_webhook_that_was_changed_is_told(deployed: Deployed) -> None:
+    deployed.hook["is_active"] = False
+    deployed.hook["headers"] = {SECRET_HEADER: "an older secret"}
+
+    found = failed(deployed)
+
+    told, advice = found["webhook"]
+    assert told == f"it is not active; its header {SECRET_HEADER} is not the stack's secret"
+    assert "octospoon label-studio-connect" in advice
+    assert set(found) == {"webhook"}
+
+
+def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> None:
+    deployed.project["parsed_label_config"][FROM_NAME]["labels"] = ["cat"]
+    deployed.server.answers["GET /api/version"] = (500, "out of order")
+    deployed.server.answers["GET /api/2.0/mlflow/registered-models/alias"] = (401, "who are you?")
+    deployed.server.answers[f"POST {API}/hook/v1/webhook"] = (502, "Internal server error")
+
+    found = failed(deployed)
+
+    assert found["labelling interface"][0] == "it does not offer dog"
+    assert "out of order" in found["Label Studio"][0]
+    assert "who are you?" in found["MLflow"][0]
+    assert "answered 502, not 401" in found["webhook's address"][0]
+    assert len(found) == 4
+
+
+def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deployed) -> None:
+    deployed.server.answers["GET /_localstack/health"] = (503, {})
+    deployed.label_studio_url = "http://me:passw0rd@127.0.0.1:9"
+
+    found = failed(deployed)
+
+    assert set(found) == {"AWS", "Label Studio", "labelling interface", "webhook"}
+    assert "http://127.0.0.1:9 does not answer" in found["Label Studio"][0]
+    assert "passw0rd" not in str(found)
+
+
+def test_what_is_not_what_it_should_be_is_told_too(deployed: Deployed) -> None:
+    del deployed.outputs["PoolTable"]
+    deployed.server.answers["GET /api/version"] = (200, "<html>a page of somebody else</html>")
+
+    found = failed(deployed)
+
+    assert found["tables"][0].startswith("the stack has no 'PoolTable'")
+    assert found["Label Studio"][0].startswith("not the answer of what should be there")
+    assert len(found) == 2
+
+
+def test_a_tracking_server_need_not_tell_its_version_nor_be_there(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del deployed.server.answers["GET /version"]
+    found = {one.check: one for one in doctor.findings(deployed)}
+    assert found["MLflow"].told.startswith("of unknown version at")
+
+    monkeypatch.setattr(Deployed, "mlflow", None)
+    found = {one.check: one for one in doctor.findings(deployed)}
+    assert (found["MLflow"].ok, found["MLflow"].told[:18]) == (True, "none is configured")
+
+
+def test_a_champion_that_was_damaged_or_is_missing(deployed: Deployed) -> None:
+    pointer = deployed.champions.current
+    deployed.champions.files.clear()
+    assert failed(deployed)["champion"][0] == "there is no such file"
+
+    deployed.champions.files[pointer.sha256] = starter()[:1000]
+    assert set(failed(deployed)) == {"champion"}
+
+    deployed.champions.current = None
+    assert "octospoon init-model" in failed(deployed)["champion"][0]
+
+
+def test_without_a_stack_there_is_one_line_that_says_how_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCTOSPOON_STACK", raising=False)
+
+    assert main(["doctor"]) == 1
+
+    (row,) = capsys.readouterr().out.splitlines()[1:]
+    assert row.startswith("stack  FAILED")
+    assert "name it with --stack" in row

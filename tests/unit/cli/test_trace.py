@@ -1,0 +1,69 @@
+"""`octospoon trace` as it is typed."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.memory import FakeRecords
+from unit.usecases.test_trace import KEY, FakeRuns, World, labelled
+
+from octospoon.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    made: World = labelled()
+    made.runs = FakeRuns(down=True)
+    deployment = SimpleNamespace(
+        records=FakeRecords(made.pool),
+        images=made.versions,
+        rounds=made.rounds,
+        labels=made.labels,
+        control=made.control,
+        history=made.history,
+        snapshots=made.snapshots,
+        champions=made.champions,
+        runs=made.runs,
+        task_address=lambda task: f"http://labels/[{task}]",
+    )
+    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: deployment)
+    return lambda *options: main(["trace", *options])
+
+
+def test_each_event_is_one_line_however_long(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(KEY) == 0
+
+    title, header, *rows, note, hint = capsys.readouterr().out.splitlines()
+    assert title == f"{KEY}: labelled"
+    assert header.split() == ["when", "(UTC)", "what", "particulars"]
+    assert len(rows) == 10
+    assert rows[0].startswith("1970-01-12 13:46:40  uploaded")
+    assert "http://labels/[77]" in rows[4], "an address in brackets is no markup"
+    assert note == "the runs' addresses are not known: MLflow does not answer"
+    assert "octospoon logs score --search" in hint
+
+
+def test_json_holds_the_same(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(KEY, "--json") == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["key"], told["label"]["label"], told["choices"][0]["pick"]["audit"]) == (KEY, "dog", True)
+    assert [one["confidence"] for one in told["uploads"][0]["scores"]] == [None, 0.75]
+
+
+def test_an_unknown_key_is_an_error_that_says_what_to_do(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("A/1.png") == 1
+
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "there is no image 'A/1.png': give the whole object key" in written.err

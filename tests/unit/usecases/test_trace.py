@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from fakes.memory import (
+    FakeChampions,
+    FakeClock,
+    FakeControl,
+    FakeHistory,
+    FakeLabels,
+    FakePool,
+    FakeRecords,
+    FakeRounds,
+    FakeVersions,
+)
+from unit.training.stack import FakeSnapshots
+
+from octospoon.cli.trace import timeline
+from octospoon.domain.consensus import Consensus
+from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction, Round, TrainingState
+from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.keys import image_id
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.trace import StoredVersion, Trace
+from octospoon.domain.verdicts import ModelDecision
+from octospoon.usecases.trace import TraceImage
+
+KEY = "a/1.png"
+ROUND = "1970-01-12T13:46:50+00:00"
+"""Ten seconds after the clock's first time."""
+
+
+@dataclass
+class FakeRuns:
+    down: bool = False
+
+    def of_version(self, version: int) -> str:
+        if self.down:
+            raise ServiceUnavailable("MLflow does not answer")
+        return f"http://mlflow/{version}"
+
+
+@dataclass
+class World:
+    """One image through everything: scored, re-scored, chosen, labelled, trained on, replaced."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    versions: FakeVersions = field(default_factory=FakeVersions)
+    rounds: FakeRounds = field(default_factory=FakeRounds)
+    history: FakeHistory = field(default_factory=FakeHistory)
+    champions: FakeChampions = field(default_factory=FakeChampions)
+    snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
+    runs: FakeRuns | None = field(default_factory=FakeRuns)
+
+    def __post_init__(self) -> None:
+        self.control = FakeControl(self.clock, TrainingState(jobs=2))
+        self.pool = FakePool(control=self.control, clock=self.clock)
+        self.labels = FakeLabels(self.pool, self.control)
+        self.champions.keep(ChampionPointer(1, "", "", "", classes=("cat", "dog")))
+
+    def upload(self, etag: str, sequencer: str) -> ImageRef:
+        self.versions.stored.setdefault(KEY, []).append(StoredVersion(etag, f"v-{etag}", self.clock.time, 5))
+        self.clock.time += 1
+        return ImageRef(KEY, etag, sequencer, 5)
+
+    def score(self, image: ImageRef, version: int) -> None:
+        said = None if version == 0 else np.array([0.25, 0.75], np.float32)
+        assert self.pool.put_score(image, Prediction(version, "b", np.zeros(4, np.float32), said, version))
+        self.clock.time += 1
+
+    def choose(self, image: ImageRef) -> None:
+        pick = Pick(KEY, image.etag, True, "random", None, 3, 0.125)
+        self.clock.time = 1_000_010.0
+        self.rounds.begin(Round(1, ROUND, 1, (pick, replace(pick, key="another"))))
+        self.pool.claim(pick, 1, 99.0)
+        self.clock.time += 1
+        self.pool.mark_exported(KEY, 1, 77)
+
+    def annotate(self, number: int, label: str | None, *, deleted: bool = False) -> None:
+        at = f"1970-01-12T13:47:{number:02d}.000000Z"
+        etag = self.pool.table[KEY].etag
+        self.labels.upsert(Annotation(KEY, etag, f"u{number}", number, at, "7", label, deleted=deleted))
+
+    def settle(self) -> None:
+        self.clock.time = 1_000_050.0
+        standing = self.labels.standing(KEY)
+        assert standing is not None
+        self.labels.settle(standing, Consensus("dog", 0.5, 2))
+
+    def train(self, job: str, *, promoted: bool, version: int) -> None:
+        self.clock.time += 10
+        self.snapshots.write(job, list(self.labels.labelled()))
+        self.history.record(ModelDecision(job, version, promoted, ("so it is",), self.clock.time, {}))
+
+    def trace(self, key: str = KEY) -> Trace:
+        return TraceImage(
+            FakeRecords(self.pool),
+            self.versions,
+            self.rounds,
+            self.labels,
+            self.control,
+            self.history,
+            self.snapshots,
+            self.champions,
+            self.runs,
+            lambda task: f"http://labels/{task}",
+        )(key)
+
+
+def labelled() -> World:
+    world = World()
+    image = world.upload("e1", "10")
+    world.score(image, 0)
+    world.score(image, 1)
+    world.choose(image)
+    world.annotate(5, "dog")
+    world.annotate(6, None)
+    world.annotate(7, "cat", deleted=True)
+    world.settle()
+    world.train("train-000001", promoted=True, version=2)
+    return world
+
+
+def test_every_step_is_told_with_its_time() -> None:
+    found = labelled().trace()
+
+    (upload,) = found.uploads
+    assert (upload.image, found.image) == (image_id(KEY, "e1"), image_id(KEY, "e1"))
+    assert (upload.at, upload.version_id, upload.replaced_at) == (1_000_000.0, "v-e1", None)
+    scores = [(one.at, one.model_version, one.label, one.confidence) for one in upload.scores]
+    assert scores == [(1_000_001.0, 0, None, None), (1_000_002.0, 1, "dog", 0.75)]
+    (choice,) = found.choices
+    assert (choice.at, choice.round_number, choice.pick.draw_probability) == (1_000_010.0, 1, 0.125)
+    assert found.export is not None
+    assert (found.export.at, found.export.address) == (1_000_011.0, "http://labels/77")
+    said = [(one.number, one.label, one.deleted) for one in found.annotations]
+    assert said == [(5, "dog", False), (6, None, False), (7, "cat", True)]
+    assert found.label is not None
+    assert (found.label.at, found.label.label, found.label.agreement) == (1_000_050.0, "dog", 0.5)
+    (training,) = found.trainings
+    assert (training.job_id, training.part, training.outcome) == ("train-000001", "audit", "promoted")
+    assert (training.at, training.run, training.etag) == (1_000_060.0, "http://mlflow/2", "e1")
+
+
+def test_the_table_tells_it_in_order() -> None:
+    lines = timeline(labelled().trace())
+
+    what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "annotated", "annotated"]
+    assert [line.what for line in lines] == [*what, "label settled", "judged on"]
+    told = [line.told for line in lines]
+    assert told[2] == "by version 1: dog 75.0%"
+    assert told[3] == "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1"
+    assert told[6].startswith("no answer")
+    assert told[7].endswith("deleted since")
+
+
+def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
+    world = labelled()
+    world.clock.time += 10
+    world.score(world.upload("e2", "20"), 1)
+
+    found = world.trace()
+
+    old, new = found.uploads
+    assert (old.etag, old.state, old.label, old.replaced_at) == ("e1", "labelled", "dog", 1_000_071.0)
+    assert [one.model_version for one in old.scores] == [0, 1]
+    assert (new.etag, new.at, len(new.scores), found.state) == ("e2", 1_000_070.0, 1, "scored")
+    assert (found.label, found.export, found.image) == (None, None, image_id(KEY, "e2"))
+    assert len(found.annotations) == 3
+    assert [one.etag for one in found.trainings] == ["e1"]
+    assert "by newer bytes; was labelled, dog, task 77" in [line.told for line in timeline(found)]
+
+
+def test_uploads_that_the_pool_or_the_bucket_alone_knows_are_told_too() -> None:
+    world = labelled()
+    first = world.versions.stored[KEY].pop()
+    for i, etag in enumerate(("e1", "unseen")):
+        world.versions.stored[KEY].append(replace(first, etag=etag, at=first.at + i))
+    world.versions.stored[KEY].append(StoredVersion("", "gone", 1_000_099.0, deleted=True))
+    world.pool.table[KEY].etag = "of a version that was expired"
+
+    found = world.trace()
+
+    expired, again, unseen = found.uploads
+    assert (expired.at, len(expired.scores)) == (None, 2)
+    assert (again.scores, again.sequencer, unseen.scores) == ((), "", ())
+    assert found.deletions == (1_000_099.0,)
+
+
+def test_an_image_in_quarantine_says_why() -> None:
+    world = World()
+    world.pool.put_quarantine(world.upload("e1", "10"), "truncated", "cut off at byte 100")
+
+    found = world.trace()
+
+    assert (found.state, found.reason, found.detail) == ("quarantined", "truncated", "cut off at byte 100")
+    assert [(line.at, line.what) for line in timeline(found)] == [
+        (1_000_000.0, "uploaded"),
+        (1_000_001.0, "quarantine"),
+    ]
+
+
+def test_a_refusal_and_a_job_under_way_are_told_as_such() -> None:
+    world = labelled()
+    world.train("train-000002", promoted=False, version=3)
+    del world.history.decisions["train-000001"]
+
+    running, refused = world.trace().trainings
+
+    assert (running.outcome, running.run, running.model_version) == ("", "", None)
+    assert (refused.outcome, refused.model_version) == ("refused: so it is", 3)
+
+
+def test_without_the_tracker_all_the_rest_is_told() -> None:
+    world = labelled()
+    world.runs = FakeRuns(down=True)
+
+    found = world.trace()
+    world.runs = None
+
+    assert [one.run for one in found.trainings] == [""]
+    assert found.notes == ("the runs' addresses are not known: MLflow does not answer",)
+    assert world.trace() == replace(found, notes=())
+
+
+def test_what_is_not_in_the_pool_says_what_to_do() -> None:
+    world = World()
+    with pytest.raises(BadRequest, match="give the whole object key"):
+        world.trace()
+    world.upload("e1", "10")
+    with pytest.raises(BadRequest, match="octospoon reconcile --full"):
+        world.trace()
+    world.versions.stored[KEY].append(StoredVersion("", "gone", 1_000_099.0, deleted=True))
+    with pytest.raises(BadRequest, match="upload it again"):
+        world.trace()
