@@ -43,6 +43,7 @@ RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
 AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
+SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 # in the order in which a person would; where a document leaves something open, what it is here
 STEPS = {
     UP: UP,
@@ -66,8 +67,10 @@ STEPS = {
     "dlq redrive": "dlq redrive",
     "logs FUNCTION": "logs score",
     "logs predict": "logs predict",
-    "logs score --minutes 600 --search '\"e251adf30f850d35\"'": "logs score --minutes 600 --search '\"scored\"'",
+    SEARCH: SEARCH.replace("e251adf30f850d35", "scored"),
     "logs rescore": "logs rescore",
+    "logs score --search ERROR": "logs score --search ERROR",
+    "report --days 7": "report --days 7",
     "model optimize": "model optimize",
     "model rollback": "model rollback",
     "simulate DIR": "simulate ~/photos --seeds 2 --labels 12 --batch 6",
