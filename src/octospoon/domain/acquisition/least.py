@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 800_000
 """Bytes of probabilities that are looked at by one call."""
-_TILE = 16_384
+_TILE = 32_768
 """Bytes of probabilities that fit into the first cache of a core, once as they are and once turned."""
 _BLOCKS = 8
 _ROWS_A_WORKER = 100_000
