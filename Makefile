@@ -20,7 +20,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-rescore bench-score bench-select \
+.PHONY: help demo up down invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-rescore bench-score bench-select \
 	peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -36,7 +36,14 @@ up: prepared ## set up, then leave the stack running with octospoon deployed
 down: ## stop what `make up` left running
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
 
-test: prepared ## run every test
+invoke: build $(ENVS)/sam/.installed ## one function, as built, on the running stack: FN=score EVENT=events/score.json
+	@.venv/bin/python -m octospoon.cli.local_invoke "$(FN)" "$(or $(EVENT),events/$(FN).json)" $(WARM:%=--warm %)
+
+samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what `sam local` takes, for the running stack
+	@$(MAKE) -f infra/build/Makefile aws
+	@.venv/bin/python -m octospoon.cli.sam_local
+
+test: prepared $(ENVS)/sam/.installed ## run every test
 	@.venv/bin/pytest
 
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
@@ -51,6 +58,8 @@ check: .venv/.installed $(ENVS)/sam/.installed ## formatting, lint, types, layer
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
+	for name in local dev prod; do AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 \
+		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
 	$(ENVS)/sam/bin/cfn-lint template.yaml
 
 bench: .venv/.installed ## accuracy against labels on the digits, twenty seeds, no server
