@@ -7,6 +7,7 @@ UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
 DOCKER ?= docker
 IMAGE := octospoon-training
+COMPOSE = $(DOCKER) compose -f docker-compose.localstack.yml
 FUNCTIONS := score rank webhook collect reconcile rescore watch predict
 
 STARTED := $(shell date +%s)
@@ -21,7 +22,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-rescore bench-score bench-select \
-	peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
+	peers oracle build requirements container contained dockercomposeup dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -106,7 +107,11 @@ contained: prepared
 dockercomposeup: .venv/.installed ## the same in containers, where there is Docker
 	@$(MAKE) -f infra/build/Makefile aws
 	@.venv/bin/python -m octospoon.cli.deploy_compose secrets
-	docker compose -f docker-compose.localstack.yml up --build
+	@$(COMPOSE) up --build --detach || { $(COMPOSE) logs setup >&2; exit 1; }
+	@.venv/bin/python -m octospoon.cli.deploy_compose addresses
+
+dockercomposedown: ## stop the containers; what Label Studio and MLflow hold stays in their volumes
+	@$(COMPOSE) down && rm -f .octospoon/run/project.json
 
 clean: down ## remove environments, state and build artefacts
 	rm -rf .octospoon .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
