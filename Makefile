@@ -7,6 +7,7 @@ UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
 DOCKER ?= docker
 IMAGE := octospoon-training
+COMPOSE = $(DOCKER) compose -f docker-compose.localstack.yml
 FUNCTIONS := score rank webhook collect reconcile rescore watch predict
 
 STARTED := $(shell date +%s)
@@ -20,8 +21,9 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down test soak faults check bench bench-cold bench-evaluation bench-load bench-rescore bench-score \
-	bench-select peers oracle build requirements container contained dockercomposeup clean environments prepared .ready seed
+.PHONY: help demo up down invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-load \
+	bench-rescore bench-score bench-select peers oracle build requirements container contained dockercomposeup \
+	dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -36,7 +38,14 @@ up: prepared ## set up, then leave the stack running with octospoon deployed
 down: ## stop what `make up` left running
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
 
-test: prepared ## run every test
+invoke: build $(ENVS)/sam/.installed ## one function, as built, on the running stack: FN=score EVENT=events/score.json
+	@.venv/bin/python -m octospoon.cli.local_invoke "$(FN)" "$(or $(EVENT),events/$(FN).json)" $(WARM:%=--warm %)
+
+samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what `sam local` takes, for the running stack
+	@$(MAKE) -f infra/build/Makefile aws
+	@.venv/bin/python -m octospoon.cli.sam_local
+
+test: prepared $(ENVS)/sam/.installed ## run every test
 	@.venv/bin/pytest
 
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
@@ -51,6 +60,8 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## for
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
+	for name in local dev prod; do AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 \
+		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
 	$(ENVS)/sam/bin/cfn-lint template.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
@@ -101,7 +112,11 @@ contained: prepared
 dockercomposeup: .venv/.installed ## the same in containers, where there is Docker
 	@$(MAKE) -f infra/build/Makefile aws
 	@.venv/bin/python -m octospoon.cli.deploy_compose secrets
-	docker compose -f docker-compose.localstack.yml up --build
+	@$(COMPOSE) up --build --detach || { $(COMPOSE) logs setup >&2; exit 1; }
+	@.venv/bin/python -m octospoon.cli.deploy_compose addresses
+
+dockercomposedown: ## stop the containers; what Label Studio and MLflow hold stays in their volumes
+	@$(COMPOSE) down && rm -f .octospoon/run/project.json
 
 clean: down ## remove environments, state and build artefacts
 	rm -rf .octospoon .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

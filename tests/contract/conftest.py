@@ -1,4 +1,4 @@
-"""Every test here runs twice: over the in-memory fakes, and over the real tables on LocalStack."""
+"""Every test here runs over the in-memory fakes, and over the real tables on every lane to LocalStack."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from fakes.memory import (
     FakeRounds,
     FakeSweeps,
 )
+from lanes import LANES, on
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
 from octospoon.adapters.dynamodb_counter import LabelCounter
@@ -35,7 +36,8 @@ from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
 from octospoon.adapters.s3_references import S3References
 
 if TYPE_CHECKING:
-    from octospoon.cli.local import LocalStack
+    from lanes import Lane
+
     from octospoon.ports import (
         Control,
         ImageRecords,
@@ -69,9 +71,9 @@ class Stores:
     records: ImageRecords
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
+@pytest.fixture(params=["fake", *LANES])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    return fake() if request.param == "fake" else real(request.getfixturevalue("stack"))
+    return fake() if request.param == "fake" else real(on(request, request.param))
 
 
 def fake() -> Stores:
@@ -95,13 +97,13 @@ def fake() -> Stores:
     )
 
 
-def real(stack: LocalStack) -> Stores:
+def real(lane: Lane) -> Stores:
     """Empty tables and an empty bucket, shaped as the template shapes them."""
-    clock, outputs, client = FakeClock(), stack.project.outputs, stack.deployment.client("dynamodb")
+    clock, outputs, client = FakeClock(), lane.outputs, lane.client("dynamodb")
     pool, annotations, control = (
         copy_table(client, outputs[name]) for name in ("PoolTable", "AnnotationsTable", "ControlTable")
     )
-    s3, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
+    s3, bucket = lane.client("s3"), f"contract-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket)
     table = ControlTable(client, control)
     return Stores(

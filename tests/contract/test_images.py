@@ -80,6 +80,18 @@ def test_signed_gets_answer_themselves(gets: SignedGets) -> None:
     assert gets("empty", 100_000) == (b"", '"d41d8cd98f00b204e9800998ecf8427e"')
 
 
+@pytest.mark.parametrize("page", [1, 3, 100])
+def test_a_listing_ends_and_passes_no_key_over(s3: S3Client, bucket: str, page: int) -> None:
+    images, found, after = S3Images(s3, bucket), [], ""
+
+    while listed := images.listing(after, page):
+        found += [one.key for one in listed]
+        after = found[-1]
+        assert len(found) <= len(KEYS) + 1
+
+    assert found == sorted([*KEYS, "empty"], key=str.encode)
+
+
 def test_an_empty_object_and_a_missing_one_are_told_apart(images: S3Images) -> None:
     assert images.read("empty")[0] == b""
     with pytest.raises(BadImage, match="deleted"):

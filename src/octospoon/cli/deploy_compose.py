@@ -1,13 +1,15 @@
 """octospoon in docker-compose.localstack.yml: its secrets, made on the host, and its set-up in the network.
 
-``python -m octospoon.cli.deploy_compose secrets`` writes what Label Studio starts with;
-``python -m octospoon.cli.deploy_compose setup`` deploys once the servers are healthy, and ends.
+``python -m octospoon.cli.deploy_compose secrets`` writes what Label Studio and PostgreSQL start with;
+``python -m octospoon.cli.deploy_compose setup`` deploys once the servers are healthy, and ends;
+``python -m octospoon.cli.deploy_compose addresses`` says where everything is.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import shlex
 import sys
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ import msgspec
 
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.label_studio_setup import LabelStudioSetup
-from octospoon.cli.context import PROJECT_FILE, Deployment, LocalProject
+from octospoon.cli.addresses import lines
+from octospoon.cli.context import PROJECT_FILE, Deployment, LocalProject, local_project
 from octospoon.cli.deploy import deploy
 from octospoon.cli.local import STACK_NAME, TITLE, connect, trainer_settings
 from octospoon.cli.model import init_model
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 CREDENTIALS = Path(".octospoon/state/compose-credentials.json")
 LABEL_STUDIO_ENV = Path(".octospoon/compose/label-studio.env")
+POSTGRES_ENV = Path(".octospoon/compose/postgres.env")
+POSTGRES_USER = "label-studio"
 TOKEN = "LABEL_STUDIO_USER_TOKEN"  # noqa: S105 - the variable's name
 
 
@@ -52,16 +57,30 @@ class Network:
 
 
 def write_secrets() -> None:
-    """Write the environment file that Label Studio signs its first user up with, unless it is there."""
+    """Write the environment files that the servers take their passwords from, those that are not there."""
     PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)  # or Docker makes it, for root alone
-    if LABEL_STUDIO_ENV.exists():
+    made, password = credentials(CREDENTIALS), secrets.token_urlsafe(24)
+    sign_in = {
+        "LABEL_STUDIO_USERNAME": made.email,
+        "LABEL_STUDIO_PASSWORD": made.password,
+        TOKEN: made.token,
+    }
+    # the server's name of its password, and Label Studio's
+    database = {
+        "POSTGRES_USER": POSTGRES_USER,
+        "POSTGRES_PASSWORD": password,
+        "POSTGRE_PASSWORD": password,
+    }
+    _write_once(LABEL_STUDIO_ENV, sign_in)
+    _write_once(POSTGRES_ENV, database)
+
+
+def _write_once(path: Path, variables: dict[str, str]) -> None:
+    if path.exists():
         return
-    made = credentials(CREDENTIALS)
-    LABEL_STUDIO_ENV.parent.mkdir(parents=True, exist_ok=True)
-    LABEL_STUDIO_ENV.touch(mode=0o600)
-    LABEL_STUDIO_ENV.write_text(
-        f"LABEL_STUDIO_USERNAME={made.email}\nLABEL_STUDIO_PASSWORD={made.password}\n{TOKEN}={made.token}\n"
-    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
 
 
 def set_up(network: Network, classes: Sequence[str], build_dir: Path, settings: Path, project: Path) -> None:
@@ -100,12 +119,24 @@ def set_up(network: Network, classes: Sequence[str], build_dir: Path, settings: 
     connect(label_studio, number, deployment)
     init_model(deployment)
     inside = LocalProject(network.endpoint_url, outputs, network.label_studio_url, number, network.mlflow_url)
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in trainer_settings(inside).items()]
-    settings.write_text("".join(lines))
+    variables = trainer_settings(inside)
+    settings.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
     localstack, pages, mlflow = network.published
     outside = LocalProject(localstack, outputs, pages, number, mlflow)
     project.write_bytes(msgspec.json.format(msgspec.json.encode(outside)))
     _tell(f"octospoon is ready: Label Studio {pages}, MLflow {mlflow}, LocalStack {localstack}")
+
+
+def addresses() -> str:
+    """Return where people find what runs, and how they sign in.
+
+    Raises:
+        NotConfigured: the set-up has not left anything.
+    """
+    project = local_project()
+    if project is None:
+        raise NotConfigured("nothing is deployed in containers: run `make dockercomposeup`")
+    return "\n".join(lines(project, credentials(CREDENTIALS), stop="make dockercomposedown"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "secrets":
             write_secrets()
+        elif chosen.command == "addresses":
+            _tell(addresses())
         else:
             network = Network(
                 chosen.endpoint_url, chosen.label_studio_url, chosen.mlflow_url, tuple(chosen.published)
@@ -128,7 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m octospoon.cli.deploy_compose", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("secrets", help="write Label Studio's first user, once")
+    commands.add_parser("secrets", help="write the passwords, once")
+    commands.add_parser("addresses", help="say where everything is")
     setup = commands.add_parser("setup", help="deploy onto the running servers")
     setup.add_argument("--endpoint-url", required=True)
     setup.add_argument("--label-studio-url", required=True)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from octospoon.adapters.label_studio import LabelStudioApi
-    from octospoon.cli.context import Deployment, LocalProject
-    from octospoon.cli.stack import Credentials
+    from octospoon.cli.context import Deployment
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
@@ -169,7 +168,7 @@ def _demo(arguments: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import digits
+    from octospoon.cli import addresses, digits
     from octospoon.cli.context import remember
     from octospoon.cli.local import assemble
     from octospoon.cli.stack import start
@@ -179,7 +178,8 @@ def _up(arguments: argparse.Namespace) -> None:
     servers = start(Path.cwd(), progress=_say(console), fresh=True, detached=True)
     project = assemble(servers, classes, _say(console), _parameters(arguments.set)).project
     remember(project)
-    _addresses(console, project, servers.credentials)
+    for line in addresses.lines(project, servers.credentials, stop="make down"):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, str]:
@@ -187,18 +187,6 @@ def _parameters(pairs: Sequence[str]) -> dict[str, str]:
     if wrong:
         raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
     return dict(pair.split("=", 1) for pair in pairs)
-
-
-def _addresses(console: Console, project: LocalProject, sign_in: Credentials) -> None:
-    lines = {
-        "Label Studio": f"{project.label_studio_url}/projects/{project.label_studio_project}/data",
-        "  sign in as": f"{sign_in.email}  {sign_in.password}",
-        "MLflow": project.mlflow_url,
-        "images bucket": f"s3://{project.outputs['ImagesBucket']} at {project.endpoint_url}",
-        "next": "octospoon drop DIR · octospoon rank · octospoon status · make down",
-    }
-    for name, value in lines.items():
-        console.print(f"{name:15}{value}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _down(arguments: argparse.Namespace) -> None:  # noqa: ARG001

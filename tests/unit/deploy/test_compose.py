@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from octospoon.cli import deploy_compose
+from octospoon.cli.context import LocalProject, remember
 from octospoon.domain.errors import NotConfigured
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.localstack.yml").read_text())
 SERVICES = COMPOSE["services"]
 SERVERS = ["localstack", "label-studio", "mlflow"]
+"""What people and functions reach; PostgreSQL is for Label Studio alone."""
+
+
+def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", "compose", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_file_is_valid_by_the_compose_specifications_schema():
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    command = [checker, "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.localstack.yml"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_docker_compose_takes_the_file(tmp_path, monkeypatch):
+    if not shutil.which("docker") or compose("version").returncode:
+        pytest.skip("the docker client here has no `compose`: the file is checked by its schema alone")
+    monkeypatch.chdir(tmp_path)
+    deploy_compose.main(["secrets"])
+    file = str(ROOT / "docker-compose.localstack.yml")
+    said = compose("--file", file, "--project-directory", str(tmp_path), "config", "--quiet")
+    assert said.returncode == 0, said.stderr
+
+
+def test_the_database_is_label_studios_alone_and_outlives_its_container():
+    postgres, label_studio = SERVICES["postgres"], SERVICES["label-studio"]
+    assert postgres["image"].split(":")[1][:2].isdecimal()
+    assert "ports" not in postgres
+    assert postgres["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
+    assert postgres["volumes"] == ["postgres:/var/lib/postgresql/data"]
+    assert label_studio["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    given = label_studio["environment"]
+    assert (given["DJANGO_DB"], given["POSTGRE_HOST"]) == ("default", "postgres")
+    assert given["POSTGRE_USER"] == given["POSTGRE_NAME"] == deploy_compose.POSTGRES_USER
+    users = [name for name, one in SERVICES.items() if "compose/postgres.env" in str(one.get("env_file"))]
+    assert users == ["postgres", "label-studio"]
+
+
+def test_mlflow_loses_nothing_when_it_starts_again():
+    command, volumes = SERVICES["mlflow"]["command"], SERVICES["mlflow"]["volumes"]
+    assert volumes == ["mlflow:/mlflow"]
+    stores = [one.partition("=")[2] for one in command if "-store-uri=" in one or "-destination=" in one]
+    assert stores == ["sqlite:////mlflow/mlflow.db", "/mlflow/artifacts"]
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -77,6 +124,33 @@ def test_the_sign_in_is_made_once_and_is_nobody_elses_to_read(tmp_path, monkeypa
     values = dict(line.split("=", 1) for line in first.splitlines())
     assert len(values["LABEL_STUDIO_USER_TOKEN"]) == 40
     assert len(values["LABEL_STUDIO_PASSWORD"]) >= 16
+
+
+def test_the_databases_password_is_made_once_and_the_same_for_both(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert deploy_compose.main(["secrets"]) == 0
+        text = (tmp_path / deploy_compose.POSTGRES_ENV).read_text()
+    values = dict(line.split("=", 1) for line in text.splitlines())
+    assert values["POSTGRES_PASSWORD"] == values["POSTGRE_PASSWORD"]
+    assert len(values["POSTGRES_PASSWORD"]) >= 32
+    assert values["POSTGRES_USER"] == deploy_compose.POSTGRES_USER
+    assert stat.S_IMODE((tmp_path / deploy_compose.POSTGRES_ENV).stat().st_mode) == 0o600
+
+
+def test_the_addresses_are_told_once_there_are_any(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert deploy_compose.main(["addresses"]) == 1
+    assert "make dockercomposeup" in capsys.readouterr().err
+    deploy_compose.main(["secrets"])
+    remember(LocalProject("http://a:1", {"ImagesBucket": "pictures"}, "http://b:2", 7, "http://c:3"))
+
+    assert deploy_compose.main(["addresses"]) == 0
+
+    shown = capsys.readouterr().out
+    password = (tmp_path / deploy_compose.LABEL_STUDIO_ENV).read_text().split("PASSWORD=")[1].split()[0]
+    for part in ("http://b:2/projects/7/data", "http://c:3", "s3://pictures at http://a:1", password):
+        assert part in shown
 
 
 def test_a_setup_without_a_token_says_what_makes_it(tmp_path, monkeypatch):

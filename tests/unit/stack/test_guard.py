@@ -116,12 +116,11 @@ def test_the_program_and_its_group_end_when_the_guard_is_killed(tmp_path):
 
 OWNER = """
 import os, pathlib, sys, time
-from octospoon.cli.stack.process import spawn
-from octospoon.cli.stack.supervisor import _lifeline
+from octospoon.cli.stack.process import lifeline, spawn
 out = pathlib.Path(sys.argv[1])
 path = {"PATH": os.environ["PATH"]}
 sleep = ["sleep", "300"]
-process = spawn("sleeper", sleep, path, log=out / "log", cwd=out, mark="test", lifeline=_lifeline())
+process = spawn("sleeper", sleep, path, log=out / "log", cwd=out, mark="test", lifeline=lifeline())
 (out / "draft").write_text(str(process.pid))
 (out / "draft").rename(out / "pids")
 time.sleep(300)

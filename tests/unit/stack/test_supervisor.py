@@ -161,7 +161,7 @@ def test_a_further_process_is_supervised_too(root):
         stack.start_process("trainer", ["sh", "-c", 'echo "$GREETING"; sleep 300'], {"GREETING": "hello"})
         stack.check()
         again = stack.start_process("loader", ["sh", "-c", "exit 4"], {})
-        while again.alive():
+        while again.alive() or not (stack.logs_dir / "trainer.log").read_text():
             time.sleep(0.02)
         with pytest.raises(ServiceUnavailable, match="loader ended with exit code 4"):
             stack.check()

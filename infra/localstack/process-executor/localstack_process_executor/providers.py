@@ -2,7 +2,7 @@
 
 DynamoDB: LocalStack's own provider downloads a Java program on its first use. ECS and ECR: the open
 LocalStack has no provider at all. These are answered by the moto that LocalStack depends on anyway. S3: two
-LocalStacks on one machine would keep their objects in one folder.
+LocalStacks on one machine would keep their objects in one folder, and a listing of odd keys would not end.
 """
 
 from __future__ import annotations
@@ -66,10 +66,11 @@ def dynamodbstreams() -> Service:
 @aws_provider(api="s3", name="temporary")
 def s3() -> Service:
     """S3 in a temporary folder of its own, chosen with PROVIDER_OVERRIDE_S3=temporary."""
-    from localstack.services.s3.provider import S3Provider
     from localstack.services.s3.storage.ephemeral import EphemeralS3ObjectStore
 
-    return Service.for_provider(S3Provider(storage_backend=EphemeralS3ObjectStore()))
+    from localstack_process_executor.listing import S3ByKey
+
+    return Service.for_provider(S3ByKey(storage_backend=EphemeralS3ObjectStore()))
 
 
 @aws_provider(api="ecs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -40,6 +41,13 @@ class Supervised:
     def alive(self) -> bool:
         """Whether this very process still runs."""
         return identity(self.pid) == self.started
+
+
+@functools.cache
+def lifeline() -> int:
+    """Return the read end of a pipe that reaches its end with this process, however that ends."""
+    read, _write = os.pipe()
+    return read
 
 
 def spawn(

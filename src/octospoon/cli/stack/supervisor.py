@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from octospoon.cli.stack import templates
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.health import Launch, wait_until_ready
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.process import lifeline
 from octospoon.cli.stack.record import DETACHED, Record, only_one, run_name, sweep
 from octospoon.cli.stack.running import RunningStack
 from octospoon.cli.stack.seed import harvest
@@ -56,7 +55,7 @@ def start(
     _require_environments(layout, wanted)
     sweep(layout)
     if not detached:
-        return _start(layout, wanted, progress, fresh=fresh, name=run_name(name), lifeline=_lifeline())
+        return _start(layout, wanted, progress, fresh=fresh, name=run_name(name), lifeline=lifeline())
     with only_one(layout):
         if running := attach(root):
             if set(services) <= set(running.urls) and all(process.alive() for process in running.processes):
@@ -100,7 +99,7 @@ def make_templates(root: Path, *, progress: Callable[[str], None], services: Ite
     layout = Layout(root.resolve())
     wanted = [SERVICES[service] for service in services]
     _require_environments(layout, wanted)
-    with _new_stack(layout, run_name("template"), _lifeline()) as stack:
+    with _new_stack(layout, run_name("template"), lifeline()) as stack:
         _make_templates(stack, layout, wanted, progress)
 
 
@@ -108,7 +107,7 @@ def make_seed(root: Path, *, progress: Callable[[str], None]) -> None:
     """Run all of Label Studio's migrations and keep what they leave, for everybody's first start."""
     layout = Layout(root.resolve())
     service = SERVICES[LABEL_STUDIO]
-    with _new_stack(layout, run_name("seed"), _lifeline()) as stack:
+    with _new_stack(layout, run_name("seed"), lifeline()) as stack:
         data = stack.run_dir / "data"
         wait_until_ready([_launch(service, stack, layout, data)], progress)
         stack.end_all()
@@ -191,10 +190,3 @@ def _require_environments(layout: Layout, wanted: Iterable[Service]) -> None:
     programs = {service.name: layout.program(service.name, "python") for service in wanted}
     if missing := [name for name, program in programs.items() if not program.exists()]:
         raise NotConfigured(f"no environment for {', '.join(missing)}: run `make environments` first")
-
-
-@functools.cache
-def _lifeline() -> int:
-    """Return the read end of a pipe that reaches its end with this process, however that ends."""
-    read, _write = os.pipe()
-    return read

@@ -15,39 +15,38 @@ from octospoon.domain.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octospoon.cli.local import LocalStack
+    from lanes import Lane
 
-pytestmark = pytest.mark.stack
 UNREADABLE = "no notification"
 
 
 @pytest.fixture
-def impatient(stack: LocalStack) -> Iterator[None]:
+def impatient(lane: Lane) -> Iterator[None]:
     """What failed is tried again at once, not after six minutes."""
-    sqs, url = stack.deployment.client("sqs"), stack.project.outputs["AnnotationsQueueUrl"]
+    sqs, url = lane.client("sqs"), lane.outputs["AnnotationsQueueUrl"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     yield
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "360"})
 
 
 def test_a_message_that_fails_for_good_can_be_listed_and_given_back(
-    stack: LocalStack, impatient: None, capsys: pytest.CaptureFixture[str]
+    lane: Lane, impatient: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sqs, outputs = stack.deployment.client("sqs"), stack.project.outputs
+    sqs, outputs = lane.client("sqs"), lane.outputs
     queue, dead = outputs["AnnotationsQueueUrl"], outputs["AnnotationsDeadLettersUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(UNREADABLE))
     wait_for("the dead letter", lambda: True if depth(sqs, dead)[0] else None, seconds=120)
 
-    dlq.show(stack.deployment, ["annotations"])
+    dlq.show(lane, ["annotations"])
     assert UNREADABLE in capsys.readouterr().out
     assert depth(sqs, dead)[0] == 1, "looking takes nothing away"
 
-    assert dlq.redrive(stack.deployment, ["annotations"]) == {"annotations": 1}
+    assert dlq.redrive(lane, ["annotations"]) == {"annotations": 1}
     wait_for("its way back", lambda: True if depth(sqs, dead)[0] else None, seconds=120)
     sqs.purge_queue(QueueUrl=dead)
-    assert dlq.redrive(stack.deployment, ["annotations"]) == {}
+    assert dlq.redrive(lane, ["annotations"]) == {}
 
 
-def test_a_queue_that_is_not_there(stack: LocalStack) -> None:
+def test_a_queue_that_is_not_there(lane: Lane) -> None:
     with pytest.raises(BadRequest, match="there are uploads"):
-        dlq.redrive(stack.deployment, ["nonsense"])
+        dlq.redrive(lane, ["nonsense"])
