@@ -52,7 +52,7 @@ PICTURE, MODEL, SIDE = "640x480.jpeg", "medium", 224
 UPLOADERS = 4
 BATCH, WINDOW, POLLERS = 100, 0.0, 1
 """The event source's batch in template.yaml; LocalStack has one poller, which waits for no batch to fill."""
-CALIBRATION = 1000
+CALIBRATION = 3000
 BACKBONE = "0" * 64
 """That of bench/stacks.py."""
 TOLERANCE = 0.25
@@ -127,7 +127,7 @@ class Load:
         self.deployment = deployment
         self.bodies = [path.read_bytes() for path in sorted(pictures.iterdir())]
         self._s3, self._sqs = deployment.client("s3"), deployment.client("sqs")
-        self.function, self.upload_cost = Function(BATCH, WINDOW, 0, 0), 0.0
+        self.function, self.rate = Function(BATCH, WINDOW, 0, 0), 1.0
 
     def run(self, chosen: argparse.Namespace) -> tuple[dict[str, Phase], dict[str, int]]:
         """Calibrate, run both loads, let the other functions work once; return figures and peak memory."""
@@ -159,18 +159,24 @@ class Load:
         uploaded = self._upload("calibration", np.zeros(CALIBRATION))
         self._wait()
         loaded = [one for one in invocations.of_score(self.deployment, began) if one.images]
-        last, rate = uploaded.max(), CALIBRATION / np.ptp(uploaded)
-        fixed, each = _fit([*quiet[1:], *(one for one in loaded if one.start >= last)])
-        beside = [one for one in loaded if one.start < last]
-        busy = sum(one.seconds - fixed for one in beside) / sum(one.images for one in beside)
-        self.upload_cost = max(0.0, busy - each) / rate
-        cold = max(one.cold for one in invocations.of_score(self.deployment, 0))
-        pause = invocations.pause(loaded)
-        self.function = Function(BATCH, WINDOW, fixed, each, None, cold, pause, POLLERS, limit=POLLERS)
-        print(
-            f"an invocation {1e3 * fixed:.0f} ms, an image {1e3 * each:.1f} ms, beside {rate:.0f} uploads a "
-            f"second {1e3 * busy:.1f} ms; a cold start {1e3 * cold:.0f} ms, between invocations {pause:.2f} s"
+        middle, last = np.median(uploaded), uploaded.max()
+        beside = [one for one in loaded if middle <= one.start < last]  # by then, batches are full
+        after = [one for one in loaded if one.start >= last]
+        fixed, each = _fit([*quiet[1:], *after])
+        self.rate = CALIBRATION / float(np.ptp(uploaded))
+        self.function = Function(
+            BATCH,
+            WINDOW,
+            fixed,
+            each,
+            sum(one.seconds - fixed for one in beside) / sum(one.images for one in beside),
+            cold=max(one.cold for one in invocations.of_score(self.deployment, 0)),
+            pause=invocations.pause(after),
+            pause_busy=invocations.pause(beside),
+            pollers=POLLERS,
+            limit=POLLERS,
         )
+        print(f"beside {self.rate:.0f} uploads a second: {self.function}")
 
     def phase(self, name: str, due: npt.NDArray[np.float64]) -> Phase:
         """Upload one image at each of these seconds, wait until all are done; return what became of them."""
@@ -189,8 +195,15 @@ class Load:
         return Phase(run, foretold, dict(counts), int((~there).sum()), len(ran))
 
     def _beside(self, rate: float) -> Function:
-        """Return the function beside so many uploads a second."""
-        return replace(self.function, each_busy=self.function.each + self.upload_cost * rate)
+        """Return the function beside so many uploads a second: each takes as much of the machine away."""
+        f, part = self.function, rate / self.rate
+        assert f.each_busy is not None
+        assert f.pause_busy is not None
+        return replace(
+            f,
+            each_busy=f.each + part * (f.each_busy - f.each),
+            pause_busy=f.pause + part * (f.pause_busy - f.pause),
+        )
 
     def _upload(self, name: str, due: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Upload one image at each of these seconds, or as soon after as can be; return when."""

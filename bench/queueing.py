@@ -9,7 +9,7 @@ again are not modelled: idle ones cost nothing and are quick when needed, which 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,7 @@ class Function:
         each_busy: the same while messages are still being sent, where sender and function share a machine.
         cold: of a new environment before its first invocation.
         pause: between two polls of one poller.
+        pause_busy: the same while messages are still being sent.
         pollers: at the beginning; each has one invocation at a time.
         ramp: pollers that come a minute.
         limit: of pollers, and so of invocations at once.
@@ -47,6 +48,7 @@ class Function:
     each_busy: float | None = None
     cold: float = 0.0
     pause: float = 0.0
+    pause_busy: float | None = None
     pollers: int = 5
     ramp: float = 300.0
     limit: int = 1000
@@ -128,10 +130,21 @@ def simulate(arrivals: Seconds, function: Function) -> Run:
             heapq.heappush(free, coming)
             coming = next(pollers, None)
         start, stop = _batch(arrivals, position, heapq.heappop(free), function)
-        took = _invoke(run, slice(position, stop), start, function, environments)
-        heapq.heappush(free, start + took + function.pause)
+        now = _while_sending(function) if start < arrivals[-1] else function
+        took = _invoke(run, slice(position, stop), start, now, environments)
+        heapq.heappush(free, start + took + now.pause)
         position = stop
     return run
+
+
+def _while_sending(function: Function) -> Function:
+    """Return the function as it is while messages are still being sent."""
+    each, pause = function.each_busy, function.pause_busy
+    return replace(
+        function,
+        each=function.each if each is None else each,
+        pause=function.pause if pause is None else pause,
+    )
 
 
 def _pollers(begin: float, function: Function) -> Iterator[float]:
@@ -156,11 +169,9 @@ def _invoke(
 ) -> float:
     count = messages.stop - messages.start
     new = environments.take(start)
-    busy = function.each_busy is not None and start < run.arrivals[-1]
-    each = function.each_busy if busy and function.each_busy is not None else function.each
     ready = start + function.fixed + (function.cold if new else 0.0)
-    run.done[messages] = ready + each * np.arange(1, count + 1)
-    took: float = ready - start + each * count
+    run.done[messages] = ready + function.each * np.arange(1, count + 1)
+    took: float = ready - start + function.each * count
     heapq.heappush(environments.working, start + took)
     run.invocations += 1
     run.cold_starts += new

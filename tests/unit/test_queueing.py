@@ -51,9 +51,9 @@ def test_an_environment_that_waited_too_long_is_cold_again() -> None:
 
 
 def test_messages_cost_more_while_their_sender_shares_the_machine() -> None:
-    function = Function(batch=2, window=0, fixed=0, each=1, each_busy=3, limit=1)
-    run = simulate(np.array([0.0, 0.0, 5.0, 5.0]), function)
-    assert run.done == pytest.approx([3, 6, 7, 8])
+    function = Function(batch=2, window=0, fixed=0, each=1, each_busy=3, pause=1, pause_busy=2, limit=1)
+    run = simulate(np.array([0.0, 0.0, 7.0, 7.0, 7.0]), function)
+    assert run.done == pytest.approx([3, 6, 9, 10, 12])
 
 
 def test_a_steady_stream_is_served_as_little_says() -> None:
