@@ -32,13 +32,19 @@ class QueueLauncher:
 
 @dataclass(frozen=True, slots=True)
 class EcsTarget:
-    """Where the training task runs: names or ARNs, as ECS takes them."""
+    """Where the training task runs: names or ARNs, as ECS takes them.
+
+    Attributes:
+        capacity: FARGATE, or FARGATE_SPOT for a third of its price: a task that AWS takes the machine from is
+            told to stop, says so, and its job is launched again.
+    """
 
     cluster: str
     task_definition: str
     container: str
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]
+    capacity: str = "FARGATE"
 
 
 class EcsLauncher:
@@ -58,7 +64,7 @@ class EcsLauncher:
             answer = self._client.run_task(
                 cluster=self._target.cluster,
                 taskDefinition=self._target.task_definition,
-                launchType="FARGATE",
+                capacityProviderStrategy=[{"capacityProvider": self._target.capacity, "weight": 1}],
                 clientToken=job_id,
                 startedBy=job_id[:128],
                 networkConfiguration={

@@ -106,6 +106,7 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     ecs_container: str = ""
     ecs_subnets: str = ""
     ecs_security_groups: str = ""
+    ecs_capacity: str = "FARGATE"
 
 
 class ReconcileSettings(Stores, frozen=True, kw_only=True):

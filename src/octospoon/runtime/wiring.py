@@ -314,6 +314,7 @@ def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
             container=config.ecs_container,
             subnets=listed(config.ecs_subnets),
             security_groups=listed(config.ecs_security_groups),
+            capacity=config.ecs_capacity,
         )
         return EcsLauncher(client("ecs"), target)
     raise NotConfigured(f"OCTOSPOON_LAUNCHER is {config.launcher!r}: it must be queue or ecs")
