@@ -12,7 +12,6 @@ LocalStack polls a queue with one poller: this measures that nothing is lost, an
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import tempfile
@@ -27,7 +26,7 @@ import numpy as np
 from bench import invocations, load_picture
 from bench.pictures import generate
 from bench.queueing import Function, Run, simulate
-from bench.stacks import build
+from bench.stacks import build, pointer_to
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -38,7 +37,6 @@ from octospoon.cli.local import assemble
 from octospoon.cli.stack import start
 from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.model_spec import ChampionPointer, model_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +51,6 @@ UPLOADERS = 4
 BATCH, WINDOW, POLLERS = 100, 0.0, 1
 """The event source's batch in template.yaml; LocalStack has one poller, which waits for no batch to fill."""
 CALIBRATION = 3000
-BACKBONE = "0" * 64
-"""That of bench/stacks.py."""
 TOLERANCE = 0.25
 
 
@@ -141,9 +137,8 @@ class Load:
 
     def serve(self, model: bytes) -> None:
         """Put a model into service."""
-        champions, sha = self.deployment.champions, hashlib.sha256(model).hexdigest()
-        found = champions.pointer()
-        pointer = ChampionPointer(0, sha, model_key(sha), BACKBONE, "", "", digits.CLASSES)
+        champions = self.deployment.champions
+        found, pointer = champions.pointer(), pointer_to(model, 0)
         self._s3.put_object(Bucket=self.deployment.outputs["ArtifactsBucket"], Key=pointer.key, Body=model)
         if not champions.promote(pointer.after(found[0] if found else None), found[1] if found else None):
             raise SystemExit("another model was put into service meanwhile: run this again")

@@ -124,13 +124,13 @@ def simulate(arrivals: Seconds, function: Function) -> Run:
     pollers = _pollers(float(arrivals[0]), function)
     free = [next(pollers)]
     coming = next(pollers, None)
-    position = 0
+    position, sending = 0, _while_sending(function)
     while position < len(arrivals):
         while coming is not None and coming <= free[0]:
             heapq.heappush(free, coming)
             coming = next(pollers, None)
         start, stop = _batch(arrivals, position, heapq.heappop(free), function)
-        now = _while_sending(function) if start < arrivals[-1] else function
+        now = sending if start < arrivals[-1] else function
         took = _invoke(run, slice(position, stop), start, now, environments)
         heapq.heappush(free, start + took + now.pause)
         position = stop
@@ -151,7 +151,7 @@ def _pollers(begin: float, function: Function) -> Iterator[float]:
     """Yield when each poller begins, in order."""
     for number in range(function.limit):
         later = max(0, number + 1 - function.pollers)
-        yield begin + (60 * later / function.ramp if later else 0.0)
+        yield begin + 60 * later / function.ramp
 
 
 def _batch(arrivals: Seconds, position: int, now: float, function: Function) -> tuple[float, int]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CLASSES = 10
+NAMES = tuple(str(i) for i in range(CLASSES))
+BACKBONE = "0" * 64
 
 # (kernel, channels, stride); kernel 0 is a depthwise 3×3 followed by a pointwise convolution
 Layers = list[tuple[int, int, int]]
@@ -113,10 +115,15 @@ def _file(graph: _Graph, dim: int, side: int) -> bytes:
         graph.weights,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    classes = tuple(str(i) for i in range(CLASSES))
-    spec = ModelSpec(classes, side, side, dim, "cover", "0" * 64, 1)
+    spec = ModelSpec(NAMES, side, side, dim, "cover", BACKBONE, 1)
     helper.set_model_props(model, spec.to_metadata())
     return bytes(model.SerializeToString())
+
+
+def pointer_to(model: bytes, version: int) -> ChampionPointer:
+    """Return the pointer by which a model of `build` serves."""
+    sha = hashlib.sha256(model).hexdigest()
+    return ChampionPointer(version, sha, model_key(sha), BACKBONE, "", "", NAMES)
 
 
 def publish(folder: Path, name: str, side: int) -> Path:
@@ -129,8 +136,7 @@ def publish(folder: Path, name: str, side: int) -> Path:
     model = build(name, side)
     (folder / "model.onnx").write_bytes(model)
     np.savez(folder / "model.npz", **_arrays(model))  # type: ignore[arg-type]
-    sha = hashlib.sha256(model).hexdigest()
-    pointer = ChampionPointer(1, sha, model_key(sha), "0" * 64, "", "", tuple(str(i) for i in range(CLASSES)))
+    pointer = pointer_to(model, 1)
     for key, body in {CHAMPION_KEY: msgspec.json.encode(pointer), pointer.key: model}.items():
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(body)

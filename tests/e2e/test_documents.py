@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from unit.test_docs import DOCUMENTS, code
 from unit.training.networks import network
 
 from octospoon.cli.context import LocalProject
@@ -97,14 +98,9 @@ NAMES = {
 def documented() -> set[str]:
     """Return what follows `octospoon` in the documents' code."""
     found = set()
-    for document in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
-        text = document.read_text("utf-8")
-        blocks = re.findall(r"```.*?```", text, re.DOTALL)
-        lines = "\n".join(blocks).splitlines()
-        lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-        for line in lines:
-            if said := re.match(r"\s*(?:\.venv/bin/)?octospoon ([a-z].*)", line):
-                found.add(re.sub(r"\s+#.*", "", said[1]).strip())
+    for line in "\n".join(map(code, DOCUMENTS)).splitlines():
+        if said := re.match(r"\s*`?(?:\.venv/bin/)?octospoon ([a-z][^`]*)", line):
+            found.add(re.sub(r"\s+#.*", "", said[1]).strip())
     return found
 
 

@@ -15,6 +15,7 @@ from octospoon import __version__
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli.checkup import Check
+from octospoon.cli.logs import FUNCTIONS
 from octospoon.cli.status import QUEUES, depth
 from octospoon.domain.diagnosis import MOST_SKEW, model_problems
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from octospoon.cli.context import Deployment
 
 _SECONDS = 10.0
-_FUNCTIONS = ("Score", "Rank", "Webhook", "Collect", "Reconcile", "Rescore", "Watch", "Predict")
 _DEPLOY = "deploy the stack again: `sam deploy`, or here `make down`, then `make up`"
 
 
@@ -93,13 +93,13 @@ def _tables(deployment: Deployment) -> str:
 
 def _functions(deployment: Deployment) -> str:
     lambdas = deployment.client("lambda")
-    for kind in _FUNCTIONS:
-        name = deployment.outputs[f"{kind}FunctionName"]
+    for kind in FUNCTIONS:
+        name = deployment.outputs[f"{kind.capitalize()}FunctionName"]
         found = lambdas.get_function_configuration(FunctionName=name)
         # one that nobody called for weeks is Inactive, and wakes up by itself
         if found.get("State") not in ("Active", "Inactive") or found.get("LastUpdateStatus") == "Failed":
             raise NotConfigured(f"{name} is {found.get('State')}: {found.get('StateReason', '')}")
-    return f"{len(_FUNCTIONS)} can be called"
+    return f"{len(FUNCTIONS)} can be called"
 
 
 def _event_sources(deployment: Deployment) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
@@ -45,7 +44,7 @@ def show(found: Sequence[Finding], *, as_json: bool) -> None:
         NotConfigured: a check failed.
     """
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        lines.show_json(found)
     else:
         lines.show(_table(found))
     failed = [one.check for one in found if not one.ok]

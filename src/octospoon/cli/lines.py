@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +12,11 @@ _WIDEST = 10_000
 def table(*columns: str) -> Table:
     """Return a table without borders; a terminal may break its lines."""
     return Table(*columns, box=None, pad_edge=False)
+
+
+def show_json(found: object) -> None:
+    """Print what a table would show as indented JSON, for programs."""
+    print(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
 def show(shown: Table) -> None:

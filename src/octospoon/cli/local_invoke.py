@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws_errors import translated
 from octospoon.cli import deploy_template, events
-from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION, Deployment, local_project
+from octospoon.cli.context import Deployment, local_project
 from octospoon.cli.emulator import Answer, emulated
 from octospoon.cli.local import BUILD_DIR, TEMPLATE
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.running import aws_environment
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
 
 if TYPE_CHECKING:
@@ -97,20 +98,9 @@ def invoke(
         )
         filled = events.Filling(deployment, project.label_studio_project).fill(event)
     artefact = (BUILD_DIR / function).absolute()
-    with emulated(Layout(Path.cwd()), artefact, described, aws_variables(project)) as emulator:
+    with emulated(Layout(Path.cwd()), artefact, described, aws_environment(project.endpoint_url)) as emulator:
         answers = [emulator.invoke(filled) for _ in range(1 + warm)]
         return answers, emulator.init_milliseconds()
-
-
-def aws_variables(project: LocalProject) -> dict[str, str]:
-    """Return the variables that send a function's boto3 to the local stack."""
-    return {
-        "AWS_ENDPOINT_URL": project.endpoint_url,
-        "AWS_ACCESS_KEY_ID": LOCAL_KEY,
-        "AWS_SECRET_ACCESS_KEY": LOCAL_KEY,
-        "AWS_DEFAULT_REGION": LOCAL_REGION,
-        "AWS_REGION": LOCAL_REGION,
-    }
 
 
 def timings(answers: Sequence[Answer], init: float) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from octospoon import __version__
 from octospoon.cli import diagnosis_commands, model_commands
+from octospoon.cli.logs import FUNCTIONS
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
 from octospoon.runtime.settings import listed
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
-FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict")
 STARTED = "OCTOSPOON_STARTED"
 """Epoch seconds at which `make` began, so that set-up time counts from there."""
 

@@ -15,7 +15,8 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.cli import deploy_template, events
 from octospoon.cli.context import Deployment
 from octospoon.cli.local import TEMPLATE
-from octospoon.cli.local_invoke import aws_variables, running
+from octospoon.cli.local_invoke import running
+from octospoon.cli.stack.running import aws_environment
 from octospoon.domain.errors import OctospoonError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def template(project: LocalProject) -> deploy_template.Template:
     client = Deployment(project.outputs, project.endpoint_url).client("lambda")
     for name in names:
         described = client.get_function_configuration(FunctionName=project.outputs[f"{name}Name"])
-        variables = described["Environment"]["Variables"] | aws_variables(project)
+        variables = described["Environment"]["Variables"] | aws_environment(project.endpoint_url)
         built["Resources"][name]["Properties"]["Environment"] = {"Variables": variables}
     return built
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 
@@ -54,7 +53,7 @@ def show(deployment: Deployment, key: str, *, as_json: bool) -> None:
     """Print one image's story, as a table or as JSON."""
     found = trace(deployment, key)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        lines.show_json(found)
         return
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{found.key}: {found.state}", markup=False)

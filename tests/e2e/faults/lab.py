@@ -36,7 +36,6 @@ from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
 from octospoon.adapters.label_studio_results import choice
 from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
-from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
 from octospoon.cli.local import webhook_secret
 from octospoon.domain.consensus import consensus
 from octospoon.domain.entities import Annotation, ImageRef, JobStatus, Prediction, State
@@ -450,11 +449,7 @@ def host_environment(stack: LocalStack) -> dict[str, str]:
     """What a function's process finds: AWS, through the variables; and its place on this machine."""
     return {
         **{name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ},
-        "AWS_ENDPOINT_URL": stack.project.endpoint_url,
-        "AWS_ACCESS_KEY_ID": LOCAL_KEY,
-        "AWS_SECRET_ACCESS_KEY": LOCAL_KEY,
-        "AWS_REGION": LOCAL_REGION,
-        "AWS_DEFAULT_REGION": LOCAL_REGION,
+        **stack.servers.aws_environment(),
         "POWERTOOLS_METRICS_NAMESPACE": "octospoon",
         "POWERTOOLS_SERVICE_NAME": "faults",
         "AWS_LAMBDA_FUNCTION_NAME": "faults",

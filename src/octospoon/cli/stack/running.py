@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 
 
+def aws_environment(url: str) -> dict[str, str]:
+    """Return the variables that send boto3 to the LocalStack at an address, and nowhere else."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }
+
+
 class RunningStack:
     """The local stack. As a context manager it ends with the block, whatever happens there.
 
@@ -86,13 +97,7 @@ class RunningStack:
 
     def aws_environment(self) -> dict[str, str]:
         """Return the variables that send boto3 to LocalStack, and nowhere else."""
-        return {
-            "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-        }
+        return aws_environment(self.aws_url)
 
     def start_process(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> Supervised:
         """Run one more program beside the servers; it ends with them, with everything that it started.
