@@ -212,7 +212,7 @@ requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes t
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \
 		echo "· $$name" && $(COMPILE) pyproject.toml --extra $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
-	@echo "· peers" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in $(REQUIREMENTS)/peers.in -o $(REQUIREMENTS)/peers.txt
+	@echo "· peers" && $(COMPILE) pyproject.toml --extra compiled $(REQUIREMENTS)/build.in $(REQUIREMENTS)/peers.in -o $(REQUIREMENTS)/peers.txt
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra training -o $(REQUIREMENTS)/training.txt
-	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --group dev --extra cli \
+	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --group dev --extra cli --extra compiled \
 		$(addprefix --extra ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
 from octospoon.domain.acquisition.kmeans import kmeans
-from octospoon.domain.acquisition.least import Gap, least
+from octospoon.domain.acquisition.least import ROWS_A_WORKER, Gap, Largest, least
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
 
@@ -167,15 +168,47 @@ def test_uncertainty_against_sorting():
 
 @pytest.mark.parametrize("name", ["margin", "least_confidence"])
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
-@pytest.mark.parametrize("n", [1, 700, 39_999])
-def test_the_fast_selection_is_that_of_a_full_sort(name, order, dtype, n):
-    given = pool(40_000, 5)
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        *((4_000, dtype) for dtype in (np.float16, np.float32, np.longdouble)),
+        *((ROWS_A_WORKER, dtype) for dtype in (np.float16, np.float32, np.float64)),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 700, 3_999])
+def test_the_fast_selection_is_that_of_a_full_sort(name, order, size, dtype, n):
+    given = pool(size, 5)
     rows = given.probabilities.round(2).astype(dtype, order=order)
-    ids = [given.ids[i] for i in np.random.default_rng(3).permutation(40_000)]
+    ids = [given.ids[i] for i in np.random.default_rng(3).permutation(size)]
     scores = strategy(name).score(rows)
     expected = np.lexsort((np.array(ids), -scores))[:n]
     assert np.array_equal(strategy(name).select(Candidates(ids, rows), n, "s"), expected)
+
+
+@pytest.mark.parametrize("measure", [Gap(), Largest()])
+@pytest.mark.parametrize("classes", [2, 3, 40])
+def test_without_the_compiler_the_same_rows_are_found(monkeypatch, measure, classes):
+    rows = pool(ROWS_A_WORKER + 7, classes).probabilities.astype(np.float32).round(5)
+    found = least(measure, rows, 300)
+    assert 300 <= len(found) < 400
+    monkeypatch.setitem(sys.modules, "octospoon.domain.acquisition.compiled", None)
+    assert np.array_equal(least(measure, rows, 300), found)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 1, 2, 4])
+@pytest.mark.parametrize("row", [0, 60_000, ROWS_A_WORKER - 1])
+def test_no_number_that_is_not_finite_is_overlooked(number, place, row):
+    rows = np.full((ROWS_A_WORKER, 5), 0.2, np.float32)
+    rows[row, place] = number
+    with pytest.raises(ValueError, match=f"row {row} "):
+        least(Gap(), rows, 1)
+
+
+def test_finite_rows_whose_sum_is_not_are_measured():
+    rows = np.full((ROWS_A_WORKER, 3), 0.2, np.float64)
+    rows[70_000:] = [1.5e308, 1e308, 1e308]
+    assert np.array_equal(least(Largest(), -rows, 5), np.arange(70_000, ROWS_A_WORKER))
 
 
 def test_all_that_ties_at_the_border_is_kept_and_memory_stays_small():

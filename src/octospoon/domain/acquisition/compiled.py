@@ -1,0 +1,53 @@
+"""What numpy's passes are too many for, compiled by numba when it is first used (a second)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@numba.njit(nogil=True)
+def near(
+    rows: npt.NDArray[np.floating],
+    start: int,
+    stop: int,
+    border: np.floating,
+    gap: bool,
+    found: npt.NDArray[np.int64],
+) -> tuple[int, bool]:
+    """Find the rows whose largest number, or its gap to the second largest, is at most the border.
+
+    Every number is read once, and no row's measure decides where the processor goes on.
+
+    Args:
+        rows: float32 or float64 [N, C], C >= 2.
+        start: the first row to look at.
+        stop: the row after the last.
+        border: in the precision of the rows.
+        gap: measure the gap, and not the largest alone.
+        found: int64 [stop - start or more], written from its beginning.
+
+    Returns:
+        How many were found, and whether the sum of every row is finite; where one is not, what was found is
+        worth nothing.
+    """
+    count = 0
+    nothing = rows[start, 0] * 0
+    for i in range(start, stop):
+        first, second = max(rows[i, 0], rows[i, 1]), min(rows[i, 0], rows[i, 1])
+        total = rows[i, 0] + rows[i, 1]
+        for c in range(2, rows.shape[1]):
+            number = rows[i, c]
+            total += number
+            lower = min(first, number)
+            first = max(first, number)
+            second = max(second, lower)
+        nothing += total * 0
+        found[count] = i
+        count += (first - second if gap else first) <= border
+    return count, nothing == 0
