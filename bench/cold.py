@@ -5,9 +5,10 @@ local server of bench/local_aws.py as S3 and DynamoDB. Ready is when the use cas
 been fetched, verified, opened and tried; bare is a script over the same artefact that only imports numpy,
 onnxruntime, Pillow and boto3, opens a session on the same file and makes the two clients. The same artefact
 without its bytecode says what shipping that is worth. Milliseconds of CPU (and of wall) since the process
-began; medians, the designs in turn. Run:
+began; the designs in turn, and the medians of each; a ratio is the median of those of neighbouring starts,
+since a machine is quicker at one time than at another. Run:
 
-    python -m bench.cold [--json FILE] [--starts 15] [--model small]
+    python -m bench.cold [--json FILE] [--starts 31] [--model small]
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ LAMBDA = {
 }
 """As in the template."""
 IMPORTS_SHOWN = 12
+CPU, WALL = 0, 1
 Spent = dict[str, tuple[float, float]]
 
 
@@ -88,7 +90,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--starts", type=int, default=15)
+    parser.add_argument("--starts", type=int, default=31)
     parser.add_argument("--model", default="small", choices=list(STACKS))
     chosen = parser.parse_args()
     if not ARTEFACT.exists():
@@ -155,7 +157,7 @@ def show(runs: dict[str, list[Spent]], own: dict[str, float]) -> dict[str, float
             design: {mark: 1e3 * statistics.median(run[mark][part] for run in rows) for mark in rows[0]}
             for design, rows in runs.items()
         }
-        for part in (0, 1)
+        for part in (CPU, WALL)
     )
     print("CPU (wall) milliseconds since the process began")
     print(f"{'':20}" + "".join(f"{mark:>18}" for mark in marks))
@@ -166,13 +168,18 @@ def show(runs: dict[str, list[Spent]], own: dict[str, float]) -> dict[str, float
         print(f"{design:20}" + "".join(f"{cell:>18}" for cell in cells))
     print("imports, ms: " + ", ".join(f"{name} {spent:.0f}" for name, spent in own.items()))
     found = {
-        "ready_cpu_ratio": cpu["ours"]["ready"] / cpu["bare"]["ready"],
-        "ready_wall_ratio": wall["ours"]["ready"] / wall["bare"]["ready"],
-        "bytecode_cpu_ratio": cpu["ours"]["ready"] / cpu["without bytecode"]["ready"],
+        "ready_cpu_ratio": ratio(runs, "bare", CPU),
+        "ready_wall_ratio": ratio(runs, "bare", WALL),
+        "bytecode_cpu_ratio": ratio(runs, "without bytecode", CPU),
         "no_op_ms": (wall["ours"]["no-op batches"] - wall["ours"]["first row"]) / WARM,
     }
     print(", ".join(f"{name} {value:.2f}" for name, value in found.items()))
     return {name: round(value, 3) for name, value in found.items()}
+
+
+def ratio(runs: dict[str, list[Spent]], other: str, part: int) -> float:
+    pairs = zip(runs["ours"], runs[other], strict=True)
+    return statistics.median(ours["ready"][part] / theirs["ready"][part] for ours, theirs in pairs)
 
 
 if __name__ == "__main__":

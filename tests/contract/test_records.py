@@ -12,7 +12,7 @@ from contract.test_labels import export, settle
 from contract.test_pool import embedded, image, pick, rescored, said
 from octospoon.adapters.dynamodb_past import SCORES, UPLOADS
 from octospoon.adapters.s3_artifacts import S3Artifacts, S3Snapshots
-from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_versions import S3Versions
 from octospoon.domain.entities import LabelledImage, ScoredImage, State
 
 if TYPE_CHECKING:
@@ -125,14 +125,14 @@ def test_the_bucket_knows_every_upload_and_deletion_of_a_key(stack: LocalStack) 
     client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    images = S3Images(client, bucket)
-    assert images.versions("ä b.png") == []
+    past = S3Versions(client, bucket)
+    assert past.versions("ä b.png") == []
     for body in (b"1", b"22"):
         client.put_object(Bucket=bucket, Key="ä b.png", Body=body)
     client.delete_object(Bucket=bucket, Key="ä b.png")
     client.put_object(Bucket=bucket, Key="ä b.png2", Body=b"another key")
 
-    found = images.versions("ä b.png")
+    found = past.versions("ä b.png")
 
     assert sorted(one.size for one in found if not one.deleted) == [1, 2]
     assert [one.etag for one in found if one.deleted] == [""]

@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 from octospoon.adapters.aws_errors import code, translated
 from octospoon.domain.entities import StoredObject
 from octospoon.domain.errors import BadImage
-from octospoon.domain.trace import StoredVersion
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,7 +20,7 @@ MAX_BYTES = 200_000_000
 
 
 class S3Images:
-    """Implements `octospoon.ports.ImageStore`, `octospoon.ports.Bucket` and `octospoon.ports.ObjectVersions`.
+    """Implements `octospoon.ports.ImageStore` and `octospoon.ports.Bucket`.
 
     Args:
         client: of S3.
@@ -87,24 +86,6 @@ class S3Images:
                 raise
         return True
 
-    def versions(self, key: str) -> list[StoredVersion]:
-        """Return what the bucket still holds of an object's uploads and deletions, oldest first."""
-        with translated(f"listing the versions of {key}"):
-            # those of this very key come first: no other that begins with it is before it
-            answer = self._client.list_object_versions(Bucket=self._bucket, Prefix=key)
-        found = [_version(one) for one in answer.get("Versions", []) if one["Key"] == key]
-        found += [_deletion(one) for one in answer.get("DeleteMarkers", []) if one["Key"] == key]
-        return sorted(found, key=lambda one: one.at)
-
     def uri(self, key: str) -> str:
         """Return the s3:// address of an image."""
         return f"s3://{self._bucket}/{key}"
-
-
-def _version(one: Any) -> StoredVersion:  # noqa: ANN401 - as boto3 types it
-    at = one["LastModified"].timestamp()
-    return StoredVersion(one["ETag"].strip('"'), one["VersionId"], at, one.get("Size", 0))
-
-
-def _deletion(one: Any) -> StoredVersion:  # noqa: ANN401 - as boto3 types it
-    return StoredVersion("", one["VersionId"], one["LastModified"].timestamp(), deleted=True)

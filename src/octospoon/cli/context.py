@@ -29,6 +29,7 @@ from octospoon.adapters.mlflow_alias import MlflowRuns
 from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions, S3Snapshots
 from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_versions import S3Versions
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.settings import listed
 
@@ -100,6 +101,11 @@ class Deployment:
     def images(self) -> S3Images:
         """The images bucket."""
         return S3Images(self.client("s3"), self.outputs["ImagesBucket"])
+
+    @property
+    def image_versions(self) -> S3Versions:
+        """The images bucket's past."""
+        return S3Versions(self.client("s3"), self.outputs["ImagesBucket"])
 
     @cached_property
     def artifacts(self) -> S3Artifacts:

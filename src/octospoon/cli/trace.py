@@ -37,7 +37,7 @@ def trace(deployment: Deployment, key: str) -> Trace:
     """
     return TraceImage(
         records=deployment.records,
-        bucket=deployment.images,
+        bucket=deployment.image_versions,
         rounds=deployment.rounds,
         labels=deployment.labels,
         control=deployment.control,
