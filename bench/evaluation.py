@@ -4,7 +4,7 @@ For every model: three rounds of 40 labels chosen by margin_diverse, a head fitt
 trainer does. Then audit shares of N labels are drawn uniformly from the images that it was not trained on,
 again and again. The truth is its accuracy on all of these. Run:
 
-    python -m bench.evaluation [--repeats 200] [--labels 100] [--images FOLDER] [--json FILE]
+    python -m bench.evaluation [--repeats 1000] [--labels 100] [--images FOLDER] [--json FILE]
 
 FOLDER holds one folder of pictures per class and is looked at beside scikit-learn's digits; without it,
 ../shared/data/sign-digits/Dataset is, where it exists.
@@ -31,7 +31,7 @@ from octospoon.training.replay import Labelled, Plan, rounds
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-BATCH, ROUNDS, AUDITS = 40, 3, 5
+BATCH, ROUNDS, AUDITS = 40, 3, 25
 SIGNS = Path("../shared/data/sign-digits/Dataset")
 NAMES = ("naive: all labels", "naive: held out in training", "audit share alone", "ours")
 
@@ -48,7 +48,7 @@ class Model:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--json", type=Path)
