@@ -9,6 +9,7 @@ from fakes.memory import (
     FakeClock,
     FakeImages,
     FakeLabeler,
+    FakeObservations,
     FakePool,
     FakeRescoring,
     FakeRounds,
@@ -43,6 +44,7 @@ class World:
     def __init__(self, images: int, version: int = 1) -> None:
         self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
         self.champions, self.clock = FakeChampions(), FakeClock()
+        self.observations = FakeObservations()
         self.rescoring, self.queue = FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), []
         self.champions.set(
             ChampionPointer(
@@ -64,9 +66,10 @@ class World:
             FakeImages(),
             self.champions,
             self.clock,
-            rules=BatchRules(size=20, audit_share=0.2),
+            rules=BatchRules(size=20, audit_share=0.2, drift_share=0.2),
             strategy="margin_diverse",
             max_open_tasks=20,
+            observations=self.observations,
             reorder=Reorder(self.rescoring, self.queue.append, "margin"),
         )
 
