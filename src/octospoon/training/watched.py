@@ -22,6 +22,7 @@ _COLUMNS = (
     *("day", "version", "drift", "images", "components_p", "probabilities_p", "classes_p", "discrepancy_p"),
     *("accuracy", "accuracy_low", "accuracy_high", "audit_labels"),
 )
+_TICKS = 10
 _LEAST_P = 1e-6
 """Smaller ones are drawn here: how much smaller says nothing more."""
 
@@ -62,18 +63,21 @@ def _draw(path: Path, days: Sequence[WatchedDay]) -> None:
         *([_draw_tests] if tested else []),
         *([_draw_accuracy] if measured else []),
     ]
+    first, last = _at(days[0]), _at(days[-1])
+    ticks = range(first, last + 1, 1 + (last - first) // _TICKS)
     figure = Figure(figsize=(9, 0.5 + 3.5 * len(panels)), layout="constrained")
     for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True):
         panel(axes, days)
         _draw_versions(axes, days)
-        axes.xaxis_date()
+        axes.set_xlim(first - 1, last + 1)
+        axes.set_xticks(ticks, [date.fromordinal(day).isoformat() for day in ticks], rotation=30, fontsize=8)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
 def _draw_tests(axes: Axes, days: Sequence[WatchedDay]) -> None:
-    found = [(_date(one), one.finding) for one in days if one.finding]
+    found = [(_at(one), one.finding) for one in days if one.finding]
     tests = (
         ("embeddings", "o", [(at, one.components_p) for at, one in found]),
         ("probabilities", "s", [(at, one.probabilities_p) for at, one in found]),
@@ -83,10 +87,10 @@ def _draw_tests(axes: Axes, days: Sequence[WatchedDay]) -> None:
     for name, marker, points in tests:
         if points:
             at, ps = zip(*points, strict=True)
-            axes.plot(at, [max(p, _LEAST_P) for p in ps], f"{marker}-", markersize=4, linewidth=1, label=name)
+            axes.plot(at, [max(p, _LEAST_P) for p in ps], marker, markersize=4, label=name)
     suspected, confirmed = FALSE_ALARMS / TESTS, FALSE_ALARMS
-    axes.axhline(suspected, color="tab:orange", linestyle="--", label=f"suspected from {suspected:.3g}")
-    axes.axhline(confirmed, color="tab:red", linestyle=":", label=f"discrepancy confirms from {confirmed:g}")
+    axes.axhline(suspected, color="tab:orange", linestyle="--", label=f"suspected below {suspected:.3g}")
+    axes.axhline(confirmed, color="tab:red", linestyle=":", label=f"discrepancy confirms below {confirmed:g}")
     sure = [at for at, one in found if one.level is Level.CONFIRMED]
     if sure:
         axes.plot(sure, [1.0] * len(sure), "v", color="tab:red", label="drift confirmed")
@@ -95,7 +99,7 @@ def _draw_tests(axes: Axes, days: Sequence[WatchedDay]) -> None:
 
 
 def _draw_accuracy(axes: Axes, days: Sequence[WatchedDay]) -> None:
-    found = [(_date(one), one.accuracy) for one in days if one.accuracy]
+    found = [(_at(one), one.accuracy) for one in days if one.accuracy]
     values = [100 * one.value for _, one in found]
     below = [max(0.0, 100 * (one.value - one.low)) for _, one in found]
     above = [max(0.0, 100 * (one.high - one.value)) for _, one in found]
@@ -109,8 +113,8 @@ def _draw_versions(axes: Axes, days: Sequence[WatchedDay]) -> None:
     """Mark the first day of each version."""
     for before, one in zip([None, *days], days, strict=False):
         if before is None or before.version != one.version:
-            axes.axvline(_date(one), color="grey", linewidth=0.8, alpha=0.6)
-            at = (_date(one), 1.0)
+            axes.axvline(_at(one), color="grey", linewidth=0.8, alpha=0.6)
+            at = (_at(one), 1.0)
             axes.annotate(
                 f"v{one.version}",
                 at,
@@ -120,11 +124,7 @@ def _draw_versions(axes: Axes, days: Sequence[WatchedDay]) -> None:
                 fontsize=8,
                 color="grey",
             )
-    axes.tick_params(axis="x", rotation=30, labelsize=8)
 
 
-def _date(one: WatchedDay) -> float:
-    """Return a day as matplotlib counts them."""
-    from matplotlib.dates import date2num
-
-    return float(date2num(date.fromisoformat(one.day)))
+def _at(one: WatchedDay) -> int:
+    return date.fromisoformat(one.day).toordinal()
