@@ -41,7 +41,7 @@ def drawn(folder, days) -> tuple[int, int]:
     watched.write(folder, days)
     with Image.open(folder / "drift.png") as picture:
         colours = picture.convert("RGB").getcolors(picture.width * picture.height)
-        return picture.height, dict((colour, count) for count, colour in colours)[RED]
+        return picture.height, {colour: count for count, colour in colours}[RED]
 
 
 RED = (0xD6, 0x27, 0x28)
