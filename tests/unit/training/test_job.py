@@ -67,6 +67,7 @@ def test_the_run_holds_tables_pictures_and_the_snapshot():
     run(JOB, made.ports)
     files = made.registry.logged[1]
     assert {"classes.csv", "confusion.json", "evaluation.png", "snapshot.jsonl", "decision.json"} < set(files)
+    assert not {"drift.png", "drift.csv", "drifted.png"} & set(files), "nothing was watched yet"
     assert len(files["snapshot.jsonl"].splitlines()) == 60
     matrix = json.loads(files["confusion.json"])["rows_true_columns_predicted"]
     assert sum(map(sum, matrix)) == 10
@@ -74,10 +75,6 @@ def test_the_run_holds_tables_pictures_and_the_snapshot():
 
 
 def test_what_drifted_is_shown_where_something_was_watched():
-    made = labelled()
-    run(JOB, made.ports)
-    assert not {"drift.png", "drift.csv", "drifted.png"} & set(made.registry.logged[1])
-
     made = labelled()
     finding = Finding(Level.CONFIRMED, 500, 1e-9, 0.5, 1.0, 0.005)
     etag = made.pool.table["0003.png"].etag
