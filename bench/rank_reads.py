@@ -57,6 +57,7 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
         rules=BatchRules(BATCH, 0.2),
         strategy="margin_diverse",
         max_open_tasks=BATCH,
+        observations=nothing,
         reorder=nothing,
     )
     began = time.perf_counter()

@@ -4,14 +4,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
+from contract.conftest import copy_table
+from octospoon.adapters.dynamodb_control import ControlTable
+from octospoon.adapters.dynamodb_history import DynamoObservations
+from octospoon.domain import drifted
 from octospoon.domain.drift import Finding, Level, reference
 from octospoon.domain.estimation import Estimate
 from octospoon.domain.keys import day
-from octospoon.domain.verdicts import ModelDecision, Observation
+from octospoon.domain.verdicts import HISTORY, DriftedImage, ModelDecision, Observation, WatchedDay
+from octospoon.ports import KEY_BYTES
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
+    from octospoon.cli.local import LocalStack
 
 DECISION = ModelDecision("train-000001", 1, False, ("it is worse", "é"), 100.0, {"accuracy": 0.5})
 
@@ -41,6 +48,45 @@ def test_the_newest_observation_is_kept_whole(stores: Stores) -> None:
     stores.observations.save(seen)
     stores.observations.save(Observation(1, 50.0))
     assert stores.observations.read() == seen
+
+
+def test_the_largest_observation_is_kept_whole(stores: Stores) -> None:
+    accuracy = Estimate(2 / 3, 1 / 3, 0.98765432109876543, 10**6)
+    finding = Finding(Level.CONFIRMED, 500, 1 / 3, 1e-300, 2 / 3, 1 / 201)
+    longest = "\x01" * (KEY_BYTES - 2)  # what JSON writes with six letters for one
+    seen = Observation(
+        10**6,
+        1e9 / 3,
+        accuracy,
+        "2026-01-31",
+        finding,
+        tuple(DriftedImage(f"{longest}{i:02d}", "e" * 32, 1 / (i + 3)) for i in range(drifted.MOST)),
+        tuple(WatchedDay(f"2026-{i:04d}", 10**6, accuracy, finding) for i in range(HISTORY)),
+    )
+    stores.observations.save(seen)
+    assert stores.observations.read() == seen
+
+
+@pytest.mark.stack
+def test_an_observation_without_what_drifted_and_its_history_is_read(stack: LocalStack) -> None:
+    client = stack.deployment.client("dynamodb")
+    table = copy_table(client, stack.project.outputs["ControlTable"])
+    body = (
+        '{"version":2,"observed_at":100.0,"accuracy":{"value":0.9,"low":0.85,"high":0.94,"labels":50},'
+        '"judged_until":"2026-01-31","finding":{"level":"confirmed","images":500,"components_p":0.001,'
+        '"probabilities_p":0.5,"classes_p":1.0,"discrepancy_p":0.2}}'
+    )
+    client.put_item(
+        TableName=table,
+        Item={"id": {"S": "watch"}, "observed_at": {"N": "100"}, "body": {"S": body}},
+    )
+    observations = DynamoObservations(ControlTable(client, table))
+    found = observations.read()
+    finding = Finding(Level.CONFIRMED, 500, 0.001, 0.5, 1.0, 0.2)
+    assert found == Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
+    newer = replace(found, observed_at=200.0, drifted=(DriftedImage("a", "e", 0.5),))
+    observations.save(newer)
+    assert observations.read() == newer
 
 
 def test_the_first_reference_of_a_model_stands_bit_for_bit(stores: Stores) -> None:

@@ -35,6 +35,7 @@ from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
 from octospoon.domain.training_policy import TrainingRules, due
+from octospoon.domain.verdicts import DriftedImage, Observation
 from octospoon.ports import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.follow_alias import FollowAlias
@@ -126,6 +127,18 @@ class Studio(FakeLabeler):
         self.annotations.pop(task, None)
 
 
+class Drifting:
+    """Confirmed drift by which every image shows, with the bytes that it had first."""
+
+    def __init__(self, pool: FakePool) -> None:
+        self._pool, self._first = pool, {}  # type: ignore[var-annotated]
+
+    def read(self) -> Observation:
+        for key, row in self._pool.table.items():
+            self._first.setdefault(key, row.etag)
+        return Observation(1, drifted=tuple(DriftedImage(*one, 0.5) for one in self._first.items()))
+
+
 class World:
     def __init__(self) -> None:
         self.clock, self.faults = FakeClock(), Faults()
@@ -185,9 +198,10 @@ class World:
             self.images,
             self.champions,
             self.clock,
-            rules=BatchRules(size=3, audit_share=0.34),
+            rules=BatchRules(size=3, audit_share=0.34, drift_share=0.34),
             strategy="margin",
             max_open_tasks=4,
+            observations=between(Drifting(self.pool)),
             reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), lambda _: None, "margin"),
         )
         self.collect = CollectAnnotations(

@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from octospoon.adapters.onnx_session import OnnxHead
+from octospoon.cli import status
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.keys import day
 from octospoon.domain.training_policy import numbered
@@ -55,7 +56,7 @@ def show(deployment: Deployment, days: float | None) -> None:
     Console().print(
         Group(_accuracy(measured, title), _classes(measured, pointer.classes), _decisions(deployment))
     )
-    _drift(deployment)
+    _drift(deployment, pointer.version)
 
 
 def _accuracy(measured: Measured, title: str) -> Table:
@@ -89,17 +90,15 @@ def _decisions(deployment: Deployment) -> Table:
     return table
 
 
-def _drift(deployment: Deployment) -> None:
-    seen = deployment.observations.read()
-    if seen.finding is None:
-        Console().print("drift: no day's uploads were tested against this model yet")
-        return
-    found = seen.finding
-    Console().print(
-        f"drift: {found.level} on {found.images} uploads until {seen.judged_until} "
-        f"(p: embeddings {found.components_p:.2g}, probabilities {found.probabilities_p:.2g}, "
-        f"predicted classes {found.classes_p:.2g})"
-    )
+def _drift(deployment: Deployment, version: int) -> None:
+    console, seen = Console(soft_wrap=True), deployment.observations.read()
+    console.print(f"drift: {status.drift(deployment, version)}")
+    if seen.finding is not None and seen.version == version:
+        found = seen.finding
+        console.print(
+            f"p: embeddings {found.components_p:.2g}, probabilities {found.probabilities_p:.2g}, "
+            f"predicted classes {found.classes_p:.2g}"
+        )
 
 
 def _shares(one: Estimate) -> tuple[str, str, str]:

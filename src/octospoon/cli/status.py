@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.table import Table
 
+from octospoon.domain import drifted
 from octospoon.domain.entities import State
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _model(deployment: Deployment) -> Table:
     table = Table(title="model and labels", title_justify="left", show_header=False)
     found = deployment.champions.pointer()
     table.add_row("champion", f"version {found[0].version}" if found else "none: run `octospoon init-model`")
+    table.add_row("drift", drift(deployment, found[0].version if found else -1))
     version, shards = deployment.rescoring.progress()
     if version >= 0:
         table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards")
@@ -48,6 +50,19 @@ def _model(deployment: Deployment) -> Table:
     table.add_row("new labels", f"{state.new_labels} of the {threshold} that start a training")
     table.add_row("newest training job", f"{state.job_id or 'none'} ({state.status}) {state.reason}")
     return table
+
+
+def drift(deployment: Deployment, version: int) -> str:
+    """Return what the newest test for drift said of the uploads to the model in service."""
+    seen = deployment.observations.read()
+    if seen.finding is None or seen.version != version:
+        return "no day's uploads were tested against this model yet"
+    told = f"{seen.finding.level} on {seen.finding.images} uploads until {seen.judged_until}"
+    if not seen.drifted:
+        return told
+    rows = deployment.pool.rows([one.key for one in seen.drifted])
+    left = len(drifted.waiting(seen.drifted, rows))
+    return f"{told}; of the {len(seen.drifted)} images by which it shows, {left} can still be chosen"
 
 
 def _queues(deployment: Deployment) -> Table:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 COMPONENTS = 16
 FALSE_ALARMS = 0.05
-_TESTS = 3
+"""The share of windows that may be suspected where nothing has changed; discrepancy confirms at it."""
+TESTS = 3
+"""What is suspected is below FALSE_ALARMS / TESTS by one of these tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,22 @@ def compare(
         tests.kolmogorov_smirnov(known.probabilities, probabilities),
         tests.chi_squared(_predicted(known.probabilities), _predicted(probabilities)),
     )
-    if min(found) * _TESTS > false_alarms:
+    if min(found) * TESTS > false_alarms:
         return Finding(Level.NONE, len(embeddings), *found)
     discrepancy = tests.maximum_mean_discrepancy(known.components, components)
     sure = discrepancy <= false_alarms or suspected_before
     level = Level.CONFIRMED if sure else Level.SUSPECTED
     return Finding(level, len(embeddings), *found, discrepancy)
+
+
+def novelty(known: Reference, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return by how much more common what each upload looks like has become, float64 [M] of float [M, D].
+
+    The witness function of the maximum mean discrepancy that confirms drift, see `hypothesis_tests.witness`:
+    positive where the window is denser than the reference. So it names a new kind of picture as well as one
+    that was always there and now is most of them, which no distance from the reference's middle does.
+    """
+    return tests.witness(known.components, (embeddings - known.centre) @ known.axes)
 
 
 def _predicted(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:

@@ -32,12 +32,21 @@ class Limits:
     group_quota: float = 1.0
 
 
-def within(limits: Limits, select: Select, pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
+def within(
+    limits: Limits, select: Select, pool: Candidates, n: int, seed: str, *, fill: bool = True
+) -> npt.NDArray[np.int64]:
     """Return min(n, N) positions that `select` chooses, most wanted first, within the limits.
 
     What breaks a limit with an image chosen before it is passed over, and `select` asked again for the rest.
-    Where all that is left breaks one, the batch is filled from it all the same: annotators never wait for
-    want of variety.
+
+    Args:
+        limits: to keep to.
+        select: of the strategy.
+        pool: what there is.
+        n: how many.
+        seed: for `select`.
+        fill: where all that is left breaks a limit, the batch is filled from it all the same: annotators
+            never wait for want of variety. False where something else fills it.
 
     Raises:
         ValueError: the strategy lacks something, or an embedding is not finite.
@@ -53,6 +62,8 @@ def within(limits: Limits, select: Select, pool: Candidates, n: int, seed: str) 
                 free[position] = False
                 for rule in rules:
                     free[rule.closed_by(position)] = False
+    if rules and not fill:
+        return np.array(chosen, np.int64)
     left = np.setdiff1d(np.arange(len(pool.ids)), chosen)
     rest = left[select(pool.take(left), n - len(chosen), seed)] if len(chosen) < n else left[:0]
     return np.concatenate([np.array(chosen, np.int64), rest])

@@ -1,4 +1,8 @@
-"""Composes a labelling batch: uniform shares for audit and control, the strategy's choice for the rest."""
+"""Composes a labelling batch: uniform shares for audit and control, what drifted most, the strategy's choice.
+
+In this order: what drifted takes nothing from the drawn shares, and leaves to the strategy what it has no
+image for.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
+from octospoon.domain.drifted import most_drifted, waiting
 from octospoon.domain.entities import Candidate, Pick, PoolRow
 from octospoon.domain.keys import unit_hash
 from octospoon.domain.limits import Limits, within
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from octospoon.domain.draw import Draw
+    from octospoon.domain.verdicts import DriftedImage
 
 COLD_START = "typiclust"
 CONTROL = "random"
@@ -33,12 +39,14 @@ class BatchRules:
         audit_share: share of them drawn uniformly at random and never trained on, in [0, 1].
         control_share: share drawn uniformly at random and trained on, for comparison, in [0, 1].
         limits: on the rest, which the strategy chooses.
+        drift_share: share of what drifted most, while drift is confirmed, in [0, 1].
     """
 
     size: int
     audit_share: float
     control_share: float = 0.0
     limits: Limits = field(default_factory=Limits)
+    drift_share: float = 0.0
 
     @property
     def audit(self) -> int:
@@ -49,6 +57,11 @@ class BatchRules:
     def control(self) -> int:
         """How many are drawn uniformly and trained on."""
         return min(round(self.size * self.control_share), self.size - self.audit)
+
+    @property
+    def drift(self) -> int:
+        """How many may be of what drifted most."""
+        return min(round(self.size * self.drift_share), self.size - self.audit - self.control)
 
 
 def strategy_for(name: str, *, has_head: bool) -> Strategy:
@@ -77,6 +90,7 @@ def compose(
     rows: Mapping[str, PoolRow],
     chosen: Strategy,
     seed: str,
+    drifted: Sequence[DriftedImage] = (),
 ) -> tuple[Pick, ...]:
     """Choose a batch of at most `rules.size` images, none twice.
 
@@ -86,9 +100,10 @@ def compose(
         rules: of the batch.
         drawn: a uniform draw of the pool, `rules.audit + rules.control` long if the pool is.
         candidates: what the strategy may choose from, see `candidates_wanted`.
-        rows: the candidates' rows by key; a candidate without one is passed over.
+        rows: the candidates' rows by key, and those of `drifted`; an image without one is passed over.
         chosen: the strategy, from `strategy_for`.
         seed: fixes every random choice; a name of the round.
+        drifted: the images by which drift shows; empty where there is none.
     """
     audit = drawn.images[: rules.audit]
     control = drawn.images[rules.audit : rules.audit + rules.control]
@@ -97,11 +112,30 @@ def compose(
         for share in (audit, control)
         for image in share
     ]
-    taken = {pick.key for pick in picks}
-    left = [image for image in candidates if image.key not in taken]
+    left = _without(picks, waiting(drifted, rows))
+    picks += _drifted(left, rows, drifted, rules)
+    left = _without(picks, candidates)
     picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits)
     picks.sort(key=lambda pick: (unit_hash("batch", pick.key, seed), pick.key))
     return tuple(replace(pick, rank=rank) for rank, pick in enumerate(picks))
+
+
+def _without(picks: Sequence[Pick], images: Sequence[Candidate]) -> list[Candidate]:
+    taken = {pick.key for pick in picks}
+    return [image for image in images if image.key not in taken]
+
+
+def _drifted(
+    images: Sequence[Candidate],
+    rows: Mapping[str, PoolRow],
+    drifted: Sequence[DriftedImage],
+    rules: BatchRules,
+) -> list[Pick]:
+    """Choose the drift share. No quota binds it: what is new often looks like one class, or is a folder."""
+    scores = {one.key: one.score for one in drifted}
+    apart = Limits(rules.limits.min_distance)
+    picks = _chosen(images, rows, most_drifted(drifted), rules.drift, "", apart, fill=False)
+    return [replace(pick, score=scores[pick.key]) for pick in picks]
 
 
 def _chosen(
@@ -111,6 +145,8 @@ def _chosen(
     n: int,
     seed: str,
     limits: Limits,
+    *,
+    fill: bool = True,
 ) -> list[Pick]:
     if not chosen.needs_probabilities and not chosen.needs_embeddings:
         usable, pool, limits = list(images), Candidates([image.key for image in images]), Limits()
@@ -119,7 +155,7 @@ def _chosen(
     if not usable or n <= 0:
         return []
     scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(usable)
-    indices = within(limits, chosen.select, pool, n, seed)
+    indices = within(limits, chosen.select, pool, n, seed, fill=fill)
     return [_pick(usable[i], chosen.name, scores[i], audit=False, probability=None) for i in indices]
 
 

@@ -210,6 +210,7 @@ def model_folder() -> Path:
 def rank() -> Rank:
     """Wire the choosing and exporting of labelling batches."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring, DynamoRounds
+    from octospoon.adapters.dynamodb_history import DynamoObservations
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
     from octospoon.adapters.s3_images import S3Images
@@ -233,9 +234,11 @@ def rank() -> Rank:
             audit_share=config.audit_share,
             control_share=config.control_share,
             limits=Limits(config.min_distance, config.class_quota, config.group_quota),
+            drift_share=config.drift_share,
         ),
         strategy=config.strategy,
         max_open_tasks=config.max_open_tasks,
+        observations=DynamoObservations(control),
         reorder=Reorder(
             DynamoRescoring(control),
             _rescore_queue(config.rescore_queue_url),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain import evaluation
-from octospoon.training import contact_sheet, versions
+from octospoon.training import contact_sheet, versions, watched
 from octospoon.training.contact_sheet import Thumbnails, Tile
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.entities import LabelledImage, Round
-    from octospoon.domain.verdicts import ModelDecision
+    from octospoon.domain.verdicts import DriftedImage, ModelDecision
     from octospoon.training.dataset import Dataset
     from octospoon.training.ports import TrainingPorts
 
@@ -69,6 +69,20 @@ class Exhibits:
                 title = f"round {found.number} of {found.created_at[:10]}, chosen by version"
                 self._sheet("round.png", f"{title} {found.model_version}: {len(found.picks)} images", tiles)
 
+    def drift(self, images: Sequence[LabelledImage]) -> None:
+        """Write ``drift.csv`` and ``drift.png``, what watching saw day by day, and ``drifted.png``.
+
+        The latter are the images by which the newest drift shows; labels are those of `images`. What there is
+        nothing for is not written.
+        """
+        with _told("the picture of drift"):
+            seen = self._ports.observations.read()
+            watched.write(self._folder, seen.history)
+            if seen.drifted and seen.finding:
+                tiles = most_drifted(seen.drifted, {(one.key, one.etag): one.label for one in images})
+                title = f"drifted most of {seen.finding.images} uploads until {seen.judged_until}"
+                self._sheet("drifted.png", f"{title}, to version {seen.version}", tiles)
+
     def versions(self, newest: ModelDecision) -> None:
         """Write ``versions.csv`` and ``versions.png``: the learning curve over versions."""
         with _told("the learning curve"):
@@ -109,12 +123,23 @@ def chosen(found: Round, labels: Mapping[tuple[str, str], str]) -> list[Tile]:
             (
                 f"{pick.rank + 1}. {'audit' if pick.audit else pick.strategy}",
                 "no score" if pick.score is None else f"score {pick.score:.4f}",
-                f"label {label}" if label is not None else "not labelled yet",
+                _label(labels.get((pick.key, pick.etag))),
             ),
         )
         for pick in picks
-        for label in [labels.get((pick.key, pick.etag))]
     ]
+
+
+def most_drifted(images: Sequence[DriftedImage], labels: Mapping[tuple[str, str], str]) -> list[Tile]:
+    """Return the images by which drift shows, in their order; labels by key and ETag."""
+    return [
+        Tile(one.key, one.etag, (f"{i + 1}. score {one.score:.4f}", _label(labels.get((one.key, one.etag)))))
+        for i, one in enumerate(images[: contact_sheet.MOST])
+    ]
+
+
+def _label(label: str | None) -> str:
+    return f"label {label}" if label is not None else "not labelled yet"
 
 
 @contextlib.contextmanager

@@ -206,6 +206,7 @@ class _Job:
         exhibits = Exhibits(self._ports, folder, spec.resize)
         exhibits.mistakes(dataset, judged.probabilities, trained.held_out)
         exhibits.newest_round(dataset.images)
+        exhibits.drift(dataset.images)
         return folder
 
     def _record(

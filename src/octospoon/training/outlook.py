@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain import evaluation, stopping
+from octospoon.domain.drifted import DRIFT
 from octospoon.domain.selection import CONTROL
 from octospoon.training import head
 from octospoon.training.curves import labels_for
@@ -60,7 +61,7 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
     """
     by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
     control = [i for i in by_age if train.images[i].strategy == CONTROL]
-    chosen = [i for i in by_age if train.images[i].strategy != CONTROL]
+    chosen = [i for i in by_age if train.images[i].strategy not in (CONTROL, DRIFT)]
     n = min(len(control), len(chosen))
     if n < _FEWEST_CONTROL or len(audit) < stopping.FEWEST_IMAGES:
         return {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ImageStore,
         Labels,
         ModelHistory,
+        Observations,
         Pool,
         References,
         Registry,
@@ -52,6 +53,7 @@ class TrainingPorts:
     champions: Champions
     references: References
     history: ModelHistory
+    observations: Observations
     registry: Registry
     rounds: Rounds
     open_model: Callable[[Path], Scorer]

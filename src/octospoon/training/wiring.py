@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
-from octospoon.adapters.dynamodb_history import DynamoHistory
+from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.mlflow_registry import MlflowRegistry
@@ -42,6 +42,7 @@ def training_ports() -> TrainingPorts:
         champions=S3Champions(store),
         references=S3References(store),
         history=DynamoHistory(table),
+        observations=DynamoObservations(table),
         registry=MlflowRegistry(config.model_name, config.experiment),
         rounds=DynamoRounds(table, RoundFiles(store)),
         open_model=OnnxScorer,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from octospoon.domain import drifted
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import Round, Task
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from octospoon.domain.entities import Candidate, Pick, PoolRow
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.selection import BatchRules
-    from octospoon.ports import Champions, Clock, ImageStore, Labeler, Pool, Rounds
+    from octospoon.domain.verdicts import DriftedImage
+    from octospoon.ports import Champions, Clock, ImageStore, Labeler, Observations, Pool, Rounds
     from octospoon.usecases.rescore import Reorder
 
 LOG = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Rank:
         rules: of every batch.
         strategy: name of the acquisition strategy.
         max_open_tasks: no new round while this many tasks or more wait for an annotator.
+        observations: what watching saw: the images by which drift shows.
         reorder: puts the pool's priorities in the order of the strategy, after that was changed.
     """
 
@@ -67,6 +70,7 @@ class Rank:
     rules: BatchRules
     strategy: str
     max_open_tasks: int
+    observations: Observations
     reorder: Reorder
 
     def __call__(self) -> RankReport:
@@ -112,16 +116,21 @@ class Rank:
             if chosen.needs_probabilities
             else spread(pages, wanted, seed)
         )
+        new = self._drifted(pointer)
         picks = compose(
             rules=rules,
             drawn=drawn,
             candidates=candidates,
-            rows=self.pool.rows([one.key for one in candidates]),
+            rows=self.pool.rows([*(one.key for one in candidates), *(one.key for one in new)]),
             chosen=chosen,
             seed=seed,
+            drifted=new,
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks)
+
+    def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftedImage]:
+        return drifted.of(self.observations.read(), pointer.version) if self.rules.drift else ()
 
     def _champion(self) -> ChampionPointer:
         found = self.champions.pointer()

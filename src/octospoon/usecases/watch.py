@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain import drift
+from octospoon.domain import drift, drifted
 from octospoon.domain.drift import Finding, Level
 from octospoon.domain.keys import day
 from octospoon.domain.training_policy import wanted
-from octospoon.domain.verdicts import Observation
+from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,16 @@ class WatchReport:
     finding: Finding | None = None
     asked: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The days' uploads that were judged together, or why none were."""
+
+    reason: str
+    finding: Finding | None = None
+    until: str = ""
+    drifted: tuple[DriftedImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +97,25 @@ class Watch:
         evaluation = self.measure(pointer, head).evaluation
         before = self.observations.read()
         if before.version != pointer.version:
-            before = Observation(version=pointer.version)
-        finding, reason, until = self._window(pointer, head, before)
-        seen = replace(
-            before,
-            accuracy=evaluation.accuracy if evaluation.accuracy.labels else None,
-            observed_at=self.clock.now(),
-            judged_until=until,
-            finding=finding or before.finding,
-        )
-        asked = wanted(evaluation.accuracy, finding, self.accuracy_floor)
+            before = Observation(version=pointer.version, history=before.history)
+        judged = self._window(pointer, head, before)
+        now = self.clock.now()
+        accuracy = evaluation.accuracy if evaluation.accuracy.labels else None
+        today = WatchedDay(day(now), pointer.version, accuracy, judged.finding)
+        seen = replace(before, accuracy=accuracy, observed_at=now, history=remembered(before.history, today))
+        if judged.finding:
+            seen = replace(seen, judged_until=judged.until, finding=judged.finding, drifted=judged.drifted)
+        asked = wanted(evaluation.accuracy, judged.finding, self.accuracy_floor)
         if asked:
             self.control.request(asked)
         self.observations.save(seen)
-        return WatchReport(pointer.version, evaluation, finding, asked or "", reason)
+        return WatchReport(pointer.version, evaluation, judged.finding, asked or "", judged.reason)
 
-    def _window(
-        self, pointer: ChampionPointer, head: Head, before: Observation
-    ) -> tuple[Finding | None, str, str]:
-        """Judge the uploads of the days that nobody has judged yet; return the last day that is judged."""
+    def _window(self, pointer: ChampionPointer, head: Head, before: Observation) -> _Window:
+        """Judge the uploads of the days that nobody has judged yet."""
         known = self.references.get(pointer.sha256)
         if known is None:
-            return None, "nothing is known of the uploads that this model was trained on", before.judged_until
+            return _Window("nothing is known of the uploads that this model was trained on")
         days = [day(self.clock.now() - _DAY * back) for back in range(1, _DAYS_BACK + 1)]
         keys: list[str] = []
         for each in (one for one in days if one > before.judged_until):
@@ -117,9 +124,8 @@ class Watch:
                 break
         rows = [row for row in self.pool.rows(keys).values() if row.backbone == pointer.backbone]
         if len(rows) < LEAST:
-            reason = f"{len(rows)} uploads on the days not judged yet, {LEAST} are needed"
-            return None, reason, before.judged_until
+            return _Window(f"{len(rows)} uploads on the days not judged yet, {LEAST} are needed")
         embeddings = np.stack([row.embedding for row in rows])
         suspected = before.finding is not None and before.finding.level is not Level.NONE
         found = drift.compare(known, embeddings, head.run(embeddings), suspected_before=suspected)
-        return found, "", days[0]
+        return _Window("", found, days[0], drifted.examples(known, rows, found))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 from scipy import stats
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 from unit.training.stack import starter
@@ -94,6 +95,35 @@ def test_a_missing_class_is_detected_at_500_images_more_often_than_in_three_of_t
     found = windows(digits_seen, 30, without=3)
     assert share(found, Level.SUSPECTED, Level.CONFIRMED) >= 0.9
     assert np.median([one.classes_p for one in found]) < 1e-4
+
+
+@pytest.mark.parametrize("before", [0, 80], ids=["a new class", "a class that is more than it was"])
+def test_drift_shows_by_what_has_become_more(digits_seen, before):
+    see, images = digits_seen
+    right = []
+    for digit in range(10):
+        order = np.random.default_rng(digit).permutation(images)
+        these = digits.labels()[order] == digit
+        more, others = order[these], order[~these]
+        known = drift.reference(*see(np.concatenate([more[:before], others[:700]])))
+        window = np.concatenate([more[before : before + 60], others[700:840]])
+        assert len(window) == 200
+        scores = drift.novelty(known, see(window)[0])
+        first = window[np.argsort(-scores, kind="stable")[:25]]
+        right.append(np.mean(digits.labels()[first] == digit))
+    assert np.mean(right) >= 0.9
+
+
+def test_the_witness_is_its_definition():
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((90, 5)), rng.standard_normal((40, 5)) + 0.5
+    found = hypothesis_tests.witness(first, second)
+    ends = np.random.default_rng(0).integers(130, size=(2, 500))
+    every = np.concatenate([first, second])
+    width = np.median(np.linalg.norm(every[ends[0]] - every[ends[1]], axis=1))
+    kernel = np.exp(-cdist(second, every, "sqeuclidean") / (2 * width**2))
+    assert found == pytest.approx(kernel[:, 90:].mean(axis=1) - kernel[:, :90].mean(axis=1), abs=1e-6)
+    assert hypothesis_tests.witness(first, first) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_what_is_suspected_twice_in_a_row_is_confirmed():

@@ -49,6 +49,15 @@ def test_no_batch_holds_near_copies_while_other_images_are_left(one):
     assert len(set(originals(chosen(given, one, 40, limits)))) == 30
 
 
+def test_copies_fill_nothing_where_something_else_does():
+    given, one = pool(30, 5), strategy("margin")
+
+    positions = within(Limits(min_distance=0.001), one.select, given, 40, "s", fill=False)
+
+    assert sorted(originals([given.ids[i] for i in positions])) == [f"{i:03d}.jpg" for i in range(30)]
+    assert len(within(Limits(), one.select, given, 40, "s", fill=False)) == 40
+
+
 def test_without_the_limit_margin_takes_the_copies():
     keys = chosen(pool(30, 5), strategy("margin"), 25, Limits())
 

@@ -11,6 +11,7 @@ from octospoon.domain.draw import Draw
 from octospoon.domain.entities import Candidate, PoolRow, State
 from octospoon.domain.limits import Limits
 from octospoon.domain.selection import BatchRules, candidates_wanted, compose, strategy_for
+from octospoon.domain.verdicts import DriftedImage
 
 
 def candidates(n: int) -> list[Candidate]:
@@ -121,6 +122,63 @@ def test_a_control_share_is_a_uniform_draw_that_is_trained_on():
 def test_shares_of_more_than_a_batch_leave_the_audit_its_own():
     rules = BatchRules(10, 0.7, control_share=0.7)
     assert (rules.audit, rules.control) == (7, 3)
+
+
+DRIFTED = tuple(DriftedImage(f"k{i:03d}", f"e{i}", 0.5 - i / 1000) for i in range(40, 0, -2))
+
+
+def by_drift(picks) -> list[str]:
+    return sorted(pick.key for pick in picks if pick.strategy == "drift")
+
+
+def test_what_drifted_most_has_its_share_and_the_drawn_shares_keep_theirs():
+    kept = {"control_share": 0.1, "drift_share": 0.3}
+    picks = batch(n=20, kept=kept, drifted=DRIFTED)
+    without = batch(n=20, kept=kept)
+    assert by_drift(picks) == [f"k{i:03d}" for i in (2, 4, 6, 8, 10, 12)]
+    assert {pick.score for pick in picks if pick.strategy == "drift"} == {
+        0.5 - i / 1000 for i in (2, 4, 6, 8, 10, 12)
+    }
+    assert {(pick.audit, pick.draw_probability) for pick in picks if pick.strategy == "drift"} == {
+        (False, None)
+    }
+    drawn = [[one for one in each if one.strategy == "random"] for each in (picks, without)]
+    assert [replace(one, rank=0) for one in drawn[0]] == [replace(one, rank=0) for one in drawn[1]]
+    assert len({pick.key for pick in picks}) == len(picks) == 20
+    assert [pick.rank for pick in picks] == list(range(20))
+    assert batch(n=20, kept=kept, drifted=DRIFTED[::-1]) == picks
+
+
+def test_what_drifted_but_is_taken_gone_changed_or_drawn_is_left_and_the_strategy_fills_the_share():
+    given = rows(100)
+    given["k002"] = replace(given["k002"], state=State.LABELLED)
+    given["k004"] = replace(given["k004"], state=State.CLAIMED)
+    given["k006"] = replace(given["k006"], etag="newer")
+    del given["k008"]
+    drawn = Draw([Candidate("k010", "e10", None, 0.5), Candidate("k099", "e99", None, 0.5)], 100)
+    drifted = [one for one in DRIFTED if one.key <= "k014"]
+    picks = batch(kept={"drift_share": 0.5}, rows=given, drawn=drawn, drifted=drifted)
+    assert by_drift(picks) == ["k012", "k014"]
+    assert Counter(pick.strategy for pick in picks) == {"random": 2, "drift": 2, "margin_diverse": 6}
+    assert len({pick.key for pick in picks}) == 10
+
+
+def test_of_near_copies_that_drifted_one_is_taken():
+    same = {
+        key: replace(row, embedding=np.ones(6, np.float32)) if key < "k020" else row
+        for key, row in rows(100).items()
+    }
+    kept = {"drift_share": 0.4, "limits": Limits(0.001, 0.1, 0.1)}
+    picks = batch(n=20, rows=same, kept=kept, drifted=DRIFTED)
+    assert by_drift(picks) == [f"k{i:03d}" for i in (2, *range(20, 34, 2))]
+    assert by_drift(batch(n=20, rows=same, kept=kept, drifted=DRIFTED[-5:])) == ["k002"]
+
+
+def test_the_drift_share_is_what_audit_and_control_leave():
+    assert BatchRules(10, 0.7, control_share=0.2, drift_share=0.7).drift == 1
+    assert BatchRules(10, 0.7, control_share=0.7, drift_share=0.7).drift == 0
+    assert BatchRules(50, 0.2, drift_share=0.1).drift == 5
+    assert not by_drift(batch(kept={"drift_share": 0.0}, drifted=DRIFTED))
 
 
 def test_limits_bind_the_strategys_choice_alone():

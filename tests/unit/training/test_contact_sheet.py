@@ -8,8 +8,9 @@ from PIL import Image
 from octospoon.cli import digits
 from octospoon.domain.entities import LabelledImage, Pick, Round
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.verdicts import DriftedImage
 from octospoon.training.contact_sheet import MOST, Thumbnails, Tile, draw
-from octospoon.training.exhibits import chosen, worst
+from octospoon.training.exhibits import chosen, most_drifted, worst
 
 
 @pytest.fixture(name="images")
@@ -75,6 +76,15 @@ def test_the_worst_come_first_and_wrong_ones_are_marked():
         ("0.png", False),
     ]
     assert tiles[0].lines == ("is cat (20.0%)", "says dog (80.0%)")
+
+
+def test_what_drifted_is_shown_with_its_label():
+    seen = (DriftedImage("a", "e", 0.25), DriftedImage("b", "e", 0.125))
+    tiles = most_drifted(seen, {("b", "e"): "cat", ("a", "older"): "dog"})
+    assert [(tile.key, *tile.lines) for tile in tiles] == [
+        ("a", "1. score 0.2500", "not labelled yet"),
+        ("b", "2. score 0.1250", "label cat"),
+    ]
 
 
 def test_a_round_is_shown_by_rank_with_its_audit_share_last():

@@ -10,8 +10,10 @@ from unit.training.stack import JOB, World, starter, world
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.cli import digits
+from octospoon.domain.drift import Finding, Level
 from octospoon.domain.entities import JobStatus, Pick, Round
 from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable
+from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay
 from octospoon.ports import TrainingData
 from octospoon.training.job import Outcome, run
 from octospoon.training.lease import LEASE_SECONDS
@@ -65,10 +67,33 @@ def test_the_run_holds_tables_pictures_and_the_snapshot():
     run(JOB, made.ports)
     files = made.registry.logged[1]
     assert {"classes.csv", "confusion.json", "evaluation.png", "snapshot.jsonl", "decision.json"} < set(files)
+    assert not {"drift.png", "drift.csv", "drifted.png"} & set(files), "nothing was watched yet"
     assert len(files["snapshot.jsonl"].splitlines()) == 60
     matrix = json.loads(files["confusion.json"])["rows_true_columns_predicted"]
     assert sum(map(sum, matrix)) == 10
     assert files["evaluation.png"].startswith(b"\x89PNG")
+
+
+def test_what_drifted_is_shown_where_something_was_watched():
+    made = labelled()
+    finding = Finding(Level.CONFIRMED, 500, 1e-9, 0.5, 1.0, 0.005)
+    etag = made.pool.table["0003.png"].etag
+    made.ports.observations.save(
+        Observation(
+            0,
+            1.0,
+            judged_until="2026-01-30",
+            finding=finding,
+            drifted=(DriftedImage("0003.png", etag, 0.25), DriftedImage("gone.png", "e", 0.125)),
+            history=(WatchedDay("2026-01-31", 0, None, finding),),
+        )
+    )
+    run(JOB, made.ports)
+    files = made.registry.logged[1]
+    assert files["drift.csv"].splitlines()[1] == (b"2026-01-31,0,confirmed,500,1e-09,0.5,1,0.005,,,,")
+    for name in ("drift.png", "drifted.png"):
+        with Image.open(io.BytesIO(files[name])) as picture:
+            assert picture.width > 500
 
 
 def test_from_the_third_round_on_a_job_says_what_another_batch_and_the_strategy_bring():

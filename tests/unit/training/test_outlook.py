@@ -50,6 +50,18 @@ def test_without_a_control_share_nothing_is_compared():
     assert against_control(dataset(100, 0, strategies=few), dataset(60, 1), 3) == {}
 
 
+def test_what_was_chosen_for_its_drift_counts_for_neither():
+    names = ["random"] * 40 + ["margin"] * 40
+    plain, more = dataset(80, 0, strategies=names), dataset(60, 2, strategies=["drift"] * 60)
+    both = Dataset(
+        (*plain.images, *more.images),
+        np.concatenate([plain.embeddings, more.embeddings]),
+        np.concatenate([plain.labels, more.labels]),
+        {},
+    )
+    assert against_control(both, dataset(60, 1), 3) == against_control(plain, dataset(60, 1), 3) != {}
+
+
 def test_a_strategy_that_sees_only_two_of_three_classes_is_behind_its_control():
     blind, control = dataset(40, 0, classes=2), dataset(40, 1, strategies=["random"] * 40)
     train = Dataset(

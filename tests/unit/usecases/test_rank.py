@@ -9,6 +9,7 @@ from fakes.memory import (
     FakeClock,
     FakeImages,
     FakeLabeler,
+    FakeObservations,
     FakePool,
     FakeRescoring,
     FakeRounds,
@@ -19,6 +20,7 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
+from octospoon.domain.verdicts import DriftedImage, Observation
 from octospoon.usecases.rank import EXPORT_SECONDS, Rank
 from octospoon.usecases.rescore import Reorder
 
@@ -43,6 +45,7 @@ class World:
     def __init__(self, images: int, version: int = 1) -> None:
         self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
         self.champions, self.clock = FakeChampions(), FakeClock()
+        self.observations = FakeObservations()
         self.rescoring, self.queue = FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), []
         self.champions.set(
             ChampionPointer(
@@ -64,11 +67,19 @@ class World:
             FakeImages(),
             self.champions,
             self.clock,
-            rules=BatchRules(size=20, audit_share=0.2),
+            rules=BatchRules(size=20, audit_share=0.2, drift_share=0.2),
             strategy="margin_diverse",
             max_open_tasks=20,
+            observations=self.observations,
             reorder=Reorder(self.rescoring, self.queue.append, "margin"),
         )
+
+    def drift(self, count: int, version: int = 1) -> None:
+        seen = tuple(DriftedImage(f"{i:04d}.png", f"etag{i}", 0.3 - i / 1000) for i in range(count))
+        self.observations.save(Observation(version, self.clock.time, drifted=seen))
+
+    def by_drift(self, number: int) -> list[str]:
+        return sorted(pick.key for pick in self.rounds.files[number].picks if pick.strategy == "drift")
 
 
 @pytest.mark.parametrize("version", [0, 1], ids=["cold", "warm"])
@@ -90,6 +101,47 @@ def test_a_round_is_exported_once_with_its_audit_share(version: int) -> None:
     }
     assert world.pool.counts()[State.EXPORTED] == 20
     assert len({task.key for task in world.labeler.tasks.values()}) == 20
+
+
+def test_the_next_rounds_take_what_drifted_most_until_it_is_used_up() -> None:
+    world = World(300)
+    world.drift(10)
+    calm = World(300)
+
+    for number in (1, 2, 3, 4):
+        assert world.rank().exported == 20
+        world.labeler.answered = set(world.labeler.tasks)
+        audit = [one.key for one in world.rounds.files[number].picks if one.audit]
+        assert len(audit) == 4
+    calm.rank()
+
+    audited = {pick.key for round_ in world.rounds.files.values() for pick in round_.picks if pick.audit}
+    left = [f"{i:04d}.png" for i in range(10) if f"{i:04d}.png" not in audited]
+    assert world.by_drift(1) == left[:4]
+    assert [*world.by_drift(1), *world.by_drift(2), *world.by_drift(3)] == left
+    assert world.by_drift(4) == []
+    drawn = [[one.key for one in each.rounds.files[1].picks if one.audit] for each in (world, calm)]
+    assert sorted(drawn[0]) == sorted(drawn[1]), "the audit share is drawn as if nothing had drifted"
+    for pick in world.rounds.files[1].picks:
+        assert world.pool.table[pick.key].pick == pick
+
+
+def test_what_drifted_to_another_model_is_not_taken() -> None:
+    world = World(300)
+    world.drift(10, version=2)
+
+    assert world.rank().exported == 20
+    assert world.by_drift(1) == []
+
+
+def test_new_bytes_of_what_drifted_have_not_drifted() -> None:
+    world = World(300)
+    world.drift(2)
+    world.pool.put_score(ImageRef("0000.png", "newer", "2", 10), prediction(500, 1))
+
+    world.rank()
+
+    assert world.by_drift(1) == ["0001.png"]
 
 
 def test_tasks_carry_the_prediction_of_the_model_that_scored_them() -> None:
@@ -156,8 +208,10 @@ def test_an_import_whose_answer_is_lost_is_found_again_not_repeated() -> None:
 @pytest.mark.parametrize("dies_after", range(1, 60, 7))
 def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: int) -> None:
     calm = World(300)
+    calm.drift(30)
     calm.rank()
     world = World(300)
+    world.drift(30)
     calls = 0
 
     class Died(Exception):

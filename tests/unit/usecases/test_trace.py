@@ -202,6 +202,18 @@ def test_an_image_in_quarantine_says_why() -> None:
     ]
 
 
+def test_what_was_chosen_because_it_drifted_says_so() -> None:
+    world = World()
+    image = world.upload("e1", "10")
+    world.score(image, 1)
+    pick = Pick(KEY, image.etag, False, "drift", 0.25, 3, None)
+    world.rounds.begin(Round(1, ROUND, 4, (pick,)))
+
+    (told,) = [line.told for line in timeline(world.trace()) if line.what == "chosen"]
+
+    assert told == "round 1, rank 3, drift, score 0.2500, by version 4"
+
+
 def test_a_refusal_and_a_job_under_way_are_told_as_such() -> None:
     world = labelled()
     world.train("train-000002", promoted=False, version=3)

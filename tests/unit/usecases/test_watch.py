@@ -13,10 +13,10 @@ from fakes.memory import (
     FakeReferences,
 )
 
-from octospoon.domain import drift
+from octospoon.domain import drift, drifted
 from octospoon.domain.consensus import Consensus
 from octospoon.domain.drift import Level
-from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction
+from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction, State
 from octospoon.domain.keys import day
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.usecases.measure import Measure
@@ -98,6 +98,51 @@ def test_a_days_uploads_are_judged_once_on_the_day_after(world):
     assert report.finding.level is Level.CONFIRMED
     assert report.asked == world.control.state().requested == "drift confirmed on 500 uploads"
     assert world.observations.read().judged_until == day(world.clock.now() - DAY)
+
+
+def test_confirmed_drift_keeps_the_images_by_which_it_shows_until_it_is_over(world):
+    world.upload(300)
+    new = world.upload(200, shift=2.0)
+    for i, key in enumerate(new[:10]):
+        world.pool.claim(Pick(key, "e", True, "random", None, i, None), 1, 1e9)
+    world.clock.time += DAY
+    assert world.watch().finding.level is Level.CONFIRMED
+    seen = world.observations.read().drifted
+    assert len(seen) == drifted.MOST
+    assert [one.score for one in seen] == sorted((one.score for one in seen), reverse=True)
+    assert all(world.pool.table[one.key].state is State.SCORED for one in seen)
+    assert np.mean([one.key in new for one in seen]) >= 0.9
+    world.watch()
+    assert world.observations.read().drifted == seen, "nothing was judged anew"
+    world.upload(500)
+    world.clock.time += DAY
+    assert world.watch().finding.level is Level.NONE
+    assert world.observations.read().drifted == ()
+
+
+def test_a_suspicion_sends_nobody_anything(world):
+    known = world.references.get(POINTER.sha256)
+    rows = list(world.pool.rows(world.upload(150, shift=2.0)).values())
+    for level in Level:
+        found = drifted.examples(known, rows, drift.Finding(level, 150, 0.0, 0.0, 0.0))
+        assert bool(found) == (level is Level.CONFIRMED)
+
+
+def test_a_day_is_remembered_once_and_outlives_its_model(world):
+    world.upload(600, shift=0.7)
+    world.clock.time += DAY
+    first = world.watch()
+    world.label(world.upload(50), right=0.8)
+    world.clock.time += 3600
+    world.watch()
+    (one,) = world.observations.read().history
+    assert (one.day, one.version, one.finding) == (day(world.clock.now()), 3, first.finding)
+    assert one.accuracy.labels == 50
+    world.pointer = replace(POINTER, version=4, sha256="t" * 64)
+    world.watch()
+    seen = world.observations.read()
+    assert (seen.finding, seen.drifted) == (None, ())
+    assert [(each.version, each.finding) for each in seen.history] == [(3, first.finding), (4, None)]
 
 
 def test_thin_days_are_judged_together(world):

@@ -1,0 +1,96 @@
+"""From the window that drifted to the batch that holds it, over the stores alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from fakes.memory import FakeChampions, FakeImages, FakeLabeler, FakeRescoring
+
+from octospoon.domain import drift
+from octospoon.domain.drift import Level
+from octospoon.domain.entities import ImageRef, Prediction, ScoredImage
+from octospoon.domain.keys import SHARDS, day
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.selection import BatchRules
+from octospoon.domain.verdicts import Observation
+from octospoon.usecases.measure import Measure
+from octospoon.usecases.rank import Rank
+from octospoon.usecases.rescore import Reorder
+from octospoon.usecases.watch import Watch
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from contract.conftest import Stores
+
+DAY = 24 * 3600.0
+POINTER = ChampionPointer(3, "s" * 64, "k", "b" * 64, "h", "h" * 64, ("left", "right"))
+
+
+class Sides:
+    """A head: the first coordinate decides, softly."""
+
+    def run(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        right = 1 / (1 + np.exp(-2 * embeddings[:, 0]))
+        return np.stack([1 - right, right], axis=1).astype(np.float32)
+
+
+def upload(stores: Stores, folder: str, embeddings: npt.NDArray[np.float32]) -> None:
+    answers = Sides().run(embeddings)
+    stores.pool.insert_scores(
+        [
+            ScoredImage(ImageRef(f"{folder}/{i:03d}", "e", "1", 1), Prediction(3, "b" * 64, *one))
+            for i, one in enumerate(zip(embeddings, answers, strict=True))
+        ]
+    )
+
+
+def test_what_drifted_on_a_day_is_in_the_next_rounds_and_each_image_once(stores: Stores) -> None:
+    rng = np.random.default_rng(0)
+    known = rng.standard_normal((900, 8)).astype(np.float32)
+    stores.references.put(POINTER.sha256, drift.reference(known, Sides().run(known)))
+    upload(stores, "old", rng.standard_normal((80, 8)).astype(np.float32))
+    upload(stores, "new", rng.standard_normal((40, 8)).astype(np.float32) / 4 + 2)
+    stores.observations.save(Observation(3, judged_until=day(stores.clock.time - DAY)))
+    stores.clock.time += DAY
+    watch = Watch(
+        lambda: (POINTER, Sides()),
+        Measure(stores.pool, stores.labels),
+        stores.pool,
+        stores.references,
+        stores.observations,
+        stores.control,
+        stores.clock,
+    )
+    champions, labeler = FakeChampions(), FakeLabeler()
+    champions.set(POINTER)
+    rank = Rank(
+        stores.pool,
+        stores.rounds,
+        labeler,
+        FakeImages(),
+        champions,
+        stores.clock,
+        rules=BatchRules(10, 0.2, drift_share=0.5),
+        strategy="margin",
+        max_open_tasks=100,
+        observations=stores.observations,
+        reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), [].append, "margin"),
+    )
+
+    report = watch()
+    assert report.finding is not None
+    assert report.finding.level is Level.CONFIRMED
+    first = rank.choose().picks
+    assert rank().exported == 10
+    stored = stores.rounds.read(1)
+    assert stored is not None
+    assert stored.picks == first, "a run that dies before it stores a round chooses the same again"
+    taken = [*first, *rank.choose().picks]
+
+    chosen = [pick for pick in taken if pick.strategy == "drift"]
+    assert len(chosen) == 10
+    assert {pick.key.partition("/")[0] for pick in chosen} == {"new"}
+    assert {(pick.audit, pick.draw_probability) for pick in chosen} == {(False, None)}
+    assert len({pick.key for pick in taken}) == 20

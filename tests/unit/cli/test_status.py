@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from fakes.memory import FakeObservations, FakePool
+
+from octospoon.cli import status
+from octospoon.domain.drift import Finding, Level
+from octospoon.domain.entities import ImageRef, Pick, Prediction
+from octospoon.domain.verdicts import DriftedImage, Observation
+
+
+def test_drift_is_told_with_what_can_still_be_chosen():
+    pool, observations = FakePool(), FakeObservations()
+    for i in range(3):
+        said = Prediction(4, "b", np.zeros(2, np.float32), np.array([0.5, 0.5], np.float32))
+        pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), said)
+    deployment = SimpleNamespace(pool=pool, observations=observations)
+    assert status.drift(deployment, 4) == "no day's uploads were tested against this model yet"
+    finding = Finding(Level.CONFIRMED, 500, 0.0, 0.0, 1.0, 0.005)
+    seen = tuple(DriftedImage(f"{i}.png", "e", 0.5) for i in range(3))
+    observations.save(Observation(4, 1.0, None, "2026-01-31", finding, seen))
+    pool.claim(Pick("1.png", "e", False, "drift", 0.5, 0, None), 1, 99.0)
+
+    assert status.drift(deployment, 4) == (
+        "confirmed on 500 uploads until 2026-01-31; of the 3 images by which it shows, 2 can still be chosen"
+    )
+    assert "no day's uploads" in status.drift(deployment, 5)
