@@ -14,7 +14,7 @@ def test_our_choices_against_other_libraries() -> None:
     """The cases of peers_cases.py, in the environment that has the other libraries."""
     if not PYTHON.exists():
         pytest.skip("NOT CHECKED against modAL, scikit-activeml and small-text: `make peers` installs them")
-    options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default", str(CASES)]
+    options = ["-q", "--noconftest", "-p", "no:cacheprovider", "-o", "filterwarnings=default", str(CASES)]
 
     ended = subprocess.run(
         [PYTHON, "-m", "pytest", *options], cwd=ROOT, capture_output=True, text=True, check=False
