@@ -22,7 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     made.runs = FakeRuns(down=True)
     deployment = SimpleNamespace(
         records=FakeRecords(made.pool),
-        images=made.versions,
+        image_versions=made.versions,
         rounds=made.rounds,
         labels=made.labels,
         control=made.control,
