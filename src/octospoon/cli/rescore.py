@@ -66,10 +66,14 @@ class Estimate:
         )
 
 
-def shards(deployment: Deployment) -> ChampionPointer:
+def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
     """Have every shard re-scored from stored embeddings by the model in service; return its pointer.
 
     Rows that it has scored already are left as they are, so that this may be done at any time.
+
+    Args:
+        deployment: which one.
+        days: whose uploads, today included; 0 for all.
 
     Raises:
         NotConfigured: there is no model.
@@ -78,10 +82,9 @@ def shards(deployment: Deployment) -> ChampionPointer:
     pointer = _pointer(deployment)
     if not pointer.head_key:
         raise BadRequest("the model in service knows no classes yet: there is nothing to score with")
-    body = json.dumps({"Records": [{"eventSource": "octospoon:rescore", "s3": {}}]})
     with translated("queueing the re-scoring"):
         deployment.client("sqs").send_message(
-            QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=body
+            QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=json.dumps({"days": days})
         )
     return pointer
 

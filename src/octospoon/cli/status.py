@@ -41,7 +41,9 @@ def _model(deployment: Deployment) -> Table:
     table.add_row("champion", f"version {found[0].version}" if found else "none: run `octospoon init-model`")
     version, shards = deployment.rescoring.progress()
     if version >= 0:
-        table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards")
+        oldest = deployment.rescoring.oldest()
+        since = f", uploads from {oldest} on" if oldest else ""
+        table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards{since}")
     table.add_row("labelling rounds", str(deployment.rounds.last_number()))
     state = deployment.control.state()
     threshold = deployment.outputs["TrainingThreshold"]

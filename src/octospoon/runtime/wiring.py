@@ -420,6 +420,7 @@ def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[Champ
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
+    from octospoon.adapters.dynamodb_indexes import DynamoWalk
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.domain.acquisition import strategy
     from octospoon.usecases.champion import CurrentModel
@@ -428,9 +429,11 @@ def rescore() -> RescorePool:
     config, champions = load(settings_.RescoreSettings), _champions()
     return RescorePool(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        walk=DynamoWalk(dynamodb(), config.pool_table),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
         model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
         enqueue=_rescore_queue(config.rescore_queue_url),
         clock=CLOCK,
         order=strategy(config.strategy).order,
+        days=config.rescore_days,
     )
