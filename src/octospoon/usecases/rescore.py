@@ -118,7 +118,7 @@ class RescorePool:
     workers: int = 4
     page: int = 100
     look: int = 500
-    gap: int = 366
+    gap: int = 60
 
     def champion_changed(self, days: int | None = None) -> int:
         """Fan out: queue one message per shard; return how many.
