@@ -194,7 +194,11 @@ def main() -> None:
     rows = Rows(int(size), int(dimensions), backbone)
     answers = Answers(rows, contents(Path(models)), float(latency))
     serve_until_told(answers)
-    done = {"fresh": int((rows.turns > 0).sum()), "rows": rows.writes, "pictures": answers.pictures}
+    done: dict[str, float] = {
+        "fresh": int((rows.turns > 0).sum()),
+        "rows": rows.writes,
+        "pictures": answers.pictures,
+    }
     done |= {"reads": rows.reads / len(rows.keys), "entries": rows.entries / len(rows.keys)}
     print(json.dumps(done | {"cpu": time.process_time()}))
 

@@ -31,7 +31,7 @@ def main() -> None:
     app = load_app("rescore")
     queue: deque[str] = deque()
     case = replace(app.use_case(), enqueue=queue.append)
-    app.use_case = lambda: case
+    vars(app)["use_case"] = lambda: case
     case.model()  # what a cold start takes is another benchmark's
     wall, cpu = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(sys.stderr):  # where the handler's metrics go

@@ -665,8 +665,8 @@ class ChampionAlias(Protocol):
     def read(self) -> int | None:
         """Return the version that the alias names, None where there is no alias or no model yet."""
 
-    def move(self, version: int) -> None:
-        """Point the alias at a version."""
+    def move(self, version: int) -> bool:
+        """Point the alias at a version; False where the registry has no such version any more."""
 
 
 class Snapshots(Protocol):

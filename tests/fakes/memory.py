@@ -789,13 +789,17 @@ class FakeReferences:
 class FakeAlias:
     named: int | None = None
     moves: list[int] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
 
     def read(self) -> int | None:
         return self.named
 
-    def move(self, version: int) -> None:
+    def move(self, version: int) -> bool:
+        if version in self.deleted:
+            return False
         self.named = version
         self.moves.append(version)
+        return True
 
 
 @dataclass

@@ -280,6 +280,7 @@ def _reconcile(arguments: argparse.Namespace) -> None:
         "uploads queued again": report.requeued,
         "images withdrawn": report.withdrawn,
         "versions put into service by MLflow's alias": report.models,
+        "alias that is not followed (`octospoon logs reconcile` says why)": report.at_odds,
     }
     said = ", ".join(f"{count} {what}" for what, count in repaired.items() if count) or "nothing to repair"
     Console().print(f"{report.tasks} tasks looked at: {said}{launched}{more}")

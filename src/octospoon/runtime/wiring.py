@@ -351,6 +351,7 @@ def reconcile() -> Reconcile:
 def follow_alias() -> FollowAlias | None:
     """Wire the following of MLflow's champion alias; None without an MLflow server."""
     from octospoon.adapters.dynamodb_control import ControlTable
+    from octospoon.adapters.dynamodb_entries import DynamoEntries
     from octospoon.adapters.dynamodb_history import DynamoHistory
     from octospoon.adapters.mlflow_alias import MlflowAlias
     from octospoon.adapters.mlflow_rest import MlflowApi
@@ -370,7 +371,7 @@ def follow_alias() -> FollowAlias | None:
         alias=MlflowAlias(MlflowApi(server.mlflow_url, sign_in), server.model_name),
         champions=champions,
         history=DynamoHistory(ControlTable(dynamodb(), config.control_table)),
-        serve=ServeVersion(champions),
+        serve=ServeVersion(champions, DynamoEntries(dynamodb(), config.pool_table)),
     )
 
 
