@@ -21,6 +21,7 @@ from octospoon.adapters.uploads_queue import SqsUploads
 from octospoon.cli import prices
 from octospoon.cli.drop import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
+from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,9 +118,11 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
 def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
     """Queue these images for `score`, with a progress bar; return how many.
 
+    Waits for as long as a scorer may trust an older champion pointer: it would take the images for known.
     May be cut off and done again: what has been scored meanwhile is no longer foreign, and bytes that this
     model has scored already are not predicted again.
     """
+    time.sleep(MAX_AGE)
     uploads = SqsUploads(deployment.client("sqs"), deployment.outputs["UploadsQueueUrl"])
     return run_all(uploads.send, images, "Queueing")
 

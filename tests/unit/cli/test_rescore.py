@@ -53,6 +53,7 @@ class Deployed:
 
     def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
         monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: self.deployment())
+        monkeypatch.setattr(rescore, "MAX_AGE", 0.0)
         return main(["rescore", *options])
 
 
