@@ -1,15 +1,17 @@
 """A pool table, and as much of S3, DynamoDB and SQS around it as re-scoring asks for, in its own process.
 
-Every row is selectable and holds a score of turn 0. Queries of by_lottery, reads of rows and batches of
-PartiQL's UPDATE are answered after a while as from afar; an UPDATE changes a row only where etag, state and
-turn are as its WHERE wants them. Of what is written the turn alone is kept. The embeddings repeat after
-some thousand rows. What is missing from DynamoDB is TLS, the indexes' writes, and the way there. Every other
-call (the control table's, the queue's) is answered by an empty object.
+Every row is selectable, was uploaded on one of the last 30 days, and holds a score of turn 0. Queries of
+by_arrival and by_lottery (whose filter goes by the turn), reads of rows and batches of PartiQL's UPDATE are
+answered after a while as from afar; an UPDATE changes a row only where etag, state and turn are as its WHERE
+wants them. Of what is written the turn alone is kept. The embeddings repeat after some thousand rows. What is
+missing from DynamoDB is TLS, the indexes' writes, and the way there. Every other call (the control table's)
+is answered by an empty object.
 
     python -m bench.local_pool ROWS DIMENSIONS BACKBONE MODEL_FOLDER LATENCY     (in seconds)
 
 prints the port, serves until its standard input ends, and then prints what became of the rows, how many
-pictures were asked for, and its CPU seconds.
+times each was read on average and how many index entries, how many pictures were asked for, and its CPU
+seconds.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench.local_aws import ARTIFACTS, IMAGES, contents, json_answer, serve_until_told, stored
 
-from octospoon.domain.keys import SHARDS, lottery, shard
+from octospoon.domain.keys import SHARDS, day, day_before, lottery, shard
 
 if TYPE_CHECKING:
     import socket
 
+    import numpy.typing as npt
+
 DIFFERENT = 4096
+DAYS = 30
 ETAG = "e" * 32
 EVEN = base64.b64encode(np.full(10, 0.1, "<f2").tobytes()).decode()
 _NAMES = re.compile(r'"?(\w+)"? ?(<=|=) ?\?')
@@ -45,39 +50,48 @@ class Rows:
     def __init__(self, size: int, dimensions: int, backbone: str) -> None:
         self.keys = [f"photos/{i:08d}.jpg" for i in range(size)]
         self.turns = np.zeros(size, np.int64)
-        self.writes = 0
+        self.writes = self.reads = self.entries = 0
         self._numbers = np.array([lottery(key) for key in self.keys])
         shards = np.array([shard(key) for key in self.keys])
-        members = [np.flatnonzero(shards == number) for number in range(SHARDS)]
-        self._order = [found[np.argsort(self._numbers[found])] for found in members]
+        today, ages = day(time.time()), np.arange(size) % DAYS
+        self._days = [day_before(today, age) for age in range(DAYS)]
+        self._order = {f"{number:02d}": self._sorted(shards == number) for number in range(SHARDS)}
+        self._order |= {
+            f"{self._days[age]}/{number:02d}": self._sorted((shards == number) & (ages == age))
+            for number in range(SHARDS)
+            for age in range(DAYS)
+        }
         vectors = np.random.default_rng(0).standard_normal((min(size, DIFFERENT), dimensions))
         self._vectors = [base64.b64encode(one.astype("<f2").tobytes()).decode() for one in vectors]
         self._backbone = backbone
+        self._none = np.zeros(0, np.int64)
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         given = request["ExpressionAttributeValues"]
-        order = self._order[int(given[":shard"]["S"])]
+        order = self._order.get(given[":arrival" if ":arrival" in given else ":shard"]["S"], self._none)
         numbers = self._numbers[order]
         first, last = (float(given[name]["N"]) for name in (":first", ":last"))
         found = order[np.searchsorted(numbers, first) : np.searchsorted(numbers, last, side="right")]
-        page = found[: request["Limit"]].tolist()
-        items: list[dict[str, Any]] = [
-            {
-                "key": {"S": self.keys[i]},
-                "shard": given[":shard"],
-                "lottery": {"N": repr(float(self._numbers[i]))},
-                "priority": {"N": "0.5"},
-                "etag": {"S": ETAG},
-            }
-            for i in page
-        ]
-        more = {"LastEvaluatedKey": {"key": items[-1]["key"]}} if len(page) < len(found) else {}
+        page = found[: request["Limit"]]
+        self.entries += len(page)
+        items = [self._small(i) for i in page.tolist()]
+        more = {"LastEvaluatedKey": items[-1]} if len(page) < len(found) else {}
+        if ":turn" in given:
+            items = [items[i] for i in np.flatnonzero(self.turns[page] < int(given[":turn"]["N"]))]
         return {"Items": items, "Count": len(items)} | more
+
+    def _sorted(self, members: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        found = np.flatnonzero(members)
+        return found[np.argsort(self._numbers[found])]
+
+    def _small(self, i: int) -> dict[str, Any]:
+        return {"key": {"S": self.keys[i]}, "lottery": {"N": repr(float(self._numbers[i]))}}
 
     def read(self, request: dict[str, Any]) -> dict[str, Any]:
         ((table, wanted),) = request["RequestItems"].items()
         names = wanted.get("ExpressionAttributeNames", {}).values()
         items = [self._item(_number(one["key"]["S"])) for one in wanted["Keys"]]
+        self.reads += len(items)
         if names:
             items = [{name: item[name] for name in names if name in item} for item in items]
         return {"Responses": {table: items}, "UnprocessedKeys": {}}
@@ -112,7 +126,7 @@ class Rows:
             "etag": {"S": ETAG},
             "sequencer": {"S": "0" * 32},
             "size": {"N": "100000"},
-            "arrival": {"S": f"2026-01-31/{number}"},
+            "arrival": {"S": f"{self._days[i % DAYS]}/{number}"},
             "scored_at": {"N": "1700000000.123456"},
             "model_version": {"N": "0"},
             "turn": {"N": str(self.turns[i])},
@@ -180,7 +194,12 @@ def main() -> None:
     rows = Rows(int(size), int(dimensions), backbone)
     answers = Answers(rows, contents(Path(models)), float(latency))
     serve_until_told(answers)
-    done = {"fresh": int((rows.turns > 0).sum()), "rows": rows.writes, "pictures": answers.pictures}
+    done: dict[str, float] = {
+        "fresh": int((rows.turns > 0).sum()),
+        "rows": rows.writes,
+        "pictures": answers.pictures,
+    }
+    done |= {"reads": rows.reads / len(rows.keys), "entries": rows.entries / len(rows.keys)}
     print(json.dumps(done | {"cpu": time.process_time()}))
 
 

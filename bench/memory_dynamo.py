@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CLASSES, DIMENSIONS = 10, 128
 _UNIT = 4096
+_PROJECTED = ("key", "etag", "lottery", "priority", "shard", "turn", "scored_at", "arrival")
 
 
 @dataclass
@@ -104,7 +105,7 @@ class MemoryDynamo:
 
     def _projected(self, i: int) -> Item:
         item = self._small(i)
-        return {name: item[name] for name in ("key", "etag", "lottery", "priority", "shard")}
+        return {name: item[name] for name in _PROJECTED}
 
     def _small(self, i: int) -> Item:
         key = self.keys[i]
@@ -118,6 +119,9 @@ class MemoryDynamo:
                 "priority_shard": f"{shard(key):02d}",
                 "state": "scored",
                 "model_version": 1,
+                "turn": 1,
+                "scored_at": 1_700_000_000.123456,
+                "arrival": f"2026-01-31/{shard(key):02d}",
                 "backbone": "b" * 64,
             }
         )

@@ -69,7 +69,8 @@ def main() -> int:
         print(
             f"{chosen.rows:,} rows re-scored from embeddings: images read {found['pictures']:.0f}; "
             f"{1 / ours.wall:,.0f} rows a second, {1 / ours.cpu:,.0f} a second of CPU "
-            f"({1e3 * ours.cpu:.2f} ms a row); {found['peak_mb']:.0f} MB at most, "
+            f"({1e3 * ours.cpu:.2f} ms a row); a row is read {found['reads']:.2f} times, index entries "
+            f"{found['entries']:.2f} times; {found['peak_mb']:.0f} MB at most, "
             f"the server's CPU {found['server']:.0f} s beside it"
         )
         ratios = {name: beside(Path(folder), name, ours, chosen) for name in chosen.pictures}
@@ -98,7 +99,8 @@ def rescored(folder: Path, rows: int) -> dict[str, float]:
             f"{server.said} of {rows} rows:\n{ran.stdout.decode()[-2000:]}{ran.stderr.decode()[-2000:]}"
         )
     measured = cast("dict[str, float]", json.loads(ran.stdout.splitlines()[-1]))
-    return measured | {"pictures": server.said["pictures"], "server": server.said["cpu"]}
+    said = {name: server.said[name] for name in ("pictures", "reads", "entries")}
+    return measured | said | {"server": server.said["cpu"]}
 
 
 def serve_head(folder: Path) -> None:

@@ -31,10 +31,11 @@ EACH, FIXED, COLD = 0.021, 0.055, 1.0
 invocation (first read, last write), and of a cold start (twice `make bench-cold`'s, for AWS's own part)."""
 BATCH, WINDOW, CONCURRENCY = 100, 1.0, 1000
 """Of the template, and the default quota of an account."""
-ROW_BYTES, PICTURE_BYTES, LOG_BYTES = 2_600, 500_000, 60
+ROW_BYTES, PICTURE_BYTES, LOG_BYTES = 2_650, 500_000, 60
 """Of a pool row with its index entries (768 numbers of 16 bits in it), a picture, an image's share of logs"""
-RESCORED_A_SECOND, RESCORE_UNITS, RESCORE_READ_UNITS = 2_500, 5, 0.5
-"""Rows a second of a core (`make bench-rescore`); write units of a row, whose priority moves in an index."""
+RESCORED_A_SECOND, RESCORE_UNITS, RESCORE_READ_UNITS, LOOK_UNITS = 2_500, 5, 1.02, 0.025
+"""Rows a second of a core (`make bench-rescore`); write units of a row, whose priority moves in an index;
+read units of a row with its entry among the day's; those of the entry by which an outdated row is found."""
 RANK_READS = 3_500
 """Items that a labelling batch of 50 reads (`make bench-select`), of half a read unit at most."""
 SHARDS, SHARD_UNITS = 16, 1000
@@ -81,12 +82,12 @@ class Day:
         a_month = gigabytes * (ROW_BYTES * prices.DYNAMODB_GB_MONTH + PICTURE_BYTES * prices.S3_GB_MONTH)
         return a_month * 12 / 365
 
-    @property
-    def rescoring(self) -> float:
-        """Dollars of one new head over the whole pool."""
+    def rescoring(self, days: int) -> float:
+        """Dollars of one new head over the newest days' rows of the pool."""
         compute = prices.lambda_dollars(1 / RESCORED_A_SECOND, prices.MB_A_CORE, 100, "arm64")
         units = RESCORE_UNITS * prices.DYNAMODB_WRITE_UNIT + RESCORE_READ_UNITS * prices.DYNAMODB_READ_UNIT
-        return self.pool * (compute + units)
+        look = self.pool * LOOK_UNITS * prices.DYNAMODB_READ_UNIT
+        return days * self.images * (compute + units) + look
 
     @property
     def rescoring_hours(self) -> float:
@@ -112,8 +113,9 @@ LINES: dict[str, Callable[[Day], str]] = {
     "S3, SQS, DynamoDB, logs, a day": lambda day: money(day.around),
     f"keeping {POOL_DAYS} days' rows and pictures, a day": lambda day: money(day.storage),
     "one labelling batch of 50": lambda _: money(RANK_READS * 0.5 * prices.DYNAMODB_READ_UNIT),
-    f"a new head over {POOL_DAYS} days' rows": lambda day: money(day.rescoring),
+    f"a new head over {POOL_DAYS} days' rows": lambda day: money(day.rescoring(POOL_DAYS)),
     "the same, at least": lambda day: duration(day.rescoring_hours),
+    "a new head over the newest day's rows (`RescoreDays=1`)": lambda day: money(day.rescoring(1)),
 }
 
 

@@ -27,12 +27,15 @@ def use_case() -> RescorePool:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
-    """Fan out when the pointer changed, or refresh one segment."""
+    """Fan out when the pointer changed or somebody asks for it, or refresh one segment."""
     deadline = wiring.CLOCK.now() + context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
 
     def process(body: str) -> None:
-        if "shard" in json.loads(body):
+        said = json.loads(body)
+        if "shard" in said:
             count(metrics, "rescored", use_case().segment(body, deadline))
+        elif "days" in said:
+            use_case().champion_changed(int(said["days"]))
         elif s3_records(body):
             use_case().champion_changed()
 

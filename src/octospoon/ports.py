@@ -199,6 +199,44 @@ class Pool(Protocol):
         """Return up to `limit` (key, reason, detail) of images in quarantine."""
 
 
+class PoolWalk(Protocol):
+    """The pool as re-scoring goes through it: by days, then by what these left over."""
+
+    def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
+        """Page through the images of one shard uploaded on a day, by lottery number above `start`.
+
+        Images in every state but quarantine are there.
+
+        Args:
+            shard: of the pool.
+            day: of the upload in UTC, such as 2026-01-31.
+            start: a lottery number, below 0 for the first page.
+            limit: the most images of a page.
+
+        Returns:
+            Their keys, and where the next page starts, None at the end.
+        """
+
+    def outdated(
+        self, shard: int, turn: int, before: float, oldest: str, start: float, limit: int
+    ) -> tuple[list[str], float | None]:
+        """Look through up to `limit` selectable images of one shard by lottery number above `start`.
+
+        It is as it was a moment ago: what has been written just now may be among them still.
+
+        Args:
+            shard: of the pool.
+            turn: scores of an earlier turn are outdated,
+            before: and scores of before this time, in epoch seconds.
+            oldest: the first day of the uploads that matter, in UTC; empty for all.
+            start: a lottery number, below 0 for the first look.
+            limit: images to look at, outdated or not.
+
+        Returns:
+            The keys of the outdated ones, and where to go on, None at the end.
+        """
+
+
 class PoolEntries(Protocol):
     """The pool as the reconciler goes through it."""
 
@@ -297,11 +335,22 @@ class Rounds(Protocol):
 class Rescoring(Protocol):
     """How far the pool has been re-scored by the model in service."""
 
-    def begin(self, turn: int, version: int) -> None:
-        """Start counting for the version of this turn, unless it or a later one is being counted already."""
+    def begin(self, turn: int, version: int, oldest: str = "") -> None:
+        """Start counting for the version of this turn, unless it or a later one is being counted already.
 
-    def done(self, turn: int, shard: int) -> None:
-        """Record that one shard of the pool holds no score of an earlier turn."""
+        What goes back further than what is being counted starts the count again.
+
+        Args:
+            turn: of the champion.
+            version: of the champion.
+            oldest: the first day of the uploads that are re-scored, in UTC; empty for all.
+        """
+
+    def done(self, turn: int, shard: int, oldest: str = "") -> None:
+        """Record that one shard has no score of an earlier turn among the uploads from a day on."""
+
+    def oldest(self) -> str:
+        """Return the first day of the uploads that are counted, empty for all."""
 
     def progress(self) -> tuple[int, int]:
         """Return the version of the latest turn (-1 before the first), and the shards it has gone through."""
@@ -616,8 +665,8 @@ class ChampionAlias(Protocol):
     def read(self) -> int | None:
         """Return the version that the alias names, None where there is no alias or no model yet."""
 
-    def move(self, version: int) -> None:
-        """Point the alias at a version."""
+    def move(self, version: int) -> bool:
+        """Point the alias at a version; False where the registry has no such version any more."""
 
 
 class Snapshots(Protocol):

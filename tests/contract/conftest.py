@@ -28,6 +28,7 @@ from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, Dyn
 from octospoon.adapters.dynamodb_counter import LabelCounter
 from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
+from octospoon.adapters.dynamodb_indexes import DynamoWalk
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Observations,
         Pool,
         PoolEntries,
+        PoolWalk,
         References,
         Rescoring,
         Rounds,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 class Stores:
     clock: FakeClock
     pool: Pool
+    walk: PoolWalk
     control: Control
     labels: Labels
     rounds: Rounds
@@ -82,6 +85,7 @@ def fake() -> Stores:
     pool = FakePool(control=control, clock=clock)
     return Stores(
         clock,
+        pool,
         pool,
         control,
         FakeLabels(pool, control),
@@ -109,6 +113,7 @@ def real(lane: Lane) -> Stores:
     return Stores(
         clock,
         DynamoPool(client, pool, "margin_diverse", clock.now, LabelCounter(client, control)),
+        DynamoWalk(client, pool),
         DynamoControl(table, clock.now),
         DynamoLabels(client, pool, annotations, control, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),

@@ -31,3 +31,20 @@ def test_each_shard_has_an_order_of_its_own_that_versions_do_not_touch(stores: S
     stores.rescoring.begin(1, 1)
 
     assert stores.rescoring.orders() == {3: "margin", 15: "entropy"}
+
+
+def test_what_goes_back_further_is_counted_again_and_less_counts_for_nothing(stores: Stores) -> None:
+    stores.rescoring.begin(5, 2, "2026-01-31")
+    stores.rescoring.begin(5, 2, "2026-02-01")
+    assert stores.rescoring.oldest() == "2026-01-31"
+    stores.rescoring.done(5, 3, "2026-02-01")
+    assert stores.rescoring.progress() == (2, 0)
+    stores.rescoring.done(5, 3, "2026-01-31")
+    stores.rescoring.done(5, 4)
+    assert stores.rescoring.progress() == (2, 2)
+
+    stores.rescoring.begin(5, 2)
+    stores.rescoring.done(5, 3, "2026-01-31")
+    assert (stores.rescoring.progress(), stores.rescoring.oldest()) == ((2, 0), "")
+    stores.rescoring.begin(6, 3, "2026-02-02")
+    assert stores.rescoring.oldest() == "2026-02-02"

@@ -20,7 +20,7 @@ from octospoon.cli import digits, invoke, model_import, report
 from octospoon.cli.model import rollback
 from octospoon.cli.waiting import wait_for
 from octospoon.domain import drift
-from octospoon.domain.errors import Conflict
+from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.keys import SHARDS, day
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
 from octospoon.runtime.wiring import CLOCK
@@ -181,7 +181,7 @@ def test_an_imported_head_serves_as_the_next_version(models: Models, tmp_path, m
     assert models.score_one_more() == done.pointer.version
     invoke.reconcile(deployment)
     assert models.alias.read() == done.pointer.version
-    with pytest.raises(Conflict, match="only a deployment without images"):
+    with pytest.raises(OtherBackbone, match="only a deployment without images"):
         model_import.import_model(deployment, network_file(tmp_path), Options(Pixels()), None)
     assert models.serving == done.pointer.version
     rollback(deployment, models.first.version)

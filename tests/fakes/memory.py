@@ -98,6 +98,7 @@ class Row:
     counted_in: int = -1
     scores: tuple[Score, ...] = ()
     earlier: tuple[EarlierUpload, ...] = ()
+    scored_at: float = 0.0
     exported_at: float | None = None
     labelled_at: float | None = None
     quarantined_at: float | None = None
@@ -147,7 +148,7 @@ class FakePool:
     def _keep_score(self, row: Row) -> None:
         if row.prediction is None:
             return
-        said = row.prediction
+        said, row.scored_at = row.prediction, self.clock.now()
         doubt = None if said.probabilities is None else uncertainty(said.probabilities)
         top, confidence = (doubt.top_class, doubt.confidence) if doubt else (None, None)
         slot = said.turn % past.SCORES
@@ -259,6 +260,30 @@ class FakePool:
     def arrived(self, day: str, limit: int) -> list[str]:
         seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
         return sorted(seen, key=hashes.lottery)[:limit]
+
+    def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
+        here = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
+        page = self._beyond(here, shard, start)[:limit]
+        return page, hashes.lottery(page[-1]) if len(page) == limit else None
+
+    def outdated(
+        self, shard: int, turn: int, before: float, oldest: str, start: float, limit: int
+    ) -> tuple[list[str], float | None]:
+        here = [key for key, row in self.table.items() if row.state is State.SCORED]
+        here = self._beyond(here, shard, start)
+        page = {key: self.table[key] for key in here[:limit]}
+        found = [
+            key
+            for key, row in page.items()
+            if row.prediction and (row.prediction.turn < turn or row.scored_at < before)
+            if row.arrived >= oldest
+        ]
+        return found, hashes.lottery(here[limit - 1]) if len(here) >= limit else None
+
+    @staticmethod
+    def _beyond(keys: Iterable[str], shard: int, start: float) -> list[str]:
+        here = [key for key in keys if hashes.shard(key) == shard and start < hashes.lottery(key)]
+        return sorted(here, key=hashes.lottery)
 
     def foreign(self, backbone: str) -> Iterator[ImageRef]:
         for key, row in self.table.items():
@@ -568,14 +593,18 @@ class FakeRescoring:
     turn: int = -1
     version: int = -1
     shards: set[int] = field(default_factory=set)
+    since: str = ""
 
-    def begin(self, turn: int, version: int) -> None:
-        if turn > self.turn:
-            self.turn, self.version, self.shards = turn, version, set()
+    def begin(self, turn: int, version: int, oldest: str = "") -> None:
+        if turn > self.turn or (turn == self.turn and self.since > oldest):
+            self.turn, self.version, self.since, self.shards = turn, version, oldest, set()
 
-    def done(self, turn: int, shard: int) -> None:
-        if turn == self.turn:
+    def done(self, turn: int, shard: int, oldest: str = "") -> None:
+        if turn == self.turn and self.since >= oldest:
             self.shards.add(shard)
+
+    def oldest(self) -> str:
+        return self.since
 
     def progress(self) -> tuple[int, int]:
         return self.version, len(self.shards)
@@ -760,13 +789,17 @@ class FakeReferences:
 class FakeAlias:
     named: int | None = None
     moves: list[int] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
 
     def read(self) -> int | None:
         return self.named
 
-    def move(self, version: int) -> None:
+    def move(self, version: int) -> bool:
+        if version in self.deleted:
+            return False
         self.named = version
         self.moves.append(version)
+        return True
 
 
 @dataclass

@@ -221,7 +221,9 @@ class World:
             between(self.uploads),
         )
         alias, history = between(FakeAlias(1)), between(FakeHistory())
-        follow = FollowAlias(alias, self.champions, history, ServeVersion(self.champions))
+        follow = FollowAlias(
+            alias, self.champions, history, ServeVersion(self.champions, FakeEntries(self.pool))
+        )
         self.reconcile = Reconcile(labeler, stores, self.collect, self.clock, follow)
 
     def labelled(self) -> set[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
-from octospoon.adapters.dynamodb_pool import if_met, names_of, update_expression
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, names_of, number, text
+from octospoon.adapters.dynamodb_pool import if_met, update_expression
 from octospoon.domain.entities import JobStatus, TrainingState
 from octospoon.domain.keys import SHARDS, day
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import RoundFiles
     from octospoon.domain.entities import Round
 
-_FIRST_OR_OLDER = "attribute_not_exists(#turn) OR #turn < :turn"
+_FIRST_OR_WIDER = "attribute_not_exists(#turn) OR #turn < :turn OR ( #turn = :turn AND #oldest > :oldest )"
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 
 
@@ -236,15 +236,22 @@ class DynamoRescoring:
     def __init__(self, table: ControlTable) -> None:
         self._table = table
 
-    def begin(self, turn: int, version: int) -> None:
-        """Start counting for the version of this turn, unless it or a later one is being counted already."""
-        update = "SET #turn = :turn , #version = :version REMOVE #done"
-        self._write(update, _FIRST_OR_OLDER, turn, dump_item({":version": version}))
+    def begin(self, turn: int, version: int, oldest: str = "") -> None:
+        """Start counting for the version of this turn, unless it or a later one is being counted already.
 
-    def done(self, turn: int, shard: int) -> None:
-        """Record that one shard of the pool holds no score of an earlier turn."""
-        shards = {":shard": {"SS": [f"{shard:02d}"]}}
-        self._write("ADD #done :shard", "#turn = :turn", turn, shards)
+        What goes back further than what is being counted starts the count again.
+        """
+        update = "SET #turn = :turn , #version = :version , #oldest = :oldest REMOVE #done"
+        self._write(update, _FIRST_OR_WIDER, turn, dump_item({":version": version, ":oldest": oldest}))
+
+    def done(self, turn: int, shard: int, oldest: str = "") -> None:
+        """Record that one shard has no score of an earlier turn among the uploads from a day on."""
+        given = {":shard": {"SS": [f"{shard:02d}"]}, ":oldest": {"S": oldest}}
+        self._write("ADD #done :shard", "#turn = :turn AND #oldest >= :oldest", turn, given)
+
+    def oldest(self) -> str:
+        """Return the first day of the uploads that are counted, empty for all."""
+        return text(self._table.read("rescore"), "oldest")
 
     def progress(self) -> tuple[int, int]:
         """Return the version of the latest turn, and how many shards it has gone through."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, number, text
-from octospoon.adapters.dynamodb_pool import batch_get, if_met, names_of, update_expression
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, names_of, number, text
+from octospoon.adapters.dynamodb_pool import batch_get, if_met, update_expression
 from octospoon.domain import keys as hashes
 from octospoon.domain.entities import PoolEntry, State
 

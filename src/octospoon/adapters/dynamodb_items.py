@@ -62,3 +62,9 @@ def pack(array: npt.NDArray[np.float32] | None) -> bytes | None:
 def unpack(item: Item, name: str) -> npt.NDArray[np.float32] | None:
     """Read a float16 vector attribute as float32, None where it is missing."""
     return np.frombuffer(item[name]["B"], "<f2").astype(np.float32) if name in item else None
+
+
+def names_of(expression: str) -> dict[str, str]:
+    """Return the names map of an expression whose every name is written as ``#name``."""
+    words = expression.replace(",", " ").replace("(", " ").replace(")", " ").split()
+    return {word: word[1:] for word in words if word.startswith("#")}

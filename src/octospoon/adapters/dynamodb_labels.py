@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_counter import NOT_COUNTED, LabelCounter
-from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, number, text
-from octospoon.adapters.dynamodb_pool import batch_get, if_met, names_of, update_expression
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, names_of, number, text
+from octospoon.adapters.dynamodb_pool import batch_get, if_met, update_expression
 from octospoon.domain.entities import Annotation, LabelledImage, Standing, State
 
 if TYPE_CHECKING:

@@ -16,11 +16,13 @@ from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters import dynamodb_statements as statements
 from octospoon.adapters.aws_errors import code, translated
 from octospoon.adapters.dynamodb_counter import NOT_COUNTED
+from octospoon.adapters.dynamodb_indexes import BETWEEN, between, query
 from octospoon.adapters.dynamodb_items import (
     Item,
     Value,
     dump_item,
     integer,
+    names_of,
     number,
     pack,
     text,
@@ -263,15 +265,10 @@ class DynamoPool:
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
         """Page through one shard of the selectable images by lottery number, in (start, end]."""
-        first = start + hashes.STEP  # the next number there can be: BETWEEN takes both borders in
-        if first > end:
+        if start + hashes.STEP > end:
             return [], None
-        found = self._query(
-            "by_lottery",
-            "#shard = :shard AND #lottery BETWEEN :first AND :last",
-            {":shard": f"{shard:02d}", ":first": first, ":last": end},
-            limit=limit,
-        )
+        given = {":shard": f"{shard:02d}"} | between(start, end)
+        found = self._query("by_lottery", f"#shard = :shard AND {BETWEEN}", given, limit=limit)
         page = [_candidate(item) for item in itertools.islice(found, limit)]
         return page, page[-1].lottery if len(page) == limit else None
 
@@ -285,6 +282,11 @@ class DynamoPool:
             found += [text(item, "key") for item in itertools.islice(items, page)]
         return found[:limit]
 
+    def _query(
+        self, index: str, condition: str, given: dict[str, Value], *, limit: int, forward: bool = True
+    ) -> Iterator[Item]:
+        return query(self._client, self._table, index, condition, given, limit=limit, forward=forward)
+
     def _by_priority(self, shard: str, page: int) -> Iterator[Candidate]:
         """Yield a shard by falling priority, and by key where priorities are equal."""
         items = self._query(
@@ -293,26 +295,6 @@ class DynamoPool:
         candidates = (_candidate(item) for item in items)
         for _, equals in itertools.groupby(candidates, key=lambda found: found.priority):
             yield from sorted(equals, key=lambda found: found.key)
-
-    def _query(
-        self, index: str, condition: str, given: dict[str, Value], *, limit: int, forward: bool = True
-    ) -> Iterator[Item]:
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": index,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": names_of(condition),
-            "ExpressionAttributeValues": dump_item(given),
-            "ScanIndexForward": forward,
-            "Limit": limit,
-        }
-        while True:
-            with translated(f"querying {index}"):
-                answer = self._client.query(**request)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -466,12 +448,6 @@ def update_expression(names: Sequence[str], remove: Sequence[str]) -> str:
     """Return ``SET #a = :set_a … REMOVE #b …`` for these attributes."""
     update = "SET " + ", ".join(f"#{name} = :set_{name}" for name in names)
     return update + (" REMOVE " + ", ".join(f"#{name}" for name in remove) if remove else "") + " "
-
-
-def names_of(expression: str) -> dict[str, str]:
-    """Return the names map of an expression whose every name is written as ``#name``."""
-    words = expression.replace(",", " ").replace("(", " ").replace(")", " ").split()
-    return {word: word[1:] for word in words if word.startswith("#")}
 
 
 def if_met(call: Callable[[], object]) -> bool:

@@ -7,7 +7,8 @@ from octospoon.adapters.mlflow_rest import MlflowApi, MlflowRefused
 ALIAS = "champion"
 _PATH = "registered-models/alias"
 # what MLflow calls a model without this alias, and a missing model or version
-_MISSING = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
+_GONE = "RESOURCE_DOES_NOT_EXIST"
+_MISSING = {"INVALID_PARAMETER_VALUE", _GONE}
 
 
 class MlflowAlias:
@@ -32,9 +33,16 @@ class MlflowAlias:
             raise
         return int(answer["model_version"]["version"])
 
-    def move(self, version: int) -> None:
-        """Point the alias at a version."""
-        self._api.call("POST", _PATH, json={"name": self._model, "alias": ALIAS, "version": str(version)})
+    def move(self, version: int) -> bool:
+        """Point the alias at a version; False where the registry has no such version any more."""
+        wanted = {"name": self._model, "alias": ALIAS, "version": str(version)}
+        try:
+            self._api.call("POST", _PATH, json=wanted)
+        except MlflowRefused as error:
+            if error.reason == _GONE:
+                return False
+            raise
+        return True
 
 
 class MlflowRuns:

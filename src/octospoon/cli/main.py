@@ -100,6 +100,9 @@ def _deployed_commands(commands: Commands) -> None:
         "--full", action="store_true", help="the images whose embedding another backbone made; says the cost"
     )
     command.add_argument("--yes", action="store_true", help="with --full: queue them")
+    command.add_argument(
+        "--days", type=int, default=0, help="only uploads of so many days, today included (default: all)"
+    )
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
     command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
     command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
@@ -239,11 +242,13 @@ def _rank(arguments: argparse.Namespace) -> None:
 def _rescore(arguments: argparse.Namespace) -> None:
     from octospoon.cli import rescore
 
+    if arguments.yes and not arguments.full:
+        raise BadRequest("--yes goes with --full: re-scoring from embeddings reads no image")
+    if arguments.days < 0 or (arguments.days and arguments.full):
+        raise BadRequest("--days is a number of days, and does not go with --full")
     deployment, console = _deployment(arguments), Console(soft_wrap=True)
     if not arguments.full:
-        if arguments.yes:
-            raise BadRequest("--yes goes with --full: re-scoring from embeddings reads no image")
-        pointer = rescore.shards(deployment)
+        pointer = rescore.shards(deployment, arguments.days)
         console.print(
             f"version {pointer.version} scores what is behind; `octospoon status` shows how far it is"
         )
@@ -275,6 +280,7 @@ def _reconcile(arguments: argparse.Namespace) -> None:
         "uploads queued again": report.requeued,
         "images withdrawn": report.withdrawn,
         "versions put into service by MLflow's alias": report.models,
+        "alias that is not followed (`octospoon logs reconcile` says why)": report.at_odds,
     }
     said = ", ".join(f"{count} {what}" for what, count in repaired.items() if count) or "nothing to repair"
     Console().print(f"{report.tasks} tasks looked at: {said}{launched}{more}")

@@ -57,44 +57,21 @@ def _cold_start(file: Path) -> bytes:
     return model
 
 
-def rollback(deployment: Deployment, version: int | None) -> ChampionPointer:
+def rollback(deployment: Deployment, version: int | None, *, new_backbone: bool = False) -> ChampionPointer:
     """Put an earlier version into service; the alias in MLflow follows within 15 minutes.
 
     Args:
         deployment: whose champion.
         version: which; None for the one that was promoted before the one in service.
+        new_backbone: also where the pool's images must be scored again by it.
 
     Raises:
         BadRequest: there is no such version.
         BadModel: its files are damaged; the version in service stays.
-        Conflict: it has another backbone, and there are images.
+        OtherBackbone: it has another backbone, and there are images.
     """
     wanted = _promoted_before(deployment) if version is None else version
-    known = deployment.champions.version(wanted)
-    if known is not None:
-        check_backbone(deployment, known.backbone)
-    return ServeVersion(deployment.champions)(wanted)
-
-
-def check_backbone(deployment: Deployment, backbone: str) -> None:
-    """Make sure that this backbone may go into service: it is there already, or there are no images yet.
-
-    Where nobody can read the pointer, whoever asks knows best.
-
-    Raises:
-        Conflict: the pool's embeddings are those of another one.
-    """
-    try:
-        found = deployment.champions.pointer()
-    except BadModel:
-        return
-    if found is not None and found[0].backbone == backbone:
-        return
-    if deployment.entries.page("", 1)[0]:
-        raise Conflict(
-            "there are images in the pool, and their embeddings are those of another backbone: only a "
-            "deployment without images can take this one"
-        )
+    return ServeVersion(deployment.champions, deployment.entries)(wanted, new_backbone=new_backbone)
 
 
 def _promoted_before(deployment: Deployment) -> int:

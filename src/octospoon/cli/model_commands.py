@@ -41,6 +41,11 @@ def add(commands: Commands, deployed: Deployed) -> None:
     )
     command = deployed(model, "rollback", _rollback, "put an earlier version into service, now")
     command.add_argument("--to", type=int, metavar="VERSION", help="default: the one promoted before")
+    command.add_argument(
+        "--new-backbone",
+        action="store_true",
+        help="even if the pool's images must then be scored again, by `octospoon rescore --full`",
+    )
 
 
 def _optimize_arguments(command: argparse.ArgumentParser) -> None:
@@ -105,8 +110,10 @@ def _optimize(arguments: argparse.Namespace) -> None:
 def _rollback(arguments: argparse.Namespace) -> None:
     from octospoon.cli.model import rollback
 
-    pointer = rollback(_deployment(arguments), arguments.to)
+    pointer = rollback(_deployment(arguments), arguments.to, new_backbone=arguments.new_backbone)
     Console().print(f"version {pointer.version} is in service from the next image on")
+    if arguments.new_backbone:
+        Console().print("`octospoon rescore --full` says what scoring the images of other backbones costs")
 
 
 def _import(arguments: argparse.Namespace) -> None:

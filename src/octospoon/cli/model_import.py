@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from octospoon.cli.context import local_project
-from octospoon.cli.model import check_backbone
 from octospoon.cli.trainer import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.model_spec import ChampionPointer
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from octospoon.cli.context import Deployment
     from octospoon.domain.entities import Prediction
-    from octospoon.ports import Champions
 
 _SIDE = 512
 
@@ -82,7 +80,8 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
         BadRequest: the options do not go together with the file or the project.
         BadImage: the picture cannot be read.
         BadModel: the file cannot be used; the message says why.
-        Conflict: the pool's embeddings are those of another backbone.
+        OtherBackbone: the pool's embeddings are those of another backbone.
+        Conflict: there is nothing new in it.
         NotConfigured: no MLflow server is named, and the model has classes.
     """
     for path in (file, picture):
@@ -96,7 +95,8 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
 
 
 def _check_place(deployment: Deployment, model: Imported) -> None:
-    check_backbone(deployment, model.spec.backbone)
+    serve = ServeVersion(deployment.champions, deployment.entries)
+    serve.check(model.spec.backbone, "only a deployment without images can take this one")
     found = deployment.champions.pointer()
     if model.head is None and found and found[0].backbone == model.spec.backbone and found[0].version > 0:
         raise Conflict(
@@ -114,23 +114,24 @@ def _served(deployment: Deployment, model: Imported, source: str) -> ChampionPoi
         pointer = found[0]
     else:
         bare = cold_start(extract_backbone(model.model), spec.resize)
-        pointer = _serve(champions, 0, spec.backbone, bare)
+        pointer = _serve(deployment, 0, spec.backbone, bare)
     if version is not None:
         number, whole, head = version
-        pointer = _serve(champions, number, spec.backbone, whole, head, spec.classes)
+        pointer = _serve(deployment, number, spec.backbone, whole, head, spec.classes)
     return pointer
 
 
 def _serve(
-    champions: Champions,
+    deployment: Deployment,
     version: int,
     backbone: str,
     whole: bytes,
     head: bytes | None = None,
     classes: tuple[str, ...] = (),
 ) -> ChampionPointer:
+    champions = deployment.champions
     champions.keep(ChampionPointer.of(version, backbone, *champions.put_model(whole, head), classes))
-    return ServeVersion(champions)(version)
+    return ServeVersion(champions, deployment.entries)(version)
 
 
 def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:

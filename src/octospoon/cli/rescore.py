@@ -21,6 +21,7 @@ from octospoon.adapters.uploads_queue import SqsUploads
 from octospoon.cli import prices
 from octospoon.cli.drop import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
+from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,10 +67,14 @@ class Estimate:
         )
 
 
-def shards(deployment: Deployment) -> ChampionPointer:
+def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
     """Have every shard re-scored from stored embeddings by the model in service; return its pointer.
 
     Rows that it has scored already are left as they are, so that this may be done at any time.
+
+    Args:
+        deployment: which one.
+        days: whose uploads, today included; 0 for all.
 
     Raises:
         NotConfigured: there is no model.
@@ -78,10 +83,9 @@ def shards(deployment: Deployment) -> ChampionPointer:
     pointer = _pointer(deployment)
     if not pointer.head_key:
         raise BadRequest("the model in service knows no classes yet: there is nothing to score with")
-    body = json.dumps({"Records": [{"eventSource": "octospoon:rescore", "s3": {}}]})
     with translated("queueing the re-scoring"):
         deployment.client("sqs").send_message(
-            QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=body
+            QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=json.dumps({"days": days})
         )
     return pointer
 
@@ -114,9 +118,11 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
 def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
     """Queue these images for `score`, with a progress bar; return how many.
 
+    Waits for as long as a scorer may trust an older champion pointer: it would take the images for known.
     May be cut off and done again: what has been scored meanwhile is no longer foreign, and bytes that this
     model has scored already are not predicted again.
     """
+    time.sleep(MAX_AGE)
     uploads = SqsUploads(deployment.client("sqs"), deployment.outputs["UploadsQueueUrl"])
     return run_all(uploads.send, images, "Queueing")
 

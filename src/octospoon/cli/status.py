@@ -43,7 +43,9 @@ def _model(deployment: Deployment) -> Table:
     table.add_row("drift", drift(deployment, found[0].version if found else -1))
     version, shards = deployment.rescoring.progress()
     if version >= 0:
-        table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards")
+        oldest = deployment.rescoring.oldest()
+        since = f", uploads from {oldest} on" if oldest else ""
+        table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards{since}")
     table.add_row("labelling rounds", str(deployment.rounds.last_number()))
     state = deployment.control.state()
     threshold = deployment.outputs["TrainingThreshold"]

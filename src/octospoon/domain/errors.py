@@ -8,6 +8,7 @@ OctospoonError
 └── PermanentError          trying again cannot help: quarantine or dead-letter, with the reason
     ├── BadImage            the bytes are not a picture that we can score
     ├── BadModel            the model file breaks the model contract
+    ├── OtherBackbone       a model that the pool's embeddings are of no use to
     ├── BadRequest          a payload that we cannot read
     ├── Unauthorized        a missing or wrong secret
     └── NotConfigured       a setting is missing or contradicts another
@@ -54,6 +55,10 @@ class BadImage(PermanentError):
 
 class BadModel(PermanentError):
     """The model file breaks the model contract."""
+
+
+class OtherBackbone(PermanentError):
+    """The pool's embeddings are of no use to a model: another backbone made them."""
 
 
 class BadRequest(PermanentError):

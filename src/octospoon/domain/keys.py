@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 SHARDS = 16
 STEP = 2.0**-53
@@ -48,3 +48,8 @@ def image_id(key: str, etag: str) -> str:
 def day(now: float) -> str:
     """Return the UTC day of epoch seconds, such as 2026-01-31: uploads are told apart by it."""
     return datetime.fromtimestamp(now, UTC).date().isoformat()
+
+
+def day_before(day: str, days: int = 1) -> str:
+    """Return the day so many days before one, both such as 2026-01-31."""
+    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()

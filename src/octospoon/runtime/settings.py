@@ -20,6 +20,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Quota = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Distance = Annotated[float, msgspec.Meta(ge=0, lt=2)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Days = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -122,6 +123,7 @@ class RescoreSettings(Stores, frozen=True, kw_only=True):
     """Settings of `rescore`."""
 
     rescore_queue_url: Name
+    rescore_days: Days = 0
     strategy: Name = "margin_diverse"
 
 

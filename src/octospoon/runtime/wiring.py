@@ -354,6 +354,7 @@ def reconcile() -> Reconcile:
 def follow_alias() -> FollowAlias | None:
     """Wire the following of MLflow's champion alias; None without an MLflow server."""
     from octospoon.adapters.dynamodb_control import ControlTable
+    from octospoon.adapters.dynamodb_entries import DynamoEntries
     from octospoon.adapters.dynamodb_history import DynamoHistory
     from octospoon.adapters.mlflow_alias import MlflowAlias
     from octospoon.adapters.mlflow_rest import MlflowApi
@@ -373,7 +374,7 @@ def follow_alias() -> FollowAlias | None:
         alias=MlflowAlias(MlflowApi(server.mlflow_url, sign_in), server.model_name),
         champions=champions,
         history=DynamoHistory(ControlTable(dynamodb(), config.control_table)),
-        serve=ServeVersion(champions),
+        serve=ServeVersion(champions, DynamoEntries(dynamodb(), config.pool_table)),
     )
 
 
@@ -423,6 +424,7 @@ def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[Champ
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
+    from octospoon.adapters.dynamodb_indexes import DynamoWalk
     from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.domain.acquisition import strategy
     from octospoon.usecases.champion import CurrentModel
@@ -431,9 +433,11 @@ def rescore() -> RescorePool:
     config, champions = load(settings_.RescoreSettings), _champions()
     return RescorePool(
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        walk=DynamoWalk(dynamodb(), config.pool_table),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
         model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
         enqueue=_rescore_queue(config.rescore_queue_url),
         clock=CLOCK,
         order=strategy(config.strategy).order,
+        days=config.rescore_days,
     )

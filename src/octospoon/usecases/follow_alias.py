@@ -9,15 +9,31 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from octospoon.domain.errors import BadModel
+from octospoon.domain.errors import BadModel, OtherBackbone
 
 if TYPE_CHECKING:
     from octospoon.ports import ChampionAlias, Champions, ModelHistory
     from octospoon.usecases.serve import ServeVersion
 
 LOG = logging.getLogger(__name__)
+_GONE = (
+    "version %d is in service, and the registry has it no more, because somebody deleted it: it goes on "
+    "serving; `octospoon model rollback --to VERSION` takes one that is there, and a promotion ends this too"
+)
+
+
+class Followed(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        version: which was put into service because of the alias, -1 for none.
+        at_odds: alias and pointer stay apart until a person does something; the log says what.
+    """
+
+    version: int = -1
+    at_odds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +45,12 @@ class FollowAlias:
     history: ModelHistory
     serve: ServeVersion
 
-    def __call__(self) -> int:
-        """Run once; return the version that was put into service because of the alias, -1 for none.
+    def __call__(self) -> Followed:
+        """Run once.
 
-        Where nobody can read the pointer, the version that the alias names is put into service.
+        Where nobody can read the pointer, the version that the alias names is put into service. A version of
+        another backbone than the pool's embeddings is not; one in service that was deleted from the registry
+        goes on serving.
 
         Raises:
             BadRequest, BadModel: the alias names a version that cannot serve; the one in service stays.
@@ -46,7 +64,7 @@ class FollowAlias:
                 raise
             return self._served(named, "the champion pointer could not be read")
         if found is None:
-            return -1
+            return Followed()
         serving = found[0].version
         if named == serving:
             if named != seen:
@@ -54,12 +72,18 @@ class FollowAlias:
         elif named is not None and seen not in (named, -1):
             return self._served(named, "somebody moved the alias in the registry")
         elif serving > 0:  # the cold-start model is in no registry
-            self.alias.move(serving)
+            if not self.alias.move(serving):
+                LOG.error(_GONE, serving)
+                return Followed(at_odds=True)
             self.history.keep_alias(serving)
-        return -1
+        return Followed()
 
-    def _served(self, version: int, why: str) -> int:
-        self.serve(version)
+    def _served(self, version: int, why: str) -> Followed:
+        try:
+            self.serve(version)
+        except OtherBackbone as error:
+            LOG.error("the alias names version %d, which is not put into service: %s", version, error)  # noqa: TRY400
+            return Followed(at_odds=True)
         self.history.keep_alias(version)
         LOG.warning("version %d is in service: %s", version, why)
-        return version
+        return Followed(version)

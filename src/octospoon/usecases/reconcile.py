@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Uploads,
     )
     from octospoon.usecases.collect import CollectAnnotations
+    from octospoon.usecases.follow_alias import Followed
 
 LOG = logging.getLogger(__name__)
 PAGE = 100
@@ -57,6 +58,7 @@ class ReconcileReport:
         requeued: objects of the bucket that were never scored.
         withdrawn: images whose object is gone.
         models: 1 where a version was put into service because somebody moved the registry's alias.
+        at_odds: 1 where alias and champion stay apart until a person does what the log says.
         finished: no changed task is left for the next run.
         inventoried: no inventory is under way.
         job: the training job that was launched; empty for none.
@@ -71,6 +73,7 @@ class ReconcileReport:
     requeued: int = 0
     withdrawn: int = 0
     models: int = 0
+    at_odds: int = 0
     finished: bool = False
     inventoried: bool = False
     job: str = ""
@@ -97,15 +100,14 @@ class Reconcile:
         stores: what is compared with it.
         collect: how labels are counted.
         clock: the time.
-        follow_alias: keeps the registry's alias and the champion together; returns the version that it put
-            into service for that, or -1. None without a registry.
+        follow_alias: keeps the registry's alias and the champion together; None without a registry.
     """
 
     labeler: Labeler
     stores: Stores
     collect: CollectAnnotations
     clock: Clock
-    follow_alias: Callable[[], int] | None = None
+    follow_alias: Callable[[], Followed] | None = None
 
     def __call__(self, *, full: bool = False) -> ReconcileReport:
         """Run once; a run that dies is resumed by the next, from the page it was at.
@@ -264,4 +266,7 @@ class Reconcile:
         )
 
     def _alias(self) -> Counter[str]:
-        return Counter(models=int(self.follow_alias is not None and self.follow_alias() >= 0))
+        if self.follow_alias is None:
+            return Counter()
+        followed = self.follow_alias()
+        return Counter(models=int(followed.version >= 0), at_odds=int(followed.at_odds))

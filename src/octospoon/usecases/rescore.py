@@ -1,7 +1,9 @@
 """Refresh the scores of the selectable images when the champion changes, from stored embeddings.
 
-One message per shard of the pool; a shard that takes longer than one invocation goes on in a next message.
-The same messages put the priorities in another order when the strategy is changed to one that needs it.
+One message per shard of the pool. Each goes through the days of the uploads, the newest first, and then
+through what is still outdated by the index: images whose day was not asked for, and those that a scorer with
+the old champion wrote meanwhile. After a while it goes on in a next message, so that all shards get equally
+far back. The same messages put the priorities in another order when a changed strategy needs it.
 """
 
 from __future__ import annotations
@@ -17,19 +19,19 @@ import numpy as np
 
 from octospoon.domain.entities import Prediction, State
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.keys import SHARDS, day, day_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import Candidate
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Clock, Pool, Rescoring
+    from octospoon.ports import Clock, Pool, PoolWalk, Rescoring
 
 LOG = logging.getLogger(__name__)
-PAGE = 100
+SLICE = 20.0
+"""Seconds after which a message makes room for the other shards'."""
 _FOREIGN = (
     "%d rows of shard %d have another backbone's embeddings: `octospoon rescore --full` has their images "
     "scored again"
@@ -43,20 +45,40 @@ class Head(Protocol):
         """Return probabilities float32 [N, C] for embeddings float32 [N, D]."""
 
 
-class Segment(msgspec.Struct, frozen=True):
-    """One shard of the pool to refresh for the pointer of one turn, from a lottery number on.
+class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One shard of the pool to refresh for the pointer of one turn, and how far that is.
 
     Attributes:
         turn: see `ChampionPointer`.
         shard: of the pool.
-        start: the last lottery number that is done.
+        oldest: the first day of the uploads that are refreshed, in UTC; empty for all.
+        walked: the days are being gone through, or have been.
+        day: which is being gone through; empty before the first and after the last.
+        empty: days without an upload since the last one that had some.
+        start: the last lottery number that is done, of the day or of the index.
         foreign: rows met so far whose embedding another backbone made.
+        order: which the priorities are brought into on the way; empty where they are in it already.
+        began: when that began, in epoch seconds: what was written since is in that order.
     """
 
     turn: int
     shard: int
+    oldest: str = ""
+    walked: bool = False
+    day: str = ""
+    empty: int = 0
     start: float = -1.0
     foreign: int = 0
+    order: str = ""
+    began: float = 0.0
+
+
+class Page(NamedTuple):
+    """Some images to refresh, whether they are what the days left over, and where to go on, if anywhere."""
+
+    keys: Sequence[str]
+    leftover: bool
+    following: Segment | None
 
 
 class Passed(NamedTuple):
@@ -72,32 +94,54 @@ class RescorePool:
 
     Attributes:
         pool: whose scores are refreshed.
+        walk: the same pool, as it is gone through.
         progress: what is done, for people and for tests.
         model: gives the champion that predicts now, and its head (None for a cold-start model).
         enqueue: sends one more message to this use case.
         clock: the time.
         order: the stored score that the pool's priorities are to be.
+        days: whose uploads a new champion refreshes, today included; 0 for all.
         workers: pages of rows read, predicted and written at once.
+        page: images of a page of a day.
+        look: index entries that are looked at together for what is outdated; a shard of fewer needs no days.
+        gap: days in a row without an upload, after which older ones are left to the index.
     """
 
     pool: Pool
+    walk: PoolWalk
     progress: Rescoring
     model: Callable[[], tuple[ChampionPointer, Head | None]]
     enqueue: Callable[[str], None]
     clock: Clock
     order: str
+    days: int = 0
     workers: int = 4
+    page: int = 100
+    look: int = 500
+    gap: int = 60
 
-    def champion_changed(self) -> int:
-        """Fan out: queue one message per shard; return how many."""
+    def champion_changed(self, days: int | None = None) -> int:
+        """Fan out: queue one message per shard; return how many.
+
+        Args:
+            days: whose uploads are refreshed, today included; 0 for all, None for as many as is usual.
+        """
         pointer, head = self.model()
         if head is None:
             return 0
-        self.progress.begin(pointer.turn, pointer.version)
-        return _fan_out(self.enqueue, pointer.turn, range(SHARDS))
+        many, today = self.days if days is None else days, day(self.clock.now())
+        oldest = day_before(today, many - 1) if many else ""
+        self.progress.begin(pointer.turn, pointer.version, oldest)
+        return _fan_out(self.enqueue, pointer.turn, range(SHARDS), oldest)
 
     def segment(self, body: str, deadline: float) -> int:
-        """Refresh one shard until it is done or the deadline (epoch seconds) nears; return the rows written.
+        """Refresh one shard until it is done, or for a while; return the rows written.
+
+        Where priorities are in another order, the whole shard is refreshed, however many days are usual.
+
+        Args:
+            body: of the message.
+            deadline: epoch seconds at which the rest must be left to a next message.
 
         Raises:
             BadRequest: not a message of ours.
@@ -110,48 +154,71 @@ class RescorePool:
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.ordered(segment.shard, "")
-        passed, following = self._through(
+            if segment.order != self.order:  # what was done so far was for another order, or for none
+                began = self.clock.now()
+                segment = Segment(segment.turn, segment.shard, order=self.order, began=began)
+        passed, rest = self._through(
             segment, deadline, lambda page: self._refresh(page, pointer, head, every=every)
         )
         foreign = segment.foreign + passed.foreign
-        if following is not None:
-            rest = msgspec.structs.replace(segment, start=following, foreign=foreign)
-            self.enqueue(msgspec.json.encode(rest).decode())
+        if rest is not None:
+            self.enqueue(msgspec.json.encode(msgspec.structs.replace(rest, foreign=foreign)).decode())
             return passed.written
         if every:
             self.progress.ordered(segment.shard, self.order)
         if foreign:
             LOG.warning(_FOREIGN, foreign, segment.shard)
         else:
-            self.progress.done(pointer.turn, segment.shard)
+            self.progress.done(pointer.turn, segment.shard, segment.oldest)
         return passed.written
 
     def _through(
-        self, segment: Segment, deadline: float, refresh: Callable[[Sequence[Candidate]], Passed]
-    ) -> tuple[Passed, float | None]:
+        self, segment: Segment, deadline: float, refresh: Callable[[Page], Passed]
+    ) -> tuple[Passed, Segment | None]:
         """Refresh page by page, some at once; return what became of them, and where to go on if anywhere.
 
         Every page before that place is done.
         """
-        pages, start, working = [], segment.start, deque[Future[Passed]]()
+        until = min(deadline, self.clock.now() + SLICE)
+        at: Segment | None = segment
+        pages, working = [], deque[Future[Passed]]()
         with ThreadPoolExecutor(self.workers) as threads:
-            while True:
-                page, following = self.pool.selectable(segment.shard, start, PAGE)
+            while at is not None and (at is segment or self.clock.now() <= until):
+                page = self._page(at)
                 working.append(threads.submit(refresh, page))
-                if following is None or self.clock.now() > deadline:
-                    pages += [one.result() for one in working]
-                    written, foreign = (sum(counts) for counts in zip(*pages, strict=True))
-                    return Passed(written, foreign), following
                 if len(working) > self.workers:
                     pages.append(working.popleft().result())
-                start = following
+                at = page.following
+            pages += [one.result() for one in working]
+        written, foreign = (sum(counts) for counts in zip(*pages, strict=True))
+        return Passed(written, foreign), at
 
-    def _refresh(
-        self, page: Sequence[Candidate], pointer: ChampionPointer, head: Head, *, every: bool
-    ) -> Passed:
-        stored = self.pool.rows([candidate.key for candidate in page]).values()
+    def _page(self, at: Segment) -> Page:
+        moved = msgspec.structs.replace
+        if at.day:
+            keys, start = self.walk.uploaded(at.shard, at.day, at.start, self.page)
+            if start is not None:
+                return Page(keys, leftover=False, following=moved(at, start=start))
+            return Page(keys, leftover=False, following=self._older(at, met=bool(keys) or at.start >= 0))
+        keys, start = self.walk.outdated(at.shard, at.turn, at.began, at.oldest, at.start, self.look)
+        if start is None or at.walked:
+            following = None if start is None else moved(at, start=start)
+            return Page(keys, leftover=True, following=following)
+        newest = day(self.clock.now())
+        return Page([], leftover=False, following=moved(at, walked=True, day=newest, start=-1.0))
+
+    def _older(self, at: Segment, *, met: bool) -> Segment:
+        """Return where to go on after a day: at the day before it, or else with what the days left over."""
+        empty, older = 0 if met else at.empty + 1, day_before(at.day)
+        if empty > self.gap or older < at.oldest:
+            return msgspec.structs.replace(at, day="", start=-1.0)
+        return msgspec.structs.replace(at, day=older, start=-1.0, empty=empty)
+
+    def _refresh(self, page: Page, pointer: ChampionPointer, head: Head, *, every: bool) -> Passed:
+        stored = [row for row in self.pool.rows(page.keys).values() if row.state is State.SCORED]
         fitting = [row for row in stored if row.backbone == pointer.backbone]
-        foreign = sum(row.state is State.SCORED for row in stored if row.backbone != pointer.backbone)
+        # they stay outdated, so that all of them are met once more among what the days left over
+        foreign = len(stored) - len(fitting) if page.leftover else 0
         rows = [row for row in fitting if every or row.turn < pointer.turn]
         if not rows:
             return Passed(0, foreign)
@@ -184,8 +251,8 @@ class Reorder:
         return _fan_out(self.enqueue, turn, wrong)
 
 
-def _fan_out(enqueue: Callable[[str], None], turn: int, shards: Iterable[int]) -> int:
-    bodies = [msgspec.json.encode(Segment(turn, shard)).decode() for shard in shards]
+def _fan_out(enqueue: Callable[[str], None], turn: int, shards: Iterable[int], oldest: str = "") -> int:
+    bodies = [msgspec.json.encode(Segment(turn, shard, oldest)).decode() for shard in shards]
     for body in bodies:
         enqueue(body)
     return len(bodies)

@@ -15,7 +15,7 @@ from unit.training.stack import JOB, FakeRegistry, World, starter, world
 from octospoon.cli import digits, model_import
 from octospoon.cli.main import main
 from octospoon.cli.model import init_model, rollback
-from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
+from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
 from octospoon.training.foreign import Pixels
 from octospoon.training.imported import Options
 from octospoon.training.job import Outcome, run
@@ -111,13 +111,16 @@ def test_a_model_is_trained_on_the_imported_one(made, classifier):
     assert made.registry.params["version"] == "2"
 
 
-def test_no_roll_back_leads_to_another_backbone(made, backbone):
+def test_a_roll_back_leads_to_another_backbone_only_where_somebody_says_so(made, backbone):
     trained = replace(made.champions.current, version=4)
     made.champions.keep(trained)
     model_import.import_model(deployment(made), backbone, OPTIONS, None)
     label_all(made)
-    with pytest.raises(Conflict, match="only a deployment without images"):
+    with pytest.raises(OtherBackbone, match="octospoon rescore --full"):
         rollback(deployment(made), 4)
+    assert made.champions.current.version != 4
+    assert rollback(deployment(made), 4, new_backbone=True).version == 4
+    assert made.champions.current.version == 4
 
 
 def test_the_same_file_again_is_the_same_version(made, classifier):
@@ -132,7 +135,7 @@ def test_images_in_the_pool_keep_another_backbone_out(made, backbone, classifier
     made.drop(0)
     before = made.champions.current
     for file, options in ((backbone, OPTIONS), (classifier, HEADED)):
-        with pytest.raises(Conflict, match="only a deployment without images"):
+        with pytest.raises(OtherBackbone, match="only a deployment without images"):
             model_import.import_model(deployment(made), file, options, None)
     assert made.champions.current == before
     assert not made.registry.runs

@@ -53,6 +53,7 @@ class Deployed:
 
     def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
         monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: self.deployment())
+        monkeypatch.setattr(rescore, "MAX_AGE", 0.0)
         return main(["rescore", *options])
 
 
@@ -101,7 +102,7 @@ def test_where_every_embedding_fits_there_is_nothing_to_read(
     assert deployed.sqs.sent == []
 
 
-def test_from_embeddings_the_function_is_told_as_by_the_pointers_event(
+def test_from_embeddings_the_function_is_told_how_far_to_go_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deployed = Deployed()
@@ -110,9 +111,12 @@ def test_from_embeddings_the_function_is_told_as_by_the_pointers_event(
     deployed.made.champions.current = replace(deployed.made.champions.current, head_key="h")
 
     assert deployed.run(monkeypatch) == 0
+    assert deployed.run(monkeypatch, "--days", "7") == 0
     assert deployed.run(monkeypatch, "--yes") == 1, "--yes alone means nothing"
+    assert deployed.run(monkeypatch, "--full", "--days", "7") == 1
+    assert deployed.run(monkeypatch, "--days", "-7") == 1
 
-    assert deployed.sqs.sent == [("Rescore", {"Records": [{"eventSource": "octospoon:rescore", "s3": {}}]})]
+    assert deployed.sqs.sent == [("Rescore", {"days": 0}), ("Rescore", {"days": 7})]
 
 
 def test_without_a_model_or_a_readable_image_it_says_what_to_do() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from octospoon.adapters.dynamodb_indexes import DynamoWalk
 from octospoon.cli import deploy_template
 from octospoon.domain.acquisition import STRATEGIES
 
@@ -289,6 +292,23 @@ def test_a_key_of_ones_own_encrypts_everything(kind, setting):
     key = {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
     assert {name: one.get(setting) for name, one in of(kind).items()} == dict.fromkeys(of(kind), key)
     assert TEMPLATE["Globals"]["Function"]["KmsKeyArn"] == key
+
+
+def test_rescore_may_query_the_indexes_that_it_goes_through_and_they_hold_what_it_filters_by():
+    (pool,) = (one for name, one in of("AWS::DynamoDB::Table").items() if name == "PoolTable")
+    held = {index["IndexName"]: index["Projection"] for index in pool["GlobalSecondaryIndexes"]}
+    asked: list[dict[str, Any]] = []
+    client: Any = SimpleNamespace(query=lambda **request: asked.append(request) or {"Items": []})
+    walk = DynamoWalk(client, "pool")
+    walk.uploaded(3, "2026-01-31", -1.0, 10)
+    walk.outdated(3, 1, 1.0, "2026-01-31", -1.0, 10)
+
+    role = json.dumps(of("AWS::IAM::Role")["RescoreRole"])
+    for request in asked:
+        assert f"/index/{request['IndexName']}" in role
+        filtered = set(re.findall(r"#(\w+)", request.get("FilterExpression", "")))
+        assert filtered <= set(held[request["IndexName"]].get("NonKeyAttributes", []))
+    assert {request["IndexName"] for request in asked} == {"by_arrival", "by_lottery"}
 
 
 def test_every_strategy_can_be_chosen():

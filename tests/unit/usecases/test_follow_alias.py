@@ -3,12 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.memory import FakeAlias, FakeChampions, FakeHistory
+from fakes.memory import FakeAlias, FakeChampions, FakeEntries, FakeHistory, FakePool, Row
 
-from octospoon.domain.errors import BadModel, BadRequest, Conflict
+from octospoon.domain.entities import State
+from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.usecases.follow_alias import FollowAlias
+from octospoon.usecases.follow_alias import FollowAlias, Followed
 from octospoon.usecases.serve import ServeVersion
+
+NOTHING, AT_ODDS = Followed(), Followed(at_odds=True)
 
 
 class World:
@@ -18,7 +21,8 @@ class World:
             sha = f"{version}" * 64
             self.champions.files[sha] = b"model"
             self.champions.keep(ChampionPointer(version, sha, f"models/{sha}", "b" * 64))
-        self.serve = ServeVersion(self.champions)
+        self.pool = FakePool()
+        self.serve = ServeVersion(self.champions, FakeEntries(self.pool))
         self.follow = FollowAlias(self.alias, self.champions, self.history, self.serve)
 
     @property
@@ -37,51 +41,51 @@ def made() -> World:
 
 def test_an_alias_that_a_person_moved_is_followed_once(world):
     world.stands(serving=3, alias=2, seen=3)
-    assert world.follow() == 2
+    assert world.follow() == Followed(2)
     assert (world.serving, world.history.alias(), world.alias.moves) == (2, 2, [])
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
 
 
 def test_an_alias_that_stayed_behind_is_brought_along(world):
     world.stands(serving=3, alias=2, seen=2)  # the job died after it had moved the pointer
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     assert (world.serving, world.alias.named, world.history.alias()) == (3, 3, 3)
     world.serve(1)  # a roll-back by command
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     assert (world.serving, world.alias.named, world.history.alias()) == (1, 1, 1)
 
 
 def test_a_person_who_moves_the_alias_right_after_a_promotion_is_heard(world):
     world.stands(serving=3, alias=3, seen=3)
     world.alias.named = 1
-    assert world.follow() == 1
+    assert world.follow() == Followed(1)
     assert world.serving == 1
 
 
 def test_a_run_that_died_half_way_ends_the_same(world):
     world.stands(serving=2, alias=2, seen=3)  # served, not yet remembered
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     assert (world.serving, world.history.alias()) == (2, 2)
 
 
 def test_an_alias_that_was_never_set_is_set(world):
     world.stands(serving=2, alias=None, seen=-1)  # the first job died after it had moved the pointer
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     assert (world.serving, world.alias.named, world.history.alias()) == (2, 2, 2)
 
 
 def test_nothing_is_done_before_there_is_a_model_or_for_the_cold_start_model(world):
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     world.stands(serving=0, alias=None, seen=-1)
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     world.stands(serving=0, alias=2, seen=2)
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     assert (world.serving, world.alias.moves) == (0, [])
 
 
 def test_an_alias_never_seen_before_is_no_reason_to_change_the_model(world):
     world.stands(serving=3, alias=2, seen=-1)
-    assert world.follow() == -1
+    assert world.follow() == NOTHING
     assert (world.serving, world.alias.named) == (3, 3)
 
 
@@ -117,10 +121,63 @@ def test_a_pointer_that_moved_meanwhile_is_moved_all_the_same_and_not_for_ever(w
 def test_a_pointer_that_nobody_can_read_is_written_anew_as_the_alias_says(world):
     world.stands(serving=3, alias=2, seen=2)
     world.champions.unreadable = True
-    assert world.follow() == 2
+    assert world.follow() == Followed(2)
     assert (world.serving, world.history.alias()) == (2, 2)
     world.champions.unreadable, world.alias.named = True, None
     with pytest.raises(BadModel):
         world.follow()
     assert world.serve(1).version == 1
     assert world.serving == 1
+
+
+def other_backbone(world, version):
+    known = world.champions.versions[version]
+    world.champions.keep(replace(known, backbone="c" * 64))
+    world.pool.table["1.png"] = Row("e", "1", State.SCORED)
+
+
+def test_a_version_of_another_backbone_goes_into_service_only_where_somebody_says_so(world, caplog):
+    world.stands(serving=3, alias=2, seen=3)
+    other_backbone(world, 2)
+
+    for times in (1, 2):
+        assert world.follow() == AT_ODDS
+        assert (world.serving, world.alias.moves, world.history.alias()) == (3, [], 3)
+        assert caplog.text.count("`octospoon rescore --full`") == times, "once a run"
+    assert "rollback --to 2 --new-backbone" in caplog.text
+    with pytest.raises(OtherBackbone, match="--new-backbone"):
+        world.serve(2)
+    assert world.serving == 3
+
+    world.serve(2, new_backbone=True)
+    assert world.serving == 2
+    assert world.follow() == NOTHING
+    assert world.history.alias() == 2
+
+
+def test_another_backbone_is_no_matter_where_there_are_no_images(world):
+    world.stands(serving=3, alias=2, seen=3)
+    other_backbone(world, 2)
+    world.pool.table.clear()
+    assert world.follow() == Followed(2)
+
+
+def test_a_version_that_was_deleted_from_the_registry_goes_on_serving(world, caplog):
+    world.stands(serving=3, alias=None, seen=3)  # its alias went with it
+    world.alias.deleted = {3}
+
+    assert world.follow() == AT_ODDS
+    assert world.follow() == AT_ODDS
+    assert caplog.text.count("version 3 is in service, and the registry has it no more") == 2
+    assert (world.serving, world.history.alias()) == (3, 3)
+
+    world.alias.named = 1  # a person chooses one that is there
+    assert world.follow() == Followed(1)
+    assert world.serving == 1
+
+
+def test_an_alias_on_an_older_version_stays_where_the_one_in_service_was_deleted(world):
+    world.stands(serving=3, alias=2, seen=2)
+    world.alias.deleted = {3}
+    assert world.follow() == AT_ODDS
+    assert (world.serving, world.alias.named, world.history.alias()) == (3, 2, 2)

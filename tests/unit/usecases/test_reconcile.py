@@ -67,7 +67,9 @@ class World:
             self.bucket,
             self.uploads,
         )
-        follow = FollowAlias(self.alias, self.champions, FakeHistory(), ServeVersion(self.champions))
+        follow = FollowAlias(
+            self.alias, self.champions, FakeHistory(), ServeVersion(self.champions, FakeEntries(self.pool))
+        )
         self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock, follow)
 
     def annotate(self, *tasks: int, label: str | None = "cat", version: int = 1) -> None:
@@ -440,6 +442,17 @@ def test_a_version_that_somebody_chose_in_the_registry_is_put_into_service() -> 
     assert world.champions.current is not None
     assert world.champions.current.version == 1
     assert world.reconcile().models == 0
+
+
+def test_a_version_that_somebody_deleted_from_the_registry_is_a_finding_and_no_failure() -> None:
+    world = World()
+    world.champions.set(pointer(2))
+    world.alias.named, world.alias.deleted = None, {2}
+    world.bucket.objects["lost.png"] = StoredObject("lost.png", "l", 5, 0.0)
+
+    report = world.reconcile(full=True)
+
+    assert (report.at_odds, report.models, report.requeued) == (1, 0, 1)
 
 
 def test_one_step_that_fails_keeps_no_other_from_being_done() -> None:

@@ -9,12 +9,14 @@ from fakes.memory import FakeClock, FakePool, FakeRescoring
 from octospoon.domain.acquisition import uncertainty
 from octospoon.domain.entities import ImageRef, Pick, Prediction, State
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.keys import SHARDS, shard
+from octospoon.domain.keys import SHARDS, day, shard
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.usecases.rescore import Reorder, RescorePool
+from octospoon.usecases.rescore import SLICE, Reorder, RescorePool
 
 BACKBONE = "b" * 64
 IMAGES = 400
+A_DAY = 86_400.0
+GAP = 30
 
 
 class Head:
@@ -33,24 +35,44 @@ class World:
     strategy: str = "margin"
     version: int = 1
     turn: int | None = None
-    pool: FakePool = field(default_factory=FakePool)
+    ago: tuple[int, ...] = (0,)
+    days: int = 0
+    page: int = 100
+    look: int = 500
+    clock: FakeClock = field(default_factory=lambda: FakeClock(500 * A_DAY))
     progress: FakeRescoring = field(default_factory=FakeRescoring)
-    clock: FakeClock = field(default_factory=FakeClock)
     queue: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        rng = np.random.default_rng(0)
+        """Uploads of each of the days ago, in equal parts."""
+        self.pool = FakePool(clock=self.clock)
+        now, rng = self.clock.time, np.random.default_rng(0)
         for i in range(IMAGES):
-            said = Prediction(0, BACKBONE, rng.standard_normal(4).astype(np.float32), None)
-            self.pool.put_score(ImageRef(f"{i:04d}", "e", "1", 1), said)
-        rescore = self.pool.rescore
+            self.clock.time = now - A_DAY * self.ago[i % len(self.ago)]
+            self.upload(f"{i:04d}", rng)
+        self.clock.time = now
+        rescore, rows, uploaded = self.pool.rescore, self.pool.rows, self.pool.uploaded
 
         def counted(rows, predictions):
             self.written += [row.key for row in rows]
             return rescore(rows, predictions)
 
-        self.pool.rescore = counted
+        def seen(keys):
+            self.read += keys
+            return rows(keys)
+
+        def on(shard, day, start, limit):
+            self.asked.append(day)
+            return uploaded(shard, day, start, limit)
+
+        self.pool.rescore, self.pool.rows, self.pool.uploaded = counted, seen, on
+
+    def upload(self, key: str, rng: np.random.Generator, turn: int = 0) -> None:
+        said = Prediction(turn, BACKBONE, rng.standard_normal(4).astype(np.float32), None, turn)
+        self.pool.put_score(ImageRef(key, "e", "1", 1), said)
 
     @property
     def order(self) -> str:
@@ -62,21 +84,30 @@ class World:
         pointer = ChampionPointer(self.version, "a", "m", BACKBONE, "h", "c", classes, turn=turn)
         return RescorePool(
             self.pool,
+            self.pool,
             self.progress,
             lambda: (pointer, Head(self.version)),
             self.queue.append,
             self.clock,
             self.order,
+            self.days,
             workers=1,
+            page=self.page,
+            look=self.look,
+            gap=GAP,
         )
 
     def work(self, deadline: float = 1e12) -> int:
         """Take every message off the queue; return how many there were."""
         done = 0
         while self.queue:
+            self.clock.time += 0.01
             self.case().segment(self.queue.pop(0), deadline)
             done += 1
         return done
+
+    def arrivals(self, keys: list[str]) -> list[str]:
+        return [self.pool.table[key].arrived for key in keys]
 
     def reorder(self) -> int:
         return Reorder(self.progress, self.queue.append, self.order)(self.version)
@@ -128,18 +159,12 @@ def test_after_a_roll_back_the_pool_has_the_scores_of_the_version_in_service() -
 
 
 def test_a_shard_with_embeddings_of_another_backbone_is_not_done(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
+    world = World(page=10, look=10)
     row = world.pool.table["0007"]
     row.prediction = replace(row.prediction, backbone="c" * 64)
     world.case().champion_changed()
 
-    from octospoon.usecases import rescore
-
-    original, rescore.PAGE = rescore.PAGE, 10
-    try:
-        world.work(deadline=0.0)  # the row's page and the shard's end are in messages of their own
-    finally:
-        rescore.PAGE = original
+    world.work(deadline=0.0)  # the row's page and the shard's end are in messages of their own
 
     assert world.progress.progress() == (1, SHARDS - 1)
     assert world.pool.table["0007"].prediction.model_version == 0
@@ -179,19 +204,16 @@ def test_a_strategy_of_another_order_rewrites_every_row_once() -> None:
 
 def test_a_rescan_that_is_cut_off_goes_on_where_it_was() -> None:
     world = scored()
-    world.strategy = "entropy"
+    world.strategy, world.page, world.look = "entropy", 10, 10
     world.reorder()
     sizes = np.bincount([shard(key) for key in world.pool.table], minlength=SHARDS)
 
-    from octospoon.usecases import rescore
+    messages = world.work(deadline=0.0)  # every invocation has time for one page
 
-    original, rescore.PAGE = rescore.PAGE, 10
-    try:
-        messages = world.work(deadline=0.0)  # every invocation has time for one page
-    finally:
-        rescore.PAGE = original
-
-    assert messages == sum(size // 10 + 1 for size in sizes)
+    pages = sum(size // 10 + 1 for size in sizes)
+    assert messages == SHARDS + pages + SHARDS * (GAP + 1) + pages, (
+        "a look, the day, days without uploads, the rest"
+    )
     assert sorted(world.written) == sorted(world.pool.table)
     assert world.reorder() == 0
 
@@ -252,3 +274,164 @@ def test_messages_of_an_older_champion_and_of_somebody_else() -> None:
     assert world.written == []
     with pytest.raises(BadRequest, match="not a message of ours"):
         world.case().segment("{}", 1e12)
+
+
+def test_the_newest_uploads_are_scored_first_over_all_shards() -> None:
+    world = World(ago=(0, 1, 2, 5), page=10, look=10)
+    world.case().champion_changed()
+
+    world.work(deadline=0.0)  # a page each: the shards take turns
+
+    world.check()
+    assert len(world.written) == IMAGES
+    assert sorted(world.read) == sorted(world.pool.table), "no row is read twice"
+    for number in range(SHARDS):
+        days = world.arrivals([key for key in world.written if shard(key) == number])
+        assert days == sorted(days, reverse=True)
+    halves = world.arrivals(world.written[: IMAGES // 2]), world.arrivals(world.written[IMAGES // 2 :])
+    assert sum(one >= day(world.clock.time - A_DAY) for one in halves[0]) > 0.9 * IMAGES / 2
+    assert world.progress.progress() == (1, SHARDS)
+
+
+def test_a_shard_of_one_look_asks_for_no_day() -> None:
+    world = World(ago=(0, 400))
+    world.case().champion_changed()
+
+    world.work()
+
+    world.check()
+    assert world.asked == []
+
+
+def test_uploads_of_years_ago_of_tomorrow_and_of_no_day_are_reached_too() -> None:
+    world = World(ago=(0, 25, 2 * GAP + 60, -2), page=10, look=10)
+    for key in ("0000", "0001"):
+        world.pool.table[key].arrived = ""
+    world.case().champion_changed()
+
+    world.work()
+
+    world.check()
+    assert len(world.written) == len(world.read) == IMAGES
+    assert world.progress.progress() == (1, SHARDS)
+    assert len(world.asked) < SHARDS * (2 * GAP + 60), "what is asked for ends somewhere"
+
+
+def test_what_a_scorer_with_the_old_champion_writes_behind_the_walk_is_scored_in_the_end() -> None:
+    world = World(ago=(0, 1, 2), page=10, look=10)
+    world.case().champion_changed()
+    rng = np.random.default_rng(1)
+    for i in range(2000):
+        if not world.queue:
+            break
+        world.case().segment(world.queue.pop(0), 0.0)
+        if i == 6 * SHARDS:  # the newest day is done
+            for late in range(40):
+                world.upload(f"late {late:02d}", rng)
+
+    world.work()
+
+    world.check()
+    assert len(world.written) == IMAGES + 40
+
+
+def test_a_message_that_comes_twice_or_after_a_death_costs_nothing_but_reads() -> None:
+    world = World(ago=(0, 1, 3), page=10, look=10)
+    world.progress.order = dict.fromkeys(range(SHARDS), "margin")
+    world.case().champion_changed()
+    world.queue += world.queue
+    kept, world.pool.rescore = world.pool.rescore, lambda rows, predictions: 1 / 0
+    dead = world.queue.copy()
+    for body in dead[:SHARDS]:
+        with pytest.raises(ZeroDivisionError):
+            world.case().segment(body, 1e12)
+    world.pool.rescore = kept
+
+    world.work(deadline=0.0)
+
+    world.check()
+    assert len(world.written) == IMAGES
+    assert world.progress.progress() == (1, SHARDS)
+
+
+def test_a_champion_of_the_middle_begins_with_the_newest_again() -> None:
+    world = World(ago=(0, 1, 2), page=10, look=10)
+    world.case().champion_changed()
+    for _ in range(4 * SHARDS):
+        world.case().segment(world.queue.pop(0), 0.0)
+    world.written.clear()
+
+    world.version = 2
+    world.case().champion_changed()
+    world.work(deadline=0.0)
+
+    world.check()
+    assert sorted(world.written) == sorted(world.pool.table)
+    assert world.arrivals(world.written[:SHARDS]) == [day(world.clock.time)] * SHARDS
+
+
+def test_a_strategy_that_changes_in_the_middle_begins_again() -> None:
+    world = scored()
+    world.strategy, world.page, world.look = "entropy", 10, 10
+    world.reorder()
+    for _ in range(3 * SHARDS):
+        world.case().segment(world.queue.pop(0), 0.0)
+
+    world.strategy = "margin"
+    world.work(deadline=0.0)
+
+    best = max(world.pool.table.values(), key=lambda row: uncertainty(row.prediction.probabilities).margin)
+    assert world.pool.table[world.pool.top(1)[0].key] is best
+    assert world.progress.orders() == dict.fromkeys(range(SHARDS), "margin")
+    late = world.written[-IMAGES:]
+    assert sorted(late) == sorted(world.pool.table), "what was written for the other order is written again"
+
+
+def test_only_the_days_that_are_wanted_are_scored() -> None:
+    world = World(ago=(0, 1, 2, 9), page=10, look=10)
+    world.case().champion_changed()
+    world.work()
+    world.version, world.days = 2, 2
+    world.written.clear()
+    yesterday = day(world.clock.time - A_DAY)
+
+    world.case().champion_changed()
+    world.work()
+
+    assert len(world.written) == IMAGES / 2
+    assert set(world.arrivals(world.written)) == {day(world.clock.time), yesterday}
+    assert (world.progress.progress(), world.progress.oldest()) == ((2, SHARDS), yesterday)
+
+    world.case().champion_changed(days=0)
+    assert (world.progress.progress(), world.progress.oldest()) == ((2, 0), "")
+    world.work()
+    world.check()
+    assert len(world.written) == IMAGES
+    assert world.progress.progress() == (2, SHARDS)
+
+
+def test_priorities_in_another_order_are_written_however_few_days_are_wanted() -> None:
+    world = World(ago=(0, 9), days=1)
+    world.case().champion_changed()
+
+    world.work()
+
+    world.check()
+    assert world.progress.orders() == dict.fromkeys(range(SHARDS), "margin")
+
+
+def test_a_message_makes_room_for_the_other_shards_after_a_while() -> None:
+    world = World(page=1, look=1)
+    world.case().champion_changed()
+    first = world.queue.pop(0)
+    uploaded = world.pool.uploaded
+
+    def slow(*args):
+        world.clock.time += SLICE / 5
+        return uploaded(*args)
+
+    world.pool.uploaded = slow
+    world.case().segment(first, 1e12)
+
+    assert len(world.queue) == SHARDS
+    assert 5 <= len(world.written) <= 7

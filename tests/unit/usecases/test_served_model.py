@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from fakes.memory import FakeClock
+from fakes.memory import FakeClock, FakeEntries, FakePool
 from unit.training.stack import starter
 
 from octospoon.adapters.s3_artifacts import S3Champions
@@ -47,7 +47,7 @@ class Deployed:
         self.objects, self.clock = Objects(), FakeClock()
         self.champions = S3Champions(self.objects)
         self.current = CurrentModel(self.champions, wiring.scorer_loader(self.champions), self.clock)
-        self.serve = ServeVersion(self.champions)
+        self.serve = ServeVersion(self.champions, FakeEntries(FakePool()))
 
     def point(self, pointer: ChampionPointer) -> None:
         self.champions.keep(pointer)

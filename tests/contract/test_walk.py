@@ -1,0 +1,146 @@
+"""The pool as re-scoring goes through it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from contract.test_pool import BACKBONE, embedded, image, pick, said
+from octospoon.domain.entities import ScoredImage, State
+from octospoon.domain.keys import SHARDS, day, lottery, shard
+from octospoon.usecases.rescore import RescorePool
+
+if TYPE_CHECKING:
+    from contract.conftest import Stores
+    from octospoon.ports import PoolWalk
+
+IMAGES = 60
+A_DAY = 86_400.0
+
+
+def put(stores: Stores, numbers: range, turn: int = 1) -> None:
+    scored = [ScoredImage(image(i), said(i / 100, version=1, turn=turn)) for i in numbers]
+    assert len(stores.pool.insert_scores(scored)) == len(numbers)
+
+
+def keys(*numbers: int) -> set[str]:
+    return {image(i).key for i in numbers}
+
+
+def uploaded(walk: PoolWalk, day: str, limit: int) -> list[list[str]]:
+    """Go through every shard page by page."""
+    pages = []
+    for number in range(SHARDS):
+        start: float | None = -1.0
+        while start is not None:
+            page, start = walk.uploaded(number, day, start, limit)
+            assert [shard(key) for key in page] == [number] * len(page)
+            assert len(page) <= limit
+            pages.append(page)
+    return pages
+
+
+def outdated(walk: PoolWalk, turn: int, limit: int, before: float = 0.0, oldest: str = "") -> list[str]:
+    found = []
+    for number in range(SHARDS):
+        start: float | None = -1.0
+        while start is not None:
+            page, start = walk.outdated(number, turn, before, oldest, start, limit)
+            assert len(page) <= limit
+            found += page
+    return found
+
+
+def test_a_days_uploads_come_page_by_page_in_the_order_of_the_lottery(stores: Stores) -> None:
+    first = day(stores.clock.now())
+    put(stores, range(IMAGES))
+    stores.pool.put_quarantine(image(99), "empty", "")
+    stores.pool.claim(pick(3), 1, 99.0)
+    stores.clock.time += A_DAY
+    put(stores, range(IMAGES, IMAGES + 4))
+    stores.pool.put_score(image(7, etag="new", sequencer="20"), embedded(7))
+
+    pages = uploaded(stores.walk, first, 2)
+
+    assert {key for page in pages for key in page} == keys(*range(IMAGES)) - keys(7)
+    assert sum(map(len, pages)) == IMAGES - 1
+    for page in pages:
+        assert page == sorted(page, key=lottery)
+    later = uploaded(stores.walk, day(stores.clock.now()), 100)
+    assert {key for page in later for key in page} == keys(7, *range(IMAGES, IMAGES + 4))
+    assert uploaded(stores.walk, "1999-01-01", 5) == [[]] * SHARDS
+
+
+def test_what_is_outdated_is_found_by_the_turn_alone_or_by_the_time_as_well(stores: Stores) -> None:
+    put(stores, range(IMAGES), turn=1)
+    stores.pool.put_score(image(98), embedded(98))
+    stores.pool.put_quarantine(image(99), "empty", "")
+    stores.pool.claim(pick(3), 1, 99.0)
+    stores.clock.time += 10.0
+    fresh = [image(i).key for i in range(10, 20)]
+    rows = stores.pool.rows(fresh)
+    stores.pool.rescore([rows[key] for key in fresh], [said(0.5, version=2, turn=2)] * len(fresh))
+
+    old = (keys(98, *range(IMAGES)) - keys(3)) - set(fresh)
+    for limit in (1, 3, 100):
+        found = outdated(stores.walk, 2, limit)
+        assert len(found) == len(old)
+        assert set(found) == old
+    assert set(outdated(stores.walk, 1, 100)) == keys(98), "a cold-start model's turn is the first"
+    assert outdated(stores.walk, 0, 100) == []
+    assert set(outdated(stores.walk, 1, 100, before=stores.clock.now())) == old
+    assert set(outdated(stores.walk, 1, 7, before=stores.clock.now() + 1)) == old | set(fresh)
+
+
+def test_what_is_outdated_may_be_asked_for_by_the_day(stores: Stores) -> None:
+    put(stores, range(5))
+    stores.clock.time += A_DAY
+    today = day(stores.clock.now())
+    put(stores, range(5, 12))
+
+    assert set(outdated(stores.walk, 2, 100, oldest=today)) == keys(*range(5, 12))
+    assert outdated(stores.walk, 1, 100, oldest=today) == []
+    assert len(outdated(stores.walk, 2, 100)) == 12
+
+
+class Head:
+    """Answers with what stands in the embedding."""
+
+    def run(self, embedding: Any) -> Any:
+        return np.stack([(1 + embedding[:, 0]) / 2, (1 - embedding[:, 0]) / 2], axis=1)
+
+
+def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(stores: Stores) -> None:
+    from octospoon.domain.model_spec import ChampionPointer
+
+    stores.clock.time -= 5 * A_DAY
+    arrived: dict[str, str] = {}
+    for ago, numbers in ((5, range(30)), (1, range(30, 60)), (0, range(60, 90))):
+        now = stores.clock.time + (5 - ago) * A_DAY
+        stores.clock.time, before = now, stores.clock.time
+        put(stores, numbers)
+        arrived |= dict.fromkeys(keys(*numbers), day(now))
+        stores.clock.time = before
+    stores.clock.time += 5 * A_DAY
+    pointer = ChampionPointer(2, "a", "m", BACKBONE, "h", "c", ("a", "b"), turn=2)
+    queue: list[str] = []
+    case = RescorePool(
+        stores.pool, stores.walk, stores.rescoring, lambda: (pointer, Head()), queue.append, stores.clock,
+        "margin", workers=1, page=2, look=2, gap=5,
+    )  # fmt: skip
+    written: list[str] = []
+
+    case.champion_changed()
+    while queue:
+        before_ = set(outdated(stores.walk, 2, 100))
+        case.segment(queue.pop(0), 0.0)
+        written += sorted(before_ - set(outdated(stores.walk, 2, 100)))
+
+    assert len(written) == 90
+    for number in range(SHARDS):
+        days = [arrived[key] for key in written if shard(key) == number]
+        assert days == sorted(days, reverse=True)
+    assert stores.rescoring.progress() == (2, SHARDS)
+    rows = stores.pool.rows(list(arrived)).values()
+    assert {(row.model_version, row.turn, row.state) for row in rows} == {(2, 2, State.SCORED)}

@@ -1,0 +1,145 @@
+"""A model with another backbone: who may put it into service, and how the pool's images get its scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import httpx
+import onnx
+import pytest
+from e2e.test_models import MODEL, mlflow, upload
+from unit.training.networks import network
+
+from octospoon.adapters.mlflow_alias import MlflowAlias
+from octospoon.adapters.mlflow_rest import MlflowApi
+from octospoon.cli import digits, invoke, rescore
+from octospoon.cli.main import main
+from octospoon.cli.model import rollback
+from octospoon.cli.waiting import wait_for
+from octospoon.domain.errors import OtherBackbone
+from octospoon.domain.keys import SHARDS
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.training import imported, model_file
+from octospoon.training.foreign import Pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from octospoon.cli.context import Deployment
+    from octospoon.cli.local import LocalStack
+
+pytestmark = pytest.mark.stack
+UPLOADS = range(700, 712)
+
+
+@dataclass
+class Other:
+    """The version in service before, and one with another backbone that MLflow knows too."""
+
+    deployment: Deployment
+    alias: MlflowAlias
+    before: ChampionPointer
+    pointer: ChampionPointer
+    keys: list[str]
+
+    @property
+    def serving(self) -> int:
+        found = self.deployment.champions.pointer()
+        assert found is not None
+        return found[0].version
+
+    def foreign(self) -> int:
+        found = self.deployment.champions.pointer()
+        assert found is not None
+        return sum(1 for _ in self.deployment.pool.foreign(found[0].backbone))
+
+    def all_scored(self) -> None:
+        wait_for("every image to be scored", lambda: None if self.foreign() else True, interval=1.0)
+
+
+def version_of(stack: LocalStack, folder: Path) -> ChampionPointer:
+    """Wrap a classifier of another kind, under the next version that MLflow gives."""
+    answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
+    answer.raise_for_status()
+    onnx.save(network(classes=10), folder / "other.onnx")
+    options = imported.Options(Pixels(), classes=digits.CLASSES)
+    parts = imported.fitted(imported.read(folder / "other.onnx", options), digits.CLASSES)
+    spec = replace(parts.spec, version=int(answer.json()["model_version"]["version"]))
+    whole = model_file.assemble(model_file.extract_backbone(parts.model), parts.head, spec)
+    shas = stack.deployment.champions.put_model(whole, parts.head)
+    pointer = ChampionPointer.of(spec.version, spec.backbone, *shas, spec.classes)
+    stack.deployment.champions.keep(pointer)
+    return pointer
+
+
+def delete_version(stack: LocalStack, version: int) -> None:
+    url = f"{stack.project.mlflow_url}/api/2.0/mlflow/model-versions/delete"
+    body = {"name": MODEL, "version": str(version)}
+    httpx.request("DELETE", url, json=body, timeout=30).raise_for_status()
+
+
+@pytest.fixture(name="other")
+def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Other]:
+    deployment = stack.deployment
+    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: deployment)
+    found = deployment.champions.pointer()
+    assert found is not None
+    mlflow(stack, "registered-models/create", {"name": MODEL})
+    alias = MlflowAlias(MlflowApi(stack.project.mlflow_url, lambda: ("", "")), MODEL)
+    named, seen = alias.read(), deployment.history.alias()
+    pointer = version_of(stack, tmp_path)
+    keys = [upload(stack, index) for index in UPLOADS]
+    wait_for("scores", lambda: True if len(deployment.pool.rows(keys)) == len(keys) else None)
+    made = Other(deployment, alias, found[0], pointer, keys)
+    yield made
+    rollback(deployment, found[0].version, new_backbone=True)
+    if named is not None:
+        alias.move(named)
+    deployment.history.keep_alias(seen)
+    rescore.queue(deployment, list(deployment.pool.foreign(found[0].backbone)))
+    made.all_scored()
+
+
+def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
+    stack: LocalStack, other: Other, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version, before = other.pointer.version, other.before.version
+    other.deployment.history.keep_alias(before)
+    other.alias.move(version)  # what MLflow's own pages do
+    assert invoke.reconcile(other.deployment).at_odds == 1
+    assert other.serving == before
+    with pytest.raises(OtherBackbone, match="octospoon rescore --full"):
+        rollback(other.deployment, version)
+
+    assert main(["model", "rollback", "--to", str(version), "--new-backbone"]) == 0
+    assert other.serving == version
+    images = other.foreign()
+    assert images >= len(UPLOADS)
+    assert main(["rescore", "--full"]) == 0
+    estimate, nothing = capsys.readouterr().out.splitlines()[-2:]
+    assert f"{images} images, " in estimate
+    assert " dollars (" in estimate
+    assert nothing.startswith("nothing is queued")
+    assert other.foreign() == images
+
+    assert main(["rescore", "--full", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert said.index(" dollars (") < said.index(f"{images} images queued")
+    other.all_scored()
+    assert main(["rescore", "--full", "--yes"]) == 0
+    assert "every embedding is of the backbone in service" in capsys.readouterr().out
+
+    pool = other.deployment.pool
+    rows = pool.rows([one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 1000)[0]])
+    assert set(other.keys) <= set(rows)
+    assert {(row.backbone, row.model_version, len(row.embedding)) for row in rows.values()} == {
+        (other.pointer.backbone, version, 8)
+    }
+    main(["rescore"])
+    rescoring, done = other.deployment.rescoring, (version, SHARDS)
+    wait_for("every shard", lambda: True if rescoring.progress() == done else None)
+
+    delete_version(stack, version)
+    assert not other.alias.move(version), "what `reconcile` goes by"
