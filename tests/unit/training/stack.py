@@ -72,6 +72,7 @@ class FakeRegistry:
     ended: list[bool] = field(default_factory=list)
     data: dict[int, TrainingData] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
+    epochs: list[Mapping[str, float]] = field(default_factory=list)
     failures: int = 0
 
     def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
@@ -79,13 +80,18 @@ class FakeRegistry:
         return self.runs.setdefault(job_id, ModelRun(f"run-{job_id}", len(self.runs) + 1))
 
     def log(
-        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+        self,
+        run: ModelRun,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        folder: Path,
+        epochs: Sequence[Mapping[str, float]] = (),
     ) -> None:
         if self.failures:
             self.failures -= 1
             raise ServiceUnavailable("MLflow does not answer")
         self.logged[run.version] = {path.name: path.read_bytes() for path in folder.iterdir()}
-        self.metrics, self.params = dict(metrics), dict(params)
+        self.metrics, self.params, self.epochs = dict(metrics), dict(params), list(epochs)
 
     def trained_on(self, run: ModelRun, data: TrainingData) -> None:
         self.data[run.version] = data

@@ -58,7 +58,9 @@ class TorchGraph:
             name: self._constants[name].requires_grad_() for name in values if name in learning
         }
         if not self.weights:
-            raise BadRequest("the backbone has no weights of float32 that could be fine-tuned: use Trainer=head")
+            raise BadRequest(
+                "the backbone has no weights of float32 that could be fine-tuned: use Trainer=head"
+            )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return embeddings float32 [N, D] for uint8 [N, H, W, 3]."""

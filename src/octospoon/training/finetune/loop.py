@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _LEAST_SIZE = 1e-3
 """Tensors that are smaller, such as biases of zero, learn as if they were of this size."""
+_ERRORS = 2.0
+"""More than one: the best of many epochs looks better than it is, and a new backbone costs much."""
+_TINY = 1e-6
 _log = logging.getLogger(__name__)
 
 
@@ -79,9 +82,9 @@ class _Seen:
         return float(self.losses.mean())
 
     def surely_better(self, than: _Seen) -> bool:
-        """Say whether the paired difference of the losses is more than its standard error."""
+        """Say whether the paired losses are smaller by _ERRORS standard errors of their difference."""
         gain = than.losses - self.losses
-        return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+        return bool(gain.mean() > _ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 @contextlib.contextmanager
@@ -130,8 +133,11 @@ class _Tuning:
 
     def __init__(self, graph: TorchGraph, lesson: Lesson, start: head.Head, options: FineTuning) -> None:
         self._graph, self._lesson, self._options = graph, lesson, options
-        self._weights = torch.from_numpy(start.weights.copy()).requires_grad_()
-        self._bias = torch.from_numpy(start.bias.copy()).requires_grad_()
+        # the head sees standardised embeddings: in raw ones a small step can move all answers together
+        frozen = graph.embed(lesson.pixels, lesson.learned)
+        self._mean, self._spread = frozen.mean(axis=0), frozen.std(axis=0) + _TINY
+        self._weights = torch.from_numpy(start.weights * self._spread[:, None]).requires_grad_()
+        self._bias = torch.from_numpy(start.bias + self._mean @ start.weights).requires_grad_()
         self._class_weights = torch.from_numpy(lesson.class_weights)
         self._drawn = torch.Generator().manual_seed(options.seed)
         learning = [*graph.weights.values(), self._weights, self._bias]
@@ -148,11 +154,9 @@ class _Tuning:
         for start in range(0, len(order), self._options.batch_size):
             rows = order[start : start + self._options.batch_size]
             images = torch.from_numpy(np.array(self._lesson.pixels[rows]))
-            embeddings = self._graph(augmented(images, self._options, self._drawn))
+            logits = self._logits(self._graph(augmented(images, self._options, self._drawn)))
             truth = torch.from_numpy(self._lesson.labels[rows])
-            loss = functional.cross_entropy(
-                embeddings @ self._weights + self._bias, truth, self._class_weights
-            )
+            loss = functional.cross_entropy(logits, truth, self._class_weights)
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()
@@ -163,13 +167,18 @@ class _Tuning:
     def seen(self) -> _Seen:
         """Answer the held-out pictures as they are."""
         rows = self._lesson.held_out
-        embeddings = self._graph.embed(self._lesson.pixels, rows)
-        logits = embeddings @ self._weights.detach().numpy() + self._bias.detach().numpy()
+        embeddings = torch.from_numpy(self._graph.embed(self._lesson.pixels, rows))
+        logits = self._logits(embeddings).detach().numpy()
         truth = self._lesson.labels[rows]
         divided = logits.astype(np.float64)
         divided /= head.temperature(divided, truth)[0]
         losses = -log_softmax(divided, axis=1)[np.arange(len(truth)), truth]
         return _Seen(losses, float((logits.argmax(axis=1) == truth).mean()))
+
+    def _logits(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return float32 [N, C] for float32 [N, D]."""
+        mean, spread = torch.from_numpy(self._mean), torch.from_numpy(self._spread)
+        return (embeddings - mean) / spread @ self._weights + self._bias
 
 
 def _group(tensor: torch.Tensor, options: FineTuning) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from octospoon.domain.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Tensor = torch.Tensor
+    from torch import Tensor
+
     Operator = Callable[["Step", Sequence[Any]], Any]
 
 _TINY = 1e-20
@@ -49,7 +50,9 @@ class Step:
 
     def refuse(self, why: str) -> BadRequest:
         """Return the error that says that this node cannot be fine-tuned."""
-        return BadRequest(f"fine-tuning does not support {self.op} {why} (node {self.name!r}): use Trainer=head")
+        return BadRequest(
+            f"fine-tuning does not support {self.op} {why} (node {self.name!r}): use Trainer=head"
+        )
 
 
 def given(inputs: Sequence[Any], position: int) -> Any:  # noqa: ANN401
@@ -87,7 +90,7 @@ def _average_pool(step: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 def _padded(step: Step, maps: Tensor, value: float) -> tuple[Tensor, tuple[int, int]]:
-    """Return maps as a window goes over them, and the padding that the pooling adds: with ceil_mode it does."""
+    """Return maps as the windows go over them, and what the pooling pads itself: only with ceil_mode."""
     pads = _pads(step, maps, step.get("kernel_shape"), _pair(step, "strides"), _pair(step, "dilations"))
     if not any(pads):
         return maps, (0, 0)
@@ -126,7 +129,9 @@ def _batch_norm(step: Step, inputs: Sequence[Any]) -> Tensor:
     if step.get("training_mode", 0):
         raise step.refuse("in training mode")
     maps, scale, bias, mean, variance = inputs[:5]
-    return functional.batch_norm(maps, mean, variance, scale, bias, training=False, eps=step.get("epsilon", 1e-5))
+    return functional.batch_norm(
+        maps, mean, variance, scale, bias, training=False, eps=step.get("epsilon", 1e-5)
+    )
 
 
 def _layer_norm(step: Step, inputs: Sequence[Any]) -> Tensor:
@@ -144,7 +149,9 @@ def _gemm(step: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 def _clip(step: Step, inputs: Sequence[Any]) -> Tensor:
-    low, high = (step.get("min"), step.get("max")) if step.opset < 11 else (given(inputs, 1), given(inputs, 2))
+    low, high = (
+        (step.get("min"), step.get("max")) if step.opset < 11 else (given(inputs, 1), given(inputs, 2))
+    )
     if low is None and high is None:
         return inputs[0]
     return torch.clamp(inputs[0], *(None if one is None else float(one) for one in (low, high)))

@@ -27,8 +27,8 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         seed: fixes what is held out, the order, and the augmentation.
     """
 
-    epochs: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
-    patience: Annotated[int, msgspec.Meta(ge=1, le=200)] = 5
+    epochs: Annotated[int, msgspec.Meta(ge=1, le=200)] = 30
+    patience: Annotated[int, msgspec.Meta(ge=1, le=200)] = 10
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
     learning_rate: Positive = 0.01
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.05
@@ -39,7 +39,7 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @classmethod
     def read(cls, text: str) -> FineTuning:
-        """Read a setting such as ``epochs=30,flip=true``; what it leaves out stays as it is.
+        """Read a setting such as ``epochs=20,flip=true``; what it leaves out stays as it is.
 
         Raises:
             NotConfigured: it names no such option, or a value outside its range.

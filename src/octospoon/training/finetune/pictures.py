@@ -10,6 +10,7 @@ import numpy as np
 
 from octospoon.adapters.decode import decode
 from octospoon.domain.errors import BadImage
+from octospoon.training.dataset import read_labelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +47,7 @@ def read(
     def one(position: int) -> bool:
         image = images[position]
         try:
-            data, etag = store.read(image.key)
-            if etag != image.etag:
-                raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
+            data = read_labelled(store, image)
             pixels[position] = decode(data, spec.height, spec.width, spec.resize)
         except BadImage as error:
             _log.warning("%s is not learned from: %s", image.key, error)

@@ -13,9 +13,9 @@ from octospoon.training.finetune.operators import given
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.training.finetune.operators import Operator, Step
+    from torch import Tensor
 
-    Tensor = torch.Tensor
+    from octospoon.training.finetune.operators import Operator, Step
 
 _KINDS = {
     TensorProto.FLOAT: torch.float32,
@@ -85,8 +85,8 @@ def _split(step: Step, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
     parts = step.get("split") if step.opset < 13 else given(inputs, 1)
     if parts is None:
         # of equal size; the last is smaller where it does not come out even
-        return inputs[0].split(-(-inputs[0].shape[axis] // len(step.outputs)), axis)
-    return inputs[0].split([int(part) for part in parts], axis)
+        return tuple(inputs[0].split(-(-inputs[0].shape[axis] // len(step.outputs)), axis))
+    return tuple(inputs[0].split([int(part) for part in parts], axis))
 
 
 def _slice(step: Step, inputs: Sequence[Any]) -> Tensor:

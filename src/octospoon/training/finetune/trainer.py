@@ -1,8 +1,8 @@
 """Fine-tuning behind the trainer's port: backbone and head learn from the labelled pictures.
 
 The graph, its preprocessing, inputs and outputs stay as they are; only its weights change, and with them its
-sha256. Where the labels that were held out do not show that this helps, the backbone stays the one in service,
-so that no stored embedding is given up for nothing.
+sha256. Where the held-out labels do not show that this helps, the backbone stays the one in service, so that
+no stored embedding is given up for nothing.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class FineTuner:
 
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """Pixels uint8 [N, H, W, 3], which could be read (bool [N]), and which of these are held out (bool [N])."""
+    """Pixels uint8 [N, H, W, 3]; bool [N] each: which could be read, which of these are held out."""
 
     pixels: npt.NDArray[np.uint8]
     readable: npt.NDArray[np.bool_]
