@@ -176,6 +176,13 @@ class Pool(Protocol):
             predictions: one for each row.
         """
 
+    def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
+        """Store the embeddings and backbones of labelled images; return the keys written.
+
+        A row that is no longer labelled, or holds other bytes, is left as it is. Selectable images get a new
+        embedding with a new score only.
+        """
+
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:

@@ -22,7 +22,7 @@ from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.verdicts import ModelDecision
 from octospoon.ports import TrainingData
-from octospoon.training import model_file, report
+from octospoon.training import embeddings, model_file, report
 from octospoon.training.appraisal import Appraisal, Champion
 from octospoon.training.dataset import Dataset, gather
 from octospoon.training.exhibits import Exhibits
@@ -149,6 +149,7 @@ class _Job:
             snapshot = snapshots.write(self._id, list(self._ports.labels.labelled()))
         rows = self._ports.pool.rows([image.key for image in snapshot])
         dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
+        embeddings.keep(self._ports.pool, dataset, rows, champion.scorer.spec.backbone)
         dataset.tell(self._id)
         return dataset
 
@@ -175,7 +176,11 @@ class _Job:
         self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
         if outlook is not None:
             self._ports.registry.tag(run, {"octospoon.outlook": str(outlook)})
-        outcome, reason = self._apply(decided, run, self._pointer(run, trained), champion)
+        pointer = self._pointer(run, trained)
+        outcome, reason = self._apply(decided, run, pointer, champion)
+        if decided.promoted and pointer.backbone != champion.scorer.spec.backbone:
+            rows = self._ports.pool.rows([image.key for image in dataset.images])
+            embeddings.keep(self._ports.pool, dataset, rows, pointer.backbone)
         return outcome, reason if outlook is None else f"{reason}; {outlook}"
 
     def _decided(

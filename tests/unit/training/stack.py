@@ -161,20 +161,27 @@ class World:
         state = self.control.now_state
         self.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=job_id)
 
-    def drop(self, index: int) -> Row:
-        """Put one digit into the pool with its embedding."""
+    def drop(self, index: int, prediction: Prediction | None = None) -> Row:
+        """Put one digit into the pool with its embedding, by the starter unless told otherwise."""
         key, data = f"{index:04d}.png", digits.png_bytes(index)
         etag = hashlib.md5(data).hexdigest()
         self.images.objects[key] = (data, etag)
-        prediction = Prediction(0, backbone(), embeddings(400)[index], None)
+        prediction = prediction or Prediction(0, backbone(), embeddings(400)[index], None)
         self.pool.table[key] = Row(etag, "1", State.SCORED, prediction)
         return self.pool.table[key]
 
     def label(
-        self, index: int, label: str, *, audit: bool = False, strategy: str = "margin", round_number: int = 1
+        self,
+        index: int,
+        label: str,
+        *,
+        audit: bool = False,
+        strategy: str = "margin",
+        round_number: int = 1,
+        prediction: Prediction | None = None,
     ) -> None:
         """Put one digit into the pool, picked and labelled."""
-        key, row = f"{index:04d}.png", self.drop(index)
+        key, row = f"{index:04d}.png", self.drop(index, prediction)
         etag, row.state, row.round_number = row.etag, State.EXPORTED, round_number
         row.pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _LEAST_SIZE = 1e-3
 """Tensors that are smaller, such as biases of zero, learn as if they were of this size."""
-_ERRORS = 2.0
-"""More than one: the best of many epochs looks better than it is, and a new backbone costs much."""
+_ERRORS = 1.0
+"""As in the gate: what is shown to be better by less is not worth a new backbone."""
 _TINY = 1e-6
 _log = logging.getLogger(__name__)
 
@@ -110,19 +110,20 @@ def tune(graph: TorchGraph, lesson: Lesson, start: head.Head, options: FineTunin
         options: how.
     """
     tuning = _Tuning(graph, lesson, start, options)
-    first = best = tuning.seen()
+    frozen, best = tuning.seen(), None
     before = kept = _copied(graph)
-    at, epochs = 0, [_measures(first)]
+    at, epochs = 0, [_measures(frozen)]
     for epoch in range(1, options.epochs + 1):
         loss = tuning.epoch()
         now = tuning.seen()
         epochs.append({"epoch_training_loss": loss} | _measures(now))
         _log.info("epoch %d: %s", epoch, epochs[-1])
-        if now.loss < best.loss:
+        # against one another: the first epochs are often worse than the frozen backbone, and the last better
+        if best is None or now.loss < best.loss:
             best, at, kept = now, epoch, _copied(graph)
         if epoch - at >= options.patience:
             break
-    if at and not best.surely_better(first):
+    if best is None or not best.surely_better(frozen):
         at, kept = 0, before
     graph.restore(kept)
     return Course(tuple(epochs), at)

@@ -17,7 +17,7 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         epochs: at most so many.
-        patience: epochs without a better loss on the held-out labels after which it ends.
+        patience: epochs without a better loss on the held-out labels, than after any other, before it ends.
         batch_size: pictures a step.
         learning_rate: at its peak, relative to the size of each weight tensor (its root mean square).
         weight_decay: of AdamW, for tensors of more than one dimension.
