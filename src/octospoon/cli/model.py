@@ -60,6 +60,8 @@ def _cold_start(file: Path) -> bytes:
 def rollback(deployment: Deployment, version: int | None) -> ChampionPointer:
     """Put an earlier version into service; the alias in MLflow follows within 15 minutes.
 
+    Where its backbone is another, embeddings stored since are foreign to it: see `octospoon rescore --full`.
+
     Args:
         deployment: whose champion.
         version: which; None for the one that was promoted before the one in service.
@@ -67,28 +69,27 @@ def rollback(deployment: Deployment, version: int | None) -> ChampionPointer:
     Raises:
         BadRequest: there is no such version.
         BadModel: its files are damaged; the version in service stays.
-        Conflict: it has another backbone, and there are images.
     """
     wanted = _promoted_before(deployment) if version is None else version
-    known = deployment.champions.version(wanted)
-    if known is not None:
-        check_backbone(deployment, known.backbone)
     return ServeVersion(deployment.champions)(wanted)
 
 
-def check_backbone(deployment: Deployment, backbone: str) -> None:
-    """Make sure that this backbone may go into service: it is there already, or there are no images yet.
+def backbone_in_service(deployment: Deployment) -> str:
+    """Return its sha256, empty where there is no model, or nobody can read the pointer."""
+    try:
+        found = deployment.champions.pointer()
+    except BadModel:
+        return ""
+    return found[0].backbone if found else ""
 
-    Where nobody can read the pointer, whoever asks knows best.
+
+def check_backbone(deployment: Deployment, backbone: str) -> None:
+    """Make sure that an imported backbone may serve: it does so already, or there are no images yet.
 
     Raises:
         Conflict: the pool's embeddings are those of another one.
     """
-    try:
-        found = deployment.champions.pointer()
-    except BadModel:
-        return
-    if found is not None and found[0].backbone == backbone:
+    if backbone_in_service(deployment) == backbone:
         return
     if deployment.entries.page("", 1)[0]:
         raise Conflict(

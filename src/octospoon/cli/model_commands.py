@@ -103,10 +103,16 @@ def _optimize(arguments: argparse.Namespace) -> None:
 
 
 def _rollback(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.model import rollback
+    from octospoon.cli.model import backbone_in_service, rollback
 
-    pointer = rollback(_deployment(arguments), arguments.to)
-    Console().print(f"version {pointer.version} is in service from the next image on")
+    deployment, console = _deployment(arguments), Console(soft_wrap=True)
+    before = backbone_in_service(deployment)
+    pointer = rollback(deployment, arguments.to)
+    console.print(f"version {pointer.version} is in service from the next image on")
+    if before not in ("", pointer.backbone):
+        console.print(
+            "its backbone is another: `octospoon rescore --full` says what it costs to score the pool by it"
+        )
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -111,13 +111,21 @@ def test_a_model_is_trained_on_the_imported_one(made, classifier):
     assert made.registry.params["version"] == "2"
 
 
-def test_no_roll_back_leads_to_another_backbone(made, backbone):
+def test_a_roll_back_to_another_backbone_says_what_to_do_about_the_pool(made, backbone, monkeypatch, capsys):
     trained = replace(made.champions.current, version=4)
     made.champions.keep(trained)
-    model_import.import_model(deployment(made), backbone, OPTIONS, None)
+    imported = model_import.import_model(deployment(made), backbone, OPTIONS, None).pointer
     label_all(made)
-    with pytest.raises(Conflict, match="only a deployment without images"):
-        rollback(deployment(made), 4)
+    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: deployment(made))
+
+    assert main(["model", "rollback", "--to", "4"]) == 0
+    assert made.champions.current.backbone == trained.backbone != imported.backbone
+    said = capsys.readouterr().out
+    assert "version 4 is in service" in said
+    assert "`octospoon rescore --full` says what it costs" in said
+
+    assert main(["model", "rollback", "--to", "4"]) == 0
+    assert "rescore --full" not in capsys.readouterr().out
 
 
 def test_the_same_file_again_is_the_same_version(made, classifier):

@@ -89,8 +89,8 @@ class FineTuner:
         if not course.best:
             return self._frozen(backbone, dataset, spec, "the held-out labels show no gain", course.epochs)
         made = self._assembled(tuned, dataset, spec, material)
-        metrics = made.metrics | {"fine_tuned": 1.0, "torch_parity_gap": gap} | course.epochs[course.best]
-        return replace(made, metrics=metrics | {"best_epoch": float(course.best)}, epochs=course.epochs)
+        found = {"fine_tuned": 1.0, "torch_parity_gap": gap, "best_epoch": float(course.best)}
+        return replace(made, metrics=made.metrics | found, epochs=course.epochs)
 
     def _course(self, graph: TorchGraph, dataset: Dataset, classes: int, material: _Material) -> Course:
         from octospoon.training.finetune import loop
