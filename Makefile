@@ -22,7 +22,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-load \
-	bench-rescore bench-score bench-select peers oracle build requirements container contained dockercomposeup \
+	bench-rescore bench-score bench-select peers oracle finetune build requirements container contained dockercomposeup \
 	dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -92,6 +92,9 @@ bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real
 
 oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
 	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py
+
+finetune: .venv/.installed $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
+	@.venv/bin/pytest -q tests/unit/training/test_finetune.py
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
@@ -186,6 +189,12 @@ $(ENVS)/oracle/.installed: $(REQUIREMENTS)/oracle.txt | .venv/.uv
 	$(call install,oracle,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/oracle.txt)
 	@touch $@
 
+# the trainer's environment with PyTorch, only for `make finetune` and Trainer=finetune
+$(ENVS)/finetune/.installed: $(REQUIREMENTS)/finetune.txt | .venv/.uv
+	$(call install,finetune,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/finetune.txt \
+		&& $(EDITABLE) $(@D) --editable .)
+	@touch $@
+
 $(ENVS)/checkov/.installed: $(REQUIREMENTS)/checkov.txt | .venv/.uv
 	$(call install,checkov,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/checkov.txt)
 	@touch $@
@@ -214,5 +223,7 @@ requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes t
 		echo "· $$name" && $(COMPILE) pyproject.toml --extra $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· peers" && $(COMPILE) pyproject.toml --extra compiled $(REQUIREMENTS)/build.in $(REQUIREMENTS)/peers.in -o $(REQUIREMENTS)/peers.txt
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra training -o $(REQUIREMENTS)/training.txt
+	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
+		--extra finetune -o $(REQUIREMENTS)/finetune.txt
 	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --group dev --extra cli --extra compiled \
 		$(addprefix --extra ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt

@@ -176,6 +176,13 @@ class Pool(Protocol):
             predictions: one for each row.
         """
 
+    def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
+        """Store the embeddings and backbones of labelled images; return the keys written.
+
+        A row that is no longer labelled, or holds other bytes, is left as it is. Selectable images get a new
+        embedding with a new score only.
+        """
+
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
@@ -615,9 +622,22 @@ class Registry(Protocol):
         """
 
     def log(
-        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+        self,
+        run: ModelRun,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        folder: Path,
+        epochs: Sequence[Mapping[str, float]] = (),
     ) -> None:
-        """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
+        """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model.
+
+        Args:
+            run: the job's.
+            params: what was chosen.
+            metrics: of the whole run.
+            folder: of the files.
+            epochs: metrics after each epoch, whose steps count from 0.
+        """
 
     def trained_on(self, run: ModelRun, data: TrainingData) -> None:
         """Record the run's data set, where the server knows of data sets; where it does not, do nothing."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from octospoon.domain.consensus import Consensus
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.entities import ImageRef, Pick, Prediction, ScoredImage, State
 from octospoon.domain.keys import SHARDS, day
@@ -245,6 +246,32 @@ def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew
     assert stores.pool.rows([image(0).key])[image(0).key].embedding == pytest.approx(
         np.full(4, 0.7), abs=1e-3
     )
+
+
+def test_a_labelled_image_gets_the_embedding_of_another_backbone_and_stays_as_it_is(stores: Stores) -> None:
+    for i in range(4):
+        stores.pool.put_score(image(i), said(0.5))
+        if i:
+            stores.pool.claim(pick(i), 1, 99.0)
+            stores.pool.mark_exported(image(i).key, 1, i)
+            stores.labels.settle(stores.labels.standing(image(i).key), Consensus("cat", 1.0, 1))
+    stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
+    before = stores.pool.rows([image(i).key for i in range(4)])
+    fresh = [
+        replace(row, backbone="c" * 64, embedding=np.full(4, 7.0, np.float32)) for row in before.values()
+    ]
+    fresh[3] = replace(fresh[3], etag="e")
+
+    written = stores.pool.reembed(fresh)
+
+    assert written == {image(1).key, image(2).key}
+    after = stores.pool.rows(list(before))
+    assert {key for key, row in after.items() if row.backbone == "c" * 64} == written
+    assert after[image(1).key].embedding == pytest.approx(np.full(4, 7))
+    assert after[image(1).key].probabilities == pytest.approx(before[image(1).key].probabilities)
+    assert after[image(1).key].state is State.LABELLED
+    foreign = {one.key for one in stores.pool.foreign("c" * 64)}
+    assert foreign == {image(0).key, image(3).key}, "selectable images wait for a score of their own"
 
 
 def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores) -> None:

@@ -179,6 +179,15 @@ class FakePool:
                 written.add(row.key)
         return written
 
+    def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
+        written = set()
+        for fresh in rows:
+            row = self.table.get(fresh.key)
+            if row and row.prediction and row.state is State.LABELLED and row.etag == fresh.etag:
+                row.prediction = replace(row.prediction, backbone=fresh.backbone, embedding=fresh.embedding)
+                written.add(fresh.key)
+        return written
+
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         fresh = Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
         fresh.quarantined_at = self.clock.now()

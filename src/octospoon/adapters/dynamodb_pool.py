@@ -54,6 +54,7 @@ _REPLACES = (
 )
 _STILL_LABELLED = "#state = :labelled AND #etag = :was_etag"
 _SAME_BYTES = "#etag = :etag AND #state = :scored AND #turn <= :turn"
+_LABELLED_BYTES = "#etag = :etag AND #state = :labelled"
 _SAME_BYTES_STATEMENT = '"key"=? AND "etag"=? AND "state"=? AND "turn"<=?'
 _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN (:claimed, :exported))"
 
@@ -146,6 +147,16 @@ class DynamoPool:
         for row, prediction, values, error in zip(rows, predictions, fresh, said, strict=True):
             again = error not in ("", statements.NOT_MET)
             if not error or (again and self._refresh(row.key, row.etag, prediction.turn, values)):
+                written.add(row.key)
+        return written
+
+    def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
+        """Store the embeddings and backbones of labelled images; return the keys written."""
+        written = set()
+        for row in rows:
+            values: dict[str, Value | None] = {"backbone": row.backbone, "embedding": pack(row.embedding)}
+            given: dict[str, Value] = {":etag": row.etag, ":labelled": State.LABELLED}
+            if self._update(row.key, values, (), _LABELLED_BYTES, given):
                 written.add(row.key)
         return written
 

@@ -20,7 +20,7 @@ from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavai
 from octospoon.ports import ModelRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
 
@@ -53,7 +53,12 @@ class MlflowRegistry:
             return ModelRun(run_id, self._version(client, run_id, job_id))
 
     def log(
-        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+        self,
+        run: ModelRun,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        folder: Path,
+        epochs: Sequence[Mapping[str, float]] = (),
     ) -> None:
         """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
         from mlflow.entities import Metric, Param
@@ -65,9 +70,10 @@ class MlflowRegistry:
             shutil.copytree(folder, files, ignore=shutil.ignore_patterns("model.onnx"))
             if (folder / "model.onnx").exists():
                 _save_model(folder / "model.onnx", files / MODEL_FOLDER)
+            steps = [(metrics, 0), *((one, step) for step, one in enumerate(epochs))]
             client.log_batch(
                 run.run_id,
-                metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+                metrics=[Metric(key, value, now, step) for one, step in steps for key, value in one.items()],
                 params=[Param(key, value[:_PARAM_LENGTH]) for key, value in params.items()],
             )
             client.log_artifacts(run.run_id, str(files))

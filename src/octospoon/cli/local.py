@@ -13,6 +13,7 @@ from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProj
 from octospoon.cli.deploy import deploy, webhook_url
 from octospoon.cli.model import init_model
 from octospoon.cli.stack.layout import Layout
+from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -125,10 +126,23 @@ def start_trainer(stack: LocalStack) -> None:
     servers = stack.servers
     if any(process.name == TRAINER and process.alive() for process in servers.processes):
         return
-    python = Layout(Path.cwd()).program("mlflow", "python")
+    python = Layout(Path.cwd()).program(trainer_environment(stack.project.outputs["Trainer"]), "python")
     dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
     environment = servers.aws_environment() | trainer_settings(stack.project) | dagshub
     servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
+
+
+def trainer_environment(trainer: str) -> str:
+    """Return the environment that a trainer runs in.
+
+    Raises:
+        NotConfigured: it is not there.
+    """
+    if trainer != "finetune":
+        return "mlflow"
+    if not Layout(Path.cwd()).program(trainer, "python").exists():
+        raise NotConfigured("Trainer=finetune needs PyTorch: `make finetune` installs it")
+    return trainer
 
 
 def trainer_settings(project: LocalProject) -> dict[str, str]:
@@ -144,4 +158,6 @@ def trainer_settings(project: LocalProject) -> dict[str, str]:
         "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
         "OCTOSPOON_CLASSES": outputs["Classes"],
         "OCTOSPOON_CLASS_WEIGHTS": outputs["ClassWeights"],
+        "OCTOSPOON_TRAINER": outputs["Trainer"],
+        "OCTOSPOON_FINE_TUNING": outputs["FineTuning"],
     }

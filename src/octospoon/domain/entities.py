@@ -352,6 +352,7 @@ class TrainedModel:
         held_out: float [N, C], what models that had not seen them say of the N training rows; NaN where none.
         metrics: what was measured.
         params: what was chosen.
+        epochs: what was measured after each epoch, where there are epochs.
     """
 
     model: bytes
@@ -359,3 +360,4 @@ class TrainedModel:
     held_out: npt.NDArray[np.floating]
     metrics: dict[str, float]
     params: dict[str, str] = field(default_factory=dict)
+    epochs: tuple[dict[str, float], ...] = ()

@@ -139,6 +139,8 @@ class TrainerSettings(Stores, frozen=True, kw_only=True):
     classes: Name
     model_name: Name = "octospoon"
     experiment: Name = "octospoon"
+    trainer: Literal["head", "finetune"] = "head"
+    fine_tuning: str = ""
     class_weights: Literal["none", "balanced"] = "none"
     dagshub_repository: str = ""
 

@@ -13,7 +13,7 @@ from octospoon.domain.errors import BadImage
 from octospoon.domain.keys import image_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -44,6 +44,13 @@ class Dataset:
     def part(self, *, audit: bool) -> Dataset:
         """Return the audit rows, which are never trained on, or all the others."""
         kept = [i for i, image in enumerate(self.images) if image.audit == audit]
+        return self._rows(kept)
+
+    def only(self, keys: Collection[str]) -> Dataset:
+        """Return the rows of these images."""
+        return self._rows([i for i, image in enumerate(self.images) if image.key in keys])
+
+    def _rows(self, kept: list[int]) -> Dataset:
         images = tuple(self.images[i] for i in kept)
         return Dataset(images, self.embeddings[kept], self.labels[kept], {})
 
@@ -98,13 +105,18 @@ def gather(
     return Dataset(tuple(kept), stacked, labels, dict(dropped))
 
 
+def read_labelled(images: ImageStore, image: LabelledImage) -> bytes:
+    """Return the very picture that was labelled; raises BadImage where it is gone, or is another now."""
+    data, etag = images.read(image.key)
+    if etag != image.etag:
+        raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
+    return data
+
+
 def _embedding(
     image: LabelledImage, row: PoolRow | None, images: ImageStore, scorer: Scorer
 ) -> npt.NDArray[np.float32]:
     if row is not None and row.backbone == scorer.spec.backbone and row.etag == image.etag:
         return row.embedding.astype(np.float32)
-    data, etag = images.read(image.key)
-    if etag != image.etag:
-        raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
-    prediction = scorer.predict(scorer.preprocess(data)[np.newaxis])[0]
+    prediction = scorer.predict(scorer.preprocess(read_labelled(images, image))[np.newaxis])[0]
     return prediction.embedding.astype(np.float16).astype(np.float32)

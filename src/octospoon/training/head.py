@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -57,6 +57,7 @@ def fit(
     *,
     seed: int = 0,
     balanced: bool = False,
+    unseen: npt.NDArray[np.bool_] | None = None,
 ) -> Head:
     """Fit a head with all `classes`, those without a label yet included (tiny, finite probabilities).
 
@@ -70,6 +71,8 @@ def fit(
         classes: C >= 2.
         seed: fixes the folds.
         balanced: weigh classes by the inverse of their frequency.
+        unseen: bool [N], the rows whose pictures the backbone has not learned from: regularisation and
+            temperature come from these alone. None of a backbone that has learned from no row.
 
     Raises:
         BadRequest: there is no label to train on.
@@ -81,7 +84,18 @@ def fit(
         return _constant(embeddings.shape[1], labels, classes)
     # threads cost more than they give on matrices this small, and their number would change the last bits
     with threadpool_limits(1, "blas"):
-        return _fit(embeddings.astype(np.float64), seen, compact, classes, seed=seed, balanced=balanced)
+        folds, wanted = fold_of(compact, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
+        if unseen is not None:
+            folds, wanted = np.where(unseen, 0, 1), 1
+        held = _Held(folds, wanted)
+        return _fit(embeddings.astype(np.float64), seen, compact, classes, held, balanced=balanced)
+
+
+class _Held(NamedTuple):
+    """Each row's fold, int [N], and how many folds are held out in turn, from the first."""
+
+    folds: npt.NDArray[np.int64]
+    wanted: int
 
 
 def _fit(
@@ -89,23 +103,22 @@ def _fit(
     seen: npt.NDArray[np.int64],
     compact: npt.NDArray[np.int64],
     classes: int,
+    held: _Held,
     *,
-    seed: int,
     balanced: bool,
 ) -> Head:
     points, back, mean = _span(embeddings)
-    folds = _folds(compact, seed)
-    held_out = _out_of_fold(points, compact, folds, balanced=balanced)
-    fitted = {c: _temperature(logits, compact) for c, logits in held_out.items()}
+    held_out = _out_of_fold(points, compact, held, balanced=balanced)
+    fitted = {c: temperature(logits, compact) for c, logits in held_out.items()}
     best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
-    temperature = fitted[best][0]
+    divisor = fitted[best][0]
     model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
     weights, bias = np.zeros((len(back), classes)), np.full(classes, UNSEEN_LOGIT)
-    weights[:, seen] = (back @ model.slope) / temperature
-    bias[seen] = model.offset / temperature - mean @ weights[:, seen]
+    weights[:, seen] = (back @ model.slope) / divisor
+    bias[seen] = model.offset / divisor - mean @ weights[:, seen]
     probabilities = np.zeros((len(compact), classes))
-    probabilities[:, seen] = np.exp(log_softmax(held_out[best] / temperature, axis=1))
-    return Head(weights.astype(np.float32), bias.astype(np.float32), best, temperature, probabilities)
+    probabilities[:, seen] = np.exp(log_softmax(held_out[best] / divisor, axis=1))
+    return Head(weights.astype(np.float32), bias.astype(np.float32), best, divisor, probabilities)
 
 
 def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
@@ -131,7 +144,7 @@ def _span(
     return centred @ basis.T / scale, basis.T / scale, mean
 
 
-def _folds(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
     """Return each row's fold, int [N] in [0, FOLDS), the classes spread evenly."""
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
@@ -143,7 +156,7 @@ def _folds(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
 def _out_of_fold(
     points: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
-    folds: npt.NDArray[np.int64],
+    held: _Held,
     *,
     balanced: bool,
 ) -> dict[float, npt.NDArray[np.float64]]:
@@ -158,7 +171,7 @@ def _out_of_fold(
 
     def path(task: tuple[int, tuple[float, ...]]) -> None:
         fold, strengths = task
-        out = folds == fold
+        out = held.folds == fold
         if not out.any() or len(np.unique(labels[~out])) < 2:
             return
         model = None
@@ -167,13 +180,12 @@ def _out_of_fold(
             held_out[inverse][out] = model.logits(points[out])
 
     parts = [part for part in (INVERSE_REGULARISATION[:middle], INVERSE_REGULARISATION[middle:]) if part]
-    wanted = min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
     with ThreadPoolExecutor(len(parts)) as threads:
-        list(threads.map(path, itertools.product(range(wanted), parts)))
+        list(threads.map(path, itertools.product(range(held.wanted), parts)))
     return held_out
 
 
-def _temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+def temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
     """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss.
 
     The true class counts as (N + 1) / (N + C) instead of 1, and each other as 1 / (N + C), as Platt (1999)

@@ -10,31 +10,31 @@ from __future__ import annotations
 import logging
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain import promotion
 from octospoon.domain.entities import JobStatus
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.verdicts import ModelDecision
 from octospoon.ports import TrainingData
-from octospoon.training import model_file, report
+from octospoon.training import embeddings, model_file, report
+from octospoon.training.appraisal import Appraisal, Champion
 from octospoon.training.dataset import Dataset, gather
 from octospoon.training.exhibits import Exhibits
-from octospoon.training.judging import Judged, judge, parity_gap, seconds_per_image
 from octospoon.training.lease import LEASE_SECONDS, lease_kept
 from octospoon.training.outlook import against_control, expectation, gain
-from octospoon.training.uploads import Uploads
 
 if TYPE_CHECKING:
+    from octospoon.domain import promotion
     from octospoon.domain.entities import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.ports import ModelRun, Scorer
+    from octospoon.ports import ModelRun
+    from octospoon.training.judging import Judged
     from octospoon.training.ports import TrainingPorts
 
 ATTEMPTS = 3
@@ -88,20 +88,6 @@ def _with_retries(job_id: str, ports: TrainingPorts) -> tuple[Outcome, str]:
     return _Job(job_id, ports).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Champion:
-    """The model in service, or the starter backbone before the first pointer."""
-
-    pointer: ChampionPointer | None
-    etag: str | None
-    file: bytes
-    scorer: Scorer
-
-    @property
-    def version(self) -> int:
-        return -1 if self.pointer is None else self.pointer.version
-
-
 class _Job:
     """One attempt."""
 
@@ -146,7 +132,7 @@ class _Job:
             found = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
         self._ports.registry.tag(run, found)
 
-    def _champion(self, folder: Path) -> _Champion:
+    def _champion(self, folder: Path) -> Champion:
         found = self._ports.champions.pointer()
         if found is None:
             path = folder / "starter.onnx"
@@ -154,20 +140,21 @@ class _Job:
         else:
             path = self._ports.champions.fetch(found[0], folder)
         pointer, etag = found or (None, None)
-        return _Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path))
+        return Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path))
 
-    def _dataset(self, champion: _Champion) -> Dataset:
+    def _dataset(self, champion: Champion) -> Dataset:
         snapshots = self._ports.snapshots
         snapshot = snapshots.read(self._id)
         if snapshot is None:
             snapshot = snapshots.write(self._id, list(self._ports.labels.labelled()))
         rows = self._ports.pool.rows([image.key for image in snapshot])
         dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
+        embeddings.keep(self._ports.pool, dataset, rows, champion.scorer.spec.backbone)
         dataset.tell(self._id)
         return dataset
 
     def _settle(
-        self, run: ModelRun, champion: _Champion, dataset: Dataset, scratch: Path
+        self, run: ModelRun, champion: Champion, dataset: Dataset, scratch: Path
     ) -> tuple[Outcome, str]:
         if champion.version == run.version:
             self._alias("champion", run)
@@ -175,18 +162,25 @@ class _Job:
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), train, spec)
-        uploads = Uploads(self._ports.pool, spec.backbone, self._id, train, audit)
-        judged = self._judge(trained, champion, uploads, scratch)
+        found = Appraisal(self._ports, self._id, champion, scratch)(trained, dataset)
+        judged, trained, dataset = found.judged, found.trained, found.dataset
+        # these ask what heads learn from more labels, of a backbone that has learned from none
         outlook = expectation(train, audit, len(spec.classes))
-        metrics = judged.metrics(audit.labels) | trained.metrics | dataset.counts() | gain(outlook)
+        metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
+        metrics |= found.metrics | gain(outlook)
         metrics |= against_control(train, audit, len(spec.classes))
         decided = self._decided(run, judged.decision, metrics)
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
         Exhibits(self._ports, folder, spec.resize).versions(decided)
-        self._record(run, self._params(spec) | trained.params, decided.measures, folder, dataset)
+        params = self._params(model_file.read_spec(trained.model)) | trained.params
+        self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
         if outlook is not None:
             self._ports.registry.tag(run, {"octospoon.outlook": str(outlook)})
-        outcome, reason = self._apply(decided, run, self._pointer(run, trained, champion), champion)
+        pointer = self._pointer(run, trained)
+        outcome, reason = self._apply(decided, run, pointer, champion)
+        if decided.promoted and pointer.backbone != champion.scorer.spec.backbone:
+            rows = self._ports.pool.rows([image.key for image in dataset.images])
+            embeddings.keep(self._ports.pool, dataset, rows, pointer.backbone)
         return outcome, reason if outlook is None else f"{reason}; {outlook}"
 
     def _decided(
@@ -213,52 +207,23 @@ class _Job:
         self,
         run: ModelRun,
         params: dict[str, str],
-        metrics: dict[str, float],
+        measured: tuple[dict[str, float], tuple[dict[str, float], ...]],
         folder: Path,
         dataset: Dataset,
     ) -> None:
+        """Log everything; `measured` is once of the whole run, and after each epoch."""
         uri, manifest = self._ports.snapshots.uri(self._id), report.manifest(dataset.images)
         data = TrainingData(self._id, uri, model_file.sha256(manifest), len(dataset))
         named = {"dataset": uri, "dataset_sha256": data.sha256}
-        self._ports.registry.log(run, params | named, metrics, folder)
+        self._ports.registry.log(run, params | named, measured[0], folder, measured[1])
         self._ports.registry.trained_on(run, data)
-
-    def _judge(self, trained: TrainedModel, champion: _Champion, uploads: Uploads, scratch: Path) -> Judged:
-        model, head = scratch / "model.onnx", scratch / "head.onnx"
-        model.write_bytes(trained.model)
-        head.write_bytes(trained.head)
-        challenger, scorer = self._ports.open_model(model), self._ports.open_head(head)
-        old = None
-        if champion.pointer and champion.pointer.head_key:
-            old = self._ports.open_head(self._ports.champions.fetch_head(champion.pointer, scratch))
-        # the pointer, not the file, says which version is in service
-        spec = replace(champion.scorer.spec, version=champion.version)
-        seen = uploads.audit.embeddings
-        known = uploads.reference(scorer, trained.held_out)
-        if known is not None:
-            self._ports.references.put(model_file.sha256(trained.model), known)
-        return judge(
-            promotion.Answers(
-                challenger.spec,
-                scorer.run(seen),
-                seconds_per_image(challenger),
-                len(trained.model),
-                parity_gap(challenger, scorer, champion.scorer),
-            ),
-            promotion.Answers(
-                spec, old.run(seen) if old else None, seconds_per_image(champion.scorer), len(champion.file)
-            ),
-            uploads.audit.labels,
-            uploads.answers(scorer),
-            self._ports.rules,
-        )
 
     def _apply(
         self,
         decided: ModelDecision,
         run: ModelRun,
         pointer: ChampionPointer,
-        champion: _Champion,
+        champion: Champion,
     ) -> tuple[Outcome, str]:
         registry, reason = self._ports.registry, "; ".join(decided.reasons)
         outcome = Outcome.PROMOTED if decided.promoted else Outcome.REFUSED
@@ -277,12 +242,11 @@ class _Job:
             # whoever moves it from here on is a person
             self._ports.history.keep_alias(run.version)
 
-    def _pointer(self, run: ModelRun, trained: TrainedModel, champion: _Champion) -> ChampionPointer:
+    def _pointer(self, run: ModelRun, trained: TrainedModel) -> ChampionPointer:
         """Store the files and what serving them means: a person may put a refused model into service."""
         model, head = self._ports.champions.put_model(trained.model, trained.head)
-        pointer = ChampionPointer.of(
-            run.version, champion.scorer.spec.backbone, model, head, self._ports.classes
-        )
+        backbone = model_file.read_spec(trained.model).backbone
+        pointer = ChampionPointer.of(run.version, backbone, model, head, self._ports.classes)
         self._ports.champions.keep(pointer)
         return pointer
 

@@ -1,4 +1,4 @@
-"""Trainers: from labelled embeddings to a complete model file."""
+"""Trainers: from labelled images to a complete model file; this one on a frozen backbone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Trainer(Protocol):
-    """Makes a model; fine-tuning the backbone would be another one."""
+    """Makes a model; `octospoon.training.finetune.trainer.FineTuner` is another one."""
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
         """Train on every row of the dataset.
@@ -24,7 +24,7 @@ class Trainer(Protocol):
         Args:
             backbone: the ONNX file that made the dataset's embeddings.
             dataset: at least one row, none of the audit share.
-            spec: what the new file must say of itself.
+            spec: what the new file must say of itself; its backbone is `backbone`, unless that learned too.
 
         Raises:
             BadRequest: there is nothing to train on.

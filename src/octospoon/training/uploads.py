@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from octospoon.domain import drift
+from octospoon.domain.errors import BadImage
 from octospoon.domain.keys import unit_hash
 from octospoon.usecases.population import Population, sample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from octospoon.domain.drift import Reference
-    from octospoon.ports import Pool
+    from octospoon.domain.entities import PoolRow
+    from octospoon.ports import ImageStore, Pool, Scorer
     from octospoon.training.dataset import Dataset
     from octospoon.training.judging import HeadScorer
+    from octospoon.usecases.population import Embed
 
 _LEAST = 50
 """Images without which a reference would say nothing."""
+READ_AGAIN = 500
+"""Images of the pool that a new backbone reads, in some seconds; PPI++ weighs them by their number."""
+_READERS = 8
+
+
+def embedded(images: ImageStore, scorer: Scorer) -> Embed:
+    """Return what reads images and gives their rows the embeddings of another backbone.
+
+    Images that are gone, unreadable or changed are left out.
+    """
+
+    def pixels(row: PoolRow) -> npt.NDArray[np.uint8] | None:
+        try:
+            data, etag = images.read(row.key)
+            return scorer.preprocess(data) if etag == row.etag else None
+        except BadImage:
+            return None
+
+    def embed(rows: Sequence[PoolRow]) -> list[PoolRow]:
+        found = []
+        with ThreadPoolExecutor(_READERS) as threads:
+            for row, seen in zip(rows, threads.map(pixels, rows), strict=True):
+                if seen is not None:
+                    said = scorer.predict(seen[np.newaxis])[0]
+                    # rounded as the pool stores it
+                    stored = said.embedding.astype(np.float16).astype(np.float32)
+                    found.append(replace(row, backbone=said.backbone, embedding=stored))
+        return found
+
+    return embed
 
 
 class Uploads:
@@ -32,15 +69,31 @@ class Uploads:
         seed: fixes the sample.
         train: the labelled images that the model learned from.
         audit: the labelled images that it did not learn from.
+        anew: embeds images whose stored embedding is another backbone's; None to leave those out.
     """
 
-    def __init__(self, pool: Pool, backbone: str, seed: str, train: Dataset, audit: Dataset) -> None:
-        self._pool, self._backbone, self._seed = pool, backbone, seed
+    def __init__(
+        self,
+        pool: Pool,
+        backbone: str,
+        seed: str,
+        train: Dataset,
+        audit: Dataset,
+        anew: Embed | None = None,
+    ) -> None:
+        self._pool, self._backbone, self._seed, self._anew = pool, backbone, seed, anew
         self.train, self.audit = train, audit
 
     @cached_property
     def _population(self) -> Population:
-        return sample(self._pool, self._backbone, self._seed)
+        if self._anew is None:
+            return sample(self._pool, self._backbone, self._seed)
+        return sample(self._pool, self._backbone, self._seed, READ_AGAIN, self._anew)
+
+    @property
+    def drawn(self) -> int:
+        """How many images that nobody labelled are looked at."""
+        return len(self._population.rows)
 
     def _embeddings(self) -> npt.NDArray[np.float32]:
         rows = self._population.rows

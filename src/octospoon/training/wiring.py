@@ -18,18 +18,21 @@ from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.s3_references import S3References
 from octospoon.runtime.settings import TrainerSettings, listed, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
+from octospoon.training.finetune.options import FineTuning
+from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.ports import TrainingPorts
 from octospoon.training.trainer import train_head
 
 if TYPE_CHECKING:
-    from octospoon.ports import DatasetArchive
+    from octospoon.ports import DatasetArchive, ImageStore
+    from octospoon.training.trainer import Trainer
 
 
 def training_ports() -> TrainingPorts:
     """Wire one training job from the environment."""
     config = load(TrainerSettings)
     client, store = dynamodb(), artifacts(config.artifacts_bucket)
-    table = ControlTable(client, config.control_table)
+    table, images = ControlTable(client, config.control_table), S3Images(s3(), config.images_bucket)
     return TrainingPorts(
         clock=CLOCK,
         control=DynamoControl(table, CLOCK.now),
@@ -38,7 +41,7 @@ def training_ports() -> TrainingPorts:
         ),
         snapshots=S3Snapshots(store),
         pool=DynamoPool(client, config.pool_table),
-        images=S3Images(s3(), config.images_bucket),
+        images=images,
         champions=S3Champions(store),
         references=S3References(store),
         history=DynamoHistory(table),
@@ -49,8 +52,15 @@ def training_ports() -> TrainingPorts:
         open_head=OnnxHead,
         datasets=_datasets(config),
         classes=listed(config.classes),
-        trainer=partial(train_head, balanced=config.class_weights == "balanced"),
+        trainer=_trainer(config, images),
     )
+
+
+def _trainer(config: TrainerSettings, images: ImageStore) -> Trainer:
+    balanced = config.class_weights == "balanced"
+    if config.trainer == "finetune":
+        return FineTuner(images, FineTuning.read(config.fine_tuning), balanced=balanced)
+    return partial(train_head, balanced=balanced)
 
 
 def _datasets(config: TrainerSettings) -> DatasetArchive | None:

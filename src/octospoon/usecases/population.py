@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from octospoon.domain.draw import spread
 from octospoon.domain.estimation import DEPLETED
 from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from octospoon.domain.entities import PoolRow
     from octospoon.ports import Pool
 
 SAMPLE = 2000
 _COUNTED = 64
+
+
+class Embed(Protocol):
+    """Reads images anew."""
+
+    def __call__(self, rows: Sequence[PoolRow]) -> Sequence[PoolRow]:
+        """Return rows with the embeddings of another backbone; images that cannot be read are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class Population:
         return bool(self.rows) and trained <= DEPLETED * everything
 
 
-def sample(pool: Pool, backbone: str, seed: str, n: int = SAMPLE) -> Population:
+def sample(pool: Pool, backbone: str, seed: str, n: int = SAMPLE, anew: Embed | None = None) -> Population:
     """Read a sample; how much is read does not grow with the pool.
 
     Args:
@@ -48,11 +57,14 @@ def sample(pool: Pool, backbone: str, seed: str, n: int = SAMPLE) -> Population:
         backbone: only rows with its embeddings.
         seed: fixes the sample.
         n: its size; fewer where the pool holds fewer.
+        anew: embeds images whose stored embedding is another backbone's; None to leave those out.
     """
     drawn = spread(pool.selectable, n, seed)
     found = pool.rows([one.key for one in drawn])
     rows = [found[one.key] for one in drawn if one.key in found]
     kept = tuple(row for row in rows if row.backbone == backbone)
+    if anew is not None:
+        kept += tuple(anew([row for row in rows if row.backbone != backbone]))
     return Population(kept, float(len(drawn)) if len(drawn) < n else _size(pool))
 
 

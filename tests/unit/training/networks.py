@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,3 +91,45 @@ def network(
         [numpy_helper.from_array(np.asarray(value, dtype), name) for name, value in values.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def convolutional(kind: Any = np.float32) -> onnx.ModelProto:
+    """Return three blocks of random convolution, normalisation and ReLU, averaged to 64 features."""
+    rng, channels, last = np.random.default_rng(5), (3, 16, 32, 64), "image"
+    nodes, constants = [], []
+    for i, (before, after) in enumerate(itertools.pairwise(channels)):
+        values = {
+            "kernel": rng.normal(size=(after, before, 3, 3)) * np.sqrt(2 / (9 * before)),
+            "bias": np.zeros(after),
+            "scale": np.ones(after),
+            "offset": np.zeros(after),
+            "mean": np.zeros(after),
+            "variance": np.ones(after),
+        }
+        constants += [numpy_helper.from_array(v.astype(kind), f"{name}{i}") for name, v in values.items()]
+        inputs = [f"convolved{i}", *(f"{name}{i}" for name in ("scale", "offset", "mean", "variance"))]
+        nodes += [
+            helper.make_node(
+                "Conv",
+                [last, f"kernel{i}", f"bias{i}"],
+                [f"convolved{i}"],
+                strides=[2, 2],
+                pads=[1, 1, 1, 1],
+            ),
+            helper.make_node("BatchNormalization", inputs, [f"normal{i}"]),
+            helper.make_node("Relu", [f"normal{i}"], [f"maps{i}"]),
+        ]
+        last = f"maps{i}"
+    nodes += [
+        helper.make_node("GlobalAveragePool", [last], ["averages"]),
+        helper.make_node("Flatten", ["averages"], ["features"]),
+    ]
+    floats = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("image", floats, ["n", 3, 32, 32])],
+        [helper.make_tensor_value_info("features", floats, None)],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -40,7 +40,7 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert first == again
     assert (first.version, other.version) == (1, 2)
     for _ in range(2):  # a retry logs again
-        registry.log(again, {"c": "1"}, {"accuracy": 0.5}, folder)
+        registry.log(again, {"c": "1"}, {"accuracy": 0.5}, folder, [{"loss": 2.0}, {"loss": 1.5}])
     data = TrainingData("train-000001", "s3://bucket/snapshots/train-000001.jsonl", "ab" * 32, 60)
     for _ in range(2):
         registry.trained_on(first, data)
@@ -51,7 +51,10 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     found = client.get_model_version_by_alias("shapes", "champion")
     assert (found.version, found.tags["octospoon.outcome"]) in ((1, "promoted"), ("1", "promoted"))
     run = client.get_run(found.run_id)
-    assert (run.info.status, run.data.metrics, run.data.params) == ("FINISHED", {"accuracy": 0.5}, {"c": "1"})
+    assert (run.info.status, run.data.params) == ("FINISHED", {"c": "1"})
+    assert run.data.metrics == {"accuracy": 0.5, "loss": 1.5}
+    steps = client.get_metric_history(found.run_id, "loss")
+    assert {(one.step, one.value) for one in steps} == {(0, 2.0), (1, 1.5)}
     assert run.data.tags["octospoon.outcome"] == "promoted"
     (used,) = run.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == (data.name, ("ab" * 32)[:36])

@@ -73,6 +73,7 @@ class FakeRegistry:
     ended: list[bool] = field(default_factory=list)
     data: dict[int, TrainingData] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
+    epochs: list[Mapping[str, float]] = field(default_factory=list)
     failures: int = 0
 
     def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
@@ -80,13 +81,18 @@ class FakeRegistry:
         return self.runs.setdefault(job_id, ModelRun(f"run-{job_id}", len(self.runs) + 1))
 
     def log(
-        self, run: ModelRun, params: Mapping[str, str], metrics: Mapping[str, float], folder: Path
+        self,
+        run: ModelRun,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        folder: Path,
+        epochs: Sequence[Mapping[str, float]] = (),
     ) -> None:
         if self.failures:
             self.failures -= 1
             raise ServiceUnavailable("MLflow does not answer")
         self.logged[run.version] = {path.name: path.read_bytes() for path in folder.iterdir()}
-        self.metrics, self.params = dict(metrics), dict(params)
+        self.metrics, self.params, self.epochs = dict(metrics), dict(params), list(epochs)
 
     def trained_on(self, run: ModelRun, data: TrainingData) -> None:
         self.data[run.version] = data
@@ -156,20 +162,27 @@ class World:
         state = self.control.now_state
         self.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=job_id)
 
-    def drop(self, index: int) -> Row:
-        """Put one digit into the pool with its embedding."""
+    def drop(self, index: int, prediction: Prediction | None = None) -> Row:
+        """Put one digit into the pool with its embedding, by the starter unless told otherwise."""
         key, data = f"{index:04d}.png", digits.png_bytes(index)
         etag = hashlib.md5(data).hexdigest()
         self.images.objects[key] = (data, etag)
-        prediction = Prediction(0, backbone(), embeddings(400)[index], None)
+        prediction = prediction or Prediction(0, backbone(), embeddings(400)[index], None)
         self.pool.table[key] = Row(etag, "1", State.SCORED, prediction)
         return self.pool.table[key]
 
     def label(
-        self, index: int, label: str, *, audit: bool = False, strategy: str = "margin", round_number: int = 1
+        self,
+        index: int,
+        label: str,
+        *,
+        audit: bool = False,
+        strategy: str = "margin",
+        round_number: int = 1,
+        prediction: Prediction | None = None,
     ) -> None:
         """Put one digit into the pool, picked and labelled."""
-        key, row = f"{index:04d}.png", self.drop(index)
+        key, row = f"{index:04d}.png", self.drop(index, prediction)
         etag, row.state, row.round_number = row.etag, State.EXPORTED, round_number
         row.pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))

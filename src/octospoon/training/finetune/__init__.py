@@ -1,0 +1,1 @@
+"""The second trainer: the backbone's own weights learn too. Needs the extra ``finetune`` (PyTorch)."""

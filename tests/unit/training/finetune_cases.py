@@ -1,0 +1,369 @@
+"""Fine-tuning for real: test_finetune.py runs this in the environment that has PyTorch."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from fakes.memory import FakeClock, FakeImages, FakeRescoring
+from onnx import helper
+from onnx.backend.test.loader import load_model_tests
+from unit.training.networks import convolutional
+from unit.training.stack import JOB, World, world
+
+from octospoon.adapters.decode import decode
+from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.adapters.onnx_session import OnnxHead
+from octospoon.cli import digits
+from octospoon.domain.entities import LabelledImage, Prediction, State
+from octospoon.domain.errors import BadModel, BadRequest
+from octospoon.training import foreign, model_file
+from octospoon.training.dataset import Dataset
+from octospoon.training.finetune import graph as graphs
+from octospoon.training.finetune.augmentation import augmented
+from octospoon.training.finetune.graph import TorchGraph
+from octospoon.training.finetune.options import FineTuning
+from octospoon.training.finetune.trainer import PARITY, FineTuner, embed
+from octospoon.training.job import Outcome, run
+from octospoon.training.model_file import extract_backbone, read_spec, starter_model
+from octospoon.training.optimize import cold_start
+from octospoon.training.trainer import train_head
+from octospoon.usecases.rescore import RescorePool
+
+ORDER = np.random.default_rng(9).permutation(len(digits.labels()))
+LABELS = np.asarray(digits.labels(), np.int64)[ORDER]
+TRAIN, TEST = 500, 1000
+QUICK = FineTuning()
+
+
+@pytest.fixture(scope="module", name="poor")
+def poor_backbone() -> bytes:
+    """Random convolutions, which tell digits apart worse than trained ones."""
+    return foreign.wrap(convolutional(), foreign.Pixels(), "", head=False)[0]
+
+
+class Task:
+    """Digits in an order of their own, so that train and test are drawn from the same writers."""
+
+    def __init__(self, backbone: bytes) -> None:
+        self.backbone = backbone
+        spec = model_file.backbone_spec(backbone, "squash")
+        self.spec = replace(spec, classes=digits.CLASSES, version=1)
+        files = [digits.png_bytes(int(i)) for i in ORDER[: TRAIN + TEST]]
+        self.pixels = np.stack([decode(file, spec.height, spec.width, "squash") for file in files])
+        etags = [hashlib.md5(file).hexdigest() for file in files]
+        self.store = FakeImages(
+            {f"{i:04d}": (file, etag) for i, (file, etag) in enumerate(zip(files, etags, strict=True))}
+        )
+        embeddings = embed(backbone, self.pixels, np.arange(TRAIN)).astype(np.float16).astype(np.float32)
+        images = tuple(
+            LabelledImage(f"{i:04d}", etags[i], str(LABELS[i]), 1.0, 1, False, "margin", None, 1)
+            for i in range(TRAIN)
+        )
+        self.train = Dataset(images, embeddings, LABELS[:TRAIN], {})
+
+    def first(self, n: int) -> Dataset:
+        keys = {f"{i:04d}" for i in range(n)}
+        return self.train.only(keys)
+
+    def accuracy(self, model: bytes, tmp_path) -> float:
+        (tmp_path / "model.onnx").write_bytes(model)
+        _, probabilities = OnnxScorer(tmp_path / "model.onnx").run(self.pixels[TRAIN:])
+        return float((probabilities.argmax(axis=1) == LABELS[TRAIN : TRAIN + TEST]).mean())
+
+
+@pytest.fixture(scope="module", name="task")
+def poor_task(poor: bytes) -> Task:
+    return Task(poor)
+
+
+@pytest.fixture(scope="module", name="tuned")
+def tune(task: Task):
+    return FineTuner(task.store, QUICK)(task.backbone, task.train, task.spec)
+
+
+def test_a_poor_backbone_gets_better_and_keeps_the_contract(task: Task, tuned, tmp_path):
+    frozen = train_head(task.backbone, task.train, task.spec)
+
+    before, after = task.accuracy(frozen.model, tmp_path), task.accuracy(tuned.model, tmp_path)
+
+    print(f"accuracy on {TEST} digits: frozen {before:.3f}, fine-tuned {after:.3f}")
+    assert after > before + 0.02
+    spec, backbone = read_spec(tuned.model), extract_backbone(tuned.model)
+    assert spec == replace(task.spec, backbone=model_file.sha256(backbone))
+    assert spec.backbone != task.spec.backbone
+    old, new = onnx.load_from_string(task.backbone), onnx.load_from_string(backbone)
+    weights = set(TorchGraph(task.backbone).weights)
+    for proto in (old, new):
+        kept = [one for one in proto.graph.initializer if one.name not in weights]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(kept)
+    assert old == new, "nothing but weights has changed: not the preprocessing, nor inputs and outputs"
+    assert tuned.metrics["torch_parity_gap"] <= PARITY
+    assert tuned.metrics["fine_tuned"] == 1
+
+
+def test_what_was_held_out_calibrates_and_what_was_learned_from_is_not_shown(task: Task, tuned):
+    known = np.isfinite(tuned.held_out).all(axis=1)
+    assert known.sum() == TRAIN // 5
+    sure = tuned.held_out[known].max(axis=1).mean()
+    right = (tuned.held_out[known].argmax(axis=1) == task.train.labels[known]).mean()
+    assert right == pytest.approx(tuned.metrics["held_out_accuracy"])
+    assert abs(sure - right) < 0.15
+
+
+def test_every_epoch_is_measured_and_the_best_is_taken(tuned):
+    first, *later = tuned.epochs
+    assert set(first) == {"epoch_held_out_loss", "epoch_held_out_accuracy"}
+    assert all("epoch_training_loss" in one for one in later)
+    losses = [one["epoch_held_out_loss"] for one in tuned.epochs]
+    assert tuned.metrics["best_epoch"] == np.argmin(losses) > 0
+
+
+def test_the_same_labels_and_seed_give_the_same_bits(task: Task):
+    tuner = FineTuner(task.store, FineTuning(epochs=3, learning_rate=0.003), balanced=True)
+    graphs_ = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)  # whatever state the process is in
+        torch.rand(seed + 1)
+        trainer = replace(tuner, options=FineTuning(epochs=3, seed=0 if len(graphs_) < 2 else 1))
+        graphs_.append(trained_weights(trainer, task))
+    assert graphs_[0] == graphs_[1]
+    assert graphs_[0] != graphs_[2]
+
+
+def trained_weights(tuner: FineTuner, task: Task) -> bytes:
+    """The weights after three epochs, whether or not they are better."""
+    from octospoon.training import head
+    from octospoon.training.finetune import loop
+
+    few = task.first(100)
+    folds = head.fold_of(few.labels, tuner.options.seed)
+    learned, held_out = np.flatnonzero(folds), np.flatnonzero(folds == 0)
+    start = head.fit(few.embeddings[learned], few.labels[learned], 10)
+    lesson = loop.Lesson(task.pixels[:100], few.labels, learned, held_out, np.ones(10, np.float32))
+    graph = TorchGraph(task.backbone)
+    with loop.reproducible():
+        tuning = loop._Tuning(graph, lesson, start, tuner.options)
+        for _ in range(3):
+            tuning.epoch()
+    assert graph.written() != task.backbone
+    return graph.written()
+
+
+def test_the_same_job_gives_the_same_file(task: Task, tuned):
+    again = FineTuner(task.store, QUICK)(task.backbone, task.train, task.spec)
+    assert again.model == tuned.model
+    assert again.head == tuned.head
+
+
+def test_a_backbone_that_gains_nothing_is_kept_byte_for_byte(task: Task):
+    few = task.first(60)
+    kept = FineTuner(task.store, FineTuning(epochs=2, learning_rate=1e-6))(task.backbone, few, task.spec)
+    assert kept.model == train_head(task.backbone, few, task.spec).model
+    assert kept.metrics["fine_tuned"] == 0
+    assert "no gain" in kept.params["backbone_kept"]
+    assert len(kept.epochs) == 3
+
+
+@pytest.mark.parametrize(("n", "gone", "why"), [(20, 0, "20 labelled"), (40, 30, "10 labelled")])
+def test_few_pictures_are_no_reason_to_change_a_backbone(task: Task, n, gone, why):
+    store = FakeImages(dict(list(task.store.objects.items())[gone:]))
+    kept = FineTuner(store, QUICK)(task.backbone, task.first(n), task.spec)
+    assert why in kept.params["backbone_kept"]
+    assert extract_backbone(kept.model) == task.backbone
+
+
+def test_pictures_that_are_gone_are_left_out(task: Task, tuned):
+    store = FakeImages({key: value for key, value in task.store.objects.items() if key > "0009"})
+    found = FineTuner(store, FineTuning(epochs=2, learning_rate=1e-6))(
+        task.backbone, task.first(100), task.spec
+    )
+    assert len(found.held_out) == 100
+
+
+def test_an_operator_that_is_unknown_is_named(poor: bytes):
+    model = onnx.load_from_string(poor)
+    model.graph.node.insert(0, helper.make_node("Einsum", ["image"], ["x"], equation="nhwc->nhwc"))
+    with pytest.raises(BadRequest, match="operators Einsum: use Trainer=head"):
+        TorchGraph(model.SerializeToString())
+    model.graph.node[0].CopyFrom(helper.make_node("Conv", ["image"], ["x"], domain="com.microsoft"))
+    with pytest.raises(BadRequest, match=r"com.microsoft.Conv"):
+        TorchGraph(model.SerializeToString())
+
+
+def test_a_graph_without_weights_of_float32_is_refused():
+    half = foreign.wrap(convolutional(np.float16), foreign.Pixels(), "", head=False)[0]
+    with pytest.raises(BadRequest, match="no weights of float32"):
+        TorchGraph(half)
+
+
+def test_what_pytorch_and_onnxruntime_see_differently_is_refused(task: Task, monkeypatch):
+    wrong = dict(graphs.OPERATORS) | {"Relu": lambda _, inputs: inputs[0] * 1.001}
+    monkeypatch.setattr(graphs, "OPERATORS", wrong)
+    with pytest.raises(BadModel, match="differ by"):
+        FineTuner(task.store, QUICK)(task.backbone, task.train, task.spec)
+
+
+@pytest.mark.parametrize("name", ["starter", "poor"])
+def test_a_graph_goes_to_pytorch_and_back(task: Task, name):
+    backbone = extract_backbone(starter_model()) if name == "starter" else task.backbone
+    graph, rows = TorchGraph(backbone), np.arange(64)
+    theirs = embed(backbone, task.pixels, rows)
+    assert np.abs(graph.embed(task.pixels, rows) - theirs).max() < PARITY * np.abs(theirs).max()
+    assert graph.written() == backbone
+    graph(torch.from_numpy(np.zeros_like(task.pixels[:2]))).sum().backward()
+    assert all(torch.isfinite(one.grad).all() for one in graph.weights.values())
+
+
+def test_the_operators_keep_to_onnx_s_own_test_cases():
+    """Every node test of the onnx package whose operators are all known and whose numbers are PyTorch's."""
+    passed = set()
+    for case in load_model_tests(kind="node"):
+        if case.model and {node.op_type for node in case.model.graph.node} <= set(graphs.OPERATORS):
+            passed |= followed(case)
+    # LayerNormalization's cases ask for outputs of training, Cast's are of kinds that no backbone has
+    assert set(graphs.OPERATORS) - passed <= {"Cast", "LayerNormalization"}
+
+
+KINDS = (np.float32, np.int64, np.int32, np.bool_)
+NOT_OURS = ("training_mode", "noop")
+
+
+def followed(case) -> set[str]:
+    """Check a case's numbers; return its operators where they were computed."""
+    model, opset = case.model, next(one.version for one in case.model.opset_import if not one.domain)
+    for inputs, outputs in case.data_sets:
+        arrays = [*inputs, *outputs]
+        if any(not isinstance(one, np.ndarray) or one.dtype not in KINDS for one in arrays):
+            return set()
+        known = {
+            value.name: torch.from_numpy(x.copy())
+            for value, x in zip(model.graph.input, inputs, strict=False)
+        }
+        known[""] = None
+        try:
+            for node in model.graph.node:
+                step = graphs._step(node, opset)
+                made = graphs.OPERATORS[step.op](step, [known[name] for name in step.inputs])
+                known.update(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=False))
+        except BadRequest:
+            return set()  # said to be unsupported
+        for value, expected in zip(model.graph.output, outputs, strict=True):
+            if value.name in known:
+                got = known[value.name].numpy()
+                np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5, err_msg=case.name)
+    return {node.op_type for node in model.graph.node}
+
+
+def test_augmentation_moves_mirrors_and_brightens_within_bounds():
+    images = torch.arange(2 * 8 * 8 * 3, dtype=torch.uint8).reshape(2, 8, 8, 3)
+    still = FineTuning(shift=0, brightness=0)
+    assert torch.equal(augmented(images, still, torch.Generator()), images)
+    for options in (FineTuning(shift=0.2, brightness=0), FineTuning(shift=0, brightness=0, flip=True)):
+        seen = [augmented(images, options, torch.Generator().manual_seed(i)) for i in range(9)]
+        assert any(not torch.equal(one, images) for one in seen)
+        assert all(set(one.unique().tolist()) <= set(images.unique().tolist()) for one in seen)
+    bright = augmented(images, FineTuning(shift=0, brightness=0.1), torch.Generator().manual_seed(1))
+    assert bright.dtype == torch.uint8
+    assert (bright.float() - images.float()).abs().max() <= 26
+
+
+# -- a whole job ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="promoted")
+def promote(poor: bytes) -> tuple[World, World]:
+    """A world with a poor backbone and its head in service, before and after a job that fine-tunes."""
+    made, said = world(), predictions(poor)
+    for index in range(720):
+        number, prediction = int(ORDER[index]), said[index]
+        if index < 120:
+            made.drop(number, prediction)
+        else:
+            made.label(number, digits.CLASSES[LABELS[index]], audit=index < 220, prediction=prediction)
+    made.serve(cold_start(poor, "squash"))
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    before = made.copied()
+    made.launch("train-000002")
+    tuner = FineTuner(made.images, QUICK)
+    assert run("train-000002", replace(made.ports, trainer=tuner)) is Outcome.PROMOTED
+    return before, made
+
+
+def predictions(backbone: bytes) -> list[Prediction]:
+    """What a backbone without classes says of the first digits."""
+    pixels = np.stack([decode(digits.png_bytes(int(i)), 32, 32, "squash") for i in ORDER[:720]])
+    found = embed(backbone, pixels, np.arange(720)).astype(np.float16).astype(np.float32)
+    return [Prediction(0, model_file.sha256(backbone), one, None) for one in found]
+
+
+def test_a_job_promotes_a_fine_tuned_model_under_its_own_backbone(promoted, tmp_path):
+    before, after = promoted
+    pointer = after.champions.current
+    spec = read_spec(after.champions.files[pointer.sha256])
+    assert pointer.version == spec.version == 2
+    assert pointer.backbone == spec.backbone != before.champions.current.backbone
+    assert after.registry.params["backbone"] == pointer.backbone
+    assert after.registry.params["trainer"] == "fine-tuning"
+    assert len(after.registry.epochs) > 1
+    assert "a new backbone" in after.control.state().reason
+
+
+def test_it_is_judged_on_the_audit_pictures_as_it_sees_them(promoted, tmp_path):
+    before, after = promoted
+    pointer = after.champions.current
+    scorer = OnnxScorer(after.champions.fetch(pointer, tmp_path))
+    right = []
+    for one in (row for row in after.labels.labelled() if row.audit):
+        said = scorer.predict(scorer.preprocess(after.images.objects[one.key][0])[np.newaxis])[0]
+        right.append(digits.CLASSES[said.probabilities.argmax()] == one.label)
+    metrics = after.registry.metrics
+    assert metrics["audit_accuracy"] == pytest.approx(np.mean(right), abs=0.011)
+    assert metrics["champion_audit_accuracy"] == before.registry.metrics["audit_accuracy"]
+    assert metrics["uploads_read_again"] == 120
+    assert metrics["audit_labels"] == 100
+
+
+def test_what_later_uploads_are_compared_with_is_of_the_new_backbone(promoted):
+    before, after = promoted
+    known = after.references.get(after.champions.current.sha256)
+    assert known is not None
+    assert known is not before.references.get(before.champions.current.sha256)
+
+
+def test_the_labelled_rows_get_the_new_embeddings_and_the_others_are_foreign(promoted):
+    _, after = promoted
+    backbone = after.champions.current.backbone
+    labelled = [row for row in after.pool.table.values() if row.state is State.LABELLED]
+    assert {row.prediction.backbone for row in labelled} == {backbone}
+    assert len(list(after.pool.foreign(backbone))) == 120
+
+
+def test_re_scoring_by_head_skips_foreign_rows_until_their_images_are_scored(promoted, tmp_path):
+    _, promoted_world = promoted
+    made = promoted_world.copied()
+    pointer = made.champions.current
+    head = OnnxHead(made.champions.fetch_head(pointer, tmp_path))
+    progress, queue = FakeRescoring(), []
+    use_case = RescorePool(made.pool, progress, lambda: (pointer, head), queue.append, FakeClock(), "margin")
+    use_case.champion_changed()
+    assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0
+    scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.turn)
+    for image in list(made.pool.foreign(pointer.backbone)):
+        pixels = scorer.preprocess(made.images.read(image.key)[0])
+        assert made.pool.put_score(image, scorer.predict(pixels[np.newaxis])[0])
+    assert not list(made.pool.foreign(pointer.backbone))
+
+
+def test_the_next_job_goes_on_from_the_fine_tuned_backbone(promoted):
+    _, promoted_world = promoted
+    made = promoted_world.copied()
+    made.launch("train-000003")
+    outcome = run("train-000003", made.ports)
+    assert outcome in (Outcome.PROMOTED, Outcome.REFUSED)
+    assert made.registry.params["backbone"] == promoted_world.champions.current.backbone

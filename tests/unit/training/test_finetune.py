@@ -1,0 +1,108 @@
+"""Fine-tuning: what needs no PyTorch, and all the rest in the environment that has it."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sysconfig
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from unit.training.stack import JOB, starter, world
+
+from octospoon.adapters.s3_images import S3Images
+from octospoon.cli import digits
+from octospoon.cli.local import trainer_environment
+from octospoon.domain.entities import JobStatus
+from octospoon.domain.errors import NotConfigured
+from octospoon.training.finetune.options import FineTuning
+from octospoon.training.finetune.trainer import FineTuner
+from octospoon.training.job import run
+from octospoon.training.wiring import training_ports
+
+ROOT = Path(__file__).parents[3]
+PYTHON = ROOT / ".octospoon/envs/finetune/bin/python"
+CASES = Path(__file__).with_name("finetune_cases.py")
+# pytest comes from this environment, behind everything that the trainer's own has
+RUN = "import site, sys; site.addsitedir(sys.argv[1]); import pytest; sys.exit(pytest.main(sys.argv[2:]))"
+
+
+def test_weights_that_learn() -> None:
+    """The cases of finetune_cases.py, in the environment that has PyTorch."""
+    if not PYTHON.exists():
+        pytest.skip("FINE-TUNING IS NOT TESTED: `make finetune` installs PyTorch (some GB) and runs this")
+    options = ["-q", "-s", "-p", "no:cacheprovider", "-o", "filterwarnings=default", str(CASES)]
+
+    ended = subprocess.run(
+        [PYTHON, "-c", RUN, sysconfig.get_path("purelib"), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert " passed" in ended.stdout
+    assert "skipped" not in ended.stdout
+
+
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+
+
+def test_without_pytorch_the_job_fails_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_torch(monkeypatch)
+    made = world()
+    for index in range(30):
+        made.label(index, digits.CLASSES[digits.labels()[index]])
+    made.serve(starter())
+
+    with pytest.raises(NotConfigured, match=r"install octospoon\[finetune\].*Trainer=head needs none"):
+        run(JOB, replace(made.ports, trainer=FineTuner(made.images)))
+
+    assert made.control.state().status is JobStatus.FAILED
+    assert "octospoon[finetune]" in made.control.state().reason
+
+
+def test_options_are_read_and_wrong_ones_named() -> None:
+    found = FineTuning.read("epochs=7, flip=true,learning_rate=0.02")
+    assert (found.epochs, found.flip, found.learning_rate) == (7, True, 0.02)
+    assert found.params()["fine_tuning_epochs"] == "7"
+    assert FineTuning.read("") == FineTuning()
+    assert not FineTuning().flip, "a mirrored digit is no digit"
+    for wrong, told in (("epoch=7", "epoch"), ("epochs=0", "epochs"), ("shift=0.9", "shift")):
+        with pytest.raises(NotConfigured, match=told):
+            FineTuning.read(wrong)
+
+
+def test_the_setting_chooses_the_trainer_and_its_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("IMAGES_BUCKET", "ARTIFACTS_BUCKET", "POOL_TABLE", "ANNOTATIONS_TABLE", "CONTROL_TABLE"):
+        monkeypatch.setenv(f"OCTOSPOON_{name}", "x")
+    monkeypatch.setenv("OCTOSPOON_CLASSES", "cat,dog")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert not isinstance(training_ports().trainer, FineTuner)
+
+    monkeypatch.setenv("OCTOSPOON_TRAINER", "finetune")
+    monkeypatch.setenv("OCTOSPOON_FINE_TUNING", "epochs=7")
+    monkeypatch.setenv("OCTOSPOON_CLASS_WEIGHTS", "balanced")
+    trainer = training_ports().trainer
+    assert isinstance(trainer, FineTuner)
+    assert (trainer.options.epochs, trainer.balanced) == (7, True)
+    assert isinstance(trainer.images, S3Images)
+
+    monkeypatch.setenv("OCTOSPOON_TRAINER", "neither")
+    with pytest.raises(NotConfigured, match="TrainerSettings"):
+        training_ports()
+
+    monkeypatch.chdir(tmp_path)
+    assert trainer_environment("head") == "mlflow"
+    with pytest.raises(NotConfigured, match="make finetune"):
+        trainer_environment("finetune")
+    program = tmp_path / ".octospoon/envs/finetune/bin/python"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    assert trainer_environment("finetune") == "finetune"
