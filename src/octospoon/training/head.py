@@ -85,12 +85,12 @@ def fit(
     # threads cost more than they give on matrices this small, and their number would change the last bits
     with threadpool_limits(1, "blas"):
         folds, wanted = fold_of(compact, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
-        count = None
+        total = None
         if unseen is not None:
             folds, wanted = np.where(unseen, 0, 1), 1
             # as a head of as many labels out of fold: by the few alone it would be far too modest
-            count = len(labels)
-        held = _Held(folds, wanted, count)
+            total = len(labels)
+        held = _Held(folds, wanted, total)
         return _fit(embeddings.astype(np.float64), seen, compact, classes, held, balanced=balanced)
 
 
@@ -100,12 +100,12 @@ class _Held(NamedTuple):
     Attributes:
         folds: int [N], of each row.
         wanted: folds that are held out in turn, from the first.
-        count: of labels, by which the temperature is smoothed; None for those held out.
+        total: of labels, by which the temperature is smoothed; None for those held out.
     """
 
     folds: npt.NDArray[np.int64]
     wanted: int
-    count: int | None
+    total: int | None
 
 
 def _fit(
@@ -119,7 +119,7 @@ def _fit(
 ) -> Head:
     points, back, mean = _span(embeddings)
     held_out = _out_of_fold(points, compact, held, balanced=balanced)
-    fitted = {c: temperature(logits, compact, held.count) for c, logits in held_out.items()}
+    fitted = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
     best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
     divisor = fitted[best][0]
     model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
