@@ -85,17 +85,27 @@ def fit(
     # threads cost more than they give on matrices this small, and their number would change the last bits
     with threadpool_limits(1, "blas"):
         folds, wanted = fold_of(compact, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
+        total = None
         if unseen is not None:
             folds, wanted = np.where(unseen, 0, 1), 1
-        held = _Held(folds, wanted)
+            # as a head of as many labels out of fold: by the few alone it would be far too modest
+            total = len(labels)
+        held = _Held(folds, wanted, total)
         return _fit(embeddings.astype(np.float64), seen, compact, classes, held, balanced=balanced)
 
 
 class _Held(NamedTuple):
-    """Each row's fold, int [N], and how many folds are held out in turn, from the first."""
+    """How rows are held out.
+
+    Attributes:
+        folds: int [N], of each row.
+        wanted: folds that are held out in turn, from the first.
+        total: of labels, by which the temperature is smoothed; None for those held out.
+    """
 
     folds: npt.NDArray[np.int64]
     wanted: int
+    total: int | None
 
 
 def _fit(
@@ -109,7 +119,7 @@ def _fit(
 ) -> Head:
     points, back, mean = _span(embeddings)
     held_out = _out_of_fold(points, compact, held, balanced=balanced)
-    fitted = {c: temperature(logits, compact) for c, logits in held_out.items()}
+    fitted = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
     best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
     divisor = fitted[best][0]
     model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
@@ -185,21 +195,29 @@ def _out_of_fold(
     return held_out
 
 
-def temperature(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+def temperature(
+    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], count: int | None = None
+) -> tuple[float, float]:
     """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss.
 
     The true class counts as (N + 1) / (N + C) instead of 1, and each other as 1 / (N + C), as Platt (1999)
     did for two classes: held-out rows that are all right would else ask for infinite confidence.
+
+    Args:
+        logits: float64 [M, C]; rows of NaN are left out.
+        labels: int [M].
+        count: N, where it is not the number of these rows.
     """
     known = np.isfinite(logits).all(axis=1)
     if not known.any():
         return 1.0, 0.0
     values, truth = logits[known], labels[known]
+    n, classes = count or len(truth), values.shape[1]
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(values / np.exp(log_temperature), axis=1)
         true = scaled[np.arange(len(truth)), truth].mean()
-        return float(-(len(truth) * true + scaled.sum(axis=1).mean()) / (len(truth) + values.shape[1]))
+        return float(-(n * true + scaled.sum(axis=1).mean()) / (n + classes))
 
     low, high = np.log(_TEMPERATURES)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded")

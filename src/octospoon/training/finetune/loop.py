@@ -172,7 +172,7 @@ class _Tuning:
         logits = self._logits(embeddings).detach().numpy()
         truth = self._lesson.labels[rows]
         divided = logits.astype(np.float64)
-        divided /= head.temperature(divided, truth)[0]
+        divided /= head.temperature(divided, truth, len(rows) + len(self._lesson.learned))[0]
         losses = -log_softmax(divided, axis=1)[np.arange(len(truth)), truth]
         return _Seen(losses, float((logits.argmax(axis=1) == truth).mean()))
 
