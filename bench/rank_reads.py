@@ -16,7 +16,7 @@ from octospoon.usecases.rank import Rank
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from octospoon.domain.entities import Pick
+    from octospoon.domain.labelling import Pick
 
 BATCH, ROUNDS = 50, 5
 

@@ -21,7 +21,7 @@ import numpy as np
 from bench.local_aws import TABLE
 
 from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.domain.entities import ImageRef, ScoredImage
+from octospoon.domain.images import ImageRef, ScoredImage
 from octospoon.runtime.wiring import dynamodb
 
 if TYPE_CHECKING:

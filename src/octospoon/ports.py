@@ -19,27 +19,20 @@ if TYPE_CHECKING:
 
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.drift import Reference
-    from octospoon.domain.entities import (
-        Annotation,
+    from octospoon.domain.images import (
         Candidate,
         ImageRef,
-        Inventory,
         KnownScore,
-        LabelledImage,
-        Pick,
-        PoolEntry,
         PoolRow,
         Prediction,
-        Round,
         ScoredImage,
-        Standing,
         State,
         StoredObject,
-        Sweep,
-        Task,
-        TrainingState,
     )
+    from octospoon.domain.jobs import TrainingState
+    from octospoon.domain.labelling import Annotation, LabelledImage, Pick, Round, Standing, Task
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+    from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
     from octospoon.domain.trace import ImageRecord, StoredVersion
     from octospoon.domain.verdicts import ModelDecision, Observation
 

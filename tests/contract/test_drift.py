@@ -9,7 +9,7 @@ from fakes.memory import FakeChampions, FakeImages, FakeLabeler, FakeRescoring
 
 from octospoon.domain import drift
 from octospoon.domain.drift import Level
-from octospoon.domain.entities import ImageRef, Prediction, ScoredImage
+from octospoon.domain.images import ImageRef, Prediction, ScoredImage
 from octospoon.domain.keys import SHARDS, day
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from contract.test_pool import embedded, image, pick, said
 from octospoon.domain.draw import spread
-from octospoon.domain.entities import Inventory, PoolEntry, State
+from octospoon.domain.images import State
+from octospoon.domain.sweeps import Inventory, PoolEntry
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

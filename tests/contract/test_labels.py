@@ -7,8 +7,10 @@ import pytest
 
 from contract.test_pool import image, pick, said
 from octospoon.domain.consensus import Consensus
-from octospoon.domain.entities import Annotation, JobStatus, Round, State
 from octospoon.domain.errors import Conflict
+from octospoon.domain.images import State
+from octospoon.domain.jobs import JobStatus
+from octospoon.domain.labelling import Annotation, Round
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

@@ -9,12 +9,13 @@ import pytest
 
 from octospoon.domain.consensus import Consensus
 from octospoon.domain.draw import draw, spread
-from octospoon.domain.entities import ImageRef, Pick, Prediction, ScoredImage, State
+from octospoon.domain.images import ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.keys import SHARDS, day
+from octospoon.domain.labelling import Pick
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
-    from octospoon.domain.entities import PoolRow
+    from octospoon.domain.images import PoolRow
 
 BACKBONE = "b" * 64
 

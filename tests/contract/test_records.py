@@ -13,7 +13,8 @@ from contract.test_pool import embedded, image, pick, rescored, said
 from octospoon.adapters.dynamodb_past import SCORES, UPLOADS
 from octospoon.adapters.s3_artifacts import S3Artifacts, S3Snapshots
 from octospoon.adapters.s3_versions import S3Versions
-from octospoon.domain.entities import LabelledImage, ScoredImage, State
+from octospoon.domain.images import ScoredImage, State
+from octospoon.domain.labelling import LabelledImage
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.entities import Sweep
+from octospoon.domain.sweeps import Sweep
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contract.test_pool import BACKBONE, embedded, image, pick, said
-from octospoon.domain.entities import ScoredImage, State
+from octospoon.domain.images import ScoredImage, State
 from octospoon.domain.keys import SHARDS, day, lottery, shard
 from octospoon.usecases.rescore import RescorePool
 

@@ -30,7 +30,8 @@ from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
 from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.entities import ImageRef, LabelledImage, Prediction, ScoredImage
+from octospoon.domain.images import ImageRef, Prediction, ScoredImage
+from octospoon.domain.labelling import LabelledImage
 from octospoon.training.model_file import sha256
 
 if TYPE_CHECKING:

@@ -18,13 +18,14 @@ from octospoon.cli.demo import key_of
 from octospoon.cli.logs import show_logs
 from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.entities import JobStatus, State
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.images import State
+from octospoon.domain.jobs import JobStatus
 from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.domain.entities import Round
+    from octospoon.domain.labelling import Round
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.trace import Trace
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.context import Deployment
     from octospoon.cli.local import LocalStack
-    from octospoon.domain.entities import PoolRow
+    from octospoon.domain.images import PoolRow
 
 pytestmark = pytest.mark.stack
 UPLOADS = range(700, 725)

@@ -12,7 +12,7 @@ from octospoon.cli.demo import key_of
 from octospoon.cli.invoke import reconcile
 from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.entities import State
+from octospoon.domain.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

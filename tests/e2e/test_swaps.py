@@ -27,8 +27,8 @@ from PIL import Image
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
 from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
-from octospoon.domain.entities import State
 from octospoon.domain.errors import BadModel
+from octospoon.domain.images import State
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.runtime import wiring
 from octospoon.training.model_file import (

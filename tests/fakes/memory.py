@@ -8,24 +8,12 @@ from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainty
-from octospoon.domain.entities import (
-    Annotation,
-    Candidate,
-    ImageRef,
-    Inventory,
-    JobStatus,
-    KnownScore,
-    LabelledImage,
-    PoolEntry,
-    PoolRow,
-    Standing,
-    State,
-    StoredObject,
-    Sweep,
-    TrainingState,
-)
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
+from octospoon.domain.images import Candidate, ImageRef, KnownScore, PoolRow, State, StoredObject
+from octospoon.domain.jobs import JobStatus, TrainingState
+from octospoon.domain.labelling import Annotation, LabelledImage, Standing
 from octospoon.domain.past import EarlierUpload, Score
+from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.verdicts import Observation
 from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
@@ -36,13 +24,8 @@ if TYPE_CHECKING:
 
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.drift import Reference
-    from octospoon.domain.entities import (
-        Pick,
-        Prediction,
-        Round,
-        ScoredImage,
-        Task,
-    )
+    from octospoon.domain.images import Prediction, ScoredImage
+    from octospoon.domain.labelling import Pick, Round, Task
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.verdicts import ModelDecision
 

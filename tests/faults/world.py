@@ -29,8 +29,9 @@ from fakes.memory import (
 )
 
 from octospoon.domain.consensus import consensus
-from octospoon.domain.entities import ImageRef, JobStatus, Prediction, State, StoredObject
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
+from octospoon.domain.jobs import JobStatus
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
@@ -48,7 +49,7 @@ from octospoon.usecases.serve import ServeVersion
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.entities import Task
+    from octospoon.domain.labelling import Task
 
 CLASSES = ("cat", "dog")
 THRESHOLD = 3

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.domain.entities import ImageRef, LabelledImage
+from octospoon.domain.images import ImageRef
+from octospoon.domain.labelling import LabelledImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
 
-    from octospoon.domain.entities import KnownScore, Prediction, ScoredImage
+    from octospoon.domain.images import KnownScore, Prediction, ScoredImage
 
 FOLDER = Path(sys.argv[3])
 NAMES = sorted(path.name for path in FOLDER.iterdir())

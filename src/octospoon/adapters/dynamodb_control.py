@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, names_of, number, text
 from octospoon.adapters.dynamodb_pool import if_met, update_expression
-from octospoon.domain.entities import JobStatus, TrainingState
+from octospoon.domain.jobs import JobStatus, TrainingState
 from octospoon.domain.keys import SHARDS, day
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from octospoon.adapters.s3_artifacts import RoundFiles
-    from octospoon.domain.entities import Round
+    from octospoon.domain.labelling import Round
 
 _FIRST_OR_WIDER = "attribute_not_exists(#turn) OR #turn < :turn OR ( #turn = :turn AND #oldest > :oldest )"
 _THIS_JOB = "#job_id = :job_id AND #status IN "

@@ -8,7 +8,8 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, names_of, number, text
 from octospoon.adapters.dynamodb_pool import batch_get, if_met, update_expression
 from octospoon.domain import keys as hashes
-from octospoon.domain.entities import PoolEntry, State
+from octospoon.domain.images import State
+from octospoon.domain.sweeps import PoolEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,8 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_counter import NOT_COUNTED, LabelCounter
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, names_of, number, text
 from octospoon.adapters.dynamodb_pool import batch_get, if_met, update_expression
-from octospoon.domain.entities import Annotation, LabelledImage, Standing, State
+from octospoon.domain.images import State
+from octospoon.domain.labelling import Annotation, LabelledImage, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

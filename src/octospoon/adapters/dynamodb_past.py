@@ -15,7 +15,7 @@ from octospoon.adapters.dynamodb_items import Item, Value, integer, text
 from octospoon.domain.past import EarlierUpload, Score
 
 if TYPE_CHECKING:
-    from octospoon.domain.entities import Prediction, Uncertainty
+    from octospoon.domain.images import Prediction, Uncertainty
 
 SCORES = 16
 UPLOADS = 4

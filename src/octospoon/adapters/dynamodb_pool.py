@@ -30,8 +30,8 @@ from octospoon.adapters.dynamodb_items import (
 )
 from octospoon.domain import keys as hashes
 from octospoon.domain.acquisition import priority, uncertainties
-from octospoon.domain.entities import Candidate, ImageRef, KnownScore, PoolRow, ScoredImage, State
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.images import Candidate, ImageRef, KnownScore, PoolRow, ScoredImage, State
 from octospoon.domain.keys import day
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from octospoon.adapters.dynamodb_counter import LabelCounter
-    from octospoon.domain.entities import Pick, Prediction, Uncertainty
+    from octospoon.domain.images import Prediction, Uncertainty
+    from octospoon.domain.labelling import Pick
 
 LOG = logging.getLogger(__name__)
 _BATCH_GET = 100

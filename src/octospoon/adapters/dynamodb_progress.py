@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb_items import flag, integer, number, text
-from octospoon.domain.entities import Inventory, Sweep
+from octospoon.domain.sweeps import Inventory, Sweep
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb_control import ControlTable

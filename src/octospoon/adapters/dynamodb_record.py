@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.dynamodb_items import Item, integer, number, text
 from octospoon.adapters.dynamodb_pool import batch_get
-from octospoon.domain.entities import State
+from octospoon.domain.images import State
 from octospoon.domain.trace import ImageRecord
 
 if TYPE_CHECKING:

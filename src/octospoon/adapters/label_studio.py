@@ -19,7 +19,7 @@ from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
-    from octospoon.domain.entities import Annotation, Task
+    from octospoon.domain.labelling import Annotation, Task
 
 LOG = logging.getLogger(__name__)
 _KEYS_PER_LOOKUP = 100

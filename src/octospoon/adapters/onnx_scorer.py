@@ -8,8 +8,8 @@ import numpy as np
 
 from octospoon.adapters.decode import decode
 from octospoon.adapters.onnx_session import check_probabilities, checked, open_session, run_session
-from octospoon.domain.entities import Prediction
 from octospoon.domain.errors import BadModel
+from octospoon.domain.images import Prediction
 from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSpec
 
 if TYPE_CHECKING:

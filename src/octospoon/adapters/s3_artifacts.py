@@ -13,8 +13,8 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
-from octospoon.domain.entities import LabelledImage, Round
 from octospoon.domain.errors import BadModel, PermanentError
+from octospoon.domain.labelling import LabelledImage, Round
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key, version_key
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
-from octospoon.domain.entities import StoredObject
 from octospoon.domain.errors import BadImage
+from octospoon.domain.images import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

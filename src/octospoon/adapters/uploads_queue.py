@@ -11,7 +11,7 @@ from octospoon.adapters.aws_errors import translated
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from octospoon.domain.entities import ImageRef
+    from octospoon.domain.images import ImageRef
 
 
 class SqsUploads:

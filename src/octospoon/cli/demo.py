@@ -25,8 +25,9 @@ from octospoon.cli.oracle import annotate
 from octospoon.cli.picture import learning_curve
 from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.entities import JobStatus, State
 from octospoon.domain.errors import OctospoonError
+from octospoon.domain.images import State
+from octospoon.domain.jobs import JobStatus
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.selection import BatchRules
 from octospoon.training.replay import Plan

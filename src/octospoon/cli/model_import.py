@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
 
     from octospoon.cli.context import Deployment
-    from octospoon.domain.entities import Prediction
+    from octospoon.domain.images import Prediction
 
 _SIDE = 512
 

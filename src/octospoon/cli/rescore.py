@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.cli.context import Deployment
-    from octospoon.domain.entities import ImageRef
+    from octospoon.domain.images import ImageRef
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import ImageStore, Scorer
 

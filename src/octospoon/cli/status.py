@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from octospoon.domain import drifted
-from octospoon.domain.entities import State
+from octospoon.domain.images import State
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

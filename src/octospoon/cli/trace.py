@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from octospoon.cli.context import Deployment
-    from octospoon.domain.entities import Annotation
+    from octospoon.domain.labelling import Annotation
     from octospoon.domain.trace import Choice, Trace, Training, Upload
 
 

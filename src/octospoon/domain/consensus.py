@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from octospoon.domain.entities import Annotation
+    from octospoon.domain.labelling import Annotation
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from octospoon.domain.keys import SHARDS, unit_hash
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.domain.entities import Candidate
+    from octospoon.domain.images import Candidate
 
 # Of Poisson(EXPECTED) items in a window more than AT_MOST would come once in 1e20 windows.
 EXPECTED = 32

@@ -9,7 +9,7 @@ import numpy as np
 from octospoon.domain.acquisition import Strategy
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.drift import Level, novelty
-from octospoon.domain.entities import Candidate, State
+from octospoon.domain.images import Candidate, State
 from octospoon.domain.keys import lottery
 from octospoon.domain.verdicts import DriftedImage
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.acquisition import Candidates
     from octospoon.domain.drift import Finding, Reference
-    from octospoon.domain.entities import PoolRow
+    from octospoon.domain.images import PoolRow
     from octospoon.domain.verdicts import Observation
 
 DRIFT = "drift"

@@ -14,14 +14,15 @@ import numpy as np
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
 from octospoon.domain.drifted import most_drifted, waiting
-from octospoon.domain.entities import Candidate, Pick, PoolRow
 from octospoon.domain.keys import unit_hash
+from octospoon.domain.labelling import Pick
 from octospoon.domain.limits import Limits, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from octospoon.domain.draw import Draw
+    from octospoon.domain.images import Candidate, PoolRow
     from octospoon.domain.verdicts import DriftedImage
 
 COLD_START = "typiclust"

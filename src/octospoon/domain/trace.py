@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from octospoon.domain.entities import Annotation, Pick, State
+    from octospoon.domain.images import State
+    from octospoon.domain.labelling import Annotation, Pick
     from octospoon.domain.past import EarlierUpload, Score
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octospoon.domain.drift import Level
-from octospoon.domain.entities import JobStatus, TrainingState
+from octospoon.domain.jobs import JobStatus, TrainingState
 from octospoon.domain.keys import day
 
 if TYPE_CHECKING:

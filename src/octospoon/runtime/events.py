@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from octospoon.domain.entities import ImageRef
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.images import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from octospoon.training.uploads import Uploads, embedded
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octospoon.domain.entities import TrainedModel
+    from octospoon.domain.jobs import TrainedModel
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import Scorer
     from octospoon.training.judging import HeadScorer, Judged

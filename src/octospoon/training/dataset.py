@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import LabelledImage, PoolRow
+    from octospoon.domain.images import PoolRow
+    from octospoon.domain.labelling import LabelledImage
     from octospoon.ports import ImageStore, Scorer
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.entities import State
+from octospoon.domain.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from octospoon.domain.entities import PoolRow
+    from octospoon.domain.images import PoolRow
     from octospoon.ports import Pool
     from octospoon.training.dataset import Dataset
 

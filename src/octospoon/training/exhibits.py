@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import LabelledImage, Round
+    from octospoon.domain.labelling import LabelledImage, Round
     from octospoon.domain.verdicts import DriftedImage, ModelDecision
     from octospoon.training.dataset import Dataset
     from octospoon.training.ports import TrainingPorts

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import Prediction
+    from octospoon.domain.images import Prediction
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.promotion import Rules
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.entities import JobStatus
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
+from octospoon.domain.jobs import JobStatus
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.verdicts import ModelDecision
 from octospoon.ports import TrainingData
@@ -31,7 +31,7 @@ from octospoon.training.outlook import against_control, expectation, gain
 
 if TYPE_CHECKING:
     from octospoon.domain import promotion
-    from octospoon.domain.entities import TrainedModel
+    from octospoon.domain.jobs import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports import ModelRun
     from octospoon.training.judging import Judged

@@ -13,8 +13,8 @@ from scipy.special import softmax
 
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.draw import Draw
-from octospoon.domain.entities import Candidate, PoolRow, State
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.images import Candidate, PoolRow, State
 from octospoon.domain.keys import unit_hash
 from octospoon.domain.selection import CONTROL, BatchRules, candidates_wanted, compose, strategy_for
 from octospoon.training import head

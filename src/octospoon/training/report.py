@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from octospoon.domain.entities import LabelledImage
     from octospoon.domain.estimation import Evaluation
+    from octospoon.domain.labelling import LabelledImage
     from octospoon.training.judging import Judged
 
 _MANY_CLASSES = 20

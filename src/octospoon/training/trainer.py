@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from octospoon.domain import evaluation
-from octospoon.domain.entities import TrainedModel
+from octospoon.domain.jobs import TrainedModel
 from octospoon.training import head, model_file
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.drift import Reference
-    from octospoon.domain.entities import PoolRow
+    from octospoon.domain.images import PoolRow
     from octospoon.ports import ImageStore, Pool, Scorer
     from octospoon.training.dataset import Dataset
     from octospoon.training.judging import HeadScorer

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octospoon.domain.consensus import consensus
-from octospoon.domain.entities import Annotation
 from octospoon.domain.errors import BadRequest, Conflict, OctospoonError
 from octospoon.domain.keys import image_id
+from octospoon.domain.labelling import Annotation
 from octospoon.domain.training_policy import due, job_id
 from octospoon.usecases.receive import Message, choices
 

@@ -13,12 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.entities import ImageRef, Inventory, State
+from octospoon.domain.images import ImageRef, State
+from octospoon.domain.sweeps import Inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from octospoon.domain.entities import PoolEntry, Round, StoredObject
+    from octospoon.domain.images import StoredObject
+    from octospoon.domain.labelling import Round
+    from octospoon.domain.sweeps import PoolEntry
     from octospoon.ports import (
         AnnotatedTask,
         Bucket,

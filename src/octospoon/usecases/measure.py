@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import LabelledImage, PoolRow
     from octospoon.domain.estimation import Estimate, Evaluation
+    from octospoon.domain.images import PoolRow
+    from octospoon.domain.labelling import LabelledImage
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports import Labels, Pool
     from octospoon.usecases.rescore import Head

@@ -12,7 +12,7 @@ from octospoon.domain.keys import SHARDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.entities import PoolRow
+    from octospoon.domain.images import PoolRow
     from octospoon.ports import Pool
 
 SAMPLE = 2000

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain import drifted
 from octospoon.domain.draw import draw, spread
-from octospoon.domain.entities import Round, Task
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.keys import image_id
+from octospoon.domain.labelling import Round, Task
 from octospoon.domain.model_spec import version_name
 from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.entities import Candidate, Pick, PoolRow
+    from octospoon.domain.images import Candidate, PoolRow
+    from octospoon.domain.labelling import Pick
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.selection import BatchRules
     from octospoon.domain.verdicts import DriftedImage

@@ -12,13 +12,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.entities import State, Sweep
+from octospoon.domain.images import State
+from octospoon.domain.sweeps import Sweep
 from octospoon.usecases.inventory import TakeInventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.entities import Annotation, PoolEntry
+    from octospoon.domain.labelling import Annotation
+    from octospoon.domain.sweeps import PoolEntry
     from octospoon.ports import (
         AnnotatedTask,
         Bucket,

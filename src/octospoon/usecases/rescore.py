@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from octospoon.domain.entities import Prediction, State
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.images import Prediction, State
 from octospoon.domain.keys import SHARDS, day, day_before
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from octospoon.domain.entities import ScoredImage
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.images import ScoredImage
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import ImageRef, KnownScore, Prediction
+    from octospoon.domain.images import ImageRef, KnownScore, Prediction
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports import ImageStore, Pool, Scorer
     from octospoon.usecases.byte_budget import Lease

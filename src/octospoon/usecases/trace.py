@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from octospoon.domain.entities import State
 from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.images import State
 from octospoon.domain.keys import image_id
 from octospoon.domain.past import EarlierUpload
 from octospoon.domain.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
@@ -21,7 +21,7 @@ from octospoon.domain.training_policy import numbered
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.entities import LabelledImage
+    from octospoon.domain.labelling import LabelledImage
     from octospoon.domain.past import Score
     from octospoon.domain.trace import ImageRecord, StoredVersion
     from octospoon.domain.verdicts import ModelDecision

@@ -38,7 +38,9 @@ from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetu
 from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
 from octospoon.cli.local import webhook_secret
 from octospoon.domain.consensus import consensus
-from octospoon.domain.entities import Annotation, ImageRef, JobStatus, Prediction, State
+from octospoon.domain.images import ImageRef, Prediction, State
+from octospoon.domain.jobs import JobStatus
+from octospoon.domain.labelling import Annotation
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.training import scattering
 from octospoon.training.model_file import assemble, backbone_spec, head_file

@@ -13,8 +13,9 @@ from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.uploads_queue import SqsUploads
-from octospoon.domain.entities import ImageRef, Task
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.domain.images import ImageRef
+from octospoon.domain.labelling import Task
 from octospoon.runtime.events import uploads
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ from e2e.faults.lab import EVERY, LATER, heavy
 from e2e.faults.proxy import Fault
 
 from octospoon.cli import digits
-from octospoon.domain.entities import ImageRef, JobStatus, Pick, State
+from octospoon.domain.images import ImageRef, State
+from octospoon.domain.jobs import JobStatus
+from octospoon.domain.labelling import Pick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from octospoon.cli.stack import guard
 from octospoon.cli.stack.process import end
 from octospoon.cli.stack.services import LABEL_STUDIO
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.entities import State
+from octospoon.domain.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

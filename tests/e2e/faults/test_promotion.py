@@ -17,7 +17,7 @@ from e2e.faults.proxy import Fault, Proxy
 
 from octospoon.adapters.dynamodb_history import DynamoHistory
 from octospoon.cli.stack.layout import Layout
-from octospoon.domain.entities import JobStatus
+from octospoon.domain.jobs import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from octospoon.adapters.label_studio import _task
 from octospoon.adapters.label_studio_ml import Wanted, check_setup, offered, results, wanted
 from octospoon.adapters.label_studio_results import prediction
 from octospoon.adapters.label_studio_setup import labelling_interface
-from octospoon.domain.entities import Task
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling import Task
 from octospoon.domain.model_spec import version_name
 from octospoon.usecases.predict import Answer
 

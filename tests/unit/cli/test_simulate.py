@@ -16,8 +16,9 @@ from octospoon.cli import simulate as command
 from octospoon.cli.labelled import Source
 from octospoon.cli.simulate import Wanted, simulate
 from octospoon.domain.consensus import Consensus
-from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction
 from octospoon.domain.errors import BadRequest, NotConfigured
+from octospoon.domain.images import ImageRef, Prediction
+from octospoon.domain.labelling import Annotation, Pick
 from octospoon.domain.selection import BatchRules
 from octospoon.training.replay import Labelled, Plan
 

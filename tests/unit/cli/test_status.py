@@ -7,7 +7,8 @@ from fakes.memory import FakeObservations, FakePool
 
 from octospoon.cli import status
 from octospoon.domain.drift import Finding, Level
-from octospoon.domain.entities import ImageRef, Pick, Prediction
+from octospoon.domain.images import ImageRef, Prediction
+from octospoon.domain.labelling import Pick
 from octospoon.domain.verdicts import DriftedImage, Observation
 
 

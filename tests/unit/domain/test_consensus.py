@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import permutations
 
 from octospoon.domain.consensus import Consensus, consensus
-from octospoon.domain.entities import Annotation
+from octospoon.domain.labelling import Annotation
 
 
 def said(annotator: str, label: str | None, at: int, *, deleted: bool = False) -> Annotation:

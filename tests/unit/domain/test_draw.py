@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from octospoon.domain.draw import AT_MOST, draw, spread
-from octospoon.domain.entities import Candidate
+from octospoon.domain.images import Candidate
 from octospoon.domain.keys import SHARDS
 
 

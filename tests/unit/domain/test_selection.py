@@ -8,7 +8,7 @@ import pytest
 
 from octospoon.domain.acquisition import strategy
 from octospoon.domain.draw import Draw
-from octospoon.domain.entities import Candidate, PoolRow, State
+from octospoon.domain.images import Candidate, PoolRow, State
 from octospoon.domain.limits import Limits
 from octospoon.domain.selection import BatchRules, candidates_wanted, compose, strategy_for
 from octospoon.domain.verdicts import DriftedImage

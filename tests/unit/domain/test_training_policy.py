@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from octospoon.domain.drift import Finding, Level
-from octospoon.domain.entities import JobStatus, TrainingState
 from octospoon.domain.estimation import proportion
+from octospoon.domain.jobs import JobStatus, TrainingState
 from octospoon.domain.keys import day
 from octospoon.domain.training_policy import TrainingRules, due, job_id, wanted
 

@@ -21,8 +21,8 @@ from PIL import Image
 from octospoon.adapters.decode import decode
 from octospoon.adapters.label_studio_setup import labelling_interface
 from octospoon.cli import deploy_template
-from octospoon.domain.entities import Prediction
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
+from octospoon.domain.images import Prediction
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.runtime import rest, wiring
 from octospoon.usecases.predict import PredictImages

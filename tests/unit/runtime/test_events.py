@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from octospoon.domain.entities import ImageRef
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.images import ImageRef
 from octospoon.runtime.batches import by_message, each, failures
 from octospoon.runtime.events import uploads
 

@@ -19,8 +19,9 @@ from octospoon.adapters.decode import decode
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli import digits
-from octospoon.domain.entities import LabelledImage, Prediction, State
 from octospoon.domain.errors import BadModel, BadRequest
+from octospoon.domain.images import Prediction, State
+from octospoon.domain.labelling import LabelledImage
 from octospoon.training import foreign, model_file
 from octospoon.training.dataset import Dataset
 from octospoon.training.finetune import graph as graphs

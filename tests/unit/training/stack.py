@@ -29,16 +29,10 @@ from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli import digits
 from octospoon.domain.consensus import Consensus
-from octospoon.domain.entities import (
-    Annotation,
-    JobStatus,
-    LabelledImage,
-    Pick,
-    Prediction,
-    State,
-    TrainingState,
-)
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.images import Prediction, State
+from octospoon.domain.jobs import JobStatus, TrainingState
+from octospoon.domain.labelling import Annotation, LabelledImage, Pick
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.ports import ModelRun, TrainingData
 from octospoon.training.model_file import read_spec, sha256, starter_model

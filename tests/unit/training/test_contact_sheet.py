@@ -6,8 +6,8 @@ from fakes.memory import FakeImages
 from PIL import Image
 
 from octospoon.cli import digits
-from octospoon.domain.entities import LabelledImage, Pick, Round
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.labelling import LabelledImage, Pick, Round
 from octospoon.domain.verdicts import DriftedImage
 from octospoon.training.contact_sheet import MOST, Thumbnails, Tile, draw
 from octospoon.training.exhibits import chosen, most_drifted, worst

@@ -14,8 +14,8 @@ from unit.training.stack import JOB, starter, world
 from octospoon.adapters.s3_images import S3Images
 from octospoon.cli import digits
 from octospoon.cli.local import trainer_environment
-from octospoon.domain.entities import JobStatus
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.jobs import JobStatus
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.job import run

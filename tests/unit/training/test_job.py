@@ -11,8 +11,9 @@ from unit.training.stack import JOB, World, starter, world
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.cli import digits
 from octospoon.domain.drift import Finding, Level
-from octospoon.domain.entities import JobStatus, Pick, Round
 from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable
+from octospoon.domain.jobs import JobStatus
+from octospoon.domain.labelling import Pick, Round
 from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay
 from octospoon.ports import TrainingData
 from octospoon.training.job import Outcome, run

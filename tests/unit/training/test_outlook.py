@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octospoon.domain.entities import LabelledImage
+from octospoon.domain.labelling import LabelledImage
 from octospoon.training.dataset import Dataset
 from octospoon.training.outlook import against_control, expectation
 

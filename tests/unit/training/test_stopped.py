@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.training.stack import JOB, world
 
-from octospoon.domain.entities import JobStatus
+from octospoon.domain.jobs import JobStatus
 from octospoon.training import job as job_
 from octospoon.training import lease as lease_
 from octospoon.training.job import run

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
 
-from octospoon.domain.entities import ImageRef, JobStatus, Pick, Prediction, State
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.images import ImageRef, Prediction, State
+from octospoon.domain.jobs import JobStatus
+from octospoon.domain.labelling import Pick
 from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations, chosen

@@ -16,7 +16,7 @@ from unit.corpus import CASES, model
 from unit.corpus.case import Case, sample, saved
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.domain.entities import ImageRef, State
+from octospoon.domain.images import ImageRef, State
 from octospoon.usecases.score import Outcome, ScoreUploads
 
 TESTS = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from fakes.memory import FakeAlias, FakeChampions, FakeEntries, FakeHistory, FakePool, Row
 
-from octospoon.domain.entities import State
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbone
+from octospoon.domain.images import State
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.usecases.follow_alias import FollowAlias, Followed
 from octospoon.usecases.serve import ServeVersion

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fakes.memory import FakeChampions, FakeImages, FakeInbox
 
-from octospoon.domain.entities import Prediction
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.images import Prediction
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec
 from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
 

@@ -15,8 +15,8 @@ from fakes.memory import (
     FakeRounds,
 )
 
-from octospoon.domain.entities import ImageRef, Prediction, State
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
@@ -27,7 +27,7 @@ from octospoon.usecases.rescore import Reorder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from octospoon.domain.entities import Task
+    from octospoon.domain.labelling import Task
 
 BACKBONE = "b" * 64
 CLASSES = ("cat", "dog", "owl")

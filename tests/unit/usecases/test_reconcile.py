@@ -22,8 +22,9 @@ from fakes.memory import (
     FakeUploads,
 )
 
-from octospoon.domain.entities import ImageRef, Pick, Prediction, Round, State, StoredObject, Task
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
+from octospoon.domain.labelling import Pick, Round, Task
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports import AnnotationBody

@@ -7,9 +7,10 @@ import pytest
 from fakes.memory import FakeClock, FakePool, FakeRescoring
 
 from octospoon.domain.acquisition import uncertainty
-from octospoon.domain.entities import ImageRef, Pick, Prediction, State
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.keys import SHARDS, day, shard
+from octospoon.domain.labelling import Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.usecases.rescore import SLICE, Reorder, RescorePool
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fakes.memory import FakeImages, FakePool, Row
 
-from octospoon.domain.entities import ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.images import ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.usecases.score import ROWS_A_CALL, SPARE_SECONDS, Outcome, ScoreUploads
 

@@ -19,9 +19,11 @@ from unit.training.stack import FakeSnapshots
 
 from octospoon.cli.trace import timeline
 from octospoon.domain.consensus import Consensus
-from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction, Round, TrainingState
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.images import ImageRef, Prediction
+from octospoon.domain.jobs import TrainingState
 from octospoon.domain.keys import image_id
+from octospoon.domain.labelling import Annotation, Pick, Round
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.trace import StoredVersion, Trace
 from octospoon.domain.verdicts import ModelDecision

@@ -16,8 +16,9 @@ from fakes.memory import (
 from octospoon.domain import drift, drifted
 from octospoon.domain.consensus import Consensus
 from octospoon.domain.drift import Level
-from octospoon.domain.entities import Annotation, ImageRef, Pick, Prediction, State
+from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.keys import day
+from octospoon.domain.labelling import Annotation, Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.usecases.measure import Measure
 from octospoon.usecases.watch import LEAST, WINDOW, Watch

@@ -18,7 +18,7 @@ from octospoon.domain.acquisition.strategy import Candidates, Strategy, by_score
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
-    from octospoon.domain.entities import Uncertainty
+    from octospoon.domain.images import Uncertainty
 
 __all__ = ["STRATEGIES", "Candidates", "Strategy", "priority", "strategy", "uncertainties", "uncertainty"]
 

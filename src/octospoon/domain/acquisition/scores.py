@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.entities import Uncertainty
+from octospoon.domain.images import Uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

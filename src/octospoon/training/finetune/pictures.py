@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.entities import LabelledImage
+    from octospoon.domain.labelling import LabelledImage
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports import ImageStore
 

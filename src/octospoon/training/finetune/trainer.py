@@ -18,8 +18,8 @@ import numpy as np
 
 from octospoon.adapters.onnx_session import open_session, run_session
 from octospoon.domain import evaluation
-from octospoon.domain.entities import TrainedModel
 from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
+from octospoon.domain.jobs import TrainedModel
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.training import head, model_file
 from octospoon.training.finetune import pictures

@@ -1,0 +1,133 @@
+"""An image, its scores, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class State(StrEnum):
+    """Where an image stands; an image is in exactly one state."""
+
+    SCORED = "scored"
+    CLAIMED = "claimed"
+    EXPORTED = "exported"
+    LABELLED = "labelled"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One upload of one image, as the bucket's event names it.
+
+    Attributes:
+        key: object key, decoded.
+        etag: of the object's bytes, without quotes.
+        sequencer: S3's order of events on one key (hex; compare after right-padding with zeros).
+        size: in bytes.
+    """
+
+    key: str
+    etag: str
+    sequencer: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """Raw scores of one image; each grows with the model's doubt.
+
+    Attributes:
+        least_confidence: 1 - p(1), in [0, 1 - 1/C].
+        margin: 1 - (p(1) - p(2)), in [0, 1].
+        entropy: Shannon entropy over log(C), in [0, 1].
+        top_class: index of the most probable class.
+        confidence: p(1), in [1/C, 1].
+    """
+
+    least_confidence: float
+    margin: float
+    entropy: float
+    top_class: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model says of one image.
+
+    Attributes:
+        model_version: version of the model that said it.
+        backbone: sha256 of the backbone that made the embedding.
+        embedding: float32 [D].
+        probabilities: float32 [C], or None from a cold-start model.
+        turn: of the pointer that the model serves by; see `ChampionPointer`.
+    """
+
+    model_version: int
+    backbone: str
+    embedding: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32] | None
+    turn: int = 0
+
+
+class KnownScore(NamedTuple):
+    """Whose score an image has: of which bytes, by which version, with which backbone's embedding."""
+
+    etag: str
+    model_version: int
+    backbone: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredImage:
+    """One upload and what a model says of it."""
+
+    image: ImageRef
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """One image of the pool as stored (embedding and probabilities are float16 there)."""
+
+    key: str
+    etag: str
+    state: State
+    model_version: int
+    backbone: str
+    embedding: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32] | None
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A selectable image as the pool's indexes hold it: small, without its embedding.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that were scored.
+        priority: what the strategy wants first, higher first; None while there is no head.
+        lottery: fixed number in [0, 1).
+    """
+
+    key: str
+    etag: str
+    priority: float | None
+    lottery: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of the images bucket, as a listing names it; `modified` is in epoch seconds."""
+
+    key: str
+    etag: str
+    size: int
+    modified: float

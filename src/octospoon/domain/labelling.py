@@ -1,0 +1,119 @@
+"""A labelling batch, its tasks, and what annotators make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from octospoon.domain.images import State
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One image of a labelling batch, and how it was drawn: kept for ever with the round.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that were scored.
+        audit: True for the uniformly drawn share, which is never trained on.
+        strategy: name of the strategy, ``random`` for the audit share.
+        score: the strategy's score (None where it has none).
+        rank: position in the batch, from 0.
+        draw_probability: probability with which this image was drawn, None for a deterministic pick.
+    """
+
+    key: str
+    etag: str
+    audit: bool
+    strategy: str
+    score: float | None
+    rank: int
+    draw_probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One labelling batch: its number, when it was chosen (ISO 8601, UTC), by which model, and its picks."""
+
+    number: int
+    created_at: str
+    model_version: int
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an annotator gets: the picture, and the model's guess where there is one."""
+
+    key: str
+    etag: str
+    image_uri: str
+    label: str | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotator's word on one image.
+
+    Attributes:
+        key: object key of the image.
+        etag: of the bytes the annotator saw.
+        annotation_id: Label Studio's ``unique_id``; the identity over re-deliveries.
+        number: Label Studio's numeric id, the only name that a deletion carries.
+        updated_at: ISO 8601, UTC, as Label Studio wrote it; the newest wins.
+        annotator: Label Studio's user id.
+        label: the chosen class; None for a skip, an empty or an invalid answer.
+        deleted: True once Label Studio no longer has it.
+    """
+
+    key: str
+    etag: str
+    annotation_id: str
+    number: int
+    updated_at: str
+    annotator: str
+    label: str | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an image stands with its annotators, as read in one piece.
+
+    Attributes:
+        key: object key.
+        etag: of the bytes that are in the pool now; only annotations of these bytes count.
+        state: of the image.
+        label: the label that it has now, None for none.
+        agreement: share of the annotators who chose it.
+        annotators: number of people who answered.
+        revision: grows with every change of the label, so that an older view of the image changes nothing.
+        counted_in: number of jobs begun when its label was counted; -1 where it was not.
+    """
+
+    key: str
+    etag: str
+    state: State
+    label: str | None = None
+    agreement: float = 0.0
+    annotators: int = 0
+    revision: int = 0
+    counted_in: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One row of a training snapshot; `arrived` is the UTC day of the upload, empty where it is unknown."""
+
+    key: str
+    etag: str
+    label: str
+    agreement: float
+    annotators: int
+    audit: bool
+    strategy: str
+    draw_probability: float | None
+    round_number: int
+    arrived: str = ""
