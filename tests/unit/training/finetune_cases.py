@@ -351,7 +351,9 @@ def test_re_scoring_by_head_skips_foreign_rows_until_their_images_are_scored(pro
     pointer = made.champions.current
     head = OnnxHead(made.champions.fetch_head(pointer, tmp_path))
     progress, queue = FakeRescoring(), []
-    use_case = RescorePool(made.pool, progress, lambda: (pointer, head), queue.append, FakeClock(), "margin")
+    use_case = RescorePool(
+        made.pool, made.pool, progress, lambda: (pointer, head), queue.append, FakeClock(), "margin"
+    )
     use_case.champion_changed()
     assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0
     scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.turn)
