@@ -18,6 +18,7 @@ from octospoon.cli import digits
 from octospoon.cli.drop import EXTENSIONS
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.training import model_file
+from octospoon.training.dataset import as_stored
 from octospoon.training.replay import Labelled, Split
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def embed(files: Sequence[bytes], model: Path | None) -> tuple[npt.NDArray[np.fl
     if not kept:
         raise BadRequest("none of the files could be read as a picture")
     rows = np.stack([row for row in found if row is not None])
-    return rows.astype(np.float16).astype(np.float32), kept
+    return as_stored(rows), kept
 
 
 def _on_all_cores(

@@ -89,7 +89,8 @@ class Appraisal:
             trained: the model.
             dataset: the labelled images, with the embeddings of the backbone in service.
         """
-        challenger, head = self._opened("model", trained.model), self._head("head", trained.head)
+        challenger = self.ports.open_model(self._file("model", trained.model))
+        head = self.ports.open_head(self._file("head", trained.head))
         if challenger.spec.backbone == self.champion.scorer.spec.backbone:
             uploads = Uploads(
                 self.ports.pool,
@@ -121,7 +122,7 @@ class Appraisal:
             seen.part(audit=True),
             embedded(ports.images, challenger),
         )
-        bare = self._opened("backbone", cold_start(backbone, challenger.spec.resize))
+        bare = ports.open_model(self._file("backbone", cold_start(backbone, challenger.spec.resize)))
         judged = self._judged(trained, challenger, head, bare, uploads, same.part(audit=True))
         if judged.decision.promote:
             decision = replace(judged.decision, reasons=(*judged.decision.reasons, _RESCORE))
@@ -168,12 +169,7 @@ class Appraisal:
             return None
         return self.ports.open_head(self.ports.champions.fetch_head(pointer, self.scratch))
 
-    def _opened(self, name: str, file: bytes) -> Scorer:
+    def _file(self, name: str, content: bytes) -> Path:
         path = self.scratch / f"{name}.onnx"
-        path.write_bytes(file)
-        return self.ports.open_model(path)
-
-    def _head(self, name: str, file: bytes) -> HeadScorer:
-        path = self.scratch / f"{name}.onnx"
-        path.write_bytes(file)
-        return self.ports.open_head(path)
+        path.write_bytes(content)
+        return path

@@ -106,6 +106,11 @@ def gather(
     return Dataset(tuple(kept), stacked, labels, dict(dropped))
 
 
+def as_stored(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return them rounded to float16, as the pool stores them, in float32."""
+    return numbers.astype(np.float16).astype(np.float32)
+
+
 def read_labelled(images: ImageStore, image: LabelledImage) -> bytes:
     """Return the very picture that was labelled; raises BadImage where it is gone, or is another now."""
     data, etag = images.read(image.key)
@@ -120,4 +125,4 @@ def _embedding(
     if row is not None and row.backbone == scorer.spec.backbone and row.etag == image.etag:
         return row.embedding.astype(np.float32)
     prediction = scorer.predict(scorer.preprocess(read_labelled(images, image))[np.newaxis])[0]
-    return prediction.embedding.astype(np.float16).astype(np.float32)
+    return as_stored(prediction.embedding)

@@ -18,6 +18,7 @@ from octospoon.domain import optimization
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import INPUT
 from octospoon.training import model_file
+from octospoon.training.dataset import as_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,7 +170,7 @@ def measured(
     found = {}
     for name, scorer in scorers.items():
         embeddings = np.concatenate([scorer.run(one[np.newaxis])[0] for one in pictures])
-        stored = embeddings.astype(np.float16).astype(np.float32)
+        stored = as_stored(embeddings)
         found[name] = optimization.Answers(
             embeddings=embeddings,
             probabilities=None if head is None else head.run(stored),

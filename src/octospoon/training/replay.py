@@ -18,6 +18,7 @@ from octospoon.domain.images import Candidate, PoolRow, State
 from octospoon.domain.keys import unit_hash
 from octospoon.domain.selection import CONTROL, BatchRules, candidates_wanted, compose, strategy_for
 from octospoon.training import head
+from octospoon.training.dataset import as_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,7 +136,7 @@ class _Table:
     def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: head.Head | None) -> None:
         self._keys = [f"{position:08d}" for position in left.tolist()]
         self._guesses = None if fitted is None else softmax(fitted.logits(data.embeddings[left]), axis=1)
-        stored = None if self._guesses is None else self._guesses.astype(np.float16).astype(np.float32)
+        stored = None if self._guesses is None else as_stored(self._guesses)
         self.rows = {
             key: PoolRow(
                 key, "", State.SCORED, 1, "", data.embeddings[left[i]], None if stored is None else stored[i]

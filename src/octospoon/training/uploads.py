@@ -12,6 +12,7 @@ import numpy as np
 from octospoon.domain import drift
 from octospoon.domain.errors import BadImage
 from octospoon.domain.keys import unit_hash
+from octospoon.training.dataset import as_stored
 from octospoon.usecases.population import Population, sample
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def embedded(images: ImageStore, scorer: Scorer) -> Embed:
             for row, seen in zip(rows, threads.map(pixels, rows), strict=True):
                 if seen is not None:
                     said = scorer.predict(seen[np.newaxis])[0]
-                    # rounded as the pool stores it
-                    stored = said.embedding.astype(np.float16).astype(np.float32)
+                    stored = as_stored(said.embedding)
                     found.append(replace(row, backbone=said.backbone, embedding=stored))
         return found
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from unit import elsewhere
 from unit.training.stack import JOB, starter, world
 
 from octospoon.adapters.s3_images import S3Images
@@ -21,30 +20,15 @@ from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.job import run
 from octospoon.training.wiring import training_ports
 
-ROOT = Path(__file__).parents[3]
-PYTHON = ROOT / ".octospoon/envs/finetune/bin/python"
+PYTHON = elsewhere.ROOT / ".octospoon/envs/finetune/bin/python"
 CASES = Path(__file__).with_name("finetune_cases.py")
-# pytest comes from this environment, behind everything that the trainer's own has
-RUN = "import site, sys; site.addsitedir(sys.argv[1]); import pytest; sys.exit(pytest.main(sys.argv[2:]))"
 
 
 def test_weights_that_learn() -> None:
     """The cases of finetune_cases.py, in the environment that has PyTorch."""
     if not PYTHON.exists():
         pytest.skip("FINE-TUNING IS NOT TESTED: `make finetune` installs PyTorch (some GB) and runs this")
-    options = ["-q", "-s", "-p", "no:cacheprovider", "-o", "filterwarnings=default", str(CASES)]
-
-    ended = subprocess.run(
-        [PYTHON, "-c", RUN, sysconfig.get_path("purelib"), *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert " passed" in ended.stdout
-    assert "skipped" not in ended.stdout
+    elsewhere.check(PYTHON, elsewhere.BORROWED, CASES, "-s")
 
 
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

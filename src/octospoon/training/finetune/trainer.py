@@ -22,6 +22,7 @@ from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
 from octospoon.domain.jobs import TrainedModel
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.training import head, model_file
+from octospoon.training.dataset import as_stored
 from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.trainer import train_head
@@ -113,7 +114,7 @@ class FineTuner:
     ) -> TrainedModel:
         """Fit the head on the new embeddings; what was held out of the backbone's training calibrates it."""
         rows = np.flatnonzero(material.readable)
-        embeddings = embed(backbone, material.pixels, rows).astype(np.float16).astype(np.float32)
+        embeddings = as_stored(embed(backbone, material.pixels, rows))
         unseen, labels = material.held_out[rows], dataset.labels[rows]
         fitted = head.fit(embeddings, labels, len(spec.classes), balanced=self.balanced, unseen=unseen)
         named = replace(spec, backbone=model_file.sha256(backbone))
