@@ -37,9 +37,28 @@ def stack() -> Iterator[LocalStack]:
                 "BatchSize": str(BATCH),
                 "MaxOpenTasks": "1",
                 "TrainingThreshold": str(BATCH),
-                "RankSchedule": "rate(1 minute)",
+                "RankSchedule": "rate(1 day)",
                 "ReconcileSchedule": "rate(1 day)",
             },
         )
         yield running
         running.label_studio.close()
+
+
+@pytest.fixture(scope="session")
+def exporting(stack: LocalStack) -> None:
+    """The stack's schedule exports once a minute, from when a test first wants it on.
+
+    Were it on from the deployment, it could fire while a test uploads, and export half a batch.
+    """
+    deployment = stack.deployment
+    function = deployment.client("lambda").get_function(
+        FunctionName=stack.project.outputs["RankFunctionName"]
+    )
+    events = deployment.client("events")
+    arn = function["Configuration"]["FunctionArn"]
+    (rule,) = events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
+    targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+    events.put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
+    # LocalStack starts a schedule where it is given its targets
+    events.put_targets(Rule=rule, Targets=targets)

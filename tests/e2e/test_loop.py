@@ -55,7 +55,7 @@ def scored(stack: LocalStack) -> LocalStack:
 
 
 @pytest.fixture(scope="module")
-def exported(scored: LocalStack) -> Round:
+def exported(scored: LocalStack, exporting: None) -> Round:
     """The first round: exported by the schedule alone, which fires once a minute."""
     return next_round(scored, 1)
 

@@ -41,7 +41,7 @@ def deaf(stack: LocalStack) -> Iterator[None]:
 
 
 @pytest.fixture
-def waiting(stack: LocalStack) -> dict[str, int]:
+def waiting(stack: LocalStack, exporting: None) -> dict[str, int]:
     """Tasks that wait for an annotator, by image: of an open batch, or of the schedule's next."""
     bucket = stack.project.outputs["ImagesBucket"]
     for index in UPLOADS:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
+from octospoon.domain.acquisition.compiled import near
 from octospoon.domain.acquisition.kmeans import kmeans
 from octospoon.domain.acquisition.least import ROWS_A_WORKER, Gap, Largest, least
 from octospoon.domain.acquisition.strategy import highest
@@ -186,7 +187,7 @@ def test_the_fast_selection_is_that_of_a_full_sort(name, order, size, dtype, n):
 
 
 @pytest.mark.parametrize("measure", [Gap(), Largest()])
-@pytest.mark.parametrize("classes", [2, 3, 40])
+@pytest.mark.parametrize("classes", [2, 3, 4, 6, 7, 8, 9, 40])
 def test_without_the_compiler_the_same_rows_are_found(monkeypatch, measure, classes):
     rows = pool(ROWS_A_WORKER + 7, classes).probabilities.astype(np.float32).round(5)
     found = least(measure, rows, 300)
@@ -203,6 +204,36 @@ def test_no_number_that_is_not_finite_is_overlooked(number, place, row):
     rows[row, place] = number
     with pytest.raises(ValueError, match=f"row {row} "):
         least(Gap(), rows, 1)
+
+
+@pytest.mark.parametrize("classes", [4, 5, 6, 7])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_code_reads_the_rows_it_is_given_and_nothing_beside(classes, dtype):
+    whole = np.full((50 * classes + 2) * np.dtype(dtype).itemsize, 255, np.uint8)  # NaN everywhere
+    rows = whole[1 : 1 + 50 * classes * np.dtype(dtype).itemsize].view(dtype).reshape(50, classes)
+    assert not rows.flags.aligned
+    rows[:] = pool(50, classes).probabilities
+    ordered = np.sort(rows, axis=1)
+    gap, found = ordered[:, -1] - ordered[:, -2], np.full(51, -1)
+    for start, stop in [(0, 50), (3, 50), (0, 47), (5, 12), (9, 9), (50, 50)]:
+        border = np.median(gap)
+        count, finite = near(rows, start, stop, border, True, found)
+        assert finite
+        assert np.array_equal(found[:count], start + np.flatnonzero(gap[start:stop] <= border))
+    for row in range(50):
+        for place in range(classes):
+            spoilt = rows.copy()
+            spoilt[row, place] = np.inf
+            assert not near(spoilt, 0, 50, dtype(0), True, found)[1]
+            assert near(spoilt, row + 1, 50, dtype(0), True, found)[1]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_rows_that_lie_apart_or_turned_are_read_too(step):
+    rows = np.repeat(pool(ROWS_A_WORKER, 6).probabilities, step, axis=1)[::-1, ::step]
+    scores = strategy("margin").score(rows)
+    expected = np.argsort(-scores, kind="stable")[:20]
+    assert np.array_equal(strategy("margin").select(Candidates(range(len(rows)), rows), 20, "s"), expected)
 
 
 def test_finite_rows_whose_sum_is_not_are_measured():

@@ -24,6 +24,8 @@ ROWS_A_WORKER = 100_000
 """A thread, and the compiler, are worth their start from here on."""
 _PART = 1 << 16
 _FIRST = 4096
+_FEW = 256
+"""Rows that may be near are not measured before there are more of them than this, or than are wanted."""
 
 
 class Measure(Protocol):
@@ -77,18 +79,18 @@ def least(measure: Measure, probabilities: Floats, n: int, workers: int = 0) -> 
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     size = len(checked(probabilities))
-    near, best = _compiled(probabilities), _Least(n, probabilities.dtype)
+    near, best = _compiled(probabilities), _Least(n, measure, probabilities)
     first = size if near is None else min(max(_FIRST, 2 * n), size)
-    _measured(measure, probabilities, range(first), best)
+    best.measure_all(range(first))
     if near is not None:
         workers = max(1, min(workers or os.cpu_count() or 1, size // ROWS_A_WORKER))
-        search = _Search(measure, probabilities, near, iter(_parts(first, size)), best)
+        search = _Search(near, iter(_parts(first, size)), best)
         with ThreadPoolExecutor(workers) as threads:
             sound = list(threads.map(lambda _: search(), range(workers)))
         if not all(sound):
-            best = _Least(n, probabilities.dtype)
-            _measured(measure, probabilities, range(size), best)
-    return np.sort(best.positions)
+            best = _Least(n, measure, probabilities)
+            best.measure_all(range(size))
+    return best.positions()
 
 
 def _compiled(probabilities: Floats) -> Near | None:
@@ -116,49 +118,66 @@ def _parts(start: int, stop: int) -> list[range]:
     return parts
 
 
+class _Least:
+    """The rows with the n smallest measures so far, and all that tie with the n-th; for many threads.
+
+    Attributes:
+        border: no row with a larger measure is wanted; it only falls.
+    """
+
+    def __init__(self, n: int, measure: Measure, probabilities: Floats) -> None:
+        self.n, self.measure, self.probabilities, self.border = n, measure, probabilities, np.inf
+        self._values, self._positions = np.empty(0, probabilities.dtype), np.empty(0, np.int64)
+        self._near: list[npt.NDArray[np.int64]] = []
+        self._adding = threading.Lock()
+
+    def measure_all(self, rows: range) -> None:
+        for chunk in chunks(self.probabilities, rows.start, rows.stop):
+            self._keep(np.arange(chunk.rows.start, chunk.rows.stop), self.measure.of(chunk.columns))
+
+    def add(self, near: npt.NDArray[np.int64]) -> None:
+        """Take rows that were not above the border lately; they are measured once there are many."""
+        with self._adding:
+            self._near.append(near)
+            if sum(map(len, self._near)) > max(self.n, _FEW):
+                self._measure()
+
+    def positions(self) -> npt.NDArray[np.int64]:
+        self._measure()
+        return np.sort(self._positions)
+
+    def _measure(self) -> None:
+        if self._near:
+            near = np.concatenate(self._near)
+            self._near.clear()
+            self._keep(near, self.measure.of(self.probabilities[near].T))
+
+    def _keep(self, positions: npt.NDArray[np.int64], values: Floats) -> None:
+        near = values <= self.border
+        self._values = np.concatenate([self._values, values[near]])
+        self._positions = np.concatenate([self._positions, positions[near]])
+        if len(self._values) > self.n > 0:
+            self.border = float(np.partition(self._values, self.n - 1)[self.n - 1])
+            below = self._values <= self.border
+            self._values, self._positions = self._values[below], self._positions[below]
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
     """Searches parts until there are none left; for many threads."""
 
-    measure: Measure
-    probabilities: Floats
     near: Near
     parts: Iterator[range]
     best: _Least
 
     def __call__(self) -> bool:
         """Return False if a sum of some part's numbers is not finite: then only measuring tells."""
-        found = np.empty(_PART, np.int64)
+        found, probabilities = np.empty(_PART, np.int64), self.best.probabilities
         for rows in self.parts:
-            border = self.probabilities.dtype.type(self.best.border)
-            args = (self.probabilities, rows.start, rows.stop, border, self.measure.gap, found)
-            count, finite = self.near(*args)
+            border = probabilities.dtype.type(self.best.border)
+            gap = self.best.measure.gap
+            count, finite = self.near(probabilities, rows.start, rows.stop, border, gap, found)
             if not finite:
                 return False
-            positions = found[:count].copy()
-            self.best.add(positions, self.measure.of(self.probabilities[positions].T))
+            self.best.add(found[:count].copy())
         return True
-
-
-def _measured(measure: Measure, probabilities: Floats, rows: range, best: _Least) -> None:
-    for chunk in chunks(probabilities, rows.start, rows.stop):
-        best.add(np.arange(chunk.rows.start, chunk.rows.stop), measure.of(chunk.columns))
-
-
-class _Least:
-    """The n smallest values so far, and all that tie with the n-th, the border; for many threads."""
-
-    def __init__(self, n: int, dtype: np.dtype[np.floating]) -> None:
-        self.n, self.border = n, np.inf
-        self.values, self.positions = np.empty(0, dtype), np.empty(0, np.int64)
-        self._adding = threading.Lock()
-
-    def add(self, positions: npt.NDArray[np.int64], values: Floats) -> None:
-        with self._adding:
-            near = values <= self.border
-            self.values = np.concatenate([self.values, values[near]])
-            self.positions = np.concatenate([self.positions, positions[near]])
-            if len(self.values) > self.n > 0:
-                self.border = float(np.partition(self.values, self.n - 1)[self.n - 1])
-                below = self.values <= self.border
-                self.values, self.positions = self.values[below], self.positions[below]

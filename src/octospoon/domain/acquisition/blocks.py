@@ -1,0 +1,123 @@
+"""Eight rows compared at once, by the vector instructions that the processor has.
+
+A compiler goes through short rows number by number: what it could compare at once does not lie side by side.
+Here four columns of eight rows are read and turned, so that a vector holds one column of all eight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core.types import boolean, containers, intp, uint8
+from numba.extending import intrinsic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROWS = 8
+COLUMNS = 4
+"""Fewer are compared number by number: a vector of them would reach past the row."""
+_INDEX, _BITS = ir.IntType(64), ir.IntType(ROWS)
+_EVERY = range(ROWS)
+# two shuffles turn four columns of rows 0 to 3 in one half of each vector, and of rows 4 to 7 in the other
+_BETWEEN = ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15))
+_TOGETHER = ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+
+
+@intrinsic
+def near_rows(_: Any, rows: Any, first: Any, border: Any, gap: Any) -> tuple[Any, Callable[..., Any]]:  # noqa: ANN401, ARG001 - numba's types
+    """Tell which of ROWS rows' largest number, or its gap to the second largest, is at most the border.
+
+    Args:
+        rows: float32 or float64 [N, C], C >= COLUMNS, with the numbers of a row side by side.
+        first: the first of the rows.
+        border: in the precision of the rows.
+        gap: measure the gap, and not the largest alone.
+
+    Returns:
+        uint8, bit j for the row first + j, and whether the sum of every row is finite.
+    """
+    result = containers.Tuple((uint8, boolean))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Sequence[Any]) -> Any:  # noqa: ANN401
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        block = _Block(builder, context.get_value_type(signature.args[0].dtype))
+        return context.make_tuple(builder, result, block.near(array, *args[1:]))
+
+    return result(rows, intp, rows.dtype, boolean), generate
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Writes the instructions.
+
+    Attributes:
+        builder: llvmlite's.
+        number: type of a number.
+    """
+
+    builder: Any
+    number: ir.Type
+
+    def near(self, array: Any, first: Any, border: Any, gap: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        b = self.builder
+        (_, classes), (stride, _) = (cgutils.unpack_tuple(b, of) for of in (array.shape, array.strides))
+        starts = [cgutils.pointer_add(b, array.data, b.mul(b.add(first, _INDEX(j)), stride)) for j in _EVERY]
+        lowest, nothing = self._all(float("-inf")), self._all(0.0)
+        largest, second, total = (cgutils.alloca_once_value(b, of) for of in (lowest, lowest, nothing))
+
+        def compare(column: Any, addend: Any) -> None:  # noqa: ANN401
+            before = b.load(largest)
+            b.store(self._max(b.load(second), self._min(before, column)), second)
+            b.store(self._max(before, column), largest)
+            b.store(b.fadd(b.load(total), addend), total)
+
+        rest = b.and_(classes, _INDEX(COLUMNS - 1))
+        with cgutils.for_range_slice(b, _INDEX(0), b.sub(classes, rest), _INDEX(COLUMNS)) as (at, _):
+            for column in self._columns(starts, at):
+                compare(column, column)
+        with b.if_then(b.icmp_signed(">", rest, _INDEX(0))):
+            # the last four, of which some were compared already
+            known = b.sub(_INDEX(COLUMNS), rest)
+            for j, column in enumerate(self._columns(starts, b.sub(classes, _INDEX(COLUMNS)))):
+                new = b.icmp_signed(">=", _INDEX(j), known)
+                compare(b.select(new, column, lowest), b.select(new, column, nothing))
+        return self._judged(b.load(largest), b.load(second), b.load(total), border, gap)
+
+    def _judged(self, largest: Any, second: Any, total: Any, border: Any, gap: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        b = self.builder
+        measure = b.select(gap, b.fsub(largest, second), largest)
+        undefined = ir.Constant(self._vector(ROWS), ir.Undefined)
+        borders = self._shuffle(b.insert_element(undefined, border, _INDEX(0)), undefined, [0] * ROWS)
+        near = b.bitcast(b.fcmp_ordered("<=", measure, borders), _BITS)
+        nan = b.fsub(total, total)  # 0 of a finite sum
+        strange = b.bitcast(b.fcmp_unordered("uno", nan, nan), _BITS)
+        return near, b.icmp_signed("==", strange, _BITS(0))
+
+    def _columns(self, starts: Sequence[Any], at: Any) -> list[Any]:  # noqa: ANN401
+        """Return four vectors: of every row the numbers `at` to `at + 3`."""
+        b, four = self.builder, self._vector(COLUMNS).as_pointer()
+        # an array need not begin where a vector would
+        read = [b.load(b.bitcast(b.gep(start, [at]), four), align=1) for start in starts]
+        rows = [self._shuffle(read[j], read[j + 4], _EVERY) for j in range(4)]
+        pairs = [self._shuffle(rows[j], rows[j + 1], order) for j in (0, 2) for order in _BETWEEN]
+        return [self._shuffle(pairs[j], pairs[j + 2], order) for j in range(2) for order in _TOGETHER]
+
+    def _shuffle(self, one: Any, other: Any, order: Sequence[int]) -> Any:  # noqa: ANN401
+        places = ir.Constant(ir.VectorType(ir.IntType(32), ROWS), list(order))
+        return self.builder.shuffle_vector(one, other, places)
+
+    def _max(self, one: Any, other: Any) -> Any:  # noqa: ANN401
+        return self.builder.select(self.builder.fcmp_ordered(">", one, other), one, other)
+
+    def _min(self, one: Any, other: Any) -> Any:  # noqa: ANN401
+        return self.builder.select(self.builder.fcmp_ordered("<", one, other), one, other)
+
+    def _vector(self, size: int) -> ir.VectorType:
+        return ir.VectorType(self.number, size)
+
+    def _all(self, number: float) -> ir.Constant:
+        return ir.Constant(self._vector(ROWS), [number] * ROWS)
