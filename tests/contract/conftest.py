@@ -33,7 +33,8 @@ from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
 from octospoon.adapters.dynamodb_record import DynamoRecords
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts
+from octospoon.adapters.s3_artifacts import S3Artifacts
+from octospoon.adapters.s3_labelling import RoundFiles
 from octospoon.adapters.s3_references import S3References
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 from contract.test_labels import export, settle
 from contract.test_pool import embedded, image, pick, rescored, said
 from octospoon.adapters.dynamodb_past import SCORES, UPLOADS
-from octospoon.adapters.s3_artifacts import S3Artifacts, S3Snapshots
+from octospoon.adapters.s3_artifacts import S3Artifacts
+from octospoon.adapters.s3_labelling import S3Snapshots
 from octospoon.adapters.s3_versions import S3Versions
 from octospoon.domain.images import ScoredImage, State
 from octospoon.domain.labelling import LabelledImage

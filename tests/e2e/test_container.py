@@ -21,7 +21,7 @@ from unit.training.stack import backbone, embeddings
 
 from octospoon.adapters.launchers import QueueLauncher
 from octospoon.adapters.mlflow_registry import JOB_TAG
-from octospoon.adapters.s3_artifacts import S3Snapshots
+from octospoon.adapters.s3_labelling import S3Snapshots
 from octospoon.cli import digits
 from octospoon.cli.context import Deployment, LocalProject
 from octospoon.cli.local import trainer_settings

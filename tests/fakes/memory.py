@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
-from octospoon.domain.acquisition import priority, uncertainty
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
 from octospoon.domain.images import Candidate, ImageRef, KnownScore, PoolRow, State, StoredObject
 from octospoon.domain.jobs import JobStatus, TrainingState
@@ -15,6 +14,7 @@ from octospoon.domain.labelling import Annotation, LabelledImage, Standing
 from octospoon.domain.past import EarlierUpload, Score
 from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
+from octospoon.domain.uncertainty import priority, uncertainty
 from octospoon.domain.verdicts import Observation
 from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from octospoon.adapters.s3_artifacts import RoundFiles
+    from octospoon.adapters.s3_labelling import RoundFiles
     from octospoon.domain.labelling import Round
 
 _FIRST_OR_WIDER = "attribute_not_exists(#turn) OR #turn < :turn OR ( #turn = :turn AND #oldest > :oldest )"

@@ -29,10 +29,10 @@ from octospoon.adapters.dynamodb_items import (
     unpack,
 )
 from octospoon.domain import keys as hashes
-from octospoon.domain.acquisition import priority, uncertainties
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.images import Candidate, ImageRef, KnownScore, PoolRow, ScoredImage, State
 from octospoon.domain.keys import day
+from octospoon.domain.uncertainty import priority, uncertainties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,24 +6,20 @@ import io
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from PIL import (  # each plug-in named: else Pillow imports all forty at the first WebP
-    BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,
-    WebPImagePlugin,  # noqa: F401
-)
+from PIL import Image, JpegImagePlugin
 
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+_PLUGINS = {"JPEG": "Jpeg", "PNG": "Png", "WEBP": "WebP", "TIFF": "Tiff", "BMP": "Bmp", "GIF": "Gif"}
+"""Each is imported for the first picture of its format, and none of Pillow's other thirty-odd is."""
+FORMATS = tuple(_PLUGINS)
 MAX_PIXELS = 250_000_000
 """More than any camera has. Most formats meet MAX_DECODED first."""
 MAX_SIDE = 65_535
@@ -96,6 +92,8 @@ def open_picture(data: bytes) -> ImageFile:
         _check_coding(data)
     if kind == "WEBP":
         _check_size(*_canvas(data))  # Pillow reserves the canvas when it opens the file
+    if kind not in Image.OPEN:
+        import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
     factory, _ = Image.OPEN[kind]
     try:
         image = factory(io.BytesIO(data), "")
@@ -149,10 +147,10 @@ def _pixel_bytes(image: ImageFile) -> float:
         return each * _WEBP_BUFFERS
     if image.format == "BMP" and image.tile[0].codec_name != "raw":
         return each * 2  # runs are unpacked beside the picture
-    return each * (1 + _beside(image)) if isinstance(image, TiffImagePlugin.TiffImageFile) else each
+    return each * (1 + _beside(cast("TiffImageFile", image))) if image.format == "TIFF" else each
 
 
-def _beside(image: TiffImagePlugin.TiffImageFile) -> float:
+def _beside(image: TiffImageFile) -> float:
     """Return the share of a TIFF that libtiff unpacks at once, or all of it where it is turned in place."""
     if image.tag_v2.get(_ORIENTATION, 1) != 1:
         return 1

@@ -27,8 +27,9 @@ from octospoon.adapters.dynamodb_record import DynamoRecords
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.mlflow_alias import MlflowRuns
 from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions, S3Snapshots
+from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
 from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_labelling import RoundFiles, S3Snapshots
 from octospoon.adapters.s3_versions import S3Versions
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.settings import listed

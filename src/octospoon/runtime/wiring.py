@@ -212,11 +212,12 @@ def rank() -> Rank:
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring, DynamoRounds
     from octospoon.adapters.dynamodb_history import DynamoObservations
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions
+    from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.adapters.s3_images import S3Images
-    from octospoon.domain.acquisition import strategy
+    from octospoon.adapters.s3_labelling import RoundFiles
     from octospoon.domain.limits import Limits
     from octospoon.domain.selection import BatchRules
+    from octospoon.domain.uncertainty import order_of
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.rescore import Reorder
 
@@ -242,7 +243,7 @@ def rank() -> Rank:
         reorder=Reorder(
             DynamoRescoring(control),
             _rescore_queue(config.rescore_queue_url),
-            strategy(config.strategy).order,
+            order_of(config.strategy),
         ),
     )
 
@@ -328,8 +329,8 @@ def reconcile() -> Reconcile:
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
     from octospoon.adapters.dynamodb_entries import DynamoEntries
     from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
-    from octospoon.adapters.s3_artifacts import RoundFiles
     from octospoon.adapters.s3_images import S3Images
+    from octospoon.adapters.s3_labelling import RoundFiles
     from octospoon.adapters.uploads_queue import SqsUploads
     from octospoon.usecases.reconcile import Reconcile, Stores
 
@@ -426,7 +427,7 @@ def rescore() -> RescorePool:
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
     from octospoon.adapters.dynamodb_indexes import DynamoWalk
     from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.domain.acquisition import strategy
+    from octospoon.domain.uncertainty import order_of
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool
 
@@ -438,6 +439,6 @@ def rescore() -> RescorePool:
         model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
         enqueue=_rescore_queue(config.rescore_queue_url),
         clock=CLOCK,
-        order=strategy(config.strategy).order,
+        order=order_of(config.strategy),
         days=config.rescore_days,
     )

@@ -13,8 +13,9 @@ from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Champions, S3Snapshots
+from octospoon.adapters.s3_artifacts import S3Champions
 from octospoon.adapters.s3_images import S3Images
+from octospoon.adapters.s3_labelling import RoundFiles, S3Snapshots
 from octospoon.adapters.s3_references import S3References
 from octospoon.runtime.settings import TrainerSettings, listed, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3

@@ -14,6 +14,7 @@ from octospoon.domain.keys import image_id
 from octospoon.domain.labelling import Round, Task
 from octospoon.domain.model_spec import version_name
 from octospoon.domain.selection import candidates_wanted, compose, strategy_for
+from octospoon.domain.uncertainty import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,7 @@ class Rank:
     def _in_another_order(self) -> int:
         pointer = self._champion()
         chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
-        return self.reorder(pointer.turn) if chosen.order else 0
+        return self.reorder(pointer.turn) if order_of(chosen.name) else 0
 
     def choose(self) -> Round:
         """Choose the next round from the pool as it is now, and store nothing."""

@@ -35,7 +35,8 @@ from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
 from octospoon.adapters.label_studio_results import choice
 from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
-from octospoon.adapters.s3_artifacts import RoundFiles, S3Artifacts, S3Champions
+from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
+from octospoon.adapters.s3_labelling import RoundFiles
 from octospoon.cli.local import webhook_secret
 from octospoon.domain.consensus import consensus
 from octospoon.domain.images import ImageRef, Prediction, State

@@ -8,12 +8,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from octospoon.domain.acquisition import STRATEGIES, Candidates, priority, strategy, typiclust, uncertainty
+from octospoon.domain.acquisition import STRATEGIES, Candidates, strategy, typiclust
 from octospoon.domain.acquisition.compiled import near
 from octospoon.domain.acquisition.kmeans import kmeans
 from octospoon.domain.acquisition.least import ROWS_A_WORKER, Gap, Largest, least
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.uncertainty import priority, uncertainty
 
 SCORED = [one for one in STRATEGIES.values() if one.score]
 EVERY = list(STRATEGIES.values())

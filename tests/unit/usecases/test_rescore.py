@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from fakes.memory import FakeClock, FakePool, FakeRescoring
 
-from octospoon.domain.acquisition import uncertainty
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.keys import SHARDS, day, shard
 from octospoon.domain.labelling import Pick
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.uncertainty import uncertainty
 from octospoon.usecases.rescore import SLICE, Reorder, RescorePool
 
 BACKBONE = "b" * 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.domain.acquisition.scores import normalised_entropy
+from octospoon.domain.uncertainty import normalised_entropy
 
 if TYPE_CHECKING:
     import numpy as np

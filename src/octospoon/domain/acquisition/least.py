@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from octospoon.domain.acquisition.scores import checked, chunks, two_largest
+from octospoon.domain.uncertainty import checked, chunks, two_largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.acquisition.least import Largest
-from octospoon.domain.acquisition.scores import chunks
 from octospoon.domain.acquisition.strategy import by_least
+from octospoon.domain.uncertainty import chunks
 
 if TYPE_CHECKING:
     import numpy.typing as npt

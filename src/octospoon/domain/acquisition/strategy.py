@@ -99,14 +99,12 @@ class Strategy:
         name: its name in settings, picks and reports.
         select: chooses a batch.
         score: scores images one by one; None where an image has no score of its own.
-        order: name of the stored score that is the same, a field of `Uncertainty`; empty where there is none.
         needs_embeddings: whether `select` reads embeddings.
     """
 
     name: str
     select: Select
     score: Score | None = None
-    order: str = ""
     needs_embeddings: bool = False
 
     @property

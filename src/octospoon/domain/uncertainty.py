@@ -1,4 +1,7 @@
-"""The arithmetic of uncertainty that every strategy, the pool's stored scores and the reports share."""
+"""The arithmetic of uncertainty that every strategy, the pool's stored scores and the reports share.
+
+Apart from the strategies, so that scoring does not load those.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.errors import NotConfigured
 from octospoon.domain.images import Uncertainty
 
 if TYPE_CHECKING:
@@ -16,6 +20,16 @@ if TYPE_CHECKING:
 
 _CHUNK = 5 << 17
 BITS: dict[int, npt.DTypeLike] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+ORDERS = {
+    "least_confidence": "least_confidence",
+    "margin": "margin",
+    "entropy": "entropy",
+    "random": "",
+    "power_margin": "margin",
+    "margin_diverse": "margin",
+    "typiclust": "",
+}
+"""By strategy, which field of `Uncertainty` orders the pool; empty where that stays in its random order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +160,26 @@ def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
 def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
     """Return the raw scores of one image, of float [C]; see `uncertainties`."""
     return uncertainties(probabilities[np.newaxis])[0]
+
+
+def order_of(strategy: str) -> str:
+    """Return which field of `Uncertainty` a strategy orders the pool by, empty for none; see ORDERS.
+
+    Raises:
+        NotConfigured: there is no strategy of that name.
+    """
+    if strategy not in ORDERS:
+        raise NotConfigured(f"there is no strategy {strategy!r}: choose one of {', '.join(ORDERS)}")
+    return ORDERS[strategy]
+
+
+def priority(uncertainty: Uncertainty, strategy: str) -> float:
+    """Return what the strategy's `score` gives for the probabilities behind these stored scores.
+
+    Strategies without a score (random, typiclust) give 0: their candidates are a uniform draw of the pool.
+
+    Raises:
+        NotConfigured: there is no strategy of that name.
+    """
+    order = order_of(strategy)
+    return float(getattr(uncertainty, order)) if order else 0.0
