@@ -644,6 +644,9 @@ class Registry(Protocol):
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""
 
+    def end_others(self, run: ModelRun) -> None:
+        """Close, as killed, what other jobs' runs are open: one job runs at a time, so those died."""
+
 
 class RunAddresses(Protocol):
     """Where people find a training run in the experiment tracker."""

@@ -111,6 +111,15 @@ class MlflowRegistry:
         with translated("closing the run"):
             self._connect().set_terminated(run.run_id, "FINISHED" if succeeded else "FAILED")
 
+    def end_others(self, run: ModelRun) -> None:
+        """Close, as killed, what other jobs' runs are open: one job runs at a time, so those died."""
+        with translated("closing the runs of jobs that died"):
+            client = self._connect()
+            experiment = experiment_id(client, self._experiment)
+            for found in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+                if JOB_TAG in found.data.tags and found.info.run_id != run.run_id:
+                    client.set_terminated(found.info.run_id, "KILLED")
+
     def _connect(self) -> MlflowClient:
         if self._client is None:
             self._client = connect()

@@ -98,8 +98,7 @@ class _Job:
     def run(self) -> tuple[Outcome, str]:
         with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as background:
             # importing MLflow and opening the run takes seconds, which the snapshot and the images fill
-            why = {"octospoon.reason": self._ports.control.state().reason}
-            opening = background.submit(self._ports.registry.begin, self._id, why)
+            opening = background.submit(self._open, self._ports.control.state().reason)
             champion = self._champion(Path(scratch))
             dataset = self._dataset(champion)
             run = opening.result()
@@ -112,6 +111,11 @@ class _Job:
             self._archive(run, dataset)
             self._ports.registry.end(run, succeeded=True)
             return outcome
+
+    def _open(self, reason: str) -> ModelRun:
+        run = self._ports.registry.begin(self._id, {"octospoon.reason": reason})
+        self._ports.registry.end_others(run)
+        return run
 
     def _close(self, run: ModelRun) -> None:
         try:

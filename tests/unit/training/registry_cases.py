@@ -65,6 +65,25 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert mlflow.onnx.load_model("models:/shapes@champion").graph.output[0].name == "embedding"
 
 
+def test_the_run_of_a_job_that_died_is_closed_by_the_next(client):
+    registry = MlflowRegistry("shapes", "shapes")
+    registry.end(registry.begin("train-000001", {}), succeeded=True)
+    died, now = registry.begin("train-000002", {}), registry.begin("train-000003", {})
+    mine = client.create_run(client.get_run(now.run_id).info.experiment_id)
+    registry.end_others(now)
+
+    def status(run_id):
+        return client.get_run(run_id).info.status
+
+    assert (status(died.run_id), status(now.run_id), status(mine.info.run_id)) == (
+        "KILLED",
+        "RUNNING",
+        "RUNNING",
+    )
+    assert registry.begin("train-000002", {}) == died, "it was alive after all, or is launched again"
+    assert status(died.run_id) == "RUNNING"
+
+
 def test_a_server_that_records_no_data_sets_is_left_without(client, monkeypatch, caplog):
     def unknown(*_):
         raise mlflow.exceptions.RestException({"error_code": "ENDPOINT_NOT_FOUND", "message": "no such API"})

@@ -68,6 +68,7 @@ class FakeRegistry:
     data: dict[int, TrainingData] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     epochs: list[Mapping[str, float]] = field(default_factory=list)
+    alone: list[ModelRun] = field(default_factory=list)
     failures: int = 0
 
     def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
@@ -99,6 +100,9 @@ class FakeRegistry:
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         self.ended.append(succeeded)
+
+    def end_others(self, run: ModelRun) -> None:
+        self.alone.append(run)
 
 
 @dataclass

@@ -268,6 +268,7 @@ def test_an_archive_that_fails_is_told_and_costs_no_model():
     assert made.registry.aliases == {"champion": 1}
     assert made.registry.tags[1]["octospoon.dataset_error"] == "the archive does not answer"
     assert made.registry.ended == [True]
+    assert made.registry.alone == list(made.registry.runs.values()), "runs of jobs that died are closed"
 
 
 def test_the_run_shows_its_mistakes_and_the_newest_round():
