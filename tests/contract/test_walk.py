@@ -12,7 +12,12 @@ from octospoon.domain.keys import SHARDS, day, lottery, shard
 from octospoon.usecases.rescore import RescorePool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
     from contract.conftest import Stores
+    from octospoon.domain.images import PoolRow, Prediction
     from octospoon.ports import PoolWalk
 
 IMAGES = 60
@@ -111,7 +116,9 @@ class Head:
         return np.stack([(1 + embedding[:, 0]) / 2, (1 - embedding[:, 0]) / 2], axis=1)
 
 
-def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(stores: Stores) -> None:
+def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from octospoon.domain.model_spec import ChampionPointer
 
     stores.clock.time -= 5 * A_DAY
@@ -130,12 +137,16 @@ def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(s
         "margin", workers=1, page=2, look=2, gap=5,
     )  # fmt: skip
     written: list[str] = []
+    rescore = stores.pool.rescore
 
+    def noted(rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> Any:
+        written.extend(row.key for row in rows)
+        return rescore(rows, predictions)
+
+    monkeypatch.setattr(stores.pool, "rescore", noted)
     case.champion_changed()
     while queue:
-        before_ = set(outdated(stores.walk, 2, 100))
         case.segment(queue.pop(0), 0.0)
-        written += sorted(before_ - set(outdated(stores.walk, 2, 100)))
 
     assert len(written) == 90
     for number in range(SHARDS):
