@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack
 MODEL = "octospoon"
-WATCHED = range(200, 400)
+WATCHED = range(200, 320)
 """The very images of the reference: they cannot have drifted."""
 
 
