@@ -215,18 +215,19 @@ def test_compiled_code_reads_the_rows_it_is_given_and_nothing_beside(classes, dt
     assert not rows.flags.aligned
     rows[:] = pool(50, classes).probabilities
     ordered = np.sort(rows, axis=1)
-    gap, found = ordered[:, -1] - ordered[:, -2], np.full(51, -1)
+    gap, found, measures = ordered[:, -1] - ordered[:, -2], np.full(51, -1), np.empty(51, dtype)
     for start, stop in [(0, 50), (3, 50), (0, 47), (5, 12), (9, 9), (50, 50)]:
         border = np.median(gap)
-        count, finite = near(rows, start, stop, border, True, found)
+        count, finite = near(rows, start, stop, border, True, found, measures)
         assert finite
         assert np.array_equal(found[:count], start + np.flatnonzero(gap[start:stop] <= border))
+        assert np.array_equal(measures[:count], gap[found[:count]])
     for row in range(50):
         for place in range(classes):
             spoilt = rows.copy()
             spoilt[row, place] = np.inf
-            assert not near(spoilt, 0, 50, dtype(0), True, found)[1]
-            assert near(spoilt, row + 1, 50, dtype(0), True, found)[1]
+            assert not near(spoilt, 0, 50, dtype(0), True, found, measures)[1]
+            assert near(spoilt, row + 1, 50, dtype(0), True, found, measures)[1]
 
 
 @pytest.mark.parametrize("step", [1, 2])

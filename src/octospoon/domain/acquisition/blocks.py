@@ -4,6 +4,8 @@ A compiler goes through short rows number by number: what it could compare at on
 Here four columns of eight rows are read and turned, so that a vector holds one column of all eight.
 """
 
+# ruff: noqa: ANN401, ARG001 - llvmlite's values have no types, and numba calls by its own
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ _TOGETHER = ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
 
 
 @intrinsic
-def near_rows(_: Any, rows: Any, first: Any, border: Any, gap: Any) -> tuple[Any, Callable[..., Any]]:  # noqa: ANN401, ARG001 - numba's types
+def near_rows(
+    _: Any, rows: Any, first: Any, border: Any, gap: Any, measures: Any
+) -> tuple[Any, Callable[..., Any]]:
     """Tell which of ROWS rows' largest number, or its gap to the second largest, is at most the border.
 
     Args:
@@ -36,18 +40,19 @@ def near_rows(_: Any, rows: Any, first: Any, border: Any, gap: Any) -> tuple[Any
         first: the first of the rows.
         border: in the precision of the rows.
         gap: measure the gap, and not the largest alone.
+        measures: of the type of the rows [ROWS], gets each row's.
 
     Returns:
         uint8, bit j for the row first + j, and whether the sum of every row is finite.
     """
     result = containers.Tuple((uint8, boolean))
 
-    def generate(context: Any, builder: Any, signature: Any, args: Sequence[Any]) -> Any:  # noqa: ANN401
-        array = context.make_array(signature.args[0])(context, builder, args[0])
+    def generate(context: Any, builder: Any, signature: Any, args: Sequence[Any]) -> Any:
+        array, written = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 4))
         block = _Block(builder, context.get_value_type(signature.args[0].dtype))
-        return context.make_tuple(builder, result, block.near(array, *args[1:]))
+        return context.make_tuple(builder, result, block.near(array, args[1], args[2], args[3], written.data))
 
-    return result(rows, intp, rows.dtype, boolean), generate
+    return result(rows, intp, rows.dtype, boolean, measures), generate
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,14 @@ class _Block:
     builder: Any
     number: ir.Type
 
-    def near(self, array: Any, first: Any, border: Any, gap: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    def near(self, array: Any, first: Any, border: Any, gap: Any, written: Any) -> tuple[Any, Any]:
         b = self.builder
         (_, classes), (stride, _) = (cgutils.unpack_tuple(b, of) for of in (array.shape, array.strides))
         starts = [cgutils.pointer_add(b, array.data, b.mul(b.add(first, _INDEX(j)), stride)) for j in _EVERY]
         lowest, nothing = self._all(float("-inf")), self._all(0.0)
         largest, second, total = (cgutils.alloca_once_value(b, of) for of in (lowest, lowest, nothing))
 
-        def compare(column: Any, addend: Any) -> None:  # noqa: ANN401
+        def compare(column: Any, addend: Any) -> None:
             before = b.load(largest)
             b.store(self._max(b.load(second), self._min(before, column)), second)
             b.store(self._max(before, column), largest)
@@ -85,19 +90,21 @@ class _Block:
             for j, column in enumerate(self._columns(starts, b.sub(classes, _INDEX(COLUMNS)))):
                 new = b.icmp_signed(">=", _INDEX(j), known)
                 compare(b.select(new, column, lowest), b.select(new, column, nothing))
-        return self._judged(b.load(largest), b.load(second), b.load(total), border, gap)
+        found, apart = b.load(largest), b.fsub(b.load(largest), b.load(second))
+        measures = b.select(gap, apart, found)
+        b.store(measures, b.bitcast(written, self._vector(ROWS).as_pointer()), align=1)
+        return self._judged(measures, b.load(total), border)
 
-    def _judged(self, largest: Any, second: Any, total: Any, border: Any, gap: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    def _judged(self, measures: Any, total: Any, border: Any) -> tuple[Any, Any]:
         b = self.builder
-        measure = b.select(gap, b.fsub(largest, second), largest)
         undefined = ir.Constant(self._vector(ROWS), ir.Undefined)
         borders = self._shuffle(b.insert_element(undefined, border, _INDEX(0)), undefined, [0] * ROWS)
-        near = b.bitcast(b.fcmp_ordered("<=", measure, borders), _BITS)
+        near = b.bitcast(b.fcmp_ordered("<=", measures, borders), _BITS)
         nan = b.fsub(total, total)  # 0 of a finite sum
         strange = b.bitcast(b.fcmp_unordered("uno", nan, nan), _BITS)
         return near, b.icmp_signed("==", strange, _BITS(0))
 
-    def _columns(self, starts: Sequence[Any], at: Any) -> list[Any]:  # noqa: ANN401
+    def _columns(self, starts: Sequence[Any], at: Any) -> list[Any]:
         """Return four vectors: of every row the numbers `at` to `at + 3`."""
         b, four = self.builder, self._vector(COLUMNS).as_pointer()
         # an array need not begin where a vector would
@@ -106,14 +113,14 @@ class _Block:
         pairs = [self._shuffle(rows[j], rows[j + 1], order) for j in (0, 2) for order in _BETWEEN]
         return [self._shuffle(pairs[j], pairs[j + 2], order) for j in range(2) for order in _TOGETHER]
 
-    def _shuffle(self, one: Any, other: Any, order: Sequence[int]) -> Any:  # noqa: ANN401
+    def _shuffle(self, one: Any, other: Any, order: Sequence[int]) -> Any:
         places = ir.Constant(ir.VectorType(ir.IntType(32), ROWS), list(order))
         return self.builder.shuffle_vector(one, other, places)
 
-    def _max(self, one: Any, other: Any) -> Any:  # noqa: ANN401
+    def _max(self, one: Any, other: Any) -> Any:
         return self.builder.select(self.builder.fcmp_ordered(">", one, other), one, other)
 
-    def _min(self, one: Any, other: Any) -> Any:  # noqa: ANN401
+    def _min(self, one: Any, other: Any) -> Any:
         return self.builder.select(self.builder.fcmp_ordered("<", one, other), one, other)
 
     def _vector(self, size: int) -> ir.VectorType:

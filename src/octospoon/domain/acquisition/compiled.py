@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numba
+import numpy as np
 
 from octospoon.domain.acquisition.blocks import COLUMNS, ROWS, near_rows
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 
@@ -21,6 +21,7 @@ def near(
     border: np.floating,
     gap: bool,
     found: npt.NDArray[np.int64],
+    measures: npt.NDArray[np.floating],
 ) -> tuple[int, bool]:
     """Find the rows whose largest number, or its gap to the second largest, is at most the border.
 
@@ -32,21 +33,22 @@ def near(
         stop: the row after the last.
         border: in the precision of the rows.
         gap: measure the gap, and not the largest alone.
-        found: int64 [stop - start or more], written from its beginning.
+        found: int64 [stop - start or more], gets the rows, from its beginning on.
+        measures: of the type of the rows, as long; gets theirs.
 
     Returns:
         How many were found, and whether the sum of every row is finite; where one is not, what was found is
         worth nothing.
     """
-    count, finite = 0, True
+    count, finite, eight = 0, True, np.empty(ROWS, rows.dtype)
     if rows.shape[1] >= COLUMNS and rows.strides[1] == rows.itemsize:
         while start + ROWS <= stop:
-            bits, sums = near_rows(rows, start, border, gap)
+            bits, sums = near_rows(rows, start, border, gap, eight)
             finite &= sums
             if bits:  # of few rows
                 for j in range(ROWS):
                     if bits >> j & 1:
-                        found[count] = start + j
+                        found[count], measures[count] = start + j, eight[j]
                         count += 1
             start += ROWS
     nothing = rows.dtype.type(0)
@@ -60,6 +62,8 @@ def near(
             first = max(first, number)
             second = max(second, lower)
         nothing += total * 0
-        found[count] = i  # no row's measure decides where the processor goes on
-        count += (first - second if gap else first) <= border
+        measure = first - second if gap else first
+        # no row's measure decides where the processor goes on
+        found[count], measures[count] = i, measure
+        count += measure <= border
     return count, finite and nothing == 0

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.floating]
-    Near = Callable[[Floats, int, int, np.floating, bool, npt.NDArray[np.int64]], tuple[int, bool]]
+    Near = Callable[[Floats, int, int, np.floating, bool, npt.NDArray[np.int64], Floats], tuple[int, bool]]
 
 ROWS_A_WORKER = 100_000
 """A thread, and the compiler, are worth their start from here on."""
 _PART = 1 << 16
 _FIRST = 4096
 _FEW = 256
-"""Rows that may be near are not measured before there are more of them than this, or than are wanted."""
+"""The border is not lowered before there are more new rows than this, or than are wanted."""
 
 
 class Measure(Protocol):
@@ -127,39 +127,34 @@ class _Least:
 
     def __init__(self, n: int, measure: Measure, probabilities: Floats) -> None:
         self.n, self.measure, self.probabilities, self.border = n, measure, probabilities, np.inf
-        self._values, self._positions = np.empty(0, probabilities.dtype), np.empty(0, np.int64)
-        self._near: list[npt.NDArray[np.int64]] = []
+        self._kept = [(np.empty(0, np.int64), np.empty(0, probabilities.dtype))]
+        self._new = 0
         self._adding = threading.Lock()
 
     def measure_all(self, rows: range) -> None:
         for chunk in chunks(self.probabilities, rows.start, rows.stop):
-            self._keep(np.arange(chunk.rows.start, chunk.rows.stop), self.measure.of(chunk.columns))
+            self.add(np.arange(chunk.rows.start, chunk.rows.stop), self.measure.of(chunk.columns))
 
-    def add(self, near: npt.NDArray[np.int64]) -> None:
-        """Take rows that were not above the border lately; they are measured once there are many."""
+    def add(self, positions: npt.NDArray[np.int64], measures: Floats) -> None:
+        """Take rows that were not above the border lately."""
         with self._adding:
-            self._near.append(near)
-            if sum(map(len, self._near)) > max(self.n, _FEW):
-                self._measure()
+            self._kept.append((positions, measures))
+            self._new += len(positions)
+            if self._new > max(self.n, _FEW):
+                self._settle()
 
     def positions(self) -> npt.NDArray[np.int64]:
-        self._measure()
-        return np.sort(self._positions)
+        return np.sort(self._settle())
 
-    def _measure(self) -> None:
-        if self._near:
-            near = np.concatenate(self._near)
-            self._near.clear()
-            self._keep(near, self.measure.of(self.probabilities[near].T))
-
-    def _keep(self, positions: npt.NDArray[np.int64], values: Floats) -> None:
-        near = values <= self.border
-        self._values = np.concatenate([self._values, values[near]])
-        self._positions = np.concatenate([self._positions, positions[near]])
-        if len(self._values) > self.n > 0:
-            self.border = float(np.partition(self._values, self.n - 1)[self.n - 1])
-            below = self._values <= self.border
-            self._values, self._positions = self._values[below], self._positions[below]
+    def _settle(self) -> npt.NDArray[np.int64]:
+        """Lower the border, and forget what lies above it; return what is left."""
+        positions, measures = (np.concatenate(each) for each in zip(*self._kept, strict=True))
+        if len(measures) > self.n > 0:
+            self.border = float(np.partition(measures, self.n - 1)[self.n - 1])
+            below = measures <= self.border
+            positions, measures = positions[below], measures[below]
+        self._kept, self._new = [(positions, measures)], 0
+        return positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +167,12 @@ class _Search:
 
     def __call__(self) -> bool:
         """Return False if a sum of some part's numbers is not finite: then only measuring tells."""
-        found, probabilities = np.empty(_PART, np.int64), self.best.probabilities
-        for rows in self.parts:
-            border = probabilities.dtype.type(self.best.border)
-            gap = self.best.measure.gap
-            count, finite = self.near(probabilities, rows.start, rows.stop, border, gap, found)
+        rows, gap = self.best.probabilities, self.best.measure.gap
+        found, measures = np.empty(_PART, np.int64), np.empty(_PART, rows.dtype)
+        for part in self.parts:
+            border = rows.dtype.type(self.best.border)
+            count, finite = self.near(rows, part.start, part.stop, border, gap, found, measures)
             if not finite:
                 return False
-            self.best.add(found[:count].copy())
+            self.best.add(found[:count].copy(), measures[:count].copy())
         return True
