@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from octospoon.ports import ImageStore, Pool, Scorer
     from octospoon.usecases.byte_budget import Lease
 
+T = TypeVar("T")
 MAX_BYTES = 64_000_000
 ROWS_A_CALL = 25
 """As many as one call to the pool takes."""
@@ -116,12 +118,16 @@ class ScoreUploads:
     def _score(
         self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float]
     ) -> dict[str, Outcome | Exception]:
-        # arrives before the first picture does, and costs a hundredth of predicting twice
-        known = self._threads.writers.submit(self.pool.scored, [one.key for one in uploads])
+        known: Future[dict[str, KnownScore]] = Future()
         line = _Line(self, seconds_left, ByteBudget(self.max_bytes), self._threads.workers, known)
-        for upload in uploads:
+        # the largest first: a core that ends up with a large picture alone keeps the others waiting
+        for number, upload in enumerate(sorted(uploads, key=lambda one: -one.size)):
+            if number == self.workers:
+                time.sleep(0)  # what the cores wait for is asked for before anything else is
             reading = self._threads.downloads.submit(line.read, upload)
             reading.add_done_callback(partial(line.end, upload.key))
+        # arrives before the first picture does, and costs a hundredth of predicting twice
+        self._threads.writers.submit(_tell, known, partial(self.pool.scored, [one.key for one in uploads]))
         with contextlib.suppress(Exception):  # whoever needs the model learns of it
             self.model()  # looks for a newer one now, while the first pictures are on their way
         rows = _Rows(self.pool, self._threads.writers)
@@ -246,6 +252,13 @@ class _Rows:
     def _quarantine(self, found: Rejected) -> Outcome:
         written = self.pool.put_quarantine(found.image, found.reason, found.detail)
         return Outcome.QUARANTINED if written else Outcome.STALE
+
+
+def _tell(future: Future[T], call: Callable[[], T]) -> None:
+    try:
+        future.set_result(call())
+    except Exception as error:  # noqa: BLE001 - whoever asks the future gets it
+        future.set_exception(error)
 
 
 def _newest(uploads: Sequence[ImageRef]) -> dict[str, ImageRef]:

@@ -78,6 +78,23 @@ def test_a_failure_of_one_image_leaves_its_neighbours_alone() -> None:
     assert set(pool.table) == {"a", "b"}
 
 
+def test_the_largest_is_read_first_and_each_answer_stays_with_its_upload() -> None:
+    class Ordered(FakeImages):
+        def read(self, key: str) -> tuple[bytes, str]:
+            order.append(key)
+            return super().read(key)
+
+    order: list[str] = []
+    images = Ordered({"small": (b"\x01", "e"), "large": (b"\x02", "e"), "middle": (b"\x00", "e")})
+    sizes = {"small": 10, "gone": 15, "large": 30, "middle": 20}
+    uploads = [ImageRef(key, "from-event", "1", size) for key, size in sizes.items()]
+
+    outcomes = ScoreUploads(images, FakePool(), ByteScorer, workers=1, downloads=1)(uploads)
+
+    assert order == ["large", "middle", "gone", "small"]
+    assert outcomes == [Outcome.SCORED, Outcome.QUARANTINED, Outcome.SCORED, Outcome.QUARANTINED]
+
+
 def test_without_a_model_nothing_is_lost() -> None:
     def none_yet() -> ByteScorer:
         raise ServiceUnavailable("no model")
