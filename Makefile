@@ -93,8 +93,8 @@ bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real
 oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
 	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py
 
-finetune: .venv/.installed $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
-	@.venv/bin/pytest -q tests/unit/training/test_finetune.py
+finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
+	@.venv/bin/pytest -s --finetune tests/unit/training/test_finetune.py tests/e2e/test_finetune.py
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local

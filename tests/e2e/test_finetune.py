@@ -1,0 +1,148 @@
+"""`Trainer=finetune` on the real local stack: labels change the backbone, and the pool follows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from e2e.test_models import MODEL, upload
+from unit.training.networks import convolutional
+
+from octospoon.adapters.label_studio import LabelStudio
+from octospoon.cli import digits, invoke, rescore
+from octospoon.cli.drop import run_all
+from octospoon.cli.local import LocalStack, assemble
+from octospoon.cli.model_import import import_model
+from octospoon.cli.oracle import annotate
+from octospoon.cli.stack import start
+from octospoon.cli.waiting import wait_for
+from octospoon.domain.jobs import JobStatus
+from octospoon.domain.keys import SHARDS
+from octospoon.training.foreign import Pixels
+from octospoon.training.imported import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from octospoon.domain.model_spec import ChampionPointer
+
+ROOT = Path(__file__).parents[2]
+LABELLED, LEFT = 500, 100
+ORDER = np.random.default_rng(9).permutation(len(digits.labels())).tolist()
+TRUTH = {f"models/{i:04d}.png": digits.CLASSES[digits.labels()[i]] for i in ORDER}
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module", name="poor")
+def stack_with_random_convolutions(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalStack]:
+    """A stack of its own, whose backbone has learnt nothing, and whose trainer may change that."""
+    if not request.config.getoption("--finetune"):
+        pytest.skip("takes minutes: `make finetune` installs PyTorch (some GB) and runs this")
+    parameters = {
+        "BatchSize": str(LABELLED),
+        "TrainingThreshold": str(LABELLED),
+        "RankSchedule": "rate(1 day)",
+        "ReconcileSchedule": "rate(1 day)",
+        "Trainer": "finetune",
+    }
+    file = tmp_path_factory.mktemp("models") / "convolutions.onnx"
+    onnx.save(convolutional(), file)
+    with start(ROOT, progress=print, fresh=True, name="finetune") as servers:
+        running = assemble(servers, digits.CLASSES, print, parameters)
+        import_model(running.deployment, file, Options(Pixels(), classes=()), None)
+        yield running
+        running.label_studio.close()
+
+
+@pytest.fixture(scope="module")
+def before(poor: LocalStack) -> ChampionPointer:
+    """The champion of the cold start, which has scored all uploads."""
+    keys = [f"models/{i:04d}.png" for i in ORDER[: LABELLED + LEFT]]
+    run_all(lambda index: upload(poor, index), ORDER[: LABELLED + LEFT], "Uploading digits")
+    scored(poor, keys)
+    return serving(poor)
+
+
+@pytest.fixture(scope="module")
+def after(poor: LocalStack, before: ChampionPointer) -> ChampionPointer:
+    """The champion that every label of one round made."""
+    assert invoke.rank(poor.deployment).exported == LABELLED
+    round_ = poor.deployment.rounds.read(1)
+    assert round_ is not None
+    labeler = LabelStudio(poor.label_studio, poor.project.label_studio_project)
+    tasks = labeler.find({pick.key: pick.etag for pick in round_.picks})
+    for pick in round_.picks:
+        annotate(poor.label_studio, tasks[pick.key], TRUTH[pick.key])
+    state = poor.deployment.control.state
+
+    def done() -> bool | None:
+        assert state().status is not JobStatus.FAILED, state().reason
+        return True if state().jobs == 1 and state().status is JobStatus.IDLE else None
+
+    wait_for("the training job", done, seconds=500)
+    return serving(poor)
+
+
+def scored(stack: LocalStack, keys: list[str]) -> None:
+    pool = stack.deployment.pool
+    wait_for("scores", lambda: True if len(pool.rows(keys)) == len(keys) else None, seconds=300, interval=1.0)
+
+
+def serving(stack: LocalStack) -> ChampionPointer:
+    found = stack.deployment.champions.pointer()
+    assert found is not None
+    return found[0]
+
+
+def test_the_job_gives_the_model_a_backbone_of_its_own(
+    poor: LocalStack, before: ChampionPointer, after: ChampionPointer
+) -> None:
+    base = f"{poor.project.mlflow_url}/api/2.0/mlflow"
+    named = {"name": MODEL, "alias": "champion"}
+    version = httpx.get(f"{base}/registered-models/alias", params=named).json()["model_version"]
+    data = httpx.get(f"{base}/runs/get", params={"run_id": version["run_id"]}).json()["run"]["data"]
+    metrics = {one["key"]: one["value"] for one in data["metrics"]}
+    params = {one["key"]: one["value"] for one in data["params"]}
+
+    assert int(version["version"]) == after.version == 1
+    assert after.backbone != before.backbone
+    assert (params["trainer"], params["backbone"]) == ("fine-tuning", after.backbone)
+    assert metrics["fine_tuned"] == 1
+    assert metrics["torch_parity_gap"] < 1e-4
+    print(f"audit accuracy {metrics['audit_accuracy']:.3f} over {LABELLED // 5} labels")
+
+
+def test_the_pool_follows_when_it_is_told_to(
+    poor: LocalStack, before: ChampionPointer, after: ChampionPointer
+) -> None:
+    deployment, pool = poor.deployment, poor.deployment.pool
+    late = upload(poor, ORDER[LABELLED + LEFT])
+    scored(poor, [late])
+    assert pool.rows([late])[late].backbone == after.backbone
+    waiting = [one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 1000)[0]]
+    old = [key for key in waiting if pool.rows([key])[key].backbone == before.backbone]
+    assert len(old) == LEFT
+
+    rescore.queue(deployment, list(pool.foreign(after.backbone)))
+    wait_for(
+        "the new backbone's scores",
+        lambda: None if next(iter(pool.foreign(after.backbone)), None) else True,
+        seconds=300,
+        interval=1.0,
+    )
+
+    rows = pool.rows(waiting)
+    assert {(row.backbone, row.model_version) for row in rows.values()} == {(after.backbone, after.version)}
+    said = {key: digits.CLASSES[int(row.probabilities.argmax())] for key, row in rows.items()}  # type: ignore[union-attr]
+    right = np.mean([said[key] == TRUTH[key] for key in waiting])
+    print(f"{right:.3f} of the {len(waiting)} images that nobody labelled are right")
+    assert right > 0.85
+    report = invoke.rank(deployment)
+    assert report.exported == len(waiting), "the next round is chosen among the new backbone's images"
