@@ -26,6 +26,7 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
         file: the model; the starter where there is none.
 
     Raises:
+        BadRequest: there is no such file.
         BadModel: the file is not a cold-start model.
         Conflict: another model than this file is in service already.
     """
@@ -47,6 +48,8 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
 
 
 def _cold_start(file: Path) -> bytes:
+    if not file.is_file():
+        raise BadRequest(f"there is no file {file}")
     spec = OnnxScorer(file).spec
     if spec.has_head or spec.version != 0:
         raise BadModel(

@@ -181,3 +181,5 @@ def test_a_trained_model_is_no_cold_start_model(made: World, tmp_path: Path) -> 
 
     with pytest.raises(BadModel, match="no cold-start model"):
         init_model(deployment(world()), path)
+    with pytest.raises(BadRequest, match=r"there is no file .*gone\.onnx"):
+        init_model(deployment(world()), tmp_path / "gone.onnx")
