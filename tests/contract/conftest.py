@@ -40,21 +40,10 @@ from octospoon.adapters.s3_references import S3References
 if TYPE_CHECKING:
     from lanes import Lane
 
-    from octospoon.ports import (
-        Control,
-        ImageRecords,
-        Inventories,
-        Labels,
-        ModelHistory,
-        Observations,
-        Pool,
-        PoolEntries,
-        PoolWalk,
-        References,
-        Rescoring,
-        Rounds,
-        Sweeps,
-    )
+    from octospoon.ports.labelling import Labels, Rounds, Sweeps
+    from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
+    from octospoon.ports.pool import ImageRecords, Inventories, Pool, PoolEntries, PoolWalk
+    from octospoon.ports.training import Control
 
 
 @dataclass

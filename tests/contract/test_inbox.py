@@ -19,7 +19,7 @@ from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import Inbox
+    from octospoon.ports.images import Inbox
 
 JPEG = b"\xff\xd8\xff rest"
 ODD = [

@@ -12,9 +12,8 @@ from octospoon.adapters.dynamodb_history import DynamoObservations
 from octospoon.domain import drifted
 from octospoon.domain.drift import Finding, Level, reference
 from octospoon.domain.estimation import Estimate
-from octospoon.domain.keys import day
+from octospoon.domain.keys import KEY_BYTES, day
 from octospoon.domain.verdicts import HISTORY, DriftedImage, ModelDecision, Observation, WatchedDay
-from octospoon.ports import KEY_BYTES
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from contract.conftest import Stores
     from octospoon.domain.images import PoolRow, Prediction
-    from octospoon.ports import PoolWalk
+    from octospoon.ports.pool import PoolWalk
 
 IMAGES = 60
 A_DAY = 86_400.0

@@ -16,7 +16,7 @@ from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.uncertainty import priority, uncertainty
 from octospoon.domain.verdicts import Observation
-from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
+from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -37,7 +37,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
 from octospoon.domain.training_policy import TrainingRules, due
 from octospoon.domain.verdicts import DriftedImage, Observation
-from octospoon.ports import AnnotationBody, TaskBody
+from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.follow_alias import FollowAlias
 from octospoon.usecases.rank import Rank

@@ -74,7 +74,7 @@ class Repository:
 
 
 class DagshubDatasets:
-    """Implements `octospoon.ports.DatasetArchive`.
+    """Implements `octospoon.ports.training.DatasetArchive`.
 
     Args:
         repository: where to.

@@ -65,7 +65,7 @@ class ControlTable:
 
 
 class DynamoControl:
-    """Implements `octospoon.ports.Control`."""
+    """Implements `octospoon.ports.training.Control`."""
 
     def __init__(self, table: ControlTable, now: Callable[[], float]) -> None:
         self._table = table
@@ -180,7 +180,7 @@ class DynamoControl:
 
 
 class DynamoRounds:
-    """Implements `octospoon.ports.Rounds`: the files are immutable, the table says which one is open."""
+    """Implements `octospoon.ports.labelling.Rounds`: files are immutable, the table says which is open."""
 
     def __init__(self, table: ControlTable, files: RoundFiles) -> None:
         self._table = table
@@ -231,7 +231,7 @@ class DynamoRounds:
 
 
 class DynamoRescoring:
-    """Implements `octospoon.ports.Rescoring`."""
+    """Implements `octospoon.ports.models.Rescoring`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table

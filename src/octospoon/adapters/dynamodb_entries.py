@@ -21,7 +21,7 @@ _UNCHANGED = "#state = :was_state AND #etag = :was_etag"
 
 
 class DynamoEntries:
-    """Implements `octospoon.ports.PoolEntries`."""
+    """Implements `octospoon.ports.pool.PoolEntries`."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client

@@ -16,7 +16,7 @@ _FIRST_OR_LATER = "attribute_not_exists(#decided_at) OR #decided_at <= :decided_
 
 
 class DynamoHistory:
-    """Implements `octospoon.ports.ModelHistory`."""
+    """Implements `octospoon.ports.models.ModelHistory`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table
@@ -46,7 +46,7 @@ class DynamoHistory:
 
 
 class DynamoObservations:
-    """Implements `octospoon.ports.Observations`."""
+    """Implements `octospoon.ports.models.Observations`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table

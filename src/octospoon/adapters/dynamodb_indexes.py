@@ -19,7 +19,7 @@ _OUTDATED = "( #turn < :turn OR #scored_at < :before )"
 
 
 class DynamoWalk:
-    """Implements `octospoon.ports.PoolWalk`.
+    """Implements `octospoon.ports.pool.PoolWalk`.
 
     Args:
         client: of DynamoDB.

@@ -27,7 +27,7 @@ _THIS_STANDING = "#state = :was_state AND #etag = :was_etag"
 
 
 class DynamoLabels:
-    """Implements `octospoon.ports.Labels`."""
+    """Implements `octospoon.ports.labelling.Labels`."""
 
     def __init__(
         self, client: DynamoDBClient, pool: str, annotations: str, control: str, now: Callable[[], float]

@@ -61,7 +61,7 @@ _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN
 
 
 class DynamoPool:
-    """Implements `octospoon.ports.Pool`.
+    """Implements `octospoon.ports.pool.Pool`.
 
     Args:
         client: of DynamoDB.

@@ -17,7 +17,7 @@ _THIS_SWEEP = (
 
 
 class DynamoSweeps:
-    """Implements `octospoon.ports.Sweeps`."""
+    """Implements `octospoon.ports.labelling.Sweeps`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table
@@ -50,7 +50,7 @@ class DynamoSweeps:
 
 
 class DynamoInventories:
-    """Implements `octospoon.ports.Inventories`."""
+    """Implements `octospoon.ports.pool.Inventories`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DynamoRecords:
-    """Implements `octospoon.ports.ImageRecords`."""
+    """Implements `octospoon.ports.pool.ImageRecords`."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client

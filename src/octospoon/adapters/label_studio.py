@@ -14,7 +14,7 @@ import msgspec
 
 from octospoon.adapters.label_studio_results import FROM_NAME, NEEDED, TO_NAME, prediction
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
-from octospoon.ports import AnnotatedTask, AnnotationBody, TaskBody
+from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ class LabelStudioApi:
 
 
 class LabelStudio:
-    """Implements `octospoon.ports.Labeler` for one project."""
+    """Implements `octospoon.ports.labelling.Labeler` for one project."""
 
     def __init__(self, api: LabelStudioApi, project: int) -> None:
         self._api = api

@@ -14,8 +14,8 @@ import msgspec
 
 from octospoon.adapters.label_studio_results import FROM_NAME, NEEDED, TO_NAME, prediction
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.keys import KEY_BYTES
 from octospoon.domain.model_spec import version_name
-from octospoon.ports import KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

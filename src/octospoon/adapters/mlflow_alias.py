@@ -12,7 +12,7 @@ _MISSING = {"INVALID_PARAMETER_VALUE", _GONE}
 
 
 class MlflowAlias:
-    """Implements `octospoon.ports.ChampionAlias`.
+    """Implements `octospoon.ports.models.ChampionAlias`.
 
     Args:
         api: of the tracking server.
@@ -46,7 +46,7 @@ class MlflowAlias:
 
 
 class MlflowRuns:
-    """Implements `octospoon.ports.RunAddresses`; see `MlflowAlias`."""
+    """Implements `octospoon.ports.training.RunAddresses`; see `MlflowAlias`."""
 
     def __init__(self, api: MlflowApi, model: str) -> None:
         self._api = api

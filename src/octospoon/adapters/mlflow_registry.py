@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
-from octospoon.ports import ModelRun
+from octospoon.ports.training import ModelRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
 
-    from octospoon.ports import TrainingData
+    from octospoon.ports.training import TrainingData
 
 JOB_TAG = "octospoon.job_id"
 MODEL_FOLDER = "model"
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class MlflowRegistry:
-    """Implements `octospoon.ports.Registry`; the server and its password come from MLflow's own variables."""
+    """Implements `octospoon.ports.training.Registry`; MLflow's own variables name server and password."""
 
     def __init__(self, model_name: str, experiment: str) -> None:
         self._model_name = model_name

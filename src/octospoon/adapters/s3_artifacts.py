@@ -79,7 +79,7 @@ class S3Artifacts:
 
 
 class S3Champions:
-    """Implements `octospoon.ports.Champions`."""
+    """Implements `octospoon.ports.models.Champions`."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts

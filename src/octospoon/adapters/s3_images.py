@@ -20,7 +20,7 @@ MAX_BYTES = 200_000_000
 
 
 class S3Images:
-    """Implements `octospoon.ports.ImageStore` and `octospoon.ports.Bucket`.
+    """Implements `octospoon.ports.images.ImageStore` and `octospoon.ports.images.Bucket`.
 
     Args:
         client: of S3.

@@ -18,7 +18,7 @@ _THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 
 
 class S3Inbox:
-    """Implements `octospoon.ports.Inbox`: a key is ``predict/`` and the sha256 of the bytes."""
+    """Implements `octospoon.ports.images.Inbox`: a key is ``predict/`` and the sha256 of the bytes."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client

@@ -24,7 +24,7 @@ class _Named(msgspec.Struct):
 
 
 class S3Snapshots:
-    """Implements `octospoon.ports.Snapshots`: one JSON object a line."""
+    """Implements `octospoon.ports.training.Snapshots`: one JSON object a line."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class S3References:
-    """Implements `octospoon.ports.References`: one compressed numpy archive a model."""
+    """Implements `octospoon.ports.models.References`: one compressed numpy archive a model."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts

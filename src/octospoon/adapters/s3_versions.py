@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class S3Versions:
-    """Implements `octospoon.ports.ObjectVersions`.
+    """Implements `octospoon.ports.images.ObjectVersions`.
 
     Args:
         client: of S3.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SqsUploads:
-    """Implements `octospoon.ports.Uploads`."""
+    """Implements `octospoon.ports.images.Uploads`."""
 
     def __init__(self, client: SQSClient, queue_url: str) -> None:
         self._client = client

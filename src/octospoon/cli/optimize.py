@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.cli.context import Deployment
-    from octospoon.ports import ImageStore
+    from octospoon.ports.images import ImageStore
     from octospoon.training.optimize import Form
 
     Picture = tuple[str, bytes]

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from octospoon.cli.context import Deployment
     from octospoon.domain.images import ImageRef
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import ImageStore, Scorer
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Scorer
 
 MEASURED = 20
 BATCH = 10

@@ -1,10 +1,12 @@
-"""Hashes that stand in for randomness: the same key gives the same number on every machine, for ever."""
+"""Object keys, and hashes of them that stand in for randomness: the same on every machine, for ever."""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import UTC, date, datetime, timedelta
 
+KEY_BYTES = 1024
+"""The longest object key that S3 takes, in UTF-8."""
 SHARDS = 16
 STEP = 2.0**-53
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.adapters.s3_images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Champions, Labeler, Scorer, TrainingLauncher
+    from octospoon.ports.labelling import Labeler
+    from octospoon.ports.models import Champions, Scorer
+    from octospoon.ports.training import TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.predict import PredictImages
@@ -44,7 +46,7 @@ _MODEL_FILE_MAX_AGE = 600
 
 
 class SystemClock:
-    """Implements `octospoon.ports.Clock`."""
+    """Implements `octospoon.ports.clock.Clock`."""
 
     def now(self) -> float:
         """Return the time in epoch seconds."""

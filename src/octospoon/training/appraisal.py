@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.jobs import TrainedModel
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Scorer
+    from octospoon.ports.models import Scorer
     from octospoon.training.judging import HeadScorer, Judged
     from octospoon.training.ports import TrainingPorts
 

@@ -15,7 +15,7 @@ from octospoon.domain.errors import BadImage, OctospoonError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.ports import ImageStore
+    from octospoon.ports.images import ImageStore
 
 MOST = 25
 BYTES = 300_000_000

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from octospoon.domain.images import PoolRow
     from octospoon.domain.labelling import LabelledImage
-    from octospoon.ports import ImageStore, Scorer
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Scorer
 
 
 _IDS_A_LINE = 500

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octospoon.domain.images import PoolRow
-    from octospoon.ports import Pool
+    from octospoon.ports.pool import Pool
     from octospoon.training.dataset import Dataset
 
 

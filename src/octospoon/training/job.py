@@ -21,7 +21,7 @@ from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.verdicts import ModelDecision
-from octospoon.ports import TrainingData
+from octospoon.ports.training import TrainingData
 from octospoon.training import embeddings, model_file, report
 from octospoon.training.appraisal import Appraisal, Champion
 from octospoon.training.dataset import Dataset, gather
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from octospoon.domain import promotion
     from octospoon.domain.jobs import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.ports import ModelRun
+    from octospoon.ports.training import ModelRun
     from octospoon.training.judging import Judged
     from octospoon.training.ports import TrainingPorts
 

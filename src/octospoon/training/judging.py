@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.estimation import Evaluation
-    from octospoon.ports import Scorer
+    from octospoon.ports.models import Scorer
 
 _TRIES = 5
 

@@ -12,22 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from octospoon.ports import (
-        Champions,
-        Clock,
-        Control,
-        DatasetArchive,
-        ImageStore,
-        Labels,
-        ModelHistory,
-        Observations,
-        Pool,
-        References,
-        Registry,
-        Rounds,
-        Scorer,
-        Snapshots,
-    )
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.labelling import Labels, Rounds
+    from octospoon.ports.models import Champions, ModelHistory, Observations, References, Scorer
+    from octospoon.ports.pool import Pool
+    from octospoon.ports.training import Control, DatasetArchive, Registry, Snapshots
     from octospoon.training.judging import HeadScorer
 
 

@@ -9,7 +9,7 @@ from octospoon.training import model_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octospoon.ports import Registry
+    from octospoon.ports.training import Registry
 
 FILES = ("model.onnx", "head.onnx")
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from octospoon.domain.drift import Reference
     from octospoon.domain.images import PoolRow
-    from octospoon.ports import ImageStore, Pool, Scorer
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Scorer
+    from octospoon.ports.pool import Pool
     from octospoon.training.dataset import Dataset
     from octospoon.training.judging import HeadScorer
     from octospoon.usecases.population import Embed

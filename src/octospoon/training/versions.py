@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.domain.verdicts import ModelDecision
-    from octospoon.ports import ModelHistory
+    from octospoon.ports.models import ModelHistory
 
 MOST = 50
 _MEASURES = ("training_labels", "audit_labels", "accuracy", "accuracy_low", "accuracy_high")

@@ -25,7 +25,8 @@ from octospoon.training.ports import TrainingPorts
 from octospoon.training.trainer import train_head
 
 if TYPE_CHECKING:
-    from octospoon.ports import DatasetArchive, ImageStore
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.training import DatasetArchive
     from octospoon.training.trainer import Trainer
 
 

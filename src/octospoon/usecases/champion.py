@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Champions, Clock
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.models import Champions
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from octospoon.domain.training_policy import TrainingRules
-    from octospoon.ports import AnnotationBody, Clock, Control, Labels, TaskBody, TrainingLauncher
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.labelling import AnnotationBody, Labels, TaskBody
+    from octospoon.ports.training import Control, TrainingLauncher
 
 LOG = logging.getLogger(__name__)
 LAUNCH_LEASE = 900.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from octospoon.domain.errors import BadModel, OtherBackbone
 
 if TYPE_CHECKING:
-    from octospoon.ports import ChampionAlias, Champions, ModelHistory
+    from octospoon.ports.models import ChampionAlias, Champions, ModelHistory
     from octospoon.usecases.serve import ServeVersion
 
 LOG = logging.getLogger(__name__)

@@ -22,16 +22,10 @@ if TYPE_CHECKING:
     from octospoon.domain.images import StoredObject
     from octospoon.domain.labelling import Round
     from octospoon.domain.sweeps import PoolEntry
-    from octospoon.ports import (
-        AnnotatedTask,
-        Bucket,
-        Clock,
-        Inventories,
-        Labeler,
-        Labels,
-        PoolEntries,
-        Uploads,
-    )
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.images import Bucket, Uploads
+    from octospoon.ports.labelling import AnnotatedTask, Labeler, Labels
+    from octospoon.ports.pool import Inventories, PoolEntries
 
 LOG = logging.getLogger(__name__)
 EVERY = 24 * 3600.0

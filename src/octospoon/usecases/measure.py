@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from octospoon.domain.images import PoolRow
     from octospoon.domain.labelling import LabelledImage
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Labels, Pool
+    from octospoon.ports.labelling import Labels
+    from octospoon.ports.pool import Pool
     from octospoon.usecases.rescore import Head
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.domain.images import PoolRow
-    from octospoon.ports import Pool
+    from octospoon.ports.pool import Pool
 
 SAMPLE = 2000
 _COUNTED = 64

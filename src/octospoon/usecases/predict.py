@@ -15,7 +15,8 @@ from octospoon.usecases.score import predict_one
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.ports import Champions, ImageStore, Inbox, Scorer
+    from octospoon.ports.images import ImageStore, Inbox
+    from octospoon.ports.models import Champions, Scorer
 
 LOG = logging.getLogger(__name__)
 SPARE_SECONDS = 5.0

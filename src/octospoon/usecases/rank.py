@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.selection import BatchRules
     from octospoon.domain.verdicts import DriftedImage
-    from octospoon.ports import Champions, Clock, ImageStore, Labeler, Observations, Pool, Rounds
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.labelling import Labeler, Rounds
+    from octospoon.ports.models import Champions, Observations
+    from octospoon.ports.pool import Pool
     from octospoon.usecases.rescore import Reorder
 
 LOG = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import msgspec
 
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.domain.keys import image_id
-from octospoon.ports import AnnotationBody, TaskBody
+from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.shared_secret import same_secret
 
 if TYPE_CHECKING:

@@ -21,18 +21,10 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling import Annotation
     from octospoon.domain.sweeps import PoolEntry
-    from octospoon.ports import (
-        AnnotatedTask,
-        Bucket,
-        Clock,
-        Inventories,
-        Labeler,
-        PoolEntries,
-        Rounds,
-        Sweeps,
-        TaskBody,
-        Uploads,
-    )
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.images import Bucket, Uploads
+    from octospoon.ports.labelling import AnnotatedTask, Labeler, Rounds, Sweeps, TaskBody
+    from octospoon.ports.pool import Inventories, PoolEntries
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.follow_alias import Followed
 

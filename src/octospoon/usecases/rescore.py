@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Clock, Pool, PoolWalk, Rescoring
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.models import Rescoring
+    from octospoon.ports.pool import Pool, PoolWalk
 
 LOG = logging.getLogger(__name__)
 SLICE = 20.0

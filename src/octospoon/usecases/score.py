@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from octospoon.domain.images import ImageRef, KnownScore, Prediction
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.ports import ImageStore, Pool, Scorer
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Scorer
+    from octospoon.ports.pool import Pool
     from octospoon.usecases.byte_budget import Lease
 
 T = TypeVar("T")

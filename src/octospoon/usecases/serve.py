@@ -11,7 +11,8 @@ from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbon
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Champions, PoolEntries
+    from octospoon.ports.models import Champions
+    from octospoon.ports.pool import PoolEntries
 
 _ATTEMPTS = 3
 

@@ -25,17 +25,11 @@ if TYPE_CHECKING:
     from octospoon.domain.past import Score
     from octospoon.domain.trace import ImageRecord, StoredVersion
     from octospoon.domain.verdicts import ModelDecision
-    from octospoon.ports import (
-        Champions,
-        Control,
-        ImageRecords,
-        Labels,
-        ModelHistory,
-        ObjectVersions,
-        Rounds,
-        RunAddresses,
-        Snapshots,
-    )
+    from octospoon.ports.images import ObjectVersions
+    from octospoon.ports.labelling import Labels, Rounds
+    from octospoon.ports.models import Champions, ModelHistory
+    from octospoon.ports.pool import ImageRecords
+    from octospoon.ports.training import Control, RunAddresses, Snapshots
 
 _AT_ONCE = 12
 _WITH_ANNOTATORS = (State.EXPORTED, State.LABELLED)

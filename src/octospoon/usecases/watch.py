@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from octospoon.domain.estimation import Evaluation
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports import Clock, Control, Observations, Pool, References
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.models import Observations, References
+    from octospoon.ports.pool import Pool
+    from octospoon.ports.training import Control
     from octospoon.usecases.measure import Measure
     from octospoon.usecases.rescore import Head
 

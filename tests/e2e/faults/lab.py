@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.cli.local import LocalStack
-    from octospoon.ports import AnnotatedTask
+    from octospoon.ports.labelling import AnnotatedTask
 
 EVERY = os.environ.get("OCTOSPOON_FAULTS") == "every"
 """Every fault at every step, as `make faults` wants it; else two, where others see what changes."""

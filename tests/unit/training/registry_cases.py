@@ -12,7 +12,7 @@ import pytest
 
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
-from octospoon.ports import TrainingData
+from octospoon.ports.training import TrainingData
 from octospoon.training.model_file import assemble, extract_backbone, head_file, read_spec, starter_model
 from octospoon.training.register import register
 

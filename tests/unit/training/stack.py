@@ -34,7 +34,7 @@ from octospoon.domain.images import Prediction, State
 from octospoon.domain.jobs import JobStatus, TrainingState
 from octospoon.domain.labelling import Annotation, LabelledImage, Pick
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
-from octospoon.ports import ModelRun, TrainingData
+from octospoon.ports.training import ModelRun, TrainingData
 from octospoon.training.model_file import read_spec, sha256, starter_model
 from octospoon.training.ports import TrainingPorts
 

@@ -15,7 +15,7 @@ from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.labelling import Pick, Round
 from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay
-from octospoon.ports import TrainingData
+from octospoon.ports.training import TrainingData
 from octospoon.training.job import Outcome, run
 from octospoon.training.lease import LEASE_SECONDS
 from octospoon.training.model_file import read_spec, sha256

@@ -13,7 +13,7 @@ from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.labelling import Pick
 from octospoon.domain.training_policy import TrainingRules
-from octospoon.ports import AnnotationBody, TaskBody
+from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations, chosen
 from octospoon.usecases.receive import Message
 

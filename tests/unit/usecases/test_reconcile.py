@@ -27,7 +27,7 @@ from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
 from octospoon.domain.labelling import Pick, Round, Task
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training_policy import TrainingRules
-from octospoon.ports import AnnotationBody
+from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases import inventory as inventory_
 from octospoon.usecases import reconcile as reconcile_
 from octospoon.usecases.collect import CollectAnnotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling import LabelledImage
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.ports import ImageStore
+    from octospoon.ports.images import ImageStore
 
 _READERS = 8
 _log = logging.getLogger(__name__)

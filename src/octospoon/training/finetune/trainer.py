@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.model_spec import ModelSpec
-    from octospoon.ports import ImageStore
+    from octospoon.ports.images import ImageStore
     from octospoon.training.dataset import Dataset
     from octospoon.training.finetune.graph import TorchGraph
     from octospoon.training.finetune.loop import Course

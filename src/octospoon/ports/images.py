@@ -1,0 +1,57 @@
+"""Where images lie, and how their uploads come and go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from octospoon.domain.images import (
+        ImageRef,
+        StoredObject,
+    )
+    from octospoon.domain.trace import StoredVersion
+
+
+class ImageStore(Protocol):
+    """The images bucket."""
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Return an object's bytes and its ETag (without quotes).
+
+        Raises:
+            BadImage: reason ``gone``: there is no such object any more.
+        """
+
+    def uri(self, key: str) -> str:
+        """Return the s3:// address that annotators' tools resolve."""
+
+
+class Inbox(Protocol):
+    """Where pictures that somebody asked about join the pool."""
+
+    def add(self, data: bytes) -> str:
+        """Put a picture into the images bucket, the same bytes once; return its object key."""
+
+
+class Bucket(Protocol):
+    """The images bucket as a list of objects."""
+
+    def listing(self, after: str, limit: int) -> list[StoredObject]:
+        """Return up to `limit` objects whose keys come after this one; fewer does not mean the end."""
+
+    def exists(self, key: str) -> bool:
+        """Say whether there is such an object now."""
+
+
+class ObjectVersions(Protocol):
+    """The images bucket as a history."""
+
+    def versions(self, key: str) -> list[StoredVersion]:
+        """Return what the bucket still holds of an object's uploads and deletions, oldest first."""
+
+
+class Uploads(Protocol):
+    """The queue that uploads are scored from."""
+
+    def send(self, image: ImageRef) -> None:
+        """Queue one upload, as the bucket's event would."""

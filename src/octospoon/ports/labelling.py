@@ -1,0 +1,173 @@
+"""Labels, rounds, and the tool in which annotators work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from octospoon.domain.keys import KEY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from octospoon.domain.consensus import Consensus
+    from octospoon.domain.labelling import Annotation, LabelledImage, Round, Standing, Task
+    from octospoon.domain.sweeps import Sweep
+
+
+class Labels(Protocol):
+    """What annotators said, and the label that follows from it."""
+
+    def upsert(self, annotation: Annotation) -> bool:
+        """Store an annotation unless a newer version of it is stored; say whether anything changed."""
+
+    def find(self, number: int) -> Annotation | None:
+        """Return the newest stored version of Label Studio's annotation `number`."""
+
+    def of(self, key: str) -> list[Annotation]:
+        """Return every stored annotation of an image, deleted ones included."""
+
+    def replace(self, before: Annotation, annotation: Annotation) -> bool:
+        """Store what Label Studio says now over a stored version, unless that one has changed meanwhile.
+
+        The one way back for an annotation that was taken for deleted.
+        """
+
+    def keys(self, after: str, limit: int) -> tuple[list[str], str]:
+        """Page through the images that have stored annotations; return their keys, and where the page ends.
+
+        That end is what comes next as `after`, and empty at the end of the table.
+        """
+
+    def standing(self, key: str) -> Standing | None:
+        """Return where an image stands, None where there is no such image or it is in quarantine."""
+
+    def settle(self, before: Standing, agreed: Consensus) -> int:
+        """Make this the image's label and adjust the counter of new labels, in one transaction.
+
+        Returns:
+            +1 if the image became labelled, -1 if it ceased to be, 0 otherwise.
+
+        Raises:
+            Conflict: the image is no longer as it was in `before`; read again and retry.
+        """
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        """Yield every labelled image, ordered by key."""
+
+
+class Rounds(Protocol):
+    """The labelling batches, each kept for ever."""
+
+    def open(self) -> Round | None:
+        """Return the round that was chosen but not yet wholly exported."""
+
+    def read(self, number: int) -> Round | None:
+        """Return a round by its number, None where there is no such."""
+
+    def last_number(self) -> int:
+        """Return the number of the newest round, 0 before the first."""
+
+    def begin(self, round_: Round) -> Round:
+        """Store a new round as the open one; where another was first, return that one instead."""
+
+    def take(self, number: int, now: float, until: float) -> bool:
+        """Become the only one who exports an open round until then; False where somebody else is."""
+
+    def untake(self, number: int, until: float) -> None:
+        """Let others export the round at once: nothing of it is on its way to Label Studio."""
+
+    def close(self, number: int) -> None:
+        """Mark a round as exported."""
+
+
+class TaskBody(msgspec.Struct, frozen=True):
+    """The part of a Label Studio task that counting needs."""
+
+    id: int
+    data: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The object key of the image; empty for a task that is not ours."""
+        key = self.data.get("key")
+        return key if isinstance(key, str) and len(key.encode()) <= KEY_BYTES else ""
+
+    @property
+    def etag(self) -> str:
+        """The ETag of the bytes that the task was made for."""
+        return str(self.data.get("etag", ""))
+
+
+class AnnotationBody(msgspec.Struct, frozen=True):
+    """The part of a Label Studio annotation that counting needs; a deletion carries the id alone."""
+
+    id: int
+    unique_id: str = ""
+    updated_at: str = ""
+    task: int = 0
+    completed_by: int | None = None
+    was_cancelled: bool = False
+    result: list[Any] | None = None
+
+
+class AnnotatedTask(TaskBody, frozen=True):
+    """A Label Studio task with all its annotations."""
+
+    annotations: list[AnnotationBody]
+
+
+class Labeler(Protocol):
+    """Label Studio."""
+
+    def find(self, etags: Mapping[str, str]) -> dict[str, int]:
+        """Return by key the task of every image that has one for these very bytes (etags by key)."""
+
+    def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
+        """Return every task of these images, of any of their bytes, with its annotations."""
+
+    def delete(self, task_id: int) -> bool:
+        """Delete a task unless somebody has begun to answer it; say whether it is gone."""
+
+    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+        """Create tasks with predictions, once and without retrying; return their ids by key.
+
+        Predictions that the labelling interface does not offer are left out.
+
+        Raises:
+            NotConfigured: the labelling interface is not ours: no annotation would count.
+        """
+
+    def open_tasks(self) -> int:
+        """Return how many tasks wait for an annotator."""
+
+    def use_model_version(self, model_version: str) -> None:
+        """Make this the version whose predictions Label Studio shows and sorts by."""
+
+    def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that changed since then, by ascending id.
+
+        A new, changed or deleted annotation changes its task.
+
+        Args:
+            since: epoch seconds; 0 for every task.
+            after: only tasks of a higher id.
+            limit: the most tasks to return; fewer does not mean that there are no more.
+        """
+
+    def waiting(self, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
+
+    def has(self, annotation: Annotation) -> bool:
+        """Say whether an annotation is still there."""
+
+
+class Sweeps(Protocol):
+    """How far Label Studio's tasks have been compared with what is stored."""
+
+    def read(self) -> Sweep:
+        """Return the newest sweep."""
+
+    def save(self, before: Sweep, sweep: Sweep) -> bool:
+        """Replace `before`; False where somebody else has replaced it already."""
