@@ -115,7 +115,8 @@ def test_the_program_and_its_group_end_when_the_guard_is_killed(tmp_path):
 
 
 OWNER = """
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 from octospoon.cli.stack.process import lifeline, spawn
 out = pathlib.Path(sys.argv[1])
 path = {"PATH": os.environ["PATH"]}

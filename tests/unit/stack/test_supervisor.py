@@ -247,7 +247,8 @@ def test_only_the_newest_logs_are_kept(root):
 
 
 OWNER = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 from octospoon.cli.stack import start
 from octospoon.cli.stack.services import SERVICES
 import dataclasses, time
