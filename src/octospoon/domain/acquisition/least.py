@@ -133,7 +133,9 @@ class _Least:
 
     def measure_all(self, rows: range) -> None:
         for chunk in chunks(self.probabilities, rows.start, rows.stop):
-            self.add(np.arange(chunk.rows.start, chunk.rows.stop), self.measure.of(chunk.columns))
+            measures = self.measure.of(chunk.columns)
+            near = np.flatnonzero(measures <= self.border)
+            self.add(chunk.rows.start + near, measures[near])
 
     def add(self, positions: npt.NDArray[np.int64], measures: Floats) -> None:
         """Take rows that were not above the border lately."""
