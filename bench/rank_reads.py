@@ -56,6 +56,7 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
         clock=_Clock(),
         rules=BatchRules(BATCH, 0.2),
         strategy="margin_diverse",
+        open_tasks=nothing,
         max_open_tasks=BATCH,
         observations=nothing,
         reorder=nothing,

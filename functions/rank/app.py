@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from octospoon.runtime import wiring
-from octospoon.runtime.observability import count, make_logger, make_metrics
+from octospoon.runtime.observability import count, gauge, make_logger, make_metrics
 
 if TYPE_CHECKING:
     from octospoon.usecases.rank import Rank
@@ -28,4 +28,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     report = use_case()()
     logger.info("ranked", extra={"report": asdict(report)})
     count(metrics, "exported", report.created)
+    for name, value in asdict(report.tasks).items() if report.tasks else ():
+        gauge(metrics, name, value)
     return asdict(report)

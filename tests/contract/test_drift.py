@@ -15,6 +15,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
 from octospoon.domain.verdicts import Observation
 from octospoon.usecases.measure import Measure
+from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.rescore import Reorder
 from octospoon.usecases.watch import Watch
@@ -74,6 +75,7 @@ def test_what_drifted_on_a_day_is_in_the_next_rounds_and_each_image_once(stores:
         stores.clock,
         rules=BatchRules(10, 0.2, drift_share=0.5),
         strategy="margin",
+        open_tasks=OpenTasks(labeler, stores.pool, stores.clock, days=14),
         max_open_tasks=100,
         observations=stores.observations,
         reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), [].append, "margin"),

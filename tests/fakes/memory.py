@@ -10,7 +10,7 @@ from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
 from octospoon.domain.images import Candidate, ImageRef, KnownScore, PoolRow, State, StoredObject
 from octospoon.domain.jobs import JobStatus, TrainingState
-from octospoon.domain.labelling import Annotation, LabelledImage, Standing
+from octospoon.domain.labelling import Annotation, LabelledImage, Standing, TaskCounts
 from octospoon.domain.past import EarlierUpload, Score
 from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
@@ -617,6 +617,7 @@ class FakeLabeler:
     clock: FakeClock = field(default_factory=FakeClock)
     annotations: dict[int, list[AnnotationBody]] = field(default_factory=dict)
     changed_at: dict[int, float] = field(default_factory=dict)
+    made_at: dict[int, float] = field(default_factory=dict)
     down: bool = False
     calls: list[tuple[float, int]] = field(default_factory=list)
 
@@ -638,15 +639,36 @@ class FakeLabeler:
         for task in tasks:
             id_ = max(self.tasks, default=0) + 1  # SQLite gives the highest number again once it is free
             self.tasks[id_] = task
-            self.changed_at[id_] = self.clock.now()
+            self.changed_at[id_] = self.made_at[id_] = self.clock.now()
             created[task.key] = id_
         if self.lose_answers:
             self.lose_answers -= 1
             raise ServiceUnavailable("the answer was lost, the tasks were created")
         return created
 
-    def open_tasks(self) -> int:
-        return len(self.tasks) - len(self.answered)
+    def task_counts(self, since: float = 0.0) -> TaskCounts:
+        ours = [id_ for id_, task in self.tasks.items() if task.key and task.etag]
+        waiting = [id_ for id_ in ours if self._unanswered(id_) and id_ not in self.answered]
+        old = [id_ for id_ in waiting if self.made_at.get(id_, self.clock.now()) < since]
+        foreign = [id_ for id_ in self.tasks if id_ not in ours]
+        return TaskCounts(
+            waiting=len(waiting) - len(old),
+            skipped=sum(self._skipped(id_) for id_ in ours),
+            abandoned=len(old),
+            foreign=len(foreign),
+            foreign_answered=sum(not self._unanswered(id_) and not self._skipped(id_) for id_ in foreign),
+        )
+
+    def foreign(self, limit: int) -> list[TaskBody]:
+        wanted = [id_ for id_, task in sorted(self.tasks.items()) if not (task.key and task.etag)]
+        return [self._annotated(id_) for id_ in wanted[:limit]]
+
+    def _unanswered(self, id_: int) -> bool:
+        return not self.annotations.get(id_)
+
+    def _skipped(self, id_: int) -> bool:
+        bodies = self.annotations.get(id_, [])
+        return bool(bodies) and all(body.was_cancelled for body in bodies)
 
     def use_model_version(self, model_version: str) -> None:
         self.model_version = model_version
@@ -662,8 +684,13 @@ class FakeLabeler:
         wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and self.changed_at.get(id_, 0) >= since]
         return [self._annotated(id_) for id_ in wanted[:limit]]
 
-    def waiting(self, after: int, limit: int) -> list[TaskBody]:
-        wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and not self.annotations.get(id_)]
+    def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
+        wanted = [
+            id_
+            for id_ in sorted(self.tasks)
+            if id_ > after and self._unanswered(id_) and id_ not in self.answered
+            if self.made_at.get(id_, self.clock.now()) >= since
+        ]
         return [self._annotated(id_) for id_ in wanted[:limit]]
 
     def _annotated(self, id_: int) -> AnnotatedTask:

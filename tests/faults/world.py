@@ -40,6 +40,7 @@ from octospoon.domain.verdicts import DriftedImage, Observation
 from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.follow_alias import FollowAlias
+from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.receive import Message
 from octospoon.usecases.reconcile import Reconcile, Stores
@@ -106,9 +107,6 @@ class Between:
 
 class Studio(FakeLabeler):
     """Label Studio as annotators use it."""
-
-    def open_tasks(self) -> int:
-        return sum(not self.annotations.get(id_) for id_ in self.tasks)
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         there = {(task.key, task.etag) for task in self.tasks.values()}
@@ -201,6 +199,7 @@ class World:
             self.clock,
             rules=BatchRules(size=3, audit_share=0.34, drift_share=0.34),
             strategy="margin",
+            open_tasks=OpenTasks(labeler, between(self.pool), self.clock, days=1),
             max_open_tasks=4,
             observations=between(Drifting(self.pool)),
             reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), lambda _: None, "margin"),

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from octospoon.adapters import label_studio_queries as queries
 from octospoon.adapters.label_studio_results import FROM_NAME, NEEDED, TO_NAME, prediction
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.domain.labelling import TaskCounts
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from octospoon.domain.labelling import Annotation, Task
 
 LOG = logging.getLogger(__name__)
-_KEYS_PER_LOOKUP = 100
-_LOOKUP_BYTES = 8000  # a look-up travels in the URL
 _TASKS_PER_IMPORT = 500
 _ANNOTATED = {"fields": "all", "include": "id,data,annotations"}
 _ACCESS_TOKEN_LIFETIME = 240.0
-_FILTER_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # Label Studio answers 500 to any other form
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
@@ -117,7 +113,7 @@ class LabelStudio:
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
         """Return by key the task of every image that has one for these very bytes (etags by key)."""
         found: dict[str, int] = {}
-        for part in _parts(list(etags)):
+        for part in queries.parts(list(etags)):
             for task in self._look_up(part, include="id,data"):
                 key = task["data"]["key"]
                 if task["data"].get("etag") == etags[key]:
@@ -126,7 +122,7 @@ class LabelStudio:
 
     def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
         """Return every task of these images, of any of their bytes, with its annotations."""
-        listed = [task for part in _parts(keys) for task in self._look_up(part, **_ANNOTATED)]
+        listed = [task for part in queries.parts(keys) for task in self._look_up(part, **_ANNOTATED)]
         return self._annotated(listed)
 
     def delete(self, task_id: int) -> bool:
@@ -142,9 +138,7 @@ class LabelStudio:
         return True
 
     def _look_up(self, keys: Sequence[str], **params: str) -> list[dict[str, Any]]:
-        wanted = _filter("data.key", "in_list", "String", list(keys))
-        query = {"filters": {"conjunction": "or", "items": [wanted]}}
-        found = self._tasks(query, 10 * len(keys), **params)
+        found = self._tasks(queries.with_keys(keys), 10 * len(keys), **params)
         asked = set(keys)
         return [task for task in found if task["data"].get("key") in asked]
 
@@ -180,10 +174,23 @@ class LabelStudio:
             )
         return frozenset(control.get("labels", []))
 
-    def open_tasks(self) -> int:
-        """Return how many tasks wait for an annotator."""
-        project = self._api.call("GET", f"/api/projects/{self._project}")
-        return int(project["task_number"] - project["finished_task_number"])
+    def task_counts(self, since: float = 0.0) -> TaskCounts:
+        """Count the tasks by what is to be expected of them."""
+        unanswered = [*queries.ours(), *queries.unanswered()]
+        return TaskCounts(
+            waiting=self._count(queries.every(*unanswered, *queries.since("created_at", since))),
+            skipped=self._count(queries.every(*queries.ours(), *queries.skipped())),
+            abandoned=(
+                self._count(queries.every(*unanswered, queries.before("created_at", since))) if since else 0
+            ),
+            foreign=self._count(queries.foreign()),
+            foreign_answered=self._count(queries.foreign(queries.answered())),
+        )
+
+    def foreign(self, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that octospoon did not make, by ascending id."""
+        found = self._tasks(queries.foreign(), limit, fields="all", include="id,data")
+        return msgspec.convert(found, list[TaskBody])
 
     def use_model_version(self, model_version: str) -> None:
         """Make this the version whose predictions Label Studio shows and sorts by."""
@@ -191,21 +198,14 @@ class LabelStudio:
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that changed since then, by ascending id."""
-        when = datetime.fromtimestamp(since, UTC).strftime(_FILTER_TIME)
-        lately = [_filter("updated_at", "greater_or_equal", "Datetime", when)] if since else []
-        return self._by_id(lately, after, limit)
+        return self._by_id(queries.since("updated_at", since), after, limit)
 
-    def waiting(self, after: int, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
-        unanswered = [
-            _filter("total_annotations", "equal", "Number", 0),
-            _filter("cancelled_annotations", "equal", "Number", 0),
-        ]
-        return self._by_id(unanswered, after, limit)
+    def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered or skipped, of ids above `after`."""
+        return self._by_id([*queries.unanswered(), *queries.since("created_at", since)], after, limit)
 
     def _by_id(self, wanted: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
-        items = [_filter("id", "greater", "Number", after), *wanted]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        query = queries.every(queries.after(after), *wanted, by_id=True)
         return msgspec.convert(self._tasks(query, limit, fields="all", include="id,data"), list[TaskBody])
 
     def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:
@@ -237,39 +237,25 @@ class LabelStudio:
         )
         return {task["id"]: msgspec.convert(task["annotations"], list[AnnotationBody]) for task in answer}
 
-    def _tasks(self, query: dict[str, Any], limit: int, **params: str) -> list[dict[str, Any]]:
-        answer = self._api.call(
+    def _tasks(self, query: queries.Query, limit: int, **params: str) -> list[dict[str, Any]]:
+        return list(self._page(query, limit, **params)["tasks"])
+
+    def _count(self, query: queries.Query) -> int:
+        return int(self._page(query, 1, include="id")["total"])
+
+    def _page(self, query: queries.Query, limit: int, **params: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._api.call(
             "GET",
             "/api/tasks",
             params={
                 "project": self._project,
                 "resolve_uri": "false",
                 "page_size": limit,
-                # Label Studio decodes it a second time: a key with %20 in it would not be found
-                "query": json.dumps(query).replace("%", "%25"),
+                "query": queries.encoded(query),
                 **params,
             },
         )
-        return list(answer["tasks"])
-
-
-def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, Any]:
-    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
-
-
-def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the keys in parts that a URL can carry."""
-    part: list[str] = []
-    length = 0
-    for key in keys:
-        size = len(quote(json.dumps(key)))
-        if part and (len(part) == _KEYS_PER_LOOKUP or length + size > _LOOKUP_BYTES):
-            yield part
-            part, length = [], 0
-        part.append(key)
-        length += size
-    if part:
-        yield part
+        return answer
 
 
 def _task(task: Task, model_version: str, offered: Collection[str]) -> dict[str, Any]:

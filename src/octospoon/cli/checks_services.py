@@ -13,9 +13,10 @@ from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.mlflow_rest import MlflowRefused
 from octospoon.cli.checkup import Check
 from octospoon.cli.deploy import predict_url, webhook_url
+from octospoon.cli.labelling_tasks import open_tasks
 from octospoon.cli.local import webhook_secret
 from octospoon.cli.predict import predict_secret
-from octospoon.domain.diagnosis import classes_problem, webhook_problems
+from octospoon.domain.diagnosis import classes_problem, foreign_problem, webhook_problems
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from octospoon.cli.context import Deployment
 
 _SECONDS = 35.0
+_EXAMPLES = 3
+_DELETE_FOREIGN = (
+    "delete them in the Data Manager (select them, then Delete Tasks), and do not press Sync Storage: "
+    "octospoon makes its tasks itself"
+)
 _STRANGER = 401
 _CONNECT = "`octospoon label-studio-connect --url … --project …` registers it anew"
 _SETTINGS = "see that the stack's parameters name it, and deploy again"
@@ -36,6 +42,7 @@ def checks() -> list[Check]:
             _label_studio,
             f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
         ),
+        Check("tasks", _tasks, _DELETE_FOREIGN),
         Check("labelling interface", _interface, "`octospoon label-studio-project` sets it up again"),
         Check("webhook", _webhook, _CONNECT),
         Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
@@ -52,8 +59,15 @@ def _label_studio(deployment: Deployment) -> str:
     project = deployment.label_studio_project
     with closing(deployment.label_studio()) as api:
         release = api.call("GET", "/api/version").get("release", "of unknown version")
-        waiting = LabelStudio(api, project).open_tasks()
-    return f"version {release} at {api.url}, project {project}, {waiting:,} tasks wait"
+    return f"version {release} at {api.url}, project {project}"
+
+
+def _tasks(deployment: Deployment) -> str:
+    with open_tasks(deployment) as tasks:
+        counts, foreign = tasks.counts(), tasks.foreign(_EXAMPLES)
+    if foreign:
+        raise NotConfigured(foreign_problem(counts, [(task.id, task.data) for task in foreign]))
+    return f"{counts.waiting:,} wait, {counts.skipped:,} skipped, {counts.abandoned:,} abandoned"
 
 
 def _interface(deployment: Deployment) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.table import Table
 
+from octospoon.cli.labelling_tasks import open_tasks
 from octospoon.domain import drifted
+from octospoon.domain.errors import OctospoonError
 from octospoon.domain.images import State
 
 if TYPE_CHECKING:
@@ -23,7 +25,13 @@ _SHOWN = 20
 def show(deployment: Deployment) -> None:
     """Print the whole status."""
     Console().print(
-        Group(_pool(deployment), _model(deployment), _queues(deployment), _quarantine(deployment))
+        Group(
+            _pool(deployment),
+            _model(deployment),
+            _tasks(deployment),
+            _queues(deployment),
+            _quarantine(deployment),
+        )
     )
 
 
@@ -52,6 +60,31 @@ def _model(deployment: Deployment) -> Table:
     table.add_row("new labels", f"{state.new_labels} of the {threshold} that start a training")
     table.add_row("newest training job", f"{state.job_id or 'none'} ({state.status}) {state.reason}")
     return table
+
+
+def _tasks(deployment: Deployment) -> Table:
+    table = Table("tasks", "", "", title="Label Studio", title_justify="left", show_header=False)
+    for name, value, note in task_rows(deployment):
+        table.add_row(name, value, note)
+    return table
+
+
+def task_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
+    """Return how many tasks there are, by what is to be expected of them, each with what it means."""
+    try:
+        with open_tasks(deployment) as tasks:
+            counts, days = tasks.counts(), tasks.days
+    except OctospoonError as error:
+        return [("tasks", "unknown", str(error))]
+    rows = [
+        ("waiting", f"{counts.waiting:,}", "for an annotator"),
+        ("skipped", f"{counts.skipped:,}", "hold up no batch; they can still be answered"),
+        ("abandoned", f"{counts.abandoned:,}", f"unanswered for {days} days: hold up no batch"),
+    ]
+    if counts.foreign:
+        told = f"not made by octospoon, {counts.foreign_answered:,} of them answered: not counted"
+        rows.append(("not ours", f"{counts.foreign:,}", f"{told}; `octospoon doctor` says what to do"))
+    return rows
 
 
 def drift(deployment: Deployment, version: int) -> str:

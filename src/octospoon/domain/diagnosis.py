@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from octospoon.domain.labelling import TaskCounts
+
 MOST_SKEW = 60.0
 """Seconds; AWS refuses what is signed five minutes off, and short-lived tokens expire before."""
+_EXAMPLE_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +115,22 @@ def model_problems(
         "its file has another backbone than its pointer says": backbones[0] != backbones[1],
     }
     return [problem for problem, there in checks.items() if there]
+
+
+def foreign_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[str, object]]]) -> str:
+    """Return what is wrong with tasks that octospoon did not make.
+
+    Args:
+        counts: of all tasks.
+        examples: number and data of some of them.
+    """
+    shown = ", ".join(f"{task} ({_shown(data)})" for task, data in examples)
+    number = max(counts.foreign, len(examples))
+    answered = f", {counts.foreign_answered:,} of them answered" if counts.foreign_answered else ""
+    return f"{number:,} tasks are not octospoon's{answered}: their answers do not count; such as task {shown}"
+
+
+def _shown(data: Mapping[str, object]) -> str:
+    """Return what a task shows: its image, or else anything that it has."""
+    value = str(data.get("image") or next(iter(data.values()), "no data"))
+    return value if len(value) <= _EXAMPLE_LENGTH else f"{value[:_EXAMPLE_LENGTH]}…"

@@ -54,6 +54,25 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """How many of a project's tasks there are, by what is to be expected of them.
+
+    Attributes:
+        waiting: octospoon's own that nobody has answered or skipped, and that hold up a new batch.
+        skipped: octospoon's own that somebody skipped, and nobody has answered.
+        abandoned: octospoon's own that nobody has answered for so long that they hold up nothing.
+        foreign: tasks that octospoon did not make.
+        foreign_answered: those of them that have an answer, which is not counted.
+    """
+
+    waiting: int = 0
+    skipped: int = 0
+    abandoned: int = 0
+    foreign: int = 0
+    foreign_answered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """One annotator's word on one image.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from octospoon.domain.consensus import Consensus
-    from octospoon.domain.labelling import Annotation, LabelledImage, Round, Standing, Task
+    from octospoon.domain.labelling import Annotation, LabelledImage, Round, Standing, Task, TaskCounts
     from octospoon.domain.sweeps import Sweep
 
 
@@ -139,8 +139,15 @@ class Labeler(Protocol):
             NotConfigured: the labelling interface is not ours: no annotation would count.
         """
 
-    def open_tasks(self) -> int:
-        """Return how many tasks wait for an annotator."""
+    def task_counts(self, since: float = 0.0) -> TaskCounts:
+        """Count the tasks by what is to be expected of them.
+
+        Args:
+            since: epoch seconds; unanswered tasks made before are abandoned, none where it is 0.
+        """
+
+    def foreign(self, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that octospoon did not make, by ascending id."""
 
     def use_model_version(self, model_version: str) -> None:
         """Make this the version whose predictions Label Studio shows and sorts by."""
@@ -156,8 +163,14 @@ class Labeler(Protocol):
             limit: the most tasks to return; fewer does not mean that there are no more.
         """
 
-    def waiting(self, after: int, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that nobody has answered, of ids above `after`, by ascending id."""
+    def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered or skipped, by ascending id.
+
+        Args:
+            after: only tasks of a higher id.
+            limit: the most tasks to return.
+            since: epoch seconds; only tasks made since then.
+        """
 
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""

@@ -69,6 +69,7 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     group_quota: Quota = 1.0
     strategy: Name = "margin_diverse"
     max_open_tasks: Count = 50
+    open_task_days: Days = 14
     rescore_queue_url: Name
 
 

@@ -220,15 +220,17 @@ def rank() -> Rank:
     from octospoon.domain.limits import Limits
     from octospoon.domain.selection import BatchRules
     from octospoon.domain.uncertainty import order_of
+    from octospoon.usecases.open_tasks import OpenTasks
     from octospoon.usecases.rank import Rank
     from octospoon.usecases.rescore import Reorder
 
     config = load(settings_.RankSettings)
     store, control = artifacts(config.artifacts_bucket), ControlTable(dynamodb(), config.control_table)
+    pool, labeler = DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now), _labeler()
     return Rank(
-        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        pool=pool,
         rounds=DynamoRounds(control, RoundFiles(store)),
-        labeler=_labeler(),
+        labeler=labeler,
         images=S3Images(s3(), config.images_bucket),
         champions=S3Champions(store),
         clock=CLOCK,
@@ -240,6 +242,7 @@ def rank() -> Rank:
             drift_share=config.drift_share,
         ),
         strategy=config.strategy,
+        open_tasks=OpenTasks(labeler, pool, CLOCK, config.open_task_days),
         max_open_tasks=config.max_open_tasks,
         observations=DynamoObservations(control),
         reorder=Reorder(

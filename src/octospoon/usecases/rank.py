@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.domain.images import Candidate, PoolRow
-    from octospoon.domain.labelling import Pick
+    from octospoon.domain.labelling import Pick, TaskCounts
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.selection import BatchRules
     from octospoon.domain.verdicts import DriftedImage
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from octospoon.ports.labelling import Labeler, Rounds
     from octospoon.ports.models import Champions, Observations
     from octospoon.ports.pool import Pool
+    from octospoon.usecases.open_tasks import OpenTasks
     from octospoon.usecases.rescore import Reorder
 
 LOG = logging.getLogger(__name__)
@@ -47,12 +48,14 @@ class RankReport:
         exported: images of the round that are with the annotators.
         created: tasks that this run created.
         reason: why nothing was exported; empty where something was.
+        tasks: what waits for annotators and what does not; None where a round had to be finished first.
     """
 
     round_number: int = 0
     exported: int = 0
     created: int = 0
     reason: str = ""
+    tasks: TaskCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Rank:
     Attributes:
         rules: of every batch.
         strategy: name of the acquisition strategy.
+        open_tasks: what waits for annotators.
         max_open_tasks: no new round while this many tasks or more wait for an annotator.
         observations: what watching saw: the images by which drift shows.
         reorder: puts the pool's priorities in the order of the strategy, after that was changed.
@@ -75,6 +79,7 @@ class Rank:
     clock: Clock
     rules: BatchRules
     strategy: str
+    open_tasks: OpenTasks
     max_open_tasks: int
     observations: Observations
     reorder: Reorder
@@ -86,20 +91,24 @@ class Rank:
             RetryableError: Label Studio or AWS did not answer.
         """
         round_ = self.rounds.open()
-        if round_ is None:
-            waiting = self.labeler.open_tasks()
-            if waiting >= self.max_open_tasks:
-                return RankReport(reason=f"{waiting} tasks wait for an annotator already")
-            shards = self._in_another_order()
-            if shards:
-                return RankReport(
-                    reason=f"the pool is being put in the order of {self.strategy}: {shards} shards to go"
-                )
-            round_ = self.choose()
-            if not round_.picks:
-                return RankReport(reason="no image can be selected: none is scored, or all are taken")
-            round_ = self.rounds.begin(round_)
-        return self._export(round_)
+        if round_ is not None:
+            return self._export(round_)
+        tasks = self.open_tasks.counts()
+        return replace(self._new_round(tasks.waiting), tasks=tasks)
+
+    def _new_round(self, waiting: int) -> RankReport:
+        # the count holds tasks of images that are gone, or labelled already: look closer before it decides
+        if waiting >= self.max_open_tasks and self.open_tasks.reach(self.max_open_tasks):
+            return RankReport(reason=f"{waiting} tasks wait for an annotator already")
+        shards = self._in_another_order()
+        if shards:
+            return RankReport(
+                reason=f"the pool is being put in the order of {self.strategy}: {shards} shards to go"
+            )
+        round_ = self.choose()
+        if not round_.picks:
+            return RankReport(reason="no image can be selected: none is scored, or all are taken")
+        return self._export(self.rounds.begin(round_))
 
     def _in_another_order(self) -> int:
         pointer = self._champion()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
+from fakes.memory import FakePool
 from unit.training.stack import World, starter, world
 
 from octospoon.adapters.label_studio import LabelStudioApi
@@ -119,7 +120,7 @@ class Deployed:
         for kind in ("Score", "Rank", "Webhook", "Collect", "Reconcile", "Rescore", "Watch", "Predict"):
             names.append(f"{kind}FunctionName")
         self.outputs = {name: name for name in names}
-        self.outputs |= {"RestApiId": "hook", "PredictApiId": "ask"}
+        self.outputs |= {"OpenTaskDays": "14", "RestApiId": "hook", "PredictApiId": "ask"}
         self.outputs |= dict.fromkeys(("RestApiStage", "PredictApiStage"), "v1")
         self.outputs |= {"WebhookSecretArn": HOOK, "PredictSecretArn": ASK}
         self.hook: dict[str, Any] = {
@@ -141,6 +142,7 @@ class Deployed:
             "GET /_localstack/health": (200, {"version": "4.5"}),
             "GET /api/version": (200, {"release": "1.20"}),
             "GET /api/projects/3": (200, self.project),
+            "GET /api/tasks": (200, {"tasks": [], "total": 7}),
             "GET /api/webhooks/": (200, [self.hook]),
             f"POST {API}/hook/v1/webhook": (401, "the secret header is missing or wrong"),
             f"GET {API}/ask/v1/health": (200, {"status": "UP"}),
@@ -148,6 +150,7 @@ class Deployed:
             "GET /api/2.0/mlflow/registered-models/alias": (200, {"model_version": {"version": "7"}}),
         }
 
+    pool = FakePool()
     champions = property(lambda self: self.made.champions)
     mlflow = property(lambda self: MlflowApi(self.server.url, lambda: ("", "")))
 
@@ -183,9 +186,15 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 19
+    assert len(rows) == 20
     assert all(" ok " in row for row in rows)
-    for told in ("LocalStack 4.5", "version 1.20", "7 tasks wait", "version 3.1", "champion is version 7"):
+    for told in (
+        "LocalStack 4.5",
+        "version 1.20",
+        "7 wait, 7 skipped, 7 abandoned",
+        "version 3.1",
+        "champion is version 7",
+    ):
         assert told in written.out
     assert not [secret for secret in (TOKEN, HOOK, ASK) if secret in written.out]
 
@@ -199,7 +208,7 @@ def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[st
     told = json.loads(written.out)
     assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
     assert set(told[0]) == {"check", "ok", "told", "advice"}
-    assert "1 of 19 checks failed: queue rescore" in written.err
+    assert "1 of 20 checks failed: queue rescore" in written.err
 
 
 def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
@@ -265,7 +274,7 @@ def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deploye
 
     found = failed(deployed)
 
-    assert set(found) == {"AWS", "Label Studio", "labelling interface", "webhook"}
+    assert set(found) == {"AWS", "Label Studio", "tasks", "labelling interface", "webhook"}
     assert "http://127.0.0.1:9 does not answer" in found["Label Studio"][0]
     assert "passw0rd" not in str(found)
 
@@ -316,3 +325,17 @@ def test_without_a_stack_there_is_one_line_that_says_how_to_name_one(
     (row,) = capsys.readouterr().out.splitlines()[1:]
     assert row.startswith("stack  FAILED")
     assert "name it with --stack" in row
+
+
+def test_tasks_that_are_not_ours_are_named(deployed: Deployed) -> None:
+    task = {"id": 31, "data": {"image": "s3://images/a.png"}}
+    deployed.server.answers["GET /api/tasks"] = (200, {"tasks": [task], "total": 6})
+
+    found = failed(deployed)
+
+    told, advice = found["tasks"]
+    assert told.startswith("6 tasks are not octospoon's, 6 of them answered")
+    assert told.endswith("such as task 31 (s3://images/a.png)")
+    assert "Data Manager" in advice
+    assert "Sync Storage" in advice
+    assert set(found) == {"tasks"}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from fakes.memory import (
     FakeChampions,
-    FakeClock,
     FakeImages,
     FakeLabeler,
     FakeObservations,
@@ -18,16 +17,17 @@ from fakes.memory import (
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.keys import SHARDS
+from octospoon.domain.labelling import Task, TaskCounts
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
 from octospoon.domain.verdicts import DriftedImage, Observation
+from octospoon.ports.labelling import AnnotationBody
+from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import EXPORT_SECONDS, Rank
 from octospoon.usecases.rescore import Reorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from octospoon.domain.labelling import Task
 
 BACKBONE = "b" * 64
 CLASSES = ("cat", "dog", "owl")
@@ -44,7 +44,7 @@ def prediction(i: int, version: int) -> Prediction:
 class World:
     def __init__(self, images: int, version: int = 1) -> None:
         self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
-        self.champions, self.clock = FakeChampions(), FakeClock()
+        self.champions, self.clock = FakeChampions(), self.labeler.clock
         self.observations = FakeObservations()
         self.rescoring, self.queue = FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), []
         self.champions.set(
@@ -69,6 +69,7 @@ class World:
             self.clock,
             rules=BatchRules(size=20, audit_share=0.2, drift_share=0.2),
             strategy="margin_diverse",
+            open_tasks=OpenTasks(self.labeler, self.pool, self.clock, days=14),
             max_open_tasks=20,
             observations=self.observations,
             reorder=Reorder(self.rescoring, self.queue.append, "margin"),
@@ -349,3 +350,59 @@ def test_a_cold_start_needs_no_order() -> None:
 
     assert world.rank().exported == 20
     assert world.queue == []
+
+
+def skip(world: World, *tasks: int) -> None:
+    for id_ in tasks:
+        skipped = AnnotationBody(id=id_, unique_id=f"u{id_}", task=id_, was_cancelled=True)
+        world.labeler.annotate(id_, skipped)
+
+
+def test_a_round_that_was_skipped_holds_up_nothing() -> None:
+    world = World(300)
+    world.rank()
+    skip(world, *world.labeler.tasks)
+
+    report = world.rank()
+
+    assert (report.round_number, report.exported) == (2, 20)
+    assert report.tasks == TaskCounts(skipped=20)
+    assert len({task.key for task in world.labeler.tasks.values()}) == 40, (
+        "what was skipped is not offered anew"
+    )
+
+
+def test_tasks_that_are_not_ours_hold_up_nothing_and_are_counted() -> None:
+    world = World(300)
+    for id_ in range(1, 41):
+        world.labeler.tasks[id_] = Task("", "", f"s3://images/{id_}.png", None, None)
+    world.labeler.annotate(3, AnnotationBody(id=1, unique_id="u", task=3))
+
+    report = world.rank()
+
+    assert report.exported == 20
+    assert report.tasks == TaskCounts(foreign=40, foreign_answered=1)
+
+
+def test_tasks_of_images_that_are_not_in_the_pool_hold_up_nothing() -> None:
+    world = World(300)
+    for id_ in range(1, 41):
+        world.labeler.tasks[id_] = Task(f"{id_}.png", "of an earlier deployment", "s3://b/x.png", None, None)
+
+    assert world.rank().exported == 20
+    assert [task.id for task in world.rank.open_tasks.foreign(3)] == [1, 2, 3]
+    assert world.rank().reason == "60 tasks wait for an annotator already"
+
+
+def test_a_round_that_nobody_answers_holds_up_nothing_after_some_days() -> None:
+    world = World(300)
+    world.rank()
+    world.clock.time += 14 * 86400 - 60
+    assert world.rank().exported == 0
+    world.clock.time += 120
+
+    report = world.rank()
+
+    assert report.exported == 20
+    assert report.tasks == TaskCounts(abandoned=20)
+    assert world.rank().exported == 0, "the new round is not abandoned"

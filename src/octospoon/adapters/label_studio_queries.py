@@ -1,0 +1,116 @@
+"""Which tasks to ask Label Studio's Data Manager for, as the filters that it understands."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+KEYS_PER_LOOKUP = 100
+_LOOKUP_BYTES = 8000  # a look-up travels in the URL
+_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # Label Studio answers 500 to any other form
+
+Query = dict[str, Any]
+
+
+def condition(column: str, operator: str, kind: str, value: object) -> dict[str, Any]:
+    """Return one condition on a column of the Data Manager."""
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def every(*conditions: dict[str, Any], by_id: bool = False) -> Query:
+    """Return the tasks that meet all conditions, by ascending id if asked."""
+    query: Query = {"filters": {"conjunction": "and", "items": list(conditions)}}
+    return query | {"ordering": ["tasks:id"]} if by_id else query
+
+
+def any_of(*conditions: dict[str, Any]) -> Query:
+    """Return the tasks that meet at least one condition, by ascending id."""
+    return {"filters": {"conjunction": "or", "items": list(conditions)}, "ordering": ["tasks:id"]}
+
+
+def with_keys(keys: Sequence[str]) -> Query:
+    """Return the tasks of these images."""
+    return every(condition("data.key", "in_list", "String", list(keys)))
+
+
+def after(task_id: int) -> dict[str, Any]:
+    """Return the condition of a higher id."""
+    return condition("id", "greater", "Number", task_id)
+
+
+def since(column: str, seconds: float) -> list[dict[str, Any]]:
+    """Return the condition that a time is not before `seconds` since the epoch; none for 0."""
+    return [condition(column, "greater_or_equal", "Datetime", _time(seconds))] if seconds else []
+
+
+def before(column: str, seconds: float) -> dict[str, Any]:
+    """Return the condition that a time is before `seconds` since the epoch."""
+    return condition(column, "less", "Datetime", _time(seconds))
+
+
+def unanswered() -> list[dict[str, Any]]:
+    """Return the conditions of a task that nobody has answered, and nobody has skipped."""
+    return [
+        condition("total_annotations", "equal", "Number", 0),
+        condition("cancelled_annotations", "equal", "Number", 0),
+    ]
+
+
+def skipped() -> list[dict[str, Any]]:
+    """Return the conditions of a task that was skipped, and that nobody has answered."""
+    return [
+        condition("total_annotations", "equal", "Number", 0),
+        condition("cancelled_annotations", "greater", "Number", 0),
+    ]
+
+
+def answered() -> dict[str, Any]:
+    """Return the condition of a task with an answer."""
+    return condition("total_annotations", "greater", "Number", 0)
+
+
+def ours() -> list[dict[str, Any]]:
+    """Return the conditions of a task that octospoon made: it names an image and the image's bytes."""
+    return [_empty("data.key", "false"), _empty("data.etag", "false")]
+
+
+def foreign(*also: dict[str, Any]) -> Query:
+    """Return the tasks that octospoon did not make, and that meet these conditions besides."""
+    lines = [_empty("data.key", "true"), _empty("data.etag", "true")]
+    for one in also:  # a child condition is joined to its parent by AND
+        lines = [line | {"child_filter": one} for line in lines]
+    return any_of(*lines)
+
+
+def encoded(query: Query) -> str:
+    """Return a query as it travels in the URL."""
+    # Label Studio decodes it a second time: a key with %20 in it would not be found
+    return json.dumps(query).replace("%", "%25")
+
+
+def parts(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the keys in parts that a URL can carry."""
+    part: list[str] = []
+    length = 0
+    for key in keys:
+        size = len(quote(json.dumps(key)))
+        if part and (len(part) == KEYS_PER_LOOKUP or length + size > _LOOKUP_BYTES):
+            yield part
+            part, length = [], 0
+        part.append(key)
+        length += size
+    if part:
+        yield part
+
+
+def _empty(column: str, value: str) -> dict[str, Any]:
+    return condition(column, "empty", "String", value)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime(_TIME)

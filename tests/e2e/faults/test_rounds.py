@@ -1,0 +1,75 @@
+"""What holds up a new round, and what does not, on the real Label Studio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from octospoon.domain.labelling import TaskCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from e2e.faults.lab import Lab
+
+    from octospoon.ports.labelling import TaskBody
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+BATCH = 4
+
+
+def rank(lab: Lab) -> dict[str, Any]:
+    status, report = lab.invoke("rank")
+    assert status == 0, lab.host.log.read_text()[-3000:]
+    return dict(report)
+
+
+def skip(lab: Lab, task: int) -> None:
+    lab.api.call("POST", f"/api/tasks/{task}/annotations/", json={"result": [], "was_cancelled": True})
+
+
+def ours(lab: Lab) -> list[TaskBody]:
+    return [task for task in lab.labeler.changed(0, 0, 1000) if task.key]
+
+
+def synchronised(lab: Lab, count: int) -> list[int]:
+    """Make tasks as the button "Sync Storage" does."""
+    data = [{"data": {"image": f"s3://{lab.bucket}/{i}.png"}} for i in range(count)]
+    path = f"/api/projects/{lab.project}/import"
+    answer = lab.api.call("POST", path, params={"return_task_ids": "true"}, json=data)
+    return list(answer["task_ids"])
+
+
+def test_skipped_abandoned_and_foreign_tasks_hold_up_no_round(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(batch=BATCH)
+    lab.env["OCTOSPOON_MAX_OPEN_TASKS"] = "1"
+    images = lab.scored(5 * BATCH)
+    assert rank(lab)["exported"] == BATCH
+    assert rank(lab)["exported"] == 0
+    first = [task.id for task in ours(lab)]
+    for task in first[1:]:
+        skip(lab, task)
+    assert rank(lab)["exported"] == 0, "one task of the round still waits"
+    lab.annotate(first[0], "cat")
+
+    second = rank(lab)
+
+    assert second["exported"] == BATCH
+    assert second["tasks"]["skipped"] == BATCH - 1
+    for task in ours(lab)[BATCH:]:
+        skip(lab, task.id)
+    foreign = synchronised(lab, 3)
+    lab.annotate(foreign[0], "cat")
+    third = rank(lab)
+    assert third["exported"] == BATCH
+    assert (third["tasks"]["foreign"], third["tasks"]["foreign_answered"]) == (3, 1)
+    assert [task.id for task in lab.labeler.foreign(2)] == foreign[:2]
+    lab.offset = 15 * 24 * 3600.0
+    fourth = rank(lab)
+    assert fourth["exported"] == BATCH
+    assert TaskCounts(**fourth["tasks"]) == TaskCounts(0, 2 * BATCH - 1, BATCH, 3, 1)
+    keys = [task.key for task in ours(lab)]
+    assert len(keys) == 4 * BATCH
+    assert len(set(keys)) == 4 * BATCH, "nothing is offered twice"
+    assert set(images) >= set(keys)
