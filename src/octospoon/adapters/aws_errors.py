@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from octospoon.adapters.http_errors import described
 from octospoon.domain.errors import Conflict, ServiceUnavailable
+from octospoon.domain.secrets import without_sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,5 +61,8 @@ def translated(doing: str) -> Iterator[None]:
         if code(error) in _BUSY or status >= 500:
             raise ServiceUnavailable(f"{doing}: {error}") from error
         raise
-    except (NoConnectionError, HTTPClientError) as error:
-        raise ServiceUnavailable(f"{doing}: {error}") from error
+    except NoConnectionError as error:
+        raise ServiceUnavailable(f"{doing}: {without_sign_in(str(error))}") from None
+    except HTTPClientError as error:
+        # its text quotes the header that could not be sent: it may be the session's token
+        raise ServiceUnavailable(f"{doing}: {described(error)}") from None

@@ -12,13 +12,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable, Unauthorized
+from octospoon.domain.secrets import header_secret, hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Repository:
         Raises:
             NotConfigured: the name is not owner/name.
         """
-        tracking = _TRACKING.fullmatch(environment.get("MLFLOW_TRACKING_URI", ""))
+        tracking = _TRACKING.fullmatch(environment.get("MLFLOW_TRACKING_URI", "").strip())
         if not named and not tracking:
             return None
         if named and not re.fullmatch(r"[^/\s]+/[^/\s]+", named):
@@ -91,6 +92,9 @@ class DagshubDatasets:
             raise NotConfigured(
                 f"there is no token for {self._repository.name} on DagsHub: set DAGSHUB_USER_TOKEN"
             )
+        # refused here, so that a job trains without its manifest's commit and says why
+        token = header_secret("DAGSHUB_USER_TOKEN or MLFLOW_TRACKING_PASSWORD", self._repository.token)
+        self._repository = replace(self._repository, token=token)
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "manifest.jsonl"
             file.write_bytes(manifest)
@@ -136,7 +140,7 @@ class DagshubDatasets:
 
     def _failure(self, answer: Answer) -> Exception:
         name, status = self._repository.name, answer.status
-        said = answer.error.replace(self._repository.token, "***")
+        said = hidden(answer.error, self._repository.token)
         if status in (401, 403):
             return Unauthorized(
                 f"DagsHub refuses the token ({status}): DAGSHUB_USER_TOKEN, or MLFLOW_TRACKING_PASSWORD, "

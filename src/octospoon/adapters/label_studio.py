@@ -10,9 +10,11 @@ import httpx
 import msgspec
 
 from octospoon.adapters import label_studio_queries as queries
+from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio_results import FROM_NAME, NEEDED, TO_NAME, prediction
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.domain.labelling import TaskCounts
+from octospoon.domain.secrets import hidden, split_sign_in
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class LabelStudioApi:
     """One connection to one Label Studio, with its errors translated into ours."""
 
     def __init__(self, url: str, token: Callable[[], str]) -> None:
-        self.url = url.rstrip("/")
+        self.url, _ = split_sign_in("the address of Label Studio", url)  # it is signed in to by token
+        self._token = token
         self._client = httpx.Client(
             base_url=self.url, auth=LabelStudioAuth(self.url, token), timeout=_TIMEOUT
         )
@@ -84,9 +87,13 @@ class LabelStudioApi:
             answer = self._client.request(method, path, **kwargs)
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            raise self._refused(method, path, error.response) from error
+            raise self._refused(method, path, error.response) from None
         except httpx.HTTPError as error:
-            raise ServiceUnavailable(f"Label Studio at {self.url} does not answer: {error!r}") from error
+            raise ServiceUnavailable(
+                f"Label Studio at {self.url} does not answer: {described(error)}"
+            ) from None
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise NotConfigured(f"Label Studio cannot be asked: {described(error)}") from None
         return answer.json() if answer.content else None
 
     def close(self) -> None:
@@ -94,7 +101,8 @@ class LabelStudioApi:
         self._client.close()
 
     def _refused(self, method: str, path: str, answer: httpx.Response) -> Exception:
-        what = f"Label Studio answered {answer.status_code} to {method} {path}: {answer.text[:500]}"
+        text = hidden(answer.text, self._token())[:500]
+        what = f"Label Studio answered {answer.status_code} to {method} {path}: {text}"
         if answer.status_code == 429 or answer.status_code >= 500:
             return ServiceUnavailable(what)
         if answer.status_code in (401, 403, 404):

@@ -8,6 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 from octospoon.adapters.label_studio_results import FROM_NAME, TO_NAME
 from octospoon.domain.diagnosis import Webhook
+from octospoon.domain.secrets import header_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,10 +105,14 @@ class LabelStudioSetup:
             self._api.call("PATCH", f"/api/storages/s3/{found['id']}", json=settings)
 
     def webhook(self, project: int, url: str, secret: str) -> None:
-        """Make the project send us its annotation events: one webhook, ours, with the secret header."""
+        """Make the project send us its annotation events: one webhook, ours, with the secret header.
+
+        Raises:
+            NotConfigured: Label Studio could not send the secret; it would lose every event without a word.
+        """
         settings = {
             "url": url,
-            "headers": {SECRET_HEADER: secret},
+            "headers": {SECRET_HEADER: header_secret("of the webhook", secret)},
             "actions": list(ACTIONS),
             "send_payload": True,
             "send_for_all_actions": False,

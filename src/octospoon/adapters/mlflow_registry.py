@@ -16,7 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.http_errors import described
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
+from octospoon.domain.secrets import checked_secret, header_secret, hidden, split_sign_in
 from octospoon.ports.training import ModelRun
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ JOB_TAG = "octospoon.job_id"
 MODEL_FOLDER = "model"
 _REQUIREMENTS = ["mlflow", "numpy", "onnx", "onnxruntime"]
 _LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+_SIGN_IN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+_TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the variable's name
+_FAILED_REQUEST = ("API request to http", "Invalid url")
 _PARAM_LENGTH = 500
 _DIGEST_LENGTH = 36
 _log = logging.getLogger(__name__)
@@ -91,7 +96,7 @@ class MlflowRegistry:
                 used = DatasetInput(found, [InputTag("mlflow.data.context", "training")])
                 self._connect().log_inputs(run.run_id, [used])
             except MlflowException as error:
-                _log.warning("the run is left without its data set: %s", error)
+                _log.warning("the run is left without its data set: %s", _described(error))
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         """Tag the run and the reserved version."""
@@ -156,18 +161,35 @@ def connect() -> MlflowClient:
     """Return a client of the server that MLflow's own variables name.
 
     Raises:
-        NotConfigured: they name none.
+        NotConfigured: they name none, or it cannot be signed in to by them.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI")
     if not server:
         raise NotConfigured(
             "MLFLOW_TRACKING_URI is not set: it names the MLflow server or the DagsHub repository"
         )
-    for name, value in _LIMITS.items():
-        os.environ.setdefault(name, value)
+    server = _prepared(server)
     from mlflow import MlflowClient
 
     return MlflowClient(server, server)
+
+
+def _prepared(server: str) -> str:
+    """Set MLflow's own variables so that no error of its client can quote a secret; return the address."""
+    for name, value in _LIMITS.items():
+        os.environ.setdefault(name, value)
+    if server.startswith("http"):
+        server, found = split_sign_in("MLFLOW_TRACKING_URI", server)
+        os.environ["MLFLOW_TRACKING_URI"] = server
+        for name, value in zip(_SIGN_IN, found, strict=True):
+            if value:
+                os.environ.setdefault(name, value)
+    for name in _SIGN_IN:
+        if os.environ.get(name):
+            os.environ[name] = checked_secret(name, os.environ[name])
+    if os.environ.get(_TOKEN):
+        os.environ[_TOKEN] = header_secret(_TOKEN, os.environ[_TOKEN])
+    return server
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
@@ -215,4 +237,12 @@ def translated(doing: str) -> Iterator[None]:
             raise
         status = error.get_http_status_code() if isinstance(error, MlflowException) else 503
         kind = ServiceUnavailable if status >= 500 or status == 429 else PermanentError
-        raise kind(f"{doing} in MLflow: {error}") from error
+        raise kind(f"{doing} in MLflow: {_described(error)}") from None
+
+
+def _described(error: Exception) -> str:
+    """Return what MLflow's server said; of a request that failed otherwise, the type of the error alone."""
+    text = str(error)
+    if not text.startswith(_FAILED_REQUEST) and not isinstance(error, OSError):
+        return hidden(text, *(os.environ.get(name, "") for name in (*_SIGN_IN, _TOKEN)))
+    return described(error.__cause__ or error.__context__ or error)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from octospoon.domain.errors import BadRequest, ServiceUnavailable, Unauthorized
+from octospoon.adapters.http_errors import described
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable, Unauthorized
+from octospoon.domain.secrets import hidden, split_sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +21,12 @@ class MlflowApi:
     """One tracking server, with its errors translated into ours.
 
     Args:
-        server: address of the tracking server.
+        server: address of the tracking server; it may hold user name and password.
         sign_in: gives user name and password when they are needed; empty for a server without sign-in.
     """
 
     def __init__(self, server: str, sign_in: Callable[[], tuple[str, str]]) -> None:
-        self.server = server.rstrip("/")
+        self.server, self._in_address = split_sign_in("the address of the MLflow server", server)
         self._sign_in = sign_in
 
     def call(self, method: str, path: str, **options: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
@@ -33,6 +35,7 @@ class MlflowApi:
         Raises:
             ServiceUnavailable: no answer, 429 or 5xx.
             Unauthorized: 401 or 403.
+            NotConfigured: the address or the sign-in cannot be sent.
             MlflowRefused: any other refusal.
         """
         return self.checked(method, _PATH + path, **options).json()
@@ -43,13 +46,21 @@ class MlflowApi:
 
     def checked(self, method: str, path: str, **options: dict[str, str]) -> httpx.Response:
         """Make one request; return the answer, whatever it holds. Raises as `call`."""
-        user, password = self._sign_in()
-        auth = (user, password) if user or password else None
+        given = self._sign_in()
+        auth = given if any(given) else self._in_address
         try:
-            answer = httpx.request(method, self.server + path, auth=auth, timeout=_SECONDS, **options)  # type: ignore[arg-type]
+            answer = httpx.request(
+                method,
+                self.server + path,
+                auth=auth if any(auth) else None,
+                timeout=_SECONDS,
+                **options,  # type: ignore[arg-type]
+            )
         except httpx.HTTPError as error:
-            raise ServiceUnavailable(f"MLflow does not answer: {error!r}") from error
-        _check(answer)
+            raise ServiceUnavailable(f"MLflow does not answer: {described(error)}") from None
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise NotConfigured(f"MLflow cannot be asked: {described(error)}") from None
+        _check(answer, auth[1])
         return answer
 
 
@@ -65,11 +76,11 @@ class MlflowRefused(BadRequest):
         self.reason = reason
 
 
-def _check(answer: httpx.Response) -> None:
-    """Turn a failure into ours."""
+def _check(answer: httpx.Response, password: str) -> None:
+    """Turn a failure into ours; the password is not in it."""
     if answer.is_success:
         return
-    said = f"MLflow answered {answer.status_code}: {answer.text[:300]}"
+    said = f"MLflow answered {answer.status_code}: {hidden(answer.text, password)[:300]}"
     if answer.status_code in (401, 403):
         raise Unauthorized(said)
     if answer.status_code >= 500 or answer.status_code == 429:

@@ -58,7 +58,7 @@ class SignedGets:
         try:
             connection.request("GET", url.removeprefix(self._origin), headers=dict(request.headers.items()))
             found = _whole(connection.getresponse(), max_bytes)
-        except (HTTPException, OSError):
+        except (HTTPException, OSError, ValueError):  # http.client's ValueError quotes the header
             found = None
         if found:
             self._idle.append(connection)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from octospoon import __version__
+from octospoon.adapters.http_errors import described
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
 from octospoon.cli.checkup import Check
@@ -59,7 +60,7 @@ def _endpoint(deployment: Deployment) -> str:
         answer = httpx.get(f"{deployment.endpoint_url}/_localstack/health", timeout=_SECONDS)
         answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise ServiceUnavailable(f"LocalStack does not answer: {error!r}") from error
+        raise ServiceUnavailable(f"LocalStack does not answer: {described(error)}") from None
     return f"LocalStack {answer.json().get('version', 'of unknown version')} at {deployment.endpoint_url}"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import LabelStudio
 from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow_alias import MlflowAlias
@@ -14,10 +15,11 @@ from octospoon.adapters.mlflow_rest import MlflowRefused
 from octospoon.cli.checkup import Check
 from octospoon.cli.deploy import predict_url, webhook_url
 from octospoon.cli.labelling_tasks import open_tasks
-from octospoon.cli.local import webhook_secret
 from octospoon.cli.predict import predict_secret
-from octospoon.domain.diagnosis import classes_problem, foreign_problem, webhook_problems
+from octospoon.domain.diagnosis import classes_problem, foreign_problem, our_webhooks, webhook_problems
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
+from octospoon.domain.secrets import header_secret, hidden
+from octospoon.usecases.receive import TEST_ACTION
 
 if TYPE_CHECKING:
     from octospoon.adapters.mlflow_rest import MlflowApi
@@ -46,6 +48,7 @@ def checks() -> list[Check]:
         Check("labelling interface", _interface, "`octospoon label-studio-project` sets it up again"),
         Check("webhook", _webhook, _CONNECT),
         Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
+        Check("test delivery", _test_delivery, _CONNECT),
         Check("predict's address", _predict_address, "`octospoon logs predict` shows what it said"),
         Check(
             "MLflow",
@@ -82,10 +85,31 @@ def _webhook(deployment: Deployment) -> str:
     with closing(deployment.label_studio()) as api:
         hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
     url = webhook_url(deployment.outputs, deployment.endpoint_url)
-    problems = webhook_problems(hooks, url, SECRET_HEADER, webhook_secret(deployment), ACTIONS)
+    problems = webhook_problems(hooks, url, SECRET_HEADER, ACTIONS)
     if problems:
         raise NotConfigured("; ".join(problems))
     return f"active, with its header, calls {url} for {len(ACTIONS)} actions"
+
+
+def _test_delivery(deployment: Deployment) -> str:
+    """Send what Label Studio would send, with its own headers, and a body that counts nothing."""
+    with closing(deployment.label_studio()) as api:
+        hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
+    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    ours = our_webhooks(hooks, url, SECRET_HEADER)
+    if not ours:
+        raise NotConfigured("there is no webhook to test")
+    headers = {name: header_secret(f"header {name}", value) for name, value in ours[0].headers.items()}
+    answer = _asked("POST", url, headers, json={"action": TEST_ACTION})
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise NotConfigured(
+            f"the webhook refuses the header {SECRET_HEADER} that Label Studio sends: it is not the stack's "
+            "secret, or the secret was changed in the last five minutes"
+        )
+    if (answer.status_code, answer.text) != (httpx.codes.OK, "ignored"):
+        text = hidden(answer.text, *headers.values())[:200]
+        raise ServiceUnavailable(f"{url} answered {answer.status_code}, not 200 ignored: {text}")
+    return f"{url} takes what Label Studio sends"
 
 
 def _webhook_address(deployment: Deployment) -> str:
@@ -100,13 +124,20 @@ def _predict_address(deployment: Deployment) -> str:
 
 
 def _answered(method: str, url: str, headers: dict[str, str], status: int) -> str:
-    try:
-        answer = httpx.request(method, url, headers=headers, timeout=_SECONDS)
-    except httpx.HTTPError as error:
-        raise ServiceUnavailable(f"{url} does not answer: {error!r}") from error
+    answer = _asked(method, url, headers)
     if answer.status_code != status:
-        raise ServiceUnavailable(f"{url} answered {answer.status_code}, not {status}: {answer.text[:200]}")
+        text = hidden(answer.text, *headers.values())[:200]
+        raise ServiceUnavailable(f"{url} answered {answer.status_code}, not {status}: {text}")
     return f"{url} answers"
+
+
+def _asked(
+    method: str, url: str, headers: dict[str, str], json: dict[str, str] | None = None
+) -> httpx.Response:
+    try:
+        return httpx.request(method, url, headers=headers, json=json, timeout=_SECONDS)
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"{url} does not answer: {described(error)}") from None
 
 
 def _mlflow(deployment: Deployment) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,13 +9,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from octospoon.domain.diagnosis import Finding
 from octospoon.domain.errors import OctospoonError
+from octospoon.domain.secrets import without_sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.cli.context import Deployment
 
-_SIGN_IN = re.compile(r"//[^/@\s]+@")
 _LENGTH = 500
 
 
@@ -45,8 +44,3 @@ class Check:
         except ValueError as error:  # an answer that is no JSON: another program answers there
             told = f"not the answer of what should be there: {error}"
         return Finding(self.name, False, without_sign_in(told)[:_LENGTH], self.advice)
-
-
-def without_sign_in(text: str) -> str:
-    """Return a text without the user names and passwords that addresses may hold."""
-    return _SIGN_IN.sub("//", text)

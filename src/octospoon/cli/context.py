@@ -32,6 +32,7 @@ from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.s3_labelling import RoundFiles, S3Snapshots
 from octospoon.adapters.s3_versions import S3Versions
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
@@ -173,10 +174,17 @@ class Deployment:
         return dict(found["Environment"]["Variables"])
 
     def secret(self, name: str) -> str:
-        """Return a secret by its ARN."""
+        """Return a secret by its ARN; raises NotConfigured where an HTTP header cannot carry it."""
+        return header_secret(name, self._stored_secret(name))
+
+    def password(self, name: str) -> str:
+        """Return a secret by its ARN, which may hold any character that can be printed."""
+        return checked_secret(name, self._stored_secret(name))
+
+    def _stored_secret(self, name: str) -> str:
         with translated("reading a secret"):
             found = self.client("secretsmanager").get_secret_value(SecretId=name)
-        return str(found["SecretString"])
+        return str(found.get("SecretString") or found.get("SecretBinary", b"").decode(errors="replace"))
 
     def label_studio(self) -> LabelStudioApi:
         """Return a new connection to Label Studio, with the token that the functions have."""
@@ -200,7 +208,7 @@ class Deployment:
 
         def sign_in() -> tuple[str, str]:
             name = self.settings[password]
-            return self.settings["OCTOSPOON_MLFLOW_USERNAME"], self.secret(name) if name else ""
+            return self.settings["OCTOSPOON_MLFLOW_USERNAME"], self.password(name) if name else ""
 
         return MlflowApi(server, sign_in) if server else None
 

@@ -76,7 +76,8 @@ def check_value(name: str, declaration: Mapping[str, Any], value: str) -> None:
     if allowed and value not in allowed:
         raise NotConfigured(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")
     if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
-        raise NotConfigured(f"{name} is {value!r}: it {declaration['ConstraintDescription']}")
+        told = name if declaration.get("NoEcho") else f"{name} is {value!r}: it"
+        raise NotConfigured(f"{told} {declaration['ConstraintDescription']}")
     if declaration["Type"] == "Number" and not _within(declaration, value):
         low, high = declaration.get("MinValue", "any"), declaration.get("MaxValue", "any")
         raise NotConfigured(f"{name} is {value!r}: it must be a number from {low} to {high}")

@@ -15,6 +15,7 @@ from octospoon import __version__
 from octospoon.cli import diagnosis_commands, model_commands
 from octospoon.cli.logs import FUNCTIONS
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
+from octospoon.domain.secrets import header_secret
 from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
@@ -353,9 +354,10 @@ def _connect(arguments: argparse.Namespace) -> None:
 def _label_studio(arguments: argparse.Namespace) -> LabelStudioApi:
     from octospoon.adapters.label_studio import LabelStudioApi
 
-    token = os.environ.get("LABEL_STUDIO_TOKEN")
-    if not token:
+    value = os.environ.get("LABEL_STUDIO_TOKEN")
+    if not value:
         raise NotConfigured("set LABEL_STUDIO_TOKEN to a token of Label Studio (Account & Settings)")
+    token = header_secret("LABEL_STUDIO_TOKEN", value)
     return LabelStudioApi(arguments.url, lambda: token)
 
 

@@ -9,6 +9,7 @@ import httpx
 from rich.markup import escape
 from rich.table import Table
 
+from octospoon.adapters.http_errors import described
 from octospoon.cli.deploy import predict_url
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.runtime.rest import SECRET_HEADER
@@ -86,7 +87,7 @@ def _ask(client: httpx.Client, url: str, path: Path) -> Told:
     try:
         answer = client.post(url, content=path.read_bytes())
     except httpx.HTTPError as error:
-        raise ServiceUnavailable(f"the predict function does not answer: {error!r}") from error
+        raise ServiceUnavailable(f"the predict function does not answer: {described(error)}") from None
     said = _json(answer)
     if answer.status_code in _OF_THE_PICTURE:
         return Told(path, error=str(said.get("error") or said.get("message")))

@@ -14,6 +14,7 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime import settings as settings_
 from octospoon.runtime.settings import listed, load
 
@@ -100,10 +101,24 @@ def artifacts(bucket: str) -> S3Artifacts:
 
 
 def secret(name: str) -> str:
-    """Return a secret from Secrets Manager, kept for some minutes so that a rotation gets through."""
+    """Return a secret from Secrets Manager, kept for some minutes so that a rotation gets through.
+
+    Raises:
+        NotConfigured: it cannot be sent in an HTTP header; the message names it and does not quote it.
+    """
+    return header_secret(name, _stored_secret(name))
+
+
+def password(name: str) -> str:
+    """Return a secret that travels in no header as it is; kept as `secret`."""
+    return checked_secret(name, _stored_secret(name))
+
+
+def _stored_secret(name: str) -> str:
     from aws_lambda_powertools.utilities import parameters
 
-    return str(parameters.get_secret(name, max_age=_SECRET_MAX_AGE))
+    found: str | bytes = parameters.get_secret(name, max_age=_SECRET_MAX_AGE)
+    return found if isinstance(found, str) else found.decode(errors="replace")
 
 
 def score() -> ScoreUploads:
@@ -373,7 +388,7 @@ def follow_alias() -> FollowAlias | None:
 
     def sign_in() -> tuple[str, str]:
         name = server.mlflow_password_secret
-        return server.mlflow_username, secret(name) if name else ""
+        return server.mlflow_username, password(name) if name else ""
 
     champions = _champions()
     return FollowAlias(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.adapters.http_errors import failure_text
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.model_spec import ChampionPointer
@@ -73,7 +74,7 @@ def run(job_id: str, ports: TrainingPorts) -> Outcome:
         ports.control.fail(job_id, "the job was stopped from outside", ports.clock.now())
         raise
     except Exception as error:
-        ports.control.fail(job_id, f"{type(error).__name__}: {error}", ports.clock.now() + LEASE_SECONDS)
+        ports.control.fail(job_id, failure_text(error), ports.clock.now() + LEASE_SECONDS)
         raise
     ports.control.finish(job_id, f"{outcome}: {reason}")
     return outcome

@@ -24,6 +24,8 @@ _NAME_LENGTH = 1000
 ACTIONS = frozenset(
     {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
 )
+TEST_ACTION = "OCTOSPOON_TEST"
+"""What `doctor` sends: verified as every other action, and counted as none."""
 
 
 class Message(msgspec.Struct, frozen=True):

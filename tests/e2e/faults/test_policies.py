@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import uuid
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,7 +222,8 @@ def test_no_log_line_holds_a_secret(make_lab: Callable[..., Lab]) -> None:
         for at in (2, 3):  # where secrets are read, and where they are used first
             for fault in (Fault.GATEWAY_TIMEOUT, Fault.LATE):
                 lab.faulty(function, argument, fault, at)
-    secrets = {lab.secret, lab.stack.servers.credentials.token, lab.stack.servers.credentials.password}
+    sign_in = lab.stack.servers.credentials
+    secrets = malformed_secrets(lab, event) | {lab.secret, sign_in.token, sign_in.password}
     secrets.add(predict_secret(lab.stack.deployment))
     held = json.dumps({"schema": "<View/>", "access_token": lab.stack.servers.credentials.token}).encode()
     for path in ("/setup", "/predict", "/webhook"):
@@ -234,6 +236,34 @@ def test_no_log_line_holds_a_secret(make_lab: Callable[..., Lab]) -> None:
 
     assert len(logs["the lab's functions"].splitlines()) > 20
     assert [(name, secret[:3]) for name, text in logs.items() for secret in secrets if secret in text] == []
+
+
+def malformed_secrets(lab: Lab, event: dict[str, Any]) -> set[str]:
+    """Let the functions read secrets as people store them by mistake; return what no log may hold."""
+    manager, token = lab.stack.deployment.client("secretsmanager"), lab.stack.servers.credentials.token
+    stored = manager.create_secret(Name=f"faults-{uuid.uuid4().hex}", SecretString=token)["ARN"]
+    kept = {"OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET": stored, "OCTOSPOON_WEBHOOK_SECRET": stored}
+    before, lab.env = lab.env, lab.env | kept
+    try:
+        for ending in ("\n", "\r\n", " "):
+            manager.put_secret_value(SecretId=stored, SecretString=token + ending)
+            assert lab.invoke("rank")[0] == 0, "white space around a secret does no harm"
+        for value in (
+            f"{token}\nmore",
+            f"{token}\x00",
+            f"{token[:20]}\t{token[20:]}",
+            f"é{token}",
+            '""',
+            " ",
+        ):
+            manager.put_secret_value(SecretId=stored, SecretString=value)
+            for function, argument in (("rank", None), ("reconcile", {"full": True}), ("webhook", event)):
+                lab.invoke(function, argument)
+    finally:
+        lab.env = before
+        manager.delete_secret(SecretId=stored, ForceDeleteWithoutRecovery=True)
+    assert f"the secret {stored} holds" in lab.host.log.read_text()
+    return {token, token[:20], token[20:]}
 
 
 def deployed_logs(lab: Lab) -> dict[str, str]:

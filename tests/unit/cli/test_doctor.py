@@ -39,14 +39,19 @@ class Server:
     """Answers by method and path, (status, JSON or text); what is not there is 404."""
 
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    signed: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """Answers to requests with the webhook's secret."""
+    bodies: list[bytes] = field(default_factory=list)
 
     @cached_property
     def http(self) -> ThreadingHTTPServer:
-        answers = self.answers
+        answers, signed, bodies = self.answers, self.signed, self.bodies
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, said = answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
+                bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                known = answers | signed if self.headers.get(SECRET_HEADER) == HOOK else answers
+                status, said = known.get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
                 body = said if isinstance(said, str) else json.dumps(said)
                 self.send_response(status)
                 self.end_headers()
@@ -150,6 +155,8 @@ class Deployed:
             "GET /api/2.0/mlflow/registered-models/alias": (200, {"model_version": {"version": "7"}}),
         }
 
+        self.server.signed[f"POST {API}/hook/v1/webhook"] = (200, "ignored")
+
     pool = FakePool()
     champions = property(lambda self: self.made.champions)
     mlflow = property(lambda self: MlflowApi(self.server.url, lambda: ("", "")))
@@ -186,7 +193,7 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 20
+    assert len(rows) == 21
     assert all(" ok " in row for row in rows)
     for told in (
         "LocalStack 4.5",
@@ -208,7 +215,7 @@ def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[st
     told = json.loads(written.out)
     assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
     assert set(told[0]) == {"check", "ok", "told", "advice"}
-    assert "1 of 20 checks failed: queue rescore" in written.err
+    assert "1 of 21 checks failed: queue rescore" in written.err
 
 
 def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
@@ -248,9 +255,33 @@ def test_a_webhook_that_was_changed_is_told(deployed: Deployed) -> None:
     found = failed(deployed)
 
     told, advice = found["webhook"]
-    assert told == f"it is not active; its header {SECRET_HEADER} is not the stack's secret"
+    assert told == "it is not active"
     assert "octospoon label-studio-connect" in advice
-    assert set(found) == {"webhook"}
+    told, advice = found["test delivery"]
+    assert f"refuses the header {SECRET_HEADER}" in told
+    assert "octospoon label-studio-connect" in advice
+    assert set(found) == {"webhook", "test delivery"}
+
+
+def test_the_test_delivery_sends_the_headers_that_label_studio_has(deployed: Deployed) -> None:
+    assert failed(deployed) == {}
+    assert b'{"action":"OCTOSPOON_TEST"}' in deployed.server.bodies
+
+    deployed.server.signed.clear()
+    deployed.server.answers[f"POST {API}/hook/v1/webhook"] = (200, "ok")
+    assert "answered 200, not 200 ignored: ok" in failed(deployed)["test delivery"][0]
+
+
+@pytest.mark.parametrize("secret", ["sécret", "zwei\nZeilen", "a\x00b", "", "日本"])
+def test_a_secret_that_label_studio_cannot_send_is_told_and_not_quoted(
+    deployed: Deployed, secret: str
+) -> None:
+    deployed.hook["headers"] = {SECRET_HEADER: secret}
+
+    told, _ = failed(deployed)["test delivery"]
+
+    assert told.startswith(f"the secret header {SECRET_HEADER} ")
+    assert not secret or secret not in told
 
 
 def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> None:
@@ -265,7 +296,7 @@ def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> No
     assert "out of order" in found["Label Studio"][0]
     assert "who are you?" in found["MLflow"][0]
     assert "answered 502, not 401" in found["webhook's address"][0]
-    assert len(found) == 4
+    assert len(found) == 4, "with its secret, it answers"
 
 
 def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deployed) -> None:
@@ -274,7 +305,8 @@ def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deploye
 
     found = failed(deployed)
 
-    assert set(found) == {"AWS", "Label Studio", "tasks", "labelling interface", "webhook"}
+    labelling = {"Label Studio", "tasks", "labelling interface", "webhook", "test delivery"}
+    assert set(found) == {"AWS", *labelling}
     assert "http://127.0.0.1:9 does not answer" in found["Label Studio"][0]
     assert "passw0rd" not in str(found)
 

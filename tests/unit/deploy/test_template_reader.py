@@ -88,6 +88,20 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(declaration, value, messa
         deploy_template.check_value("Name", declaration, value)
 
 
+@pytest.mark.parametrize("value", ["", "s3cr\net", "s3cret\n", "s3crét", "s3cr et", "s3cret\x00"])
+@pytest.mark.parametrize("name", ["LabelStudioToken", "DagshubToken", "MlflowPassword"])
+def test_a_malformed_secret_is_refused_and_not_quoted(name, value):
+    declaration = deploy_template.read(ROOT / "template.yaml")["Parameters"][name]
+    if name != "LabelStudioToken" and not value:
+        return
+    if name == "MlflowPassword" and value in ("s3crét", "s3cr et"):
+        deploy_template.check_value(name, declaration, value)
+        return
+    with pytest.raises(NotConfigured, match=f"{name} must be ") as caught:
+        deploy_template.check_value(name, declaration, value)
+    assert "s3cr" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("declaration", "value"),
     [

@@ -84,6 +84,15 @@ def test_a_missing_repository_is_not_made(hub):
     assert {one["method"] for one in hub.requests} == {"GET"}
 
 
+@pytest.mark.parametrize("token", ["secret-\ntoken", "secret-token\x00", "sécret-token"])
+def test_a_malformed_token_is_never_sent_nor_told(hub, caplog, token):
+    with pytest.raises(NotConfigured, match="the secret DAGSHUB_USER_TOKEN") as raised:
+        archive(hub, token=token).commit("run2", MANIFEST)
+    assert hub.requests == []
+    assert "cret-" not in str(raised.value) + caplog.text
+    assert archive(hub, token=f"{TOKEN}\n").commit("run2", MANIFEST) == hub.tip
+
+
 def test_a_missing_token_asks_nobody_to_sign_in(hub):
     with pytest.raises(NotConfigured, match="set DAGSHUB_USER_TOKEN"):
         archive(hub, token="").commit("run2", MANIFEST)

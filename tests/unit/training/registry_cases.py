@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +127,28 @@ def test_a_server_that_does_not_answer_is_retryable(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceUnavailable):
         MlflowRegistry("m", "x").begin("j", {})
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"])
+@pytest.mark.parametrize("secret", ["s3cr\net", "s3cret\x7f", "s3cr\tet"])
+def test_a_malformed_secret_is_named_and_not_told(monkeypatch, name, secret):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, secret)
+    with pytest.raises(NotConfigured, match=f"the secret {name}") as caught:
+        MlflowRegistry("m", "x").begin("j", {})
+    assert "s3cr" not in str(caught.value)
+
+
+def test_no_sign_in_is_in_what_a_failed_request_says(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:9\n")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    with pytest.raises(ServiceUnavailable) as caught:
+        MlflowRegistry("m", "x").begin("j", {})
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "s3cret", "and it is signed in with all the same"
 
 
 def test_a_missing_server_name_is_named(monkeypatch):
