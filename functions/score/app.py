@@ -31,10 +31,15 @@ snapstart.prepare(lambda: use_case().model(), wiring.disconnect)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
     """Score one batch of uploads; what failed, or what time did not suffice for, goes back to the queue."""
     images, owners, failed = by_message(event, uploads, logger)
-    outcomes = use_case()(images, lambda: context.get_remaining_time_in_millis() / 1000)
+    identities: dict[tuple[str, str], str] = {}
+    outcomes = use_case()(
+        images,
+        lambda: context.get_remaining_time_in_millis() / 1000,
+        lambda read: identities.__setitem__((read.key, read.sequencer), read.etag),
+    )
     told = {}
     for image, owner, outcome in zip(images, owners, outcomes, strict=True):
-        name = image_id(image.key, image.etag)
+        name = image_id(image.key, identities.get((image.key, image.sequencer), image.etag))
         if isinstance(outcome, Exception):
             logger.error("not scored", exc_info=outcome, extra={"image": name, "key": image.key})
             failed.add(owner)

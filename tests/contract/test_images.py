@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from octospoon.cli.context import session
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_s3 import S3Client
 
@@ -64,20 +65,59 @@ def images(request: pytest.FixtureRequest, s3: S3Client, bucket: str, gets: Sign
 def test_an_object_is_read_whole_whatever_its_key(
     images: S3Images, s3: S3Client, bucket: str, key: str
 ) -> None:
-    data, etag = images.read(key)
+    found = images.read(key)
 
-    assert data == bytes([KEYS.index(key)]) * 100_000
-    assert f'"{etag}"' == s3.head_object(Bucket=bucket, Key=key)["ETag"]
+    assert found.data == bytes([KEYS.index(key)]) * 100_000
+    assert f'"{found.etag}"' == s3.head_object(Bucket=bucket, Key=key)["ETag"]
+    assert found.object_etag == ""
+
+
+def send_whole(s3: S3Client, bucket: str, key: str, data: bytes) -> None:
+    s3.put_object(Bucket=bucket, Key=key, Body=data)
+
+
+def send_in_parts(s3: S3Client, bucket: str, key: str, data: bytes) -> None:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=data)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)  # type: ignore[arg-type]
+
+
+def copy_encrypted(s3: S3Client, bucket: str, key: str, data: bytes) -> None:
+    send_in_parts(s3, bucket, key, data)
+    s3.copy_object(
+        Bucket=bucket,
+        Key=key,
+        CopySource={"Bucket": bucket, "Key": key},
+        ServerSideEncryption="aws:kms",
+        MetadataDirective="COPY",
+    )
+
+
+@pytest.mark.parametrize("send", [send_whole, send_in_parts, copy_encrypted])
+def test_the_same_bytes_have_one_identity_however_they_were_sent(
+    images: S3Images, s3: S3Client, bucket: str, send: Callable[[S3Client, str, str, bytes], None]
+) -> None:
+    data = b"the same bytes" * 1000
+    send(s3, bucket, send.__name__, data)
+
+    found = images.read(send.__name__)
+
+    (listed,) = [one for one in images.listing("", 100) if one.key == send.__name__]
+    assert found.data == data
+    assert found.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    assert listed.etag in (found.etag, found.object_etag)
+    s3.delete_object(Bucket=bucket, Key=send.__name__)
 
 
 def test_signed_gets_answer_themselves(gets: SignedGets) -> None:
     for number, key in enumerate(KEYS):
         found = gets(key, 100_000)
         assert found is not None
-        assert found[0] == bytes([number]) * 100_000
+        assert found.data == bytes([number]) * 100_000
         assert gets(key, 99_999) is None
     assert gets("missing", 100_000) is None
-    assert gets("empty", 100_000) == (b"", '"d41d8cd98f00b204e9800998ecf8427e"')
+    assert gets("empty", 100_000) == (b"", "d41d8cd98f00b204e9800998ecf8427e", "")
 
 
 @pytest.mark.parametrize("page", [1, 3, 100])
@@ -93,6 +133,6 @@ def test_a_listing_ends_and_passes_no_key_over(s3: S3Client, bucket: str, page: 
 
 
 def test_an_empty_object_and_a_missing_one_are_told_apart(images: S3Images) -> None:
-    assert images.read("empty")[0] == b""
+    assert images.read("empty").data == b""
     with pytest.raises(BadImage, match="deleted"):
         images.read("missing")

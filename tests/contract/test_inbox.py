@@ -77,10 +77,10 @@ def test_the_same_bytes_are_written_once_and_read_as_they_are(stack: LocalStack,
 
     assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 1
     assert s3.head_object(Bucket=bucket, Key=key)["ContentType"] == "image/png"
-    assert S3Images(s3, bucket).read(key)[0] == data
+    assert S3Images(s3, bucket).read(key).data == data
     s3.delete_object(Bucket=bucket, Key=key)
     assert inbox.add(data) == key
-    assert S3Images(s3, bucket).read(key)[0] == data
+    assert S3Images(s3, bucket).read(key).data == data
 
 
 @pytest.mark.stack

@@ -69,7 +69,10 @@ def test_it_is_known_which_bytes_have_a_score_and_by_which_model(stores: Stores)
 
     found = stores.pool.scored([image(i).key for i in range(5)])
 
-    assert found == {image(1).key: ("e", 2, BACKBONE), image(2).key: ("e", 0, BACKBONE)}
+    assert {key: known[:3] for key, known in found.items()} == {
+        image(1).key: ("e", 2, BACKBONE),
+        image(2).key: ("e", 0, BACKBONE),
+    }
     assert stores.pool.scored([]) == {}
 
 

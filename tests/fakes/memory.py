@@ -8,7 +8,7 @@ from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
-from octospoon.domain.images import Candidate, ImageRef, KnownScore, PoolRow, State, StoredObject
+from octospoon.domain.images import Candidate, ImageBytes, ImageRef, KnownScore, PoolRow, State, StoredObject
 from octospoon.domain.jobs import JobStatus, TrainingState
 from octospoon.domain.labelling import Annotation, LabelledImage, Standing, TaskCounts
 from octospoon.domain.past import EarlierUpload, Score
@@ -40,12 +40,12 @@ class FakeClock:
 
 @dataclass
 class FakeImages:
-    objects: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    objects: dict[str, tuple[bytes, str] | tuple[bytes, str, str]] = field(default_factory=dict)
 
-    def read(self, key: str) -> tuple[bytes, str]:
+    def read(self, key: str) -> ImageBytes:
         if key not in self.objects:
             raise BadImage("gone", "the object was deleted before it was read")
-        return self.objects[key]
+        return ImageBytes(*self.objects[key])
 
     def uri(self, key: str) -> str:
         return f"s3://images/{key}"
@@ -87,6 +87,7 @@ class Row:
     quarantined_at: float | None = None
     arrived: str = ""
     size: int = 0
+    object_etag: str = ""
 
 
 @dataclass
@@ -98,7 +99,15 @@ class FakePool:
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         fresh = Row(image.etag, image.sequencer, State.SCORED, prediction)
-        return self._put(image, fresh) or self._refresh(image.key, image.etag, prediction)
+        if self._put(image, fresh):
+            return True
+        self.note_upload(image)
+        return self._refresh(image.key, image.etag, prediction)
+
+    def note_upload(self, image: ImageRef) -> None:
+        row = self.table.get(image.key)
+        if row is not None and row.etag == image.etag and row.sequencer <= image.sequencer:
+            row.sequencer, row.object_etag = image.sequencer, image.object_etag
 
     def _put(self, image: ImageRef, fresh: Row) -> bool:
         row = self.table.get(image.key)
@@ -110,6 +119,7 @@ class FakePool:
             if row.state is State.LABELLED and self.control:
                 self.control.change(-1, row.counted_in)
             fresh.earlier = (*row.earlier, self._as_earlier(row))[-past.UPLOADS :]
+        fresh.object_etag = image.object_etag
         fresh.arrived, fresh.size = hashes.day(self.clock.now()), image.size
         self._keep_score(fresh)
         self.table[image.key] = fresh
@@ -126,6 +136,7 @@ class FakePool:
             row.task_id,
             row.label,
             row.reason,
+            row.object_etag,
         )
 
     def _keep_score(self, row: Row) -> None:
@@ -149,7 +160,13 @@ class FakePool:
     def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
         rows = {key: self.table[key] for key in keys if key in self.table}
         return {
-            key: KnownScore(row.etag, row.prediction.model_version, row.prediction.backbone)
+            key: KnownScore(
+                row.etag,
+                row.prediction.model_version,
+                row.prediction.backbone,
+                row.sequencer,
+                row.object_etag,
+            )
             for key, row in rows.items()
             if row.prediction
         }
@@ -300,7 +317,14 @@ class FakeEntries:
     def _entry(self, key: str) -> PoolEntry:
         row = self.pool.table[key]
         return PoolEntry(
-            key, row.etag, row.state, row.sequencer, row.round_number, row.claim_until, row.reason
+            key,
+            row.etag,
+            row.state,
+            row.sequencer,
+            row.round_number,
+            row.claim_until,
+            row.reason,
+            row.object_etag,
         )
 
     def page(self, after: str, limit: int) -> tuple[list[PoolEntry], str]:
@@ -351,6 +375,7 @@ class FakeRecords:
             row.detail,
             row.quarantined_at,
             row.earlier,
+            row.object_etag,
         )
 
 

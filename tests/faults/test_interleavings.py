@@ -48,6 +48,14 @@ class Interleavings(RuleBasedStateMachine):
         self.world.read(ImageRef(key, found.etag, f"{self.world.sequence:08X}", 1))
         self.world.write(*self.world.reading.pop())
 
+    @rule(key=keys, lost=seldom)
+    def copy_in_place(self, key: str, lost: bool) -> None:
+        self.world.copy_in_place(key, lost=lost)
+
+    @rule(key=keys, which=picks, lost=seldom)
+    def restore(self, key: str, which: int, lost: bool) -> None:
+        self.world.restore(key, which, lost=lost)
+
     @rule(which=picks, again=seldom)
     def read(self, which: int, again: bool) -> None:
         if event := self._take(self.world.events, which, keep=again):

@@ -30,7 +30,7 @@ from fakes.memory import (
 
 from octospoon.domain.consensus import consensus
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
+from octospoon.domain.images import ImageRef, Prediction, State, StoredObject, same_bytes
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
@@ -150,6 +150,7 @@ class World:
         self.champions = FakeChampions()
         self.champions.set(ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES))
         self.events: list[ImageRef] = []
+        self.stored: dict[str, list[str]] = {}
         self.messages: list[str] = []
         self.reading: list[tuple[ImageRef, bool]] = []
         self.sequence = self.unique = 0
@@ -232,19 +233,40 @@ class World:
     # -- what the outside world does ------------------------------------------------------------
 
     def upload(self, key: str, *, good: bool, lost: bool) -> None:
+        self._store(key, f"{'good' if good else 'bad'}{self.sequence + 1}", lost=lost)
+
+    def restore(self, key: str, which: int, *, lost: bool) -> None:
+        """Upload bytes again that the object had before."""
+        if stored := self.stored.get(key):
+            self._store(key, stored[which % len(stored)], lost=lost)
+
+    def copy_in_place(self, key: str, *, lost: bool) -> None:
+        """Write the same bytes under another ETag, as multipart uploads and encryption do."""
+        if key in self.bucket.objects:
+            self._store(key, self.stored[key][-1], suffix=f"-{self.sequence + 1}", lost=lost)
+
+    def _store(self, key: str, content: str, *, suffix: str = "", lost: bool) -> None:
         self.sequence += 1
-        etag = f"{'good' if good else 'bad'}{self.sequence}"
+        etag = content + suffix
+        self.stored.setdefault(key, []).append(content)
         self.bucket.objects[key] = StoredObject(key, etag, 1, self.clock.now())
         if not lost:
             self.events.append(ImageRef(key, etag, f"{self.sequence:08X}", 1))
+
+    def content(self, key: str) -> str:
+        """The identity of the bytes that are in the bucket."""
+        return self.bucket.objects[key].etag.partition("-")[0]
 
     def read(self, event: ImageRef) -> None:
         """Begin to score an upload: what is read is what is there now."""
         found = self.bucket.objects.get(event.key)
         if found is None:
-            self.pool.put_quarantine(event, "gone", "")
+            known = self.pool.scored([event.key]).get(event.key)
+            self.pool.put_quarantine(same_bytes(event, known), "gone", "")
         else:
-            self.reading.append((replace(event, etag=found.etag), found.etag.startswith("good")))
+            content = self.content(event.key)
+            other = "" if found.etag == content else found.etag
+            self.reading.append((replace(event, etag=content, object_etag=other), content.startswith("good")))
 
     def write(self, image: ImageRef, good: bool) -> None:
         if good:
@@ -363,7 +385,7 @@ class World:
         wrong = []
         for key, found in self.bucket.objects.items():
             row = self.pool.table.get(key)
-            if row is None or row.etag != found.etag:
+            if row is None or row.etag != self.content(key):
                 wrong.append(f"{key} is in the bucket as {found.etag}, in the pool as {row}")
         for key, row in self.pool.table.items():
             said = self._said(key, row.etag)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.domain.images import ImageRef
+from octospoon.domain.images import ImageBytes, ImageRef
 from octospoon.domain.labelling import LabelledImage
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Watched(OnnxScorer):
 class Folder:
     """The images bucket."""
 
-    def read(self, key: str) -> tuple[bytes, str]:
-        return (FOLDER / key).read_bytes(), "etag"
+    def read(self, key: str) -> ImageBytes:
+        return ImageBytes((FOLDER / key).read_bytes(), "etag")
 
 
 class Rows:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_ATTRIBUTES = ("key", "etag", "state", "sequencer", "round", "claim_until", "reason")
+_ATTRIBUTES = ("key", "etag", "state", "sequencer", "round", "claim_until", "reason", "object_etag")
 _UNCHANGED = "#state = :was_state AND #etag = :was_etag"
 
 
@@ -100,4 +100,5 @@ def _entry(item: Item) -> PoolEntry:
         round_number=integer(item, "round"),
         claim_until=number(item, "claim_until"),
         reason=text(item, "reason"),
+        object_etag=text(item, "object_etag"),
     )

@@ -70,4 +70,5 @@ def _as_earlier(item: Item, now: float) -> EarlierUpload:
         task_id=integer(item, "task_id"),
         label=text(item, "label") if "label" in item else None,
         reason=text(item, "reason"),
+        object_etag=text(item, "object_etag"),
     )

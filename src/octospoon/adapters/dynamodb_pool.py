@@ -53,7 +53,8 @@ _REPLACES = (
     "attribute_not_exists(#key) OR (#sequencer <= :sequencer AND #state <> :labelled"
     " AND (#etag <> :etag OR #state = :quarantined))"
 )
-_STILL_LABELLED = "#state = :labelled AND #etag = :was_etag"
+_SAME_UPLOAD_OR_LATER = "#etag = :etag AND #sequencer <= :sequencer"
+_STILL_LABELLED = "#state = :labelled AND #etag = :was_etag AND #sequencer <= :sequencer"
 _SAME_BYTES = "#etag = :etag AND #state = :scored AND #turn <= :turn"
 _LABELLED_BYTES = "#etag = :etag AND #state = :labelled"
 _SAME_BYTES_STATEMENT = '"key"=? AND "etag"=? AND "state"=? AND "turn"<=?'
@@ -94,11 +95,18 @@ class DynamoPool:
         """
         (scores,) = self._whole([ScoredImage(image, prediction)])
         values = self._identity(image, State.SCORED) | scores
-        return (
-            self._put(values)
-            or self._refresh(image.key, image.etag, prediction.turn, scores)
-            or self._supersede(values)
-        )
+        if self._put(values):
+            return True
+        self.note_upload(image)
+        return self._refresh(image.key, image.etag, prediction.turn, scores) or self._supersede(values)
+
+    def note_upload(self, image: ImageRef) -> None:
+        """Record a newer upload of the bytes that a row holds, which changes nothing else."""
+        sequencer = _padded(image.sequencer)
+        values: dict[str, Value | None] = {"sequencer": sequencer, "object_etag": image.object_etag or None}
+        remove = () if image.object_etag else ("object_etag",)
+        given: dict[str, Value] = {":etag": image.etag, ":sequencer": sequencer}
+        self._update(image.key, values, remove, _SAME_UPLOAD_OR_LATER, given)
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         """Write the scores of images that have no row yet, in few calls; return the keys that were written.
@@ -115,10 +123,14 @@ class DynamoPool:
 
     def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
         """Return whose scores these images have, as it was a moment ago."""
-        wanted = ("key", "etag", "model_version", "backbone", "state")
+        wanted = ("key", "etag", "model_version", "backbone", "state", "sequencer", "object_etag")
         return {
             text(item, "key"): KnownScore(
-                text(item, "etag"), integer(item, "model_version"), text(item, "backbone")
+                text(item, "etag"),
+                integer(item, "model_version"),
+                text(item, "backbone"),
+                text(item, "sequencer"),
+                text(item, "object_etag"),
             )
             for item in batch_get(self._client, self._table, keys, wanted, consistent=False)
             if text(item, "state") != State.QUARANTINED
@@ -172,6 +184,7 @@ class DynamoPool:
             "key": image.key,
             "state": str(state),
             "etag": image.etag,
+            "object_etag": image.object_etag or None,
             "sequencer": _padded(image.sequencer),
             "size": image.size,
             "arrival": f"{day(self._now())}/{hashes.shard(image.key):02d}",
@@ -247,7 +260,11 @@ class DynamoPool:
             return False
         if self._counter is None:
             raise NotConfigured("a pool that scores are written to needs the counter of new labels")
-        given: dict[str, Value] = {":labelled": State.LABELLED, ":was_etag": text(item, "etag")}
+        given: dict[str, Value | None] = {
+            ":labelled": State.LABELLED,
+            ":was_etag": text(item, "etag"),
+            ":sequencer": values["sequencer"],
+        }
         put = {
             "TableName": self._table,
             "Item": dump_item(past.with_earlier(values, item, self._now())),

@@ -44,6 +44,7 @@ def _record(item: Item) -> ImageRecord:
         detail=text(item, "detail"),
         quarantined_at=_time(item, "quarantined_at"),
         earlier=past.earlier_uploads(item),
+        object_etag=text(item, "object_etag"),
     )
 
 

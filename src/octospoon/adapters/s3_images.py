@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
+from octospoon.adapters.s3_content import identified
 from octospoon.domain.errors import BadImage
 from octospoon.domain.images import StoredObject
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from octospoon.adapters.s3_signed_gets import SignedGets
+    from octospoon.domain.images import ImageBytes
 
 _GONE = {"NoSuchKey", "404"}
 MAX_BYTES = 200_000_000
@@ -33,14 +35,14 @@ class S3Images:
         self._bucket = bucket
         self._gets = gets
 
-    def read(self, key: str) -> tuple[bytes, str]:
-        """Return an object's bytes and its ETag, of one and the same version.
+    def read(self, key: str) -> ImageBytes:
+        """Return an object's bytes and their identity, of one and the same version.
 
         Raises:
             BadImage: reason ``gone`` or ``too-large``.
         """
         if self._gets and (found := self._gets(key, MAX_BYTES)):
-            return found[0], found[1].strip('"')
+            return found
         with translated(f"reading {key}"):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key)
@@ -50,14 +52,13 @@ class S3Images:
                         "gone", "there is no such object: it was never there, or deleted"
                     ) from error
                 raise
-            etag = answer.get("ETag", "")
-            if not etag:  # LocalStack takes a key such as / for the bucket, and lists it
+            if not answer.get("ETag"):  # LocalStack takes a key such as / for the bucket, and lists it
                 answer["Body"].close()
                 raise BadImage("gone", "there is no such object")
             if answer["ContentLength"] > MAX_BYTES:
                 answer["Body"].close()
                 raise BadImage("too-large", f"{answer['ContentLength']:,} bytes is over {MAX_BYTES:,}")
-            return answer["Body"].read(), etag.strip('"')
+            return identified(answer["Body"].read(), answer["ResponseMetadata"]["HTTPHeaders"], self._bucket)
 
     def close(self) -> None:
         """Close the connections of the quicker way."""

@@ -18,11 +18,15 @@ from botocore.awsrequest import AWSRequest
 from botocore.httpsession import get_cert_path
 from urllib3.util import wait_for_read
 
+from octospoon.adapters.s3_content import identified
+
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
     from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
+
+    from octospoon.domain.images import ImageBytes
 
 _PLACEHOLDER = "octospoon-any-key"
 _TIMEOUT = 20
@@ -40,6 +44,7 @@ class SignedGets:
     """
 
     def __init__(self, client: S3Client, credentials: Credentials, bucket: str) -> None:
+        self._bucket = bucket
         self._base, self._region = _address(client, bucket)
         self._credentials = credentials
         address = urlsplit(self._base)
@@ -49,15 +54,15 @@ class SignedGets:
         self._tls = ssl.create_default_context(cafile=get_cert_path(True)) if secure else None
         self._idle: deque[HTTPConnection] = deque()
 
-    def __call__(self, key: str, max_bytes: int) -> tuple[bytes, str] | None:
-        """Return an object's bytes and its quoted ETag; None where it could not be had or has more bytes."""
+    def __call__(self, key: str, max_bytes: int) -> ImageBytes | None:
+        """Return an object's bytes and their identity; None where it could not be had or has more bytes."""
         url = self.url(key)
         request = AWSRequest("GET", url)
         S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
         connection = self._connection()
         try:
             connection.request("GET", url.removeprefix(self._origin), headers=dict(request.headers.items()))
-            found = _whole(connection.getresponse(), max_bytes)
+            found = _whole(connection.getresponse(), max_bytes, self._bucket)
         except (HTTPException, OSError, ValueError):  # http.client's ValueError quotes the header
             found = None
         if found:
@@ -107,8 +112,8 @@ def _address(client: S3Client, bucket: str) -> tuple[str, str]:
     return found[0]
 
 
-def _whole(answer: HTTPResponse, max_bytes: int) -> tuple[bytes, str] | None:
+def _whole(answer: HTTPResponse, max_bytes: int, bucket: str) -> ImageBytes | None:
     etag = answer.headers["ETag"]  # LocalStack takes a key such as / for the bucket, and lists it
     if answer.status != 200 or answer.length is None or answer.length > max_bytes or etag is None:
         return None
-    return answer.read(), etag
+    return identified(answer.read(), answer.headers, bucket)

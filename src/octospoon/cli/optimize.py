@@ -73,7 +73,7 @@ def _spread(deployment: Deployment, count: int) -> list[str]:
 def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
     for key in wanted:
         try:
-            yield key, images.read(key)[0]
+            yield key, images.read(key).data
         except BadImage:  # deleted meanwhile
             continue
 

@@ -139,7 +139,7 @@ def _seconds(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> l
     spent = []
     for image in images[:: max(1, len(images) // MEASURED)]:
         try:
-            data, _ = store.read(image.key)
+            data = store.read(image.key).data
             began = time.thread_time()
             scorer.predict(scorer.preprocess(data)[np.newaxis])
         except BadImage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,15 +27,17 @@ class ImageRef:
 
     Attributes:
         key: object key, decoded.
-        etag: of the object's bytes, without quotes.
+        etag: identity of the bytes, see `ImageBytes`; until they are read, the bucket's own ETag.
         sequencer: S3's order of events on one key (hex; compare after right-padding with zeros).
         size: in bytes.
+        object_etag: the bucket's own ETag where it is another one; empty where it is the same.
     """
 
     key: str
     etag: str
     sequencer: str
     size: int
+    object_etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,54 @@ class Prediction:
     turn: int = 0
 
 
+class ImageBytes(NamedTuple):
+    """An object's bytes, and what they are called.
+
+    Attributes:
+        data: the bytes.
+        etag: identity of the bytes: their MD5 in hex, whatever the bucket's ETag is.
+        object_etag: the bucket's own ETag where it is another one; empty where it is the same.
+    """
+
+    data: bytes
+    etag: str
+    object_etag: str = ""
+
+    def matches(self, etag: str) -> bool:
+        """Say whether these are the bytes of a stored identity.
+
+        Rows that are older than this rule hold the bucket's own ETag.
+        """
+        return etag in (self.etag, self.object_etag)
+
+
 class KnownScore(NamedTuple):
-    """Whose score an image has: of which bytes, by which version, with which backbone's embedding."""
+    """Whose score an image has: of which bytes, by which version, with which backbone's embedding.
+
+    `sequencer` is padded, and with `object_etag` it is of the newest upload of these bytes.
+    """
 
     etag: str
     model_version: int
     backbone: str
+    sequencer: str = ""
+    object_etag: str = ""
+
+
+def same_bytes(image: ImageRef, known: KnownScore | None) -> ImageRef:
+    """Give an upload the identity under which the pool holds its bytes.
+
+    It has another one at first where its bytes could not be read, so that only the bucket's ETag is known,
+    or where the pool knows them by the bucket's ETag because they were scored before identities were
+    checksums.
+    """
+    if known is None:
+        return image
+    if known.object_etag and image.etag == known.object_etag:
+        return replace(image, etag=known.etag, object_etag=known.object_etag)
+    if image.object_etag and image.object_etag == known.etag:
+        return replace(image, etag=known.etag, object_etag="")
+    return image
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +169,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object of the images bucket, as a listing names it; `modified` is in epoch seconds."""
+    """One object of the images bucket, as a listing names it; `modified` is in epoch seconds.
+
+    `etag` is the bucket's own: equal ones mean equal bytes, different ones mean nothing.
+    """
 
     key: str
     etag: str

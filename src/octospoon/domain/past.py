@@ -41,6 +41,7 @@ class EarlierUpload:
         task_id: of its task, 0 for none.
         label: which it had, None for none.
         reason: why it was in quarantine; empty elsewhere.
+        object_etag: the bucket's own ETag of those bytes, where it is not `etag`.
     """
 
     etag: str
@@ -52,3 +53,4 @@ class EarlierUpload:
     task_id: int = 0
     label: str | None = None
     reason: str = ""
+    object_etag: str = ""

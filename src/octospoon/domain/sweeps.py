@@ -21,6 +21,7 @@ class PoolEntry:
         round_number: of the labelling batch that took it last, 0 for none.
         claim_until: epoch seconds after which a claim is over.
         reason: why it is in quarantine; empty elsewhere.
+        object_etag: the bucket's own ETag of the newest upload that was seen, where it is not `etag`.
     """
 
     key: str
@@ -30,6 +31,7 @@ class PoolEntry:
     round_number: int = 0
     claim_until: float = 0.0
     reason: str = ""
+    object_etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class ImageRecord:
     Attributes:
         key: object key.
         etag: of the bytes that were scored or refused.
-        sequencer: of their upload.
+        sequencer: of their newest upload.
         state: of the image.
         scores: of these bytes, oldest first; the newest sixteen.
         task_id: of the task in Label Studio, 0 for none.
@@ -34,6 +34,7 @@ class ImageRecord:
         detail: of the reason.
         quarantined_at: when its bytes were refused; None also where it was withdrawn later.
         earlier: the uploads before this one, oldest first; the newest four.
+        object_etag: the bucket's own ETag of the newest upload of these bytes, where it is not `etag`.
     """
 
     key: str
@@ -51,6 +52,7 @@ class ImageRecord:
     detail: str = ""
     quarantined_at: float | None = None
     earlier: tuple[EarlierUpload, ...] = ()
+    object_etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class StoredVersion:
     """One version of an object, as the bucket lists it.
 
     Attributes:
-        etag: of its bytes; empty for a deletion.
+        etag: the bucket's own; empty for a deletion.
         version_id: the bucket's name of it.
         at: when it was uploaded, or deleted.
         size: in bytes.
@@ -99,6 +101,7 @@ class Upload:
         task_id: of the task that was made for these bytes, 0 for none.
         label: which the image had with these bytes.
         reason: why they were in quarantine; empty elsewhere.
+        object_etag: the bucket's own ETag, where it is not `etag`.
     """
 
     image: str
@@ -112,6 +115,7 @@ class Upload:
     task_id: int = 0
     label: str | None = None
     reason: str = ""
+    object_etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from octospoon.domain.images import (
+        ImageBytes,
         ImageRef,
         StoredObject,
     )
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 class ImageStore(Protocol):
     """The images bucket."""
 
-    def read(self, key: str) -> tuple[bytes, str]:
-        """Return an object's bytes and its ETag (without quotes).
+    def read(self, key: str) -> ImageBytes:
+        """Return an object's bytes and their identity, of one and the same version.
 
         Raises:
             BadImage: reason ``gone``: there is no such object any more.

@@ -32,6 +32,12 @@ class Pool(Protocol):
         keeps a trace of it.
         """
 
+    def note_upload(self, image: ImageRef) -> None:
+        """Record a newer upload of the bytes that a row holds, which changes nothing else.
+
+        Without it an older upload of other bytes, still on its way, would take their place.
+        """
+
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         """Write the scores of images that have no row yet, in few calls; return the keys that were written.
 

@@ -72,11 +72,11 @@ class Thumbnails:
         if self._monotonic() > self._end:
             return "not read: no time left"
         try:
-            data, found = self._images.read(key)
-            self._left -= len(data)
-            if found != etag:
+            found = self._images.read(key)
+            self._left -= len(found.data)
+            if not found.matches(etag):
                 return "changed since"
-            return Image.fromarray(decode(data, _SIDE, _SIDE, self._resize))
+            return Image.fromarray(decode(found.data, _SIDE, _SIDE, self._resize))
         except BadImage as error:
             return error.reason
         except OctospoonError as error:

@@ -114,10 +114,10 @@ def as_stored(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 def read_labelled(images: ImageStore, image: LabelledImage) -> bytes:
     """Return the very picture that was labelled; raises BadImage where it is gone, or is another now."""
-    data, etag = images.read(image.key)
-    if etag != image.etag:
+    found = images.read(image.key)
+    if not found.matches(image.etag):
         raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
-    return data
+    return found.data
 
 
 def _embedding(

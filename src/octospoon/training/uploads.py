@@ -44,8 +44,8 @@ def embedded(images: ImageStore, scorer: Scorer) -> Embed:
 
     def pixels(row: PoolRow) -> npt.NDArray[np.uint8] | None:
         try:
-            data, etag = images.read(row.key)
-            return scorer.preprocess(data) if etag == row.etag else None
+            found = images.read(row.key)
+            return scorer.preprocess(found.data) if found.matches(row.etag) else None
         except BadImage:
             return None
 

@@ -113,7 +113,9 @@ class TakeInventory:
     def _unseen(self, one: StoredObject, entry: PoolEntry | None) -> bool:
         if one.modified > self.clock.now() - SETTLING:
             return False
-        return entry is None or entry.etag != one.etag or entry.reason == "gone"
+        if entry is None or entry.reason == "gone":
+            return True
+        return one.etag not in (entry.etag, entry.object_etag)
 
     def _pool_page(self, after: str) -> tuple[Counter[str], str]:
         entries, end = self.pool.page(after, ROWS)

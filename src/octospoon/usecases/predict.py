@@ -92,7 +92,7 @@ class PredictImages:
 
     def stored(self, key: str, seconds_left: Callable[[], float]) -> Answer:
         """Predict one picture of the bucket; raises as `picture`, and BadImage with ``gone``."""
-        return self.picture(self.images.read(key)[0], seconds_left)
+        return self.picture(self.images.read(key).data, seconds_left)
 
     def each(self, keys: Sequence[str], seconds_left: Callable[[], float]) -> list[Answer | None]:
         """Predict many pictures of the bucket: one answer each, in order.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.images import ScoredImage
+from octospoon.domain.images import ScoredImage, same_bytes
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -60,7 +60,15 @@ class Rejected:
     detail: str
 
 
-Seen: TypeAlias = "ScoredImage | Rejected | Outcome"
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Bytes that this model has scored before; `newer` where the row does not know of this upload."""
+
+    image: ImageRef
+    newer: bool
+
+
+Seen: TypeAlias = "ScoredImage | Rejected | Known"
 Step: TypeAlias = "Outcome | Exception | Future[Outcome] | Future[dict[str, Step]]"
 """What became of an upload, or whoever is to know it, of one or of many."""
 
@@ -99,7 +107,10 @@ class ScoreUploads:
         object.__setattr__(self, "_threads", _Threads(self.downloads, self.workers, self.writers))
 
     def __call__(
-        self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float] = lambda: math.inf
+        self,
+        uploads: Sequence[ImageRef],
+        seconds_left: Callable[[], float] = lambda: math.inf,
+        identified: Callable[[ImageRef], object] = lambda _: None,
     ) -> list[Outcome | Exception]:
         """Score each upload on its own: one answer each, in order, an exception where it failed.
 
@@ -110,18 +121,22 @@ class ScoreUploads:
             uploads: any number, in any order.
             seconds_left: until this process is stopped; what cannot be begun in time fails with
                 ServiceUnavailable.
+            identified: told of each upload whose bytes were read, with their identity.
         """
         if not uploads:
             return []
         newest = _newest(uploads)
-        ended = self._score(list(newest.values()), seconds_left)
+        ended = self._score(list(newest.values()), seconds_left, identified)
         return [_of_one(one, newest[one.key], ended[one.key]) for one in uploads]
 
     def _score(
-        self, uploads: Sequence[ImageRef], seconds_left: Callable[[], float]
+        self,
+        uploads: Sequence[ImageRef],
+        seconds_left: Callable[[], float],
+        identified: Callable[[ImageRef], object],
     ) -> dict[str, Outcome | Exception]:
         known: Future[dict[str, KnownScore]] = Future()
-        line = _Line(self, seconds_left, ByteBudget(self.max_bytes), self._threads.workers, known)
+        line = _Line(self, seconds_left, ByteBudget(self.max_bytes), self._threads.workers, known, identified)
         # the largest first: a core that ends up with a large picture alone keeps the others waiting
         for number, upload in enumerate(sorted(uploads, key=lambda one: -one.size)):
             if number == self.workers:
@@ -148,6 +163,7 @@ class _Line:
     budget: ByteBudget
     workers: ThreadPoolExecutor
     known: Future[dict[str, KnownScore]]
+    identified: Callable[[ImageRef], object]
     seen: SimpleQueue[tuple[str, Future[Seen | None]]] = field(default_factory=SimpleQueue)
 
     def read(self, upload: ImageRef) -> Rejected | None:
@@ -155,14 +171,14 @@ class _Line:
         lease = self.budget.reserve(upload.size)
         try:
             self._check_time()
-            data, etag = self.use.images.read(upload.key)
+            data, etag, object_etag = self.use.images.read(upload.key)
             lease.resize(len(data))
             # what was read may be newer than the event: the row says what was scored
-            image = replace(upload, etag=etag, size=len(data))
+            image = replace(upload, etag=etag, size=len(data), object_etag=object_etag)
             looking = self.workers.submit(self._look, image, data, lease)
         except BadImage as bad:
             lease.release()
-            return Rejected(upload, bad.reason, bad.detail)
+            return Rejected(self._identify(upload), bad.reason, bad.detail)
         except BaseException:
             lease.release()
             raise
@@ -181,26 +197,35 @@ class _Line:
     def _look(self, image: ImageRef, data: bytes, lease: Lease) -> Seen:
         try:
             self._check_time()
+            if image.object_etag:
+                image = self._identify(image)
+            self.identified(image)
             scorer = self.use.model()
-            if self._knows(image, scorer.spec):
-                return Outcome.KNOWN
+            if (known := self._known(image, scorer.spec)) is not None:
+                return known
             return ScoredImage(image, predict_one(scorer, scorer.preprocess(data)))
         except BadImage as bad:
             return Rejected(image, bad.reason, bad.detail)
         finally:
             lease.release()
 
-    def _knows(self, image: ImageRef, spec: ModelSpec) -> bool:
-        """Say whether these very bytes have this model's score, or a newer one's of the same backbone.
+    def _identify(self, image: ImageRef) -> ImageRef:
+        """Return an upload under the identity that the pool has for its bytes; a label may hang on it."""
+        return same_bytes(image, self.known.result().get(image.key))
 
-        If in doubt, no.
+    def _known(self, image: ImageRef, spec: ModelSpec) -> Known | None:
+        """Return what to do if these very bytes have this model's score, or a newer one's of its backbone.
+
+        None if they have not, or if in doubt.
         """
         with contextlib.suppress(ServiceUnavailable):
             known = self.known.result().get(image.key)
             if known is None or (known.etag, known.backbone) != (image.etag, spec.backbone):
-                return False
-            return known.model_version >= spec.version
-        return False
+                return None
+            if known.model_version >= spec.version:
+                later = image.sequencer.ljust(len(known.sequencer), "0") > known.sequencer
+                return Known(image, newer=later or image.object_etag != known.object_etag)
+        return None
 
     def _check_time(self) -> None:
         if self.seconds_left() < SPARE_SECONDS:
@@ -224,8 +249,8 @@ class _Rows:
         found = seen.result()
         if isinstance(found, Rejected):
             self.ended[key] = self.writers.submit(self._quarantine, found)
-        elif isinstance(found, Outcome):
-            self.ended[key] = found
+        elif isinstance(found, Known):
+            self.ended[key] = self.writers.submit(self._note, found) if found.newer else Outcome.KNOWN
         elif found is not None:
             self.waiting.append(found)
             if len(self.waiting) == ROWS_A_CALL:
@@ -250,6 +275,10 @@ class _Rows:
 
     def _write(self, row: ScoredImage) -> Outcome:
         return Outcome.SCORED if self.pool.put_score(row.image, row.prediction) else Outcome.STALE
+
+    def _note(self, found: Known) -> Outcome:
+        self.pool.note_upload(found.image)
+        return Outcome.KNOWN
 
     def _quarantine(self, found: Rejected) -> Outcome:
         written = self.pool.put_quarantine(found.image, found.reason, found.detail)

@@ -118,6 +118,7 @@ class TraceImage:
             task_id=one.task_id,
             label=one.label,
             reason=one.reason,
+            object_etag=one.object_etag,
         )
 
     def _seen(self, scores: Sequence[Score], classes: dict[int, tuple[str, ...]]) -> tuple[SeenScore, ...]:
@@ -210,7 +211,7 @@ def _joined(key: str, seen: Sequence[Upload], versions: Sequence[StoredVersion])
     known = list(seen)
     told = []
     for version in reversed(versions):
-        own = next((one for one in reversed(known) if one.etag == version.etag), None)
+        own = next((one for one in reversed(known) if version.etag in (one.etag, one.object_etag)), None)
         if own is not None:
             known.remove(own)
         told.append(_upload(key, version, own))

@@ -22,7 +22,7 @@ from octospoon.adapters.decode import decode
 from octospoon.adapters.label_studio_setup import labelling_interface
 from octospoon.cli import deploy_template
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
-from octospoon.domain.images import Prediction
+from octospoon.domain.images import ImageBytes, Prediction
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.runtime import rest, wiring
 from octospoon.usecases.predict import PredictImages
@@ -375,7 +375,9 @@ def test_each_task_has_its_own_answer_and_nothing_but_our_bucket_is_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(FakeImages, "read", lambda self, key: read.append(key) or self.objects[key])
+    monkeypatch.setattr(
+        FakeImages, "read", lambda self, key: read.append(key) or ImageBytes(*self.objects[key])
+    )
     world.images.objects["bad"] = (b"no picture", "e")
     images = ["s3://raw/images/img-000.jpg", "http://169.254.169.254/", "s3://raw/bad", "s3://other/k", 5]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from fakes.memory import FakeImages
@@ -11,6 +13,9 @@ from octospoon.domain.labelling import LabelledImage, Pick, Round
 from octospoon.domain.verdicts import DriftedImage
 from octospoon.training.contact_sheet import MOST, Thumbnails, Tile, draw
 from octospoon.training.exhibits import chosen, most_drifted, worst
+
+if TYPE_CHECKING:
+    from octospoon.domain.images import ImageBytes
 
 
 @pytest.fixture(name="images")
@@ -31,7 +36,7 @@ def test_what_cannot_be_shown_says_why(images):
 
 
 def test_a_store_that_does_not_answer_is_a_reason(images, monkeypatch):
-    def read(key: str) -> tuple[bytes, str]:
+    def read(key: str) -> ImageBytes:
         raise ServiceUnavailable("no")
 
     monkeypatch.setattr(images, "read", read)

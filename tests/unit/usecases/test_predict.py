@@ -7,7 +7,7 @@ import pytest
 from fakes.memory import FakeChampions, FakeImages, FakeInbox
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.images import Prediction
+from octospoon.domain.images import ImageBytes, Prediction
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec
 from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
 
@@ -115,7 +115,7 @@ def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) ->
 
 def test_a_bucket_that_does_not_answer_is_no_missing_picture(inbox: FakeInbox) -> None:
     class Down(FakeImages):
-        def read(self, key: str) -> tuple[bytes, str]:
+        def read(self, key: str) -> ImageBytes:
             raise ServiceUnavailable("S3 does not answer")
 
     with pytest.raises(ServiceUnavailable):

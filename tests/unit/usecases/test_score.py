@@ -10,7 +10,7 @@ import pytest
 from fakes.memory import FakeImages, FakePool, Row
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, ScoredImage, State
+from octospoon.domain.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.usecases.score import ROWS_A_CALL, SPARE_SECONDS, Outcome, ScoreUploads
 
@@ -65,10 +65,10 @@ def test_each_upload_has_its_own_outcome() -> None:
 
 def test_a_failure_of_one_image_leaves_its_neighbours_alone() -> None:
     class Flaky(FakeImages):
-        def read(self, key: str) -> tuple[bytes, str]:
+        def read(self, key: str) -> ImageBytes:
             if key == "flaky":
                 raise ServiceUnavailable("S3 is slow")
-            return b"\x01", "e"
+            return ImageBytes(b"\x01", "e")
 
     pool = FakePool()
     outcomes = ScoreUploads(Flaky(), pool, ByteScorer, workers=2)([upload("a"), upload("flaky"), upload("b")])
@@ -80,7 +80,7 @@ def test_a_failure_of_one_image_leaves_its_neighbours_alone() -> None:
 
 def test_the_largest_is_read_first_and_each_answer_stays_with_its_upload() -> None:
     class Ordered(FakeImages):
-        def read(self, key: str) -> tuple[bytes, str]:
+        def read(self, key: str) -> ImageBytes:
             order.append(key)
             return super().read(key)
 
@@ -126,12 +126,12 @@ class CountingImages(FakeImages):
         self.reads: Counter[str] = Counter()
         self.lock = threading.Lock()
 
-    def read(self, key: str) -> tuple[bytes, str]:
+    def read(self, key: str) -> ImageBytes:
         with self.lock:
             self.reads[key] += 1
             self.held += self.size
             self.most = max(self.most, self.held)
-        return bytes([int(key)]) * self.size, f"etag of {key}"
+        return ImageBytes(bytes([int(key)]) * self.size, f"etag of {key}")
 
     def scorer(self) -> ByteScorer:
         images = self
@@ -161,12 +161,12 @@ def test_the_bytes_under_way_are_bounded_and_a_larger_picture_passes_alone(limit
 
 def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
     class Failing(CountingImages):
-        def read(self, key: str) -> tuple[bytes, str]:
+        def read(self, key: str) -> ImageBytes:
             if int(key) % 3 == 0:
                 raise ServiceUnavailable("S3 is slow")
             if int(key) % 3 == 1:
                 raise BadImage("gone", "deleted")
-            return b"\x00" * 100, "e"
+            return ImageBytes(b"\x00" * 100, "e")
 
     images = Failing(100)
     score = ScoreUploads(images, FakePool(), ByteScorer, workers=1, downloads=4, max_bytes=100)
@@ -311,7 +311,7 @@ def test_where_nobody_can_say_what_is_known_everything_is_scored() -> None:
 
 def test_uploads_of_one_key_fail_together() -> None:
     class Down(FakeImages):
-        def read(self, key: str) -> tuple[bytes, str]:
+        def read(self, key: str) -> ImageBytes:
             raise ServiceUnavailable("S3 is slow")
 
     outcomes = ScoreUploads(Down(), FakePool(), ByteScorer, workers=1)([upload("a", "1"), upload("a", "2")])
