@@ -154,6 +154,23 @@ def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_n
     assert [one.key for one in stores.pool.top(9)] == [image(1).key]
 
 
+def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores) -> None:
+    export(stores, 1)
+    settle(stores, image(1).key, "cat")
+    again = replace(image(1, sequencer="20"), object_etag="e-2")
+
+    assert not stores.pool.put_score(again, said(0.9, version=2))
+    assert not stores.pool.put_score(image(1, "other", "15"), said(0.9)), "on its way since before"
+    assert not stores.pool.put_quarantine(again, "truncated", "")
+
+    standing = stores.labels.standing(again.key)
+    assert standing is not None
+    assert (standing.label, standing.etag) == ("cat", "e")
+    assert stores.control.state().new_labels == 1
+    assert stores.pool.put_score(image(1, "other", "30"), said(0.9))
+    assert stores.control.state().new_labels == 0
+
+
 def test_what_label_studio_says_now_replaces_the_version_that_was_read(stores: Stores) -> None:
     stores.labels.upsert(annotation(1))
     gone = replace(annotation(1), deleted=True)

@@ -183,6 +183,39 @@ def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> 
     assert (row.etag, row.state) == ("second", State.SCORED)
 
 
+def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> None:
+    stores.pool.put_score(image(1, "bytes", "10"), said(0.5))
+    stores.pool.claim(pick(1, "bytes"), 7, 99.0)
+
+    again = replace(image(1, "bytes", "20"), object_etag="bytes-2")
+    assert not stores.pool.put_score(again, said(0.9, version=2))
+    entry = stores.entries.entries([again.key])[again.key]
+    assert (entry.etag, entry.object_etag, entry.state) == ("bytes", "bytes-2", State.CLAIMED)
+    assert (entry.sequencer.rstrip("0"), entry.round_number) == ("2", 7)
+
+    stores.pool.note_upload(image(1, "bytes", "30"))
+    stores.pool.note_upload(replace(again, object_etag="late"))
+    assert not stores.pool.put_quarantine(replace(again, object_etag="later"), "truncated", "")
+
+    after = stores.entries.entries([again.key])[again.key]
+    assert after == replace(entry, sequencer=after.sequencer, object_etag="")
+    assert after.sequencer.rstrip("0") == "3"
+
+
+def test_an_older_upload_of_other_bytes_does_not_undo_a_newer_one_of_the_same_bytes(stores: Stores) -> None:
+    stores.pool.put_score(image(1, "bytes", "10"), said(0.5))
+    stores.pool.note_upload(replace(image(1, "bytes", "20"), object_etag="bytes-2"))
+    stores.pool.note_upload(image(1, "other", "30"))
+    stores.pool.note_upload(image(2, "bytes", "30"))
+
+    assert not stores.pool.put_score(image(1, "other", "15"), said(0.9))
+    assert not stores.pool.put_quarantine(image(1, "bad", "15"), "empty", "")
+
+    known = stores.pool.scored([image(1).key])[image(1).key]
+    assert (known.etag, known.object_etag) == ("bytes", "bytes-2")
+    assert image(2).key not in stores.pool.rows([image(2).key])
+
+
 def rescored(stores: Stores, rows: list[PoolRow], margin: float, version: int) -> set[str]:
     return stores.pool.rescore(rows, [said(margin, version)] * len(rows))
 

@@ -191,7 +191,10 @@ class FakePool:
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         fresh = Row(image.etag, image.sequencer, State.QUARANTINED, reason=reason, detail=detail)
         fresh.quarantined_at = self.clock.now()
-        return self._put(image, fresh)
+        if self._put(image, fresh):
+            return True
+        self.note_upload(image)
+        return False
 
     def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
         row = self.table.get(key)

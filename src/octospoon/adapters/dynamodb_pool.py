@@ -177,7 +177,10 @@ class DynamoPool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
         told: dict[str, Value | None] = {"reason": reason, "detail": detail[:1000]}
         values = self._identity(image, State.QUARANTINED) | told | {"quarantined_at": self._now()}
-        return self._put(values) or self._supersede(values)
+        if self._put(values):
+            return True
+        self.note_upload(image)
+        return self._supersede(values)
 
     def _identity(self, image: ImageRef, state: State) -> dict[str, Value | None]:
         return {

@@ -390,6 +390,20 @@ def test_a_claim_that_is_over_goes_back_to_the_pool_unless_its_task_is_there() -
     assert [world.state(i) for i in (1, 2, 3)] == [State.SCORED, State.EXPORTED, State.CLAIMED]
 
 
+def test_an_object_whose_etag_is_not_its_identity_is_queued_once() -> None:
+    world = World()
+    row, long_ago = world.pool.table["1.png"], world.clock.time - 3600
+    world.bucket.objects["1.png"] = StoredObject("1.png", "md5-of-parts-2", 5, long_ago)
+
+    assert world.reconcile(full=True).requeued == 1
+    (sent,) = world.uploads.sent
+    read = replace(sent, etag=row.etag, object_etag=sent.etag)
+    world.pool.note_upload(read)
+
+    assert world.reconcile(full=True).requeued == 0
+    assert row.object_etag == "md5-of-parts-2"
+
+
 def test_an_object_that_was_never_scored_is_queued_once_it_has_settled() -> None:
     world = World()
     now = world.clock.time

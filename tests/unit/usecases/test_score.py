@@ -299,6 +299,50 @@ def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
     assert score([upload("a")]) == [Outcome.KNOWN], "a newer model's score is the better one"
 
 
+def test_the_same_bytes_under_another_etag_are_known_and_the_upload_is_noted() -> None:
+    images, pool = FakeImages({"a": (b"\x07", "md5")}), FakePool()
+    score = ScoreUploads(images, pool, ByteScorer, workers=2)
+    assert score([upload("a", "1")]) == [Outcome.SCORED]
+    noted: list[ImageRef] = []
+    note = pool.note_upload
+    pool.note_upload = lambda image: (noted.append(image), note(image))  # type: ignore[assignment, method-assign]
+
+    images.objects["a"] = (b"\x07", "md5", "md5-2")
+    assert score([upload("a", "20")]) == [Outcome.KNOWN]
+    assert score([upload("a", "20")]) == [Outcome.KNOWN]
+    assert [(one.etag, one.object_etag, one.sequencer) for one in noted] == [("md5", "md5-2", "20")]
+
+    images.objects["a"] = (b"\x08", "older bytes")
+    assert score([upload("a", "15")]) == [Outcome.STALE], "read before the newer upload, written after it"
+    assert (pool.table["a"].etag, pool.table["a"].sequencer) == ("md5", "20")
+
+
+def test_of_bytes_that_cannot_be_read_the_row_knows_the_identity() -> None:
+    images, pool = FakeImages({"a": (b"\x07", "md5", "md5-2")}), FakePool()
+    score = ScoreUploads(images, pool, ByteScorer, workers=1)
+    score([upload("a")])
+    pool.table["a"].state, pool.table["a"].label = State.LABELLED, "cat"
+    images.objects.clear()
+
+    assert score([ImageRef("a", "md5-2", "2", 1)]) == [Outcome.STALE]
+    assert (pool.table["a"].state, pool.table["a"].label) == (State.LABELLED, "cat")
+    assert score([ImageRef("a", "other", "3", 1)]) == [Outcome.QUARANTINED]
+
+
+def test_a_row_that_is_older_than_checksums_keeps_its_identity() -> None:
+    images, pool = FakeImages({"a": (b"\x07", "md5", "parts-2")}), FakePool()
+    pool.put_score(ImageRef("a", "parts-2", "1", 1), ByteScorer().predict(np.ones((1, 1, 1, 3)))[0])
+    pool.table["a"].state, pool.table["a"].label = State.LABELLED, "cat"
+    identities: list[str] = []
+
+    outcomes = ScoreUploads(images, pool, NewerScorer, workers=1)(
+        [upload("a", "2")], identified=lambda image: identities.append(image.etag)
+    )
+
+    assert (outcomes, identities) == ([Outcome.STALE], ["parts-2"])
+    assert (pool.table["a"].etag, pool.table["a"].label) == ("parts-2", "cat")
+
+
 def test_where_nobody_can_say_what_is_known_everything_is_scored() -> None:
     class Forgetful(FakePool):
         def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
