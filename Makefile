@@ -35,7 +35,7 @@ demo: prepared ## set up, then run the whole loop on real images and stop
 up: prepared ## set up, then leave the stack running with octospoon deployed
 	@.venv/bin/octospoon up
 
-down: ## stop what `make up` left running
+down: ## stop what `make up` left running; what it held is kept
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
 
 invoke: build $(ENVS)/sam/.installed ## one function, as built, on the running stack: FN=score EVENT=events/score.json
@@ -121,8 +121,19 @@ dockercomposeup: .venv/.installed ## the same in containers, where there is Dock
 dockercomposedown: ## stop the containers; what Label Studio and MLflow hold stays in their volumes
 	@$(COMPOSE) down && rm -f .octospoon/run/project.json
 
-clean: down ## remove environments, state and build artefacts
-	rm -rf .octospoon .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+# what people made stays: kept stacks, their settings, and the passwords of the volumes of `make dockercomposeup`
+CLEAN = find $(1) -mindepth 1 -maxdepth 1 $(patsubst %,! -name %,$(2)) -exec rm -rf {} +
+
+clean: down ## remove environments, state and build artefacts; what stacks held stays in .octospoon/kept
+	@if [ -d .octospoon/run/up ]; then echo "a stack's data are in .octospoon/run/up: \`make environments\`," \
+		"then \`make down\` moves them to .octospoon/kept" >&2; exit 1; fi
+	@mkdir -p .octospoon/state .octospoon/kept
+	@$(call CLEAN,.octospoon,kept settings.json compose state)
+	@$(call CLEAN,.octospoon/state,compose-credentials.json)
+	@rmdir .octospoon/kept .octospoon/state .octospoon 2>/dev/null || true
+	rm -rf .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@if [ -d .octospoon ]; then echo "left in .octospoon: $$(ls .octospoon | tr '\n' ' '): what stacks held," \
+		"their settings and passwords; \`octospoon down --forget\` removes what was kept"; fi
 
 # Environments: one stamp file each, so that a second run does nothing. They are made side by side: some wait for the
 # network while others compile, and the slow first start of Label Studio begins as soon as its environment is there.

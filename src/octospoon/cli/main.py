@@ -61,7 +61,11 @@ def _local_commands(commands: Commands) -> None:
     command = _add(commands, "up", _up, "start the local stack and leave it running")
     command.add_argument("--classes", default="", help="comma-separated class names (default: the digits)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
-    _add(commands, "down", _down, "stop the local stack, and forget what it held")
+    command = _add(commands, "down", _down, "stop the local stack; what it held is kept, and said where")
+    command.add_argument(
+        "--forget", action="store_true", help="remove what this stack and earlier ones held; asks first"
+    )
+    command.add_argument("--yes", action="store_true", help="with --forget: do not ask")
 
 
 def _simulate_command(commands: Commands) -> None:
@@ -193,12 +197,10 @@ def _parameters(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _down(arguments: argparse.Namespace) -> None:  # noqa: ARG001
-    from octospoon.cli.context import PROJECT_FILE
-    from octospoon.cli.stack import down
+def _down(arguments: argparse.Namespace) -> None:
+    from octospoon.cli.down import stop
 
-    down(Path.cwd(), progress=_say(Console()))
-    PROJECT_FILE.unlink(missing_ok=True)
+    stop(_say(Console()), forget=arguments.forget, yes=arguments.yes)
 
 
 def _drop(arguments: argparse.Namespace) -> None:

@@ -3,72 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import stat
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from unit.stack.stand_ins import SERVER, running, starts
 
-from octospoon.cli.stack import attach, down, make_templates, start
+from octospoon.cli.stack import make_templates, start
 from octospoon.cli.stack.process import identity
 from octospoon.cli.stack.services import SERVICES
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
-
-SERVER = """
-import http.server, pathlib, sys, tempfile
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-
-tempfile.mkdtemp()
-starts = pathlib.Path("starts")
-starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A checkout whose servers are stand-ins that count how often their data folder was started on."""
-    for service in SERVICES.values():
-        python = tmp_path / ".octospoon" / "envs" / service.name / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.touch()
-        requirements = tmp_path / "infra" / "requirements" / f"{service.requirements}.txt"
-        requirements.parent.mkdir(parents=True, exist_ok=True)
-        requirements.write_text("pinned==1")
-        stand_in = dataclasses.replace(
-            service,
-            argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)],
-            env=lambda _: {},
-            prepare=None,
-        )
-        monkeypatch.setitem(SERVICES, service.name, stand_in)
-    yield tmp_path
-    down(tmp_path, progress=print)
-
-
-def running(root: Path) -> list[str]:
-    """Return what still runs in the checkout, by its working directory."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink().is_relative_to(root):
-                found.append((process / "cmdline").read_text())
-        except OSError:
-            continue
-    return found
-
-
-def starts(folder: Path) -> int:
-    return len((folder / "starts").read_text())
 
 
 def test_a_stack_ends_with_its_block_and_leaves_nothing(root):
@@ -169,62 +117,6 @@ def test_a_further_process_is_supervised_too(root):
     assert (stack.logs_dir / "trainer.log").read_text() == "hello\n"
 
 
-def test_a_detached_stack_is_found_again_and_ended(root):
-    stack = start(root, progress=print, detached=True)
-    stack.start_process("trainer", ["sleep", "300"], {})
-    found = attach(root)
-    assert found
-    assert found.urls == stack.urls
-    assert [process.name for process in found.processes] == [
-        "label-studio",
-        "mlflow",
-        "localstack",
-        "trainer",
-    ]
-    found.check()
-    lines: list[str] = []
-    assert start(root, progress=lines.append, detached=True).urls == stack.urls
-    assert lines == ["the stack is running already"]
-    assert down(root, progress=print)
-    assert running(root) == []
-    assert attach(root) is None
-    assert not down(root, progress=print)
-
-
-def test_a_detached_stack_that_lost_a_server_is_started_anew(root):
-    stack = start(root, progress=print, detached=True)
-    os.kill(stack.processes[0].pid, signal.SIGKILL)
-    while stack.processes[0].alive():
-        time.sleep(0.02)
-    again = start(root, progress=print, detached=True)
-    assert all(process.alive() for process in again.processes)
-    assert not any(process.alive() for process in stack.processes)
-
-
-def test_a_stale_record_is_forgotten_and_strangers_are_left_alone(root):
-    start(root, progress=print, detached=True, services=["localstack"])
-    record = root / ".octospoon" / "run" / "stack.json"
-    content = json.loads(record.read_text())
-    down(root, progress=print)
-    with subprocess.Popen(["sleep", "300"], start_new_session=True) as stranger:
-        content["processes"][0]["pid"] = stranger.pid
-        record.write_text(json.dumps(content))
-        assert attach(root) is None
-        assert not record.exists()
-        assert stranger.poll() is None
-        stranger.kill()
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[1]", '{"name": "up", "urls": {}, "processes": [{"pid": 1}]}']
-)
-def test_a_record_that_cannot_be_read_counts_as_none(root, content):
-    record = root / ".octospoon" / "run" / "stack.json"
-    record.parent.mkdir(parents=True)
-    record.write_text(content)
-    assert not down(root, progress=print)
-
-
 def test_what_a_killed_stack_left_is_swept_away(root):
     run = root / ".octospoon" / "run"
     theirs = run / f"demo-{os.getppid()}-{identity(os.getppid())}-1"
@@ -251,6 +143,7 @@ import pathlib, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 from octospoon.cli.stack import start
 from octospoon.cli.stack.services import SERVICES
+from unit.stack.stand_ins import SERVER, running, starts
 import dataclasses, time
 SERVER = pathlib.Path(sys.argv[2]).read_text()
 for name, service in list(SERVICES.items()):

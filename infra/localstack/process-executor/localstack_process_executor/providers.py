@@ -7,7 +7,9 @@ LocalStacks on one machine would keep their objects in one folder, and a listing
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localstack.services.plugins import Service, aws_provider
@@ -65,12 +67,15 @@ def dynamodbstreams() -> Service:
 
 @aws_provider(api="s3", name="temporary")
 def s3() -> Service:
-    """S3 in a temporary folder of its own, chosen with PROVIDER_OVERRIDE_S3=temporary."""
+    """S3 in a temporary folder, chosen with PROVIDER_OVERRIDE_S3=temporary; S3_COPIES keeps copies."""
     from localstack.services.s3.storage.ephemeral import EphemeralS3ObjectStore
 
+    from localstack_process_executor.copies import CopyingStore
     from localstack_process_executor.listing import S3ByKey
 
-    return Service.for_provider(S3ByKey(storage_backend=EphemeralS3ObjectStore()))
+    copies = os.environ.get("S3_COPIES")
+    store = CopyingStore(Path(copies)) if copies else EphemeralS3ObjectStore()
+    return Service.for_provider(S3ByKey(storage_backend=store))
 
 
 @aws_provider(api="ecs")

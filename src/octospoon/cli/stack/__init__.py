@@ -9,8 +9,9 @@ with start(root, progress=print, fresh=True) as stack:
 """
 
 from octospoon.cli.stack.credentials import Credentials
+from octospoon.cli.stack.detached import attach, down
 from octospoon.cli.stack.process import Supervised
 from octospoon.cli.stack.running import RunningStack
-from octospoon.cli.stack.supervisor import attach, down, make_templates, start
+from octospoon.cli.stack.supervisor import make_templates, start
 
 __all__ = ["Credentials", "RunningStack", "Supervised", "attach", "down", "make_templates", "start"]

@@ -29,6 +29,7 @@ class Launch:
         start: starts the server on a port.
         health: the path that answers 200 once it is ready.
         process, port: the newest attempt.
+        fixed: whether it must answer on this port and no other.
     """
 
     name: str
@@ -37,12 +38,15 @@ class Launch:
     process: Supervised
     port: int
     attempt: int = 1
+    fixed: bool = False
 
     @classmethod
-    def begin(cls, name: str, health: str, start: Callable[[int], Supervised]) -> Launch:
-        """Start the server for the first time."""
-        port = free_port()
-        return cls(name, health, start, start(port), port)
+    def begin(
+        cls, name: str, health: str, start: Callable[[int], Supervised], port: int | None = None
+    ) -> Launch:
+        """Start the server for the first time, on the given port or on a free one."""
+        chosen = free_port() if port is None else port
+        return cls(name, health, start, start(chosen), chosen, fixed=port is not None)
 
     @property
     def url(self) -> str:
@@ -52,6 +56,11 @@ class Launch:
     def ready(self) -> bool:
         """Look once; start it again elsewhere when somebody took the port; raise when it has failed."""
         holder = listener(self.port, self.process.pid)
+        if holder is Listener.OTHERS and self.fixed:
+            raise ServiceUnavailable(
+                f"another program listens on port {self.port}, where {self.name} was: end that program, then "
+                "`octospoon up` starts it again; nothing was changed"
+            )
         if holder is Listener.OTHERS and self.attempt < ATTEMPTS:
             end([self.process])
             self.attempt, self.port = self.attempt + 1, free_port()

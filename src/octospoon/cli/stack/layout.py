@@ -45,6 +45,21 @@ class Layout:
         """The record of the stack that `octospoon up` left running."""
         return self.run / "stack.json"
 
+    @property
+    def project(self) -> Path:
+        """What the commands need to know of the deployed local stack."""
+        return self.run / "project.json"
+
+    @property
+    def kept(self) -> Path:
+        """One folder for each detached stack that has ended, with what it held."""
+        return self.home / "kept"
+
+    @property
+    def settings(self) -> Path:
+        """Class names and parameters of `octospoon up`, for the next time."""
+        return self.home / "settings.json"
+
     def program(self, environment: str, name: str) -> Path:
         """Return a program of one of the environments."""
         return self.home / "envs" / environment / "bin" / name

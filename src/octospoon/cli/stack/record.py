@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from octospoon.cli.stack.process import Supervised, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from octospoon.cli.stack.layout import Layout
@@ -74,9 +74,20 @@ def _abandoned(parent: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def only_one(layout: Layout) -> Iterator[None]:
-    """Keep others from starting or ending the detached stack meanwhile."""
+def only_one(layout: Layout, what: str = "stack", busy: Callable[[], object] | None = None) -> Iterator[None]:
+    """Keep others from starting or ending the detached stack meanwhile.
+
+    Args:
+        layout: of the checkout.
+        what: the name of the lock: one for the servers, one for whole commands.
+        busy: is called where it must wait for somebody else.
+    """
     layout.run.mkdir(parents=True, exist_ok=True)
-    with (layout.run / "stack.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (layout.run / f"{what}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if busy:
+                busy()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

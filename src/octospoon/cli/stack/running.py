@@ -87,7 +87,7 @@ class RunningStack:
 
     @property
     def run_dir(self) -> Path:
-        """A folder that is removed when the stack ends."""
+        """A folder with what the stack holds; kept when a detached stack ends, else removed."""
         return self._layout.run / self.name
 
     @property
@@ -145,11 +145,13 @@ class RunningStack:
         self.processes.clear()
 
     def stop(self) -> None:
-        """End everything and remove what it left, the logs and the state excepted."""
+        """End everything and remove what it left, the logs and the state excepted.
+
+        What a detached stack holds since it served is never removed: see `octospoon.cli.stack.kept`.
+        """
         self.end_all()
-        shutil.rmtree(self.run_dir, ignore_errors=True)
-        if self.detached:
-            self._layout.detached.unlink(missing_ok=True)
+        if not (self.detached and self.urls):
+            shutil.rmtree(self.run_dir, ignore_errors=True)
         if self._termination:
             self._termination.restore()
 

@@ -20,6 +20,8 @@ PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 LABEL_STUDIO = "label-studio"
 LOCALSTACK = "localstack"
 MLFLOW = "mlflow"
+OBJECTS = "objects"
+"""The folder of LocalStack's data with a copy of every S3 object: its own are gone with it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def _localstack_env(place: Place) -> dict[str, str]:
         "PROVIDER_OVERRIDE_DYNAMODB": "moto",
         "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
         "PROVIDER_OVERRIDE_S3": "temporary",
+        "S3_COPIES": str(place.data / OBJECTS),
     }
 
 

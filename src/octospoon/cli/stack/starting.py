@@ -1,0 +1,116 @@
+"""Starts the servers of one stack, and the slow first starts that templates are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.cli.stack import templates
+from octospoon.cli.stack.credentials import credentials
+from octospoon.cli.stack.health import Launch, wait_until_ready
+from octospoon.cli.stack.running import RunningStack
+from octospoon.cli.stack.services import Place, Service, environment
+from octospoon.cli.stack.signals import TerminationAsExit
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from octospoon.cli.stack.layout import Layout
+    from octospoon.cli.stack.process import Supervised
+
+
+def start_servers(
+    layout: Layout,
+    wanted: Sequence[Service],
+    progress: Callable[[str], None],
+    *,
+    fresh: bool,
+    name: str,
+    lifeline: int | None,
+) -> RunningStack:
+    """Start servers on new folders; return when all of them answer, end all of them if one does not.
+
+    Args:
+        layout: of the checkout.
+        wanted: the servers.
+        progress: is told how it goes.
+        fresh: whether the data folders lie in the stack's own folder.
+        name: of the stack; its folder must not exist.
+        lifeline: what the servers end with; None for a detached stack.
+    """
+    stack = new_stack(layout, name, lifeline)
+    try:
+        make_missing_templates(stack, layout, wanted, progress)
+        launches = []
+        for service in wanted:
+            data = (stack.run_dir if fresh or not service.stateful else layout.state) / service.name
+            if service.stateful:
+                templates.unpack(service, layout, data, stack.credentials)
+            launches.append(launch(service, stack, layout, data))
+        wait_until_ready(launches, progress)
+        stack.serve({launch.name: launch.url for launch in launches})
+    except BaseException:
+        stack.stop()
+        raise
+    return stack
+
+
+def new_stack(layout: Layout, name: str, lifeline: int | None) -> RunningStack:
+    """Return a stack of which nothing runs yet, with an empty folder for its data and one for its logs.
+
+    Raises:
+        FileExistsError: there is a folder with data already.
+    """
+    termination = TerminationAsExit()
+    stack = RunningStack(
+        layout, name, credentials(layout.credentials), lifeline=lifeline, termination=termination
+    )
+    stack.run_dir.mkdir(parents=True)
+    stack.logs_dir.mkdir(parents=True, exist_ok=True)
+    return stack
+
+
+def make_missing_templates(
+    stack: RunningStack, layout: Layout, wanted: Sequence[Service], progress: Callable[[str], None]
+) -> None:
+    """Start what has no template yet once, on a folder that becomes the template."""
+    missing = [
+        service
+        for service in wanted
+        if service.stateful and templates.outdated(service, layout, stack.credentials)
+    ]
+    if not missing:
+        return
+    progress(f"{', '.join(service.name for service in missing)}: first start, kept for the next time")
+    drafts = {service: stack.run_dir / f"{service.name}-draft" for service in missing}
+    for service, draft in drafts.items():
+        draft.mkdir()
+        if service.prepare:
+            service.prepare(layout, draft)
+    wait_until_ready([launch(service, stack, layout, draft) for service, draft in drafts.items()], progress)
+    stack.end_all()
+    for service, draft in drafts.items():
+        templates.keep(draft, service, layout, stack.credentials)
+
+
+def launch(
+    service: Service, stack: RunningStack, layout: Layout, data: Path, port: int | None = None
+) -> Launch:
+    """Start one server, on the given port or on a free one."""
+    temp = stack.run_dir / "tmp"
+    for folder in (data, temp):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start_on(port: int) -> Supervised:
+        place = Place(layout, port, data, temp, stack.credentials)
+        return stack.launch(service.name, service.argv(place), environment(service, place), cwd=data)
+
+    return Launch.begin(service.name, service.health, start_on, port)
+
+
+def require_environments(layout: Layout, wanted: Iterable[Service]) -> None:
+    """Raise NotConfigured where the environment of a server is missing."""
+    programs = {service.name: layout.program(service.name, "python") for service in wanted}
+    if missing := [name for name, program in programs.items() if not program.exists()]:
+        raise NotConfigured(f"no environment for {', '.join(missing)}: run `make environments` first")
