@@ -45,8 +45,8 @@ samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what 
 	@$(MAKE) -f infra/build/Makefile aws
 	@.venv/bin/python -m octospoon.cli.sam_local
 
-test: prepared $(ENVS)/sam/.installed ## run every test
-	@.venv/bin/pytest
+test: prepared $(ENVS)/sam/.installed ## run every test, in two workers; ARGS=options of pytest
+	@.venv/bin/pytest --numprocesses 2 $(ARGS)
 
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
 	@.venv/bin/pytest tests/e2e/test_swaps.py --soak

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["lanes"]
+pytest_plugins = ["lanes", "workers"]
 BATCH = 10
 """Batch size and training threshold of the stack that the tests share."""
 

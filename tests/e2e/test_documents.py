@@ -24,7 +24,7 @@ from octospoon.training.model_file import starter_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack(own=True), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 LINKED = (

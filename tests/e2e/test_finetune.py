@@ -35,7 +35,7 @@ LABELLED, LEFT = 500, 100
 ORDER = np.random.default_rng(9).permutation(len(digits.labels())).tolist()
 TRUTH = {f"models/{i:04d}.png": digits.CLASSES[digits.labels()[i]] for i in ORDER}
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack(own=True), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module", name="poor")

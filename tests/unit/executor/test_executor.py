@@ -18,7 +18,7 @@ import pytest
 from octospoon.cli.stack import start
 from octospoon.cli.stack.process import identity
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.stack(own=True)
 ROOT = Path(__file__).parents[3]
 CODE = """
 import os, subprocess, sys, time

@@ -23,7 +23,7 @@ SCENARIOS = [
 ]
 
 
-@pytest.mark.stack
+@pytest.mark.stack(own=True)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name):
     python = Layout(ROOT).program("localstack", "python")

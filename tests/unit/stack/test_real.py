@@ -14,7 +14,7 @@ from octospoon.cli.stack import start
 from octospoon.cli.stack.ports import HOST
 from octospoon.cli.stack.process import MARK
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.stack(own=True)
 ROOT = Path(__file__).parents[3]
 
 

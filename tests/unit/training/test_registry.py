@@ -9,7 +9,7 @@ PYTHON = elsewhere.ROOT / ".octospoon/envs/mlflow/bin/python"
 CASES = ["registry_cases.py", "dagshub_cases.py"]
 
 
-@pytest.mark.stack
+@pytest.mark.stack(own=True)
 @pytest.mark.parametrize("cases", CASES)
 def test_the_adapters_of_the_trainer_s_own_environment(cases: str) -> None:
     """MLflow itself on SQLite, and DagsHub's client itself, in the environment that has both."""

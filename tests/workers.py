@@ -1,0 +1,55 @@
+"""Which tests one worker of `make test` runs together: those that share servers or what they build."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from worker_groups import Groups
+
+SHARED = "stack"
+"""The group of the tests that use the shared stack: one worker starts it and runs all of them."""
+
+
+def group(item: pytest.Item) -> str:
+    """Return the name of the tests that one worker runs in their order; empty where any worker may run it."""
+    if mark := item.get_closest_marker("stack"):
+        return item.path.stem if mark.kwargs.get("own") else SHARED
+    return next((name for name in ("docker", "packaging") if item.get_closest_marker(name)), "")
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Return whether this is one of several processes that run tests side by side."""
+    return hasattr(config, "workerinput")
+
+
+def groups_file(config: pytest.Config) -> Path:
+    """Return the file, common to all workers of a run, that holds the group of each test that has one."""
+    folder = Path(config._tmp_path_factory.getbasetemp())
+    return (folder.parent if is_worker(config) else folder) / "groups.json"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    from worker_groups import Groups
+
+    config.option.loadscopereorder = False
+    return Groups(config, log, groups_file(config))
+
+
+@pytest.hookimpl(trylast=True)  # when `-m` and `-k` have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what takes longest first: the shared stack, then the tests with servers of their own."""
+    if not is_worker(config):
+        return
+    items.sort(key=lambda item: (group(item) != SHARED, not group(item)))
+    # every worker writes the same: the process that started them distributes tests that it did not collect
+    file = groups_file(config)
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps({item.nodeid: name for item in items if (name := group(item))}))
+    draft.replace(file)
