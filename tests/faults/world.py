@@ -28,6 +28,7 @@ from fakes.memory import (
     FakeUploads,
 )
 
+from octospoon.domain.answers import choice
 from octospoon.domain.consensus import consensus
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State, StoredObject, same_bytes
@@ -292,7 +293,7 @@ class World:
         mine = next((body for body in bodies if body.completed_by == annotator), None)
         self.unique += 1
         stamp = f"2026-01-01T00:{self.unique // 60:02d}:{self.unique % 60:02d}.000000Z"
-        result = [{"type": "choices", "value": {"choices": [label]}}] if label else []
+        result = [choice(label)] if label else []
         body = AnnotationBody(
             id=mine.id if mine else self.studio.number(),
             unique_id=mine.unique_id if mine else f"u{self.unique}",

@@ -11,15 +11,18 @@ import msgspec
 
 from octospoon.adapters import label_studio_queries as queries
 from octospoon.adapters.http_errors import described
-from octospoon.adapters.label_studio_results import FROM_NAME, NEEDED, TO_NAME, prediction
+from octospoon.adapters.label_studio_results import prediction
+from octospoon.domain.answers import reduced
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.domain.interface import parse_interface
 from octospoon.domain.labelling import TaskCounts
 from octospoon.domain.secrets import hidden, split_sign_in
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from octospoon.domain.interface import Interface
     from octospoon.domain.labelling import Annotation, Task
 
 LOG = logging.getLogger(__name__)
@@ -152,7 +155,7 @@ class LabelStudio:
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         """Create tasks with predictions, once and without retrying; return their ids by key."""
-        offered = self.choices()
+        stored = self.interface().stored
         created: dict[str, int] = {}
         for start in range(0, len(tasks), _TASKS_PER_IMPORT):
             part = tasks[start : start + _TASKS_PER_IMPORT]
@@ -160,27 +163,29 @@ class LabelStudio:
                 "POST",
                 f"/api/projects/{self._project}/import",
                 params={"return_task_ids": "true"},
-                json=[_task(task, model_version, offered) for task in part],
+                json=[_task(task, model_version, stored) for task in part],
             )
             created |= dict(zip((task.key for task in part), answer["task_ids"], strict=True))
         return created
 
-    def choices(self) -> frozenset[str]:
-        """Return the classes that the labelling interface offers; Label Studio checks no prediction.
+    def interface(self) -> Interface:
+        """Return what the labelling interface asks; Label Studio checks no prediction.
 
         Raises:
             NotConfigured: the labelling interface is not ours.
         """
         project = self._api.call("GET", f"/api/projects/{self._project}")
-        control = (project.get("parsed_label_config") or {}).get(FROM_NAME) or {}
-        shows = [one.get("value") for one in control.get("inputs", [])]
-        fits = control.get("type") == "Choices" and TO_NAME in control.get("to_name", []) and "image" in shows
-        if not fits:
+        try:
+            return parse_interface(project.get("label_config") or "")
+        except BadRequest as error:
             raise NotConfigured(
-                f"the labelling interface of Label Studio project {self._project} lacks {NEEDED}: "
-                "no annotation could be counted; set it up by `octospoon label-studio-project`"
-            )
-        return frozenset(control.get("labels", []))
+                f"{error} (Label Studio project {self._project}): no annotation could be counted; "
+                "set the interface up by `octospoon label-studio-project`"
+            ) from error
+
+    def choices(self) -> frozenset[str]:
+        """Return the names under which Label Studio stores the choices of the labelling interface."""
+        return frozenset(one.stored for one in self.interface().choices)
 
     def task_counts(self, since: float = 0.0) -> TaskCounts:
         """Count the tasks by what is to be expected of them."""
@@ -218,7 +223,16 @@ class LabelStudio:
 
     def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:
         annotated = self._export([task["id"] for task in listed if task["annotations"]])
+        shown = self._shown() if annotated else {}
+        annotated = {task: [_reduced(body, shown) for body in bodies] for task, bodies in annotated.items()}
         return [AnnotatedTask(task["id"], task["data"], annotated.get(task["id"], [])) for task in listed]
+
+    def _shown(self) -> dict[str, str]:
+        try:
+            return self.interface().shown
+        except NotConfigured as error:
+            LOG.warning("%s", error)
+            return {}
 
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""
@@ -266,11 +280,15 @@ class LabelStudio:
         return answer
 
 
-def _task(task: Task, model_version: str, offered: Collection[str]) -> dict[str, Any]:
+def _reduced(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
+    return msgspec.structs.replace(body, result=reduced(body.result, shown))
+
+
+def _task(task: Task, model_version: str, stored: Mapping[str, str]) -> dict[str, Any]:
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
         return {"data": data}
-    said = prediction(task.label, task.confidence, model_version, offered)
+    said = prediction(task.label, task.confidence, model_version, stored)
     if said is None:
         LOG.warning(
             "%s goes without its prediction %r: the labelling interface lacks it", task.key, task.label

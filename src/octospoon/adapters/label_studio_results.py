@@ -1,25 +1,20 @@
-"""What Label Studio's predictions and annotations look like, for whoever sends them."""
+"""What Label Studio's predictions look like, for whoever sends them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from octospoon.domain.answers import choice
+from octospoon.domain.interface import FROM_NAME, NEEDED, TO_NAME
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
-FROM_NAME = "label"
-TO_NAME = "image"
-NEEDED = f'<Choices name="{FROM_NAME}" toName="{TO_NAME}"> over <Image name="{TO_NAME}" value="$image">'
-"""What a labelling interface must have."""
-
-
-def choice(label: str) -> dict[str, Any]:
-    """Return one chosen class as Label Studio's results hold it, in predictions and annotations alike."""
-    return {"from_name": FROM_NAME, "to_name": TO_NAME, "type": "choices", "value": {"choices": [label]}}
+__all__ = ["FROM_NAME", "NEEDED", "TO_NAME", "choice", "prediction"]
 
 
 def prediction(
-    label: str, confidence: float | None, model_version: str, offered: Collection[str]
+    label: str, confidence: float | None, model_version: str, stored: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """Return one prediction, None where Label Studio could not show it; itself, it checks none.
 
@@ -27,8 +22,8 @@ def prediction(
         label: the predicted class.
         confidence: in it; must be a share.
         model_version: as `octospoon.domain.model_spec.version_name` has it.
-        offered: the classes of the labelling interface.
+        stored: by class, the name of its choice in Label Studio; see `Interface.stored`.
     """
-    if label not in offered or confidence is None or not 0 <= confidence <= 1:
+    if label not in stored or confidence is None or not 0 <= confidence <= 1:
         return None
-    return {"model_version": model_version, "score": confidence, "result": [choice(label)]}
+    return {"model_version": model_version, "score": confidence, "result": [choice(stored[label])]}

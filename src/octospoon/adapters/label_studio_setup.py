@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import canonicalize
 from xml.sax.saxutils import quoteattr
 
 from octospoon.adapters.label_studio_results import FROM_NAME, TO_NAME
 from octospoon.domain.diagnosis import Webhook
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.interface import parse_interface
 from octospoon.domain.secrets import header_secret
 
 if TYPE_CHECKING:
@@ -15,9 +19,15 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.label_studio import LabelStudioApi
 
+LOG = logging.getLogger(__name__)
 SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
-_HOTKEYS = "1234567890"
+_DIGITS = "1234567890"
+_NO_KEY = " "
+"""A hotkey that no key presses."""
+_ASK = "Choose a class before you submit, or skip the task."
+_EMPTY = "<View></View>"  # of a project without an interface
+SAMPLING = "Uncertainty sampling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +53,69 @@ class S3Access:
 
 def labelling_interface(classes: Sequence[str]) -> str:
     """Return the labelling interface of a single-choice image classification, as Label Studio's XML."""
+    asked = f'choice="single" showInLine="true" required="true" requiredMessage={quoteattr(_ASK)}'
+    return _interface(classes, [_bound(*pair) for pair in zip(classes, hotkeys(classes), strict=True)], asked)
+
+
+def _interface(classes: Sequence[str], keys: Sequence[str], asked: str) -> str:
     choices = "\n".join(
         f"    <Choice value={quoteattr(name)}" + (f" hotkey={quoteattr(key)}/>" if key else "/>")
-        for name, key in zip(classes, hotkeys(classes), strict=True)
+        for name, key in zip(classes, keys, strict=True)
     )
     return (
         "<View>\n"
         f'  <Image name="{TO_NAME}" value="$image" zoom="true" maxWidth="512px"/>\n'
-        f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" choice="single" showInLine="true">\n'
+        f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" {asked}>\n'
         f"{choices}\n  </Choices>\n</View>"
     )
 
 
 def hotkeys(classes: Sequence[str]) -> list[str]:
-    """Return a key for each class: its own name where all are single keys, else 1 to 9 and 0 by position."""
+    """Return a key for each class, empty for none.
+
+    A class that is a letter or digit has that key. Of two that differ by case alone, only one can have it,
+    the lower one; any other single character has none, because browsers name such keys by their place on
+    the keyboard. The other classes have the digits that no class is called by, 1 to 9 and 0, in order.
+    """
+    own = {name.lower(): name for name in sorted(classes) if _is_key(name)}
+    free = iter([key for key in _DIGITS if key not in own])
+    return [
+        (name.lower() if own.get(name.lower()) == name else "") if len(name) == 1 else next(free, "")
+        for name in classes
+    ]
+
+
+def _is_key(name: str) -> bool:
+    return len(name) == 1 and name.isascii() and name.isalnum()
+
+
+def _bound(name: str, key: str) -> str:
+    """Return what to write as a class's hotkey: Label Studio gives a free key to whatever has none."""
+    if key or len(name) != 1:
+        return key
+    return f"shift+{name.lower()}" if _is_key(name) else _NO_KEY
+
+
+def is_ours(label_config: str) -> bool:
+    """Say whether a labelling interface is one that octospoon made, for any classes, and nobody changed."""
+    try:
+        classes = [one.value for one in parse_interface(label_config).choices]
+    except BadRequest:
+        return False
+    made = {_canonical(labelling_interface(classes)), _canonical(_earlier_interface(classes))}
+    return _canonical(label_config) in made
+
+
+def _earlier_interface(classes: Sequence[str]) -> str:
+    """Return what `labelling_interface` made before it required a choice."""
     names = [name.lower() for name in classes]
-    if all(len(name) == 1 and name.isascii() and name.isalnum() for name in names) and len(set(names)) == len(
-        names
-    ):
-        return names
-    return [_HOTKEYS[i] if i < len(_HOTKEYS) else "" for i in range(len(names))]
+    keys = all(_is_key(name) for name in names) and len(set(names)) == len(names)
+    earlier = names if keys else [*_DIGITS, *[""] * len(names)][: len(names)]
+    return _interface(classes, earlier, 'choice="single" showInLine="true"')
+
+
+def _canonical(label_config: str) -> str:
+    return canonicalize(label_config, strip_text=True)
 
 
 class LabelStudioSetup:
@@ -71,18 +124,35 @@ class LabelStudioSetup:
     def __init__(self, api: LabelStudioApi) -> None:
         self._api = api
 
-    def project(self, title: str, classes: Sequence[str]) -> int:
-        """Return the id of the project with this title, with our labelling interface and sampling."""
+    def project(self, title: str, classes: Sequence[str], *, replace_interface: bool = False) -> int:
+        """Return the id of the project with this title, with our labelling interface and sampling.
+
+        An interface that people changed stays as it is.
+
+        Args:
+            title: of the project.
+            classes: that annotators choose from.
+            replace_interface: put ours in the place of one that people changed.
+        """
         settings = {
             "title": title,
             "label_config": labelling_interface(classes),
-            "sampling": "Uncertainty sampling",
+            "sampling": SAMPLING,
             "show_collab_predictions": True,
         }
         found = self._first(f"/api/projects?title={title}&page_size=100", "title", title)
         if found is None:
             return int(self._api.call("POST", "/api/projects", json=settings)["id"])
-        self._api.call("PATCH", f"/api/projects/{found['id']}", json=settings)
+        path = f"/api/projects/{found['id']}"
+        interface = self._api.call("GET", path).get("label_config") or ""
+        if not (replace_interface or interface in ("", _EMPTY) or is_ours(interface)):
+            LOG.warning(
+                "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` "
+                "says what it lacks, `octospoon label-studio-project --replace-interface` replaces it",
+                found["id"],
+            )
+            del settings["label_config"]
+        self._api.call("PATCH", path, json=settings)
         return int(found["id"])
 
     def storage(self, project: int, access: S3Access) -> None:

@@ -16,7 +16,7 @@ from octospoon.cli.checkup import Check
 from octospoon.cli.deploy import predict_url, webhook_url
 from octospoon.cli.labelling_tasks import open_tasks
 from octospoon.cli.predict import predict_secret
-from octospoon.domain.diagnosis import classes_problem, foreign_problem, our_webhooks, webhook_problems
+from octospoon.domain.diagnosis import foreign_problem, interface_problems, our_webhooks, webhook_problems
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.secrets import header_secret, hidden
 from octospoon.usecases.receive import TEST_ACTION
@@ -45,7 +45,12 @@ def checks() -> list[Check]:
             f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
         ),
         Check("tasks", _tasks, _DELETE_FOREIGN),
-        Check("labelling interface", _interface, "`octospoon label-studio-project` sets it up again"),
+        Check(
+            "labelling interface",
+            _interface,
+            "change it in the project's settings under Labeling Interface; or "
+            "`octospoon label-studio-project --replace-interface` puts octospoon's own there",
+        ),
         Check("webhook", _webhook, _CONNECT),
         Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
         Check("test delivery", _test_delivery, _CONNECT),
@@ -75,10 +80,12 @@ def _tasks(deployment: Deployment) -> str:
 
 def _interface(deployment: Deployment) -> str:
     with closing(deployment.label_studio()) as api:
-        offered = LabelStudio(api, deployment.label_studio_project).choices()
-    if problem := classes_problem(deployment.classes, offered):
-        raise NotConfigured(problem)
-    return f"offers all {len(deployment.classes)} classes"
+        interface = LabelStudio(api, deployment.label_studio_project).interface()
+    if problems := interface_problems(interface, deployment.classes):
+        raise NotConfigured("; ".join(problems))
+    aliases = f", {len(interface.shown)} of them by an alias" if interface.shown else ""
+    others = f"; answers to {', '.join(interface.others)} are not read" if interface.others else ""
+    return f"offers all {len(deployment.classes)} classes{aliases}{others}"
 
 
 def _webhook(deployment: Deployment) -> str:

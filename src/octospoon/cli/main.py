@@ -130,6 +130,11 @@ def _label_studio_commands(commands: Commands) -> None:
     _label_studio_arguments(command)
     command.add_argument("--title", default="octospoon")
     command.add_argument("--classes", required=True, help="comma-separated class names")
+    command.add_argument(
+        "--replace-interface",
+        action="store_true",
+        help="replace a labelling interface that was changed by hand (default: it stays)",
+    )
     command = _deployed(commands, "label-studio-connect", _connect, "connect a project to a deployed stack")
     _label_studio_arguments(command)
     command.add_argument("--project", required=True, type=int, help="id of the project")
@@ -341,7 +346,8 @@ def _project(arguments: argparse.Namespace) -> None:
     from octospoon.adapters.label_studio_setup import LabelStudioSetup
 
     setup = LabelStudioSetup(_label_studio(arguments))
-    Console().print(setup.project(arguments.title, listed(arguments.classes)))
+    classes, replace = listed(arguments.classes), arguments.replace_interface
+    Console().print(setup.project(arguments.title, classes, replace_interface=replace))
 
 
 def _connect(arguments: argparse.Namespace) -> None:

@@ -30,7 +30,8 @@ class Consensus:
 def consensus(annotations: Iterable[Annotation]) -> Consensus:
     """Return the majority label of an image's annotations.
 
-    Every annotator has one vote, the newest of their answers. Deleted annotations are no answers; skips and
+    Every annotator has one vote, the newest of their answers. Where the annotator's account was deleted, each
+    annotation has a vote of its own. Deleted annotations are no answers; skips and
     empty ones withdraw the vote that the same annotator gave earlier. Where classes tie, the one whose votes
     were complete first wins (the earliest of the tied classes' newest votes), so that a late second opinion
     does not overturn a label; then the first by name.
@@ -48,9 +49,9 @@ def _newest(annotations: Iterable[Annotation]) -> list[Annotation]:
     """Return each annotator's newest answer."""
     newest: dict[str, Annotation] = {}
     for each in annotations:
-        held = newest.get(each.annotator)
+        held = newest.get(each.voter)
         if not each.deleted and (held is None or _age(each) > _age(held)):
-            newest[each.annotator] = each
+            newest[each.voter] = each
     return list(newest.values())
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from octospoon.domain.interface import Interface
     from octospoon.domain.labelling import TaskCounts
 
 MOST_SKEW = 60.0
@@ -90,10 +92,46 @@ def _problems(hook: Webhook, url: str, header: str, actions: Collection[str]) ->
     return [problem for problem, there in checks.items() if there]
 
 
-def classes_problem(wanted: Sequence[str], offered: Collection[str]) -> str:
-    """Return which of the project's classes annotators cannot choose; empty where they can choose all."""
-    missing = [name for name in wanted if name not in offered]
-    return f"it does not offer {', '.join(missing)}" if missing else ""
+def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str]:
+    """Return why answers given in a labelling interface would not all count, each with what to do.
+
+    Args:
+        interface: as annotators have it.
+        classes: of the stack.
+    """
+    known = set(classes)
+    offered = [one for one in interface.choices if one.names & known]
+    there = {name for one in offered for name in one.names}
+    missing = [name for name in classes if name not in there]
+    extra = [one.value for one in interface.choices if not one.names & known]
+    renamed = _renamed(interface, classes, missing)
+    missing = [name for name in missing if name not in renamed]
+    extra = [name for name in extra if name not in renamed.values()]
+    times = Counter(name for one in offered for name in one.names & known)
+    unclear = [one.value for one in offered if len(one.names & known) > 1]
+    unclear += [name for name in classes if times[name] > 1 and name not in unclear]
+    problems = {
+        f"it does not offer {', '.join(missing)}: add them": missing,
+        f"it offers {', '.join(extra)}, which the stack does not have, so that these answers do not count: "
+        "remove them, or add them to the stack's classes": extra,
+        f"{', '.join(unclear)}: value and alias stand for different classes; change the alias": unclear,
+        'it lets annotators submit without a class: add required="true" to our <Choices>': (
+            not interface.required
+        ),
+        'it lets annotators choose several classes, which does not count: set choice="single"': (
+            interface.multiple
+        ),
+    }
+    told = [f"it offers {new} in the place of {old}: rename it back" for old, new in renamed.items()]
+    return told + [problem for problem, there in problems.items() if there]
+
+
+def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
+    """Return by class what is offered instead of it, where the rest stands as it should."""
+    if len(interface.choices) != len(classes):
+        return {}
+    pairs = zip(classes, interface.choices, strict=True)
+    return {name: one.value for name, one in pairs if name in missing and not one.names & set(classes)}
 
 
 def model_problems(

@@ -72,6 +72,11 @@ class TaskCounts:
     foreign_answered: int = 0
 
 
+UNKNOWN_ANNOTATOR = ""
+"""The annotator of an annotation whose account was deleted."""
+_EARLIER_UNKNOWN = "None"  # what was stored for it before
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One annotator's word on one image.
@@ -82,7 +87,7 @@ class Annotation:
         annotation_id: Label Studio's ``unique_id``; the identity over re-deliveries.
         number: Label Studio's numeric id, the only name that a deletion carries.
         updated_at: ISO 8601, UTC, as Label Studio wrote it; the newest wins.
-        annotator: Label Studio's user id.
+        annotator: Label Studio's user id; `UNKNOWN_ANNOTATOR` where the account was deleted.
         label: the chosen class; None for a skip, an empty or an invalid answer.
         deleted: True once Label Studio no longer has it.
     """
@@ -95,6 +100,12 @@ class Annotation:
     annotator: str
     label: str | None
     deleted: bool = False
+
+    @property
+    def voter(self) -> str:
+        """Whose vote it is: an annotation without an annotator is a voter of its own."""
+        unknown = self.annotator in (UNKNOWN_ANNOTATOR, _EARLIER_UNKNOWN)
+        return f"annotation {self.annotation_id}" if unknown else self.annotator
 
 
 @dataclass(frozen=True, slots=True)

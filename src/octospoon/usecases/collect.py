@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from octospoon.domain.answers import Answer, read
 from octospoon.domain.consensus import consensus
 from octospoon.domain.errors import BadRequest, Conflict, OctospoonError
 from octospoon.domain.keys import image_id
-from octospoon.domain.labelling import Annotation
+from octospoon.domain.labelling import UNKNOWN_ANNOTATOR, Annotation
 from octospoon.domain.training_policy import due, job_id
-from octospoon.usecases.receive import Message, choices
+from octospoon.usecases.receive import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,14 +102,15 @@ class CollectAnnotations:
 
     def annotation(self, body: AnnotationBody, task: TaskBody) -> Annotation:
         """Return what Label Studio says of an annotation in our own terms."""
+        answer = Answer(None) if body.was_cancelled else read(body.result, self.classes)
         return Annotation(
             key=task.key,
             etag=task.etag,
             annotation_id=body.unique_id,
             number=body.id,
             updated_at=body.updated_at,
-            annotator=str(body.completed_by),
-            label=None if body.was_cancelled else chosen(body.result, self.classes),
+            annotator=UNKNOWN_ANNOTATOR if body.completed_by is None else str(body.completed_by),
+            label=answer.label,
         )
 
     def _annotations(self, message: Message) -> Iterator[Annotation]:
@@ -130,12 +132,6 @@ class CollectAnnotations:
                 LOG.warning("annotation %d was deleted before it was seen", body.id)
             else:
                 yield replace(known, deleted=True)
-
-
-def chosen(result: list[Any] | None, classes: Sequence[str]) -> str | None:
-    """Return the one class that an annotation's result names; None if it names none, two, or another."""
-    names = choices(result)
-    return names[0] if len(names) == 1 and names[0] in classes else None
 
 
 def _decode(body: str) -> Message:

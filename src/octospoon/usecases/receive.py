@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from octospoon.domain.answers import reduced
 from octospoon.domain.errors import BadRequest, Unauthorized
+from octospoon.domain.interface import parse_interface
 from octospoon.domain.keys import image_id
 from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.shared_secret import same_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 LOG = logging.getLogger(__name__)
 MAX_BODY = 5_000_000
 MAX_MESSAGE = 200_000
 """Bytes of annotations and tasks in one queued message; SQS takes 262,144 in all."""
-_NAME_LENGTH = 1000
 ACTIONS = frozenset(
     {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
 )
@@ -39,6 +40,7 @@ class Message(msgspec.Struct, frozen=True):
 
 class _Project(msgspec.Struct, frozen=True):
     id: int = 0
+    label_config: Any = None
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -99,7 +101,8 @@ def parse(body: bytes) -> list[Message]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"not a Label Studio webhook: {error}") from error
     tasks = {task.id: _task(task) for task in _listed(whole.task)}
-    annotations = [_annotation(one) for one in [*_listed(whole.annotation), *whole.annotations]]
+    shown = _shown(whole.project.label_config)
+    annotations = [_annotation(one, shown) for one in [*_listed(whole.annotation), *whole.annotations]]
     return [
         Message(
             whole.action,
@@ -131,21 +134,20 @@ def _task(task: TaskBody) -> TaskBody:
     return TaskBody(task.id, {"key": task.key, "etag": task.etag})
 
 
-def _annotation(body: AnnotationBody) -> AnnotationBody:
-    """Leave of an annotation's result what decides on its class: two names are as good as a thousand."""
-    names = [name[:_NAME_LENGTH] for name in choices(body.result)[:2]]
-    return msgspec.structs.replace(body, result=[{"type": "choices", "value": {"choices": names}}])
+def _annotation(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
+    """Leave of an annotation's result what decides on its class."""
+    return msgspec.structs.replace(body, result=reduced(body.result, shown))
 
 
-def choices(result: list[Any] | None) -> list[str]:
-    """Return every class that an annotation's result names; other kinds of results are passed over."""
-    names: list[str] = []
-    for region in result or []:
-        if isinstance(region, dict) and region.get("type") == "choices":
-            value = region.get("value")
-            found = value.get("choices") if isinstance(value, dict) else None
-            names += [str(one) for one in found] if isinstance(found, list) else []
-    return names
+def _shown(label_config: object) -> Mapping[str, str]:
+    """Return what annotators saw, by the name that Label Studio stores; see `Interface.shown`."""
+    if not isinstance(label_config, str):
+        return {}
+    try:
+        return parse_interface(label_config).shown
+    except BadRequest as error:
+        LOG.warning("an annotation of a project whose interface is not ours: %s", error)
+        return {}
 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - one, many or none of either struct

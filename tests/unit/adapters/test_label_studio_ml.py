@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octospoon.adapters.label_studio import _task
-from octospoon.adapters.label_studio_ml import Wanted, check_setup, offered, results, wanted
+from octospoon.adapters.label_studio_ml import Wanted, check_setup, results, wanted
 from octospoon.adapters.label_studio_results import prediction
 from octospoon.adapters.label_studio_setup import labelling_interface
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.interface import parse_interface
 from octospoon.domain.labelling import Task
 from octospoon.domain.model_spec import version_name
 from octospoon.usecases.predict import Answer
 
 CLASSES = ("cat", 'a "quoted" <dog>', "Straße")
 CONFIG = labelling_interface(CLASSES)
+STORED = {name: name for name in CLASSES}
 
 
 def body(image: object, config: str = CONFIG) -> bytes:
@@ -29,9 +31,9 @@ def body(image: object, config: str = CONFIG) -> bytes:
 @pytest.mark.parametrize("label", [*CLASSES, "owl"])
 def test_a_prediction_on_demand_is_the_one_that_would_be_exported(label: str) -> None:
     answer = Answer(5, (label, "other"), (0.75, 0.25))
-    exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), frozenset(CLASSES))
+    exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
 
-    (told,) = results(Wanted(("k",), offered(CONFIG)), [answer])["results"]
+    (told,) = results(Wanted(("k",), parse_interface(CONFIG).stored), [answer])["results"]
 
     assert exported.get("predictions", []) == ([told] if told else [])
     assert (told == []) == (label == "owl")
@@ -39,11 +41,11 @@ def test_a_prediction_on_demand_is_the_one_that_would_be_exported(label: str) ->
 
 @pytest.mark.parametrize("confidence", [None, math.nan, -0.1, 1.1])
 def test_a_confidence_that_is_no_share_is_not_sent(confidence: float | None) -> None:
-    assert prediction("cat", confidence, "v1", CLASSES) is None
+    assert prediction("cat", confidence, "v1", STORED) is None
 
 
 def test_our_own_interface_offers_our_classes() -> None:
-    assert offered(CONFIG) == frozenset(CLASSES)
+    assert parse_interface(CONFIG).stored == STORED
 
 
 BOMB = (
@@ -76,14 +78,24 @@ def test_any_other_interface_is_refused_when_it_is_connected(config: str, why: s
 
 def test_choices_of_another_question_are_not_offered() -> None:
     other = '<Choices name="quality" toName="image"><Choice value="poor"/></Choices>'
-    assert offered(CONFIG.replace("</View>", f"{other}</View>")) == frozenset(CLASSES)
+    interface = parse_interface(CONFIG.replace("</View>", f"{other}</View>"))
+    assert (interface.stored, interface.others) == (STORED, ("quality",))
+
+
+def test_a_prediction_has_the_name_under_which_label_studio_stores_the_choice() -> None:
+    config = CONFIG.replace('value="cat"', 'value="cat" alias="c1"')
+    answer = Answer(5, ("cat", "other"), (0.75, 0.25))
+
+    (told,) = results(wanted(body("s3://images/k", config), "images"), [answer])["results"]
+
+    assert told["result"][0]["value"] == {"choices": ["c1"]}
 
 
 @given(st.text())
 def test_any_interface_is_read_or_refused(config: str) -> None:
     for text in (config, CONFIG[:60] + config + CONFIG[60:]):
         try:
-            offered(text)
+            parse_interface(text)
         except BadRequest:
             continue
 

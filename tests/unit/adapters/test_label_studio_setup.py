@@ -3,23 +3,70 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from octospoon.adapters.label_studio_setup import hotkeys, labelling_interface
+from octospoon.adapters.label_studio_setup import _earlier_interface, hotkeys, is_ours, labelling_interface
+from octospoon.domain.interface import parse_interface
+
+AUTOMATIC = "1234567890qwetasdfgzxcvbyiopjklnm"
+"""The keys that Label Studio gives, in this order, to whatever has no hotkey of its own."""
+
+names = st.sampled_from([*"0123456789abqzABQZ-+?,ä１", "cat", "dog", "10", "shift", "blurred"]) | st.text(
+    st.characters(exclude_categories=("C",)), min_size=1, max_size=4
+)
+class_lists = st.lists(names, min_size=1, max_size=40, unique=True)
 
 
 @pytest.mark.parametrize(
     ("classes", "keys"),
     [
         (("0", "1", "9"), ["0", "1", "9"]),
+        ((*"0123456789", "blurred"), [*"0123456789", ""]),
+        (("0", "1", "2", "other"), ["0", "1", "2", "3"]),
+        (("1", "2", "3", "10"), ["1", "2", "3", "4"]),
         (("A", "b"), ["a", "b"]),
+        (("a", "b", "none of these"), ["a", "b", "1"]),
         (("cat", "dog"), ["1", "2"]),
-        (("a", "A"), ["1", "2"]),
-        (("ä", "b"), ["1", "2"]),
+        (("a", "A"), ["a", ""]),
+        (("ä", "b"), ["", "b"]),
+        (("-", "cat"), ["", "1"]),
         (tuple(f"class {i}" for i in range(12)), [*"1234567890", "", ""]),
     ],
 )
 def test_a_key_for_each_class(classes: tuple[str, ...], keys: list[str]) -> None:
     assert hotkeys(classes) == keys
+
+
+@given(class_lists)
+def test_a_class_that_is_a_key_has_that_key_or_none(classes: list[str]) -> None:
+    keys = hotkeys(classes)
+
+    given_keys = [key for key in keys if key]
+    assert len(set(given_keys)) == len(given_keys)
+    for name, key in zip(classes, keys, strict=True):
+        assert len(name) > 1 or key in ("", name.lower())
+        assert not any(key == other.lower() for other in classes if other != name and len(other) == 1) or (
+            key == name.lower()
+        )
+
+
+@given(class_lists, st.lists(names, max_size=5))
+def test_no_key_in_label_studio_chooses_a_class_that_is_called_by_another(
+    classes: list[str], added: list[str]
+) -> None:
+    for given_classes in (classes, list(dict.fromkeys([*classes, *added]))):
+        for name, key in bound(given_classes).items():
+            assert len(name) > 1 or key in (name.lower(), f"shift+{name.lower()}", " ")
+            assert key == name.lower() or key not in {one.lower() for one in given_classes}
+
+
+def bound(classes: list[str]) -> dict[str, str]:
+    """The key of each class as Label Studio binds it, which gives the free ones to whatever has none."""
+    choices = list(ElementTree.fromstring(labelling_interface(classes)).iter("Choice"))
+    taken = {choice.get("hotkey") for choice in choices}
+    free = iter([key for key in AUTOMATIC if key not in taken])
+    return {name: one.get("hotkey") or next(free, "") for name, one in zip(classes, choices, strict=True)}
 
 
 def test_any_class_name_makes_a_sound_interface() -> None:
@@ -28,3 +75,34 @@ def test_any_class_name_makes_a_sound_interface() -> None:
     choices = ElementTree.fromstring(labelling_interface(classes)).iter("Choice")
 
     assert tuple(choice.get("value") for choice in choices) == classes
+
+
+def test_a_choice_is_required() -> None:
+    interface = parse_interface(labelling_interface(("cat", "dog")))
+
+    assert interface.required
+    assert not interface.multiple
+
+
+@given(class_lists)
+def test_an_interface_that_nobody_changed_is_known_for_ours(classes: list[str]) -> None:
+    assert is_ours(labelling_interface(classes))
+    assert is_ours(_earlier_interface(classes))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("</View>", '<TextArea name="note" toName="image"/></View>'),
+        ('value="cat"', 'value="cat" alias="c"'),
+        ('hotkey="1"', 'hotkey="k"'),
+        ('choice="single"', 'choice="multiple"'),
+        (' required="true"', ""),
+        ("<View>", "<View><Header value='Look closely'/>"),
+        ("</View>", ""),
+    ],
+)
+def test_what_a_person_changed_is_not_ours(old: str, new: str) -> None:
+    ours = labelling_interface(("cat", "dog"))
+    assert old in ours
+    assert not is_ours(ours.replace(old, new))

@@ -19,8 +19,7 @@ from fakes.memory import FakePool
 from unit.training.stack import World, starter, world
 
 from octospoon.adapters.label_studio import LabelStudioApi
-from octospoon.adapters.label_studio_results import FROM_NAME, TO_NAME
-from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER
+from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, labelling_interface
 from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.cli import doctor
 from octospoon.cli.main import main
@@ -136,12 +135,10 @@ class Deployed:
             "actions": list(ACTIONS),
             "headers": {SECRET_HEADER: HOOK},
         }
-        labels: dict[str, Any] = {"type": "Choices", "to_name": [TO_NAME], "inputs": [{"value": "image"}]}
-        labels["labels"] = list(CLASSES)
         self.project = {
             "task_number": 9,
             "finished_task_number": 2,
-            "parsed_label_config": {FROM_NAME: labels},
+            "label_config": labelling_interface(CLASSES),
         }
         self.server.answers |= {
             "GET /_localstack/health": (200, {"version": "4.5"}),
@@ -285,14 +282,14 @@ def test_a_secret_that_label_studio_cannot_send_is_told_and_not_quoted(
 
 
 def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> None:
-    deployed.project["parsed_label_config"][FROM_NAME]["labels"] = ["cat"]
+    deployed.project["label_config"] = labelling_interface(CLASSES[:1])
     deployed.server.answers["GET /api/version"] = (500, "out of order")
     deployed.server.answers["GET /api/2.0/mlflow/registered-models/alias"] = (401, "who are you?")
     deployed.server.answers[f"POST {API}/hook/v1/webhook"] = (502, "Internal server error")
 
     found = failed(deployed)
 
-    assert found["labelling interface"][0] == "it does not offer dog"
+    assert found["labelling interface"][0] == "it does not offer dog: add them"
     assert "out of order" in found["Label Studio"][0]
     assert "who are you?" in found["MLflow"][0]
     assert "answered 502, not 401" in found["webhook's address"][0]

@@ -46,3 +46,9 @@ def test_a_tie_goes_to_the_class_that_was_complete_first():
 
 def test_a_tie_at_the_same_second_goes_by_name():
     assert agreed(said("a", "dog", 1), said("b", "cat", 1)).label == "cat"
+
+
+def test_annotations_without_an_annotator_are_voters_of_their_own():
+    for unknown in ("", "None"):
+        votes = said("c", "dog", 1), said(unknown, "cat", 2), said(unknown, "cat", 3)
+        assert agreed(*votes) == Consensus("cat", 2 / 3, 3)

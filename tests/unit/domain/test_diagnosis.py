@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from octospoon.domain.diagnosis import Webhook, classes_problem, model_problems, webhook_problems
+from octospoon.domain.diagnosis import Webhook, interface_problems, model_problems, webhook_problems
+from octospoon.domain.interface import Choice, Interface
 
 URL, HEADER, SECRET = "https://hook", "X-Secret", "s3cret"
 ACTIONS = ("CREATED", "DELETED")
@@ -43,9 +44,32 @@ def test_a_webhook_that_is_missing_or_there_twice() -> None:
     assert problems(GOOD, GOOD) == ["it is registered 2 times"]
 
 
-def test_classes_that_annotators_cannot_choose() -> None:
-    assert classes_problem(("cat", "dog"), {"dog", "cat", "owl"}) == ""
-    assert classes_problem(("cat", "dog", "owl"), {"dog"}) == "it does not offer cat, owl"
+def interface(*choices: str | tuple[str, str], **more: bool) -> Interface:
+    made = [Choice(one) if isinstance(one, str) else Choice(*one) for one in choices]
+    return Interface(tuple(made), **more)
+
+
+@pytest.mark.parametrize(
+    ("given", "problems"),
+    [
+        (interface("cat", "dog"), []),
+        (interface("dog", "cat"), []),
+        (interface(("a cat", "cat"), ("dog", "d1")), []),
+        (interface("dog"), ["does not offer cat"]),
+        (interface("cat", "dog", "owl"), ["offers owl, which the stack does not have"]),
+        (interface("kitty", "dog"), ["offers kitty in the place of cat"]),
+        (interface("kitty", "puppy"), ["kitty in the place of cat", "puppy in the place of dog"]),
+        (interface(("cat", "dog"), ("dog", "cat")), ["cat, dog: value and alias"]),
+        (interface("cat", "dog", ("another dog", "dog")), ["dog: value and alias"]),
+        (interface("cat", "dog", required=False), ['required="true"']),
+        (interface("cat", "dog", multiple=True), ['choice="single"']),
+    ],
+)
+def test_each_way_in_which_an_interface_loses_answers(given: Interface, problems: list[str]) -> None:
+    found = interface_problems(given, ("cat", "dog"))
+
+    assert len(found) == len(problems)
+    assert all(part in told for part, told in zip(problems, found, strict=True)), found
 
 
 def test_a_model_and_its_pointer_must_say_the_same() -> None:

@@ -14,7 +14,7 @@ from octospoon.domain.jobs import JobStatus
 from octospoon.domain.labelling import Pick
 from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody, TaskBody
-from octospoon.usecases.collect import CollectAnnotations, chosen
+from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive import Message
 
 CLASSES = ("cat", "dog")
@@ -161,16 +161,18 @@ def test_a_message_that_is_not_ours_is_refused() -> None:
         World().collect(json.dumps({"hello": "world"}))
 
 
-@pytest.mark.parametrize(
-    ("result", "label"),
-    [
-        (choice("cat"), "cat"),
-        (choice("cat", "dog"), None),
-        (choice("cow"), None),
-        ([], None),
-        ([{"type": "textarea", "value": {"text": ["cat"]}}], None),
-        ([{"type": "choices"}], None),
-    ],
-)
-def test_what_counts_as_an_answer(result: list[dict], label: str | None) -> None:
-    assert chosen(result, CLASSES) == label
+def test_annotations_of_a_deleted_account_are_voters_of_their_own() -> None:
+    world = World()
+    for annotator, label, updated in ((1, "dog", 1), (2, "cat", 2), (3, "cat", 3)):
+        world.collect(message(0, label, annotator=annotator, updated=updated))
+    for annotator, label, updated in ((2, "cat", 2), (3, "cat", 3)):
+        body = msgspec.json.decode(message(0, label, annotator=annotator, updated=updated), type=Message)
+        left = msgspec.structs.replace(body.annotations[0], completed_by=None)
+        stored = world.collect.annotation(left, body.tasks[0])
+        before = next(one for one in world.labels.of("0.png") if one.annotation_id == left.unique_id)
+        assert world.labels.replace(before, stored)
+
+    world.collect.settle("0.png")
+
+    row = world.pool.table["0.png"]
+    assert (row.label, row.annotators, round(row.agreement, 2)) == ("cat", 3, 0.67)

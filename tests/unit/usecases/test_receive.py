@@ -10,11 +10,13 @@ from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakeP
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from octospoon.domain.answers import Answer, read
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.domain.training_policy import TrainingRules
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
 
+CHOICE = {"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": ["cat"]}}
 ANNOTATION = {
     "id": 11,
     "unique_id": "465f2da3",
@@ -22,7 +24,7 @@ ANNOTATION = {
     "task": 7,
     "completed_by": 1,
     "was_cancelled": False,
-    "result": [{"type": "choices", "value": {"choices": ["cat"]}}],
+    "result": [CHOICE],
     "draft_created_at": None,
 }
 TASK = {"id": 7, "data": {"image": "s3://raw/0.jpg", "key": "0.jpg"}, "meta": {}}
@@ -67,13 +69,35 @@ def test_a_deletion_carries_ids_alone() -> None:
 def test_nothing_travels_that_counting_does_not_need() -> None:
     data = {"image": "s3://b/k", "key": "k", "etag": "e", "notes": "x" * 300_000}
     region = {"type": "brushlabels", "value": {"rle": list(range(99_999))}}
-    picked = {"type": "choices", "id": "abc", "value": {"choices": ["cat"] * 5000}}
+    picked = CHOICE | {"id": "abc", "value": {"choices": ["cat", "dog", "owl"] * 5000}}
     result = {"result": [region, picked]}
 
     (message,) = parse(body(annotation=ANNOTATION | result, task={"id": 7, "data": data}))
 
     assert message.tasks[0].data == {"key": "k", "etag": "e"}
-    assert message.annotations[0].result == [{"type": "choices", "value": {"choices": ["cat", "cat"]}}]
+    assert message.annotations[0].result == [
+        CHOICE | {"value": {"choices": ["cat", "dog"]}, "shown": ["cat", "dog"]}
+    ]
+
+
+def test_what_annotators_saw_travels_with_the_alias_that_is_stored() -> None:
+    config = (
+        '<View><Image name="image" value="$image"/><Choices name="label" toName="image">'
+        '<Choice value="cat" alias="c1"/></Choices></View>'
+    )
+    result = {"result": [CHOICE | {"value": {"choices": ["c1"]}}]}
+    project = {"id": 9, "label_config": config}
+
+    (message,) = parse(body(annotation=ANNOTATION | result, task=TASK, project=project))
+
+    assert read(message.annotations[0].result, ("cat",)) == Answer("cat")
+
+
+@pytest.mark.parametrize("config", [None, 3, ["x"], "", "<View/>", "no XML", "<!DOCTYPE a><View/>"])
+def test_an_annotation_of_any_interface_is_queued(config: object) -> None:
+    (message,) = parse(body(annotation=ANNOTATION, task=TASK, project={"id": 9, "label_config": config}))
+
+    assert read(message.annotations[0].result, ("cat",)) == Answer("cat")
 
 
 def test_many_annotations_travel_in_messages_that_the_queue_takes(

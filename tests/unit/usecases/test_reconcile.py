@@ -22,6 +22,7 @@ from fakes.memory import (
     FakeUploads,
 )
 
+from octospoon.domain.answers import choice
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
 from octospoon.domain.labelling import Pick, Round, Task
@@ -93,7 +94,7 @@ def body(task: int, label: str | None = "cat", *, annotator: int = 1, version: i
         task=task,
         completed_by=annotator,
         was_cancelled=label is None,
-        result=[] if label is None else [{"type": "choices", "value": {"choices": [label]}}],
+        result=[] if label is None else [choice(label)],
     )
 
 

@@ -1,0 +1,126 @@
+"""What a Label Studio labelling interface asks annotators: our choices, and the controls beside them.
+
+Label Studio stores a choice under its alias where it has one, and under the text that annotators see
+otherwise. Either may be the name of a class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+from octospoon.domain.errors import BadRequest
+
+FROM_NAME = "label"
+TO_NAME = "image"
+NEEDED = f'<Choices name="{FROM_NAME}" toName="{TO_NAME}"> over <Image name="{TO_NAME}" value="$image">'
+"""What a labelling interface must have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One choice of our control.
+
+    Attributes:
+        value: the text that annotators see.
+        alias: the name under which Label Studio stores it; None where that is the value.
+    """
+
+    value: str
+    alias: str | None = None
+
+    @property
+    def stored(self) -> str:
+        """The name in annotations and predictions."""
+        return self.alias or self.value
+
+    @property
+    def names(self) -> set[str]:
+        """Every name of it, each of which may be that of a class."""
+        return {self.value, self.stored}
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a labelling interface asks.
+
+    Attributes:
+        choices: of our control, in their order.
+        required: whether Label Studio refuses an answer without a choice.
+        multiple: whether annotators may choose several.
+        others: names of the controls beside ours, whose answers are not read.
+    """
+
+    choices: tuple[Choice, ...]
+    required: bool = True
+    multiple: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """By the name that Label Studio stores, the text that annotators saw, where the two differ."""
+        return {one.stored: one.value for one in self.choices if one.stored != one.value}
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """By each name that only one choice has, the name that Label Studio stores and shows it by."""
+        times = Counter(name for one in self.choices for name in one.names)
+        return {name: one.stored for one in self.choices for name in one.names if times[name] == 1}
+
+
+def parse_interface(label_config: str) -> Interface:
+    """Read a labelling interface, which is XML.
+
+    Raises:
+        BadRequest: it is not XML, or no annotation or prediction of ours would fit it.
+    """
+    reader = _Reader()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = reader.begin, reader.end
+    parser.StartDoctypeDeclHandler = _refuse
+    try:
+        parser.Parse(label_config, True)
+    except (expat.ExpatError, ValueError) as error:
+        raise BadRequest(f"the labelling interface is not XML: {error}") from error
+    if not reader.shows_image or reader.control is None:
+        raise BadRequest(f"the labelling interface lacks {NEEDED}: no prediction would fit it")
+    control = reader.control
+    return Interface(
+        tuple(reader.choices),
+        required=control.get("required", "").lower() == "true",
+        multiple=control.get("choice", "single") == "multiple",
+        others=tuple(reader.others),
+    )
+
+
+def _refuse(*_: object) -> None:
+    raise BadRequest("the labelling interface declares a document type: remove it")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What was read of a labelling interface so far."""
+
+    shows_image: bool = False
+    control: dict[str, str] | None = None
+    choices: list[Choice] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    _within: bool = False
+
+    def begin(self, tag: str, attributes: dict[str, str]) -> None:
+        """Look at the beginning of an element."""
+        name, to_names = attributes.get("name"), attributes.get("toName", "").split(",")
+        if tag == "Image":
+            self.shows_image |= name == TO_NAME and attributes.get("value") == "$image"
+        elif tag == "Choices" and name == FROM_NAME and TO_NAME in to_names:
+            self._within, self.control = True, attributes
+        elif tag == "Choice" and self._within and "value" in attributes:
+            self.choices.append(Choice(attributes["value"], attributes.get("alias") or None))
+        elif name and "toName" in attributes:
+            self.others.append(name)
+
+    def end(self, tag: str) -> None:
+        """Look at the end of an element."""
+        if tag == "Choices":
+            self._within = False
