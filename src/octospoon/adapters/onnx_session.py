@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _SUM_TOLERANCE = 1e-3
 
 
-def open_session(path: Path) -> ort.InferenceSession:
-    """Open an ONNX file with one thread: the callers make the parallelism, and none of it spins.
+def open_session(model: Path | bytes) -> ort.InferenceSession:
+    """Open an ONNX file, or its content, with one thread: the callers make the parallelism, none of it spins.
 
     Raises:
         BadModel: onnxruntime cannot load the file.
@@ -30,9 +30,9 @@ def open_session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, and need not be printed as well
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises types of its own, undocumented
         raise BadModel(f"onnxruntime cannot load the model: {error}") from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from octospoon.cli import model_options
 from octospoon.domain.errors import BadRequest
 from octospoon.runtime.settings import listed
 
@@ -62,17 +63,11 @@ def _import_arguments(command: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE", help="ONNX, octospoon's own or any that takes an image"
     )
     command.add_argument("--classes", default="", help="of a classifier, comma-separated, in its own order")
-    command.add_argument("--size", default="", help="such as 224 or 192x256, where the file leaves it open")
-    command.add_argument("--resize", default="", choices=("squash", "cover"), help="default: cover")
-    command.add_argument(
-        "--range", default="1", choices=("1", "255"), help="white, before mean and std (default: 1)"
-    )
-    command.add_argument("--mean", default="", metavar="R,G,B", help="subtracted (default: nothing)")
-    command.add_argument("--std", default="", metavar="R,G,B", help="then divided by (default: nothing)")
-    command.add_argument(
-        "--output", default="", metavar="NAME", help="of the tensor to use, if there are several"
-    )
+    model_options.add(command)
     command.add_argument("--picture", type=Path, help="to try the model on (default: a drawn one)")
+    command.add_argument(
+        "--to", type=Path, metavar="OUT.onnx", help="write the model there, and put nothing into service"
+    )
 
 
 def _deployment(arguments: argparse.Namespace) -> Deployment:
@@ -117,8 +112,15 @@ def _rollback(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.model_import import import_model, options_of
+    from octospoon.cli.model_import import import_model, write_model
 
-    options = options_of(arguments, listed(arguments.classes))
-    done = import_model(_deployment(arguments), arguments.file, options, arguments.picture)
-    Console().print(done.said(), soft_wrap=True, markup=False, highlight=False)
+    options = model_options.options_of(arguments, listed(arguments.classes))
+    if arguments.to is not None:
+        if arguments.stack:
+            raise BadRequest("--to writes a file and asks no deployment: leave out --stack")
+        lines = write_model(arguments.file, arguments.to, options, arguments.picture)
+    else:
+        done = import_model(_deployment(arguments), arguments.file, options, arguments.picture)
+        lines = [*done.model.recognised, done.said()]
+    for line in lines:
+        Console().print(line, soft_wrap=True, markup=False, highlight=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +18,18 @@ from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.promotion import Rules
 from octospoon.training import imported
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Imported, Options
 from octospoon.training.model_file import extract_backbone
 from octospoon.training.optimize import cold_start
 from octospoon.training.register import FILES
 from octospoon.usecases.serve import ServeVersion
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Sequence
 
     from octospoon.cli.context import Deployment
     from octospoon.domain.images import Prediction
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.training.imported import Imported, Options
 
 _SIDE = 512
 
@@ -60,8 +59,7 @@ class Done:
         )
         if self.prediction.probabilities is None:
             return f"{line}; a head is trained once there are labels"
-        best = int(self.prediction.probabilities.argmax())
-        return f"{line}; the picture is {spec.classes[best]} ({self.prediction.probabilities[best]:.1%})"
+        return f"{line}; {_guess(spec, self.prediction)}"
 
 
 def import_model(deployment: Deployment, file: Path, options: Options, picture: Path | None) -> Done:
@@ -84,14 +82,63 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
         Conflict: there is nothing new in it.
         NotConfigured: no MLflow server is named, and the model has classes.
     """
-    for path in (file, picture):
-        if path is not None and not path.is_file():
-            raise BadRequest(f"there is no file {path}")
-    model = imported.fitted(imported.read(file, options), deployment.classes)
-    prediction, seconds = imported.check(model, picture.read_bytes() if picture else _drawn(), Rules())
+    model, prediction, seconds = _checked(file, options, deployment.classes, picture)
     _check_place(deployment, model)
     pointer = _served(deployment, model, file.name)
     return Done(pointer, model, prediction, seconds)
+
+
+def write_model(file: Path, to: Path, options: Options, picture: Path | None) -> list[str]:
+    """Wrap a file into the model contract and write the result, without any deployment.
+
+    Args:
+        file: an ONNX file, octospoon's own or not.
+        to: where the model goes, as version 0; with classes in the order of the options.
+        options: what a foreign file does not say of itself.
+        picture: to try it on; a drawn one where there is none.
+
+    Returns:
+        What was recognised, in lines for people.
+
+    Raises:
+        BadRequest: the options do not go together with the file, or `to` is there already.
+        BadImage: the picture cannot be read.
+        BadModel: the file cannot be used; the message says why.
+    """
+    if to.exists():
+        raise BadRequest(f"{to} is there already: name another file, or delete it first")
+    if not to.parent.is_dir():
+        raise BadRequest(f"there is no folder {to.parent}")
+    model, prediction, seconds = _checked(file, options, None, picture)
+    partial = to.with_name(f".{to.name}.partial")
+    partial.write_bytes(model.model)
+    partial.replace(to)
+    spec = model.spec
+    guess = f"; {_guess(spec, prediction)}" if spec.has_head else ""
+    return [
+        *model.recognised,
+        f"written to {to}: images of {spec.height}x{spec.width} ({spec.resize}), embedding of {spec.dim}, "
+        f"{1e3 * seconds:.1f} ms an image{guess}",
+    ]
+
+
+def _checked(
+    file: Path, options: Options, classes: Sequence[str] | None, picture: Path | None
+) -> tuple[Imported, Prediction, float]:
+    """Return a model for a project's classes, or for its own, tried on a picture."""
+    for path in (file, picture):
+        if path is not None and not path.is_file():
+            raise BadRequest(f"there is no file {path}")
+    parts = imported.read(file, options)
+    model = imported.fitted(parts, parts.classes if classes is None else classes)
+    data = picture.read_bytes() if picture else _drawn()
+    return model, *imported.check(model, data, Rules())
+
+
+def _guess(spec: ModelSpec, prediction: Prediction) -> str:
+    assert prediction.probabilities is not None  # noqa: S101  asked of models with classes alone
+    best = int(prediction.probabilities.argmax())
+    return f"the picture is {spec.classes[best]} ({prediction.probabilities[best]:.1%})"
 
 
 def _check_place(deployment: Deployment, model: Imported) -> None:
@@ -166,30 +213,3 @@ def _drawn() -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-def options_of(arguments: argparse.Namespace, classes: tuple[str, ...]) -> Options:
-    """Return the options that were typed; raises BadRequest where one cannot be read."""
-    height, width = _size(arguments.size)
-    pixels = Pixels(
-        height,
-        width,
-        float(arguments.range),
-        _numbers("--mean", arguments.mean),
-        _numbers("--std", arguments.std),
-    )
-    return Options(pixels, arguments.resize, arguments.output, classes)
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text) if text else None
-    if text and not found:
-        raise BadRequest(f"--size is {text!r}: it must be such as 224, or 192x256 (height, width)")
-    return (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-
-
-def _numbers(name: str, text: str) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(part) for part in text.split(",")) if text else None
-    except ValueError as error:
-        raise BadRequest(f"{name} is {text!r}: it must be three numbers such as 0.485,0.456,0.406") from error

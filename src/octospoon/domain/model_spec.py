@@ -23,6 +23,14 @@ PROBABILITIES = "probabilities"
 RESIZE_RULES = ("squash", "cover")
 """``squash`` resizes to H×W whatever the shape; ``cover`` resizes the short side and crops the centre."""
 
+LAYOUTS = ("nchw", "nhwc")
+"""Orders of a foreign model's axes."""
+CHANNELS = ("rgb", "bgr")
+"""Orders of the colours that a foreign model may want."""
+TOKENS = ("mean", "first")
+POOLS = (*LAYOUTS, *TOKENS)
+"""How an embedding is made of feature maps, by their mean, or of tokens: their mean, or the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

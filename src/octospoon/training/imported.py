@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import onnx
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.model_spec import EMBEDDING, SCHEMA
-from octospoon.training import foreign, model_file
+from octospoon.training import batching, foreign, model_file
 from octospoon.training.judging import seconds_per_image
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 RESIZE = "cover"
 """What most models for photos were trained with."""
 _SAME = 1e-3
+"""The pool stores halves: what differs by less is the same there."""
+_TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,14 @@ class Options:
         resize: ``squash`` or ``cover``; empty for RESIZE.
         output: name of the tensor that is used; empty for the only output.
         classes: in the order of the model's answers; empty to use it as a backbone only.
+        pool: how feature maps or tokens become an embedding; empty to take it from the graph.
     """
 
     pixels: foreign.Pixels
     resize: str = ""
     output: str = ""
     classes: tuple[str, ...] = ()
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Parts:
         classes: in the order of the head; empty without one.
         weights: float32 [D, C], None without a head.
         bias: float32 [C], None without a head.
+        recognised: what was found out about a foreign file, in lines for people.
     """
 
     backbone: bytes
@@ -64,6 +69,7 @@ class Parts:
     classes: tuple[str, ...] = ()
     weights: npt.NDArray[np.float32] | None = None
     bias: npt.NDArray[np.float32] | None = None
+    recognised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,13 @@ class Imported:
         model: the whole file.
         head: the head alone; None without classes.
         spec: what the file says of itself.
+        recognised: what was found out about the file that it was made of.
     """
 
     model: bytes
     head: bytes | None
     spec: ModelSpec
+    recognised: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read(path: Path, options: Options) -> Parts:
@@ -111,15 +119,18 @@ def _own(path: Path, proto: onnx.ModelProto, options: Options) -> Parts:
 
 
 def _foreign(proto: onnx.ModelProto, options: Options, output: str) -> Parts:
-    backbone, layer = foreign.wrap(proto, options.pixels, output, head=bool(options.classes))
+    backbone, layer, recognised = foreign.wrap(
+        proto, options.pixels, output, head=bool(options.classes), pool=options.pool
+    )
     resize = options.resize or RESIZE
     if layer is None:
-        return Parts(backbone, resize)
+        return Parts(backbone, resize, recognised=recognised)
     if layer.weights.shape[1] != len(options.classes):
         raise BadRequest(
             f"the model tells {layer.weights.shape[1]} classes apart, --classes names {len(options.classes)}"
         )
-    return Parts(backbone, resize, options.classes, layer.weights, layer.bias)
+    recognised += (f"classes: {', '.join(options.classes)}, from its last linear layer",)
+    return Parts(backbone, resize, options.classes, layer.weights, layer.bias, recognised)
 
 
 def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
@@ -134,7 +145,7 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
     """
     spec = model_file.backbone_spec(parts.backbone, parts.resize)
     if parts.weights is None or parts.bias is None:
-        return Imported(model_file.assemble(parts.backbone, None, spec), None, spec)
+        return Imported(model_file.assemble(parts.backbone, None, spec), None, spec, parts.recognised)
     if set(parts.classes) != set(classes) or len(set(parts.classes)) != len(parts.classes):
         raise BadRequest(
             f"the model's classes are {', '.join(parts.classes)}, the project's {', '.join(classes)}: they "
@@ -143,7 +154,7 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
     order = [parts.classes.index(name) for name in classes]
     spec = replace(spec, classes=tuple(classes))
     head = model_file.head_file(parts.weights[:, order], parts.bias[order], spec)
-    return Imported(model_file.assemble(parts.backbone, head, spec), head, spec)
+    return Imported(model_file.assemble(parts.backbone, head, spec), head, spec, parts.recognised)
 
 
 def check(imported: Imported, picture: bytes, rules: Rules) -> tuple[Prediction, float]:
@@ -167,7 +178,8 @@ def check(imported: Imported, picture: bytes, rules: Rules) -> tuple[Prediction,
         path.write_bytes(imported.model)
         scorer = OnnxScorer(path)
         pixels = scorer.preprocess(picture)
-        images = np.stack([pixels, 255 - pixels, np.full_like(pixels, 127)])
+        drawn = batching.sample(*pixels.shape[:2])
+        images = np.concatenate([np.stack([pixels, 255 - pixels, np.full_like(pixels, 127)]), drawn])
         alone = np.concatenate([scorer.run(image[np.newaxis])[0] for image in images])
         _check_embeddings(alone, scorer.run(images)[0])
         seconds = seconds_per_image(scorer)
@@ -181,14 +193,15 @@ def check(imported: Imported, picture: bytes, rules: Rules) -> tuple[Prediction,
 
 def _check_embeddings(alone: npt.NDArray[np.float32], together: npt.NDArray[np.float32]) -> None:
     """Look at float32 [N, D] of different images, each alone and all together."""
-    size = float(np.abs(alone).max())
-    if size > float(np.finfo(np.float16).max):
+    size = np.abs(alone)
+    if size.max() > np.finfo(np.float16).max:
         raise BadModel(
             "the embedding has numbers over 65,504, which the pool cannot store: see --mean and --std"
         )
-    if np.abs(alone - together).max() > _SAME * size:
+    if not batching.same(alone, together):
         raise BadModel("the model answers differently when images come together: export it for inference")
-    if np.ptp(alone, axis=0).max() <= _SAME * size:
+    # each number beside its own size: a large constant one must hide nothing, nor pass for a difference
+    if not (np.ptp(alone, axis=0) > _SAME * size.max(axis=0) + _TINY * size.max()).any():
         raise BadModel(
             "the model gives different pictures the same embedding: see --mean, --std, --range and --output"
         )

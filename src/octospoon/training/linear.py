@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel
+from octospoon.training import graphs
+from octospoon.training.constants import Constants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
     import onnx
 
-_THROUGH = ("Softmax", "LogSoftmax", "Identity", "Dropout", "Cast")
+_SOFT = ("Softmax", "LogSoftmax")
+_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 """What may stand behind the layer without changing its meaning."""
+_ROUNDS = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,69 +29,92 @@ class Linear:
         features: name of the tensor [N, D] before it.
         weights: float32 [D, C].
         bias: float32 [C].
+        rounded: the model's own answers are rounded to 8 bits behind the layer.
     """
 
     features: str
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
+    rounded: bool = False
+
+    def logits(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return float64 [N, C] for float32 [N, D]."""
+        found: npt.NDArray[np.float64] = features.astype(np.float64) @ self.weights + self.bias
+        return found
 
 
-def last_linear(graph: onnx.GraphProto, output: str) -> Linear:
+def last_linear(model: onnx.ModelProto, output: str) -> Linear:
     """Return the layer that a classifier's output comes from.
 
     Raises:
         BadModel: the output does not come from a Gemm or MatMul with constant weights.
     """
-    made = {name: node for node in graph.node for name in node.output}
-    constants = dict(_constants(graph))
-    node = made.get(output)
-    while node is not None and node.op_type in _THROUGH:
+    made, constants = graphs.made_by(model.graph), Constants(model)
+    node, rounded = made.get(output), False
+    while node is not None and node.op_type in (*_SOFT, *_THROUGH, *_ROUNDS, "Clip"):
+        rounded = rounded or node.op_type in _ROUNDS
         node = made.get(node.input[0])
-    bias: npt.NDArray[np.float32] | None = None
-    if node is not None and node.op_type == "Add":
-        known = [constants[name] for name in node.input if name in constants]
-        others = [made.get(name) for name in node.input if name not in constants]
-        if len(known) == 1 and len(others) == 1:
-            bias, node = known[0].astype(np.float32).ravel(), others[0]
-    found = None if node is None else _layer(node, constants, bias)
-    if found is None:
+    layer = None if node is None else _scaled(node, made, constants)
+    if layer is None:
         raise BadModel(
             "the model's classes do not come from a linear layer (Gemm or MatMul) with constant weights: "
             "import it without --classes, with --output naming its last features, and a head will be trained"
         )
-    return found
+    return replace(layer, rounded=rounded)
 
 
-def _layer(
-    node: onnx.NodeProto,
-    constants: dict[str, npt.NDArray[np.generic]],
-    bias: npt.NDArray[np.float32] | None,
+def _scaled(node: onnx.NodeProto, made: dict[str, onnx.NodeProto], constants: Constants) -> Linear | None:
+    """Return the layer behind which constants are added and multiplied, such as a bias or a temperature."""
+    if node.op_type in (*_THROUGH, *_ROUNDS):
+        before = made.get(node.input[0])
+        return None if before is None else _scaled(before, made, constants)
+    if node.op_type not in ("Add", "Sub", "Mul", "Div"):
+        return _layer(node, constants)
+    left, right = (constants.value(name) for name in node.input)
+    before = made.get(node.input[1 if left is not None else 0])
+    layer = None if before is None or (left is None) == (right is None) else _scaled(before, made, constants)
+    return None if layer is None else _with(node.op_type, layer, left, right)
+
+
+def _with(
+    op: str, layer: Linear, left: npt.NDArray[Any] | None, right: npt.NDArray[Any] | None
 ) -> Linear | None:
-    if node.op_type not in ("Gemm", "MatMul") or node.input[1] not in constants:
+    """Return a layer with one more constant in it; None where that makes it no linear layer."""
+    constant = left if right is None else right
+    if constant is None or (op == "Div" and right is None):
         return None
-    weights = constants[node.input[1]].astype(np.float32)
+    classes, values = layer.weights.shape[1], constant.astype(np.float64).reshape(-1)
+    if values.size not in (1, classes):
+        return None
+    weights, bias = layer.weights.astype(np.float64), layer.bias.astype(np.float64)
+    if op in ("Mul", "Div"):
+        factor = values if op == "Mul" else 1 / values
+        weights, bias = weights * factor, bias * factor
+    elif op == "Sub" and right is None:
+        weights, bias = -weights, values - bias
+    else:
+        bias = bias + (-values if op == "Sub" else values)
+    return replace(layer, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+
+
+def _layer(node: onnx.NodeProto, constants: Constants) -> Linear | None:
+    if node.op_type not in ("Gemm", "MatMul"):
+        return None
+    found = constants.value(node.input[1])
+    if found is None or found.ndim != 2:
+        return None
+    weights, bias = found.astype(np.float64), np.zeros(1)
     if node.op_type == "Gemm":
-        options = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        if options.get("transA", 0) or bias is not None:
+        if graphs.attribute(node, "transA", 0):
             return None
-        weights = (weights.T if options.get("transB", 0) else weights) * options.get("alpha", 1.0)
-        if len(node.input) > 2:
-            if node.input[2] not in constants:
+        weights = weights.T if graphs.attribute(node, "transB", 0) else weights
+        weights = weights * graphs.attribute(node, "alpha", 1.0)
+        if len(node.input) > 2 and node.input[2]:
+            offset = constants.value(node.input[2])
+            if offset is None:
                 return None
-            bias = constants[node.input[2]].astype(np.float32).ravel() * options.get("beta", 1.0)
-    if weights.ndim != 2:
+            bias = offset.astype(np.float64).reshape(-1) * graphs.attribute(node, "beta", 1.0)
+    if bias.size not in (1, weights.shape[1]):
         return None
-    classes = weights.shape[1]
-    offset = np.zeros(classes) if bias is None else np.broadcast_to(bias, classes)
-    return Linear(node.input[0], weights.astype(np.float32), offset.astype(np.float32))
-
-
-def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
-    for one in graph.initializer:
-        if one.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
-            yield one.name, numpy_helper.to_array(one)
-    for node in graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    yield node.output[0], numpy_helper.to_array(attribute.t)
+    whole = np.broadcast_to(bias, weights.shape[1]).astype(np.float32)
+    return Linear(node.input[0], weights.astype(np.float32), whole)

@@ -207,3 +207,43 @@ def test_a_range_is_two_choices(made, classifier, capsys):
 def test_a_file_that_is_not_there_is_said(made, tmp_path):
     with pytest.raises(BadRequest, match="there is no file"):
         model_import.import_model(deployment(made), tmp_path / "none.onnx", OPTIONS, None)
+
+
+def test_a_wrapped_file_is_written_without_a_deployment_and_imported_later(
+    made, classifier, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda stack: deployment(made))
+    out = tmp_path / "out.onnx"
+    given = ["--classes", ",".join(digits.CLASSES), "--channels", "bgr", "--mean", "0.5,0.5,0.5"]
+
+    assert main(["model", "import", str(classifier), "--to", str(out), *given]) == 0
+
+    shown = capsys.readouterr().out
+    for told in ("nchw, bgr, 24x24", "embedding: the tensor 'pooled'", "classes: 0, 1", f"written to {out}"):
+        assert told in shown
+    assert read_spec(out.read_bytes()).classes == digits.CLASSES
+    assert made.champions.current.version == 0, "nothing went into service"
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier.onnx", "out.onnx"]
+    assert main(["model", "import", str(out)]) == 0
+    assert "version 1 is in service" in capsys.readouterr().out
+
+
+def test_a_backbone_is_written_as_a_cold_start_model(made, backbone, tmp_path):
+    out = tmp_path / "out.onnx"
+    assert main(["model", "import", str(backbone), "--to", str(out)]) == 0
+    assert read_spec(out.read_bytes()).has_head is False
+    assert init_model(deployment(world()), out).version == 0
+
+
+def test_a_file_that_is_there_is_not_written_over(made, backbone, tmp_path, capsys):
+    before = backbone.read_bytes()
+    for told, message in (
+        (["--to", str(backbone)], "is there already: name another file"),
+        (["--to", str(tmp_path / "no" / "out.onnx")], "there is no folder"),
+        (["--to", str(tmp_path / "out.onnx"), "--stack", "prod"], "leave out --stack"),
+        (["--to", str(tmp_path / "out.onnx"), "--output", "logits"], "no tensor 'logits'"),
+    ):
+        assert main(["model", "import", str(backbone), *told]) == 1
+        assert message in capsys.readouterr().err
+    assert backbone.read_bytes() == before
+    assert not (tmp_path / "out.onnx").exists()

@@ -105,16 +105,6 @@ def test_channels_last_and_pixels_to_255(tmp_path):
     assert np.allclose(embedding, theirs(model, values), rtol=1e-4)
 
 
-def test_a_fixed_batch_of_one_is_opened_where_the_graph_allows_it(tmp_path):
-    assert ours(taken(tmp_path, network(batch=1, last="pooled"), Options(Pixels())))[0].shape == (4, FEATURES)
-    model = network(batch=1, last="pooled")
-    model.graph.initializer.append(helper.make_tensor("one", TensorProto.INT64, [2], [1, -1]))
-    model.graph.node.append(helper.make_node("Reshape", ["pooled", "one"], ["flat"]))
-    model.graph.output[0].name = "flat"
-    with pytest.raises(BadModel, match="batch of any size"):
-        taken(tmp_path, model, Options(Pixels()))
-
-
 def test_an_old_file_that_lists_its_constants_as_inputs_is_taken(tmp_path):
     model = network(last="pooled")
     model.ir_version = 3
