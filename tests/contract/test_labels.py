@@ -11,6 +11,7 @@ from octospoon.domain.errors import Conflict
 from octospoon.domain.images import State
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.labelling import Annotation, Round
+from octospoon.usecases.settle import SettleLabel
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
@@ -169,6 +170,25 @@ def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores
     assert stores.control.state().new_labels == 1
     assert stores.pool.put_score(image(1, "other", "30"), said(0.9))
     assert stores.control.state().new_labels == 0
+
+
+def test_the_label_of_bytes_that_come_back_counts_as_they_had_been_chosen(stores: Stores) -> None:
+    export(stores, 1, audit=True)
+    stores.labels.upsert(annotation(1))
+    settle(stores, image(1).key, "cat")
+    (before,) = stores.labels.labelled()
+
+    assert stores.pool.put_score(image(1, "other", "20"), said(0.9))
+    assert SettleLabel(stores.labels)(image(1).key) == 0
+    assert stores.pool.put_quarantine(image(1, "broken", "30"), "truncated", "")
+    assert stores.pool.put_score(image(1, sequencer="40"), said(0.5))
+    assert [SettleLabel(stores.labels)(image(1).key) for _ in range(2)] == [1, 0]
+
+    (after,) = stores.labels.labelled()
+    assert after == before
+    assert after.audit
+    assert stores.control.state().new_labels == 1
+    assert stores.pool.top(9) == []
 
 
 def test_what_label_studio_says_now_replaces_the_version_that_was_read(stores: Stores) -> None:

@@ -10,8 +10,8 @@ from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
 from octospoon.domain.images import Candidate, ImageBytes, ImageRef, KnownScore, PoolRow, State, StoredObject
 from octospoon.domain.jobs import JobStatus, TrainingState
-from octospoon.domain.labelling import Annotation, LabelledImage, Standing, TaskCounts
-from octospoon.domain.past import EarlierUpload, Score
+from octospoon.domain.labelling import Annotation, LabelledImage, Pick, Standing, TaskCounts
+from octospoon.domain.past import EarlierPick, EarlierUpload, Score, returned
 from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.uncertainty import priority, uncertainty
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.drift import Reference
     from octospoon.domain.images import Prediction, ScoredImage
-    from octospoon.domain.labelling import Pick, Round, Task
+    from octospoon.domain.labelling import Round, Task
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.verdicts import ModelDecision
 
@@ -118,7 +118,21 @@ class FakePool:
                 return False
             if row.state is State.LABELLED and self.control:
                 self.control.change(-1, row.counted_in)
-            fresh.earlier = (*row.earlier, self._as_earlier(row))[-past.UPLOADS :]
+            earlier = (*row.earlier, self._as_earlier(row))
+            fresh.earlier = earlier[-past.UPLOADS :]
+            if fresh.state is State.SCORED and (back := returned(earlier, fresh.etag)) and back.pick:
+                kept = back.pick
+                fresh.pick = Pick(
+                    image.key,
+                    fresh.etag,
+                    kept.audit,
+                    kept.strategy,
+                    kept.score,
+                    kept.rank,
+                    kept.draw_probability,
+                )
+                fresh.round_number, fresh.task_id = back.round_number, back.task_id
+                fresh.exported_at = kept.exported_at
         fresh.object_etag = image.object_etag
         fresh.arrived, fresh.size = hashes.day(self.clock.now()), image.size
         self._keep_score(fresh)
@@ -137,6 +151,16 @@ class FakePool:
             row.label,
             row.reason,
             row.object_etag,
+            self._earlier_pick(row),
+        )
+
+    @staticmethod
+    def _earlier_pick(row: Row) -> EarlierPick | None:
+        if row.pick is None or row.label is None:
+            return None
+        pick = row.pick
+        return EarlierPick(
+            pick.strategy, pick.audit, pick.score, pick.rank, pick.draw_probability, row.exported_at
         )
 
     def _keep_score(self, row: Row) -> None:

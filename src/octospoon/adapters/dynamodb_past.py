@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octospoon.adapters.dynamodb_items import Item, Value, integer, text
-from octospoon.domain.past import EarlierUpload, Score
+from octospoon.adapters.dynamodb_items import Item, Value, flag, integer, number, text
+from octospoon.domain.images import State
+from octospoon.domain.past import EarlierPick, EarlierUpload, Score, returned
 
 if TYPE_CHECKING:
     from octospoon.domain.images import Prediction, Uncertainty
@@ -48,8 +49,43 @@ def with_earlier(values: dict[str, Value | None], held: Item | None, now: float)
     """Return what is written for a new upload together with what the row that it replaces held."""
     if held is None:
         return values
-    kept = (*earlier_uploads(held), _as_earlier(held, now))[-UPLOADS:]
-    return values | {"earlier": msgspec.json.encode(kept).decode()}
+    kept = (*earlier_uploads(held), _as_earlier(held, now))
+    back = returned(kept, str(values["etag"])) if values["state"] == State.SCORED else None
+    picked = _as_picked(back) if back else {}
+    return values | picked | {"earlier": msgspec.json.encode(kept[-UPLOADS:]).decode()}
+
+
+def _as_picked(one: EarlierUpload) -> dict[str, Value | None]:
+    """Return the attributes that say how bytes had been chosen: with their label, that counts again."""
+    if one.pick is None:
+        return {}
+    return {
+        "round": one.round_number,
+        "task_id": one.task_id,
+        "strategy": one.pick.strategy,
+        "audit": one.pick.audit,
+        "pick_score": one.pick.score,
+        "pick_rank": one.pick.rank,
+        "draw_probability": one.pick.draw_probability,
+        "exported_at": one.pick.exported_at,
+    }
+
+
+def _earlier_pick(item: Item) -> EarlierPick | None:
+    if "label" not in item or "strategy" not in item:
+        return None
+    return EarlierPick(
+        text(item, "strategy"),
+        flag(item, "audit"),
+        _number(item, "pick_score"),
+        integer(item, "pick_rank"),
+        _number(item, "draw_probability"),
+        _number(item, "exported_at"),
+    )
+
+
+def _number(item: Item, name: str) -> float | None:
+    return number(item, name) if name in item else None
 
 
 def earlier_uploads(item: Item) -> tuple[EarlierUpload, ...]:
@@ -71,4 +107,5 @@ def _as_earlier(item: Item, now: float) -> EarlierUpload:
         label=text(item, "label") if "label" in item else None,
         reason=text(item, "reason"),
         object_etag=text(item, "object_etag"),
+        pick=_earlier_pick(item),
     )

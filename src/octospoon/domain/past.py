@@ -6,6 +6,10 @@ Times are epoch seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,18 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierPick:
+    """How the bytes of a labelled image had been chosen, and when their task was recorded; see `Pick`."""
+
+    strategy: str
+    audit: bool
+    score: float | None = None
+    rank: int = 0
+    draw_probability: float | None = None
+    exported_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EarlierUpload:
     """What a row keeps of bytes that it held before.
 
@@ -42,6 +58,7 @@ class EarlierUpload:
         label: which it had, None for none.
         reason: why it was in quarantine; empty elsewhere.
         object_etag: the bucket's own ETag of those bytes, where it is not `etag`.
+        pick: how they had been chosen; None where no round had, or nobody labelled them.
     """
 
     etag: str
@@ -54,3 +71,10 @@ class EarlierUpload:
     label: str | None = None
     reason: str = ""
     object_etag: str = ""
+    pick: EarlierPick | None = None
+
+
+def returned(earlier: Sequence[EarlierUpload], etag: str) -> EarlierUpload | None:
+    """Return the newest earlier upload of these bytes if they were labelled: they are back."""
+    newest = next((one for one in reversed(earlier) if one.etag == etag), None)
+    return newest if newest and newest.label is not None else None

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from octospoon.usecases.reconcile import Reconcile
     from octospoon.usecases.rescore import Head, RescorePool
     from octospoon.usecases.score import ScoreUploads
+    from octospoon.usecases.settle import SettleLabel
     from octospoon.usecases.watch import Watch
 
 _CONNECTIONS = 12
@@ -133,9 +134,27 @@ def score() -> ScoreUploads:
         images=images(),
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now, counter),
         model=_current_scorer(),
+        settle=_settle(config),
         workers=cores(),
         downloads=_CONNECTIONS,
     )
+
+
+def _settle(config: settings_.Stores) -> Callable[[str], object]:
+    """Return what settles a label; loaded when first needed, which is seldom where pictures are scored."""
+
+    @cache
+    def settle_label() -> SettleLabel:
+        from octospoon.adapters.dynamodb_labels import DynamoLabels
+        from octospoon.usecases.settle import SettleLabel
+
+        return SettleLabel(
+            DynamoLabels(
+                dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
+            )
+        )
+
+    return lambda key: settle_label()(key)
 
 
 @cache

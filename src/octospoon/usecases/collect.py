@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.domain.answers import Answer, read
-from octospoon.domain.consensus import consensus
-from octospoon.domain.errors import BadRequest, Conflict, OctospoonError
-from octospoon.domain.keys import image_id
+from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.labelling import UNKNOWN_ANNOTATOR, Annotation
 from octospoon.domain.training_policy import due, job_id
 from octospoon.usecases.receive import Message
+from octospoon.usecases.settle import SettleLabel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 LAUNCH_LEASE = 900.0
 """Seconds within which a launched job must have started, or it counts as lost."""
-_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +61,7 @@ class CollectAnnotations:
         Raises:
             Conflict: the image kept changing meanwhile; it can be settled again.
         """
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return self._settle(key)
-            except Conflict:
-                LOG.info("%s changed while it was settled: trying again", key)
-        return self._settle(key)
-
-    def _settle(self, key: str) -> int:
-        # the image is read before its annotations: whoever stores one later settles it once more
-        standing = self.labels.standing(key)
-        if standing is None:
-            LOG.info("%s is not in the pool: its annotations do not count", key)
-            return 0
-        agreed = consensus(one for one in self.labels.of(key) if one.etag == standing.etag)
-        delta = self.labels.settle(standing, agreed)
-        told = {"image": image_id(key, standing.etag)}
-        LOG.info("settled %s: %s (%+d)", key, agreed.label, delta, extra=told)
-        return delta
+        return SettleLabel(self.labels)(key)
 
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""

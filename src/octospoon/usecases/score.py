@@ -88,6 +88,7 @@ class ScoreUploads:
         images: where the bytes are.
         pool: where the scores go.
         model: gives the model that predicts now.
+        settle: settles the label of an image whose bytes changed: these may have been labelled before.
         workers: pictures decoded and predicted at once; one for each core.
         downloads: pictures read at once.
         writers: calls to the pool at once.
@@ -97,6 +98,7 @@ class ScoreUploads:
     images: ImageStore
     pool: Pool
     model: Callable[[], Scorer]
+    settle: Callable[[str], object]
     workers: int
     downloads: int = 12
     writers: int = 4
@@ -147,7 +149,7 @@ class ScoreUploads:
         self._threads.writers.submit(_tell, known, partial(self.pool.scored, [one.key for one in uploads]))
         with contextlib.suppress(Exception):  # whoever needs the model learns of it
             self.model()  # looks for a newer one now, while the first pictures are on their way
-        rows = _Rows(self.pool, self._threads.writers)
+        rows = _Rows(self, known, self._threads.writers)
         for _ in uploads:
             rows.take(*line.seen.get())
         rows.flush()
@@ -236,7 +238,8 @@ class _Line:
 class _Rows:
     """Writes what was seen: new rows many at once, the rest one by one."""
 
-    pool: Pool
+    use: ScoreUploads
+    known: Future[dict[str, KnownScore]]
     writers: ThreadPoolExecutor
     ended: dict[str, Step] = field(default_factory=dict)
     waiting: list[ScoredImage] = field(default_factory=list)
@@ -265,7 +268,7 @@ class _Rows:
         self.ended |= dict.fromkeys([row.image.key for row in rows], inserting)
 
     def _insert(self, rows: list[ScoredImage]) -> dict[str, Step]:
-        inserted = self.pool.insert_scores(rows)
+        inserted = self.use.pool.insert_scores(rows)
         return {
             row.image.key: Outcome.SCORED
             if row.image.key in inserted
@@ -274,14 +277,24 @@ class _Rows:
         }
 
     def _write(self, row: ScoredImage) -> Outcome:
-        return Outcome.SCORED if self.pool.put_score(row.image, row.prediction) else Outcome.STALE
+        if not self.use.pool.put_score(row.image, row.prediction):
+            return Outcome.STALE
+        if self._changed(row.image):
+            self.use.settle(row.image.key)
+        return Outcome.SCORED
+
+    def _changed(self, image: ImageRef) -> bool:
+        with contextlib.suppress(ServiceUnavailable):
+            known = self.known.result().get(image.key)
+            return known is None or known.etag != image.etag
+        return True
 
     def _note(self, found: Known) -> Outcome:
-        self.pool.note_upload(found.image)
+        self.use.pool.note_upload(found.image)
         return Outcome.KNOWN
 
     def _quarantine(self, found: Rejected) -> Outcome:
-        written = self.pool.put_quarantine(found.image, found.reason, found.detail)
+        written = self.use.pool.put_quarantine(found.image, found.reason, found.detail)
         return Outcome.QUARANTINED if written else Outcome.STALE
 
 

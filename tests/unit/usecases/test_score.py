@@ -53,7 +53,7 @@ def upload(key: str, sequencer: str = "1") -> ImageRef:
 def test_each_upload_has_its_own_outcome() -> None:
     images = FakeImages({"good": (b"\x07", "e1"), "bad": (b"\x00", "e2")})
     pool = FakePool()
-    score = ScoreUploads(images, pool, ByteScorer, workers=4)
+    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=4)
 
     outcomes = score([upload("good"), upload("bad"), upload("gone"), upload("good")])
 
@@ -71,7 +71,9 @@ def test_a_failure_of_one_image_leaves_its_neighbours_alone() -> None:
             return ImageBytes(b"\x01", "e")
 
     pool = FakePool()
-    outcomes = ScoreUploads(Flaky(), pool, ByteScorer, workers=2)([upload("a"), upload("flaky"), upload("b")])
+    outcomes = ScoreUploads(Flaky(), pool, ByteScorer, settle=lambda _: None, workers=2)(
+        [upload("a"), upload("flaky"), upload("b")]
+    )
 
     assert outcomes[0] == outcomes[2] == Outcome.SCORED
     assert isinstance(outcomes[1], ServiceUnavailable)
@@ -89,7 +91,9 @@ def test_the_largest_is_read_first_and_each_answer_stays_with_its_upload() -> No
     sizes = {"small": 10, "gone": 15, "large": 30, "middle": 20}
     uploads = [ImageRef(key, "from-event", "1", size) for key, size in sizes.items()]
 
-    outcomes = ScoreUploads(images, FakePool(), ByteScorer, workers=1, downloads=1)(uploads)
+    outcomes = ScoreUploads(images, FakePool(), ByteScorer, settle=lambda _: None, workers=1, downloads=1)(
+        uploads
+    )
 
     assert order == ["large", "middle", "gone", "small"]
     assert outcomes == [Outcome.SCORED, Outcome.QUARANTINED, Outcome.SCORED, Outcome.QUARANTINED]
@@ -99,16 +103,16 @@ def test_without_a_model_nothing_is_lost() -> None:
     def none_yet() -> ByteScorer:
         raise ServiceUnavailable("no model")
 
-    (outcome,) = ScoreUploads(FakeImages({"a": (b"\x01", "e")}), FakePool(), none_yet, workers=1)(
-        [upload("a")]
-    )
+    (outcome,) = ScoreUploads(
+        FakeImages({"a": (b"\x01", "e")}), FakePool(), none_yet, settle=lambda _: None, workers=1
+    )([upload("a")])
 
     assert isinstance(outcome, ServiceUnavailable)
 
 
 def test_an_older_event_does_not_undo_a_newer_one() -> None:
     pool, images = FakePool(), FakeImages({"a": (b"\x02", "new")})
-    score = ScoreUploads(images, pool, ByteScorer, workers=1)
+    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=1)
     score([upload("a", "2")])
     images.objects["a"] = (b"\x01", "old")
 
@@ -152,7 +156,9 @@ def numbered(n: int, size: int) -> list[ImageRef]:
 @pytest.mark.parametrize(("limit", "at_once"), [(300, 3), (350, 3), (1, 1)])
 def test_the_bytes_under_way_are_bounded_and_a_larger_picture_passes_alone(limit: int, at_once: int) -> None:
     images, pool = CountingImages(100), FakePool()
-    score = ScoreUploads(images, pool, images.scorer, workers=2, downloads=8, max_bytes=limit)
+    score = ScoreUploads(
+        images, pool, images.scorer, settle=lambda _: None, workers=2, downloads=8, max_bytes=limit
+    )
 
     assert score(numbered(60, 100)) == [Outcome.SCORED] * 60
     assert len(pool.table) == 60
@@ -169,7 +175,9 @@ def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
             return ImageBytes(b"\x00" * 100, "e")
 
     images = Failing(100)
-    score = ScoreUploads(images, FakePool(), ByteScorer, workers=1, downloads=4, max_bytes=100)
+    score = ScoreUploads(
+        images, FakePool(), ByteScorer, settle=lambda _: None, workers=1, downloads=4, max_bytes=100
+    )
 
     outcomes = score(numbered(30, 100))
 
@@ -189,7 +197,9 @@ def test_outcomes_are_in_the_order_of_the_uploads_whoever_ends_first() -> None:
             return super().put_score(image, prediction)
 
     images = CountingImages(1)
-    outcomes = ScoreUploads(images, Reversing(), images.scorer, workers=1)(numbered(2, 1))
+    outcomes = ScoreUploads(images, Reversing(), images.scorer, settle=lambda _: None, workers=1)(
+        numbered(2, 1)
+    )
 
     assert outcomes == [Outcome.STALE, Outcome.SCORED]
 
@@ -209,7 +219,9 @@ def test_a_waiting_write_keeps_no_decoder_waiting() -> None:
                 predicted.set()
             return super().predict(pixels)
 
-    outcomes = ScoreUploads(images, Waiting(), Announcing, workers=1, downloads=1)(numbered(last, 1))
+    outcomes = ScoreUploads(images, Waiting(), Announcing, settle=lambda _: None, workers=1, downloads=1)(
+        numbered(last, 1)
+    )
 
     assert outcomes == [Outcome.SCORED] * last
 
@@ -230,7 +242,10 @@ def test_new_rows_are_written_many_at_once_and_only_the_others_one_by_one() -> N
     images, pool = CountingImages(1), Counting()
     pool.table["7"] = Row("older", "0", State.SCORED)
 
-    assert ScoreUploads(images, pool, images.scorer, workers=2)(numbered(60, 1)) == [Outcome.SCORED] * 60
+    assert (
+        ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=2)(numbered(60, 1))
+        == [Outcome.SCORED] * 60
+    )
     assert calls == [25, 25, 10]
     assert alone == ["7"]
     assert pool.table["7"].etag == "etag of 7"
@@ -247,7 +262,7 @@ def test_a_failed_call_leaves_its_rows_to_the_queue_and_no_others() -> None:
             return super().insert_scores(scored)
 
     images, pool = CountingImages(1), FirstCallFails()
-    outcomes = ScoreUploads(images, pool, images.scorer, workers=2)(numbered(60, 1))
+    outcomes = ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=2)(numbered(60, 1))
 
     assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == ROWS_A_CALL
     assert sum(one is Outcome.SCORED for one in outcomes) == 60 - ROWS_A_CALL == len(pool.table)
@@ -261,7 +276,9 @@ def test_a_failed_write_is_that_images_alone() -> None:
             return super().put_score(image, prediction)
 
     images = CountingImages(1)
-    one, two, three = ScoreUploads(images, Throttled(), images.scorer, workers=2)(numbered(3, 1))
+    one, two, three = ScoreUploads(images, Throttled(), images.scorer, settle=lambda _: None, workers=2)(
+        numbered(3, 1)
+    )
 
     assert (one, three) == (Outcome.SCORED, Outcome.SCORED)
     assert isinstance(two, ServiceUnavailable)
@@ -271,7 +288,7 @@ def test_of_one_key_the_newest_upload_is_read_once_and_the_others_are_stale() ->
     images, pool = CountingImages(1), FakePool()
     uploads = [upload("1", "03"), upload("1", "1"), upload("2"), upload("1", "02"), upload("1", "1")]
 
-    outcomes = ScoreUploads(images, pool, images.scorer, workers=2)(uploads)
+    outcomes = ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=2)(uploads)
 
     stale, scored = Outcome.STALE, Outcome.SCORED
     assert outcomes == [stale, scored, scored, stale, scored]
@@ -288,20 +305,20 @@ def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
             predicted.append(int(images[0, 0, 0, 0]))
             return super().predict(images)
 
-    score = ScoreUploads(images, pool, Counting, workers=2)
+    score = ScoreUploads(images, pool, Counting, settle=lambda _: None, workers=2)
     assert score([upload("a"), upload("b")]) == [Outcome.SCORED] * 2
     images.objects["b"] = (b"\x09", "e3")
     assert score([upload("a"), upload("b", "2")]) == [Outcome.KNOWN, Outcome.SCORED]
     assert sorted(predicted) == [7, 8, 9]
 
-    newer = ScoreUploads(images, pool, NewerScorer, workers=2)
+    newer = ScoreUploads(images, pool, NewerScorer, settle=lambda _: None, workers=2)
     assert newer([upload("a")]) == [Outcome.SCORED]
     assert score([upload("a")]) == [Outcome.KNOWN], "a newer model's score is the better one"
 
 
 def test_the_same_bytes_under_another_etag_are_known_and_the_upload_is_noted() -> None:
     images, pool = FakeImages({"a": (b"\x07", "md5")}), FakePool()
-    score = ScoreUploads(images, pool, ByteScorer, workers=2)
+    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=2)
     assert score([upload("a", "1")]) == [Outcome.SCORED]
     noted: list[ImageRef] = []
     note = pool.note_upload
@@ -317,9 +334,25 @@ def test_the_same_bytes_under_another_etag_are_known_and_the_upload_is_noted() -
     assert (pool.table["a"].etag, pool.table["a"].sequencer) == ("md5", "20")
 
 
+def test_where_the_bytes_of_an_image_change_its_label_is_settled() -> None:
+    images, pool = FakeImages({"a": (b"\x07", "first"), "b": (b"\x07", "other")}), FakePool()
+    settled: list[str] = []
+
+    def score(scorer: type[ByteScorer], sequencer: str) -> list[Outcome | Exception]:
+        use = ScoreUploads(images, pool, scorer, settle=settled.append, workers=1)
+        return use([upload("a", sequencer), upload("b", sequencer)])
+
+    assert score(ByteScorer, "1") == [Outcome.SCORED] * 2
+    assert score(NewerScorer, "2") == [Outcome.SCORED] * 2
+    assert settled == [], "new images, and the same bytes by a newer model"
+    images.objects["a"] = (b"\x08", "second")
+    assert score(NewerScorer, "3") == [Outcome.SCORED, Outcome.KNOWN]
+    assert settled == ["a"]
+
+
 def test_of_bytes_that_cannot_be_read_the_row_knows_the_identity() -> None:
     images, pool = FakeImages({"a": (b"\x07", "md5", "md5-2")}), FakePool()
-    score = ScoreUploads(images, pool, ByteScorer, workers=1)
+    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=1)
     score([upload("a")])
     pool.table["a"].state, pool.table["a"].label = State.LABELLED, "cat"
     images.objects.clear()
@@ -335,7 +368,7 @@ def test_a_row_that_is_older_than_checksums_keeps_its_identity() -> None:
     pool.table["a"].state, pool.table["a"].label = State.LABELLED, "cat"
     identities: list[str] = []
 
-    outcomes = ScoreUploads(images, pool, NewerScorer, workers=1)(
+    outcomes = ScoreUploads(images, pool, NewerScorer, settle=lambda _: None, workers=1)(
         [upload("a", "2")], identified=lambda image: identities.append(image.etag)
     )
 
@@ -349,7 +382,7 @@ def test_where_nobody_can_say_what_is_known_everything_is_scored() -> None:
             raise ServiceUnavailable("the table is slow")
 
     images = FakeImages({"a": (b"\x07", "e1")})
-    score = ScoreUploads(images, Forgetful(), ByteScorer, workers=2)
+    score = ScoreUploads(images, Forgetful(), ByteScorer, settle=lambda _: None, workers=2)
     assert [score([upload("a")]) for _ in range(2)] == [[Outcome.SCORED], [Outcome.SCORED]]
 
 
@@ -358,7 +391,9 @@ def test_uploads_of_one_key_fail_together() -> None:
         def read(self, key: str) -> ImageBytes:
             raise ServiceUnavailable("S3 is slow")
 
-    outcomes = ScoreUploads(Down(), FakePool(), ByteScorer, workers=1)([upload("a", "1"), upload("a", "2")])
+    outcomes = ScoreUploads(Down(), FakePool(), ByteScorer, settle=lambda _: None, workers=1)(
+        [upload("a", "1"), upload("a", "2")]
+    )
 
     assert all(isinstance(one, ServiceUnavailable) for one in outcomes)
 
@@ -378,7 +413,9 @@ class Choosy(ByteScorer):
 
 def test_a_picture_from_which_a_sound_model_makes_nothing_goes_to_quarantine() -> None:
     pool = FakePool()
-    outcomes = ScoreUploads(CountingImages(1), pool, lambda: Choosy(2), workers=1)(numbered(3, 1))
+    outcomes = ScoreUploads(CountingImages(1), pool, lambda: Choosy(2), settle=lambda _: None, workers=1)(
+        numbered(3, 1)
+    )
 
     assert outcomes == [Outcome.SCORED, Outcome.QUARANTINED, Outcome.SCORED]
     row = pool.table["2"]
@@ -389,7 +426,9 @@ def test_a_picture_from_which_a_sound_model_makes_nothing_goes_to_quarantine() -
 def test_a_model_that_failed_once_is_asked_again() -> None:
     pool, scorer = FakePool(), Choosy(2, times=1)
 
-    assert ScoreUploads(CountingImages(1), pool, lambda: scorer, workers=1)(numbered(2, 1)) == [
+    assert ScoreUploads(CountingImages(1), pool, lambda: scorer, settle=lambda _: None, workers=1)(
+        numbered(2, 1)
+    ) == [
         Outcome.SCORED,
         Outcome.SCORED,
     ]
@@ -401,7 +440,7 @@ def test_a_model_that_fails_on_a_blank_picture_too_leaves_its_uploads_to_the_que
             raise BadModel("the model's embedding is not finite float32")
 
     pool = FakePool()
-    outcomes = ScoreUploads(CountingImages(1), pool, Broken, workers=2)(numbered(3, 1))
+    outcomes = ScoreUploads(CountingImages(1), pool, Broken, settle=lambda _: None, workers=2)(numbered(3, 1))
 
     assert all(isinstance(one, BadModel) for one in outcomes)
     assert not pool.table
@@ -412,7 +451,9 @@ def test_a_failure_holds_no_picture() -> None:
         def preprocess(self, data: bytes) -> np.ndarray:
             raise RuntimeError("a bug")
 
-    (failure,) = ScoreUploads(CountingImages(5000), FakePool(), Holding, workers=1)(numbered(1, 5000))
+    (failure,) = ScoreUploads(CountingImages(5000), FakePool(), Holding, settle=lambda _: None, workers=1)(
+        numbered(1, 5000)
+    )
 
     assert isinstance(failure, RuntimeError)
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(failure.__traceback__)]
@@ -423,7 +464,7 @@ def test_what_time_does_not_suffice_for_goes_back_and_the_rest_is_written() -> N
     images, pool = CountingImages(1), FakePool()
     left = iter([60.0] * 7 + [SPARE_SECONDS - 1] * 100)
 
-    outcomes = ScoreUploads(images, pool, images.scorer, workers=1, downloads=1)(
+    outcomes = ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=1, downloads=1)(
         numbered(20, 1), lambda: next(left)
     )
 
@@ -436,4 +477,4 @@ def test_what_time_does_not_suffice_for_goes_back_and_the_rest_is_written() -> N
 
 
 def test_an_empty_batch_is_nothing() -> None:
-    assert ScoreUploads(FakeImages(), FakePool(), ByteScorer, workers=1)([]) == []
+    assert ScoreUploads(FakeImages(), FakePool(), ByteScorer, settle=lambda _: None, workers=1)([]) == []

@@ -1,0 +1,49 @@
+"""Settle an image's label: what the annotators of its bytes agree on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from octospoon.domain.consensus import consensus
+from octospoon.domain.errors import Conflict
+from octospoon.domain.keys import image_id
+
+if TYPE_CHECKING:
+    from octospoon.ports.labelling import Labels
+
+LOG = logging.getLogger(__name__)
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SettleLabel:
+    """The use case; it can be repeated at any time."""
+
+    labels: Labels
+
+    def __call__(self, key: str) -> int:
+        """Make what its annotators agree on an image's label; return the change of the number of labels.
+
+        Raises:
+            Conflict: the image kept changing meanwhile; it can be settled again.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._settle(key)
+            except Conflict:
+                LOG.info("%s changed while it was settled: trying again", key)
+        return self._settle(key)
+
+    def _settle(self, key: str) -> int:
+        # the image is read before its annotations: whoever stores one later settles it once more
+        standing = self.labels.standing(key)
+        if standing is None:
+            LOG.info("%s is not in the pool: its annotations do not count", key)
+            return 0
+        agreed = consensus(one for one in self.labels.of(key) if one.etag == standing.etag)
+        delta = self.labels.settle(standing, agreed)
+        told = {"image": image_id(key, standing.etag)}
+        LOG.info("settled %s: %s (%+d)", key, agreed.label, delta, extra=told)
+        return delta
