@@ -9,7 +9,7 @@ from contract.test_pool import image, pick, said
 from octospoon.domain.consensus import Consensus
 from octospoon.domain.errors import Conflict
 from octospoon.domain.images import State
-from octospoon.domain.jobs import JobStatus
+from octospoon.domain.jobs import JobSettings, JobStatus
 from octospoon.domain.labelling import Annotation, Round
 from octospoon.usecases.settle import SettleLabel
 
@@ -252,7 +252,11 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
         settle(stores, image(i).key, "cat", 1.0, 1)
     before = control.state()
 
-    assert control.begin(before, "job-1", "3 labels", 1e9)
+    settings = JobSettings(("cat", "ďábel"), "finetune", "epochs=3", "balanced", "m", "e")
+    control.keep_classes(("cat", "ďábel", "new"))
+    assert control.begin(before, "job-1", "3 labels", 1e9, settings)
+    assert control.state().settings == settings, "the trainer takes them from here"
+    assert control.state().project_classes == ("cat", "ďábel", "new")
     assert not control.begin(before, "job-1", "3 labels", 1e9), "somebody else was first"
     state = control.state()
     assert (state.status, state.job_id, state.jobs, state.new_labels) == (JobStatus.LAUNCHING, "job-1", 1, 0)

@@ -9,7 +9,7 @@ from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
 from octospoon.domain.images import Candidate, ImageBytes, ImageRef, KnownScore, PoolRow, State, StoredObject
-from octospoon.domain.jobs import JobStatus, TrainingState
+from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.labelling import Annotation, LabelledImage, Pick, Standing, TaskCounts
 from octospoon.domain.past import EarlierPick, EarlierUpload, Score, returned
 from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
@@ -448,7 +448,14 @@ class FakeControl:
     def state(self) -> TrainingState:
         return self.now_state
 
-    def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
+    def begin(
+        self,
+        before: TrainingState,
+        job_id: str,
+        reason: str,
+        lease_until: float,
+        settings: JobSettings | None = None,
+    ) -> bool:
         now = self.now_state
         if (now.jobs, now.status, now.new_labels) != (before.jobs, before.status, before.new_labels):
             return False
@@ -463,8 +470,13 @@ class FakeControl:
             begun_at=self.clock.now(),
             begun_day=(today := hashes.day(self.clock.now())),
             begun_today=before.begun_today + 1 if before.begun_day == today else 1,
+            settings=settings,
+            project_classes=now.project_classes,
         )
         return True
+
+    def keep_classes(self, classes: tuple[str, ...]) -> None:
+        self.now_state = replace(self.now_state, project_classes=classes)
 
     def request(self, reason: str) -> None:
         self.now_state = replace(self.now_state, requested=reason)

@@ -32,7 +32,7 @@ from octospoon.domain.answers import choice
 from octospoon.domain.consensus import consensus
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State, StoredObject, same_bytes
-from octospoon.domain.jobs import JobStatus
+from octospoon.domain.jobs import JobSettings, JobStatus
 from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.selection import BatchRules
@@ -166,11 +166,11 @@ class World:
         """Keep, beside the counter, which labelled images the newest job was begun on."""
         begin, abort, settle = self.control.begin, self.control.abort, self.labels.settle
 
-        def watched_begin(before: Any, job: str, reason: str, lease: float) -> bool:
+        def watched_begin(before: Any, job: str, reason: str, lease: float, settings: Any) -> bool:
             # what the rules allow, said once more
             lost = before.status in (JobStatus.LAUNCHING, JobStatus.RUNNING, JobStatus.FAILED)
             assert before.new_labels >= THRESHOLD or (lost and before.lease_until < self.clock.now())
-            if begun := begin(before, job, reason, lease):
+            if begun := begin(before, job, reason, lease, settings):
                 self.before[job] = self.trained_on
                 self.trained_on = self.labelled()
             return begun
@@ -212,7 +212,7 @@ class World:
             control,
             between(self.launcher),
             self.clock,
-            CLASSES,
+            JobSettings(CLASSES),
             TrainingRules(THRESHOLD, per_day=10**6),
         )
         stores = Stores(

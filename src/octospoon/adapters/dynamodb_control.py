@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, names_of, number, text
+from octospoon.adapters.dynamodb_items import Item, Value, dump_item, integer, names_of, text
+from octospoon.adapters.dynamodb_job import classes_text, settings_text, training_state
 from octospoon.adapters.dynamodb_pool import if_met, update_expression
-from octospoon.domain.jobs import JobStatus, TrainingState
+from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.keys import SHARDS, day
 
 if TYPE_CHECKING:
@@ -73,25 +74,19 @@ class DynamoControl:
 
     def state(self) -> TrainingState:
         """Return the current state."""
-        item = self._table.read("training")
-        return TrainingState(
-            status=JobStatus(text(item, "status", JobStatus.IDLE)),
-            job_id=text(item, "job_id"),
-            jobs=integer(item, "jobs"),
-            new_labels=integer(item, "new_labels"),
-            lease_until=number(item, "lease_until"),
-            reason=text(item, "reason"),
-            since=integer(item, "since"),
-            begun_at=number(item, "begun_at"),
-            begun_day=text(item, "begun_day"),
-            begun_today=integer(item, "begun_today"),
-            requested=text(item, "requested"),
-        )
+        return training_state(self._table.read("training"))
 
-    def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
+    def begin(
+        self,
+        before: TrainingState,
+        job_id: str,
+        reason: str,
+        lease_until: float,
+        settings: JobSettings | None = None,
+    ) -> bool:
         """Move to launching, and take the labels counted in `before` off the counter.
 
-        False where the state is no longer `before`'s.
+        The settings are kept with the job. False where the state is no longer `before`'s.
         """
         now = self._now()
         today = day(now)
@@ -117,6 +112,7 @@ class DynamoControl:
                 "begun_day": today,
                 "begun_today": before.begun_today + 1 if before.begun_day == today else 1,
                 "requested": "",
+                "settings": settings_text(settings),
             },
             unchanged,
             given,
@@ -126,6 +122,12 @@ class DynamoControl:
         """Ask for a job, until the next one is begun for whatever reason."""
         new = "attribute_not_exists(#requested) OR #requested <> :requested"
         self._table.update("training", {"requested": reason}, new, {":requested": reason})
+
+    def keep_classes(self, classes: tuple[str, ...]) -> None:
+        """Record which class names the project has now."""
+        others = "attribute_not_exists(#project_classes) OR #project_classes <> :classes"
+        value = classes_text(classes)
+        self._table.update("training", {"project_classes": value}, others, {":classes": value})
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
         """Move launching -> idle and give the labels of `before` back: nothing was launched."""

@@ -33,6 +33,7 @@ class DynamoSweeps:
             position=integer(item, "position"),
             finished=flag(item, "finished"),
             full_began=number(item, "full_began"),
+            classes=text(item, "classes"),
         )
 
     def save(self, before: Sweep, sweep: Sweep) -> bool:

@@ -14,16 +14,17 @@ from octospoon.cli.context import session
 from octospoon.cli.deploy_package import ArtefactBucket, code_by_path
 from octospoon.cli.deploy_stack import DeployFailed, Stack
 from octospoon.domain.errors import NotConfigured
+from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import boto3
 
     from octospoon.cli.deploy_template import Template
 
-__all__ = ["DeployFailed", "deploy", "predict_url", "webhook_url"]
+__all__ = ["DeployFailed", "check_classes", "deploy", "predict_url", "webhook_url"]
 
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")  # it begins the buckets' names: small letters, not too many
 _AWS_POLL = 3.0
@@ -81,6 +82,23 @@ def deploy(
             return stack.deploy(template_url, parameters, source["Parameters"].keys())
     except ClientError as error:
         raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error}") from error
+
+
+def check_classes(endpoint_url: str | None, stack_name: str, classes: Sequence[str]) -> None:
+    """Make sure that a stack, if there is one, keeps its classes: new ones come after them.
+
+    Raises:
+        NotConfigured: a class of the running project is missing, renamed or at another place.
+    """
+    aws = _Clients(session(endpoint_url), endpoint_url)
+    with translated(f"reading the classes of {stack_name}"):
+        outputs = Stack(aws.client("cloudformation"), stack_name, lambda _: None, _LOCAL_POLL).outputs()
+    before = listed(outputs.get("Classes", ""))
+    if tuple(classes[: len(before)]) != before:
+        raise NotConfigured(
+            f"the project has the classes {','.join(before)}, and labels of them: add new ones at the end of "
+            f"this list. {','.join(classes)} would remove, rename or move one of them"
+        )
 
 
 def webhook_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:

@@ -22,7 +22,7 @@ from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.label_studio_setup import LabelStudioSetup
 from octospoon.cli.addresses import lines
 from octospoon.cli.context import PROJECT_FILE, Deployment, LocalProject, local_project
-from octospoon.cli.deploy import deploy
+from octospoon.cli.deploy import check_classes, deploy
 from octospoon.cli.local import STACK_NAME, TITLE, connect, trainer_settings
 from octospoon.cli.model import init_model
 from octospoon.cli.stack.credentials import credentials
@@ -99,6 +99,7 @@ def set_up(network: Network, classes: Sequence[str], build_dir: Path, settings: 
     token = os.environ.get(TOKEN)
     if not token:
         raise NotConfigured(f"{TOKEN} is not set: run `make dockercomposeup`, which makes it")
+    check_classes(network.endpoint_url, STACK_NAME, classes)
     label_studio = LabelStudioSetup(LabelStudioApi(network.label_studio_url, lambda: token))
     number = label_studio.project(TITLE, classes)
     outputs = deploy(

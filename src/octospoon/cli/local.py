@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.label_studio_setup import LabelStudioSetup, S3Access
 from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
-from octospoon.cli.deploy import deploy, webhook_url
+from octospoon.cli.deploy import check_classes, deploy, webhook_url
 from octospoon.cli.model import init_model
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import NotConfigured
@@ -63,6 +63,7 @@ def assemble(
         progress: told about every step.
         parameters: of the template, beside those that the local stack decides.
     """
+    check_classes(servers.aws_url, STACK_NAME, classes)
     api = LabelStudioApi(servers.label_studio_url, lambda: servers.credentials.token)
     setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")
@@ -156,8 +157,4 @@ def trainer_settings(project: LocalProject) -> dict[str, str]:
         "OCTOSPOON_ANNOTATIONS_TABLE": outputs["AnnotationsTable"],
         "OCTOSPOON_CONTROL_TABLE": outputs["ControlTable"],
         "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
-        "OCTOSPOON_CLASSES": outputs["Classes"],
-        "OCTOSPOON_CLASS_WEIGHTS": outputs["ClassWeights"],
-        "OCTOSPOON_TRAINER": outputs["Trainer"],
-        "OCTOSPOON_FINE_TUNING": outputs["FineTuning"],
     }

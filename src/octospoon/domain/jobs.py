@@ -21,6 +21,27 @@ class JobStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What a job trains by: whoever launches it writes this down with it, and the trainer has no other.
+
+    Attributes:
+        classes: the project's class names, in order; at least two.
+        trainer: ``head`` or ``finetune``.
+        fine_tuning: options of the latter.
+        class_weights: ``none`` or ``balanced``.
+        model_name: of the registered model.
+        experiment: of the experiment tracker.
+    """
+
+    classes: tuple[str, ...]
+    trainer: str = "head"
+    fine_tuning: str = ""
+    class_weights: str = "none"
+    model_name: str = "octospoon"
+    experiment: str = "octospoon"
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingState:
     """The control item that decides when to train.
 
@@ -36,6 +57,8 @@ class TrainingState:
         begun_day: UTC day of that, such as 2026-01-31.
         begun_today: jobs begun on that day.
         requested: why watching asked for a job since the newest was begun; empty where it did not.
+        settings: of the newest job; None before the first.
+        project_classes: the class names that the project has now, in order; none while nobody has said so.
     """
 
     status: JobStatus = JobStatus.IDLE
@@ -49,6 +72,8 @@ class TrainingState:
     begun_day: str = ""
     begun_today: int = 0
     requested: str = ""
+    settings: JobSettings | None = None
+    project_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

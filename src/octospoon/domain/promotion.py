@@ -10,6 +10,8 @@ import numpy as np
 from octospoon.domain import evaluation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from octospoon.domain.model_spec import ModelSpec
@@ -29,6 +31,7 @@ class Rules:
         log_loss_margin: log loss that may be added, in nats.
         overconfidence: how far mean confidence may lie above accuracy, as a share, unless the model in
             service is as bad.
+        mistaken: share of the other classes' images that may be taken for a new class.
         parity: largest difference between the assembled file and its parts.
         most_bytes: of the model file, which must fit beside its function's code and memory.
         most_seconds: for one image on one thread.
@@ -42,6 +45,7 @@ class Rules:
     recall_standard_errors: float = 2.5
     log_loss_margin: float = 0.1
     overconfidence: float = 0.1
+    mistaken: float = 0.5
     parity: float = 1e-4
     most_bytes: int = 400_000_000
     most_seconds: float = 2.0
@@ -108,8 +112,39 @@ def decide(
         reasons += _incomparable(challenger, champion)
     if reasons or challenger.probabilities is None:
         return Decision(promote=False, reasons=tuple(reasons))
-    new, old = challenger.probabilities, None if champion is None else champion.probabilities
-    return _first(new, labels, rules) if old is None else _successor(challenger, new, old, labels, rules)
+    if champion is None or champion.probabilities is None:
+        return _first(challenger.probabilities, labels, rules)
+    return _successor(challenger, champion, labels, rules)
+
+
+def of_project(decision: Decision, classes: Sequence[str], project: Sequence[str]) -> Decision:
+    """Return a decision as it stands while the project has these classes, which may have come meanwhile.
+
+    Args:
+        decision: what `decide` said.
+        classes: which the challenger knows.
+        project: which the project has now; none where that is unknown.
+    """
+    lacking = [name for name in project if name not in classes]
+    if not lacking:
+        return decision
+    names = ", ".join(lacking)
+    reason = f"the project has {names} now, which the model does not know: the next job learns it"
+    return Decision(promote=False, reasons=(reason, *(() if decision.promote else decision.reasons)))
+
+
+def in_classes(champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
+    """Return a model's probabilities as float [N, C] in the order of these classes, which contain its own."""
+    if champion.probabilities is None or champion.spec.classes == classes:
+        return champion.probabilities
+    wide = np.zeros((len(champion.probabilities), len(classes)), champion.probabilities.dtype)
+    wide[:, [classes.index(name) for name in champion.spec.classes]] = champion.probabilities
+    return wide
+
+
+def _extended(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
+    """Say whether `new` has all names of `old`, in their order, and perhaps more."""
+    return tuple(name for name in new if name in old) == old
 
 
 def _unfit(challenger: Answers, n: int) -> list[str]:
@@ -144,14 +179,14 @@ def _incomparable(challenger: Answers, champion: Answers) -> list[str]:
     if not old.has_head:
         return []
     reasons = []
-    if new.classes != old.classes:
+    if not _extended(old.classes, new.classes):
         reasons.append(
             f"the classes changed from {', '.join(old.classes)} to {', '.join(new.classes)}: "
             "put the backbone alone into service to start anew"
         )
     if champion.probabilities is None or challenger.probabilities is None:
         reasons.append("the model in service gave no answers to compare with")
-    elif champion.probabilities.shape != challenger.probabilities.shape:
+    elif champion.probabilities.shape != (len(challenger.probabilities), len(old.classes)):
         reasons.append("the two models did not answer on the same images")
     return reasons
 
@@ -169,14 +204,14 @@ def _first(new: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], rules: 
 
 
 def _successor(
-    challenger: Answers,
-    new: npt.NDArray[np.floating],
-    old: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
-    rules: Rules,
+    challenger: Answers, champion: Answers, labels: npt.NDArray[np.int64], rules: Rules
 ) -> Decision:
-    if not len(labels):
+    """Judge on the audit images of the classes that both know; of a new one, tell what it is taken for."""
+    new, old, known = _shared(challenger, champion, labels)
+    if not len(known):
         return Decision(promote=False, reasons=(_NO_AUDIT,))
+    reasons, notes = _added(challenger, champion.spec.classes, labels, rules)
+    labels = known
     right, before = new.argmax(axis=1) == labels, old.argmax(axis=1) == labels
     interval = evaluation.paired_difference(right, before)
     shown = (
@@ -184,12 +219,48 @@ def _successor(
         f"(difference {float(right.mean() - before.mean()):+.3f}, "
         f"95 % interval {interval.low:+.3f} to {interval.high:+.3f})"
     )
-    reasons = []
     if evaluation.paired_difference(right, before, rules.standard_errors).high < -rules.margin:
         reasons.append(f"worse than the model in service: {shown}")
-    reasons += _lost_classes(challenger.spec.classes, right, before, labels, rules)
+    reasons += _lost_classes(champion.spec.classes, right, before, labels, rules)
     reasons += _worse_calibrated(new, old, labels, rules)
-    return Decision(promote=not reasons, reasons=tuple(reasons) or (shown,))
+    return Decision(promote=not reasons, reasons=(*(reasons or [shown]), *notes))
+
+
+def _shared(
+    challenger: Answers, champion: Answers, labels: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], npt.NDArray[np.int64]]:
+    """Return both models' answers, float [M, C], and int [M] labels, among the classes that both know.
+
+    Most audit labels were given before an added class was there: what they name might be of it today. So the
+    challenger is asked for the best of the classes that the label could have named, as the champion is.
+    """
+    new, old = np.asarray(challenger.probabilities), np.asarray(champion.probabilities)
+    kept = [challenger.spec.classes.index(name) for name in champion.spec.classes]
+    if len(kept) == new.shape[1]:
+        return new, old, labels
+    both = np.isin(labels, kept)
+    among = new[both][:, kept]
+    among = among / np.maximum(among.sum(axis=1, keepdims=True), np.finfo(among.dtype).tiny)
+    return among, old[both], np.array([kept.index(label) for label in labels[both].tolist()], np.int64)
+
+
+def _added(
+    challenger: Answers, known: tuple[str, ...], labels: npt.NDArray[np.int64], rules: Rules
+) -> tuple[list[str], list[str]]:
+    """Return reasons to refuse a model for its added classes, and for each what is to be said of it."""
+    answers = np.asarray(challenger.probabilities).argmax(axis=1)
+    reasons, notes = [], []
+    for position, name in enumerate(challenger.spec.classes):
+        if name in known:
+            continue
+        of, taken = labels == position, answers == position
+        notes.append(
+            f"new class {name}: {int(taken[of].sum())} of {int(of.sum())} audit images recognised, "
+            f"{int(taken[~of].sum())} of {int((~of).sum())} others taken for it"
+        )
+        if _shown(taken[~of].astype(np.float64), rules) > rules.mistaken:
+            reasons.append(f"most images of other classes are taken for {name}")
+    return reasons, notes
 
 
 def _lost_classes(

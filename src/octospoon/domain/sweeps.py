@@ -44,6 +44,7 @@ class Sweep:
         position: the highest task id that is done.
         finished: no task is left.
         full_began: when the newest sweep over every task began.
+        classes: the project's class names by which annotations were read, separated by commas.
     """
 
     began: float = 0.0
@@ -51,6 +52,7 @@ class Sweep:
     position: int = 0
     finished: bool = True
     full_began: float = 0.0
+    classes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from octospoon.domain.jobs import TrainingState
+    from octospoon.domain.jobs import JobSettings, TrainingState
     from octospoon.domain.labelling import LabelledImage
 
 
@@ -19,11 +19,21 @@ class Control(Protocol):
     def state(self) -> TrainingState:
         """Return the current state."""
 
-    def begin(self, before: TrainingState, job_id: str, reason: str, lease_until: float) -> bool:
+    def begin(
+        self,
+        before: TrainingState,
+        job_id: str,
+        reason: str,
+        lease_until: float,
+        settings: JobSettings | None = None,
+    ) -> bool:
         """Move to launching, and take the labels counted in `before` off the counter.
 
-        False where the state is no longer `before`'s.
+        The settings are kept with the job. False where the state is no longer `before`'s.
         """
+
+    def keep_classes(self, classes: tuple[str, ...]) -> None:
+        """Record which class names the project has now."""
 
     def request(self, reason: str) -> None:
         """Ask for a job, until the next one is begun for whatever reason."""

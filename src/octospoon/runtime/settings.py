@@ -99,6 +99,11 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     """Settings of `collect`."""
 
     classes: Name
+    trainer: Literal["head", "finetune"] = "head"
+    fine_tuning: str = ""
+    class_weights: Literal["none", "balanced"] = "none"
+    model_name: Name = "octospoon"
+    experiment: Name = "octospoon"
     training_threshold: Count = 50
     training_cool_down: Seconds = 6 * 3600.0
     trainings_per_day: Count = 24
@@ -135,14 +140,8 @@ class WatchSettings(Stores, frozen=True, kw_only=True):
 
 
 class TrainerSettings(Stores, frozen=True, kw_only=True):
-    """Settings of the training job."""
+    """Settings of the trainer's surroundings; what a job trains by comes with the job (`JobSettings`)."""
 
-    classes: Name
-    model_name: Name = "octospoon"
-    experiment: Name = "octospoon"
-    trainer: Literal["head", "finetune"] = "head"
-    fine_tuning: str = ""
-    class_weights: Literal["none", "balanced"] = "none"
     dagshub_repository: str = ""
 
 

@@ -329,6 +329,7 @@ def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
     from octospoon.adapters.dynamodb_labels import DynamoLabels
+    from octospoon.domain.jobs import JobSettings
     from octospoon.domain.training_policy import TrainingRules
     from octospoon.usecases.collect import CollectAnnotations
 
@@ -340,7 +341,14 @@ def collect() -> CollectAnnotations:
         control=DynamoControl(ControlTable(dynamodb(), config.control_table), CLOCK.now),
         launcher=_launcher(config),
         clock=CLOCK,
-        classes=listed(config.classes),
+        settings=JobSettings(
+            classes=listed(config.classes),
+            trainer=config.trainer,
+            fine_tuning=config.fine_tuning,
+            class_weights=config.class_weights,
+            model_name=config.model_name,
+            experiment=config.experiment,
+        ),
         rules=TrainingRules(config.training_threshold, config.training_cool_down, config.trainings_per_day),
     )
 

@@ -80,7 +80,7 @@ def _run(job_id: str) -> int:
     log = logging.getLogger("octospoon.training")
     signal.signal(signal.SIGTERM, _stopped)
     try:
-        outcome = run(job_id, training_ports())
+        outcome = run(job_id, training_ports(job_id))
     except OctospoonError as error:
         log.error("job %s failed: %s: %s", job_id, type(error).__name__, error)  # noqa: TRY400
         return 1

@@ -109,7 +109,7 @@ class Appraisal:
         ports, backbone = self.ports, model_file.extract_backbone(trained.model)
         seen = gather(dataset.images, ports.classes, {}, ports.images, challenger)
         lost = Counter(dataset.dropped) + Counter(seen.dropped)
-        seen = replace(seen, dropped=dict(lost))
+        seen = replace(seen, dropped=dict(lost), unknown=dataset.unknown)
         keys = {image.key for image in seen.images}
         same, learned = dataset.only(keys), dataset.part(audit=False).images
         still = np.array([image.key in keys for image in learned], bool)

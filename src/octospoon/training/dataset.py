@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,12 +36,14 @@ class Dataset:
         embeddings: float32 [N, D], rounded to float16 as the pool stores them.
         labels: int64 [N], positions in the class list.
         dropped: how many rows were left out, by reason.
+        unknown: how many of them for a class that the job does not know, by its name.
     """
 
     images: tuple[LabelledImage, ...]
     embeddings: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     dropped: dict[str, int]
+    unknown: dict[str, int] = field(default_factory=dict)
 
     def part(self, *, audit: bool) -> Dataset:
         """Return the audit rows, which are never trained on, or all the others."""
@@ -61,6 +63,15 @@ class Dataset:
         ids = [image_id(image.key, image.etag) for image in self.images]
         for start in range(0, len(ids), _IDS_A_LINE):
             _log.info("job %s uses %s", job_id, " ".join(ids[start : start + _IDS_A_LINE]))
+
+    def left_out(self) -> str:
+        """Return in words which labels the job does not use and why; empty where it uses all."""
+        if not self.dropped:
+            return ""
+        reasons = [f"{count} {reason}" for reason, count in sorted(self.dropped.items())]
+        classes = ", ".join(f"{name} ({count})" for name, count in sorted(self.unknown.items()))
+        named = f"; classes that it does not know: {classes}" if classes else ""
+        return f"{sum(self.dropped.values())} labels are left out: {', '.join(reasons)}{named}"
 
     def __len__(self) -> int:
         return len(self.images)
@@ -92,9 +103,11 @@ def gather(
     kept: list[LabelledImage] = []
     embeddings: list[npt.NDArray[np.float32]] = []
     dropped: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     for image in sorted(snapshot, key=lambda each: each.key):
         if image.label not in classes:
             dropped["unknown-class"] += 1
+            unknown[image.label] += 1
             continue
         try:
             embeddings.append(_embedding(image, rows.get(image.key), images, scorer))
@@ -104,7 +117,7 @@ def gather(
     position = {name: i for i, name in enumerate(classes)}
     labels = np.array([position[image.label] for image in kept], np.int64)
     stacked = np.stack(embeddings) if kept else np.empty((0, scorer.spec.dim), np.float32)
-    return Dataset(tuple(kept), stacked, labels, dict(dropped))
+    return Dataset(tuple(kept), stacked, labels, dict(dropped), dict(unknown))
 
 
 def as_stored(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

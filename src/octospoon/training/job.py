@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
+from octospoon.domain import promotion
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.model_spec import ChampionPointer
@@ -31,7 +32,6 @@ from octospoon.training.lease import LEASE_SECONDS, lease_kept
 from octospoon.training.outlook import against_control, expectation, gain
 
 if TYPE_CHECKING:
-    from octospoon.domain import promotion
     from octospoon.domain.jobs import TrainedModel
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports.training import ModelRun
@@ -156,6 +156,8 @@ class _Job:
         dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
         embeddings.keep(self._ports.pool, dataset, rows, champion.scorer.spec.backbone)
         dataset.tell(self._id)
+        if dataset.dropped:
+            _log.warning("job %s: %s", self._id, dataset.left_out())
         return dataset
 
     def _settle(
@@ -174,19 +176,22 @@ class _Job:
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
         metrics |= found.metrics | gain(outlook)
         metrics |= against_control(train, audit, len(spec.classes))
-        decided = self._decided(run, judged.decision, metrics)
+        project = self._ports.control.state().project_classes
+        decision = promotion.of_project(judged.decision, spec.classes, project)
+        decided = self._decided(run, decision, metrics)
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
         Exhibits(self._ports, folder, spec.resize).versions(decided)
         params = self._params(model_file.read_spec(trained.model)) | trained.params
         self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
-        if outlook is not None:
-            self._ports.registry.tag(run, {"octospoon.outlook": str(outlook)})
+        notes = {"octospoon.outlook": "" if outlook is None else str(outlook)}
+        notes["octospoon.left_out"] = dataset.left_out()[:_TAG_LENGTH]
+        self._ports.registry.tag(run, {name: note for name, note in notes.items() if note})
         pointer = self._pointer(run, trained)
         outcome, reason = self._apply(decided, run, pointer, champion)
         if decided.promoted and pointer.backbone != champion.scorer.spec.backbone:
             rows = self._ports.pool.rows([image.key for image in dataset.images])
             embeddings.keep(self._ports.pool, dataset, rows, pointer.backbone)
-        return outcome, reason if outlook is None else f"{reason}; {outlook}"
+        return outcome, "; ".join(part for part in (reason, *notes.values()) if part)
 
     def _decided(
         self, run: ModelRun, decision: promotion.Decision, metrics: dict[str, float]

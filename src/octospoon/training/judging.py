@@ -35,7 +35,7 @@ class Judged:
     Attributes:
         decision: of the gate.
         probabilities: float32 [N, C], the new model's, on the N audit images.
-        champion: the same of the model in service, None where it has no head.
+        champion: the same of the model in service; None where it has no head, or other classes.
         evaluation: the new model's measures.
     """
 
@@ -77,7 +77,10 @@ def judge(
         raise BadModel("the new model gives no probabilities")
     decision = promotion.decide(challenger, champion, labels, rules)
     measured = evaluate(challenger.probabilities, labels, pool)
-    return Judged(decision, challenger.probabilities, champion.probabilities, measured)
+    # classes of the model in service that the new one lacks are a refusal already
+    known = set(champion.spec.classes) <= set(challenger.spec.classes)
+    before = promotion.in_classes(champion, challenger.spec.classes) if known else None
+    return Judged(decision, challenger.probabilities, before, measured)
 
 
 def parity_gap(model: Scorer, head: HeadScorer, backbone: Scorer) -> float:

@@ -10,6 +10,7 @@ from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, Dyn
 from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.http_errors import failure_text
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
@@ -17,27 +18,41 @@ from octospoon.adapters.s3_artifacts import S3Champions
 from octospoon.adapters.s3_images import S3Images
 from octospoon.adapters.s3_labelling import RoundFiles, S3Snapshots
 from octospoon.adapters.s3_references import S3References
-from octospoon.runtime.settings import TrainerSettings, listed, load
+from octospoon.domain.errors import NotConfigured
+from octospoon.runtime.settings import TrainerSettings, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
+from octospoon.training.lease import LEASE_SECONDS
 from octospoon.training.ports import TrainingPorts
 from octospoon.training.trainer import train_head
 
 if TYPE_CHECKING:
+    from octospoon.domain.jobs import JobSettings, TrainingState
     from octospoon.ports.images import ImageStore
     from octospoon.ports.training import DatasetArchive
     from octospoon.training.trainer import Trainer
 
 
-def training_ports() -> TrainingPorts:
-    """Wire one training job from the environment."""
+def training_ports(job_id: str) -> TrainingPorts:
+    """Wire one training job: its surroundings from the environment, its settings from the control item.
+
+    Raises:
+        NotConfigured: a setting is missing or wrong; of a job's own, the control item says so too.
+    """
     config = load(TrainerSettings)
     client, store = dynamodb(), artifacts(config.artifacts_bucket)
     table, images = ControlTable(client, config.control_table), S3Images(s3(), config.images_bucket)
+    control = DynamoControl(table, CLOCK.now)
+    try:
+        settings = _settings(control.state(), job_id)
+        trainer = _trainer(settings, images)
+    except NotConfigured as error:
+        control.fail(job_id, failure_text(error), CLOCK.now() + LEASE_SECONDS)
+        raise
     return TrainingPorts(
         clock=CLOCK,
-        control=DynamoControl(table, CLOCK.now),
+        control=control,
         labels=DynamoLabels(
             client, config.pool_table, config.annotations_table, config.control_table, CLOCK.now
         ),
@@ -48,20 +63,30 @@ def training_ports() -> TrainingPorts:
         references=S3References(store),
         history=DynamoHistory(table),
         observations=DynamoObservations(table),
-        registry=MlflowRegistry(config.model_name, config.experiment),
+        registry=MlflowRegistry(settings.model_name, settings.experiment),
         rounds=DynamoRounds(table, RoundFiles(store)),
         open_model=OnnxScorer,
         open_head=OnnxHead,
         datasets=_datasets(config),
-        classes=listed(config.classes),
-        trainer=_trainer(config, images),
+        classes=settings.classes,
+        trainer=trainer,
     )
 
 
-def _trainer(config: TrainerSettings, images: ImageStore) -> Trainer:
-    balanced = config.class_weights == "balanced"
-    if config.trainer == "finetune":
-        return FineTuner(images, FineTuning.read(config.fine_tuning), balanced=balanced)
+def _settings(state: TrainingState, job_id: str) -> JobSettings:
+    """Return a job's settings; those of any other job are as good, because it will not be run."""
+    if state.settings is None:
+        raise NotConfigured(
+            f"job {job_id} was begun without its settings, by functions of an earlier release: deploy the "
+            "functions and the trainer of one release; the job is begun again by itself"
+        )
+    return state.settings
+
+
+def _trainer(settings: JobSettings, images: ImageStore) -> Trainer:
+    balanced = settings.class_weights == "balanced"
+    if settings.trainer == "finetune":
+        return FineTuner(images, FineTuning.read(settings.fine_tuning), balanced=balanced)
     return partial(train_head, balanced=balanced)
 
 

@@ -18,6 +18,7 @@ from octospoon.usecases.settle import SettleLabel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from octospoon.domain.jobs import JobSettings
     from octospoon.domain.training_policy import TrainingRules
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import AnnotationBody, Labels, TaskBody
@@ -36,8 +37,13 @@ class CollectAnnotations:
     control: Control
     launcher: TrainingLauncher
     clock: Clock
-    classes: Sequence[str]
+    settings: JobSettings
     rules: TrainingRules
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The project's class names: the labels that count, and what the next job learns."""
+        return self.settings.classes
 
     def __call__(self, body: str) -> str | None:
         """Count one message; return the id of the training job that it launched, if any.
@@ -61,16 +67,18 @@ class CollectAnnotations:
         Raises:
             Conflict: the image kept changing meanwhile; it can be settled again.
         """
-        return SettleLabel(self.labels)(key)
+        return SettleLabel(self.labels, self.classes)(key)
 
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""
         state = self.control.state()
+        if state.project_classes != self.classes:
+            self.control.keep_classes(self.classes)
         reason = due(state, self.rules, self.clock.now())
         if reason is None:
             return None
         job = job_id(state)
-        if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE):
+        if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, self.settings):
             return None  # somebody else was first
         try:
             self.launcher.launch(job)

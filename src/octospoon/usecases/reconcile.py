@@ -153,12 +153,15 @@ class Reconcile:
         return repaired + Counter(finished=ours and sweep.finished)
 
     def _next(self, last: Sweep, *, full: bool) -> Sweep:
+        # an annotation of a class that came, or went, changes no task: look at all of them
+        classes = ",".join(self.collect.classes)
+        full = full or classes != last.classes
         if not last.finished and not full:
             return last
         now = self.clock.now()
         if full or now - last.full_began >= FULL_EVERY:
-            return Sweep(began=now, finished=False, full_began=now)
-        return Sweep(began=now, since=last.began - OVERLAP, finished=False, full_began=last.full_began)
+            return Sweep(began=now, finished=False, full_began=now, classes=classes)
+        return Sweep(now, last.began - OVERLAP, finished=False, full_began=last.full_began, classes=classes)
 
     def _repair(self, changed: Sequence[TaskBody]) -> Counter[str]:
         keys = list(dict.fromkeys(task.key for task in changed if task.key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octospoon.domain.consensus import consensus
@@ -11,6 +11,7 @@ from octospoon.domain.errors import Conflict
 from octospoon.domain.keys import image_id
 
 if TYPE_CHECKING:
+    from octospoon.domain.labelling import Annotation
     from octospoon.ports.labelling import Labels
 
 LOG = logging.getLogger(__name__)
@@ -19,9 +20,15 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class SettleLabel:
-    """The use case; it can be repeated at any time."""
+    """The use case; it can be repeated at any time.
+
+    Attributes:
+        labels: what annotators said.
+        classes: those that count; none for all that are stored.
+    """
 
     labels: Labels
+    classes: tuple[str, ...] = ()
 
     def __call__(self, key: str) -> int:
         """Make what its annotators agree on an image's label; return the change of the number of labels.
@@ -42,8 +49,15 @@ class SettleLabel:
         if standing is None:
             LOG.info("%s is not in the pool: its annotations do not count", key)
             return 0
-        agreed = consensus(one for one in self.labels.of(key) if one.etag == standing.etag)
+        agreed = consensus(self._counted(one) for one in self.labels.of(key) if one.etag == standing.etag)
         delta = self.labels.settle(standing, agreed)
         told = {"image": image_id(key, standing.etag)}
         LOG.info("settled %s: %s (%+d)", key, agreed.label, delta, extra=told)
         return delta
+
+    def _counted(self, annotation: Annotation) -> Annotation:
+        """Return an annotation as it counts now: a class that the project has no more is no label."""
+        if not self.classes or annotation.label is None or annotation.label in self.classes:
+            return annotation
+        LOG.warning("%s: the project has no class %r any more", annotation.key, annotation.label)
+        return replace(annotation, label=None)

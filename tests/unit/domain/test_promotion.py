@@ -87,6 +87,69 @@ def test_what_is_not_shown_is_refused(new, reason):
     assert re.search(reason, "; ".join(decision.reasons))
 
 
+WIDER = replace(SPEC, classes=("a", "b", "c", "new"))
+
+
+def of_new(n: int, wrong: int, added: int, missed: int):
+    """Return answers of a model with one class more, and the labels: n of the old classes, then the new."""
+    answers = np.eye(4)[np.r_[right_but_for(n, wrong).argmax(axis=1), np.full(added, 3)]] * 0.92 + 0.02
+    answers[n : n + missed] = np.eye(4)[0] * 0.92 + 0.02
+    return Answers(WIDER, answers), np.r_[labels(n), np.full(added, 3)]
+
+
+@pytest.mark.parametrize(("wrong", "promote"), [(0, True), (2, True), (3, False), (9, False)])
+def test_a_class_more_is_judged_on_the_classes_that_both_know(wrong, promote):
+    new, truth = of_new(50, wrong, 20, 5)
+    old = Answers(OLD, np.r_[right_but_for(50, 0), np.full((20, 3), 1 / 3)])
+    decision = decide(new, old, truth)
+    assert decision.promote is promote, decision.reasons
+    assert decision.reasons[-1] == (
+        "new class new: 15 of 20 audit images recognised, 0 of 50 others taken for it"
+    )
+    assert "on 50 audit images" in decision.reasons[0]
+
+
+def test_a_new_class_may_take_some_images_of_the_others_and_not_most():
+    for taken, promote in ((10, True), (25, True), (40, False)):
+        new, truth = of_new(50, 0, 0, 0)
+        new.probabilities[:taken] = new.probabilities[:taken] / 3
+        new.probabilities[:taken, 3] += 2 / 3
+        decision = decide(new, Answers(OLD, right_but_for(50, 0)), truth)
+        assert decision.promote is promote, decision.reasons
+        assert f"{taken} of 50 others taken for it" in decision.reasons[-1]
+
+
+def test_a_class_more_needs_audit_labels_of_the_classes_that_both_know():
+    new, truth = of_new(0, 0, 20, 0)
+    decision = decide(new, Answers(OLD, np.full((20, 3), 1 / 3)), truth)
+    assert not decision.promote
+    assert "no audit label" in decision.reasons[0]
+
+
+def test_a_class_may_stand_between_the_others_as_long_as_their_order_stays():
+    new, truth = of_new(30, 0, 0, 0)
+    moved = replace(new.spec, classes=("a", "new", "b", "c"))
+    new = Answers(moved, new.probabilities[:, [0, 3, 1, 2]])
+    truth = np.array([0, 2, 3])[truth]
+    assert decide(new, Answers(OLD, right_but_for(30, 0)), truth).promote
+    for classes in (("b", "a", "c", "new"), ("a", "b", "new", "other"), ("a", "b"), ("a", "B", "c", "new")):
+        wide = np.full((30, len(classes)), 1 / len(classes))
+        decision = decide(
+            Answers(replace(SPEC, classes=classes), wide), Answers(OLD, right_but_for(30, 0)), truth
+        )
+        assert not decision.promote
+        assert "the classes changed from a, b, c" in decision.reasons[0]
+
+
+def test_a_model_that_lacks_a_class_of_the_project_is_refused_by_its_name():
+    good = judged(50, 0, 0)
+    assert promotion.of_project(good, ("a", "b", "c"), ()) == good
+    assert promotion.of_project(good, ("a", "b", "c"), ("a", "c")) == good
+    refused = promotion.of_project(good, ("a", "b", "c"), ("a", "b", "c", "new"))
+    assert not refused.promote
+    assert "the project has new now" in refused.reasons[0]
+
+
 def test_an_older_version_is_refused_even_after_a_cold_start_model():
     cold = Answers(replace(SPEC, classes=(), version=7), None)
     assert not decide(Answers(SPEC, right_but_for(6, 0)), cold, labels(6)).promote

@@ -10,11 +10,12 @@ import pytest
 from unit import elsewhere
 from unit.training.stack import JOB, starter, world
 
+from octospoon.adapters.dynamodb_control import DynamoControl
 from octospoon.adapters.s3_images import S3Images
 from octospoon.cli import digits
 from octospoon.cli.local import trainer_environment
 from octospoon.domain.errors import NotConfigured
-from octospoon.domain.jobs import JobStatus
+from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.job import run
@@ -66,21 +67,32 @@ def test_the_setting_chooses_the_trainer_and_its_environment(
 ) -> None:
     for name in ("IMAGES_BUCKET", "ARTIFACTS_BUCKET", "POOL_TABLE", "ANNOTATIONS_TABLE", "CONTROL_TABLE"):
         monkeypatch.setenv(f"OCTOSPOON_{name}", "x")
-    monkeypatch.setenv("OCTOSPOON_CLASSES", "cat,dog")
+    monkeypatch.setenv("OCTOSPOON_CLASSES", "what,the,trainer,was,started,with")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert not isinstance(training_ports().trainer, FineTuner)
+    state, failed = TrainingState(JobStatus.LAUNCHING, JOB, 1, settings=JobSettings(("cat", "dog"))), []
+    monkeypatch.setattr(DynamoControl, "state", lambda _: state)
+    monkeypatch.setattr(DynamoControl, "fail", lambda _, job, reason, at: failed.append((job, reason)))
+    ports = training_ports(JOB)
+    assert ports.classes == ("cat", "dog")
+    assert not isinstance(ports.trainer, FineTuner)
 
-    monkeypatch.setenv("OCTOSPOON_TRAINER", "finetune")
-    monkeypatch.setenv("OCTOSPOON_FINE_TUNING", "epochs=7")
-    monkeypatch.setenv("OCTOSPOON_CLASS_WEIGHTS", "balanced")
-    trainer = training_ports().trainer
+    state = replace(
+        state, settings=JobSettings(("cat", "dog", "owl"), "finetune", "epochs=7", class_weights="balanced")
+    )
+    ports = training_ports(JOB)
+    assert ports.classes == ("cat", "dog", "owl")
+    trainer = ports.trainer
     assert isinstance(trainer, FineTuner)
     assert (trainer.options.epochs, trainer.balanced) == (7, True)
     assert isinstance(trainer.images, S3Images)
 
-    monkeypatch.setenv("OCTOSPOON_TRAINER", "neither")
-    with pytest.raises(NotConfigured, match="TrainerSettings"):
-        training_ports()
+    refused = JobSettings(("cat", "dog"), "finetune", "epochs=0")
+    for wrong, told in ((refused, "FineTuning"), (None, "earlier")):
+        state = replace(state, settings=wrong)
+        with pytest.raises(NotConfigured, match=told):
+            training_ports(JOB)
+        assert failed[-1][0] == JOB
+        assert told in failed[-1][1], "the control item says it, so that `status` does"
 
     monkeypatch.chdir(tmp_path)
     assert trainer_environment("head") == "mlflow"

@@ -48,6 +48,34 @@ def test_a_job_promotes_a_model_whose_file_pointer_and_registry_agree_on_the_ver
     assert made.control.state().status is JobStatus.IDLE
 
 
+def test_a_class_that_came_on_a_running_project_goes_into_service(caplog):
+    made = labelled()
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    for index in range(60, 120):
+        name = "torn" if index % 3 == 0 else digits.CLASSES[digits.labels()[index]]
+        made.label(index, name, audit=index < 75)
+    wider = replace(made.ports, classes=(*digits.CLASSES, "torn"))
+
+    made.launch("train-000002")
+    assert run("train-000002", made.ports) is Outcome.REFUSED or made.champions.current.version == 2
+    assert "20 labels are left out: 20 unknown-class; classes that it does not know: torn (20)" in caplog.text
+    assert made.registry.tags[2]["octospoon.left_out"].endswith("torn (20)")
+    assert "torn (20)" in made.control.state().reason, "status shows it"
+
+    made.launch("train-000003")
+    assert run("train-000003", wider) is Outcome.PROMOTED, made.control.state().reason
+    assert made.champions.current.classes == (*digits.CLASSES, "torn")
+    assert "new class torn: " in made.control.state().reason
+    assert "left out" not in made.control.state().reason
+
+
+def test_a_job_that_began_before_a_class_came_is_refused_by_its_name():
+    made = labelled()
+    made.control.keep_classes((*digits.CLASSES, "torn"))
+    assert run(JOB, made.ports) is Outcome.REFUSED
+    assert "the project has torn now" in made.control.state().reason
+
+
 def test_the_audit_share_is_measured_on_but_not_trained_on():
     made = labelled()
     seen = []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakeP
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State
-from octospoon.domain.jobs import JobStatus
+from octospoon.domain.jobs import JobSettings, JobStatus
 from octospoon.domain.labelling import Pick
 from octospoon.domain.training_policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody, TaskBody
@@ -32,8 +33,31 @@ class World:
             self.pool.claim(Pick(key, f"e{i}", False, "margin", 0.1, i, None), 1, 0.0)
             self.pool.mark_exported(key, 1, i)
         self.collect = CollectAnnotations(
-            self.labels, self.control, self.launcher, self.clock, CLASSES, TrainingRules(threshold)
+            self.labels,
+            self.control,
+            self.launcher,
+            self.clock,
+            JobSettings(CLASSES),
+            TrainingRules(threshold),
         )
+
+
+def test_a_job_carries_its_settings_and_the_project_s_classes_are_known() -> None:
+    world = World(threshold=1)
+    world.collect(message(1))
+    state = world.control.state()
+    assert state.settings == JobSettings(CLASSES)
+    assert state.project_classes == CLASSES
+
+
+def test_a_class_that_was_removed_stops_counting() -> None:
+    world = World(threshold=100)
+    world.collect(message(1, "dog"))
+    assert world.control.state().new_labels == 1
+    world.collect = replace(world.collect, settings=JobSettings(("cat", "owl")))
+    world.collect.settle("1.png")
+    assert world.pool.table["1.png"].label is None
+    assert world.control.state().new_labels == 0
 
 
 def choice(*names: str) -> list[dict]:

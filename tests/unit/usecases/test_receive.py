@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from octospoon.domain.answers import Answer, read
 from octospoon.domain.errors import BadRequest, Unauthorized
+from octospoon.domain.jobs import JobSettings
 from octospoon.domain.training_policy import TrainingRules
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
@@ -162,7 +163,8 @@ def test_any_body_is_queued_ignored_or_refused_and_what_is_queued_can_be_counted
     clock = FakeClock()
     control = FakeControl(clock)
     labels = FakeLabels(FakePool(control=control), control)
-    collect = CollectAnnotations(labels, control, FakeLauncher(), clock, ("cat", "dog"), TrainingRules(1))
+    settings = JobSettings(("cat", "dog"))
+    collect = CollectAnnotations(labels, control, FakeLauncher(), clock, settings, TrainingRules(1))
     for message in queued:
         collect(message)
 

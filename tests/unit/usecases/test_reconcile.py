@@ -25,6 +25,7 @@ from fakes.memory import (
 from octospoon.domain.answers import choice
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
+from octospoon.domain.jobs import JobSettings
 from octospoon.domain.labelling import Pick, Round, Task
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training_policy import TrainingRules
@@ -59,7 +60,12 @@ class World:
             self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
             self.bucket.objects[key] = StoredObject(key, etag, 1, 0.0)
         self.collect = CollectAnnotations(
-            self.labels, self.control, self.launcher, self.clock, CLASSES, TrainingRules(threshold)
+            self.labels,
+            self.control,
+            self.launcher,
+            self.clock,
+            JobSettings(CLASSES),
+            TrainingRules(threshold),
         )
         self.stores = Stores(
             self.sweeps,
@@ -73,6 +79,11 @@ class World:
             self.alias, self.champions, FakeHistory(), ServeVersion(self.champions, FakeEntries(self.pool))
         )
         self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock, follow)
+
+    def with_classes(self, *classes: str) -> None:
+        """Deploy the functions with other classes."""
+        self.collect = replace(self.collect, settings=JobSettings(classes))
+        self.reconcile = replace(self.reconcile, collect=self.collect)
 
     def annotate(self, *tasks: int, label: str | None = "cat", version: int = 1) -> None:
         for task in tasks:
@@ -118,6 +129,7 @@ def test_what_a_webhook_has_counted_is_left_as_it_is() -> None:
     world.annotate(1)
     world.labels.upsert(world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0]))
     world.collect.settle("1.png")
+    world.control.keep_classes(CLASSES)
     before = world.everything()
 
     assert world.reconcile() == ReconcileReport(IMAGES, 0, 0, finished=True, inventoried=True)
@@ -212,6 +224,23 @@ def test_every_task_is_looked_at_on_request_and_once_a_day(full: bool, later: fl
 
     assert world.reconcile(full=full).tasks == IMAGES
     assert len(world.labels.stored) == 1
+
+
+def test_an_annotation_counts_once_the_project_has_its_class_and_as_long_as_it_has() -> None:
+    world = World()
+    world.annotate(1, label="owl")
+    world.reconcile()
+    assert world.pool.table["1.png"].label is None
+
+    world.clock.time += 3 * OVERLAP
+    world.with_classes(*CLASSES, "owl")
+    world.reconcile()
+    assert world.pool.table["1.png"].label == "owl", "no task has changed, the classes have"
+
+    world.clock.time += 3 * OVERLAP
+    world.with_classes(*CLASSES)
+    world.reconcile()
+    assert world.pool.table["1.png"].label is None
 
 
 def test_a_request_for_every_task_begins_anew_amid_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

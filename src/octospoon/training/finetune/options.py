@@ -50,7 +50,7 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise NotConfigured(
-                f"OCTOSPOON_FINE_TUNING is {text!r}: {error}; it takes {', '.join(cls.__struct_fields__)}"
+                f"FineTuning is {text!r}: {error}; it takes {', '.join(cls.__struct_fields__)}"
             ) from error
 
     def params(self) -> dict[str, str]:
