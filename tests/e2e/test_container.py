@@ -31,6 +31,7 @@ from octospoon.cli.stack.services import base_environment
 from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.images import ImageRef, Prediction, ScoredImage
+from octospoon.domain.jobs import JobSettings
 from octospoon.domain.labelling import LabelledImage
 from octospoon.training.model_file import sha256
 
@@ -148,9 +149,10 @@ def result_of(start: Start, stack: LocalStack, project: LocalProject) -> Result:
     deployment = Deployment(project.outputs, project.endpoint_url)
     init_model(deployment)
     S3Snapshots(deployment.artifacts).write(JOB, [labelled(index) for index in range(LABELLED)])
-    assert deployment.control.begin(deployment.control.state(), JOB, "labels", time.time() + SECONDS)
+    given = JobSettings(deployment.classes, model_name=name, experiment=name)
+    until = time.time() + SECONDS
+    assert deployment.control.begin(deployment.control.state(), JOB, "labels", until, given)
     settings = stack.servers.aws_environment() | trainer_settings(project)
-    settings |= {"OCTOSPOON_EXPERIMENT": name, "OCTOSPOON_MODEL_NAME": name}
 
     done = start(["run", "--job-id", JOB], settings)
 

@@ -35,6 +35,7 @@ class Training:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab, self.log = lab, folder / "trainer.log"
         self.experiment = self.model = lab.register(1)  # the version that is in service
+        lab.env["OCTOSPOON_EXPERIMENT"] = self.experiment  # of the functions, which launch the jobs
         self._proxy = Proxy("mlflow", lab.stack.project.mlflow_url, lab.schedule)
         self._process: subprocess.Popen[bytes] | None = None
         lab.schedule.kill, lab.run_job = self.kill, self.run
@@ -51,11 +52,7 @@ class Training:
             self._process.kill()
 
     def run(self, job: str) -> int:
-        named = {
-            "MLFLOW_TRACKING_URI": self._proxy.url,
-            "OCTOSPOON_EXPERIMENT": self.experiment,
-            "OCTOSPOON_MODEL_NAME": self.model,
-        }
+        named = {"MLFLOW_TRACKING_URI": self._proxy.url}
         python = Layout(Path.cwd()).program("mlflow", "python")
         command = [str(python), trainer.__file__, str(self._lab.offset), job]
         env = host_environment(self._lab.stack) | self._lab.env | named
