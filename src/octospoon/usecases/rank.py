@@ -11,7 +11,11 @@ from octospoon.domain import drifted
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.keys import image_id
-from octospoon.domain.labelling import Round, Task
+from octospoon.domain.labelling import (
+    Round,
+    Task,
+    TaskCounts,
+)
 from octospoon.domain.model_spec import version_name
 from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 from octospoon.domain.uncertainty import order_of
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.domain.images import Candidate, PoolRow
-    from octospoon.domain.labelling import Pick, TaskCounts
+    from octospoon.domain.labelling import Pick
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.selection import BatchRules
     from octospoon.domain.verdicts import DriftedImage
