@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from octospoon.adapters.picture_file import DECODE_ERRORS, MAX_DECODED, bad, cost, open_picture
-from octospoon.adapters.pixels import Reading, shrunk
+from octospoon.adapters.orientation import SWAPS_AXES
+from octospoon.adapters.picture_file import MAX_DECODED, bad, open_picture
+from octospoon.adapters.pixels import shrunk
+from octospoon.domain.errors import OctospoonError
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from PIL.ImageFile import ImageFile
 
-_ORIENTATION = 0x0112
+    from octospoon.adapters.picture_file import Picture
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,7 +33,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SWAPS_AXES = (5, 6, 7, 8)
 
 _under_way = ByteBudget(MAX_DECODED)
 
@@ -51,18 +52,33 @@ class Target:
     resize: str
 
     def region(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return the part of a picture that counts: left, top, right, bottom."""
+        """Return the part of a picture that counts: left, top, right, bottom, all of them inside it."""
         if self.resize == "squash":
             return (0, 0, width, height)
         scale = min(width / self.width, height / self.height)
-        left, top = (width - self.width * scale) / 2, (height - self.height * scale) / 2
-        return (left, top, left + self.width * scale, top + self.height * scale)
+        # rounded, these may be over the picture's sides by 1e-13
+        across, down = min(self.width * scale, width), min(self.height * scale, height)
+        left, top = (width - across) / 2, (height - down) / 2
+        return (left, top, min(left + across, width), min(top + down, height))
 
     def doubled(self, width: int, height: int) -> tuple[int, int]:
         """Return the size to which a JPEG may be scaled at most: twice the target on both sides."""
         # draft() takes the smallest scale that covers both sides; of a long panorama the short side decides
         scale = max(2 * self.width / width, 2 * self.height / height)
         return (int(width * scale), int(height * scale)) if scale < 1 else (width, height)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture as a model sees it.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB.
+        note: what somebody who looks at it should know; empty as a rule.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    note: str
 
 
 def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.uint8]:
@@ -84,42 +100,48 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
         BadImage: reason ``empty``, ``not-an-image``, ``too-large``, ``too-narrow``, ``unsupported`` or
             ``truncated``.
     """
-    target = Target(height, width, resize)
-    with open_picture(data) as image:
-        try:
-            small = _decoded(image, target, len(data))
-            return np.frombuffer(small.tobytes(), np.uint8).reshape(height, width, 3)
-        except DECODE_ERRORS as error:
-            raise bad(error) from error
+    return decode_opened(open_picture(data), Target(height, width, resize)).pixels
 
 
-def _decoded(image: ImageFile, target: Target, size: int) -> Image.Image:
-    scales = image.format in ("JPEG", "MPO")
-    orientation = _orientation(image) if scales else 1  # of the others it is known after load()
-    full, reading = image.size, Reading.of(image)
-    image.draft("RGB", _upright(target, orientation).doubled(*full))
-    if scales:
-        image.decodermaxblock = size  # the file at once, without a copy, instead of in pieces of 64 KB
-    lease = _under_way.reserve(cost(image, full))
+def decode_opened(picture: Picture, target: Target) -> Decoded:
+    """Decode an open picture and resize it; see `decode`."""
     try:
-        image.load()
-        orientation = orientation if scales else _orientation(image)
-        lying = _upright(target, orientation)
-        small = shrunk(image, reading, (lying.width, lying.height), lying.region(*image.size))
+        return _decoded(picture, target)
+    except OctospoonError:
+        raise
+    except Exception as error:
+        reason = bad(error)
+        completed = _completed(picture) if reason.reason == "truncated" else None
+        if completed is None:
+            raise reason from error
+        return _decoded(completed, target)
+
+
+def _completed(picture: Picture) -> Picture | None:
+    """Return the picture without what is missing behind its last pixel; None where pixels are missing."""
+    lease = _under_way.reserve(MAX_DECODED)
+    try:
+        return picture.completed()
     finally:
         lease.release()
-    return small.transpose(_TURNS[orientation]) if orientation in _TURNS else small
 
 
-def _orientation(image: Image.Image) -> int:
+def _decoded(picture: Picture, target: Target) -> Decoded:
+    picture.draft(_upright(target, picture.orientation).doubled(*picture.size))
+    lease = _under_way.reserve(picture.cost())
     try:
-        found = image.getexif().get(_ORIENTATION, 1)
-    except DECODE_ERRORS:  # a picture is no worse for what is wrong beside it
-        return 1
-    return found if isinstance(found, int) else 1
+        source = picture.load()
+        lying = _upright(target, picture.orientation)
+        small = shrunk(source, (lying.width, lying.height), lying.region(*source.size))
+    finally:
+        lease.release()
+    if picture.orientation in _TURNS:
+        small = small.transpose(_TURNS[picture.orientation])
+    pixels = np.frombuffer(small.tobytes(), np.uint8).reshape(target.height, target.width, 3)
+    return Decoded(pixels, source.note)
 
 
 def _upright(target: Target, orientation: int) -> Target:
     """Return the target as it lies in a file of this orientation."""
-    swapped = orientation in _SWAPS_AXES
+    swapped = orientation in SWAPS_AXES
     return Target(target.width, target.height, target.resize) if swapped else target

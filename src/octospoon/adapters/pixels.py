@@ -1,9 +1,9 @@
-"""Pixels of any of Pillow's modes -> eight-bit RGB, resized, in bands: never a second whole picture."""
+"""Pixels of any kind -> eight-bit RGB, resized, in bands: never a second whole picture."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -11,51 +11,67 @@ from PIL import Image
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL.ImageFile import ImageFile
 
     Box = tuple[float, float, float, float]
 
 BAND = 250_000
 """Pixels that are converted at once."""
-_BITS_PER_SAMPLE = 258
-_PHOTOMETRIC = 262
+TWELVE_BITS = 4_095
+"""Sixteen-bit samples of which none is above this have twelve bits: X-ray and industrial cameras do so."""
+TWELVE_BITS_NOTE = "no 16-bit sample is above 4,095: they are read as 12-bit samples"
 _TO_RGB = ("CMYK", "YCbCr", "LAB", "1")
 _TO_PREMULTIPLIED = ("P", "PA", "LA", "RGBA")
+_MODES = ("RGB", "L", "La", "RGBa", *_TO_RGB, *_TO_PREMULTIPLIED)
+_SURE_BLACK = TWELVE_BITS >> 8
 
 
-@dataclass(frozen=True, slots=True)
+class Source(Protocol):
+    """A decoded picture.
+
+    Attributes:
+        size: width and height.
+        note: what somebody who looks at the result should know; empty as a rule.
+    """
+
+    size: tuple[int, int]
+    note: str
+
+    def whole(self) -> Image.Image | None:
+        """Return the picture where it is plain RGB or greyscale already, else None."""
+
+    def band(self, start: int, stop: int) -> Image.Image:
+        """Return rows as ``RGB``, ``L`` or ``RGBa`` (colours multiplied with alpha)."""
+
+
+@dataclass(slots=True)
 class Reading:
-    """How the pixels of one file become eight-bit ones; settled before they are decoded.
+    """How the pixels of one of Pillow's images become eight-bit ones.
 
     Attributes:
         transparent: the value that stands for transparent, None where there is none.
         bits: of a sample of deep greyscale.
-        inverted: whether deep greyscale counts from white.
     """
 
     transparent: int | tuple[int, ...] | bytes | None
     bits: int = 16
-    inverted: bool = False
 
     @classmethod
     def of(cls, image: ImageFile) -> Reading:
-        """Read what a file says of its pixels.
+        """Read what a file says of its pixels, before they are decoded.
 
         Raises:
             BadImage: reason ``unsupported``: their values have no fixed range.
         """
         mode = image.mode
-        deep = mode.startswith("I;16")
-        if not deep and mode not in ("RGB", "L", "La", "RGBa", *_TO_RGB, *_TO_PREMULTIPLIED):
+        if not mode.startswith("I;16") and mode not in _MODES:
             raise BadImage("unsupported", f"pixels of mode {mode} have no fixed range")
         transparent = image.info.get("transparency")
         if isinstance(transparent, tuple) and image.tile and "16" in str(image.tile[0].args):
             # of 16-bit colour, Pillow keeps the high byte
             transparent = tuple(value >> 8 for value in transparent)
-        tags = getattr(image, "tag_v2", {})
-        if not deep or not tags:
-            return cls(transparent)
-        return cls(None, tags.get(_BITS_PER_SAMPLE, (16,))[0], tags.get(_PHOTOMETRIC) == 0)
+        return cls(transparent)
 
     def eight_bit(self, part: Image.Image) -> Image.Image:
         """Convert a part of the picture to ``RGB``, ``L`` or ``RGBa`` (colours multiplied with alpha)."""
@@ -70,30 +86,78 @@ class Reading:
             return part.convert("RGBA").convert("RGBa")
         return part.convert("RGBa") if part.mode == "La" else part
 
-    def _shallow(self, levels: np.ndarray[tuple[int, int], np.dtype[np.uint16]]) -> Image.Image:
-        high = (levels >> (self.bits - 8)).astype(np.uint8)
-        grey = Image.fromarray(255 - high if self.inverted else high)
+    def _shallow(self, levels: npt.NDArray[np.uint16]) -> Image.Image:
+        grey = Image.fromarray((levels >> (self.bits - 8)).astype(np.uint8))
         if self.transparent is None:
             return grey
         opaque = Image.fromarray(np.where(levels == self.transparent, 0, 255).astype(np.uint8))
         return Image.merge("LA", (grey, opaque)).convert("RGBA").convert("RGBa")
 
 
-def shrunk(image: Image.Image, reading: Reading, size: tuple[int, int], box: Box) -> Image.Image:
+class PillowSource:
+    """Implements `Source` for an image that Pillow has decoded.
+
+    Args:
+        image: decoded.
+        reading: of it.
+        deep: the file's samples have sixteen bits.
+
+    Raises:
+        BadImage: reason ``unsupported``: the samples use so few of their bits that Pillow's eight are black.
+    """
+
+    def __init__(self, image: Image.Image, reading: Reading, *, deep: bool = False) -> None:
+        self.size = image.size
+        self.note = ""
+        self._image = image
+        self._reading = reading
+        if deep:
+            self._find_depth()
+
+    def whole(self) -> Image.Image | None:
+        """See `Source`."""
+        return self._image if self._image.mode in ("RGB", "L") and self._reading.transparent is None else None
+
+    def band(self, start: int, stop: int) -> Image.Image:
+        """See `Source`."""
+        return self._reading.eight_bit(self._image.crop((0, start, self.size[0], stop)))
+
+    def _find_depth(self) -> None:
+        mode = self._image.mode
+        if mode.startswith("I;16"):
+            if 0 < _highest(self._image) <= TWELVE_BITS:
+                self._reading.bits, self.note = 12, TWELVE_BITS_NOTE
+            return
+        colours = [self._image.getchannel(band) for band in mode.rstrip("A")]
+        if 0 < max(map(_highest, colours)) <= _SURE_BLACK:
+            raise BadImage(
+                "unsupported",
+                f"no sample of 16 bits is above {TWELVE_BITS:,}: 12-bit samples are read in greyscale only",
+            )
+
+
+def _highest(band: Image.Image) -> float:
+    """Return the highest value of an image of one band."""
+    _, high = band.getextrema()
+    return high if isinstance(high, (int, float)) else max(high)
+
+
+def shrunk(source: Source, size: tuple[int, int], box: Box) -> Image.Image:
     """Resize the box of a decoded picture to a size (width, height); transparency lies over white.
 
     Pillow resizes rows, then columns, and rounds in between. So do the bands: the result is the same, bit for
     bit, as of a picture converted whole.
     """
-    if image.mode in ("RGB", "L") and reading.transparent is None:
+    if (image := source.whole()) is not None:
         return _resized(image, size, box).convert("RGB")
     left, top, right, bottom = box
-    rows = max(1, BAND // image.width)
+    width, height = source.size
+    rows = max(1, BAND // width)
     narrow: Image.Image | None = None
-    for start in range(0, image.height, rows):
-        part = reading.eight_bit(image.crop((0, start, image.width, min(start + rows, image.height))))
+    for start in range(0, height, rows):
+        part = source.band(start, min(start + rows, height))
         part = _resized(part, (size[0], part.height), (left, 0, right, part.height))
-        narrow = narrow or Image.new(part.mode, (size[0], image.height))
+        narrow = narrow or Image.new(part.mode, (size[0], height))
         narrow.paste(part, (0, start))
     assert narrow is not None, "every picture has a row"  # noqa: S101
     return _on_white(_resized(narrow, size, (0, top, size[0], bottom)))

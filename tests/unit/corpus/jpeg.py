@@ -111,7 +111,7 @@ CASES = [
     Case("jpeg/odd-size.jpg", lambda: saved(sample(size=(641, 479)), "JPEG", quality=92)),
     Case("jpeg/wrong-extension.png", plain),
     Case("jpeg/no-extension", plain),
-    Case("jpeg/no-end-marker.jpg", lambda: plain()[:-2], "truncated"),
+    Case("jpeg/no-end-marker.jpg", lambda: plain()[:-2]),
     Case("jpeg/garbage-behind.jpg", lambda: plain() + b"\xff\xd8garbage" * 1000),
     Case("jpeg/garbage-before.jpg", lambda: b"garbage" + plain(), "not-an-image"),
     Case("jpeg/arithmetic-coding.jpg", arithmetic, colours=None),

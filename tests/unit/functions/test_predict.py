@@ -188,7 +188,7 @@ HUGE = b"BM" + b"\0" * 12 + b"\x28\0\0\0" + (60_000).to_bytes(4, "little") * 2 +
         (b"milk, eggs", "not-an-image"),
         (b"\xff" * 99, "not-an-image"),
         (LIGHT[:50], "truncated"),
-        (b"\0\0\0 ftypheic", "unsupported"),
+        (b"\0\0\0 ftypcrx ", "unsupported"),
         (HUGE, "too-large"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
