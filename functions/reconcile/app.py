@@ -24,11 +24,16 @@ def use_case() -> Reconcile:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Compare and repair; ``{"full": true}`` asks for every task, image and annotation."""
-    report = use_case()(full=event.get("full") is True)
+    """Compare and repair.
+
+    ``{"full": true}`` asks for every task, image and annotation; ``{"accept_removals": "id"}`` has the
+    proposed removal of that id made.
+    """
+    report = use_case()(full=event.get("full") is True, accept=str(event.get("accept_removals") or ""))
     logger.info("reconciled", extra={"report": asdict(report)})
-    for name, value in asdict(report).items():
-        count(
-            metrics, "launched" if name == "job" else name, int(bool(value)) if name == "job" else int(value)
-        )
+    values = asdict(report)
+    count(metrics, "launched", int(bool(values.pop("job"))))
+    del values["refused"]
+    for name, value in values.items():
+        count(metrics, name, int(value))
     return asdict(report)

@@ -14,8 +14,10 @@ from fakes.memory import (
     FakeHistory,
     FakeInventories,
     FakeLabels,
+    FakeMissing,
     FakeObservations,
     FakePool,
+    FakeProposals,
     FakeRecords,
     FakeReferences,
     FakeRescoring,
@@ -32,15 +34,17 @@ from octospoon.adapters.dynamodb_indexes import DynamoWalk
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
 from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
+from octospoon.adapters.dynamodb_proposals import DynamoProposals
 from octospoon.adapters.dynamodb_record import DynamoRecords
 from octospoon.adapters.s3_artifacts import S3Artifacts
 from octospoon.adapters.s3_labelling import RoundFiles
 from octospoon.adapters.s3_references import S3References
+from octospoon.adapters.s3_removals import S3MissingAnnotations
 
 if TYPE_CHECKING:
     from lanes import Lane
 
-    from octospoon.ports.labelling import Labels, Rounds, Sweeps
+    from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, Sweeps
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
     from octospoon.ports.pool import ImageRecords, Inventories, Pool, PoolEntries, PoolWalk
     from octospoon.ports.training import Control
@@ -62,6 +66,8 @@ class Stores:
     observations: Observations
     references: References
     records: ImageRecords
+    missing: MissingAnnotations
+    proposals: Proposals
 
 
 @pytest.fixture(params=["fake", *LANES])
@@ -88,6 +94,8 @@ def fake() -> Stores:
         FakeObservations(),
         FakeReferences(),
         FakeRecords(pool),
+        FakeMissing(),
+        FakeProposals(),
     )
 
 
@@ -115,6 +123,8 @@ def real(lane: Lane) -> Stores:
         DynamoObservations(table),
         S3References(S3Artifacts(s3, bucket)),
         DynamoRecords(client, pool),
+        S3MissingAnnotations(S3Artifacts(s3, bucket)),
+        DynamoProposals(table),
     )
 
 

@@ -43,8 +43,20 @@ def test_the_newest_version_of_an_annotation_wins(stores: Stores) -> None:
     assert not stores.labels.upsert(annotation(1, "dog", 2))
     assert stores.labels.upsert(annotation(1, None, 3))
     assert stores.labels.of(image(1).key) == [annotation(1, None, 3)]
-    assert stores.labels.find(101) == annotation(1, None, 3)
-    assert stores.labels.find(5) is None
+    assert stores.labels.find(101, "") == annotation(1, None, 3)
+    assert stores.labels.find(5, "") is None
+    assert stores.labels.find(101, "2 of 2026-01-01T00:00:00Z") is None
+
+
+def test_annotations_of_one_number_are_told_apart_by_their_projects(stores: Stores) -> None:
+    first = replace(annotation(1), project="1 of 2026")
+    second = replace(annotation(2), number=first.number, project="1 of 2027")
+    stores.labels.upsert(first)
+    stores.labels.upsert(second)
+
+    assert stores.labels.find(first.number, "1 of 2026") == first
+    assert stores.labels.find(first.number, "1 of 2027") == second
+    assert stores.labels.find(first.number, "") is None
 
 
 def test_a_deletion_is_the_last_word(stores: Stores) -> None:
@@ -205,7 +217,7 @@ def test_a_number_means_the_annotation_that_has_it_now(stores: Stores) -> None:
     stores.labels.upsert(replace(annotation(1, second=1), number=7))
     stores.labels.upsert(replace(annotation(2, second=5), number=7, deleted=True))
 
-    assert stores.labels.find(7) == replace(annotation(1, second=1), number=7)
+    assert stores.labels.find(7, "") == replace(annotation(1, second=1), number=7)
 
 
 def test_the_keys_of_stored_annotations_come_in_pages(stores: Stores) -> None:

@@ -12,6 +12,7 @@ from octospoon.domain.images import Candidate, ImageBytes, ImageRef, KnownScore,
 from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.labelling import Annotation, LabelledImage, Pick, Standing, TaskCounts
 from octospoon.domain.past import EarlierPick, EarlierUpload, Score, returned
+from octospoon.domain.removals import Proposal
 from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.uncertainty import priority, uncertainty
@@ -533,8 +534,8 @@ class FakeLabels:
             self.stored[annotation.key, annotation.annotation_id] = annotation
         return newer
 
-    def find(self, number: int) -> Annotation | None:
-        found = [one for one in self.stored.values() if one.number == number]
+    def find(self, number: int, project: str) -> Annotation | None:
+        found = [one for one in self.stored.values() if (one.number, one.project) == (number, project)]
         return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
 
     def of(self, key: str) -> list[Annotation]:
@@ -683,6 +684,7 @@ class FakeLabeler:
     changed_at: dict[int, float] = field(default_factory=dict)
     made_at: dict[int, float] = field(default_factory=dict)
     down: bool = False
+    name: str = "1 of 2026-01-01T00:00:00Z"
     calls: list[tuple[float, int]] = field(default_factory=list)
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
@@ -762,6 +764,9 @@ class FakeLabeler:
         data = {"key": task.key, "etag": task.etag} if task.key else {}
         return AnnotatedTask(id_, data, list(self.annotations.get(id_, ())))
 
+    def project(self) -> str:
+        return self.name
+
     def has(self, annotation: Annotation) -> bool:
         bodies = [body for each in self.annotations.values() for body in each]
         return any(body.unique_id == annotation.annotation_id for body in bodies)
@@ -778,6 +783,32 @@ class FakeSweeps:
         if self.sweep != before:
             return False
         self.sweep = sweep
+        return True
+
+
+@dataclass
+class FakeMissing:
+    pages: dict[str, dict[str, list[Annotation]]] = field(default_factory=dict)
+
+    def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
+        self.pages.setdefault(walk, {}).setdefault(page, list(annotations))
+
+    def of(self, walk: str) -> list[Annotation]:
+        found = {one.annotation_id: one for page in self.pages.get(walk, {}).values() for one in page}
+        return sorted(found.values(), key=lambda one: (one.key, one.annotation_id))
+
+
+@dataclass
+class FakeProposals:
+    newest: Proposal = field(default_factory=Proposal)
+
+    def read(self) -> Proposal:
+        return self.newest
+
+    def save(self, before: Proposal, proposal: Proposal) -> bool:
+        if (self.newest.id, self.newest.accepted) != (before.id, before.accepted):
+            return False
+        self.newest = proposal
         return True
 
 

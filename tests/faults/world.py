@@ -21,7 +21,9 @@ from fakes.memory import (
     FakeLabeler,
     FakeLabels,
     FakeLauncher,
+    FakeMissing,
     FakePool,
+    FakeProposals,
     FakeRescoring,
     FakeRounds,
     FakeSweeps,
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog")
 THRESHOLD = 3
 RULES = TrainingRules(THRESHOLD, per_day=10**6)
+CREATED = "2026-01-01T00:00:00Z"
+"""When the project was made; see `FakeLabeler.name`."""
 LATER = 4000.0
 """Seconds after which every lease and claim is over."""
 
@@ -148,7 +152,7 @@ class World:
         self.labels = FakeLabels(self.pool, self.control)
         self.studio = Studio(clock=self.clock)
         self.bucket, self.uploads, self.images = FakeBucket(), FakeUploads(), FakeImages()
-        self.launcher, self.rounds = FakeLauncher(), FakeRounds()
+        self.launcher, self.rounds, self.proposals = FakeLauncher(), FakeRounds(), FakeProposals()
         self.champions = FakeChampions()
         self.champions.set(ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES))
         self.events: list[ImageRef] = []
@@ -222,6 +226,8 @@ class World:
             between(self.rounds),
             between(self.bucket),
             between(self.uploads),
+            between(FakeMissing()),
+            between(self.proposals),
         )
         alias, history = between(FakeAlias(1)), between(FakeHistory())
         follow = FollowAlias(
@@ -287,7 +293,7 @@ class World:
         tasks = [TaskBody(task, {"key": found.key, "etag": found.etag})]
         if action == "ANNOTATIONS_DELETED":
             bodies, tasks = [AnnotationBody(id=body.id) for body in bodies], []
-        self.messages.append(msgspec.json.encode(Message(action, 1, bodies, tasks)).decode())
+        self.messages.append(msgspec.json.encode(Message(action, 1, bodies, tasks, CREATED)).decode())
 
     def say(self, task: int, annotator: int, label: str | None, *, lost: bool) -> None:
         """One annotator answers, or changes the answer."""
@@ -359,6 +365,8 @@ class World:
         if self.events:  # what the reconciler queued is scored, and the next run sees it
             self._score_events()
             self.reconcile()
+        if self.proposals.newest.waits:  # with so few labels two are many: a person agrees
+            self.reconcile(accept=self.proposals.newest.id)
         if self.rounds.is_open:
             self.rank()
 

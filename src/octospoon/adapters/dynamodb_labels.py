@@ -69,8 +69,8 @@ class DynamoLabels:
                 )
             )
 
-    def find(self, number: int) -> Annotation | None:
-        """Return the newest stored version of Label Studio's annotation `number`."""
+    def find(self, number: int, project: str) -> Annotation | None:
+        """Return the newest stored version of annotation `number` of a project."""
         with translated(f"looking up annotation {number}"):
             answer = self._client.query(
                 TableName=self._annotations,
@@ -81,7 +81,7 @@ class DynamoLabels:
             )
             keys = [{name: item[name] for name in ("key", "annotation_id")} for item in answer["Items"]]
             items = [self._client.get_item(TableName=self._annotations, Key=key).get("Item") for key in keys]
-        found = [_annotation(item) for item in items if item]
+        found = [one for item in items if item and (one := _annotation(item)).project == project]
         # a number of something deleted may have been given to another: that one is meant
         return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
 
@@ -222,6 +222,7 @@ def _annotation(item: Item) -> Annotation:
         annotator=text(item, "annotator"),
         label=text(item, "label") if "label" in item else None,
         deleted=flag(item, "deleted"),
+        project=text(item, "project"),
     )
 
 

@@ -15,7 +15,7 @@ from octospoon.adapters.label_studio_results import prediction
 from octospoon.domain.answers import reduced
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.domain.interface import parse_interface
-from octospoon.domain.labelling import TaskCounts
+from octospoon.domain.labelling import TaskCounts, project_name
 from octospoon.domain.secrets import hidden, split_sign_in
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 
@@ -233,6 +233,11 @@ class LabelStudio:
         except NotConfigured as error:
             LOG.warning("%s", error)
             return {}
+
+    def project(self) -> str:
+        """Return the name of the project: read anew, because another may take its number."""
+        found = self._api.call("GET", f"/api/projects/{self._project}")
+        return project_name(self._project, found["created_at"])
 
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""

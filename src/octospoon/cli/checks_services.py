@@ -16,7 +16,14 @@ from octospoon.cli.checkup import Check
 from octospoon.cli.deploy import predict_url, webhook_url
 from octospoon.cli.labelling_tasks import open_tasks
 from octospoon.cli.predict import predict_secret
-from octospoon.domain.diagnosis import foreign_problem, interface_problems, our_webhooks, webhook_problems
+from octospoon.cli.reconcile import REMOVALS_ADVICE
+from octospoon.domain.diagnosis import (
+    foreign_problem,
+    interface_problems,
+    our_webhooks,
+    removals_problem,
+    webhook_problems,
+)
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.secrets import header_secret, hidden
 from octospoon.usecases.receive import TEST_ACTION
@@ -45,6 +52,7 @@ def checks() -> list[Check]:
             f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
         ),
         Check("tasks", _tasks, _DELETE_FOREIGN),
+        Check("labels", _labels, REMOVALS_ADVICE),
         Check(
             "labelling interface",
             _interface,
@@ -76,6 +84,13 @@ def _tasks(deployment: Deployment) -> str:
     if foreign:
         raise NotConfigured(foreign_problem(counts, [(task.id, task.data) for task in foreign]))
     return f"{counts.waiting:,} wait, {counts.skipped:,} skipped, {counts.abandoned:,} abandoned"
+
+
+def _labels(deployment: Deployment) -> str:
+    proposal = deployment.proposals.read()
+    if proposal.waits:
+        raise NotConfigured(removals_problem(proposal))
+    return "none waits for its removal"
 
 
 def _interface(deployment: Deployment) -> str:

@@ -23,6 +23,7 @@ from octospoon.adapters.dynamodb_entries import DynamoEntries
 from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb_labels import DynamoLabels
 from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.dynamodb_proposals import DynamoProposals
 from octospoon.adapters.dynamodb_record import DynamoRecords
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.mlflow_alias import MlflowRuns
@@ -138,6 +139,11 @@ class Deployment:
     def history(self) -> DynamoHistory:
         """What was decided about models."""
         return DynamoHistory(self.control_table)
+
+    @property
+    def proposals(self) -> DynamoProposals:
+        """The removal of labels that waits for a person."""
+        return DynamoProposals(self.control_table)
 
     @property
     def observations(self) -> DynamoObservations:

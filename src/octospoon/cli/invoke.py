@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from botocore.config import Config
 
-from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.usecases.rank import RankReport
 from octospoon.usecases.reconcile import ReconcileReport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from octospoon.cli.context import Deployment
+    from octospoon.domain.removals import Proposal
 
 T = TypeVar("T")
 
@@ -51,6 +54,19 @@ def reconcile(deployment: Deployment, *, full: bool = False) -> ReconcileReport:
     return _invoke(deployment, "Reconcile", {"full": full}, ReconcileReport)
 
 
+def accept_removals(deployment: Deployment, proposal: Proposal) -> ReconcileReport:
+    """Have the labels removed that a proposal names; return the function's report.
+
+    Raises:
+        NotConfigured: the proposal is no longer what is missing.
+        ServiceUnavailable: the function failed; the message carries its error.
+    """
+    report = _invoke(deployment, "Reconcile", {"accept_removals": proposal.id}, ReconcileReport)
+    if report.refused:
+        raise NotConfigured(report.refused)
+    return report
+
+
 def watch(deployment: Deployment) -> WatchAnswer:
     """Measure the model in service and test yesterday's uploads now; return the function's answer.
 
@@ -60,7 +76,7 @@ def watch(deployment: Deployment) -> WatchAnswer:
     return _invoke(deployment, "Watch", {}, WatchAnswer)
 
 
-def _invoke(deployment: Deployment, name: str, event: dict[str, bool], report: type[T]) -> T:
+def _invoke(deployment: Deployment, name: str, event: Mapping[str, bool | str], report: type[T]) -> T:
     client = deployment.client("lambda", _LONGER_THAN_THE_FUNCTION)
     function = deployment.outputs[f"{name}FunctionName"]
     answer = client.invoke(FunctionName=function, Payload=json.dumps(event).encode())

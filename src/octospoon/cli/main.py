@@ -111,6 +111,11 @@ def _deployed_commands(commands: Commands) -> None:
     _deployed(commands, "rank", _rank, "choose and export a labelling batch now")
     command = _deployed(commands, "reconcile", _reconcile, "count now what a lost webhook left uncounted")
     command.add_argument("--full", action="store_true", help="look at every task, not only the changed ones")
+    command.add_argument(
+        "--accept-removals",
+        action="store_true",
+        help="remove the labels whose annotations Label Studio no longer has (`octospoon status` shows them)",
+    )
     command = _deployed(commands, "dlq", _dlq, "list what failed for good, or give it back to its queues")
     command.add_argument("action", choices=("list", "redrive"))
     command.add_argument("queues", nargs="*", metavar="QUEUE", help="such as uploads (default: all)")
@@ -274,24 +279,15 @@ def _rescore(arguments: argparse.Namespace) -> None:
 
 
 def _reconcile(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.invoke import reconcile
+    from octospoon.cli import reconcile
 
-    report = reconcile(_deployment(arguments), full=arguments.full)
-    launched = f", training job {report.job} launched" if report.job else ""
-    more = "" if report.finished and report.inventoried else "; the rest waits for the next run"
-    repaired = {
-        "annotations repaired": report.annotations,
-        "labels changed": report.labels,
-        "images found to have a task": report.adopted,
-        "images given back to the pool": report.released,
-        "needless tasks deleted": report.duplicates,
-        "uploads queued again": report.requeued,
-        "images withdrawn": report.withdrawn,
-        "versions put into service by MLflow's alias": report.models,
-        "alias that is not followed (`octospoon logs reconcile` says why)": report.at_odds,
-    }
-    said = ", ".join(f"{count} {what}" for what, count in repaired.items() if count) or "nothing to repair"
-    Console().print(f"{report.tasks} tasks looked at: {said}{launched}{more}")
+    deployment = _deployment(arguments)
+    if arguments.accept_removals:
+        if arguments.full:
+            raise BadRequest("--accept-removals goes with the removal that was found last: without --full")
+        reconcile.accept(deployment)
+    else:
+        reconcile.run(deployment, full=arguments.full)
 
 
 def _dlq(arguments: argparse.Namespace) -> None:

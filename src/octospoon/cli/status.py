@@ -8,7 +8,9 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from octospoon.cli.labelling_tasks import open_tasks
+from octospoon.cli.reconcile import REMOVALS_ADVICE
 from octospoon.domain import drifted
+from octospoon.domain.diagnosis import removals_problem
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.images import State
 
@@ -58,6 +60,9 @@ def _model(deployment: Deployment) -> Table:
     state = deployment.control.state()
     threshold = deployment.outputs["TrainingThreshold"]
     table.add_row("new labels", f"{state.new_labels} of the {threshold} that start a training")
+    proposal = deployment.proposals.read()
+    if proposal.waits:
+        table.add_row("labels that may be removed", f"{removals_problem(proposal)}; {REMOVALS_ADVICE}")
     table.add_row("newest training job", f"{state.job_id or 'none'} ({state.status}) {state.reason}")
     return table
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.interface import Interface
     from octospoon.domain.labelling import TaskCounts
+    from octospoon.domain.removals import Proposal
 
 MOST_SKEW = 60.0
 """Seconds; AWS refuses what is signed five minutes off, and short-lived tokens expire before."""
@@ -166,6 +167,15 @@ def foreign_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[st
     number = max(counts.foreign, len(examples))
     answered = f", {counts.foreign_answered:,} of them answered" if counts.foreign_answered else ""
     return f"{number:,} tasks are not octospoon's{answered}: their answers do not count; such as task {shown}"
+
+
+def removals_problem(proposal: Proposal) -> str:
+    """Return what is missing in Label Studio, and what would be removed."""
+    shown = ", ".join(proposal.examples)
+    return (
+        f"{proposal.annotations:,} annotations are no longer in project {proposal.project}; "
+        f"{proposal.labels:,} images would lose a label, such as {shown}; nothing was removed"
+    )
 
 
 def _shown(data: Mapping[str, object]) -> str:

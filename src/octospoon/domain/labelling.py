@@ -90,6 +90,7 @@ class Annotation:
         annotator: Label Studio's user id; `UNKNOWN_ANNOTATOR` where the account was deleted.
         label: the chosen class; None for a skip, an empty or an invalid answer.
         deleted: True once Label Studio no longer has it.
+        project: of Label Studio that it is in, see `project_name`; empty where that is not known.
     """
 
     key: str
@@ -100,12 +101,25 @@ class Annotation:
     annotator: str
     label: str | None
     deleted: bool = False
+    project: str = ""
 
     @property
     def voter(self) -> str:
         """Whose vote it is: an annotation without an annotator is a voter of its own."""
         unknown = self.annotator in (UNKNOWN_ANNOTATOR, _EARLIER_UNKNOWN)
         return f"annotation {self.annotation_id}" if unknown else self.annotator
+
+
+def project_name(number: int, created_at: str) -> str:
+    """Return what tells a project of Label Studio from every other, of another Label Studio too.
+
+    Numbers begin at 1 everywhere; the moment of creation stays, in a restored backup as at a new address.
+
+    Args:
+        number: of the project.
+        created_at: as Label Studio writes it; the name is empty without it.
+    """
+    return f"{number} of {created_at}" if created_at else ""
 
 
 @dataclass(frozen=True, slots=True)

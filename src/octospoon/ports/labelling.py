@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.labelling import Annotation, LabelledImage, Round, Standing, Task, TaskCounts
+    from octospoon.domain.removals import Proposal
     from octospoon.domain.sweeps import Sweep
 
 
@@ -22,8 +23,8 @@ class Labels(Protocol):
     def upsert(self, annotation: Annotation) -> bool:
         """Store an annotation unless a newer version of it is stored; say whether anything changed."""
 
-    def find(self, number: int) -> Annotation | None:
-        """Return the newest stored version of Label Studio's annotation `number`."""
+    def find(self, number: int, project: str) -> Annotation | None:
+        """Return the newest stored version of annotation `number` of a project (see `project_name`)."""
 
     def of(self, key: str) -> list[Annotation]:
         """Return every stored annotation of an image, deleted ones included."""
@@ -172,8 +173,31 @@ class Labeler(Protocol):
             since: epoch seconds; only tasks made since then.
         """
 
+    def project(self) -> str:
+        """Return the name of the project, see `project_name`."""
+
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""
+
+
+class MissingAnnotations(Protocol):
+    """What walks found missing in Label Studio, page by page."""
+
+    def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
+        """Keep what is missing of one page; a page that was kept before stays as it is."""
+
+    def of(self, walk: str) -> list[Annotation]:
+        """Return everything that is missing after a walk, in the order of keys."""
+
+
+class Proposals(Protocol):
+    """The mass removal that waits for a person."""
+
+    def read(self) -> Proposal:
+        """Return the newest proposal, an empty one where nothing waits."""
+
+    def save(self, before: Proposal, proposal: Proposal) -> bool:
+        """Replace `before`; False where somebody else has replaced or accepted it already."""
 
 
 class Sweeps(Protocol):

@@ -376,8 +376,10 @@ def reconcile() -> Reconcile:
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
     from octospoon.adapters.dynamodb_entries import DynamoEntries
     from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
+    from octospoon.adapters.dynamodb_proposals import DynamoProposals
     from octospoon.adapters.s3_images import S3Images
     from octospoon.adapters.s3_labelling import RoundFiles
+    from octospoon.adapters.s3_removals import S3MissingAnnotations
     from octospoon.adapters.uploads_queue import SqsUploads
     from octospoon.usecases.reconcile import Reconcile, Stores
 
@@ -392,6 +394,8 @@ def reconcile() -> Reconcile:
             rounds=DynamoRounds(control, RoundFiles(store)),
             bucket=S3Images(s3(), config.images_bucket),
             uploads=SqsUploads(client("sqs"), config.uploads_queue_url),
+            missing=S3MissingAnnotations(store),
+            proposals=DynamoProposals(control),
         ),
         collect=collect(),
         clock=CLOCK,

@@ -10,7 +10,7 @@ import msgspec
 
 from octospoon.domain.answers import Answer, read
 from octospoon.domain.errors import BadRequest, OctospoonError
-from octospoon.domain.labelling import UNKNOWN_ANNOTATOR, Annotation
+from octospoon.domain.labelling import UNKNOWN_ANNOTATOR, Annotation, project_name
 from octospoon.domain.training_policy import due, job_id
 from octospoon.usecases.receive import Message
 from octospoon.usecases.settle import SettleLabel
@@ -89,8 +89,8 @@ class CollectAnnotations:
             raise
         return job
 
-    def annotation(self, body: AnnotationBody, task: TaskBody) -> Annotation:
-        """Return what Label Studio says of an annotation in our own terms."""
+    def annotation(self, body: AnnotationBody, task: TaskBody, project: str = "") -> Annotation:
+        """Return what Label Studio says of an annotation of a project in our own terms."""
         answer = Answer(None) if body.was_cancelled else read(body.result, self.classes)
         return Annotation(
             key=task.key,
@@ -100,11 +100,13 @@ class CollectAnnotations:
             updated_at=body.updated_at,
             annotator=UNKNOWN_ANNOTATOR if body.completed_by is None else str(body.completed_by),
             label=answer.label,
+            project=project,
         )
 
     def _annotations(self, message: Message) -> Iterator[Annotation]:
+        project = project_name(message.project, message.project_created_at)
         if message.action == "ANNOTATIONS_DELETED":
-            yield from self._deleted(message.annotations)
+            yield from self._deleted(message.annotations, project)
             return
         tasks = {task.id: task for task in message.tasks}
         for body in message.annotations:
@@ -112,13 +114,14 @@ class CollectAnnotations:
             if task is None or not task.key:
                 LOG.warning("annotation %d is of a task that is not ours", body.id)
                 continue
-            yield self.annotation(body, task)
+            yield self.annotation(body, task, project)
 
-    def _deleted(self, bodies: Sequence[AnnotationBody]) -> Iterator[Annotation]:
+    def _deleted(self, bodies: Sequence[AnnotationBody], project: str) -> Iterator[Annotation]:
         for body in bodies:
-            known = self.labels.find(body.id)
+            # another project, or another Label Studio, has annotations of the same numbers
+            known = self.labels.find(body.id, project)
             if known is None:
-                LOG.warning("annotation %d was deleted before it was seen", body.id)
+                LOG.warning("annotation %d of project %s was deleted before it was seen", body.id, project)
             else:
                 yield replace(known, deleted=True)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from octospoon.ports.images import Bucket, Uploads
     from octospoon.ports.labelling import AnnotatedTask, Labeler, Labels
     from octospoon.ports.pool import Inventories, PoolEntries
+    from octospoon.usecases.compare_annotations import Compared
+    from octospoon.usecases.removals import Removals
 
 LOG = logging.getLogger(__name__)
 EVERY = 24 * 3600.0
@@ -49,7 +51,8 @@ class TakeInventory:
         labeler: Label Studio.
         progress: how far the inventory is.
         clock: the time.
-        compare: settles the labels of images against the tasks that they have; returns what it repaired.
+        compare: settles the labels of images against the tasks that they have.
+        removals: takes back what Label Studio no longer has.
     """
 
     bucket: Bucket
@@ -59,7 +62,8 @@ class TakeInventory:
     labeler: Labeler
     progress: Inventories
     clock: Clock
-    compare: Callable[[Sequence[str], Sequence[AnnotatedTask]], Counter[str]]
+    compare: Callable[[Sequence[str], Sequence[AnnotatedTask]], Compared]
+    removals: Removals
 
     def __call__(self, until: float, *, full: bool = False) -> tuple[Counter[str], bool]:
         """Go on with the inventory, or begin one that is due, until this time.
@@ -72,7 +76,7 @@ class TakeInventory:
         now = self._next(before, full=full)
         ours = now == before or self.progress.save(before, now)
         while ours and not now.finished and self.clock.now() < until:
-            page, cursor = self._phases()[now.phase](now.cursor)
+            page, cursor = self._phases()[now.phase](now)
             repaired += page
             done = replace(now, cursor=cursor) if cursor else self._following(now)
             ours = self.progress.save(now, done)
@@ -90,7 +94,7 @@ class TakeInventory:
         phase = phases[phases.index(now.phase) + 1]
         return replace(now, phase=phase, cursor="", finished=not phase)
 
-    def _phases(self) -> dict[str, Callable[[str], tuple[Counter[str], str]]]:
+    def _phases(self) -> dict[str, Callable[[Inventory], tuple[Counter[str], str]]]:
         return {"bucket": self._bucket_page, "labels": self._labels_page, "pool": self._pool_page}
 
     def claims(self, rounds: Iterable[Round]) -> Counter[str]:
@@ -98,8 +102,8 @@ class TakeInventory:
         keys = [pick.key for round_ in rounds for pick in round_.picks]
         return self._place(self.pool.entries(keys).values(), exported=False)
 
-    def _bucket_page(self, after: str) -> tuple[Counter[str], str]:
-        page = self.bucket.listing(after, OBJECTS)
+    def _bucket_page(self, at: Inventory) -> tuple[Counter[str], str]:
+        page = self.bucket.listing(at.cursor, OBJECTS)
         entries = self.pool.entries([one.key for one in page])
         unseen = [one for one in page if self._unseen(one, entries.get(one.key))]
         for one in unseen:
@@ -117,8 +121,8 @@ class TakeInventory:
             return True
         return one.etag not in (entry.etag, entry.object_etag)
 
-    def _pool_page(self, after: str) -> tuple[Counter[str], str]:
-        entries, end = self.pool.page(after, ROWS)
+    def _pool_page(self, at: Inventory) -> tuple[Counter[str], str]:
+        entries, end = self.pool.page(at.cursor, ROWS)
         waiting = [one for one in entries if one.state in (State.SCORED, State.CLAIMED, State.EXPORTED)]
         with ThreadPoolExecutor(_READERS) as readers:
             there = list(readers.map(self.bucket.exists, [one.key for one in waiting]))
@@ -145,6 +149,12 @@ class TakeInventory:
                 repaired["adopted"] += self.pool.adopt(one, tasks[one.key])
         return repaired
 
-    def _labels_page(self, after: str) -> tuple[Counter[str], str]:
-        keys, end = self.labels.keys(after, KEYS)
-        return self.compare(keys, self.labeler.tasks_of(keys)), end
+    def _labels_page(self, at: Inventory) -> tuple[Counter[str], str]:
+        walk, project = f"inventory-{at.began:.6f}", self.labeler.project()
+        keys, end = self.labels.keys(at.cursor, KEYS)
+        compared = self.compare(keys, self.labeler.tasks_of(keys))
+        self.removals.keep(walk, at.cursor, compared.missing)
+        repaired = compared.repaired + Counter(elsewhere=compared.elsewhere)
+        if not end:
+            repaired += self.removals.decide(walk, project, everything=True)
+        return repaired, end

@@ -36,11 +36,13 @@ class Message(msgspec.Struct, frozen=True):
     project: int
     annotations: list[AnnotationBody]
     tasks: list[TaskBody]
+    project_created_at: str = ""
 
 
 class _Project(msgspec.Struct, frozen=True):
     id: int = 0
     label_config: Any = None
+    created_at: str = ""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -109,6 +111,7 @@ def parse(body: bytes) -> list[Message]:
             whole.project.id,
             part,
             [tasks[i] for i in {one.task for one in part} & tasks.keys()],
+            whole.project.created_at,
         )
         for part in _parts(annotations, tasks)
     ]

@@ -14,16 +14,25 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.images import State
 from octospoon.domain.sweeps import Sweep
+from octospoon.usecases.compare_annotations import CompareAnnotations
 from octospoon.usecases.inventory import TakeInventory
+from octospoon.usecases.removals import Removals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.labelling import Annotation
     from octospoon.domain.sweeps import PoolEntry
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import Bucket, Uploads
-    from octospoon.ports.labelling import AnnotatedTask, Labeler, Rounds, Sweeps, TaskBody
+    from octospoon.ports.labelling import (
+        AnnotatedTask,
+        Labeler,
+        MissingAnnotations,
+        Proposals,
+        Rounds,
+        Sweeps,
+        TaskBody,
+    )
     from octospoon.ports.pool import Inventories, PoolEntries
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.follow_alias import Followed
@@ -53,6 +62,9 @@ class ReconcileReport:
         withdrawn: images whose object is gone.
         models: 1 where a version was put into service because somebody moved the registry's alias.
         at_odds: 1 where alias and champion stay apart until a person does what the log says.
+        elsewhere: annotations of another project, or of an unknown one, that were met and kept.
+        withheld: labels that are kept until a person accepts their removal, because too many are missing.
+        refused: why the removal that a person accepted is not made; empty where it is.
         finished: no changed task is left for the next run.
         inventoried: no inventory is under way.
         job: the training job that was launched; empty for none.
@@ -68,6 +80,9 @@ class ReconcileReport:
     withdrawn: int = 0
     models: int = 0
     at_odds: int = 0
+    elsewhere: int = 0
+    withheld: int = 0
+    refused: str = ""
     finished: bool = False
     inventoried: bool = False
     job: str = ""
@@ -83,6 +98,8 @@ class Stores:
     rounds: Rounds
     bucket: Bucket
     uploads: Uploads
+    missing: MissingAnnotations
+    proposals: Proposals
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +120,12 @@ class Reconcile:
     clock: Clock
     follow_alias: Callable[[], Followed] | None = None
 
-    def __call__(self, *, full: bool = False) -> ReconcileReport:
+    def __call__(self, *, full: bool = False, accept: str = "") -> ReconcileReport:
         """Run once; a run that dies is resumed by the next, from the page it was at.
 
         Args:
             full: begin a sweep over every task, and an inventory, now.
+            accept: the proposed removal that a person agrees to; it is followed by a look at everything.
 
         Raises:
             RetryableError: Label Studio, AWS or the registry did not answer; everything else was done.
@@ -123,6 +141,9 @@ class Reconcile:
                 LOG.exception("a step of the reconciliation failed")
                 failed.append(error)
 
+        refused = self._removals.accept(accept) if accept else ""
+        full = full or (bool(accept) and not refused)
+        attempt(lambda: self._removals.apply(until))
         attempt(lambda: self._sweep(until, full=full))
         attempt(self._claims)
         attempt(lambda: self._inventory(until, full=full))
@@ -132,7 +153,24 @@ class Reconcile:
         if failed:
             raise failed[0]
         finished, inventoried = done.pop("finished", 0) > 0, done.pop("inventoried", 0) > 0
-        return ReconcileReport(**done, finished=finished, inventoried=inventoried, job=job or "")
+        held = self.stores.proposals.read()
+        return ReconcileReport(
+            **done,
+            withheld=held.labels if held.waits else 0,
+            refused=refused,
+            finished=finished,
+            inventoried=inventoried,
+            job=job or "",
+        )
+
+    @property
+    def _compare(self) -> CompareAnnotations:
+        return CompareAnnotations(self.labeler, self.collect)
+
+    @property
+    def _removals(self) -> Removals:
+        stores = self.stores
+        return Removals(self.labeler, stores.missing, stores.proposals, stores.pool, self.collect, self.clock)
 
     # -- Label Studio's tasks -------------------------------------------------------------------
 
@@ -144,7 +182,7 @@ class Reconcile:
         ours = sweep == last or sweeps.save(last, sweep)
         while ours and not sweep.finished and self.clock.now() < until:
             tasks = self.labeler.changed(sweep.since, sweep.position, PAGE)
-            repaired += self._repair(tasks) + Counter(tasks=len(tasks))
+            repaired += self._page(sweep, tasks) + Counter(tasks=len(tasks))
             done = replace(sweep, position=tasks[-1].id) if tasks else replace(sweep, finished=True)
             ours = sweeps.save(sweep, done)
             sweep = done
@@ -163,45 +201,20 @@ class Reconcile:
             return Sweep(began=now, finished=False, full_began=now, classes=classes)
         return Sweep(now, last.began - OVERLAP, finished=False, full_began=last.full_began, classes=classes)
 
-    def _repair(self, changed: Sequence[TaskBody]) -> Counter[str]:
+    def _page(self, sweep: Sweep, changed: Sequence[TaskBody]) -> Counter[str]:
+        walk, project = f"sweep-{sweep.began:.6f}", self.labeler.project()
         keys = list(dict.fromkeys(task.key for task in changed if task.key))
-        if not keys:
-            return Counter()
-        # an image may have other tasks, which did not change
-        tasks = self.labeler.tasks_of(keys)
-        return self._placed(tasks, self.stores.pool.entries(keys)) + self.compare(keys, tasks)
-
-    def compare(self, keys: Sequence[str], tasks: Sequence[AnnotatedTask]) -> Counter[str]:
-        """Settle what is stored of these images against their tasks, which must be all; count the repairs."""
-        there = defaultdict(list)
-        for task in tasks:
-            there[task.key].append(task)
         repaired: Counter[str] = Counter()
-        for key in keys:
-            stored = {one.annotation_id: one for one in self.collect.labels.of(key)}
-            if stored or any(task.annotations for task in there[key]):
-                repaired["annotations"] += self._annotations(there[key], stored)
-                repaired["labels"] += abs(self.collect.settle(key))
+        if keys:
+            # an image may have other tasks, which did not change
+            tasks = self.labeler.tasks_of(keys)
+            compared = self._compare(keys, tasks)
+            repaired = self._placed(tasks, self.stores.pool.entries(keys)) + compared.repaired
+            if sweep.since:  # of everything, the inventory knows what is missing
+                self._removals.keep(walk, str(sweep.position), compared.missing)
+        if not changed and sweep.since:
+            repaired += self._removals.decide(walk, project, everything=False)
         return repaired
-
-    def _annotations(self, tasks: Sequence[AnnotatedTask], stored: dict[str, Annotation]) -> int:
-        labels = self.collect.labels
-        there = {
-            body.unique_id: self.collect.annotation(body, task) for task in tasks for body in task.annotations
-        }
-        repaired = 0
-        for one in there.values():
-            before = stored.get(one.annotation_id)
-            if before is None or (before.updated_at < one.updated_at and not before.deleted):
-                repaired += labels.upsert(one)
-            elif before != one and (before.deleted or before.updated_at == one.updated_at):
-                # taken for deleted, or read by other rules: what Label Studio has now is right
-                repaired += self.labeler.has(one) and labels.replace(before, one)
-        # the tasks may have been read before the table: ask for this very annotation
-        gone = (one for one in stored.values() if one.annotation_id not in there and not one.deleted)
-        return repaired + sum(
-            labels.upsert(replace(one, deleted=True)) for one in gone if not self.labeler.has(one)
-        )
 
     def _placed(self, tasks: Sequence[AnnotatedTask], entries: dict[str, PoolEntry]) -> Counter[str]:
         """Let the pool know who has a task, and delete the tasks that an image has too many of."""
@@ -259,7 +272,8 @@ class Reconcile:
             labeler=self.labeler,
             progress=stores.inventories,
             clock=self.clock,
-            compare=self.compare,
+            compare=self._compare,
+            removals=self._removals,
         )
 
     def _alias(self) -> Counter[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
-from fakes.memory import FakePool
+from fakes.memory import FakePool, FakeProposals
 from unit.training.stack import World, starter, world
 
 from octospoon.adapters.label_studio import LabelStudioApi
@@ -24,6 +24,7 @@ from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.cli import doctor
 from octospoon.cli.main import main
 from octospoon.cli.status import QUEUES
+from octospoon.domain.removals import Proposal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +156,7 @@ class Deployed:
         self.server.signed[f"POST {API}/hook/v1/webhook"] = (200, "ignored")
 
     pool = FakePool()
+    proposals = FakeProposals()
     champions = property(lambda self: self.made.champions)
     mlflow = property(lambda self: MlflowApi(self.server.url, lambda: ("", "")))
 
@@ -190,7 +192,7 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 21
+    assert len(rows) == 22
     assert all(" ok " in row for row in rows)
     for told in (
         "LocalStack 4.5",
@@ -212,7 +214,7 @@ def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[st
     told = json.loads(written.out)
     assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
     assert set(told[0]) == {"check", "ok", "told", "advice"}
-    assert "1 of 21 checks failed: queue rescore" in written.err
+    assert "1 of 22 checks failed: queue rescore" in written.err
 
 
 def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
@@ -368,3 +370,15 @@ def test_tasks_that_are_not_ours_are_named(deployed: Deployed) -> None:
     assert "Data Manager" in advice
     assert "Sync Storage" in advice
     assert set(found) == {"tasks"}
+
+
+def test_labels_that_may_be_removed_are_told(deployed: Deployed) -> None:
+    deployed.proposals = FakeProposals(Proposal("id", "3 of 2026", "walk", 30, 31, ("a.png", "b.png")))
+
+    found = failed(deployed)
+
+    assert found["labels"][0] == (
+        "31 annotations are no longer in project 3 of 2026; 30 images would lose a label, "
+        "such as a.png, b.png; nothing was removed"
+    )
+    assert "--accept-removals" in found["labels"][1]

@@ -85,9 +85,9 @@ def message(
     return msgspec.json.encode(Message(action, 1, [body], tasks)).decode()
 
 
-def deleted(image: int, annotator: int = 1) -> str:
+def deleted(image: int, annotator: int = 1, made: str = "") -> str:
     body = AnnotationBody(id=100 * annotator + image)
-    return msgspec.json.encode(Message("ANNOTATIONS_DELETED", 1, [body], [])).decode()
+    return msgspec.json.encode(Message("ANNOTATIONS_DELETED", 1, [body], [], made)).decode()
 
 
 def test_the_threshold_launches_one_job() -> None:
@@ -170,6 +170,19 @@ def test_labels_during_training_count_towards_the_next() -> None:
     world.control.finish("train-000001", "done")
 
     assert world.collect.launch_if_due() == "train-000002"
+
+
+def test_another_project_deletes_only_its_own_annotation_of_the_same_number() -> None:
+    world = World(threshold=5)
+    first = msgspec.json.decode(message(1), type=Message)
+    world.collect(msgspec.json.encode(msgspec.structs.replace(first, project_created_at="2026")).decode())
+
+    world.collect(deleted(1, made="2027"))
+    world.collect(deleted(1))
+    assert world.control.state().new_labels == 1
+
+    world.collect(deleted(1, made="2026"))
+    assert world.control.state().new_labels == 0
 
 
 def test_a_task_that_is_not_ours_is_passed_over() -> None:

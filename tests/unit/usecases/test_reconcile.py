@@ -16,7 +16,9 @@ from fakes.memory import (
     FakeLabeler,
     FakeLabels,
     FakeLauncher,
+    FakeMissing,
     FakePool,
+    FakeProposals,
     FakeRounds,
     FakeSweeps,
     FakeUploads,
@@ -42,16 +44,16 @@ IMAGES = 10
 
 
 class World:
-    def __init__(self, threshold: int = 100) -> None:
+    def __init__(self, threshold: int = 100, images: int = IMAGES) -> None:
         self.clock, self.launcher = FakeClock(), FakeLauncher()
         self.sweeps, self.rounds = FakeSweeps(), FakeRounds()
         self.control = FakeControl(self.clock)
         self.pool = FakePool(control=self.control)
-        self.bucket, self.uploads = FakeBucket(), FakeUploads()
+        self.bucket, self.uploads, self.proposals = FakeBucket(), FakeUploads(), FakeProposals()
         self.champions, self.alias = FakeChampions(), FakeAlias(1)
         self.labels = FakeLabels(self.pool, self.control)
         self.labeler = FakeLabeler(clock=self.clock)
-        for task in range(1, IMAGES + 1):
+        for task in range(1, images + 1):
             key, etag = f"{task}.png", f"e{task}"
             said = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5], np.float32))
             self.pool.put_score(ImageRef(key, etag, "1", 1), said)
@@ -74,6 +76,8 @@ class World:
             self.rounds,
             self.bucket,
             self.uploads,
+            FakeMissing(),
+            self.proposals,
         )
         follow = FollowAlias(
             self.alias, self.champions, FakeHistory(), ServeVersion(self.champions, FakeEntries(self.pool))
@@ -127,7 +131,9 @@ def test_a_round_whose_webhooks_were_all_lost_is_counted_and_launches_one_job() 
 def test_what_a_webhook_has_counted_is_left_as_it_is() -> None:
     world = World()
     world.annotate(1)
-    world.labels.upsert(world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0]))
+    world.labels.upsert(
+        world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0], world.labeler.name)
+    )
     world.collect.settle("1.png")
     world.control.keep_classes(CLASSES)
     before = world.everything()
@@ -291,7 +297,7 @@ def test_an_annotation_that_came_after_the_page_was_read_is_not_taken_for_delete
     world = World()
     page = world.labeler.changed(0, 0, 1)
     world.annotate(1)
-    world.labels.upsert(world.collect.annotation(body(1), page[0]))
+    world.labels.upsert(world.collect.annotation(body(1), page[0], world.labeler.name))
     monkeypatch.setattr(world.labeler, "changed", lambda since, after, limit: [] if after else page)
 
     world.reconcile()
@@ -339,7 +345,9 @@ def test_an_image_that_changes_meanwhile_is_settled_again() -> None:
 def test_a_label_that_was_stored_but_never_settled_is_settled() -> None:
     world = World()
     world.annotate(1)
-    world.labels.upsert(world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0]))
+    world.labels.upsert(
+        world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0], world.labeler.name)
+    )
 
     assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True, inventoried=True)
 
