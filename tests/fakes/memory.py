@@ -8,7 +8,16 @@ from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
-from octospoon.domain.images import Candidate, ImageBytes, ImageRef, KnownScore, PoolRow, State, StoredObject
+from octospoon.domain.images import (
+    ARCHIVED,
+    Candidate,
+    ImageBytes,
+    ImageRef,
+    KnownScore,
+    PoolRow,
+    State,
+    StoredObject,
+)
 from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.labelling import Annotation, LabelledImage, Pick, Standing, TaskCounts
 from octospoon.domain.past import EarlierPick, EarlierUpload, Score, returned
@@ -422,8 +431,10 @@ class FakeBucket:
     def listing(self, after: str, limit: int) -> list[StoredObject]:
         return [self.objects[key] for key in sorted(key for key in self.objects if key > after)[:limit]]
 
-    def exists(self, key: str) -> bool:
-        return key in self.objects
+    def problem(self, key: str) -> BadImage | None:
+        if key not in self.objects:
+            return BadImage("gone", "there is no such object")
+        return BadImage(ARCHIVED, "") if self.objects[key].archived else None
 
 
 @dataclass

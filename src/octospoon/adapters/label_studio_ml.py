@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from octospoon.adapters.label_studio_results import prediction
+from octospoon.domain.addresses import shown_key
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.interface import parse_interface
 from octospoon.domain.keys import KEY_BYTES
@@ -69,7 +70,7 @@ def wanted(body: bytes, bucket: str) -> Wanted:
         BadRequest: the body is not Label Studio's, or the project's labelling interface is not ours.
     """
     asked = _decoded(body, _Tasks)
-    keys = tuple(_key(task.data, f"s3://{bucket}/") for task in asked.tasks)
+    keys = tuple(_key(task.data, bucket) for task in asked.tasks)
     return Wanted(keys, parse_interface(asked.label_config).stored)
 
 
@@ -87,13 +88,12 @@ def _result(answer: Answer | None, stored: Mapping[str, str]) -> dict[str, Any] 
     return said or []
 
 
-def _key(data: dict[str, Any], prefix: str) -> str:
-    """Return the object key of a task's picture; no other address is ever read."""
+def _key(data: dict[str, Any], bucket: str) -> str:
+    """Return the object key of the picture that annotators see; no other address is ever read."""
     image = data.get("image")
-    if not isinstance(image, str) or not image.startswith(prefix):
+    key = shown_key(bucket, image) if isinstance(image, str) else ""
+    if not key:
         LOG.warning("a task has no prediction: its picture is not in the images bucket")
-        return ""
-    key = image.removeprefix(prefix)
     return key if len(key.encode()) <= KEY_BYTES else ""
 
 

@@ -8,16 +8,18 @@ from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
 from octospoon.adapters.s3_content import identified
+from octospoon.adapters.s3_unreadable import archived, unreadable
+from octospoon.domain.addresses import address_of
 from octospoon.domain.errors import BadImage
 from octospoon.domain.images import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
     from octospoon.adapters.s3_signed_gets import SignedGets
     from octospoon.domain.images import ImageBytes
 
-_GONE = {"NoSuchKey", "404"}
 MAX_BYTES = 200_000_000
 
 
@@ -39,7 +41,7 @@ class S3Images:
         """Return an object's bytes and their identity, of one and the same version.
 
         Raises:
-            BadImage: reason ``gone`` or ``too-large``.
+            BadImage: reason ``gone``, ``archived``, ``customer-key`` or ``too-large``.
         """
         if self._gets and (found := self._gets(key, MAX_BYTES)):
             return found
@@ -47,10 +49,8 @@ class S3Images:
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if code(error) in _GONE:
-                    raise BadImage(
-                        "gone", "there is no such object: it was never there, or deleted"
-                    ) from error
+                if (problem := unreadable(error)) is not None:
+                    raise problem from error
                 raise
             if not answer.get("ETag"):  # LocalStack takes a key such as / for the bucket, and lists it
                 answer["Body"].close()
@@ -68,25 +68,46 @@ class S3Images:
     def listing(self, after: str, limit: int) -> list[StoredObject]:
         """Return up to `limit` objects whose keys come after this one; none at the end."""
         with translated("listing the images"):
-            answer = self._client.list_objects_v2(Bucket=self._bucket, StartAfter=after, MaxKeys=limit)
-        return [
-            StoredObject(
-                one["Key"], one["ETag"].strip('"'), one.get("Size", 0), one["LastModified"].timestamp()
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket,
+                StartAfter=after,
+                MaxKeys=limit,
+                OptionalObjectAttributes=["RestoreStatus"],
             )
-            for one in answer.get("Contents", [])
-        ]
+        return [_stored(one) for one in answer.get("Contents", [])]
 
-    def exists(self, key: str) -> bool:
-        """Say whether there is such an object now."""
+    def problem(self, key: str) -> BadImage | None:
+        """Return why an object cannot be read now, None where it can."""
         with translated(f"looking for {key}"):
             try:
-                self._client.head_object(Bucket=self._bucket, Key=key)
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if code(error) in _GONE:
-                    return False
+                if code(error) == "400":  # a HEAD's answer says no more
+                    return self._problem_of_reading(key)
+                if (problem := unreadable(error)) is not None:
+                    return problem
                 raise
-        return True
+        restored = 'ongoing-request="false"' in answer.get("Restore", "")
+        return archived(answer.get("StorageClass", ""), restored=restored)
+
+    def _problem_of_reading(self, key: str) -> BadImage | None:
+        try:
+            self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()
+        except ClientError as error:
+            if (problem := unreadable(error)) is not None:
+                return problem
+            raise
+        return None
 
     def uri(self, key: str) -> str:
         """Return the s3:// address of an image."""
-        return f"s3://{self._bucket}/{key}"
+        return address_of(self._bucket, key)
+
+
+def _stored(one: ObjectTypeDef) -> StoredObject:
+    status = one.get("RestoreStatus", {})
+    restored = bool(status.get("RestoreExpiryDate")) and not status.get("IsRestoreInProgress")
+    frozen = archived(one.get("StorageClass", ""), restored=restored) is not None
+    return StoredObject(
+        one["Key"], one["ETag"].strip('"'), one.get("Size", 0), one["LastModified"].timestamp(), frozen
+    )

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+ARCHIVED = "archived"
+"""Reason of the quarantine of an image that is in an archive of S3's, until it is restored."""
+
+
 class State(StrEnum):
     """Where an image stands; an image is in exactly one state."""
 
@@ -169,12 +173,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object of the images bucket, as a listing names it; `modified` is in epoch seconds.
+    """One object of the images bucket, as a listing names it.
 
-    `etag` is the bucket's own: equal ones mean equal bytes, different ones mean nothing.
+    Attributes:
+        key: object key.
+        etag: the bucket's own: equal ones mean equal bytes, different ones mean nothing.
+        size: in bytes.
+        modified: epoch seconds.
+        archived: it must be restored before it can be read.
     """
 
     key: str
     etag: str
     size: int
     modified: float
+    archived: bool = False

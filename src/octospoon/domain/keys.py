@@ -47,6 +47,11 @@ def image_id(key: str, etag: str) -> str:
     return hashlib.blake2b(f"{key}\x1f{etag}".encode(), digest_size=8).hexdigest()
 
 
+def is_folder_marker(key: str, size: int) -> bool:
+    """Say whether an object only makes a folder appear in a list, as consoles and file systems make them."""
+    return size == 0 and key.endswith(("/", "_$folder$"))
+
+
 def day(now: float) -> str:
     """Return the UTC day of epoch seconds, such as 2026-01-31: uploads are told apart by it."""
     return datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from octospoon.domain.errors import BadImage
     from octospoon.domain.images import (
         ImageBytes,
         ImageRef,
@@ -20,7 +21,8 @@ class ImageStore(Protocol):
         """Return an object's bytes and their identity, of one and the same version.
 
         Raises:
-            BadImage: reason ``gone``: there is no such object any more.
+            BadImage: ``gone``: there is no such object any more; ``archived``: its class of storage must be
+                restored first; ``customer-key``: it is encrypted with a key that only its owner has.
         """
 
     def uri(self, key: str) -> str:
@@ -40,8 +42,8 @@ class Bucket(Protocol):
     def listing(self, after: str, limit: int) -> list[StoredObject]:
         """Return up to `limit` objects whose keys come after this one; fewer does not mean the end."""
 
-    def exists(self, key: str) -> bool:
-        """Say whether there is such an object now."""
+    def problem(self, key: str) -> BadImage | None:
+        """Return why an object cannot be read now, None where it can: reasons as of `ImageStore.read`."""
 
 
 class ObjectVersions(Protocol):

@@ -13,7 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.images import ImageRef, State
+from octospoon.domain.addresses import KEY_NOT_SHOWN, why_not_shown
+from octospoon.domain.errors import BadImage
+from octospoon.domain.images import ARCHIVED, ImageRef, State
+from octospoon.domain.keys import is_folder_marker
 from octospoon.domain.sweeps import Inventory
 
 if TYPE_CHECKING:
@@ -117,7 +120,11 @@ class TakeInventory:
     def _unseen(self, one: StoredObject, entry: PoolEntry | None) -> bool:
         if one.modified > self.clock.now() - SETTLING:
             return False
+        if is_folder_marker(one.key, one.size):
+            return False
         if entry is None or entry.reason == "gone":
+            return True
+        if entry.reason == ARCHIVED and not one.archived:
             return True
         return one.etag not in (entry.etag, entry.object_etag)
 
@@ -125,11 +132,17 @@ class TakeInventory:
         entries, end = self.pool.page(at.cursor, ROWS)
         waiting = [one for one in entries if one.state in (State.SCORED, State.CLAIMED, State.EXPORTED)]
         with ThreadPoolExecutor(_READERS) as readers:
-            there = list(readers.map(self.bucket.exists, [one.key for one in waiting]))
-        gone = [one for one, found in zip(waiting, there, strict=True) if not found]
-        withdrawn = [one for one in gone if self.pool.withdraw(one, "gone", "the object was deleted")]
-        left = [one for one, found in zip(waiting, there, strict=True) if found]
-        return self._place(left, exported=True) + Counter(withdrawn=len(withdrawn)), end
+            problems = list(readers.map(self._problem, waiting))
+        found = list(zip(waiting, problems, strict=True))
+        withdrawn = sum(self.pool.withdraw(one, why.reason, why.detail) for one, why in found if why)
+        left = [one for one, why in found if not why]
+        return self._place(left, exported=True) + Counter(withdrawn=withdrawn), end
+
+    def _problem(self, one: PoolEntry) -> BadImage | None:
+        """Return why nobody can label an image, None where somebody can."""
+        if why := why_not_shown(one.key):
+            return BadImage(KEY_NOT_SHOWN, why)
+        return self.bucket.problem(one.key)
 
     def _place(self, entries: Iterable[PoolEntry], *, exported: bool) -> Counter[str]:
         """Compare where these images stand with the tasks that they have."""

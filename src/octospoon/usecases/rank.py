@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from octospoon.domain import drifted
+from octospoon.domain.addresses import why_not_shown
 from octospoon.domain.draw import draw, spread
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.keys import image_id
@@ -136,6 +137,7 @@ class Rank:
             else spread(pages, wanted, seed)
         )
         new = self._drifted(pointer)
+        candidates = [one for one in candidates if not why_not_shown(one.key)]
         picks = compose(
             rules=rules,
             drawn=drawn,
@@ -187,7 +189,9 @@ class Rank:
     def _prepare(self, round_: Round) -> tuple[list[Pick], dict[str, int], list[Task]]:
         """Claim the round's images; return those, the tasks that are there, and the tasks to be there."""
         until = self.clock.now() + CLAIM_SECONDS
-        claimed = [pick for pick in round_.picks if self.pool.claim(pick, round_.number, until)]
+        # rows that are older than this rule wait for the reconciler, which puts them in quarantine
+        shown = [pick for pick in round_.picks if not why_not_shown(pick.key)]
+        claimed = [pick for pick in shown if self.pool.claim(pick, round_.number, until)]
         rows = self.pool.rows([pick.key for pick in claimed])
         known = self.labeler.find({pick.key: pick.etag for pick in claimed})
         classes = self._champion().classes

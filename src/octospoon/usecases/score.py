@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
+from octospoon.domain.addresses import KEY_NOT_SHOWN, why_not_shown
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.images import ScoredImage, same_bytes
+from octospoon.domain.keys import is_folder_marker
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -43,12 +45,16 @@ SPARE_SECONDS = 10.0
 
 
 class Outcome(StrEnum):
-    """What became of one upload; known are bytes that this model has scored before."""
+    """What became of one upload.
+
+    Known are bytes that this model has scored before; a folder's marker is no image and gets no row.
+    """
 
     SCORED = "scored"
     KNOWN = "known"
     STALE = "stale"
     QUARANTINED = "quarantined"
+    FOLDER = "folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class Known:
     newer: bool
 
 
-Seen: TypeAlias = "ScoredImage | Rejected | Known"
+Seen: TypeAlias = "ScoredImage | Rejected | Known | Outcome"
 Step: TypeAlias = "Outcome | Exception | Future[Outcome] | Future[dict[str, Step]]"
 """What became of an upload, or whoever is to know it, of one or of many."""
 
@@ -173,6 +179,7 @@ class _Line:
         lease = self.budget.reserve(upload.size)
         try:
             self._check_time()
+            _check_key(upload)
             data, etag, object_etag = self.use.images.read(upload.key)
             lease.resize(len(data))
             # what was read may be newer than the event: the row says what was scored
@@ -202,6 +209,8 @@ class _Line:
             if image.object_etag:
                 image = self._identify(image)
             self.identified(image)
+            if is_folder_marker(image.key, image.size):
+                return Outcome.FOLDER
             scorer = self.use.model()
             if (known := self._known(image, scorer.spec)) is not None:
                 return known
@@ -254,6 +263,8 @@ class _Rows:
             self.ended[key] = self.writers.submit(self._quarantine, found)
         elif isinstance(found, Known):
             self.ended[key] = self.writers.submit(self._note, found) if found.newer else Outcome.KNOWN
+        elif isinstance(found, Outcome):
+            self.ended[key] = found
         elif found is not None:
             self.waiting.append(found)
             if len(self.waiting) == ROWS_A_CALL:
@@ -296,6 +307,12 @@ class _Rows:
     def _quarantine(self, found: Rejected) -> Outcome:
         written = self.use.pool.put_quarantine(found.image, found.reason, found.detail)
         return Outcome.QUARANTINED if written else Outcome.STALE
+
+
+def _check_key(upload: ImageRef) -> None:
+    why = why_not_shown(upload.key)
+    if why and not is_folder_marker(upload.key, upload.size):
+        raise BadImage(KEY_NOT_SHOWN, why)
 
 
 def _tell(future: Future[T], call: Callable[[], T]) -> None:

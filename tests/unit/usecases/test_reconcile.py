@@ -442,6 +442,33 @@ def test_an_object_whose_etag_is_not_its_identity_is_queued_once() -> None:
     assert row.object_etag == "md5-of-parts-2"
 
 
+def test_an_archived_object_is_queued_once_it_is_restored_and_a_folders_marker_never() -> None:
+    world = World()
+    long_ago = world.clock.time - 3600
+    archived = StoredObject("cold.png", "c", 5, long_ago, archived=True)
+    world.bucket.objects |= {"cold.png": archived, "folder/": StoredObject("folder/", "f", 0, long_ago)}
+
+    assert world.reconcile(full=True).requeued == 1
+    world.pool.put_quarantine(world.uploads.sent.pop(), "archived", "")
+    assert world.reconcile(full=True).requeued == 0
+    world.bucket.objects["cold.png"] = replace(archived, archived=False)
+    assert world.reconcile(full=True).requeued == 1
+    assert [one.key for one in world.uploads.sent] == ["cold.png"]
+
+
+def test_an_image_that_nobody_can_see_is_withdrawn_with_the_reason() -> None:
+    world = World()
+    world.bucket.objects["1.png"] = replace(world.bucket.objects["1.png"], archived=True)
+    row = world.pool.table.pop("2.png")
+    world.pool.table["photo?"], world.labeler.tasks[2] = row, replace(world.labeler.tasks[2], key="photo?")
+    world.bucket.objects["photo?"] = StoredObject("photo?", row.etag, 5, world.clock.time)
+
+    assert world.reconcile(full=True).withdrawn == 2
+    assert (world.pool.table["1.png"].reason, row.reason) == ("archived", "key-not-shown")
+    assert world.reconcile().duplicates == 0
+    assert {1, 2}.isdisjoint(world.labeler.tasks), "nobody answers for an image that is not seen"
+
+
 def test_an_object_that_was_never_scored_is_queued_once_it_has_settled() -> None:
     world = World()
     now = world.clock.time
@@ -469,7 +496,7 @@ def test_an_image_whose_object_is_gone_is_withdrawn_and_a_labelled_one_stays() -
 
     assert (report.withdrawn, report.duplicates, report.released) == (1, 1, 1)
     assert (world.state(1), world.state(2)) == (State.QUARANTINED, State.LABELLED)
-    assert world.pool.quarantined(9) == [("1.png", "gone", "the object was deleted")]
+    assert world.pool.quarantined(9) == [("1.png", "gone", "there is no such object")]
     assert 1 not in world.labeler.tasks
 
 

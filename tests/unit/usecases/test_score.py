@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fakes.memory import FakeImages, FakePool, Row
 
+from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.model_spec import ModelSpec
@@ -348,6 +349,30 @@ def test_where_the_bytes_of_an_image_change_its_label_is_settled() -> None:
     images.objects["a"] = (b"\x08", "second")
     assert score(NewerScorer, "3") == [Outcome.SCORED, Outcome.KNOWN]
     assert settled == ["a"]
+
+
+def test_a_key_that_label_studio_cannot_show_goes_to_quarantine_unread() -> None:
+    images, pool = CountingImages(1), FakePool()
+    outcomes = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=1)(
+        [upload("photo?"), upload("/1"), upload("1")]
+    )
+
+    assert outcomes == [Outcome.QUARANTINED, Outcome.QUARANTINED, Outcome.SCORED]
+    assert {pool.table[key].reason for key in ("photo?", "/1")} == {"key-not-shown"}
+    assert images.reads == {"1": 1}
+    assert [one.key for one in pool.selectable(hashes.shard("1"), -1.0, 9)[0]] == ["1"]
+
+
+def test_a_folders_marker_is_no_image() -> None:
+    names = ["folder/", "a/_$folder$", "/"]
+    images, pool = FakeImages(dict.fromkeys(names, (b"", "e"))), FakePool()
+    images.objects["image/"] = (b"\x07", "e1")
+    uploads = [ImageRef(name, "e", "1", 0) for name in [*names, "image/"]]
+
+    outcomes = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=2)(uploads)
+
+    assert outcomes == [Outcome.FOLDER] * 3 + [Outcome.SCORED]
+    assert set(pool.table) == {"image/"}
 
 
 def test_of_bytes_that_cannot_be_read_the_row_knows_the_identity() -> None:
