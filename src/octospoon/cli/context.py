@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
+from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_control import (
@@ -44,6 +45,16 @@ if TYPE_CHECKING:
 PROJECT_FILE = Path(".octospoon/run/project.json")
 LOCAL_KEY = "test"
 LOCAL_REGION = "us-east-1"
+
+
+class Outputs(dict[str, str]):
+    """Outputs of a CloudFormation stack; one that is missing is an error that says why."""
+
+    def __missing__(self, name: str) -> str:
+        """Raise NotConfigured: the stack is not octospoon's, or of another version."""
+        raise NotConfigured(
+            f"the stack has no output {name}: it is not octospoon's, not whole, or of another version"
+        )
 
 
 class LocalProject(msgspec.Struct, frozen=True):
@@ -243,7 +254,12 @@ def local_project() -> LocalProject | None:
     """Return what the running local stack left behind, None where none runs."""
     if not PROJECT_FILE.exists():
         return None
-    return msgspec.json.decode(PROJECT_FILE.read_bytes(), type=LocalProject)
+    try:
+        return msgspec.json.decode(PROJECT_FILE.read_bytes(), type=LocalProject)
+    except msgspec.MsgspecError as error:
+        raise NotConfigured(
+            f"{PROJECT_FILE} cannot be read ({error}): `octospoon up` writes it again, and nothing is lost"
+        ) from error
 
 
 def remember(project: LocalProject) -> None:
@@ -260,10 +276,28 @@ def find_deployment(stack_name: str | None) -> Deployment:
     """
     name = stack_name or os.environ.get("OCTOSPOON_STACK")
     if name:
-        stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}
-        return Deployment(outputs, None)
+        return Deployment(_outputs(name), None)
     project = local_project()
     if project is None:
         raise NotConfigured("no local stack runs here: start one with `make up`, or name one with --stack")
-    return Deployment(project.outputs, project.endpoint_url)
+    return Deployment(Outputs(project.outputs), project.endpoint_url)
+
+
+def _outputs(name: str) -> Outputs:
+    client = boto3.client("cloudformation")
+    try:
+        with translated(f"looking for the stack {name}"):
+            (stack,) = client.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        raise NotConfigured(
+            f"there is no stack {name} in {client.meta.region_name}: see the name after --stack (or in "
+            "OCTOSPOON_STACK), the region (AWS_REGION) and the account (AWS_PROFILE)"
+        ) from error
+    outputs = Outputs({one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])})
+    if "ImagesBucket" not in outputs:
+        raise NotConfigured(
+            f"the stack {name} ({stack['StackStatus']}) is not one of octospoon, or not whole"
+        )
+    return outputs

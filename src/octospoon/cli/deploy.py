@@ -147,10 +147,7 @@ def _check(template: Template, build_dir: Path, stack_name: str, parameters: Map
         raise NotConfigured(
             f"{stack_name!r} is no name for the stack: small letters, digits and hyphens, at most 40"
         )
-    if unknown := sorted(parameters.keys() - template["Parameters"].keys()):
-        raise NotConfigured(f"the template has no parameter {', '.join(unknown)}")
-    for name, value in parameters.items():
-        deploy_template.check_value(name, template["Parameters"][name], value)
+    deploy_template.check_values(template, parameters)
     for name in deploy_template.functions(template):
         if not (build_dir / name / "app.py").is_file():
             raise NotConfigured(f"{build_dir / name} holds no artefact: run `make build` first")

@@ -21,13 +21,13 @@ import msgspec
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.label_studio_setup import LabelStudioSetup
 from octospoon.cli.addresses import lines
+from octospoon.cli.class_names import class_names
 from octospoon.cli.context import PROJECT_FILE, Deployment, LocalProject, local_project
 from octospoon.cli.deploy import check_classes, deploy
 from octospoon.cli.local import STACK_NAME, TITLE, connect, trainer_settings
 from octospoon.cli.model import init_model
 from octospoon.cli.stack.credentials import credentials
 from octospoon.domain.errors import NotConfigured, OctospoonError
-from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             network = Network(
                 chosen.endpoint_url, chosen.label_studio_url, chosen.mlflow_url, tuple(chosen.published)
             )
-            set_up(network, listed(chosen.classes), chosen.build_dir, chosen.settings, chosen.project)
+            set_up(network, class_names(chosen.classes), chosen.build_dir, chosen.settings, chosen.project)
     except OctospoonError as error:
         print(f"octospoon: {error}", file=sys.stderr)
         return 1

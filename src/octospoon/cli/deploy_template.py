@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,6 +19,8 @@ Template = dict[str, Any]
 
 _PLAIN_TAGS = {"!Ref": "Ref", "!Condition": "Condition"}
 _FUNCTION = "AWS::Serverless::Function"
+_LONGEST = 4096
+"""Characters of a parameter, by CloudFormation."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -66,21 +69,39 @@ def with_code(template: Template, code: Mapping[str, str | dict[str, str]]) -> T
     return template | {"Resources": resources}
 
 
+def check_values(template: Template, values: Mapping[str, str]) -> None:
+    """Check the values of parameters: LocalStack takes any, AWS refuses late.
+
+    Raises:
+        NotConfigured: there is no such parameter, or the value is not allowed; with what is.
+    """
+    declared = template["Parameters"]
+    for name, value in values.items():
+        if name not in declared:
+            near = difflib.get_close_matches(name, declared, n=2)
+            hint = f": did you mean {' or '.join(near)}?" if near else "; `octospoon up --help` lists them"
+            raise NotConfigured(f"the template has no parameter {name}{hint}")
+        check_value(name, declared[name], value)
+
+
 def check_value(name: str, declaration: Mapping[str, Any], value: str) -> None:
-    """Check one parameter's value against its declaration: LocalStack takes any, AWS refuses late.
+    """Check one parameter's value against its declaration.
 
     Raises:
         NotConfigured: with what is allowed.
     """
+    told = name if declaration.get("NoEcho") else f"{name} is {value!r}: it"
     allowed = [str(one) for one in declaration.get("AllowedValues", [])]
     if allowed and value not in allowed:
-        raise NotConfigured(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")
+        raise NotConfigured(f"{told} must be one of {', '.join(allowed)}")
     if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
-        told = name if declaration.get("NoEcho") else f"{name} is {value!r}: it"
-        raise NotConfigured(f"{told} {declaration['ConstraintDescription']}")
+        must = declaration.get("ConstraintDescription", f"must match {declaration.get('AllowedPattern')}")
+        raise NotConfigured(f"{told} {must}")
     if declaration["Type"] == "Number" and not _within(declaration, value):
-        low, high = declaration.get("MinValue", "any"), declaration.get("MaxValue", "any")
-        raise NotConfigured(f"{name} is {value!r}: it must be a number from {low} to {high}")
+        raise NotConfigured(f"{told} must be {_range(declaration)}")
+    shortest, longest = int(declaration.get("MinLength", 0)), int(declaration.get("MaxLength", _LONGEST))
+    if not shortest <= len(value) <= longest:
+        raise NotConfigured(f"{name} has {len(value)} characters: it must have {shortest} to {longest}")
 
 
 def _within(declaration: Mapping[str, Any], value: str) -> bool:
@@ -88,4 +109,22 @@ def _within(declaration: Mapping[str, Any], value: str) -> bool:
         number = float(value)
     except ValueError:
         return False
-    return float(declaration.get("MinValue", -inf)) <= number <= float(declaration.get("MaxValue", inf))
+    whole = number.is_integer() or not _whole(declaration)
+    low, high = float(declaration.get("MinValue", -inf)), float(declaration.get("MaxValue", inf))
+    return isfinite(number) and whole and low <= number <= high
+
+
+def _whole(declaration: Mapping[str, Any]) -> bool:
+    """Whether a number counts something: a share has a maximum of 1, or fractions in its declaration."""
+    bounds = [declaration[name] for name in ("Default", "MinValue", "MaxValue") if name in declaration]
+    return all(isinstance(bound, int) for bound in bounds) and declaration.get("MaxValue") != 1
+
+
+def _range(declaration: Mapping[str, Any]) -> str:
+    kind = "a whole number" if _whole(declaration) else "a number"
+    low, high = declaration.get("MinValue"), declaration.get("MaxValue")
+    if low is None and high is None:
+        return kind
+    if high is None:
+        return f"{kind}, {low} or more"
+    return f"{kind} from {low} to {high}"

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from octospoon import __version__
-from octospoon.cli import diagnosis_commands, model_commands
+from octospoon.cli import diagnosis_commands, model_commands, up
+from octospoon.cli.class_names import class_names
+from octospoon.cli.grammar import Parser
 from octospoon.cli.logs import FUNCTIONS
-from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
+from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.domain.secrets import header_secret
 from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from octospoon.adapters.label_studio import LabelStudioApi
     from octospoon.cli.context import Deployment
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
+    Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
 
 STARTED = "OCTOSPOON_STARTED"
@@ -36,19 +40,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except OctospoonError as error:
-        Console(stderr=True, soft_wrap=True).print(f"octospoon: {error}", style="red", markup=False)
-        return 1
+        sys.stdout.flush()
     except KeyboardInterrupt:
+        _complain("interrupted")
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - nobody is shown a traceback
+        from octospoon.cli.failures import sentence
+
+        _complain(sentence(error))
+        return 1
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def _complain(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        f"octospoon: {text}", style="red", markup=False, highlight=False
+    )
+
+
+def parser() -> Parser:
     """Return the command line's grammar."""
-    root = argparse.ArgumentParser(prog="octospoon", description="Event-driven active learning for images.")
+    root = Parser(prog="octospoon", description="Event-driven active learning for images.")
     root.add_argument("--version", action="version", version=__version__)
-    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     _local_commands(commands)
     _deployed_commands(commands)
     _simulate_command(commands)
@@ -58,9 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _local_commands(commands: Commands) -> None:
     command = _add(commands, "demo", _demo, "run the whole loop on real images, then stop everything")
-    command = _add(commands, "up", _up, "start the local stack and leave it running")
-    command.add_argument("--classes", default="", help="comma-separated class names (default: the digits)")
-    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
+    up.add_arguments(_add(commands, "up", _up, "start the local stack, or what has ended of it"))
     command = _add(commands, "down", _down, "stop the local stack; what it held is kept, and said where")
     command.add_argument(
         "--forget", action="store_true", help="remove what this stack and earlier ones held; asks first"
@@ -145,19 +160,19 @@ def _label_studio_commands(commands: Commands) -> None:
     command.add_argument("--project", required=True, type=int, help="id of the project")
 
 
-def _label_studio_arguments(command: argparse.ArgumentParser) -> None:
+def _label_studio_arguments(command: Parser) -> None:
     command.add_argument(
         "--url", required=True, help="of Label Studio; its token is read from LABEL_STUDIO_TOKEN"
     )
 
 
-def _add(commands: Commands, name: str, run: Run, description: str) -> argparse.ArgumentParser:
+def _add(commands: Commands, name: str, run: Run, description: str) -> Parser:
     command = commands.add_parser(name, help=description, description=description)
     command.set_defaults(run=run)
     return command
 
 
-def _deployed(commands: Commands, name: str, run: Run, description: str) -> argparse.ArgumentParser:
+def _deployed(commands: Commands, name: str, run: Run, description: str) -> Parser:
     command = _add(commands, name, run, description)
     command.add_argument("--stack", help="CloudFormation stack on AWS (default: OCTOSPOON_STACK, else local)")
     return command
@@ -186,25 +201,9 @@ def _demo(arguments: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import addresses, digits
-    from octospoon.cli.context import remember
-    from octospoon.cli.local import assemble
-    from octospoon.cli.stack import start
-
     console = Console()
-    classes = listed(arguments.classes) or digits.CLASSES
-    servers = start(Path.cwd(), progress=_say(console), fresh=True, detached=True)
-    project = assemble(servers, classes, _say(console), _parameters(arguments.set)).project
-    remember(project)
-    for line in addresses.lines(project, servers.credentials, stop="make down"):
+    for line in up.up(up.asked(arguments), _say(console)):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def _parameters(pairs: Sequence[str]) -> dict[str, str]:
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _down(arguments: argparse.Namespace) -> None:
@@ -342,7 +341,7 @@ def _project(arguments: argparse.Namespace) -> None:
     from octospoon.adapters.label_studio_setup import LabelStudioSetup
 
     setup = LabelStudioSetup(_label_studio(arguments))
-    classes, replace = listed(arguments.classes), arguments.replace_interface
+    classes, replace = class_names(arguments.classes), arguments.replace_interface
     Console().print(setup.project(arguments.title, classes, replace_interface=replace))
 
 
@@ -369,6 +368,7 @@ def _say(console: Console) -> Callable[[str], None]:
     started = time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:4.0f} s[/dim]  {line}", highlight=False)
+        elapsed = f"[dim]{time.monotonic() - started:4.0f} s[/dim]"
+        console.print(f"{elapsed}  {escape(line)}", highlight=False, soft_wrap=True)
 
     return say

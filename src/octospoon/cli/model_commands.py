@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.cli.context import Deployment
+    from octospoon.cli.grammar import Parser
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other
+    Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
-    Deployed = Callable[[Commands, str, Run, str], argparse.ArgumentParser]
+    Deployed = Callable[[Commands, str, Run, str], Parser]
 
 
 def add(commands: Commands, deployed: Deployed) -> None:
@@ -49,7 +50,7 @@ def add(commands: Commands, deployed: Deployed) -> None:
     )
 
 
-def _optimize_arguments(command: argparse.ArgumentParser) -> None:
+def _optimize_arguments(command: Parser) -> None:
     command.add_argument("--file", type=Path, help="a model file instead of the one in service")
     command.add_argument("--pictures", type=Path, metavar="DIR", help="for a model file: what to measure on")
     command.add_argument("--sample", type=int, default=400, help="pictures to compare on (default: 400)")
@@ -58,7 +59,7 @@ def _optimize_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _import_arguments(command: argparse.ArgumentParser) -> None:
+def _import_arguments(command: Parser) -> None:
     command.add_argument(
         "file", type=Path, metavar="FILE", help="ONNX, octospoon's own or any that takes an image"
     )

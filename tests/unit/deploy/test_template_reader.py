@@ -75,7 +75,7 @@ def test_our_template_survives_json():
     [
         ({"Type": "String", "AllowedValues": ["queue", "ecs"]}, "quue", "one of queue, ecs"),
         ({"Type": "Number", "MinValue": 1, "MaxValue": 9}, "10", "from 1 to 9"),
-        ({"Type": "Number", "MinValue": 1}, "many", "from 1 to any"),
+        ({"Type": "Number", "MinValue": 1}, "many", "a whole number, 1 or more"),
         (
             {"Type": "String", "AllowedPattern": "^a+$", "ConstraintDescription": "must be a's"},
             "b",

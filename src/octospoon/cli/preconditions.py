@@ -1,0 +1,35 @@
+"""Whether this folder is a checkout that a local stack can run in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.cli import deploy_template
+from octospoon.cli.parameters import TEMPLATE
+from octospoon.cli.stack.services import SERVICES
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from octospoon.cli.stack.layout import Layout
+
+
+def check_checkout(layout: Layout) -> None:
+    """Find out before anything starts what would fail later.
+
+    Raises:
+        NotConfigured: this is no checkout, or it is not set up; with what to do.
+    """
+    template = layout.root / TEMPLATE
+    if not template.is_file():
+        raise NotConfigured(
+            f"{layout.root} is no checkout of octospoon: change to the folder of template.yaml"
+        )
+    missing = [name for name in (*SERVICES, "lambda") if not layout.program(name, "python").exists()]
+    if missing:
+        raise NotConfigured(
+            f"this checkout is not set up yet: run `make up`, which installs {', '.join(missing)}"
+        )
+    built = layout.home / "build"
+    names = deploy_template.functions(deploy_template.read(template))
+    if not all((built / name / "app.py").is_file() for name in names):
+        raise NotConfigured("the functions are not built yet: run `make up`, or `make build`")

@@ -1,0 +1,209 @@
+"""What `octospoon up` is told: checked before anything starts, and remembered."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from octospoon.cli import context, deploy_template, parameters, remembered
+from octospoon.cli.class_names import class_names
+from octospoon.cli.main import main, parser
+from octospoon.cli.preconditions import check_checkout
+from octospoon.cli.remembered import UpSettings
+from octospoon.cli.stack.layout import Layout
+from octospoon.cli.up import Asked, _settings, asked
+from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "missing"),
+        (",", "missing"),
+        ("cat,,dog", "missing"),
+        ("cat,dog,", "missing"),
+        ("cat", "at least two"),
+        ("cat,cat", "cat stands there more than once"),
+        ("cat, cat ,dog", "more than once"),
+        ("caf\u00e9,cafe\u0301", "more than once"),
+        ("cat,do\ng", "cannot be shown"),
+        ("cat,dog\x00", "cannot be shown"),
+        ("cat,\u202eged", "cannot be shown"),
+        ("cat," + "d" * 101, "101 characters"),
+        (",".join(f"{number:0100}" for number in range(30)), "bytes together"),
+    ],
+)
+def test_class_names_that_cannot_be_used_are_refused(text: str, why: str) -> None:
+    with pytest.raises(BadRequest, match=why):
+        class_names(text)
+
+
+@pytest.mark.parametrize("text", ["cat,dog", " cat , sea lion ", '<a>,"b"', "Katze,Hündin,猫", "0,1,2"])
+def test_class_names_that_can_be_used_are_taken(text: str) -> None:
+    assert class_names(text) == tuple(name.strip() for name in text.split(","))
+
+
+@pytest.mark.parametrize(
+    ("pair", "why"),
+    [
+        ("BatchSize", "NAME=VALUE"),
+        ("Btchsize=3", "did you mean BatchSize"),
+        ("Xyz=3", "up --help"),
+        ("BatchSize=0", "whole number from 1 to 1000"),
+        ("BatchSize=2.5", "whole number"),
+        ("BatchSize=many", "whole number"),
+        ("MaxOpenTasks=inf", "1 or more"),
+        ("TrainingThreshold=nan", "1 or more"),
+        ("AuditShare=1.5", "a number from 0 to 1"),
+        ("Strategy=magic", "one of margin_diverse"),
+        ("RankSchedule=hourly", "must be rate"),
+        ("ModelName=", "1 to"),
+        ("ScoreSnapshot=" + "x" * 65, "0 to 64"),
+        ("Classes=cat,dog", "--classes"),
+        ("Launcher=ecs", "worker"),
+        ("LabelStudioToken=x", "makes the token"),
+    ],
+)
+def test_parameters_that_are_not_allowed_are_refused_before_anything_starts(
+    pair: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(OctospoonError, match=why):
+        asked(parser().parse_args(["up", "--set", pair]))
+
+
+@pytest.mark.parametrize(
+    "pair", ["BatchSize=20", "AuditShare=0.25", "ControlShare=0.5", "MinDistance=0", "Strategy=margin"]
+)
+def test_parameters_that_are_allowed_are_taken(pair: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert asked(parser().parse_args(["up", "--set", pair])) == Asked(None, dict([pair.split("=")]))
+
+
+def test_every_default_of_the_template_is_allowed() -> None:
+    template = deploy_template.read(ROOT / "template.yaml")
+    deploy_template.check_values(
+        template,
+        {name: str(one["Default"]) for name, one in template["Parameters"].items() if "Default" in one},
+    )
+
+
+def test_a_secret_that_is_refused_is_not_quoted() -> None:
+    with pytest.raises(NotConfigured) as refused:
+        deploy_template.check_value(
+            "Token", {"Type": "String", "NoEcho": True, "AllowedPattern": "a+"}, "s3cret"
+        )
+    assert "s3cret" not in str(refused.value)
+
+
+def test_help_lists_the_parameters_with_their_descriptions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit):
+        main(["up", "--help"])
+    shown = re.sub(r"\s+", " ", capsys.readouterr().out)
+    declared = deploy_template.read(ROOT / "template.yaml")["Parameters"]
+    for name in declared.keys() - parameters._DECIDED.keys():
+        description = " ".join(declared[name]["Description"].split())
+        assert f" {name} {description} (default: " in shown
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "template.yaml").symlink_to(ROOT / "template.yaml")
+    return Layout(tmp_path)
+
+
+def test_settings_stay_until_others_are_given(layout: Layout) -> None:
+    assert remembered.recall(layout) == UpSettings()
+    first = _settings(Asked(("cat", "dog"), {"BatchSize": "20"}), remembered.recall(layout))
+    remembered.remember(layout, first)
+    assert stat.S_IMODE(layout.settings.stat().st_mode) == 0o600
+    again = _settings(Asked(None, {}), remembered.recall(layout))
+    assert again == first
+    changed = _settings(Asked(("cat", "dog", "owl"), {"AuditShare": "0.3"}), again)
+    assert changed == UpSettings(("cat", "dog", "owl"), {"BatchSize": "20", "AuditShare": "0.3"})
+
+
+def test_a_stack_without_remembered_settings_keeps_its_classes(layout: Layout) -> None:
+    context.remember(context.LocalProject("", {"Classes": "cat,dog"}, "", 1, ""))
+    assert remembered.recall(layout).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"classes": 3}'])
+def test_settings_that_cannot_be_read_are_named(layout: Layout, content: str) -> None:
+    layout.home.mkdir()
+    layout.settings.write_text(content)
+    with pytest.raises(NotConfigured, match=r"settings\.json cannot be read"):
+        remembered.recall(layout)
+
+
+def test_a_checkout_that_is_not_set_up_is_told_apart_from_no_checkout(layout: Layout) -> None:
+    with pytest.raises(NotConfigured, match=r"not set up yet: run `make up`.*lambda"):
+        check_checkout(layout)
+    (layout.root / "template.yaml").unlink()
+    with pytest.raises(NotConfigured, match="no checkout"):
+        check_checkout(layout)
+
+
+def test_make_passes_names_and_parameters_on() -> None:
+    done = subprocess.run(
+        ["make", "-n", "-o", "prepared", "up", "CLASSES=cat,sea lion", "SET=BatchSize=20 AuditShare=0.3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[-2] == (
+        '.venv/bin/octospoon up --classes "cat,sea lion" --set "BatchSize=20" --set "AuditShare=0.3"'
+    )
+
+
+def test_what_was_kept_is_removed_only_when_somebody_says_so(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = layout.kept / "2026-01-01T00-00-00Z" / "label-studio"
+    folder.mkdir(parents=True)
+    (folder / "work").write_text("mine")
+    remembered.remember(layout, UpSettings(("cat", "dog")))
+    assert main(["down"]) == 0
+    assert main(["down", "--forget"]) == 1
+    assert main(["down", "--yes"]) == 1
+    assert (folder / "work").exists()
+    assert "add --yes" in capsys.readouterr().err
+    assert main(["down", "--forget", "--yes"]) == 0
+    assert not layout.kept.exists() or not list(layout.kept.iterdir())
+    assert remembered.recall(layout) == UpSettings()
+
+
+def test_make_clean_leaves_what_was_kept(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in (
+        "kept/x/work",
+        "settings.json",
+        "state/compose-credentials.json",
+        "envs/mlflow/x",
+        "build/x",
+    ):
+        (tmp_path / ".octospoon" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".octospoon" / name).touch()
+    (tmp_path / ".octospoon/run/up").mkdir(parents=True)
+
+    def clean() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert clean().returncode != 0, "a stack's data are where they were"
+    (tmp_path / ".octospoon/run/up").rmdir()
+    assert ".octospoon" in clean().stdout
+    home = tmp_path / ".octospoon"
+    left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert left == {"kept/x/work", "settings.json", "state/compose-credentials.json"}
