@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from octospoon.cli.drop import drop
+from octospoon.cli.found_pictures import EMPTY, NO_PICTURE
 from octospoon.cli.status import show
 from octospoon.cli.waiting import wait_for
 
@@ -47,7 +48,10 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
 ) -> None:
     deployment = stack.deployment
 
-    assert drop(deployment, [folder], "trip/") == len(GOOD) + len(BAD)
+    done = drop(deployment, [folder], "trip/")
+    assert done.uploaded == len(GOOD) + len(BAD) - 1
+    assert done.skipped.counts == {EMPTY: 1, NO_PICTURE: 1}
+    deployment.client("s3").put_object(Bucket=deployment.outputs["ImagesBucket"], Key="trip/empty.png")
 
     def look() -> bool | None:
         scored = deployment.pool.rows([f"trip/{name}" for name in GOOD])

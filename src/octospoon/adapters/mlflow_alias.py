@@ -63,3 +63,24 @@ class MlflowRuns:
                 return ""
             raise
         return f"{self._api.server}/#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
+
+
+class MlflowExperiments:
+    """Where MLflow shows the runs of an experiment to people."""
+
+    def __init__(self, api: MlflowApi) -> None:
+        self._api = api
+
+    def table(self, name: str) -> str:
+        """Return the address of an experiment's table of runs; the experiment is made where there is none.
+
+        MLflow's pages have two modes. Without `workflowType` they open in the one for language models.
+        """
+        try:
+            found = self._api.call("GET", "experiments/get-by-name", params={"experiment_name": name})
+            number = found["experiment"]["experiment_id"]
+        except MlflowRefused as error:
+            if error.reason not in _MISSING:
+                raise
+            number = self._api.call("POST", "experiments/create", json={"name": name})["experiment_id"]
+        return f"{self._api.server}/#/experiments/{number}/runs?workflowType=machine_learning"

@@ -20,7 +20,7 @@ import msgspec
 
 from octospoon.adapters.label_studio import LabelStudioApi
 from octospoon.adapters.label_studio_setup import LabelStudioSetup
-from octospoon.cli.addresses import lines
+from octospoon.cli.addresses import COMPOSE_CREDENTIALS, lines
 from octospoon.cli.class_names import class_names
 from octospoon.cli.context import PROJECT_FILE, Deployment, LocalProject, local_project
 from octospoon.cli.deploy import check_classes, deploy
@@ -32,7 +32,6 @@ from octospoon.domain.errors import NotConfigured, OctospoonError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CREDENTIALS = Path(".octospoon/state/compose-credentials.json")
 LABEL_STUDIO_ENV = Path(".octospoon/compose/label-studio.env")
 POSTGRES_ENV = Path(".octospoon/compose/postgres.env")
 POSTGRES_USER = "label-studio"
@@ -59,7 +58,7 @@ class Network:
 def write_secrets() -> None:
     """Write the environment files that the servers take their passwords from, those that are not there."""
     PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)  # or Docker makes it, for root alone
-    made, password = credentials(CREDENTIALS), secrets.token_urlsafe(24)
+    made, password = credentials(COMPOSE_CREDENTIALS), secrets.token_urlsafe(24)
     sign_in = {
         "LABEL_STUDIO_USERNAME": made.email,
         "LABEL_STUDIO_PASSWORD": made.password,
@@ -137,7 +136,7 @@ def addresses() -> str:
     project = local_project()
     if project is None:
         raise NotConfigured("nothing is deployed in containers: run `make dockercomposeup`")
-    return "\n".join(lines(project, credentials(CREDENTIALS), stop="make dockercomposedown"))
+    return "\n".join(lines(project, credentials(COMPOSE_CREDENTIALS), stop="make dockercomposedown"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

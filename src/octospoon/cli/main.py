@@ -109,6 +109,11 @@ def _deployed_commands(commands: Commands) -> None:
     command = _deployed(commands, "drop", _drop, "upload pictures")
     command.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE")
     command.add_argument("--prefix", default="", help="put before every object key, such as trip-7/")
+    command.add_argument(
+        "--replace",
+        action="store_true",
+        help="replace other bytes under the same key, and so reset their labels",
+    )
     command = _deployed(commands, "predict", _predict, "ask the model in service about pictures, now")
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
     command.add_argument("--add", action="store_true", help="let the pictures join the pool")
@@ -213,10 +218,14 @@ def _down(arguments: argparse.Namespace) -> None:
 
 
 def _drop(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.drop import drop
+    from octospoon.cli.drop import drop, summary
 
-    count = drop(_deployment(arguments), arguments.paths, arguments.prefix)
-    Console().print(f"{count:,} pictures uploaded; `octospoon status` shows what became of them")
+    done = drop(_deployment(arguments), arguments.paths, arguments.prefix, replace=arguments.replace)
+    for line in summary(done):
+        Console().print(line, soft_wrap=True, markup=False, highlight=False)
+    if not done.uploaded and not done.replaced:
+        raise BadRequest("nothing was uploaded")
+    Console().print("`octospoon status` shows what becomes of them", soft_wrap=True)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.table import Table
 
+from octospoon.cli import addresses
 from octospoon.cli.labelling_tasks import open_tasks
 from octospoon.cli.reconcile import REMOVALS_ADVICE
 from octospoon.domain import drifted
@@ -25,7 +26,9 @@ _SHOWN = 20
 
 
 def show(deployment: Deployment) -> None:
-    """Print the whole status."""
+    """Print the whole status, and of the local stack the addresses."""
+    for line in addresses.of_deployment(deployment):
+        Console().print(line, soft_wrap=True, markup=False, highlight=False)
     Console().print(
         Group(
             _pool(deployment),

@@ -1,0 +1,95 @@
+"""`octospoon drop` on the real stack: nothing is replaced that nobody asked to be replaced."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from octospoon.cli import drop as drops
+from octospoon.cli.drop import OTHER, SAME, drop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from octospoon.cli.local import LocalStack
+
+pytestmark = pytest.mark.stack
+PREFIX = "dropped/"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two folders whose pictures have the same names."""
+    generator = np.random.default_rng(0)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.png", "b ü.png"):
+            noise = generator.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / folder / name)
+    return tmp_path
+
+
+@pytest.fixture
+def bucket(stack: LocalStack) -> Iterator[str]:
+    """The images bucket, without what was dropped in the end."""
+    name, s3 = stack.project.outputs["ImagesBucket"], stack.deployment.client("s3")
+    yield name
+    found = s3.list_objects_v2(Bucket=name, Prefix=PREFIX).get("Contents", [])
+    for one in found:
+        s3.delete_object(Bucket=name, Key=one["Key"])
+
+
+def test_nothing_is_replaced_without_being_asked(stack: LocalStack, pictures: Path, bucket: str) -> None:
+    deployment, s3 = stack.deployment, stack.deployment.client("s3")
+
+    def bytes_of(key: str) -> bytes:
+        return bytes(s3.get_object(Bucket=bucket, Key=PREFIX + key)["Body"].read())
+
+    both = [pictures / "one", pictures / "two"]
+    assert drop(deployment, both, PREFIX).uploaded == 4
+    again = drop(deployment, both, PREFIX)
+    assert (again.uploaded, again.skipped.counts) == (0, {SAME: 4})
+
+    assert drop(deployment, both[:1], PREFIX).uploaded == 2
+    other = drop(deployment, both[1:], PREFIX)
+    assert (other.uploaded, other.skipped.counts) == (0, {OTHER: 2})
+    assert bytes_of("b ü.png") == (pictures / "one/b ü.png").read_bytes()
+
+    replaced = drop(deployment, both[1:], PREFIX, replace=True)
+    assert (replaced.uploaded, replaced.replaced) == (0, 2)
+    assert bytes_of("b ü.png") == (pictures / "two/b ü.png").read_bytes()
+
+
+def test_bytes_whose_etag_is_no_md5_are_compared(stack: LocalStack, pictures: Path, bucket: str) -> None:
+    s3, file = stack.deployment.client("s3"), pictures / "one/a.png"
+    key = {"Bucket": bucket, "Key": f"{PREFIX}a.png"}
+    upload = s3.create_multipart_upload(**key)["UploadId"]
+    part = s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=file.read_bytes())["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    s3.complete_multipart_upload(**key, UploadId=upload, MultipartUpload=parts)
+    assert "-" in s3.head_object(**key)["ETag"]
+    assert drop(stack.deployment, [file], PREFIX).skipped.counts == {SAME: 1}
+
+
+def test_of_two_drops_at_once_one_keeps_its_bytes(
+    stack: LocalStack, pictures: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, there = threading.Barrier(2), drops._Upload._there
+
+    def both_see_nothing(self: drops._Upload, key: str) -> object:
+        found = there(self, key)
+        if found is None:
+            looked.wait(30)
+        return found
+
+    monkeypatch.setattr(drops._Upload, "_there", both_see_nothing)
+    upload = drops._Upload(stack.deployment.client("s3"), bucket, replace=False)
+    files = [(f"{PREFIX}a.png", pictures / name / "a.png") for name in ("one", "two")]
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(upload, files)) == sorted(["uploaded", OTHER])
