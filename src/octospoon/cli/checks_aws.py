@@ -15,10 +15,10 @@ from octospoon import __version__
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.adapters.onnx_session import OnnxHead
-from octospoon.cli.checkup import Check
+from octospoon.cli.checkup import Advised, Check
 from octospoon.cli.logs import FUNCTIONS
 from octospoon.cli.status import QUEUES, depth
-from octospoon.domain.diagnosis import MOST_SKEW, model_problems
+from octospoon.domain.diagnosis import MOST_SKEW, champion_advice, model_problems
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class _Queue:
 def _champion(deployment: Deployment) -> str:
     found = deployment.champions.pointer()
     if found is None:
-        raise NotConfigured("there is none: run `octospoon init-model`")
+        raise Advised("there is none", "`octospoon init-model` puts the starter into service")
     pointer = found[0]
     with tempfile.TemporaryDirectory() as folder:
         spec = OnnxScorer(deployment.champions.fetch(pointer, Path(folder))).spec
@@ -146,6 +146,6 @@ def _champion(deployment: Deployment) -> str:
         backbones=(pointer.backbone, spec.backbone),
     )
     if problems:
-        raise NotConfigured("; ".join(problems))
+        raise Advised("; ".join(problems), champion_advice(pointer.classes, deployment.classes, problems))
     knows = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
     return f"version {pointer.version}, {knows}, sha256 {pointer.sha256[:12]}… as stored"

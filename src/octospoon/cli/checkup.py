@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from octospoon.domain.diagnosis import Finding
-from octospoon.domain.errors import OctospoonError
+from octospoon.domain.errors import NotConfigured, OctospoonError
 from octospoon.domain.secrets import without_sign_in
 
 if TYPE_CHECKING:
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from octospoon.cli.context import Deployment
 
 _LENGTH = 500
+
+
+class Advised(NotConfigured):
+    """Something that is not well, with what to do about this alone.
+
+    Attributes:
+        advice: what to do.
+    """
+
+    def __init__(self, told: str, advice: str) -> None:
+        super().__init__(told)
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class Check:
         """Make the check, whatever becomes of it."""
         try:
             return Finding(self.name, True, without_sign_in(self.look(deployment)))
+        except Advised as error:
+            return Finding(self.name, False, without_sign_in(str(error))[:_LENGTH], error.advice)
         except (OctospoonError, BotoCoreError, ClientError) as error:
             told = str(error)
         except KeyError as error:

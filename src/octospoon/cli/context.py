@@ -244,7 +244,8 @@ class Deployment:
 def session(endpoint_url: str | None) -> boto3.Session:
     """Return a boto3 session: the user's own for AWS, one with test credentials for LocalStack."""
     if endpoint_url is None:
-        return boto3.Session()
+        # boto3 knows AWS_DEFAULT_REGION alone
+        return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     return boto3.Session(
         aws_access_key_id=LOCAL_KEY, aws_secret_access_key=LOCAL_KEY, region_name=LOCAL_REGION
     )
@@ -284,7 +285,7 @@ def find_deployment(stack_name: str | None) -> Deployment:
 
 
 def _outputs(name: str) -> Outputs:
-    client = boto3.client("cloudformation")
+    client = session(None).client("cloudformation")
     try:
         with translated(f"looking for the stack {name}"):
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]

@@ -16,6 +16,7 @@ from octospoon.domain.errors import OctospoonError
 
 LOGS = Path(".octospoon/logs")
 _SIGN_IN = "sign in again, for example with `aws sso login`, and see that AWS_PROFILE is the right one"
+_RUNNING = "`octospoon up` starts the local stack again; for AWS, look at the network and the region"
 _LOGIN = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -79,7 +80,7 @@ _FILES = {
 def sentence(error: BaseException) -> str:
     """Return what to tell whoever ran the command."""
     if isinstance(error, OctospoonError):
-        return str(error)
+        return f"{error}: {_RUNNING}" if isinstance(error.__cause__, _UNREACHED) else str(error)
     if isinstance(error, ClientError):
         return _refused(error)
     if isinstance(error, BotoCoreError):
@@ -118,10 +119,7 @@ def _not_asked(error: BotoCoreError) -> str:
     if isinstance(error, _LOGIN):
         return f"no valid AWS sign-in is found ({error}): {_SIGN_IN}"
     if isinstance(error, _UNREACHED):
-        return (
-            f"{error}: for the local stack, `octospoon up` starts again what has ended; for AWS, look at the "
-            "network and the region"
-        )
+        return f"{error}: {_RUNNING}"
     return f"AWS cannot be asked: {error}"
 
 

@@ -112,7 +112,7 @@ def failed(name: str, payload: bytes) -> str:
         name: of the function, as `octospoon logs` takes it.
         payload: Lambda's answer: JSON of an error's type and message, as a rule.
     """
-    more = f"`octospoon logs {name}` shows more"
+    more = f"`octospoon doctor` and `octospoon logs {name}` say more"
     try:
         told = msgspec.json.decode(payload, type=_Failure)
     except msgspec.MsgspecError:

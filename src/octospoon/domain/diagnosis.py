@@ -182,3 +182,21 @@ def _shown(data: Mapping[str, object]) -> str:
     """Return what a task shows: its image, or else anything that it has."""
     value = str(data.get("image") or next(iter(data.values()), "no data"))
     return value if len(value) <= _EXAMPLE_LENGTH else f"{value[:_EXAMPLE_LENGTH]}…"
+
+
+def champion_advice(served: Sequence[str], wanted: Sequence[str], problems: Sequence[str]) -> str:
+    """Return what to do about a model in service that does not fit its project.
+
+    Args:
+        served: class names of the model.
+        wanted: those of the project.
+        problems: what `model_problems` found.
+    """
+    if len(problems) > 1 or not served or tuple(served) == tuple(wanted):
+        return "`octospoon model rollback` serves the version before"
+    if new := [name for name in wanted if name not in served]:
+        return (
+            f"label pictures of {', '.join(new)}: the next training learns them, and `octospoon status` shows how "
+            "far it is; a roll-back would not help, because no earlier version knows them"
+        )
+    return "the next training knows the project's classes; a roll-back would not help"

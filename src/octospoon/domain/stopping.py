@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 WORTH = 0.01
+GOOD = 0.9
+"""Accuracy from which on nothing else than labels is advised."""
 FEWEST_POINTS = 3
 FEWEST_IMAGES = 20
 _POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -28,12 +30,14 @@ class Expectation:
         gain: in accuracy, as a share.
         interval: of the gain, 95 %.
         worth: the gain below which a batch is not worth its labels.
+        accuracy: of the newest model on the sample, as a share.
     """
 
     labels: int
     gain: float
     interval: Interval
     worth: float = WORTH
+    accuracy: float = 1.0
 
     @property
     def stop(self) -> bool:
@@ -48,7 +52,16 @@ class Expectation:
         low, high = 100 * self.interval.low, 100 * self.interval.high
         return (
             f"{so}: {self.labels} more training labels are expected to bring {100 * self.gain:.1f} points "
-            f"(95 % interval {low:.1f} to {high:.1f})"
+            f"(95 % interval {low:.1f} to {high:.1f}){self._next()}"
+        )
+
+    def _next(self) -> str:
+        """Return what to try where labels do not help and the accuracy is poor."""
+        if not self.stop or self.accuracy >= GOOD:
+            return ""
+        return (
+            f"; at {100 * self.accuracy:.0f} % accuracy the backbone is what limits the model: try another one "
+            "in a new deployment (`octospoon model import`), or Trainer=finetune"
         )
 
 
@@ -76,7 +89,8 @@ def expect(
     errors = np.concatenate([counts[np.newaxis], drawn]) @ kinds.T / images
     gain, *gains = _gains(labels, errors, more).tolist()
     low, high = np.quantile(gains, [0.025, 0.975])
-    return Expectation(more, gain, Interval(float(low), float(high)), worth)
+    interval = Interval(float(low), float(high))
+    return Expectation(more, gain, interval, worth, accuracy=float(correct[-1].mean()))
 
 
 def _gains(
