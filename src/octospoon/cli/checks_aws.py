@@ -133,7 +133,7 @@ class _Queue:
 def _champion(deployment: Deployment) -> str:
     found = deployment.champions.pointer()
     if found is None:
-        raise Advised("there is none", "`octospoon init-model` puts the starter into service")
+        raise Advised("there is none: run `octospoon init-model`", "it puts the starter into service")
     pointer = found[0]
     with tempfile.TemporaryDirectory() as folder:
         spec = OnnxScorer(deployment.champions.fetch(pointer, Path(folder))).spec

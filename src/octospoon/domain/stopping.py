@@ -60,7 +60,7 @@ class Expectation:
         if not self.stop or self.accuracy >= GOOD:
             return ""
         return (
-            f"; at {100 * self.accuracy:.0f} % accuracy the backbone is what limits the model: try another one "
+            f"; at {100 * self.accuracy:.0f} % accuracy the backbone limits the model: next, try another one "
             "in a new deployment (`octospoon model import`), or Trainer=finetune"
         )
 

@@ -119,7 +119,7 @@ class _Lambda:
     [
         refused("TooManyRequestsException", status=429),
         {"Payload": io.BytesIO(b'{"errorMessage": "no"}'), "FunctionError": "Unhandled"},
-        {"Payload": io.BytesIO(b'{"odd": "answer"}')},
+        {"Payload": io.BytesIO(b'{"exported": "odd"}')},
         {"Payload": io.BytesIO(b"<html>")},
     ],
 )

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from octospoon.domain.diagnosis import Webhook, interface_problems, model_problems, webhook_problems
+from octospoon.domain.diagnosis import (
+    Webhook,
+    champion_advice,
+    interface_problems,
+    model_problems,
+    webhook_problems,
+)
 from octospoon.domain.interface import Choice, Interface
 
 URL, HEADER, SECRET = "https://hook", "X-Secret", "s3cret"
@@ -84,3 +90,13 @@ def test_a_model_and_its_pointer_must_say_the_same() -> None:
     assert file == "its file knows the classes none, its pointer says cat, dog"
     assert order == "it knows cat, dog, the project has dog, cat"
     assert "another backbone" in backbone
+
+
+def test_after_a_change_of_classes_no_roll_back_is_advised() -> None:
+    two, three = ("cat", "dog"), ("cat", "dog", "owl")
+    changed = model_problems(served=two, wanted=three, file=two, backbones=("a", "a"))
+    assert len(changed) == 1
+    assert champion_advice(two, three, changed).startswith("label pictures of owl")
+    damaged = model_problems(served=two, wanted=two, file=three, backbones=("a", "a"))
+    assert "rollback" in champion_advice(two, two, damaged)
+    assert "rollback" in champion_advice(two, three, [*changed, *damaged])
