@@ -1,4 +1,7 @@
 # Needs Python 3.11 or newer and make; brings everything else. `make help` lists the targets.
+ifneq ($(words $(CURDIR)),1)
+$(error The path of this folder holds a blank, which make cannot handle: move the checkout, for example to ~/octospoon ("$(CURDIR)"))
+endif
 PYTHON ?= python3
 ENVS := .octospoon/envs
 STATE := .octospoon/state

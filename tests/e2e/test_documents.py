@@ -41,6 +41,7 @@ LINKED = (
 CLASSES = ("cat", "dog", "owl")
 UP = "up --classes cat,dog,owl --set BatchSize=20 --set TrainingThreshold=20"
 RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output features"
+CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
 AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
@@ -48,11 +49,15 @@ SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 # in the order in which a person would; where a document leaves something open, what it is here
 STEPS = {
     UP: UP,
+    "up": "up",
+    "up --help": "up --help",
     "init-model": "init-model",
     "init-model --file": "init-model --file starter.onnx",
     RESNET: RESNET,
+    CAFFE: CAFFE.replace("caffe.onnx", "resnet18.onnx --output features"),
     MINE: MINE,
     "drop ~/photos": "drop ~/photos",
+    "drop ~/cat ~/dog": "drop ~/photos/cat ~/photos/dog --prefix again/",
     "rank": "rank",
     "status": "status",
     "predict FILE…": "predict --add ~/photos/cat/0.png ~/photos/dog/1.png",
@@ -85,6 +90,16 @@ STEPS = {
 }
 # written to say which command is meant, not how it is called; each of them is above
 NAMES = {
+    "down",
+    "down --forget",
+    "drop",
+    "label-studio-project --replace-interface",
+    "label-studio-project … --classes a,b,new",
+    "model import --channels bgr",
+    "model import FILE --to OUT.onnx",
+    "reconcile --accept-removals",
+    "up --classes a,b,new",
+    "up --classes …",
     "dlq list\\|redrive",
     "drop DIR\\|FILE…",
     "init-model --stack octospoon",
@@ -173,4 +188,9 @@ def test_every_documented_command_does_what_it_is_there_for(
     assert documented() == STEPS.keys() | NAMES
     for step, command in STEPS.items():
         print(step)
-        print(octospoon(command))
+        shown = octospoon(command)
+        print(shown)
+        if step in ("up", "status"):
+            assert "/runs?workflowType=machine_learning" in shown
+            assert credentials(checkout / ".octospoon/state/credentials.json").password in shown
+            assert project(checkout).outputs["Classes"] == ",".join(CLASSES)

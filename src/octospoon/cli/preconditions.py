@@ -19,6 +19,11 @@ def check_checkout(layout: Layout) -> None:
     Raises:
         NotConfigured: this is no checkout, or it is not set up; with what to do.
     """
+    if any(character.isspace() for character in str(layout.root)):
+        raise NotConfigured(
+            f"the path {str(layout.root)!r} holds a blank, which make cannot handle: move the checkout, for "
+            "example to ~/octospoon"
+        )
     template = layout.root / TEMPLATE
     if not template.is_file():
         raise NotConfigured(

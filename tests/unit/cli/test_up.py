@@ -155,6 +155,20 @@ def test_a_checkout_that_is_not_set_up_is_told_apart_from_no_checkout(layout: La
         check_checkout(layout)
 
 
+def test_a_path_with_a_blank_is_refused_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "my pictures"
+    folder.mkdir()
+    with pytest.raises(NotConfigured, match="holds a blank"):
+        check_checkout(Layout(folder))
+    for name in ("Makefile", "infra/build/Makefile"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for arguments in (["-C", folder, "up"], ["-C", folder], ["-f", folder / "infra/build/Makefile"]):
+        done = subprocess.run(["make", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "holds a blank" in done.stderr
+
+
 def test_make_passes_names_and_parameters_on() -> None:
     done = subprocess.run(
         ["make", "-n", "-o", "prepared", "up", "CLASSES=cat,sea lion", "SET=BatchSize=20 AuditShare=0.3"],

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
+import signal
+import sqlite3
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
-from octospoon.cli.stack import start
+from octospoon.cli.stack import down, kept, start
+from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.ports import HOST
 from octospoon.cli.stack.process import MARK
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from octospoon.cli.stack import RunningStack
+
 pytestmark = pytest.mark.stack(own=True)
 ROOT = Path(__file__).parents[3]
+AWS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +42,16 @@ def get(url: str, path: str, token: str | None = None) -> tuple[int, bytes]:
         connection.request("GET", path, headers={"Authorization": f"Token {token}"} if token else {})
         response = connection.getresponse()
         return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def post(url: str, path: str, body: str, token: str) -> int:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    try:
+        headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+        connection.request("POST", path, body, headers)
+        return connection.getresponse().status
     finally:
         connection.close()
 
@@ -59,13 +81,7 @@ def test_mlflow_answers(stack):
 
 
 def test_localstack_keeps_its_files_in_the_run_folder(stack):
-    aws = {
-        "endpoint_url": stack.aws_url,
-        "aws_access_key_id": "test",
-        "aws_secret_access_key": "test",
-        "region_name": "us-east-1",
-    }
-    s3 = boto3.client("s3", **aws)
+    s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)
     s3.create_bucket(Bucket="files")
     s3.put_object(Bucket="files", Key="words", Body=b"some words" * 100_000)
     assert s3.get_object(Bucket="files", Key="words")["Body"].read(10) == b"some words"
@@ -85,3 +101,57 @@ def test_nothing_is_left():
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
             http.client.HTTPConnection(HOST, port, timeout=5).connect()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    """A checkout of its own for a stack that is left running."""
+    for name in ("envs", "state/label-studio-template", "state/credentials.json"):
+        (tmp_path / ".octospoon" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".octospoon" / name).symlink_to(ROOT / ".octospoon" / name)
+    (tmp_path / "infra").symlink_to(ROOT / "infra")
+    yield tmp_path
+    down(tmp_path, progress=print)
+    assert not [pid for pid in marked("up") if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(tmp_path)]
+
+
+def test_what_ends_of_a_stack_left_running_is_mended_or_kept(checkout: Path) -> None:
+    def up() -> RunningStack:
+        services = ("localstack", "label-studio")
+        return start(checkout, progress=print, services=services, fresh=True, detached=True)
+
+    def kill(name: str) -> None:
+        (process,) = [one for one in stack.processes if one.name == name]
+        os.kill(process.pid, signal.SIGKILL)
+        while process.alive():
+            time.sleep(0.02)
+
+    stack = up()
+    s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)
+    s3.create_bucket(Bucket="my-images-1")
+    picture = os.urandom(600_000)
+    s3.put_object(Bucket="my-images-1", Key="cat/a picture.jpg", Body=picture)
+    project = json.dumps({"title": "mine"})
+    assert (
+        post(stack.label_studio_url, "/api/projects/", project, stack.credentials.token)
+        == http.HTTPStatus.CREATED
+    )
+
+    kill("label-studio")
+    again = up()
+    assert again.urls == stack.urls
+    found = json.loads(get(again.label_studio_url, "/api/projects", stack.credentials.token)[1])
+    assert [one["title"] for one in found["results"]] == ["mine"]
+    assert s3.get_object(Bucket="my-images-1", Key="cat/a picture.jpg")["Body"].read() == picture
+    assert not kept.folders(Layout(checkout))
+    s3.close()
+
+    stack = again
+    kill("localstack")
+    new = up()
+    assert json.loads(get(new.label_studio_url, "/api/projects", stack.credentials.token)[1])["count"] == 0
+    (folder,) = kept.folders(Layout(checkout))
+    assert (folder / "localstack/objects/my-images-1/cat/a picture.jpg").read_bytes() == picture
+    with contextlib.closing(sqlite3.connect(folder / "label-studio/label_studio.sqlite3")) as database:
+        assert database.execute("SELECT title FROM project").fetchall() == [("mine",)]
+    assert f"{kept.told(Layout(checkout), folder)}".endswith("1 pictures)")
