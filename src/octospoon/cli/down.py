@@ -46,7 +46,11 @@ def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
     for folder in kept.folders(layout):
         progress(f"kept: {kept.told(layout, folder)}")
     question = "Stop the local stack, and remove for good what it and all earlier ones held? [y/N] "
-    if input(question).strip().lower() not in ("y", "yes"):
+    try:
+        answer = input(question)
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise BadRequest("nothing was stopped and nothing was removed")
 
 

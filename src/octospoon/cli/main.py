@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 
 from octospoon import __version__
-from octospoon.cli import diagnosis_commands, model_commands, up
-from octospoon.cli.class_names import class_names
+from octospoon.cli import diagnosis_commands, label_studio_commands, local_commands, model_commands
 from octospoon.cli.grammar import Parser
 from octospoon.cli.logs import FUNCTIONS
-from octospoon.domain.errors import BadRequest, NotConfigured
-from octospoon.domain.secrets import header_secret
+from octospoon.domain.errors import BadRequest
 from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from octospoon.adapters.label_studio import LabelStudioApi
     from octospoon.cli.context import Deployment
 
     Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
-
-STARTED = "OCTOSPOON_STARTED"
-"""Epoch seconds at which `make` began, so that set-up time counts from there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,21 +57,11 @@ def parser() -> Parser:
     root = Parser(prog="octospoon", description="Event-driven active learning for images.")
     root.add_argument("--version", action="version", version=__version__)
     commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    _local_commands(commands)
+    local_commands.add(commands, _add)
     _deployed_commands(commands)
     _simulate_command(commands)
-    _label_studio_commands(commands)
+    label_studio_commands.add(commands, _add, _deployed)
     return root
-
-
-def _local_commands(commands: Commands) -> None:
-    command = _add(commands, "demo", _demo, "run the whole loop on real images, then stop everything")
-    up.add_arguments(_add(commands, "up", _up, "start the local stack, or what has ended of it"))
-    command = _add(commands, "down", _down, "stop the local stack; what it held is kept, and said where")
-    command.add_argument(
-        "--forget", action="store_true", help="remove what this stack and earlier ones held; asks first"
-    )
-    command.add_argument("--yes", action="store_true", help="with --forget: do not ask")
 
 
 def _simulate_command(commands: Commands) -> None:
@@ -148,29 +129,6 @@ def _deployed_commands(commands: Commands) -> None:
     model_commands.add(commands, _deployed)
 
 
-def _label_studio_commands(commands: Commands) -> None:
-    command = _add(
-        commands, "label-studio-project", _project, "create the Label Studio project; prints its id"
-    )
-    _label_studio_arguments(command)
-    command.add_argument("--title", default="octospoon")
-    command.add_argument("--classes", required=True, help="comma-separated class names")
-    command.add_argument(
-        "--replace-interface",
-        action="store_true",
-        help="replace a labelling interface that was changed by hand (default: it stays)",
-    )
-    command = _deployed(commands, "label-studio-connect", _connect, "connect a project to a deployed stack")
-    _label_studio_arguments(command)
-    command.add_argument("--project", required=True, type=int, help="id of the project")
-
-
-def _label_studio_arguments(command: Parser) -> None:
-    command.add_argument(
-        "--url", required=True, help="of Label Studio; its token is read from LABEL_STUDIO_TOKEN"
-    )
-
-
 def _add(commands: Commands, name: str, run: Run, description: str) -> Parser:
     command = commands.add_parser(name, help=description, description=description)
     command.set_defaults(run=run)
@@ -187,34 +145,6 @@ def _deployment(arguments: argparse.Namespace) -> Deployment:
     from octospoon.cli.context import find_deployment
 
     return find_deployment(arguments.stack)
-
-
-def _demo(arguments: argparse.Namespace) -> None:  # noqa: ARG001
-    from octospoon.cli import digits
-    from octospoon.cli.demo import Demo
-    from octospoon.cli.local import assemble
-    from octospoon.cli.stack import start
-
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # a shell's background jobs are deaf to Ctrl-C: they must not leave servers behind all the same
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    console = Console()
-    started = float(os.environ.get(STARTED) or time.time())
-    with start(Path.cwd(), progress=_say(console), fresh=True, name="demo") as servers:
-        stack = assemble(servers, digits.CLASSES, _say(console), {})
-        Demo(stack, console).run(time.time() - started)
-
-
-def _up(arguments: argparse.Namespace) -> None:
-    console = Console()
-    for line in up.up(up.asked(arguments), _say(console)):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def _down(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.down import stop
-
-    stop(_say(Console()), forget=arguments.forget, yes=arguments.yes)
 
 
 def _drop(arguments: argparse.Namespace) -> None:
@@ -344,40 +274,3 @@ def _logs(arguments: argparse.Namespace) -> None:
     from octospoon.cli.logs import show_logs
 
     show_logs(_deployment(arguments), arguments.function, arguments.minutes, arguments.search)
-
-
-def _project(arguments: argparse.Namespace) -> None:
-    from octospoon.adapters.label_studio_setup import LabelStudioSetup
-
-    setup = LabelStudioSetup(_label_studio(arguments))
-    classes, replace = class_names(arguments.classes), arguments.replace_interface
-    Console().print(setup.project(arguments.title, classes, replace_interface=replace))
-
-
-def _connect(arguments: argparse.Namespace) -> None:
-    from octospoon.adapters.label_studio_setup import LabelStudioSetup
-    from octospoon.cli.local import connect
-
-    deployment = _deployment(arguments)
-    connect(LabelStudioSetup(_label_studio(arguments)), arguments.project, deployment)
-    Console().print(f"project {arguments.project} reads the bucket and calls the webhook")
-
-
-def _label_studio(arguments: argparse.Namespace) -> LabelStudioApi:
-    from octospoon.adapters.label_studio import LabelStudioApi
-
-    value = os.environ.get("LABEL_STUDIO_TOKEN")
-    if not value:
-        raise NotConfigured("set LABEL_STUDIO_TOKEN to a token of Label Studio (Account & Settings)")
-    token = header_secret("LABEL_STUDIO_TOKEN", value)
-    return LabelStudioApi(arguments.url, lambda: token)
-
-
-def _say(console: Console) -> Callable[[str], None]:
-    started = time.monotonic()
-
-    def say(line: str) -> None:
-        elapsed = f"[dim]{time.monotonic() - started:4.0f} s[/dim]"
-        console.print(f"{elapsed}  {escape(line)}", highlight=False, soft_wrap=True)
-
-    return say

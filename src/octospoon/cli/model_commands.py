@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
+    Add = Callable[[Commands, str, Run, str], Parser]
     Deployed = Callable[[Commands, str, Run, str], Parser]
 
 
