@@ -611,6 +611,7 @@ class FakeLabels:
                     agreement=row.agreement,
                     annotators=row.annotators,
                     audit=pick.audit if pick else False,
+                    blind=pick.blind if pick else False,
                     strategy=pick.strategy if pick else "",
                     draw_probability=pick.draw_probability if pick else None,
                     round_number=row.round_number,

@@ -234,6 +234,7 @@ def _labelled(item: Item) -> LabelledImage:
         agreement=number(item, "agreement"),
         annotators=integer(item, "annotators"),
         audit=flag(item, "audit"),
+        blind=flag(item, "blind"),
         strategy=text(item, "strategy"),
         draw_probability=number(item, "draw_probability") if "draw_probability" in item else None,
         round_number=integer(item, "round"),

@@ -347,6 +347,7 @@ class DynamoPool:
                 "pick_rank": pick.rank,
                 "draw_probability": pick.draw_probability,
                 "audit": pick.audit,
+                "blind": pick.blind,
                 "claim_until": until,
             },
             ("shard", "priority_shard"),

@@ -27,7 +27,8 @@ _NO_KEY = " "
 """A hotkey that no key presses."""
 _ASK = "Choose a class before you submit, or skip the task."
 _EMPTY = "<View></View>"  # of a project without an interface
-SAMPLING = "Uncertainty sampling"
+SAMPLING = "Sequential sampling"
+"""How Label Studio orders tasks for annotators: as they were created, which keeps the order of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,10 @@ class LabelStudioSetup:
             del settings["label_config"]
         self._api.call("PATCH", path, json=settings)
         return int(found["id"])
+
+    def order(self, project: int) -> None:
+        """Make annotators get a project's tasks in the order of the batches."""
+        self._api.call("PATCH", f"/api/projects/{project}", json={"sampling": SAMPLING})
 
     def storage(self, project: int, access: S3Access) -> None:
         """Let the project read the images bucket. It is never synchronised: that would duplicate tasks."""

@@ -9,7 +9,7 @@ import httpx
 
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import LabelStudio
-from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.label_studio_setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.mlflow_rest import MlflowRefused
 from octospoon.cli.checkup import Check
@@ -59,6 +59,7 @@ def checks() -> list[Check]:
             "change it in the project's settings under Labeling Interface; or "
             "`octospoon label-studio-project --replace-interface` puts octospoon's own there",
         ),
+        Check("order of tasks", _order, "`octospoon label-studio-connect` sets it"),
         Check("webhook", _webhook, _CONNECT),
         Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
         Check("test delivery", _test_delivery, _CONNECT),
@@ -101,6 +102,18 @@ def _interface(deployment: Deployment) -> str:
     aliases = f", {len(interface.shown)} of them by an alias" if interface.shown else ""
     others = f"; answers to {', '.join(interface.others)} are not read" if interface.others else ""
     return f"offers all {len(deployment.classes)} classes{aliases}{others}"
+
+
+def _order(deployment: Deployment) -> str:
+    """Look at the sampling: any other than by creation leaves shares of a half-labelled batch behind."""
+    with closing(deployment.label_studio()) as api:
+        project = api.call("GET", f"/api/projects/{deployment.label_studio_project}")
+    if project.get("sampling") != SAMPLING:
+        raise NotConfigured(
+            f"the project uses {project.get('sampling')}, so that a half-labelled batch does not hold every "
+            f"share in proportion; it needs {SAMPLING}"
+        )
+    return f"{SAMPLING}, in the order of the batches"
 
 
 def _webhook(deployment: Deployment) -> str:

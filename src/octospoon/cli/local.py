@@ -111,6 +111,7 @@ def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> No
         secret_key=LOCAL_KEY if local else os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
         presign=not local,
     )
+    setup.order(project)
     setup.storage(project, access)
     setup.webhook(
         project, webhook_url(deployment.outputs, deployment.endpoint_url), webhook_secret(deployment)

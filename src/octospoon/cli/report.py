@@ -68,6 +68,8 @@ def _accuracy(measured: Measured, title: str) -> Table:
     table.add_row("confidence above accuracy", *_shares(found.overconfidence))
     table.add_row("calibration error", *_shares(found.calibration_error))
     table.add_row("log loss, nats", *_numbers(found.log_loss))
+    if measured.audit_predictions:
+        table.caption = f"predictions on audit images: {measured.audit_predictions}"
     return table
 
 

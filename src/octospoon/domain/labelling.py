@@ -21,6 +21,7 @@ class Pick:
         score: the strategy's score (None where it has none).
         rank: position in the batch, from 0.
         draw_probability: probability with which this image was drawn, None for a deterministic pick.
+        blind: True where annotators get no prediction; see `octospoon.domain.blinding`.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Pick:
     score: float | None
     rank: int
     draw_probability: float | None
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One row of a training snapshot; `arrived` is the UTC day of the upload, empty where it is unknown."""
+    """One row of a training snapshot.
+
+    `arrived` is the UTC day of the upload, empty where it is unknown; `blind` says that annotators saw no
+    prediction.
+    """
 
     key: str
     etag: str
@@ -161,3 +167,4 @@ class LabelledImage:
     draw_probability: float | None
     round_number: int
     arrived: str = ""
+    blind: bool = False

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
+from octospoon.domain.blinding import blinded, interleaved
 from octospoon.domain.drifted import most_drifted, waiting
-from octospoon.domain.keys import unit_hash
 from octospoon.domain.labelling import Pick
 from octospoon.domain.limits import Limits, within
 
@@ -41,6 +41,7 @@ class BatchRules:
         control_share: share drawn uniformly at random and trained on, for comparison, in [0, 1].
         limits: on the rest, which the strategy chooses.
         drift_share: share of what drifted most, while drift is confirmed, in [0, 1].
+        blind: whether the drawn shares, and as many others, go without the model's prediction.
     """
 
     size: int
@@ -48,6 +49,7 @@ class BatchRules:
     control_share: float = 0.0
     limits: Limits = field(default_factory=Limits)
     drift_share: float = 0.0
+    blind: bool = True
 
     @property
     def audit(self) -> int:
@@ -95,7 +97,7 @@ def compose(
 ) -> tuple[Pick, ...]:
     """Choose a batch of at most `rules.size` images, none twice.
 
-    The batch is ordered by a hash, so that a half-labelled one still holds every share in proportion.
+    A half-labelled batch still holds every share in proportion, if it is labelled in its order.
 
     Args:
         rules: of the batch.
@@ -117,8 +119,9 @@ def compose(
     picks += _drifted(left, rows, drifted, rules)
     left = _without(picks, candidates)
     picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits)
-    picks.sort(key=lambda pick: (unit_hash("batch", pick.key, seed), pick.key))
-    return tuple(replace(pick, rank=rank) for rank, pick in enumerate(picks))
+    if rules.blind:
+        picks = blinded(picks, seed)
+    return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
 
 
 def _without(picks: Sequence[Pick], images: Sequence[Candidate]) -> list[Candidate]:

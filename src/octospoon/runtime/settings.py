@@ -63,6 +63,7 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     batch_size: Count = 50
     audit_share: Share = 0.2
     control_share: Share = 0.0
+    audit_predictions: Literal["hidden", "shown"] = "hidden"
     drift_share: Share = 0.1
     min_distance: Distance = 0.003
     class_quota: Quota = 1.0

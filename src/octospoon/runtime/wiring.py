@@ -251,6 +251,7 @@ def rank() -> Rank:
     from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.adapters.s3_images import S3Images
     from octospoon.adapters.s3_labelling import RoundFiles
+    from octospoon.domain.blinding import HIDDEN
     from octospoon.domain.limits import Limits
     from octospoon.domain.selection import BatchRules
     from octospoon.domain.uncertainty import order_of
@@ -274,6 +275,7 @@ def rank() -> Rank:
             control_share=config.control_share,
             limits=Limits(config.min_distance, config.class_quota, config.group_quota),
             drift_share=config.drift_share,
+            blind=config.audit_predictions == HIDDEN,
         ),
         strategy=config.strategy,
         open_tasks=OpenTasks(labeler, pool, CLOCK, config.open_task_days),

@@ -19,6 +19,7 @@ import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
 from octospoon.domain import promotion
+from octospoon.domain.blinding import audit_rule
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.model_spec import ChampionPointer
@@ -182,6 +183,7 @@ class _Job:
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
         Exhibits(self._ports, folder, spec.resize).versions(decided)
         params = self._params(model_file.read_spec(trained.model)) | trained.params
+        params["audit_predictions"] = audit_rule(dataset.images) or "no audit labels"
         self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
         notes = {"octospoon.outlook": "" if outlook is None else str(outlook)}
         notes["octospoon.left_out"] = dataset.left_out()[:_TAG_LENGTH]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octospoon.domain import evaluation
+from octospoon.domain.blinding import audit_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def write(
     decision = json.dumps(asdict(judged.decision), ensure_ascii=False, indent=1)
     (folder / "decision.json").write_text(decision, "utf-8")
     if len(audit_labels):
-        _write_evaluation(folder, classes, judged, audit_labels)
+        _write_evaluation(folder, classes, judged, audit_labels, audit_rule(images))
 
 
 def manifest(images: Sequence[LabelledImage]) -> bytes:
@@ -59,9 +60,10 @@ def manifest(images: Sequence[LabelledImage]) -> bytes:
 
 
 def _write_evaluation(
-    folder: Path, classes: Sequence[str], judged: Judged, labels: npt.NDArray[np.int64]
+    folder: Path, classes: Sequence[str], judged: Judged, labels: npt.NDArray[np.int64], rule: str
 ) -> None:
-    measured = json.dumps(asdict(judged.evaluation, dict_factory=_finite), indent=1)
+    found = asdict(judged.evaluation, dict_factory=_finite) | {"audit_predictions": rule}
+    measured = json.dumps(found, indent=1)
     (folder / "evaluation.json").write_text(measured, "utf-8")
     matrix = evaluation.confusion(judged.probabilities, labels)
     (folder / "confusion.json").write_text(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain import estimation
+from octospoon.domain.blinding import audit_rule
 from octospoon.usecases.population import sample
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class Measured:
     Attributes:
         evaluation: on the audit share, which no model is trained on.
         naive: its accuracy on every label, those that it learned from included: what not to believe.
+        audit_predictions: the rule under which the audit labels were given; see `blinding.audit_rule`.
     """
 
     evaluation: Evaluation
     naive: Estimate
+    audit_predictions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Measure:
         return Measured(
             estimation.evaluate(answers[audit], labels[audit], uploads),
             estimation.proportion(int(right.sum()), len(right)),
+            audit_rule(usable),
         )
 
     def _uploads(

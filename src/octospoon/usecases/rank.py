@@ -199,6 +199,8 @@ class Rank:
 
     def _task(self, pick: Pick, row: PoolRow | None, classes: Sequence[str]) -> Task:
         task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)
+        if pick.blind:
+            return task
         probabilities = None if row is None else row.probabilities
         if probabilities is None or len(probabilities) != len(classes):
             return task  # scored without a head, or for another list of classes

@@ -19,7 +19,7 @@ from fakes.memory import FakePool, FakeProposals
 from unit.training.stack import World, starter, world
 
 from octospoon.adapters.label_studio import LabelStudioApi
-from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, labelling_interface
+from octospoon.adapters.label_studio_setup import ACTIONS, SAMPLING, SECRET_HEADER, labelling_interface
 from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.cli import doctor
 from octospoon.cli.main import main
@@ -140,6 +140,7 @@ class Deployed:
             "task_number": 9,
             "finished_task_number": 2,
             "label_config": labelling_interface(CLASSES),
+            "sampling": SAMPLING,
         }
         self.server.answers |= {
             "GET /_localstack/health": (200, {"version": "4.5"}),
@@ -283,6 +284,15 @@ def test_a_secret_that_label_studio_cannot_send_is_told_and_not_quoted(
     assert not secret or secret not in told
 
 
+def test_another_sampling_is_told(deployed: Deployed) -> None:
+    deployed.project["sampling"] = "Uncertainty sampling"
+
+    told, advice = failed(deployed)["order of tasks"]
+
+    assert told.startswith("the project uses Uncertainty sampling")
+    assert "label-studio-connect" in advice
+
+
 def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> None:
     deployed.project["label_config"] = labelling_interface(CLASSES[:1])
     deployed.server.answers["GET /api/version"] = (500, "out of order")
@@ -304,7 +314,8 @@ def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deploye
 
     found = failed(deployed)
 
-    labelling = {"Label Studio", "tasks", "labelling interface", "webhook", "test delivery"}
+    labelling = {"Label Studio", "tasks", "labelling interface", "order of tasks"}
+    labelling |= {"webhook", "test delivery"}
     assert set(found) == {"AWS", *labelling}
     assert "http://127.0.0.1:9 does not answer" in found["Label Studio"][0]
     assert "passw0rd" not in str(found)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,13 +151,31 @@ def test_tasks_carry_the_prediction_of_the_model_that_scored_them() -> None:
 
     world.rank()
 
+    round_ = world.rounds.read(1)
+    assert round_ is not None
+    blind = {pick.key for pick in round_.picks if pick.blind}
+    assert {pick.key for pick in round_.picks if pick.audit} < blind
+    assert len(blind) == 8, "as many others as there are audit images"
     for task in world.labeler.tasks.values():
+        if task.key in blind:
+            assert (task.label, task.confidence) == (None, None)
+            continue
         said = world.pool.table[task.key].prediction
         assert said is not None
         assert said.probabilities is not None
         assert task.label == CLASSES[int(said.probabilities.argmax())]
         assert task.confidence == pytest.approx(float(said.probabilities.max()))
     assert world.labeler.model_version == "v1"
+
+
+def test_every_task_carries_a_prediction_where_the_old_rule_is_wanted() -> None:
+    world = World(300)
+    world.rank = replace(world.rank, rules=replace(world.rank.rules, blind=False))
+
+    world.rank()
+
+    assert all(task.label for task in world.labeler.tasks.values())
+    assert not any(row.pick.blind for row in world.pool.table.values() if row.pick)
 
 
 def test_a_cold_start_has_no_prediction_to_show() -> None:
