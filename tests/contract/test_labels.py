@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.test_pool import image, pick, said
+from octospoon.domain.answers import NO_CLASS, NOT_IN_POOL, UNKNOWN_CLASS, UncountedAnswer
 from octospoon.domain.consensus import Consensus
 from octospoon.domain.errors import Conflict
 from octospoon.domain.images import State
@@ -343,3 +344,41 @@ def test_one_at_a_time_exports_a_round(stores: Stores) -> None:
     assert not rounds.take(1, 999.0, 1999.0)
     rounds.begin(Round(2, "2026-01-01T00:00:00+00:00", 3, (pick(2),)))
     assert rounds.take(2, 301.0, 400.0)
+
+
+def test_answers_that_do_not_count_are_counted_until_they_do(stores: Stores) -> None:
+    export(stores, 1)
+    export(stores, 2)
+    empty = replace(annotation(1, None), problem=NO_CLASS)
+    other = replace(annotation(2, None), problem=UNKNOWN_CLASS)
+    elsewhere = replace(annotation(3), problem=NOT_IN_POOL)
+    for one in (empty, other, elsewhere):
+        assert stores.labels.upsert(one)
+
+    found = stores.labels.uncounted(examples=1)
+
+    assert {name: n for name, n in found.counts.items() if n} == dict.fromkeys(
+        (NO_CLASS, UNKNOWN_CLASS, NOT_IN_POOL), 1
+    )
+    assert set(found.examples) == {
+        UncountedAnswer(image(1).key, 1, 101, NO_CLASS),
+        UncountedAnswer(image(2).key, 2, 102, UNKNOWN_CLASS),
+        UncountedAnswer(image(3).key, 0, 103, NOT_IN_POOL),
+    }
+    assert stores.labels.of(image(1).key) == [empty]
+    assert stores.labels.uncounted(examples=0).examples == ()
+    assert stores.labels.upsert(annotation(1, "cat", 2)), "edited"
+    assert stores.labels.upsert(replace(other, deleted=True)), "deleted"
+    assert stores.labels.uncounted(examples=1).total == 1
+    assert stores.labels.replace(elsewhere, replace(elsewhere, problem=""))
+    assert stores.labels.uncounted(examples=1).total == 0
+
+
+def test_an_answer_that_does_not_count_matters_no_more_once_its_image_has_a_label(stores: Stores) -> None:
+    export(stores, 1)
+    stores.labels.upsert(replace(annotation(1, None), problem=NO_CLASS))
+    settle(stores, image(1).key, "cat")
+    export(stores, 2)
+    stores.labels.upsert(replace(annotation(2, None), etag="of earlier bytes", problem=NO_CLASS))
+
+    assert stores.labels.uncounted(examples=1).total == 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
+from octospoon.domain.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
 from octospoon.domain.images import (
     ARCHIVED,
@@ -598,6 +599,23 @@ class FakeLabels:
         if delta:
             row.counted_in = self.control.change(delta, before.counted_in)
         return delta
+
+    def uncounted(self, examples: int) -> UncountedAnswers:
+        counts, named = dict.fromkeys(PROBLEMS, 0), []
+        for one in self.stored.values():
+            row = self.pool.table.get(one.key)
+            gone = row is None or row.state is State.QUARANTINED
+            if one.deleted or not one.problem or not (gone or self._open(row, one)):
+                continue
+            counts[one.problem] += 1
+            if counts[one.problem] <= examples:
+                task = row.task_id if row and row.task_id else 0
+                named.append(UncountedAnswer(one.key, task, one.number, one.problem))
+        return UncountedAnswers(counts, tuple(named))
+
+    @staticmethod
+    def _open(row: Row | None, one: Annotation) -> bool:
+        return row is not None and row.etag == one.etag and row.state is not State.LABELLED
 
     def labelled(self) -> Iterator[LabelledImage]:
         for key in sorted({key for key, _ in self.stored}):

@@ -8,6 +8,7 @@ from octospoon.adapters.aws_errors import translated
 from octospoon.adapters.dynamodb_counter import NOT_COUNTED, LabelCounter
 from octospoon.adapters.dynamodb_items import Item, Value, dump_item, flag, integer, names_of, number, text
 from octospoon.adapters.dynamodb_pool import batch_get, if_met, update_expression
+from octospoon.adapters.dynamodb_uncounted import uncounted_answers
 from octospoon.domain.images import State
 from octospoon.domain.labelling import Annotation, LabelledImage, Standing
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from octospoon.domain.answers import UncountedAnswers
     from octospoon.domain.consensus import Consensus
 
 # deletion is the last word on an annotation, whenever its older versions arrive
@@ -58,6 +60,8 @@ class DynamoLabels:
 
     def _put(self, annotation: Annotation, condition: str, given: dict[str, Value]) -> bool:
         values = {name: getattr(annotation, name) for name in Annotation.__slots__}
+        if annotation.deleted or not annotation.problem:
+            del values["problem"]  # which keeps it out of the index of problems
         with translated(f"storing annotation {annotation.annotation_id}"):
             return if_met(
                 lambda: self._client.put_item(
@@ -195,6 +199,10 @@ class DynamoLabels:
             }
         }
 
+    def uncounted(self, examples: int) -> UncountedAnswers:
+        """Count the answers that do not count, of images without a label; name up to so many of each kind."""
+        return uncounted_answers(self._client, self._pool, self._annotations, examples)
+
     def labelled(self) -> Iterator[LabelledImage]:
         """Yield every labelled image, ordered by key."""
         keys: set[str] = set()
@@ -223,6 +231,7 @@ def _annotation(item: Item) -> Annotation:
         label=text(item, "label") if "label" in item else None,
         deleted=flag(item, "deleted"),
         project=text(item, "project"),
+        problem=text(item, "problem"),
     )
 
 

@@ -12,6 +12,7 @@ from octospoon.adapters.label_studio import LabelStudio
 from octospoon.adapters.label_studio_setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.mlflow_rest import MlflowRefused
+from octospoon.cli import status
 from octospoon.cli.checkup import Check
 from octospoon.cli.deploy import predict_url, webhook_url
 from octospoon.cli.labelling_tasks import open_tasks
@@ -59,6 +60,12 @@ def checks() -> list[Check]:
             "change it in the project's settings under Labeling Interface; or "
             "`octospoon label-studio-project --replace-interface` puts octospoon's own there",
         ),
+        Check(
+            "answers",
+            _answers,
+            "open these tasks in Label Studio and update the answer; where the interface or the classes were "
+            "wrong, mend them and run `octospoon reconcile --full`",
+        ),
         Check("order of tasks", _order, "`octospoon label-studio-connect` sets it"),
         Check("webhook", _webhook, _CONNECT),
         Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
@@ -102,6 +109,13 @@ def _interface(deployment: Deployment) -> str:
     aliases = f", {len(interface.shown)} of them by an alias" if interface.shown else ""
     others = f"; answers to {', '.join(interface.others)} are not read" if interface.others else ""
     return f"offers all {len(deployment.classes)} classes{aliases}{others}"
+
+
+def _answers(deployment: Deployment) -> str:
+    found = deployment.labels.uncounted(_EXAMPLES)
+    if found.total:
+        raise NotConfigured(f"{found.total:,} answers do not count: {status.uncounted(deployment)}")
+    return "every answer counts"
 
 
 def _order(deployment: Deployment) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUEUES = ("Uploads", "Annotations", "Training", "Rescore")
 _SHOWN = 20
+_EXAMPLES = 3
 
 
 def show(deployment: Deployment) -> None:
@@ -66,8 +67,20 @@ def _model(deployment: Deployment) -> Table:
     proposal = deployment.proposals.read()
     if proposal.waits:
         table.add_row("labels that may be removed", f"{removals_problem(proposal)}; {REMOVALS_ADVICE}")
+    table.add_row("answers that do not count", uncounted(deployment))
     table.add_row("newest training job", f"{state.job_id or 'none'} ({state.status}) {state.reason}")
     return table
+
+
+def uncounted(deployment: Deployment) -> str:
+    """Return how many answers do not count and why, with some examples."""
+    found = deployment.labels.uncounted(_EXAMPLES)
+    if not found.total:
+        return "none"
+    named = ", ".join(
+        f"{one.key} (task {one.task or 'unknown'}, {one.problem})" for one in found.examples[:_EXAMPLES]
+    )
+    return f"{found}; such as {named}"
 
 
 def _tasks(deployment: Deployment) -> Table:

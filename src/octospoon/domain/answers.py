@@ -16,7 +16,6 @@ SEVERAL_CLASSES = "several-classes"
 AMBIGUOUS_CLASS = "ambiguous-class"
 FOREIGN_CONTROL = "foreign-control"
 NOT_IN_POOL = "not-in-pool"
-NOT_OUR_TASK = "not-our-task"
 
 PROBLEMS = {
     NO_CLASS: "answered without a class",
@@ -25,11 +24,50 @@ PROBLEMS = {
     AMBIGUOUS_CLASS: "of a choice whose value is one class and whose alias is another",
     FOREIGN_CONTROL: "by a control that is not octospoon's",
     NOT_IN_POOL: "of an image that is not in the pool",
-    NOT_OUR_TASK: "of a task that octospoon did not create",
 }
 """Why an answer does not count, with a description that follows a number."""
 
 _NAME_LENGTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class UncountedAnswer:
+    """An answer in Label Studio that does not count.
+
+    Attributes:
+        key: of the image.
+        task: its task in Label Studio, 0 where it is not known.
+        annotation: Label Studio's number of the annotation.
+        problem: why, one of `PROBLEMS`.
+    """
+
+    key: str
+    task: int
+    annotation: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class UncountedAnswers:
+    """The answers that do not count, of images that have no label by another answer.
+
+    Attributes:
+        counts: how many there are, by their problem.
+        examples: some of each problem.
+    """
+
+    counts: Mapping[str, int]
+    examples: tuple[UncountedAnswer, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        """Say how many there are of each problem."""
+        parts = [f"{self.counts[one]:,} {told}" for one, told in PROBLEMS.items() if self.counts.get(one)]
+        return ", ".join(parts) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class Annotation:
         label: the chosen class; None for a skip, an empty or an invalid answer.
         deleted: True once Label Studio no longer has it.
         project: of Label Studio that it is in, see `project_name`; empty where that is not known.
+        problem: why the answer does not count, see `answers.PROBLEMS`; empty where it does, or is a skip.
     """
 
     key: str
@@ -104,6 +105,7 @@ class Annotation:
     label: str | None
     deleted: bool = False
     project: str = ""
+    problem: str = ""
 
     @property
     def voter(self) -> str:

@@ -11,6 +11,7 @@ from octospoon.domain.keys import KEY_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from octospoon.domain.answers import UncountedAnswers
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.labelling import Annotation, LabelledImage, Round, Standing, Task, TaskCounts
     from octospoon.domain.removals import Proposal
@@ -53,6 +54,9 @@ class Labels(Protocol):
         Raises:
             Conflict: the image is no longer as it was in `before`; read again and retry.
         """
+
+    def uncounted(self, examples: int) -> UncountedAnswers:
+        """Count the answers that do not count, of images without a label; name up to so many of each kind."""
 
     def labelled(self) -> Iterator[LabelledImage]:
         """Yield every labelled image, ordered by key."""

@@ -67,7 +67,7 @@ class CollectAnnotations:
         Raises:
             Conflict: the image kept changing meanwhile; it can be settled again.
         """
-        return SettleLabel(self.labels, self.classes)(key)
+        return SettleLabel(self.labels, self.classes, notes_problems=True)(key)
 
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""
@@ -101,6 +101,7 @@ class CollectAnnotations:
             annotator=UNKNOWN_ANNOTATOR if body.completed_by is None else str(body.completed_by),
             label=answer.label,
             project=project,
+            problem=answer.problem,
         )
 
     def _annotations(self, message: Message) -> Iterator[Annotation]:

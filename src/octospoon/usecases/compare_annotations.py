@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from octospoon.domain.answers import NOT_IN_POOL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -72,6 +74,8 @@ class CompareAnnotations:
     def _store(self, one: Annotation, before: Annotation | None) -> bool:
         """Store what Label Studio has now of an annotation; say whether that was a repair."""
         labels = self.collect.labels
+        if before is not None and before.problem == NOT_IN_POOL and one.label is not None:
+            one = replace(one, problem=NOT_IN_POOL)  # settling says so, not Label Studio
         if before is None or (before.updated_at < one.updated_at and not before.deleted):
             return labels.upsert(one)
         if before == one or not (before.deleted or before.updated_at == one.updated_at):

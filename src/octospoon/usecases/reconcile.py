@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from octospoon.domain.answers import PROBLEMS, UNKNOWN_CLASS
 from octospoon.domain.images import State
 from octospoon.domain.sweeps import Sweep
 from octospoon.usecases.compare_annotations import CompareAnnotations
@@ -65,6 +66,8 @@ class ReconcileReport:
         elsewhere: annotations of another project, or of an unknown one, that were met and kept.
         withheld: labels that are kept until a person accepts their removal, because too many are missing.
         refused: why the removal that a person accepted is not made; empty where it is.
+        uncounted: answers in Label Studio that do not count, of images without a label, as of now.
+        unknown_classes: those of them that name a class that the stack does not have.
         finished: no changed task is left for the next run.
         inventoried: no inventory is under way.
         job: the training job that was launched; empty for none.
@@ -83,6 +86,8 @@ class ReconcileReport:
     elsewhere: int = 0
     withheld: int = 0
     refused: str = ""
+    uncounted: int = 0
+    unknown_classes: int = 0
     finished: bool = False
     inventoried: bool = False
     job: str = ""
@@ -149,6 +154,7 @@ class Reconcile:
         attempt(lambda: self._inventory(until, full=full))
         attempt(lambda: self._waiting(until))
         attempt(self._alias)
+        attempt(self._uncounted)
         job = self.collect.launch_if_due()  # a job that is due, or lost, waits for nobody
         if failed:
             raise failed[0]
@@ -275,6 +281,13 @@ class Reconcile:
             compare=self._compare,
             removals=self._removals,
         )
+
+    def _uncounted(self) -> Counter[str]:
+        found = self.collect.labels.uncounted(examples=1)
+        for one in found.examples:
+            why = PROBLEMS[one.problem]
+            LOG.warning("annotation %d of %s does not count: %s", one.annotation, one.key, why)
+        return Counter(uncounted=found.total, unknown_classes=found.counts.get(UNKNOWN_CLASS, 0))
 
     def _alias(self) -> Counter[str]:
         if self.follow_alias is None:

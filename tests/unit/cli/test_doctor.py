@@ -24,6 +24,7 @@ from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.cli import doctor
 from octospoon.cli.main import main
 from octospoon.cli.status import QUEUES
+from octospoon.domain.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.removals import Proposal
 
 if TYPE_CHECKING:
@@ -111,9 +112,14 @@ class Deployed:
     made: World = field(default_factory=world)
     classes: tuple[str, ...] = CLASSES
     label_studio_project: int = 3
+    answers: UncountedAnswers = field(default_factory=lambda: UncountedAnswers({}))
     label_studio_url: str = ""
     endpoint_url: str = ""
     settings: dict[str, str] = field(default_factory=lambda: {"OCTOSPOON_MODEL_NAME": "octospoon"})
+
+    @property
+    def labels(self) -> Any:
+        return SimpleNamespace(uncounted=lambda _: self.answers)
 
     def __post_init__(self) -> None:
         self.endpoint_url = self.server.url
@@ -193,7 +199,7 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 22
+    assert len(rows) == 24
     assert all(" ok " in row for row in rows)
     for told in (
         "LocalStack 4.5",
@@ -215,7 +221,7 @@ def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[st
     told = json.loads(written.out)
     assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
     assert set(told[0]) == {"check", "ok", "told", "advice"}
-    assert "1 of 22 checks failed: queue rescore" in written.err
+    assert f"1 of {len(told)} checks failed: queue rescore" in written.err
 
 
 def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
@@ -282,6 +288,18 @@ def test_a_secret_that_label_studio_cannot_send_is_told_and_not_quoted(
 
     assert told.startswith(f"the secret header {SECRET_HEADER} ")
     assert not secret or secret not in told
+
+
+def test_answers_that_do_not_count_are_told(deployed: Deployed) -> None:
+    example = UncountedAnswer("a.png", 7, 3, "no-class")
+    deployed.answers = UncountedAnswers({"no-class": 1200}, (example,))
+
+    told, advice = failed(deployed)["answers"]
+
+    assert told.startswith(
+        "1,200 answers do not count: 1,200 answered without a class; such as a.png (task 7"
+    )
+    assert "octospoon reconcile --full" in advice
 
 
 def test_another_sampling_is_told(deployed: Deployed) -> None:

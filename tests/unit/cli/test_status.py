@@ -6,6 +6,7 @@ import numpy as np
 from fakes.memory import FakeObservations, FakePool
 
 from octospoon.cli import status
+from octospoon.domain.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.drift import Finding, Level
 from octospoon.domain.images import ImageRef, Prediction
 from octospoon.domain.labelling import Pick
@@ -28,3 +29,14 @@ def test_drift_is_told_with_what_can_still_be_chosen():
         "confirmed on 500 uploads until 2026-01-31; of the 3 images by which it shows, 2 can still be chosen"
     )
     assert "no day's uploads" in status.drift(deployment, 5)
+
+
+def test_answers_that_do_not_count_are_told_with_examples():
+    example = UncountedAnswer("a.png", 7, 3, "no-class")
+    found = UncountedAnswers({"no-class": 2, "unknown-class": 1}, (example,))
+    deployment = SimpleNamespace(labels=SimpleNamespace(uncounted=lambda _: found))
+
+    assert status.uncounted(deployment) == (
+        "2 answered without a class, 1 of a class that the stack does not have; "
+        "such as a.png (task 7, no-class)"
+    )

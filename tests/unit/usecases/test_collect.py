@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
 
+from octospoon.domain.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.jobs import JobSettings, JobStatus
@@ -213,3 +214,43 @@ def test_annotations_of_a_deleted_account_are_voters_of_their_own() -> None:
 
     row = world.pool.table["0.png"]
     assert (row.label, row.annotators, round(row.agreement, 2)) == ("cat", 3, 0.67)
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [([], NO_CLASS), ([choice("cat", "dog")[0]], SEVERAL_CLASSES), (choice("cow"), UNKNOWN_CLASS)],
+)
+def test_an_answer_that_does_not_count_is_kept_with_its_reason_until_it_is_edited(
+    result: list[dict], problem: str
+) -> None:
+    world = World()
+    body = msgspec.json.decode(message(0), type=Message)
+    answer = msgspec.structs.replace(body.annotations[0], result=result)
+
+    world.collect(msgspec.json.encode(msgspec.structs.replace(body, annotations=[answer])).decode())
+
+    assert world.labels.uncounted(examples=1).counts[problem] == 1
+    assert world.pool.table["0.png"].state is State.EXPORTED
+    world.collect(message(0, "cat", action="ANNOTATION_UPDATED", updated=2))
+    assert world.labels.uncounted(examples=1).total == 0
+    assert world.pool.table["0.png"].label == "cat"
+
+
+def test_a_skip_is_no_problem() -> None:
+    world = World()
+    world.collect(message(0, None))
+
+    assert world.labels.uncounted(examples=1).total == 0
+
+
+def test_an_answer_of_an_image_that_is_not_in_the_pool_counts_once_it_is() -> None:
+    world = World()
+    row = world.pool.table.pop("0.png")
+    world.collect(message(0))
+    assert world.labels.uncounted(examples=1).counts[NOT_IN_POOL] == 1
+
+    world.pool.table["0.png"] = row
+    world.collect(message(0))
+
+    assert world.labels.uncounted(examples=1).total == 0
+    assert row.label == "cat"

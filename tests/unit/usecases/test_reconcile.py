@@ -584,3 +584,20 @@ def test_a_lost_job_is_launched_anew_even_where_label_studio_is_down() -> None:
         world.reconcile()
 
     assert world.launcher.launched == ["train-000001", "train-000002"]
+
+
+def test_answers_that_do_not_count_are_a_figure_and_are_read_again_under_new_classes() -> None:
+    world = World()
+    world.annotate(1, label="owl")
+    row = world.pool.table.pop("2.png")
+    world.annotate(2)
+
+    first, second = world.reconcile(full=True), world.reconcile(full=True)
+
+    assert (first.annotations, first.uncounted, first.unknown_classes) == (2, 2, 1)
+    assert (second.annotations, second.uncounted) == (0, 2), "nothing to repair again"
+    world.pool.table["2.png"] = row
+    world.with_classes(*CLASSES, "owl")
+    third = world.reconcile(full=True)
+    assert (third.uncounted, third.labels) == (0, 2)
+    assert (world.pool.table["1.png"].label, row.label) == ("owl", "cat")
