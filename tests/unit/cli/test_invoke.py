@@ -1,0 +1,24 @@
+"""The command line reads every report that a function answers with."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from octospoon.cli.invoke import WatchAnswer
+from octospoon.domain.labelling import TaskCounts
+from octospoon.usecases.rank import RankReport
+from octospoon.usecases.reconcile import ReconcileReport
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        RankReport(1, 10, 10, "", TaskCounts(waiting=3)),
+        RankReport(),
+        ReconcileReport(),
+        WatchAnswer(1, "none", ""),
+    ],
+)
+def test_a_report_survives_its_way_to_the_command_line(report):
+    assert msgspec.json.decode(msgspec.json.encode(report), type=type(report)) == report
