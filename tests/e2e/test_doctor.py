@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.helpers import changed_webhook
 
+from octospoon.adapters.label_studio_setup import ACTIONS
 from octospoon.cli import doctor
 from octospoon.cli.local import webhook_secret
 from octospoon.cli.main import main
@@ -29,14 +31,9 @@ def _default_stack(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def deactivated(stack: LocalStack) -> Iterator[None]:
     """A person switches the webhook off, and then on again."""
-    project = stack.project.label_studio_project
-    (hook,) = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
-    path = f"/api/webhooks/{hook['id']}/"
-    fewer = [action for action in hook["actions"] if action != "ANNOTATIONS_DELETED"]
-    # the whole of it: a PATCH without actions takes them all away
-    stack.label_studio.call("PATCH", path, json=hook | {"is_active": False, "actions": fewer})
-    yield
-    stack.label_studio.call("PATCH", path, json=hook)
+    fewer = [action for action in ACTIONS if action != "ANNOTATIONS_DELETED"]
+    with changed_webhook(stack, is_active=False, actions=fewer):
+        yield
 
 
 def test_a_stack_that_runs_is_well_and_no_secret_is_told(

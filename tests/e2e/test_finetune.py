@@ -9,18 +9,15 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-from e2e.test_models import MODEL, upload
+from e2e.helpers import digit_label, digit_pictures, job_done, label_round, scored, serving, upload
+from e2e.test_models import MODEL
 from unit.training.networks import convolutional
 
-from octospoon.adapters.label_studio import LabelStudio
 from octospoon.cli import digits, invoke, rescore
-from octospoon.cli.drop import run_all
 from octospoon.cli.local import LocalStack, assemble
 from octospoon.cli.model_import import import_model
-from octospoon.cli.oracle import annotate
 from octospoon.cli.stack import start
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.jobs import JobStatus
 from octospoon.domain.keys import SHARDS
 from octospoon.training.foreign import Pixels
 from octospoon.training.imported import Options
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 LABELLED, LEFT = 500, 100
 ORDER = np.random.default_rng(9).permutation(len(digits.labels())).tolist()
-TRUTH = {f"models/{i:04d}.png": digits.CLASSES[digits.labels()[i]] for i in ORDER}
 
 pytestmark = [pytest.mark.stack(own=True), pytest.mark.timeout(900)]
 
@@ -64,10 +60,9 @@ def stack_with_random_convolutions(
 @pytest.fixture(scope="module")
 def before(poor: LocalStack) -> ChampionPointer:
     """The champion of the cold start, which has scored all uploads."""
-    keys = [f"models/{i:04d}.png" for i in ORDER[: LABELLED + LEFT]]
-    run_all(lambda index: upload(poor, index), ORDER[: LABELLED + LEFT], "Uploading digits")
-    scored(poor, keys)
-    return serving(poor)
+    keys = upload(poor.deployment, digit_pictures("models/", ORDER[: LABELLED + LEFT]))
+    scored(poor.deployment, keys, seconds=300)
+    return serving(poor.deployment)
 
 
 @pytest.fixture(scope="module")
@@ -76,29 +71,9 @@ def after(poor: LocalStack, before: ChampionPointer) -> ChampionPointer:
     assert invoke.rank(poor.deployment).exported == LABELLED
     round_ = poor.deployment.rounds.read(1)
     assert round_ is not None
-    labeler = LabelStudio(poor.label_studio, poor.project.label_studio_project)
-    tasks = labeler.find({pick.key: pick.etag for pick in round_.picks})
-    for pick in round_.picks:
-        annotate(poor.label_studio, tasks[pick.key], TRUTH[pick.key])
-    state = poor.deployment.control.state
-
-    def done() -> bool | None:
-        assert state().status is not JobStatus.FAILED, state().reason
-        return True if state().jobs == 1 and state().status is JobStatus.IDLE else None
-
-    wait_for("the training job", done, seconds=500)
-    return serving(poor)
-
-
-def scored(stack: LocalStack, keys: list[str]) -> None:
-    pool = stack.deployment.pool
-    wait_for("scores", lambda: True if len(pool.rows(keys)) == len(keys) else None, seconds=300, interval=1.0)
-
-
-def serving(stack: LocalStack) -> ChampionPointer:
-    found = stack.deployment.champions.pointer()
-    assert found is not None
-    return found[0]
+    label_round(poor, round_)
+    job_done(poor.deployment, 1, seconds=500)
+    return serving(poor.deployment)
 
 
 def test_the_job_gives_the_model_a_backbone_of_its_own(
@@ -123,9 +98,8 @@ def test_the_pool_follows_when_it_is_told_to(
     poor: LocalStack, before: ChampionPointer, after: ChampionPointer
 ) -> None:
     deployment, pool = poor.deployment, poor.deployment.pool
-    late = upload(poor, ORDER[LABELLED + LEFT])
-    scored(poor, [late])
-    assert pool.rows([late])[late].backbone == after.backbone
+    (late,) = upload(deployment, digit_pictures("models/", [ORDER[LABELLED + LEFT]]))
+    assert scored(deployment, [late])[late].backbone == after.backbone
     waiting = [one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 1000)[0]]
     old = [key for key in waiting if pool.rows([key])[key].backbone == before.backbone]
     assert len(old) == LEFT
@@ -141,7 +115,7 @@ def test_the_pool_follows_when_it_is_told_to(
     rows = pool.rows(waiting)
     assert {(row.backbone, row.model_version) for row in rows.values()} == {(after.backbone, after.version)}
     said = {key: digits.CLASSES[int(row.probabilities.argmax())] for key, row in rows.items()}  # type: ignore[union-attr]
-    right = np.mean([said[key] == TRUTH[key] for key in waiting])
+    right = np.mean([said[key] == digit_label(key) for key in waiting])
     print(f"{right:.3f} of the {len(waiting)} images that nobody labelled are right")
     assert right > 0.85
     report = invoke.rank(deployment)

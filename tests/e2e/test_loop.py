@@ -11,17 +11,24 @@ import msgspec
 import numpy as np
 import pytest
 from conftest import BATCH
+from e2e import helpers
+from e2e.helpers import (
+    digit_label,
+    digit_pictures,
+    job_done,
+    label_round,
+    rescored,
+    serving,
+    task_ids,
+    upload,
+)
 
-from octospoon.adapters.label_studio import LabelStudio
-from octospoon.cli import digits, optimize, trace
+from octospoon.cli import digits, invoke, optimize, trace
 from octospoon.cli.demo import key_of
 from octospoon.cli.logs import show_logs
-from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.images import State
-from octospoon.domain.jobs import JobStatus
-from octospoon.domain.keys import SHARDS
 
 if TYPE_CHECKING:
     from octospoon.cli.local import LocalStack
@@ -35,22 +42,9 @@ FIRST = range(60)
 LATE = 1000
 
 
-def upload(stack: LocalStack, index: int) -> None:
-    stack.deployment.client("s3").put_object(
-        Bucket=stack.project.outputs["ImagesBucket"], Key=key_of(index), Body=digits.png_bytes(index)
-    )
-
-
-def truth(key: str) -> str:
-    return digits.CLASSES[digits.labels()[int(key.removeprefix("digits/").removesuffix(".png"))]]
-
-
 @pytest.fixture(scope="module")
 def scored(stack: LocalStack) -> LocalStack:
-    for index in FIRST:
-        upload(stack, index)
-    keys = [key_of(index) for index in FIRST]
-    wait_for("scores", lambda: True if len(stack.deployment.pool.rows(keys)) == len(keys) else None)
+    helpers.scored(stack.deployment, upload(stack.deployment, digit_pictures("digits/", FIRST)))
     return stack
 
 
@@ -73,27 +67,9 @@ def next_round(stack: LocalStack, number: int) -> Round:
 @pytest.fixture(scope="module")
 def champion(scored: LocalStack, exported: Round) -> ChampionPointer:
     """The model trained from the first round, every label of it given in Label Studio."""
-    label(scored, exported)
-    control = scored.deployment.control
-    wait_for(
-        "the training job",
-        lambda: True if control.state().jobs == 1 and control.state().status is JobStatus.IDLE else None,
-        seconds=180,
-    )
-    found = scored.deployment.champions.pointer()
-    assert found is not None
-    return found[0]
-
-
-def label(stack: LocalStack, round_: Round) -> None:
-    tasks = task_ids(stack, round_)
-    for pick in round_.picks:
-        annotate(stack.label_studio, tasks[pick.key], truth(pick.key))
-
-
-def task_ids(stack: LocalStack, round_: Round) -> dict[str, int]:
-    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
-    return labeler.find({pick.key: pick.etag for pick in round_.picks})
+    label_round(scored, exported)
+    job_done(scored.deployment, 1)
+    return serving(scored.deployment)
 
 
 def test_an_upload_becomes_a_score_row(scored: LocalStack) -> None:
@@ -138,7 +114,7 @@ def test_labels_given_in_label_studio_train_one_model(scored: LocalStack, champi
     assert champion.classes == digits.CLASSES
     labelled = list(scored.deployment.labels.labelled())
     assert len(labelled) == BATCH
-    assert all(image.label == truth(image.key) for image in labelled)
+    assert all(image.label == digit_label(image.key) for image in labelled)
 
 
 def test_the_registry_holds_what_predicts(scored: LocalStack, champion: ChampionPointer) -> None:
@@ -159,9 +135,8 @@ def test_the_registry_holds_what_predicts(scored: LocalStack, champion: Champion
 
 
 def test_the_next_image_is_scored_by_the_new_model(scored: LocalStack, champion: ChampionPointer) -> None:
-    upload(scored, LATE)
-    pool = scored.deployment.pool
-    row = wait_for("the score", lambda: pool.rows([key_of(LATE)]).get(key_of(LATE)))
+    (key,) = upload(scored.deployment, digit_pictures("digits/", [LATE]))
+    row = helpers.scored(scored.deployment, [key])[key]
 
     assert row.model_version == champion.version
     assert row.probabilities is not None
@@ -169,8 +144,7 @@ def test_the_next_image_is_scored_by_the_new_model(scored: LocalStack, champion:
 
 
 def test_the_pool_is_rescored_from_stored_embeddings(scored: LocalStack, champion: ChampionPointer) -> None:
-    done = (champion.version, SHARDS)
-    wait_for("re-scoring", lambda: True if scored.deployment.rescoring.progress() == done else None)
+    rescored(scored.deployment, champion.version)
 
     rows = scored.deployment.pool.rows([key_of(index) for index in FIRST])
     waiting = [row for row in rows.values() if row.state is State.SCORED]
@@ -194,10 +168,12 @@ def test_cheaper_forms_are_measured_on_the_audit_sample(
 
 @pytest.fixture(scope="module")
 def later(scored: LocalStack, champion: ChampionPointer) -> Round:
-    """A round that a trained model chose."""
+    """A round that a trained model chose, exported now unless the schedule was faster."""
+    invoke.rank(scored.deployment)
     found = next_round(scored, 2)
     if found.model_version == 0:  # the schedule was faster than the training
-        label(scored, found)
+        label_round(scored, found)
+        invoke.rank(scored.deployment)
         found = next_round(scored, 3)
     return found
 
@@ -218,14 +194,9 @@ def traced(scored: LocalStack, later: Round) -> Trace:
     """The story of an image that was scored before the first training and after it, and then labelled."""
     # the latecomer has no earlier score
     key = next(pick.key for pick in later.picks if not pick.audit and pick.key != key_of(LATE))
-    control = scored.deployment.control
-    before = control.state().jobs
-    label(scored, later)
-    wait_for(
-        "the next training job",
-        lambda: True if control.state().jobs > before and control.state().status is JobStatus.IDLE else None,
-        seconds=180,
-    )
+    before = scored.deployment.control.state().jobs
+    label_round(scored, later)
+    job_done(scored.deployment, before + 1)
     return trace.trace(scored.deployment, key)
 
 
@@ -253,9 +224,10 @@ def test_the_whole_story_of_an_image_is_told(
     assert httpx.get(traced.export.address, follow_redirects=True).status_code == 200
 
     (annotation,) = traced.annotations
-    assert (annotation.label, annotation.deleted, annotation.etag) == (truth(traced.key), False, upload.etag)
+    label = digit_label(traced.key)
+    assert (annotation.label, annotation.deleted, annotation.etag) == (label, False, upload.etag)
     assert traced.label is not None
-    assert (traced.label.label, traced.label.agreement, traced.label.annotators) == (truth(traced.key), 1, 1)
+    assert (traced.label.label, traced.label.agreement, traced.label.annotators) == (label, 1, 1)
     assert traced.label.at is not None
     assert second.at < traced.export.at < traced.label.at
 
@@ -263,7 +235,7 @@ def test_the_whole_story_of_an_image_is_told(
 def test_the_story_names_the_training_run_and_the_run_exists(scored: LocalStack, traced: Trace) -> None:
     (training,) = traced.trainings
     assert training.job_id == scored.deployment.control.state().job_id
-    assert (training.part, training.label) == ("train", truth(traced.key))
+    assert (training.part, training.label) == ("train", digit_label(traced.key))
     assert training.outcome
     run_id = training.run.rpartition("/")[2]
     base = f"{scored.project.mlflow_url}/api/2.0/mlflow"

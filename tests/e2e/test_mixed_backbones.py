@@ -9,7 +9,8 @@ import httpx
 import onnx
 import pytest
 from conftest import BATCH
-from e2e.test_models import MODEL, mlflow, upload
+from e2e.helpers import digit_pictures, rescored, scored, serving, upload
+from e2e.test_models import MODEL, mlflow
 from unit.training.networks import network
 
 from octospoon.adapters.mlflow_alias import MlflowAlias
@@ -47,9 +48,7 @@ class Other:
 
     @property
     def serving(self) -> int:
-        found = self.deployment.champions.pointer()
-        assert found is not None
-        return found[0].version
+        return serving(self.deployment).version
 
     def rows(self) -> list[PoolRow]:
         """Return the rows of every selectable image."""
@@ -58,9 +57,7 @@ class Other:
         return list(pool.rows([one.key for page in pages for one in page]).values())
 
     def foreign(self) -> int:
-        found = self.deployment.champions.pointer()
-        assert found is not None
-        return sum(1 for _ in self.deployment.pool.foreign(found[0].backbone))
+        return sum(1 for _ in self.deployment.pool.foreign(serving(self.deployment).backbone))
 
     def all_scored(self) -> None:
         wait_for("every image to be scored", lambda: None if self.foreign() else True, interval=1.0)
@@ -91,22 +88,20 @@ def delete_version(stack: LocalStack, version: int) -> None:
 def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Other]:
     deployment = stack.deployment
     monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: deployment)
-    found = deployment.champions.pointer()
-    assert found is not None
+    before = serving(deployment)
     mlflow(stack, "registered-models/create", {"name": MODEL})
     alias = MlflowAlias(MlflowApi(stack.project.mlflow_url, lambda: ("", "")), MODEL)
     named, seen = alias.read(), deployment.history.alias()
     pointer = version_of(stack, tmp_path)
-    keys = [upload(stack, index) for index in UPLOADS]
-    wait_for("scores", lambda: True if len(deployment.pool.rows(keys)) == len(keys) else None)
+    scored(deployment, upload(deployment, digit_pictures("models/", UPLOADS)))
     invoke.rank(deployment)  # with a round open, the schedule takes no image away meanwhile
-    made = Other(deployment, alias, found[0], pointer)
+    made = Other(deployment, alias, before, pointer)
     yield made
-    rollback(deployment, found[0].version, new_backbone=True)
+    rollback(deployment, before.version, new_backbone=True)
     if named is not None:
         alias.move(named)
     deployment.history.keep_alias(seen)
-    rescore.queue(deployment, list(deployment.pool.foreign(found[0].backbone)))
+    rescore.queue(deployment, list(deployment.pool.foreign(before.backbone)))
     made.all_scored()
 
 
@@ -142,8 +137,7 @@ def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
     scores = [(row.backbone, row.model_version, len(row.embedding)) for row in other.rows()]
     assert scores == [(other.pointer.backbone, version, 8)] * images
     main(["rescore"])
-    rescoring, done = other.deployment.rescoring, (version, SHARDS)
-    wait_for("every shard", lambda: True if rescoring.progress() == done else None)
+    rescored(other.deployment, version)
 
     delete_version(stack, version)
     assert not other.alias.move(version), "what `reconcile` goes by"

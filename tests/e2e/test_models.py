@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import onnx
 import pytest
+from e2e.helpers import digit_pictures, rescored, scored, serving, upload
 from unit.training.networks import network
 from unit.training.stack import embeddings, starter
 
@@ -18,7 +19,6 @@ from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.adapters.s3_references import S3References
 from octospoon.cli import digits, invoke, model_import, report
 from octospoon.cli.model import rollback
-from octospoon.cli.waiting import wait_for
 from octospoon.domain import drift
 from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.keys import SHARDS, day
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.adapters.dynamodb_pool import DynamoPool
     from octospoon.cli.local import LocalStack
 
 pytestmark = pytest.mark.stack
@@ -54,25 +53,14 @@ class Models:
 
     @property
     def serving(self) -> int:
-        found = self.stack.deployment.champions.pointer()
-        assert found is not None
-        return found[0].version
+        return serving(self.stack.deployment).version
 
     def score_one_more(self) -> int:
         """Upload a picture, once no scorer may still trust an older pointer; return the version it got."""
         time.sleep(MAX_AGE)
         self.uploads += 1
-        key = upload(self.stack, self.uploads)
-        pool: DynamoPool = self.stack.deployment.pool
-        return wait_for("a score", lambda: pool.rows([key]).get(key)).model_version
-
-
-def upload(stack: LocalStack, index: int) -> str:
-    key = f"models/{index:04d}.png"
-    stack.deployment.client("s3").put_object(
-        Bucket=stack.project.outputs["ImagesBucket"], Key=key, Body=digits.png_bytes(index)
-    )
-    return key
+        (key,) = upload(self.stack.deployment, digit_pictures("models/", [self.uploads]))
+        return scored(self.stack.deployment, [key])[key].model_version
 
 
 def mlflow(stack: LocalStack, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -81,9 +69,7 @@ def mlflow(stack: LocalStack, path: str, body: dict[str, Any]) -> httpx.Response
 
 @pytest.fixture(scope="module", name="models")
 def made(stack: LocalStack) -> Iterator[Models]:
-    champions, history = stack.deployment.champions, stack.deployment.history
-    before = champions.pointer()
-    assert before is not None
+    history, before = stack.deployment.history, serving(stack.deployment)
     mlflow(stack, "registered-models/create", {"name": MODEL})  # the trainer may have been first
     alias = MlflowAlias(MlflowApi(stack.project.mlflow_url, lambda: ("", "")), MODEL)
     named = alias.read()
@@ -92,7 +78,7 @@ def made(stack: LocalStack) -> Iterator[Models]:
     history.keep_alias(first.version)
     rollback(stack.deployment, first.version)
     yield Models(stack, alias, first, second)
-    rollback(stack.deployment, before[0].version)
+    rollback(stack.deployment, before.version)
     if named is not None:
         alias.move(named)
         history.keep_alias(named)
@@ -144,9 +130,7 @@ def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_o
     rollback(models.stack.deployment, models.first.version)
 
     assert models.score_one_more() == models.first.version
-    done = (models.first.version, SHARDS)
-    rescoring = models.stack.deployment.rescoring
-    wait_for("re-scoring by the older version", lambda: True if rescoring.progress() == done else None)
+    rescored(models.stack.deployment, models.first.version)
     pool = models.stack.deployment.pool
     rows = pool.rows([one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 100)[0]])
     assert {row.model_version for row in rows.values()} == {models.first.version}
@@ -201,8 +185,8 @@ def test_a_model_that_nobody_registered_has_no_alias(models: Models) -> None:
 
 def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Models, capsys) -> None:
     deployment = models.stack.deployment
-    keys = [upload(models.stack, index) for index in WATCHED]
-    wait_for("scores", lambda: True if len(deployment.pool.rows(keys)) == len(keys) else None)
+    keys = upload(deployment, digit_pictures("models/", WATCHED))
+    scored(deployment, keys)
     put_off_to_yesterday(deployment, keys)
 
     first, second = invoke.watch(deployment), invoke.watch(deployment)

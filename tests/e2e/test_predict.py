@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from e2e.test_models import MODEL, make, mlflow, upload
+from e2e.helpers import digit_pictures, new_project, scored, serving, upload
+from e2e.test_models import MODEL, make, mlflow
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from unit.functions.test_predict import bodies
 
-from octospoon.adapters.label_studio_setup import LabelStudioSetup
 from octospoon.cli import digits
 from octospoon.cli.main import main
 from octospoon.cli.model import rollback
 from octospoon.cli.predict import predict, predict_secret
-from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import NotConfigured
 from octospoon.usecases.champion import MAX_AGE
 
@@ -37,15 +36,13 @@ UNSEEN = range(1200, 1220)
 @pytest.fixture(scope="module", name="champion")
 def served(stack: LocalStack) -> Iterator[ChampionPointer]:
     """A model with a head in service."""
-    champions = stack.deployment.champions
-    before = champions.pointer()
-    assert before is not None
+    before = serving(stack.deployment)
     mlflow(stack, "registered-models/create", {"name": MODEL})  # the trainer may have been first
     model = make(stack)
     rollback(stack.deployment, model.version)
     time.sleep(MAX_AGE)
     yield model
-    rollback(stack.deployment, before[0].version)
+    rollback(stack.deployment, before.version)
 
 
 def url(stack: LocalStack) -> str:
@@ -77,7 +74,7 @@ def test_pictures_in_answers_now_from_the_champion(
     assert said["classes"] == list(digits.CLASSES)
     assert sum(said["probabilities"]) == pytest.approx(1, abs=1e-4)
     assert (said["label"], said["model_version"]) == (told[0].label, champion.version)
-    key = upload(stack, UNSEEN[0])
+    (key,) = upload(stack.deployment, digit_pictures("models/", UNSEEN[:1]))
     assert ask(stack, json.dumps({"key": key}).encode()).json() == said
 
 
@@ -89,8 +86,7 @@ def test_a_picture_joins_the_pool_by_the_usual_event(
     keys = {predict(stack.deployment, [path], add=True)[0].key for _ in range(2)}
 
     (key,) = keys
-    row = wait_for("its score", lambda: stack.deployment.pool.rows([key]).get(key))
-    assert row.model_version == champion.version
+    assert scored(stack.deployment, [key])[key].model_version == champion.version
     versions = stack.deployment.client("s3").list_object_versions(
         Bucket=stack.project.outputs["ImagesBucket"], Prefix=key
     )
@@ -137,10 +133,8 @@ def test_a_model_without_classes_says_so(
 @pytest.fixture
 def project(stack: LocalStack) -> Iterator[int]:
     """A project of its own, connected on Label Studio's model page as a person does."""
-    api = stack.label_studio
-    number = LabelStudioSetup(api).project("on demand", digits.CLASSES)
-    yield number
-    api.call("DELETE", f"/api/projects/{number}")
+    with new_project(stack, "on demand") as number:
+        yield number
 
 
 def connect(api: LabelStudioApi, stack: LocalStack, project: int, password: str) -> Any:
@@ -168,7 +162,7 @@ def task(stack: LocalStack, project: int, image: str) -> int:
 def test_label_studio_gets_predictions_on_demand(
     stack: LocalStack, champion: ChampionPointer, project: int
 ) -> None:
-    api, key = stack.label_studio, upload(stack, 1400)
+    api, (key,) = stack.label_studio, upload(stack.deployment, digit_pictures("models/", [1400]))
     bucket = stack.project.outputs["ImagesBucket"]
     ours = task(stack, project, f"s3://{bucket}/{key}")
     foreign = task(stack, project, "https://example.org/a.png")

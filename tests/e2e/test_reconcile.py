@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.helpers import changed_webhook, digit_pictures, scored, upload
 
 from octospoon.adapters.label_studio import LabelStudio
 from octospoon.cli import digits
-from octospoon.cli.demo import key_of
-from octospoon.cli.invoke import reconcile
+from octospoon.cli.invoke import rank, reconcile
 from octospoon.cli.oracle import annotate
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.images import State
@@ -28,26 +28,15 @@ WANTED = 3
 @pytest.fixture
 def deaf(stack: LocalStack) -> Iterator[None]:
     """Label Studio calls nobody."""
-    project = stack.project.label_studio_project
-    (hook,) = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
-
-    def switch(*, active: bool) -> None:
-        # the whole of it: a PATCH without actions takes them all away
-        stack.label_studio.call("PATCH", f"/api/webhooks/{hook['id']}/", json=hook | {"is_active": active})
-
-    switch(active=False)
-    yield
-    switch(active=True)
+    with changed_webhook(stack, is_active=False):
+        yield
 
 
 @pytest.fixture
-def waiting(stack: LocalStack, exporting: None) -> dict[str, int]:
-    """Tasks that wait for an annotator, by image: of an open batch, or of the schedule's next."""
-    bucket = stack.project.outputs["ImagesBucket"]
-    for index in UPLOADS:
-        stack.deployment.client("s3").put_object(
-            Bucket=bucket, Key=key_of(index), Body=digits.png_bytes(index)
-        )
+def waiting(stack: LocalStack) -> dict[str, int]:
+    """Tasks that wait for an annotator, by image: of an open batch, or of one that is exported now."""
+    scored(stack.deployment, upload(stack.deployment, digit_pictures("digits/", UPLOADS)))
+    rank(stack.deployment)
     labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
     pool = stack.deployment.pool
 

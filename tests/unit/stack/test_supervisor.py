@@ -140,7 +140,8 @@ def test_only_the_newest_logs_are_kept(root):
 
 OWNER = """
 import pathlib, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore these
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from octospoon.cli.stack import start
 from octospoon.cli.stack.services import SERVICES
 from unit.stack.stand_ins import SERVER, running, starts
