@@ -144,7 +144,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tes
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from octospoon.cli.stack import start
 from octospoon.cli.stack.services import SERVICES
-from unit.stack.stand_ins import SERVER, running, starts
 import dataclasses, time
 SERVER = pathlib.Path(sys.argv[2]).read_text()
 for name, service in list(SERVICES.items()):
