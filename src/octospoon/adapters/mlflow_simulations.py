@@ -21,8 +21,9 @@ _PARAMS = ("source", "images", "held_out", "seeds", "batch", "audit_share")
 def log_simulation(experiment: str, folder: Path) -> str:
     """Log the report in a folder as one finished run; return the run's id.
 
-    Metrics are ``accuracy.STRATEGY`` with the number of labels as step, ``labels_share.STRATEGY`` and
-    ``lead.STRATEGY``; the files are the run's artefacts.
+    Metrics are ``accuracy.STRATEGY`` and ``balanced_accuracy.STRATEGY`` with the number of labels as step,
+    ``labels_share.STRATEGY`` (missing where it is infinite or cannot be told), ``lead.STRATEGY`` and
+    ``balanced_lead.STRATEGY`` with their intervals, and ``majority_share``; the files are the artefacts.
 
     Raises:
         BadRequest: there is no report in the folder.
@@ -51,15 +52,22 @@ def log_simulation(experiment: str, folder: Path) -> str:
 
 
 def _metrics(report: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
+    yield "majority_share", report["majority_share"], 0
     for name, found in report["strategies"].items():
         for labels, mean, interval in zip(report["labels"], found["mean"], found["interval"], strict=True):
             yield f"accuracy.{name}", mean, labels
             yield f"accuracy_low.{name}", interval["low"], labels
             yield f"accuracy_high.{name}", interval["high"], labels
+        for labels, balanced in zip(report["labels"], found["balanced"] or (), strict=False):
+            yield f"balanced_accuracy.{name}", balanced, labels
         against = found["against_random"]
         if against is None:
             continue
-        yield f"lead.{name}", against["lead"], 0
-        share = against["labels_share"]  # null in JSON for infinity
+        for lead, interval in (("lead", "lead_interval"), ("balanced_lead", "balanced_interval")):
+            if against[lead] is not None:
+                yield f"{lead}.{name}", against[lead], 0
+                yield f"{lead}_low.{name}", against[interval]["low"], 0
+                yield f"{lead}_high.{name}", against[interval]["high"], 0
+        share = against["labels_share"]  # null in JSON for infinity and for NaN
         if share is not None and math.isfinite(share):
             yield f"labels_share.{name}", share, 0

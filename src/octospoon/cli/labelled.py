@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.cli import digits
 from octospoon.cli.drop import EXTENSIONS
 from octospoon.domain.errors import BadImage, BadRequest
-from octospoon.training import model_file
+from octospoon.training import imported, model_file
 from octospoon.training.dataset import as_stored
+from octospoon.training.optimize import cold_start
 from octospoon.training.replay import Labelled, Split
 
 if TYPE_CHECKING:
@@ -27,10 +29,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.cli.context import Deployment
+    from octospoon.training.imported import Options
+
+    Check = Callable[[int], None]
 
 HELD_OUT = 1 / 3
 _FEWEST_AUDIT = 20
 _FEWEST_EACH = 3
+
+
+def _no_check(_: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +69,61 @@ class Source:
         return Split(np.sort(pool), np.sort(held_out))
 
 
-def of_digits(model: Path | None) -> Source:
-    """Return scikit-learn's digits."""
+def pool_size(images: int) -> int:
+    """Return how many of so many images can be labelled: those that are not held out."""
+    return images - math.ceil(images * HELD_OUT)
+
+
+def model_of(path: Path, options: Options) -> bytes:
+    """Return the model that embeds, of a file of octospoon's own or any that can be wrapped.
+
+    Raises:
+        BadRequest: there is no such file, or the options do not go together with it.
+        BadModel: the file cannot be used; the message says why.
+    """
+    if not path.is_file():
+        raise BadRequest(f"{path} does not exist")
+    parts = imported.read(path, options)
+    return cold_start(parts.backbone, parts.resize)
+
+
+def of_digits(model: bytes | None = None, check: Check = _no_check) -> Source:
+    """Return scikit-learn's digits.
+
+    Args:
+        model: an ONNX file's content; None for the starter backbone.
+        check: is given the number of images that can be labelled, before any is embedded.
+    """
+    check(pool_size(len(digits.labels())))
     files = [digits.png_bytes(index) for index in range(len(digits.labels()))]
     embeddings, _ = embed(files, model)
     return Source("scikit-learn's digits", Labelled(embeddings, digits.labels(), len(digits.CLASSES)))
 
 
-def of_folder(folder: Path, model: Path | None) -> Source:
+def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check) -> Source:
     """Return the pictures of a folder that holds one folder for each class.
+
+    Args:
+        folder: which one.
+        model: an ONNX file's content; None for the starter backbone.
+        check: is given the number of images that can be labelled, before any is embedded.
 
     Raises:
         BadRequest: it holds no such folders, or a class has too few pictures.
     """
+    if not folder.is_dir():
+        raise BadRequest(f"there is no folder {folder}")
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS]
     names = [path.relative_to(folder).parts[0] for path in paths]
     classes = sorted({name for name, path in zip(names, paths, strict=True) if path.parent != folder})
     if len(classes) < 2:
         raise BadRequest(f"{folder} must hold at least two folders of pictures, one for each class")
     known = [(path, name) for path, name in zip(paths, names, strict=True) if path.parent != folder]
+    labels = np.array([classes.index(name) for _, name in known], np.int64)
+    _check(labels, classes)
+    check(pool_size(len(known)))
     embeddings, kept = embed([path.read_bytes() for path, _ in known], model)
-    labels = np.array([classes.index(known[i][1]) for i in kept], np.int64)
+    labels = labels[kept]
     _check(labels, classes)
     unread = len(known) - len(kept)
     notes = (f"{unread} pictures could not be read and are left out",) if unread else ()
@@ -117,19 +160,16 @@ def of_project(deployment: Deployment) -> Source:
     )
 
 
-def embed(files: Sequence[bytes], model: Path | None) -> tuple[npt.NDArray[np.float32], list[int]]:
+def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.float32], list[int]]:
     """Return float32 [K, D] as the pool stores them, and the positions of the K files that are pictures.
 
     Args:
         files: contents.
-        model: an ONNX file, None for the starter backbone.
+        model: an ONNX file's content; None for the starter backbone.
     """
     with TemporaryDirectory() as scratch:
-        path = model or Path(scratch) / "starter.onnx"
-        if model is None:
-            path.write_bytes(model_file.starter_model())
-        elif not path.is_file():
-            raise BadRequest(f"{path} does not exist")
+        path = Path(scratch) / "model.onnx"
+        path.write_bytes(model_file.starter_model() if model is None else model)
         scorer = OnnxScorer(path)
 
     def one(data: bytes) -> npt.NDArray[np.float32] | None:

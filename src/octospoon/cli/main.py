@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from octospoon import __version__
-from octospoon.cli import diagnosis_commands, label_studio_commands, local_commands, model_commands
+from octospoon.cli import (
+    diagnosis_commands,
+    label_studio_commands,
+    local_commands,
+    model_commands,
+    simulate_command,
+)
 from octospoon.cli.grammar import Parser
 from octospoon.cli.logs import FUNCTIONS
 from octospoon.domain.errors import BadRequest
@@ -59,31 +65,9 @@ def parser() -> Parser:
     commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     local_commands.add(commands, _add)
     _deployed_commands(commands)
-    _simulate_command(commands)
+    simulate_command.add(commands, _deployed)
     label_studio_commands.add(commands, _add, _deployed)
     return root
-
-
-def _simulate_command(commands: Commands) -> None:
-    command = _deployed(
-        commands, "simulate", _simulate, "compare strategies with random on images whose labels are known"
-    )
-    command.add_argument(
-        "folder", nargs="?", type=Path, metavar="DIR", help="one folder of pictures per class"
-    )
-    command.add_argument("--digits", action="store_true", help="scikit-learn's digits instead")
-    command.add_argument(
-        "--model", type=Path, help="ONNX file that embeds the pictures (default: the starter)"
-    )
-    command.add_argument("--strategies", default="margin_diverse,margin", help="comma-separated")
-    command.add_argument("--seeds", type=int, default=20, help="repetitions (default: 20)")
-    command.add_argument("--labels", type=int, default=200, help="how far to label (default: 200)")
-    command.add_argument("--batch", type=int, default=20, help="images per round (default: 20)")
-    command.add_argument("--audit-share", type=float, default=0.2, help="of each batch (default: 0.2)")
-    command.add_argument("--workers", type=int, default=0, help="processes (default: one per core)")
-    command.add_argument(
-        "--out", type=Path, default=Path(".octospoon/simulation"), help="folder of the report"
-    )
 
 
 def _deployed_commands(commands: Commands) -> None:
@@ -238,28 +222,6 @@ def _dlq(arguments: argparse.Namespace) -> None:
     moved = dlq.redrive(deployment, arguments.queues)
     said = ", ".join(f"{count} to {name}" for name, count in moved.items())
     Console().print(f"given back: {said}" if said else "there are no dead letters")
-
-
-def _simulate(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import labelled
-    from octospoon.cli.simulate import Wanted, simulate
-    from octospoon.domain.selection import BatchRules
-    from octospoon.runtime.wiring import cores
-    from octospoon.training.replay import Plan
-
-    if arguments.batch < 1 or not 0 <= arguments.audit_share < 1:
-        raise BadRequest("--batch takes at least 1, --audit-share something from 0 up to, not including, 1")
-    if arguments.digits:
-        source = labelled.of_digits(arguments.model)
-    elif arguments.folder:
-        source = labelled.of_folder(arguments.folder, arguments.model)
-    else:
-        source = labelled.of_project(_deployment(arguments))
-    plan = Plan(arguments.labels // arguments.batch, BatchRules(arguments.batch, arguments.audit_share))
-    wanted = Wanted(
-        listed(arguments.strategies), arguments.seeds, plan, arguments.workers or cores(), arguments.out
-    )
-    simulate(source, wanted, Console())
 
 
 def _watch(arguments: argparse.Namespace) -> None:

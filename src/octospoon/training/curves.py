@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtrit
 
+from octospoon.domain import isotonic
 from octospoon.domain.evaluation import Interval
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class Curve:
     Attributes:
         labels: int64 [R], ascending.
         accuracy: float64 [S, R], one row for each seed; row s of every curve saw the same held-out images.
+        balanced: float64 [S, R], the mean recall of the classes instead; None where it was not measured.
     """
 
     labels: npt.NDArray[np.int64]
     accuracy: npt.NDArray[np.float64]
+    balanced: npt.NDArray[np.float64] | None = None
 
     @property
     def mean(self) -> npt.NDArray[np.float64]:
@@ -47,22 +50,37 @@ class Comparison:
     """One strategy against random.
 
     Attributes:
-        labels_share: the labels it needs for random's mean accuracy at the last number of labels, as a share
-            of that number; infinite where it never gets there.
+        labels_share: the labels it needs for random's accuracy at the last number of labels, as a share of
+            that number, by monotone fits of both mean curves; infinite where it never gets there, NaN where
+            random's own accuracy does not surely rise, so that no number of labels stands for it.
         labels_interval: its 95 % interval (percentile bootstrap over seeds; Efron and Tibshirani 1993, 13.3).
         lead: mean difference in accuracy over the whole curve.
         lead_interval: its interval over the paired seeds, at 95 % for all strategies together (Bonferroni).
+        balanced_lead: the same of balanced accuracy; None where it was not measured.
+        balanced_interval: its interval.
     """
 
     labels_share: float
     labels_interval: Interval
     lead: float
     lead_interval: Interval
+    balanced_lead: float | None = None
+    balanced_interval: Interval | None = None
 
     @property
     def better(self) -> bool:
         """Whether the lead is certain."""
         return self.lead_interval.low > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is certain that random is ahead."""
+        return self.lead_interval.high < 0
+
+    @property
+    def less_balanced(self) -> bool:
+        """Whether it is certain that random is ahead in balanced accuracy."""
+        return self.balanced_interval is not None and self.balanced_interval.high < 0
 
 
 def mean_interval(values: npt.NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
@@ -80,61 +98,76 @@ def compare(curve: Curve, control: Curve, strategies: int = 1) -> Comparison:
         control: of random labels, with the same seeds and numbers of labels.
         strategies: how many are compared with the same control.
     """
+    confidence = 1 - (1 - CONFIDENCE) / strategies
     leads = (curve.accuracy - control.accuracy).mean(axis=1)
-    seeds = len(leads)
+    share, interval = _labels_share(curve, control)
+    balanced = None
+    if curve.balanced is not None and control.balanced is not None:
+        balanced = (curve.balanced - control.balanced).mean(axis=1)
+    return Comparison(
+        share,
+        interval,
+        float(leads.mean()),
+        mean_interval(leads, confidence),
+        None if balanced is None else float(balanced.mean()),
+        None if balanced is None else mean_interval(balanced, confidence),
+    )
+
+
+def _labels_share(curve: Curve, control: Curve) -> tuple[float, Interval]:
+    """Return the share of labels needed and its interval; NaN where random does not surely get better."""
+    rise = mean_interval(control.accuracy[:, -1] - control.accuracy[:, 0])
+    if not rise.low > 0:
+        return np.nan, Interval(np.nan, np.nan)
+    seeds = len(curve.accuracy)
     drawn = np.random.default_rng(0).integers(0, seeds, (_RESAMPLES, seeds))
     tails = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
     low, high = np.quantile(_shares(curve, control, drawn), tails, method="nearest")
-    return Comparison(
-        float(_shares(curve, control, np.arange(seeds)[np.newaxis])[0]),
-        Interval(float(low), float(high)),
-        float(leads.mean()),
-        mean_interval(leads, 1 - (1 - CONFIDENCE) / strategies),
-    )
+    share = _shares(curve, control, np.arange(seeds)[np.newaxis])[0]
+    return float(share), Interval(float(low), float(high))
 
 
 def _shares(curve: Curve, control: Curve, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the share of labels needed, float64 [B], by the mean curves of the seeds int64 [B, S]."""
-    targets = control.accuracy[:, -1][drawn].mean(axis=1)
-    means = curve.accuracy[drawn].mean(axis=1)
-    return labels_for(targets, curve.labels, means) / float(control.labels[-1])
-
-
-def labels_for(
-    targets: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], accuracy: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return the labels at which each curve of float64 [B, R] over int64 [R] first reaches its target [B].
-
-    Linear between measured points; the first point where it is there already, infinity where it never is.
-    """
-    reached = accuracy >= targets[:, np.newaxis]
-    at = reached.argmax(axis=1)
-    before, rows = np.maximum(at - 1, 0), np.arange(len(accuracy))
-    low, high = accuracy[rows, before], accuracy[rows, at]
-    part = np.where(at > 0, (targets - low) / np.where(high > low, high - low, 1.0), 1.0)
-    found = labels[before] + part * (labels[at] - labels[before])
-    return np.where(reached.any(axis=1), found, np.inf)
+    ours, theirs = (isotonic.rising(one.accuracy[drawn].mean(axis=1)) for one in (curve, control))
+    return isotonic.last_reached(theirs[:, -1], curve.labels, ours) / float(control.labels[-1])
 
 
 def verdict(found: Mapping[str, Comparison], labels: int) -> str:
-    """Say in one line which strategies beat random on these data, or plainly that none does.
+    """Say which strategies beat random on these data, and which are worse, or plainly that none beats it.
 
     Args:
         found: by strategy.
         labels: the number of labels that the shares refer to.
     """
     better = [name for name, one in found.items() if one.better]
-    if not better:
-        return (
+    worse = [name for name, one in found.items() if one.worse]
+    unbalanced = [name for name, one in found.items() if one.less_balanced and not one.worse]
+    said = []
+    if better:
+        best = min(better, key=lambda name: (_sortable(found[name].labels_share), -found[name].lead))
+        said.append(
+            f"{_listed(better, 'beats', 'beat')} random on these data; {best} {saving(found[best], labels)}."
+        )
+    else:
+        said.append(
             f"No strategy beats random on these data, as far as {labels} labels and these seeds can tell: "
             "label at random, or try a better backbone."
         )
-    best = min(better, key=lambda name: (found[name].labels_share, -found[name].lead))
-    return f"{_listed(better)} random on these data; {best} {saving(found[best], labels)}."
+    if worse:
+        said.append(f"{_listed(worse, 'is', 'are')} significantly worse than random.")
+    if unbalanced:
+        said.append(
+            f"{_listed(unbalanced, 'has', 'have')} significantly less balanced accuracy than random: rare "
+            "classes suffer."
+        )
+    return " ".join(said)
 
 
 def saving(one: Comparison, labels: int) -> str:
     """Say what a strategy needs for random's accuracy at `labels` labels."""
+    if np.isnan(one.labels_share):
+        return f"needs a number of labels that cannot be told: random's accuracy does not rise up to {labels}"
     if one.labels_share == np.inf:
         return f"does not reach random's accuracy at {labels} labels"
     return (
@@ -143,10 +176,14 @@ def saving(one: Comparison, labels: int) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _sortable(share: float) -> float:
+    return np.inf if np.isnan(share) else share
+
+
+def _listed(names: Sequence[str], one: str, several: str) -> str:
     if len(names) == 1:
-        return f"{names[0]} beats"
-    return ", ".join(names[:-1]) + f" and {names[-1]} beat"
+        return f"{names[0]} {one}"
+    return ", ".join(names[:-1]) + f" and {names[-1]} {several}"
 
 
 def _percent(share: float) -> str:

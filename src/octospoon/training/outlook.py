@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain import evaluation, stopping
+from octospoon.domain import evaluation, isotonic, stopping
 from octospoon.domain.drifted import DRIFT
 from octospoon.domain.selection import CONTROL
 from octospoon.training import head
-from octospoon.training.curves import labels_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +56,8 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
 
     Two heads, fitted on equally many labels, oldest first, of the strategy and of the control, are judged on
     the audit share. ``control_labels_share`` is the part of its labels with which the strategy's head comes
-    up to the control's; it is missing where it never does.
+    up to the control's, by a monotone fit; infinite where it never does, and missing where it does although
+    the control's accuracy does not surely rise: then no number of labels stands for it.
     """
     by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
     control = [i for i in by_age if train.images[i].strategy == CONTROL]
@@ -70,14 +70,16 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
     curve = [_correct(train, chosen[:size], audit, classes) for size in sizes.tolist()]
     lead = evaluation.paired_difference(curve[-1], random)
     means = np.array([[np.mean(right) for right in curve]])
-    share = float(labels_for(np.array([random.mean()]), sizes, means)[0]) / n
-    return {
+    rise = evaluation.paired_difference(random, _correct(train, control[: sizes[0]], audit, classes))
+    reached = isotonic.last_reached(np.array([random.mean()]), sizes, isotonic.rising(means))
+    told = rise.low > 0 or np.isinf(reached[0])
+    share = {"control_labels_share": float(reached[0]) / n} if told else {}
+    return share | {
         "control_labels": float(n),
         "control_accuracy": float(random.mean()),
         "strategy_accuracy": float(means[0, -1]),
         "strategy_lead_low": lead.low,
         "strategy_lead_high": lead.high,
-        "control_labels_share": share,
     }
 
 

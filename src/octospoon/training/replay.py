@@ -5,8 +5,9 @@ Accuracy is always that on held-out images, which never enter the pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -58,19 +59,46 @@ class Plan:
     Attributes:
         rounds: number of labelling rounds.
         rules: of each round's batch, without a control share.
+        last: images of the last round, where it is smaller; 0 where it is as large as the others.
     """
 
     rounds: int
     rules: BatchRules
+    last: int = 0
+
+    @classmethod
+    def up_to(cls, labels: int, rules: BatchRules) -> Plan:
+        """Return the plan that ends at exactly so many labels."""
+        return cls(-(-labels // rules.size), rules, labels % rules.size)
 
     @property
     def labels(self) -> list[int]:
         """The number of labels after each round, audit share included."""
-        return [self.rules.size * (number + 1) for number in range(self.rounds)]
+        return list(itertools.accumulate(rules.size for rules in self.batches))
+
+    @property
+    def batches(self) -> list[BatchRules]:
+        """The rules of each round."""
+        each = [self.rules] * self.rounds
+        if each and self.last:
+            each[-1] = replace(self.rules, size=self.last)
+        return each
 
 
-def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[float]:
-    """Return the held-out accuracy after each round, of labels chosen by one strategy.
+class Score(NamedTuple):
+    """How good a head is on held-out images.
+
+    Attributes:
+        accuracy: share of them that it gets right.
+        balanced: mean over the classes of that share.
+    """
+
+    accuracy: float
+    balanced: float
+
+
+def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[Score]:
+    """Return the held-out scores after each round, of labels chosen by one strategy.
 
     `CONTROL` labels at random and trains on every label; a strategy's batches hold their audit share, which
     is labelled and not trained on. So the comparison is that of the cost of labelling.
@@ -84,8 +112,8 @@ def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> li
         )
     if name == CONTROL:
         order = np.random.default_rng(seed).permutation(split.pool)
-        return [accuracy(data, split, fit(data, order[:n])) for n in plan.labels]
-    return [accuracy(data, split, fitted) for _, fitted in rounds(data, split.pool, plan, name, seed)]
+        return [score(data, split, fit(data, order[:n])) for n in plan.labels]
+    return [score(data, split, fitted) for _, fitted in rounds(data, split.pool, plan, name, seed)]
 
 
 def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> head.Head:
@@ -93,10 +121,12 @@ def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> head.Head:
     return head.fit(data.embeddings[chosen], data.labels[chosen], data.classes)
 
 
-def accuracy(data: Labelled, split: Split, fitted: head.Head) -> float:
-    """Return the share of held-out images that a head gets right."""
-    guesses = fitted.logits(data.embeddings[split.held_out]).argmax(axis=1)
-    return float(np.mean(guesses == data.labels[split.held_out]))
+def score(data: Labelled, split: Split, fitted: head.Head) -> Score:
+    """Return how good a head is on the held-out images."""
+    truth = data.labels[split.held_out]
+    right = fitted.logits(data.embeddings[split.held_out]).argmax(axis=1) == truth
+    recalls = [right[truth == name].mean() for name in np.unique(truth)]
+    return Score(float(right.mean()), float(np.mean(recalls)))
 
 
 def rounds(
@@ -113,13 +143,13 @@ def rounds(
     """
     left, train = np.sort(pool), np.empty(0, np.int64)
     fitted: head.Head | None = None
-    for number in range(plan.rounds):
+    for number, rules in enumerate(plan.batches):
         chosen = strategy_for(name, has_head=fitted is not None)
         table = _Table(data, left, fitted)
         picks = compose(
-            rules=plan.rules,
-            drawn=Draw(table.uniform(plan.rules.audit, f"{seed}/{number}/audit"), len(left)),
-            candidates=table.candidates(chosen, plan.rules.size, f"{seed}/{number}"),
+            rules=rules,
+            drawn=Draw(table.uniform(rules.audit, f"{seed}/{number}/audit"), len(left)),
+            candidates=table.candidates(chosen, rules.size, f"{seed}/{number}"),
             rows=table.rows,
             chosen=chosen,
             seed=f"{seed}/{number}",

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import httpx
 import numpy as np
+import onnx
 import pytest
 from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool
 from PIL import Image
 from rich.console import Console
+from unit.training.networks import network
 
 from octospoon.cli import labelled, main, trainer
 from octospoon.cli import simulate as command
@@ -53,11 +55,15 @@ def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
         said.append((folder / "curves.csv").read_text())
         assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert said[0] == said[1]
+    assert said[0].startswith("strategy,seed,labels,accuracy,balanced_accuracy")
     assert said[0].count("\n") == 1 + 2 * 2 * 2
 
     report = json.loads((tmp_path / "1" / "simulation.json").read_text())
     assert report["labels"] == [15, 30]
     assert report["held_out"] == 80
+    assert report["majority_share"] == pytest.approx(1 / 3, abs=0.01)
+    assert len(report["strategies"]["margin"]["balanced"]) == 2
+    assert report["strategies"]["margin"]["against_random"]["worse"] in (True, False)
     assert set(report["strategies"]) == {"random", "margin"}
     assert report["strategies"]["margin"]["against_random"]["lead"] == pytest.approx(
         np.mean(np.subtract(*(report["strategies"][name]["mean"] for name in ("margin", "random"))))
@@ -70,7 +76,13 @@ def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
     found = simulate(source(learnable=False), wanted(tmp_path, seeds=5), console)
 
     assert not found["margin"].better
-    assert "No strategy beats random on these data" in console.export_text()
+    interval = found["margin"].labels_interval
+    assert np.isnan(interval.low) or interval.low <= 1 <= interval.high, "no saving is claimed"
+    told = console.export_text()
+    assert "No strategy beats random on these data" in told
+    assert "commonest class: 33" in told
+    assert "of each 15 labels a strategy does without 3" in told
+    assert "random trains on all of them" in told
 
 
 @pytest.mark.parametrize(
@@ -170,10 +182,63 @@ def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypat
     assert (tmp_path / "simulation.json").exists()
 
 
-@pytest.mark.parametrize("wrong", [["--batch", "0"], ["--audit-share", "1"]])
-def test_wrong_shares_and_sizes_are_refused(wrong, capsys):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--batch", "0"], "--batch takes at least 1"),
+        (["--audit-share", "1"], "--batch takes at least 1"),
+        (["--audit-share", "nan"], "--batch takes at least 1"),
+        (["--labels", "10"], "--labels is 10: it must be at least --batch, 20"),
+        (["--labels", "5000"], "the pool holds 1198 images, and the plan labels 5000"),
+        (["--strategies", "margin,magic"], "there is no strategy 'magic'"),
+        (["--strategies", "random"], "at least one strategy besides random"),
+        (["--seeds", "1"], "at least 2 seeds"),
+        (["--workers", "-1"], "--workers is a number"),
+        (["--batch", "2", "--audit-share", "0.9"], "nothing is left to train on"),
+        (["--mean", "0.5,0.5,0.5"], "go with --model"),
+        (["--model", "none.onnx"], "none.onnx does not exist"),
+        (["--model", "none.onnx", "--size", "0"], "--size is '0'"),
+        (["somewhere"], "do not go together"),
+    ],
+)
+def test_whatever_is_wrong_is_said_before_any_picture_is_embedded(wrong, message, capsys, monkeypatch):
+    monkeypatch.setattr(labelled, "embed", lambda files, model: pytest.fail("embedded"))
     assert main.main(["simulate", "--digits", *wrong]) == 1
-    assert "--batch takes at least 1" in capsys.readouterr().err
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_is_too_small_is_said_before_any_picture_is_embedded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(labelled, "embed", lambda files, model: pytest.fail("embedded"))
+    for i in range(8):
+        picture(tmp_path / ("dark" if i % 2 else "light") / f"{i}.png", 10 * i)
+    assert main.main(["simulate", str(tmp_path)]) == 1
+    assert "the pool holds 5 images" in capsys.readouterr().err
+    assert main.main(["simulate", str(tmp_path / "none")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_plain_onnx_file_and_the_wrapped_one_give_the_same_curves(tmp_path, monkeypatch):
+    for i in range(40):
+        picture(tmp_path / "pictures" / ("dark" if i % 2 else "light") / f"{i}.png", 6 * i)
+    onnx.save(network(last="maps"), tmp_path / "plain.onnx")
+    monkeypatch.chdir(tmp_path)
+    options = ["--mean", "0.5,0.5,0.5", "--channels", "bgr"]
+    assert main.main(["model", "import", "plain.onnx", "--to", "wrapped.onnx", *options]) == 0
+    plan = ["--labels", "10", "--batch", "4", "--seeds", "2", "--strategies", "margin", "--workers", "1"]
+    curves = []
+    for model in (["plain.onnx", *options], ["wrapped.onnx"]):
+        assert main.main(["simulate", "pictures", "--model", *model, *plan, "--out", "report"]) == 0
+        curves.append((tmp_path / "report/curves.csv").read_text())
+    assert curves[0] == curves[1]
+    assert json.loads((tmp_path / "report/simulation.json").read_text())["labels"] == [4, 8, 10]
+
+
+def test_the_table_shows_a_quarter_a_half_and_all_of_the_labels(tmp_path):
+    console = quiet()
+    simulate(source(), wanted(tmp_path, seeds=2, rounds=8), console)
+    told = console.export_text()
+    for shown in ("30 labels", "60 labels", "120 labels", "balanced"):
+        assert shown in told
 
 
 @pytest.mark.stack

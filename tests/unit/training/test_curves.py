@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octospoon.training.curves import Curve, compare, labels_for, mean_interval, saving, verdict
+from octospoon.training.curves import Curve, compare, mean_interval, saving, verdict
 
 LABELS = np.arange(20, 201, 20)
 
@@ -12,14 +12,6 @@ def curve(rate: float, seeds: int = 20, seed: int = 0, noise: float = 0.01) -> C
     """Accuracy 1 - 0.5·exp(-rate·labels/100), with noise."""
     mean = 1 - 0.5 * np.exp(-rate * LABELS / 100)
     return Curve(LABELS, mean + noise * np.random.default_rng(seed).standard_normal((seeds, len(LABELS))))
-
-
-def test_labels_are_read_off_between_measured_points():
-    accuracy = np.array([0.5, 0.7, 0.6, 0.9])
-    labels = np.array([10, 20, 30, 40])
-    targets = np.array([0.6, 0.7, 0.75, 0.1, 0.5, 0.95])
-    found = labels_for(targets, labels, np.tile(accuracy, (6, 1)))
-    assert found == pytest.approx([15, 20, 35, 10, 10, np.inf])
 
 
 def test_students_interval():
@@ -69,3 +61,51 @@ def test_the_interval_of_the_share_covers_the_truth():
         found = compare(curve(1.5, seed=2 * i + 1), curve(1.0, seed=2 * i))
         covered += found.labels_interval.low <= 2 / 3 <= found.labels_interval.high
     assert covered >= 48
+
+
+def test_random_needs_all_of_its_own_labels():
+    same = compare(curve(1.0), curve(1.0))
+    assert same.labels_share == pytest.approx(1.0)
+    assert same.labels_interval.low <= 1 <= same.labels_interval.high
+    # and other draws of random need as many: by first crossings of the curves as they are it was 89 %
+    pairs = [(curve(1.0, seed=2 * i, noise=0.03), curve(1.0, seed=2 * i + 1, noise=0.03)) for i in range(40)]
+    found = [compare(*pair) for pair in pairs]
+    assert np.median([one.labels_share for one in found]) > 0.93
+    assert sum(one.labels_interval.low <= 1 <= one.labels_interval.high for one in found) >= 36
+
+
+def test_where_nothing_is_learnt_no_share_of_labels_is_given():
+    flat = [
+        Curve(LABELS, 0.5 + 0.02 * np.random.default_rng(seed).standard_normal((20, 10))) for seed in (0, 1)
+    ]
+    found = compare(*flat)
+    assert np.isnan(found.labels_share)
+    assert not found.better
+    assert "cannot be told" in saving(found, 200)
+    assert verdict({"a": found}, 200).startswith("No strategy beats random")
+    still = Curve(LABELS, np.full((20, 10), 0.7))
+    assert np.isnan(compare(still, still).labels_share)
+    assert not compare(still, still).worse
+
+
+def test_a_curve_that_comes_to_rest_early_shows_no_saving_by_noise():
+    mean = np.minimum(0.5 + 0.004 * LABELS, 0.9)
+    control = Curve(LABELS, np.tile(mean, (20, 1)))
+    assert compare(control, control).labels_share == 1.0
+    assert compare(Curve(LABELS, control.accuracy + 0.05), control).labels_share < 0.5
+
+
+def test_what_is_worse_than_random_is_called_so():
+    found = {"a": compare(curve(0.5, seed=1), curve(1.0))}
+    assert found["a"].worse
+    assert "a is significantly worse than random." in verdict(found, 200)
+
+
+def test_a_strategy_may_lead_in_accuracy_and_lose_the_rare_classes():
+    control, ahead = curve(1.0), curve(1.5, seed=1)
+    level = Curve(LABELS, control.accuracy, control.accuracy)
+    found = compare(Curve(LABELS, ahead.accuracy, control.accuracy - 0.05), level)
+    assert found.better
+    assert found.balanced_lead == pytest.approx(-0.05)
+    assert found.less_balanced
+    assert "a has significantly less balanced accuracy than random" in verdict({"a": found}, 200)

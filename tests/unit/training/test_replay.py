@@ -40,7 +40,7 @@ def test_held_out_images_never_enter_the_pool(name, monkeypatch):
     curve = replay(given, split, PLAN, name, 1)
 
     assert len(curve) == len(trained) == 3
-    assert all(0.5 < accuracy <= 1 for accuracy in curve)
+    assert all(0.5 < score.accuracy <= 1 for score in curve)
     for chosen in trained:
         assert set(chosen) <= set(split.pool.tolist())
         assert len(set(chosen)) == len(chosen)
@@ -77,7 +77,7 @@ def test_accuracy_is_that_on_the_held_out_images_alone():
     labels[split.held_out] = (labels[split.held_out] + 1) % 4
     wrong = Labelled(given.embeddings, labels, 4)
 
-    right, none = (replay(one, split, PLAN, "random", 1)[-1] for one in (given, wrong))
+    right, none = (replay(one, split, PLAN, "random", 1)[-1].accuracy for one in (given, wrong))
 
     assert right > 0.9
     assert none < 0.1
@@ -88,3 +88,32 @@ def test_more_labels_than_images_are_refused():
 
     with pytest.raises(BadRequest, match="60 labels of a pool of 40"):
         replay(given, split, PLAN, "random", 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "batch", "rounds"),
+    [(50, 20, [20, 40, 50]), (60, 20, [20, 40, 60]), (20, 20, [20]), (21, 20, [20, 21])],
+)
+@pytest.mark.parametrize("name", ["random", "margin"])
+def test_a_plan_ends_at_exactly_the_labels_asked_for(labels, batch, rounds, name, monkeypatch):
+    (given, split), trained = data(), Trained(monkeypatch)
+    plan = Plan.up_to(labels, BatchRules(batch, 0.0))
+
+    curve = replay(given, split, plan, name, 1)
+
+    assert plan.labels == rounds
+    assert len(curve) == len(rounds)
+    assert [len(chosen) for chosen in trained] == rounds
+
+
+def test_balanced_accuracy_counts_every_class_alike():
+    given, _ = data()
+    few = np.flatnonzero(given.labels == 0)[:5]
+    many = np.flatnonzero(given.labels == 1)[:45]
+    split = Split(np.arange(100, 300), np.concatenate([few, many]))
+    always_one = replaying.head.fit(given.embeddings[:2], np.array([1, 1]), 4)
+
+    score = replaying.score(given, split, always_one)
+
+    assert score.accuracy == pytest.approx(0.9)
+    assert score.balanced == pytest.approx(0.5)
