@@ -101,6 +101,9 @@ def _optimize(arguments: argparse.Namespace) -> None:
         console.print(
             f"{name}: {kept}: {'; '.join(verdict.reasons)}", markup=False, highlight=False, soft_wrap=True
         )
+    for name, reason in found.failed.items():
+        line = f"{name}: cannot be made: {reason}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print("a new deployment, and only a new one, begins with a form by `octospoon init-model --file`")
 
 

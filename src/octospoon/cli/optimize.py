@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.context import Deployment
     from octospoon.ports.images import ImageStore
-    from octospoon.training.optimize import Form
+    from octospoon.training.optimize import Form, Forms
 
     Picture = tuple[str, bytes]
 
@@ -32,7 +32,7 @@ CALIBRATION = 100
 LEAST = 20
 
 
-def of_deployment(deployment: Deployment, pictures: int) -> list[Form]:
+def of_deployment(deployment: Deployment, pictures: int) -> Forms:
     """Compare the forms of the champion on the labelled audit sample and on a spread of the pool.
 
     Raises:
@@ -55,7 +55,7 @@ def of_deployment(deployment: Deployment, pictures: int) -> list[Form]:
         return optimize.forms(path.read_bytes(), head, _sample(scorer, pool, labelled, audit))
 
 
-def of_file(model: Path, folder: Path, pictures: int) -> list[Form]:
+def of_file(model: Path, folder: Path, pictures: int) -> Forms:
     """Compare the forms of a model file on a folder of pictures; raises BadRequest if there are too few."""
     paths = sorted(find([folder]).items(), key=lambda item: keys.lottery(item[0]))
     read = ((key, path.read_bytes()) for key, path in paths[: pictures + CALIBRATION])

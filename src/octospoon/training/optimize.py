@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import tempfile
 import time
@@ -11,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.domain import optimization
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import INPUT
-from octospoon.training import model_file
+from octospoon.training import graphs, model_file
+from octospoon.training.batching import converted
 from octospoon.training.dataset import as_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 QUANTISED = ["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "Concat"]
 """Not the pooling at the end: rounded to 256 levels, an embedding would lose more than it gains."""
+_PER_CHANNEL_SINCE = 13
 _LOADS = 9
 _RUNS = 60
 
@@ -67,22 +71,44 @@ class Form:
     comparison: optimization.Comparison | None
 
 
-def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> list[Form]:
+class Forms(list[Form]):
+    """The forms that could be made, the original first.
+
+    Attributes:
+        failed: why each of the others could not, by its name.
+    """
+
+    def __init__(self, made: Iterable[Form], failed: dict[str, str]) -> None:
+        super().__init__(made)
+        self.failed = failed
+
+
+def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
     """Make every form of a model's backbone and compare each with the original.
 
+    A form that cannot be made, loaded or run is left out, and the reason kept.
+
     Raises:
-        BadModel: the model was not assembled by octospoon.
+        BadModel: the model was not assembled by octospoon, or does not run itself.
     """
     backbone = model_file.extract_backbone(model)
     resize = model_file.read_spec(model).resize
-    files = {
-        "original": cold_start(backbone, resize),
-        "extended": cold_start(extended(backbone), resize),
-        "int8": cold_start(int8(backbone, sample.calibration), resize),
+    files, failed = {"original": cold_start(backbone, resize)}, dict[str, str]()
+    _try(files["original"], sample.pictures)
+    makers: dict[str, Callable[[bytes], bytes]] = {
+        "extended": extended,
+        "int8": functools.partial(int8, calibration=sample.calibration),
     }
+    for name, make in makers.items():
+        try:
+            files[name] = cold_start(make(backbone), resize)
+            _try(files[name], sample.pictures)
+        except Exception as error:  # noqa: BLE001  whatever a graph makes onnx and onnxruntime raise
+            failed[name] = str(error)
+            files.pop(name, None)
     answers = measured(files, head, sample.pictures)
     original = answers["original"]
-    return [
+    made = (
         Form(
             name,
             files[name],
@@ -90,7 +116,16 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> list[Form]:
             None if name == "original" else optimization.compare(original, found, sample.labels),
         )
         for name, found in answers.items()
-    ]
+    )
+    return Forms(made, failed)
+
+
+def _try(file: bytes, pictures: Pixels) -> None:
+    """Raise BadModel where a form cannot be loaded, or fails on a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "form.onnx"
+        path.write_bytes(file)
+        OnnxScorer(path).run(pictures[:1])
 
 
 def cold_start(backbone: bytes, resize: str) -> bytes:
@@ -99,27 +134,56 @@ def cold_start(backbone: bytes, resize: str) -> bytes:
 
 
 def extended(backbone: bytes) -> bytes:
-    """Return the graph as onnxruntime's extended optimisations leave it: fused, and for any processor."""
+    """Return the graph as onnxruntime's extended optimisations leave it: fused, and for any processor.
+
+    Raises:
+        BadModel: onnxruntime cannot write it.
+    """
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "extended.onnx"
         options.optimized_model_filepath = str(path)
-        ort.InferenceSession(backbone, options, providers=["CPUExecutionProvider"])
-        return model_file.canonical(path.read_bytes())
+        try:
+            ort.InferenceSession(backbone, options, providers=["CPUExecutionProvider"])
+            return model_file.canonical(path.read_bytes())
+        except Exception as error:  # onnxruntime raises types of its own, undocumented
+            raise BadModel(f"onnxruntime cannot write the optimised graph: {error}") from error
 
 
 def int8(backbone: bytes, calibration: Pixels) -> bytes:
-    """Return the graph quantised: activations to uint8, weights to int8 per channel, ranges by calibration.
+    """Return the graph quantised: activations to uint8, weights to int8, ranges by calibration.
+
+    The weights of a channel share a scale. Before opset 13 ONNX cannot write that: such a graph is converted,
+    and where the onnx package cannot, all weights of a layer share one.
 
     Args:
         backbone: the ONNX file.
         calibration: uint8 [M, H, W, 3].
 
     Raises:
-        BadModel: onnxruntime cannot quantise it.
+        BadModel: it is quantised already, or onnxruntime cannot quantise it.
     """
+    graph = onnx.load_from_string(backbone)
+    if _quantised(graph):
+        raise BadModel("the backbone is quantised already")
+    newer = graph if graphs.opset(graph) >= _PER_CHANNEL_SINCE else converted(graph, _PER_CHANNEL_SINCE)
+    if newer is not None:
+        try:
+            return _quantise(newer.SerializeToString(), calibration, per_channel=True)
+        except BadModel:
+            if newer is graph:
+                raise
+    return _quantise(backbone, calibration, per_channel=False)
+
+
+def _quantised(model: onnx.ModelProto) -> bool:
+    operators = {node.op_type for node in model.graph.node}
+    return any("Quantize" in op or op.startswith("QLinear") or op.endswith("Integer") for op in operators)
+
+
+def _quantise(backbone: bytes, calibration: Pixels, *, per_channel: bool) -> bytes:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -136,13 +200,16 @@ def int8(backbone: bytes, calibration: Pixels) -> bytes:
                 _Reader(calibration),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=QUANTISED,
-                per_channel=True,
+                per_channel=per_channel,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )
         except Exception as error:  # onnxruntime.quantization raises whatever a graph makes it raise
             raise BadModel(f"the backbone cannot be quantised: {error}") from error
-        return model_file.canonical(small.read_bytes())
+        made = model_file.canonical(small.read_bytes())
+    if not _quantised(onnx.load_from_string(made)):
+        raise BadModel("onnxruntime finds nothing in the backbone that it could quantise")
+    return made
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from unit.training.exports import IMAGES, ONE, model, node, trunk
 from unit.training.stack import JOB, World, starter, world
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
@@ -17,8 +18,13 @@ from octospoon.cli.main import main
 from octospoon.cli.model import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
 from octospoon.domain.optimization import Comparison
+from octospoon.training import imported
+from octospoon.training import optimize as optimizing
+from octospoon.training.foreign import Pixels
+from octospoon.training.imported import Options
 from octospoon.training.job import Outcome, run
 from octospoon.training.model_file import extract_backbone, read_spec
+from octospoon.training.optimize import Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,3 +189,53 @@ def test_a_trained_model_is_no_cold_start_model(made: World, tmp_path: Path) -> 
         init_model(deployment(world()), path)
     with pytest.raises(BadRequest, match=r"there is no file .*gone\.onnx"):
         init_model(deployment(world()), tmp_path / "gone.onnx")
+
+
+SAMPLE = Sample(IMAGES[:4].repeat(5, 0), IMAGES, np.full(len(IMAGES), -1))
+
+
+@pytest.fixture(name="quick")
+def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizing, "_RUNS", 2)
+    monkeypatch.setattr(optimizing, "_LOADS", 2)
+
+
+def backbone(tmp_path: Path, made: onnx.ModelProto) -> bytes:
+    onnx.save(made, tmp_path / "m.onnx")
+    return imported.fitted(imported.read(tmp_path / "m.onnx", Options(Pixels())), ()).model
+
+
+@pytest.mark.parametrize("opset", [7, 9, 11, 12, 13, 17])
+def test_every_opset_is_optimised(tmp_path: Path, quick: None, opset: int) -> None:
+    nodes = [node("Conv", "input kernel constant", "conv", strides=[2, 2]), *trunk()[1:]]
+    made = model(nodes, "pooled", opset=opset, constant=np.ones(8, np.float32))
+
+    forms = optimizing.forms(backbone(tmp_path, made), None, SAMPLE)
+
+    assert ([form.name for form in forms], forms.failed) == (["original", "extended", "int8"], {})
+    assert forms[2].comparison.cosine > 0.98
+
+
+def test_what_is_quantised_already_and_what_cannot_be_is_said_and_the_rest_goes_on(
+    tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [node("QuantizeLinear", "input step zero", "q"), node("DequantizeLinear", "q step zero", "d")]
+    made = model([*nodes, *trunk("d")], "pooled", step=np.float32(1 / 255), zero=np.array(0, np.uint8))
+    forms = optimizing.forms(backbone(tmp_path, made), None, SAMPLE)
+    assert [form.name for form in forms] == ["original", "extended"]
+    assert forms.failed == {"int8": "the backbone is quantised already"}
+
+    monkeypatch.setattr(optimizing, "extended", lambda _: b"")
+    monkeypatch.setattr(optimizing, "int8", lambda _, calibration: backbone(tmp_path, made)[:100])
+    forms = optimizing.forms(backbone(tmp_path, made), None, SAMPLE)
+    assert [form.name for form in forms] == ["original"]
+    assert set(forms.failed) == {"extended", "int8"}
+
+
+def test_a_backbone_that_takes_one_picture_at_a_time_is_optimised_as_far_as_it_goes(
+    tmp_path: Path, quick: None
+) -> None:
+    made = model([*trunk(), node("Squeeze", "gap", "out")], shape=ONE)
+    forms = optimizing.forms(backbone(tmp_path, made), None, SAMPLE)
+    assert [form.name for form in forms][:2] == ["original", "extended"]
+    assert set(forms.failed) <= {"int8"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ import onnx
 import pytest
 import torch
 from fakes.memory import FakeClock, FakeImages, FakeRescoring
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 from unit.training.networks import convolutional
 from unit.training.stack import JOB, World, world
@@ -106,6 +108,8 @@ def test_a_poor_backbone_gets_better_and_keeps_the_contract(task: Task, tuned, t
     assert old == new, "nothing but weights has changed: not the preprocessing, nor inputs and outputs"
     assert tuned.metrics["torch_parity_gap"] <= PARITY
     assert tuned.metrics["fine_tuned"] == 1
+    assert int(tuned.params["weights_that_learn"]) == TorchGraph(task.backbone).learning > 0
+    assert int(tuned.params["weights"]) == TorchGraph(task.backbone).total
 
 
 def test_what_was_held_out_calibrates_and_what_was_learned_from_is_not_shown(task: Task, tuned):
@@ -199,8 +203,58 @@ def test_an_operator_that_is_unknown_is_named(poor: bytes):
 
 def test_a_graph_without_weights_of_float32_is_refused():
     half = foreign.wrap(convolutional(np.float16), foreign.Pixels(), "", head=False)[0]
-    with pytest.raises(BadRequest, match="no weights of float32"):
+    with pytest.raises(BadRequest, match=r"could learn, less than 10%: .* no float32"):
         TorchGraph(half)
+
+
+def test_a_graph_of_which_next_to_nothing_could_learn_is_refused(poor: bytes):
+    model = onnx.load_from_string(poor)
+    large = np.random.default_rng(0).normal(size=(64, 4000)).astype(np.float16)
+    model.graph.initializer.append(numpy_helper.from_array(large, "large"))
+    with pytest.raises(BadRequest, match="Use Trainer=head"):
+        TorchGraph(model.SerializeToString())
+
+
+def test_weights_behind_other_nodes_learn_and_are_counted(poor: bytes):
+    model, plain = onnx.load_from_string(poor), TorchGraph(poor)
+    kernel = next(one for one in model.graph.initializer if one.name == "net/kernel0")
+    turned = numpy_helper.from_array(numpy_helper.to_array(kernel).transpose(2, 3, 1, 0).copy(), "hwio")
+    kernel.CopyFrom(turned)
+    back = helper.make_node("Transpose", ["hwio"], ["net/kernel0"], "back", perm=[3, 2, 0, 1])
+    model.graph.node.insert(0, back)
+
+    graph = TorchGraph(model.SerializeToString())
+
+    assert "hwio" in graph.weights
+    assert graph.learning == plain.learning == sum(one.numel() for one in plain.weights.values())
+    assert plain.learning < plain.total, "means and variances stay"
+    graph(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).sum().backward()
+    assert graph.weights["hwio"].grad.abs().max() > 0
+
+
+STEM = """
+import numpy as np, torch
+from onnx import TensorProto, helper, numpy_helper
+from octospoon.training import foreign
+from octospoon.training.finetune.graph import TorchGraph
+torch.set_num_threads(1)
+k = np.random.default_rng(3).normal(size=(48, 3, 1, 1)).astype(np.float32)
+nodes = [helper.make_node("Conv", ["input", "k", "b"], ["c"], strides=[2, 2]),
+         helper.make_node("Relu", ["c"], ["r"]),
+         helper.make_node("GlobalAveragePool", ["r"], ["g"]), helper.make_node("Flatten", ["g"], ["out"])]
+info = helper.make_tensor_value_info
+graph = helper.make_graph(nodes, "net", [info("input", TensorProto.FLOAT, ["b", 3, 256, 256])],
+    [info("out", TensorProto.FLOAT, ["b", 48])],
+    [numpy_helper.from_array(k, "k"), numpy_helper.from_array(np.zeros(48, np.float32), "b")])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+made = TorchGraph(foreign.wrap(model, foreign.Pixels(), "", head=False).backbone)
+(made(torch.randint(0, 256, (3, 256, 256, 3), dtype=torch.uint8)) ** 2).sum().backward()
+"""
+
+
+def test_a_stem_that_reads_the_picture_by_single_pixels_does_not_kill_the_process():
+    done = subprocess.run([sys.executable, "-c", STEM], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_pytorch_and_onnxruntime_see_differently_is_refused(task: Task, monkeypatch):

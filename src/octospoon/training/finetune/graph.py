@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.training import model_file
+from octospoon.training.batching import OURS
 from octospoon.training.finetune import operators, shapes
 from octospoon.training.finetune.operators import Step
 
@@ -30,6 +31,12 @@ _WEIGHTS = {
     "PRelu": (1,),
 }
 """Which inputs of an operator learn. Means and variances do not, nor do the pixels' factors and offsets."""
+_BEHIND = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""What may stand between a weight and the operator that uses it."""
+_NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16", "INT8", "UINT8")
+"""Kinds of constants that count as weights, whether or not they can learn."""
+LEAST_SHARE = 0.1
+"""Of a backbone's weights that must learn: with fewer, fine-tuning would change next to nothing of it."""
 
 
 class TorchGraph:
@@ -40,9 +47,12 @@ class TorchGraph:
 
     Attributes:
         weights: those that learn, float32, by the initializer's name.
+        learning: how many numbers they hold.
+        total: how many numbers all weights hold.
 
     Raises:
-        BadRequest: it has an operator that is not known here (all are named), or no weights that can learn.
+        BadRequest: it has an operator that is not known here (all are named), or too few weights that can
+            learn.
     """
 
     def __init__(self, backbone: bytes) -> None:
@@ -57,9 +67,13 @@ class TorchGraph:
         self.weights: dict[str, Any] = {
             name: self._constants[name].requires_grad_() for name in values if name in learning
         }
-        if not self.weights:
+        self.learning = sum(value.numel() for value in self.weights.values())
+        self.total = sum(values[name].size for name in _counted(self._proto.graph))
+        if self.learning < LEAST_SHARE * max(1, self.total):
             raise BadRequest(
-                "the backbone has no weights of float32 that could be fine-tuned: use Trainer=head"
+                f"{self.learning:,} of the backbone's {self.total:,} weights could learn, less than "
+                f"{LEAST_SHARE:.0%}: the others are no float32 or belong to no layer that is known. Use "
+                "Trainer=head, or import a float32 export"
             )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -131,8 +145,17 @@ def _value(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401  whatever ONN
     return numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
 
 
+def _counted(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the names of all constants that are weights by their kind."""
+    for one in graph.initializer:
+        kind = TensorProto.DataType.Name(one.data_type)
+        if kind in _NUMBERS and not one.name.startswith(OURS) and int(np.prod(one.dims)) > 1:
+            yield one.name
+
+
 def _learning(steps: list[Step], values: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
     """Yield the names of the initializers that are weights: of layers, and biases added behind a MatMul."""
+    made = {name: step for step in steps for name in step.outputs}
     products = {step.outputs[0] for step in steps if step.op == "MatMul"}
     for step in steps:
         wanted = _WEIGHTS.get(step.op, ())
@@ -140,6 +163,8 @@ def _learning(steps: list[Step], values: Mapping[str, npt.NDArray[Any]]) -> Iter
             wanted = (0, 1)
         for position in wanted:
             name = step.inputs[position] if position < len(step.inputs) else ""
+            while name not in values and name in made and made[name].op in _BEHIND:
+                name = made[name].inputs[0]
             value = values.get(name)
             if value is not None and value.dtype == np.float32 and value.size > 1:
                 yield name

@@ -61,7 +61,8 @@ def given(inputs: Sequence[Any], position: int) -> Any:  # noqa: ANN401
 
 
 def _conv(step: Step, inputs: Sequence[Any]) -> Tensor:
-    maps, weights, bias = inputs[0], inputs[1], given(inputs, 2)
+    # copied where they are views: see `_transpose` in shapes.py
+    maps, weights, bias = inputs[0].contiguous(), inputs[1].contiguous(), given(inputs, 2)
     strides, dilations = _pair(step, "strides"), _pair(step, "dilations")
     pads = _pads(step, maps, weights.shape[2:], strides, dilations)
     return functional.conv2d(

@@ -60,7 +60,8 @@ def _flatten(step: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 def _transpose(step: Step, inputs: Sequence[Any]) -> Tensor:
-    return inputs[0].permute(step.get("perm") or list(range(inputs[0].ndim))[::-1])
+    # copied: oneDNN's backward pass overruns its memory on some convolutions of channels-last views
+    return inputs[0].permute(step.get("perm") or list(range(inputs[0].ndim))[::-1]).contiguous()
 
 
 def _squeeze(step: Step, inputs: Sequence[Any]) -> Tensor:

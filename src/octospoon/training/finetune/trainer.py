@@ -83,15 +83,20 @@ class FineTuner:
 
         with loop.reproducible():
             graph = TorchGraph(backbone)
+            learning = {"weights": f"{graph.total}", "weights_that_learn": f"{graph.learning}"}
+            _log.info("%d of the backbone's %d weights learn", graph.learning, graph.total)
             _compare(graph, backbone, material)
             course = self._course(graph, dataset, len(spec.classes), material)
             tuned = graph.written() if course.best else backbone
             gap = _compare(graph, tuned, material) if course.best else 0.0
         if not course.best:
-            return self._frozen(backbone, dataset, spec, "the held-out labels show no gain", course.epochs)
+            why = "the held-out labels show no gain"
+            made = self._frozen(backbone, dataset, spec, why, course.epochs)
+            return replace(made, params=made.params | learning)
         made = self._assembled(tuned, dataset, spec, material)
         found = {"fine_tuned": 1.0, "torch_parity_gap": gap, "best_epoch": float(course.best)}
-        return replace(made, metrics=made.metrics | found, epochs=course.epochs)
+        params = made.params | learning
+        return replace(made, metrics=made.metrics | found, params=params, epochs=course.epochs)
 
     def _course(self, graph: TorchGraph, dataset: Dataset, classes: int, material: _Material) -> Course:
         from octospoon.training.finetune import loop
