@@ -228,7 +228,7 @@ def test_weights_behind_other_nodes_learn_and_are_counted(poor: bytes):
     assert "hwio" in graph.weights
     assert graph.learning == plain.learning == sum(one.numel() for one in plain.weights.values())
     assert plain.learning < plain.total, "means and variances stay"
-    graph(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).sum().backward()
+    graph(torch.full((2, 32, 32, 3), 200, dtype=torch.uint8)).sum().backward()
     assert graph.weights["hwio"].grad.abs().max() > 0
 
 
