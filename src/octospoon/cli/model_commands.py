@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from octospoon.cli import model_options
+from octospoon.cli.class_names import class_names
 from octospoon.domain.errors import BadRequest
-from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     import argparse
@@ -119,7 +119,9 @@ def _rollback(arguments: argparse.Namespace) -> None:
 def _import(arguments: argparse.Namespace) -> None:
     from octospoon.cli.model_import import import_model, write_model
 
-    options = model_options.options_of(arguments, listed(arguments.classes))
+    options = model_options.options_of(
+        arguments, class_names(arguments.classes, "--classes") if arguments.classes else ()
+    )
     if arguments.to is not None:
         if arguments.stack:
             raise BadRequest("--to writes a file and asks no deployment: leave out --stack")
