@@ -20,7 +20,6 @@ from octospoon.cli import (
 from octospoon.cli.grammar import Parser
 from octospoon.cli.logs import FUNCTIONS
 from octospoon.domain.errors import BadRequest
-from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     import argparse
