@@ -22,7 +22,7 @@ BUILD = ROOT / ".octospoon" / "build"
 MAKEFILE = ROOT / "infra" / "build" / "Makefile"
 FUNCTIONS = ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict"]
 LAMBDA_LIMIT = 250_000_000
-SCORE_LIMIT = 130_000_000
+SCORE_LIMIT = 140_000_000
 """What a scoring function takes without onnxruntime's second copy of itself."""
 NOWHERE = {"mlflow", "label_studio_sdk", "onnx", "sklearn", "matplotlib", "scipy", "pandas", "pytest"}
 INFERENCE = {"onnxruntime", "PIL"}

@@ -7,6 +7,7 @@ less than twice the target.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,10 +112,11 @@ def decode_opened(picture: Picture, target: Target) -> Decoded:
         raise
     except Exception as error:
         reason = bad(error)
-        completed = _completed(picture) if reason.reason == "truncated" else None
-        if completed is None:
-            raise reason from error
-        return _decoded(completed, target)
+        if reason.reason == "truncated":
+            with suppress(Exception):  # the first error is the one that tells
+                if (completed := _completed(picture)) is not None:
+                    return _decoded(completed, target)
+        raise reason from error
 
 
 def _completed(picture: Picture) -> Picture | None:

@@ -98,7 +98,7 @@ class JpegFile:
         The second form has other bits behind its last scan. A decoder reads these only where the file holds
         fewer blocks than the picture has: both forms give the same pixels if, and only if, the file is whole.
         """
-        header, covered, stop = self.data[: self.scans_at], _Coverage(self), None
+        covered, stop = _Coverage(self), None
         for body, end in self.scans():
             covered.add(body)
             stop = end
@@ -106,7 +106,7 @@ class JpegFile:
                 break
         if stop is None or not covered.whole():
             return None
-        whole = header + self.data[self.scans_at : stop]
+        whole = self.stripped()[: stop - sum(after - at for at, after in self.dropped)]
         return whole + END, whole + bytes(range(0x35, 0x75, 3)) * 4 + END
 
     def scans(self) -> Iterator[tuple[bytes, int]]:

@@ -8,35 +8,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.picture_kinds import EXTENSIONS
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-"""Suffixes of pictures that scoring reads."""
 _OTHER_PICTURES = frozenset(
-    f".{kind}"
-    for kind in (
-        *(
-            "arw",
-            "avif",
-            "cr2",
-            "cr3",
-            "dng",
-            "exr",
-            "heic",
-            "heif",
-            "ico",
-            "jp2",
-            "jxl",
-            "nef",
-            "orf",
-            "psd",
-        ),
-        *("raf", "rw2", "svg"),
-    )
+    f".{kind}" for kind in "arw cr2 cr3 dng exr ico jp2 jxl nef orf pef psd raf rw2 srw svg".split()
 )
 _LONGEST_KEY = 1024
 _EXAMPLES = 3

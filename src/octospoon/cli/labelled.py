@@ -15,8 +15,8 @@ from rich.progress import track
 from sklearn.model_selection import train_test_split
 
 from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.adapters.picture_kinds import EXTENSIONS
 from octospoon.cli import digits
-from octospoon.cli.drop import EXTENSIONS
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.training import imported, model_file
 from octospoon.training.dataset import as_stored

@@ -15,6 +15,7 @@ from octospoon.cli import (
     label_studio_commands,
     local_commands,
     model_commands,
+    picture_commands,
     simulate_command,
 )
 from octospoon.cli.grammar import Parser
@@ -110,6 +111,7 @@ def _deployed_commands(commands: Commands) -> None:
     command.add_argument("--search", default="", help="a CloudWatch filter pattern, such as ERROR")
     diagnosis_commands.add(commands, _deployed)
     model_commands.add(commands, _deployed)
+    picture_commands.add(commands, _add)
 
 
 def _add(commands: Commands, name: str, run: Run, description: str) -> Parser:
