@@ -1,23 +1,42 @@
-"""The colours of the corpus, held against OpenCV's decoders, which share no code of ours and little of Pillow's."""
+"""The colours of the corpus, held against OpenCV's decoders, which share no code of ours."""
 
 from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from unit.corpus import CASES
-from unit.corpus.case import WHITE, Case
+
+if TYPE_CHECKING:
+    from unit.corpus.case import Case
 
 cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not installed: make .venv/.installed")
 
 FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
-ENOUGH = 300
-EXCEPT: dict[str, str] = {}
+ENOUGH = 250
+TURNED = re.compile("orientation|turned")
+EXCEPT = {
+    r"png/.*(grey-one|black-and-white)-transparent": "OpenCV does not apply tRNS to greyscale",
+    r"png/(animated-with-still|beside/(acTL|fcTL))": "OpenCV shows an animation's first frame, or none",
+    r"tiff/lab": "OpenCV applies another white point",
+    r"tiff/.*planes": "OpenCV reads planes of eight bits only",
+    r"tiff/.*white-is-zero": "OpenCV does not invert 16 bits",
+    r".*(twelve|ten)-of-sixteen": "OpenCV takes every 16-bit sample for a full one",
+    r"tiff/(alpha-unsaid-all-zero|fourth-sample)": "OpenCV takes every fourth sample for alpha",
+    r"png/turned-by-xmp|avif/orientation|png/beside/turned": "OpenCV does not turn them",
+}
+"""What OpenCV shows otherwise, and why the corpus' value is the right one all the same."""
 
 
-def shown(data: bytes) -> np.ndarray | None:
+def shown(case: Case) -> np.ndarray | None:
     """What OpenCV shows of a file, over white, as RGB; None where it does not read it."""
+    # unchanged, it does not turn pictures, and does not know that alpha which is zero everywhere is none
+    plain = TURNED.search(case.name) or re.match(r"bmp/(alpha-all-zero|masks)", case.name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        how = cv2.IMREAD_COLOR if plain else cv2.IMREAD_UNCHANGED
+        image = cv2.imdecode(np.frombuffer(case.make(), np.uint8), how)
     except cv2.error:
         return None
     if image is None or image.dtype not in (np.uint8, np.uint16):
@@ -44,7 +63,7 @@ def is_compared(case: Case) -> bool:
         case.name.split("/")[0] in FORMATS
         and not case.reason
         and case.colours is not None
-        and case.name not in EXCEPT
+        and not any(re.match(pattern, case.name) for pattern in EXCEPT)
         and not any(word in case.name for word in ("90-megapixels", "a-run-for-each-pixel"))
     )
 
@@ -53,7 +72,7 @@ def test_the_second_decoder_shows_the_same_colours() -> None:
     """Each file that it reads, but for the listed ones, of which there must not be too few."""
     different, compared = {}, 0
     for case in filter(is_compared, CASES):
-        if (pixels := shown(case.make())) is None:
+        if (pixels := shown(case)) is None:
             continue
         compared += 1
         apart = np.abs(middles(pixels) - np.array(case.colours)).max()
@@ -63,6 +82,5 @@ def test_the_second_decoder_shows_the_same_colours() -> None:
     assert compared >= ENOUGH
 
 
-def test_exceptions_are_of_the_corpus() -> None:
-    assert set(EXCEPT) <= {case.name for case in CASES}
-    assert WHITE == (255, 255, 255)
+def test_each_exception_is_of_a_file_of_the_corpus() -> None:
+    assert all(any(re.match(pattern, case.name) for case in CASES) for pattern in EXCEPT)
