@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rich.progress import track
 
 from octospoon.adapters.aws_errors import code, translated
-from octospoon.cli.found_pictures import EXTENSIONS, UNREADABLE, Skipped, find
+from octospoon.cli.found_pictures import UNREADABLE, Skipped, find
 from octospoon.domain.errors import Conflict
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.context import Deployment
 
-__all__ = ["EXTENSIONS", "Dropped", "drop", "find", "run_all"]
+__all__ = ["Dropped", "drop", "find", "run_all"]
 
 SAME = "there already, with the same bytes"
 OTHER = "there already, with other bytes: --replace replaces them, --prefix NAME/ keeps both"

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_OTHER_PICTURES = frozenset(
-    f".{kind}" for kind in "arw cr2 cr3 dng exr ico jp2 jxl nef orf pef psd raf rw2 srw svg".split()
+_OTHER_PICTURES = (
+    *(".arw", ".cr2", ".cr3", ".dng", ".exr", ".ico", ".jp2", ".jxl", ".nef", ".orf", ".pef", ".psd", ".raf"),
+    *(".rw2", ".srw", ".svg"),
 )
 _LONGEST_KEY = 1024
 _EXAMPLES = 3
