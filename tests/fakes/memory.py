@@ -8,7 +8,7 @@ from octospoon.adapters import dynamodb_past as past
 from octospoon.adapters.picture_file import format_of
 from octospoon.domain import keys as hashes
 from octospoon.domain.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
-from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable
+from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable, VersionTaken
 from octospoon.domain.images import (
     ARCHIVED,
     Candidate,
@@ -873,6 +873,7 @@ class FakeChampions:
     etag: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     versions: dict[int, ChampionPointer] = field(default_factory=dict)
+    claims: dict[str, int] = field(default_factory=dict)
     down: bool = False
     unreadable: bool = False
 
@@ -899,7 +900,16 @@ class FakeChampions:
         return path
 
     def keep(self, pointer: ChampionPointer) -> None:
+        if pointer.version > 0 and self.versions.get(pointer.version, pointer) != pointer:
+            raise VersionTaken(f"version {pointer.version} is another model already")
         self.versions[pointer.version] = pointer
+
+    def newest(self) -> int:
+        served = -1 if self.current is None else self.current.version
+        return max(served, *self.versions, *self.claims.values(), -1)
+
+    def claim(self, owner: str, least: int) -> int:
+        return self.claims.setdefault(owner, max(least, self.newest() + 1))
 
     def version(self, version: int) -> ChampionPointer | None:
         return self.versions.get(version)

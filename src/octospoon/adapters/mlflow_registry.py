@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.http_errors import described
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
+from octospoon.domain.model_spec import VERSION_TAG
 from octospoon.domain.secrets import checked_secret, header_secret, hidden, split_sign_in
 from octospoon.ports.training import ModelRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
 
     from octospoon.ports.training import TrainingData
 
 JOB_TAG = "octospoon.job_id"
+_REGISTERED_TAG = "octospoon.registered"
 MODEL_FOLDER = "model"
 _REQUIREMENTS = ["mlflow", "numpy", "onnx", "onnxruntime"]
 _LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -48,14 +50,14 @@ class MlflowRegistry:
         self._experiment = experiment
         self._client: MlflowClient | None = None
 
-    def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+    def begin(self, job_id: str, tags: Mapping[str, str], claim: Callable[[int], int]) -> ModelRun:
         """Open a job's run and reserve a model version; the same job gets the same run and version again."""
         with translated("opening the run"):
             client = self._connect()
             run_id = self._run(client, job_id)
             for key, value in tags.items():
                 client.set_tag(run_id, key, value)
-            return ModelRun(run_id, self._version(client, run_id, job_id))
+            return self._version(client, run_id, job_id, claim)
 
     def log(
         self,
@@ -104,12 +106,12 @@ class MlflowRegistry:
             client = self._connect()
             for key, value in tags.items():
                 client.set_tag(run.run_id, key, value)
-                client.set_model_version_tag(self._model_name, str(run.version), key, value)
+                client.set_model_version_tag(self._model_name, _number(run), key, value)
 
-    def set_alias(self, alias: str, version: int) -> None:
-        """Point an alias such as ``champion`` at a version."""
+    def set_alias(self, alias: str, run: ModelRun) -> None:
+        """Point an alias such as ``champion`` at a run's version."""
         with translated(f"setting the alias {alias}"):
-            self._connect().set_registered_model_alias(self._model_name, alias, str(version))
+            self._connect().set_registered_model_alias(self._model_name, alias, _number(run))
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""
@@ -139,22 +141,45 @@ class MlflowRegistry:
         run = client.create_run(experiment, tags={JOB_TAG: job_id}, run_name=job_id)
         return str(run.info.run_id)
 
-    def _version(self, client: MlflowClient, run_id: str, job_id: str) -> int:
+    def _version(
+        self, client: MlflowClient, run_id: str, job_id: str, claim: Callable[[int], int]
+    ) -> ModelRun:
         from mlflow.exceptions import MlflowException
 
-        # the run's own tag, because DagsHub's search of versions is not to be relied upon
+        # the run's own tags, because DagsHub's search of versions is not to be relied upon
         run = client.get_run(run_id)
-        reserved = run.data.tags.get("octospoon.version")
-        if reserved:
-            return int(reserved)
+        reserved = run.data.tags.get(VERSION_TAG, "")
+        registered = run.data.tags.get(_REGISTERED_TAG, reserved)
+        if reserved and self._is_of(client, registered, run_id):
+            return ModelRun(run_id, int(reserved), int(registered))
         with contextlib.suppress(MlflowException):
             client.create_registered_model(self._model_name)
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         created = client.create_model_version(
             self._model_name, source, run_id, tags={JOB_TAG: job_id}, await_creation_for=0
         )
-        client.set_tag(run_id, "octospoon.version", str(created.version))
-        return int(created.version)
+        number = str(created.version)
+        version = int(reserved) if reserved else claim(int(number))
+        client.set_model_version_tag(self._model_name, number, VERSION_TAG, str(version))
+        client.set_tag(run_id, _REGISTERED_TAG, number)
+        client.set_tag(run_id, VERSION_TAG, str(version))
+        return ModelRun(run_id, version, int(number))
+
+    def _is_of(self, client: MlflowClient, number: str, run_id: str) -> bool:
+        """Say whether the registry still has a run's version: after a reset, it has none, or another's."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(client.get_model_version(self._model_name, number).run_id == run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+
+
+def _number(run: ModelRun) -> str:
+    """Return the registry's own number of a run's version."""
+    return str(run.registered or run.version)
 
 
 def connect() -> MlflowClient:
@@ -203,6 +228,11 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         found = client.get_experiment_by_name(name)
     if found is None:
         raise PermanentError(f"MLflow has no experiment {name!r} and cannot make one")
+    if found.lifecycle_stage != "active":
+        raise PermanentError(
+            f"MLflow's experiment {name!r} was deleted: restore it (`mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`), or name another by ExperimentName"
+        )
     return str(found.experiment_id)
 
 

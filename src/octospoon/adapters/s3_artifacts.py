@@ -13,8 +13,17 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws_errors import code, translated
-from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key, version_key
+from octospoon.domain.errors import BadModel, VersionTaken
+from octospoon.domain.model_spec import (
+    CHAMPION_KEY,
+    VERSIONS,
+    ChampionPointer,
+    claim_key,
+    head_key,
+    model_key,
+    owner_key,
+    version_key,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,6 +67,12 @@ class S3Artifacts:
                     return None
                 raise
             return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of all objects that begin so."""
+        with translated(f"listing {prefix}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
     def write_new(self, key: str, body: bytes) -> bool:
         """Write an object that must not exist yet; False where it does."""
@@ -118,13 +133,47 @@ class S3Champions:
         return sha, head_sha
 
     def keep(self, pointer: ChampionPointer) -> None:
-        """Remember what serving this version means; a job that died may say it anew."""
+        """Remember what serving this version means; a job that died may say the same anew.
+
+        Version 0, the cold-start model, may be replaced.
+
+        Raises:
+            VersionTaken: the version is another model already.
+        """
         key, body = version_key(pointer.version), msgspec.json.encode(pointer)
         if self._artifacts.write_new(key, body):
             return
         found = self._artifacts.read(key)
-        if found is not None and found[0] != body:
-            self._artifacts.swap(key, body, found[1])
+        if found is None or found[0] == body:
+            return
+        if pointer.version > 0:
+            raise VersionTaken(
+                f"version {pointer.version} is another model already, which is kept: this one is not stored; "
+                "the next training job takes a new number by itself, an import is begun again"
+            )
+        self._artifacts.swap(key, body, found[1])
+
+    def newest(self) -> int:
+        """Return the highest version number that was ever claimed, stored or served; -1 before the first."""
+        names = (key.removeprefix(VERSIONS).partition(".")[0] for key in self._artifacts.keys(VERSIONS))
+        stored = max((int(name) for name in names if name.isdecimal()), default=-1)
+        try:
+            found = self.pointer()
+        except BadModel:  # it is written anew by a roll-back, to a stored version
+            return stored
+        return max(stored, found[0].version) if found else stored
+
+    def claim(self, owner: str, least: int) -> int:
+        """Return a version number that nobody else has or had; the same owner gets the same number again."""
+        found = self._artifacts.read(owner_key(owner))
+        if found is not None:
+            return int(found[0])
+        number = max(least, self.newest() + 1)
+        while not self._artifacts.write_new(claim_key(number), owner.encode()):
+            number += 1
+        if self._artifacts.write_new(owner_key(owner), str(number).encode()):
+            return number
+        return self.claim(owner, least)  # the same job runs elsewhere, and was first
 
     def version(self, version: int) -> ChampionPointer | None:
         """Return what serving a version means, None where no such model was ever made."""

@@ -9,8 +9,13 @@ import httpx
 
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import LabelStudio
+<<<<<<< HEAD
 from octospoon.adapters.label_studio_setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow_alias import MlflowAlias
+=======
+from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.mlflow_alias import MlflowAlias, MlflowVersions
+>>>>>>> 761cd51 (Versions go on where the registry begins anew, and stored ones are never replaced)
 from octospoon.adapters.mlflow_rest import MlflowRefused
 from octospoon.cli import status
 from octospoon.cli.checkup import Check
@@ -193,7 +198,15 @@ def _mlflow(deployment: Deployment) -> str:
     api = deployment.mlflow
     if api is None:
         return "none is configured: the models' versions are counted by training jobs alone"
-    alias = MlflowAlias(api, deployment.settings["OCTOSPOON_MODEL_NAME"]).read()
+    model = deployment.settings["OCTOSPOON_MODEL_NAME"]
+    alias, serving = MlflowAlias(api, model).read(), deployment.champions.pointer()
+    version = serving[0].version if serving else 0
+    if version > 0 and MlflowVersions(api, model).find(version) is None:
+        raise NotConfigured(
+            f"{api.server} does not know version {version} of {model}, which is in service: it was deleted, "
+            "or the registry was reset. It goes on serving, and versions count on; restore the registry if "
+            "you have a copy, else the next promotion ends this"
+        )
     said = "no champion yet" if alias is None else f"its champion is version {alias}"
     return f"{_version(api)} at {api.server}, {said}"
 

@@ -182,12 +182,12 @@ def _serve(
 
 
 def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:
-    server = _tracking_server(deployment)
+    server, above = _tracking_server(deployment), str(deployment.champions.newest())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name, data in zip(FILES, (model, head), strict=True):
             (folder / name).write_bytes(data)
-        version = int(in_trainer(["register-model", scratch, "--source", source], server))
+        version = int(in_trainer(["register-model", scratch, "--source", source, "--above", above], server))
         whole, top = ((folder / name).read_bytes() for name in FILES)
         return version, whole, top
 

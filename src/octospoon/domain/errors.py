@@ -9,6 +9,7 @@ OctospoonError
     ├── BadImage            the bytes are not a picture that we can score
     ├── BadModel            the model file breaks the model contract
     ├── OtherBackbone       a model that the pool's embeddings are of no use to
+    ├── VersionTaken        a version number that another model has
     ├── BadRequest          a payload that we cannot read
     ├── Unauthorized        a missing or wrong secret
     └── NotConfigured       a setting is missing or contradicts another
@@ -59,6 +60,10 @@ class BadModel(PermanentError):
 
 class OtherBackbone(PermanentError):
     """The pool's embeddings are of no use to a model: another backbone made them."""
+
+
+class VersionTaken(PermanentError):
+    """A version number that another model has: what is stored under it is never replaced."""
 
 
 class BadRequest(PermanentError):

@@ -170,7 +170,17 @@ def reference_key(sha256: str) -> str:
 
 def version_key(version: int) -> str:
     """Return the object key of the pointer that serves a version: what a roll-back needs."""
-    return f"models/versions/{version:06d}.json"
+    return f"{VERSIONS}{version:06d}.json"
+
+
+def claim_key(version: int) -> str:
+    """Return the object key that says which job a version number belongs to."""
+    return f"{VERSIONS}{version:06d}.claim"
+
+
+def owner_key(owner: str) -> str:
+    """Return the object key that says which version number a job has."""
+    return f"models/claims/{owner}"
 
 
 def version_name(version: int) -> str:
@@ -179,3 +189,6 @@ def version_name(version: int) -> str:
 
 
 CHAMPION_KEY = "models/champion.json"
+VERSIONS = "models/versions/"
+VERSION_TAG = "octospoon.version"
+"""The tag by which the registry knows our version of a model: its own numbers begin anew after a reset."""

@@ -72,7 +72,26 @@ class Champions(Protocol):
         """Store the immutable files; return the sha256 of each (empty for no head)."""
 
     def keep(self, pointer: ChampionPointer) -> None:
-        """Remember what serving this version means; a job that died may say it anew."""
+        """Remember what serving this version means; a job that died may say the same anew.
+
+        Version 0, the cold-start model, may be replaced.
+
+        Raises:
+            VersionTaken: the version is another model already.
+        """
+
+    def newest(self) -> int:
+        """Return the highest version number that was ever claimed, stored or served; -1 before the first."""
+
+    def claim(self, owner: str, least: int) -> int:
+        """Return a version number that nobody else has or had, above all others and not below `least`.
+
+        The same owner gets the same number again.
+
+        Args:
+            owner: id of the job.
+            least: what the registry counts.
+        """
 
     def version(self, version: int) -> ChampionPointer | None:
         """Return what serving a version means, None where no such model was ever made."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from octospoon.domain.jobs import JobSettings, TrainingState
@@ -80,19 +80,32 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """The run of one training job, and the model version reserved for what it makes."""
+    """The run of one training job, and the model version reserved for what it makes.
+
+    Attributes:
+        run_id: of the run.
+        version: ours, which never goes back.
+        registered: the registry's own number of this version; 0 where it is the same.
+    """
 
     run_id: str
     version: int
+    registered: int = 0
 
 
 class Registry(Protocol):
     """The experiment tracker and model registry (MLflow, DagsHub)."""
 
-    def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+    def begin(self, job_id: str, tags: Mapping[str, str], claim: Callable[[int], int]) -> ModelRun:
         """Open a job's run and reserve a model version; the same job gets the same run and version again.
 
-        The version comes first, so that the model file can carry the number that it is registered under.
+        The version comes first, so that the model file can carry it. After a reset, the registry counts from
+        1 again; our versions go on, and the registered version's tag names ours.
+
+        Args:
+            job_id: of the job.
+            tags: of the run.
+            claim: gives our version, which is not below the number that the registry counts.
         """
 
     def log(
@@ -119,8 +132,8 @@ class Registry(Protocol):
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         """Tag the run and the reserved version."""
 
-    def set_alias(self, alias: str, version: int) -> None:
-        """Point an alias such as ``champion`` at a version."""
+    def set_alias(self, alias: str, run: ModelRun) -> None:
+        """Point an alias such as ``champion`` at a run's version."""
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         """Close the run."""

@@ -30,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = commands.add_parser("register-model", help="give an imported model a version in MLflow")
     model.add_argument("folder", type=Path)
     model.add_argument("--source", required=True, help="where it came from")
+    model.add_argument("--above", type=int, default=-1, help="the highest version that there was")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if chosen.command == "log-simulation":
         return _log_simulation(chosen.folder)
     if chosen.command == "register-model":
-        return _register(chosen.folder, chosen.source)
+        return _register(chosen.folder, chosen.source, chosen.above)
     return _run(chosen.job_id) if chosen.command == "run" else _work()
 
 
@@ -54,7 +55,7 @@ def _log_simulation(folder: Path) -> int:
     return 0
 
 
-def _register(folder: Path, source: str) -> int:
+def _register(folder: Path, source: str, above: int) -> int:
     import os
 
     from octospoon.adapters.mlflow_registry import MlflowRegistry
@@ -64,7 +65,7 @@ def _register(folder: Path, source: str) -> int:
     model = os.environ.get("OCTOSPOON_MODEL_NAME", "octospoon")
     experiment = os.environ.get("OCTOSPOON_EXPERIMENT", "octospoon")
     try:
-        version = register(MlflowRegistry(model, experiment), folder, source)
+        version = register(MlflowRegistry(model, experiment), folder, source, above)
     except OctospoonError as error:
         logging.getLogger("octospoon.training").error("%s", error)  # noqa: TRY400
         return 1

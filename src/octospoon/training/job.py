@@ -12,6 +12,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ class _Job:
             return outcome
 
     def _open(self, reason: str) -> ModelRun:
-        run = self._ports.registry.begin(self._id, {"octospoon.reason": reason})
+        claim = partial(self._ports.champions.claim, self._id)
+        run = self._ports.registry.begin(self._id, {"octospoon.reason": reason}, claim)
         self._ports.registry.end_others(run)
         return run
 
@@ -164,7 +166,7 @@ class _Job:
     def _settle(
         self, run: ModelRun, champion: Champion, dataset: Dataset, scratch: Path
     ) -> tuple[Outcome, str]:
-        if champion.version == run.version:
+        if champion.version == run.version and self._was_promoted(run):
             self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was in service already"
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
@@ -194,6 +196,11 @@ class _Job:
             rows = self._ports.pool.rows([image.key for image in dataset.images])
             embeddings.keep(self._ports.pool, dataset, rows, pointer.backbone)
         return outcome, "; ".join(part for part in (reason, *notes.values()) if part)
+
+    def _was_promoted(self, run: ModelRun) -> bool:
+        """Say whether an earlier attempt of this job has come to a promotion."""
+        found = self._ports.history.decision(self._id)
+        return found is not None and found.promoted and found.version == run.version
 
     def _decided(
         self, run: ModelRun, decision: promotion.Decision, metrics: dict[str, float]
@@ -249,7 +256,7 @@ class _Job:
         return outcome, reason
 
     def _alias(self, alias: str, run: ModelRun) -> None:
-        self._ports.registry.set_alias(alias, run.version)
+        self._ports.registry.set_alias(alias, run)
         if alias == "champion":
             # whoever moves it from here on is a person
             self._ports.history.keep_alias(run.version)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FILES = ("model.onnx", "head.onnx")
 
 
-def register(registry: Registry, folder: Path, source: str) -> int:
+def register(registry: Registry, folder: Path, source: str, above: int = -1) -> int:
     """Reserve a version for the model in a folder, write it into both files, and log them.
 
     The same file again gets the same version.
@@ -23,13 +23,15 @@ def register(registry: Registry, folder: Path, source: str) -> int:
         registry: where.
         folder: holds ``model.onnx`` and ``head.onnx`` of version 0, and nothing else.
         source: where the model came from, for people.
+        above: the highest version that the deployment has, or had.
 
     Raises:
         OctospoonError: the registry failed; nothing is in service yet.
     """
     spec = model_file.read_spec((folder / "model.onnx").read_bytes())
     job = f"import-{model_file.sha256((folder / 'model.onnx').read_bytes())[:16]}"
-    run = registry.begin(job, {"octospoon.reason": f"imported from {source}"})
+    reason = {"octospoon.reason": f"imported from {source}"}
+    run = registry.begin(job, reason, lambda least: max(least, above + 1))
     for name in FILES:
         path = folder / name
         path.write_bytes(model_file.renumbered(path.read_bytes(), run.version))

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 _GONE = (
-    "version %d is in service, and the registry has it no more, because somebody deleted it: it goes on "
-    "serving; `octospoon model rollback --to VERSION` takes one that is there, and a promotion ends this too"
+    "version %d is in service, and the registry has it no more: somebody deleted it, or the registry was "
+    "reset. It goes on serving, and our versions count on; restore the registry if you have a copy. "
+    "`octospoon model rollback --to VERSION` takes one that is there, and the next promotion ends this too"
 )
 
 

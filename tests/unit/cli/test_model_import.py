@@ -149,7 +149,7 @@ def test_a_head_for_the_backbone_in_service_is_taken_at_any_time(made, tmp_path)
     run(JOB, other.ports)
     (tmp_path / "trained.onnx").write_bytes(other.champions.files[other.champions.current.sha256])
     made.drop(0)
-    made.registry.begin("train-000001", {})
+    made.registry.begin("train-000001", {}, lambda least: least)
 
     done = model_import.import_model(deployment(made), tmp_path / "trained.onnx", Options(Pixels()), None)
 

@@ -14,7 +14,7 @@ import pytest
 
 from octospoon.adapters.mlflow_registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
-from octospoon.ports.training import TrainingData
+from octospoon.ports.training import ModelRun, TrainingData
 from octospoon.training.model_file import assemble, extract_backbone, head_file, read_spec, starter_model
 from octospoon.training.register import register
 
@@ -30,15 +30,53 @@ def server(tmp_path, monkeypatch):
     return mlflow.MlflowClient()
 
 
+def as_registered(least):
+    return least
+
+
+def test_our_versions_go_on_where_the_registry_begins_anew(client):
+    registry, claims = MlflowRegistry("shapes", "shapes"), []
+
+    def claim(least):
+        claims.append(least)
+        return max(least, 7 + len(claims))
+
+    first = registry.begin("train-000001", {}, as_registered)
+    client.delete_registered_model("shapes")
+    second = registry.begin("train-000002", {}, claim)
+    assert (second.version, second.registered, claims) == (8, 1, [1])
+    registry.tag(second, {"octospoon.outcome": "promoted"})
+    registry.set_alias("champion", second)
+    found = client.get_model_version_by_alias("shapes", "champion")
+    assert (str(found.version), found.tags["octospoon.version"]) == ("1", "8")
+    assert found.tags["octospoon.outcome"] == "promoted"
+    assert registry.begin("train-000002", {}, claim) == second
+    assert registry.begin("train-000003", {}, claim).version == 9
+
+    again = registry.begin("train-000001", {}, claim)
+    assert again.version == first.version, "the run remembers its version, and registers it anew"
+    assert again.registered == 3
+    client.delete_registered_model("shapes")
+    assert registry.begin("train-000002", {}, claim).version == 8
+
+
+def test_a_deleted_experiment_is_named(client):
+    registry = MlflowRegistry("shapes", "shapes")
+    registry.begin("train-000001", {}, as_registered)
+    client.delete_experiment(client.get_experiment_by_name("shapes").experiment_id)
+    with pytest.raises(PermanentError, match="experiment 'shapes' was deleted: restore it"):
+        registry.begin("train-000002", {}, as_registered)
+
+
 def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(starter_model())
     (folder / "decision.json").write_text("{}")
     registry = MlflowRegistry("shapes", "shapes")
-    first = registry.begin("train-000001", {"colour": "red"})
-    again = MlflowRegistry("shapes", "shapes").begin("train-000001", {})
-    other = registry.begin("train-000002", {})
+    first = registry.begin("train-000001", {"colour": "red"}, as_registered)
+    again = MlflowRegistry("shapes", "shapes").begin("train-000001", {}, as_registered)
+    other = registry.begin("train-000002", {}, as_registered)
     assert first == again
     assert (first.version, other.version) == (1, 2)
     for _ in range(2):  # a retry logs again
@@ -47,7 +85,7 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     for _ in range(2):
         registry.trained_on(first, data)
     registry.tag(first, {"octospoon.outcome": "promoted"})
-    registry.set_alias("champion", first.version)
+    registry.set_alias("champion", first)
     registry.end(first, succeeded=True)
 
     found = client.get_model_version_by_alias("shapes", "champion")
@@ -69,8 +107,8 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
 
 def test_the_run_of_a_job_that_died_is_closed_by_the_next(client):
     registry = MlflowRegistry("shapes", "shapes")
-    registry.end(registry.begin("train-000001", {}), succeeded=True)
-    died, now = registry.begin("train-000002", {}), registry.begin("train-000003", {})
+    registry.end(registry.begin("train-000001", {}, as_registered), succeeded=True)
+    died, now = (registry.begin(f"train-00000{job}", {}, as_registered) for job in (2, 3))
     mine = client.create_run(client.get_run(now.run_id).info.experiment_id)
     registry.end_others(now)
 
@@ -82,7 +120,9 @@ def test_the_run_of_a_job_that_died_is_closed_by_the_next(client):
         "RUNNING",
         "RUNNING",
     )
-    assert registry.begin("train-000002", {}) == died, "it was alive after all, or is launched again"
+    assert registry.begin("train-000002", {}, as_registered) == died, (
+        "it was alive after all, or is launched again"
+    )
     assert status(died.run_id) == "RUNNING"
 
 
@@ -92,7 +132,8 @@ def test_a_server_that_records_no_data_sets_is_left_without(client, monkeypatch,
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_inputs", unknown)
     registry = MlflowRegistry("shapes", "shapes")
-    registry.trained_on(registry.begin("train-000001", {}), TrainingData("s", "s3://b/s", "ab" * 32, 1))
+    run = registry.begin("train-000001", {}, as_registered)
+    registry.trained_on(run, TrainingData("s", "s3://b/s", "ab" * 32, 1))
     assert "left without its data set" in caplog.text
 
 
@@ -102,7 +143,7 @@ def test_an_imported_model_is_registered_as_the_version_that_it_says(client, tmp
     spec = replace(read_spec(starter_model()), classes=("cat", "dog"))
     head = head_file(np.ones((spec.dim, 2), np.float32), np.zeros(2, np.float32), spec)
     whole = assemble(extract_backbone(starter_model()), head, spec)
-    MlflowRegistry("shapes", "shapes").begin("train-000001", {})
+    MlflowRegistry("shapes", "shapes").begin("train-000001", {}, as_registered)
     for _ in range(2):
         (folder / "model.onnx").write_bytes(whole)
         (folder / "head.onnx").write_bytes(head)
@@ -119,14 +160,14 @@ def test_an_imported_model_is_registered_as_the_version_that_it_says(client, tmp
 
 def test_a_refusal_is_permanent(client):
     with pytest.raises(PermanentError, match="setting the alias"):
-        MlflowRegistry("nothing", "x").set_alias("champion", 3)
+        MlflowRegistry("nothing", "x").set_alias("champion", ModelRun("r", 3))
 
 
 def test_a_server_that_does_not_answer_is_retryable(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceUnavailable):
-        MlflowRegistry("m", "x").begin("j", {})
+        MlflowRegistry("m", "x").begin("j", {}, as_registered)
 
 
 @pytest.mark.parametrize("name", ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"])
@@ -135,7 +176,7 @@ def test_a_malformed_secret_is_named_and_not_told(monkeypatch, name, secret):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv(name, secret)
     with pytest.raises(NotConfigured, match=f"the secret {name}") as caught:
-        MlflowRegistry("m", "x").begin("j", {})
+        MlflowRegistry("m", "x").begin("j", {}, as_registered)
     assert "s3cr" not in str(caught.value)
 
 
@@ -146,7 +187,7 @@ def test_no_sign_in_is_in_what_a_failed_request_says(monkeypatch):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     with pytest.raises(ServiceUnavailable) as caught:
-        MlflowRegistry("m", "x").begin("j", {})
+        MlflowRegistry("m", "x").begin("j", {}, as_registered)
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "s3cret", "and it is signed in with all the same"
 
@@ -154,4 +195,4 @@ def test_no_sign_in_is_in_what_a_failed_request_says(monkeypatch):
 def test_a_missing_server_name_is_named(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(NotConfigured, match="MLFLOW_TRACKING_URI"):
-        MlflowRegistry("m", "x").begin("j", {})
+        MlflowRegistry("m", "x").begin("j", {}, as_registered)

@@ -39,7 +39,7 @@ from octospoon.training.model_file import read_spec, sha256, starter_model
 from octospoon.training.ports import TrainingPorts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 JOB = "train-000001"
@@ -71,9 +71,12 @@ class FakeRegistry:
     alone: list[ModelRun] = field(default_factory=list)
     failures: int = 0
 
-    def begin(self, job_id: str, tags: Mapping[str, str]) -> ModelRun:
+    def begin(self, job_id: str, tags: Mapping[str, str], claim: Callable[[int], int]) -> ModelRun:
         self.run_tags[job_id] = dict(tags)
-        return self.runs.setdefault(job_id, ModelRun(f"run-{job_id}", len(self.runs) + 1))
+        if job_id not in self.runs:
+            number = len(self.runs) + 1
+            self.runs[job_id] = ModelRun(f"run-{job_id}", claim(number), number)
+        return self.runs[job_id]
 
     def log(
         self,
@@ -95,8 +98,8 @@ class FakeRegistry:
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         self.tags.setdefault(run.version, {}).update(tags)
 
-    def set_alias(self, alias: str, version: int) -> None:
-        self.aliases[alias] = version
+    def set_alias(self, alias: str, run: ModelRun) -> None:
+        self.aliases[alias] = run.version
 
     def end(self, run: ModelRun, *, succeeded: bool) -> None:
         self.ended.append(succeeded)

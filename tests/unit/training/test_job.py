@@ -11,7 +11,7 @@ from unit.training.stack import JOB, World, starter, world
 from octospoon.adapters.onnx_scorer import OnnxScorer
 from octospoon.cli import digits
 from octospoon.domain.drift import Finding, Level
-from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable
+from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable, VersionTaken
 from octospoon.domain.jobs import JobStatus
 from octospoon.domain.labelling import Pick, Round
 from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay
@@ -74,6 +74,33 @@ def test_a_job_that_began_before_a_class_came_is_refused_by_its_name():
     made.control.keep_classes((*digits.CLASSES, "torn"))
     assert run(JOB, made.ports) is Outcome.REFUSED
     assert "the project has torn now" in made.control.state().reason
+
+
+def test_after_a_reset_of_the_registry_versions_go_on_and_nothing_is_taken_for_promoted():
+    made = labelled()
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    before = made.champions.versions[1]
+    made.registry.runs.clear()  # it counts from 1 again
+    made.launch("train-000002")
+    run("train-000002", made.ports)
+
+    assert "already" not in made.control.state().reason
+    assert made.registry.runs["train-000002"].version == 2
+    assert made.registry.runs["train-000002"].registered == 1
+    assert made.champions.versions[1] == before
+    assert made.history.decision("train-000002").version == 2
+
+
+def test_a_job_whose_version_is_another_model_fails_and_overwrites_nothing():
+    made = labelled()
+    other = replace(made.champions.current, version=1, sha256="f" * 64)
+    made.champions.versions[1] = other
+    made.champions.claims[JOB] = 1
+    with pytest.raises(VersionTaken):
+        run(JOB, made.ports)
+    assert made.champions.versions[1] == other
+    assert made.champions.current.version == 0
+    assert "another model already" in made.control.state().reason
 
 
 def test_the_audit_share_is_measured_on_but_not_trained_on():
