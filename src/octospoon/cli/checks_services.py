@@ -9,13 +9,8 @@ import httpx
 
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import LabelStudio
-<<<<<<< HEAD
 from octospoon.adapters.label_studio_setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
-from octospoon.adapters.mlflow_alias import MlflowAlias
-=======
-from octospoon.adapters.label_studio_setup import ACTIONS, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow_alias import MlflowAlias, MlflowVersions
->>>>>>> 761cd51 (Versions go on where the registry begins anew, and stored ones are never replaced)
 from octospoon.adapters.mlflow_rest import MlflowRefused
 from octospoon.cli import status
 from octospoon.cli.checkup import Check

@@ -43,9 +43,9 @@ def new_deployment(monkeypatch) -> World:
 
     def here(arguments, server):
         assert server == "http://mlflow"
-        command, folder, option, source = arguments
-        assert (command, option) == ("register-model", "--source")
-        return str(register(made.registry, Path(folder), source))
+        command, folder, option, source, least, above = arguments
+        assert (command, option, least) == ("register-model", "--source", "--above")
+        return str(register(made.registry, Path(folder), source, int(above)))
 
     monkeypatch.setattr(model_import, "in_trainer", here)
     monkeypatch.setattr(model_import, "local_project", lambda: None)

@@ -11,7 +11,7 @@ from fakes.memory import FakeClock, FakeEntries, FakePool
 from unit.training.stack import starter
 
 from octospoon.adapters.s3_artifacts import S3Champions
-from octospoon.domain.errors import BadModel
+from octospoon.domain.errors import BadModel, VersionTaken
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.runtime import wiring
 from octospoon.training.model_file import read_spec, sha256
@@ -120,14 +120,16 @@ def test_a_file_whose_hash_differs_is_never_served_and_never_rolled_back_to(depl
     assert deployed.next_image() == 2
 
 
-def test_a_job_that_died_says_anew_what_its_version_means(deployed):
+def test_a_job_that_died_says_the_same_anew_and_another_model_is_refused(deployed):
     first, again = (
         deployed.put(2, changed(version="2")),
         deployed.put(2, changed(version="2", resize="cover")),
     )
-    for pointer in (first, first, again):
-        deployed.champions.keep(pointer)
-        assert deployed.champions.version(2) == pointer
+    for _ in range(2):
+        deployed.champions.keep(first)
+    with pytest.raises(VersionTaken, match="version 2 is another model already"):
+        deployed.champions.keep(again)
+    assert deployed.champions.version(2) == first
     assert deployed.champions.version(3) is None
 
 
