@@ -41,7 +41,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
     for image, owner, outcome in zip(images, owners, outcomes, strict=True):
         name = image_id(image.key, identities.get((image.key, image.sequencer), image.etag))
         if isinstance(outcome, Exception):
-            logger.error("not scored", exc_info=outcome, extra={"image": name, "key": image.key})
+            known = {"image": name, "key": image.key, "message_id": owner}
+            logger.error("not scored", exc_info=outcome, extra=known)
             failed.add(owner)
         else:
             count(metrics, outcome.value, 1)

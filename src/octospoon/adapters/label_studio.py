@@ -210,8 +210,14 @@ class LabelStudio:
         self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": model_version})
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that changed since then, by ascending id."""
-        return self._by_id(queries.since("updated_at", since), after, limit)
+        """Return up to `limit` tasks that changed since then, by ascending id.
+
+        Annotations that somebody propagated leave their tasks' `updated_at` as it was.
+        """
+        changed = self._by_id(queries.since("updated_at", since), after, limit)
+        completed = self._by_id(queries.since("completed_at", since), after, limit) if since else []
+        both = {task.id: task for task in (*changed, *completed)}
+        return sorted(both.values(), key=lambda task: task.id)[:limit]
 
     def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
         """Return up to `limit` tasks that nobody has answered or skipped, of ids above `after`."""

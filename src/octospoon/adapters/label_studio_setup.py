@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.label_studio import LabelStudioApi
 
 LOG = logging.getLogger(__name__)
+_PAGE = 100
 SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
 _DIGITS = "1234567890"
@@ -141,7 +142,8 @@ class LabelStudioSetup:
             "sampling": SAMPLING,
             "show_collab_predictions": True,
         }
-        found = self._first(f"/api/projects?title={title}&page_size=100", "title", title)
+        title = title.strip()  # Label Studio does so too
+        found = self._titled(title)
         if found is None:
             return int(self._api.call("POST", "/api/projects", json=settings)["id"])
         path = f"/api/projects/{found['id']}"
@@ -219,6 +221,18 @@ class LabelStudioSetup:
 
     def _hooks(self, project: int) -> list[dict[str, Any]]:
         return self._list(f"/api/webhooks/?project={project}")
+
+    def _titled(self, title: str) -> dict[str, Any] | None:
+        """Return the project of this very title; Label Studio lists those whose title contains it."""
+        asked: dict[str, Any] = {"title": title, "page_size": _PAGE, "page": 1}
+        while True:
+            answer = self._api.call("GET", "/api/projects", params=asked)
+            for one in answer["results"]:
+                if one["title"] == title:
+                    return dict(one)
+            if not answer.get("next"):
+                return None
+            asked["page"] += 1
 
     def _first(self, path: str, name: str, value: str) -> dict[str, Any] | None:
         return next((one for one in self._list(path) if one.get(name) == value), None)

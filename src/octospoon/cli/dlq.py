@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from octospoon.adapters.aws_errors import translated
+from octospoon.cli import log_reasons
 from octospoon.cli.status import QUEUES, depth
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _BODY = 300
+_FUNCTIONS = {"Uploads": "score", "Annotations": "collect", "Rescore": "rescore"}
+_NOT_LOGGED = "no error is logged: the function was stopped, or its log is no longer kept"
 _OVER = ("COMPLETED", "FAILED", "CANCELLED")
 
 
@@ -34,17 +38,26 @@ def show(deployment: Deployment, queues: Sequence[str]) -> None:
     """
     sqs = deployment.client("sqs")
     table = Table(
-        "queue", "dead letters", "sent", "tries", "body", title="dead letters", title_justify="left"
+        "queue", "dead letters", "sent", "tries", "why", "body", title="dead letters", title_justify="left"
     )
     for name in _chosen(queues):
         url = deployment.outputs[f"{name}DeadLettersUrl"]
         count = depth(sqs, url)[0]
         table.add_row(name.lower(), f"{count:,}", style="bold")
         for letter in _peek(sqs, url) if count else []:
-            sent = datetime.fromtimestamp(int(letter["Attributes"]["SentTimestamp"]) / 1000, UTC)
+            sent = int(letter["Attributes"]["SentTimestamp"]) / 1000
+            when = datetime.fromtimestamp(sent, UTC).strftime("%Y-%m-%d %H:%M")
             tries = letter["Attributes"]["ApproximateReceiveCount"]
-            table.add_row("", "", sent.strftime("%Y-%m-%d %H:%M"), tries, letter["Body"][:_BODY])
+            why = _why(deployment, name, letter["MessageId"], sent)
+            table.add_row("", "", when, tries, escape(why), escape(letter["Body"][:_BODY]))
     Console().print(table)
+
+
+def _why(deployment: Deployment, queue: str, message: str, sent: float) -> str:
+    """Return why a message failed at last; the training queue's reasons stand in `octospoon status`."""
+    if queue not in _FUNCTIONS:
+        return ""
+    return log_reasons.newest(deployment, _FUNCTIONS[queue], message, sent) or _NOT_LOGGED
 
 
 def redrive(deployment: Deployment, queues: Sequence[str]) -> dict[str, int]:

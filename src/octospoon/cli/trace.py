@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 
-from octospoon.cli import lines
+from octospoon.cli import lines, log_reasons
 from octospoon.usecases.trace import TraceImage
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def trace(deployment: Deployment, key: str) -> Trace:
         champions=deployment.champions,
         runs=deployment.runs,
         task_address=deployment.task_address,
+        failure=partial(log_reasons.newest, deployment, "score"),
     )(key)
 
 
@@ -109,7 +111,8 @@ def _parts(found: Trace) -> Iterator[list[Line]]:
 def _upload(one: Upload) -> Iterator[Line]:
     version = f", version {one.version_id}" if one.version_id else ""
     seen = f", sequencer {one.sequencer}" if one.sequencer else ", never scored"
-    yield Line(one.at, "uploaded", f"etag {one.etag}{version}{seen}, id {one.image}")
+    listed = f", listed as {one.object_etag}" if one.object_etag else ""
+    yield Line(one.at, "uploaded", f"etag {one.etag}{listed}{version}{seen}, id {one.image}")
     for score in one.scores:
         said = f": {score.label} {score.confidence:.1%}" if score.confidence is not None else ""
         yield Line(score.at, "scored", f"by version {score.model_version}{said}")

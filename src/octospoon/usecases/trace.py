@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.images import State
-from octospoon.domain.keys import image_id
+from octospoon.domain.keys import image_id, is_folder_marker
 from octospoon.domain.past import EarlierUpload
 from octospoon.domain.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
 from octospoon.domain.training_policy import numbered
@@ -50,6 +50,7 @@ class TraceImage:
         champions: the versions, and the classes that they know.
         runs: where the experiment tracker shows them; None without one.
         task_address: gives the address of a task in Label Studio.
+        failure: gives the newest error that scoring logged of a correlation id since a time; empty for none.
     """
 
     records: ImageRecords
@@ -62,6 +63,7 @@ class TraceImage:
     champions: Champions
     runs: RunAddresses | None
     task_address: Callable[[int], str]
+    failure: Callable[[str, float], str] = lambda _image, _since: ""
 
     def __call__(self, key: str) -> Trace:
         """Return the story of one image.
@@ -73,7 +75,7 @@ class TraceImage:
         versions = self.bucket.versions(key)
         record = self.records.record(key)
         if record is None:
-            raise BadRequest(_unknown(key, versions))
+            raise BadRequest(self._unknown(key, versions))
         trainings, notes = self._trainings(key)
         return Trace(
             key=key,
@@ -90,6 +92,28 @@ class TraceImage:
             quarantined_at=record.quarantined_at,
             trainings=trainings,
             notes=notes,
+        )
+
+    def _unknown(self, key: str, versions: Sequence[StoredVersion]) -> str:
+        if not versions:
+            return (
+                f"there is no image {key!r}: give the whole object key as the bucket lists it, in its own "
+                "case, without s3:// and the bucket's name"
+            )
+        newest = versions[-1]
+        if newest.deleted:
+            return f"{key!r} was deleted from the bucket before it was scored: upload it again"
+        if is_folder_marker(key, newest.size):
+            return f"{key!r} has no bytes and makes a folder appear in a list: it is no image"
+        if failure := self.failure(image_id(key, newest.etag), newest.at):
+            return (
+                f"{key!r} is in the bucket and could not be scored: {failure}. It is tried again; "
+                "`octospoon dlq list` shows what failed for good"
+            )
+        return (
+            f"{key!r} is in the bucket and was not scored yet: `octospoon status` shows what waits and the "
+            "dead letters; if nothing waits, its event was lost, and `octospoon reconcile --full` queues it "
+            "again"
         )
 
     def _export(self, record: ImageRecord) -> Export | None:
@@ -174,20 +198,6 @@ class TraceImage:
             return {version: self.runs.of_version(version) for version in versions}, ()
         except OctospoonError as error:
             return {}, (f"the runs' addresses are not known: {error}",)
-
-
-def _unknown(key: str, versions: Sequence[StoredVersion]) -> str:
-    if not versions:
-        return (
-            f"there is no image {key!r}: give the whole object key as the bucket lists it, in its own case, "
-            "without s3:// and the bucket's name"
-        )
-    if versions[-1].deleted:
-        return f"{key!r} was deleted from the bucket before it was scored: upload it again"
-    return (
-        f"{key!r} is in the bucket and was not scored yet: `octospoon status` shows what waits and the dead "
-        "letters; if nothing waits, its event was lost, and `octospoon reconcile --full` queues it again"
-    )
 
 
 def _name(score: Score, classes: Sequence[str]) -> str | None:

@@ -55,6 +55,7 @@ class World:
     champions: FakeChampions = field(default_factory=FakeChampions)
     snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
     runs: FakeRuns | None = field(default_factory=FakeRuns)
+    failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.control = FakeControl(self.clock, TrainingState(jobs=2))
@@ -108,6 +109,7 @@ class World:
             self.champions,
             self.runs,
             lambda task: f"http://labels/{task}",
+            lambda image, since: self.failures.get(image, "") if since else "",
         )(key)
 
 
@@ -249,3 +251,24 @@ def test_what_is_not_in_the_pool_says_what_to_do() -> None:
     world.versions.stored[KEY].append(StoredVersion("", "gone", 1_000_099.0, deleted=True))
     with pytest.raises(BadRequest, match="upload it again"):
         world.trace()
+
+
+def test_of_an_image_that_could_not_be_scored_the_reason_is_told() -> None:
+    world = World()
+    image = world.upload("first", "01")
+
+    with pytest.raises(BadRequest, match="was not scored yet"):
+        world.trace()
+    world.failures[image_id(KEY, image.etag)] = "ServiceUnavailable: no model"
+    with pytest.raises(BadRequest, match="could not be scored: ServiceUnavailable: no model"):
+        world.trace()
+
+
+def test_an_upload_is_known_by_the_buckets_etag_too() -> None:
+    world = World()
+    image = world.upload("in-parts-2", "01")
+    world.score(replace(image, etag="md5", object_etag="in-parts-2"), 1)
+
+    (upload,) = world.trace().uploads
+
+    assert (upload.etag, upload.object_etag, upload.version_id) == ("md5", "in-parts-2", "v-in-parts-2")

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Whatever happens, people get one sentence and exit status 1."""
 
 from __future__ import annotations
@@ -251,3 +252,27 @@ def test_near_commands_are_suggested(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["statsu"])
     assert "did you mean status?" in capsys.readouterr().err
+=======
+from __future__ import annotations
+
+import json
+
+from octospoon.cli.log_reasons import reason
+
+
+def test_the_reason_is_the_errors_own_line() -> None:
+    entry = {
+        "level": "ERROR",
+        "message": "not scored",
+        "exception": "Traceback (most recent call last):\n  a.py, line 1\nServiceUnavailable: no model",
+    }
+
+    assert reason(json.dumps(entry)) == "ServiceUnavailable: no model"
+    assert reason(json.dumps(entry | {"exception": None})) == "not scored"
+
+
+def test_other_lines_are_no_reasons() -> None:
+    assert reason("START RequestId: 1") == ""
+    assert reason('{"level": "INFO", "message": "scored"}') == ""
+    assert reason("5") == ""
+>>>>>>> 144c091 (Real reasons in dlq and trace; propagated annotations and odd project titles)
