@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.picture_kinds import EXTENSIONS
+from octospoon.domain.addresses import why_not_shown
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ LOOP = "links to a folder that is taken already"
 NO_FILE = "neither a file nor a folder"
 TWICE = "taken already by another name"
 LONG_KEY = f"the object key would be over {_LONGEST_KEY:,} bytes"
+NOT_SHOWN = "Label Studio could not show it: take out question marks, and slashes at the beginning of the key"
 ODD_KEY = "the name holds characters that cannot be shown: rename it"
 
 
@@ -168,4 +170,6 @@ def _problem(key: str) -> str:
         return ODD_KEY
     if size > _LONGEST_KEY:
         return LONG_KEY
-    return "" if key.isprintable() else ODD_KEY
+    if not key.isprintable():
+        return ODD_KEY
+    return NOT_SHOWN if why_not_shown(key) else ""

@@ -88,3 +88,15 @@ def test_a_key_that_s3_would_refuse_is_told(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="does not exist"):
         find([tmp_path / "nope"])
+
+
+def test_a_key_that_label_studio_cannot_show_is_not_taken(tmp_path: Path) -> None:
+    for name in ("what?.png", "trail .png", "plain.png"):
+        (tmp_path / name).write_bytes(b"x")
+    skipped = found_pictures.Skipped()
+
+    found = found_pictures.find([tmp_path], "", skipped)
+
+    assert sorted(found) == ["plain.png", "trail .png"]
+    assert skipped.counts == {found_pictures.NOT_SHOWN: 1}
+    assert found_pictures.find([tmp_path], "/", found_pictures.Skipped()) == {}

@@ -1,0 +1,253 @@
+"""Whatever happens, people get one sentence and exit status 1."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from botocore import exceptions as aws
+from botocore.exceptions import ClientError
+
+from octospoon.cli import context, invoke
+from octospoon.cli.context import Deployment, LocalProject, Outputs, find_deployment
+from octospoon.cli.failures import sentence
+from octospoon.cli.main import main
+from octospoon.domain.errors import NotConfigured, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[3]
+
+
+def refused(code: str, message: str = "told so", status: int = 400) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "DescribeStacks")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (aws.NoRegionError(), "set AWS_REGION"),
+        (aws.NoCredentialsError(), "aws sso login"),
+        (aws.UnauthorizedSSOTokenError(), "aws sso login"),
+        (aws.TokenRetrievalError(provider="sso", error_msg="expired"), "aws sso login"),
+        (aws.ProfileNotFound(profile="mine"), "list-profiles"),
+        (aws.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), "`octospoon up`"),
+        (aws.ReadTimeoutError(endpoint_url="http://127.0.0.1:1"), "`octospoon up`"),
+        (refused("ExpiredToken"), "aws sso login"),
+        (refused("InvalidClientTokenId"), "aws sso login"),
+        (refused("AccessDenied"), "ask for that permission"),
+        (refused("403"), "ask for that permission"),
+        (refused("ResourceNotFoundException"), "right stack and region"),
+        (refused("Strange"), "AWS refused DescribeStacks: told so"),
+        (httpx.ConnectError("refused"), "does the server run"),
+        (httpx.UnsupportedProtocol("no http"), "no address"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "/x/y: the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "/x/y: permission is denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/x/y"), "/x/y: there is no such file"),
+        (NotConfigured("do that"), "do that"),
+    ],
+)
+def test_an_error_is_one_sentence_that_says_what_to_do(error: Exception, said: str) -> None:
+    told = sentence(error)
+    assert said in told
+    assert "\n" not in told
+    assert "Traceback" not in told
+
+
+def test_an_unreached_service_is_followed_by_what_to_do() -> None:
+    error = ServiceUnavailable("reading a secret: no connection")
+    error.__cause__ = aws.EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+    assert "`octospoon up`" in sentence(error)
+
+
+def test_what_nobody_thought_of_is_kept_for_developers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZeroDivisionError) as caught:
+        1 / 0  # noqa: B018
+    assert sentence(caught.value).startswith("unexpected ZeroDivisionError: division by zero; please report")
+    assert "Traceback" in (tmp_path / ".octospoon/logs/octospoon-error.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (
+            {"errorType": "ServiceUnavailable", "errorMessage": "Label Studio does not answer"},
+            "does not answer",
+        ),
+        ({"errorType": "KeyError", "errorMessage": "'x'", "stackTrace": ["File"]}, "failed: KeyError: 'x'"),
+        ({"errorMessage": "2026-01-01T00:00:00Z 1f Task timed out after 300.00 seconds"}, "within 300 s"),
+        ({"errorType": "Runtime.ExitError", "errorMessage": "RequestId: 1 exit"}, "ended without an answer"),
+        ({}, "without an answer"),
+        ([1], "without saying why"),
+        (None, "without an answer"),
+    ],
+)
+def test_a_function_that_failed_is_told_as_a_sentence(payload: object, said: str) -> None:
+    told = invoke.failed("rank", b"" if payload is None else json.dumps(payload).encode())
+    assert said in told or (payload is None and "without saying why" in told)
+    assert "octospoon logs rank" in told
+    assert "{" not in told
+    assert "stackTrace" not in told
+
+
+class _Lambda:
+    def __init__(self, answer: Mapping[str, object] | Exception) -> None:
+        self._answer = answer
+
+    def invoke(self, **_: object) -> Mapping[str, object]:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused("TooManyRequestsException", status=429),
+        {"Payload": io.BytesIO(b'{"errorMessage": "no"}'), "FunctionError": "Unhandled"},
+        {"Payload": io.BytesIO(b'{"exported": "odd"}')},
+        {"Payload": io.BytesIO(b"<html>")},
+    ],
+)
+def test_every_bad_answer_of_a_function_is_ours(
+    answer: Mapping[str, object] | Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Deployment, "client", lambda *_: _Lambda(answer))
+    with pytest.raises(ServiceUnavailable):
+        invoke.rank(Deployment({"RankFunctionName": "rank"}, None))
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does, signed in nowhere."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from octospoon.cli.main import main; sys.exit(main())",
+            *arguments,
+        ],
+        cwd=folder,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["rank"],
+        ["drop", "."],
+        ["trace", "x"],
+        ["logs", "score"],
+        ["report"],
+        ["doctor"],
+        ["dlq", "list"],
+        ["predict", "picture.png"],
+        ["model", "rollback"],
+        ["rescore"],
+    ],
+    ids=" ".join,
+)
+def test_a_stack_that_crashed_is_told_as_a_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    url = f"http://127.0.0.1:{unused_port()}"
+    outputs = {
+        **dict.fromkeys(("ImagesBucket", "ArtifactsBucket", "PoolTable", "ControlTable"), "name-of-it"),
+        **dict.fromkeys(("RankFunctionName", "ScoreFunctionName", "ReconcileFunctionName"), "name"),
+        "AnnotationsTable": "name",
+        "PredictSecretArn": "arn",
+        "PredictApiId": "a",
+        "PredictApiStage": "v1",
+    }
+    project = LocalProject(url, outputs, url, 1, url)
+    file = tmp_path / ".octospoon/run/project.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({name: getattr(project, name) for name in project.__struct_fields__}))
+    (tmp_path / "picture.png").write_bytes(b"x")
+    done = run(tmp_path, *arguments, AWS_MAX_ATTEMPTS="1")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "octospoon: " in done.stderr
+    assert "unexpected" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "set AWS_REGION"),
+        ({"AWS_REGION": "eu-west-1"}, "aws sso login"),
+        ({"AWS_PROFILE": "nobody"}, "list-profiles"),
+    ],
+)
+def test_whoever_is_not_signed_in_is_told(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+    done = run(tmp_path, "status", "--stack", "mine", **variables)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"outputs": 1}'])
+def test_a_record_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    file = tmp_path / "project.json"
+    file.write_text(content)
+    monkeypatch.setattr(context, "PROJECT_FILE", file)
+    monkeypatch.delenv("OCTOSPOON_STACK", raising=False)
+    assert main(["status"]) == 1
+    assert "project.json cannot be read" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_a_stack_by_another_name_or_of_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Formation:
+        meta = type("Meta", (), {"region_name": "eu-west-1"})
+        answer: dict[str, object] | None = None
+
+        def describe_stacks(self, **_: str) -> object:
+            if self.answer is None:
+                raise refused("ValidationError", "Stack with id mine does not exist")
+            return {"Stacks": [self.answer]}
+
+    formation = Formation()
+    monkeypatch.setattr(context, "session", lambda _: type("Session", (), {"client": lambda *_: formation})())
+    with pytest.raises(NotConfigured, match=r"no stack mine in eu-west-1.*AWS_PROFILE"):
+        find_deployment("mine")
+    formation.answer = {"StackStatus": "CREATE_IN_PROGRESS", "Outputs": []}
+    with pytest.raises(NotConfigured, match="CREATE_IN_PROGRESS"):
+        find_deployment("mine")
+    with pytest.raises(NotConfigured, match="no output PoolTable"):
+        Outputs()["PoolTable"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = f'{sys.executable} -c \'from octospoon.cli.main import main; main(["up", "--help"])\' | head -1'
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_near_commands_are_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["statsu"])
+    assert "did you mean status?" in capsys.readouterr().err
