@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from octospoon.cli.stack import kept
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.health import wait_until_ready
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.ports import Listener, listener
 from octospoon.cli.stack.process import end
 from octospoon.cli.stack.record import DETACHED, Record, only_one
 from octospoon.cli.stack.running import RunningStack
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from octospoon.cli.stack.services import Service
 
     Progress = Callable[[str], None]
+
+_CLOSING = 10.0
 
 
 def start_detached(
@@ -113,7 +117,16 @@ def _again(name: str, stack: RunningStack, running: RunningStack, layout: Layout
         raise ServiceUnavailable(
             f"{data}, with what {name} held, is gone: `octospoon down`, then `octospoon up`"
         )
-    return launch(service, running, layout, data, int(stack.urls[name].rpartition(":")[2]))
+    port = int(stack.urls[name].rpartition(":")[2])
+    _wait_until_free(port)
+    return launch(service, running, layout, data, port)
+
+
+def _wait_until_free(port: int) -> None:
+    """Wait a little for what has just ended: a large process closes its sockets some time after its end."""
+    deadline = time.monotonic() + _CLOSING
+    while listener(port, 0) is Listener.OTHERS and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _keep(layout: Layout, progress: Progress) -> None:
