@@ -186,7 +186,8 @@ def test_strangers_with_the_id_of_a_program_are_left_alone(root):
         stranger.wait()
 
 
-def test_a_port_that_somebody_else_has_by_now_is_said_and_nothing_is_lost(root):
+def test_a_port_that_somebody_else_has_by_now_is_said_and_nothing_is_lost(root, monkeypatch):
+    monkeypatch.setattr("octospoon.cli.stack.detached._CLOSING", 0.2)
     stack = up(root)
     work(root, "before")
     kill(stack, "mlflow")
