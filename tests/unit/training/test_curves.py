@@ -67,8 +67,8 @@ def test_random_needs_all_of_its_own_labels():
     same = compare(curve(1.0), curve(1.0))
     assert same.labels_share == pytest.approx(1.0)
     assert same.labels_interval.low <= 1 <= same.labels_interval.high
-    # and other draws of random need as many: by first crossings of the curves as they are it was 89 %
-    pairs = [(curve(1.0, seed=2 * i, noise=0.03), curve(1.0, seed=2 * i + 1, noise=0.03)) for i in range(40)]
+    # and other draws of random need as many: by first crossings of these curves as they are it was 86 %
+    pairs = [(curve(2.5, seed=2 * i, noise=0.03), curve(2.5, seed=2 * i + 1, noise=0.03)) for i in range(40)]
     found = [compare(*pair) for pair in pairs]
     assert np.median([one.labels_share for one in found]) > 0.93
     assert sum(one.labels_interval.low <= 1 <= one.labels_interval.high for one in found) >= 36
