@@ -39,6 +39,7 @@ def stack() -> Iterator[LocalStack]:
                 "MaxOpenTasks": "1",
                 "TrainingThreshold": str(BATCH),
                 "RankSchedule": "rate(1 day)",
+                "RankTriggers": "schedule",
                 "ReconcileSchedule": "rate(1 day)",
             },
         )

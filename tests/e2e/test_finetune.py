@@ -45,6 +45,7 @@ def stack_with_random_convolutions(
         "BatchSize": str(LABELLED),
         "TrainingThreshold": str(LABELLED),
         "RankSchedule": "rate(1 day)",
+        "RankTriggers": "schedule",
         "ReconcileSchedule": "rate(1 day)",
         "Trainer": "finetune",
     }

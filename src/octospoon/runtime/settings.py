@@ -105,6 +105,7 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     class_weights: Literal["none", "balanced"] = "none"
     model_name: Name = "octospoon"
     experiment: Name = "octospoon"
+    rank_function: str = ""
     training_threshold: Count = 50
     training_cool_down: Seconds = 6 * 3600.0
     trainings_per_day: Count = 24
@@ -131,6 +132,7 @@ class RescoreSettings(Stores, frozen=True, kw_only=True):
 
     rescore_queue_url: Name
     rescore_days: Days = 0
+    rank_function: str = ""
     strategy: Name = "margin_diverse"
 
 

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.adapters.s3_images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports.labelling import Labeler
+    from octospoon.ports.labelling import Labeler, Labels
     from octospoon.ports.models import Champions, Scorer
     from octospoon.ports.training import TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
+    from octospoon.usecases.finished_rounds import FinishedRounds
     from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.predict import PredictImages
     from octospoon.usecases.rank import Rank
@@ -336,10 +337,11 @@ def collect() -> CollectAnnotations:
     from octospoon.usecases.collect import CollectAnnotations
 
     config = load(settings_.CollectSettings)
+    labels = DynamoLabels(
+        dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
+    )
     return CollectAnnotations(
-        labels=DynamoLabels(
-            dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
-        ),
+        labels=labels,
         control=DynamoControl(ControlTable(dynamodb(), config.control_table), CLOCK.now),
         launcher=_launcher(config),
         clock=CLOCK,
@@ -352,7 +354,34 @@ def collect() -> CollectAnnotations:
             experiment=config.experiment,
         ),
         rules=TrainingRules(config.training_threshold, config.training_cool_down, config.trainings_per_day),
+        finished=_finished_rounds(config, labels),
     )
+
+
+def _finished_rounds(config: settings_.CollectSettings, labels: Labels) -> FinishedRounds | None:
+    """Return what asks for a new batch after the last answer; None where only the schedule does."""
+    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
+    from octospoon.adapters.dynamodb_entries import DynamoEntries
+    from octospoon.adapters.s3_labelling import RoundFiles
+    from octospoon.usecases.finished_rounds import FinishedRounds
+
+    request = _batch_request(config.rank_function)
+    if request is None:
+        return None
+    files = RoundFiles(artifacts(config.artifacts_bucket))
+    rounds = DynamoRounds(ControlTable(dynamodb(), config.control_table), files)
+    return FinishedRounds(rounds, DynamoEntries(dynamodb(), config.pool_table), labels, request)
+
+
+def _batch_request(function: str) -> Callable[[], None] | None:
+    """Return what has `rank` run soon; None where only the schedule does."""
+    from octospoon.adapters.aws_errors import translated
+
+    def request() -> None:
+        with translated("asking for a new batch"):
+            client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b"{}")
+
+    return request if function else None
 
 
 def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
@@ -494,4 +523,5 @@ def rescore() -> RescorePool:
         clock=CLOCK,
         order=order_of(config.strategy),
         days=config.rescore_days,
+        request_batch=_batch_request(config.rank_function),
     )

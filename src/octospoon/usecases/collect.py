@@ -16,7 +16,7 @@ from octospoon.usecases.receive import Message
 from octospoon.usecases.settle import SettleLabel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from octospoon.domain.jobs import JobSettings
     from octospoon.domain.training_policy import TrainingRules
@@ -31,7 +31,18 @@ LAUNCH_LEASE = 900.0
 
 @dataclass(frozen=True, slots=True)
 class CollectAnnotations:
-    """The use case: one queued webhook message in, labels and perhaps a training job out."""
+    """The use case: one queued webhook message in, labels and perhaps a training job out.
+
+    Attributes:
+        labels: what annotators said.
+        control: the training job's state.
+        launcher: starts training jobs.
+        clock: the time.
+        settings: of the next job.
+        rules: when it is due.
+        finished: asks for a new batch where the newest round waits for no answer any more; None where only
+            the schedule does.
+    """
 
     labels: Labels
     control: Control
@@ -39,6 +50,7 @@ class CollectAnnotations:
     clock: Clock
     settings: JobSettings
     rules: TrainingRules
+    finished: Callable[[Collection[str]], bool] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,9 +69,17 @@ class CollectAnnotations:
         annotations = list(self._annotations(_decode(body)))
         for annotation in annotations:
             self.labels.upsert(annotation)
-        for key in sorted({annotation.key for annotation in annotations}):
+        keys = sorted({annotation.key for annotation in annotations})
+        for key in keys:
             self.settle(key)
-        return self.launch_if_due()
+        job = self.launch_if_due()
+        self.answered(keys)
+        return job
+
+    def answered(self, keys: Collection[str]) -> None:
+        """Ask for a new batch if the answers to these images were the last of the newest round."""
+        if self.finished and keys:
+            self.finished(keys)
 
     def settle(self, key: str) -> int:
         """Make what its annotators agree on an image's label; return the change of the number of labels.

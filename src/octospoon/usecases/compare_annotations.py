@@ -50,7 +50,7 @@ class CompareAnnotations:
             there[task.key].append(task)
         repaired: Counter[str] = Counter()
         missing: list[Annotation] = []
-        elsewhere = 0
+        elsewhere, answered = 0, []
         for key in keys:
             stored = {one.annotation_id: one for one in self.collect.labels.of(key)}
             listed = [
@@ -59,9 +59,9 @@ class CompareAnnotations:
                 for body in task.annotations
             ]
             if stored or listed:
-                repaired["annotations"] += sum(
-                    self._store(one, stored.get(one.annotation_id)) for one in listed
-                )
+                changed = sum(self._store(one, stored.get(one.annotation_id)) for one in listed)
+                repaired["annotations"] += changed
+                answered += [key] if changed else []
                 repaired["labels"] += abs(self.collect.settle(key))
             names = {one.annotation_id for one in listed}
             gone = [one for one in stored.values() if one.annotation_id not in names and not one.deleted]
@@ -69,6 +69,7 @@ class CompareAnnotations:
             elsewhere += len(gone) - len(ours)
             # the tasks may have been read before the table: ask for this very annotation
             missing += [one for one in ours if not self.labeler.has(one)]
+        self.collect.answered(answered)
         return Compared(repaired, missing, elsewhere)
 
     def _store(self, one: Annotation, before: Annotation | None) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from octospoon.domain.errors import BadRequest
+from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.images import Prediction, State
 from octospoon.domain.keys import SHARDS, day, day_before
 
@@ -107,6 +107,8 @@ class RescorePool:
         page: images of a page of a day.
         look: index entries that are looked at together for what is outdated; a shard of fewer needs no days.
         gap: days in a row without an upload, after which older ones are left to the index.
+        request_batch: asks for a new batch once the pool has the champion's scores; None where only the
+            schedule does.
     """
 
     pool: Pool
@@ -121,6 +123,7 @@ class RescorePool:
     page: int = 100
     look: int = 500
     gap: int = 60
+    request_batch: Callable[[], None] | None = None
 
     def champion_changed(self, days: int | None = None) -> int:
         """Fan out: queue one message per shard; return how many.
@@ -172,7 +175,17 @@ class RescorePool:
             LOG.warning(_FOREIGN, foreign, segment.shard)
         else:
             self.progress.done(pointer.turn, segment.shard, segment.oldest)
+            self._finished(pointer)
         return passed.written
+
+    def _finished(self, pointer: ChampionPointer) -> None:
+        """Ask for a batch of the champion's choice; one that is asked for twice or never does no harm."""
+        if self.request_batch is None or self.progress.progress() != (pointer.version, SHARDS):
+            return
+        try:
+            self.request_batch()
+        except OctospoonError:
+            LOG.exception("no new batch could be asked for: the schedule will")
 
     def _through(
         self, segment: Segment, deadline: float, refresh: Callable[[Page], Passed]

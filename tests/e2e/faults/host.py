@@ -106,7 +106,7 @@ def watch(function: str, patience: float) -> None:
         named = {
             name: value
             for name, value in parameters.items()
-            if name in ("Bucket", "Key", "TableName", "IndexName", "QueueUrl", "SecretId")
+            if name in ("Bucket", "Key", "TableName", "IndexName", "QueueUrl", "SecretId", "FunctionName")
             and isinstance(value, str)
         }
         tables = list(parameters.get("RequestItems", {}))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling import TaskCounts
 
 if TYPE_CHECKING:
@@ -73,3 +76,46 @@ def test_skipped_abandoned_and_foreign_tasks_hold_up_no_round(make_lab: Callable
     assert len(keys) == 4 * BATCH
     assert len(set(keys)) == 4 * BATCH, "nothing is offered twice"
     assert set(images) >= set(keys)
+
+
+def test_the_last_answer_of_a_round_has_the_next_one_considered(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(batch=BATCH)
+    # rank would work on the stack's own pool: another function shows as well that it is invoked
+    invoked = lab.stack.project.outputs["WatchFunctionName"]
+    lab.env |= {"OCTOSPOON_RANK_FUNCTION": invoked, "OCTOSPOON_MAX_OPEN_TASKS": "1"}
+    lab.scored(2 * BATCH)
+    rank(lab)
+    first, *others = ours(lab)
+
+    for task in others:
+        lab.annotate(task.id, "cat")
+        collected(lab)
+    assert invocations(lab) == 0
+    assert rank(lab)["exported"] == 0
+    began = time.time()
+    skip(lab, first.id)
+    collected(lab)
+
+    assert invocations(lab) == 1
+    wait_for("the function to run", lambda: runs(lab, invoked, began) or None)
+    assert rank(lab)["exported"] == BATCH
+
+
+def collected(lab: Lab) -> None:
+    for hook in lab.hooks():
+        lab.invoke("webhook", hook)
+    lab.collect_all()
+
+
+def invocations(lab: Lab) -> int:
+    calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()]
+    wanted = lab.env["OCTOSPOON_RANK_FUNCTION"]
+    return sum(call.get("FunctionName") == wanted and call["operation"] == "Invoke" for call in calls)
+
+
+def runs(lab: Lab, function: str, since: float) -> int:
+    logs = lab.stack.deployment.client("logs")
+    events = logs.filter_log_events(
+        logGroupName=f"/aws/lambda/{function}", startTime=int(1000 * since), filterPattern="watched"
+    )["events"]
+    return len(events)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fakes.memory import FakeClock, FakePool, FakeRescoring
 
-from octospoon.domain.errors import BadRequest
+from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.images import ImageRef, Prediction, State
 from octospoon.domain.keys import SHARDS, day, shard
 from octospoon.domain.labelling import Pick
@@ -69,6 +69,8 @@ class World:
             self.asked.append(day)
             return uploaded(shard, day, start, limit)
 
+        self.requests: list[tuple[int, int]] = []
+        self.no_answer = False
         self.pool.rescore, self.pool.rows, self.pool.uploaded = counted, seen, on
 
     def upload(self, key: str, rng: np.random.Generator, turn: int = 0) -> None:
@@ -96,7 +98,13 @@ class World:
             page=self.page,
             look=self.look,
             gap=GAP,
+            request_batch=self.request,
         )
+
+    def request(self) -> None:
+        self.requests.append(self.progress.progress())
+        if self.no_answer:
+            raise ServiceUnavailable("throttled")
 
     def work(self, deadline: float = 1e12) -> int:
         """Take every message off the queue; return how many there were."""
@@ -436,3 +444,15 @@ def test_a_message_makes_room_for_the_other_shards_after_a_while() -> None:
 
     assert len(world.queue) == SHARDS
     assert 5 <= len(world.written) <= 7
+
+
+@pytest.mark.parametrize("no_answer", [False, True])
+def test_a_batch_is_asked_for_once_the_pool_has_the_champion_s_scores(no_answer: bool) -> None:
+    world = World()
+    world.no_answer = no_answer
+    world.case().champion_changed()
+
+    world.work()
+
+    assert world.requests == [(world.version, SHARDS)]
+    world.check()
