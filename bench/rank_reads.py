@@ -60,6 +60,7 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
         max_open_tasks=BATCH,
         observations=nothing,
         reorder=nothing,
+        refresh=nothing,
     )
     began = time.perf_counter()
     picks = [pick for _ in range(rounds) for pick in rank.choose().picks]

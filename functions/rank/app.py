@@ -28,6 +28,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     report = use_case()()
     logger.info("ranked", extra={"report": asdict(report)})
     count(metrics, "exported", report.created)
+    count(metrics, "refreshed", report.refreshed)
     for name, value in asdict(report.tasks).items() if report.tasks else ():
         gauge(metrics, name, value)
     return asdict(report)

@@ -79,6 +79,7 @@ def test_what_drifted_on_a_day_is_in_the_next_rounds_and_each_image_once(stores:
         max_open_tasks=100,
         observations=stores.observations,
         reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), [].append, "margin"),
+        refresh=lambda: 0,
     )
 
     report = watch()

@@ -27,7 +27,7 @@ from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
 from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.uncertainty import priority, uncertainty
 from octospoon.domain.verdicts import Observation
-from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
+from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, PredictedTask, TaskBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from octospoon.domain.consensus import Consensus
     from octospoon.domain.drift import Reference
     from octospoon.domain.images import Prediction, ScoredImage
-    from octospoon.domain.labelling import Round, Task
+    from octospoon.domain.labelling import Guess, Round, Task
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.verdicts import ModelDecision
 
@@ -643,6 +643,7 @@ class FakeRounds:
     number: int = 0
     is_open: bool = False
     export_until: float = 0.0
+    predicting_until: float = 0.0
 
     def read(self, number: int) -> Round | None:
         return self.files.get(number)
@@ -668,6 +669,16 @@ class FakeRounds:
         if stored.number > self.number:
             self.number, self.is_open, self.export_until = stored.number, True, 0.0
         return stored
+
+    def take_predictions(self, now: float, until: float) -> bool:
+        if self.predicting_until >= now:
+            return False
+        self.predicting_until = until
+        return True
+
+    def untake_predictions(self, until: float) -> None:
+        if until == self.predicting_until:
+            self.predicting_until = 0.0
 
     def close(self, number: int) -> None:
         if number == self.number:
@@ -713,6 +724,7 @@ class FakeLabeler:
     annotations: dict[int, list[AnnotationBody]] = field(default_factory=dict)
     changed_at: dict[int, float] = field(default_factory=dict)
     made_at: dict[int, float] = field(default_factory=dict)
+    predictions: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
     down: bool = False
     name: str = "1 of 2026-01-01T00:00:00Z"
     calls: list[tuple[float, int]] = field(default_factory=list)
@@ -736,6 +748,7 @@ class FakeLabeler:
             id_ = max(self.tasks, default=0) + 1  # SQLite gives the highest number again once it is free
             self.tasks[id_] = task
             self.changed_at[id_] = self.made_at[id_] = self.clock.now()
+            self.predictions[id_] = [(model_version, task.label)] if task.label else []
             created[task.key] = id_
         if self.lose_answers:
             self.lose_answers -= 1
@@ -765,9 +778,6 @@ class FakeLabeler:
     def _skipped(self, id_: int) -> bool:
         bodies = self.annotations.get(id_, [])
         return bool(bodies) and all(body.was_cancelled for body in bodies)
-
-    def use_model_version(self, model_version: str) -> None:
-        self.model_version = model_version
 
     def annotate(self, id_: int, *annotations: AnnotationBody) -> None:
         self.annotations[id_] = list(annotations)
@@ -800,6 +810,40 @@ class FakeLabeler:
     def has(self, annotation: Annotation) -> bool:
         bodies = [body for each in self.annotations.values() for body in each]
         return any(body.unique_id == annotation.annotation_id for body in bodies)
+
+
+@dataclass
+class FakePredictions:
+    labeler: FakeLabeler
+    lose_answers: int = 0
+
+    def version(self) -> str:
+        return self.labeler.model_version
+
+    def show(self, version: str) -> None:
+        self.labeler.model_version = version
+
+    def tasks(self, after: int, limit: int) -> list[PredictedTask]:
+        labeler = self.labeler
+        wanted = [
+            id_
+            for id_ in sorted(labeler.tasks)
+            if id_ > after and labeler.predictions.get(id_)
+            if labeler._unanswered(id_) or labeler._skipped(id_)
+        ]
+        return [self._task(id_) for id_ in wanted[:limit]]
+
+    def _task(self, id_: int) -> PredictedTask:
+        task = self.labeler.tasks[id_]
+        versions = [version for version, _ in self.labeler.predictions[id_]]
+        return PredictedTask(id_, {"key": task.key, "etag": task.etag}, versions)
+
+    def add(self, guesses: Sequence[Guess], version: str) -> None:
+        for one in guesses:
+            self.labeler.predictions[one.task].append((version, one.label))
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise ServiceUnavailable("the answer was lost, the predictions were added")
 
 
 @dataclass

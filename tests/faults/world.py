@@ -210,6 +210,7 @@ class World:
             max_open_tasks=4,
             observations=between(Drifting(self.pool)),
             reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), lambda _: None, "margin"),
+            refresh=lambda: 0,
         )
         self.collect = CollectAnnotations(
             labels,

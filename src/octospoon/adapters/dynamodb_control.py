@@ -227,6 +227,15 @@ class DynamoRounds:
         condition = "#number = :number AND #export_until = :until"
         self._table.update("round", {"export_until": 0.0}, condition, {":number": number, ":until": until})
 
+    def take_predictions(self, now: float, until: float) -> bool:
+        """Become the only one who adds predictions to tasks until then; False where somebody else is."""
+        free = "attribute_not_exists(#until) OR #until < :now"
+        return self._table.update("predictions", {"until": until}, free, {":now": now})
+
+    def untake_predictions(self, until: float) -> None:
+        """Let others add predictions at once: none is on its way to Label Studio."""
+        self._table.update("predictions", {"until": 0.0}, "#until = :until", {":until": until})
+
     def close(self, number: int) -> None:
         """Mark a round as exported."""
         self._table.update("round", {"status": "closed"}, "#number = :number", {":number": number})

@@ -118,8 +118,8 @@ class LabelStudio:
     """Implements `octospoon.ports.labelling.Labeler` for one project."""
 
     def __init__(self, api: LabelStudioApi, project: int) -> None:
-        self._api = api
-        self._project = project
+        self.api = api
+        self.number = project
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
         """Return by key the task of every image that has one for these very bytes (etags by key)."""
@@ -140,10 +140,10 @@ class LabelStudio:
         """Delete a task unless somebody has begun to answer it; say whether it is gone."""
         path = f"/api/tasks/{task_id}/"
         try:
-            task = self._api.call("GET", path)
+            task = self.api.call("GET", path)
             if task["annotations"] or task.get("drafts"):
                 return False
-            self._api.call("DELETE", path)
+            self.api.call("DELETE", path)
         except NotFound:
             LOG.info("task %d is gone already", task_id)
         return True
@@ -159,9 +159,9 @@ class LabelStudio:
         created: dict[str, int] = {}
         for start in range(0, len(tasks), _TASKS_PER_IMPORT):
             part = tasks[start : start + _TASKS_PER_IMPORT]
-            answer = self._api.call(
+            answer = self.api.call(
                 "POST",
-                f"/api/projects/{self._project}/import",
+                f"/api/projects/{self.number}/import",
                 params={"return_task_ids": "true"},
                 json=[_task(task, model_version, stored) for task in part],
             )
@@ -174,12 +174,12 @@ class LabelStudio:
         Raises:
             NotConfigured: the labelling interface is not ours.
         """
-        project = self._api.call("GET", f"/api/projects/{self._project}")
+        project = self.api.call("GET", f"/api/projects/{self.number}")
         try:
             return parse_interface(project.get("label_config") or "")
         except BadRequest as error:
             raise NotConfigured(
-                f"{error} (Label Studio project {self._project}): no annotation could be counted; "
+                f"{error} (Label Studio project {self.number}): no annotation could be counted; "
                 "set the interface up by `octospoon label-studio-project`"
             ) from error
 
@@ -204,10 +204,6 @@ class LabelStudio:
         """Return up to `limit` tasks that octospoon did not make, by ascending id."""
         found = self._tasks(queries.foreign(), limit, fields="all", include="id,data")
         return msgspec.convert(found, list[TaskBody])
-
-    def use_model_version(self, model_version: str) -> None:
-        """Make this the version whose predictions Label Studio shows and sorts by."""
-        self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": model_version})
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that changed since then, by ascending id.
@@ -242,13 +238,13 @@ class LabelStudio:
 
     def project(self) -> str:
         """Return the name of the project: read anew, because another may take its number."""
-        found = self._api.call("GET", f"/api/projects/{self._project}")
-        return project_name(self._project, found["created_at"])
+        found = self.api.call("GET", f"/api/projects/{self.number}")
+        return project_name(self.number, found["created_at"])
 
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""
         try:
-            found = self._api.call("GET", f"/api/annotations/{annotation.number}/")
+            found = self.api.call("GET", f"/api/annotations/{annotation.number}/")
         except NotFound:
             return False
         # SQLite gives the number of a deleted one to another
@@ -263,32 +259,18 @@ class LabelStudio:
         """
         if not ids:
             return {}  # Label Studio would take no ids for all of them
-        answer = self._api.call(
+        answer = self.api.call(
             "GET",
-            f"/api/projects/{self._project}/export",
+            f"/api/projects/{self.number}/export",
             params={"exportType": "JSON", "download_all_tasks": "true", "ids[]": list(ids)},
         )
         return {task["id"]: msgspec.convert(task["annotations"], list[AnnotationBody]) for task in answer}
 
     def _tasks(self, query: queries.Query, limit: int, **params: str) -> list[dict[str, Any]]:
-        return list(self._page(query, limit, **params)["tasks"])
+        return list(queries.page(self.api, self.number, query, limit, **params)["tasks"])
 
     def _count(self, query: queries.Query) -> int:
-        return int(self._page(query, 1, include="id")["total"])
-
-    def _page(self, query: queries.Query, limit: int, **params: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self._api.call(
-            "GET",
-            "/api/tasks",
-            params={
-                "project": self._project,
-                "resolve_uri": "false",
-                "page_size": limit,
-                "query": queries.encoded(query),
-                **params,
-            },
-        )
-        return answer
+        return int(queries.page(self.api, self.number, query, 1, include="id")["total"])
 
 
 def _reduced(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -15,6 +15,13 @@ _LOOKUP_BYTES = 8000  # a look-up travels in the URL
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # Label Studio answers 500 to any other form
 
 Query = dict[str, Any]
+
+
+class Api(Protocol):
+    """A connection to Label Studio."""
+
+    def call(self, method: str, path: str, **kwargs: Any) -> Any:  # noqa: ANN401 - JSON
+        """Make one request; return the decoded JSON."""
 
 
 def condition(column: str, operator: str, kind: str, value: object) -> dict[str, Any]:
@@ -74,6 +81,14 @@ def answered() -> dict[str, Any]:
     return condition("total_annotations", "greater", "Number", 0)
 
 
+def predicted() -> list[dict[str, Any]]:
+    """Return the conditions of a task with predictions that nobody has answered."""
+    return [
+        condition("total_annotations", "equal", "Number", 0),
+        condition("total_predictions", "greater", "Number", 0),
+    ]
+
+
 def ours() -> list[dict[str, Any]]:
     """Return the conditions of a task that octospoon made: it names an image and the image's bytes."""
     return [_empty("data.key", "false"), _empty("data.etag", "false")]
@@ -87,10 +102,21 @@ def foreign(*also: dict[str, Any]) -> Query:
     return any_of(*lines)
 
 
-def encoded(query: Query) -> str:
-    """Return a query as it travels in the URL."""
-    # Label Studio decodes it a second time: a key with %20 in it would not be found
-    return json.dumps(query).replace("%", "%25")
+def page(api: Api, project: int, query: Query, limit: int, **params: str) -> dict[str, Any]:
+    """Return up to `limit` tasks that a query finds, and how many there are."""
+    answer: dict[str, Any] = api.call(
+        "GET",
+        "/api/tasks",
+        params={
+            "project": project,
+            "resolve_uri": "false",
+            "page_size": limit,
+            # Label Studio decodes it a second time: a key with %20 in it would not be found
+            "query": json.dumps(query).replace("%", "%25"),
+            **params,
+        },
+    )
+    return answer
 
 
 def parts(keys: Sequence[str]) -> Iterator[list[str]]:

@@ -56,6 +56,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """What the model says of the image of a task that exists already."""
+
+    task: int
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class TaskCounts:
     """How many of a project's tasks there are, by what is to be expected of them.
 

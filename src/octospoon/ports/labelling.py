@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.answers import UncountedAnswers
     from octospoon.domain.consensus import Consensus
-    from octospoon.domain.labelling import Annotation, LabelledImage, Round, Standing, Task, TaskCounts
+    from octospoon.domain.labelling import Annotation, Guess, LabelledImage, Round, Standing, Task, TaskCounts
     from octospoon.domain.removals import Proposal
     from octospoon.domain.sweeps import Sweep
 
@@ -83,6 +83,12 @@ class Rounds(Protocol):
     def untake(self, number: int, until: float) -> None:
         """Let others export the round at once: nothing of it is on its way to Label Studio."""
 
+    def take_predictions(self, now: float, until: float) -> bool:
+        """Become the only one who adds predictions to tasks until then; False where somebody else is."""
+
+    def untake_predictions(self, until: float) -> None:
+        """Let others add predictions at once: none is on its way to Label Studio."""
+
     def close(self, number: int) -> None:
         """Mark a round as exported."""
 
@@ -123,6 +129,12 @@ class AnnotatedTask(TaskBody, frozen=True):
     annotations: list[AnnotationBody]
 
 
+class PredictedTask(TaskBody, frozen=True):
+    """A Label Studio task, and the versions that predicted it."""
+
+    versions: list[str]
+
+
 class Labeler(Protocol):
     """Label Studio."""
 
@@ -154,9 +166,6 @@ class Labeler(Protocol):
     def foreign(self, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that octospoon did not make, by ascending id."""
 
-    def use_model_version(self, model_version: str) -> None:
-        """Make this the version whose predictions Label Studio shows and sorts by."""
-
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that changed since then, by ascending id.
 
@@ -182,6 +191,28 @@ class Labeler(Protocol):
 
     def has(self, annotation: Annotation) -> bool:
         """Say whether an annotation is still there."""
+
+
+class ShownPredictions(Protocol):
+    """The predictions of the open tasks, and which of them annotators see."""
+
+    def version(self) -> str:
+        """Return the version whose predictions Label Studio shows and sorts by."""
+
+    def show(self, version: str) -> None:
+        """Make this the version whose predictions Label Studio shows and sorts by."""
+
+    def tasks(self, after: int, limit: int) -> list[PredictedTask]:
+        """Return up to `limit` unanswered tasks with predictions, of ids above `after`, by ascending id.
+
+        Skipped ones are among them. A task without a prediction, such as one that is to show none, is not.
+        """
+
+    def add(self, guesses: Sequence[Guess], version: str) -> None:
+        """Add predictions to tasks that exist, once and without retrying; answers and drafts stay.
+
+        Predictions that the labelling interface does not offer are left out.
+        """
 
 
 class MissingAnnotations(Protocol):

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
+    from octospoon.adapters.label_studio import LabelStudio
     from octospoon.adapters.s3_artifacts import S3Artifacts
     from octospoon.adapters.s3_images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.ports.labelling import Labeler, Labels
+    from octospoon.ports.labelling import Labels
     from octospoon.ports.models import Champions, Scorer
     from octospoon.ports.training import TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
@@ -249,6 +250,7 @@ def rank() -> Rank:
     from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring, DynamoRounds
     from octospoon.adapters.dynamodb_history import DynamoObservations
     from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.label_studio_predictions import LabelStudioPredictions
     from octospoon.adapters.s3_artifacts import S3Champions
     from octospoon.adapters.s3_images import S3Images
     from octospoon.adapters.s3_labelling import RoundFiles
@@ -258,17 +260,19 @@ def rank() -> Rank:
     from octospoon.domain.uncertainty import order_of
     from octospoon.usecases.open_tasks import OpenTasks
     from octospoon.usecases.rank import Rank
+    from octospoon.usecases.refresh_predictions import RefreshPredictions
     from octospoon.usecases.rescore import Reorder
 
     config = load(settings_.RankSettings)
     store, control = artifacts(config.artifacts_bucket), ControlTable(dynamodb(), config.control_table)
     pool, labeler = DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now), _labeler()
+    rounds, champions = DynamoRounds(control, RoundFiles(store)), S3Champions(store)
     return Rank(
         pool=pool,
-        rounds=DynamoRounds(control, RoundFiles(store)),
+        rounds=rounds,
         labeler=labeler,
         images=S3Images(s3(), config.images_bucket),
-        champions=S3Champions(store),
+        champions=champions,
         clock=CLOCK,
         rules=BatchRules(
             size=config.batch_size,
@@ -287,6 +291,14 @@ def rank() -> Rank:
             _rescore_queue(config.rescore_queue_url),
             order_of(config.strategy),
         ),
+        refresh=RefreshPredictions(
+            predictions=LabelStudioPredictions(labeler),
+            pool=pool,
+            rounds=rounds,
+            champions=champions,
+            head=lambda pointer: head_loader(champions)(pointer),  # seldom needed, and slow to import
+            clock=CLOCK,
+        ),
     )
 
 
@@ -303,7 +315,7 @@ def _rescore_queue(url: str) -> Callable[[str], None]:
     return enqueue
 
 
-def _labeler() -> Labeler:
+def _labeler() -> LabelStudio:
     from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
 
     config = load(settings_.LabelStudioSettings)

@@ -22,7 +22,7 @@ from octospoon.domain.selection import candidates_wanted, compose, strategy_for
 from octospoon.domain.uncertainty import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from octospoon.domain.images import Candidate, PoolRow
     from octospoon.domain.labelling import Pick
@@ -53,6 +53,7 @@ class RankReport:
         exported: images of the round that are with the annotators.
         created: tasks that this run created.
         reason: why nothing was exported; empty where something was.
+        refreshed: open tasks that got a prediction of the model in service.
         tasks: what waits for annotators and what does not; None where a round had to be finished first.
     """
 
@@ -60,6 +61,7 @@ class RankReport:
     exported: int = 0
     created: int = 0
     reason: str = ""
+    refreshed: int = 0
     tasks: TaskCounts | None = None
 
 
@@ -73,6 +75,7 @@ class Rank:
         open_tasks: what waits for annotators.
         max_open_tasks: no new round while this many tasks or more wait for an annotator.
         observations: what watching saw: the images by which drift shows.
+        refresh: gives the open tasks the predictions of the model in service, and has them shown.
         reorder: puts the pool's priorities in the order of the strategy, after that was changed.
     """
 
@@ -88,6 +91,7 @@ class Rank:
     max_open_tasks: int
     observations: Observations
     reorder: Reorder
+    refresh: Callable[[], int]
 
     def __call__(self) -> RankReport:
         """Run once. A run that dies is resumed by the next: the same images, each exported once.
@@ -95,6 +99,10 @@ class Rank:
         Raises:
             RetryableError: Label Studio or AWS did not answer.
         """
+        report = self._rank()
+        return replace(report, refreshed=self.refresh())
+
+    def _rank(self) -> RankReport:
         round_ = self.rounds.open()
         if round_ is not None:
             return self._export(round_)
@@ -175,8 +183,6 @@ class Rank:
         # from here on Label Studio may hold what we do not know of: who comes next waits, and looks it up
         version = version_name(round_.model_version)
         created = self.labeler.create(missing, version) if missing else {}
-        if any(task.label for task in tasks):
-            self.labeler.use_model_version(version)
         exported = {**known, **created}
         for pick in claimed:
             if pick.key in exported:

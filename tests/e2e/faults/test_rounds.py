@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from octospoon.adapters.label_studio_results import choice
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling import TaskCounts
 
@@ -99,6 +100,29 @@ def test_the_last_answer_of_a_round_has_the_next_one_considered(make_lab: Callab
     assert invocations(lab) == 1
     wait_for("the function to run", lambda: runs(lab, invoked, began) or None)
     assert rank(lab)["exported"] == BATCH
+
+
+def test_open_tasks_get_the_predictions_of_a_new_model(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(batch=BATCH)
+    lab.env["OCTOSPOON_MAX_OPEN_TASKS"] = "1"
+    lab.scored(2 * BATCH)
+    rank(lab)
+    tasks = [task.id for task in ours(lab)]
+    lab.annotate(tasks[0], "cat")
+    draft = {"result": [choice("dog")], "lead_time": 1.0}
+    lab.api.call("POST", f"/api/tasks/{tasks[1]}/drafts", json=draft)
+    skip(lab, tasks[2])
+    lab.serve(version=2)
+
+    report = rank(lab)
+
+    assert (report["exported"], report["refreshed"]) == (0, BATCH - 1)
+    assert lab.api.call("GET", f"/api/projects/{lab.project}")["model_version"] == "v2"
+    after = [lab.api.call("GET", f"/api/tasks/{task}/") for task in tasks]
+    versions = [[one["model_version"] for one in task["predictions"]] for task in after]
+    assert versions == [["v1"], *[["v1", "v2"]] * (BATCH - 1)]
+    assert [len(task["drafts"]) for task in after] == [0, 1, 0, 0]
+    assert rank(lab)["refreshed"] == 0
 
 
 def collected(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from fakes.memory import (
     FakeLabeler,
     FakeObservations,
     FakePool,
+    FakePredictions,
     FakeRescoring,
     FakeRounds,
 )
@@ -25,6 +26,7 @@ from octospoon.domain.verdicts import DriftedImage, Observation
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import EXPORT_SECONDS, Rank
+from octospoon.usecases.refresh_predictions import RefreshPredictions
 from octospoon.usecases.rescore import Reorder
 
 if TYPE_CHECKING:
@@ -42,11 +44,22 @@ def prediction(i: int, version: int) -> Prediction:
     return Prediction(version, BACKBONE, embedding, probabilities)
 
 
+class Head:
+    """A model whose every version has its own opinion."""
+
+    def __init__(self, version: int) -> None:
+        self.said = np.eye(3, dtype=np.float32)[version % 3] * 0.8 + np.float32(0.2 / 3)
+
+    def run(self, embedding: np.ndarray) -> np.ndarray:
+        return np.tile(self.said, (len(embedding), 1))
+
+
 class World:
     def __init__(self, images: int, version: int = 1) -> None:
         self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
         self.champions, self.clock = FakeChampions(), self.labeler.clock
         self.observations = FakeObservations()
+        self.predictions = FakePredictions(self.labeler)
         self.rescoring, self.queue = FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), []
         self.champions.set(
             ChampionPointer(
@@ -74,7 +87,19 @@ class World:
             max_open_tasks=20,
             observations=self.observations,
             reorder=Reorder(self.rescoring, self.queue.append, "margin"),
+            refresh=RefreshPredictions(
+                self.predictions,
+                self.pool,
+                self.rounds,
+                self.champions,
+                lambda pointer: (pointer, Head(pointer.version)),
+                self.clock,
+            ),
         )
+
+    def promote(self, version: int) -> None:
+        pointer, _ = self.champions.pointer()
+        self.champions.set(replace(pointer, version=version))
 
     def drift(self, count: int, version: int = 1) -> None:
         seen = tuple(DriftedImage(f"{i:04d}.png", f"etag{i}", 0.3 - i / 1000) for i in range(count))
@@ -251,7 +276,8 @@ def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: i
     for target, names in (
         (world.rounds, ("begin", "close")),
         (world.pool, ("claim", "mark_exported")),
-        (world.labeler, ("find", "create", "use_model_version")),
+        (world.labeler, ("find", "create")),
+        (world.predictions, ("version", "show")),
     ):
         for name in names:
             setattr(target, name, dying(getattr(target, name)))
@@ -425,3 +451,47 @@ def test_a_round_that_nobody_answers_holds_up_nothing_after_some_days() -> None:
     assert report.exported == 20
     assert report.tasks == TaskCounts(abandoned=20)
     assert world.rank().exported == 0, "the new round is not abandoned"
+
+
+def shown(world: World) -> dict[int, list[str]]:
+    """Return the versions of every task's predictions."""
+    return {id_: [version for version, _ in said] for id_, said in world.labeler.predictions.items()}
+
+
+def test_open_tasks_get_the_predictions_of_a_promoted_model() -> None:
+    world = World(300)
+    world.rank()
+    answered, skipped, hidden, replaced, *others = world.labeler.tasks
+    world.labeler.annotate(answered, AnnotationBody(id=1, unique_id="u", task=answered))
+    skip(world, skipped)
+    world.labeler.predictions[hidden] = []  # it is to show none
+    world.pool.table[world.labeler.tasks[replaced].key].etag = "newer bytes"
+    world.promote(2)
+
+    report = world.rank()
+
+    assert (report.refreshed, world.labeler.model_version) == (17, "v2")
+    after = shown(world)
+    assert (after[answered], after[hidden], after[replaced]) == (["v1"], [], ["v1"])
+    assert {tuple(after[task]) for task in (skipped, *others)} == {("v1", "v2")}
+    assert {label for said in world.labeler.predictions.values() for _, label in said[1:]} == {CLASSES[2]}
+    assert world.rank().refreshed == 0
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_no_task_gets_a_version_s_prediction_twice(back: bool) -> None:
+    world = World(300)
+    world.rank()
+    world.promote(2)
+    world.predictions.lose_answers = 1
+    with pytest.raises(ServiceUnavailable):
+        world.rank()
+    assert world.labeler.model_version == "v1"
+    assert world.rank().refreshed == 0, "Label Studio may still be adding"
+    if back:
+        world.promote(1)
+    world.clock.time += EXPORT_SECONDS + 1
+
+    assert world.rank().refreshed == 0
+    assert world.labeler.model_version == ("v1" if back else "v2")
+    assert set(map(tuple, shown(world).values())) == {("v1", "v2")}
