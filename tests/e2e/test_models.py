@@ -18,6 +18,7 @@ from octospoon.adapters.mlflow_alias import MlflowAlias
 from octospoon.adapters.mlflow_rest import MlflowApi
 from octospoon.adapters.s3_references import S3References
 from octospoon.cli import digits, invoke, model_import, report
+from octospoon.cli.drop import run_all
 from octospoon.cli.model import rollback
 from octospoon.domain import drift
 from octospoon.domain.errors import OtherBackbone
@@ -206,7 +207,8 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
 def put_off_to_yesterday(deployment: Any, keys: list[str]) -> None:
     client, table = deployment.client("dynamodb"), deployment.outputs["PoolTable"]
     yesterday = day(CLOCK.now() - 24 * 3600)
-    for key in keys:
+
+    def put_off(key: str) -> None:
         shard = client.get_item(TableName=table, Key={"key": {"S": key}})["Item"]["arrival"]["S"][-2:]
         client.update_item(
             TableName=table,
@@ -214,3 +216,5 @@ def put_off_to_yesterday(deployment: Any, keys: list[str]) -> None:
             UpdateExpression="SET arrival = :arrival",
             ExpressionAttributeValues={":arrival": {"S": f"{yesterday}/{shard}"}},
         )
+
+    run_all(put_off, keys, "Putting uploads off")
