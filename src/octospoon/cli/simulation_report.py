@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from octospoon.cli.picture import learning_curves
@@ -78,12 +79,13 @@ def table(report: Report) -> Table:
     """Return the figures: a row for each strategy."""
     labels = report.labels
     shown = sorted({_nearest(labels, share * labels[-1]) for share in (0.25, 0.5, 1)})
-    made = Table(title=f"{report.source.title}: held-out accuracy, {report.wanted.seeds} seeds")
+    title = f"{report.source.title}: held-out accuracy, {report.wanted.seeds} seeds"
+    made = Table(title=title, box=box.SIMPLE, pad_edge=False)
     made.add_column("strategy", no_wrap=True)
     for at in shown:
         made.add_column(f"{labels[at]} labels", justify="right")
     for name in ("balanced", "labels needed", "lead, points", "balanced lead"):
-        made.add_column(name, justify="right")
+        made.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for name, curve in report.curves.items():
         intervals = curve.intervals()
         cells = [f"{curve.mean[at]:.1%} ±{100 * (intervals[at].high - curve.mean[at]):.1f}" for at in shown]
