@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
-from octospoon.domain.errors import NotConfigured
+from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime import settings as settings_
 from octospoon.runtime.settings import listed, load
@@ -387,11 +387,14 @@ def _finished_rounds(config: settings_.CollectSettings, labels: Labels) -> Finis
 
 def _batch_request(function: str) -> Callable[[], None] | None:
     """Return what has `rank` run soon; None where only the schedule does."""
-    from octospoon.adapters.aws_errors import translated
+    from botocore.exceptions import BotoCoreError, ClientError
 
     def request() -> None:
-        with translated("asking for a new batch"):
+        try:
             client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b"{}")
+        except (BotoCoreError, ClientError) as error:
+            # whatever it is, a missing permission too: what was counted stays counted
+            raise ServiceUnavailable(f"asking for a new batch: {type(error).__name__}") from error
 
     return request if function else None
 

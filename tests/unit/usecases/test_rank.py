@@ -461,18 +461,20 @@ def shown(world: World) -> dict[int, list[str]]:
 def test_open_tasks_get_the_predictions_of_a_promoted_model() -> None:
     world = World(300)
     world.rank()
-    answered, skipped, hidden, replaced, *others = world.labeler.tasks
+    blind = [task for task, said in world.labeler.predictions.items() if not said]
+    answered, skipped, replaced, *others = world.labeler.predictions.keys() - blind
     world.labeler.annotate(answered, AnnotationBody(id=1, unique_id="u", task=answered))
     skip(world, skipped)
-    world.labeler.predictions[hidden] = []  # it is to show none
     world.pool.table[world.labeler.tasks[replaced].key].etag = "newer bytes"
     world.promote(2)
 
     report = world.rank()
 
-    assert (report.refreshed, world.labeler.model_version) == (17, "v2")
+    assert (report.refreshed, world.labeler.model_version) == (len(others) + 1, "v2")
     after = shown(world)
-    assert (after[answered], after[hidden], after[replaced]) == (["v1"], [], ["v1"])
+    assert (after[answered], after[replaced]) == (["v1"], ["v1"])
+    assert [after[task] for task in blind] == [[]] * len(blind), "what is to show no prediction gets none"
+    assert blind
     assert {tuple(after[task]) for task in (skipped, *others)} == {("v1", "v2")}
     assert {label for said in world.labeler.predictions.values() for _, label in said[1:]} == {CLASSES[2]}
     assert world.rank().refreshed == 0
@@ -494,4 +496,4 @@ def test_no_task_gets_a_version_s_prediction_twice(back: bool) -> None:
 
     assert world.rank().refreshed == 0
     assert world.labeler.model_version == ("v1" if back else "v2")
-    assert set(map(tuple, shown(world).values())) == {("v1", "v2")}
+    assert set(map(tuple, shown(world).values())) == {("v1", "v2"), ()}
