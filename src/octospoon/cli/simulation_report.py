@@ -84,13 +84,13 @@ def table(report: Report) -> Table:
     made.add_column("strategy", no_wrap=True)
     for at in shown:
         made.add_column(f"{labels[at]} labels", justify="right")
-    for name in ("balanced", "labels needed", "lead, points", "balanced lead"):
+    for name in ("balanced", "labels needed", "lead, points"):
         made.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for name, curve in report.curves.items():
         intervals = curve.intervals()
         cells = [f"{curve.mean[at]:.1%} ±{100 * (intervals[at].high - curve.mean[at]):.1f}" for at in shown]
         balanced = "" if curve.balanced is None else f"{curve.balanced[:, -1].mean():.1%}"
-        against = _against(report.found[name]) if name in report.found else ("100%", "", "")
+        against = _against(report.found[name]) if name in report.found else ("100%", "")
         made.add_row(name, *cells, balanced, *against)
     return made
 
@@ -99,7 +99,12 @@ def legend(report: Report) -> Iterator[str]:
     """Yield what a reader of the table has to know."""
     last, rules = report.labels[-1], report.wanted.plan.rules
     yield f"commonest class: {report.majority:.1%} of the held-out images, so accuracy by always naming it"
-    yield f"balanced: mean of the classes' accuracies at {last} labels"
+    leads = ", ".join(
+        f"{name} {_points(one.balanced_lead, one.balanced_interval)}"
+        for name, one in report.found.items()
+        if one.balanced_lead is not None and one.balanced_interval is not None
+    )
+    yield f"balanced: mean of the classes' accuracies at {last} labels; its lead over the curve: {leads}"
     yield (
         f"labels needed: for random's accuracy at {last} labels, by curves that never fall (95 % interval); "
         "lead: over random, mean of the whole curve (95 % interval for all strategies together)"
@@ -165,19 +170,14 @@ def _nearest(labels: Sequence[int], wanted: float) -> int:
     return min(range(len(labels)), key=lambda i: abs(labels[i] - wanted))
 
 
-def _against(one: Comparison) -> tuple[str, str, str]:
+def _against(one: Comparison) -> tuple[str, str]:
     lead = _points(one.lead, one.lead_interval)
-    balanced = (
-        ""
-        if one.balanced_lead is None or one.balanced_interval is None
-        else _points(one.balanced_lead, one.balanced_interval)
-    )
     if np.isnan(one.labels_share):
-        return "cannot be told", lead, balanced
+        return "cannot be told", lead
     share = "not reached" if one.labels_share == np.inf else f"{one.labels_share:.0%}"
     low, high = one.labels_interval.low, one.labels_interval.high
     bounds = " to ".join("∞" if bound == np.inf else f"{bound:.0%}" for bound in (low, high))
-    return f"{share} ({bounds})", lead, balanced
+    return f"{share} ({bounds})", lead
 
 
 def _points(lead: float, interval: Interval) -> str:
