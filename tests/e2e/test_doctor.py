@@ -51,7 +51,7 @@ def test_a_stack_that_runs_is_well_and_no_secret_is_told(
 
     assert {name: one["told"] for name, one in told.items() if not one["ok"]} == {}
     assert status == 0
-    assert len(told) == 22
+    assert {"labelling interface", "answers", "order of tasks"} <= told.keys()
     assert told["AWS"]["told"].startswith("LocalStack 4")
     assert told["Label Studio"]["told"].startswith("version 1.")
     assert told["MLflow"]["told"].startswith("version 3.")
