@@ -820,8 +820,12 @@ class FakePredictions:
     def version(self) -> str:
         return self.labeler.model_version
 
-    def show(self, version: str) -> None:
+    def show(self, version: str) -> bool:
+        said = (name for given in self.labeler.predictions.values() for name, _ in given)
+        if version not in said:
+            return False
         self.labeler.model_version = version
+        return True
 
     def tasks(self, after: int, limit: int) -> list[PredictedTask]:
         labeler = self.labeler

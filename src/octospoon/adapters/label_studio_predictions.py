@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters import label_studio_queries as queries
 from octospoon.adapters.label_studio_results import prediction
+from octospoon.domain.errors import BadRequest
 from octospoon.ports.labelling import PredictedTask
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.label_studio import LabelStudio
     from octospoon.domain.labelling import Guess
+
+LOG = logging.getLogger(__name__)
 
 
 class LabelStudioPredictions:
@@ -32,9 +36,14 @@ class LabelStudioPredictions:
         project = self._api.call("GET", f"/api/projects/{self._project}")
         return str(project.get("model_version") or "")
 
-    def show(self, version: str) -> None:
-        """Make this the version whose predictions Label Studio shows and sorts by."""
-        self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": version})
+    def show(self, version: str) -> bool:
+        """Make this the version that Label Studio shows; False where no task has a prediction of it."""
+        try:
+            self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": version})
+        except BadRequest as error:  # what it says of a version without predictions
+            LOG.info("no prediction of %s can be shown yet: %s", version, error)
+            return False
+        return True
 
     def tasks(self, after: int, limit: int) -> list[PredictedTask]:
         """Return up to `limit` unanswered tasks with predictions, of ids above `after`, by ascending id."""

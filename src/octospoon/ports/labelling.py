@@ -199,8 +199,11 @@ class ShownPredictions(Protocol):
     def version(self) -> str:
         """Return the version whose predictions Label Studio shows and sorts by."""
 
-    def show(self, version: str) -> None:
-        """Make this the version whose predictions Label Studio shows and sorts by."""
+    def show(self, version: str) -> bool:
+        """Make this the version whose predictions Label Studio shows and sorts by.
+
+        False where no task has a prediction of it: Label Studio takes no such version.
+        """
 
     def tasks(self, after: int, limit: int) -> list[PredictedTask]:
         """Return up to `limit` unanswered tasks with predictions, of ids above `after`, by ascending id.

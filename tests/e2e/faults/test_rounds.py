@@ -123,6 +123,17 @@ def test_open_tasks_get_the_predictions_of_a_new_model(make_lab: Callable[..., L
     assert versions == [["v1"], *[["v1", "v2"]] * (BATCH - 1)]
     assert [len(task["drafts"]) for task in after] == [0, 1, 0, 0]
     assert rank(lab)["refreshed"] == 0
+    for task in ours(lab):
+        lab.annotate(task.id, "cat")
+    lab.serve(version=3)
+    assert lab.labeler.task_counts().waiting == 0
+    assert rank(lab)["exported"] == BATCH, "Label Studio takes no version that predicted nothing"
+    assert lab.api.call("GET", f"/api/projects/{lab.project}")["model_version"] == "v3"
+    lab.serve(version=4)
+    for task in ours(lab):
+        lab.annotate(task.id, "cat")
+    assert rank(lab)["refreshed"] == 0
+    assert lab.api.call("GET", f"/api/projects/{lab.project}")["model_version"] == "v3"
 
 
 def collected(lab: Lab) -> None:

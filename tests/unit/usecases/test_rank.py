@@ -497,3 +497,17 @@ def test_no_task_gets_a_version_s_prediction_twice(back: bool) -> None:
     assert world.rank().refreshed == 0
     assert world.labeler.model_version == ("v1" if back else "v2")
     assert set(map(tuple, shown(world).values())) == {("v1", "v2"), ()}
+
+
+def test_a_model_that_predicted_no_task_yet_is_shown_with_its_first_round() -> None:
+    world = World(300)
+    world.rank()
+    world.labeler.answered = set(world.labeler.tasks)
+    for task in world.labeler.tasks:
+        world.labeler.annotate(task, AnnotationBody(id=task, unique_id=f"u{task}", task=task))
+    world.promote(2)
+    assert world.rank.refresh() == 0
+    assert world.labeler.model_version == "v1"
+
+    assert world.rank().exported == 20
+    assert world.labeler.model_version == "v2"
