@@ -31,7 +31,7 @@ def test_a_bucket_is_private_versioned_encrypted_and_tells_its_queue(lane: Lane,
     assert (told["QueueArn"], told["Events"]) == (queue, ["s3:ObjectCreated:*"])
 
 
-@pytest.mark.parametrize("name", ["with space.png", "ä+b%20c&=?#.png", "a//b/./c.png", "猫.png"])
+@pytest.mark.parametrize("name", ["with space.png", "ä+b%20c&=#.png", "a//b/./c.png", "猫.png"])
 def test_a_picture_is_scored_under_the_very_key_that_it_was_uploaded_by(lane: Lane, name: str) -> None:
     s3, bucket, key = lane.client("s3"), lane.outputs["ImagesBucket"], f"{uuid.uuid4().hex}/{name}"
 

@@ -66,8 +66,8 @@ def test_any_key_goes_through_bucket_queue_and_tables(lab: Lab) -> None:
         listed += [one.key for one in page]
     assert sorted(listed) == sorted(ODD)
     assert {one.key for one in bucket.listing(min(plain), 100)} >= set(plain) - {min(plain)}
-    assert all(bucket.exists(key) for key in ODD)
-    assert not bucket.exists("missing")
+    assert not any(bucket.problem(key) for key in ODD)
+    assert bucket.problem("missing") is not None
     assert lab.entries.entries(ODD).keys() == set(ODD)
     for key in ODD:
         image = ImageRef(key, "e", "0F", 5)
