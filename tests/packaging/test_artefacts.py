@@ -27,7 +27,8 @@ SCORE_LIMIT = 140_000_000
 NOWHERE = {"mlflow", "label_studio_sdk", "onnx", "sklearn", "matplotlib", "scipy", "pandas", "pytest"}
 INFERENCE = {"onnxruntime", "PIL"}
 SCORING = {"score", "predict"}
-ALLOWED = {"score": INFERENCE, "predict": INFERENCE, "rescore": {"onnxruntime"}, "watch": {"onnxruntime"}}
+HEADS = {"onnxruntime"}
+ALLOWED = {"score": INFERENCE, "predict": INFERENCE, "rank": HEADS, "rescore": HEADS, "watch": HEADS}
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",
