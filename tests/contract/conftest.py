@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.memory import (
+    FakeBlindImages,
     FakeClock,
     FakeControl,
     FakeEntries,
@@ -26,6 +27,7 @@ from fakes.memory import (
 )
 from lanes import LANES, on
 
+from octospoon.adapters.dynamodb_blind import DynamoBlindImages
 from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
 from octospoon.adapters.dynamodb_counter import LabelCounter
 from octospoon.adapters.dynamodb_entries import DynamoEntries
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, Sweeps
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
-    from octospoon.ports.pool import ImageRecords, Inventories, Pool, PoolEntries, PoolWalk
+    from octospoon.ports.pool import BlindImages, ImageRecords, Inventories, Pool, PoolEntries, PoolWalk
     from octospoon.ports.training import Control
 
 
@@ -68,6 +70,7 @@ class Stores:
     records: ImageRecords
     missing: MissingAnnotations
     proposals: Proposals
+    blind: BlindImages
 
 
 @pytest.fixture(params=["fake", *LANES])
@@ -96,6 +99,7 @@ def fake() -> Stores:
         FakeRecords(pool),
         FakeMissing(),
         FakeProposals(),
+        FakeBlindImages(pool),
     )
 
 
@@ -125,6 +129,7 @@ def real(lane: Lane) -> Stores:
         DynamoRecords(client, pool),
         S3MissingAnnotations(S3Artifacts(s3, bucket)),
         DynamoProposals(table),
+        DynamoBlindImages(client, pool),
     )
 
 

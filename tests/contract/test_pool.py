@@ -152,6 +152,16 @@ def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
     assert not stores.pool.claim(pick(9), 7, 99.0), "an image that is not there"
 
 
+def test_a_claimed_image_can_be_blind(stores: Stores) -> None:
+    for i in range(3):
+        stores.pool.put_score(image(i), said(0.5))
+    stores.pool.claim(replace(pick(0), blind=True), 7, 99.0)
+    stores.pool.claim(pick(1), 7, 99.0)
+
+    assert stores.blind.among([image(i).key for i in range(4)]) == {image(0).key}
+    assert stores.blind.among([]) == set()
+
+
 def test_exporting_ends_the_claim_of_that_round_only(stores: Stores) -> None:
     stores.pool.put_score(image(1), said(0.5))
     stores.pool.claim(pick(1), 7, 99.0)

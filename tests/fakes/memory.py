@@ -74,6 +74,19 @@ class FakeInbox:
 
 
 @dataclass
+class FakeBlindImages:
+    """Over a pool, or some keys by hand."""
+
+    pool: FakePool | None = None
+    keys: set[str] = field(default_factory=set)
+
+    def among(self, keys: Sequence[str]) -> set[str]:
+        rows = self.pool.table if self.pool else {}
+        blind = {key for key, row in rows.items() if row.pick and row.pick.blind}
+        return (blind | self.keys) & set(keys)
+
+
+@dataclass
 class Row:
     etag: str
     sequencer: str

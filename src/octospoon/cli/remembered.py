@@ -37,7 +37,7 @@ def recall(layout: Layout) -> UpSettings:
         return msgspec.json.decode(layout.settings.read_bytes(), type=UpSettings)
     except FileNotFoundError:
         project = local_project()
-        return UpSettings(listed(project.outputs["Classes"]) if project else ())
+        return UpSettings(listed(project.outputs.get("Classes", "")) if project else ())
     except msgspec.MsgspecError as error:
         raise NotConfigured(
             f"{layout.settings} cannot be read ({error}): mend it, or remove it and give --classes and --set"

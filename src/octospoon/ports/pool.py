@@ -186,3 +186,10 @@ class Inventories(Protocol):
 
     def save(self, before: Inventory, inventory: Inventory) -> bool:
         """Replace `before`; False where somebody else has replaced it already."""
+
+
+class BlindImages(Protocol):
+    """The images whose annotators see no prediction, so that it cannot sway them."""
+
+    def among(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the images that annotators label without a prediction."""

@@ -93,6 +93,7 @@ class WebhookSettings(Settings, frozen=True, kw_only=True):
 class PredictSettings(Buckets, frozen=True, kw_only=True):
     """Settings of `predict`."""
 
+    pool_table: Name
     predict_secret: Name
 
 

@@ -180,10 +180,16 @@ def images_bucket() -> str:
 
 def predict() -> PredictImages:
     """Wire the answering of questions about single pictures."""
+    from octospoon.adapters.dynamodb_blind import DynamoBlindImages
     from octospoon.adapters.s3_inbox import S3Inbox
     from octospoon.usecases.predict import PredictImages
 
-    return PredictImages(images=images(), inbox=S3Inbox(s3(), images_bucket()), model=_current_scorer())
+    return PredictImages(
+        images=images(),
+        inbox=S3Inbox(s3(), images_bucket()),
+        model=_current_scorer(),
+        blind=DynamoBlindImages(dynamodb(), load(settings_.PredictSettings).pool_table),
+    )
 
 
 def predict_secret() -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from octospoon.ports.images import ImageStore, Inbox
     from octospoon.ports.models import Champions, Scorer
+    from octospoon.ports.pool import BlindImages
 
 LOG = logging.getLogger(__name__)
 SPARE_SECONDS = 5.0
@@ -59,11 +60,13 @@ class PredictImages:
         images: where the pictures of the bucket are.
         inbox: where a picture goes that is to join the pool.
         model: gives the model that predicts now.
+        blind: knows the images that annotators label without a prediction.
     """
 
     images: ImageStore
     inbox: Inbox
     model: Callable[[], Scorer]
+    blind: BlindImages
 
     def picture(self, data: bytes, seconds_left: Callable[[], float], *, add: bool = False) -> Answer:
         """Predict one picture.
@@ -95,20 +98,22 @@ class PredictImages:
         return self.picture(self.images.read(key).data, seconds_left)
 
     def each(self, keys: Sequence[str], seconds_left: Callable[[], float]) -> list[Answer | None]:
-        """Predict many pictures of the bucket: one answer each, in order.
+        """Predict many pictures of the bucket for annotators: one answer each, in order.
 
         Args:
             keys: object keys; an empty one stands for a picture of somewhere else.
             seconds_left: until this process is stopped.
 
         Returns:
-            None for what is not in the bucket, cannot be scored, or was not begun in time.
+            None for what is not in the bucket, is to be labelled without a prediction, cannot be scored, or
+            was not begun in time.
 
         Raises:
             BadModel: the model in service fails on any picture.
-            ServiceUnavailable: there is no model yet, or S3 does not answer.
+            ServiceUnavailable: there is no model yet, or AWS does not answer.
         """
         self.model()  # where there is none, that is the answer
+        blind = self.blind.among([key for key in keys if key])
         answers: list[Answer | None] = []
         for key in keys:
             if seconds_left() < SPARE_SECONDS:
@@ -116,7 +121,7 @@ class PredictImages:
                     "no time for %d of %d pictures: ask for them again", len(keys) - len(answers), len(keys)
                 )
                 break
-            answers.append(self._known(key, seconds_left) if key else None)
+            answers.append(self._known(key, seconds_left) if key and key not in blind else None)
         return answers + [None] * (len(keys) - len(answers))
 
     def _known(self, key: str, seconds_left: Callable[[], float]) -> Answer | None:

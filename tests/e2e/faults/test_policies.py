@@ -14,6 +14,7 @@ import pytest
 from e2e.faults.proxy import Fault
 from e2e.faults.test_between_two_steps import drift, exported, queued
 
+from octospoon.adapters.label_studio_setup import labelling_interface
 from octospoon.cli import deploy_template, digits
 from octospoon.cli.local import TRAINER
 from octospoon.cli.predict import predict_secret
@@ -97,7 +98,16 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
         days = {} if shard else {"walked": True, "day": day(time.time())}
         body = json.dumps({"turn": pointer.turn, "shard": shard} | days)
         lab.steps("rescore", {"Records": [{"messageId": str(shard), "body": body}]})
-    for body, query in ((digits.png_bytes(5), "true"), (b'{"key": "nowhere"}', "false")):
+    of_label_studio = {
+        "tasks": [{"id": 1, "data": {"image": f"s3://{lab.bucket}/{key}"}}],
+        "label_config": labelling_interface(["cat", "dog"]),
+    }
+    questions = (
+        (digits.png_bytes(5), "true"),
+        (b'{"key": "nowhere"}', "false"),
+        (json.dumps(of_label_studio).encode(), "false"),
+    )
+    for body, query in questions:
         lab.steps("predict", asked(lab, "POST", "/predict", body, add=query))
     calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()[before:]]
     return lab, by_function(lab, calls)

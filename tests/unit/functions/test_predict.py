@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fakes.memory import FakeImages, FakeInbox
+from fakes.memory import FakeBlindImages, FakeImages, FakeInbox
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -127,7 +127,7 @@ def world(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("OCTOSPOON_ARTIFACTS_BUCKET", "artifacts")
     monkeypatch.setattr(wiring, "predict_secret", lambda: SECRET)
     monkeypatch.setattr(wiring, "version_in_service", lambda: 7)
-    use_case = PredictImages(made.images, made.inbox, lambda: made.model())
+    use_case = PredictImages(made.images, made.inbox, lambda: made.model(), FakeBlindImages())
     monkeypatch.setattr(module, "use_case", lambda: use_case)
     streams = [(handler, handler.setStream(made.log)) for handler in module.logger.handlers]
     yield made

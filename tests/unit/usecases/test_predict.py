@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes.memory import FakeChampions, FakeImages, FakeInbox
+from fakes.memory import FakeBlindImages, FakeChampions, FakeImages, FakeInbox
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.images import ImageBytes, Prediction
@@ -54,7 +55,7 @@ def inbox() -> FakeInbox:
 @pytest.fixture
 def predict(inbox: FakeInbox) -> PredictImages:
     images = FakeImages({"good": (of(80), "e"), "bad": (of(255), "e"), "other": (of(10), "e")})
-    return PredictImages(images, inbox, ByteScorer)
+    return PredictImages(images, inbox, ByteScorer, FakeBlindImages())
 
 
 def test_an_answer_names_class_confidence_and_version(predict: PredictImages, inbox: FakeInbox) -> None:
@@ -91,7 +92,7 @@ def test_what_cannot_be_scored_never_joins(
 
 
 def test_a_cold_start_model_says_nothing_and_the_picture_joins_all_the_same(inbox: FakeInbox) -> None:
-    said = PredictImages(FakeImages(), inbox, ColdScorer).picture(of(1), plenty, add=True)
+    said = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).picture(of(1), plenty, add=True)
 
     assert (said.model_version, said.classes, said.probabilities) == (0, (), ())
     assert list(inbox.added) == [said.key]
@@ -101,6 +102,15 @@ def test_of_many_each_has_its_own_answer(predict: PredictImages) -> None:
     found = predict.each(["good", "", "bad", "gone", "other"], plenty)
 
     assert [one and one.label for one in found] == ["cat", None, None, None, "dog"]
+
+
+def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -> None:
+    predict = replace(predict, blind=FakeBlindImages(keys={"good"}))
+
+    answers = predict.each(["good", "other"], plenty)
+
+    assert [answer and answer.label for answer in answers] == [None, "dog"]
+    assert predict.stored("good", plenty).label == "cat", "a program that asks about a key is no annotator"
 
 
 def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) -> None:
@@ -119,7 +129,7 @@ def test_a_bucket_that_does_not_answer_is_no_missing_picture(inbox: FakeInbox) -
             raise ServiceUnavailable("S3 does not answer")
 
     with pytest.raises(ServiceUnavailable):
-        PredictImages(Down(), inbox, ByteScorer).each(["good"], plenty)
+        PredictImages(Down(), inbox, ByteScorer, FakeBlindImages()).each(["good"], plenty)
 
 
 def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
@@ -127,7 +137,7 @@ def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
         raise ServiceUnavailable("no model")
 
     with pytest.raises(ServiceUnavailable):
-        PredictImages(FakeImages(), inbox, none).each([], plenty)
+        PredictImages(FakeImages(), inbox, none, FakeBlindImages()).each([], plenty)
 
 
 def test_the_version_in_service_is_the_pointers() -> None:
