@@ -14,7 +14,7 @@ from octospoon.usecases.reconcile import ReconcileReport
 @pytest.mark.parametrize(
     "report",
     [
-        RankReport(1, 10, 10, "", TaskCounts(waiting=3)),
+        RankReport(1, 10, 10, refreshed=2, tasks=TaskCounts(waiting=3)),
         RankReport(),
         ReconcileReport(),
         WatchAnswer(1, "none", ""),
