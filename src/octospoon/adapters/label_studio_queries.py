@@ -35,11 +35,6 @@ def every(*conditions: dict[str, Any], by_id: bool = False) -> Query:
     return query | {"ordering": ["tasks:id"]} if by_id else query
 
 
-def any_of(*conditions: dict[str, Any]) -> Query:
-    """Return the tasks that meet at least one condition, by ascending id."""
-    return {"filters": {"conjunction": "or", "items": list(conditions)}, "ordering": ["tasks:id"]}
-
-
 def with_keys(keys: Sequence[str]) -> Query:
     """Return the tasks of these images."""
     return every(condition("data.key", "in_list", "String", list(keys)))
@@ -90,16 +85,16 @@ def predicted() -> list[dict[str, Any]]:
 
 
 def ours() -> list[dict[str, Any]]:
-    """Return the conditions of a task that octospoon made: it names an image and the image's bytes."""
-    return [_empty("data.key", "false"), _empty("data.etag", "false")]
+    """Return the conditions of a task that octospoon made: it names an image's bytes.
+
+    Label Studio takes the key ``null`` for none, so that the key cannot be asked for.
+    """
+    return [_empty("data.etag", "false")]
 
 
 def foreign(*also: dict[str, Any]) -> Query:
     """Return the tasks that octospoon did not make, and that meet these conditions besides."""
-    lines = [_empty("data.key", "true"), _empty("data.etag", "true")]
-    for one in also:  # a child condition is joined to its parent by AND
-        lines = [line | {"child_filter": one} for line in lines]
-    return any_of(*lines)
+    return every(_empty("data.etag", "true"), *also, by_id=True)
 
 
 def page(api: Api, project: int, query: Query, limit: int, **params: str) -> dict[str, Any]:
