@@ -234,6 +234,7 @@ def test_a_worse_model_is_refused_and_tagged_with_the_reason():
 def test_another_promotion_in_between_is_never_overwritten():
     made = labelled()
     run(JOB, made.ports)
+    made.champions.claim("train-000002", 2)  # the job has its number, and dies
     newer = replace(made.champions.current, version=9)
     made.champions.set(newer)
     for index in range(60, 90):
