@@ -53,13 +53,16 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
     assert done.skipped.counts == {EMPTY: 1, NO_PICTURE: 1}
     deployment.client("s3").put_object(Bucket=deployment.outputs["ImagesBucket"], Key="trip/empty.png")
 
+    def quarantined() -> dict[str, str]:
+        found = {key: reason for key, reason, _ in deployment.pool.quarantined(99)}
+        return {key.removeprefix("trip/"): reason for key, reason in found.items() if key.startswith("trip/")}
+
     def look() -> bool | None:
         scored = deployment.pool.rows([f"trip/{name}" for name in GOOD])
-        return True if len(scored) == len(GOOD) and len(deployment.pool.quarantined(99)) == len(BAD) else None
+        return True if len(scored) == len(GOOD) and len(quarantined()) == len(BAD) else None
 
     wait_for("the photos", look)
-    quarantined = {key.removeprefix("trip/"): reason for key, reason, _ in deployment.pool.quarantined(99)}
-    assert quarantined == BAD
+    assert quarantined() == BAD
     show(deployment)
     shown = capsys.readouterr().out
     assert all(name in shown and reason in shown for name, reason in BAD.items())

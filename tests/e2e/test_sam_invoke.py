@@ -73,7 +73,8 @@ def test_a_function_answers_its_event(function: str, capsys: pytest.CaptureFixtu
     assert told, timings
     cold, init, warm = (int(number) for number in told.groups())
     assert cold > init > 0
-    assert cold > warm
+    if function != "reconcile":  # seconds of requests, of which there may be more the second time
+        assert cold > warm
 
 
 def test_what_was_invoked_is_in_the_tables(stack: LocalStack) -> None:

@@ -210,8 +210,18 @@ class Deployment:
 
     @property
     def label_studio_project(self) -> int:
-        """The id of the Label Studio project."""
-        return int(self.settings["OCTOSPOON_LABEL_STUDIO_PROJECT"])
+        """The id of the Label Studio project.
+
+        Raises:
+            NotConfigured: the function's setting is not a number.
+        """
+        project = self.settings["OCTOSPOON_LABEL_STUDIO_PROJECT"]
+        if not project.isdecimal():
+            raise NotConfigured(
+                f"the reconcile function's OCTOSPOON_LABEL_STUDIO_PROJECT is {project!r}, not the id of a "
+                "project: set the parameter LabelStudioProject, and deploy again"
+            )
+        return int(project)
 
     def task_address(self, task_id: int) -> str:
         """Return where people see a task."""

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from octospoon.adapters.aws_errors import translated
 from octospoon.cli import log_reasons
@@ -16,7 +14,7 @@ from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
 
@@ -36,21 +34,25 @@ def show(deployment: Deployment, queues: Sequence[str]) -> None:
         deployment: whose queues.
         queues: their short names, such as ``uploads``; none for all of them.
     """
-    sqs = deployment.client("sqs")
-    table = Table(
-        "queue", "dead letters", "sent", "tries", "why", "body", title="dead letters", title_justify="left"
-    )
+    sqs, console = deployment.client("sqs"), Console(soft_wrap=True, markup=False, highlight=False)
     for name in _chosen(queues):
         url = deployment.outputs[f"{name}DeadLettersUrl"]
         count = depth(sqs, url)[0]
-        table.add_row(name.lower(), f"{count:,}", style="bold")
+        console.print(f"{name.lower()}: {count:,} dead letters", style="bold")
         for letter in _peek(sqs, url) if count else []:
-            sent = int(letter["Attributes"]["SentTimestamp"]) / 1000
-            when = datetime.fromtimestamp(sent, UTC).strftime("%Y-%m-%d %H:%M")
-            tries = letter["Attributes"]["ApproximateReceiveCount"]
-            why = _why(deployment, name, letter["MessageId"], sent)
-            table.add_row("", "", when, tries, escape(why), escape(letter["Body"][:_BODY]))
-    Console().print(table)
+            for line in _lines(deployment, name, letter):
+                console.print(f"  {line}")
+
+
+def _lines(deployment: Deployment, queue: str, letter: Mapping[str, Any]) -> list[str]:
+    sent = int(letter["Attributes"]["SentTimestamp"]) / 1000
+    when = datetime.fromtimestamp(sent, UTC).strftime("%Y-%m-%d %H:%M")
+    why = _why(deployment, queue, letter["MessageId"], sent)
+    return [
+        f"sent {when}, {letter['Attributes']['ApproximateReceiveCount']} tries",
+        *([f"  why   {why}"] if why else []),
+        f"  body  {letter['Body'][:_BODY]}",
+    ]
 
 
 def _why(deployment: Deployment, queue: str, message: str, sent: float) -> str:
