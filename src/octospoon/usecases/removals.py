@@ -117,8 +117,9 @@ class Removals:
     def _remove(self, annotations: Sequence[Annotation]) -> Counter[str]:
         repaired: Counter[str] = Counter()
         for one in annotations:
-            if one in self.collect.labels.of(one.key) and not self.labeler.has(one):
-                repaired["annotations"] += self.collect.labels.replace(one, replace(one, deleted=True))
+            stored = next((held for held in self.collect.labels.of(one.key) if _is_version(held, one)), None)
+            if stored is not None and not self.labeler.has(stored):
+                repaired["annotations"] += self.collect.labels.replace(stored, replace(stored, deleted=True))
         for key in sorted({one.key for one in annotations}):
             repaired["labels"] += abs(self.collect.settle(key))
         return repaired
@@ -134,3 +135,12 @@ class Removals:
             if not after:
                 break
         return len(labelled)
+
+
+def _is_version(stored: Annotation, found: Annotation) -> bool:
+    """Say whether a stored annotation is the version that was found missing.
+
+    Why it does not count is left aside: that changes with its image.
+    """
+    names = (found.annotation_id, found.updated_at, found.project)
+    return not stored.deleted and (stored.annotation_id, stored.updated_at, stored.project) == names

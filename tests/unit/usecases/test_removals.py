@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from unit.usecases.test_reconcile import World, body
 
+from octospoon.domain.answers import NOT_IN_POOL
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.images import State
 from octospoon.domain.removals import Proposal, count_that_decides, is_mass
@@ -126,6 +128,19 @@ def test_few_are_removed() -> None:
     report = full(world)
 
     assert (report.annotations, report.labels, report.withheld) == (3, 3, 0)
+
+
+def test_what_is_missing_goes_though_its_image_came_back_meanwhile() -> None:
+    world = labelled(60)
+    (key, name), annotation = next(iter(world.labels.stored.items()))
+    world.labeler.annotations.pop(next(i for i, task in world.labeler.tasks.items() if task.key == key))
+    removals = world.reconcile._removals
+    removals.keep("walk", "page", [replace(annotation, problem=NOT_IN_POOL)])
+
+    repaired = removals.decide("walk", annotation.project, everything=True)
+
+    assert (repaired["annotations"], repaired["labels"]) == (1, 1)
+    assert world.labels.stored[key, name].deleted
 
 
 def test_many_over_many_pages_and_runs_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
