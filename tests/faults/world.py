@@ -160,8 +160,8 @@ class World:
         self.messages: list[str] = []
         self.reading: list[tuple[ImageRef, bool]] = []
         self.sequence = self.unique = 0
-        self.trained_on: set[str] = set()
-        self.before: dict[str, set[str]] = {}
+        self.trained_on: set[tuple[str, str]] = set()
+        self.before: dict[str, set[tuple[str, str]]] = {}
         self.running: dict[str, float] = {}
         self._watch()
         self._wire()
@@ -236,8 +236,9 @@ class World:
         )
         self.reconcile = Reconcile(labeler, stores, self.collect, self.clock, follow)
 
-    def labelled(self) -> set[str]:
-        return {key for key, row in self.pool.table.items() if row.state is State.LABELLED}
+    def labelled(self) -> set[tuple[str, str]]:
+        """Return the labelled images with their bytes: a label of other bytes is a new one."""
+        return {(key, row.etag) for key, row in self.pool.table.items() if row.state is State.LABELLED}
 
     # -- what the outside world does ------------------------------------------------------------
 
