@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from octospoon.cli.context import Deployment
     from octospoon.cli.local import LocalStack
 
 pytestmark = pytest.mark.stack
@@ -36,17 +38,18 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bucket(stack: LocalStack) -> Iterator[str]:
-    """The images bucket, without what was dropped in the end."""
-    name, s3 = stack.project.outputs["ImagesBucket"], stack.deployment.client("s3")
-    yield name
-    found = s3.list_objects_v2(Bucket=name, Prefix=PREFIX).get("Contents", [])
-    for one in found:
-        s3.delete_object(Bucket=name, Key=one["Key"])
+def deployment(stack: LocalStack) -> Iterator[Deployment]:
+    """The shared deployment with an images bucket of its own, whose pictures no function scores."""
+    bucket, s3 = "octospoon-tests-drop", stack.deployment.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    yield replace(stack.deployment, outputs={**stack.deployment.outputs, "ImagesBucket": bucket})
+    for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    s3.delete_bucket(Bucket=bucket)
 
 
-def test_nothing_is_replaced_without_being_asked(stack: LocalStack, pictures: Path, bucket: str) -> None:
-    deployment, s3 = stack.deployment, stack.deployment.client("s3")
+def test_nothing_is_replaced_without_being_asked(deployment: Deployment, pictures: Path) -> None:
+    bucket, s3 = deployment.outputs["ImagesBucket"], deployment.client("s3")
 
     def bytes_of(key: str) -> bytes:
         return bytes(s3.get_object(Bucket=bucket, Key=PREFIX + key)["Body"].read())
@@ -66,19 +69,19 @@ def test_nothing_is_replaced_without_being_asked(stack: LocalStack, pictures: Pa
     assert bytes_of("b ü.png") == (pictures / "two/b ü.png").read_bytes()
 
 
-def test_bytes_whose_etag_is_no_md5_are_compared(stack: LocalStack, pictures: Path, bucket: str) -> None:
-    s3, file = stack.deployment.client("s3"), pictures / "one/a.png"
-    key = {"Bucket": bucket, "Key": f"{PREFIX}a.png"}
+def test_bytes_whose_etag_is_no_md5_are_compared(deployment: Deployment, pictures: Path) -> None:
+    s3, file = deployment.client("s3"), pictures / "one/a.png"
+    key = {"Bucket": deployment.outputs["ImagesBucket"], "Key": f"{PREFIX}a.png"}
     upload = s3.create_multipart_upload(**key)["UploadId"]
     part = s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=file.read_bytes())["ETag"]
     parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
     s3.complete_multipart_upload(**key, UploadId=upload, MultipartUpload=parts)
     assert "-" in s3.head_object(**key)["ETag"]
-    assert drop(stack.deployment, [file], PREFIX).skipped.counts == {SAME: 1}
+    assert drop(deployment, [file], PREFIX).skipped.counts == {SAME: 1}
 
 
 def test_of_two_drops_at_once_one_keeps_its_bytes(
-    stack: LocalStack, pictures: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked, there = threading.Barrier(2), drops._Upload._there
 
@@ -89,7 +92,8 @@ def test_of_two_drops_at_once_one_keeps_its_bytes(
         return found
 
     monkeypatch.setattr(drops._Upload, "_there", both_see_nothing)
-    upload = drops._Upload(stack.deployment.client("s3"), bucket, replace=False)
+    bucket = deployment.outputs["ImagesBucket"]
+    upload = drops._Upload(deployment.client("s3"), bucket, replace=False)
     files = [(f"{PREFIX}a.png", pictures / name / "a.png") for name in ("one", "two")]
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(upload, files)) == sorted(["uploaded", OTHER])

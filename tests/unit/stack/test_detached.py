@@ -34,6 +34,20 @@ def kill(stack, *names: str) -> None:
             time.sleep(0.02)
 
 
+@contextlib.contextmanager
+def listening_on(port: int):
+    """Listen on a port, once no connection of another process holds it."""
+    for _ in range(300):
+        try:
+            server = socket.create_server((HOST, port))
+        except OSError:
+            time.sleep(0.1)
+        else:
+            break
+    with server:
+        yield
+
+
 def held(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("label-studio/work-*")}
 
@@ -192,7 +206,7 @@ def test_a_port_that_somebody_else_has_by_now_is_said_and_nothing_is_lost(root, 
     work(root, "before")
     kill(stack, "mlflow")
     port = int(stack.mlflow_url.rpartition(":")[2])
-    with socket.create_server((HOST, port)), pytest.raises(ServiceUnavailable, match=f"port {port}"):
+    with listening_on(port), pytest.raises(ServiceUnavailable, match=f"port {port}"):
         up(root)
     assert held(stack.run_dir) == {"work-before"}
     again = up(root)
