@@ -24,7 +24,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune build requirements container contained dockercomposeup \
 	dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -67,6 +67,11 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## for
 		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
 	$(ENVS)/sam/bin/cfn-lint template.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
+
+docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly
+	@.venv/bin/python -m tools.reference .octospoon/docs
+	@NO_MKDOCS_2_WARNING=1 $(ENVS)/docs/bin/mkdocs build --strict --quiet
+	@echo "the site is in .octospoon/site: python3 -m http.server --directory .octospoon/site shows it"
 
 bench: .venv/.installed ## accuracy against labels on the digits, twenty seeds, no server
 	@.venv/bin/octospoon simulate --digits
@@ -209,6 +214,11 @@ $(ENVS)/finetune/.installed: $(REQUIREMENTS)/finetune.txt | .venv/.uv
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
+# only for `make docs`
+$(ENVS)/docs/.installed: $(REQUIREMENTS)/docs.txt | .venv/.uv
+	$(call install,docs,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/docs.txt)
+	@touch $@
+
 $(ENVS)/checkov/.installed: $(REQUIREMENTS)/checkov.txt | .venv/.uv
 	$(call install,checkov,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/checkov.txt)
 	@touch $@
@@ -230,7 +240,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
 requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes the newest
-	@for name in uv lambda-runtime label-studio oracle sam checkov; do \
+	@for name in uv lambda-runtime label-studio oracle sam checkov docs; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \
