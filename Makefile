@@ -42,11 +42,11 @@ down: ## stop what `make up` left running; what it held is kept
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
 
 invoke: build $(ENVS)/sam/.installed ## one function, as built, on the running stack: FN=score EVENT=events/score.json
-	@.venv/bin/python -m octospoon.cli.local_invoke "$(FN)" "$(or $(EVENT),events/$(FN).json)" $(WARM:%=--warm %)
+	@.venv/bin/python -m octospoon.cli.local.invoke_function "$(FN)" "$(or $(EVENT),events/$(FN).json)" $(WARM:%=--warm %)
 
 samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what `sam local` takes, for the running stack
 	@$(MAKE) -f infra/build/Makefile aws
-	@.venv/bin/python -m octospoon.cli.sam_local
+	@.venv/bin/python -m octospoon.cli.local.sam_local
 
 test: prepared $(ENVS)/sam/.installed ## run every test, in two workers; ARGS=options of pytest
 	@.venv/bin/pytest --numprocesses 2 $(ARGS)
@@ -122,9 +122,9 @@ contained: prepared
 
 dockercomposeup: .venv/.installed ## the same in containers, where there is Docker
 	@$(MAKE) -f infra/build/Makefile aws
-	@.venv/bin/python -m octospoon.cli.deploy_compose secrets
+	@.venv/bin/python -m octospoon.cli.local.compose secrets
 	@$(COMPOSE) up --build --detach || { $(COMPOSE) logs setup >&2; exit 1; }
-	@.venv/bin/python -m octospoon.cli.deploy_compose addresses
+	@.venv/bin/python -m octospoon.cli.local.compose addresses
 
 dockercomposedown: ## stop the containers; what Label Studio and MLflow hold stays in their volumes
 	@$(COMPOSE) down && rm -f .octospoon/run/project.json

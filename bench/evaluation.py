@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from octospoon.cli import labelled
-from octospoon.domain import estimation, evaluation
-from octospoon.domain.selection import BatchRules
-from octospoon.training.replay import Labelled, Plan, rounds
+from octospoon.cli.datasets import labelled
+from octospoon.domain.batch.compose import BatchRules
+from octospoon.domain.evaluation import estimators, metrics
+from octospoon.training.simulation import Labelled, Plan, rounds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -71,7 +71,7 @@ def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[s
     errors: dict[str, list[tuple[float, float, float]]] = {one: [] for one in NAMES}
     truths = []
     for seed, model in enumerate(models):
-        truth = evaluation.accuracy(model.answers, model.labels)
+        truth = metrics.accuracy(model.answers, model.labels)
         rng = np.random.default_rng(seed)
         for _ in range(AUDITS):
             truths.append(truth)
@@ -82,14 +82,14 @@ def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[s
     return show(name, labels, truths, {one: np.array(found) for one, found in errors.items()})
 
 
-def estimates(model: Model, drawn: npt.NDArray[np.int64]) -> list[estimation.Estimate]:
+def estimates(model: Model, drawn: npt.NDArray[np.int64]) -> list[estimators.Estimate]:
     answers, labels = model.answers[drawn], model.labels[drawn]
     right = np.concatenate([answers.argmax(axis=1) == labels, model.trained_right])
-    ours = estimation.evaluate(answers, labels, model.answers)
+    ours = estimators.evaluate(answers, labels, model.answers)
     held_out = model.held_out_right
     return [
-        estimation.proportion(int(right.sum()), len(right)),
-        estimation.proportion(int(held_out.sum()), len(held_out)),
+        estimators.proportion(int(right.sum()), len(right)),
+        estimators.proportion(int(held_out.sum()), len(held_out)),
         ours.audit_accuracy,
         ours.accuracy,
     ]

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.cli.context import Deployment
+    from octospoon.cli.deployment import Deployment
 
 _REPORT = re.compile(
     r"^REPORT .*?\tDuration: ([\d.]+) ms.*?Max Memory Used: (\d+) MB(?:\tInit Duration: ([\d.]+))?"

@@ -31,11 +31,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from octospoon.cli import digits
-from octospoon.cli import invoke as now
-from octospoon.cli.local import assemble
+from octospoon.cli.commands import run_now as now
+from octospoon.cli.commands.status import depth
+from octospoon.cli.datasets import digits
+from octospoon.cli.local.assemble import assemble
 from octospoon.cli.stack import start
-from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.cli.context import Deployment
+    from octospoon.cli.deployment import Deployment
 
 ROOT = Path(__file__).parents[1]
 PICTURE, MODEL, SIDE = "640x480.jpeg", "medium", 224

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench.local_aws import ARTIFACTS, IMAGES, contents, json_answer, serve_until_told, stored
 
-from octospoon.domain.keys import SHARDS, day, day_before, lottery, shard
+from octospoon.domain.pool.keys import SHARDS, day, day_before, lottery, shard
 
 if TYPE_CHECKING:
     import socket

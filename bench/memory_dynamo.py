@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from octospoon.adapters.dynamodb_items import dump_item, pack
-from octospoon.domain import keys as hashes
-from octospoon.domain.keys import lottery, shard
+from octospoon.adapters.dynamodb.items import dump_item, pack
+from octospoon.domain.pool import keys as hashes
+from octospoon.domain.pool.keys import lottery, shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bench.memory_dynamo import MemoryDynamo, Metered
 
-from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.selection import BatchRules
 from octospoon.usecases.rank import Rank
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from octospoon.domain.labelling import Pick
+    from octospoon.domain.labelling.tasks import Pick
 
 BATCH, ROUNDS = 50, 5
 

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench.local_aws import TABLE
 
-from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.domain.images import ImageRef, ScoredImage
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.domain.pool.images import ImageRef, ScoredImage
 from octospoon.runtime.wiring import dynamodb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from octospoon.adapters.onnx_scorer import OnnxScorer
+    from octospoon.adapters.onnx.scorer import OnnxScorer
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 MEASURED_ALONE = 8

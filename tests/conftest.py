@@ -8,7 +8,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["lanes", "workers"]
@@ -25,8 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """The real LocalStack, Label Studio, MLflow and trainer, with octospoon deployed: one for all tests."""
-    from octospoon.cli import digits
-    from octospoon.cli.local import assemble
+    from octospoon.cli.datasets import digits
+    from octospoon.cli.local.assemble import assemble
     from octospoon.cli.stack import start
 
     with start(ROOT, progress=print, fresh=True, name="tests") as servers:

@@ -20,11 +20,11 @@ from docker.errors import APIError
 from docker.models.containers import ContainerCollection
 from pytest_localstack.session import LocalstackSession, RunningSession
 
-from octospoon.cli import digits
-from octospoon.cli.context import LOCAL_REGION, Deployment
-from octospoon.cli.deploy import deploy
-from octospoon.cli.local import STACK_NAME
-from octospoon.cli.model import init_model
+from octospoon.cli.commands.model import init_model
+from octospoon.cli.datasets import digits
+from octospoon.cli.deploy.deployer import deploy
+from octospoon.cli.deployment import LOCAL_REGION, Deployment
+from octospoon.cli.local.assemble import STACK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from docker.models.containers import Container
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 ROOT = Path(__file__).parents[1]
 SOCKET = "/var/run/docker.sock"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.adapters import label_studio_ml
+from octospoon.adapters.label_studio import ml_backend
 from octospoon.domain.errors import OctospoonError, Unauthorized
 from octospoon.domain.model_spec import version_name
 from octospoon.runtime import questions, rest, wiring
@@ -53,11 +53,11 @@ def handler(event: Json, context: Any) -> Json:  # noqa: ANN401 - AWS's context
 
 
 def _health(request: rest.Request, left: Left) -> Json:  # noqa: ARG001 - as every route
-    return rest.answer(200, label_studio_ml.HEALTH)
+    return rest.answer(200, ml_backend.HEALTH)
 
 
 def _setup(request: rest.Request, left: Left) -> Json:  # noqa: ARG001
-    label_studio_ml.check_setup(request.body())
+    ml_backend.check_setup(request.body())
     return rest.answer(200, {"model_version": version_name(wiring.version_in_service())})
 
 
@@ -96,10 +96,10 @@ def _told(said: Answer) -> Json:
 
 
 def _tasks(body: bytes, left: Left) -> Json:
-    asked = label_studio_ml.wanted(body, wiring.images_bucket())
+    asked = ml_backend.wanted(body, wiring.images_bucket())
     answers = use_case().each(asked.keys, left)
     count(metrics, "predicted", sum(one is not None for one in answers))
-    return rest.answer(200, label_studio_ml.results(asked, answers))
+    return rest.answer(200, ml_backend.results(asked, answers))
 
 
 ROUTES: dict[tuple[str, str], Callable[[rest.Request, Left], Json]] = {

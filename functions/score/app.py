@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.domain.keys import image_id
+from octospoon.domain.pool.keys import image_id
 from octospoon.runtime import snapstart, wiring
 from octospoon.runtime.batches import by_message, failures
 from octospoon.runtime.events import uploads

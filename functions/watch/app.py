@@ -9,7 +9,7 @@ from octospoon.runtime import wiring
 from octospoon.runtime.observability import gauge, make_logger, make_metrics
 
 if TYPE_CHECKING:
-    from octospoon.domain.drift import Finding
+    from octospoon.domain.monitoring.drift import Finding
     from octospoon.usecases.watch import Watch
 
 logger = make_logger("watch")

@@ -12,7 +12,7 @@ from octospoon.runtime.observability import make_logger
 from octospoon.runtime.rest import SECRET_HEADER
 
 if TYPE_CHECKING:
-    from octospoon.usecases.receive import ReceiveWebhook
+    from octospoon.usecases.receive_webhook import ReceiveWebhook
 
 logger = make_logger("webhook")
 

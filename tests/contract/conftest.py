@@ -27,21 +27,21 @@ from fakes.memory import (
 )
 from lanes import LANES, on
 
-from octospoon.adapters.dynamodb_blind import DynamoBlindImages
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
-from octospoon.adapters.dynamodb_counter import LabelCounter
-from octospoon.adapters.dynamodb_entries import DynamoEntries
-from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb_indexes import DynamoWalk
-from octospoon.adapters.dynamodb_labels import DynamoLabels
-from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
-from octospoon.adapters.dynamodb_proposals import DynamoProposals
-from octospoon.adapters.dynamodb_record import DynamoRecords
-from octospoon.adapters.s3_artifacts import S3Artifacts
-from octospoon.adapters.s3_labelling import RoundFiles
-from octospoon.adapters.s3_references import S3References
-from octospoon.adapters.s3_removals import S3MissingAnnotations
+from octospoon.adapters.dynamodb.blind_images import DynamoBlindImages
+from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
+from octospoon.adapters.dynamodb.image_record import DynamoRecords
+from octospoon.adapters.dynamodb.indexes import DynamoWalk
+from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.labels import DynamoLabels
+from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+from octospoon.adapters.dynamodb.progress import DynamoInventories, DynamoSweeps
+from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+from octospoon.adapters.s3.artifacts import S3Artifacts
+from octospoon.adapters.s3.drift_references import S3References
+from octospoon.adapters.s3.removals import S3MissingAnnotations
+from octospoon.adapters.s3.rounds import RoundFiles
 
 if TYPE_CHECKING:
     from lanes import Lane

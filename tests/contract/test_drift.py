@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fakes.memory import FakeChampions, FakeImages, FakeLabeler, FakeRescoring
 
-from octospoon.domain import drift
-from octospoon.domain.drift import Level
-from octospoon.domain.images import ImageRef, Prediction, ScoredImage
-from octospoon.domain.keys import SHARDS, day
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.selection import BatchRules
-from octospoon.domain.verdicts import Observation
-from octospoon.usecases.measure import Measure
+from octospoon.domain.monitoring import drift
+from octospoon.domain.monitoring.drift import Level
+from octospoon.domain.monitoring.observations import Observation
+from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
+from octospoon.domain.pool.keys import SHARDS, day
+from octospoon.usecases.live_evaluation import Measure
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.rescore import Reorder

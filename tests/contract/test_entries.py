@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contract.test_pool import embedded, image, pick, said
-from octospoon.domain.draw import spread
-from octospoon.domain.images import State
-from octospoon.domain.sweeps import Inventory, PoolEntry
+from octospoon.domain.batch.draw import spread
+from octospoon.domain.labelling.reconciliation import Inventory, PoolEntry
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

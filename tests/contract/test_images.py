@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.adapters.s3_images import S3Images
-from octospoon.adapters.s3_signed_gets import SignedGets
-from octospoon.cli.context import session
+from octospoon.adapters.s3.images import S3Images
+from octospoon.adapters.s3.signed_gets import SignedGets
+from octospoon.cli.deployment import session
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fakes.memory import FakeInbox
 
-from octospoon.adapters.s3_images import S3Images
-from octospoon.adapters.s3_inbox import S3Inbox
-from octospoon.adapters.s3_signed_gets import SignedGets
-from octospoon.cli import digits
-from octospoon.cli.context import session
+from octospoon.adapters.s3.images import S3Images
+from octospoon.adapters.s3.inbox import S3Inbox
+from octospoon.adapters.s3.signed_gets import SignedGets
+from octospoon.cli.datasets import digits
+from octospoon.cli.deployment import session
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
     from octospoon.ports.images import Inbox
 
 JPEG = b"\xff\xd8\xff rest"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.test_pool import image, pick, said
-from octospoon.domain.answers import NO_CLASS, NOT_IN_POOL, UNKNOWN_CLASS, UncountedAnswer
-from octospoon.domain.consensus import Consensus
 from octospoon.domain.errors import Conflict
-from octospoon.domain.images import State
-from octospoon.domain.jobs import JobSettings, JobStatus
-from octospoon.domain.labelling import Annotation, Round
-from octospoon.usecases.settle import SettleLabel
+from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, UNKNOWN_CLASS, UncountedAnswer
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, Round
+from octospoon.domain.pool.images import State
+from octospoon.domain.training.jobs import JobSettings, JobStatus
+from octospoon.usecases.resolve_label import SettleLabel
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

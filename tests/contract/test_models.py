@@ -7,17 +7,23 @@ import numpy as np
 import pytest
 
 from contract.conftest import copy_table
-from octospoon.adapters.dynamodb_control import ControlTable
-from octospoon.adapters.dynamodb_history import DynamoObservations
-from octospoon.domain import drifted
-from octospoon.domain.drift import Finding, Level, reference
-from octospoon.domain.estimation import Estimate
-from octospoon.domain.keys import KEY_BYTES, day
-from octospoon.domain.verdicts import HISTORY, DriftedImage, ModelDecision, Observation, WatchedDay
+from octospoon.adapters.dynamodb.control import ControlTable
+from octospoon.adapters.dynamodb.model_history import DynamoObservations
+from octospoon.domain.batch import drift_share
+from octospoon.domain.evaluation.estimators import Estimate
+from octospoon.domain.monitoring.drift import Finding, Level, reference
+from octospoon.domain.monitoring.observations import (
+    HISTORY,
+    DriftedImage,
+    ModelDecision,
+    Observation,
+    WatchedDay,
+)
+from octospoon.domain.pool.keys import KEY_BYTES, day
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 DECISION = ModelDecision("train-000001", 1, False, ("it is worse", "é"), 100.0, {"accuracy": 0.5})
 
@@ -59,7 +65,7 @@ def test_the_largest_observation_is_kept_whole(stores: Stores) -> None:
         accuracy,
         "2026-01-31",
         finding,
-        tuple(DriftedImage(f"{longest}{i:02d}", "e" * 32, 1 / (i + 3)) for i in range(drifted.MOST)),
+        tuple(DriftedImage(f"{longest}{i:02d}", "e" * 32, 1 / (i + 3)) for i in range(drift_share.MOST)),
         tuple(WatchedDay(f"2026-{i:04d}", 10**6, accuracy, finding) for i in range(HISTORY)),
     )
     stores.observations.save(seen)

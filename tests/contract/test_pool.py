@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from octospoon.domain.consensus import Consensus
-from octospoon.domain.draw import draw, spread
-from octospoon.domain.images import ImageRef, Prediction, ScoredImage, State
-from octospoon.domain.keys import SHARDS, day
-from octospoon.domain.labelling import Pick
+from octospoon.domain.batch.draw import draw, spread
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage, State
+from octospoon.domain.pool.keys import SHARDS, day
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
-    from octospoon.domain.images import PoolRow
+    from octospoon.domain.pool.images import PoolRow
 
 BACKBONE = "b" * 64
 

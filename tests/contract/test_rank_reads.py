@@ -13,7 +13,7 @@ from bench.rank_reads import reads
 from contract.conftest import copy_table
 
 if TYPE_CHECKING:
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 ROWS = int(os.environ.get("OCTOSPOON_TEST_ROWS", "10000"))
 _AT_ONCE = 25

@@ -10,17 +10,17 @@ import pytest
 
 from contract.test_labels import export, settle
 from contract.test_pool import embedded, image, pick, rescored, said
-from octospoon.adapters.dynamodb_past import SCORES, UPLOADS
-from octospoon.adapters.s3_artifacts import S3Artifacts
-from octospoon.adapters.s3_labelling import S3Snapshots
-from octospoon.adapters.s3_versions import S3Versions
-from octospoon.domain.images import ScoredImage, State
-from octospoon.domain.labelling import LabelledImage
+from octospoon.adapters.dynamodb.score_history import SCORES, UPLOADS
+from octospoon.adapters.s3.artifacts import S3Artifacts
+from octospoon.adapters.s3.rounds import S3Snapshots
+from octospoon.adapters.s3.versions import S3Versions
+from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.pool.images import ScoredImage, State
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
-    from octospoon.cli.local import LocalStack
-    from octospoon.domain.trace import ImageRecord
+    from octospoon.cli.local.assemble import LocalStack
+    from octospoon.domain.pool.trace import ImageRecord
 
 KEY = image(1).key
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.labelling import Annotation
-from octospoon.domain.removals import Proposal, proposal
+from octospoon.domain.labelling.removals import Proposal, proposal
+from octospoon.domain.labelling.tasks import Annotation
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

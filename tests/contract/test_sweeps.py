@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.sweeps import Sweep
+from octospoon.domain.labelling.reconciliation import Sweep
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contract.test_pool import BACKBONE, embedded, image, pick, said
-from octospoon.domain.images import ScoredImage, State
-from octospoon.domain.keys import SHARDS, day, lottery, shard
+from octospoon.domain.pool.images import ScoredImage, State
+from octospoon.domain.pool.keys import SHARDS, day, lottery, shard
 from octospoon.usecases.rescore import RescorePool
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
     from contract.conftest import Stores
-    from octospoon.domain.images import PoolRow, Prediction
+    from octospoon.domain.pool.images import PoolRow, Prediction
     from octospoon.ports.pool import PoolWalk
 
 IMAGES = 60

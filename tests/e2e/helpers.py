@@ -5,24 +5,24 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.label_studio import LabelStudio
-from octospoon.adapters.label_studio_setup import LabelStudioSetup
-from octospoon.cli import digits
-from octospoon.cli.drop import run_all
-from octospoon.cli.oracle import annotate
+from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.commands.drop import run_all
+from octospoon.cli.datasets import digits
+from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.jobs import JobStatus
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.pool.keys import SHARDS
+from octospoon.domain.training.jobs import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from octospoon.cli.context import Deployment
-    from octospoon.cli.local import LocalStack
-    from octospoon.domain.images import PoolRow
-    from octospoon.domain.labelling import Round
+    from octospoon.cli.deployment import Deployment
+    from octospoon.cli.local.assemble import LocalStack
+    from octospoon.domain.labelling.tasks import Round
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.pool.images import PoolRow
 
 
 def upload(deployment: Deployment, pictures: Mapping[str, bytes]) -> list[str]:

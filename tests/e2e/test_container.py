@@ -19,26 +19,26 @@ from conftest import ROOT
 from contract.conftest import copy_table
 from unit.training.stack import backbone, embeddings
 
-from octospoon.adapters.launchers import QueueLauncher
-from octospoon.adapters.mlflow_registry import JOB_TAG
-from octospoon.adapters.s3_labelling import S3Snapshots
-from octospoon.cli import digits
-from octospoon.cli.context import Deployment, LocalProject
-from octospoon.cli.local import trainer_settings
-from octospoon.cli.model import init_model
+from octospoon.adapters.aws.launchers import QueueLauncher
+from octospoon.adapters.mlflow.registry import JOB_TAG
+from octospoon.adapters.s3.rounds import S3Snapshots
+from octospoon.cli.commands.model import init_model
+from octospoon.cli.commands.status import depth
+from octospoon.cli.datasets import digits
+from octospoon.cli.deployment import Deployment, LocalProject
+from octospoon.cli.local.assemble import trainer_settings
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
-from octospoon.cli.status import depth
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.images import ImageRef, Prediction, ScoredImage
-from octospoon.domain.jobs import JobSettings
-from octospoon.domain.labelling import LabelledImage
-from octospoon.training.model_file import sha256
+from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
+from octospoon.domain.training.jobs import JobSettings
+from octospoon.training.model.file import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
     from octospoon.domain.model_spec import ChampionPointer
 
     Start = Callable[[Sequence[str], Mapping[str, str]], subprocess.CompletedProcess[str]]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e.helpers import changed_webhook
 
-from octospoon.adapters.label_studio_setup import ACTIONS
-from octospoon.cli import doctor
-from octospoon.cli.local import webhook_secret
+from octospoon.adapters.label_studio.setup import ACTIONS
+from octospoon.cli.commands.predict import predict_secret
+from octospoon.cli.commands.status import QUEUES, depth
+from octospoon.cli.doctor import doctor
+from octospoon.cli.local.assemble import webhook_secret
 from octospoon.cli.main import main
-from octospoon.cli.predict import predict_secret
-from octospoon.cli.status import QUEUES, depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 

@@ -17,9 +17,9 @@ from PIL import Image
 from unit.test_docs import DOCUMENTS, code
 from unit.training.networks import network
 
-from octospoon.cli.context import LocalProject
+from octospoon.cli.deployment import LocalProject
 from octospoon.cli.stack.credentials import credentials
-from octospoon.training.model_file import starter_model
+from octospoon.training.model.file import starter_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octospoon.cli import drop as drops
-from octospoon.cli.drop import OTHER, SAME, drop
+from octospoon.cli.commands import drop as drops
+from octospoon.cli.commands.drop import OTHER, SAME, drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.cli.context import Deployment
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.deployment import Deployment
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 PREFIX = "dropped/"

@@ -13,14 +13,15 @@ from e2e.helpers import digit_label, digit_pictures, job_done, label_round, scor
 from e2e.test_models import MODEL
 from unit.training.networks import convolutional
 
-from octospoon.cli import digits, invoke, rescore
-from octospoon.cli.local import LocalStack, assemble
-from octospoon.cli.model_import import import_model
+from octospoon.cli.commands import rescore, run_now
+from octospoon.cli.commands.model_import import import_model
+from octospoon.cli.datasets import digits
+from octospoon.cli.local.assemble import LocalStack, assemble
 from octospoon.cli.stack import start
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.keys import SHARDS
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
+from octospoon.domain.pool.keys import SHARDS
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.model.check_import import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def before(poor: LocalStack) -> ChampionPointer:
 @pytest.fixture(scope="module")
 def after(poor: LocalStack, before: ChampionPointer) -> ChampionPointer:
     """The champion that every label of one round made."""
-    assert invoke.rank(poor.deployment).exported == LABELLED
+    assert run_now.rank(poor.deployment).exported == LABELLED
     round_ = poor.deployment.rounds.read(1)
     assert round_ is not None
     label_round(poor, round_)
@@ -119,5 +120,5 @@ def test_the_pool_follows_when_it_is_told_to(
     right = np.mean([said[key] == digit_label(key) for key in waiting])
     print(f"{right:.3f} of the {len(waiting)} images that nobody labelled are right")
     assert right > 0.85
-    report = invoke.rank(deployment)
+    report = run_now.rank(deployment)
     assert report.exported == len(waiting), "the next round is chosen among the new backbone's images"

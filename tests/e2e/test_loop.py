@@ -23,18 +23,19 @@ from e2e.helpers import (
     upload,
 )
 
-from octospoon.cli import digits, invoke, optimize, trace
-from octospoon.cli.demo import key_of
-from octospoon.cli.logs import show_logs
+from octospoon.cli.commands import optimize, run_now, trace
+from octospoon.cli.commands.logs import show_logs
+from octospoon.cli.datasets import digits
+from octospoon.cli.demo.loop import key_of
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.images import State
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
-    from octospoon.cli.local import LocalStack
-    from octospoon.domain.labelling import Round
+    from octospoon.cli.local.assemble import LocalStack
+    from octospoon.domain.labelling.tasks import Round
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.trace import Trace
+    from octospoon.domain.pool.trace import Trace
 
 pytestmark = pytest.mark.stack
 
@@ -169,11 +170,11 @@ def test_cheaper_forms_are_measured_on_the_audit_sample(
 @pytest.fixture(scope="module")
 def later(scored: LocalStack, champion: ChampionPointer) -> Round:
     """A round that a trained model chose, exported now unless the schedule was faster."""
-    invoke.rank(scored.deployment)
+    run_now.rank(scored.deployment)
     found = next_round(scored, 2)
     if found.model_version == 0:  # the schedule was faster than the training
         label_round(scored, found)
-        invoke.rank(scored.deployment)
+        run_now.rank(scored.deployment)
         found = next_round(scored, 3)
     return found
 
@@ -285,7 +286,7 @@ def test_the_trainers_log_names_the_image(scored: LocalStack, traced: Trace) -> 
 
 @pytest.mark.parametrize("secret", [None, "wrong"])
 def test_the_webhook_refuses_strangers(stack: LocalStack, secret: str | None) -> None:
-    from octospoon.cli.deploy import webhook_url
+    from octospoon.cli.deploy.deployer import webhook_url
 
     address = webhook_url(stack.project.outputs, stack.project.endpoint_url)
     headers = {"Content-Type": "application/json"} | ({"X-Octospoon-Secret": secret} if secret else {})
@@ -295,8 +296,8 @@ def test_the_webhook_refuses_strangers(stack: LocalStack, secret: str | None) ->
 
 
 def test_setting_label_studio_up_again_changes_nothing(stack: LocalStack) -> None:
-    from octospoon.adapters.label_studio_setup import LabelStudioSetup
-    from octospoon.cli.local import TITLE, connect
+    from octospoon.adapters.label_studio.setup import LabelStudioSetup
+    from octospoon.cli.local.assemble import TITLE, connect
 
     def found() -> tuple[list[int], list[int], int]:
         project = stack.project.label_studio_project

@@ -13,25 +13,27 @@ from e2e.helpers import digit_pictures, rescored, scored, serving, upload
 from e2e.test_models import MODEL, mlflow
 from unit.training.networks import network
 
-from octospoon.adapters.mlflow_alias import MlflowAlias
-from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.cli import digits, invoke, rescore
+from octospoon.adapters.mlflow.alias import MlflowAlias
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.cli.commands import rescore, run_now
+from octospoon.cli.commands.model import rollback
+from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
-from octospoon.cli.model import rollback
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import OtherBackbone
-from octospoon.domain.keys import SHARDS
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.training import imported, model_file
-from octospoon.training.foreign import Pixels
+from octospoon.domain.pool.keys import SHARDS
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.model import check_import
+from octospoon.training.model import file as model_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.cli.context import Deployment
-    from octospoon.cli.local import LocalStack
-    from octospoon.domain.images import PoolRow
+    from octospoon.cli.deployment import Deployment
+    from octospoon.cli.local.assemble import LocalStack
+    from octospoon.domain.pool.images import PoolRow
 
 pytestmark = pytest.mark.stack
 UPLOADS = range(700, 725)
@@ -68,8 +70,8 @@ def version_of(stack: LocalStack, folder: Path) -> ChampionPointer:
     answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
     answer.raise_for_status()
     onnx.save(network(classes=10), folder / "other.onnx")
-    options = imported.Options(Pixels(), classes=digits.CLASSES)
-    parts = imported.fitted(imported.read(folder / "other.onnx", options), digits.CLASSES)
+    options = check_import.Options(Pixels(), classes=digits.CLASSES)
+    parts = check_import.fitted(check_import.read(folder / "other.onnx", options), digits.CLASSES)
     spec = replace(parts.spec, version=int(answer.json()["model_version"]["version"]))
     whole = model_file.assemble(model_file.extract_backbone(parts.model), parts.head, spec)
     shas = stack.deployment.champions.put_model(whole, parts.head)
@@ -87,14 +89,14 @@ def delete_version(stack: LocalStack, version: int) -> None:
 @pytest.fixture(name="other")
 def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Other]:
     deployment = stack.deployment
-    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
     before = serving(deployment)
     mlflow(stack, "registered-models/create", {"name": MODEL})
     alias = MlflowAlias(MlflowApi(stack.project.mlflow_url, lambda: ("", "")), MODEL)
     named, seen = alias.read(), deployment.history.alias()
     pointer = version_of(stack, tmp_path)
     scored(deployment, upload(deployment, digit_pictures("models/", UPLOADS)))
-    invoke.rank(deployment)  # with a round open, the schedule takes no image away meanwhile
+    run_now.rank(deployment)  # with a round open, the schedule takes no image away meanwhile
     made = Other(deployment, alias, before, pointer)
     yield made
     rollback(deployment, before.version, new_backbone=True)
@@ -111,7 +113,7 @@ def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
     version, before = other.pointer.version, other.before.version
     other.deployment.history.keep_alias(before)
     other.alias.move(version)  # what MLflow's own pages do
-    assert invoke.reconcile(other.deployment).at_odds == 1
+    assert run_now.reconcile(other.deployment).at_odds == 1
     assert other.serving == before
     with pytest.raises(OtherBackbone, match="octospoon rescore --full"):
         rollback(other.deployment, version)

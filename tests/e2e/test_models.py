@@ -14,27 +14,29 @@ from e2e.helpers import digit_pictures, rescored, scored, serving, upload
 from unit.training.networks import network
 from unit.training.stack import embeddings, starter
 
-from octospoon.adapters.mlflow_alias import MlflowAlias
-from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.adapters.s3_references import S3References
-from octospoon.cli import digits, invoke, model_import, report
-from octospoon.cli.drop import run_all
-from octospoon.cli.model import rollback
-from octospoon.domain import drift
+from octospoon.adapters.mlflow.alias import MlflowAlias
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.adapters.s3.drift_references import S3References
+from octospoon.cli.commands import model_import, report, run_now
+from octospoon.cli.commands.drop import run_all
+from octospoon.cli.commands.model import rollback
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import OtherBackbone
-from octospoon.domain.keys import SHARDS, day
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
+from octospoon.domain.monitoring import drift
+from octospoon.domain.pool.keys import SHARDS, day
 from octospoon.runtime.wiring import CLOCK
-from octospoon.training import head, model_file
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.head import fit as head
+from octospoon.training.model import file as model_file
+from octospoon.training.model.check_import import Options
 from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 MODEL = "octospoon"
@@ -121,7 +123,7 @@ def test_an_alias_that_a_person_moves_in_mlflow_takes_effect_by_itself(models: M
     assert models.score_one_more() == models.first.version
 
     models.alias.move(models.second.version)  # what MLflow's own pages do
-    invoke.reconcile(models.stack.deployment)
+    run_now.reconcile(models.stack.deployment)
 
     assert models.serving == models.second.version
     assert models.score_one_more() == models.second.version
@@ -136,7 +138,7 @@ def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_o
     rows = pool.rows([one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 100)[0]])
     assert {row.model_version for row in rows.values()} == {models.first.version}
     assert models.alias.read() == models.second.version
-    invoke.reconcile(models.stack.deployment)
+    run_now.reconcile(models.stack.deployment)
     assert models.alias.read() == models.first.version
     assert models.serving == models.first.version
 
@@ -145,7 +147,7 @@ def test_a_pointer_that_nobody_can_read_is_mended_by_the_alias_and_by_a_roll_bac
     bucket, s3 = models.stack.project.outputs["ArtifactsBucket"], models.stack.deployment.client("s3")
 
     s3.put_object(Bucket=bucket, Key=CHAMPION_KEY, Body=b'{"version":')
-    invoke.reconcile(models.stack.deployment)
+    run_now.reconcile(models.stack.deployment)
     assert models.serving == models.first.version
 
     s3.put_object(Bucket=bucket, Key=CHAMPION_KEY, Body=b"")
@@ -164,7 +166,7 @@ def test_an_imported_head_serves_as_the_next_version(models: Models, tmp_path, m
     assert done.pointer.version > models.second.version
     assert done.pointer.head_sha256
     assert models.score_one_more() == done.pointer.version
-    invoke.reconcile(deployment)
+    run_now.reconcile(deployment)
     assert models.alias.read() == done.pointer.version
     with pytest.raises(OtherBackbone, match="only a deployment without images"):
         model_import.import_model(deployment, network_file(tmp_path), Options(Pixels()), None)
@@ -190,7 +192,7 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
     scored(deployment, keys)
     put_off_to_yesterday(deployment, keys)
 
-    first, second = invoke.watch(deployment), invoke.watch(deployment)
+    first, second = run_now.watch(deployment), run_now.watch(deployment)
 
     assert first.version == second.version == models.serving
     assert (first.drift, first.asked) == ("none", "")

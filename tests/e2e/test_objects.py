@@ -12,21 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octospoon.adapters.label_studio import LabelStudio
-from octospoon.adapters.label_studio_setup import LabelStudioSetup
-from octospoon.cli import digits, log_reasons
-from octospoon.cli.invoke import reconcile
-from octospoon.cli.oracle import annotate
+from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.commands import log_reasons
+from octospoon.cli.commands.run_now import reconcile
+from octospoon.cli.datasets import digits
+from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.addresses import address_of, why_not_shown
-from octospoon.domain.images import State
-from octospoon.domain.labelling import Task
+from octospoon.domain.labelling.addresses import address_of, why_not_shown
+from octospoon.domain.labelling.tasks import Task
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octospoon.cli.local import LocalStack
-    from octospoon.domain.sweeps import PoolEntry
+    from octospoon.cli.local.assemble import LocalStack
+    from octospoon.domain.labelling.reconciliation import PoolEntry
 
 pytestmark = pytest.mark.stack
 

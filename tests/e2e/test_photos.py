@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octospoon.cli.drop import drop
-from octospoon.cli.found_pictures import EMPTY, NO_PICTURE
-from octospoon.cli.status import show
+from octospoon.cli.commands.drop import drop
+from octospoon.cli.commands.status import show
+from octospoon.cli.datasets.uploads import EMPTY, NO_PICTURE
 from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 

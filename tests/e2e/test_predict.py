@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from unit.functions.test_predict import bodies
 
-from octospoon.cli import digits
+from octospoon.cli.commands.model import rollback
+from octospoon.cli.commands.predict import predict, predict_secret
+from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
-from octospoon.cli.model import rollback
-from octospoon.cli.predict import predict, predict_secret
 from octospoon.domain.errors import NotConfigured
 from octospoon.usecases.champion import MAX_AGE
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.adapters.label_studio import LabelStudioApi
-    from octospoon.cli.local import LocalStack
+    from octospoon.adapters.label_studio.api import LabelStudioApi
+    from octospoon.cli.local.assemble import LocalStack
     from octospoon.domain.model_spec import ChampionPointer
 
 pytestmark = pytest.mark.stack
@@ -215,7 +215,7 @@ def test_the_command_shows_label_confidence_and_version(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("octospoon.cli.context.local_project", lambda: stack.project)
+    monkeypatch.setattr("octospoon.cli.deployment.local_project", lambda: stack.project)
     monkeypatch.delenv("OCTOSPOON_STACK", raising=False)
     (good,) = pictures(tmp_path, range(1200, 1201))
     bad = tmp_path / "bad.png"

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from e2e.helpers import changed_webhook, digit_pictures, scored, upload
 
-from octospoon.adapters.label_studio import LabelStudio
-from octospoon.cli import digits
-from octospoon.cli.invoke import rank, reconcile
-from octospoon.cli.oracle import annotate
+from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.cli.commands.run_now import rank, reconcile
+from octospoon.cli.datasets import digits
+from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.images import State
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 

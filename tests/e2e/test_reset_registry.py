@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from octospoon.adapters.mlflow_alias import MlflowAlias, MlflowVersions
-from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
+from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.domain.errors import VersionTaken
 from octospoon.domain.model_spec import VERSION_TAG, ChampionPointer
 
 if TYPE_CHECKING:
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from octospoon.cli import context, local_invoke, sam_local
-from octospoon.cli.digits import CLASSES, png_bytes
-from octospoon.cli.emulator import emulated
+from octospoon.cli import deployment
+from octospoon.cli.datasets.digits import CLASSES, png_bytes
+from octospoon.cli.local import invoke_function, sam_local
+from octospoon.cli.local.lambda_emulator import emulated
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def left_running(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The tests' stack, as `make up` would have left it."""
     file = tmp_path / "project.json"
     file.write_bytes(msgspec.json.encode(stack.project))
-    monkeypatch.setattr(context, "PROJECT_FILE", file)
+    monkeypatch.setattr(deployment, "PROJECT_FILE", file)
     stack.deployment.client("s3").put_object(
         Bucket=stack.project.outputs["ImagesBucket"], Key=FIRST, Body=png_bytes(0)
     )
@@ -63,7 +64,7 @@ EXPECTED: dict[str, Callable[[Any], bool]] = {
 
 @pytest.mark.parametrize("function", EXPECTED)
 def test_a_function_answers_its_event(function: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status = local_invoke.main([function, f"events/{function}.json", "--warm=1"])
+    status = invoke_function.main([function, f"events/{function}.json", "--warm=1"])
 
     shown = capsys.readouterr()
     assert status == 0, shown.err
@@ -78,17 +79,17 @@ def test_a_function_answers_its_event(function: str, capsys: pytest.CaptureFixtu
 
 
 def test_what_was_invoked_is_in_the_tables(stack: LocalStack) -> None:
-    local_invoke.main(["score", "events/score.json", "--warm=1"])
+    invoke_function.main(["score", "events/score.json", "--warm=1"])
     assert stack.deployment.pool.rows([FIRST])[FIRST].key == FIRST
 
-    local_invoke.main(["collect", "events/collect.json", "--warm=1"])
+    invoke_function.main(["collect", "events/collect.json", "--warm=1"])
     (nobodys,) = stack.deployment.labels.of("events/nobody.png")
     assert (nobodys.number, nobodys.label) == (0, "0")
     assert stack.deployment.labels.standing("events/nobody.png") is None, "no pool row is made of it"
 
 
 def test_every_function_is_tried() -> None:
-    assert {f"{name.capitalize()}Function" for name in EXPECTED} == set(local_invoke.functions())
+    assert {f"{name.capitalize()}Function" for name in EXPECTED} == set(invoke_function.functions())
 
 
 FAILS = """
@@ -125,7 +126,7 @@ def test_sam_local_gets_the_stacks_own_names(stack: LocalStack, tmp_path: Path) 
     sam_local.write(stack.project, tmp_path)
 
     resources = json.loads((tmp_path / "template.json").read_text())["Resources"]
-    for name in local_invoke.functions():
+    for name in invoke_function.functions():
         properties = resources[name]["Properties"]
         assert properties["CodeUri"] == str(ROOT / sam_local.BUILD_DIR / name)
         assert properties["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == stack.project.endpoint_url

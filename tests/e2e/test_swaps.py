@@ -24,14 +24,14 @@ import pytest
 from contract.conftest import copy_table
 from PIL import Image
 
-from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
-from octospoon.cli.context import LOCAL_KEY, LOCAL_REGION
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
+from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION
 from octospoon.domain.errors import BadModel
-from octospoon.domain.images import State
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
+from octospoon.domain.pool.images import State
 from octospoon.runtime import wiring
-from octospoon.training.model_file import (
+from octospoon.training.model.file import (
     assemble,
     extract_backbone,
     head_file,
@@ -43,7 +43,7 @@ from octospoon.training.model_file import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
 

@@ -4,12 +4,16 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from octospoon.adapters import dynamodb_past as past
-from octospoon.adapters.picture_file import format_of
-from octospoon.domain import keys as hashes
-from octospoon.domain.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
+from octospoon.adapters.dynamodb import score_history as past
+from octospoon.adapters.imaging.image_file import format_of
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable, VersionTaken
-from octospoon.domain.images import (
+from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.reconciliation import Inventory, PoolEntry, Sweep
+from octospoon.domain.labelling.removals import Proposal
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Pick, Standing, TaskCounts
+from octospoon.domain.monitoring.observations import Observation
+from octospoon.domain.pool import keys as hashes
+from octospoon.domain.pool.images import (
     ARCHIVED,
     Candidate,
     ImageBytes,
@@ -19,26 +23,22 @@ from octospoon.domain.images import (
     State,
     StoredObject,
 )
-from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
-from octospoon.domain.labelling import Annotation, LabelledImage, Pick, Standing, TaskCounts
-from octospoon.domain.past import EarlierPick, EarlierUpload, Score, returned
-from octospoon.domain.removals import Proposal
-from octospoon.domain.sweeps import Inventory, PoolEntry, Sweep
-from octospoon.domain.trace import ImageRecord, StoredVersion
+from octospoon.domain.pool.score_history import EarlierPick, EarlierUpload, Score, returned
+from octospoon.domain.pool.trace import ImageRecord, StoredVersion
+from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.uncertainty import priority, uncertainty
-from octospoon.domain.verdicts import Observation
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, PredictedTask, TaskBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from octospoon.domain.consensus import Consensus
-    from octospoon.domain.drift import Reference
-    from octospoon.domain.images import Prediction, ScoredImage
-    from octospoon.domain.labelling import Guess, Round, Task
+    from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.labelling.tasks import Guess, Round, Task
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.verdicts import ModelDecision
+    from octospoon.domain.monitoring.drift import Reference
+    from octospoon.domain.monitoring.observations import ModelDecision
+    from octospoon.domain.pool.images import Prediction, ScoredImage
 
 
 @dataclass

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from octospoon.domain.images import ImageRef
+from octospoon.domain.pool.images import ImageRef
 
 STEPS = int(os.environ.get("OCTOSPOON_FAULT_STEPS", "3000"))
 PER_RUN = 100

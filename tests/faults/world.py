@@ -30,31 +30,31 @@ from fakes.memory import (
     FakeUploads,
 )
 
-from octospoon.domain.answers import choice
-from octospoon.domain.consensus import consensus
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, State, StoredObject, same_bytes
-from octospoon.domain.jobs import JobSettings, JobStatus
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.labelling.answers import choice
+from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.selection import BatchRules
-from octospoon.domain.training_policy import TrainingRules, due
-from octospoon.domain.verdicts import DriftedImage, Observation
+from octospoon.domain.monitoring.observations import DriftedImage, Observation
+from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject, same_bytes
+from octospoon.domain.pool.keys import SHARDS
+from octospoon.domain.training.jobs import JobSettings, JobStatus
+from octospoon.domain.training.policy import TrainingRules, due
 from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.follow_alias import FollowAlias
 from octospoon.usecases.open_tasks import OpenTasks
+from octospoon.usecases.promote_version import ServeVersion
 from octospoon.usecases.rank import Rank
-from octospoon.usecases.receive import Message
+from octospoon.usecases.receive_webhook import Message
 from octospoon.usecases.reconcile import Reconcile, Stores
 from octospoon.usecases.rescore import Reorder
-from octospoon.usecases.serve import ServeVersion
-from octospoon.usecases.settle import SettleLabel
+from octospoon.usecases.resolve_label import SettleLabel
+from octospoon.usecases.sync_registry_alias import FollowAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.labelling import Task
+    from octospoon.domain.labelling.tasks import Task
 
 CLASSES = ("cat", "dog")
 THRESHOLD = 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.cli.digits import png_bytes
+from octospoon.cli.datasets.digits import png_bytes
 from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:

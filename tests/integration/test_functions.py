@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lanes import ROOT
 
-from octospoon.cli import deploy_template, events
-from octospoon.cli.digits import png_bytes
+from octospoon.cli.datasets.digits import png_bytes
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.local import events
 from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:
     from lanes import Lane
 
-RESOURCES = deploy_template.read(ROOT / "template.yaml")["Resources"]
+RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
 FUNCTIONS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"]
 NEED_LABEL_STUDIO = {"RankFunction", "ReconcileFunction"}
 """Which the lane in Docker is without; tests/e2e has it."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lanes import ROOT
 
-from octospoon.cli import deploy_template
+from octospoon.cli.deploy import sam_template
 
 if TYPE_CHECKING:
     from lanes import Lane
 
-RESOURCES = deploy_template.read(ROOT / "template.yaml")["Resources"]
+RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
 TABLES = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::DynamoDB::Table"}
 
 

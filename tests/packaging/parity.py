@@ -13,16 +13,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.domain.images import ImageBytes, ImageRef
-from octospoon.domain.labelling import LabelledImage
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.pool.images import ImageBytes, ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
 
-    from octospoon.domain.images import KnownScore, Prediction, ScoredImage
+    from octospoon.domain.pool.images import KnownScore, Prediction, ScoredImage
 
 FOLDER = Path(sys.argv[3])
 NAMES = sorted(path.name for path in FOLDER.iterdir())
@@ -73,7 +73,7 @@ def stored(embedding: np.ndarray) -> bytes:
 
 
 def trainer(scorer: Watched) -> dict[str, bytes]:
-    from octospoon.training.dataset import gather
+    from octospoon.training.data.dataset import gather
 
     snapshot = [LabelledImage(name, "etag", "a", 1.0, 1, False, "", None, 0) for name in NAMES]
     data = gather(snapshot, ["a", "b"], {}, Folder(), scorer)

@@ -12,8 +12,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from octospoon.adapters.picture_file import FORMATS
-from octospoon.training.model_file import starter_model
+from octospoon.adapters.imaging.image_file import FORMATS
+from octospoon.training.model.file import starter_model
 
 pytestmark = pytest.mark.packaging
 
@@ -81,7 +81,7 @@ SCORES = """
 import io, json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from octospoon.adapters.onnx_scorer import OnnxScorer
+from octospoon.adapters.onnx.scorer import OnnxScorer
 scorer = OnnxScorer(Path(sys.argv[2]))
 for picture in sorted(Path(sys.argv[3]).iterdir()):
     (said,) = scorer.predict(scorer.preprocess(picture.read_bytes())[None])
@@ -97,7 +97,7 @@ import app
 from snapshot_restore_py import get_after_restore
 (hook, arguments, named), = get_after_restore()
 hook(*arguments, **named)
-print(len([name for name in sys.modules if name in ("onnxruntime", "octospoon.adapters.onnx_scorer")]))
+print(len([name for name in sys.modules if name in ("onnxruntime", "octospoon.adapters.onnx.scorer")]))
 """
 
 

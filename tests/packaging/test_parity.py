@@ -16,8 +16,8 @@ from PIL import Image
 from unit.corpus import CASES
 
 from octospoon.domain.model_spec import EMBEDDING, INPUT
-from octospoon.training import scattering
-from octospoon.training.model_file import assemble, backbone_spec
+from octospoon.training.model import starter
+from octospoon.training.model.file import assemble, backbone_spec
 
 pytestmark = pytest.mark.packaging
 
@@ -37,7 +37,7 @@ def artefact() -> None:
 
 @pytest.fixture(name="model", params=["squash", "cover"])
 def built(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    backbone = scattering.build(64, 32)
+    backbone = starter.build(64, 32)
     path = tmp_path / "model.onnx"
     path.write_bytes(assemble(backbone, None, backbone_spec(backbone, request.param)))
     return path

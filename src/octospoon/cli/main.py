@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from octospoon import __version__
-from octospoon.cli import (
+from octospoon.cli.commands import (
     diagnosis_commands,
     label_studio_commands,
     local_commands,
@@ -18,15 +18,15 @@ from octospoon.cli import (
     picture_commands,
     simulate_command,
 )
-from octospoon.cli.grammar import Parser
-from octospoon.cli.logs import FUNCTIONS
+from octospoon.cli.commands.grammar import Parser
+from octospoon.cli.commands.logs import FUNCTIONS
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from octospoon.cli.context import Deployment
+    from octospoon.cli.deployment import Deployment
 
     Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse names no other
     Run = Callable[[argparse.Namespace], None]
@@ -127,13 +127,13 @@ def _deployed(commands: Commands, name: str, run: Run, description: str) -> Pars
 
 
 def _deployment(arguments: argparse.Namespace) -> Deployment:
-    from octospoon.cli.context import find_deployment
+    from octospoon.cli.deployment import find_deployment
 
     return find_deployment(arguments.stack)
 
 
 def _drop(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.drop import drop, summary
+    from octospoon.cli.commands.drop import drop, summary
 
     done = drop(_deployment(arguments), arguments.paths, arguments.prefix, replace=arguments.replace)
     for line in summary(done):
@@ -144,7 +144,7 @@ def _drop(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.predict import predict, table
+    from octospoon.cli.commands.predict import predict, table
 
     told = predict(_deployment(arguments), arguments.files, add=arguments.add)
     Console().print(table(told))
@@ -153,19 +153,19 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.status import show
+    from octospoon.cli.commands.status import show
 
     show(_deployment(arguments))
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.report import show
+    from octospoon.cli.commands.report import show
 
     show(_deployment(arguments), arguments.days)
 
 
 def _rank(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.invoke import rank
+    from octospoon.cli.commands.run_now import rank
 
     report = rank(_deployment(arguments))
     Console().print(
@@ -176,7 +176,7 @@ def _rank(arguments: argparse.Namespace) -> None:
 
 
 def _rescore(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import rescore
+    from octospoon.cli.commands import rescore
 
     if arguments.yes and not arguments.full:
         raise BadRequest("--yes goes with --full: re-scoring from embeddings reads no image")
@@ -202,7 +202,7 @@ def _rescore(arguments: argparse.Namespace) -> None:
 
 
 def _reconcile(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import reconcile
+    from octospoon.cli.commands import reconcile
 
     deployment = _deployment(arguments)
     if arguments.accept_removals:
@@ -214,7 +214,7 @@ def _reconcile(arguments: argparse.Namespace) -> None:
 
 
 def _dlq(arguments: argparse.Namespace) -> None:
-    from octospoon.cli import dlq
+    from octospoon.cli.commands import dlq
 
     deployment = _deployment(arguments)
     if arguments.action == "list":
@@ -226,7 +226,7 @@ def _dlq(arguments: argparse.Namespace) -> None:
 
 
 def _watch(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.invoke import watch
+    from octospoon.cli.commands.run_now import watch
 
     seen = watch(_deployment(arguments))
     asked = f"; training was asked for: {seen.asked}" if seen.asked else ""
@@ -234,6 +234,6 @@ def _watch(arguments: argparse.Namespace) -> None:
 
 
 def _logs(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.logs import show_logs
+    from octospoon.cli.commands.logs import show_logs
 
     show_logs(_deployment(arguments), arguments.function, arguments.minutes, arguments.search)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import NotConfigured
-from octospoon.domain.images import Uncertainty
+from octospoon.domain.pool.images import Uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from octospoon.domain.errors import BadImage
-    from octospoon.domain.images import (
+    from octospoon.domain.pool.images import (
         ImageBytes,
         ImageRef,
         StoredObject,
     )
-    from octospoon.domain.trace import StoredVersion
+    from octospoon.domain.pool.trace import StoredVersion
 
 
 class ImageStore(Protocol):

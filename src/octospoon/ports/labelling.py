@@ -6,16 +6,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from octospoon.domain.keys import KEY_BYTES
+from octospoon.domain.pool.keys import KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from octospoon.domain.answers import UncountedAnswers
-    from octospoon.domain.consensus import Consensus
-    from octospoon.domain.labelling import Annotation, Guess, LabelledImage, Round, Standing, Task, TaskCounts
-    from octospoon.domain.removals import Proposal
-    from octospoon.domain.sweeps import Sweep
+    from octospoon.domain.labelling.answers import UncountedAnswers
+    from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.labelling.reconciliation import Sweep
+    from octospoon.domain.labelling.removals import Proposal
+    from octospoon.domain.labelling.tasks import (
+        Annotation,
+        Guess,
+        LabelledImage,
+        Round,
+        Standing,
+        Task,
+        TaskCounts,
+    )
 
 
 class Labels(Protocol):

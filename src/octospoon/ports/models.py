@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from octospoon.domain.drift import Reference
-    from octospoon.domain.images import (
+    from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+    from octospoon.domain.monitoring.drift import Reference
+    from octospoon.domain.monitoring.observations import ModelDecision, Observation
+    from octospoon.domain.pool.images import (
         Prediction,
     )
-    from octospoon.domain.model_spec import ChampionPointer, ModelSpec
-    from octospoon.domain.verdicts import ModelDecision, Observation
 
 
 class Scorer(Protocol):

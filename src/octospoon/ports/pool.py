@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.domain.images import (
+    from octospoon.domain.labelling.reconciliation import Inventory, PoolEntry
+    from octospoon.domain.labelling.tasks import Pick
+    from octospoon.domain.pool.images import (
         Candidate,
         ImageRef,
         KnownScore,
@@ -16,9 +18,7 @@ if TYPE_CHECKING:
         ScoredImage,
         State,
     )
-    from octospoon.domain.labelling import Pick
-    from octospoon.domain.sweeps import Inventory, PoolEntry
-    from octospoon.domain.trace import ImageRecord
+    from octospoon.domain.pool.trace import ImageRecord
 
 
 class Pool(Protocol):

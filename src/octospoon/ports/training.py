@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from octospoon.domain.jobs import JobSettings, TrainingState
-    from octospoon.domain.labelling import LabelledImage
+    from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.training.jobs import JobSettings, TrainingState
 
 
 class Control(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.images import ImageRef
+from octospoon.domain.pool.images import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

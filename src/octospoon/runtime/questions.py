@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.keys import KEY_BYTES
+from octospoon.domain.pool.keys import KEY_BYTES
 
 T = TypeVar("T")
 _HOW = (

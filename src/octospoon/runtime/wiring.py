@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-    from octospoon.adapters.label_studio import LabelStudio
-    from octospoon.adapters.s3_artifacts import S3Artifacts
-    from octospoon.adapters.s3_images import S3Images
+    from octospoon.adapters.label_studio.api import LabelStudio
+    from octospoon.adapters.s3.artifacts import S3Artifacts
+    from octospoon.adapters.s3.images import S3Images
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports.labelling import Labels
     from octospoon.ports.models import Champions, Scorer
     from octospoon.ports.training import TrainingLauncher
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.finished_rounds import FinishedRounds
-    from octospoon.usecases.follow_alias import FollowAlias
     from octospoon.usecases.predict import PredictImages
     from octospoon.usecases.rank import Rank
-    from octospoon.usecases.receive import ReceiveWebhook
+    from octospoon.usecases.receive_webhook import ReceiveWebhook
     from octospoon.usecases.reconcile import Reconcile
     from octospoon.usecases.rescore import Head, RescorePool
+    from octospoon.usecases.resolve_label import SettleLabel
     from octospoon.usecases.score import ScoreUploads
-    from octospoon.usecases.settle import SettleLabel
+    from octospoon.usecases.sync_registry_alias import FollowAlias
     from octospoon.usecases.watch import Watch
 
 _CONNECTIONS = 12
@@ -98,7 +98,7 @@ def disconnect() -> None:
 
 def artifacts(bucket: str) -> S3Artifacts:
     """Return the artifacts bucket."""
-    from octospoon.adapters.s3_artifacts import S3Artifacts
+    from octospoon.adapters.s3.artifacts import S3Artifacts
 
     return S3Artifacts(s3(), bucket)
 
@@ -126,8 +126,8 @@ def _stored_secret(name: str) -> str:
 
 def score() -> ScoreUploads:
     """Wire the scoring of uploads."""
-    from octospoon.adapters.dynamodb_counter import LabelCounter
-    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.dynamodb.label_counter import LabelCounter
+    from octospoon.adapters.dynamodb.pool import DynamoPool
     from octospoon.usecases.score import ScoreUploads
 
     config = load(settings_.ScoreSettings)
@@ -147,8 +147,8 @@ def _settle(config: settings_.Stores) -> Callable[[str], object]:
 
     @cache
     def settle_label() -> SettleLabel:
-        from octospoon.adapters.dynamodb_labels import DynamoLabels
-        from octospoon.usecases.settle import SettleLabel
+        from octospoon.adapters.dynamodb.labels import DynamoLabels
+        from octospoon.usecases.resolve_label import SettleLabel
 
         return SettleLabel(
             DynamoLabels(
@@ -164,8 +164,8 @@ def images() -> S3Images:
     """Return the images bucket, for reading many at once."""
     from urllib.request import getproxies
 
-    from octospoon.adapters.s3_images import S3Images
-    from octospoon.adapters.s3_signed_gets import SignedGets
+    from octospoon.adapters.s3.images import S3Images
+    from octospoon.adapters.s3.signed_gets import SignedGets
 
     bucket, credentials = images_bucket(), session().get_credentials()
     quick = credentials and not getproxies()  # they know no proxies
@@ -180,8 +180,8 @@ def images_bucket() -> str:
 
 def predict() -> PredictImages:
     """Wire the answering of questions about single pictures."""
-    from octospoon.adapters.dynamodb_blind import DynamoBlindImages
-    from octospoon.adapters.s3_inbox import S3Inbox
+    from octospoon.adapters.dynamodb.blind_images import DynamoBlindImages
+    from octospoon.adapters.s3.inbox import S3Inbox
     from octospoon.usecases.predict import PredictImages
 
     return PredictImages(
@@ -205,7 +205,7 @@ def version_in_service() -> int:
 
 
 def _champions() -> Champions:
-    from octospoon.adapters.s3_artifacts import S3Champions
+    from octospoon.adapters.s3.artifacts import S3Champions
 
     return S3Champions(artifacts(load(settings_.Buckets).artifacts_bucket))
 
@@ -225,7 +225,7 @@ def cores() -> int:
 
 def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
     """Return what turns a champion pointer into a scorer: download, verify, open, check."""
-    from octospoon.adapters.onnx_scorer import OnnxScorer
+    from octospoon.adapters.onnx.scorer import OnnxScorer
 
     def load_model(pointer: ChampionPointer) -> Scorer:
         path = champions.fetch(pointer, model_folder())
@@ -253,16 +253,16 @@ def model_folder() -> Path:
 
 def rank() -> Rank:
     """Wire the choosing and exporting of labelling batches."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring, DynamoRounds
-    from octospoon.adapters.dynamodb_history import DynamoObservations
-    from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.label_studio_predictions import LabelStudioPredictions
-    from octospoon.adapters.s3_artifacts import S3Champions
-    from octospoon.adapters.s3_images import S3Images
-    from octospoon.adapters.s3_labelling import RoundFiles
-    from octospoon.domain.blinding import HIDDEN
-    from octospoon.domain.limits import Limits
-    from octospoon.domain.selection import BatchRules
+    from octospoon.adapters.dynamodb.control import ControlTable, DynamoRescoring, DynamoRounds
+    from octospoon.adapters.dynamodb.model_history import DynamoObservations
+    from octospoon.adapters.dynamodb.pool import DynamoPool
+    from octospoon.adapters.label_studio.predictions import LabelStudioPredictions
+    from octospoon.adapters.s3.artifacts import S3Champions
+    from octospoon.adapters.s3.images import S3Images
+    from octospoon.adapters.s3.rounds import RoundFiles
+    from octospoon.domain.batch.compose import BatchRules
+    from octospoon.domain.batch.limits import Limits
+    from octospoon.domain.labelling.blinding import HIDDEN
     from octospoon.domain.uncertainty import order_of
     from octospoon.usecases.open_tasks import OpenTasks
     from octospoon.usecases.rank import Rank
@@ -310,7 +310,7 @@ def rank() -> Rank:
 
 def _rescore_queue(url: str) -> Callable[[str], None]:
     """Return what queues a part of the pool for `rescore`."""
-    from octospoon.adapters.aws_errors import translated
+    from octospoon.adapters.aws.errors import translated
 
     sqs = client("sqs")
 
@@ -322,7 +322,7 @@ def _rescore_queue(url: str) -> Callable[[str], None]:
 
 
 def _labeler() -> LabelStudio:
-    from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
+    from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
 
     config = load(settings_.LabelStudioSettings)
     api = LabelStudioApi(config.label_studio_url, lambda: secret(config.label_studio_token_secret))
@@ -331,8 +331,8 @@ def _labeler() -> LabelStudio:
 
 def webhook() -> ReceiveWebhook:
     """Wire the receiving of Label Studio's webhooks."""
-    from octospoon.adapters.aws_errors import translated
-    from octospoon.usecases.receive import ReceiveWebhook
+    from octospoon.adapters.aws.errors import translated
+    from octospoon.usecases.receive_webhook import ReceiveWebhook
 
     config = load(settings_.WebhookSettings)
     # Label Studio waits for one second; what a later attempt brings into the queue is counted all the same
@@ -348,10 +348,10 @@ def webhook() -> ReceiveWebhook:
 
 def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
-    from octospoon.adapters.dynamodb_labels import DynamoLabels
-    from octospoon.domain.jobs import JobSettings
-    from octospoon.domain.training_policy import TrainingRules
+    from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl
+    from octospoon.adapters.dynamodb.labels import DynamoLabels
+    from octospoon.domain.training.jobs import JobSettings
+    from octospoon.domain.training.policy import TrainingRules
     from octospoon.usecases.collect import CollectAnnotations
 
     config = load(settings_.CollectSettings)
@@ -378,9 +378,9 @@ def collect() -> CollectAnnotations:
 
 def _finished_rounds(config: settings_.CollectSettings, labels: Labels) -> FinishedRounds | None:
     """Return what asks for a new batch after the last answer; None where only the schedule does."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
-    from octospoon.adapters.dynamodb_entries import DynamoEntries
-    from octospoon.adapters.s3_labelling import RoundFiles
+    from octospoon.adapters.dynamodb.control import ControlTable, DynamoRounds
+    from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+    from octospoon.adapters.s3.rounds import RoundFiles
     from octospoon.usecases.finished_rounds import FinishedRounds
 
     request = _batch_request(config.rank_function)
@@ -406,7 +406,7 @@ def _batch_request(function: str) -> Callable[[], None] | None:
 
 
 def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
-    from octospoon.adapters.launchers import EcsLauncher, EcsTarget, QueueLauncher
+    from octospoon.adapters.aws.launchers import EcsLauncher, EcsTarget, QueueLauncher
 
     if config.launcher == "queue":
         return QueueLauncher(client("sqs"), config.training_queue_url)
@@ -425,14 +425,14 @@ def _launcher(config: settings_.CollectSettings) -> TrainingLauncher:
 
 def reconcile() -> Reconcile:
     """Wire the repairing of what was lost on the way."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRounds
-    from octospoon.adapters.dynamodb_entries import DynamoEntries
-    from octospoon.adapters.dynamodb_progress import DynamoInventories, DynamoSweeps
-    from octospoon.adapters.dynamodb_proposals import DynamoProposals
-    from octospoon.adapters.s3_images import S3Images
-    from octospoon.adapters.s3_labelling import RoundFiles
-    from octospoon.adapters.s3_removals import S3MissingAnnotations
-    from octospoon.adapters.uploads_queue import SqsUploads
+    from octospoon.adapters.aws.sqs_uploads import SqsUploads
+    from octospoon.adapters.dynamodb.control import ControlTable, DynamoRounds
+    from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+    from octospoon.adapters.dynamodb.progress import DynamoInventories, DynamoSweeps
+    from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+    from octospoon.adapters.s3.images import S3Images
+    from octospoon.adapters.s3.removals import S3MissingAnnotations
+    from octospoon.adapters.s3.rounds import RoundFiles
     from octospoon.usecases.reconcile import Reconcile, Stores
 
     config = load(settings_.ReconcileSettings)
@@ -457,13 +457,13 @@ def reconcile() -> Reconcile:
 
 def follow_alias() -> FollowAlias | None:
     """Wire the following of MLflow's champion alias; None without an MLflow server."""
-    from octospoon.adapters.dynamodb_control import ControlTable
-    from octospoon.adapters.dynamodb_entries import DynamoEntries
-    from octospoon.adapters.dynamodb_history import DynamoHistory
-    from octospoon.adapters.mlflow_alias import MlflowAlias
-    from octospoon.adapters.mlflow_rest import MlflowApi
-    from octospoon.usecases.follow_alias import FollowAlias
-    from octospoon.usecases.serve import ServeVersion
+    from octospoon.adapters.dynamodb.control import ControlTable
+    from octospoon.adapters.dynamodb.model_history import DynamoHistory
+    from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+    from octospoon.adapters.mlflow.alias import MlflowAlias
+    from octospoon.adapters.mlflow.rest import MlflowApi
+    from octospoon.usecases.promote_version import ServeVersion
+    from octospoon.usecases.sync_registry_alias import FollowAlias
 
     config, server = load(settings_.Stores), load(settings_.MlflowSettings)
     if not server.mlflow_url:
@@ -484,14 +484,14 @@ def follow_alias() -> FollowAlias | None:
 
 def watch() -> Watch:
     """Wire the watching of the model in service."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl
-    from octospoon.adapters.dynamodb_history import DynamoObservations
-    from octospoon.adapters.dynamodb_labels import DynamoLabels
-    from octospoon.adapters.dynamodb_pool import DynamoPool
-    from octospoon.adapters.s3_artifacts import S3Champions
-    from octospoon.adapters.s3_references import S3References
+    from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl
+    from octospoon.adapters.dynamodb.labels import DynamoLabels
+    from octospoon.adapters.dynamodb.model_history import DynamoObservations
+    from octospoon.adapters.dynamodb.pool import DynamoPool
+    from octospoon.adapters.s3.artifacts import S3Champions
+    from octospoon.adapters.s3.drift_references import S3References
     from octospoon.usecases.champion import CurrentModel
-    from octospoon.usecases.measure import Measure
+    from octospoon.usecases.live_evaluation import Measure
     from octospoon.usecases.watch import Watch
 
     config = load(settings_.WatchSettings)
@@ -515,7 +515,7 @@ def watch() -> Watch:
 
 def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]:
     """Return what turns a champion pointer into its head: download, verify, open."""
-    from octospoon.adapters.onnx_session import OnnxHead
+    from octospoon.adapters.onnx.session import OnnxHead
 
     def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
         if not pointer.head_key:
@@ -527,9 +527,9 @@ def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[Champ
 
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
-    from octospoon.adapters.dynamodb_control import ControlTable, DynamoRescoring
-    from octospoon.adapters.dynamodb_indexes import DynamoWalk
-    from octospoon.adapters.dynamodb_pool import DynamoPool
+    from octospoon.adapters.dynamodb.control import ControlTable, DynamoRescoring
+    from octospoon.adapters.dynamodb.indexes import DynamoWalk
+    from octospoon.adapters.dynamodb.pool import DynamoPool
     from octospoon.domain.uncertainty import order_of
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _log_simulation(folder: Path) -> int:
     import os
 
-    from octospoon.adapters.mlflow_simulations import log_simulation
+    from octospoon.adapters.mlflow.simulations import log_simulation
     from octospoon.domain.errors import OctospoonError
 
     try:
@@ -58,9 +58,9 @@ def _log_simulation(folder: Path) -> int:
 def _register(folder: Path, source: str, above: int) -> int:
     import os
 
-    from octospoon.adapters.mlflow_registry import MlflowRegistry
+    from octospoon.adapters.mlflow.registry import MlflowRegistry
     from octospoon.domain.errors import OctospoonError
-    from octospoon.training.register import register
+    from octospoon.training.model.register import register
 
     model = os.environ.get("OCTOSPOON_MODEL_NAME", "octospoon")
     experiment = os.environ.get("OCTOSPOON_EXPERIMENT", "octospoon")
@@ -75,7 +75,7 @@ def _register(folder: Path, source: str, above: int) -> int:
 
 def _run(job_id: str) -> int:
     from octospoon.domain.errors import OctospoonError
-    from octospoon.training.job import run
+    from octospoon.training.job.run import run
     from octospoon.training.wiring import training_ports
 
     log = logging.getLogger("octospoon.training")
@@ -99,7 +99,7 @@ def _work() -> int:
     import boto3
 
     from octospoon.runtime.settings import WorkerSettings, load
-    from octospoon.training.worker import Worker
+    from octospoon.training.job.worker import Worker
 
     Worker(boto3.client("sqs"), load(WorkerSettings).training_queue_url).work()
     return 0

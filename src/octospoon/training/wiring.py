@@ -6,32 +6,32 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
-from octospoon.adapters.dynamodb_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb_labels import DynamoLabels
-from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb.labels import DynamoLabels
+from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
+from octospoon.adapters.dynamodb.pool import DynamoPool
 from octospoon.adapters.http_errors import failure_text
-from octospoon.adapters.mlflow_registry import MlflowRegistry
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.adapters.onnx_session import OnnxHead
-from octospoon.adapters.s3_artifacts import S3Champions
-from octospoon.adapters.s3_images import S3Images
-from octospoon.adapters.s3_labelling import RoundFiles, S3Snapshots
-from octospoon.adapters.s3_references import S3References
+from octospoon.adapters.mlflow.registry import MlflowRegistry
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.adapters.s3.artifacts import S3Champions
+from octospoon.adapters.s3.drift_references import S3References
+from octospoon.adapters.s3.images import S3Images
+from octospoon.adapters.s3.rounds import RoundFiles, S3Snapshots
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.settings import TrainerSettings, load
 from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
+from octospoon.training.context import TrainingPorts
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
-from octospoon.training.lease import LEASE_SECONDS
-from octospoon.training.ports import TrainingPorts
-from octospoon.training.trainer import train_head
+from octospoon.training.head.trainer import train_head
+from octospoon.training.job.lease import LEASE_SECONDS
 
 if TYPE_CHECKING:
-    from octospoon.domain.jobs import JobSettings, TrainingState
+    from octospoon.domain.training.jobs import JobSettings, TrainingState
     from octospoon.ports.images import ImageStore
     from octospoon.ports.training import DatasetArchive
-    from octospoon.training.trainer import Trainer
+    from octospoon.training.head.trainer import Trainer
 
 
 def training_ports(job_id: str) -> TrainingPorts:
@@ -91,7 +91,7 @@ def _trainer(settings: JobSettings, images: ImageStore) -> Trainer:
 
 
 def _datasets(config: TrainerSettings) -> DatasetArchive | None:
-    from octospoon.adapters.dagshub_datasets import DagshubDatasets, Repository
+    from octospoon.adapters.dagshub.datasets import DagshubDatasets, Repository
 
     found = Repository.of(config.dagshub_repository, os.environ)
     return DagshubDatasets(found) if found else None

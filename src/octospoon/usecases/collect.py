@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octospoon.domain.answers import Answer, read
 from octospoon.domain.errors import BadRequest, OctospoonError
-from octospoon.domain.labelling import UNKNOWN_ANNOTATOR, Annotation, project_name
-from octospoon.domain.training_policy import due, job_id
-from octospoon.usecases.receive import Message
-from octospoon.usecases.settle import SettleLabel
+from octospoon.domain.labelling.answers import Answer, read
+from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation, project_name
+from octospoon.domain.training.policy import due, job_id
+from octospoon.usecases.receive_webhook import Message
+from octospoon.usecases.resolve_label import SettleLabel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from octospoon.domain.jobs import JobSettings
-    from octospoon.domain.training_policy import TrainingRules
+    from octospoon.domain.training.jobs import JobSettings
+    from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import AnnotationBody, Labels, TaskBody
     from octospoon.ports.training import Control, TrainingLauncher

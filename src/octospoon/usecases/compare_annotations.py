@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from octospoon.domain.answers import NOT_IN_POOL
+from octospoon.domain.labelling.answers import NOT_IN_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.labelling import Annotation
+    from octospoon.domain.labelling.tasks import Annotation
     from octospoon.ports.labelling import AnnotatedTask, Labeler
     from octospoon.usecases.collect import CollectAnnotations
 

@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import OctospoonError
-from octospoon.domain.images import State
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from octospoon.domain.labelling import Pick
-    from octospoon.domain.sweeps import PoolEntry
+    from octospoon.domain.labelling.reconciliation import PoolEntry
+    from octospoon.domain.labelling.tasks import Pick
     from octospoon.ports.labelling import Labels, Rounds
     from octospoon.ports.pool import PoolEntries
 

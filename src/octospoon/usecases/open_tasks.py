@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octospoon.domain.images import State
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.domain.images import PoolRow
-    from octospoon.domain.labelling import TaskCounts
+    from octospoon.domain.labelling.tasks import TaskCounts
+    from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import Labeler, TaskBody
     from octospoon.ports.pool import Pool

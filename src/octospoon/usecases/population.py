@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from octospoon.domain.draw import spread
-from octospoon.domain.estimation import DEPLETED
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.batch.draw import spread
+from octospoon.domain.evaluation.estimators import DEPLETED
+from octospoon.domain.pool.keys import SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.images import PoolRow
+    from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.pool import Pool
 
 SAMPLE = 2000

@@ -7,28 +7,28 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from octospoon.domain import drifted
-from octospoon.domain.addresses import why_not_shown
-from octospoon.domain.draw import draw, spread
+from octospoon.domain.batch import drift_share
+from octospoon.domain.batch.compose import candidates_wanted, compose, strategy_for
+from octospoon.domain.batch.draw import draw, spread
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
-from octospoon.domain.keys import image_id
-from octospoon.domain.labelling import (
+from octospoon.domain.labelling.addresses import why_not_shown
+from octospoon.domain.labelling.tasks import (
     Round,
     Task,
     TaskCounts,
 )
 from octospoon.domain.model_spec import version_name
-from octospoon.domain.selection import candidates_wanted, compose, strategy_for
+from octospoon.domain.pool.keys import image_id
 from octospoon.domain.uncertainty import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.images import Candidate, PoolRow
-    from octospoon.domain.labelling import Pick
+    from octospoon.domain.batch.compose import BatchRules
+    from octospoon.domain.labelling.tasks import Pick
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.selection import BatchRules
-    from octospoon.domain.verdicts import DriftedImage
+    from octospoon.domain.monitoring.observations import DriftedImage
+    from octospoon.domain.pool.images import Candidate, PoolRow
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labeler, Rounds
@@ -159,7 +159,7 @@ class Rank:
         return Round(number, created, pointer.version, picks)
 
     def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftedImage]:
-        return drifted.of(self.observations.read(), pointer.version) if self.rules.drift else ()
+        return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
 
     def _champion(self) -> ChampionPointer:
         found = self.champions.pointer()

@@ -12,17 +12,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.answers import PROBLEMS, UNKNOWN_CLASS
-from octospoon.domain.images import State
-from octospoon.domain.sweeps import Sweep
+from octospoon.domain.labelling.answers import PROBLEMS, UNKNOWN_CLASS
+from octospoon.domain.labelling.reconciliation import Sweep
+from octospoon.domain.pool.images import State
 from octospoon.usecases.compare_annotations import CompareAnnotations
-from octospoon.usecases.inventory import TakeInventory
+from octospoon.usecases.full_audit import TakeInventory
 from octospoon.usecases.removals import Removals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.sweeps import PoolEntry
+    from octospoon.domain.labelling.reconciliation import PoolEntry
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import Bucket, Uploads
     from octospoon.ports.labelling import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from octospoon.ports.pool import Inventories, PoolEntries
     from octospoon.usecases.collect import CollectAnnotations
-    from octospoon.usecases.follow_alias import Followed
+    from octospoon.usecases.sync_registry_alias import Followed
 
 LOG = logging.getLogger(__name__)
 PAGE = 100

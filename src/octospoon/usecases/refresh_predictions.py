@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.labelling import Guess
+from octospoon.domain.labelling.tasks import Guess
 from octospoon.domain.model_spec import version_name
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.images import State
-from octospoon.domain.removals import Proposal, count_that_decides, is_mass, labels_of, proposal
+from octospoon.domain.labelling.removals import Proposal, count_that_decides, is_mass, labels_of, proposal
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.labelling import Annotation
+    from octospoon.domain.labelling.tasks import Annotation
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import Labeler, MissingAnnotations, Proposals
     from octospoon.ports.pool import PoolEntries

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from octospoon.domain.errors import BadRequest, OctospoonError
-from octospoon.domain.images import Prediction, State
-from octospoon.domain.keys import SHARDS, day, day_before
+from octospoon.domain.pool.images import Prediction, State
+from octospoon.domain.pool.keys import SHARDS, day, day_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
-from octospoon.domain.addresses import KEY_NOT_SHOWN, why_not_shown
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.images import ScoredImage, same_bytes
-from octospoon.domain.keys import is_folder_marker
+from octospoon.domain.labelling.addresses import KEY_NOT_SHOWN, why_not_shown
+from octospoon.domain.pool.images import ScoredImage, same_bytes
+from octospoon.domain.pool.keys import is_folder_marker
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.images import ImageRef, KnownScore, Prediction
     from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.pool.images import ImageRef, KnownScore, Prediction
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import Scorer
     from octospoon.ports.pool import Pool

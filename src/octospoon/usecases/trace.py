@@ -12,19 +12,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadRequest, OctospoonError
-from octospoon.domain.images import State
-from octospoon.domain.keys import image_id, is_folder_marker
-from octospoon.domain.past import EarlierUpload
-from octospoon.domain.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
-from octospoon.domain.training_policy import numbered
+from octospoon.domain.pool.images import State
+from octospoon.domain.pool.keys import image_id, is_folder_marker
+from octospoon.domain.pool.score_history import EarlierUpload
+from octospoon.domain.pool.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
+from octospoon.domain.training.policy import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.domain.labelling import LabelledImage
-    from octospoon.domain.past import Score
-    from octospoon.domain.trace import ImageRecord, StoredVersion
-    from octospoon.domain.verdicts import ModelDecision
+    from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.monitoring.observations import ModelDecision
+    from octospoon.domain.pool.score_history import Score
+    from octospoon.domain.pool.trace import ImageRecord, StoredVersion
     from octospoon.ports.images import ObjectVersions
     from octospoon.ports.labelling import Labels, Rounds
     from octospoon.ports.models import Champions, ModelHistory

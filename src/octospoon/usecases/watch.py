@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain import drift, drifted
-from octospoon.domain.drift import Finding, Level
-from octospoon.domain.keys import day
-from octospoon.domain.training_policy import wanted
-from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay, remembered
+from octospoon.domain.batch import drift_share
+from octospoon.domain.monitoring import drift
+from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.monitoring.observations import DriftedImage, Observation, WatchedDay, remembered
+from octospoon.domain.pool.keys import day
+from octospoon.domain.training.policy import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from octospoon.domain.estimation import Evaluation
+    from octospoon.domain.evaluation.estimators import Evaluation
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports.clock import Clock
     from octospoon.ports.models import Observations, References
     from octospoon.ports.pool import Pool
     from octospoon.ports.training import Control
-    from octospoon.usecases.measure import Measure
+    from octospoon.usecases.live_evaluation import Measure
     from octospoon.usecases.rescore import Head
 
 WINDOW = 500
@@ -131,4 +132,4 @@ class Watch:
         embeddings = np.stack([row.embedding for row in rows])
         suspected = before.finding is not None and before.finding.level is not Level.NONE
         found = drift.compare(known, embeddings, head.run(embeddings), suspected_before=suspected)
-        return _Window("", found, days[0], drifted.examples(known, rows, found))
+        return _Window("", found, days[0], drift_share.examples(known, rows, found))

@@ -9,7 +9,7 @@ from e2e.faults.lab import Host, Lab, host_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 INJECTED: Counter[str] = Counter()
 Labs = "Callable[..., Lab]"

@@ -20,9 +20,10 @@ import botocore.config
 import httpx
 from e2e.faults.trainer import Later
 
-from octospoon.adapters import label_studio, mlflow_rest
+from octospoon.adapters.label_studio import api as label_studio
+from octospoon.adapters.mlflow import rest as mlflow_rest
 from octospoon.runtime import wiring
-from octospoon.usecases import inventory
+from octospoon.usecases import full_audit
 
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "predict")
@@ -84,7 +85,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
         wiring.CLOCK = Later(request["offset"])
         watch(request["function"], request["patience"])
         if request["function"] == "reconcile":
-            inventory.SETTLING = request.get("settling", inventory.SETTLING)
+            full_audit.SETTLING = request.get("settling", full_audit.SETTLING)
         result = module.handler(request["event"], Context())
         os.write(answer, json.dumps(result).encode())
     except BaseException:  # noqa: BLE001 - the child ends here, whatever happened

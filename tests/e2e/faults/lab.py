@@ -27,30 +27,30 @@ import pytest
 from contract.conftest import copy_table
 from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
 
-from octospoon.adapters.dynamodb_control import ControlTable, DynamoControl, DynamoRounds
-from octospoon.adapters.dynamodb_counter import LabelCounter
-from octospoon.adapters.dynamodb_entries import DynamoEntries
-from octospoon.adapters.dynamodb_labels import DynamoLabels
-from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.adapters.label_studio import LabelStudio, LabelStudioApi
-from octospoon.adapters.label_studio_results import choice
-from octospoon.adapters.label_studio_setup import SECRET_HEADER, LabelStudioSetup
-from octospoon.adapters.s3_artifacts import S3Artifacts, S3Champions
-from octospoon.adapters.s3_labelling import RoundFiles
-from octospoon.cli.local import webhook_secret
-from octospoon.domain.consensus import consensus
-from octospoon.domain.images import ImageRef, Prediction, State
-from octospoon.domain.jobs import JobStatus
-from octospoon.domain.labelling import Annotation
+from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.labels import DynamoLabels
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
+from octospoon.adapters.label_studio.results import choice
+from octospoon.adapters.label_studio.setup import SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
+from octospoon.adapters.s3.rounds import RoundFiles
+from octospoon.cli.local.assemble import webhook_secret
+from octospoon.domain.labelling.consensus import consensus
+from octospoon.domain.labelling.tasks import Annotation
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
-from octospoon.training import scattering
-from octospoon.training.model_file import assemble, backbone_spec, head_file
+from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.training.jobs import JobStatus
+from octospoon.training.model import starter
+from octospoon.training.model.file import assemble, backbone_spec, head_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
     from octospoon.ports.labelling import AnnotatedTask
 
 EVERY = os.environ.get("OCTOSPOON_FAULTS") == "every"
@@ -64,7 +64,7 @@ NEVER = 1_000_000
 
 @cache
 def _backbone() -> bytes:
-    return scattering.build(32, DIM)
+    return starter.build(32, DIM)
 
 
 class Host:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.adapters.label_studio import LabelStudio
-from octospoon.adapters.label_studio_results import choice
-from octospoon.adapters.mlflow_alias import MlflowAlias
-from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.adapters.s3_images import S3Images
-from octospoon.adapters.uploads_queue import SqsUploads
+from octospoon.adapters.aws.sqs_uploads import SqsUploads
+from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.adapters.label_studio.results import choice
+from octospoon.adapters.mlflow.alias import MlflowAlias
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.adapters.s3.images import S3Images
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
-from octospoon.domain.images import ImageRef
-from octospoon.domain.labelling import Task
+from octospoon.domain.labelling.tasks import Task
+from octospoon.domain.pool.images import ImageRef
 from octospoon.runtime.events import uploads
 
 if TYPE_CHECKING:

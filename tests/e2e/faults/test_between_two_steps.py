@@ -9,10 +9,10 @@ import pytest
 from e2e.faults.lab import EVERY, LATER, heavy
 from e2e.faults.proxy import Fault
 
-from octospoon.cli import digits
-from octospoon.domain.images import ImageRef, State
-from octospoon.domain.jobs import JobStatus
-from octospoon.domain.labelling import Pick
+from octospoon.cli.datasets import digits
+from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.pool.images import ImageRef, State
+from octospoon.domain.training.jobs import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octospoon.adapters.label_studio_setup import LabelStudioSetup, labelling_interface
-from octospoon.domain.answers import choice
+from octospoon.adapters.label_studio.setup import LabelStudioSetup, labelling_interface
+from octospoon.domain.labelling.answers import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,19 +12,19 @@ import pytest
 from e2e.faults.lab import Host, heavy, host_environment
 from e2e.faults.proxy import Fault
 
-from octospoon.cli import digits
+from octospoon.cli.datasets import digits
 from octospoon.cli.stack import guard
 from octospoon.cli.stack.process import end
 from octospoon.cli.stack.services import LABEL_STUDIO
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.images import State
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from e2e.faults.lab import Lab
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 ROUND = 50

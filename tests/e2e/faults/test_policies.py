@@ -14,11 +14,12 @@ import pytest
 from e2e.faults.proxy import Fault
 from e2e.faults.test_between_two_steps import drift, exported, queued
 
-from octospoon.adapters.label_studio_setup import labelling_interface
-from octospoon.cli import deploy_template, digits
-from octospoon.cli.local import TRAINER
-from octospoon.cli.predict import predict_secret
-from octospoon.domain.keys import day
+from octospoon.adapters.label_studio.setup import labelling_interface
+from octospoon.cli.commands.predict import predict_secret
+from octospoon.cli.datasets import digits
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.local.assemble import TRAINER
+from octospoon.domain.pool.keys import day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[3]
-RESOURCES = deploy_template.read(ROOT / "template.yaml")["Resources"]
+RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
 S3 = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
 # what Lambda does on a function's behalf; and what tells a missing object from a forbidden one
 UNSEEN = {

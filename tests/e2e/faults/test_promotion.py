@@ -15,9 +15,9 @@ from e2e.faults import trainer
 from e2e.faults.lab import CLASSES, DIM, heavy, host_environment
 from e2e.faults.proxy import Fault, Proxy
 
-from octospoon.adapters.dynamodb_history import DynamoHistory
+from octospoon.adapters.dynamodb.model_history import DynamoHistory
 from octospoon.cli.stack.layout import Layout
-from octospoon.domain.jobs import JobStatus
+from octospoon.domain.training.jobs import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e.faults.lab import CLASSES
 
-from octospoon.adapters.dynamodb_proposals import DynamoProposals
-from octospoon.adapters.label_studio_setup import LabelStudioSetup
-from octospoon.domain.images import State
-from octospoon.domain.removals import Proposal
+from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.domain.labelling.removals import Proposal
+from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octospoon.adapters.label_studio_results import choice
+from octospoon.adapters.label_studio.results import choice
 from octospoon.cli.waiting import wait_for
-from octospoon.domain.labelling import TaskCounts
+from octospoon.domain.labelling.tasks import TaskCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

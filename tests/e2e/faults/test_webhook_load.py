@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from e2e.faults.lab import heavy
 
-from octospoon.adapters.label_studio_setup import SECRET_HEADER
-from octospoon.cli.deploy import webhook_url
-from octospoon.cli.local import webhook_secret
+from octospoon.adapters.label_studio.setup import SECRET_HEADER
+from octospoon.cli.deploy.deployer import webhook_url
+from octospoon.cli.local.assemble import webhook_secret
 from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octospoon.cli.local import LocalStack
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900), heavy]
 ANNOTATORS, EACH = 50, 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from octospoon.adapters.dagshub_datasets import Repository
+from octospoon.adapters.dagshub.datasets import Repository
 from octospoon.domain.errors import NotConfigured
 
 ON_DAGSHUB = {"MLFLOW_TRACKING_URI": "https://dagshub.com/me/al.mlflow", "MLFLOW_TRACKING_PASSWORD": "p"}

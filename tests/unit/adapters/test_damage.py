@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from unit.corpus import CASES
 
-from octospoon.adapters.decode import decode
+from octospoon.adapters.imaging.decode import decode
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:

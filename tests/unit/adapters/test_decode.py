@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octospoon.adapters import decode as decode_module
-from octospoon.adapters import pixels
-from octospoon.adapters.decode import decode
+from octospoon.adapters.imaging import decode as decode_module
+from octospoon.adapters.imaging import pixels
+from octospoon.adapters.imaging.decode import decode
 from octospoon.domain.errors import BadImage
 from octospoon.usecases.byte_budget import ByteBudget
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from octospoon.adapters.dynamodb_pool import DynamoPool
+from octospoon.adapters.dynamodb.pool import DynamoPool
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import PoolRow, Prediction, State
+from octospoon.domain.pool.images import PoolRow, Prediction, State
 
 ROWS = 60
 

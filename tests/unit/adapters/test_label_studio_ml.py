@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octospoon.adapters.label_studio import _task
-from octospoon.adapters.label_studio_ml import Wanted, check_setup, results, wanted
-from octospoon.adapters.label_studio_results import prediction
-from octospoon.adapters.label_studio_setup import labelling_interface
+from octospoon.adapters.label_studio.api import _task
+from octospoon.adapters.label_studio.ml_backend import Wanted, check_setup, results, wanted
+from octospoon.adapters.label_studio.results import prediction
+from octospoon.adapters.label_studio.setup import labelling_interface
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.interface import parse_interface
-from octospoon.domain.labelling import Task
+from octospoon.domain.labelling.interface import parse_interface
+from octospoon.domain.labelling.tasks import Task
 from octospoon.domain.model_spec import version_name
 from octospoon.usecases.predict import Answer
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from unit.corpus.case import saved
 
-from octospoon.adapters import onnx_scorer
-from octospoon.adapters.decode import Target, decode
-from octospoon.training import contact_sheet
+from octospoon.adapters.imaging.decode import Target, decode
+from octospoon.adapters.onnx import scorer
 from octospoon.training.finetune import pictures
+from octospoon.training.report import contact_sheet
 
 SIDES = range(1, 6001)
 TARGETS = (
@@ -65,8 +65,6 @@ def _was_outside(width: int, height: int) -> bool:
 
 def test_scorer_and_trainer_share_the_one_decode() -> None:
     """That their tensors are bit-equal as they are installed is tested in `packaging.test_parity`."""
-    assert onnx_scorer.decode is pictures.decode is contact_sheet.decode is decode
+    assert scorer.decode is pictures.decode is contact_sheet.decode is decode
     data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (427, 641, 3), np.uint8)), "JPEG")
-    assert np.array_equal(
-        onnx_scorer.decode(data, 224, 224, "cover"), pictures.decode(data, 224, 224, "cover")
-    )
+    assert np.array_equal(scorer.decode(data, 224, 224, "cover"), pictures.decode(data, 224, 224, "cover"))

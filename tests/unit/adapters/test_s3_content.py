@@ -5,7 +5,7 @@ from email.message import Message
 
 import pytest
 
-from octospoon.adapters.s3_content import identified
+from octospoon.adapters.s3.content import identified
 
 DATA = b"the bytes of a picture"
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()

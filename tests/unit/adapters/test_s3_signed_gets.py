@@ -11,10 +11,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from octospoon.adapters.s3_images import S3Images
-from octospoon.adapters.s3_signed_gets import SignedGets
+from octospoon.adapters.s3.images import S3Images
+from octospoon.adapters.s3.signed_gets import SignedGets
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import ImageBytes
+from octospoon.domain.pool.images import ImageBytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def test_whatever_else_comes_is_left_to_get_object(first: bytes, monkeypatch: py
     with server(first, answer("200 OK", b"picture")) as (endpoint, asked):
         s3 = client(endpoint)
         gets = SignedGets(s3, SESSION.get_credentials(), "bucket")
-        monkeypatch.setattr("octospoon.adapters.s3_images.MAX_BYTES", 100)
+        monkeypatch.setattr("octospoon.adapters.s3.images.MAX_BYTES", 100)
         assert S3Images(s3, "bucket", gets).read("k") == PICTURE
     assert len(asked) == 2
 

@@ -13,10 +13,10 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from botocore.config import Config
 from botocore.session import Session
 
-from octospoon.adapters.aws_errors import translated
-from octospoon.adapters.label_studio import LabelStudioApi
-from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.adapters.s3_signed_gets import SignedGets
+from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.adapters.s3.signed_gets import SignedGets
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 
 if TYPE_CHECKING:

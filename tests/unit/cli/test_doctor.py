@@ -18,14 +18,14 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from fakes.memory import FakePool, FakeProposals
 from unit.training.stack import World, starter, world
 
-from octospoon.adapters.label_studio import LabelStudioApi
-from octospoon.adapters.label_studio_setup import ACTIONS, SAMPLING, SECRET_HEADER, labelling_interface
-from octospoon.adapters.mlflow_rest import MlflowApi
-from octospoon.cli import doctor
+from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, labelling_interface
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.cli.commands.status import QUEUES
+from octospoon.cli.doctor import doctor
 from octospoon.cli.main import main
-from octospoon.cli.status import QUEUES
-from octospoon.domain.answers import UncountedAnswer, UncountedAnswers
-from octospoon.domain.removals import Proposal
+from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.removals import Proposal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,9 @@ import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
-from octospoon.cli import context, invoke
-from octospoon.cli.context import Deployment, LocalProject, Outputs, find_deployment
+from octospoon.cli import deployment
+from octospoon.cli.commands import run_now
+from octospoon.cli.deployment import Deployment, LocalProject, Outputs, find_deployment
 from octospoon.cli.failures import sentence
 from octospoon.cli.main import main
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
@@ -97,7 +98,7 @@ def test_what_nobody_thought_of_is_kept_for_developers(
     ],
 )
 def test_a_function_that_failed_is_told_as_a_sentence(payload: object, said: str) -> None:
-    told = invoke.failed("rank", b"" if payload is None else json.dumps(payload).encode())
+    told = run_now.failed("rank", b"" if payload is None else json.dumps(payload).encode())
     assert said in told or (payload is None and "without saying why" in told)
     assert "octospoon logs rank" in told
     assert "{" not in told
@@ -128,7 +129,7 @@ def test_every_bad_answer_of_a_function_is_ours(
 ) -> None:
     monkeypatch.setattr(Deployment, "client", lambda *_: _Lambda(answer))
     with pytest.raises(ServiceUnavailable):
-        invoke.rank(Deployment({"RankFunctionName": "rank"}, None))
+        run_now.rank(Deployment({"RankFunctionName": "rank"}, None))
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -214,7 +215,7 @@ def test_a_record_that_cannot_be_read_is_named(
 ) -> None:
     file = tmp_path / "project.json"
     file.write_text(content)
-    monkeypatch.setattr(context, "PROJECT_FILE", file)
+    monkeypatch.setattr(deployment, "PROJECT_FILE", file)
     monkeypatch.delenv("OCTOSPOON_STACK", raising=False)
     assert main(["status"]) == 1
     assert "project.json cannot be read" in capsys.readouterr().err.replace("\n", "")
@@ -231,7 +232,9 @@ def test_a_stack_by_another_name_or_of_something_else_is_told(monkeypatch: pytes
             return {"Stacks": [self.answer]}
 
     formation = Formation()
-    monkeypatch.setattr(context, "session", lambda _: type("Session", (), {"client": lambda *_: formation})())
+    monkeypatch.setattr(
+        deployment, "session", lambda _: type("Session", (), {"client": lambda *_: formation})()
+    )
     with pytest.raises(NotConfigured, match=r"no stack mine in eu-west-1.*AWS_PROFILE"):
         find_deployment("mine")
     formation.answer = {"StackStatus": "CREATE_IN_PROGRESS", "Outputs": []}

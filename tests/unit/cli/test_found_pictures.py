@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.cli import found_pictures
-from octospoon.cli.found_pictures import Skipped, find
+from octospoon.cli.datasets import uploads
+from octospoon.cli.datasets.uploads import Skipped, find
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -65,15 +65,15 @@ def test_what_is_not_taken_is_told_by_reason(tmp_path: Path) -> None:
     skipped = Skipped()
     assert list(find([tmp_path], "", skipped)) == ["1.jpg"]
     assert skipped.counts == {
-        found_pictures.NO_PICTURE: 2,
-        found_pictures.NOT_READ: 1,
-        found_pictures.HIDDEN: 2,
-        found_pictures.EMPTY: 1,
-        found_pictures.UNREADABLE: 1,
-        found_pictures.LOOP: 1,
-        found_pictures.TWICE: 1,
-        found_pictures.NO_FILE: 1,
-        found_pictures.ODD_KEY: 2,
+        uploads.NO_PICTURE: 2,
+        uploads.NOT_READ: 1,
+        uploads.HIDDEN: 2,
+        uploads.EMPTY: 1,
+        uploads.UNREADABLE: 1,
+        uploads.LOOP: 1,
+        uploads.TWICE: 1,
+        uploads.NO_FILE: 1,
+        uploads.ODD_KEY: 2,
     }
     assert all(line.isprintable() for line in skipped.lines())
 
@@ -82,7 +82,7 @@ def test_a_key_that_s3_would_refuse_is_told(tmp_path: Path) -> None:
     make(tmp_path, "1.jpg")
     skipped = Skipped()
     assert not find([tmp_path], "p" * 1020 + "/", skipped)
-    assert skipped.counts == {found_pictures.LONG_KEY: 1}
+    assert skipped.counts == {uploads.LONG_KEY: 1}
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -93,10 +93,10 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_a_key_that_label_studio_cannot_show_is_not_taken(tmp_path: Path) -> None:
     for name in ("what?.png", "trail .png", "plain.png"):
         (tmp_path / name).write_bytes(b"x")
-    skipped = found_pictures.Skipped()
+    skipped = uploads.Skipped()
 
-    found = found_pictures.find([tmp_path], "", skipped)
+    found = uploads.find([tmp_path], "", skipped)
 
     assert sorted(found) == ["plain.png", "trail .png"]
-    assert skipped.counts == {found_pictures.NOT_SHOWN: 1}
-    assert found_pictures.find([tmp_path], "/", found_pictures.Skipped()) == {}
+    assert skipped.counts == {uploads.NOT_SHOWN: 1}
+    assert uploads.find([tmp_path], "/", uploads.Skipped()) == {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from octospoon.cli.invoke import WatchAnswer
-from octospoon.domain.labelling import TaskCounts
+from octospoon.cli.commands.run_now import WatchAnswer
+from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.usecases.rank import RankReport
 from octospoon.usecases.reconcile import ReconcileReport
 

@@ -7,25 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from octospoon.cli import context, deploy_template, events, local_invoke, sam_local
-from octospoon.cli.context import Deployment, LocalProject
-from octospoon.cli.emulator import Answer
+from octospoon.cli import deployment
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.deployment import Deployment, LocalProject
+from octospoon.cli.local import events, invoke_function, sam_local
+from octospoon.cli.local.lambda_emulator import Answer
 from octospoon.domain.errors import BadRequest
 
 ROOT = Path(__file__).parents[3]
-FUNCTIONS = deploy_template.functions(deploy_template.read(ROOT / "template.yaml"))
+FUNCTIONS = sam_template.functions(sam_template.read(ROOT / "template.yaml"))
 OUTPUTS = {"ImagesBucket": "pictures", "ScoreFunctionName": "octospoon-score"}
 
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(context, "PROJECT_FILE", tmp_path / "project.json")
+    monkeypatch.setattr(deployment, "PROJECT_FILE", tmp_path / "project.json")
     return tmp_path / "project.json"
 
 
 def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    assert local_invoke.main(arguments) == 1
+    assert invoke_function.main(arguments) == 1
     return capsys.readouterr().err
 
 
@@ -54,7 +56,9 @@ def test_an_event_file_that_is_none(
     assert said in refusal(["score", str(path)], capsys)
 
 
-@pytest.mark.parametrize("run", [lambda: local_invoke.main(["score", "events/score.json"]), sam_local.main])
+@pytest.mark.parametrize(
+    "run", [lambda: invoke_function.main(["score", "events/score.json"]), sam_local.main]
+)
 def test_without_a_stack_it_says_how_to_start_one(run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 1
     assert "start one with `make up`" in capsys.readouterr().err
@@ -70,7 +74,7 @@ def test_a_stack_that_has_ended_is_said(nothing_runs: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("warm", ["0", "-1", "x"])
 def test_at_least_one_warm_invocation(warm: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        local_invoke.main(["score", "events/score.json", f"--warm={warm}"])
+        invoke_function.main(["score", "events/score.json", f"--warm={warm}"])
     assert "no number from 1" in capsys.readouterr().err
 
 
@@ -89,6 +93,6 @@ def test_names_become_values_and_bodies_text() -> None:
 def test_cold_and_warm_are_told_apart() -> None:
     answers = [Answer({}, one) for one in (900.4, 12.0, 10.0, 11.0)]
 
-    assert local_invoke.timings(answers, 250.0) == (
+    assert invoke_function.timings(answers, 250.0) == (
         "cold 900 ms, 250 ms of it before the handler · warm 11 ms (median of 3)"
     )

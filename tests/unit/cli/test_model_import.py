@@ -12,15 +12,16 @@ from fakes.memory import FakeEntries
 from unit.training.networks import network
 from unit.training.stack import JOB, FakeRegistry, World, starter, world
 
-from octospoon.cli import digits, model_import
+from octospoon.cli.commands import model_import
+from octospoon.cli.commands.model import init_model, rollback
+from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
-from octospoon.cli.model import init_model, rollback
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
-from octospoon.training.job import Outcome, run
-from octospoon.training.model_file import read_spec
-from octospoon.training.register import register
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.job.run import Outcome, run
+from octospoon.training.model.check_import import Options
+from octospoon.training.model.file import read_spec
+from octospoon.training.model.register import register
 
 OPTIONS = Options(Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
 HEADED = Options(OPTIONS.pixels, classes=digits.CLASSES)
@@ -172,7 +173,7 @@ def test_without_mlflow_there_is_no_version(made, classifier, monkeypatch):
 
 
 def test_the_command_line(made, classifier, monkeypatch, capsys):
-    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda stack: deployment(made))
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda stack: deployment(made))
     names = ",".join(reversed(digits.CLASSES))
     told = ["--classes", names, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
     assert main(["model", "import", str(classifier), *told]) == 0
@@ -212,7 +213,7 @@ def test_a_file_that_is_not_there_is_said(made, tmp_path):
 def test_a_wrapped_file_is_written_without_a_deployment_and_imported_later(
     made, classifier, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda stack: deployment(made))
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda stack: deployment(made))
     out = tmp_path / "out.onnx"
     given = ["--classes", ",".join(digits.CLASSES), "--channels", "bgr", "--mean", "0.5,0.5,0.5"]
 

@@ -12,24 +12,25 @@ import pytest
 from unit.training.exports import IMAGES, ONE, model, node, trunk
 from unit.training.stack import JOB, World, starter, world
 
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.cli import digits, optimize
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.cli.commands import optimize
+from octospoon.cli.commands.model import init_model
+from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
-from octospoon.cli.model import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
-from octospoon.domain.optimization import Comparison
-from octospoon.training import imported
-from octospoon.training import optimize as optimizing
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
-from octospoon.training.job import Outcome, run
-from octospoon.training.model_file import extract_backbone, read_spec
-from octospoon.training.optimize import Sample
+from octospoon.domain.evaluation.optimization import Comparison
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.job.run import Outcome, run
+from octospoon.training.model import check_import
+from octospoon.training.model import optimize as optimizing
+from octospoon.training.model.check_import import Options
+from octospoon.training.model.file import extract_backbone, read_spec
+from octospoon.training.model.optimize import Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octospoon.training.optimize import Form
+    from octospoon.training.model.optimize import Form
 
 
 def deployment(made: World) -> SimpleNamespace:
@@ -202,7 +203,7 @@ def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def backbone(tmp_path: Path, made: onnx.ModelProto) -> bytes:
     onnx.save(made, tmp_path / "m.onnx")
-    return imported.fitted(imported.read(tmp_path / "m.onnx", Options(Pixels())), ()).model
+    return check_import.fitted(check_import.read(tmp_path / "m.onnx", Options(Pixels())), ()).model
 
 
 @pytest.mark.parametrize("opset", [7, 9, 11, 12, 13, 17])

@@ -11,7 +11,7 @@ from PIL import Image
 from unit.corpus import jpeg, png
 from unit.corpus.case import SIZE, saved
 
-from octospoon.adapters.decode import decode
+from octospoon.adapters.imaging.decode import decode
 from octospoon.cli.main import main
 
 if TYPE_CHECKING:

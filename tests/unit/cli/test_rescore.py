@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from unit.training.stack import World, starter, world
 
-from octospoon.cli import prices, rescore
+from octospoon.cli.commands import prices, rescore
 from octospoon.cli.main import main
 from octospoon.domain.errors import BadRequest, NotConfigured
 
@@ -52,7 +52,7 @@ class Deployed:
         )
 
     def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
-        monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: self.deployment())
+        monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: self.deployment())
         monkeypatch.setattr(rescore, "MAX_AGE", 0.0)
         return main(["rescore", *options])
 

@@ -13,16 +13,17 @@ from PIL import Image
 from rich.console import Console
 from unit.training.networks import network
 
-from octospoon.cli import labelled, main, trainer
-from octospoon.cli import simulate as command
-from octospoon.cli.labelled import Source
-from octospoon.cli.simulate import Wanted, simulate
-from octospoon.domain.consensus import Consensus
+from octospoon.cli import main, trainer_environment
+from octospoon.cli.commands import simulate as command
+from octospoon.cli.commands.simulate import Wanted, simulate
+from octospoon.cli.datasets import labelled
+from octospoon.cli.datasets.labelled import Source
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest, NotConfigured
-from octospoon.domain.images import ImageRef, Prediction
-from octospoon.domain.labelling import Annotation, Pick
-from octospoon.domain.selection import BatchRules
-from octospoon.training.replay import Labelled, Plan
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, Pick
+from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.training.simulation import Labelled, Plan
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +176,7 @@ def test_a_project_with_too_few_audit_labels_is_refused():
 
 def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setattr(trainer, "TRAINING_PYTHON", tmp_path / "nowhere")
+    monkeypatch.setattr(trainer_environment, "TRAINING_PYTHON", tmp_path / "nowhere")
 
     with pytest.raises(NotConfigured, match="MLflow is not installed"):
         simulate(source(), wanted(tmp_path, seeds=2), quiet())

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 from fakes.memory import FakeObservations, FakePool
 
-from octospoon.cli import status
-from octospoon.domain.answers import UncountedAnswer, UncountedAnswers
-from octospoon.domain.drift import Finding, Level
-from octospoon.domain.images import ImageRef, Prediction
-from octospoon.domain.labelling import Pick
-from octospoon.domain.verdicts import DriftedImage, Observation
+from octospoon.cli.commands import status
+from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.monitoring.observations import DriftedImage, Observation
+from octospoon.domain.pool.images import ImageRef, Prediction
 
 
 def test_drift_is_told_with_what_can_still_be_chosen():

@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         runs=made.runs,
         task_address=lambda task: f"http://labels/[{task}]",
     )
-    monkeypatch.setattr("octospoon.cli.context.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
     return lambda *options: main(["trace", *options])
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from octospoon.cli import context, deploy_template, parameters, remembered
-from octospoon.cli.class_names import class_names
+from octospoon.cli import deployment
+from octospoon.cli.commands.up import Asked, _settings, asked
+from octospoon.cli.deploy import parameters, sam_template
+from octospoon.cli.deploy.class_names import class_names
+from octospoon.cli.local import saved_settings
+from octospoon.cli.local.preconditions import check_checkout
+from octospoon.cli.local.saved_settings import UpSettings
 from octospoon.cli.main import main, parser
-from octospoon.cli.preconditions import check_checkout
-from octospoon.cli.remembered import UpSettings
 from octospoon.cli.stack.layout import Layout
-from octospoon.cli.up import Asked, _settings, asked
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
 
 ROOT = Path(__file__).parents[3]
@@ -88,8 +90,8 @@ def test_parameters_that_are_allowed_are_taken(pair: str, monkeypatch: pytest.Mo
 
 
 def test_every_default_of_the_template_is_allowed() -> None:
-    template = deploy_template.read(ROOT / "template.yaml")
-    deploy_template.check_values(
+    template = sam_template.read(ROOT / "template.yaml")
+    sam_template.check_values(
         template,
         {name: str(one["Default"]) for name, one in template["Parameters"].items() if "Default" in one},
     )
@@ -97,7 +99,7 @@ def test_every_default_of_the_template_is_allowed() -> None:
 
 def test_a_secret_that_is_refused_is_not_quoted() -> None:
     with pytest.raises(NotConfigured) as refused:
-        deploy_template.check_value(
+        sam_template.check_value(
             "Token", {"Type": "String", "NoEcho": True, "AllowedPattern": "a+"}, "s3cret"
         )
     assert "s3cret" not in str(refused.value)
@@ -110,7 +112,7 @@ def test_help_lists_the_parameters_with_their_descriptions(
     with pytest.raises(SystemExit):
         main(["up", "--help"])
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
-    declared = deploy_template.read(ROOT / "template.yaml")["Parameters"]
+    declared = sam_template.read(ROOT / "template.yaml")["Parameters"]
     for name in declared.keys() - parameters._DECIDED.keys():
         description = " ".join(declared[name]["Description"].split())
         assert f" {name} {description} (default: " in shown
@@ -124,19 +126,19 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 
 def test_settings_stay_until_others_are_given(layout: Layout) -> None:
-    assert remembered.recall(layout) == UpSettings()
-    first = _settings(Asked(("cat", "dog"), {"BatchSize": "20"}), remembered.recall(layout))
-    remembered.remember(layout, first)
+    assert saved_settings.recall(layout) == UpSettings()
+    first = _settings(Asked(("cat", "dog"), {"BatchSize": "20"}), saved_settings.recall(layout))
+    saved_settings.remember(layout, first)
     assert stat.S_IMODE(layout.settings.stat().st_mode) == 0o600
-    again = _settings(Asked(None, {}), remembered.recall(layout))
+    again = _settings(Asked(None, {}), saved_settings.recall(layout))
     assert again == first
     changed = _settings(Asked(("cat", "dog", "owl"), {"AuditShare": "0.3"}), again)
     assert changed == UpSettings(("cat", "dog", "owl"), {"BatchSize": "20", "AuditShare": "0.3"})
 
 
 def test_a_stack_without_remembered_settings_keeps_its_classes(layout: Layout) -> None:
-    context.remember(context.LocalProject("", {"Classes": "cat,dog"}, "", 1, ""))
-    assert remembered.recall(layout).classes == ("cat", "dog")
+    deployment.remember(deployment.LocalProject("", {"Classes": "cat,dog"}, "", 1, ""))
+    assert saved_settings.recall(layout).classes == ("cat", "dog")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"classes": 3}'])
@@ -144,7 +146,7 @@ def test_settings_that_cannot_be_read_are_named(layout: Layout, content: str) ->
     layout.home.mkdir()
     layout.settings.write_text(content)
     with pytest.raises(NotConfigured, match=r"settings\.json cannot be read"):
-        remembered.recall(layout)
+        saved_settings.recall(layout)
 
 
 def test_a_checkout_that_is_not_set_up_is_told_apart_from_no_checkout(layout: Layout) -> None:
@@ -188,7 +190,7 @@ def test_what_was_kept_is_removed_only_when_somebody_says_so(
     folder = layout.kept / "2026-01-01T00-00-00Z" / "label-studio"
     folder.mkdir(parents=True)
     (folder / "work").write_text("mine")
-    remembered.remember(layout, UpSettings(("cat", "dog")))
+    saved_settings.remember(layout, UpSettings(("cat", "dog")))
     assert main(["down"]) == 0
     assert main(["down", "--forget"]) == 1
     assert main(["down", "--yes"]) == 1
@@ -196,7 +198,7 @@ def test_what_was_kept_is_removed_only_when_somebody_says_so(
     assert "add --yes" in capsys.readouterr().err
     assert main(["down", "--forget", "--yes"]) == 0
     assert not layout.kept.exists() or not list(layout.kept.iterdir())
-    assert remembered.recall(layout) == UpSettings()
+    assert saved_settings.recall(layout) == UpSettings()
 
 
 def test_make_clean_leaves_what_was_kept(tmp_path: Path) -> None:

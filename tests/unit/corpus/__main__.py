@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from unit.corpus import CASES
 
-from octospoon.adapters.decode import decode
+from octospoon.adapters.imaging.decode import decode
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:

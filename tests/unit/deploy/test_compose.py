@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from octospoon.cli import deploy_compose
-from octospoon.cli.context import LocalProject, remember
+from octospoon.cli.deployment import LocalProject, remember
+from octospoon.cli.local import compose as deploy_compose
 from octospoon.domain.errors import NotConfigured
 
 ROOT = Path(__file__).parents[3]

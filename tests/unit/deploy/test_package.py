@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from octospoon.cli.deploy_package import ArtefactBucket, code_by_path, digest, make_zip
+from octospoon.cli.deploy.package import ArtefactBucket, code_by_path, digest, make_zip
 from octospoon.domain.errors import NotConfigured
 
 

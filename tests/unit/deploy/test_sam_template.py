@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from octospoon.adapters.dynamodb_indexes import DynamoWalk
-from octospoon.cli import deploy_template
+from octospoon.adapters.dynamodb.indexes import DynamoWalk
+from octospoon.cli.deploy import sam_template
 from octospoon.domain.acquisition import STRATEGIES
 
 ROOT = Path(__file__).parents[3]
-TEMPLATE = deploy_template.read(ROOT / "template.yaml")
+TEMPLATE = sam_template.read(ROOT / "template.yaml")
 RESOURCES = TEMPLATE["Resources"]
 API_SECONDS = 29
 DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME", "OPENBLAS_NUM_THREADS"}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from octospoon.cli import deploy_template
+from octospoon.cli.deploy import sam_template
 
 ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".octospoon/envs/sam/bin/python"
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
-PARAMETERS = deploy_template.read(ROOT / "template.yaml")["Parameters"]
+PARAMETERS = sam_template.read(ROOT / "template.yaml")["Parameters"]
 ENVIRONMENTS = ["default", "local", "dev", "prod"]
 SAID = """
 import importlib, json
@@ -49,7 +49,7 @@ def test_sam_knows_every_key(environment: str, known: dict[str, set[str]]) -> No
 def test_the_template_takes_the_parameters(environment: str) -> None:
     for pair in CONFIG[environment]["deploy"]["parameters"]["parameter_overrides"]:
         name, value = pair.split("=", 1)
-        deploy_template.check_value(name, PARAMETERS[name], value)
+        sam_template.check_value(name, PARAMETERS[name], value)
 
 
 def test_no_two_environments_share_a_stack() -> None:

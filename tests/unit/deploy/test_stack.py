@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from octospoon.cli.deploy import deploy, webhook_url
-from octospoon.cli.deploy_stack import DeployFailed, Stack, reasons
+from octospoon.cli.deploy.cloudformation import DeployFailed, Stack, reasons
+from octospoon.cli.deploy.deployer import deploy, webhook_url
 from octospoon.domain.errors import NotConfigured
 
 

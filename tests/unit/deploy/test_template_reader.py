@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from octospoon.cli import deploy_template
+from octospoon.cli.deploy import sam_template
 from octospoon.domain.errors import NotConfigured
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ Resources:
 def small(tmp_path):
     path = tmp_path / "template.yaml"
     path.write_text(SMALL)
-    return deploy_template.read(path)
+    return sam_template.read(path)
 
 
 def test_tags_become_their_long_forms(small):
@@ -56,7 +56,7 @@ def test_tags_become_their_long_forms(small):
 
 
 def test_code_takes_the_place_of_the_source_folder_and_nothing_else_changes(small):
-    packaged = deploy_template.with_code(small, {"Work": "s3://bucket/key.zip"})
+    packaged = sam_template.with_code(small, {"Work": "s3://bucket/key.zip"})
     work = packaged["Resources"]["Work"]
     assert work["Properties"]["CodeUri"] == "s3://bucket/key.zip"
     assert "Metadata" not in work
@@ -65,9 +65,9 @@ def test_code_takes_the_place_of_the_source_folder_and_nothing_else_changes(smal
 
 
 def test_our_template_survives_json():
-    template = deploy_template.read(ROOT / "template.yaml")
+    template = sam_template.read(ROOT / "template.yaml")
     assert json.loads(json.dumps(template)) == template
-    assert len(deploy_template.functions(template)) == len(list((ROOT / "functions").iterdir()))
+    assert len(sam_template.functions(template)) == len(list((ROOT / "functions").iterdir()))
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def test_our_template_survives_json():
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed(declaration, value, message):
     with pytest.raises(NotConfigured, match=message):
-        deploy_template.check_value("Name", declaration, value)
+        sam_template.check_value("Name", declaration, value)
 
 
 @pytest.mark.parametrize("value", ["", "s3cr\net", "s3cret\n", "s3crét", "s3cr et", "s3cret\x00"])
 @pytest.mark.parametrize("name", ["LabelStudioToken", "DagshubToken", "MlflowPassword"])
 def test_a_malformed_secret_is_refused_and_not_quoted(name, value):
-    declaration = deploy_template.read(ROOT / "template.yaml")["Parameters"][name]
+    declaration = sam_template.read(ROOT / "template.yaml")["Parameters"][name]
     if name != "LabelStudioToken" and not value:
         return
     if name == "MlflowPassword" and value in ("s3crét", "s3cr et"):
-        deploy_template.check_value(name, declaration, value)
+        sam_template.check_value(name, declaration, value)
         return
     with pytest.raises(NotConfigured, match=f"{name} must be ") as caught:
-        deploy_template.check_value(name, declaration, value)
+        sam_template.check_value(name, declaration, value)
     assert "s3cr" not in str(caught.value)
 
 
@@ -111,4 +111,4 @@ def test_a_malformed_secret_is_refused_and_not_quoted(name, value):
     ],
 )
 def test_a_right_value_is_taken(declaration, value):
-    deploy_template.check_value("Name", declaration, value)
+    sam_template.check_value("Name", declaration, value)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from octospoon.domain.addresses import address_of, shown_key, why_not_shown
+from octospoon.domain.labelling.addresses import address_of, shown_key, why_not_shown
 
 BUCKET = "octospoon-images"
 ODD = st.sampled_from(list("/?#;%&+=.:@ \t\n\r\0\x0b\x1f\x85\xa0\u2028\u3000[]{}<>'\"\\aé")) | st.characters(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octospoon.domain.answers import (
+from octospoon.domain.labelling.answers import (
     AMBIGUOUS_CLASS,
     FOREIGN_CONTROL,
     NO_CLASS,
@@ -17,7 +17,7 @@ from octospoon.domain.answers import (
     read,
     reduced,
 )
-from octospoon.domain.interface import Choice, Interface
+from octospoon.domain.labelling.interface import Choice, Interface
 
 CLASSES = ("cat", "dog")
 ALIASES = Interface((Choice("a cat", "cat"), Choice("dog", "d1"), Choice("cat", "dog"), Choice("owl"))).shown

@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octospoon.domain.blinding import audit_rule, blinded, interleaved
-from octospoon.domain.labelling import LabelledImage, Pick
+from octospoon.domain.labelling.blinding import audit_rule, blinded, interleaved
+from octospoon.domain.labelling.tasks import LabelledImage, Pick
 
 sizes = st.integers(0, 40)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from octospoon.domain.consensus import Consensus, consensus
-from octospoon.domain.labelling import Annotation
+from octospoon.domain.labelling.consensus import Consensus, consensus
+from octospoon.domain.labelling.tasks import Annotation
 
 
 def said(annotator: str, label: str | None, at: int, *, deleted: bool = False) -> Annotation:

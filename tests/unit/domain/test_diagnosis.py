@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from octospoon.domain.diagnosis import (
+from octospoon.domain.health import (
     Webhook,
     champion_advice,
     interface_problems,
     model_problems,
     webhook_problems,
 )
-from octospoon.domain.interface import Choice, Interface
+from octospoon.domain.labelling.interface import Choice, Interface
 
 URL, HEADER, SECRET = "https://hook", "X-Secret", "s3cret"
 ACTIONS = ("CREATED", "DELETED")

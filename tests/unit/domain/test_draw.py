@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from octospoon.domain.draw import AT_MOST, draw, spread
-from octospoon.domain.images import Candidate
-from octospoon.domain.keys import SHARDS
+from octospoon.domain.batch.draw import AT_MOST, draw, spread
+from octospoon.domain.pool.images import Candidate
+from octospoon.domain.pool.keys import SHARDS
 
 
 @cache

@@ -12,11 +12,11 @@ from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 from unit.training.stack import starter
 
-from octospoon.adapters.decode import decode
-from octospoon.cli import digits
-from octospoon.domain import drift, hypothesis_tests
-from octospoon.domain.drift import Level
-from octospoon.training import head
+from octospoon.adapters.imaging.decode import decode
+from octospoon.cli.datasets import digits
+from octospoon.domain.monitoring import drift, two_sample_tests
+from octospoon.domain.monitoring.drift import Level
+from octospoon.training.head import fit as head
 
 REFERENCE, WINDOW = 900, 500
 
@@ -117,13 +117,13 @@ def test_drift_shows_by_what_has_become_more(digits_seen, before):
 def test_the_witness_is_its_definition():
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((90, 5)), rng.standard_normal((40, 5)) + 0.5
-    found = hypothesis_tests.witness(first, second)
+    found = two_sample_tests.witness(first, second)
     ends = np.random.default_rng(0).integers(130, size=(2, 500))
     every = np.concatenate([first, second])
     width = np.median(np.linalg.norm(every[ends[0]] - every[ends[1]], axis=1))
     kernel = np.exp(-cdist(second, every, "sqeuclidean") / (2 * width**2))
     assert found == pytest.approx(kernel[:, 90:].mean(axis=1) - kernel[:, :90].mean(axis=1), abs=1e-6)
-    assert hypothesis_tests.witness(first, first) == pytest.approx(0.0, abs=1e-12)
+    assert two_sample_tests.witness(first, first) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_what_is_suspected_twice_in_a_row_is_confirmed():
@@ -156,38 +156,38 @@ def test_kolmogorov_smirnov_agrees_with_scipy(sizes):
     for shift in (0.0, 0.05, 0.1, 0.3):
         first, second = rng.standard_normal(sizes[0]), rng.standard_normal(sizes[1]) + shift
         theirs = stats.ks_2samp(first, second, method="asymp")
-        ours = hypothesis_tests.kolmogorov_smirnov(first[:, None], second[:, None])
+        ours = two_sample_tests.kolmogorov_smirnov(first[:, None], second[:, None])
         assert ours == pytest.approx(theirs.pvalue, rel=0.15, abs=0.003)
-    assert hypothesis_tests.kolmogorov(0.5, 100, 100) == pytest.approx(
+    assert two_sample_tests.kolmogorov(0.5, 100, 100) == pytest.approx(
         stats.kstwobign.sf((np.sqrt(50) + 0.12 + 0.11 / np.sqrt(50)) * 0.5), rel=1e-9
     )
-    assert hypothesis_tests.kolmogorov(0.0, 100, 100) == 1.0
+    assert two_sample_tests.kolmogorov(0.0, 100, 100) == 1.0
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 10, 99])
 def test_the_tail_of_chi_squared_agrees_with_scipy(freedom):
     for value in (0.0, 0.1, 1.0, 9.5, 40.0, 150.0):
-        ours = hypothesis_tests.chi_squared_tail(value, freedom)
+        ours = two_sample_tests.chi_squared_tail(value, freedom)
         assert ours == pytest.approx(stats.chi2.sf(value, freedom), rel=1e-9, abs=1e-300)
 
 
 def test_chi_squared_agrees_with_scipy_and_counts_rare_classes_together():
     first, second = np.array([300, 200, 500]), np.array([60, 55, 85])
     theirs = stats.chi2_contingency([first, second], correction=False).pvalue
-    assert hypothesis_tests.chi_squared(first, second) == pytest.approx(theirs, rel=1e-9)
+    assert two_sample_tests.chi_squared(first, second) == pytest.approx(theirs, rel=1e-9)
     rare = np.array([300, 200, 500, 2, 1, 0]), np.array([60, 55, 85, 0, 0, 1])
     together = [[300, 200, 500, 3], [60, 55, 85, 1]]
     theirs = stats.chi2_contingency(together, correction=False).pvalue
-    assert hypothesis_tests.chi_squared(*rare) == pytest.approx(theirs, rel=1e-9)
-    assert hypothesis_tests.chi_squared(np.array([9, 0]), np.array([7, 0])) == 1.0
+    assert two_sample_tests.chi_squared(*rare) == pytest.approx(theirs, rel=1e-9)
+    assert two_sample_tests.chi_squared(np.array([9, 0]), np.array([7, 0])) == 1.0
 
 
 def test_the_discrepancy_is_as_often_small_as_a_p_value_must_be():
     rng = np.random.default_rng(0)
     under = [
-        hypothesis_tests.maximum_mean_discrepancy(*np.split(rng.standard_normal((200, 4)), [120]))
+        two_sample_tests.maximum_mean_discrepancy(*np.split(rng.standard_normal((200, 4)), [120]))
         for _ in range(200)
     ]
     assert 0.02 <= np.mean(np.array(under) <= 0.05) <= 0.09
     shifted = rng.standard_normal((120, 4)), rng.standard_normal((80, 4)) + 0.6
-    assert hypothesis_tests.maximum_mean_discrepancy(*shifted) <= 0.01
+    assert two_sample_tests.maximum_mean_discrepancy(*shifted) <= 0.01

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octospoon.domain import estimation, evaluation
+from octospoon.domain.evaluation import estimators, metrics
 
 ROOT = Path(__file__).parents[3]
 ORACLE = ROOT / ".octospoon/envs/oracle/bin/python"
@@ -41,8 +41,8 @@ def simulate(request):
     rng, found = np.random.default_rng(2), []
     for _ in range(REPEATS):
         drawn = rng.integers(POOL, size=LABELS)
-        ours = estimation.prediction_powered(right[drawn], confidence[drawn], confidence)
-        plain = estimation.proportion(int(right[drawn].sum()), LABELS)
+        ours = estimators.prediction_powered(right[drawn], confidence[drawn], confidence)
+        plain = estimators.proportion(int(right[drawn].sum()), LABELS)
         found.append([(one.value, one.low, one.high) for one in (ours, plain)])
     return request.param, float(right.mean()), np.array(found)
 
@@ -68,32 +68,32 @@ def test_it_is_without_bias(simulated):
 
 
 def test_labels_that_are_all_right_narrow_nothing():
-    found = estimation.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8))
-    assert found == estimation.proportion(9, 9)
+    found = estimators.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8))
+    assert found == estimators.proportion(9, 9)
     rng = np.random.default_rng(0)
-    found = estimation.prediction_powered(
+    found = estimators.prediction_powered(
         np.ones(90, bool), rng.uniform(0.7, 1, 90), rng.uniform(0.5, 1, 900)
     )
     assert 0.95 < found.value < found.high == pytest.approx(1.0)
-    assert found.low < estimation.proportion(90, 90).low
+    assert found.low < estimators.proportion(90, 90).low
 
 
 def test_every_measure_is_estimated():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300)
     probabilities = rng.dirichlet(np.full(3, 0.3), 300) * 0.9 + np.eye(3)[labels] * 0.1
-    found = estimation.evaluate(probabilities, labels, probabilities[:200])
+    found = estimators.evaluate(probabilities, labels, probabilities[:200])
     assert found.accuracy != found.audit_accuracy
-    assert found.log_loss.value == evaluation.log_loss(probabilities, labels)
+    assert found.log_loss.value == metrics.log_loss(probabilities, labels)
     for one in (found.accuracy, found.log_loss, found.overconfidence, *found.recall):
         assert one.low < one.value < one.high
     assert sum(one.labels for one in found.recall) == found.accuracy.labels == 300
     assert found.metrics()["accuracy_low"] == found.accuracy.low
-    assert estimation.evaluate(probabilities, labels).accuracy == found.audit_accuracy
+    assert estimators.evaluate(probabilities, labels).accuracy == found.audit_accuracy
 
 
 def test_without_labels_nothing_is_known():
-    found = estimation.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full((9, 3), 1 / 3))
+    found = estimators.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full((9, 3), 1 / 3))
     assert np.isnan(found.accuracy.value)
     assert (found.accuracy.low, found.accuracy.high) == (0.0, 1.0)
     assert found.metrics() == {
@@ -108,7 +108,7 @@ def test_the_bootstrap_covers_a_mean():
     rng, covered = np.random.default_rng(0), 0
     for _ in range(200):
         labels = (rng.uniform(size=120) < 0.2).astype(np.int64)
-        found = estimation.bootstrap(evaluation.log_loss, np.tile([0.8, 0.2], (120, 1)), labels)
+        found = estimators.bootstrap(metrics.log_loss, np.tile([0.8, 0.2], (120, 1)), labels)
         covered += found.low <= -0.8 * np.log(0.8) - 0.2 * np.log(0.2) <= found.high
     assert 0.9 <= covered / 200 <= 0.99
 
@@ -133,6 +133,6 @@ def test_it_agrees_with_the_authors_own_package(kind):
     done = subprocess.run([ORACLE, "-W", "ignore", "-c", CASE], input=said, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     value, low, high = json.loads(done.stdout)
-    ours = estimation.prediction_powered(right[drawn], confidence[drawn], confidence)
+    ours = estimators.prediction_powered(right[drawn], confidence[drawn], confidence)
     assert ours.value == pytest.approx(value, abs=5e-4)
     assert (ours.low, ours.high) == pytest.approx((low, high), abs=1.5e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from octospoon.domain import evaluation
+from octospoon.domain.evaluation import metrics as evaluation
 
 
 @pytest.fixture(name="answers")

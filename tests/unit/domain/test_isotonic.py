@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from octospoon.domain.isotonic import last_reached, rising
+from octospoon.domain.evaluation.isotonic import last_reached, rising
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=12))

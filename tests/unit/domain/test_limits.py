@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, strategy
-from octospoon.domain.limits import Limits, group_of, within
+from octospoon.domain.batch.limits import Limits, group_of, within
 
 CHOOSING = [one for one in STRATEGIES.values() if one.name != "random"]
 NAMED = {"ids": lambda one: one.name}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from octospoon.domain.optimization import Answers, centred_cosine, compare, judge
+from octospoon.domain.evaluation.optimization import Answers, centred_cosine, compare, judge
 
 N, CLASSES = 200, 4
 RNG = np.random.default_rng(0)

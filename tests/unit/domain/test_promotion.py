@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from octospoon.domain import promotion
+from octospoon.domain.evaluation import gate as promotion
+from octospoon.domain.evaluation.gate import decide
 from octospoon.domain.model_spec import ModelSpec
-from octospoon.domain.promotion import decide
 
 SPEC = ModelSpec(("a", "b", "c"), 32, 32, 8, "squash", "0" * 64, 2)
 OLD = replace(SPEC, version=1)

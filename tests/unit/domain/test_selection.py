@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import strategy
-from octospoon.domain.draw import Draw
-from octospoon.domain.images import Candidate, PoolRow, State
-from octospoon.domain.limits import Limits
-from octospoon.domain.selection import BatchRules, candidates_wanted, compose, strategy_for
-from octospoon.domain.verdicts import DriftedImage
+from octospoon.domain.batch.compose import BatchRules, candidates_wanted, compose, strategy_for
+from octospoon.domain.batch.draw import Draw
+from octospoon.domain.batch.limits import Limits
+from octospoon.domain.monitoring.observations import DriftedImage
+from octospoon.domain.pool.images import Candidate, PoolRow, State
 
 
 def candidates(n: int) -> list[Candidate]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octospoon.domain.stopping import Expectation, expect
+from octospoon.domain.evaluation.stopping import Expectation, expect
 
 LABELS = np.array([40, 80, 120, 160, 200])
 

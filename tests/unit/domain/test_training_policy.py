@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from octospoon.domain.drift import Finding, Level
-from octospoon.domain.estimation import proportion
-from octospoon.domain.jobs import JobStatus, TrainingState
-from octospoon.domain.keys import day
-from octospoon.domain.training_policy import TrainingRules, due, job_id, wanted
+from octospoon.domain.evaluation.estimators import proportion
+from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.pool.keys import day
+from octospoon.domain.training.jobs import JobStatus, TrainingState
+from octospoon.domain.training.policy import TrainingRules, due, job_id, wanted
 
 NOW = 1_000_000.0
 RULES = TrainingRules(50, cool_down=3600.0, per_day=3)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from octospoon.domain.drift import Finding, Level
-from octospoon.domain.estimation import Estimate
-from octospoon.domain.verdicts import HISTORY, WatchedDay, remembered
+from octospoon.domain.evaluation.estimators import Estimate
+from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.monitoring.observations import HISTORY, WatchedDay, remembered
 
 FINDING = Finding(Level.NONE, 500, 0.5, 0.5, 0.5)
 ACCURACY = Estimate(0.9, 0.8, 0.95, 40)

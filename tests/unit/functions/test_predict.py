@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from octospoon.adapters.decode import decode
-from octospoon.adapters.label_studio_setup import labelling_interface
-from octospoon.cli import deploy_template
+from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.label_studio.setup import labelling_interface
+from octospoon.cli.deploy import sam_template
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
-from octospoon.domain.images import ImageBytes, Prediction
 from octospoon.domain.model_spec import ModelSpec
+from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.runtime import rest, wiring
 from octospoon.usecases.predict import PredictImages
 
@@ -354,7 +354,7 @@ def test_no_other_route(world: World) -> None:
 
 
 def test_the_template_has_every_route_and_no_other(world: World) -> None:
-    function = deploy_template.read(ROOT / "template.yaml")["Resources"]["PredictFunction"]
+    function = sam_template.read(ROOT / "template.yaml")["Resources"]["PredictFunction"]
     events = [event["Properties"] for event in function["Properties"]["Events"].values()]
 
     assert {event["RestApiId"]["Ref"] for event in events} == {"PredictApi"}

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.images import ImageRef
+from octospoon.domain.pool.images import ImageRef
 from octospoon.runtime.batches import by_message, each, failures
 from octospoon.runtime.events import uploads
 

@@ -15,10 +15,10 @@ import pytest
 from unit.training.dagshub_stub import FIRST, TOKEN, Dagshub
 from unit.training.stack import JOB, starter, world
 
-from octospoon.adapters.dagshub_datasets import DagshubDatasets, Repository
-from octospoon.cli import digits
+from octospoon.adapters.dagshub.datasets import DagshubDatasets, Repository
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable, Unauthorized
-from octospoon.training.job import Outcome, run
+from octospoon.training.job.run import Outcome, run
 
 MANIFEST = b'{"key": "a.png", "label": "x"}\n'
 RECORDED = Path(__file__).with_name("dagshub_recorded.jsonl")

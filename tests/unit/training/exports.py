@@ -9,9 +9,10 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from octospoon.training import imported, model_file
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.model import check_import
+from octospoon.training.model import file as model_file
+from octospoon.training.model.check_import import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +112,7 @@ def taken(tmp_path: Path, made: onnx.ModelProto, options: Options | None = None)
     """Return the embeddings of an imported model, or the probabilities where it has classes."""
     options = options or Options(Pixels())
     onnx.save(made, tmp_path / "theirs.onnx")
-    found = imported.fitted(imported.read(tmp_path / "theirs.onnx", options), options.classes)
+    found = check_import.fitted(check_import.read(tmp_path / "theirs.onnx", options), options.classes)
     session = ort.InferenceSession(found.model)
     together = session.run(None, {"image": IMAGES})
     alone = [session.run(None, {"image": one[np.newaxis]}) for one in IMAGES]

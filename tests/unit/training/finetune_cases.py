@@ -17,24 +17,25 @@ from onnx.backend.test.loader import load_model_tests
 from unit.training.networks import convolutional
 from unit.training.stack import JOB, World, world
 
-from octospoon.adapters.decode import decode
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.adapters.onnx_session import OnnxHead
-from octospoon.cli import digits
+from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.images import Prediction, State
-from octospoon.domain.labelling import LabelledImage
-from octospoon.training import foreign, model_file
-from octospoon.training.dataset import Dataset
+from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.pool.images import Prediction, State
+from octospoon.training.data.dataset import Dataset
 from octospoon.training.finetune import graph as graphs
 from octospoon.training.finetune.augmentation import augmented
 from octospoon.training.finetune.graph import TorchGraph
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import PARITY, FineTuner, embed
-from octospoon.training.job import Outcome, run
-from octospoon.training.model_file import extract_backbone, read_spec, starter_model
-from octospoon.training.optimize import cold_start
-from octospoon.training.trainer import train_head
+from octospoon.training.graph import wrap_onnx
+from octospoon.training.head.trainer import train_head
+from octospoon.training.job.run import Outcome, run
+from octospoon.training.model import file as model_file
+from octospoon.training.model.file import extract_backbone, read_spec, starter_model
+from octospoon.training.model.optimize import cold_start
 from octospoon.usecases.rescore import RescorePool
 
 ORDER = np.random.default_rng(9).permutation(len(digits.labels()))
@@ -46,7 +47,7 @@ QUICK = FineTuning()
 @pytest.fixture(scope="module", name="poor")
 def poor_backbone() -> bytes:
     """Random convolutions, which tell digits apart worse than trained ones."""
-    return foreign.wrap(convolutional(), foreign.Pixels(), "", head=False)[0]
+    return wrap_onnx.wrap(convolutional(), wrap_onnx.Pixels(), "", head=False)[0]
 
 
 class Task:
@@ -143,8 +144,8 @@ def test_the_same_labels_and_seed_give_the_same_bits(task: Task):
 
 def trained_weights(tuner: FineTuner, task: Task) -> bytes:
     """The weights after three epochs, whether or not they are better."""
-    from octospoon.training import head
     from octospoon.training.finetune import loop
+    from octospoon.training.head import fit as head
 
     few = task.first(100)
     folds = head.fold_of(few.labels, tuner.options.seed)
@@ -202,7 +203,7 @@ def test_an_operator_that_is_unknown_is_named(poor: bytes):
 
 
 def test_a_graph_without_weights_of_float32_is_refused():
-    half = foreign.wrap(convolutional(np.float16), foreign.Pixels(), "", head=False)[0]
+    half = wrap_onnx.wrap(convolutional(np.float16), wrap_onnx.Pixels(), "", head=False)[0]
     with pytest.raises(BadRequest, match=r"could learn, less than 10%: .* no float32"):
         TorchGraph(half)
 

@@ -24,19 +24,19 @@ from fakes.memory import (
     Row,
 )
 
-from octospoon.adapters.decode import decode
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.adapters.onnx_session import OnnxHead
-from octospoon.cli import digits
-from octospoon.domain.consensus import Consensus
+from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import Prediction, State
-from octospoon.domain.jobs import JobStatus, TrainingState
-from octospoon.domain.labelling import Annotation, LabelledImage, Pick
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Pick
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
+from octospoon.domain.pool.images import Prediction, State
+from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.ports.training import ModelRun, TrainingData
-from octospoon.training.model_file import read_spec, sha256, starter_model
-from octospoon.training.ports import TrainingPorts
+from octospoon.training.context import TrainingPorts
+from octospoon.training.model.file import read_spec, sha256, starter_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,15 +7,15 @@ import pytest
 from fakes.memory import FakeImages
 from PIL import Image
 
-from octospoon.cli import digits
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling import LabelledImage, Pick, Round
-from octospoon.domain.verdicts import DriftedImage
-from octospoon.training.contact_sheet import MOST, Thumbnails, Tile, draw
-from octospoon.training.exhibits import chosen, most_drifted, worst
+from octospoon.domain.labelling.tasks import LabelledImage, Pick, Round
+from octospoon.domain.monitoring.observations import DriftedImage
+from octospoon.training.report.contact_sheet import MOST, Thumbnails, Tile, draw
+from octospoon.training.report.figures import chosen, most_drifted, worst
 
 if TYPE_CHECKING:
-    from octospoon.domain.images import ImageBytes
+    from octospoon.domain.pool.images import ImageBytes
 
 
 @pytest.fixture(name="images")

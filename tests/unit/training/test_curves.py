@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octospoon.training.curves import Curve, compare, mean_interval, saving, verdict
+from octospoon.training.evaluation.curves import Curve, compare, mean_interval, saving, verdict
 
 LABELS = np.arange(20, 201, 20)
 

@@ -10,15 +10,15 @@ import pytest
 from unit import elsewhere
 from unit.training.stack import JOB, starter, world
 
-from octospoon.adapters.dynamodb_control import DynamoControl
-from octospoon.adapters.s3_images import S3Images
-from octospoon.cli import digits
-from octospoon.cli.local import trainer_environment
+from octospoon.adapters.dynamodb.control import DynamoControl
+from octospoon.adapters.s3.images import S3Images
+from octospoon.cli.datasets import digits
+from octospoon.cli.local.assemble import trainer_environment
 from octospoon.domain.errors import NotConfigured
-from octospoon.domain.jobs import JobSettings, JobStatus, TrainingState
+from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
-from octospoon.training.job import run
+from octospoon.training.job.run import run
 from octospoon.training.wiring import training_ports
 
 PYTHON = elsewhere.ROOT / ".octospoon/envs/finetune/bin/python"

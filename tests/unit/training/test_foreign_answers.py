@@ -21,9 +21,9 @@ from unit.training.exports import (
 )
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.training import imported
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.model import check_import
+from octospoon.training.model.check_import import Options
 
 FIRST = {
     "Softmax": [node("Softmax", "z", "p", axis=1)],
@@ -140,7 +140,7 @@ def test_a_constant_is_no_embedding(tmp_path):
 def test_a_file_without_a_graph_is_refused(tmp_path):
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(BadModel, match="holds no ONNX graph"):
-        imported.read(tmp_path / "empty.onnx", Options(Pixels()))
+        check_import.read(tmp_path / "empty.onnx", Options(Pixels()))
 
 
 def test_halves_keep_maps_and_batches(tmp_path):
@@ -154,8 +154,8 @@ def test_halves_keep_maps_and_batches(tmp_path):
 
 def test_the_options_of_a_file_that_describes_itself_are_refused(tmp_path):
     onnx.save(model(trunk(), "pooled"), tmp_path / "m.onnx")
-    parts = imported.read(tmp_path / "m.onnx", Options(Pixels()))
-    (tmp_path / "own.onnx").write_bytes(imported.fitted(parts, ()).model)
+    parts = check_import.read(tmp_path / "m.onnx", Options(Pixels()))
+    (tmp_path / "own.onnx").write_bytes(check_import.fitted(parts, ()).model)
     plainly = Options(Pixels())
     for options in (
         replace(plainly, pool="mean"),
@@ -163,4 +163,4 @@ def test_the_options_of_a_file_that_describes_itself_are_refused(tmp_path):
         Options(Pixels(layout="nchw")),
     ):
         with pytest.raises(BadRequest, match="describes itself"):
-            imported.read(tmp_path / "own.onnx", options)
+            check_import.read(tmp_path / "own.onnx", options)

@@ -24,9 +24,9 @@ from unit.training.exports import (
 )
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.training import imported
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Options
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.model import check_import
+from octospoon.training.model.check_import import Options
 
 BATCHES: dict[str, list[onnx.NodeProto]] = {
     "Reshape to [1, D]": [*trunk(), node("Reshape", "gap one", "out")],
@@ -90,7 +90,7 @@ def test_a_batch_of_another_size_is_opened_or_explained(tmp_path):
 
 def test_what_was_done_about_the_batch_is_told(tmp_path):
     onnx.save(model(BATCHES["a class token of one picture"], shape=ONE, **SHAPES), tmp_path / "m.onnx")
-    told = imported.read(tmp_path / "m.onnx", Options(Pixels())).recognised
+    told = check_import.read(tmp_path / "m.onnx", Options(Pixels())).recognised
     assert any("one picture at a time" in line for line in told)
 
 
@@ -117,7 +117,7 @@ def test_the_graph_tells_where_the_colours_are(tmp_path, shape):
     lines = []
     for made in (first, last, by_mean):
         onnx.save(made, tmp_path / "m.onnx")
-        lines.append(imported.read(tmp_path / "m.onnx", sized).recognised[0])
+        lines.append(check_import.read(tmp_path / "m.onnx", sized).recognised[0])
     assert "nchw" in lines[0]
     assert "nhwc" in lines[1]
     assert "nhwc" in lines[2]
@@ -161,8 +161,8 @@ def test_a_model_that_normalises_bytes_itself_is_pointed_out(tmp_path):
     nodes = [node("Div", "input white", "unit"), *trunk("unit")]
     onnx.save(model(nodes, "pooled", white=np.float32(255)), tmp_path / "m.onnx")
     assert any(
-        "--range 255" in line for line in imported.read(tmp_path / "m.onnx", Options(Pixels())).recognised
+        "--range 255" in line for line in check_import.read(tmp_path / "m.onnx", Options(Pixels())).recognised
     )
     assert not any(
-        "note" in line for line in imported.read(tmp_path / "m.onnx", Options(Pixels(top=255))).recognised
+        "note" in line for line in check_import.read(tmp_path / "m.onnx", Options(Pixels(top=255))).recognised
     )

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from unit.training.stack import JOB, World, starter, world
 
-from octospoon.cli import digits
-from octospoon.training import model_file
-from octospoon.training.job import Outcome, run
-from octospoon.training.trainer import train_head
+from octospoon.cli.datasets import digits
+from octospoon.training.head.trainer import train_head
+from octospoon.training.job.run import Outcome, run
+from octospoon.training.model import file as model_file
 
 if TYPE_CHECKING:
-    from octospoon.training.dataset import Dataset
+    from octospoon.training.data.dataset import Dataset
 
 SECOND = "train-000002"
 AUDIT, FIRST, MORE = 100, 160, 120

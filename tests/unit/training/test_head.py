@@ -5,9 +5,10 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from octospoon.domain import evaluation
 from octospoon.domain.errors import BadRequest
-from octospoon.training import head, logistic
+from octospoon.domain.evaluation import metrics
+from octospoon.training.head import fit as head
+from octospoon.training.head import logistic
 
 
 def blobs(n: int, classes: int = 4, dim: int = 30, spread: float = 1.0, seed: int = 0):
@@ -49,10 +50,10 @@ def test_it_learns_and_is_calibrated():
     fitted = head.fit(points, labels, 4)
     others, truth = blobs(4000, spread=2.5, seed=1)
     answers = softmax(fitted.logits(others), axis=1)
-    assert evaluation.accuracy(answers, truth) > 0.7
-    assert evaluation.reliability(answers, truth).expected_calibration_error() < 0.05
-    held_out = evaluation.accuracy(fitted.out_of_fold, labels)
-    assert held_out == pytest.approx(evaluation.accuracy(answers, truth), abs=0.06)
+    assert metrics.accuracy(answers, truth) > 0.7
+    assert metrics.reliability(answers, truth).expected_calibration_error() < 0.05
+    held_out = metrics.accuracy(fitted.out_of_fold, labels)
+    assert held_out == pytest.approx(metrics.accuracy(answers, truth), abs=0.06)
 
 
 def test_held_out_answers_know_nothing_of_their_own_labels():
@@ -61,9 +62,9 @@ def test_held_out_answers_know_nothing_of_their_own_labels():
         rng = np.random.default_rng(seed)
         points, labels = rng.standard_normal((200, 300)).astype(np.float32), rng.integers(0, 2, 200)
         fitted = head.fit(points, labels, 2)
-        assert evaluation.accuracy(fitted.logits(points), labels) > 0.9
-        assert evaluation.log_loss(fitted.out_of_fold, labels) < 0.75
-        held_out.append(evaluation.accuracy(fitted.out_of_fold, labels))
+        assert metrics.accuracy(fitted.logits(points), labels) > 0.9
+        assert metrics.log_loss(fitted.out_of_fold, labels) < 0.75
+        held_out.append(metrics.accuracy(fitted.out_of_fold, labels))
     assert abs(np.mean(held_out) - 0.5) < 0.06
 
 
@@ -87,7 +88,7 @@ def test_unseen_classes_stay_possible_and_improbable():
     assert fitted.weights.shape == (30, 7)
     assert np.isfinite(fitted.logits(points)).all()
     assert answers[:, [1, 3, 5, 6]].max() < 0.05
-    assert evaluation.accuracy(answers, labels * 2) > 0.95
+    assert metrics.accuracy(answers, labels * 2) > 0.95
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -114,8 +115,8 @@ def test_class_weights_help_the_rare_class():
     kept = np.flatnonzero((labels == 0) | (np.arange(600) % 12 == 0))
     others, truth = blobs(2000, classes=2, spread=6.0, seed=5)
     recalls = [
-        evaluation.recall(
-            evaluation.confusion(head.fit(points[kept], labels[kept], 2, balanced=each).logits(others), truth)
+        metrics.recall(
+            metrics.confusion(head.fit(points[kept], labels[kept], 2, balanced=each).logits(others), truth)
         )[1]
         for each in (False, True)
     ]

@@ -12,12 +12,13 @@ import pytest
 from onnx import TensorProto, helper
 from unit.training.networks import FEATURES, network
 
-from octospoon.cli import digits
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadModel, BadRequest
-from octospoon.domain.promotion import Rules
-from octospoon.training import imported, model_file
-from octospoon.training.foreign import Pixels
-from octospoon.training.imported import Imported, Options
+from octospoon.domain.evaluation.gate import Rules
+from octospoon.training.graph.wrap_onnx import Pixels
+from octospoon.training.model import check_import
+from octospoon.training.model import file as model_file
+from octospoon.training.model.check_import import Imported, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def taken(
     tmp_path: Path, model: onnx.ModelProto, options: Options, classes: tuple[str, ...] = NAMES
 ) -> Imported:
     onnx.save(model, tmp_path / "theirs.onnx")
-    return imported.fitted(imported.read(tmp_path / "theirs.onnx", options), classes)
+    return check_import.fitted(check_import.read(tmp_path / "theirs.onnx", options), classes)
 
 
 def ours(model: Imported) -> list[np.ndarray]:
@@ -117,8 +118,8 @@ def test_an_old_file_that_lists_its_constants_as_inputs_is_taken(tmp_path):
 def test_weights_beside_the_file_are_taken_in(tmp_path):
     model = network(last="pooled")
     onnx.save(model, tmp_path / "beside.onnx", save_as_external_data=True, size_threshold=0)
-    parts = imported.read(tmp_path / "beside.onnx", Options(Pixels()))
-    assert ours(imported.fitted(parts, NAMES))[0].shape == (4, FEATURES)
+    parts = check_import.read(tmp_path / "beside.onnx", Options(Pixels()))
+    assert ours(check_import.fitted(parts, NAMES))[0].shape == (4, FEATURES)
 
 
 def test_a_size_comes_from_the_file_or_from_the_options(tmp_path):
@@ -147,7 +148,7 @@ def test_what_does_not_fit_is_said(tmp_path):
         taken(tmp_path, network(), Options(Pixels(std=(1, 0, 1))))
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(BadModel, match="cannot be read as ONNX"):
-        imported.read(tmp_path / "text.onnx", Options(Pixels()))
+        check_import.read(tmp_path / "text.onnx", Options(Pixels()))
 
 
 def test_a_model_without_one_image_is_refused(tmp_path):
@@ -164,10 +165,10 @@ def test_a_model_without_one_image_is_refused(tmp_path):
 def test_octospoons_own_file_is_taken_as_it_is(tmp_path):
     first = taken(tmp_path, network(), Options(Pixels(mean=MEAN, std=STD), classes=NAMES))
     (tmp_path / "own.onnx").write_bytes(model_file.renumbered(first.model, 7))
-    again = imported.fitted(imported.read(tmp_path / "own.onnx", Options(Pixels())), NAMES)
+    again = check_import.fitted(check_import.read(tmp_path / "own.onnx", Options(Pixels())), NAMES)
     assert again == first
     with pytest.raises(BadRequest, match="describes itself"):
-        imported.read(tmp_path / "own.onnx", Options(Pixels(), resize="squash"))
+        check_import.read(tmp_path / "own.onnx", Options(Pixels(), resize="squash"))
 
 
 def test_a_changed_file_of_octospoons_becomes_a_backbone(tmp_path):
@@ -175,7 +176,7 @@ def test_a_changed_file_of_octospoons_becomes_a_backbone(tmp_path):
     model = onnx.load_from_string(first.model)
     model.doc_string = "changed"
     onnx.save(model, tmp_path / "changed.onnx")
-    again = imported.fitted(imported.read(tmp_path / "changed.onnx", Options(Pixels())), NAMES)
+    again = check_import.fitted(check_import.read(tmp_path / "changed.onnx", Options(Pixels())), NAMES)
     assert again.head is None
     assert np.array_equal(ours(again)[0], ours(first)[0])
     model_file.extract_backbone(again.model)
@@ -183,21 +184,21 @@ def test_a_changed_file_of_octospoons_becomes_a_backbone(tmp_path):
 
 def test_a_model_is_tried_on_a_picture(tmp_path):
     model = taken(tmp_path, network(), Options(Pixels(mean=MEAN, std=STD), classes=NAMES))
-    prediction, seconds = imported.check(model, digits.png_bytes(0), Rules())
+    prediction, seconds = check_import.check(model, digits.png_bytes(0), Rules())
     assert prediction.probabilities.shape == (3,)
     assert 0 < seconds < 1
     with pytest.raises(BadImage):
-        imported.check(model, b"no picture", Rules())
+        check_import.check(model, b"no picture", Rules())
     with pytest.raises(BadModel, match="a function has room for 10"):
-        imported.check(model, digits.png_bytes(0), replace(Rules(), most_bytes=10))
+        check_import.check(model, digits.png_bytes(0), replace(Rules(), most_bytes=10))
     with pytest.raises(BadModel, match="smaller --size"):
-        imported.check(model, digits.png_bytes(0), replace(Rules(), most_seconds=0))
+        check_import.check(model, digits.png_bytes(0), replace(Rules(), most_seconds=0))
 
 
 def test_a_model_that_sees_nothing_is_refused(tmp_path):
     blind = taken(tmp_path, network(last="pooled"), Options(Pixels(mean=(1e6,) * 3, std=(1e-9,) * 3)))
     with pytest.raises(BadModel, match="which the pool cannot store"):
-        imported.check(blind, digits.png_bytes(0), Rules())
+        check_import.check(blind, digits.png_bytes(0), Rules())
     dark = taken(tmp_path, network(last="pooled"), Options(Pixels(std=(1e9,) * 3, mean=(-5e8,) * 3)))
     with pytest.raises(BadModel, match="same embedding"):
-        imported.check(dark, digits.png_bytes(0), Rules())
+        check_import.check(dark, digits.png_bytes(0), Rules())

@@ -8,18 +8,18 @@ import pytest
 from PIL import Image
 from unit.training.stack import JOB, World, starter, world
 
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.cli import digits
-from octospoon.domain.drift import Finding, Level
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable, VersionTaken
-from octospoon.domain.jobs import JobStatus
-from octospoon.domain.labelling import Pick, Round
-from octospoon.domain.verdicts import DriftedImage, Observation, WatchedDay
+from octospoon.domain.labelling.tasks import Pick, Round
+from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.monitoring.observations import DriftedImage, Observation, WatchedDay
+from octospoon.domain.training.jobs import JobStatus
 from octospoon.ports.training import TrainingData
-from octospoon.training.job import Outcome, run
-from octospoon.training.lease import LEASE_SECONDS
-from octospoon.training.model_file import read_spec, sha256
-from octospoon.training.trainer import train_head
+from octospoon.training.head.trainer import train_head
+from octospoon.training.job.lease import LEASE_SECONDS
+from octospoon.training.job.run import Outcome, run
+from octospoon.training.model.file import read_spec, sha256
 
 
 def labelled(count: int = 60, audit: int = 10) -> World:

@@ -7,18 +7,19 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.adapters.onnx_session import OnnxHead
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.errors import BadModel
-from octospoon.training import model_file, scattering
-from octospoon.training.model_file import assemble, backbone_spec, extract_backbone, head_file, read_spec
+from octospoon.training.model import file as model_file
+from octospoon.training.model import starter
+from octospoon.training.model.file import assemble, backbone_spec, extract_backbone, head_file, read_spec
 
 CLASSES = ("cat", "dög", "cow, brown")
 
 
 @pytest.fixture(name="backbone", scope="module")
 def built() -> bytes:
-    return scattering.build(32, 64)
+    return starter.build(32, 64)
 
 
 @pytest.fixture(name="parts")
@@ -40,8 +41,8 @@ def scorer(tmp_path, data: bytes) -> OnnxScorer:
 
 
 def test_the_backbone_is_the_same_bytes_every_time(backbone):
-    assert scattering.build(32, 64) == backbone
-    assert scattering.build(48, 64) != backbone
+    assert starter.build(32, 64) == backbone
+    assert starter.build(48, 64) != backbone
 
 
 def test_the_backbone_takes_any_number_of_images_and_gives_each_the_same_answer(tmp_path, backbone):
@@ -67,17 +68,17 @@ def test_what_scattering_is_for(tmp_path, backbone):
 
 
 def test_wavelets_have_zero_mean_and_their_own_direction():
-    for scale in range(scattering.SCALES):
-        for angle in range(scattering.ANGLES):
-            assert abs(scattering.morlet(scale, angle).sum()) < 1e-12
+    for scale in range(starter.SCALES):
+        for angle in range(starter.ANGLES):
+            assert abs(starter.morlet(scale, angle).sum()) < 1e-12
     x = np.exp(1j * 0.75 * np.pi * np.arange(-4, 5))[np.newaxis, :]
-    answers = [abs((scattering.morlet(0, angle) * x.conj()).sum()) for angle in range(8)]
+    answers = [abs((starter.morlet(0, angle) * x.conj()).sum()) for angle in range(8)]
     assert int(np.argmax(answers)) == 0
 
 
 def test_a_size_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="multiple of 16"):
-        scattering.build(30)
+        starter.build(30)
 
 
 def test_the_whole_file_says_what_it_is_and_computes_what_its_parts_compute(tmp_path, backbone, parts):
@@ -107,7 +108,7 @@ def test_the_stored_float16_embedding_serves_the_head_as_well(tmp_path, backbone
 def test_the_backbone_comes_back_byte_for_byte(backbone, parts):
     spec, head, _ = parts
     assert extract_backbone(assemble(backbone, head, spec)) == backbone
-    assert extract_backbone(model_file.starter_model()) == scattering.build()
+    assert extract_backbone(model_file.starter_model()) == starter.build()
 
 
 def test_assembling_gives_the_same_bytes_every_time(backbone, parts):

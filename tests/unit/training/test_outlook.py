@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octospoon.domain.labelling import LabelledImage
-from octospoon.training.dataset import Dataset
-from octospoon.training.outlook import against_control, expectation
+from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.training.data.dataset import Dataset
+from octospoon.training.evaluation.next_batch import against_control, expectation
 
 
 def images(labels, strategies, rounds) -> tuple[LabelledImage, ...]:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from octospoon.domain.acquisition import STRATEGIES
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.selection import BatchRules
-from octospoon.training import replay as replaying
-from octospoon.training.replay import Labelled, Plan, Split, replay
+from octospoon.training import simulation as replaying
+from octospoon.training.simulation import Labelled, Plan, Split, replay
 
 PLAN = Plan(3, BatchRules(20, 0.2))
 

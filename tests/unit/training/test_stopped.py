@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.training.stack import JOB, world
 
-from octospoon.domain.jobs import JobStatus
-from octospoon.training import job as job_
-from octospoon.training import lease as lease_
-from octospoon.training.job import run
-from octospoon.training.lease import LEASE_SECONDS
+from octospoon.domain.training.jobs import JobStatus
+from octospoon.training.job import lease as lease_
+from octospoon.training.job import run as job_
+from octospoon.training.job.lease import LEASE_SECONDS
+from octospoon.training.job.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

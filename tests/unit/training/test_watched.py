@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from PIL import Image
 
-from octospoon.domain.drift import Finding, Level
-from octospoon.domain.estimation import Estimate
-from octospoon.domain.verdicts import WatchedDay
-from octospoon.training import watched
+from octospoon.domain.evaluation.estimators import Estimate
+from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.monitoring.observations import WatchedDay
+from octospoon.training.report import drift_history
 
 CALM = Finding(Level.NONE, 500, 0.4, 0.5, 0.6)
 DRIFTED = Finding(Level.CONFIRMED, 480, 0.0, 0.5, 0.6, 0.005)
@@ -21,12 +21,12 @@ DAYS = [
 
 
 def test_where_nothing_was_watched_nothing_is_written(tmp_path):
-    watched.write(tmp_path, [])
+    drift_history.write(tmp_path, [])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_holds_each_day(tmp_path):
-    watched.write(tmp_path, DAYS)
+    drift_history.write(tmp_path, DAYS)
     with (tmp_path / "drift.csv").open(newline="") as file:
         first, second, third = csv.DictReader(file)
     assert (first["drift"], first["discrepancy_p"], first["accuracy_low"]) == ("none", "", "0.85")
@@ -38,7 +38,7 @@ def test_the_table_holds_each_day(tmp_path):
 def drawn(folder, days) -> tuple[int, int]:
     """The picture's height, and how many of its pixels are red."""
     folder.mkdir()
-    watched.write(folder, days)
+    drift_history.write(folder, days)
     with Image.open(folder / "drift.png") as picture:
         colours = picture.convert("RGB").getcolors(picture.width * picture.height)
         return picture.height, {colour: count for count, colour in colours}[RED]
@@ -55,5 +55,5 @@ def test_the_picture_shows_tests_accuracy_and_what_was_confirmed(tmp_path):
 
 
 def test_accuracy_alone_is_a_picture(tmp_path):
-    watched.write(tmp_path, DAYS[2:])
+    drift_history.write(tmp_path, DAYS[2:])
     assert (tmp_path / "drift.png").read_bytes().startswith(b"\x89PNG")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from octospoon.training import worker
-from octospoon.training.worker import Worker
+from octospoon.training.job import worker
+from octospoon.training.job.worker import Worker
 
 
 @dataclass
@@ -92,7 +92,9 @@ def test_the_worker_outlives_an_outage_and_a_message_it_cannot_read(monkeypatch)
 
 @pytest.mark.parametrize("module", ["mlflow", "sklearn", "scipy", "onnx", "matplotlib", "numpy"])
 def test_the_worker_imports_nothing_heavy(module):
-    load = "import sys, octospoon.training.__main__, octospoon.training.worker, octospoon.runtime.settings"
+    load = (
+        "import sys, octospoon.training.__main__, octospoon.training.job.worker, octospoon.runtime.settings"
+    )
     code = f"{load}; assert {module!r} not in sys.modules"
     source = str(Path(worker.__file__).parents[2])
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": source})

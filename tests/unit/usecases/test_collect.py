@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
 
-from octospoon.domain.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, State
-from octospoon.domain.jobs import JobSettings, JobStatus
-from octospoon.domain.labelling import Pick
-from octospoon.domain.training_policy import TrainingRules
+from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
+from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.training.jobs import JobSettings, JobStatus
+from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.receive import Message
+from octospoon.usecases.receive_webhook import Message
 
 CLASSES = ("cat", "dog")
 

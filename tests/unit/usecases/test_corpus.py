@@ -15,8 +15,8 @@ from PIL import Image
 from unit.corpus import CASES, model
 from unit.corpus.case import Case, sample, saved
 
-from octospoon.adapters.onnx_scorer import OnnxScorer
-from octospoon.domain.images import ImageRef, State
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.domain.pool.images import ImageRef, State
 from octospoon.usecases.score import Outcome, ScoreUploads
 
 TESTS = Path(__file__).parents[2]

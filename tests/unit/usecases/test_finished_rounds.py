@@ -7,7 +7,7 @@ from fakes.memory import FakeEntries, FakeRounds
 from unit.usecases.test_collect import World, deleted, message
 
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling import Pick, Round
+from octospoon.domain.labelling.tasks import Pick, Round
 from octospoon.usecases import finished_rounds
 from octospoon.usecases.finished_rounds import FinishedRounds
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from octospoon.domain.sweeps import PoolEntry
+    from octospoon.domain.labelling.reconciliation import PoolEntry
 
 IMAGES = 5
 

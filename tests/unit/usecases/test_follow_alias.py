@@ -6,10 +6,10 @@ import pytest
 from fakes.memory import FakeAlias, FakeChampions, FakeEntries, FakeHistory, FakePool, Row
 
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbone
-from octospoon.domain.images import State
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.usecases.follow_alias import FollowAlias, Followed
-from octospoon.usecases.serve import ServeVersion
+from octospoon.domain.pool.images import State
+from octospoon.usecases.promote_version import ServeVersion
+from octospoon.usecases.sync_registry_alias import FollowAlias, Followed
 
 NOTHING, AT_ODDS = Followed(), Followed(at_odds=True)
 

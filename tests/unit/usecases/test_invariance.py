@@ -6,8 +6,9 @@ import pytest
 from bench.memory_dynamo import MemoryDynamo
 from bench.rank_reads import reads
 
-from octospoon.adapters.dynamodb_pool import DynamoPool
-from octospoon.domain import draw, keys
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.domain.batch import draw
+from octospoon.domain.pool import keys
 
 
 def in_shards(monkeypatch: pytest.MonkeyPatch, shards: int) -> None:

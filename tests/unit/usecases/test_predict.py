@@ -8,8 +8,8 @@ import pytest
 from fakes.memory import FakeBlindImages, FakeChampions, FakeImages, FakeInbox
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.images import ImageBytes, Prediction
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
 
 PICTURE = b"\x89PNG\r\n\x1a\n"

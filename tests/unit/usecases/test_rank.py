@@ -16,13 +16,13 @@ from fakes.memory import (
     FakeRounds,
 )
 
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, State
-from octospoon.domain.keys import SHARDS
-from octospoon.domain.labelling import Task, TaskCounts
+from octospoon.domain.labelling.tasks import Task, TaskCounts
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.selection import BatchRules
-from octospoon.domain.verdicts import DriftedImage, Observation
+from octospoon.domain.monitoring.observations import DriftedImage, Observation
+from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.pool.keys import SHARDS
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import EXPORT_SECONDS, Rank

@@ -10,12 +10,12 @@ from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakeP
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from octospoon.domain.answers import Answer, read
 from octospoon.domain.errors import BadRequest, Unauthorized
-from octospoon.domain.jobs import JobSettings
-from octospoon.domain.training_policy import TrainingRules
+from octospoon.domain.labelling.answers import Answer, read
+from octospoon.domain.training.jobs import JobSettings
+from octospoon.domain.training.policy import TrainingRules
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.receive import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
+from octospoon.usecases.receive_webhook import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
 
 CHOICE = {"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": ["cat"]}}
 ANNOTATION = {

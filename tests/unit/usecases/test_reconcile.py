@@ -24,20 +24,20 @@ from fakes.memory import (
     FakeUploads,
 )
 
-from octospoon.domain.answers import choice
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, State, StoredObject
-from octospoon.domain.jobs import JobSettings
-from octospoon.domain.labelling import Pick, Round, Task
+from octospoon.domain.labelling.answers import choice
+from octospoon.domain.labelling.tasks import Pick, Round, Task
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.training_policy import TrainingRules
+from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject
+from octospoon.domain.training.jobs import JobSettings
+from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody
-from octospoon.usecases import inventory as inventory_
+from octospoon.usecases import full_audit as inventory_
 from octospoon.usecases import reconcile as reconcile_
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.follow_alias import FollowAlias
+from octospoon.usecases.promote_version import ServeVersion
 from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport, Stores
-from octospoon.usecases.serve import ServeVersion
+from octospoon.usecases.sync_registry_alias import FollowAlias
 
 CLASSES = ("cat", "dog")
 IMAGES = 10

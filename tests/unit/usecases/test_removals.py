@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.usecases.test_reconcile import World, body
 
-from octospoon.domain.answers import NOT_IN_POOL
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.images import State
-from octospoon.domain.removals import Proposal, count_that_decides, is_mass
-from octospoon.usecases import inventory as inventory_
+from octospoon.domain.labelling.answers import NOT_IN_POOL
+from octospoon.domain.labelling.removals import Proposal, count_that_decides, is_mass
+from octospoon.domain.pool.images import State
+from octospoon.usecases import full_audit as inventory_
 
 if TYPE_CHECKING:
     from collections.abc import Callable

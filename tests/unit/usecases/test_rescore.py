@@ -7,10 +7,10 @@ import pytest
 from fakes.memory import FakeClock, FakePool, FakeRescoring
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction, State
-from octospoon.domain.keys import SHARDS, day, shard
-from octospoon.domain.labelling import Pick
+from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.pool.keys import SHARDS, day, shard
 from octospoon.domain.uncertainty import uncertainty
 from octospoon.usecases.rescore import SLICE, Reorder, RescorePool
 

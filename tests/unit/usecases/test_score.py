@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from fakes.memory import FakeImages, FakePool, Row
 
-from octospoon.domain import keys as hashes
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.model_spec import ModelSpec
+from octospoon.domain.pool import keys as hashes
+from octospoon.domain.pool.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
 from octospoon.usecases.score import ROWS_A_CALL, SPARE_SECONDS, Outcome, ScoreUploads
 
 if TYPE_CHECKING:

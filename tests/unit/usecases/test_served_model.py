@@ -10,13 +10,13 @@ import pytest
 from fakes.memory import FakeClock, FakeEntries, FakePool
 from unit.training.stack import starter
 
-from octospoon.adapters.s3_artifacts import S3Champions
+from octospoon.adapters.s3.artifacts import S3Champions
 from octospoon.domain.errors import BadModel, VersionTaken
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.runtime import wiring
-from octospoon.training.model_file import read_spec, sha256
+from octospoon.training.model.file import read_spec, sha256
 from octospoon.usecases.champion import CurrentModel
-from octospoon.usecases.serve import ServeVersion
+from octospoon.usecases.promote_version import ServeVersion
 
 
 class Objects:

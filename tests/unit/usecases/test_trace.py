@@ -17,16 +17,16 @@ from fakes.memory import (
 )
 from unit.training.stack import FakeSnapshots
 
-from octospoon.cli.trace import timeline
-from octospoon.domain.consensus import Consensus
+from octospoon.cli.commands.trace import timeline
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
-from octospoon.domain.images import ImageRef, Prediction
-from octospoon.domain.jobs import TrainingState
-from octospoon.domain.keys import image_id
-from octospoon.domain.labelling import Annotation, Pick, Round
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, Pick, Round
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.trace import StoredVersion, Trace
-from octospoon.domain.verdicts import ModelDecision
+from octospoon.domain.monitoring.observations import ModelDecision
+from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.domain.pool.keys import image_id
+from octospoon.domain.pool.trace import StoredVersion, Trace
+from octospoon.domain.training.jobs import TrainingState
 from octospoon.usecases.trace import TraceImage
 
 KEY = "a/1.png"

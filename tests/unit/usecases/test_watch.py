@@ -13,14 +13,15 @@ from fakes.memory import (
     FakeReferences,
 )
 
-from octospoon.domain import drift, drifted
-from octospoon.domain.consensus import Consensus
-from octospoon.domain.drift import Level
-from octospoon.domain.images import ImageRef, Prediction, State
-from octospoon.domain.keys import day
-from octospoon.domain.labelling import Annotation, Pick
+from octospoon.domain.batch import drift_share
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, Pick
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.usecases.measure import Measure
+from octospoon.domain.monitoring import drift
+from octospoon.domain.monitoring.drift import Level
+from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.pool.keys import day
+from octospoon.usecases.live_evaluation import Measure
 from octospoon.usecases.watch import LEAST, WINDOW, Watch
 
 DAY = 24 * 3600.0
@@ -109,7 +110,7 @@ def test_confirmed_drift_keeps_the_images_by_which_it_shows_until_it_is_over(wor
     world.clock.time += DAY
     assert world.watch().finding.level is Level.CONFIRMED
     seen = world.observations.read().drifted
-    assert len(seen) == drifted.MOST
+    assert len(seen) == drift_share.MOST
     assert [one.score for one in seen] == sorted((one.score for one in seen), reverse=True)
     assert all(world.pool.table[one.key].state is State.SCORED for one in seen)
     assert np.mean([one.key in new for one in seen]) >= 0.9
@@ -125,7 +126,7 @@ def test_a_suspicion_sends_nobody_anything(world):
     known = world.references.get(POINTER.sha256)
     rows = list(world.pool.rows(world.upload(150, shift=2.0)).values())
     for level in Level:
-        found = drifted.examples(known, rows, drift.Finding(level, 150, 0.0, 0.0, 0.0))
+        found = drift_share.examples(known, rows, drift.Finding(level, 150, 0.0, 0.0, 0.0))
         assert bool(found) == (level is Level.CONFIRMED)
 
 

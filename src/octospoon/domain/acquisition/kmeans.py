@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.keys import unit_hash
+from octospoon.domain.pool.keys import unit_hash
 
 if TYPE_CHECKING:
     import numpy.typing as npt

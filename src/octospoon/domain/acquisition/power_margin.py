@@ -12,7 +12,7 @@ import numpy as np
 
 from octospoon.domain.acquisition import margin
 from octospoon.domain.acquisition.strategy import Candidates, highest
-from octospoon.domain.keys import unit_hash
+from octospoon.domain.pool.keys import unit_hash
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,10 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.model_spec import EMBEDDING, INPUT
-from octospoon.training import model_file
-from octospoon.training.batching import OURS
 from octospoon.training.finetune import operators, shapes
 from octospoon.training.finetune.operators import Step
+from octospoon.training.graph.batching import OURS
+from octospoon.training.model import file as model_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

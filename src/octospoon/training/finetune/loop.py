@@ -19,8 +19,8 @@ import torch
 from scipy.special import log_softmax
 from torch.nn import functional
 
-from octospoon.training import head
 from octospoon.training.finetune.augmentation import augmented
+from octospoon.training.head import fit as head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

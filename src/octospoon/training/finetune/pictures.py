@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.adapters.decode import decode
+from octospoon.adapters.imaging.decode import decode
 from octospoon.domain.errors import BadImage
-from octospoon.training.dataset import read_labelled
+from octospoon.training.data.dataset import read_labelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.labelling import LabelledImage
+    from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports.images import ImageStore
 

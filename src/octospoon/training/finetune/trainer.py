@@ -16,23 +16,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.adapters.onnx_session import open_session, run_session
-from octospoon.domain import evaluation
+from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
-from octospoon.domain.jobs import TrainedModel
+from octospoon.domain.evaluation import metrics
 from octospoon.domain.model_spec import EMBEDDING, INPUT
-from octospoon.training import head, model_file
-from octospoon.training.dataset import as_stored
+from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.data.dataset import as_stored
 from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
-from octospoon.training.trainer import train_head
+from octospoon.training.head import fit as head
+from octospoon.training.head.trainer import train_head
+from octospoon.training.model import file as model_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports.images import ImageStore
-    from octospoon.training.dataset import Dataset
+    from octospoon.training.data.dataset import Dataset
     from octospoon.training.finetune.graph import TorchGraph
     from octospoon.training.finetune.loop import Course
 
@@ -45,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FineTuner:
-    """Implements `octospoon.training.trainer.Trainer`.
+    """Implements `octospoon.training.head.trainer.Trainer`.
 
     Attributes:
         images: where the pictures are.
@@ -132,8 +133,8 @@ class FineTuner:
             head=file,
             held_out=held_out,
             metrics={
-                "held_out_accuracy": evaluation.accuracy(guesses, truth),
-                "held_out_log_loss": evaluation.log_loss(guesses, truth),
+                "held_out_accuracy": metrics.accuracy(guesses, truth),
+                "held_out_log_loss": metrics.log_loss(guesses, truth),
             },
             params=self._params()
             | {

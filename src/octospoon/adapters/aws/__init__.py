@@ -1,0 +1,1 @@
+"""SQS, ECS and the errors of AWS."""

@@ -1,0 +1,84 @@
+"""Two ways to start the training container: as an ECS task, or through a queue that a worker consumes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.aws.errors import translated
+from octospoon.domain.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_sqs import SQSClient
+
+
+class QueueLauncher:
+    """Sends the job's id to the queue that `python -m octospoon.training worker` consumes.
+
+    A message sent twice starts nothing new: a job is run by whoever moves it from launching to running.
+    """
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def launch(self, job_id: str) -> None:
+        """Queue one job."""
+        with translated(f"queueing {job_id}"):
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps({"job_id": job_id}))
+
+
+@dataclass(frozen=True, slots=True)
+class EcsTarget:
+    """Where the training task runs: names or ARNs, as ECS takes them.
+
+    Attributes:
+        capacity: FARGATE, or FARGATE_SPOT for a third of its price: a task that AWS takes the machine from is
+            told to stop, says so, and its job is launched again.
+    """
+
+    cluster: str
+    task_definition: str
+    container: str
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    capacity: str = "FARGATE"
+
+
+class EcsLauncher:
+    """Runs the training image as a Fargate task; the job's id is the client token, so once is enough."""
+
+    def __init__(self, client: ECSClient, target: EcsTarget) -> None:
+        self._client = client
+        self._target = target
+
+    def launch(self, job_id: str) -> None:
+        """Start one task; the same id again returns the task that already runs.
+
+        Raises:
+            ServiceUnavailable: ECS has no capacity for it now.
+        """
+        with translated(f"starting the task of {job_id}"):
+            answer = self._client.run_task(
+                cluster=self._target.cluster,
+                taskDefinition=self._target.task_definition,
+                capacityProviderStrategy=[{"capacityProvider": self._target.capacity, "weight": 1}],
+                clientToken=job_id,
+                startedBy=job_id[:128],
+                networkConfiguration={
+                    "awsvpcConfiguration": {
+                        "subnets": list(self._target.subnets),
+                        "securityGroups": list(self._target.security_groups),
+                        "assignPublicIp": "ENABLED",
+                    }
+                },
+                overrides={
+                    "containerOverrides": [
+                        {"name": self._target.container, "command": ["run", "--job-id", job_id]}
+                    ]
+                },
+            )
+        if failures := answer.get("failures"):
+            raise ServiceUnavailable(f"ECS did not start the task of {job_id}: {failures}")

@@ -1,0 +1,52 @@
+"""One row of the pool as people want to know it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.dynamodb import score_history as past
+from octospoon.adapters.dynamodb.items import Item, integer, number, text
+from octospoon.adapters.dynamodb.pool import batch_get
+from octospoon.domain.pool.images import State
+from octospoon.domain.pool.trace import ImageRecord
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class DynamoRecords:
+    """Implements `octospoon.ports.pool.ImageRecords`."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def record(self, key: str) -> ImageRecord | None:
+        """Return what the pool holds of an image, None where there is no such image."""
+        item = next(batch_get(self._client, self._table, [key]), None)
+        return None if item is None else _record(item)
+
+
+def _record(item: Item) -> ImageRecord:
+    return ImageRecord(
+        key=text(item, "key"),
+        etag=text(item, "etag"),
+        sequencer=text(item, "sequencer"),
+        state=State(text(item, "state")),
+        scores=past.scores(item),
+        task_id=integer(item, "task_id"),
+        exported_at=_time(item, "exported_at"),
+        label=text(item, "label") if "label" in item else None,
+        agreement=number(item, "agreement"),
+        annotators=integer(item, "annotators"),
+        labelled_at=_time(item, "labelled_at"),
+        reason=text(item, "reason"),
+        detail=text(item, "detail"),
+        quarantined_at=_time(item, "quarantined_at"),
+        earlier=past.earlier_uploads(item),
+        object_etag=text(item, "object_etag"),
+    )
+
+
+def _time(item: Item, name: str) -> float | None:
+    return number(item, name) if name in item else None

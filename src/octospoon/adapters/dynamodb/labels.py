@@ -1,0 +1,251 @@
+"""The annotations table, and the labels that follow from it in the pool table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, names_of, number, text
+from octospoon.adapters.dynamodb.label_counter import NOT_COUNTED, LabelCounter
+from octospoon.adapters.dynamodb.pool import batch_get, if_met, update_expression
+from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Standing
+from octospoon.domain.pool.images import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from octospoon.domain.labelling.answers import UncountedAnswers
+    from octospoon.domain.labelling.consensus import Consensus
+
+# deletion is the last word on an annotation, whenever its older versions arrive
+_NEWER = (
+    "attribute_not_exists(#key) OR (#deleted = :alive AND (#updated_at < :updated_at OR :deleted = :gone))"
+)
+_THIS_VERSION = "#updated_at = :was_updated_at AND #deleted = :was_deleted"
+_THIS_STANDING = "#state = :was_state AND #etag = :was_etag"
+
+
+class DynamoLabels:
+    """Implements `octospoon.ports.labelling.Labels`."""
+
+    def __init__(
+        self, client: DynamoDBClient, pool: str, annotations: str, control: str, now: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._pool = pool
+        self._annotations = annotations
+        self._counter = LabelCounter(client, control)
+        self._now = now
+
+    def upsert(self, annotation: Annotation) -> bool:
+        """Store an annotation unless a newer version of it is stored; say whether anything changed."""
+        given: dict[str, Value] = {
+            ":updated_at": annotation.updated_at,
+            ":deleted": annotation.deleted,
+            ":gone": True,
+            ":alive": False,
+        }
+        return self._put(annotation, _NEWER, given)
+
+    def replace(self, before: Annotation, annotation: Annotation) -> bool:
+        """Store what Label Studio says now over a stored version, unless that one has changed meanwhile."""
+        given: dict[str, Value] = {
+            ":was_updated_at": before.updated_at,
+            ":was_deleted": before.deleted,
+        }
+        return self._put(annotation, _THIS_VERSION, given)
+
+    def _put(self, annotation: Annotation, condition: str, given: dict[str, Value]) -> bool:
+        values = {name: getattr(annotation, name) for name in Annotation.__slots__}
+        if annotation.deleted or not annotation.problem:
+            del values["problem"]  # which keeps it out of the index of problems
+        with translated(f"storing annotation {annotation.annotation_id}"):
+            return if_met(
+                lambda: self._client.put_item(
+                    TableName=self._annotations,
+                    Item=dump_item(values),
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names_of(condition),
+                    ExpressionAttributeValues=dump_item(given),
+                )
+            )
+
+    def find(self, number: int, project: str) -> Annotation | None:
+        """Return the newest stored version of annotation `number` of a project."""
+        with translated(f"looking up annotation {number}"):
+            answer = self._client.query(
+                TableName=self._annotations,
+                IndexName="by_number",
+                KeyConditionExpression="#number = :number",
+                ExpressionAttributeNames={"#number": "number"},
+                ExpressionAttributeValues=dump_item({":number": number}),
+            )
+            keys = [{name: item[name] for name in ("key", "annotation_id")} for item in answer["Items"]]
+            items = [self._client.get_item(TableName=self._annotations, Key=key).get("Item") for key in keys]
+        found = [one for item in items if item and (one := _annotation(item)).project == project]
+        # a number of something deleted may have been given to another: that one is meant
+        return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
+
+    def of(self, key: str) -> list[Annotation]:
+        """Return every stored annotation of an image, deleted ones included."""
+        request: dict[str, Any] = {
+            "TableName": self._annotations,
+            "KeyConditionExpression": "#key = :key",
+            "ExpressionAttributeNames": {"#key": "key"},
+            "ExpressionAttributeValues": dump_item({":key": key}),
+            "ConsistentRead": True,
+        }
+        with translated(f"reading the annotations of {key}"):
+            pages = self._client.get_paginator("query").paginate(**request)
+            return [_annotation(item) for page in pages for item in page["Items"]]
+
+    def keys(self, after: str, limit: int) -> tuple[list[str], str]:
+        """Page through the images that have stored annotations; return keys, and where the page ends."""
+        request: dict[str, Any] = {
+            "TableName": self._annotations,
+            "ProjectionExpression": "#key, #annotation_id",
+            "ExpressionAttributeNames": {"#key": "key", "#annotation_id": "annotation_id"},
+            "ConsistentRead": True,
+            "Limit": limit,
+        }
+        if after:
+            key, _, annotation_id = after.rpartition("\x1f")
+            request["ExclusiveStartKey"] = dump_item({"key": key, "annotation_id": annotation_id})
+        with translated("reading the annotations"):
+            answer = self._client.scan(**request)
+        last = answer.get("LastEvaluatedKey") or {}
+        end = f"{text(last, 'key')}\x1f{text(last, 'annotation_id')}" if last else ""
+        return list(dict.fromkeys(text(item, "key") for item in answer["Items"])), end
+
+    def standing(self, key: str) -> Standing | None:
+        """Return where an image stands, None where there is no such image or it is in quarantine."""
+        item = next(batch_get(self._client, self._pool, [key]), None)
+        if item is None or text(item, "state") == State.QUARANTINED:
+            return None
+        return Standing(
+            key=key,
+            etag=text(item, "etag"),
+            state=State(text(item, "state")),
+            label=text(item, "label") if "label" in item else None,
+            agreement=number(item, "agreement"),
+            annotators=integer(item, "annotators"),
+            revision=integer(item, "revision"),
+            counted_in=integer(item, "counted_in", NOT_COUNTED),
+        )
+
+    def settle(self, before: Standing, agreed: Consensus) -> int:
+        """Make this the image's label and adjust the counter of new labels, in one transaction.
+
+        Returns:
+            +1 if the image became labelled, -1 if it ceased to be, 0 otherwise.
+
+        Raises:
+            Conflict: the image is no longer as it was in `before`; read again and retry.
+        """
+        labelled, label = before.state is State.LABELLED, agreed.label
+        delta = int(label is not None) - int(labelled)
+        same = (before.label, before.agreement, before.annotators) == (
+            label,
+            agreed.agreement,
+            agreed.annotators,
+        )
+        if delta == 0 and (label is None or same):
+            return 0
+        counted_in, writes = before.counted_in, []
+        if delta:
+            count, counted_in = self._counter.change(delta, before.counted_in)
+            writes = [count]
+        with translated(f"labelling {before.key}"):
+            self._client.transact_write_items(
+                TransactItems=[self._label(before, agreed, counted_in), *writes]  # type: ignore[list-item]
+            )
+        return delta
+
+    def _label(self, before: Standing, agreed: Consensus, counted_in: int) -> dict[str, Any]:
+        label = agreed.label
+        values: dict[str, Value | None] = {
+            "state": State.EXPORTED if label is None else State.LABELLED,
+            "revision": before.revision + 1,
+            "label": label,
+            "agreement": None if label is None else agreed.agreement,
+            "annotators": None if label is None else agreed.annotators,
+            "labelled_at": None if label is None else self._now(),
+            "counted_in": None if label is None else counted_in,
+        }
+        gone = [name for name, value in values.items() if value is None]
+        update = update_expression(
+            [name for name, value in values.items() if value is not None],
+            ["shard", "priority_shard", "claim_until", *gone],
+        )
+        condition = _THIS_STANDING
+        given: dict[str, Value | None] = {f":set_{name}": value for name, value in values.items()}
+        given |= {":was_state": before.state, ":was_etag": before.etag}
+        if before.revision:
+            condition += " AND #revision = :was_revision"
+            given[":was_revision"] = before.revision
+        else:
+            condition += " AND attribute_not_exists(#revision)"
+        return {
+            "Update": {
+                "TableName": self._pool,
+                "Key": dump_item({"key": before.key}),
+                "UpdateExpression": update,
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": names_of(update + condition),
+                "ExpressionAttributeValues": dump_item(given),
+            }
+        }
+
+    def uncounted(self, examples: int) -> UncountedAnswers:
+        """Count the answers that do not count, of images without a label; name up to so many of each kind."""
+        return uncounted_answers(self._client, self._pool, self._annotations, examples)
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        """Yield every labelled image, ordered by key."""
+        keys: set[str] = set()
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._annotations,
+            ProjectionExpression="#key",
+            ExpressionAttributeNames={"#key": "key"},
+            ConsistentRead=True,
+        )
+        with translated("reading the annotations"):
+            for page in pages:
+                keys.update(text(item, "key") for item in page["Items"])
+        items = batch_get(self._client, self._pool, sorted(keys))
+        found = [_labelled(item) for item in items if text(item, "state") == State.LABELLED]
+        yield from sorted(found, key=lambda image: image.key)
+
+
+def _annotation(item: Item) -> Annotation:
+    return Annotation(
+        key=text(item, "key"),
+        etag=text(item, "etag"),
+        annotation_id=text(item, "annotation_id"),
+        number=integer(item, "number"),
+        updated_at=text(item, "updated_at"),
+        annotator=text(item, "annotator"),
+        label=text(item, "label") if "label" in item else None,
+        deleted=flag(item, "deleted"),
+        project=text(item, "project"),
+        problem=text(item, "problem"),
+    )
+
+
+def _labelled(item: Item) -> LabelledImage:
+    return LabelledImage(
+        key=text(item, "key"),
+        etag=text(item, "etag"),
+        label=text(item, "label"),
+        agreement=number(item, "agreement"),
+        annotators=integer(item, "annotators"),
+        audit=flag(item, "audit"),
+        blind=flag(item, "blind"),
+        strategy=text(item, "strategy"),
+        draw_probability=number(item, "draw_probability") if "draw_probability" in item else None,
+        round_number=integer(item, "round"),
+        arrived=text(item, "arrival").partition("/")[0],
+    )

@@ -1,0 +1,66 @@
+"""The control table's record of models: decisions, where the registry's alias was last seen, observations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from octospoon.adapters.dynamodb.items import integer
+from octospoon.domain.monitoring.observations import ModelDecision, Observation
+
+if TYPE_CHECKING:
+    from octospoon.adapters.dynamodb.control import ControlTable
+
+_FIRST_OR_LATER = "attribute_not_exists(#decided_at) OR #decided_at <= :decided_at"
+
+
+class DynamoHistory:
+    """Implements `octospoon.ports.models.ModelHistory`."""
+
+    def __init__(self, table: ControlTable) -> None:
+        self._table = table
+
+    def record(self, decision: ModelDecision) -> None:
+        """Keep the decision about a job's model; the same job decides again after it died."""
+        self._table.update(
+            f"decision/{decision.job_id}",
+            {"decided_at": decision.decided_at, "body": msgspec.json.encode(decision).decode()},
+            _FIRST_OR_LATER,
+            {":decided_at": decision.decided_at},
+        )
+
+    def decision(self, job_id: str) -> ModelDecision | None:
+        """Return what was decided about a job's model, None where nothing was yet."""
+        item = self._table.read(f"decision/{job_id}")
+        return msgspec.json.decode(item["body"]["S"], type=ModelDecision) if item else None
+
+    def alias(self) -> int:
+        """Return the version that the alias was last known to name, -1 before the first."""
+        return integer(self._table.read("alias"), "version", -1)
+
+    def keep_alias(self, version: int) -> None:
+        """Remember which version the alias names."""
+        anything = "attribute_not_exists(#version) OR #version <> :version"
+        self._table.update("alias", {"version": version}, anything, {":version": version})
+
+
+class DynamoObservations:
+    """Implements `octospoon.ports.models.Observations`."""
+
+    def __init__(self, table: ControlTable) -> None:
+        self._table = table
+
+    def read(self) -> Observation:
+        """Return the newest observation."""
+        item = self._table.read("watch")
+        return msgspec.json.decode(item["body"]["S"], type=Observation) if item else Observation()
+
+    def save(self, observation: Observation) -> None:
+        """Replace it, unless a later one is stored."""
+        self._table.update(
+            "watch",
+            {"observed_at": observation.observed_at, "body": msgspec.json.encode(observation).decode()},
+            "attribute_not_exists(#observed_at) OR #observed_at <= :observed_at",
+            {":observed_at": observation.observed_at},
+        )

@@ -1,0 +1,111 @@
+"""What a row of the pool keeps of its past: the newest scores of its bytes, and its newest earlier uploads.
+
+Both are bounded, and both are part of the write that makes them past: no table and no call of their own. A
+score stands under an attribute named by the pointer's turn modulo SCORES, so that whoever writes one need not
+know the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from octospoon.adapters.dynamodb.items import Item, Value, flag, integer, number, text
+from octospoon.domain.pool.images import State
+from octospoon.domain.pool.score_history import EarlierPick, EarlierUpload, Score, returned
+
+if TYPE_CHECKING:
+    from octospoon.domain.pool.images import Prediction, Uncertainty
+
+SCORES = 16
+UPLOADS = 4
+_SCORE = "score_"
+
+
+def score_entry(prediction: Prediction, doubt: Uncertainty | None, now: float) -> tuple[str, str]:
+    """Return the attribute of a score, and its value: turn, version, epoch seconds, class, confidence.
+
+    Class and confidence are missing where the model knows no classes.
+    """
+    said = f" {doubt.top_class} {doubt.confidence:.4f}" if doubt else ""
+    name = f"{_SCORE}{prediction.turn % SCORES:02d}"
+    return name, f"{prediction.turn} {prediction.model_version} {now:.3f}{said}"
+
+
+def scores(item: Item) -> tuple[Score, ...]:
+    """Return the scores that a row keeps, oldest first."""
+    found = [_score(text(item, name)) for name in item if name.startswith(_SCORE)]
+    return tuple(sorted(found, key=lambda one: (one.turn, one.at)))
+
+
+def _score(entry: str) -> Score:
+    turn, version, at, *said = entry.split()
+    top, confidence = (int(said[0]), float(said[1])) if said else (None, None)
+    return Score(float(at), int(version), int(turn), top, confidence)
+
+
+def with_earlier(values: dict[str, Value | None], held: Item | None, now: float) -> dict[str, Value | None]:
+    """Return what is written for a new upload together with what the row that it replaces held."""
+    if held is None:
+        return values
+    kept = (*earlier_uploads(held), _as_earlier(held, now))
+    back = returned(kept, str(values["etag"])) if values["state"] == State.SCORED else None
+    picked = _as_picked(back) if back else {}
+    return values | picked | {"earlier": msgspec.json.encode(kept[-UPLOADS:]).decode()}
+
+
+def _as_picked(one: EarlierUpload) -> dict[str, Value | None]:
+    """Return the attributes that say how bytes had been chosen: with their label, that counts again."""
+    if one.pick is None:
+        return {}
+    return {
+        "round": one.round_number,
+        "task_id": one.task_id,
+        "strategy": one.pick.strategy,
+        "audit": one.pick.audit,
+        "pick_score": one.pick.score,
+        "pick_rank": one.pick.rank,
+        "draw_probability": one.pick.draw_probability,
+        "exported_at": one.pick.exported_at,
+    }
+
+
+def _earlier_pick(item: Item) -> EarlierPick | None:
+    if "label" not in item or "strategy" not in item:
+        return None
+    return EarlierPick(
+        text(item, "strategy"),
+        flag(item, "audit"),
+        _number(item, "pick_score"),
+        integer(item, "pick_rank"),
+        _number(item, "draw_probability"),
+        _number(item, "exported_at"),
+    )
+
+
+def _number(item: Item, name: str) -> float | None:
+    return number(item, name) if name in item else None
+
+
+def earlier_uploads(item: Item) -> tuple[EarlierUpload, ...]:
+    """Return what a row keeps of the uploads that it held before, oldest first."""
+    if "earlier" not in item:
+        return ()
+    return msgspec.json.decode(text(item, "earlier"), type=tuple[EarlierUpload, ...])
+
+
+def _as_earlier(item: Item, now: float) -> EarlierUpload:
+    return EarlierUpload(
+        etag=text(item, "etag"),
+        sequencer=text(item, "sequencer"),
+        state=text(item, "state"),
+        replaced_at=now,
+        scores=scores(item),
+        round_number=integer(item, "round"),
+        task_id=integer(item, "task_id"),
+        label=text(item, "label") if "label" in item else None,
+        reason=text(item, "reason"),
+        object_etag=text(item, "object_etag"),
+        pick=_earlier_pick(item),
+    )

@@ -1,0 +1,51 @@
+"""The answers that do not count, by a sparse index of the annotations table."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.dynamodb.indexes import query
+from octospoon.adapters.dynamodb.items import Item, Value, integer, text
+from octospoon.adapters.dynamodb.pool import batch_get
+from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
+from octospoon.domain.pool.images import State
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MOST = 1000
+"""Answers of one problem that are looked at: of so many and more, this number is told."""
+_INDEX = "by_problem"
+
+
+def uncounted_answers(client: DynamoDBClient, pool: str, annotations: str, examples: int) -> UncountedAnswers:
+    """Return the answers that do not count, of images without a label, with so many examples of each."""
+    counts: dict[str, int] = {}
+    named: list[UncountedAnswer] = []
+    for problem in PROBLEMS:
+        given: dict[str, Value] = {":problem": problem}
+        items = query(client, annotations, _INDEX, "#problem = :problem", given, limit=MOST)
+        entries = list(islice(items, MOST))
+        rows = {
+            text(row, "key"): row
+            for row in batch_get(
+                client, pool, [text(one, "key") for one in entries], ("key", "etag", "state", "task_id")
+            )
+        }
+        open_ = [one for one in entries if _matters(one, rows.get(text(one, "key")))]
+        counts[problem] = len(open_)
+        named += [_answer(one, rows.get(text(one, "key")), problem) for one in open_[:examples]]
+    return UncountedAnswers(counts, tuple(named))
+
+
+def _matters(entry: Item, row: Item | None) -> bool:
+    """Say whether nothing has made good for an answer: another one, or other bytes in the place of these."""
+    if row is None or text(row, "state") == State.QUARANTINED:
+        return True
+    return text(row, "etag") == text(entry, "etag") and text(row, "state") != State.LABELLED
+
+
+def _answer(entry: Item, row: Item | None, problem: str) -> UncountedAnswer:
+    task = integer(row, "task_id") if row else 0
+    return UncountedAnswer(text(entry, "key"), task, integer(entry, "number"), problem)

@@ -1,0 +1,1 @@
+"""Image files: from bytes to pixels."""

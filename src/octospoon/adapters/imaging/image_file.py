@@ -1,0 +1,93 @@
+"""A picture's bytes -> an open picture that is worth its cost, or the reason why not; no pixel is decoded."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from octospoon.adapters.imaging import pillow_images
+from octospoon.adapters.imaging.bmp import bmp
+from octospoon.adapters.imaging.file_kinds import FORMATS, format_of
+from octospoon.adapters.imaging.heif import HeifPicture
+from octospoon.adapters.imaging.limits import MAX_DECODED
+from octospoon.adapters.imaging.tiff.image import tiff
+from octospoon.domain.errors import BadImage, OctospoonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from octospoon.adapters.imaging.pixels import Source
+
+__all__ = ["FORMATS", "MAX_DECODED", "Picture", "bad", "format_of", "open_picture"]
+
+_UNREAD = re.compile(r"cannot handle|unsupported|unknown pixel mode|samples per pixel", re.IGNORECASE)
+_TOO_MUCH = re.compile(r"data too large|too much memory|security limit", re.IGNORECASE)
+
+
+class Picture(Protocol):
+    """A file whose header is read.
+
+    Attributes:
+        kind: one of FORMATS.
+        size: width and height as they lie in the file.
+        orientation: how it lies, by EXIF's numbers.
+    """
+
+    kind: str
+    size: tuple[int, int]
+    orientation: int
+
+    def draft(self, size: tuple[int, int]) -> None:
+        """Let the picture be scaled while it is decoded, to no less than a size, where its format can."""
+
+    def cost(self) -> int:
+        """Return the bytes that decoding takes; raises BadImage, ``too-large``, where they are too many."""
+
+    def load(self) -> Source:
+        """Decode the pixels; `orientation` may be known only then."""
+
+    def completed(self) -> Picture | None:
+        """Return the picture where, though `load` fails, no pixel of it is missing; else None."""
+
+
+_OPENERS: dict[str, Callable[[bytes], Picture]] = {
+    "JPEG": pillow_images.JpegPicture,
+    "PNG": pillow_images.png,
+    "WEBP": pillow_images.webp,
+    "GIF": pillow_images.gif,
+    "TIFF": tiff,
+    "BMP": bmp,
+    "HEIC": HeifPicture,
+    "AVIF": pillow_images.avif,
+}
+
+
+def open_picture(data: bytes) -> Picture:
+    """Read a file's header and check that decoding it is worth its cost.
+
+    Raises:
+        BadImage: reason ``empty``, ``not-an-image``, ``too-large``, ``too-narrow``, ``unsupported`` or
+            ``truncated``.
+    """
+    if not data:
+        raise BadImage("empty", "the file has no bytes")
+    kind = format_of(data)
+    try:
+        return _OPENERS[kind](data)
+    except OctospoonError:
+        raise
+    except Exception as error:
+        raise bad(error) from error
+
+
+def bad(error: Exception) -> BadImage:
+    """Turn what a decoder raised into the reason for a quarantine.
+
+    A broken file makes decoders raise nearly anything: whatever it is, trying again cannot help.
+    """
+    message = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or _TOO_MUCH.search(message):
+        return BadImage("too-large", message)
+    if _UNREAD.search(message):
+        return BadImage("unsupported", f"this kind is not read: {message}")
+    return BadImage("truncated", f"the file is cut off or damaged: {message}")

@@ -1,0 +1,171 @@
+"""Pictures that Pillow decodes."""
+
+from __future__ import annotations
+
+import io
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageChops
+
+from octospoon.adapters.imaging.gif import first_frame
+from octospoon.adapters.imaging.jpeg import JpegFile
+from octospoon.adapters.imaging.limits import MAX_DECODED, affordable, check_size
+from octospoon.adapters.imaging.orientation import UPRIGHT, orientation
+from octospoon.adapters.imaging.pixels import PillowSource, Reading
+from octospoon.adapters.imaging.png import PngFile
+from octospoon.adapters.imaging.webp import WebpFile
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+    from octospoon.adapters.imaging.pixels import Source
+
+_PLUGINS = {"PNG": "Png", "WEBP": "WebP", "TIFF": "Tiff", "BMP": "Bmp", "GIF": "Gif", "AVIF": "Avif"}
+"""Each is imported for the first picture of its format, and none of Pillow's other thirty-odd is."""
+_COEFFICIENT_BYTES = 2
+_AVIF_HEADER = 65_536
+"""Bytes within which a file says what it holds."""
+_EXIF_ITEM = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
+_COMPARED_BYTES = 12
+"""Of a pixel: two pictures and their difference."""
+_BUFFERS = {"WEBP": 4, "AVIF": 3}
+"""How many times their pixels these decoders hold."""
+
+Image.MAX_IMAGE_PIXELS = None  # our own limits answer with an error, not with a warning
+
+
+class PillowPicture:
+    """Implements `octospoon.adapters.imaging.image_file.Picture`.
+
+    Args:
+        kind: one of `_PLUGINS`.
+        data: the file, without what says nothing of the pixels.
+        lies: its EXIF orientation.
+        deep: its samples have sixteen bits.
+    """
+
+    def __init__(self, kind: str, data: bytes, lies: int = UPRIGHT, *, deep: bool = False) -> None:
+        self.kind = kind
+        self.orientation = lies
+        self._deep = deep
+        self._image = opened(kind, data)
+        self._bytes = len(data)
+        self.size = self._image.size
+        check_size(*self.size)
+        self._reading = Reading.of(self._image)
+
+    def draft(self, size: tuple[int, int]) -> None:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        self._image.draft("RGB", size)
+
+    def cost(self) -> int:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        return affordable(self.size, self.kind, self._image.width * self._image.height * self._pixel_bytes())
+
+    def load(self) -> Source:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        self._image.load()
+        return PillowSource(self._image, self._reading, deep=self._deep)
+
+    def completed(self) -> PillowPicture | None:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        return None
+
+    def info(self, name: str) -> bytes:
+        """Return what Pillow read beside the pixels; empty where there is none."""
+        value = self._image.info.get(name)
+        return value if isinstance(value, bytes) else b""
+
+    def _pixel_bytes(self) -> float:
+        mode = self._image.mode
+        each = {"1": 1, "L": 1, "P": 1}.get(mode, 2 if mode.startswith("I;16") else 4)
+        if self.kind == "BMP" and self._image.tile[0].codec_name != "raw":
+            return each * 2  # runs are unpacked beside the picture
+        return each * _BUFFERS.get(self.kind, 1)
+
+
+class JpegPicture(PillowPicture):
+    """A JPEG: scaled while it is decoded, and read at once instead of in pieces of 64 KB."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = JpegFile.parse(data)
+        super().__init__("JPEG", self._file.stripped(), orientation(self._file.exif, self._file.xmp))
+        self._image.decodermaxblock = self._bytes
+
+    def cost(self) -> int:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        needed = self._image.width * self._image.height * self._pixel_bytes()
+        if self._file.progressive:  # libjpeg keeps the coefficients of the whole picture
+            needed += self.size[0] * self.size[1] * self._coefficients() * _COEFFICIENT_BYTES
+        return affordable(self.size, self.kind, needed)
+
+    def completed(self) -> PillowPicture | None:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        forms = self._file.completed()
+        return JpegPicture(forms[0]) if forms and _same_pixels(*forms) else None
+
+    def _coefficients(self) -> float:
+        """Return how many coefficients there are for a pixel."""
+        factors = [(across, down) for _, across, down in self._file.components()]
+        most = max(across for across, _ in factors) * max(down for _, down in factors)
+        return sum(across * down for across, down in factors) / most
+
+
+def _same_pixels(first: bytes, second: bytes) -> bool:
+    """Tell whether two JPEGs decode to the same pixels; scaled down where they are large."""
+    images = opened("JPEG", first), opened("JPEG", second)
+    width, height = images[0].size
+    halvings = 0
+    while (width >> halvings) * (height >> halvings) * _COMPARED_BYTES > MAX_DECODED:
+        halvings += 1
+    for image in images:
+        image.draft("RGB", (max(1, width >> halvings), max(1, height >> halvings)))
+        try:
+            image.load()
+        except OSError:
+            return False
+    return ImageChops.difference(*images).getbbox() is None
+
+
+def png(data: bytes) -> PillowPicture:
+    """Open a PNG."""
+    file = PngFile.parse(data)
+    return PillowPicture("PNG", file.stripped(), orientation(file.exif, file.xmp), deep=file.depth == 16)
+
+
+def webp(data: bytes) -> PillowPicture:
+    """Open a WebP."""
+    file = WebpFile.parse(data)
+    check_size(*file.canvas)  # Pillow reserves the canvas when it opens the file
+    return PillowPicture("WEBP", file.stripped, orientation(file.exif, file.xmp))
+
+
+def gif(data: bytes) -> PillowPicture:
+    """Open a GIF."""
+    return PillowPicture("GIF", first_frame(data))
+
+
+def avif(data: bytes) -> PillowPicture:
+    """Open an AVIF: Pillow tells the turn that its properties ask for in EXIF's numbers.
+
+    The file's own EXIF, which may be broken, does not count, and is hidden from Pillow.
+    """
+    start = _EXIF_ITEM.sub(rb"\1none", data[:_AVIF_HEADER])
+    picture = PillowPicture("AVIF", start + data[_AVIF_HEADER:])
+    picture.orientation = orientation(picture.info("exif"))
+    return picture
+
+
+def opened(kind: str, data: bytes) -> ImageFile:
+    """Let Pillow read a file's header; raises whatever Pillow raises."""
+    if kind == "JPEG":
+        # not the registered factory: it also looks for more pictures, in an index that may be broken
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        return JpegImageFile(io.BytesIO(data), "")
+    if kind not in Image.OPEN:
+        import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
+    factory, _ = Image.OPEN[kind]
+    return factory(io.BytesIO(data), "")

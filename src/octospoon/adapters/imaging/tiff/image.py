@@ -1,0 +1,139 @@
+"""TIFF pictures: samples of any depth and order as libtiff would show them, or refused by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.imaging.file_kinds import unread
+from octospoon.adapters.imaging.limits import affordable
+from octospoon.adapters.imaging.orientation import UPRIGHT, orientation
+from octospoon.adapters.imaging.pillow_images import PillowPicture
+from octospoon.adapters.imaging.tiff import directory as tag
+from octospoon.adapters.imaging.tiff.layout import Layout
+from octospoon.adapters.imaging.tiff.planes import Blocks
+from octospoon.adapters.imaging.tiff.source import TiffSource
+
+if TYPE_CHECKING:
+    from octospoon.adapters.imaging.image_file import Picture
+    from octospoon.adapters.imaging.pixels import Source
+
+_MOSAICS = (32_803, 34_892)
+"""Photometric interpretations of a sensor's own values."""
+_RAW_COMPRESSIONS = {32_767: "Sony", 32_769: "Epson", 32_770: "Samsung", 34_713: "Nikon", 65_000: "Kodak"}
+_FOR_PILLOW = (
+    *(tag.BITS, tag.COMPRESSION, tag.PHOTOMETRIC, tag.FILL_ORDER, tag.SAMPLES, tag.ROWS_PER_STRIP),
+    *(
+        tag.STRIP_OFFSETS,
+        tag.STRIP_COUNTS,
+        tag.FAX3_OPTIONS,
+        tag.FAX4_OPTIONS,
+        tag.TILE_WIDTH,
+        tag.TILE_HEIGHT,
+    ),
+    *(
+        tag.TILE_OFFSETS,
+        tag.TILE_COUNTS,
+        tag.JPEG_TABLES,
+        tag.SUBSAMPLING,
+        tag.WIDTH,
+        tag.HEIGHT,
+        *tag.OLD_JPEG,
+    ),
+)
+
+
+def tiff(data: bytes) -> Picture:
+    """Open the first picture of a TIFF that is no thumbnail of another.
+
+    Raises:
+        BadImage: reason ``unsupported``, ``truncated``, ``too-large`` or ``too-narrow``.
+    """
+    directory = _chosen(tag.TiffReader(data))
+    layout = Layout.of(directory)
+    xmp = bytes(directory.tags.get(tag.XMP, ()))
+    lies = directory.number(tag.ORIENTATION) or orientation(b"", xmp)
+    lies = lies if 1 <= lies <= 8 else UPRIGHT
+    if not layout.by_pillow:
+        return TiffPicture(data, directory, layout, lies)
+    tags = {name: directory.tags[name] for name in _FOR_PILLOW if name in directory.tags}
+    plain = tag.rewritten(data, tags | {tag.PHOTOMETRIC: (layout.photometric,)})
+    return LibtiffPicture(plain, lies, Blocks(directory, layout).cost())
+
+
+def _chosen(reader: tag.TiffReader) -> tag.Directory:
+    chain = reader.directories()
+    for directory in chain:
+        within = list(reader.sub_directories(directory))
+        for each in (directory, *within):
+            _refuse_raw(each)
+        if _is_reduced(directory) and not all(map(_is_reduced, within)):
+            raise unread(
+                "a TIFF that begins with a thumbnail of the picture in a directory within (a raw photo?)"
+            )
+    return next((each for each in chain if not _is_reduced(each)), chain[0])
+
+
+def _refuse_raw(directory: tag.Directory) -> None:
+    maker = _RAW_COMPRESSIONS.get(directory.number(tag.COMPRESSION), "")
+    if tag.DNG_VERSION in directory.tags:
+        maker = "DNG"
+    if maker or directory.number(tag.PHOTOMETRIC) in _MOSAICS:
+        raise unread(f"a camera's raw photo ({maker or 'mosaic of a sensor'})")
+
+
+def _is_reduced(directory: tag.Directory) -> bool:
+    return bool(directory.number(tag.SUBFILE) & 1) or directory.number(tag.OLD_SUBFILE) == 2
+
+
+class LibtiffPicture(PillowPicture):
+    """A lossy or fax TIFF, which Pillow and libtiff decode as a whole.
+
+    Args:
+        data: the file with a plain directory.
+        lies: its EXIF orientation.
+        beside: bytes that libtiff unpacks beside the picture.
+    """
+
+    def __init__(self, data: bytes, lies: int, beside: int) -> None:
+        super().__init__("TIFF", data, lies)
+        self._beside = beside
+
+    def cost(self) -> int:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        return affordable(self.size, self.kind, super().cost() + self._beside)
+
+
+class TiffPicture:
+    """Implements `octospoon.adapters.imaging.image_file.Picture` for every other TIFF.
+
+    Args:
+        data: the file.
+        directory: of the picture.
+        layout: of its samples.
+        lies: its EXIF orientation.
+    """
+
+    kind = "TIFF"
+
+    def __init__(self, data: bytes, directory: tag.Directory, layout: Layout, lies: int) -> None:
+        self.size = layout.size
+        self.orientation = lies
+        self._data = data
+        self._directory = directory
+        self._layout = layout
+        self._blocks = Blocks(directory, layout)
+
+    def draft(self, size: tuple[int, int]) -> None:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+
+    def cost(self) -> int:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        return affordable(self.size, self.kind, self._blocks.cost())
+
+    def load(self) -> Source:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        planes = [self._blocks.plane(self._data, index) for index in range(self._blocks.planes)]
+        return TiffSource(planes, self._blocks, self._directory, self._layout)
+
+    def completed(self) -> None:
+        """See `octospoon.adapters.imaging.image_file.Picture`."""

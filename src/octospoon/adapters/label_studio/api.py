@@ -1,0 +1,290 @@
+"""Label Studio over plain HTTP: its SDK weighs 366 MB and retries what must not be retried."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+
+from octospoon.adapters.http_errors import described
+from octospoon.adapters.label_studio import queries
+from octospoon.adapters.label_studio.results import prediction
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.domain.labelling.answers import reduced
+from octospoon.domain.labelling.interface import parse_interface
+from octospoon.domain.labelling.tasks import TaskCounts, project_name
+from octospoon.domain.secrets import hidden, split_sign_in
+from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from octospoon.domain.labelling.interface import Interface
+    from octospoon.domain.labelling.tasks import Annotation, Task
+
+LOG = logging.getLogger(__name__)
+_TASKS_PER_IMPORT = 500
+_ANNOTATED = {"fields": "all", "include": "id,data,annotations"}
+_ACCESS_TOKEN_LIFETIME = 240.0
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+
+class NotFound(NotConfigured):
+    """Label Studio has no such thing."""
+
+
+class LabelStudioAuth(httpx.Auth):
+    """Signs requests with either kind of token: a legacy one, or a personal access token (a JWT).
+
+    Args:
+        url: of Label Studio.
+        token: gives the token; asked for every request, so that a rotation gets through.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, url: str, token: Callable[[], str]) -> None:
+        self._refresh_url = f"{url}/api/token/refresh/"
+        self._token = token
+        self._access = ""
+        self._expires = 0.0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header; a personal access token is first exchanged for a short-lived one."""
+        token = self._token()
+        if token.count(".") != 2:
+            request.headers["Authorization"] = f"Token {token}"
+            yield request
+            return
+        if time.monotonic() > self._expires:
+            answer = yield httpx.Request("POST", self._refresh_url, json={"refresh": token})
+            answer.raise_for_status()
+            self._access = answer.json()["access"]
+            self._expires = time.monotonic() + _ACCESS_TOKEN_LIFETIME
+        request.headers["Authorization"] = f"Bearer {self._access}"
+        yield request
+
+
+class LabelStudioApi:
+    """One connection to one Label Studio, with its errors translated into ours."""
+
+    def __init__(self, url: str, token: Callable[[], str]) -> None:
+        self.url, _ = split_sign_in("the address of Label Studio", url)  # it is signed in to by token
+        self._token = token
+        self._client = httpx.Client(
+            base_url=self.url, auth=LabelStudioAuth(self.url, token), timeout=_TIMEOUT
+        )
+
+    def call(self, method: str, path: str, **kwargs: Any) -> Any:  # noqa: ANN401 - JSON
+        """Make one request, without retrying; return the decoded JSON, None for an empty answer.
+
+        Raises:
+            ServiceUnavailable: no answer, 429 or 5xx.
+            NotConfigured: 401, 403 or 404 (`NotFound`): the token, its rights or the project is wrong.
+            BadRequest: any other refusal.
+        """
+        try:
+            answer = self._client.request(method, path, **kwargs)
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            raise self._refused(method, path, error.response) from None
+        except httpx.HTTPError as error:
+            raise ServiceUnavailable(
+                f"Label Studio at {self.url} does not answer: {described(error)}"
+            ) from None
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise NotConfigured(f"Label Studio cannot be asked: {described(error)}") from None
+        return answer.json() if answer.content else None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _refused(self, method: str, path: str, answer: httpx.Response) -> Exception:
+        text = hidden(answer.text, self._token())[:500]
+        what = f"Label Studio answered {answer.status_code} to {method} {path}: {text}"
+        if answer.status_code == 429 or answer.status_code >= 500:
+            return ServiceUnavailable(what)
+        if answer.status_code in (401, 403, 404):
+            kind = NotFound if answer.status_code == 404 else NotConfigured
+            return kind(f"{what} (check the Label Studio URL, project and token)")
+        return BadRequest(what)
+
+
+class LabelStudio:
+    """Implements `octospoon.ports.labelling.Labeler` for one project."""
+
+    def __init__(self, api: LabelStudioApi, project: int) -> None:
+        self.api = api
+        self.number = project
+
+    def find(self, etags: Mapping[str, str]) -> dict[str, int]:
+        """Return by key the task of every image that has one for these very bytes (etags by key)."""
+        found: dict[str, int] = {}
+        for part in queries.parts(list(etags)):
+            for task in self._look_up(part, include="id,data"):
+                key = task["data"]["key"]
+                if task["data"].get("etag") == etags[key]:
+                    found[key] = min(task["id"], found.get(key, task["id"]))
+        return found
+
+    def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
+        """Return every task of these images, of any of their bytes, with its annotations."""
+        listed = [task for part in queries.parts(keys) for task in self._look_up(part, **_ANNOTATED)]
+        return self._annotated(listed)
+
+    def delete(self, task_id: int) -> bool:
+        """Delete a task unless somebody has begun to answer it; say whether it is gone."""
+        path = f"/api/tasks/{task_id}/"
+        try:
+            task = self.api.call("GET", path)
+            if task["annotations"] or task.get("drafts"):
+                return False
+            self.api.call("DELETE", path)
+        except NotFound:
+            LOG.info("task %d is gone already", task_id)
+        return True
+
+    def _look_up(self, keys: Sequence[str], **params: str) -> list[dict[str, Any]]:
+        found = self._tasks(queries.with_keys(keys), 10 * len(keys), **params)
+        asked = set(keys)
+        return [task for task in found if task["data"].get("key") in asked]
+
+    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+        """Create tasks with predictions, once and without retrying; return their ids by key."""
+        stored = self.interface().stored
+        created: dict[str, int] = {}
+        for start in range(0, len(tasks), _TASKS_PER_IMPORT):
+            part = tasks[start : start + _TASKS_PER_IMPORT]
+            answer = self.api.call(
+                "POST",
+                f"/api/projects/{self.number}/import",
+                params={"return_task_ids": "true"},
+                json=[_task(task, model_version, stored) for task in part],
+            )
+            created |= dict(zip((task.key for task in part), answer["task_ids"], strict=True))
+        return created
+
+    def interface(self) -> Interface:
+        """Return what the labelling interface asks; Label Studio checks no prediction.
+
+        Raises:
+            NotConfigured: the labelling interface is not ours.
+        """
+        project = self.api.call("GET", f"/api/projects/{self.number}")
+        try:
+            return parse_interface(project.get("label_config") or "")
+        except BadRequest as error:
+            raise NotConfigured(
+                f"{error} (Label Studio project {self.number}): no annotation could be counted; "
+                "set the interface up by `octospoon label-studio-project`"
+            ) from error
+
+    def choices(self) -> frozenset[str]:
+        """Return the names under which Label Studio stores the choices of the labelling interface."""
+        return frozenset(one.stored for one in self.interface().choices)
+
+    def task_counts(self, since: float = 0.0) -> TaskCounts:
+        """Count the tasks by what is to be expected of them."""
+        unanswered = [*queries.ours(), *queries.unanswered()]
+        return TaskCounts(
+            waiting=self._count(queries.every(*unanswered, *queries.since("created_at", since))),
+            skipped=self._count(queries.every(*queries.ours(), *queries.skipped())),
+            abandoned=(
+                self._count(queries.every(*unanswered, queries.before("created_at", since))) if since else 0
+            ),
+            foreign=self._count(queries.foreign()),
+            foreign_answered=self._count(queries.foreign(queries.answered())),
+        )
+
+    def foreign(self, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that octospoon did not make, by ascending id."""
+        found = self._tasks(queries.foreign(), limit, fields="all", include="id,data")
+        return msgspec.convert(found, list[TaskBody])
+
+    def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
+        """Return up to `limit` tasks that changed since then, by ascending id.
+
+        Annotations that somebody propagated leave their tasks' `updated_at` as it was.
+        """
+        changed = self._by_id(queries.since("updated_at", since), after, limit)
+        completed = self._by_id(queries.since("completed_at", since), after, limit) if since else []
+        both = {task.id: task for task in (*changed, *completed)}
+        return sorted(both.values(), key=lambda task: task.id)[:limit]
+
+    def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
+        """Return up to `limit` tasks that nobody has answered or skipped, of ids above `after`."""
+        return self._by_id([*queries.unanswered(), *queries.since("created_at", since)], after, limit)
+
+    def _by_id(self, wanted: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
+        query = queries.every(queries.after(after), *wanted, by_id=True)
+        return msgspec.convert(self._tasks(query, limit, fields="all", include="id,data"), list[TaskBody])
+
+    def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:
+        annotated = self._export([task["id"] for task in listed if task["annotations"]])
+        shown = self._shown() if annotated else {}
+        annotated = {task: [_reduced(body, shown) for body in bodies] for task, bodies in annotated.items()}
+        return [AnnotatedTask(task["id"], task["data"], annotated.get(task["id"], [])) for task in listed]
+
+    def _shown(self) -> dict[str, str]:
+        try:
+            return self.interface().shown
+        except NotConfigured as error:
+            LOG.warning("%s", error)
+            return {}
+
+    def project(self) -> str:
+        """Return the name of the project: read anew, because another may take its number."""
+        found = self.api.call("GET", f"/api/projects/{self.number}")
+        return project_name(self.number, found["created_at"])
+
+    def has(self, annotation: Annotation) -> bool:
+        """Say whether an annotation is still there."""
+        try:
+            found = self.api.call("GET", f"/api/annotations/{annotation.number}/")
+        except NotFound:
+            return False
+        # SQLite gives the number of a deleted one to another
+        there = self._export([found["task"]]).get(found["task"], [])
+        return any(body.unique_id == annotation.annotation_id for body in there)
+
+    def _export(self, ids: Sequence[int]) -> dict[int, list[AnnotationBody]]:
+        """Return the annotations of these tasks, by task.
+
+        Of all that lists annotations, only an export names their ``unique_id``. Label Studio keeps a copy of
+        every export on its disk, so that tasks without annotations are better left out.
+        """
+        if not ids:
+            return {}  # Label Studio would take no ids for all of them
+        answer = self.api.call(
+            "GET",
+            f"/api/projects/{self.number}/export",
+            params={"exportType": "JSON", "download_all_tasks": "true", "ids[]": list(ids)},
+        )
+        return {task["id"]: msgspec.convert(task["annotations"], list[AnnotationBody]) for task in answer}
+
+    def _tasks(self, query: queries.Query, limit: int, **params: str) -> list[dict[str, Any]]:
+        return list(queries.page(self.api, self.number, query, limit, **params)["tasks"])
+
+    def _count(self, query: queries.Query) -> int:
+        return int(queries.page(self.api, self.number, query, 1, include="id")["total"])
+
+
+def _reduced(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
+    return msgspec.structs.replace(body, result=reduced(body.result, shown))
+
+
+def _task(task: Task, model_version: str, stored: Mapping[str, str]) -> dict[str, Any]:
+    data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
+    if task.label is None:
+        return {"data": data}
+    said = prediction(task.label, task.confidence, model_version, stored)
+    if said is None:
+        LOG.warning(
+            "%s goes without its prediction %r: the labelling interface lacks it", task.key, task.label
+        )
+        return {"data": data}
+    return {"data": data, "predictions": [said]}

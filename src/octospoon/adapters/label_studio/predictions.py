@@ -1,0 +1,67 @@
+"""The predictions of Label Studio's open tasks, and which of them it shows."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from octospoon.adapters.label_studio import queries
+from octospoon.adapters.label_studio.results import prediction
+from octospoon.domain.errors import BadRequest
+from octospoon.ports.labelling import PredictedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from octospoon.adapters.label_studio.api import LabelStudio
+    from octospoon.domain.labelling.tasks import Guess
+
+LOG = logging.getLogger(__name__)
+
+
+class LabelStudioPredictions:
+    """Implements `octospoon.ports.labelling.ShownPredictions` for one project.
+
+    Args:
+        labeler: the project.
+    """
+
+    def __init__(self, labeler: LabelStudio) -> None:
+        self._api = labeler.api
+        self._project = labeler.number
+        self._labeler = labeler
+
+    def version(self) -> str:
+        """Return the version whose predictions Label Studio shows and sorts by."""
+        project = self._api.call("GET", f"/api/projects/{self._project}")
+        return str(project.get("model_version") or "")
+
+    def show(self, version: str) -> bool:
+        """Make this the version that Label Studio shows; False where no task has a prediction of it."""
+        try:
+            self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": version})
+        except BadRequest as error:  # what it says of a version without predictions
+            LOG.info("no prediction of %s can be shown yet: %s", version, error)
+            return False
+        return True
+
+    def tasks(self, after: int, limit: int) -> list[PredictedTask]:
+        """Return up to `limit` unanswered tasks with predictions, of ids above `after`, by ascending id."""
+        query = queries.every(queries.after(after), *queries.predicted(), by_id=True)
+        found = queries.page(
+            self._api, self._project, query, limit, fields="all", include="id,data,predictions"
+        )
+        return [_task(one) for one in found["tasks"]]
+
+    def add(self, guesses: Sequence[Guess], version: str) -> None:
+        """Add predictions to tasks that exist, once and without retrying; answers and drafts stay."""
+        stored = self._labeler.interface().stored
+        shown = [(one.task, prediction(one.label, one.confidence, version, stored)) for one in guesses]
+        body = [{"task": task} | said for task, said in shown if said is not None]
+        if body:
+            self._api.call("POST", f"/api/projects/{self._project}/import/predictions", json=body)
+
+
+def _task(found: Mapping[str, Any]) -> PredictedTask:
+    versions = [str(one.get("model_version")) for one in found["predictions"]]
+    return PredictedTask(found["id"], found["data"], versions)

@@ -1,0 +1,242 @@
+"""Sets a Label Studio project up by code: finding comes before creating, so it can be run at any time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import canonicalize
+from xml.sax.saxutils import quoteattr
+
+from octospoon.adapters.label_studio.results import FROM_NAME, TO_NAME
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.health import Webhook
+from octospoon.domain.labelling.interface import parse_interface
+from octospoon.domain.secrets import header_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.adapters.label_studio.api import LabelStudioApi
+
+LOG = logging.getLogger(__name__)
+_PAGE = 100
+SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
+ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+_DIGITS = "1234567890"
+_NO_KEY = " "
+"""A hotkey that no key presses."""
+_ASK = "Choose a class before you submit, or skip the task."
+_EMPTY = "<View></View>"  # of a project without an interface
+SAMPLING = "Sequential sampling"
+"""How Label Studio orders tasks for annotators: as they were created, which keeps the order of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How Label Studio reads the pictures: the bucket, and where S3 is when it is not AWS's own.
+
+    Attributes:
+        bucket: name of the images bucket.
+        endpoint_url: of S3; empty for AWS.
+        region: of the bucket.
+        access_key: empty to let Label Studio use its own role.
+        secret_key: belongs to the access key.
+        presign: True redirects browsers to S3; False lets Label Studio pass the bytes on.
+    """
+
+    bucket: str
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: str = ""
+    presign: bool = True
+
+
+def labelling_interface(classes: Sequence[str]) -> str:
+    """Return the labelling interface of a single-choice image classification, as Label Studio's XML."""
+    asked = f'choice="single" showInLine="true" required="true" requiredMessage={quoteattr(_ASK)}'
+    return _interface(classes, [_bound(*pair) for pair in zip(classes, hotkeys(classes), strict=True)], asked)
+
+
+def _interface(classes: Sequence[str], keys: Sequence[str], asked: str) -> str:
+    choices = "\n".join(
+        f"    <Choice value={quoteattr(name)}" + (f" hotkey={quoteattr(key)}/>" if key else "/>")
+        for name, key in zip(classes, keys, strict=True)
+    )
+    return (
+        "<View>\n"
+        f'  <Image name="{TO_NAME}" value="$image" zoom="true" maxWidth="512px"/>\n'
+        f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" {asked}>\n'
+        f"{choices}\n  </Choices>\n</View>"
+    )
+
+
+def hotkeys(classes: Sequence[str]) -> list[str]:
+    """Return a key for each class, empty for none.
+
+    A class that is a letter or digit has that key. Of two that differ by case alone, only one can have it,
+    the lower one; any other single character has none, because browsers name such keys by their place on
+    the keyboard. The other classes have the digits that no class is called by, 1 to 9 and 0, in order.
+    """
+    own = {name.lower(): name for name in sorted(classes) if _is_key(name)}
+    free = iter([key for key in _DIGITS if key not in own])
+    return [
+        (name.lower() if own.get(name.lower()) == name else "") if len(name) == 1 else next(free, "")
+        for name in classes
+    ]
+
+
+def _is_key(name: str) -> bool:
+    return len(name) == 1 and name.isascii() and name.isalnum()
+
+
+def _bound(name: str, key: str) -> str:
+    """Return what to write as a class's hotkey: Label Studio gives a free key to whatever has none."""
+    if key or len(name) != 1:
+        return key
+    return f"shift+{name.lower()}" if _is_key(name) else _NO_KEY
+
+
+def is_ours(label_config: str) -> bool:
+    """Say whether a labelling interface is one that octospoon made, for any classes, and nobody changed."""
+    try:
+        classes = [one.value for one in parse_interface(label_config).choices]
+    except BadRequest:
+        return False
+    made = {_canonical(labelling_interface(classes)), _canonical(_earlier_interface(classes))}
+    return _canonical(label_config) in made
+
+
+def _earlier_interface(classes: Sequence[str]) -> str:
+    """Return what `labelling_interface` made before it required a choice."""
+    names = [name.lower() for name in classes]
+    keys = all(_is_key(name) for name in names) and len(set(names)) == len(names)
+    earlier = names if keys else [*_DIGITS, *[""] * len(names)][: len(names)]
+    return _interface(classes, earlier, 'choice="single" showInLine="true"')
+
+
+def _canonical(label_config: str) -> str:
+    return canonicalize(label_config, strip_text=True)
+
+
+class LabelStudioSetup:
+    """Creates or updates what octospoon needs in Label Studio."""
+
+    def __init__(self, api: LabelStudioApi) -> None:
+        self._api = api
+
+    def project(self, title: str, classes: Sequence[str], *, replace_interface: bool = False) -> int:
+        """Return the id of the project with this title, with our labelling interface and sampling.
+
+        An interface that people changed stays as it is.
+
+        Args:
+            title: of the project.
+            classes: that annotators choose from.
+            replace_interface: put ours in the place of one that people changed.
+        """
+        settings = {
+            "title": title,
+            "label_config": labelling_interface(classes),
+            "sampling": SAMPLING,
+            "show_collab_predictions": True,
+        }
+        title = title.strip()  # Label Studio does so too
+        found = self._titled(title)
+        if found is None:
+            return int(self._api.call("POST", "/api/projects", json=settings)["id"])
+        path = f"/api/projects/{found['id']}"
+        interface = self._api.call("GET", path).get("label_config") or ""
+        if not (replace_interface or interface in ("", _EMPTY) or is_ours(interface)):
+            LOG.warning(
+                "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` "
+                "says what it lacks, `octospoon label-studio-project --replace-interface` replaces it",
+                found["id"],
+            )
+            del settings["label_config"]
+        self._api.call("PATCH", path, json=settings)
+        return int(found["id"])
+
+    def order(self, project: int) -> None:
+        """Make annotators get a project's tasks in the order of the batches."""
+        self._api.call("PATCH", f"/api/projects/{project}", json={"sampling": SAMPLING})
+
+    def storage(self, project: int, access: S3Access) -> None:
+        """Let the project read the images bucket. It is never synchronised: that would duplicate tasks."""
+        settings = {
+            "project": project,
+            "title": "octospoon images",
+            "bucket": access.bucket,
+            "region_name": access.region,
+            "s3_endpoint": access.endpoint_url or None,
+            "aws_access_key_id": access.access_key,
+            "aws_secret_access_key": access.secret_key,
+            "presign": access.presign,
+            "use_blob_urls": False,
+        }
+        found = self._first(f"/api/storages/s3?project={project}", "bucket", access.bucket)
+        if found is None:
+            self._api.call("POST", "/api/storages/s3", json=settings)
+        else:
+            self._api.call("PATCH", f"/api/storages/s3/{found['id']}", json=settings)
+
+    def webhook(self, project: int, url: str, secret: str) -> None:
+        """Make the project send us its annotation events: one webhook, ours, with the secret header.
+
+        Raises:
+            NotConfigured: Label Studio could not send the secret; it would lose every event without a word.
+        """
+        settings = {
+            "url": url,
+            "headers": {SECRET_HEADER: header_secret("of the webhook", secret)},
+            "actions": list(ACTIONS),
+            "send_payload": True,
+            "send_for_all_actions": False,
+            "is_active": True,
+            "project": project,
+        }
+        hooks = self._hooks(project)
+        ours = [hook for hook in hooks if SECRET_HEADER in (hook.get("headers") or {})]
+        for extra in ours[1:]:
+            self._api.call("DELETE", f"/api/webhooks/{extra['id']}/")
+        if ours:
+            self._api.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=settings)
+        else:
+            self._api.call("POST", "/api/webhooks/", json=settings)
+
+    def webhooks(self, project: int) -> list[Webhook]:
+        """Return all of a project's webhooks; their headers' values are secrets."""
+        return [
+            Webhook(
+                url=hook["url"],
+                active=bool(hook["is_active"]),
+                payload=bool(hook["send_payload"]),
+                every_action=bool(hook["send_for_all_actions"]),
+                actions=frozenset(hook.get("actions") or ()),
+                headers=hook.get("headers") or {},
+            )
+            for hook in self._hooks(project)
+        ]
+
+    def _hooks(self, project: int) -> list[dict[str, Any]]:
+        return self._list(f"/api/webhooks/?project={project}")
+
+    def _titled(self, title: str) -> dict[str, Any] | None:
+        """Return the project of this very title; Label Studio lists those whose title contains it."""
+        asked: dict[str, Any] = {"title": title, "page_size": _PAGE, "page": 1}
+        while True:
+            answer = self._api.call("GET", "/api/projects", params=asked)
+            for one in answer["results"]:
+                if one["title"] == title:
+                    return dict(one)
+            if not answer.get("next"):
+                return None
+            asked["page"] += 1
+
+    def _first(self, path: str, name: str, value: str) -> dict[str, Any] | None:
+        return next((one for one in self._list(path) if one.get(name) == value), None)
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        answer = self._api.call("GET", path)
+        return list(answer["results"] if isinstance(answer, dict) else answer)

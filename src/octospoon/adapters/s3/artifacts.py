@@ -1,0 +1,226 @@
+"""The artifacts bucket, and in it the champion pointer and the model files."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws.errors import code, translated
+from octospoon.domain.errors import BadModel, VersionTaken
+from octospoon.domain.model_spec import (
+    CHAMPION_KEY,
+    VERSIONS,
+    ChampionPointer,
+    claim_key,
+    head_key,
+    model_key,
+    owner_key,
+    version_key,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MISSING = {"NoSuchKey", "404"}
+_EMPTY = {"416", "InvalidRange"}
+_UNCHANGED = {"304", "NotModified"}
+_EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+
+
+class S3Artifacts:
+    """Small immutable objects, and one that changes by compare-and-swap."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self.client = client
+        self.bucket = bucket
+
+    def read(self, key: str, unless_etag: str = "") -> tuple[bytes, str] | None:
+        """Return bytes and ETag, or None where there is no such object or its ETag is `unless_etag`."""
+        condition = {"IfNoneMatch": unless_etag} if unless_etag else {}
+        with translated(f"reading {key}"):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, **condition)  # type: ignore[arg-type]
+            except ClientError as error:
+                if code(error) in _MISSING | _UNCHANGED:
+                    return None
+                raise
+            return answer["Body"].read(), answer["ETag"]
+
+    def part(self, key: str, start: int, length: int) -> tuple[bytes, int] | None:
+        """Return up to `length` bytes from a position on, and how many there are in all.
+
+        None where there is no such object, or nothing in it.
+        """
+        with translated(f"reading {key}"):
+            try:
+                wanted = f"bytes={start}-{start + length - 1}"
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=wanted)
+            except ClientError as error:
+                if code(error) in _MISSING | _EMPTY:
+                    return None
+                raise
+            return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of all objects that begin so."""
+        with translated(f"listing {prefix}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+    def write_new(self, key: str, body: bytes) -> bool:
+        """Write an object that must not exist yet; False where it does."""
+        return self._write_if(key, body, {"IfNoneMatch": "*"})
+
+    def swap(self, key: str, body: bytes, etag: str) -> bool:
+        """Replace an object whose ETag must still be `etag`; False where it is not."""
+        return self._write_if(key, body, {"IfMatch": etag})
+
+    def _write_if(self, key: str, body: bytes, condition: dict[str, str]) -> bool:
+        with translated(f"writing {key}"):
+            try:
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)  # type: ignore[arg-type]
+            except ClientError as error:
+                if code(error) in _EXISTS | _MISSING:
+                    return False
+                raise
+        return True
+
+
+class S3Champions:
+    """Implements `octospoon.ports.models.Champions`."""
+
+    def __init__(self, artifacts: S3Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def pointer(self) -> tuple[ChampionPointer, str] | None:
+        """Return the current pointer and its ETag, or None before the first."""
+        return self.changed("")
+
+    def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
+        """Return the pointer if its ETag differs from `etag`, else None.
+
+        Raises:
+            BadModel: the pointer object cannot be read as one.
+        """
+        found = self._artifacts.read(CHAMPION_KEY, etag)
+        if found is None:
+            return None
+        return _pointer(CHAMPION_KEY, found[0]), found[1]
+
+    def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
+        """Download the pointer's model file and verify its sha256; raises BadModel."""
+        return self._download(pointer.key, pointer.sha256, folder)
+
+    def fetch_head(self, pointer: ChampionPointer, folder: Path) -> Path:
+        """Download the pointer's head file and verify its sha256; raises BadModel."""
+        return self._download(pointer.head_key, pointer.head_sha256, folder)
+
+    def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
+        """Store the immutable files, each under its own sha256; return both (empty for no head)."""
+        sha = hashlib.sha256(model).hexdigest()
+        self._artifacts.write_new(model_key(sha), model)
+        if head is None:
+            return sha, ""
+        head_sha = hashlib.sha256(head).hexdigest()
+        self._artifacts.write_new(head_key(head_sha), head)
+        return sha, head_sha
+
+    def keep(self, pointer: ChampionPointer) -> None:
+        """Remember what serving this version means; a job that died may say the same anew.
+
+        Version 0, the cold-start model, may be replaced.
+
+        Raises:
+            VersionTaken: the version is another model already.
+        """
+        key, body = version_key(pointer.version), msgspec.json.encode(pointer)
+        if self._artifacts.write_new(key, body):
+            return
+        found = self._artifacts.read(key)
+        if found is None or found[0] == body:
+            return
+        if pointer.version > 0:
+            raise VersionTaken(
+                f"version {pointer.version} is another model already, which is kept: this one is not stored; "
+                "the next training job takes a new number by itself, an import is begun again"
+            )
+        self._artifacts.swap(key, body, found[1])
+
+    def newest(self) -> int:
+        """Return the highest version number that was ever claimed, stored or served; -1 before the first."""
+        names = (key.removeprefix(VERSIONS).partition(".")[0] for key in self._artifacts.keys(VERSIONS))
+        stored = max((int(name) for name in names if name.isdecimal()), default=-1)
+        try:
+            found = self.pointer()
+        except BadModel:  # it is written anew by a roll-back, to a stored version
+            return stored
+        return max(stored, found[0].version) if found else stored
+
+    def claim(self, owner: str, least: int) -> int:
+        """Return a version number that nobody else has or had; the same owner gets the same number again."""
+        found = self._artifacts.read(owner_key(owner))
+        if found is not None:
+            return int(found[0])
+        number = max(least, self.newest() + 1)
+        while not self._artifacts.write_new(claim_key(number), owner.encode()):
+            number += 1
+        if self._artifacts.write_new(owner_key(owner), str(number).encode()):
+            return number
+        return self.claim(owner, least)  # the same job runs elsewhere, and was first
+
+    def version(self, version: int) -> ChampionPointer | None:
+        """Return what serving a version means, None where no such model was ever made."""
+        found = self._artifacts.read(version_key(version))
+        return None if found is None else _pointer(version_key(version), found[0])
+
+    def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
+        """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+        body = msgspec.json.encode(pointer)
+        if expected_etag is None:
+            return self._artifacts.write_new(CHAMPION_KEY, body)
+        return self._artifacts.swap(CHAMPION_KEY, body, expected_etag)
+
+    def mend(self, pointer: ChampionPointer) -> bool:
+        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone.
+
+        Nobody knows which turn it is: epoch seconds, from which it is counted on, are later than any counted.
+        """
+        found = self._artifacts.read(CHAMPION_KEY)
+        if found is None:
+            return False
+        try:
+            _pointer(CHAMPION_KEY, found[0])
+        except BadModel:
+            mended = replace(pointer, turn=int(time.time()))
+            return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(mended), found[1])
+        return False
+
+    def _download(self, key: str, sha256: str, folder: Path) -> Path:
+        path = folder / f"{sha256}.onnx"
+        if path.exists():  # only ever renamed into place whole and verified
+            return path
+        found = self._artifacts.read(key)
+        if found is None:
+            raise BadModel(f"there is no object {key}")
+        if (actual := hashlib.sha256(found[0]).hexdigest()) != sha256:
+            raise BadModel(f"{key} has sha256 {actual}, the pointer says {sha256}")
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            part.write(found[0])
+        Path(part.name).replace(path)
+        return path
+
+
+def _pointer(key: str, body: bytes) -> ChampionPointer:
+    try:
+        return msgspec.json.decode(body, type=ChampionPointer)
+    except msgspec.MsgspecError as error:
+        raise BadModel(
+            f"{key} is not a champion pointer: {error}; `octospoon model rollback` writes it again"
+        ) from error

@@ -1,0 +1,46 @@
+"""What the uploads looked like when a model was trained, beside the model's file."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import reference_key
+from octospoon.domain.monitoring.drift import Reference
+
+if TYPE_CHECKING:
+    from octospoon.adapters.s3.artifacts import S3Artifacts
+
+
+class S3References:
+    """Implements `octospoon.ports.models.References`: one compressed numpy archive a model."""
+
+    def __init__(self, artifacts: S3Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def put(self, model_sha256: str, reference: Reference) -> None:
+        """Store a model's reference; the first one stands."""
+        body = io.BytesIO()
+        arrays = {name: getattr(reference, name) for name in Reference.__slots__}
+        np.savez_compressed(body, **arrays)
+        self._artifacts.write_new(reference_key(model_sha256), body.getvalue())
+
+    def get(self, model_sha256: str) -> Reference | None:
+        """Return a model's reference, None where it has none.
+
+        Raises:
+            BadModel: the object is no reference.
+        """
+        key = reference_key(model_sha256)
+        found = self._artifacts.read(key)
+        if found is None:
+            return None
+        try:
+            with np.load(io.BytesIO(found[0]), allow_pickle=False) as arrays:
+                return Reference(**{name: arrays[name] for name in Reference.__slots__})
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise BadModel(f"{key} is not a drift reference: {error}") from error

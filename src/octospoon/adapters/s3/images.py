@@ -1,0 +1,113 @@
+"""The images bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws.errors import code, translated
+from octospoon.adapters.s3.content import identified
+from octospoon.adapters.s3.unreadable import archived, unreadable
+from octospoon.domain.errors import BadImage
+from octospoon.domain.labelling.addresses import address_of
+from octospoon.domain.pool.images import StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+    from octospoon.adapters.s3.signed_gets import SignedGets
+    from octospoon.domain.pool.images import ImageBytes
+
+MAX_BYTES = 200_000_000
+
+
+class S3Images:
+    """Implements `octospoon.ports.images.ImageStore` and `octospoon.ports.images.Bucket`.
+
+    Args:
+        client: of S3.
+        bucket: the images bucket.
+        gets: the quicker way to read, which is tried first.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, gets: SignedGets | None = None) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._gets = gets
+
+    def read(self, key: str) -> ImageBytes:
+        """Return an object's bytes and their identity, of one and the same version.
+
+        Raises:
+            BadImage: reason ``gone``, ``archived``, ``customer-key`` or ``too-large``.
+        """
+        if self._gets and (found := self._gets(key, MAX_BYTES)):
+            return found
+        with translated(f"reading {key}"):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if (problem := unreadable(error)) is not None:
+                    raise problem from error
+                raise
+            if not answer.get("ETag"):  # LocalStack takes a key such as / for the bucket, and lists it
+                answer["Body"].close()
+                raise BadImage("gone", "there is no such object")
+            if answer["ContentLength"] > MAX_BYTES:
+                answer["Body"].close()
+                raise BadImage("too-large", f"{answer['ContentLength']:,} bytes is over {MAX_BYTES:,}")
+            return identified(answer["Body"].read(), answer["ResponseMetadata"]["HTTPHeaders"], self._bucket)
+
+    def close(self) -> None:
+        """Close the connections of the quicker way."""
+        if self._gets:
+            self._gets.close()
+
+    def listing(self, after: str, limit: int) -> list[StoredObject]:
+        """Return up to `limit` objects whose keys come after this one; none at the end."""
+        with translated("listing the images"):
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket,
+                StartAfter=after,
+                MaxKeys=limit,
+                OptionalObjectAttributes=["RestoreStatus"],
+            )
+        return [_stored(one) for one in answer.get("Contents", [])]
+
+    def problem(self, key: str) -> BadImage | None:
+        """Return why an object cannot be read now, None where it can."""
+        with translated(f"looking for {key}"):
+            try:
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if code(error) == "400":  # a HEAD's answer says no more
+                    return self._problem_of_reading(key)
+                if (problem := unreadable(error)) is not None:
+                    return problem
+                raise
+        restored = 'ongoing-request="false"' in answer.get("Restore", "")
+        return archived(answer.get("StorageClass", ""), restored=restored)
+
+    def _problem_of_reading(self, key: str) -> BadImage | None:
+        try:
+            self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()
+        except ClientError as error:
+            if (problem := unreadable(error)) is not None:
+                return problem
+            raise
+        return None
+
+    def uri(self, key: str) -> str:
+        """Return the s3:// address of an image."""
+        return address_of(self._bucket, key)
+
+
+def _stored(one: ObjectTypeDef) -> StoredObject:
+    status = one.get("RestoreStatus", {})
+    restored = bool(status.get("RestoreExpiryDate")) and not status.get("IsRestoreInProgress")
+    frozen = archived(one.get("StorageClass", ""), restored=restored) is not None
+    return StoredObject(
+        one["Key"], one["ETag"].strip('"'), one.get("Size", 0), one["LastModified"].timestamp(), frozen
+    )

@@ -1,0 +1,50 @@
+"""The annotations that Label Studio no longer has, as reconciliation found them, in the artifacts bucket."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from octospoon.adapters.aws.errors import translated
+from octospoon.domain.labelling.tasks import Annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.adapters.s3.artifacts import S3Artifacts
+
+
+class S3MissingAnnotations:
+    """Implements `octospoon.ports.labelling.MissingAnnotations`: an object for each page of a walk."""
+
+    def __init__(self, artifacts: S3Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
+        """Keep what is missing of one page; a page that was kept before stays as it is."""
+        name = hashlib.sha256(page.encode()).hexdigest()[:16]
+        body = b"\n".join(msgspec.json.encode(one) for one in annotations)
+        self._artifacts.write_new(f"{self._prefix(walk)}{name}.jsonl", body)
+
+    def of(self, walk: str) -> list[Annotation]:
+        """Return everything that is missing after a walk, in the order of keys."""
+        found: dict[str, Annotation] = {}
+        for key in self._keys(walk):
+            stored = self._artifacts.read(key)
+            for line in stored[0].splitlines() if stored else ():
+                one = msgspec.json.decode(line, type=Annotation)
+                found[one.annotation_id] = one
+        return sorted(found.values(), key=lambda one: (one.key, one.annotation_id))
+
+    def _keys(self, walk: str) -> list[str]:
+        with translated("listing the missing annotations"):
+            pages = self._artifacts.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._artifacts.bucket, Prefix=self._prefix(walk)
+            )
+            return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+    @staticmethod
+    def _prefix(walk: str) -> str:
+        return f"removals/{walk}/"

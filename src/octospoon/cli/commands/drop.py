@@ -1,0 +1,180 @@
+"""octospoon drop: upload pictures into the images bucket, and replace none unless told to."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+from rich.progress import track
+
+from octospoon.adapters.aws.errors import code, translated
+from octospoon.cli.datasets.uploads import UNREADABLE, Skipped, find
+from octospoon.domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from octospoon.cli.deployment import Deployment
+
+__all__ = ["Dropped", "drop", "find", "run_all"]
+
+SAME = "there already, with the same bytes"
+OTHER = "there already, with other bytes: --replace replaces them, --prefix NAME/ keeps both"
+MEANWHILE = "changed by somebody else meanwhile: run the command again"
+_PLAIN_ETAG = re.compile(r'"?([0-9a-f]{32})"?')
+_THREADS = 8
+_AT_ONCE = 256
+_CHUNK = 1 << 20
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class Dropped:
+    """What became of the files.
+
+    Attributes:
+        uploaded: how many are new in the bucket.
+        replaced: how many took the place of other bytes.
+        skipped: the others, by reason.
+    """
+
+    uploaded: int = 0
+    replaced: int = 0
+    skipped: Skipped = field(default_factory=Skipped)
+
+
+def drop(
+    deployment: Deployment, paths: Sequence[Path], prefix: str = "", *, replace: bool = False
+) -> Dropped:
+    """Upload everything that `find` finds, with a progress bar.
+
+    Args:
+        deployment: whose bucket.
+        paths: of folders and files.
+        prefix: put before every object key.
+        replace: whether other bytes under a key are replaced, which resets their labels.
+
+    Raises:
+        BadRequest: a path does not exist.
+    """
+    done = Dropped()
+    found = find(paths, prefix, done.skipped)
+    upload = _Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
+    for (_, file), outcome in _each(upload, list(found.items()), "Uploading"):
+        if outcome == _UPLOADED:
+            done.uploaded += 1
+        elif outcome == _REPLACED:
+            done.replaced += 1
+        else:
+            done.skipped.add(outcome, str(file))
+    return done
+
+
+_UPLOADED, _REPLACED = "uploaded", "replaced"
+
+
+class _Upload:
+    """Uploads one file, on a condition: two of them at once do not replace each other's."""
+
+    def __init__(self, client: Any, bucket: str, *, replace: bool) -> None:  # noqa: ANN401 - boto3
+        self._client = client
+        self._bucket = bucket
+        self._replace = replace
+
+    def __call__(self, item: tuple[str, Path]) -> str:
+        """Return what became of a file."""
+        key, file = item
+        try:
+            with translated(f"uploading {file}"):
+                return self._outcome(key, file)
+        except Conflict:
+            return MEANWHILE
+        except OSError as error:
+            if isinstance(error, PermissionError | FileNotFoundError):
+                return UNREADABLE
+            raise
+
+    def _outcome(self, key: str, file: Path) -> str:
+        there = self._there(key)
+        if there is None:
+            try:
+                self._put(key, file, IfNoneMatch="*")
+            except ClientError as error:
+                if code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+                    raise
+                there = self._there(key)
+            else:
+                return _UPLOADED
+        if there is None:
+            return MEANWHILE
+        if self._is_same(key, file, there):
+            return SAME
+        if not self._replace:
+            return OTHER
+        self._put(key, file, IfMatch=there["ETag"])
+        return _REPLACED
+
+    def _there(self, key: str) -> Any | None:  # noqa: ANN401 - as boto3 has it
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if code(error) in ("404", "NoSuchKey", "NotFound"):
+                return None
+            raise
+
+    def _put(self, key: str, file: Path, **condition: str) -> None:
+        """Upload in one request, whatever the size: the ETag is then the MD5 of the bytes, as a rule."""
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        with file.open("rb") as body:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind, **condition)
+
+    def _is_same(self, key: str, file: Path, there: Any) -> bool:  # noqa: ANN401 - as boto3 has it
+        if there["ContentLength"] != file.stat().st_size:
+            return False
+        plain = _PLAIN_ETAG.fullmatch(there["ETag"])
+        with file.open("rb") as ours:
+            md5 = _md5(iter(lambda: ours.read(_CHUNK), b""))
+        if plain and there.get("ServerSideEncryption", "AES256") == "AES256":
+            return plain[1] == md5
+        body = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=there["ETag"])["Body"]
+        return _md5(body.iter_chunks(_CHUNK)) == md5
+
+
+def _md5(chunks: Iterator[bytes]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def summary(done: Dropped) -> list[str]:
+    """Return what became of the files, one line for each kind."""
+    counts = Counter({"uploaded": done.uploaded, "replaced": done.replaced})
+    lines = [f"{count:,} pictures {what}" for what, count in counts.items() if count or what == "uploaded"]
+    return lines + done.skipped.lines()
+
+
+def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tuple[T, R]]:
+    """Do one thing to each item on a few threads, some hundreds on their way at once, with a progress bar."""
+
+    def results() -> Iterator[tuple[T, R]]:
+        rest = iter(items)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            while some := list(islice(rest, _AT_ONCE)):
+                yield from zip(some, threads.map(work, some), strict=True)
+
+    return iter(track(results(), description=title, total=len(items)))
+
+
+def run_all(work: Callable[[T], object], items: Sequence[T], title: str) -> int:
+    """Do one thing to each item on a few threads, with a progress bar; return how many there were."""
+    return sum(1 for _ in _each(work, items, title))

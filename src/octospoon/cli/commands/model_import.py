@@ -1,0 +1,215 @@
+"""octospoon model import: a model from elsewhere, wrapped, checked and put into service."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from octospoon.cli.deployment import local_project
+from octospoon.cli.trainer_environment import in_trainer
+from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
+from octospoon.domain.evaluation.gate import Rules
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.training.model import check_import
+from octospoon.training.model.file import extract_backbone
+from octospoon.training.model.optimize import cold_start
+from octospoon.training.model.register import FILES
+from octospoon.usecases.promote_version import ServeVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.cli.deployment import Deployment
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.pool.images import Prediction
+    from octospoon.training.model.check_import import Imported, Options
+
+_SIDE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an import.
+
+    Attributes:
+        pointer: what is in service.
+        model: what was made of the file.
+        prediction: of the picture that it was tried on.
+        seconds: for one image on one thread.
+    """
+
+    pointer: ChampionPointer
+    model: Imported
+    prediction: Prediction
+    seconds: float
+
+    def said(self) -> str:
+        """Return it as a line."""
+        spec = self.model.spec
+        line = (
+            f"version {self.pointer.version} is in service from the next image on: images of {spec.height}x"
+            f"{spec.width} ({spec.resize}), embedding of {spec.dim}, {1e3 * self.seconds:.1f} ms an image"
+        )
+        if self.prediction.probabilities is None:
+            return f"{line}; a head is trained once there are labels"
+        return f"{line}; {_guess(spec, self.prediction)}"
+
+
+def import_model(deployment: Deployment, file: Path, options: Options, picture: Path | None) -> Done:
+    """Wrap a file into the model contract, try it on a picture, and put it into service.
+
+    With classes it becomes a new version, numbered by MLflow; a new backbone becomes the cold-start model,
+    version 0.
+
+    Args:
+        deployment: which one.
+        file: an ONNX file, octospoon's own or not.
+        options: what a foreign file does not say of itself.
+        picture: to try it on; a drawn one where there is none.
+
+    Raises:
+        BadRequest: the options do not go together with the file or the project.
+        BadImage: the picture cannot be read.
+        BadModel: the file cannot be used; the message says why.
+        OtherBackbone: the pool's embeddings are those of another backbone.
+        Conflict: there is nothing new in it.
+        NotConfigured: no MLflow server is named, and the model has classes.
+    """
+    model, prediction, seconds = _checked(file, options, deployment.classes, picture)
+    _check_place(deployment, model)
+    pointer = _served(deployment, model, file.name)
+    return Done(pointer, model, prediction, seconds)
+
+
+def write_model(file: Path, to: Path, options: Options, picture: Path | None) -> list[str]:
+    """Wrap a file into the model contract and write the result, without any deployment.
+
+    Args:
+        file: an ONNX file, octospoon's own or not.
+        to: where the model goes, as version 0; with classes in the order of the options.
+        options: what a foreign file does not say of itself.
+        picture: to try it on; a drawn one where there is none.
+
+    Returns:
+        What was recognised, in lines for people.
+
+    Raises:
+        BadRequest: the options do not go together with the file, or `to` is there already.
+        BadImage: the picture cannot be read.
+        BadModel: the file cannot be used; the message says why.
+    """
+    if to.exists():
+        raise BadRequest(f"{to} is there already: name another file, or delete it first")
+    if not to.parent.is_dir():
+        raise BadRequest(f"there is no folder {to.parent}")
+    model, prediction, seconds = _checked(file, options, None, picture)
+    partial = to.with_name(f".{to.name}.partial")
+    partial.write_bytes(model.model)
+    partial.replace(to)
+    spec = model.spec
+    guess = f"; {_guess(spec, prediction)}" if spec.has_head else ""
+    return [
+        *model.recognised,
+        f"written to {to}: images of {spec.height}x{spec.width} ({spec.resize}), embedding of {spec.dim}, "
+        f"{1e3 * seconds:.1f} ms an image{guess}",
+    ]
+
+
+def _checked(
+    file: Path, options: Options, classes: Sequence[str] | None, picture: Path | None
+) -> tuple[Imported, Prediction, float]:
+    """Return a model for a project's classes, or for its own, tried on a picture."""
+    for path in (file, picture):
+        if path is not None and not path.is_file():
+            raise BadRequest(f"there is no file {path}")
+    parts = check_import.read(file, options)
+    model = check_import.fitted(parts, parts.classes if classes is None else classes)
+    data = picture.read_bytes() if picture else _drawn()
+    return model, *check_import.check(model, data, Rules())
+
+
+def _guess(spec: ModelSpec, prediction: Prediction) -> str:
+    assert prediction.probabilities is not None  # noqa: S101  asked of models with classes alone
+    best = int(prediction.probabilities.argmax())
+    return f"the picture is {spec.classes[best]} ({prediction.probabilities[best]:.1%})"
+
+
+def _check_place(deployment: Deployment, model: Imported) -> None:
+    serve = ServeVersion(deployment.champions, deployment.entries)
+    serve.check(model.spec.backbone, "only a deployment without images can take this one")
+    found = deployment.champions.pointer()
+    if model.head is None and found and found[0].backbone == model.spec.backbone and found[0].version > 0:
+        raise Conflict(
+            f"version {found[0].version} in service has this backbone already; `octospoon model rollback "
+            "--to 0` would take its head away"
+        )
+
+
+def _served(deployment: Deployment, model: Imported, source: str) -> ChampionPointer:
+    """Put the model into service; a new backbone alone is version 0, to which a roll-back leads."""
+    champions, spec = deployment.champions, model.spec
+    version = None if model.head is None else _registered(deployment, model.model, model.head, source)
+    found = champions.pointer()
+    if found is not None and found[0].backbone == spec.backbone:
+        pointer = found[0]
+    else:
+        bare = cold_start(extract_backbone(model.model), spec.resize)
+        pointer = _serve(deployment, 0, spec.backbone, bare)
+    if version is not None:
+        number, whole, head = version
+        pointer = _serve(deployment, number, spec.backbone, whole, head, spec.classes)
+    return pointer
+
+
+def _serve(
+    deployment: Deployment,
+    version: int,
+    backbone: str,
+    whole: bytes,
+    head: bytes | None = None,
+    classes: tuple[str, ...] = (),
+) -> ChampionPointer:
+    champions = deployment.champions
+    champions.keep(ChampionPointer.of(version, backbone, *champions.put_model(whole, head), classes))
+    return ServeVersion(champions, deployment.entries)(version)
+
+
+def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:
+    server, above = _tracking_server(deployment), str(deployment.champions.newest())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, data in zip(FILES, (model, head), strict=True):
+            (folder / name).write_bytes(data)
+        version = int(in_trainer(["register-model", scratch, "--source", source, "--above", above], server))
+        whole, top = ((folder / name).read_bytes() for name in FILES)
+        return version, whole, top
+
+
+def _tracking_server(deployment: Deployment) -> str:
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    project = local_project() if deployment.endpoint_url else None
+    if not server and project is not None:
+        server = project.mlflow_url
+    if not server:
+        raise NotConfigured(
+            "MLflow numbers the versions of models with classes: set MLFLOW_TRACKING_URI (user name and "
+            "password beside it) to the deployment's server, and OCTOSPOON_MODEL_NAME if it is not octospoon"
+        )
+    return server
+
+
+def _drawn() -> bytes:
+    """Return a picture with edges, gradients and colours."""
+    y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
+    disc = (x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.06
+    pixels = np.stack([255 * x, 255 * y, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

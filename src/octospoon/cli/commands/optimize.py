@@ -1,0 +1,165 @@
+"""octospoon model optimize: what a cheaper form of the backbone would gain and lose, in figures."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.cli.commands.drop import find
+from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
+from octospoon.domain.evaluation import metrics, optimization
+from octospoon.domain.pool import keys
+from octospoon.training.model import optimize
+from octospoon.training.model.optimize import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from octospoon.cli.deployment import Deployment
+    from octospoon.ports.images import ImageStore
+    from octospoon.training.model.optimize import Form, Forms
+
+    Picture = tuple[str, bytes]
+
+CALIBRATION = 100
+LEAST = 20
+
+
+def of_deployment(deployment: Deployment, pictures: int) -> Forms:
+    """Compare the forms of the champion on the labelled audit sample and on a spread of the pool.
+
+    Raises:
+        NotConfigured: there is no champion yet.
+        BadRequest: there are too few pictures.
+    """
+    found = deployment.champions.pointer()
+    if found is None:
+        raise NotConfigured("there is no model yet: run `octospoon init-model` first")
+    images = deployment.images
+    audit = {image.key: image.label for image in deployment.labels.labelled() if image.audit}
+    with tempfile.TemporaryDirectory() as folder:
+        path = deployment.champions.fetch(found[0], Path(folder))
+        head = (
+            OnnxHead(deployment.champions.fetch_head(found[0], Path(folder))) if found[0].head_key else None
+        )
+        scorer = OnnxScorer(path)
+        labelled = _tensors(scorer, _read(images, list(audit)[:pictures]))
+        pool = _tensors(scorer, _read(images, _spread(deployment, pictures + CALIBRATION)))
+        return optimize.forms(path.read_bytes(), head, _sample(scorer, pool, labelled, audit))
+
+
+def of_file(model: Path, folder: Path, pictures: int) -> Forms:
+    """Compare the forms of a model file on a folder of pictures; raises BadRequest if there are too few."""
+    paths = sorted(find([folder]).items(), key=lambda item: keys.lottery(item[0]))
+    read = ((key, path.read_bytes()) for key, path in paths[: pictures + CALIBRATION])
+    scorer = OnnxScorer(model)
+    return optimize.forms(model.read_bytes(), None, _sample(scorer, _tensors(scorer, read), {}, {}))
+
+
+def _spread(deployment: Deployment, count: int) -> list[str]:
+    """Return keys of selectable images by lottery number: a draw that is the same every time."""
+    each = -(-count // keys.SHARDS)
+    pages = [deployment.pool.selectable(shard, -1.0, each)[0] for shard in range(keys.SHARDS)]
+    return sorted((one.key for page in pages for one in page), key=keys.lottery)[:count]
+
+
+def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
+    for key in wanted:
+        try:
+            yield key, images.read(key).data
+        except BadImage:  # deleted meanwhile
+            continue
+
+
+def _tensors(scorer: OnnxScorer, pictures: Iterable[Picture]) -> dict[str, npt.NDArray[np.uint8]]:
+    found = {}
+    for key, data in pictures:
+        try:
+            found[key] = scorer.preprocess(data)
+        except BadImage:
+            continue
+    return found
+
+
+def _sample(
+    scorer: OnnxScorer,
+    pool: dict[str, npt.NDArray[np.uint8]],
+    labelled: dict[str, npt.NDArray[np.uint8]],
+    labels: dict[str, str],
+) -> Sample:
+    """Up to CALIBRATION of the pool, and no more than half of it, calibrate; all others are compared on."""
+    calibrating = min(CALIBRATION, len(pool) // 2)
+    if calibrating < LEAST:
+        raise BadRequest(f"{2 * LEAST} readable pictures without a label are needed, there are {len(pool)}")
+    position = {name: i for i, name in enumerate(scorer.spec.classes)}
+    tensors = list(pool.values())
+    compared = [*labelled.values(), *tensors[calibrating:]]
+    known = [position.get(labels[key], -1) for key in labelled]
+    return Sample(
+        np.stack(tensors[:calibrating]),
+        np.stack(compared),
+        np.array(known + [-1] * (len(compared) - len(known)), np.int64),
+    )
+
+
+def table(found: list[Form]) -> Table:
+    """Return the figures as a table: a column for each form, a row for each figure that there is."""
+    shown = Table(
+        "", *(form.name for form in found), title="CPU of one thread, medians", title_justify="left"
+    )
+    columns = [_figures(form) for form in found]
+    for figure in columns[-1]:
+        shown.add_row(figure, *(column.get(figure, "") for column in columns))
+    return shown
+
+
+def _figures(form: Form) -> dict[str, str]:
+    compared = form.comparison
+    shown = {
+        "file, MB": f"{len(form.model) / 1e6:.1f}",
+        "an image, ms": f"{1e3 * np.median(form.answers.image):.2f}",
+        "loading, ms": f"{1e3 * np.median(form.answers.load):.1f}",
+    }
+    if compared is None:
+        return shown
+    shown |= {
+        "time an image, ratio": f"{compared.image_ratio:.2f}",
+        "cosine, mean": f"{compared.cosine:.4f}",
+        "cosine, 5 % are below": f"{compared.cosine_low:.4f}",
+    }
+    if compared.same_top is not None:
+        shown["same class"] = f"{compared.same_top} of {compared.pictures}"
+        shown["same class, 95 % interval"] = _interval(compared.same_top, compared.pictures)
+        shown["largest gap of a probability"] = f"{compared.probability_gap:.3f}"
+    if n := len(compared.right):
+        shown["accuracy, audit labels"] = f"{compared.right.mean():.1%} of {n}"
+        shown["accuracy, 95 % interval"] = _interval(int(compared.right.sum()), n)
+        shown["accuracy of the original"] = f"{compared.original_right.mean():.1%}"
+    return shown
+
+
+def _interval(count: int, n: int) -> str:
+    interval = metrics.wilson(count, n)
+    return f"{interval.low:.1%} to {interval.high:.1%}"
+
+
+def keep(found: list[Form], folder: Path) -> list[tuple[str, optimization.Verdict, Path | None]]:
+    """Judge every form and write the files of those that are worth it; return what became of each."""
+    ended: list[tuple[str, optimization.Verdict, Path | None]] = []
+    for form in found:
+        if form.comparison is None:
+            continue
+        verdict, path = optimization.judge(form.comparison), folder / f"{form.name}.onnx"
+        if verdict.worth:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(form.model)
+        ended.append((form.name, verdict, path if verdict.worth else None))
+    return ended

@@ -1,0 +1,113 @@
+"""octospoon picture: what a model sees of picture files, or why it cannot see them; no stack is needed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from octospoon.adapters.imaging.decode import Target, decode_opened
+from octospoon.adapters.imaging.image_file import open_picture
+from octospoon.adapters.imaging.orientation import SWAPS_AXES
+from octospoon.domain.errors import BadImage, BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from octospoon.adapters.imaging.image_file import Picture
+
+
+@dataclass(slots=True)
+class Checked:
+    """What became of one file; printed as JSON.
+
+    Attributes:
+        file: its path, as it was given.
+        ok: whether it can be scored.
+        reason: that of its quarantine, ``unreadable`` or ``not-written``; empty where it is ok.
+        detail: the error, or what else is worth knowing.
+        source: its width and height, upright; None where its header cannot be read.
+    """
+
+    file: str
+    ok: bool = False
+    reason: str = ""
+    detail: str = ""
+    source: tuple[int, int] | None = None
+
+
+def check(paths: Sequence[Path], target: Target, folder: Path | None) -> bool:
+    """Print one line of JSON about each file; return whether every one is ok.
+
+    Args:
+        paths: of the files.
+        target: what the pictures are to become.
+        folder: gets the decoded pixels as ``<name>.png``; None: they are not written.
+
+    Raises:
+        BadRequest: the size is out of range, or the folder cannot be made.
+    """
+    if not (1 <= target.height <= 4096 and 1 <= target.width <= 4096):
+        raise BadRequest("--height and --width take 1 to 4,096 pixels")
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadRequest(f"the folder {folder} cannot be made: {error.strerror}") from error
+    written: dict[Path, Path] = {}
+    every = True
+    for path in paths:
+        checked = _check(path, target, folder, written)
+        print(json.dumps(asdict(checked), ensure_ascii=False), flush=True)
+        every = every and checked.ok
+    return every
+
+
+def _check(path: Path, target: Target, folder: Path | None, written: dict[Path, Path]) -> Checked:
+    checked = Checked(str(path))
+    try:
+        picture = open_picture(path.read_bytes())
+        checked.source = _upright_size(picture)
+        decoded = decode_opened(picture, target)
+    except BadImage as error:
+        checked.reason, checked.detail = error.reason, error.detail
+        return checked
+    except OSError as error:
+        checked.reason, checked.detail = "unreadable", error.strerror or str(error)
+        return checked
+    checked.source = _upright_size(picture)
+    checked.ok, checked.detail = True, decoded.note
+    if folder is not None:
+        _write(checked, Image.fromarray(decoded.pixels), path, folder, written)
+    return checked
+
+
+def _write(checked: Checked, image: Image.Image, path: Path, folder: Path, written: dict[Path, Path]) -> None:
+    """Write the pixels beside those of other files of its name, and never over the file itself."""
+    plain, full = folder / f"{path.stem}.png", folder / f"{path.name}.png"
+    output = next((each for each in (plain, full) if _is_free(each, path, written)), None)
+    if output is None:
+        problem = f"{plain} and {full} are taken by other files of that name: give another folder"
+    else:
+        try:
+            image.save(output)
+        except OSError as error:
+            problem = f"{output} cannot be written: {error.strerror or error}"
+        else:
+            written[output] = path
+            if output != plain:
+                checked.detail = "; ".join(filter(None, (checked.detail, f"{plain} is taken: see {output}")))
+            return
+    checked.ok, checked.reason, checked.detail = False, "not-written", problem
+
+
+def _is_free(output: Path, path: Path, written: dict[Path, Path]) -> bool:
+    return output not in written and not (output.exists() and output.samefile(path))
+
+
+def _upright_size(picture: Picture) -> tuple[int, int]:
+    width, height = picture.size
+    return (height, width) if picture.orientation in SWAPS_AXES else (width, height)

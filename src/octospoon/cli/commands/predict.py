@@ -1,0 +1,105 @@
+"""octospoon predict: what the model in service says of pictures, now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from rich.markup import escape
+from rich.table import Table
+
+from octospoon.adapters.http_errors import described
+from octospoon.cli.deploy.deployer import predict_url
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+from octospoon.runtime.rest import SECRET_HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from octospoon.cli.deployment import Deployment
+
+_LONGER_THAN_THE_FUNCTION = 35.0
+_OF_THE_PICTURE = (413, 422)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer about one file.
+
+    Attributes:
+        path: of the file.
+        label: the most probable class; empty where there is no answer.
+        confidence: its probability.
+        version: of the model.
+        key: under which the picture joins the pool; empty where that was not asked for.
+        error: why there is no answer.
+    """
+
+    path: Path
+    label: str = ""
+    confidence: float = 0.0
+    version: int = -1
+    key: str = ""
+    error: str = ""
+
+
+def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False) -> list[Told]:
+    """Ask the deployed function about each file, one after another.
+
+    Args:
+        deployment: whose function.
+        paths: of picture files.
+        add: let them join the pool.
+
+    Raises:
+        BadRequest: a path is no file.
+        NotConfigured: the secret is refused, or the model knows no classes yet.
+        ServiceUnavailable: there is no model, or no answer.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise BadRequest(f"{path} is no file")
+    url = f"{predict_url(deployment.outputs, deployment.endpoint_url)}/predict"
+    headers = {SECRET_HEADER: predict_secret(deployment), "Content-Type": "application/octet-stream"}
+    with httpx.Client(headers=headers, timeout=_LONGER_THAN_THE_FUNCTION) as client:
+        return [_ask(client, f"{url}?add=true" if add else url, path) for path in paths]
+
+
+def predict_secret(deployment: Deployment) -> str:
+    """Return the secret that whoever asks for predictions must send."""
+    return deployment.secret(deployment.outputs["PredictSecretArn"])
+
+
+def table(told: Sequence[Told]) -> Table:
+    """Return the answers for people: file, label or what is wrong, confidence, model version."""
+    shown = Table("file", "label", "confidence", "model version")
+    for one in told:
+        if one.error:
+            shown.add_row(escape(str(one.path)), escape(one.error), "", "")
+        else:
+            shown.add_row(escape(str(one.path)), escape(one.label), f"{one.confidence:.1%}", str(one.version))
+    return shown
+
+
+def _ask(client: httpx.Client, url: str, path: Path) -> Told:
+    try:
+        answer = client.post(url, content=path.read_bytes())
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"the predict function does not answer: {described(error)}") from None
+    said = _json(answer)
+    if answer.status_code in _OF_THE_PICTURE:
+        return Told(path, error=str(said.get("error") or said.get("message")))
+    if answer.is_success:
+        return Told(path, said["label"], said["confidence"], said["model_version"], said.get("key", ""))
+    why = f"the predict function answered {answer.status_code}: {said.get('error') or answer.text[:500]}"
+    raise NotConfigured(why) if answer.status_code < 500 else ServiceUnavailable(why)
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,148 @@
+"""octospoon rescore: fresh scores for the pool, from stored embeddings or from the images themselves.
+
+Embeddings are worth nothing to a model with another backbone: the images are read and scored again. What that
+costs is estimated first, from some of the images, with the model in service, on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.aws.sqs_uploads import SqsUploads
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.cli.commands import prices
+from octospoon.cli.commands.drop import run_all
+from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
+from octospoon.usecases.champion import MAX_AGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.cli.deployment import Deployment
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.pool.images import ImageRef
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Scorer
+
+MEASURED = 20
+BATCH = 10
+"""Images of one call of `score`, as the estimate takes it: as many messages as SQS hands over at once."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What scoring some images again takes.
+
+    Attributes:
+        images: how many.
+        megabytes: of their files.
+        seconds: of one core for one image, measured on this machine.
+        measured: images that were measured.
+    """
+
+    images: int
+    megabytes: float
+    seconds: float
+    measured: int
+
+    def dollars(self) -> float:
+        """Return the price of all of them, at x86_64's rate."""
+        one = prices.lambda_dollars(self.seconds, prices.MB_A_CORE, BATCH, "x86_64")
+        return self.images * (one + prices.around_dollars(BATCH))
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        hours = self.images * self.seconds / 3600
+        return (
+            f"{self.images:,} images, {self.megabytes:,.0f} MB: {hours:.2f} hours of one core, "
+            f"about {self.dollars():.2f} dollars ({1000 * self.seconds:.0f} ms an image, "
+            f"of {self.measured} measured here; {prices.SOURCE}, read {prices.READ})"
+        )
+
+
+def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
+    """Have every shard re-scored from stored embeddings by the model in service; return its pointer.
+
+    Rows that it has scored already are left as they are, so that this may be done at any time.
+
+    Args:
+        deployment: which one.
+        days: whose uploads, today included; 0 for all.
+
+    Raises:
+        NotConfigured: there is no model.
+        BadRequest: the model in service knows no classes.
+    """
+    pointer = _pointer(deployment)
+    if not pointer.head_key:
+        raise BadRequest("the model in service knows no classes yet: there is nothing to score with")
+    with translated("queueing the re-scoring"):
+        deployment.client("sqs").send_message(
+            QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=json.dumps({"days": days})
+        )
+    return pointer
+
+
+def foreign(deployment: Deployment) -> list[ImageRef]:
+    """Return the selectable images whose embedding another backbone made (reads the whole pool).
+
+    Raises:
+        NotConfigured: there is no model.
+    """
+    return list(deployment.pool.foreign(_pointer(deployment).backbone))
+
+
+def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
+    """Return what scoring these images again takes; downloads the model, and some of the images.
+
+    Raises:
+        BadRequest: none of those that were tried can be read.
+    """
+    pointer = _pointer(deployment)
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))
+        spent = _seconds(scorer, deployment.images, images)
+    if not spent:
+        raise BadRequest("none of the images can be read: `octospoon reconcile --full` takes lost ones out")
+    size = sum(one.size for one in images) / 1e6
+    return Estimate(len(images), size, float(np.mean(spent)), len(spent))
+
+
+def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
+    """Queue these images for `score`, with a progress bar; return how many.
+
+    Waits for as long as a scorer may trust an older champion pointer: it would take the images for known.
+    May be cut off and done again: what has been scored meanwhile is no longer foreign, and bytes that this
+    model has scored already are not predicted again.
+    """
+    time.sleep(MAX_AGE)
+    uploads = SqsUploads(deployment.client("sqs"), deployment.outputs["UploadsQueueUrl"])
+    return run_all(uploads.send, images, "Queueing")
+
+
+def _pointer(deployment: Deployment) -> ChampionPointer:
+    found = deployment.champions.pointer()
+    if found is None:
+        raise NotConfigured("there is no model yet: run `octospoon init-model` first")
+    return found[0]
+
+
+def _seconds(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> list[float]:
+    spent = []
+    for image in images[:: max(1, len(images) // MEASURED)]:
+        try:
+            data = store.read(image.key).data
+            began = time.thread_time()
+            scorer.predict(scorer.preprocess(data)[np.newaxis])
+        except BadImage:
+            continue
+        spent.append(time.thread_time() - began)
+    return spent

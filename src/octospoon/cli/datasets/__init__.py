@@ -1,0 +1,1 @@
+"""Pictures to upload, and labelled pictures to simulate with."""

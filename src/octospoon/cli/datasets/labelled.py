@@ -1,0 +1,205 @@
+"""Images whose labels are known, to simulate on: the digits, a folder of pictures, a project's own labels."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.progress import track
+from sklearn.model_selection import train_test_split
+
+from octospoon.adapters.imaging.file_kinds import EXTENSIONS
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.cli.datasets import digits
+from octospoon.domain.errors import BadImage, BadRequest
+from octospoon.training.data.dataset import as_stored
+from octospoon.training.model import check_import
+from octospoon.training.model import file as model_file
+from octospoon.training.model.optimize import cold_start
+from octospoon.training.simulation import Labelled, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.cli.deployment import Deployment
+    from octospoon.training.model.check_import import Options
+
+    Check = Callable[[int], None]
+
+HELD_OUT = 1 / 3
+_FEWEST_AUDIT = 20
+_FEWEST_EACH = 3
+
+
+def _no_check(_: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the images came from.
+
+    Attributes:
+        title: for tables and pictures.
+        data: the images.
+        audit: positions of a project's audit share, which is its held-out part; None elsewhere.
+        notes: what a reader of the figures has to know.
+    """
+
+    title: str
+    data: Labelled
+    audit: npt.NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+    def split(self, seed: int) -> Split:
+        """Return a seed's split: the audit share against the rest, else a third drawn within each class."""
+        every = np.arange(len(self.data.labels))
+        if self.audit is not None:
+            return Split(np.setdiff1d(every, self.audit), self.audit)
+        pool, held_out = train_test_split(
+            every, test_size=HELD_OUT, stratify=self.data.labels, random_state=seed
+        )
+        return Split(np.sort(pool), np.sort(held_out))
+
+
+def pool_size(images: int) -> int:
+    """Return how many of so many images can be labelled: those that are not held out."""
+    return images - math.ceil(images * HELD_OUT)
+
+
+def model_of(path: Path, options: Options) -> bytes:
+    """Return the model that embeds, of a file of octospoon's own or any that can be wrapped.
+
+    Raises:
+        BadRequest: there is no such file, or the options do not go together with it.
+        BadModel: the file cannot be used; the message says why.
+    """
+    if not path.is_file():
+        raise BadRequest(f"{path} does not exist")
+    parts = check_import.read(path, options)
+    return cold_start(parts.backbone, parts.resize)
+
+
+def of_digits(model: bytes | None = None, check: Check = _no_check) -> Source:
+    """Return scikit-learn's digits.
+
+    Args:
+        model: an ONNX file's content; None for the starter backbone.
+        check: is given the number of images that can be labelled, before any is embedded.
+    """
+    check(pool_size(len(digits.labels())))
+    files = [digits.png_bytes(index) for index in range(len(digits.labels()))]
+    embeddings, _ = embed(files, model)
+    return Source("scikit-learn's digits", Labelled(embeddings, digits.labels(), len(digits.CLASSES)))
+
+
+def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check) -> Source:
+    """Return the pictures of a folder that holds one folder for each class.
+
+    Args:
+        folder: which one.
+        model: an ONNX file's content; None for the starter backbone.
+        check: is given the number of images that can be labelled, before any is embedded.
+
+    Raises:
+        BadRequest: it holds no such folders, or a class has too few pictures.
+    """
+    if not folder.is_dir():
+        raise BadRequest(f"there is no folder {folder}")
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS]
+    names = [path.relative_to(folder).parts[0] for path in paths]
+    classes = sorted({name for name, path in zip(names, paths, strict=True) if path.parent != folder})
+    if len(classes) < 2:
+        raise BadRequest(f"{folder} must hold at least two folders of pictures, one for each class")
+    known = [(path, name) for path, name in zip(paths, names, strict=True) if path.parent != folder]
+    labels = np.array([classes.index(name) for _, name in known], np.int64)
+    _check(labels, classes)
+    check(pool_size(len(known)))
+    embeddings, kept = embed([path.read_bytes() for path, _ in known], model)
+    labels = labels[kept]
+    _check(labels, classes)
+    unread = len(known) - len(kept)
+    notes = (f"{unread} pictures could not be read and are left out",) if unread else ()
+    return Source(folder.name, Labelled(embeddings, labels, len(classes)), None, notes)
+
+
+def of_project(deployment: Deployment) -> Source:
+    """Return what annotators have labelled in a deployed project, from its stored embeddings.
+
+    Raises:
+        BadRequest: there are too few labels.
+    """
+    images = [image for image in deployment.labels.labelled() if image.label in deployment.classes]
+    rows = deployment.pool.rows([image.key for image in images])
+    backbones = [rows[image.key].backbone for image in images if image.key in rows]
+    newest = max(set(backbones), key=backbones.count, default="")
+    used = [image for image in images if image.key in rows and rows[image.key].backbone == newest]
+    audit = np.array([i for i, image in enumerate(used) if image.audit], np.int64)
+    if len(audit) < _FEWEST_AUDIT:
+        raise BadRequest(
+            f"{len(audit)} audit images are labelled, and accuracy is measured on them: label at least "
+            f"{_FEWEST_AUDIT} first, or simulate on a folder of labelled pictures"
+        )
+    labels = np.array([deployment.classes.index(image.label) for image in used], np.int64)
+    embeddings = np.stack([rows[image.key].embedding for image in used])
+    return Source(
+        "this project's labels",
+        Labelled(embeddings, labels, len(deployment.classes)),
+        audit,
+        (
+            f"accuracy is that on the {len(audit)} labelled images of the audit share",
+            "the pool is what this project chose to label: random here is random among those",
+        ),
+    )
+
+
+def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.float32], list[int]]:
+    """Return float32 [K, D] as the pool stores them, and the positions of the K files that are pictures.
+
+    Args:
+        files: contents.
+        model: an ONNX file's content; None for the starter backbone.
+    """
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.onnx"
+        path.write_bytes(model_file.starter_model() if model is None else model)
+        scorer = OnnxScorer(path)
+
+    def one(data: bytes) -> npt.NDArray[np.float32] | None:
+        try:
+            return scorer.predict(scorer.preprocess(data)[np.newaxis])[0].embedding
+        except BadImage:
+            return None
+
+    found = _on_all_cores(one, files)
+    kept = [i for i, row in enumerate(found) if row is not None]
+    if not kept:
+        raise BadRequest("none of the files could be read as a picture")
+    rows = np.stack([row for row in found if row is not None])
+    return as_stored(rows), kept
+
+
+def _on_all_cores(
+    work: Callable[[bytes], npt.NDArray[np.float32] | None], files: Sequence[bytes]
+) -> list[npt.NDArray[np.float32] | None]:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(
+            track(threads.map(work, files), description="Embedding", total=len(files), transient=True)
+        )
+
+
+def _check(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
+    counts = np.bincount(labels, minlength=len(classes))
+    few = [name for name, count in zip(classes, counts, strict=True) if count < _FEWEST_EACH]
+    if few:
+        raise BadRequest(
+            f"each class needs at least {_FEWEST_EACH} readable pictures: {', '.join(few)} has fewer"
+        )

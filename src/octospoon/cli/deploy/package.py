@@ -1,0 +1,145 @@
+"""Artefacts as zip files, each under a name made from its contents, so that nothing is uploaded twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws.errors import code
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EXECUTABLE = 0o100755
+_PLAIN = 0o100644
+
+
+def digest(folder: Path) -> str:
+    """Return a sha256 over the names, modes and contents of every file below a folder."""
+    total = hashlib.sha256()
+    for path in _files(folder):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{_mode(path):o}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def make_zip(folder: Path, target: Path, *, compress: bool) -> None:
+    """Write a zip that depends on the folder's contents alone: sorted, without times and owners."""
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in _files(folder):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _EPOCH)
+            entry.external_attr = _mode(path) << 16
+            archive.writestr(entry, path.read_bytes(), compress_type=method)
+
+
+def code_by_path(folder: Path) -> dict[str, str]:
+    """Return the code's place for a LocalStack on this machine: its "hot-reload" bucket, keys being paths.
+
+    The place is a copy, made of hard links and named by its contents: building again neither changes the
+    code of a running function nor goes unnoticed when it is deployed again.
+    """
+    place = folder.parent / ".deployed" / f"{folder.name}-{digest(folder)[:16]}"
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=place.parent)) / folder.name
+        shutil.copytree(folder, draft, copy_function=os.link)
+        with contextlib.suppress(OSError):  # somebody else was faster, with the same contents
+            draft.rename(place)
+        shutil.rmtree(draft.parent)
+    return {"Bucket": "hot-reload", "Key": str(place.absolute())}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _mode(path: Path) -> int:
+    return _EXECUTABLE if path.stat().st_mode & 0o100 else _PLAIN
+
+
+class ArtefactBucket:
+    """The bucket that CloudFormation reads code and templates from, made where it is missing.
+
+    Every request names the account that must own the bucket: nobody else's bucket of this name is used.
+    """
+
+    def __init__(self, client: S3Client, name: str, account: str) -> None:
+        self._client = client
+        self._name = name
+        self._account = account
+
+    def ensure(self) -> None:
+        """Make the bucket unless it is there already.
+
+        Raises:
+            NotConfigured: the name belongs to somebody else.
+        """
+        try:
+            self._client.head_bucket(Bucket=self._name, ExpectedBucketOwner=self._account)
+        except ClientError as error:
+            if code(error) != "404":
+                raise NotConfigured(f"the bucket {self._name} is not ours to use: {error}") from error
+            self._create()
+
+    def _create(self) -> None:
+        region = self._client.meta.region_name
+        if region == "us-east-1":  # the one region that must not be named
+            self._client.create_bucket(Bucket=self._name)
+        else:
+            self._client.create_bucket(
+                Bucket=self._name,
+                CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+            )
+        self._client.put_public_access_block(
+            Bucket=self._name,
+            PublicAccessBlockConfiguration={
+                "BlockPublicAcls": True,
+                "IgnorePublicAcls": True,
+                "BlockPublicPolicy": True,
+                "RestrictPublicBuckets": True,
+            },
+        )
+
+    def put_artefact(self, folder: Path, *, compress: bool, progress: Callable[[str], None]) -> str:
+        """Upload an artefact unless the same is there already; return its s3:// address."""
+        key = f"{digest(folder)}.zip"
+        if not self._has(key):
+            with tempfile.TemporaryDirectory() as scratch:
+                archive = Path(scratch) / key
+                make_zip(folder, archive, compress=compress)
+                progress(f"uploading {folder.name} ({archive.stat().st_size / 1e6:.0f} MB)")
+                self._client.upload_file(
+                    str(archive), self._name, key, ExtraArgs={"ExpectedBucketOwner": self._account}
+                )
+        return f"s3://{self._name}/{key}"
+
+    def put_template(self, template: dict[str, object]) -> str:
+        """Upload a template; return the address that CloudFormation reads it from."""
+        body = json.dumps(template, separators=(",", ":")).encode()
+        key = f"{hashlib.sha256(body).hexdigest()}.template"
+        self._client.put_object(Bucket=self._name, Key=key, Body=body, ExpectedBucketOwner=self._account)
+        return f"{self._client.meta.endpoint_url}/{self._name}/{key}"
+
+    def _has(self, key: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._name, Key=key, ExpectedBucketOwner=self._account)
+        except ClientError as error:
+            if code(error) == "404":
+                return False
+            raise
+        return True

@@ -1,0 +1,314 @@
+"""Which deployment the commands talk to: the local stack of this checkout, or a stack on AWS."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.dynamodb.control import (
+    ControlTable,
+    DynamoControl,
+    DynamoRescoring,
+    DynamoRounds,
+)
+from octospoon.adapters.dynamodb.image_record import DynamoRecords
+from octospoon.adapters.dynamodb.labels import DynamoLabels
+from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
+from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.mlflow.alias import MlflowRuns
+from octospoon.adapters.mlflow.rest import MlflowApi
+from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
+from octospoon.adapters.s3.images import S3Images
+from octospoon.adapters.s3.rounds import RoundFiles, S3Snapshots
+from octospoon.adapters.s3.versions import S3Versions
+from octospoon.domain.errors import NotConfigured
+from octospoon.domain.secrets import checked_secret, header_secret
+from octospoon.runtime.settings import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.config import Config
+
+PROJECT_FILE = Path(".octospoon/run/project.json")
+LOCAL_KEY = "test"
+LOCAL_REGION = "us-east-1"
+
+
+class Outputs(dict[str, str]):
+    """Outputs of a CloudFormation stack; one that is missing is an error that says why."""
+
+    def __missing__(self, name: str) -> str:
+        """Raise NotConfigured: the stack is not octospoon's, or of another version."""
+        raise NotConfigured(
+            f"the stack has no output {name}: it is not octospoon's, not whole, or of another version"
+        )
+
+
+class LocalProject(msgspec.Struct, frozen=True):
+    """What `octospoon up` leaves behind for the other commands.
+
+    Attributes:
+        endpoint_url: of LocalStack.
+        outputs: of the CloudFormation stack.
+        label_studio_url: where people sign in.
+        label_studio_project: id of the project.
+        mlflow_url: of the tracking server.
+    """
+
+    endpoint_url: str
+    outputs: dict[str, str]
+    label_studio_url: str
+    label_studio_project: int
+    mlflow_url: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One deployed stack, and the adapters over its parts.
+
+    Attributes:
+        outputs: of the CloudFormation stack.
+        endpoint_url: of LocalStack; None for AWS.
+    """
+
+    outputs: Mapping[str, str]
+    endpoint_url: str | None
+
+    def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
+        """Return a boto3 client for a service."""
+        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        # each session reads botocore's large files anew
+        return session(self.endpoint_url)
+
+    @cached_property
+    def pool(self) -> DynamoPool:
+        """The pool table."""
+        return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"])
+
+    @property
+    def entries(self) -> DynamoEntries:
+        """The pool table, entry by entry."""
+        return DynamoEntries(self.client("dynamodb"), self.outputs["PoolTable"])
+
+    @property
+    def records(self) -> DynamoRecords:
+        """The pool table, as people ask about one image."""
+        return DynamoRecords(self.client("dynamodb"), self.outputs["PoolTable"])
+
+    @cached_property
+    def images(self) -> S3Images:
+        """The images bucket."""
+        return S3Images(self.client("s3"), self.outputs["ImagesBucket"])
+
+    @property
+    def image_versions(self) -> S3Versions:
+        """The images bucket's past."""
+        return S3Versions(self.client("s3"), self.outputs["ImagesBucket"])
+
+    @cached_property
+    def artifacts(self) -> S3Artifacts:
+        """The artifacts bucket."""
+        return S3Artifacts(self.client("s3"), self.outputs["ArtifactsBucket"])
+
+    @property
+    def snapshots(self) -> S3Snapshots:
+        """What training jobs were trained on."""
+        return S3Snapshots(self.artifacts)
+
+    @property
+    def champions(self) -> S3Champions:
+        """The champion pointer."""
+        return S3Champions(self.artifacts)
+
+    @cached_property
+    def control_table(self) -> ControlTable:
+        """The control table."""
+        return ControlTable(self.client("dynamodb"), self.outputs["ControlTable"])
+
+    @property
+    def control(self) -> DynamoControl:
+        """The training job's state."""
+        return DynamoControl(self.control_table, time.time)
+
+    @property
+    def history(self) -> DynamoHistory:
+        """What was decided about models."""
+        return DynamoHistory(self.control_table)
+
+    @property
+    def proposals(self) -> DynamoProposals:
+        """The removal of labels that waits for a person."""
+        return DynamoProposals(self.control_table)
+
+    @property
+    def observations(self) -> DynamoObservations:
+        """What watching saw last."""
+        return DynamoObservations(self.control_table)
+
+    @property
+    def rounds(self) -> DynamoRounds:
+        """The labelling rounds."""
+        return DynamoRounds(self.control_table, RoundFiles(self.artifacts))
+
+    @property
+    def rescoring(self) -> DynamoRescoring:
+        """The progress of re-scoring."""
+        return DynamoRescoring(self.control_table)
+
+    @property
+    def labels(self) -> DynamoLabels:
+        """What annotators said."""
+        return DynamoLabels(
+            self.client("dynamodb"),
+            self.outputs["PoolTable"],
+            self.outputs["AnnotationsTable"],
+            self.outputs["ControlTable"],
+            time.time,
+        )
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The environment of `reconcile`, which talks to everything: what the functions really run with."""
+        with translated("reading the settings of reconcile"):
+            name = self.outputs["ReconcileFunctionName"]
+            found = self.client("lambda").get_function_configuration(FunctionName=name)
+        return dict(found["Environment"]["Variables"])
+
+    def secret(self, name: str) -> str:
+        """Return a secret by its ARN; raises NotConfigured where an HTTP header cannot carry it."""
+        return header_secret(name, self._stored_secret(name))
+
+    def password(self, name: str) -> str:
+        """Return a secret by its ARN, which may hold any character that can be printed."""
+        return checked_secret(name, self._stored_secret(name))
+
+    def _stored_secret(self, name: str) -> str:
+        with translated("reading a secret"):
+            found = self.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(found.get("SecretString") or found.get("SecretBinary", b"").decode(errors="replace"))
+
+    def label_studio(self) -> LabelStudioApi:
+        """Return a new connection to Label Studio, with the token that the functions have."""
+        token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
+        return LabelStudioApi(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], lambda: self.secret(token))
+
+    @property
+    def label_studio_project(self) -> int:
+        """The id of the Label Studio project.
+
+        Raises:
+            NotConfigured: the function's setting is not a number.
+        """
+        project = self.settings["OCTOSPOON_LABEL_STUDIO_PROJECT"]
+        if not project.isdecimal():
+            raise NotConfigured(
+                f"the reconcile function's OCTOSPOON_LABEL_STUDIO_PROJECT is {project!r}, not the id of a "
+                "project: set the parameter LabelStudioProject, and deploy again"
+            )
+        return int(project)
+
+    def task_address(self, task_id: int) -> str:
+        """Return where people see a task."""
+        url = self.settings["OCTOSPOON_LABEL_STUDIO_URL"].rstrip("/")
+        return f"{url}/projects/{self.label_studio_project}/data?task={task_id}"
+
+    @property
+    def mlflow(self) -> MlflowApi | None:
+        """The tracking server, None where none is configured."""
+        server, password = self.settings["OCTOSPOON_MLFLOW_URL"], "OCTOSPOON_MLFLOW_PASSWORD_SECRET"
+
+        def sign_in() -> tuple[str, str]:
+            name = self.settings[password]
+            return self.settings["OCTOSPOON_MLFLOW_USERNAME"], self.password(name) if name else ""
+
+        return MlflowApi(server, sign_in) if server else None
+
+    @property
+    def runs(self) -> MlflowRuns | None:
+        """Where the tracking server shows the runs, None where none is configured."""
+        api = self.mlflow
+        return MlflowRuns(api, self.settings["OCTOSPOON_MODEL_NAME"]) if api else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names."""
+        return listed(self.outputs["Classes"])
+
+
+def session(endpoint_url: str | None) -> boto3.Session:
+    """Return a boto3 session: the user's own for AWS, one with test credentials for LocalStack."""
+    if endpoint_url is None:
+        # boto3 knows AWS_DEFAULT_REGION alone
+        return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    return boto3.Session(
+        aws_access_key_id=LOCAL_KEY, aws_secret_access_key=LOCAL_KEY, region_name=LOCAL_REGION
+    )
+
+
+def local_project() -> LocalProject | None:
+    """Return what the running local stack left behind, None where none runs."""
+    if not PROJECT_FILE.exists():
+        return None
+    try:
+        return msgspec.json.decode(PROJECT_FILE.read_bytes(), type=LocalProject)
+    except msgspec.MsgspecError as error:
+        raise NotConfigured(
+            f"{PROJECT_FILE} cannot be read ({error}): `octospoon up` writes it again, and nothing is lost"
+        ) from error
+
+
+def remember(project: LocalProject) -> None:
+    """Let the other commands find the local stack that was left running."""
+    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
+    PROJECT_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
+
+
+def find_deployment(stack_name: str | None) -> Deployment:
+    """Return the named CloudFormation stack, else OCTOSPOON_STACK's, else the local stack.
+
+    Raises:
+        NotConfigured: none of them is there.
+    """
+    name = stack_name or os.environ.get("OCTOSPOON_STACK")
+    if name:
+        return Deployment(_outputs(name), None)
+    project = local_project()
+    if project is None:
+        raise NotConfigured("no local stack runs here: start one with `make up`, or name one with --stack")
+    return Deployment(Outputs(project.outputs), project.endpoint_url)
+
+
+def _outputs(name: str) -> Outputs:
+    client = session(None).client("cloudformation")
+    try:
+        with translated(f"looking for the stack {name}"):
+            (stack,) = client.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        raise NotConfigured(
+            f"there is no stack {name} in {client.meta.region_name}: see the name after --stack (or in "
+            "OCTOSPOON_STACK), the region (AWS_REGION) and the account (AWS_PROFILE)"
+        ) from error
+    outputs = Outputs({one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])})
+    if "ImagesBucket" not in outputs:
+        raise NotConfigured(
+            f"the stack {name} ({stack['StackStatus']}) is not one of octospoon, or not whole"
+        )
+    return outputs

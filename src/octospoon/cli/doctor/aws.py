@@ -1,0 +1,151 @@
+"""What `octospoon doctor` looks at in AWS, or in LocalStack."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from octospoon import __version__
+from octospoon.adapters.http_errors import described
+from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.cli.commands.logs import FUNCTIONS
+from octospoon.cli.commands.status import QUEUES, depth
+from octospoon.cli.doctor.check import Advised, Check
+from octospoon.domain.errors import NotConfigured, ServiceUnavailable
+from octospoon.domain.health import MOST_SKEW, champion_advice, model_problems
+
+if TYPE_CHECKING:
+    from octospoon.cli.deployment import Deployment
+
+_SECONDS = 10.0
+_DEPLOY = "deploy the stack again: `sam deploy`, or here `make down`, then `make up`"
+
+
+def checks() -> list[Check]:
+    """Return the checks, each of which stands alone."""
+    return [
+        Check("versions", _versions, ""),
+        Check("credentials", _credentials, "sign in first, for example with `aws sso login`"),
+        Check("AWS", _endpoint, "is it running? `make up` starts the local stack"),
+        Check("clock", _clock, "set this machine's clock by NTP"),
+        Check("buckets", _buckets, _DEPLOY),
+        Check("tables", _tables, _DEPLOY),
+        Check("functions", _functions, f"{_DEPLOY}; `octospoon logs` shows what one said"),
+        Check("event sources", _event_sources, "`aws lambda update-event-source-mapping --enabled --uuid …`"),
+        *(Check(f"queue {name.lower()}", _Queue(name), "`octospoon dlq list` shows why") for name in QUEUES),
+        Check("champion", _champion, "`octospoon model rollback` serves the version before"),
+    ]
+
+
+def _versions(deployment: Deployment) -> str:
+    del deployment
+    return f"Python {platform.python_version()}, octospoon {__version__}"
+
+
+def _credentials(deployment: Deployment) -> str:
+    return f"signed in as {deployment.client('sts').get_caller_identity()['Arn']}"
+
+
+def _endpoint(deployment: Deployment) -> str:
+    if deployment.endpoint_url is None:
+        return f"region {deployment.client('sts').meta.region_name}"
+    try:
+        answer = httpx.get(f"{deployment.endpoint_url}/_localstack/health", timeout=_SECONDS)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"LocalStack does not answer: {described(error)}") from None
+    return f"LocalStack {answer.json().get('version', 'of unknown version')} at {deployment.endpoint_url}"
+
+
+def _clock(deployment: Deployment) -> str:
+    sts, before = deployment.client("sts"), time.time()
+    headers = sts.get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+    middle = (before + time.time()) / 2
+    # AWS tells whole seconds, cut off
+    skew = middle - parsedate_to_datetime(headers["date"]).timestamp() - 0.5
+    told = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's"
+    if abs(skew) > MOST_SKEW:
+        raise NotConfigured(told)
+    return told
+
+
+def _buckets(deployment: Deployment) -> str:
+    names = [deployment.outputs[f"{kind}Bucket"] for kind in ("Images", "Artifacts")]
+    for name in names:
+        deployment.client("s3").head_bucket(Bucket=name)
+    return ", ".join(names)
+
+
+def _tables(deployment: Deployment) -> str:
+    names = [deployment.outputs[f"{kind}Table"] for kind in ("Pool", "Annotations", "Control")]
+    for name in names:
+        status = deployment.client("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"]
+        if status not in ("ACTIVE", "UPDATING"):
+            raise NotConfigured(f"{name} is {status}")
+    return ", ".join(names)
+
+
+def _functions(deployment: Deployment) -> str:
+    lambdas = deployment.client("lambda")
+    for kind in FUNCTIONS:
+        name = deployment.outputs[f"{kind.capitalize()}FunctionName"]
+        found = lambdas.get_function_configuration(FunctionName=name)
+        # one that nobody called for weeks is Inactive, and wakes up by itself
+        if found.get("State") not in ("Active", "Inactive") or found.get("LastUpdateStatus") == "Failed":
+            raise NotConfigured(f"{name} is {found.get('State')}: {found.get('StateReason', '')}")
+    return f"{len(FUNCTIONS)} can be called"
+
+
+def _event_sources(deployment: Deployment) -> str:
+    lambdas, seen = deployment.client("lambda"), []
+    for kind in ("Score", "Collect", "Rescore"):
+        name = deployment.outputs[f"{kind}FunctionName"]
+        found = lambdas.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+        if wrong := [f"{one['UUID']} is {one['State']}" for one in found if one["State"] != "Enabled"]:
+            raise NotConfigured(f"{name} does not read its queue: {', '.join(wrong)}")
+        seen += found
+    return f"{len(seen)} queues are read"
+
+
+class _Queue:
+    """One of the queues, with its dead letters."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, deployment: Deployment) -> str:
+        sqs = deployment.client("sqs")
+        waiting, working = depth(sqs, deployment.outputs[f"{self._name}QueueUrl"])
+        dead, _ = depth(sqs, deployment.outputs[f"{self._name}DeadLettersUrl"])
+        told = f"{waiting:,} waiting, {working:,} in work, {dead:,} dead letters"
+        if dead:
+            raise NotConfigured(told)
+        return told
+
+
+def _champion(deployment: Deployment) -> str:
+    found = deployment.champions.pointer()
+    if found is None:
+        raise Advised("there is none: run `octospoon init-model`", "it puts the starter into service")
+    pointer = found[0]
+    with tempfile.TemporaryDirectory() as folder:
+        spec = OnnxScorer(deployment.champions.fetch(pointer, Path(folder))).spec
+        if pointer.head_key:
+            OnnxHead(deployment.champions.fetch_head(pointer, Path(folder)))
+    problems = model_problems(
+        served=pointer.classes,
+        wanted=deployment.classes,
+        file=spec.classes,
+        backbones=(pointer.backbone, spec.backbone),
+    )
+    if problems:
+        raise Advised("; ".join(problems), champion_advice(pointer.classes, deployment.classes, problems))
+    knows = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
+    return f"version {pointer.version}, {knows}, sha256 {pointer.sha256[:12]}… as stored"

@@ -1,0 +1,62 @@
+"""octospoon doctor: is everything there, does it answer, and does it fit together?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+
+from octospoon.cli import tables
+from octospoon.cli.deployment import find_deployment
+from octospoon.cli.doctor import aws as checks_aws
+from octospoon.cli.doctor import services as checks_services
+from octospoon.domain.errors import NotConfigured
+from octospoon.domain.health import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from octospoon.cli.deployment import Deployment
+
+
+def findings(deployment: Deployment) -> list[Finding]:
+    """Make every check of a deployment; changes nothing."""
+    return [check.made(deployment) for check in (*checks_aws.checks(), *checks_services.checks())]
+
+
+def of_stack(name: str | None) -> list[Finding]:
+    """Make every check of a stack by its name, None for the default one; see `find_deployment`."""
+    try:
+        deployment = find_deployment(name)
+    except (NotConfigured, BotoCoreError, ClientError) as error:
+        advice = (
+            "name it with --stack, sign in to its account and set AWS_REGION; or `make up` starts one here"
+        )
+        return [Finding("stack", False, str(error), advice)]
+    return findings(deployment)
+
+
+def show(found: Sequence[Finding], *, as_json: bool) -> None:
+    """Print the findings, as a table or as JSON.
+
+    Raises:
+        NotConfigured: a check failed.
+    """
+    if as_json:
+        tables.show_json(found)
+    else:
+        tables.show(_table(found))
+    failed = [one.check for one in found if not one.ok]
+    if failed:
+        raise NotConfigured(f"{len(failed)} of {len(found)} checks failed: {', '.join(failed)}")
+
+
+def _table(found: Sequence[Finding]) -> Table:
+    table = tables.table("check", "", "found", "what to do")
+    for one in found:
+        mark = "[green]ok[/green]" if one.ok else "[red]FAILED[/red]"
+        table.add_row(one.check, mark, escape(one.told), escape(one.advice))
+    return table

@@ -1,0 +1,213 @@
+"""What `octospoon doctor` looks at in Label Studio, MLflow, and what the stack offers over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import httpx
+
+from octospoon.adapters.http_errors import described
+from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
+from octospoon.adapters.mlflow.rest import MlflowRefused
+from octospoon.cli.commands import status
+from octospoon.cli.commands.labelling_tasks import open_tasks
+from octospoon.cli.commands.predict import predict_secret
+from octospoon.cli.commands.reconcile import REMOVALS_ADVICE
+from octospoon.cli.deploy.deployer import predict_url, webhook_url
+from octospoon.cli.doctor.check import Check
+from octospoon.domain.errors import NotConfigured, ServiceUnavailable
+from octospoon.domain.health import (
+    foreign_problem,
+    interface_problems,
+    our_webhooks,
+    removals_problem,
+    webhook_problems,
+)
+from octospoon.domain.secrets import header_secret, hidden
+from octospoon.usecases.receive_webhook import TEST_ACTION
+
+if TYPE_CHECKING:
+    from octospoon.adapters.mlflow.rest import MlflowApi
+    from octospoon.cli.deployment import Deployment
+
+_SECONDS = 35.0
+_EXAMPLES = 3
+_DELETE_FOREIGN = (
+    "delete them in the Data Manager (select them, then Delete Tasks), and do not press Sync Storage: "
+    "octospoon makes its tasks itself"
+)
+_STRANGER = 401
+_CONNECT = "`octospoon label-studio-connect --url … --project …` registers it anew"
+_SETTINGS = "see that the stack's parameters name it, and deploy again"
+
+
+def checks() -> list[Check]:
+    """Return the checks, each of which stands alone."""
+    return [
+        Check(
+            "Label Studio",
+            _label_studio,
+            f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
+        ),
+        Check("tasks", _tasks, _DELETE_FOREIGN),
+        Check("labels", _labels, REMOVALS_ADVICE),
+        Check(
+            "labelling interface",
+            _interface,
+            "change it in the project's settings under Labeling Interface; or "
+            "`octospoon label-studio-project --replace-interface` puts octospoon's own there",
+        ),
+        Check(
+            "answers",
+            _answers,
+            "open these tasks in Label Studio and update the answer; where the interface or the classes were "
+            "wrong, mend them and run `octospoon reconcile --full`",
+        ),
+        Check("order of tasks", _order, "`octospoon label-studio-connect` sets it"),
+        Check("webhook", _webhook, _CONNECT),
+        Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
+        Check("test delivery", _test_delivery, _CONNECT),
+        Check("predict's address", _predict_address, "`octospoon logs predict` shows what it said"),
+        Check(
+            "MLflow",
+            _mlflow,
+            f"start it, or {_SETTINGS}: MlflowTrackingUri, MlflowUsername, MlflowPassword",
+        ),
+    ]
+
+
+def _label_studio(deployment: Deployment) -> str:
+    project = deployment.label_studio_project
+    with closing(deployment.label_studio()) as api:
+        release = api.call("GET", "/api/version").get("release", "of unknown version")
+    return f"version {release} at {api.url}, project {project}"
+
+
+def _tasks(deployment: Deployment) -> str:
+    with open_tasks(deployment) as tasks:
+        counts, foreign = tasks.counts(), tasks.foreign(_EXAMPLES)
+    if foreign:
+        raise NotConfigured(foreign_problem(counts, [(task.id, task.data) for task in foreign]))
+    return f"{counts.waiting:,} wait, {counts.skipped:,} skipped, {counts.abandoned:,} abandoned"
+
+
+def _labels(deployment: Deployment) -> str:
+    proposal = deployment.proposals.read()
+    if proposal.waits:
+        raise NotConfigured(removals_problem(proposal))
+    return "none waits for its removal"
+
+
+def _interface(deployment: Deployment) -> str:
+    with closing(deployment.label_studio()) as api:
+        interface = LabelStudio(api, deployment.label_studio_project).interface()
+    if problems := interface_problems(interface, deployment.classes):
+        raise NotConfigured("; ".join(problems))
+    aliases = f", {len(interface.shown)} of them by an alias" if interface.shown else ""
+    others = f"; answers to {', '.join(interface.others)} are not read" if interface.others else ""
+    return f"offers all {len(deployment.classes)} classes{aliases}{others}"
+
+
+def _answers(deployment: Deployment) -> str:
+    found = deployment.labels.uncounted(_EXAMPLES)
+    if found.total:
+        raise NotConfigured(f"{found.total:,} answers do not count: {status.uncounted(deployment)}")
+    return "every answer counts"
+
+
+def _order(deployment: Deployment) -> str:
+    """Look at the sampling: any other than by creation leaves shares of a half-labelled batch behind."""
+    with closing(deployment.label_studio()) as api:
+        project = api.call("GET", f"/api/projects/{deployment.label_studio_project}")
+    if project.get("sampling") != SAMPLING:
+        raise NotConfigured(
+            f"the project uses {project.get('sampling')}, so that a half-labelled batch does not hold every "
+            f"share in proportion; it needs {SAMPLING}"
+        )
+    return f"{SAMPLING}, in the order of the batches"
+
+
+def _webhook(deployment: Deployment) -> str:
+    with closing(deployment.label_studio()) as api:
+        hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
+    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    problems = webhook_problems(hooks, url, SECRET_HEADER, ACTIONS)
+    if problems:
+        raise NotConfigured("; ".join(problems))
+    return f"active, with its header, calls {url} for {len(ACTIONS)} actions"
+
+
+def _test_delivery(deployment: Deployment) -> str:
+    """Send what Label Studio would send, with its own headers, and a body that counts nothing."""
+    with closing(deployment.label_studio()) as api:
+        hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
+    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    ours = our_webhooks(hooks, url, SECRET_HEADER)
+    if not ours:
+        raise NotConfigured("there is no webhook to test")
+    headers = {name: header_secret(f"header {name}", value) for name, value in ours[0].headers.items()}
+    answer = _asked("POST", url, headers, json={"action": TEST_ACTION})
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise NotConfigured(
+            f"the webhook refuses the header {SECRET_HEADER} that Label Studio sends: it is not the stack's "
+            "secret, or the secret was changed in the last five minutes"
+        )
+    if (answer.status_code, answer.text) != (httpx.codes.OK, "ignored"):
+        text = hidden(answer.text, *headers.values())[:200]
+        raise ServiceUnavailable(f"{url} answered {answer.status_code}, not 200 ignored: {text}")
+    return f"{url} takes what Label Studio sends"
+
+
+def _webhook_address(deployment: Deployment) -> str:
+    """Call as a stranger: who is refused has been answered by the function."""
+    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    return _answered("POST", url, {}, _STRANGER)
+
+
+def _predict_address(deployment: Deployment) -> str:
+    url = f"{predict_url(deployment.outputs, deployment.endpoint_url)}/health"
+    return _answered("GET", url, {SECRET_HEADER: predict_secret(deployment)}, httpx.codes.OK)
+
+
+def _answered(method: str, url: str, headers: dict[str, str], status: int) -> str:
+    answer = _asked(method, url, headers)
+    if answer.status_code != status:
+        text = hidden(answer.text, *headers.values())[:200]
+        raise ServiceUnavailable(f"{url} answered {answer.status_code}, not {status}: {text}")
+    return f"{url} answers"
+
+
+def _asked(
+    method: str, url: str, headers: dict[str, str], json: dict[str, str] | None = None
+) -> httpx.Response:
+    try:
+        return httpx.request(method, url, headers=headers, json=json, timeout=_SECONDS)
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"{url} does not answer: {described(error)}") from None
+
+
+def _mlflow(deployment: Deployment) -> str:
+    api = deployment.mlflow
+    if api is None:
+        return "none is configured: the models' versions are counted by training jobs alone"
+    model = deployment.settings["OCTOSPOON_MODEL_NAME"]
+    alias, serving = MlflowAlias(api, model).read(), deployment.champions.pointer()
+    version = serving[0].version if serving else 0
+    if version > 0 and MlflowVersions(api, model).find(version) is None:
+        raise NotConfigured(
+            f"{api.server} does not know version {version} of {model}, which is in service: it was deleted, "
+            "or the registry was reset. It goes on serving, and versions count on; restore the registry if "
+            "you have a copy, else the next promotion ends this"
+        )
+    said = "no champion yet" if alias is None else f"its champion is version {alias}"
+    return f"{_version(api)} at {api.server}, {said}"
+
+
+def _version(api: MlflowApi) -> str:
+    try:
+        return f"version {api.version()}"
+    except MlflowRefused:  # DagsHub does not tell
+        return "of unknown version"

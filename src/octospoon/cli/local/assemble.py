@@ -1,0 +1,161 @@
+"""The local stack, made whole: servers, the deployed template, a Label Studio project, a model, a trainer."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
+from octospoon.cli.commands.model import init_model
+from octospoon.cli.deploy.deployer import check_classes, deploy, webhook_url
+from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
+from octospoon.cli.stack.layout import Layout
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from octospoon.cli.stack.running import RunningStack
+
+STACK_NAME = "octospoon"
+TEMPLATE = Path("template.yaml")
+BUILD_DIR = Path(".octospoon/build")
+TITLE = "octospoon"
+TRAINER = "trainer"
+DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
+"""Variables that the local trainer takes over from whoever starts it."""
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A running local stack with everything deployed.
+
+    Attributes:
+        servers: the programs that run.
+        project: what other commands need to know of it.
+        label_studio: a connection to its Label Studio.
+    """
+
+    servers: RunningStack
+    project: LocalProject
+    label_studio: LabelStudioApi
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployed template."""
+        return Deployment(self.project.outputs, self.project.endpoint_url)
+
+
+def assemble(
+    servers: RunningStack,
+    classes: Sequence[str],
+    progress: Callable[[str], None],
+    parameters: Mapping[str, str],
+) -> LocalStack:
+    """Deploy octospoon onto running servers, and connect Label Studio, a first model and a trainer to it.
+
+    Args:
+        servers: the running programs.
+        classes: class names.
+        progress: told about every step.
+        parameters: of the template, beside those that the local stack decides.
+    """
+    check_classes(servers.aws_url, STACK_NAME, classes)
+    api = LabelStudioApi(servers.label_studio_url, lambda: servers.credentials.token)
+    setup = LabelStudioSetup(api)
+    progress("setting up the Label Studio project")
+    number = setup.project(TITLE, classes)
+    outputs = deploy(
+        template=TEMPLATE,
+        build_dir=BUILD_DIR,
+        endpoint_url=servers.aws_url,
+        stack_name=STACK_NAME,
+        parameters={
+            "Classes": ",".join(classes),
+            "LabelStudioUrl": servers.label_studio_url,
+            "LabelStudioProject": str(number),
+            "LabelStudioToken": servers.credentials.token,
+            "MlflowTrackingUri": servers.mlflow_url,
+            "Launcher": "queue",
+            **parameters,
+        },
+        progress=progress,
+        by_path=True,
+    )
+    project = LocalProject(servers.aws_url, outputs, servers.label_studio_url, number, servers.mlflow_url)
+    stack = LocalStack(servers, project, api)
+    progress("connecting Label Studio to the bucket and the webhook")
+    connect(setup, number, stack.deployment)
+    progress("building the starter model")
+    init_model(stack.deployment)
+    progress("starting the trainer")
+    start_trainer(stack)
+    return stack
+
+
+def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> None:
+    """Let a Label Studio project read the images bucket and call the webhook.
+
+    On AWS, Label Studio reads the bucket by its own role, or by AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY where these are set.
+    """
+    local = deployment.endpoint_url is not None
+    access = S3Access(
+        bucket=deployment.outputs["ImagesBucket"],
+        endpoint_url=deployment.endpoint_url or "",
+        region=session(deployment.endpoint_url).region_name or LOCAL_REGION,
+        access_key=LOCAL_KEY if local else os.environ.get("AWS_ACCESS_KEY_ID", ""),
+        secret_key=LOCAL_KEY if local else os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+        presign=not local,
+    )
+    setup.order(project)
+    setup.storage(project, access)
+    setup.webhook(
+        project, webhook_url(deployment.outputs, deployment.endpoint_url), webhook_secret(deployment)
+    )
+
+
+def webhook_secret(deployment: Deployment) -> str:
+    """Return the secret that Label Studio must send with every webhook."""
+    return deployment.secret(deployment.outputs["WebhookSecretArn"])
+
+
+def start_trainer(stack: LocalStack) -> None:
+    """Start the worker that takes training jobs from the queue, in the trainer's own environment."""
+    servers = stack.servers
+    if any(process.name == TRAINER and process.alive() for process in servers.processes):
+        return
+    python = Layout(Path.cwd()).program(trainer_environment(stack.project.outputs["Trainer"]), "python")
+    dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
+    environment = servers.aws_environment() | trainer_settings(stack.project) | dagshub
+    servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
+
+
+def trainer_environment(trainer: str) -> str:
+    """Return the environment that a trainer runs in.
+
+    Raises:
+        NotConfigured: it is not there.
+    """
+    if trainer != "finetune":
+        return "mlflow"
+    if not Layout(Path.cwd()).program(trainer, "python").exists():
+        raise NotConfigured("Trainer=finetune needs PyTorch: `make finetune` installs it")
+    return trainer
+
+
+def trainer_settings(project: LocalProject) -> dict[str, str]:
+    """Return the environment variables that the trainer reads its settings from."""
+    outputs = project.outputs
+    return {
+        "MLFLOW_TRACKING_URI": project.mlflow_url,
+        "OCTOSPOON_IMAGES_BUCKET": outputs["ImagesBucket"],
+        "OCTOSPOON_ARTIFACTS_BUCKET": outputs["ArtifactsBucket"],
+        "OCTOSPOON_POOL_TABLE": outputs["PoolTable"],
+        "OCTOSPOON_ANNOTATIONS_TABLE": outputs["AnnotationsTable"],
+        "OCTOSPOON_CONTROL_TABLE": outputs["ControlTable"],
+        "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
+    }

@@ -1,0 +1,106 @@
+"""The files under events/: AWS's events, with ``${Name}`` where the running stack is to be named.
+
+A name is an output of the template, or one of `Event.own`. A ``body`` that is an object becomes the text that
+SQS and API Gateway hand over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+from octospoon.cli.commands.predict import predict_secret
+from octospoon.cli.datasets import digits
+from octospoon.cli.local.assemble import webhook_secret
+from octospoon.domain.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from octospoon.cli.deployment import Deployment
+
+_NAME = re.compile(r"\$\{(\w+)\}")
+GENERATED = "events/digit.png"
+"""The picture that is uploaded where the bucket has none."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read an event file as it stands.
+
+    Raises:
+        BadRequest: there is none, or it is no JSON object.
+    """
+    try:
+        event = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadRequest(f"there is no event file {path}: EVENT=file.json names one") from error
+    except ValueError as error:
+        raise BadRequest(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise BadRequest(f"{path} holds no JSON object")
+    return event
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Fills events in for one deployment; what no event names is neither made nor read."""
+
+    deployment: Deployment
+    label_studio_project: int
+
+    def fill(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event as AWS would send it.
+
+        Raises:
+            BadRequest: it names what is not there.
+        """
+        return {name: self._value(name, value) for name, value in event.items()}
+
+    def _value(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, list):
+            return [self._value("", one) for one in value]
+        if isinstance(value, dict):
+            filled = self.fill(value)
+            return json.dumps(filled) if name == "body" else filled
+        return value
+
+    def _text(self, text: str) -> Any:  # noqa: ANN401 - a name alone becomes its value, number or text
+        if alone := _NAME.fullmatch(text):
+            return self._named(alone[1])
+        return _NAME.sub(lambda found: str(self._named(found[1])), text)
+
+    def _named(self, name: str) -> str | int:
+        if name in self.deployment.outputs:
+            return self.deployment.outputs[name]
+        if name not in self._own:
+            known = ", ".join(sorted([*self._own, *self.deployment.outputs]))
+            raise BadRequest(f"the event names ${{{name}}}, which is none of {known}")
+        return self._own[name]()
+
+    @cached_property
+    def _own(self) -> dict[str, Callable[[], str | int]]:
+        return {
+            "LabelStudioProject": lambda: self.label_studio_project,
+            "PredictSecret": lambda: predict_secret(self.deployment),
+            "WebhookSecret": lambda: webhook_secret(self.deployment),
+            "PictureKey": lambda: str(self._picture["Key"]),
+            "PictureQuoted": lambda: quote_plus(self._picture["Key"]),
+            "PictureSize": lambda: int(self._picture["Size"]),
+            "PictureETag": lambda: str(self._picture["ETag"]).strip('"'),
+        }
+
+    @cached_property
+    def _picture(self) -> dict[str, Any]:
+        """The first object of the images bucket; where it is empty, one is uploaded."""
+        s3, bucket = self.deployment.client("s3"), self.deployment.outputs["ImagesBucket"]
+        if not s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents"):
+            s3.put_object(Bucket=bucket, Key=GENERATED, Body=digits.png_bytes(0))
+        found: dict[str, Any] = s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["Contents"][0]
+        return found

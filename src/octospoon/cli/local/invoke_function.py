@@ -1,0 +1,133 @@
+"""``make invoke FN=score EVENT=events/score.json``: a built function, on the running local stack's data.
+
+What runs is the artefact of ``make build``, under AWS's own emulator of Lambda: a change of code is tried
+without deploying it, with the variables, the time-out and the buckets of the function that is deployed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.aws.errors import translated
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.deployment import Deployment, local_project
+from octospoon.cli.local import events
+from octospoon.cli.local.assemble import BUILD_DIR, TEMPLATE
+from octospoon.cli.local.lambda_emulator import Answer, emulated
+from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.running import aws_environment
+from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.cli.deployment import LocalProject
+
+_SUFFIX = "Function"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        function, event = logical_id(chosen.function), events.read(chosen.event)
+        answers, init = invoke(running(), function, event, chosen.warm)
+    except OctospoonError as error:
+        print(f"octospoon: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(answers[0].value, indent=2, ensure_ascii=False))
+    print(timings(answers, init))
+    return 0
+
+
+def logical_id(function: str) -> str:
+    """Return the name that a function has in the template.
+
+    Raises:
+        BadRequest: there is no such function.
+    """
+    known = {one.removesuffix(_SUFFIX).lower(): one for one in functions()}
+    if function not in known:
+        raise BadRequest(f"FN={function} is no function: it must be one of {', '.join(known)}")
+    return known[function]
+
+
+def functions() -> list[str]:
+    """Return the logical ids of the template's functions."""
+    return sam_template.functions(sam_template.read(TEMPLATE))
+
+
+def running() -> LocalProject:
+    """Return the local stack that `make up` has left running.
+
+    Raises:
+        NotConfigured: there is none.
+    """
+    project = local_project()
+    if project is None:
+        raise NotConfigured("no local stack runs here: start one with `make up`, then invoke again")
+    return project
+
+
+def invoke(
+    project: LocalProject, function: str, event: dict[str, object], warm: int
+) -> tuple[list[Answer], float]:
+    """Invoke a built function once in a new process and then again in the same one.
+
+    Args:
+        project: the running local stack.
+        function: its logical id.
+        event: as its file holds it.
+        warm: how many times it is invoked again.
+
+    Returns:
+        The answers, the cold one first, and the milliseconds of the first that went into starting.
+
+    Raises:
+        ServiceUnavailable: the stack does not answer, or the function failed.
+        OctospoonError: the event, the artefact or the emulator is missing.
+    """
+    deployment = Deployment(project.outputs, project.endpoint_url)
+    with translated("asking the local stack, which `make up` starts anew,"):
+        described = deployment.client("lambda").get_function_configuration(
+            FunctionName=project.outputs[f"{function}Name"]
+        )
+        filled = events.Filling(deployment, project.label_studio_project).fill(event)
+    artefact = (BUILD_DIR / function).absolute()
+    with emulated(Layout(Path.cwd()), artefact, described, aws_environment(project.endpoint_url)) as emulator:
+        answers = [emulator.invoke(filled) for _ in range(1 + warm)]
+        return answers, emulator.init_milliseconds()
+
+
+def timings(answers: Sequence[Answer], init: float) -> str:
+    """Return what an invocation took, cold and warm, for people."""
+    again = [one.milliseconds for one in answers[1:]]
+    return (
+        f"cold {answers[0].milliseconds:.0f} ms, {init:.0f} ms of it before the handler · "
+        f"warm {statistics.median(again):.0f} ms (median of {len(again)})"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m octospoon.cli.local.invoke_function", description=__doc__
+    )
+    parser.add_argument("function", help="such as score")
+    parser.add_argument("event", type=Path, help="a file such as events/score.json")
+    parser.add_argument("--warm", type=_count, default=3, help="invocations after the first (default: 3)")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

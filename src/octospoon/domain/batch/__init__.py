@@ -1,0 +1,1 @@
+"""How a labelling batch is chosen."""

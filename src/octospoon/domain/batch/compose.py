@@ -1,0 +1,194 @@
+"""Composes a labelling batch: uniform shares for audit and control, what drifted most, the strategy's choice.
+
+In this order: what drifted takes nothing from the drawn shares, and leaves to the strategy what it has no
+image for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
+from octospoon.domain.batch.drift_share import most_drifted, waiting
+from octospoon.domain.batch.limits import Limits, within
+from octospoon.domain.labelling.blinding import blinded, interleaved
+from octospoon.domain.labelling.tasks import Pick
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from octospoon.domain.batch.draw import Draw
+    from octospoon.domain.monitoring.observations import DriftedImage
+    from octospoon.domain.pool.images import Candidate, PoolRow
+
+COLD_START = "typiclust"
+CONTROL = "random"
+CANDIDATES_PER_PICK = 10
+COLD_CANDIDATES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """What a user sets about labelling batches.
+
+    Attributes:
+        size: images per batch.
+        audit_share: share of them drawn uniformly at random and never trained on, in [0, 1].
+        control_share: share drawn uniformly at random and trained on, for comparison, in [0, 1].
+        limits: on the rest, which the strategy chooses.
+        drift_share: share of what drifted most, while drift is confirmed, in [0, 1].
+        blind: whether the drawn shares, and as many others, go without the model's prediction.
+    """
+
+    size: int
+    audit_share: float
+    control_share: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+    drift_share: float = 0.0
+    blind: bool = True
+
+    @property
+    def audit(self) -> int:
+        """How many are drawn uniformly and never trained on."""
+        return round(self.size * self.audit_share)
+
+    @property
+    def control(self) -> int:
+        """How many are drawn uniformly and trained on."""
+        return min(round(self.size * self.control_share), self.size - self.audit)
+
+    @property
+    def drift(self) -> int:
+        """How many may be of what drifted most."""
+        return min(round(self.size * self.drift_share), self.size - self.audit - self.control)
+
+
+def strategy_for(name: str, *, has_head: bool) -> Strategy:
+    """Return the named strategy, or the cold-start one where it needs probabilities and there are none.
+
+    Raises:
+        NotConfigured: there is no strategy of that name.
+    """
+    wanted = strategy(name)
+    return STRATEGIES[COLD_START] if wanted.needs_probabilities and not has_head else wanted
+
+
+def candidates_wanted(n: int, chosen: Strategy) -> int:
+    """Return how many candidates to ask the pool for.
+
+    They come from `Pool.top` where the strategy needs probabilities, else from `draw.spread`.
+    """
+    return max(CANDIDATES_PER_PICK * n, 0 if chosen.needs_probabilities else COLD_CANDIDATES)
+
+
+def compose(
+    *,
+    rules: BatchRules,
+    drawn: Draw,
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, PoolRow],
+    chosen: Strategy,
+    seed: str,
+    drifted: Sequence[DriftedImage] = (),
+) -> tuple[Pick, ...]:
+    """Choose a batch of at most `rules.size` images, none twice.
+
+    A half-labelled batch still holds every share in proportion, if it is labelled in its order.
+
+    Args:
+        rules: of the batch.
+        drawn: a uniform draw of the pool, `rules.audit + rules.control` long if the pool is.
+        candidates: what the strategy may choose from, see `candidates_wanted`.
+        rows: the candidates' rows by key, and those of `drifted`; an image without one is passed over.
+        chosen: the strategy, from `strategy_for`.
+        seed: fixes every random choice; a name of the round.
+        drifted: the images by which drift shows; empty where there is none.
+    """
+    audit = drawn.images[: rules.audit]
+    control = drawn.images[rules.audit : rules.audit + rules.control]
+    picks = [
+        _pick(image, CONTROL, None, audit=share is audit, probability=drawn.probability(len(share)))
+        for share in (audit, control)
+        for image in share
+    ]
+    left = _without(picks, waiting(drifted, rows))
+    picks += _drifted(left, rows, drifted, rules)
+    left = _without(picks, candidates)
+    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits)
+    if rules.blind:
+        picks = blinded(picks, seed)
+    return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
+
+
+def _without(picks: Sequence[Pick], images: Sequence[Candidate]) -> list[Candidate]:
+    taken = {pick.key for pick in picks}
+    return [image for image in images if image.key not in taken]
+
+
+def _drifted(
+    images: Sequence[Candidate],
+    rows: Mapping[str, PoolRow],
+    drifted: Sequence[DriftedImage],
+    rules: BatchRules,
+) -> list[Pick]:
+    """Choose the drift share. No quota binds it: what is new often looks like one class, or is a folder."""
+    scores = {one.key: one.score for one in drifted}
+    apart = Limits(rules.limits.min_distance)
+    picks = _chosen(images, rows, most_drifted(drifted), rules.drift, "", apart, fill=False)
+    return [replace(pick, score=scores[pick.key]) for pick in picks]
+
+
+def _chosen(
+    images: Sequence[Candidate],
+    rows: Mapping[str, PoolRow],
+    chosen: Strategy,
+    n: int,
+    seed: str,
+    limits: Limits,
+    *,
+    fill: bool = True,
+) -> list[Pick]:
+    if not chosen.needs_probabilities and not chosen.needs_embeddings:
+        usable, pool, limits = list(images), Candidates([image.key for image in images]), Limits()
+    else:
+        usable, pool = _arrays(images, rows, chosen)
+    if not usable or n <= 0:
+        return []
+    scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(usable)
+    indices = within(limits, chosen.select, pool, n, seed, fill=fill)
+    return [_pick(usable[i], chosen.name, scores[i], audit=False, probability=None) for i in indices]
+
+
+def _arrays(
+    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy
+) -> tuple[list[Candidate], Candidates]:
+    """Keep the images whose rows can be compared: one backbone, one class list."""
+    usable = [image for image in images if image.key in rows]
+    if chosen.needs_probabilities:
+        usable = [image for image in usable if rows[image.key].probabilities is not None]
+    kinds = Counter(_kind(rows[image.key]) for image in usable)
+    if not kinds:
+        return [], Candidates([])
+    commonest = max(kinds, key=lambda kind: (kinds[kind], kind))
+    usable = [image for image in usable if _kind(rows[image.key]) == commonest]
+    kept = [rows[image.key] for image in usable]
+    probabilities = [row.probabilities for row in kept if row.probabilities is not None]
+    return usable, Candidates(
+        [row.key for row in kept],
+        np.stack(probabilities) if chosen.needs_probabilities else None,
+        np.stack([row.embedding for row in kept]),
+    )
+
+
+def _kind(row: PoolRow) -> tuple[str, int]:
+    return row.backbone, 0 if row.probabilities is None else len(row.probabilities)
+
+
+def _pick(
+    image: Candidate, name: str, score: float | None, *, audit: bool, probability: float | None
+) -> Pick:
+    return Pick(image.key, image.etag, audit, name, score, 0, probability)

@@ -1,0 +1,112 @@
+"""Is another batch of labels still worth it? A learning curve's fit, and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.evaluation.metrics import Interval
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+WORTH = 0.01
+GOOD = 0.9
+"""Accuracy from which on nothing else than labels is advised."""
+FEWEST_POINTS = 3
+FEWEST_IMAGES = 20
+_POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What another batch is expected to bring.
+
+    Attributes:
+        labels: in that batch.
+        gain: in accuracy, as a share.
+        interval: of the gain, 95 %.
+        worth: the gain below which a batch is not worth its labels.
+        accuracy: of the newest model on the sample, as a share.
+    """
+
+    labels: int
+    gain: float
+    interval: Interval
+    worth: float = WORTH
+    accuracy: float = 1.0
+
+    @property
+    def stop(self) -> bool:
+        """Whether the batch is surely not worth it."""
+        return self.interval.high < self.worth
+
+    def __str__(self) -> str:
+        if self.stop:
+            so = "labelling more of the same is no longer expected to help"
+        else:
+            so = "go on" if self.interval.low >= self.worth else "too early to stop"
+        low, high = 100 * self.interval.low, 100 * self.interval.high
+        return (
+            f"{so}: {self.labels} more training labels are expected to bring {100 * self.gain:.1f} points "
+            f"(95 % interval {low:.1f} to {high:.1f}){self._next()}"
+        )
+
+    def _next(self) -> str:
+        """Return what to try where labels do not help and the accuracy is poor."""
+        if not self.stop or self.accuracy >= GOOD:
+            return ""
+        return (
+            f"; at {100 * self.accuracy:.0f} % accuracy the backbone limits the model: next, try another one "
+            "in a new deployment (`octospoon model import`), or Trainer=finetune"
+        )
+
+
+def expect(
+    labels: npt.NDArray[np.int64], correct: npt.NDArray[np.bool_], more: int, worth: float = WORTH
+) -> Expectation | None:
+    """Return what `more` labels are expected to bring; None of too short a curve or too few images.
+
+    The error is fitted as a + b·n^-c, a and b not negative (the power law of learning curves: Cortes et al.
+    1993, Learning curves: asymptotic values and rate of convergence). The interval is that of the audit
+    sample (percentile bootstrap over its images); chance in the training labels themselves is not within it.
+
+    Args:
+        labels: int64 [R], ascending, the number of training labels of each model.
+        correct: bool [R, N], whether each model was right on each image of a uniform sample.
+        more: the number of labels to add.
+        worth: the gain below which they are not worth it, as a share.
+    """
+    points, images = correct.shape
+    if points < FEWEST_POINTS or images < FEWEST_IMAGES:
+        return None
+    # images with the same answers are drawn together: there are few kinds, however many images
+    kinds, counts = np.unique(~correct, axis=1, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(images, counts / images, _RESAMPLES)
+    errors = np.concatenate([counts[np.newaxis], drawn]) @ kinds.T / images
+    gain, *gains = _gains(labels, errors, more).tolist()
+    low, high = np.quantile(gains, [0.025, 0.975])
+    interval = Interval(float(low), float(high))
+    return Expectation(more, gain, interval, worth, accuracy=float(correct[-1].mean()))
+
+
+def _gains(
+    labels: npt.NDArray[np.int64], errors: npt.NDArray[np.float64], more: int
+) -> npt.NDArray[np.float64]:
+    """Return the fitted fall of each error curve, float64 [B, R], over the next labels, float64 [B]."""
+    best, gains = np.full(len(errors), np.inf), np.zeros(len(errors))
+    for power in _POWERS:
+        x = labels.astype(np.float64) ** -power
+        middle = errors.mean(axis=1)
+        slope = np.maximum((errors - middle[:, np.newaxis]) @ (x - x.mean()) / np.var(x) / len(x), 0.0)
+        through_zero = middle - slope * x.mean() < 0
+        slope = np.where(through_zero, errors @ x / (x @ x), slope)
+        offset = np.where(through_zero, 0.0, middle - slope * x.mean())
+        fitted = offset[:, np.newaxis] + slope[:, np.newaxis] * x
+        misfit = ((errors - fitted) ** 2).sum(axis=1)
+        fall = slope * (float(labels[-1]) ** -power - float(labels[-1] + more) ** -power)
+        gains, best = np.where(misfit < best, fall, gains), np.minimum(misfit, best)
+    return gains

@@ -1,0 +1,202 @@
+"""What is wrong with a deployment, judged from what its parts say of themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from octospoon.domain.labelling.interface import Interface
+    from octospoon.domain.labelling.removals import Proposal
+    from octospoon.domain.labelling.tasks import TaskCounts
+
+MOST_SKEW = 60.0
+"""Seconds; AWS refuses what is signed five minutes off, and short-lived tokens expire before."""
+_EXAMPLE_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: its name.
+        ok: False where something is to be done.
+        told: what was found.
+        advice: what to do; empty where nothing is.
+    """
+
+    check: str
+    ok: bool
+    told: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook as Label Studio has it registered.
+
+    Attributes:
+        url: where it calls.
+        active: whether it does.
+        payload: whether it sends the annotation along.
+        every_action: whether it calls for each action that there is.
+        actions: for which it calls otherwise.
+        headers: which it sends; their values are secrets.
+    """
+
+    url: str
+    active: bool
+    payload: bool
+    every_action: bool
+    actions: frozenset[str]
+    headers: Mapping[str, str]
+
+
+def our_webhooks(hooks: Sequence[Webhook], url: str, header: str) -> list[Webhook]:
+    """Return the webhooks of a project that octospoon counts annotations by; see `webhook_problems`."""
+    return [hook for hook in hooks if header in hook.headers] or [hook for hook in hooks if hook.url == url]
+
+
+def webhook_problems(hooks: Sequence[Webhook], url: str, header: str, actions: Collection[str]) -> list[str]:
+    """Return what is wrong with the webhook that octospoon counts annotations by; no secret is in it.
+
+    Whether the secret is right, a test delivery says.
+
+    Args:
+        hooks: all that the project has.
+        url: where ours must call.
+        header: the name of the header that must carry the secret.
+        actions: for which it must call.
+    """
+    ours = our_webhooks(hooks, url, header)
+    if not ours:
+        return ["it is not registered"]
+    if len(ours) > 1:
+        return [f"it is registered {len(ours)} times"]
+    (hook,) = ours
+    return _problems(hook, url, header, actions)
+
+
+def _problems(hook: Webhook, url: str, header: str, actions: Collection[str]) -> list[str]:
+    missing = set() if hook.every_action else set(actions) - hook.actions
+    checks = {
+        "it is not active": not hook.active,
+        f"it calls {hook.url}, not {url}": hook.url != url,
+        f"it has no header {header}": header not in hook.headers,
+        "it sends no payload": not hook.payload,
+        f"it does not call for {', '.join(sorted(missing))}": bool(missing),
+    }
+    return [problem for problem, there in checks.items() if there]
+
+
+def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str]:
+    """Return why answers given in a labelling interface would not all count, each with what to do.
+
+    Args:
+        interface: as annotators have it.
+        classes: of the stack.
+    """
+    known = set(classes)
+    offered = [one for one in interface.choices if one.names & known]
+    there = {name for one in offered for name in one.names}
+    missing = [name for name in classes if name not in there]
+    extra = [one.value for one in interface.choices if not one.names & known]
+    renamed = _renamed(interface, classes, missing)
+    missing = [name for name in missing if name not in renamed]
+    extra = [name for name in extra if name not in renamed.values()]
+    times = Counter(name for one in offered for name in one.names & known)
+    unclear = [one.value for one in offered if len(one.names & known) > 1]
+    unclear += [name for name in classes if times[name] > 1 and name not in unclear]
+    problems = {
+        f"it does not offer {', '.join(missing)}: add them": missing,
+        f"it offers {', '.join(extra)}, which the stack does not have, so that these answers do not count: "
+        "remove them, or add them to the stack's classes": extra,
+        f"{', '.join(unclear)}: value and alias stand for different classes; change the alias": unclear,
+        'it lets annotators submit without a class: add required="true" to our <Choices>': (
+            not interface.required
+        ),
+        'it lets annotators choose several classes, which does not count: set choice="single"': (
+            interface.multiple
+        ),
+    }
+    told = [f"it offers {new} in the place of {old}: rename it back" for old, new in renamed.items()]
+    return told + [problem for problem, there in problems.items() if there]
+
+
+def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
+    """Return by class what is offered instead of it, where the rest stands as it should."""
+    if len(interface.choices) != len(classes):
+        return {}
+    pairs = zip(classes, interface.choices, strict=True)
+    return {name: one.value for name, one in pairs if name in missing and not one.names & set(classes)}
+
+
+def model_problems(
+    *, served: Sequence[str], wanted: Sequence[str], file: Sequence[str], backbones: tuple[str, str]
+) -> list[str]:
+    """Return how a model in service contradicts itself or its project.
+
+    Args:
+        served: class names of the champion pointer; none for a cold-start model.
+        wanted: those of the project, in order.
+        file: those of the model file.
+        backbones: sha256 by the pointer, and by the file.
+    """
+    checks = {
+        f"its file knows the classes {', '.join(file) or 'none'}, its pointer says "
+        f"{', '.join(served) or 'none'}": tuple(file) != tuple(served),
+        f"it knows {', '.join(served)}, the project has {', '.join(wanted)}": bool(served)
+        and tuple(served) != tuple(wanted),
+        "its file has another backbone than its pointer says": backbones[0] != backbones[1],
+    }
+    return [problem for problem, there in checks.items() if there]
+
+
+def foreign_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[str, object]]]) -> str:
+    """Return what is wrong with tasks that octospoon did not make.
+
+    Args:
+        counts: of all tasks.
+        examples: number and data of some of them.
+    """
+    shown = ", ".join(f"{task} ({_shown(data)})" for task, data in examples)
+    number = max(counts.foreign, len(examples))
+    answered = f", {counts.foreign_answered:,} of them answered" if counts.foreign_answered else ""
+    return f"{number:,} tasks are not octospoon's{answered}: their answers do not count; such as task {shown}"
+
+
+def removals_problem(proposal: Proposal) -> str:
+    """Return what is missing in Label Studio, and what would be removed."""
+    shown = ", ".join(proposal.examples)
+    return (
+        f"{proposal.annotations:,} annotations are no longer in project {proposal.project}; "
+        f"{proposal.labels:,} images would lose a label, such as {shown}; nothing was removed"
+    )
+
+
+def _shown(data: Mapping[str, object]) -> str:
+    """Return what a task shows: its image, or else anything that it has."""
+    value = str(data.get("image") or next(iter(data.values()), "no data"))
+    return value if len(value) <= _EXAMPLE_LENGTH else f"{value[:_EXAMPLE_LENGTH]}…"
+
+
+def champion_advice(served: Sequence[str], wanted: Sequence[str], problems: Sequence[str]) -> str:
+    """Return what to do about a model in service that does not fit its project.
+
+    Args:
+        served: class names of the model.
+        wanted: those of the project.
+        problems: what `model_problems` found.
+    """
+    if len(problems) > 1 or not served or tuple(served) == tuple(wanted):
+        return "`octospoon model rollback` serves the version before"
+    if new := [name for name in wanted if name not in served]:
+        return (
+            f"label pictures of {', '.join(new)}: the next training learns them; `octospoon status` shows "
+            "how far it is; a roll-back would not help, because no earlier version knows them"
+        )
+    return "the next training knows the project's classes; a roll-back would not help"

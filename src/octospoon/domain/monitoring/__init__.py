@@ -1,0 +1,1 @@
+"""Drift and observations of models in service."""

@@ -1,0 +1,1 @@
+"""Images, their keys and their history."""

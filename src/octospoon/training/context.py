@@ -1,0 +1,54 @@
+"""What a training job is given: the outside world, the trainer, and the gate's rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from octospoon.domain.evaluation import gate as promotion
+from octospoon.training.head.trainer import Trainer, train_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.labelling import Labels, Rounds
+    from octospoon.ports.models import Champions, ModelHistory, Observations, References, Scorer
+    from octospoon.ports.pool import Pool
+    from octospoon.ports.training import Control, DatasetArchive, Registry, Snapshots
+    from octospoon.training.evaluation.gate import HeadScorer
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPorts:
+    """What a training job needs.
+
+    Attributes:
+        datasets: where the snapshot's manifest is committed; None where no such place is configured.
+        open_model: loads a whole model file (`octospoon.adapters.onnx.scorer.OnnxScorer`).
+        open_head: loads a head file (`octospoon.adapters.onnx.session.OnnxHead`).
+        classes: the project's class names, in order; at least two.
+        trainer: makes the model.
+        rules: of the gate.
+    """
+
+    clock: Clock
+    control: Control
+    labels: Labels
+    snapshots: Snapshots
+    pool: Pool
+    images: ImageStore
+    champions: Champions
+    references: References
+    history: ModelHistory
+    observations: Observations
+    registry: Registry
+    rounds: Rounds
+    open_model: Callable[[Path], Scorer]
+    open_head: Callable[[Path], HeadScorer]
+    classes: tuple[str, ...]
+    datasets: DatasetArchive | None = None
+    trainer: Trainer = train_head
+    rules: promotion.Rules = field(default_factory=promotion.Rules)

@@ -1,0 +1,142 @@
+"""From a snapshot of labels to arrays: stored embeddings where they are still valid, else computed ones."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.errors import BadImage
+from octospoon.domain.pool.keys import image_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.pool.images import PoolRow
+    from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Scorer
+
+
+_IDS_A_LINE = 500
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled images as arrays, ordered by key.
+
+    Attributes:
+        images: the snapshot's rows that could be used.
+        embeddings: float32 [N, D], rounded to float16 as the pool stores them.
+        labels: int64 [N], positions in the class list.
+        dropped: how many rows were left out, by reason.
+        unknown: how many of them for a class that the job does not know, by its name.
+    """
+
+    images: tuple[LabelledImage, ...]
+    embeddings: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    dropped: dict[str, int]
+    unknown: dict[str, int] = field(default_factory=dict)
+
+    def part(self, *, audit: bool) -> Dataset:
+        """Return the audit rows, which are never trained on, or all the others."""
+        kept = [i for i, image in enumerate(self.images) if image.audit == audit]
+        return self._rows(kept)
+
+    def only(self, keys: Collection[str]) -> Dataset:
+        """Return the rows of these images."""
+        return self._rows([i for i, image in enumerate(self.images) if image.key in keys])
+
+    def _rows(self, kept: list[int]) -> Dataset:
+        images = tuple(self.images[i] for i in kept)
+        return Dataset(images, self.embeddings[kept], self.labels[kept], {})
+
+    def tell(self, job_id: str) -> None:
+        """Log the correlation ids of the images that a job uses."""
+        ids = [image_id(image.key, image.etag) for image in self.images]
+        for start in range(0, len(ids), _IDS_A_LINE):
+            _log.info("job %s uses %s", job_id, " ".join(ids[start : start + _IDS_A_LINE]))
+
+    def left_out(self) -> str:
+        """Return in words which labels the job does not use and why; empty where it uses all."""
+        if not self.dropped:
+            return ""
+        reasons = [f"{count} {reason}" for reason, count in sorted(self.dropped.items())]
+        classes = ", ".join(f"{name} ({count})" for name, count in sorted(self.unknown.items()))
+        named = f"; classes that it does not know: {classes}" if classes else ""
+        return f"{sum(self.dropped.values())} labels are left out: {', '.join(reasons)}{named}"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def counts(self) -> dict[str, float]:
+        """Return how many labels there are, by the name of the metric."""
+        audit = sum(image.audit for image in self.images)
+        counts = {
+            "labels": len(self),
+            "audit_labels": audit,
+            "training_labels": len(self) - audit,
+            "dropped_labels": sum(self.dropped.values()),
+        }
+        return {name: float(count) for name, count in counts.items()}
+
+
+def gather(
+    snapshot: Sequence[LabelledImage],
+    classes: Sequence[str],
+    rows: Mapping[str, PoolRow],
+    images: ImageStore,
+    scorer: Scorer,
+) -> Dataset:
+    """Collect the embedding and the class of every usable row of a snapshot.
+
+    Left out are labels outside `classes`, and images that are gone, unreadable, or not the ones that the
+    annotator saw.
+    """
+    kept: list[LabelledImage] = []
+    embeddings: list[npt.NDArray[np.float32]] = []
+    dropped: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for image in sorted(snapshot, key=lambda each: each.key):
+        if image.label not in classes:
+            dropped["unknown-class"] += 1
+            unknown[image.label] += 1
+            continue
+        try:
+            embeddings.append(_embedding(image, rows.get(image.key), images, scorer))
+            kept.append(image)
+        except BadImage as error:
+            dropped[error.reason] += 1
+    position = {name: i for i, name in enumerate(classes)}
+    labels = np.array([position[image.label] for image in kept], np.int64)
+    stacked = np.stack(embeddings) if kept else np.empty((0, scorer.spec.dim), np.float32)
+    return Dataset(tuple(kept), stacked, labels, dict(dropped), dict(unknown))
+
+
+def as_stored(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return them rounded to float16, as the pool stores them, in float32."""
+    return numbers.astype(np.float16).astype(np.float32)
+
+
+def read_labelled(images: ImageStore, image: LabelledImage) -> bytes:
+    """Return the very picture that was labelled; raises BadImage where it is gone, or is another now."""
+    found = images.read(image.key)
+    if not found.matches(image.etag):
+        raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
+    return found.data
+
+
+def _embedding(
+    image: LabelledImage, row: PoolRow | None, images: ImageStore, scorer: Scorer
+) -> npt.NDArray[np.float32]:
+    if row is not None and row.backbone == scorer.spec.backbone and row.etag == image.etag:
+        return row.embedding.astype(np.float32)
+    prediction = scorer.predict(scorer.preprocess(read_labelled(images, image))[np.newaxis])[0]
+    return as_stored(prediction.embedding)

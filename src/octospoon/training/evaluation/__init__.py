@@ -1,0 +1,1 @@
+"""Evaluates a new model beside the champion."""

@@ -1,0 +1,190 @@
+"""Learning curves over many seeds: their intervals, and whether a strategy saves labels against random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import stdtrit
+
+from octospoon.domain.evaluation import isotonic
+from octospoon.domain.evaluation.metrics import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+CONFIDENCE = 0.95
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Accuracy by number of labels.
+
+    Attributes:
+        labels: int64 [R], ascending.
+        accuracy: float64 [S, R], one row for each seed; row s of every curve saw the same held-out images.
+        balanced: float64 [S, R], the mean recall of the classes instead; None where it was not measured.
+    """
+
+    labels: npt.NDArray[np.int64]
+    accuracy: npt.NDArray[np.float64]
+    balanced: npt.NDArray[np.float64] | None = None
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """The mean over the seeds, float64 [R]."""
+        result: npt.NDArray[np.float64] = self.accuracy.mean(axis=0)
+        return result
+
+    def intervals(self) -> list[Interval]:
+        """Return Student's 95 % interval of each mean."""
+        return [mean_interval(column) for column in self.accuracy.T]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One strategy against random.
+
+    Attributes:
+        labels_share: the labels it needs for random's accuracy at the last number of labels, as a share of
+            that number, by monotone fits of both mean curves; infinite where it never gets there, NaN where
+            random's own accuracy does not surely rise, so that no number of labels stands for it.
+        labels_interval: its 95 % interval (percentile bootstrap over seeds; Efron and Tibshirani 1993, 13.3).
+        lead: mean difference in accuracy over the whole curve.
+        lead_interval: its interval over the paired seeds, at 95 % for all strategies together (Bonferroni).
+        balanced_lead: the same of balanced accuracy; None where it was not measured.
+        balanced_interval: its interval.
+    """
+
+    labels_share: float
+    labels_interval: Interval
+    lead: float
+    lead_interval: Interval
+    balanced_lead: float | None = None
+    balanced_interval: Interval | None = None
+
+    @property
+    def better(self) -> bool:
+        """Whether the lead is certain."""
+        return self.lead_interval.low > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is certain that random is ahead."""
+        return self.lead_interval.high < 0
+
+    @property
+    def less_balanced(self) -> bool:
+        """Whether it is certain that random is ahead in balanced accuracy."""
+        return self.balanced_interval is not None and self.balanced_interval.high < 0
+
+
+def mean_interval(values: npt.NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
+    """Return Student's interval of the mean of float64 [S], S >= 2."""
+    n = len(values)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * values.std(ddof=1) / np.sqrt(n))
+    return Interval(float(values.mean()) - half, float(values.mean()) + half)
+
+
+def compare(curve: Curve, control: Curve, strategies: int = 1) -> Comparison:
+    """Compare a strategy with random.
+
+    Args:
+        curve: of the strategy.
+        control: of random labels, with the same seeds and numbers of labels.
+        strategies: how many are compared with the same control.
+    """
+    confidence = 1 - (1 - CONFIDENCE) / strategies
+    leads = (curve.accuracy - control.accuracy).mean(axis=1)
+    share, interval = _labels_share(curve, control)
+    balanced = None
+    if curve.balanced is not None and control.balanced is not None:
+        balanced = (curve.balanced - control.balanced).mean(axis=1)
+    return Comparison(
+        share,
+        interval,
+        float(leads.mean()),
+        mean_interval(leads, confidence),
+        None if balanced is None else float(balanced.mean()),
+        None if balanced is None else mean_interval(balanced, confidence),
+    )
+
+
+def _labels_share(curve: Curve, control: Curve) -> tuple[float, Interval]:
+    """Return the share of labels needed and its interval; NaN where random does not surely get better."""
+    rise = mean_interval(control.accuracy[:, -1] - control.accuracy[:, 0])
+    if not rise.low > 0:
+        return np.nan, Interval(np.nan, np.nan)
+    seeds = len(curve.accuracy)
+    drawn = np.random.default_rng(0).integers(0, seeds, (_RESAMPLES, seeds))
+    tails = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
+    low, high = np.quantile(_shares(curve, control, drawn), tails, method="nearest")
+    share = _shares(curve, control, np.arange(seeds)[np.newaxis])[0]
+    return float(share), Interval(float(low), float(high))
+
+
+def _shares(curve: Curve, control: Curve, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the share of labels needed, float64 [B], by the mean curves of the seeds int64 [B, S]."""
+    ours, theirs = (isotonic.rising(one.accuracy[drawn].mean(axis=1)) for one in (curve, control))
+    return isotonic.last_reached(theirs[:, -1], curve.labels, ours) / float(control.labels[-1])
+
+
+def verdict(found: Mapping[str, Comparison], labels: int) -> str:
+    """Say which strategies beat random on these data, and which are worse, or plainly that none beats it.
+
+    Args:
+        found: by strategy.
+        labels: the number of labels that the shares refer to.
+    """
+    better = [name for name, one in found.items() if one.better]
+    worse = [name for name, one in found.items() if one.worse]
+    unbalanced = [name for name, one in found.items() if one.less_balanced and not one.worse]
+    said = []
+    if better:
+        best = min(better, key=lambda name: (_sortable(found[name].labels_share), -found[name].lead))
+        said.append(
+            f"{_listed(better, 'beats', 'beat')} random on these data; {best} {saving(found[best], labels)}."
+        )
+    else:
+        said.append(
+            f"No strategy beats random on these data, as far as {labels} labels and these seeds can tell: "
+            "label at random, or try a better backbone."
+        )
+    if worse:
+        said.append(f"{_listed(worse, 'is', 'are')} significantly worse than random.")
+    if unbalanced:
+        said.append(
+            f"{_listed(unbalanced, 'has', 'have')} significantly less balanced accuracy than random: rare "
+            "classes suffer."
+        )
+    return " ".join(said)
+
+
+def saving(one: Comparison, labels: int) -> str:
+    """Say what a strategy needs for random's accuracy at `labels` labels."""
+    if np.isnan(one.labels_share):
+        return f"needs a number of labels that cannot be told: random's accuracy does not rise up to {labels}"
+    if one.labels_share == np.inf:
+        return f"does not reach random's accuracy at {labels} labels"
+    return (
+        f"reaches random's accuracy at {labels} labels with {one.labels_share:.0%} of them "
+        f"(95 % interval {_percent(one.labels_interval.low)} to {_percent(one.labels_interval.high)})"
+    )
+
+
+def _sortable(share: float) -> float:
+    return np.inf if np.isnan(share) else share
+
+
+def _listed(names: Sequence[str], one: str, several: str) -> str:
+    if len(names) == 1:
+        return f"{names[0]} {one}"
+    return ", ".join(names[:-1]) + f" and {names[-1]} {several}"
+
+
+def _percent(share: float) -> str:
+    return "more than 100 %" if share == np.inf else f"{share:.0%}"

@@ -1,0 +1,90 @@
+"""What the labels so far say beside the new model: is another batch worth it, is the strategy worth it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.batch.compose import CONTROL
+from octospoon.domain.batch.drift_share import DRIFT
+from octospoon.domain.evaluation import isotonic, metrics, stopping
+from octospoon.training.head import fit as head
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.training.data.dataset import Dataset
+
+_POINTS = 6
+_FEWEST_CONTROL = 10
+_PARTS = 4
+
+
+def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expectation | None:
+    """Return what one more round is expected to bring; None while that cannot be told.
+
+    One head is fitted on the labels up to each of some rounds, and all are judged on the whole audit share,
+    which none of them was trained on. The next round counts as large as the newest.
+    """
+    rounds = sorted({image.round_number for image in train.images})
+    numbers = np.array([image.round_number for image in train.images])
+    if len(rounds) < stopping.FEWEST_POINTS or len(audit) < stopping.FEWEST_IMAGES:
+        return None
+    kept = [rounds[i] for i in np.unique(np.linspace(0, len(rounds) - 1, _POINTS).round().astype(int))]
+    parts = [np.flatnonzero(numbers <= last) for last in kept]
+    labels = np.array([len(part) for part in parts])
+    correct = np.stack([_correct(train, part, audit, classes) for part in parts])
+    return stopping.expect(labels, correct, int(np.sum(numbers == rounds[-1])))
+
+
+def gain(outlook: stopping.Expectation | None) -> dict[str, float]:
+    """Return what one more round is expected to bring, as metrics; none where that cannot be told."""
+    if outlook is None:
+        return {}
+    return {
+        "next_batch_gain": outlook.gain,
+        "next_batch_gain_low": outlook.interval.low,
+        "next_batch_gain_high": outlook.interval.high,
+    }
+
+
+def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, float]:
+    """Return measures of the strategy against the control share of each batch; none without one.
+
+    Two heads, fitted on equally many labels, oldest first, of the strategy and of the control, are judged on
+    the audit share. ``control_labels_share`` is the part of its labels with which the strategy's head comes
+    up to the control's, by a monotone fit; infinite where it never does, and missing where it does although
+    the control's accuracy does not surely rise: then no number of labels stands for it.
+    """
+    by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
+    control = [i for i in by_age if train.images[i].strategy == CONTROL]
+    chosen = [i for i in by_age if train.images[i].strategy not in (CONTROL, DRIFT)]
+    n = min(len(control), len(chosen))
+    if n < _FEWEST_CONTROL or len(audit) < stopping.FEWEST_IMAGES:
+        return {}
+    random = _correct(train, control[:n], audit, classes)
+    sizes = np.array([n * (part + 1) // _PARTS for part in range(_PARTS)])
+    curve = [_correct(train, chosen[:size], audit, classes) for size in sizes.tolist()]
+    lead = metrics.paired_difference(curve[-1], random)
+    means = np.array([[np.mean(right) for right in curve]])
+    rise = metrics.paired_difference(random, _correct(train, control[: sizes[0]], audit, classes))
+    reached = isotonic.last_reached(np.array([random.mean()]), sizes, isotonic.rising(means))
+    told = rise.low > 0 or np.isinf(reached[0])
+    share = {"control_labels_share": float(reached[0]) / n} if told else {}
+    return share | {
+        "control_labels": float(n),
+        "control_accuracy": float(random.mean()),
+        "strategy_accuracy": float(means[0, -1]),
+        "strategy_lead_low": lead.low,
+        "strategy_lead_high": lead.high,
+    }
+
+
+def _correct(
+    train: Dataset, part: Sequence[int] | npt.NDArray[np.int64], audit: Dataset, classes: int
+) -> npt.NDArray[np.bool_]:
+    fitted = head.fit(train.embeddings[part], train.labels[part], classes)
+    return np.asarray(fitted.logits(audit.embeddings).argmax(axis=1) == audit.labels)

@@ -1,0 +1,1 @@
+"""Transforms ONNX graphs from elsewhere."""

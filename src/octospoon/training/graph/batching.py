@@ -1,0 +1,203 @@
+"""Makes a graph that was exported for a fixed number of pictures take any number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, version_converter
+
+from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import EMBEDDING, INPUT
+from octospoon.training.graph import onnx_graph
+from octospoon.training.graph.constants import Constants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+OURS = "octospoon_input/"
+"""Stands before every name that is added to a foreign graph."""
+_SCAN_SINCE, _CONVERTED_TO = 9, 13
+_TRIED = 3
+
+
+def sample(height: int, width: int, count: int = _TRIED) -> npt.NDArray[np.uint8]:
+    """Return drawn pictures, uint8 [count, H, W, 3]: edges and gradients, then noise of two sizes."""
+    y, x = np.mgrid[:height, :width]
+    disc = (x / width - 0.4) ** 2 + (y / height - 0.5) ** 2 < 0.06
+    drawn = np.stack([255 * x / width, 255 * y / height, np.where(disc, 230, 40)], axis=-1)
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (5, 7, 3))[5 * y // height, 7 * x // width]
+    fine = rng.integers(0, 256, (height, width, 3))
+    pictures = np.stack([drawn, coarse, fine]).astype(np.uint8)
+    return pictures[np.arange(count) % _TRIED]
+
+
+def of_any_size(
+    whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8]
+) -> tuple[onnx.ModelProto, npt.NDArray[np.float32], str]:
+    """Return a backbone that takes any number of pictures, its embeddings of some, and what was done to it.
+
+    Whatever is returned has given each picture the embedding that the graph itself gives it.
+
+    Args:
+        whole: maps INPUT to EMBEDDING; runs for `batch` pictures at once.
+        batch: the number that the file fixes; 0 where it fixes none.
+        images: uint8 [N, H, W, 3].
+
+    Raises:
+        BadModel: it runs for its own number of pictures alone.
+    """
+    truth = _as_exported(whole, max(1, batch), images)
+    if batch == 0 and _rows(whole, images) == len(truth):
+        # one that answers differently in company is refused by the check that follows every import
+        return whole, truth, ""
+    for made, what in _candidates(whole, max(1, batch)):
+        if _agrees(made, images, truth):
+            return made, truth, what
+    raise BadModel(
+        f"the model takes {max(1, batch)} pictures at once and no other number: export it with a batch of "
+        "any size (torch.onnx.export: dynamic_axes or dynamic_shapes for axis 0)"
+    )
+
+
+def _candidates(whole: onnx.ModelProto, batch: int) -> Iterator[tuple[onnx.ModelProto, str]]:
+    yield whole, "" if batch == 1 else f"its batch of {batch} is opened"
+    yield freed(whole, batch), f"its Reshape nodes for a batch of {batch} take any"
+    if batch == 1 and (scanned := one_by_one(whole)) is not None:
+        yield scanned, "it takes one picture at a time, so a batch goes through it one by one"
+
+
+def _as_exported(
+    whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """Return float32 [N, D], by as many pictures at once as the file fixes."""
+    parts = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        filled = part[np.arange(batch) % len(part)]
+        found = onnx_graph.run(whole, {INPUT: filled}, EMBEDDING)
+        if len(found) != batch:
+            raise BadModel(
+                f"the model gives {list(found.shape)} for {batch} pictures: export it with a batch of any "
+                "size"
+            )
+        parts.append(found[: len(part)])
+    joined: npt.NDArray[np.float32] = np.concatenate(parts)
+    return joined
+
+
+def _rows(model: onnx.ModelProto, images: npt.NDArray[np.uint8]) -> int:
+    try:
+        return len(onnx_graph.run(model, {INPUT: images}, EMBEDDING))
+    except BadModel:
+        return -1
+
+
+def _agrees(model: onnx.ModelProto, images: npt.NDArray[np.uint8], truth: npt.NDArray[np.float32]) -> bool:
+    try:
+        together = onnx_graph.run(model, {INPUT: images}, EMBEDDING)
+        alone = onnx_graph.run(model, {INPUT: images[:1]}, EMBEDDING)
+    except BadModel:
+        return False
+    return same(together, truth) and same(alone, truth[:1], truth)
+
+
+def same(
+    found: npt.NDArray[np.floating],
+    expected: npt.NDArray[np.floating],
+    scale: npt.NDArray[np.floating] | None = None,
+    share: float = 0.01,
+) -> bool:
+    """Say whether numbers are equal but for rounding.
+
+    Args:
+        found: float [N, D].
+        expected: float [N, D].
+        scale: float [M, D], of different pictures: what makes them differ is what must be right, however
+            large a constant part is. Left out, `expected`.
+        share: of the largest difference between pictures that may be wrong.
+    """
+    pictures = expected if scale is None else scale
+    if found.shape != expected.shape:
+        return False
+    size, spread = float(np.abs(pictures).max()), float(np.ptp(pictures, axis=0).max())
+    return bool(np.abs(found - expected).max() <= share * spread + 1e-5 * size)
+
+
+def freed(whole: onnx.ModelProto, batch: int) -> onnx.ModelProto:
+    """Return the model with each Reshape to the fixed number of pictures keeping the number that comes in."""
+    made = onnx.ModelProto()
+    made.CopyFrom(whole)
+    constants = Constants(made)
+    for i, node in enumerate(made.graph.node):
+        wanted = constants.value(node.input[1]) if node.op_type == "Reshape" else None
+        if wanted is None or node.input[0] in constants or not wanted.size or wanted.flat[0] != batch:
+            continue
+        if 0 in wanted and onnx_graph.attribute(node, "allowzero", 0):
+            continue
+        opened = wanted.copy()
+        opened.flat[0] = 0
+        kept = [one for one in node.attribute if one.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        node.input[1] = f"{OURS}shape{i}"
+        made.graph.initializer.append(numpy_helper.from_array(opened, node.input[1]))
+    onnx_graph.prune(made.graph)
+    return made
+
+
+def one_by_one(whole: onnx.ModelProto) -> onnx.ModelProto | None:
+    """Return the model inside a Scan over the pictures; None where its operators are too old for that."""
+    model = _newer(whole)
+    if model is None:
+        return None
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    image = made.graph.input[0]
+    _, height, width, _ = onnx_graph.shape(image) or [0, 0, 0, 0]
+    shapes = {"one": [1, height, width, 3], "row": [-1]}
+    body = helper.make_graph(
+        [
+            helper.make_node("Reshape", [f"{OURS}picture", f"{OURS}one"], [f"{OURS}batch"], f"{OURS}batch"),
+            *_reading(made.graph, INPUT, f"{OURS}batch"),
+            helper.make_node("Reshape", [EMBEDDING, f"{OURS}row"], [f"{OURS}answer"], f"{OURS}answer"),
+        ],
+        "one_picture",
+        [helper.make_tensor_value_info(f"{OURS}picture", TensorProto.UINT8, [height, width, 3])],
+        [helper.make_tensor_value_info(f"{OURS}answer", TensorProto.FLOAT, None)],
+        [
+            *made.graph.initializer,
+            *(numpy_helper.from_array(np.array(value), OURS + name) for name, value in shapes.items()),
+        ],
+    )
+    del made.graph.node[:], made.graph.initializer[:]
+    made.graph.node.append(
+        helper.make_node("Scan", [INPUT], [EMBEDDING], f"{OURS}scan", body=body, num_scan_inputs=1)
+    )
+    return made
+
+
+def _reading(graph: onnx.GraphProto, old: str, new: str) -> list[onnx.NodeProto]:
+    for node in graph.node:
+        names = [new if name == old else name for name in node.input]
+        del node.input[:]
+        node.input.extend(names)
+    return list(graph.node)
+
+
+def _newer(whole: onnx.ModelProto) -> onnx.ModelProto | None:
+    if onnx_graph.opset(whole) >= _SCAN_SINCE:
+        return whole
+    return converted(whole, _CONVERTED_TO)
+
+
+def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto | None:
+    """Return a model with the operators of another opset; None where the onnx package cannot convert it."""
+    try:
+        return version_converter.convert_version(model, opset)
+    except Exception:  # noqa: BLE001  it raises RuntimeError and types of its own C++ code
+        return None

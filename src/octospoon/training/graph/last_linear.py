@@ -1,0 +1,120 @@
+"""Finds the last linear layer of a classifier: what octospoon calls the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from octospoon.domain.errors import BadModel
+from octospoon.training.graph import onnx_graph
+from octospoon.training.graph.constants import Constants
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnx
+
+_SOFT = ("Softmax", "LogSoftmax")
+_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+"""What may stand behind the layer without changing its meaning."""
+_ROUNDS = ("QuantizeLinear", "DequantizeLinear")
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """logits = features @ weights + bias.
+
+    Attributes:
+        features: name of the tensor [N, D] before it.
+        weights: float32 [D, C].
+        bias: float32 [C].
+        rounded: the model's own answers are rounded to 8 bits behind the layer.
+    """
+
+    features: str
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    rounded: bool = False
+
+    def logits(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return float64 [N, C] for float32 [N, D]."""
+        found: npt.NDArray[np.float64] = features.astype(np.float64) @ self.weights + self.bias
+        return found
+
+
+def last_linear(model: onnx.ModelProto, output: str) -> Linear:
+    """Return the layer that a classifier's output comes from.
+
+    Raises:
+        BadModel: the output does not come from a Gemm or MatMul with constant weights.
+    """
+    made, constants = onnx_graph.made_by(model.graph), Constants(model)
+    node, rounded = made.get(output), False
+    while node is not None and node.op_type in (*_SOFT, *_THROUGH, *_ROUNDS, "Clip"):
+        rounded = rounded or node.op_type in _ROUNDS
+        node = made.get(node.input[0])
+    layer = None if node is None else _scaled(node, made, constants)
+    if layer is None:
+        raise BadModel(
+            "the model's classes do not come from a linear layer (Gemm or MatMul) with constant weights: "
+            "import it without --classes, with --output naming its last features, and a head will be trained"
+        )
+    return replace(layer, rounded=rounded)
+
+
+def _scaled(node: onnx.NodeProto, made: dict[str, onnx.NodeProto], constants: Constants) -> Linear | None:
+    """Return the layer behind which constants are added and multiplied, such as a bias or a temperature."""
+    if node.op_type in (*_THROUGH, *_ROUNDS):
+        before = made.get(node.input[0])
+        return None if before is None else _scaled(before, made, constants)
+    if node.op_type not in ("Add", "Sub", "Mul", "Div"):
+        return _layer(node, constants)
+    left, right = (constants.value(name) for name in node.input)
+    before = made.get(node.input[1 if left is not None else 0])
+    layer = None if before is None or (left is None) == (right is None) else _scaled(before, made, constants)
+    return None if layer is None else _with(node.op_type, layer, left, right)
+
+
+def _with(
+    op: str, layer: Linear, left: npt.NDArray[Any] | None, right: npt.NDArray[Any] | None
+) -> Linear | None:
+    """Return a layer with one more constant in it; None where that makes it no linear layer."""
+    constant = left if right is None else right
+    if constant is None or (op == "Div" and right is None):
+        return None
+    classes, values = layer.weights.shape[1], constant.astype(np.float64).reshape(-1)
+    if values.size not in (1, classes):
+        return None
+    weights, bias = layer.weights.astype(np.float64), layer.bias.astype(np.float64)
+    if op in ("Mul", "Div"):
+        factor = values if op == "Mul" else 1 / values
+        weights, bias = weights * factor, bias * factor
+    elif op == "Sub" and right is None:
+        weights, bias = -weights, values - bias
+    else:
+        bias = bias + (-values if op == "Sub" else values)
+    return replace(layer, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+
+
+def _layer(node: onnx.NodeProto, constants: Constants) -> Linear | None:
+    if node.op_type not in ("Gemm", "MatMul"):
+        return None
+    found = constants.value(node.input[1])
+    if found is None or found.ndim != 2:
+        return None
+    weights, bias = found.astype(np.float64), np.zeros(1)
+    if node.op_type == "Gemm":
+        if onnx_graph.attribute(node, "transA", 0):
+            return None
+        weights = weights.T if onnx_graph.attribute(node, "transB", 0) else weights
+        weights = weights * onnx_graph.attribute(node, "alpha", 1.0)
+        if len(node.input) > 2 and node.input[2]:
+            offset = constants.value(node.input[2])
+            if offset is None:
+                return None
+            bias = offset.astype(np.float64).reshape(-1) * onnx_graph.attribute(node, "beta", 1.0)
+    if bias.size not in (1, weights.shape[1]):
+        return None
+    whole = np.broadcast_to(bias, weights.shape[1]).astype(np.float32)
+    return Linear(node.input[0], weights.astype(np.float32), whole)

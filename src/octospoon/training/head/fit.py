@@ -1,0 +1,224 @@
+"""The default trainer: a calibrated multinomial logistic head on frozen embeddings."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from octospoon.domain.errors import BadRequest
+from octospoon.training.head import logistic
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+INVERSE_REGULARISATION = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+FOLDS = 5
+HELD_OUT = 1000
+UNSEEN_LOGIT = -12.0
+_TEMPERATURES = (0.05, 100.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A linear layer before a softmax, and how it was found.
+
+    Attributes:
+        weights: float32 [D, C].
+        bias: float32 [C].
+        inverse_regularisation: the C that cross-validation preferred; 0 where nothing was fitted.
+        temperature: what the logits were divided by; already inside the weights.
+        out_of_fold: float64 [N, C], calibrated probabilities of each training row by a head that had not
+            seen it; NaN in rows that were not held out, because there were too few labels or enough.
+    """
+
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    inverse_regularisation: float
+    temperature: float
+    out_of_fold: npt.NDArray[np.float64]
+
+    def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return float64 [N, C] for float [N, D]."""
+        result: npt.NDArray[np.float64] = embeddings.astype(np.float64) @ self.weights + self.bias
+        return result
+
+
+def fit(
+    embeddings: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    *,
+    seed: int = 0,
+    balanced: bool = False,
+    unseen: npt.NDArray[np.bool_] | None = None,
+) -> Head:
+    """Fit a head with all `classes`, those without a label yet included (tiny, finite probabilities).
+
+    Embeddings are centred and divided by one number, the root of their mean squared distance from the mean;
+    that map and the temperature are folded into the weights. Regularisation and temperature minimise the
+    log loss out of fold. The same arguments give the same head.
+
+    Args:
+        embeddings: float [N, D], N >= 1.
+        labels: int [N], each in [0, classes).
+        classes: C >= 2.
+        seed: fixes the folds.
+        balanced: weigh classes by the inverse of their frequency.
+        unseen: bool [N], the rows whose pictures the backbone has not learned from: regularisation and
+            temperature come from these alone. None of a backbone that has learned from no row.
+
+    Raises:
+        BadRequest: there is no label to train on.
+    """
+    if not len(labels):
+        raise BadRequest("no label to train on: label images outside the audit share first")
+    seen, compact = np.unique(labels, return_inverse=True)
+    if len(seen) < 2:
+        return _constant(embeddings.shape[1], labels, classes)
+    # threads cost more than they give on matrices this small, and their number would change the last bits
+    with threadpool_limits(1, "blas"):
+        folds, wanted = fold_of(compact, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
+        total = None
+        if unseen is not None:
+            folds, wanted = np.where(unseen, 0, 1), 1
+            # as a head of as many labels out of fold: by the few alone it would be far too modest
+            total = len(labels)
+        held = _Held(folds, wanted, total)
+        return _fit(embeddings.astype(np.float64), seen, compact, classes, held, balanced=balanced)
+
+
+class _Held(NamedTuple):
+    """How rows are held out.
+
+    Attributes:
+        folds: int [N], of each row.
+        wanted: folds that are held out in turn, from the first.
+        total: of labels, by which the temperature is smoothed; None for those held out.
+    """
+
+    folds: npt.NDArray[np.int64]
+    wanted: int
+    total: int | None
+
+
+def _fit(
+    embeddings: npt.NDArray[np.float64],
+    seen: npt.NDArray[np.int64],
+    compact: npt.NDArray[np.int64],
+    classes: int,
+    held: _Held,
+    *,
+    balanced: bool,
+) -> Head:
+    points, back, mean = _span(embeddings)
+    held_out = _out_of_fold(points, compact, held, balanced=balanced)
+    fitted = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
+    best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
+    divisor = fitted[best][0]
+    model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
+    weights, bias = np.zeros((len(back), classes)), np.full(classes, UNSEEN_LOGIT)
+    weights[:, seen] = (back @ model.slope) / divisor
+    bias[seen] = model.offset / divisor - mean @ weights[:, seen]
+    probabilities = np.zeros((len(compact), classes))
+    probabilities[:, seen] = np.exp(log_softmax(held_out[best] / divisor, axis=1))
+    return Head(weights.astype(np.float32), bias.astype(np.float32), best, divisor, probabilities)
+
+
+def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
+    """Return a head that knows class frequencies only, with one count added to each class (Laplace)."""
+    bias = np.log(np.bincount(labels, minlength=classes) + 1.0) - np.log(len(labels) + classes)
+    nothing = np.full((len(labels), classes), np.nan)
+    return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, 1.0, nothing)
+
+
+def _span(
+    embeddings: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the scaled points in coordinates of their own span, the way back [D, R], and their mean [D].
+
+    A ridge-regularised solution lies in the span of the rows, so nothing is lost, and with fewer labels than
+    dimensions the fit is many times faster.
+    """
+    mean = embeddings.mean(axis=0)
+    centred = embeddings - mean
+    scale = float(np.sqrt(np.einsum("nd,nd->", centred, centred) / len(centred))) or 1.0
+    _, lengths, basis = np.linalg.svd(centred / scale, full_matrices=False)
+    basis = basis[lengths > 1e-9 * max(lengths[0], 1e-300)]
+    return centred @ basis.T / scale, basis.T / scale, mean
+
+
+def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """Return each row's fold, int [N] in [0, FOLDS), the classes spread evenly."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(labels), np.int64)
+    folds[order] = np.arange(len(labels)) % FOLDS
+    return folds
+
+
+def _out_of_fold(
+    points: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    held: _Held,
+    *,
+    balanced: bool,
+) -> dict[float, npt.NDArray[np.float64]]:
+    """Return rows' logits by a model that had not seen them, by strength of regularisation.
+
+    Of many labels only as many folds are held out as give HELD_OUT rows; the others stay NaN. Fits of one
+    fold start from one another; of many labels in two halves, so that two cores have work.
+    """
+    classes = int(labels.max()) + 1
+    held_out = {inverse: np.full((len(labels), classes), np.nan) for inverse in INVERSE_REGULARISATION}
+    middle = len(INVERSE_REGULARISATION) // 2 if len(labels) > HELD_OUT else len(INVERSE_REGULARISATION)
+
+    def path(task: tuple[int, tuple[float, ...]]) -> None:
+        fold, strengths = task
+        out = held.folds == fold
+        if not out.any() or len(np.unique(labels[~out])) < 2:
+            return
+        model = None
+        for inverse in strengths:
+            model = logistic.fit(points[~out], labels[~out], classes, inverse, balanced=balanced, start=model)
+            held_out[inverse][out] = model.logits(points[out])
+
+    parts = [part for part in (INVERSE_REGULARISATION[:middle], INVERSE_REGULARISATION[middle:]) if part]
+    with ThreadPoolExecutor(len(parts)) as threads:
+        list(threads.map(path, itertools.product(range(held.wanted), parts)))
+    return held_out
+
+
+def temperature(
+    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], count: int | None = None
+) -> tuple[float, float]:
+    """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss.
+
+    The true class counts as (N + 1) / (N + C) instead of 1, and each other as 1 / (N + C), as Platt (1999)
+    did for two classes: held-out rows that are all right would else ask for infinite confidence.
+
+    Args:
+        logits: float64 [M, C]; rows of NaN are left out.
+        labels: int [M].
+        count: N, where it is not the number of these rows.
+    """
+    known = np.isfinite(logits).all(axis=1)
+    if not known.any():
+        return 1.0, 0.0
+    values, truth = logits[known], labels[known]
+    n, classes = count or len(truth), values.shape[1]
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(values / np.exp(log_temperature), axis=1)
+        true = scaled[np.arange(len(truth)), truth].mean()
+        return float(-(n * true + scaled.sum(axis=1).mean()) / (n + classes))
+
+    low, high = np.log(_TEMPERATURES)
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded")
+    return float(np.exp(found.x)), float(found.fun)

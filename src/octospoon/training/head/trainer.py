@@ -1,0 +1,63 @@
+"""Trainers: from labelled images to a complete model file; this one on a frozen backbone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from octospoon.domain.evaluation import metrics
+from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.head import fit as head
+from octospoon.training.model import file as model_file
+
+if TYPE_CHECKING:
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.training.data.dataset import Dataset
+
+
+class Trainer(Protocol):
+    """Makes a model; `octospoon.training.finetune.trainer.FineTuner` is another one."""
+
+    def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
+        """Train on every row of the dataset.
+
+        Args:
+            backbone: the ONNX file that made the dataset's embeddings.
+            dataset: at least one row, none of the audit share.
+            spec: what the new file must say of itself; its backbone is `backbone`, unless that learned too.
+
+        Raises:
+            BadRequest: there is nothing to train on.
+        """
+
+
+def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: bool = False) -> TrainedModel:
+    """Fit a calibrated logistic head on the frozen backbone; see `Trainer`.
+
+    Args:
+        backbone: see there.
+        dataset: see there.
+        spec: see there.
+        balanced: weigh classes by the inverse of their frequency: better recall of rare ones, at the cost of
+            the others' precision.
+    """
+    fitted = head.fit(dataset.embeddings, dataset.labels, len(spec.classes), balanced=balanced)
+    file = model_file.head_file(fitted.weights, fitted.bias, spec)
+    known = np.isfinite(fitted.out_of_fold).all(axis=1)
+    guesses, truth = fitted.out_of_fold[known], dataset.labels[known]
+    return TrainedModel(
+        model=model_file.assemble(backbone, file, spec),
+        head=file,
+        held_out=fitted.out_of_fold,
+        metrics={
+            "cross_validated_accuracy": metrics.accuracy(guesses, truth),
+            "cross_validated_log_loss": metrics.log_loss(guesses, truth),
+        },
+        params={
+            "trainer": "logistic head",
+            "class_weights": "balanced" if balanced else "none",
+            "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
+            "temperature": f"{fitted.temperature:.4f}",
+        },
+    )

@@ -1,0 +1,281 @@
+"""One training job, from the labels to the champion pointer, through the ports alone.
+
+Every step can be repeated: the snapshot is written once, the registry gives a job the same run and version
+again, model files are named by their contents, and the pointer moves by compare-and-swap to newer versions
+only. So the same job run twice promotes once.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.adapters.http_errors import failure_text
+from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
+from octospoon.domain.evaluation import gate as promotion
+from octospoon.domain.labelling.blinding import audit_rule
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.monitoring.observations import ModelDecision
+from octospoon.domain.training.jobs import JobStatus
+from octospoon.ports.training import TrainingData
+from octospoon.training.data import embeddings
+from octospoon.training.data.dataset import Dataset, gather
+from octospoon.training.evaluation.challenger import Appraisal, Champion
+from octospoon.training.evaluation.next_batch import against_control, expectation, gain
+from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
+from octospoon.training.model import file as model_file
+from octospoon.training.report import files as report
+from octospoon.training.report.figures import Exhibits
+
+if TYPE_CHECKING:
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.training.jobs import TrainedModel
+    from octospoon.ports.training import ModelRun
+    from octospoon.training.context import TrainingPorts
+    from octospoon.training.evaluation.gate import Judged
+
+ATTEMPTS = 3
+_TAG_LENGTH = 500
+_log = logging.getLogger(__name__)
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    PROMOTED = "promoted"
+    REFUSED = "refused"
+    NOT_OURS = "not ours"
+
+
+def run(job_id: str, ports: TrainingPorts) -> Outcome:
+    """Run one job; start, finish and failure are recorded in the control item.
+
+    Returns:
+        NOT_OURS where the job is already over or another job has taken its place.
+
+    Raises:
+        Conflict: somebody else is running this job, and its lease has not run out.
+        OctospoonError: the job failed; the control item holds the reason.
+    """
+    if not ports.control.start(job_id, ports.clock.now() + LEASE_SECONDS):
+        state = ports.control.state()
+        if state.job_id == job_id and state.status is JobStatus.RUNNING:
+            raise Conflict(f"job {job_id} is running elsewhere, or was lost: its lease has not run out yet")
+        return Outcome.NOT_OURS
+    try:
+        with lease_kept(job_id, ports):
+            outcome, reason = _with_retries(job_id, ports)
+    except (SystemExit, KeyboardInterrupt):
+        # a container that is stopped has some seconds left: nobody needs to wait until the lease runs out
+        ports.control.fail(job_id, "the job was stopped from outside", ports.clock.now())
+        raise
+    except Exception as error:
+        ports.control.fail(job_id, failure_text(error), ports.clock.now() + LEASE_SECONDS)
+        raise
+    ports.control.finish(job_id, f"{outcome}: {reason}")
+    return outcome
+
+
+def _with_retries(job_id: str, ports: TrainingPorts) -> tuple[Outcome, str]:
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return _Job(job_id, ports).run()
+        except RetryableError as error:
+            _log.warning("attempt %d of %d failed, trying again: %s", attempt, ATTEMPTS, error)
+    return _Job(job_id, ports).run()
+
+
+class _Job:
+    """One attempt."""
+
+    def __init__(self, job_id: str, ports: TrainingPorts) -> None:
+        self._id = job_id
+        self._ports = ports
+
+    def run(self) -> tuple[Outcome, str]:
+        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as background:
+            # importing MLflow and opening the run takes seconds, which the snapshot and the images fill
+            opening = background.submit(self._open, self._ports.control.state().reason)
+            champion = self._champion(Path(scratch))
+            dataset = self._dataset(champion)
+            run = opening.result()
+            try:
+                outcome = self._settle(run, champion, dataset, Path(scratch))
+            except Exception:
+                self._close(run)
+                raise
+            # behind the promotion: whatever becomes of it, the model is in service
+            self._archive(run, dataset)
+            self._ports.registry.end(run, succeeded=True)
+            return outcome
+
+    def _open(self, reason: str) -> ModelRun:
+        claim = partial(self._ports.champions.claim, self._id)
+        run = self._ports.registry.begin(self._id, {"octospoon.reason": reason}, claim)
+        self._ports.registry.end_others(run)
+        return run
+
+    def _close(self, run: ModelRun) -> None:
+        try:
+            self._ports.registry.tag(run, {"octospoon.outcome": "failed"})
+            self._ports.registry.end(run, succeeded=False)
+        except OctospoonError as error:
+            _log.warning("the run could not be closed as failed: %s", error)
+
+    def _archive(self, run: ModelRun, dataset: Dataset) -> None:
+        """Commit the manifest where a place for it is configured; a failure is told, and that is all."""
+        archive = self._ports.datasets
+        if archive is None:
+            return
+        try:
+            found = {"octospoon.dataset_commit": archive.commit(run.run_id, report.manifest(dataset.images))}
+        except OctospoonError as error:
+            _log.warning("the training data's manifest is not committed: %s", error)
+            found = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
+        self._ports.registry.tag(run, found)
+
+    def _champion(self, folder: Path) -> Champion:
+        found = self._ports.champions.pointer()
+        if found is None:
+            path = folder / "starter.onnx"
+            path.write_bytes(model_file.starter_model())
+        else:
+            path = self._ports.champions.fetch(found[0], folder)
+        pointer, etag = found or (None, None)
+        return Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path))
+
+    def _dataset(self, champion: Champion) -> Dataset:
+        snapshots = self._ports.snapshots
+        snapshot = snapshots.read(self._id)
+        if snapshot is None:
+            snapshot = snapshots.write(self._id, list(self._ports.labels.labelled()))
+        rows = self._ports.pool.rows([image.key for image in snapshot])
+        dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
+        embeddings.keep(self._ports.pool, dataset, rows, champion.scorer.spec.backbone)
+        dataset.tell(self._id)
+        if dataset.dropped:
+            _log.warning("job %s: %s", self._id, dataset.left_out())
+        return dataset
+
+    def _settle(
+        self, run: ModelRun, champion: Champion, dataset: Dataset, scratch: Path
+    ) -> tuple[Outcome, str]:
+        if champion.version == run.version and self._was_promoted(run):
+            self._alias("champion", run)
+            return Outcome.PROMOTED, f"version {run.version} was in service already"
+        spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
+        train, audit = dataset.part(audit=False), dataset.part(audit=True)
+        trained = self._ports.trainer(model_file.extract_backbone(champion.file), train, spec)
+        found = Appraisal(self._ports, self._id, champion, scratch)(trained, dataset)
+        judged, trained, dataset = found.judged, found.trained, found.dataset
+        # these ask what heads learn from more labels, of a backbone that has learned from none
+        outlook = expectation(train, audit, len(spec.classes))
+        metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
+        metrics |= found.metrics | gain(outlook)
+        metrics |= against_control(train, audit, len(spec.classes))
+        project = self._ports.control.state().project_classes
+        decision = promotion.of_project(judged.decision, spec.classes, project)
+        decided = self._decided(run, decision, metrics)
+        folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
+        Exhibits(self._ports, folder, spec.resize).versions(decided)
+        params = self._params(model_file.read_spec(trained.model)) | trained.params
+        params["audit_predictions"] = audit_rule(dataset.images) or "no audit labels"
+        self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
+        notes = {"octospoon.outlook": "" if outlook is None else str(outlook)}
+        notes["octospoon.left_out"] = dataset.left_out()[:_TAG_LENGTH]
+        self._ports.registry.tag(run, {name: note for name, note in notes.items() if note})
+        pointer = self._pointer(run, trained)
+        outcome, reason = self._apply(decided, run, pointer, champion)
+        if decided.promoted and pointer.backbone != champion.scorer.spec.backbone:
+            rows = self._ports.pool.rows([image.key for image in dataset.images])
+            embeddings.keep(self._ports.pool, dataset, rows, pointer.backbone)
+        return outcome, "; ".join(part for part in (reason, *notes.values()) if part)
+
+    def _was_promoted(self, run: ModelRun) -> bool:
+        """Say whether an earlier attempt of this job has come to a promotion."""
+        found = self._ports.history.decision(self._id)
+        return found is not None and found.promoted and found.version == run.version
+
+    def _decided(
+        self, run: ModelRun, decision: promotion.Decision, metrics: dict[str, float]
+    ) -> ModelDecision:
+        finite, now = {name: x for name, x in metrics.items() if np.isfinite(x)}, self._ports.clock.now()
+        return ModelDecision(self._id, run.version, decision.promote, decision.reasons, now, finite)
+
+    def _artefacts(
+        self, folder: Path, spec: ModelSpec, dataset: Dataset, trained: TrainedModel, judged: Judged
+    ) -> Path:
+        """Write what the run keeps: the model, tables, pictures."""
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(trained.model)
+        labels = dataset.part(audit=True).labels
+        report.write(folder, self._ports.classes, dataset.images, labels, judged)
+        exhibits = Exhibits(self._ports, folder, spec.resize)
+        exhibits.mistakes(dataset, judged.probabilities, trained.held_out)
+        exhibits.newest_round(dataset.images)
+        exhibits.drift(dataset.images)
+        return folder
+
+    def _record(
+        self,
+        run: ModelRun,
+        params: dict[str, str],
+        measured: tuple[dict[str, float], tuple[dict[str, float], ...]],
+        folder: Path,
+        dataset: Dataset,
+    ) -> None:
+        """Log everything; `measured` is once of the whole run, and after each epoch."""
+        uri, manifest = self._ports.snapshots.uri(self._id), report.manifest(dataset.images)
+        data = TrainingData(self._id, uri, model_file.sha256(manifest), len(dataset))
+        named = {"dataset": uri, "dataset_sha256": data.sha256}
+        self._ports.registry.log(run, params | named, measured[0], folder, measured[1])
+        self._ports.registry.trained_on(run, data)
+
+    def _apply(
+        self,
+        decided: ModelDecision,
+        run: ModelRun,
+        pointer: ChampionPointer,
+        champion: Champion,
+    ) -> tuple[Outcome, str]:
+        registry, reason = self._ports.registry, "; ".join(decided.reasons)
+        outcome = Outcome.PROMOTED if decided.promoted else Outcome.REFUSED
+        self._ports.history.record(decided)
+        if decided.promoted and not self._ports.champions.promote(
+            pointer.after(champion.pointer), champion.etag
+        ):
+            raise Conflict("another model went into service while this one was trained: judge it again")
+        registry.tag(run, {"octospoon.outcome": outcome, "octospoon.reasons": reason})
+        self._alias("champion" if decided.promoted else "challenger", run)
+        return outcome, reason
+
+    def _alias(self, alias: str, run: ModelRun) -> None:
+        self._ports.registry.set_alias(alias, run)
+        if alias == "champion":
+            # whoever moves it from here on is a person
+            self._ports.history.keep_alias(run.version)
+
+    def _pointer(self, run: ModelRun, trained: TrainedModel) -> ChampionPointer:
+        """Store the files and what serving them means: a person may put a refused model into service."""
+        model, head = self._ports.champions.put_model(trained.model, trained.head)
+        backbone = model_file.read_spec(trained.model).backbone
+        pointer = ChampionPointer.of(run.version, backbone, model, head, self._ports.classes)
+        self._ports.champions.keep(pointer)
+        return pointer
+
+    def _params(self, spec: ModelSpec) -> dict[str, str]:
+        return {
+            "job_id": self._id,
+            "version": str(spec.version),
+            "classes": ", ".join(spec.classes),
+            "backbone": spec.backbone,
+            "embedding": str(spec.dim),
+        }

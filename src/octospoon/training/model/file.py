@@ -1,0 +1,183 @@
+"""Puts a backbone and a head together into one self-describing ONNX file, and takes them apart again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSpec
+from octospoon.training.model import starter
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+FLOOR = 1e-4
+"""Share of every answer that is spread evenly over the classes: none is ruled out, not even in float16."""
+_PREFIX = "octospoon_head/"
+
+
+def starter_model() -> bytes:
+    """Return the cold-start model: the scattering backbone, version 0, no head."""
+    backbone = starter.build()
+    return assemble(backbone, None, backbone_spec(backbone, starter.RESIZE))
+
+
+def backbone_spec(backbone: bytes, resize: str) -> ModelSpec:
+    """Describe a backbone file as a cold-start model; the sizes come from its graph.
+
+    Raises:
+        BadModel: its input is not uint8 [N, H, W, 3] or its output not [N, D], with fixed H, W and D.
+    """
+    graph = onnx.load_from_string(backbone).graph
+    shapes = {value.name: _shape(value) for value in (*graph.input, *graph.output)}
+    image, embedding = shapes.get(INPUT, []), shapes.get(EMBEDDING, [])
+    if len(image) != 4 or image[3] != 3 or len(embedding) != 2:
+        raise BadModel(f"the backbone maps {shapes}: it must map {INPUT} [N, H, W, 3] to {EMBEDDING} [N, D]")
+    spec = ModelSpec((), image[1], image[2], embedding[1], resize, sha256(backbone), 0)
+    spec.check()
+    return spec
+
+
+def sha256(data: bytes) -> str:
+    """Return the sha256 of a file, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], spec: ModelSpec) -> bytes:
+    """Return the head alone as ONNX: ``embedding`` float32 [N, D] -> ``probabilities`` float32 [N, C].
+
+    Args:
+        weights: float32 [D, C].
+        bias: float32 [C].
+        spec: goes into the file's metadata.
+    """
+    dim, classes = weights.shape
+    values = {
+        "weights": weights,
+        "bias": bias,
+        "kept": np.array([1 - FLOOR], np.float32),
+        "spread": np.array([FLOOR / classes], np.float32),
+    }
+    constants = [numpy_helper.from_array(value, _PREFIX + name) for name, value in values.items()]
+    nodes = [
+        _node("Gemm", [EMBEDDING, _PREFIX + "weights", _PREFIX + "bias"], _PREFIX + "logits"),
+        # on a matrix, axis 1 means the same in every opset
+        _node("Softmax", [_PREFIX + "logits"], _PREFIX + "softmax", axis=1),
+        _node("Mul", [_PREFIX + "softmax", _PREFIX + "kept"], _PREFIX + "scaled"),
+        _node("Add", [_PREFIX + "scaled", _PREFIX + "spread"], PROBABILITIES),
+    ]
+    embedding = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim])
+    graph = helper.make_graph(nodes, "head", [embedding], [_probabilities(classes)], constants)
+    opset = [helper.make_opsetid("", starter.OPSET)]
+    model = helper.make_model(
+        graph, opset_imports=opset, ir_version=starter.IR_VERSION, producer_name="octospoon"
+    )
+    return _serialise(model, spec)
+
+
+def assemble(backbone: bytes, head: bytes | None, spec: ModelSpec) -> bytes:
+    """Return one file with both outputs, or with the embedding alone where there is no head.
+
+    The same arguments give the same bytes, and `extract_backbone` gives the backbone's bytes back.
+
+    Raises:
+        BadModel: spec and files contradict each other.
+    """
+    spec.check()
+    if spec.has_head != (head is not None):
+        raise BadModel("a model has classes if and only if it has a head")
+    model = onnx.load_from_string(backbone)
+    if head is not None:
+        layer = onnx.load_from_string(head).graph
+        model.graph.node.extend(layer.node)
+        model.graph.initializer.extend(layer.initializer)
+        model.graph.output.extend(layer.output)
+    return _serialise(model, spec)
+
+
+def extract_backbone(model: bytes) -> bytes:
+    """Return the backbone that a model file was assembled from.
+
+    Raises:
+        BadModel: the sha256 of what is left is not the one that the file's metadata names.
+    """
+    proto = onnx.load_from_string(model)
+    named = read_spec(model).backbone
+    _keep(proto.graph.node, [node for node in proto.graph.node if not node.name.startswith(_PREFIX)])
+    _keep(proto.graph.initializer, [c for c in proto.graph.initializer if not c.name.startswith(_PREFIX)])
+    _keep(proto.graph.output, [value for value in proto.graph.output if value.name != PROBABILITIES])
+    del proto.metadata_props[:]
+    backbone: bytes = proto.SerializeToString(deterministic=True)
+    if sha256(backbone) != named:
+        raise BadModel(
+            f"the model's backbone is {sha256(backbone)}, its metadata says {named}: it was not assembled by "
+            "octospoon, import it again with `octospoon model import`"
+        )
+    return backbone
+
+
+def canonical(backbone: bytes) -> bytes:
+    """Return a foreign backbone as `assemble` needs it: without metadata, serialised as this module does."""
+    proto = onnx.load_from_string(backbone)
+    del proto.metadata_props[:]
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
+
+
+def renumbered(file: bytes, version: int) -> bytes:
+    """Return a model or head file as another version; nothing else of it changes."""
+    return _serialise(onnx.load_from_string(file), replace(read_spec(file), version=version))
+
+
+def extract_head(model: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return weights float32 [D, C] and bias float32 [C] of a model file with a head.
+
+    Raises:
+        BadModel: the file was not assembled by octospoon.
+    """
+    found = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(model).graph.initializer}
+    try:
+        return found[_PREFIX + "weights"], found[_PREFIX + "bias"]
+    except KeyError as error:
+        raise BadModel(f"the model has classes, but not the head that octospoon makes: {error}") from error
+
+
+def read_spec(model: bytes) -> ModelSpec:
+    """Read a model file's own description; raises BadModel where it is missing or wrong."""
+    props = onnx.load_from_string(model).metadata_props
+    return ModelSpec.from_metadata({prop.key: prop.value for prop in props})
+
+
+def _node(op: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:
+    name = output if output.startswith(_PREFIX) else _PREFIX + output
+    return helper.make_node(op, inputs, [output], name, **attributes)
+
+
+def _probabilities(classes: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes])
+
+
+def _serialise(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
+    helper.set_model_props(model, spec.to_metadata())
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise BadModel(f"the model is not valid ONNX: {error}") from error
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _keep(field: list[object], kept: list[object]) -> None:
+    copies = list(kept)
+    del field[:]
+    field.extend(copies)
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int]:
+    return [dim.dim_value for dim in value.type.tensor_type.shape.dim]

@@ -1,0 +1,144 @@
+"""Contact sheets: many pictures in one, for people. What cannot be shown is a grey tile that says why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFont
+
+from octospoon.adapters.imaging.decode import decode
+from octospoon.domain.errors import BadImage, OctospoonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octospoon.ports.images import ImageStore
+
+MOST = 25
+BYTES = 300_000_000
+SECONDS = 30.0
+_COLUMNS = 5
+_SIDE, _GAP, _LINE, _SIZE = 160, 10, 15, 12
+_FRAMES = {True: "#c62828", False: "#9e9e9e"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture of a sheet.
+
+    Attributes:
+        key: of the image.
+        etag: of the bytes that are meant.
+        lines: what is written below it, above its key.
+        marked: it gets a red frame.
+    """
+
+    key: str
+    etag: str
+    lines: tuple[str, ...]
+    marked: bool = False
+
+
+class Thumbnails:
+    """Reads and shrinks pictures, for as long as there are bytes and seconds left.
+
+    Args:
+        images: where they are.
+        resize: the model's resize rule: what is shown is what it looked at.
+        budget: bytes of files to read; the one that exceeds it is the last.
+        seconds: after which no more is read.
+        monotonic: the time, in seconds.
+    """
+
+    def __init__(
+        self,
+        images: ImageStore,
+        resize: str,
+        budget: int = BYTES,
+        seconds: float = SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._images, self._resize, self._left = images, resize, budget
+        self._monotonic = monotonic
+        self._end = monotonic() + seconds
+
+    def read(self, key: str, etag: str) -> Image.Image | str:
+        """Return one picture of _SIDE × _SIDE pixels, or why there is none."""
+        if self._left <= 0:
+            return "not read: too many bytes"
+        if self._monotonic() > self._end:
+            return "not read: no time left"
+        try:
+            found = self._images.read(key)
+            self._left -= len(found.data)
+            if not found.matches(etag):
+                return "changed since"
+            return Image.fromarray(decode(found.data, _SIDE, _SIDE, self._resize))
+        except BadImage as error:
+            return error.reason
+        except OctospoonError as error:
+            return f"not read: {type(error).__name__}"
+
+
+def draw(path: Path, title: str, tiles: Sequence[Tile], thumbnails: Thumbnails) -> None:
+    """Write a sheet of the first MOST tiles as a PNG file.
+
+    Args:
+        path: of the file.
+        title: one line above all.
+        tiles: in their order, all with equally many lines; at least one.
+        thumbnails: where their pictures come from.
+    """
+    shown = tiles[:MOST]
+    cell = _SIDE + (len(shown[0].lines) + 1) * _LINE + 2 * _GAP
+    columns, rows = _COLUMNS, -(-len(shown) // _COLUMNS)
+    sheet = Image.new("RGB", (_GAP + columns * (_SIDE + _GAP), 3 * _GAP + _LINE + rows * cell), "white")
+    pen, font = ImageDraw.Draw(sheet), _font()
+    pen.text((_GAP, _GAP), _cut(title, font, sheet.width - 2 * _GAP), "black", font)
+    for i, tile in enumerate(shown):
+        row, column = divmod(i, columns)
+        corner = (_GAP + column * (_SIDE + _GAP), 2 * _GAP + _LINE + row * cell)
+        _draw_tile(sheet, pen, font, tile, thumbnails.read(tile.key, tile.etag), corner)
+    sheet.save(path)
+
+
+def _draw_tile(
+    sheet: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    font: ImageFont.FreeTypeFont,
+    tile: Tile,
+    picture: Image.Image | str,
+    corner: tuple[int, int],
+) -> None:
+    left, top = corner
+    box = (left, top, left + _SIDE - 1, top + _SIDE - 1)
+    if isinstance(picture, str):
+        pen.rectangle(box, "#d0d0d0")
+        pen.text((left + _GAP, top + _SIDE // 2), _cut(picture, font, _SIDE - 2 * _GAP), "black", font)
+    else:
+        sheet.paste(picture, corner)
+    pen.rectangle(box, outline=_FRAMES[tile.marked], width=3 if tile.marked else 1)
+    # of a key the end says more than the beginning
+    lines = (*(_cut(line, font, _SIDE) for line in tile.lines), _cut(tile.key[::-1], font, _SIDE)[::-1])
+    for i, line in enumerate(lines):
+        pen.text((left, top + _SIDE + 3 + i * _LINE), line, "black", font)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Return one line of at most so many pixels, with an ellipsis where something is left out."""
+    text = " ".join(text[:200].split())
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans, which matplotlib brings along: Pillow's own has Latin letters only."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", _SIZE)

@@ -1,0 +1,190 @@
+"""Plays labelling rounds on images whose labels are known: the product's own choice and trainer, no services.
+
+Accuracy is always that on held-out images, which never enter the pool.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import softmax
+
+from octospoon.domain.acquisition.strategy import highest
+from octospoon.domain.batch.compose import CONTROL, BatchRules, candidates_wanted, compose, strategy_for
+from octospoon.domain.batch.draw import Draw
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.pool.images import Candidate, PoolRow, State
+from octospoon.domain.pool.keys import unit_hash
+from octospoon.training.data.dataset import as_stored
+from octospoon.training.head import fit as head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.acquisition import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Images whose labels are known.
+
+    Attributes:
+        embeddings: float32 [N, D], rounded to float16 as the pool stores them.
+        labels: int64 [N], in [0, classes).
+        classes: C.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Positions of the images that can be chosen, and of those that accuracy is measured on; int64."""
+
+    pool: npt.NDArray[np.int64]
+    held_out: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is replayed.
+
+    Attributes:
+        rounds: number of labelling rounds.
+        rules: of each round's batch, without a control share.
+        last: images of the last round, where it is smaller; 0 where it is as large as the others.
+    """
+
+    rounds: int
+    rules: BatchRules
+    last: int = 0
+
+    @classmethod
+    def up_to(cls, labels: int, rules: BatchRules) -> Plan:
+        """Return the plan that ends at exactly so many labels."""
+        return cls(-(-labels // rules.size), rules, labels % rules.size)
+
+    @property
+    def labels(self) -> list[int]:
+        """The number of labels after each round, audit share included."""
+        return list(itertools.accumulate(rules.size for rules in self.batches))
+
+    @property
+    def batches(self) -> list[BatchRules]:
+        """The rules of each round."""
+        each = [self.rules] * self.rounds
+        if each and self.last:
+            each[-1] = replace(self.rules, size=self.last)
+        return each
+
+
+class Score(NamedTuple):
+    """How good a head is on held-out images.
+
+    Attributes:
+        accuracy: share of them that it gets right.
+        balanced: mean over the classes of that share.
+    """
+
+    accuracy: float
+    balanced: float
+
+
+def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[Score]:
+    """Return the held-out scores after each round, of labels chosen by one strategy.
+
+    `CONTROL` labels at random and trains on every label; a strategy's batches hold their audit share, which
+    is labelled and not trained on. So the comparison is that of the cost of labelling.
+
+    Raises:
+        BadRequest: the pool is smaller than the labels that the plan asks for.
+    """
+    if plan.labels[-1] > len(split.pool):
+        raise BadRequest(
+            f"{plan.labels[-1]} labels of a pool of {len(split.pool)}: ask for fewer, or bring more images"
+        )
+    if name == CONTROL:
+        order = np.random.default_rng(seed).permutation(split.pool)
+        return [score(data, split, fit(data, order[:n])) for n in plan.labels]
+    return [score(data, split, fitted) for _, fitted in rounds(data, split.pool, plan, name, seed)]
+
+
+def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> head.Head:
+    """Train the product's head on the images at these positions."""
+    return head.fit(data.embeddings[chosen], data.labels[chosen], data.classes)
+
+
+def score(data: Labelled, split: Split, fitted: head.Head) -> Score:
+    """Return how good a head is on the held-out images."""
+    truth = data.labels[split.held_out]
+    right = fitted.logits(data.embeddings[split.held_out]).argmax(axis=1) == truth
+    recalls = [right[truth == name].mean() for name in np.unique(truth)]
+    return Score(float(right.mean()), float(np.mean(recalls)))
+
+
+def rounds(
+    data: Labelled, pool: npt.NDArray[np.int64], plan: Plan, name: str, seed: int
+) -> Iterator[tuple[npt.NDArray[np.int64], head.Head]]:
+    """Yield after each round the positions that are trained on, in order, and the head fitted on them.
+
+    Args:
+        data: the images.
+        pool: int64, positions that can be chosen.
+        plan: the rounds.
+        name: of the strategy.
+        seed: for whatever is drawn.
+    """
+    left, train = np.sort(pool), np.empty(0, np.int64)
+    fitted: head.Head | None = None
+    for number, rules in enumerate(plan.batches):
+        chosen = strategy_for(name, has_head=fitted is not None)
+        table = _Table(data, left, fitted)
+        picks = compose(
+            rules=rules,
+            drawn=Draw(table.uniform(rules.audit, f"{seed}/{number}/audit"), len(left)),
+            candidates=table.candidates(chosen, rules.size, f"{seed}/{number}"),
+            rows=table.rows,
+            chosen=chosen,
+            seed=f"{seed}/{number}",
+        )
+        train = np.concatenate([train, np.array([int(one.key) for one in picks if not one.audit], np.int64)])
+        left = np.setdiff1d(left, [int(one.key) for one in picks])
+        fitted = fit(data, train)
+        yield train, fitted
+
+
+class _Table:
+    """The selectable images as the pool table would hold them."""
+
+    def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: head.Head | None) -> None:
+        self._keys = [f"{position:08d}" for position in left.tolist()]
+        self._guesses = None if fitted is None else softmax(fitted.logits(data.embeddings[left]), axis=1)
+        stored = None if self._guesses is None else as_stored(self._guesses)
+        self.rows = {
+            key: PoolRow(
+                key, "", State.SCORED, 1, "", data.embeddings[left[i]], None if stored is None else stored[i]
+            )
+            for i, key in enumerate(self._keys)
+        }
+
+    def uniform(self, n: int, seed: str) -> list[Candidate]:
+        order = sorted(self._keys, key=lambda key: unit_hash("replay", key, seed))
+        return [_candidate(key, None) for key in order[:n]]
+
+    def candidates(self, chosen: Strategy, n: int, seed: str) -> Sequence[Candidate]:
+        wanted = candidates_wanted(n, chosen)
+        if chosen.score is None or self._guesses is None:
+            return self.uniform(wanted, seed)
+        scores = chosen.score(self._guesses)
+        return [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
+
+
+def _candidate(key: str, priority: float | None) -> Candidate:
+    return Candidate(key, "", priority, 0.0)
