@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octospoon.cli import deploy_template
+from octospoon.cli.deploy import sam_template
 from octospoon.cli.main import parser
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def parts() -> dict[str, str]:
     """Return every generated part: name -> Markdown."""
-    template = deploy_template.read(TEMPLATE)
+    template = sam_template.read(TEMPLATE)
     return {
         "command-line": command_line(),
         "template-parameters": parameters(template),
