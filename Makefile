@@ -244,10 +244,10 @@ requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes t
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \
-		echo "· $$name" && $(COMPILE) pyproject.toml --extra $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
+		echo "· $$name" && $(COMPILE) --group $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· peers" && $(COMPILE) pyproject.toml --extra compiled $(REQUIREMENTS)/build.in $(REQUIREMENTS)/peers.in -o $(REQUIREMENTS)/peers.txt
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra training -o $(REQUIREMENTS)/training.txt
 	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		--extra finetune -o $(REQUIREMENTS)/finetune.txt
-	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --group dev --extra cli --extra compiled \
-		$(addprefix --extra ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
+	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra cli --extra compiled --group dev \
+		$(addprefix --group ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
