@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-import numpy as np
 import onnx
 import pytest
-from PIL import Image
+from e2e import checkouts
+from e2e.checkouts import CLASSES, Checkout, write_photos
 from unit.test_docs import DOCUMENTS, code
 from unit.training.networks import network
 
-from octospoon.cli.deployment import LocalProject
-from octospoon.cli.stack.credentials import credentials
 from octospoon.training.model.file import starter_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.stack(own=True), pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
-LINKED = (
-    ".venv",
-    ".octospoon/envs",
-    ".octospoon/build",
-    ".octospoon/state/label-studio-template",
-    ".octospoon/state/mlflow-template",
-    "functions",
-    "infra",
-    "src",
-    "template.yaml",
-)
-CLASSES = ("cat", "dog", "owl")
 UP = "up --classes cat,dog,owl --set BatchSize=20 --set TrainingThreshold=20"
 RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output features"
 CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
@@ -126,72 +107,26 @@ def documented() -> set[str]:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A folder that is to the commands what a checkout is, with a home beside it."""
-    for name in LINKED:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).symlink_to(ROOT / name)
-    generator = np.random.default_rng(0)
-    for number, name in enumerate(CLASSES):
-        folder = tmp_path / "home" / "photos" / name
-        folder.mkdir(parents=True)
-        for i in range(24):
-            picture = generator.integers(0, 100, (32, 32, 3), np.uint8)
-            picture[8 * number : 8 * number + 12] += 120
-            Image.fromarray(picture).save(folder / f"{i}.png")
-    (tmp_path / "starter.onnx").write_bytes(starter_model())
-    features = network(last="pooled")
-    features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
-    onnx.save(features, tmp_path / "resnet18.onnx")
-    onnx.save(network(), tmp_path / "mine.onnx")
-    return tmp_path
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """A checkout with photos in its home and two models beside it."""
+    with checkouts.checkout(tmp_path) as made:
+        for name in CLASSES:
+            write_photos(made.home / "photos", name, range(24))
+        (tmp_path / "starter.onnx").write_bytes(starter_model())
+        features = network(last="pooled")
+        features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
+        onnx.save(features, tmp_path / "resnet18.onnx")
+        onnx.save(network(), tmp_path / "mine.onnx")
+        yield made
 
 
-@pytest.fixture
-def octospoon(checkout: Path) -> Iterator[Callable[[str], str]]:
-    """Run a command as a person would; the stack that one of them starts is stopped in the end."""
-    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    environment |= {"HOME": str(checkout / "home"), "COLUMNS": "200"}
-
-    def run(arguments: str) -> str:
-        said, given = arguments.replace("~", environment["HOME"]), environment
-        if "{label_studio}" in said:
-            said = said.replace("{label_studio}", project(checkout).label_studio_url)
-            given = environment | {"LABEL_STUDIO_TOKEN": token(checkout)}
-        ran = subprocess.run(
-            [checkout / ".venv/bin/octospoon", *shlex.split(said)],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=checkout,
-            env=given,
-        )
-        assert ran.returncode == 0, f"octospoon {arguments}:\n{ran.stdout[-1500:]}\n{ran.stderr[-1500:]}"
-        return ran.stdout + ran.stderr
-
-    try:
-        yield run
-    finally:
-        run("down")
-
-
-def project(checkout: Path) -> LocalProject:
-    return msgspec.json.decode((checkout / ".octospoon/run/project.json").read_bytes(), type=LocalProject)
-
-
-def token(checkout: Path) -> str:
-    return credentials(checkout / ".octospoon/state/credentials.json").token
-
-
-def test_every_documented_command_does_what_it_is_there_for(
-    checkout: Path, octospoon: Callable[[str], str]
-) -> None:
+def test_every_documented_command_does_what_it_is_there_for(checkout: Checkout) -> None:
     assert documented() == STEPS.keys() | NAMES
     for step, command in STEPS.items():
         print(step)
-        shown = octospoon(command)
+        shown = checkout.octospoon(command)
         print(shown)
         if step in ("up", "status"):
             assert "/runs?workflowType=machine_learning" in shown
-            assert credentials(checkout / ".octospoon/state/credentials.json").password in shown
-            assert project(checkout).outputs["Classes"] == ",".join(CLASSES)
+            assert checkout.password in shown
+            assert checkout.project.outputs["Classes"] == ",".join(CLASSES)

@@ -1,0 +1,121 @@
+"""A checkout of its own for a test that runs `octospoon` as a user does, from `up` to `down`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from PIL import Image
+
+from octospoon.cli.deployment import LocalProject
+from octospoon.cli.stack.credentials import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).parents[2]
+LINKED = (
+    ".venv",
+    ".octospoon/envs",
+    ".octospoon/build",
+    ".octospoon/state/label-studio-template",
+    ".octospoon/state/mlflow-template",
+    "functions",
+    "infra",
+    "src",
+    "template.yaml",
+)
+CLASSES = ("cat", "dog", "owl")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A folder that the commands take for a checkout, and the user's home in it.
+
+    Attributes:
+        root: the folder.
+    """
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        """The user's home."""
+        return self.root / "home"
+
+    @property
+    def project(self) -> LocalProject:
+        """What `up` has left for the other commands."""
+        return msgspec.json.decode(
+            (self.root / ".octospoon/run/project.json").read_bytes(), type=LocalProject
+        )
+
+    @property
+    def token(self) -> str:
+        """Label Studio's."""
+        return credentials(self.root / ".octospoon/state/credentials.json").token
+
+    @property
+    def password(self) -> str:
+        """Label Studio's."""
+        return credentials(self.root / ".octospoon/state/credentials.json").password
+
+    def octospoon(self, arguments: str) -> str:
+        """Run a command that must succeed; return what it printed.
+
+        Args:
+            arguments: as typed; `~` is the home here, `{label_studio}` the address of Label Studio.
+        """
+        environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        environment |= {"HOME": str(self.home), "COLUMNS": "200"}
+        typed = arguments.replace("~", environment["HOME"])
+        if "{label_studio}" in typed:
+            typed = typed.replace("{label_studio}", self.project.label_studio_url)
+            environment["LABEL_STUDIO_TOKEN"] = self.token
+        ran = subprocess.run(
+            [self.root / ".venv/bin/octospoon", *shlex.split(typed)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=self.root,
+            env=environment,
+        )
+        assert ran.returncode == 0, f"octospoon {arguments}:\n{ran.stdout[-1500:]}\n{ran.stderr[-1500:]}"
+        return ran.stdout + ran.stderr
+
+
+@contextmanager
+def checkout(folder: Path) -> Iterator[Checkout]:
+    """Make a checkout in a folder; the stack that a command starts in it is stopped at the end."""
+    for name in LINKED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(ROOT / name)
+    made = Checkout(folder)
+    made.home.mkdir()
+    try:
+        yield made
+    finally:
+        made.octospoon("down")
+
+
+def write_photos(folder: Path, name: str, numbers: Iterable[int]) -> None:
+    """Write small pictures of a class, which a model can learn: each class has its bright band.
+
+    Args:
+        folder: gets a folder of the class's name.
+        name: the class, of `CLASSES`.
+        numbers: of the pictures; each gives a file of that name and other pixels.
+    """
+    (folder / name).mkdir(parents=True)
+    position = CLASSES.index(name)
+    for number in numbers:
+        picture = np.random.default_rng([position, number]).integers(0, 100, (32, 32, 3), np.uint8)
+        picture[8 * position : 8 * position + 12] += 120
+        Image.fromarray(picture).save(folder / name / f"{number}.png")
