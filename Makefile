@@ -24,9 +24,9 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test soak faults check bench bench-cold bench-evaluation bench-load \
-	bench-rescore bench-score bench-select peers oracle finetune build requirements container contained dockercomposeup \
-	dockercomposedown clean environments prepared .ready seed
+.PHONY: help demo up down docs invoke samlocal test unit soak faults check bench bench-cold bench-evaluation bench-load \
+	bench-rescore bench-score bench-select peers oracle finetune dist build requirements container contained \
+	dockercomposeup dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,9 @@ samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what 
 
 test: prepared $(ENVS)/sam/.installed ## run every test, in two workers; ARGS=options of pytest
 	@.venv/bin/pytest --numprocesses 2 $(ARGS)
+
+unit: .venv/.installed $(ENVS)/mlflow/.installed $(ENVS)/sam/.installed ## run the unit tests that start no server
+	@.venv/bin/pytest --numprocesses 2 -m "not stack and not docker and not packaging" tests/unit $(ARGS)
 
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
 	@.venv/bin/pytest tests/e2e/test_swaps.py --soak
@@ -104,6 +107,11 @@ oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
 	@.venv/bin/pytest -s --finetune tests/unit/training/test_finetune.py tests/e2e/test_finetune.py
 
+dist: .venv/.installed ## build the wheel and the source distribution into dist/, and check them
+	@rm -rf dist
+	@$(UV) build --quiet --no-build-isolation --python .venv/bin/python --out-dir dist
+	@.venv/bin/python -m tools.release && ls dist
+
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
 
@@ -139,7 +147,7 @@ clean: down ## remove environments, state and build artefacts; what stacks held 
 	@$(call CLEAN,.octospoon,kept settings.json compose state)
 	@$(call CLEAN,.octospoon/state,compose-credentials.json)
 	@rmdir .octospoon/kept .octospoon/state .octospoon 2>/dev/null || true
-	rm -rf .aws-sam .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .aws-sam dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@if [ -d .octospoon ]; then echo "left in .octospoon: $$(ls .octospoon | tr '\n' ' '): what stacks held," \
 		"their settings and passwords; \`octospoon down --forget\` removes what was kept"; fi
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from bench import scaling
 
-from octospoon import __version__
 from octospoon.cli.main import parser
 
 ROOT = Path(__file__).parents[2]
@@ -45,10 +44,3 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 def test_what_scaling_takes_is_what_the_simulation_and_the_prices_make_of_it() -> None:
     assert scaling.table() in (ROOT / "docs/scaling.md").read_text("utf-8")
-
-
-def test_the_changelog_begins_with_the_version() -> None:
-    newest = re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-
-    assert newest is not None
-    assert newest[1] == __version__
