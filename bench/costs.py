@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from octospoon.cli.commands.prices import MB_A_CORE, SOURCE, around_dollars, lambda_dollars
+from octospoon.cli.operations.prices import MB_A_CORE, SOURCE, around_dollars, lambda_dollars
 
 SPARE = 1.5
 """The least memory setting is this many times the measured peak."""

@@ -31,10 +31,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from octospoon.cli.commands import run_now as now
-from octospoon.cli.commands.status import depth
 from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import assemble
+from octospoon.cli.operations import run_now as now
+from octospoon.cli.operations.queues import depth
 from octospoon.cli.stack import start
 from octospoon.cli.waiting import wait_for
 

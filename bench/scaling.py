@@ -1,7 +1,7 @@
 """What 10,000, a million and a hundred million images a day take on AWS: the tables of docs/scaling.md.
 
 From measured milliseconds (below, with the command that measures each), the list prices in
-octospoon/cli/commands/prices.py and the simulation of bench/queueing.py: nothing is run.
+octospoon/cli/operations/prices.py and the simulation of bench/queueing.py: nothing is run.
 A test holds the document to what this prints:
 
     python -m bench.scaling
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bench.queueing import Function, Run, simulate
 
-from octospoon.cli.commands import prices
+from octospoon.cli.operations import prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,11 +20,11 @@ from docker.errors import APIError
 from docker.models.containers import ContainerCollection
 from pytest_localstack.session import LocalstackSession, RunningSession
 
-from octospoon.cli.commands.model import init_model
 from octospoon.cli.datasets import digits
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deployment import LOCAL_REGION, Deployment
 from octospoon.cli.local.assemble import STACK_NAME
+from octospoon.cli.operations.models import init_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,11 +22,11 @@ from unit.training.stack import backbone, embeddings
 from octospoon.adapters.aws.launchers import QueueLauncher
 from octospoon.adapters.mlflow.registry import JOB_TAG
 from octospoon.adapters.s3.rounds import S3Snapshots
-from octospoon.cli.commands.model import init_model
-from octospoon.cli.commands.status import depth
 from octospoon.cli.datasets import digits
 from octospoon.cli.deployment import Deployment, LocalProject
 from octospoon.cli.local.assemble import trainer_settings
+from octospoon.cli.operations.models import init_model
+from octospoon.cli.operations.queues import depth
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
 from octospoon.cli.waiting import wait_for

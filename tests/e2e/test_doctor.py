@@ -9,11 +9,11 @@ import pytest
 from e2e.helpers import changed_webhook
 
 from octospoon.adapters.label_studio.setup import ACTIONS
-from octospoon.cli.commands.predict import predict_secret
-from octospoon.cli.commands.status import QUEUES, depth
 from octospoon.cli.doctor import doctor
 from octospoon.cli.local.assemble import webhook_secret
 from octospoon.cli.main import main
+from octospoon.cli.operations.predict import predict_secret
+from octospoon.cli.operations.queues import QUEUES, depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octospoon.cli.commands import drop as drops
-from octospoon.cli.commands.drop import OTHER, SAME, drop
+from octospoon.cli.operations import upload as drops
+from octospoon.cli.operations.upload import OTHER, SAME, drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,10 @@ from e2e.helpers import digit_label, digit_pictures, job_done, label_round, scor
 from e2e.test_models import MODEL
 from unit.training.networks import convolutional
 
-from octospoon.cli.commands import rescore, run_now
-from octospoon.cli.commands.model_import import import_model
 from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import LocalStack, assemble
+from octospoon.cli.operations import rescore, run_now
+from octospoon.cli.operations.import_model import import_model
 from octospoon.cli.stack import start
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.pool.keys import SHARDS

@@ -23,10 +23,11 @@ from e2e.helpers import (
     upload,
 )
 
-from octospoon.cli.commands import optimize, run_now, trace
+from octospoon.cli.commands import trace
 from octospoon.cli.commands.logs import show_logs
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.loop import key_of
+from octospoon.cli.operations import optimize, run_now
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import State

@@ -15,10 +15,10 @@ from unit.training.networks import network
 
 from octospoon.adapters.mlflow.alias import MlflowAlias
 from octospoon.adapters.mlflow.rest import MlflowApi
-from octospoon.cli.commands import rescore, run_now
-from octospoon.cli.commands.model import rollback
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
+from octospoon.cli.operations import rescore, run_now
+from octospoon.cli.operations.models import rollback
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer

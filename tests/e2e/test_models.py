@@ -17,10 +17,12 @@ from unit.training.stack import embeddings, starter
 from octospoon.adapters.mlflow.alias import MlflowAlias
 from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.adapters.s3.drift_references import S3References
-from octospoon.cli.commands import model_import, report, run_now
-from octospoon.cli.commands.drop import run_all
-from octospoon.cli.commands.model import rollback
+from octospoon.cli.commands import report
 from octospoon.cli.datasets import digits
+from octospoon.cli.operations import import_model as model_import
+from octospoon.cli.operations import run_now
+from octospoon.cli.operations.models import rollback
+from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
 from octospoon.domain.monitoring import drift

@@ -14,10 +14,10 @@ from PIL import Image
 
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
-from octospoon.cli.commands import log_reasons
-from octospoon.cli.commands.run_now import reconcile
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
+from octospoon.cli.operations import log_reasons
+from octospoon.cli.operations.run_now import reconcile
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling.addresses import address_of, why_not_shown
 from octospoon.domain.labelling.tasks import Task

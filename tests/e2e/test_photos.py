@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octospoon.cli.commands.drop import drop
 from octospoon.cli.commands.status import show
 from octospoon.cli.datasets.uploads import EMPTY, NO_PICTURE
+from octospoon.cli.operations.upload import drop
 from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:

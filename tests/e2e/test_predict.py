@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from unit.functions.test_predict import bodies
 
-from octospoon.cli.commands.model import rollback
-from octospoon.cli.commands.predict import predict, predict_secret
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
+from octospoon.cli.operations.models import rollback
+from octospoon.cli.operations.predict import predict, predict_secret
 from octospoon.domain.errors import NotConfigured
 from octospoon.usecases.champion import MAX_AGE
 

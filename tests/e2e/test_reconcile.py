@@ -8,9 +8,9 @@ import pytest
 from e2e.helpers import changed_webhook, digit_pictures, scored, upload
 
 from octospoon.adapters.label_studio.api import LabelStudio
-from octospoon.cli.commands.run_now import rank, reconcile
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
+from octospoon.cli.operations.run_now import rank, reconcile
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.pool.images import State
 

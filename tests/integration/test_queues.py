@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.cli.commands import dlq
-from octospoon.cli.commands.status import depth
+from octospoon.cli.operations import dead_letters as dlq
+from octospoon.cli.operations.queues import depth
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest
 

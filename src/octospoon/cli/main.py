@@ -19,7 +19,7 @@ from octospoon.cli.commands import (
     simulate_command,
 )
 from octospoon.cli.commands.grammar import Parser
-from octospoon.cli.commands.logs import FUNCTIONS
+from octospoon.cli.operations.functions import FUNCTIONS
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _deployment(arguments: argparse.Namespace) -> Deployment:
 
 
 def _drop(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.drop import drop, summary
+    from octospoon.cli.operations.upload import drop, summary
 
     done = drop(_deployment(arguments), arguments.paths, arguments.prefix, replace=arguments.replace)
     for line in summary(done):
@@ -144,7 +144,7 @@ def _drop(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.predict import predict, table
+    from octospoon.cli.operations.predict import predict, table
 
     told = predict(_deployment(arguments), arguments.files, add=arguments.add)
     Console().print(table(told))
@@ -165,7 +165,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _rank(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.run_now import rank
+    from octospoon.cli.operations.run_now import rank
 
     report = rank(_deployment(arguments))
     Console().print(
@@ -176,7 +176,7 @@ def _rank(arguments: argparse.Namespace) -> None:
 
 
 def _rescore(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands import rescore
+    from octospoon.cli.operations import rescore
 
     if arguments.yes and not arguments.full:
         raise BadRequest("--yes goes with --full: re-scoring from embeddings reads no image")
@@ -214,7 +214,7 @@ def _reconcile(arguments: argparse.Namespace) -> None:
 
 
 def _dlq(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands import dlq
+    from octospoon.cli.operations import dead_letters as dlq
 
     deployment = _deployment(arguments)
     if arguments.action == "list":
@@ -226,7 +226,7 @@ def _dlq(arguments: argparse.Namespace) -> None:
 
 
 def _watch(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.run_now import watch
+    from octospoon.cli.operations.run_now import watch
 
     seen = watch(_deployment(arguments))
     asked = f"; training was asked for: {seen.asked}" if seen.asked else ""

@@ -21,9 +21,9 @@ from unit.training.stack import World, starter, world
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, labelling_interface
 from octospoon.adapters.mlflow.rest import MlflowApi
-from octospoon.cli.commands.status import QUEUES
 from octospoon.cli.doctor import doctor
 from octospoon.cli.main import main
+from octospoon.cli.operations.queues import QUEUES
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.removals import Proposal
 

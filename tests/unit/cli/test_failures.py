@@ -18,10 +18,10 @@ from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
 from octospoon.cli import deployment
-from octospoon.cli.commands import run_now
 from octospoon.cli.deployment import Deployment, LocalProject, Outputs, find_deployment
 from octospoon.cli.failures import sentence
 from octospoon.cli.main import main
+from octospoon.cli.operations import run_now
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:

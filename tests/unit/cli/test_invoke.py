@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from octospoon.cli.commands.run_now import WatchAnswer
+from octospoon.cli.operations.run_now import WatchAnswer
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.usecases.rank import RankReport
 from octospoon.usecases.reconcile import ReconcileReport

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from octospoon.cli.commands.log_reasons import reason
+from octospoon.cli.operations.log_reasons import reason
 
 
 def test_the_reason_is_the_errors_own_line() -> None:

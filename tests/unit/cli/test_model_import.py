@@ -12,10 +12,10 @@ from fakes.memory import FakeEntries
 from unit.training.networks import network
 from unit.training.stack import JOB, FakeRegistry, World, starter, world
 
-from octospoon.cli.commands import model_import
-from octospoon.cli.commands.model import init_model, rollback
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
+from octospoon.cli.operations import import_model as model_import
+from octospoon.cli.operations.models import init_model, rollback
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
 from octospoon.training.graph.wrap_onnx import Pixels
 from octospoon.training.job.run import Outcome, run

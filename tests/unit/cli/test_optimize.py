@@ -13,10 +13,10 @@ from unit.training.exports import IMAGES, ONE, model, node, trunk
 from unit.training.stack import JOB, World, starter, world
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.cli.commands import optimize
-from octospoon.cli.commands.model import init_model
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
+from octospoon.cli.operations import optimize
+from octospoon.cli.operations.models import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.optimization import Comparison
 from octospoon.training.graph.wrap_onnx import Pixels

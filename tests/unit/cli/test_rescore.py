@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from unit.training.stack import World, starter, world
 
-from octospoon.cli.commands import prices, rescore
 from octospoon.cli.main import main
+from octospoon.cli.operations import prices, rescore
 from octospoon.domain.errors import BadRequest, NotConfigured
 
 IMAGES = 30

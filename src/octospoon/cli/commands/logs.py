@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
 
 
-FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict")
-"""Every function, by the short name that people give it."""
-
-
 def show_logs(deployment: Deployment, function: str, minutes: float, search: str) -> None:
     """Print a function's log events of the last minutes, oldest first.
 

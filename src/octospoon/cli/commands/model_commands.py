@@ -79,14 +79,14 @@ def _deployment(arguments: argparse.Namespace) -> Deployment:
 
 
 def _init_model(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.model import init_model
+    from octospoon.cli.operations.models import init_model
 
     pointer = init_model(_deployment(arguments), arguments.file)
     Console().print(f"champion: version {pointer.version}")
 
 
 def _optimize(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands import optimize
+    from octospoon.cli.operations import optimize
 
     if (arguments.file is None) != (arguments.pictures is None):
         raise BadRequest("--file and --pictures go together: a model file, and a folder to measure it on")
@@ -108,7 +108,7 @@ def _optimize(arguments: argparse.Namespace) -> None:
 
 
 def _rollback(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.model import rollback
+    from octospoon.cli.operations.models import rollback
 
     pointer = rollback(_deployment(arguments), arguments.to, new_backbone=arguments.new_backbone)
     Console().print(f"version {pointer.version} is in service from the next image on")
@@ -117,7 +117,7 @@ def _rollback(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.model_import import import_model, write_model
+    from octospoon.cli.operations.import_model import import_model, write_model
 
     options = model_options.options_of(
         arguments, class_names(arguments.classes, "--classes") if arguments.classes else ()

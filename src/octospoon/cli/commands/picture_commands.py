@@ -35,7 +35,7 @@ def add(commands: Commands, local: Local) -> None:
 
 def _picture(arguments: argparse.Namespace) -> None:
     from octospoon.adapters.imaging.decode import Target
-    from octospoon.cli.commands.picture import check
+    from octospoon.cli.operations.picture import check
 
     target = Target(arguments.height, arguments.width, arguments.resize)
     if not check(arguments.files, target, arguments.to):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from octospoon.cli.commands.run_now import accept_removals, reconcile
+from octospoon.cli.operations.run_now import REMOVALS_ADVICE, accept_removals, reconcile
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.health import removals_problem
 
@@ -56,9 +56,3 @@ def _show(deployment: Deployment, report: ReconcileReport) -> None:
     if report.withheld:
         console.print(removals_problem(deployment.proposals.read()), markup=False)
         console.print(REMOVALS_ADVICE, markup=False)
-
-
-REMOVALS_ADVICE = (
-    "restore Label Studio or connect the project that has them; or, if the labels are not wanted, run "
-    "`octospoon reconcile --accept-removals`"
-)

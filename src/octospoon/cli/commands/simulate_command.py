@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.cli.commands.model_commands import Commands, Deployed
-    from octospoon.cli.commands.simulation_report import Wanted
     from octospoon.cli.datasets.labelled import Source
+    from octospoon.cli.operations.simulation_report import Wanted
 
 
 def add(commands: Commands, deployed: Deployed) -> None:
@@ -53,7 +53,7 @@ def add(commands: Commands, deployed: Deployed) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
-    from octospoon.cli.commands.simulate import check_pool, simulate
+    from octospoon.cli.operations.simulate import check_pool, simulate
 
     wanted = _wanted(arguments)
     source = _source(arguments, lambda pool: check_pool(wanted, pool))
@@ -62,8 +62,8 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 def _wanted(arguments: argparse.Namespace) -> Wanted:
     """Return what was asked for; raises BadRequest before a picture is read where it cannot be done."""
-    from octospoon.cli.commands.simulate import check_options
-    from octospoon.cli.commands.simulation_report import Wanted
+    from octospoon.cli.operations.simulate import check_options
+    from octospoon.cli.operations.simulation_report import Wanted
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.runtime.wiring import cores
     from octospoon.training.simulation import Plan

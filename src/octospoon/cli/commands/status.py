@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.table import Table
 
-from octospoon.cli.commands.labelling_tasks import open_tasks
-from octospoon.cli.commands.reconcile import REMOVALS_ADVICE
 from octospoon.cli.local import addresses
+from octospoon.cli.operations.labelling_tasks import open_tasks
+from octospoon.cli.operations.queues import QUEUES, depth
+from octospoon.cli.operations.run_now import REMOVALS_ADVICE
 from octospoon.domain.batch import drift_share
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.health import removals_problem
@@ -17,11 +18,9 @@ from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.literals import QueueAttributeNameType as QueueAttributeFilterType
 
     from octospoon.cli.deployment import Deployment
 
-QUEUES = ("Uploads", "Annotations", "Training", "Rescore")
 _SHOWN = 20
 _EXAMPLES = 3
 
@@ -131,16 +130,6 @@ def _queues(deployment: Deployment) -> Table:
         why = _peek(sqs, dead_url) if dead else ""
         table.add_row(name.lower(), str(waiting), str(working), str(dead), why)
     return table
-
-
-def depth(sqs: SQSClient, url: str) -> tuple[int, int]:
-    """Return how many messages wait in a queue, and how many are in work."""
-    names: list[QueueAttributeFilterType] = [
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-    ]
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return int(found[names[0]]), int(found[names[1]])
 
 
 def _peek(sqs: SQSClient, url: str) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from octospoon.cli import tables
-from octospoon.cli.commands import log_reasons
+from octospoon.cli.operations import log_reasons
 from octospoon.usecases.trace import TraceImage
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from rich.table import Table
 
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.cli.commands.drop import run_all
-from octospoon.cli.commands.run_now import rank
-from octospoon.cli.commands.status import depth
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.demo.random_control import random_control
+from octospoon.cli.operations.queues import depth
+from octospoon.cli.operations.run_now import rank
+from octospoon.cli.operations.upload import run_all
 from octospoon.cli.plots import learning_curve
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.batch.compose import BatchRules

@@ -15,9 +15,9 @@ from octospoon import __version__
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
-from octospoon.cli.commands.logs import FUNCTIONS
-from octospoon.cli.commands.status import QUEUES, depth
 from octospoon.cli.doctor.check import Advised, Check
+from octospoon.cli.operations.functions import FUNCTIONS
+from octospoon.cli.operations.queues import QUEUES, depth
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.health import MOST_SKEW, champion_advice, model_problems
 

@@ -13,11 +13,11 @@ from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEAD
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
 from octospoon.adapters.mlflow.rest import MlflowRefused
 from octospoon.cli.commands import status
-from octospoon.cli.commands.labelling_tasks import open_tasks
-from octospoon.cli.commands.predict import predict_secret
-from octospoon.cli.commands.reconcile import REMOVALS_ADVICE
 from octospoon.cli.deploy.deployer import predict_url, webhook_url
 from octospoon.cli.doctor.check import Check
+from octospoon.cli.operations.labelling_tasks import open_tasks
+from octospoon.cli.operations.predict import predict_secret
+from octospoon.cli.operations.run_now import REMOVALS_ADVICE
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.health import (
     foreign_problem,

@@ -20,12 +20,12 @@ import msgspec
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
-from octospoon.cli.commands.model import init_model
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.deploy.deployer import check_classes, deploy
 from octospoon.cli.deployment import PROJECT_FILE, Deployment, LocalProject, local_project
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
 from octospoon.cli.local.assemble import STACK_NAME, TITLE, connect, trainer_settings
+from octospoon.cli.operations.models import init_model
 from octospoon.cli.stack.credentials import credentials
 from octospoon.domain.errors import NotConfigured, OctospoonError
 

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from octospoon.cli.commands.predict import predict_secret
 from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import webhook_secret
+from octospoon.cli.operations.predict import predict_secret
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
-from octospoon.cli.commands.drop import find
+from octospoon.cli.operations.upload import find
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
 from octospoon.domain.evaluation import metrics, optimization
 from octospoon.domain.pool import keys

@@ -18,8 +18,8 @@ import numpy as np
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.cli.commands import prices
-from octospoon.cli.commands.drop import run_all
+from octospoon.cli.operations import prices
+from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
 from octospoon.usecases.champion import MAX_AGE
 

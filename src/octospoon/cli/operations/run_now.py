@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REMOVALS_ADVICE = (
+    "restore Label Studio or connect the project that has them; or, if the labels are not wanted, run "
+    "`octospoon reconcile --accept-removals`"
+)
+
 
 class WatchAnswer(msgspec.Struct, frozen=True):
     """The watch function's answer: a version, the verdict on drift or why there is none, what was asked."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.cli.commands import log_reasons
-from octospoon.cli.commands.status import QUEUES, depth
+from octospoon.cli.operations import log_reasons
+from octospoon.cli.operations.queues import QUEUES, depth
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.progress import track
 
-from octospoon.cli.commands import simulation_report
-from octospoon.cli.commands.simulation_report import Report, Wanted
 from octospoon.cli.deployment import local_project
+from octospoon.cli.operations import simulation_report
+from octospoon.cli.operations.simulation_report import Report, Wanted
 from octospoon.cli.trainer_environment import in_trainer
 from octospoon.domain.acquisition import strategy
 from octospoon.domain.batch.compose import CONTROL
