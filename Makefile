@@ -254,8 +254,11 @@ requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes t
 	@for name in $(FUNCTIONS); do \
 		echo "· $$name" && $(COMPILE) --group $$name -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· peers" && $(COMPILE) pyproject.toml --extra compiled $(REQUIREMENTS)/build.in $(REQUIREMENTS)/peers.in -o $(REQUIREMENTS)/peers.txt
-	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra training -o $(REQUIREMENTS)/training.txt
+	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra train -o $(REQUIREMENTS)/training.txt
 	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		--extra finetune -o $(REQUIREMENTS)/finetune.txt
-	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra cli --extra compiled --group dev \
+	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra compiled --group dev \
 		$(addprefix --group ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
+	@echo "· octospoon" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml -o $(REQUIREMENTS)/octospoon.txt
+	@echo "· octospoon-simulate" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml --extra simulate \
+		-o $(REQUIREMENTS)/octospoon-simulate.txt
