@@ -1,4 +1,4 @@
-"""What 10,000, a million and a hundred million images a day take on AWS: the tables of docs/scaling.md.
+"""What 10,000, a million and a hundred million images a day take: the table of docs/explanation/scaling.md.
 
 From measured milliseconds (below, with the command that measures each), the list prices in
 octospoon/cli/operations/prices.py and the simulation of bench/queueing.py: nothing is run.

@@ -27,6 +27,7 @@ MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.
 AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
+OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
 # in the order in which a person would; where a document leaves something open, what it is here
 STEPS = {
     UP: UP,
@@ -43,6 +44,7 @@ STEPS = {
     "status": "status",
     "picture FILE…": "picture ~/photos/cat/0.png",
     "predict FILE…": "predict --add ~/photos/cat/0.png ~/photos/dog/1.png",
+    "predict ~/photos/new.jpg": "predict ~/photos/cat/0.png",
     "doctor": "doctor",
     "trace photos/0001.jpg": "trace cat/0.png",
     "report": "report",
@@ -59,12 +61,14 @@ STEPS = {
     "logs reconcile": "logs reconcile",
     SEARCH: SEARCH.replace("e251adf30f850d35", "scored"),
     "logs rescore": "logs rescore",
+    "logs watch": "logs watch",
     "report --days 7": "report --days 7",
     "model optimize": "model optimize",
     "model rollback": "model rollback",
     "model rollback --to 7 --new-backbone": "model rollback --to 1 --new-backbone",
     "simulate DIR": "simulate ~/photos --seeds 2 --labels 12 --batch 6",
     "simulate --model": "simulate --model starter.onnx --digits --seeds 2 --labels 40",
+    OWN_STRATEGY: OWN_STRATEGY.replace("entropy", "margin") + " --seeds 2 --labels 40",
     NEW_PROJECT: "label-studio-project --url {label_studio} --classes cat,dog,owl",
     # with --stack, Label Studio would ask AWS itself
     AS_ON_AWS: "label-studio-connect --url {label_studio} --project 1",
@@ -81,17 +85,15 @@ NAMES = {
     "reconcile --accept-removals",
     "up --classes a,b,new",
     "up --classes …",
-    "dlq list\\|redrive",
-    "drop DIR\\|FILE…",
     "init-model --stack octospoon",
     "label-studio-connect",
     "label-studio-project",
     "model import",
     "model import FILE",
-    "model rollback --to VERSION",
     "picture",
     "rescore --days",
     "simulate",
+    "simulate --digits",
     "trace",
     "trace KEY",
 }

@@ -1,18 +1,19 @@
-"""What the documents tell people to type exists."""
+"""What the documents tell people to type exists, and their links lead somewhere."""
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
 
 import pytest
 from bench import scaling
-
-from octospoon.cli.main import parser
+from tools import reference, sentences
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").rglob("*.md")])
+EVERY_DOCUMENT = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 
 
 def code(document: Path) -> str:
@@ -21,11 +22,10 @@ def code(document: Path) -> str:
 
 
 def commands() -> set[str]:
-    (actions,) = [one for one in parser()._actions if isinstance(one, argparse._SubParsersAction)]
-    return set(actions.choices)
+    return {command.name.split()[1] for command in reference.commands()}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+@EVERY_DOCUMENT
 def test_every_command_and_target_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -36,11 +36,73 @@ def test_every_command_and_target_exists(document: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as Python-Markdown makes them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", re.sub(r"[`*]", "", heading)).strip().lower() for heading in headings]
+    return {re.sub(r"[-\s]+", "-", heading) for heading in plain}
+
+
+@EVERY_DOCUMENT
 def test_every_link_leads_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text("utf-8")):
-        assert target.startswith("https://") or (document.parent / target).exists(), target
+    for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^)]*))?\)", document.read_text("utf-8")):
+        if target.startswith("https://"):
+            continue
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+FOLDERS = {"src", "functions", "tests", "bench", "infra", "docs", "tools"}
+LAYERS = {path.name for path in (ROOT / "src/octospoon").iterdir() if path.is_dir()}
+
+
+EXAMPLES = ("NAME", "power_entropy")
+"""Stands for a file that a reader is to write."""
+
+
+@EVERY_DOCUMENT
+def test_every_file_of_ours_that_is_named_exists(document: Path) -> None:
+    for name in re.findall(r"`([\w.-]+(?:/[\w.-]+)+)`", document.read_text("utf-8")):
+        first = name.split("/")[0]
+        if first in FOLDERS:
+            assert (ROOT / name).exists() or any(example in name for example in EXAMPLES), name
+        elif first in LAYERS:
+            assert (ROOT / "src/octospoon" / name).exists(), name
 
 
 def test_what_scaling_takes_is_what_the_simulation_and_the_prices_make_of_it() -> None:
-    assert scaling.table() in (ROOT / "docs/scaling.md").read_text("utf-8")
+    assert scaling.table() in (ROOT / "docs/explanation/scaling.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "document", sentences.documents(), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_few_sentences_of_a_document_are_long(document: Path) -> None:
+    assert sentences.lengths(document.read_text("utf-8")).p95 <= 30
+
+
+def test_half_of_all_sentences_have_at_most_fourteen_words() -> None:
+    everything = sentences.Lengths(
+        [
+            words
+            for document in sentences.documents()
+            for words in sentences.lengths(document.read_text()).words
+        ]
+    )
+
+    assert len(everything.words) > 500
+    assert everything.median <= 14
+    assert everything.p95 <= 30
+
+
+def test_sentences_are_measured_as_the_script_says() -> None:
+    text = (
+        "# A heading counts for nothing\n\n"
+        "Run `octospoon status --json` now. It shows\n[three words](a/link.md) more.\n\n"
+        "- an item without an end\n- another one\n\n"
+        "| a table | counts for nothing |\n|---|---|\n\n```\nnor does code\n```\n"
+    )
+
+    assert sentences.lengths(text).words == [3, 5, 5, 2]

@@ -1,4 +1,4 @@
-"""template.yaml keeps the promises of docs/architecture.md and of ordinary care."""
+"""template.yaml keeps the promises of the reference and of ordinary care."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from octospoon.domain.acquisition import STRATEGIES
 ROOT = Path(__file__).parents[3]
 TEMPLATE = sam_template.read(ROOT / "template.yaml")
 RESOURCES = TEMPLATE["Resources"]
+SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
+METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 API_SECONDS = 29
 DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME", "OPENBLAS_NUM_THREADS"}
 EVERYTHING_IS_ALL_AWS_OFFERS = {
@@ -95,29 +97,21 @@ def test_every_function_is_built_by_our_makefile_and_logs_where_we_keep_logs(nam
 
 
 def documented():
-    """Return what the table of docs/architecture.md says: user -> variables."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    rows = text.split("## Settings of the functions")[1].split("\n## ")[0].splitlines()
+    """Return what the tables of docs/reference/settings.md say: user -> variables."""
+    rows = re.findall(r"^\| `([A-Z_]+)` \|.*\| ([a-z, ]+) \|$", SETTINGS, re.MULTILINE)
     users = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict", "trainer")
-    found = {user: set() for user in users}
-    for row in rows:
-        cells = row.strip().strip("|").rsplit("|", 1)
-        if len(cells) == 2:
-            for user in users:
-                if re.search(rf"\b{user}\b", cells[1]):
-                    found[user] |= set(re.findall(r"`((?:OCTOSPOON|MLFLOW|DAGSHUB)_[A-Z_]+)`", cells[0]))
-    return found
+    return {user: {name for name, used_by in rows if user in used_by.split(", ")} for user in users}
 
 
 @pytest.mark.parametrize(
     "user", ["score", "rank", "webhook", "collect", "reconcile", "rescore", "watch", "predict"]
 )
-def test_a_function_gets_the_variables_that_the_architecture_names(user):
+def test_a_function_gets_the_variables_that_the_reference_names(user):
     variables = FUNCTIONS[f"{user.capitalize()}Function"]["Environment"]["Variables"]
     assert variables.keys() - DEFAULT_ONLY == documented()[user]
 
 
-def test_the_training_container_gets_the_variables_that_the_architecture_names():
+def test_the_training_container_gets_the_variables_that_the_reference_names():
     container = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
     given = {one["Name"] for one in container["Environment"]}
     given |= {one["Fn::If"][1]["Name"] for one in container["Secrets"]}
@@ -259,9 +253,8 @@ def test_the_dashboard_shows_every_function_and_every_queue():
 
 @pytest.mark.parametrize("service", sorted({value for space, _, _, value in drawn() if space == "octospoon"}))
 def test_the_dashboard_shows_metrics_that_the_functions_publish(service):
-    documented = (ROOT / "docs" / "operations.md").read_text()
-    published = re.findall(rf"^\| `{service}` \| (.*) \|$", documented, re.MULTILINE)
-    names = set(re.findall(r"`(\w+)`", "".join(published)))
+    section = METRICS.split(f"### {service}\n", 1)[1].split("\n##")[0]
+    names = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", section, re.MULTILINE))))
     assert {name for space, name, _, value in drawn() if (space, value) == ("octospoon", service)} <= names
 
 

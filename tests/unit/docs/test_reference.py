@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from tools import reference
 
-from octospoon.cli import deploy_template
+from octospoon.cli.deploy import sam_template
+from octospoon.domain.evaluation.estimators import Estimate, Evaluation
+from octospoon.domain.labelling.tasks import TaskCounts
+from octospoon.runtime import settings
+from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.score import Outcome
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
-TEMPLATE = deploy_template.read(ROOT / "template.yaml")
+TEMPLATE = sam_template.read(ROOT / "template.yaml")
 PARTS = reference.parts()
 
 
@@ -81,3 +88,119 @@ def test_every_page_can_be_reached_from_the_navigation():
         ]
 
     assert sorted(pages(nav)) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+
+
+def rows(page, heading=""):
+    """Return the cells of the tables on a page, below a heading if one is given, without their heads."""
+    text = (DOCS / page).read_text("utf-8")
+    if heading:
+        text = text.partition(f"\n{heading}\n")[2]
+        text = re.split(rf"\n#{{1,{len(heading.split()[0])}}} ", text)[0]
+    lines = re.findall(r"^\|(.*)\|$", text, re.MULTILINE)
+    heads = {i - 1 for i, line in enumerate(lines) if re.fullmatch(r"[-:|]+", line)}
+    return [
+        [cell.strip() for cell in line.split(" | ")]
+        for i, line in enumerate(lines)
+        if i not in heads and i - 1 not in heads
+    ]
+
+
+def code(text):
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_every_setting_is_described_with_its_default():
+    described = {code(cells[0])[0]: cells for cells in rows("reference/settings.md")}
+    declared = {}
+    for kind in vars(settings).values():
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            for each in msgspec.structs.fields(kind):
+                name = settings.PREFIX + each.name.upper()
+                declared.setdefault(name, []).append(each.default)
+
+    assert declared.keys() <= described.keys()
+    for name, defaults in declared.items():
+        # the worker alone requires a queue that the launchers of other kinds do without
+        default = min(defaults, key=lambda value: value is msgspec.NODEFAULT)
+        assert as_documented(default) == described[name][1]
+
+
+def as_documented(default):
+    if default is msgspec.NODEFAULT:
+        return "required"
+    if default == "":
+        return "empty"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+MEASURES = [each.name for each in fields(Evaluation)]
+PUBLISHED = {
+    "score": set(Outcome),
+    "rank": {each.name for each in fields(TaskCounts)},
+    "reconcile": {each.name for each in fields(ReconcileReport)} - {"job", "refused"},
+    "watch": set(Evaluation(**dict.fromkeys(MEASURES, Estimate(0.5, 0.4, 0.6, 10))).metrics()),
+}
+"""Metrics whose names come from a type."""
+
+
+@pytest.mark.parametrize("function", sorted(path.name for path in (ROOT / "functions").iterdir()))
+def test_every_metric_is_described_and_every_described_metric_is_published(function):
+    source = (ROOT / "functions" / function / "app.py").read_text()
+    published = set(re.findall(r"(?:count|gauge)\(metrics, \"(\w+)\"", source)) | PUBLISHED.get(
+        function, set()
+    )
+    described = {name for cells in rows("reference/metrics.md", f"### {function}") for name in code(cells[0])}
+
+    assert published == described
+
+
+def test_every_attribute_index_and_item_of_the_tables_is_described():
+    used = set()
+    for path in (ROOT / "src/octospoon/adapters/dynamodb").glob("*.py"):
+        for pattern in USES:
+            used |= set(re.findall(pattern, path.read_text()))
+    for table in (each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::DynamoDB::Table"):
+        properties = table["Properties"]
+        used |= {each["AttributeName"] for each in properties["AttributeDefinitions"]}
+        used |= {each["IndexName"] for each in properties.get("GlobalSecondaryIndexes", ())}
+    described = set(code((DOCS / "reference/storage.md").read_text("utf-8")))
+
+    assert len(used) > 80
+    assert used - NO_ATTRIBUTES <= described
+
+
+USES = (
+    r"#([a-z_0-9]+)\b",  # in an expression
+    r"\b(?:text|number|integer|flag|_number|_time)\(\s*\w+, \"([a-z_]+)\"",  # read from an item
+    r"\"([a-z_]+)\" (?:not )?in item",
+    r"\.(?:read|update)\(\s*\"([a-z]+)\"",  # an item of the control table
+    r"\"([a-z_0-9]+)\":",  # written
+)
+NO_ATTRIBUTES = {"a", "b", "name"}
+"""Examples in docstrings and comments."""
+
+
+@pytest.mark.parametrize("index", ["by_priority", "by_lottery", "by_arrival", "by_number", "by_problem"])
+def test_an_index_projects_what_the_page_says(index):
+    (declared,) = (
+        each
+        for table in TEMPLATE["Resources"].values()
+        for each in table["Properties"].get("GlobalSecondaryIndexes", ())
+        if each["IndexName"] == index
+    )
+    (cells,) = (cells for cells in rows("reference/storage.md") if code(cells[0]) == [index])
+
+    assert code(cells[1]) == [each["AttributeName"] for each in declared["KeySchema"]]
+    assert code(cells[2]) == declared["Projection"].get("NonKeyAttributes", [])
+
+
+def test_every_alarm_has_something_to_do():
+    alarms = {name for name, each in TEMPLATE["Resources"].items() if each["Type"].endswith("::Alarm")}
+
+    assert alarms == {name for cells in rows("how-to/alarms.md") for name in code(cells[0]) if name in alarms}
+
+
+def test_every_decision_is_listed():
+    listed = set(re.findall(r"\(\.\./adr/([^)]+)\)", (DOCS / "explanation/decisions.md").read_text("utf-8")))
+
+    assert listed == {path.name for path in (DOCS / "adr").iterdir()}
