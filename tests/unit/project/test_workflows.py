@@ -38,6 +38,12 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
+def oldest_python() -> str:
+    requires = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert requires is not None
+    return requires[1]
+
+
 @pytest.mark.parametrize("schema", ["vendor.github-workflows", "custom.github-workflows-require-timeout"])
 def test_each_workflow_follows_githubs_schema(schema):
     result = tool("check-jsonschema", "--builtin-schema", schema, *WORKFLOWS)
@@ -150,8 +156,14 @@ def test_the_unit_tests_run_on_every_supported_python():
     checks = yaml.safe_load((GITHUB / "workflows/checks.yml").read_text("utf-8"))
     versions = checks["jobs"]["unit"]["strategy"]["matrix"]["python"]
     template = (ROOT / "template.yaml").read_text("utf-8")
-    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
 
-    assert oldest is not None
-    assert versions[0] == oldest[1]
+    assert versions[0] == oldest_python()
     assert {f"python{version}" for version in versions} >= set(re.findall(r"\bpython3\.\d+\b", template))
+
+
+def test_everything_else_runs_on_the_oldest_supported_python():
+    versions = {
+        str(step["with"]["python-version"]) for step in steps() if "setup-python" in step.get("uses", "")
+    }
+
+    assert versions == {oldest_python(), "${{ matrix.python }}"}
