@@ -69,6 +69,24 @@ def test_every_relative_link_and_its_anchor_exist(document):
         assert not anchor or anchor in anchors(file), target
 
 
+def test_the_guide_lists_the_packages_of_each_layer():
+    layers = next(
+        re.findall(r"octospoon\.(\w+)", " ".join(contract["layers"]))
+        for contract in PROJECT["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    )
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z]+)` \|[^|\n]*\|([^|\n]*)\|$", guide, re.MULTILINE)
+    listed = {layer: set(re.findall(r"`([a-z0-9_]+)`", packages)) for layer, packages in rows}
+    source = ROOT / "src/octospoon"
+    existing = {
+        layer: {path.parent.name for path in (source / layer).glob("*/__init__.py")} for layer in layers
+    }
+
+    assert layers
+    assert {layer: listed.get(layer) for layer in layers} == existing
+
+
 def test_the_issue_forms_follow_githubs_schema():
     forms = tool("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *FORMS)
     config = ROOT / ".github/ISSUE_TEMPLATE/config.yml"
