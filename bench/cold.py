@@ -5,8 +5,8 @@ local server of bench/local_aws.py as S3 and DynamoDB. Ready is when the use cas
 been fetched, verified, opened and tried; bare is a script over the same artefact that only imports numpy,
 onnxruntime, Pillow and boto3, opens a session on the same file and makes the two clients. The same artefact
 without its bytecode says what shipping that is worth. Milliseconds of CPU (and of wall) since the process
-began; the designs in turn, and the medians of each; a ratio is the median of those of neighbouring starts,
-since a machine is quicker at one time than at another. Run:
+began; the designs one after another, and the medians of each; a ratio is the median of those of neighbouring
+starts, since a machine is quicker at one time than at another. Run:
 
     python -m bench.cold [--json FILE] [--starts 31] [--model small]
 """

@@ -1,11 +1,12 @@
 """A pool table, and as much of S3, DynamoDB and SQS around it as re-scoring asks for, in its own process.
 
-Every row is selectable, was uploaded on one of the last 30 days, and holds a score of turn 0. Queries of
-by_arrival and by_lottery (whose filter goes by the turn), reads of rows and batches of PartiQL's UPDATE are
-answered after a while as from afar; an UPDATE changes a row only where etag, state and turn are as its WHERE
-wants them. Of what is written the turn alone is kept. The embeddings repeat after some thousand rows. What is
-missing from DynamoDB is TLS, the indexes' writes, and the way there. Every other call (the control table's)
-is answered by an empty object.
+Every row is selectable, was uploaded on one of the last 30 days, and holds a score of generation 0. Queries
+of by_arrival and by_sampling_key (whose filter goes by the generation), reads of rows and batches of
+PartiQL's UPDATE are answered after a while as from afar; an UPDATE changes a row only where etag, state and
+generation are as its WHERE wants them. Of what is written the generation alone is kept. The embeddings
+repeat after some thousand rows. What is missing from DynamoDB is TLS, the indexes' writes, and the way
+there. Every other
+call (the control table's) is answered by an empty object.
 
     python -m bench.local_pool ROWS DIMENSIONS BACKBONE MODEL_FOLDER LATENCY     (in seconds)
 
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench.local_aws import ARTIFACTS, IMAGES, contents, json_answer, serve_until_told, stored
 
-from octospoon.domain.pool.keys import SHARDS, day, day_before, lottery, shard
+from octospoon.domain.pool.keys import SHARDS, day, day_before, sampling_key, shard
 
 if TYPE_CHECKING:
     import socket
@@ -49,9 +50,9 @@ class Rows:
 
     def __init__(self, size: int, dimensions: int, backbone: str) -> None:
         self.keys = [f"photos/{i:08d}.jpg" for i in range(size)]
-        self.turns = np.zeros(size, np.int64)
+        self.generations = np.zeros(size, np.int64)
         self.writes = self.reads = self.entries = 0
-        self._numbers = np.array([lottery(key) for key in self.keys])
+        self._numbers = np.array([sampling_key(key) for key in self.keys])
         shards = np.array([shard(key) for key in self.keys])
         today, ages = day(time.time()), np.arange(size) % DAYS
         self._days = [day_before(today, age) for age in range(DAYS)]
@@ -76,8 +77,10 @@ class Rows:
         self.entries += len(page)
         items = [self._small(i) for i in page.tolist()]
         more = {"LastEvaluatedKey": items[-1]} if len(page) < len(found) else {}
-        if ":turn" in given:
-            items = [items[i] for i in np.flatnonzero(self.turns[page] < int(given[":turn"]["N"]))]
+        if ":generation" in given:
+            items = [
+                items[i] for i in np.flatnonzero(self.generations[page] < int(given[":generation"]["N"]))
+            ]
         return {"Items": items, "Count": len(items)} | more
 
     def _sorted(self, members: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -85,7 +88,7 @@ class Rows:
         return found[np.argsort(self._numbers[found])]
 
     def _small(self, i: int) -> dict[str, Any]:
-        return {"key": {"S": self.keys[i]}, "lottery": {"N": repr(float(self._numbers[i]))}}
+        return {"key": {"S": self.keys[i]}, "sampling_key": {"N": repr(float(self._numbers[i]))}}
 
     def read(self, request: dict[str, Any]) -> dict[str, Any]:
         ((table, wanted),) = request["RequestItems"].items()
@@ -111,9 +114,9 @@ class Rows:
         where = dict(zip(_names(statement[wanted:]), parameters[len(sets) :], strict=True))
         i = _number(where["key"]["S"])
         fits = where["etag"]["S"] == ETAG and where["state"]["S"] == "scored"
-        if not fits or self.turns[i] > int(where["turn"]["N"]):
+        if not fits or self.generations[i] > int(where["generation"]["N"]):
             return False
-        self.turns[i] = int(sets["turn"]["N"])
+        self.generations[i] = int(sets["generation"]["N"])
         self.writes += 1
         return True
 
@@ -129,7 +132,7 @@ class Rows:
             "arrival": {"S": f"{self._days[i % DAYS]}/{number}"},
             "scored_at": {"N": "1700000000.123456"},
             "model_version": {"N": "0"},
-            "turn": {"N": str(self.turns[i])},
+            "generation": {"N": str(self.generations[i])},
             "backbone": {"S": self._backbone},
             "embedding": {"B": self._vectors[i % len(self._vectors)]},
             "probabilities": {"B": EVEN},
@@ -139,7 +142,7 @@ class Rows:
             "confidence": score,
             "top_class": {"N": "3"},
             "shard": {"S": number},
-            "lottery": {"N": repr(float(self._numbers[i]))},
+            "sampling_key": {"N": repr(float(self._numbers[i]))},
             "priority_shard": {"S": number},
             "priority": score,
         }
@@ -195,7 +198,7 @@ def main() -> None:
     answers = Answers(rows, contents(Path(models)), float(latency))
     serve_until_told(answers)
     done: dict[str, float] = {
-        "fresh": int((rows.turns > 0).sum()),
+        "fresh": int((rows.generations > 0).sum()),
         "rows": rows.writes,
         "pictures": answers.pictures,
     }

@@ -14,7 +14,7 @@ import numpy as np
 
 from octospoon.adapters.dynamodb.items import dump_item, pack
 from octospoon.domain.pool import keys as hashes
-from octospoon.domain.pool.keys import lottery, shard
+from octospoon.domain.pool.keys import sampling_key, shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CLASSES, DIMENSIONS = 10, 128
 _UNIT = 4096
-_PROJECTED = ("key", "etag", "lottery", "priority", "shard", "turn", "scored_at", "arrival")
+_PROJECTED = ("key", "etag", "sampling_key", "priority", "shard", "generation", "scored_at", "arrival")
 
 
 @dataclass
@@ -66,7 +66,7 @@ class MemoryDynamo:
     def __init__(self, size: int) -> None:
         self.keys = [f"photos/{i:08d}.jpg" for i in range(size)]
         self._numbers = {
-            "lottery": np.array([lottery(key) for key in self.keys]),
+            "sampling_key": np.array([sampling_key(key) for key in self.keys]),
             "priority": np.random.default_rng(0).random(size),
         }
         shards = np.array([shard(key) for key in self.keys])
@@ -113,13 +113,13 @@ class MemoryDynamo:
             {
                 "key": key,
                 "etag": f"{i:032x}",
-                "lottery": float(self._numbers["lottery"][i]),
+                "sampling_key": float(self._numbers["sampling_key"][i]),
                 "priority": float(self._numbers["priority"][i]),
                 "shard": f"{shard(key):02d}",
                 "priority_shard": f"{shard(key):02d}",
                 "state": "scored",
                 "model_version": 1,
-                "turn": 1,
+                "generation": 1,
                 "scored_at": 1_700_000_000.123456,
                 "arrival": f"2026-01-31/{shard(key):02d}",
                 "backbone": "b" * 64,

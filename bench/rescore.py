@@ -2,7 +2,7 @@
 
 Ours is the real handler of functions/rescore on its queue messages, a new head over 768 float16 numbers a
 row, from and to a local server that answers as DynamoDB does (bench/local_pool.py, another process; it holds
-every write to its condition). It counts the pictures that are asked for, and the rows of the new turn.
+every write to its condition). It counts the pictures that are asked for, and the rows of the new generation.
 
 Full re-inference is the real handler of functions/score with the medium model (bench/score.py), measured on a
 sample and multiplied: its rows are written as if they were new, which favours it. Seconds of CPU are the
@@ -110,7 +110,7 @@ def serve_head(folder: Path) -> None:
     spec = ModelSpec(classes, SIDE, SIDE, DIMENSIONS, "cover", BACKBONE, 1)
     head = head_file(weights / DIMENSIONS**0.5, np.zeros(CLASSES, np.float32), spec)
     sha = hashlib.sha256(head).hexdigest()
-    pointer = ChampionPointer(1, "0" * 64, "", BACKBONE, head_key(sha), sha, classes, turn=1)
+    pointer = ChampionPointer(1, "0" * 64, "", BACKBONE, head_key(sha), sha, classes, generation=1)
     for key, body in {CHAMPION_KEY: msgspec.json.encode(pointer), pointer.head_key: head}.items():
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(body)

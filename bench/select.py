@@ -5,7 +5,7 @@
 Peers are optional: modAL-python, scikit-activeml, small-text (`make peers`); one that is not installed is
 named and left out, and its ratio is null. Every time is the median of several runs, scikit-activeml's and
 small-text's of one run. All are given the same float32 probabilities, row-major as a model gives them: what
-it takes to turn them is within our time. octospoon takes a thread for each core, the others know one only;
+it takes to convert them is within our time. octospoon takes a thread for each core, the others know one only;
 `_one_thread` is ours in one thread. The floor is reading as many bytes once, with as many threads as ours:
 the faster of numpy's sum and max over arrays that no cache holds.
 """

@@ -9,7 +9,7 @@ from octospoon.runtime import wiring
 from octospoon.runtime.observability import gauge, make_logger, make_metrics
 
 if TYPE_CHECKING:
-    from octospoon.domain.monitoring.drift import Finding
+    from octospoon.domain.monitoring.drift import DriftResult
     from octospoon.usecases.watch import Watch
 
 logger = make_logger("watch")
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     return {"version": report.version, "drift": drift, "asked": report.asked}
 
 
-def _publish(finding: Finding) -> None:
+def _publish(finding: DriftResult) -> None:
     gauge(metrics, "drift", _LEVELS.index(finding.level))
     gauge(metrics, "drift_components_p", finding.components_p)
     gauge(metrics, "drift_probabilities_p", finding.probabilities_p)

@@ -12,8 +12,8 @@ from fakes.memory import (
     FakeClock,
     FakeControl,
     FakeEntries,
+    FakeFullAudits,
     FakeHistory,
-    FakeInventories,
     FakeLabels,
     FakeMissing,
     FakeObservations,
@@ -23,7 +23,7 @@ from fakes.memory import (
     FakeReferences,
     FakeRescoring,
     FakeRounds,
-    FakeSweeps,
+    FakeTaskSyncs,
 )
 from lanes import LANES, on
 
@@ -36,7 +36,7 @@ from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb.pool import DynamoPool
 from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
-from octospoon.adapters.dynamodb.progress import DynamoInventories, DynamoSweeps
+from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
 from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
 from octospoon.adapters.s3.artifacts import S3Artifacts
 from octospoon.adapters.s3.drift_references import S3References
@@ -46,9 +46,9 @@ from octospoon.adapters.s3.rounds import RoundFiles
 if TYPE_CHECKING:
     from lanes import Lane
 
-    from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, Sweeps
+    from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
-    from octospoon.ports.pool import BlindImages, ImageRecords, Inventories, Pool, PoolEntries, PoolWalk
+    from octospoon.ports.pool import BlindImages, FullAudits, ImageRecords, Pool, PoolEntries, PoolWalk
     from octospoon.ports.training import Control
 
 
@@ -60,9 +60,9 @@ class Stores:
     control: Control
     labels: Labels
     rounds: Rounds
-    sweeps: Sweeps
+    task_syncs: TaskSyncs
     entries: PoolEntries
-    inventories: Inventories
+    full_audits: FullAudits
     rescoring: Rescoring
     history: ModelHistory
     observations: Observations
@@ -89,9 +89,9 @@ def fake() -> Stores:
         control,
         FakeLabels(pool, control),
         FakeRounds(),
-        FakeSweeps(),
+        FakeTaskSyncs(),
         FakeEntries(pool),
-        FakeInventories(),
+        FakeFullAudits(),
         FakeRescoring(),
         FakeHistory(),
         FakeObservations(),
@@ -119,9 +119,9 @@ def real(lane: Lane) -> Stores:
         DynamoControl(table, clock.now),
         DynamoLabels(client, pool, annotations, control, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
-        DynamoSweeps(table),
+        DynamoTaskSync(table),
         DynamoEntries(client, pool),
-        DynamoInventories(table),
+        DynamoFullAudits(table),
         DynamoRescoring(table),
         DynamoHistory(table),
         DynamoObservations(table),

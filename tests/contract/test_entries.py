@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from contract.test_pool import embedded, image, pick, said
 from octospoon.domain.batch.draw import spread
-from octospoon.domain.labelling.reconciliation import Inventory, PoolEntry
+from octospoon.domain.labelling.reconciliation import FullAudit, PoolEntry
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -83,13 +83,13 @@ def test_an_image_whose_object_is_gone_can_come_back(stores: Stores) -> None:
     assert selectable(stores) == {image(1).key}
 
 
-def test_an_inventory_moves_by_compare_and_swap(stores: Stores) -> None:
-    first = Inventory(began=12.5, phase="bucket", finished=False)
+def test_a_full_audit_moves_by_compare_and_swap(stores: Stores) -> None:
+    first = FullAudit(began=12.5, phase="bucket", finished=False)
 
-    assert stores.inventories.read() == Inventory()
-    assert stores.inventories.save(Inventory(), first)
-    assert stores.inventories.read() == first
+    assert stores.full_audits.read() == FullAudit()
+    assert stores.full_audits.save(FullAudit(), first)
+    assert stores.full_audits.read() == first
     ahead = replace(first, cursor="dir/\u00e4 001.png")
-    assert stores.inventories.save(first, ahead)
-    assert not stores.inventories.save(first, replace(first, cursor="b"))
-    assert stores.inventories.read() == ahead
+    assert stores.full_audits.save(first, ahead)
+    assert not stores.full_audits.save(first, replace(first, cursor="b"))
+    assert stores.full_audits.read() == ahead

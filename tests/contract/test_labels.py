@@ -12,7 +12,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Round
 from octospoon.domain.pool.images import State
 from octospoon.domain.training.jobs import JobSettings, JobStatus
-from octospoon.usecases.resolve_label import SettleLabel
+from octospoon.usecases.resolve_label import ResolveLabel
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
@@ -30,11 +30,13 @@ def export(stores: Stores, i: int, *, audit: bool = False) -> None:
     stores.pool.mark_exported(image(i).key, 1, i)
 
 
-def settle(stores: Stores, key: str, label: str | None, agreement: float = 1.0, annotators: int = 1) -> int:
-    standing = stores.labels.standing(key)
+def resolve_label(
+    stores: Stores, key: str, label: str | None, agreement: float = 1.0, annotators: int = 1
+) -> int:
+    standing = stores.labels.label_state(key)
     assert standing is not None
     said = Consensus(label, agreement, annotators) if label else Consensus(None, 0.0, 0)
-    return stores.labels.settle(standing, said)
+    return stores.labels.resolve_label(standing, said)
 
 
 def test_the_newest_version_of_an_annotation_wins(stores: Stores) -> None:
@@ -72,12 +74,12 @@ def test_settling_counts_each_image_once(stores: Stores) -> None:
     export(stores, 1)
     key = image(1).key
 
-    assert settle(stores, key, "cat", 1.0, 1) == 1
-    assert settle(stores, key, "cat", 1.0, 1) == 0
-    assert settle(stores, key, "dog", 0.5, 2) == 0
+    assert resolve_label(stores, key, "cat", 1.0, 1) == 1
+    assert resolve_label(stores, key, "cat", 1.0, 1) == 0
+    assert resolve_label(stores, key, "dog", 0.5, 2) == 0
     assert stores.control.state().new_labels == 1
     assert stores.pool.rows([key])[key].state is State.LABELLED
-    assert settle(stores, key, None, 0.0, 0) == -1
+    assert resolve_label(stores, key, None, 0.0, 0) == -1
     assert stores.control.state().new_labels == 0
     assert stores.pool.rows([key])[key].state is State.EXPORTED
 
@@ -85,24 +87,24 @@ def test_settling_counts_each_image_once(stores: Stores) -> None:
 def test_what_is_not_there_or_in_quarantine_stands_nowhere(stores: Stores) -> None:
     stores.pool.put_quarantine(image(1), "empty", "no bytes")
 
-    assert stores.labels.standing("missing") is None
-    assert stores.labels.standing(image(1).key) is None
+    assert stores.labels.label_state("missing") is None
+    assert stores.labels.label_state(image(1).key) is None
 
 
 def test_an_older_view_of_an_image_settles_nothing(stores: Stores) -> None:
     export(stores, 1)
-    before = stores.labels.standing(image(1).key)
+    before = stores.labels.label_state(image(1).key)
     assert before is not None
-    stores.labels.settle(before, Consensus("cat", 0.6, 2))
+    stores.labels.resolve_label(before, Consensus("cat", 0.6, 2))
 
     with pytest.raises(Conflict):
-        stores.labels.settle(before, Consensus("dog", 1.0, 1))
-    now = stores.labels.standing(image(1).key)
+        stores.labels.resolve_label(before, Consensus("dog", 1.0, 1))
+    now = stores.labels.label_state(image(1).key)
     assert now is not None
-    stores.labels.settle(now, Consensus("cat", 0.5, 3))
+    stores.labels.resolve_label(now, Consensus("cat", 0.5, 3))
     with pytest.raises(Conflict):
-        stores.labels.settle(now, Consensus("cat", 1.0, 1))
-    stands = stores.labels.standing(image(1).key)
+        stores.labels.resolve_label(now, Consensus("cat", 1.0, 1))
+    stands = stores.labels.label_state(image(1).key)
     assert stands is not None
     assert (stands.label, stands.agreement, stands.annotators, stands.state) == (
         "cat",
@@ -116,37 +118,37 @@ def test_a_label_that_was_trained_on_is_not_taken_off_the_counter(stores: Stores
     for i in (1, 2, 3):
         export(stores, i)
     for i in (1, 2):
-        settle(stores, image(i).key, "cat")
+        resolve_label(stores, image(i).key, "cat")
     assert stores.control.begin(stores.control.state(), "job-1", "2 labels", 1e9)
-    settle(stores, image(3).key, "cat")
+    resolve_label(stores, image(3).key, "cat")
 
-    assert settle(stores, image(1).key, None) == -1
+    assert resolve_label(stores, image(1).key, None) == -1
     assert stores.control.state().new_labels == 1
-    assert settle(stores, image(3).key, None) == -1
+    assert resolve_label(stores, image(3).key, None) == -1
     assert stores.control.state().new_labels == 0
-    assert settle(stores, image(1).key, "dog") == 1
+    assert resolve_label(stores, image(1).key, "dog") == 1
     assert stores.control.state().new_labels == 1
 
 
 def test_after_a_launch_that_failed_the_counter_holds_its_labels_again(stores: Stores) -> None:
     for i in (1, 2):
         export(stores, i)
-    settle(stores, image(1).key, "cat")
+    resolve_label(stores, image(1).key, "cat")
     before = stores.control.state()
     stores.control.begin(before, "job-1", "1 label", 1e9)
-    settle(stores, image(2).key, "cat")
+    resolve_label(stores, image(2).key, "cat")
     stores.control.abort("job-1", before)
 
     assert stores.control.state().new_labels == 2
-    settle(stores, image(1).key, None)
-    settle(stores, image(2).key, None)
+    resolve_label(stores, image(1).key, None)
+    resolve_label(stores, image(2).key, None)
     assert stores.control.state().new_labels == 0
 
 
 def test_a_job_does_not_begin_on_an_older_count(stores: Stores) -> None:
     before = stores.control.state()
     export(stores, 1)
-    settle(stores, image(1).key, "cat")
+    resolve_label(stores, image(1).key, "cat")
 
     assert not stores.control.begin(before, "job-1", "0 labels", 1e9)
 
@@ -154,7 +156,7 @@ def test_a_job_does_not_begin_on_an_older_count(stores: Stores) -> None:
 def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_not(stores: Stores) -> None:
     for i in (1, 2):
         export(stores, i)
-        settle(stores, image(i).key, "cat")
+        resolve_label(stores, image(i).key, "cat")
 
     assert not stores.pool.put_score(image(1, "older", "0F"), said(0.9))
     assert not stores.pool.put_score(image(1), said(0.9, version=9)), "the same bytes again"
@@ -162,7 +164,7 @@ def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_n
     assert stores.pool.put_score(image(1, "newer", "1F"), said(0.9))
     assert stores.pool.put_quarantine(image(2, "newer", "1F"), "empty", "no bytes")
     assert stores.control.state().new_labels == 0
-    stands = stores.labels.standing(image(1).key)
+    stands = stores.labels.label_state(image(1).key)
     assert stands is not None
     assert (stands.etag, stands.state, stands.label) == ("newer", State.SCORED, None)
     assert [one.key for one in stores.pool.top(9)] == [image(1).key]
@@ -170,14 +172,14 @@ def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_n
 
 def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores) -> None:
     export(stores, 1)
-    settle(stores, image(1).key, "cat")
+    resolve_label(stores, image(1).key, "cat")
     again = replace(image(1, sequencer="20"), object_etag="e-2")
 
     assert not stores.pool.put_score(again, said(0.9, version=2))
     assert not stores.pool.put_score(image(1, "other", "15"), said(0.9)), "on its way since before"
     assert not stores.pool.put_quarantine(again, "truncated", "")
 
-    standing = stores.labels.standing(again.key)
+    standing = stores.labels.label_state(again.key)
     assert standing is not None
     assert (standing.label, standing.etag) == ("cat", "e")
     assert stores.control.state().new_labels == 1
@@ -188,14 +190,14 @@ def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores
 def test_the_label_of_bytes_that_come_back_counts_as_they_had_been_chosen(stores: Stores) -> None:
     export(stores, 1, audit=True)
     stores.labels.upsert(annotation(1))
-    settle(stores, image(1).key, "cat")
+    resolve_label(stores, image(1).key, "cat")
     (before,) = stores.labels.labelled()
 
     assert stores.pool.put_score(image(1, "other", "20"), said(0.9))
-    assert SettleLabel(stores.labels)(image(1).key) == 0
+    assert ResolveLabel(stores.labels)(image(1).key) == 0
     assert stores.pool.put_quarantine(image(1, "broken", "30"), "truncated", "")
     assert stores.pool.put_score(image(1, sequencer="40"), said(0.5))
-    assert [SettleLabel(stores.labels)(image(1).key) for _ in range(2)] == [1, 0]
+    assert [ResolveLabel(stores.labels)(image(1).key) for _ in range(2)] == [1, 0]
 
     (after,) = stores.labels.labelled()
     assert after == before
@@ -235,7 +237,7 @@ def test_the_keys_of_stored_annotations_come_in_pages(stores: Stores) -> None:
 def test_a_label_given_to_an_unclaimed_image_takes_it_out_of_the_pool(stores: Stores) -> None:
     stores.pool.put_score(image(1), said(0.5))
 
-    assert settle(stores, image(1).key, "cat", 1.0, 1) == 1
+    assert resolve_label(stores, image(1).key, "cat", 1.0, 1) == 1
     assert stores.pool.top(1) == []
 
 
@@ -244,7 +246,7 @@ def test_labelled_images_say_how_they_were_drawn(stores: Stores) -> None:
         export(stores, i, audit=audit)
         stores.labels.upsert(annotation(i))
     for i in (1, 2):
-        settle(stores, image(i).key, "cat", 1.0, 1)
+        resolve_label(stores, image(i).key, "cat", 1.0, 1)
 
     first, second = stores.labels.labelled()
 
@@ -262,7 +264,7 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
     control = stores.control
     for i in range(3):
         export(stores, i)
-        settle(stores, image(i).key, "cat", 1.0, 1)
+        resolve_label(stores, image(i).key, "cat", 1.0, 1)
     before = control.state()
 
     settings = JobSettings(("cat", "ďábel"), "finetune", "epochs=3", "balanced", "m", "e")
@@ -291,7 +293,7 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
 
 def test_a_launch_that_fails_gives_its_labels_back(stores: Stores) -> None:
     export(stores, 1)
-    settle(stores, image(1).key, "cat", 1.0, 1)
+    resolve_label(stores, image(1).key, "cat", 1.0, 1)
     before = stores.control.state()
     stores.control.begin(before, "job-1", "1 label", 1e9)
 
@@ -329,21 +331,21 @@ def test_rounds_are_kept_and_the_first_of_two_wins(stores: Stores) -> None:
 
 def test_one_at_a_time_exports_a_round(stores: Stores) -> None:
     rounds = stores.rounds
-    assert not rounds.take(1, 100.0, 200.0), "there is none yet"
+    assert not rounds.acquire(1, 100.0, 200.0), "there is none yet"
     rounds.begin(Round(1, "2026-01-01T00:00:00+00:00", 3, (pick(1),)))
 
-    assert rounds.take(1, 100.0, 200.0)
-    assert not rounds.take(1, 150.0, 250.0)
-    assert not rounds.take(2, 150.0, 250.0)
-    rounds.untake(1, 999.0)
-    assert not rounds.take(1, 150.0, 250.0), "only its holder gives it back"
-    rounds.untake(1, 200.0)
-    assert rounds.take(1, 150.0, 250.0)
-    assert rounds.take(1, 251.0, 300.0), "its holder died"
+    assert rounds.acquire(1, 100.0, 200.0)
+    assert not rounds.acquire(1, 150.0, 250.0)
+    assert not rounds.acquire(2, 150.0, 250.0)
+    rounds.release(1, 999.0)
+    assert not rounds.acquire(1, 150.0, 250.0), "only its holder gives it back"
+    rounds.release(1, 200.0)
+    assert rounds.acquire(1, 150.0, 250.0)
+    assert rounds.acquire(1, 251.0, 300.0), "its holder died"
     rounds.close(1)
-    assert not rounds.take(1, 999.0, 1999.0)
+    assert not rounds.acquire(1, 999.0, 1999.0)
     rounds.begin(Round(2, "2026-01-01T00:00:00+00:00", 3, (pick(2),)))
-    assert rounds.take(2, 301.0, 400.0)
+    assert rounds.acquire(2, 301.0, 400.0)
 
 
 def test_answers_that_do_not_count_are_counted_until_they_do(stores: Stores) -> None:
@@ -377,7 +379,7 @@ def test_answers_that_do_not_count_are_counted_until_they_do(stores: Stores) -> 
 def test_an_answer_that_does_not_count_matters_no_more_once_its_image_has_a_label(stores: Stores) -> None:
     export(stores, 1)
     stores.labels.upsert(replace(annotation(1, None), problem=NO_CLASS))
-    settle(stores, image(1).key, "cat")
+    resolve_label(stores, image(1).key, "cat")
     export(stores, 2)
     stores.labels.upsert(replace(annotation(2, None), etag="of earlier bytes", problem=NO_CLASS))
 

@@ -11,13 +11,13 @@ from octospoon.adapters.dynamodb.control import ControlTable
 from octospoon.adapters.dynamodb.model_history import DynamoObservations
 from octospoon.domain.batch import drift_share
 from octospoon.domain.evaluation.estimators import Estimate
-from octospoon.domain.monitoring.drift import Finding, Level, reference
+from octospoon.domain.monitoring.drift import DriftResult, Level, reference
 from octospoon.domain.monitoring.observations import (
     HISTORY,
-    DriftedImage,
+    DriftExample,
     ModelDecision,
     Observation,
-    WatchedDay,
+    ObservedDay,
 )
 from octospoon.domain.pool.keys import KEY_BYTES, day
 
@@ -48,7 +48,7 @@ def test_where_the_alias_was_last_seen_is_kept(stores: Stores) -> None:
 
 def test_the_newest_observation_is_kept_whole(stores: Stores) -> None:
     assert stores.observations.read() == Observation()
-    finding = Finding(Level.SUSPECTED, 500, 0.001, 0.5, 1.0, 0.2)
+    finding = DriftResult(Level.SUSPECTED, 500, 0.001, 0.5, 1.0, 0.2)
     seen = Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
     stores.observations.save(seen)
     stores.observations.save(Observation(1, 50.0))
@@ -57,7 +57,7 @@ def test_the_newest_observation_is_kept_whole(stores: Stores) -> None:
 
 def test_the_largest_observation_is_kept_whole(stores: Stores) -> None:
     accuracy = Estimate(2 / 3, 1 / 3, 0.98765432109876543, 10**6)
-    finding = Finding(Level.CONFIRMED, 500, 1 / 3, 1e-300, 2 / 3, 1 / 201)
+    finding = DriftResult(Level.CONFIRMED, 500, 1 / 3, 1e-300, 2 / 3, 1 / 201)
     longest = "\x01" * (KEY_BYTES - 2)  # what JSON writes with six letters for one
     seen = Observation(
         10**6,
@@ -65,8 +65,8 @@ def test_the_largest_observation_is_kept_whole(stores: Stores) -> None:
         accuracy,
         "2026-01-31",
         finding,
-        tuple(DriftedImage(f"{longest}{i:02d}", "e" * 32, 1 / (i + 3)) for i in range(drift_share.MOST)),
-        tuple(WatchedDay(f"2026-{i:04d}", 10**6, accuracy, finding) for i in range(HISTORY)),
+        tuple(DriftExample(f"{longest}{i:02d}", "e" * 32, 1 / (i + 3)) for i in range(drift_share.MOST)),
+        tuple(ObservedDay(f"2026-{i:04d}", 10**6, accuracy, finding) for i in range(HISTORY)),
     )
     stores.observations.save(seen)
     assert stores.observations.read() == seen
@@ -87,9 +87,9 @@ def test_an_observation_without_what_drifted_and_its_history_is_read(stack: Loca
     )
     observations = DynamoObservations(ControlTable(client, table))
     found = observations.read()
-    finding = Finding(Level.CONFIRMED, 500, 0.001, 0.5, 1.0, 0.2)
+    finding = DriftResult(Level.CONFIRMED, 500, 0.001, 0.5, 1.0, 0.2)
     assert found == Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
-    newer = replace(found, observed_at=200.0, drifted=(DriftedImage("a", "e", 0.5),))
+    newer = replace(found, observed_at=200.0, drifted=(DriftExample("a", "e", 0.5),))
     observations.save(newer)
     assert observations.read() == newer
 

@@ -24,10 +24,12 @@ def image(i: int, etag: str = "e", sequencer: str = "10") -> ImageRef:
     return ImageRef(f"dir/ä {i:03d}.png", etag, sequencer, 123)
 
 
-def said(margin: float, version: int = 1, turn: int | None = None) -> Prediction:
+def said(margin: float, version: int = 1, generation: int | None = None) -> Prediction:
     probabilities = np.array([(1 + margin) / 2, (1 - margin) / 2], np.float32)
     embedding = np.full(4, margin, np.float32)
-    return Prediction(version, BACKBONE, embedding, probabilities, version if turn is None else turn)
+    return Prediction(
+        version, BACKBONE, embedding, probabilities, version if generation is None else generation
+    )
 
 
 def embedded(i: int) -> Prediction:
@@ -115,11 +117,11 @@ def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
         stores.pool.put_score(image(i), embedded(i))
     for shard in range(SHARDS):
         every, _ = stores.pool.selectable(shard, -1.0, 50)
-        numbers = [one.lottery for one in every]
+        numbers = [one.sampling_key for one in every]
         assert numbers == sorted(numbers)
         for start, end in itertools.combinations(numbers, 2):
             found, more = stores.pool.selectable(shard, start, 50, end)
-            assert [one.lottery for one in found] == [x for x in numbers if start < x <= end]
+            assert [one.sampling_key for one in found] == [x for x in numbers if start < x <= end]
             assert more is None
             assert stores.pool.selectable(shard, end, 50, end) == ([], None)
 
@@ -243,15 +245,17 @@ def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Store
 
 
 def test_after_a_roll_back_the_older_version_in_service_has_the_word(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5, version=2, turn=4))
+    stores.pool.put_score(image(1), said(0.5, version=2, generation=4))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
-    assert stores.pool.rescore([row], [said(0.9, version=1, turn=5)]) == {image(1).key}
-    assert stores.pool.rescore([row], [said(0.1, version=2, turn=4)]) == set(), "late work of the turn before"
-    assert not stores.pool.put_score(image(1), said(0.1, version=2, turn=4))
+    assert stores.pool.rescore([row], [said(0.9, version=1, generation=5)]) == {image(1).key}
+    assert stores.pool.rescore([row], [said(0.1, version=2, generation=4)]) == set(), (
+        "late work of the generation before"
+    )
+    assert not stores.pool.put_score(image(1), said(0.1, version=2, generation=4))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
-    assert (row.model_version, row.turn) == (1, 5)
+    assert (row.model_version, row.generation) == (1, 5)
 
 
 def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores) -> None:
@@ -281,15 +285,15 @@ def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew
     for i in range(4):
         stores.pool.put_score(image(i), said(0.5))
     stores.pool.claim(pick(3), 1, 99.0)
-    assert list(stores.pool.foreign(BACKBONE)) == []
+    assert list(stores.pool.stale_backbone(BACKBONE)) == []
 
-    found = sorted(stores.pool.foreign("c" * 64), key=lambda one: one.key)
+    found = sorted(stores.pool.stale_backbone("c" * 64), key=lambda one: one.key)
     assert [(one.key, one.etag, one.size) for one in found] == [(image(i).key, "e", 123) for i in range(3)]
 
-    fresh = replace(said(0.7, version=1, turn=2), backbone="c" * 64)
+    fresh = replace(said(0.7, version=1, generation=2), backbone="c" * 64)
     assert stores.pool.insert_scores([ScoredImage(found[0], fresh)]) == set()
     assert stores.pool.put_score(found[0], fresh)
-    assert {one.key for one in stores.pool.foreign("c" * 64)} == {image(1).key, image(2).key}
+    assert {one.key for one in stores.pool.stale_backbone("c" * 64)} == {image(1).key, image(2).key}
     assert stores.pool.rows([image(0).key])[image(0).key].embedding == pytest.approx(
         np.full(4, 0.7), abs=1e-3
     )
@@ -301,7 +305,7 @@ def test_a_labelled_image_gets_the_embedding_of_another_backbone_and_stays_as_it
         if i:
             stores.pool.claim(pick(i), 1, 99.0)
             stores.pool.mark_exported(image(i).key, 1, i)
-            stores.labels.settle(stores.labels.standing(image(i).key), Consensus("cat", 1.0, 1))
+            stores.labels.resolve_label(stores.labels.label_state(image(i).key), Consensus("cat", 1.0, 1))
     stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
     before = stores.pool.rows([image(i).key for i in range(4)])
     fresh = [
@@ -317,8 +321,8 @@ def test_a_labelled_image_gets_the_embedding_of_another_backbone_and_stays_as_it
     assert after[image(1).key].embedding == pytest.approx(np.full(4, 7))
     assert after[image(1).key].probabilities == pytest.approx(before[image(1).key].probabilities)
     assert after[image(1).key].state is State.LABELLED
-    foreign = {one.key for one in stores.pool.foreign("c" * 64)}
-    assert foreign == {image(0).key, image(3).key}, "selectable images wait for a score of their own"
+    not_ours = {one.key for one in stores.pool.stale_backbone("c" * 64)}
+    assert not_ours == {image(0).key, image(3).key}, "selectable images wait for a score of their own"
 
 
 def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract.test_labels import export, settle
+from contract.test_labels import export, resolve_label
 from contract.test_pool import embedded, image, pick, rescored, said
 from octospoon.adapters.dynamodb.score_history import SCORES, UPLOADS
 from octospoon.adapters.s3.artifacts import S3Artifacts
@@ -31,21 +31,21 @@ def record(stores: Stores) -> ImageRecord:
     return found
 
 
-def rescore(stores: Stores, version: int, turn: int) -> None:
+def rescore(stores: Stores, version: int, generation: int) -> None:
     row = stores.pool.rows([KEY])[KEY]
-    assert stores.pool.rescore([row], [said(0.5, version, turn)]) == {KEY}
+    assert stores.pool.rescore([row], [said(0.5, version, generation)]) == {KEY}
 
 
 def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> None:
     assert stores.records.record(KEY) is None
     stores.pool.insert_scores([ScoredImage(image(1), embedded(1))])
-    for version, turn in ((1, 1), (2, 2), (1, 3)):  # the last one is a roll-back
+    for version, generation in ((1, 1), (2, 2), (1, 3)):  # the last one is a roll-back
         stores.clock.time += 10
-        rescore(stores, version, turn)
+        rescore(stores, version, generation)
 
     scores = record(stores).scores
 
-    assert [(one.model_version, one.turn) for one in scores] == [(0, 0), (1, 1), (2, 2), (1, 3)]
+    assert [(one.model_version, one.generation) for one in scores] == [(0, 0), (1, 1), (2, 2), (1, 3)]
     assert [one.at - scores[0].at for one in scores] == [0, 10, 20, 30]
     assert (scores[0].top_class, scores[0].confidence) == (None, None)
     assert (scores[1].top_class, scores[1].confidence) == (0, pytest.approx(0.75, abs=1e-3))
@@ -53,10 +53,10 @@ def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> N
 
 def test_a_row_does_not_grow_with_the_number_of_its_scores(stores: Stores) -> None:
     stores.pool.put_score(image(1), embedded(1))
-    for turn in range(1, 2 * SCORES + 3):
-        rescore(stores, turn, turn)
+    for generation in range(1, 2 * SCORES + 3):
+        rescore(stores, generation, generation)
 
-    assert [one.turn for one in record(stores).scores] == list(range(SCORES + 3, 2 * SCORES + 3))
+    assert [one.generation for one in record(stores).scores] == list(range(SCORES + 3, 2 * SCORES + 3))
 
 
 def test_a_score_that_was_refused_leaves_no_trace(stores: Stores) -> None:
@@ -67,7 +67,7 @@ def test_a_score_that_was_refused_leaves_no_trace(stores: Stores) -> None:
     assert not stores.pool.put_score(image(1, "old", "0F"), said(0.1, version=3))
 
     assert [one.model_version for one in record(stores).scores] == [2]
-    assert record(stores).earlier == ()
+    assert record(stores).previous_uploads == ()
 
 
 def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
@@ -78,14 +78,14 @@ def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
     assert record(stores).quarantined_at is None
     stores.pool.claim(pick(1), 1, 99.0)
     stores.pool.mark_exported(KEY, 1, 77)
-    settle(stores, KEY, "cat")
+    resolve_label(stores, KEY, "cat")
     stores.clock.time += 10
 
     assert stores.pool.put_score(image(1, "new", "20"), said(0.9, version=2))
 
     now = record(stores)
     assert (now.etag, now.state, now.label, now.task_id) == ("new", State.SCORED, None, 0)
-    bad, labelled = now.earlier
+    bad, labelled = now.previous_uploads
     assert (bad.etag, bad.state, bad.reason, bad.scores) == ("bad", "quarantined", "truncated", ())
     assert (labelled.etag, labelled.state, labelled.label) == ("e", "labelled", "cat")
     assert (labelled.round_number, labelled.task_id) == (1, 77)
@@ -98,14 +98,14 @@ def test_of_many_uploads_the_newest_are_kept(stores: Stores) -> None:
     for i in range(UPLOADS + 3):
         stores.pool.put_score(image(1, f"e{i}", f"1{i}"), said(0.5))
 
-    assert [one.etag for one in record(stores).earlier] == [f"e{i}" for i in range(2, UPLOADS + 2)]
+    assert [one.etag for one in record(stores).previous_uploads] == [f"e{i}" for i in range(2, UPLOADS + 2)]
 
 
 def test_a_task_and_a_label_come_with_their_times(stores: Stores) -> None:
     export(stores, 1)
     exported_at = record(stores).exported_at
     stores.clock.time += 10
-    settle(stores, KEY, "cat", 0.75, 4)
+    resolve_label(stores, KEY, "cat", 0.75, 4)
 
     found = record(stores)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from contract.test_pool import BACKBONE, embedded, image, pick, said
 from octospoon.domain.pool.images import ScoredImage, State
-from octospoon.domain.pool.keys import SHARDS, day, lottery, shard
+from octospoon.domain.pool.keys import SHARDS, day, sampling_key, shard
 from octospoon.usecases.rescore import RescorePool
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ IMAGES = 60
 A_DAY = 86_400.0
 
 
-def put(stores: Stores, numbers: range, turn: int = 1) -> None:
-    scored = [ScoredImage(image(i), said(i / 100, version=1, turn=turn)) for i in numbers]
+def put(stores: Stores, numbers: range, generation: int = 1) -> None:
+    scored = [ScoredImage(image(i), said(i / 100, version=1, generation=generation)) for i in numbers]
     assert len(stores.pool.insert_scores(scored)) == len(numbers)
 
 
@@ -46,12 +46,12 @@ def uploaded(walk: PoolWalk, day: str, limit: int) -> list[list[str]]:
     return pages
 
 
-def outdated(walk: PoolWalk, turn: int, limit: int, before: float = 0.0, oldest: str = "") -> list[str]:
+def outdated(walk: PoolWalk, generation: int, limit: int, before: float = 0.0, oldest: str = "") -> list[str]:
     found = []
     for number in range(SHARDS):
         start: float | None = -1.0
         while start is not None:
-            page, start = walk.outdated(number, turn, before, oldest, start, limit)
+            page, start = walk.outdated(number, generation, before, oldest, start, limit)
             assert len(page) <= limit
             found += page
     return found
@@ -71,28 +71,28 @@ def test_a_days_uploads_come_page_by_page_in_the_order_of_the_lottery(stores: St
     assert {key for page in pages for key in page} == keys(*range(IMAGES)) - keys(7)
     assert sum(map(len, pages)) == IMAGES - 1
     for page in pages:
-        assert page == sorted(page, key=lottery)
+        assert page == sorted(page, key=sampling_key)
     later = uploaded(stores.walk, day(stores.clock.now()), 100)
     assert {key for page in later for key in page} == keys(7, *range(IMAGES, IMAGES + 4))
     assert uploaded(stores.walk, "1999-01-01", 5) == [[]] * SHARDS
 
 
 def test_what_is_outdated_is_found_by_the_turn_alone_or_by_the_time_as_well(stores: Stores) -> None:
-    put(stores, range(IMAGES), turn=1)
+    put(stores, range(IMAGES), generation=1)
     stores.pool.put_score(image(98), embedded(98))
     stores.pool.put_quarantine(image(99), "empty", "")
     stores.pool.claim(pick(3), 1, 99.0)
     stores.clock.time += 10.0
     fresh = [image(i).key for i in range(10, 20)]
     rows = stores.pool.rows(fresh)
-    stores.pool.rescore([rows[key] for key in fresh], [said(0.5, version=2, turn=2)] * len(fresh))
+    stores.pool.rescore([rows[key] for key in fresh], [said(0.5, version=2, generation=2)] * len(fresh))
 
     old = (keys(98, *range(IMAGES)) - keys(3)) - set(fresh)
     for limit in (1, 3, 100):
         found = outdated(stores.walk, 2, limit)
         assert len(found) == len(old)
         assert set(found) == old
-    assert set(outdated(stores.walk, 1, 100)) == keys(98), "a cold-start model's turn is the first"
+    assert set(outdated(stores.walk, 1, 100)) == keys(98), "a cold-start model's generation is the first"
     assert outdated(stores.walk, 0, 100) == []
     assert set(outdated(stores.walk, 1, 100, before=stores.clock.now())) == old
     assert set(outdated(stores.walk, 1, 7, before=stores.clock.now() + 1)) == old | set(fresh)
@@ -130,7 +130,7 @@ def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(
         arrived |= dict.fromkeys(keys(*numbers), day(now))
         stores.clock.time = before
     stores.clock.time += 5 * A_DAY
-    pointer = ChampionPointer(2, "a", "m", BACKBONE, "h", "c", ("a", "b"), turn=2)
+    pointer = ChampionPointer(2, "a", "m", BACKBONE, "h", "c", ("a", "b"), generation=2)
     queue: list[str] = []
     case = RescorePool(
         stores.pool, stores.walk, stores.rescoring, lambda: (pointer, Head()), queue.append, stores.clock,
@@ -154,4 +154,4 @@ def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(
         assert days == sorted(days, reverse=True)
     assert stores.rescoring.progress() == (2, SHARDS)
     rows = stores.pool.rows(list(arrived)).values()
-    assert {(row.model_version, row.turn, row.state) for row in rows} == {(2, 2, State.SCORED)}
+    assert {(row.model_version, row.generation, row.state) for row in rows} == {(2, 2, State.SCORED)}

@@ -106,10 +106,10 @@ def test_the_pool_follows_when_it_is_told_to(
     old = [key for key in waiting if pool.rows([key])[key].backbone == before.backbone]
     assert len(old) == LEFT
 
-    rescore.queue(deployment, list(pool.foreign(after.backbone)))
+    rescore.queue(deployment, list(pool.stale_backbone(after.backbone)))
     wait_for(
         "the new backbone's scores",
-        lambda: None if next(iter(pool.foreign(after.backbone)), None) else True,
+        lambda: None if next(iter(pool.stale_backbone(after.backbone)), None) else True,
         seconds=300,
         interval=1.0,
     )

@@ -1,4 +1,4 @@
-"""Every arrow of the loop, on the real LocalStack, Label Studio and MLflow, in the order it turns."""
+"""Every arrow of the loop, on the real LocalStack, Label Studio and MLflow, in the order it generations."""
 
 from __future__ import annotations
 

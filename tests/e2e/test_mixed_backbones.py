@@ -58,11 +58,11 @@ class Other:
         pages = [pool.selectable(shard, -1.0, 1000)[0] for shard in range(SHARDS)]
         return list(pool.rows([one.key for page in pages for one in page]).values())
 
-    def foreign(self) -> int:
-        return sum(1 for _ in self.deployment.pool.foreign(serving(self.deployment).backbone))
+    def stale(self) -> int:
+        return sum(1 for _ in self.deployment.pool.stale_backbone(serving(self.deployment).backbone))
 
     def all_scored(self) -> None:
-        wait_for("every image to be scored", lambda: None if self.foreign() else True, interval=1.0)
+        wait_for("every image to be scored", lambda: None if self.stale() else True, interval=1.0)
 
 
 def version_of(stack: LocalStack, folder: Path) -> ChampionPointer:
@@ -103,7 +103,7 @@ def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if named is not None:
         alias.move(named)
     deployment.history.keep_alias(seen)
-    rescore.queue(deployment, list(deployment.pool.foreign(before.backbone)))
+    rescore.queue(deployment, list(deployment.pool.stale_backbone(before.backbone)))
     made.all_scored()
 
 
@@ -120,14 +120,14 @@ def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
 
     assert main(["model", "rollback", "--to", str(version), "--new-backbone"]) == 0
     assert other.serving == version
-    images = other.foreign()
+    images = other.stale()
     assert images == len(other.rows()) >= len(UPLOADS) - BATCH
     assert main(["rescore", "--full"]) == 0
     estimate, nothing = capsys.readouterr().out.splitlines()[-2:]
     assert f"{images} images, " in estimate
     assert " dollars (" in estimate
     assert nothing.startswith("nothing is queued")
-    assert other.foreign() == images
+    assert other.stale() == images
 
     assert main(["rescore", "--full", "--yes"]) == 0
     said = capsys.readouterr().out

@@ -173,7 +173,7 @@ def test_label_studio_gets_predictions_on_demand(
     api, (key,) = stack.label_studio, upload(stack.deployment, digit_pictures("models/", [1400]))
     bucket = stack.project.outputs["ImagesBucket"]
     ours = task(stack, project, f"s3://{bucket}/{key}")
-    foreign = task(stack, project, "https://example.org/a.png")
+    not_ours = task(stack, project, "https://example.org/a.png")
     said = ask(stack, json.dumps({"key": key}).encode()).json()  # it is warm now: Label Studio waits a second
 
     model = connect(api, stack, project, predict_secret(stack.deployment))
@@ -183,7 +183,7 @@ def test_label_studio_gets_predictions_on_demand(
     assert prediction["model_version"] == f"v{champion.version}"
     assert prediction["score"] == pytest.approx(said["confidence"])
     assert prediction["result"][0]["value"] == {"choices": [said["label"]]}
-    assert api.call("GET", f"/api/tasks/{foreign}/")["predictions"] == []
+    assert api.call("GET", f"/api/tasks/{not_ours}/")["predictions"] == []
     versions = api.call("GET", f"/api/ml/{model['id']}/versions")
     assert versions["versions"] == [f"v{champion.version}"]
     # its webhook, which carries the project's token, is answered and ignored

@@ -55,7 +55,7 @@ EXPECTED: dict[str, Callable[[Any], bool]] = {
     "collect": nothing_failed,
     "rescore": nothing_failed,
     "rank": lambda answer: answer["round_number"] >= 0 and answer["exported"] >= 0,
-    "reconcile": lambda answer: answer["finished"] and answer["inventoried"],
+    "reconcile": lambda answer: answer["finished"] and answer["audited"],
     "watch": lambda answer: answer["drift"] != "" and answer["version"] >= -1,
     "webhook": lambda answer: (answer["statusCode"], answer["body"]) == (200, "queued"),
     "predict": predicted,
@@ -85,7 +85,7 @@ def test_what_was_invoked_is_in_the_tables(stack: LocalStack) -> None:
     invoke_function.main(["collect", "events/collect.json", "--warm=1"])
     (nobodys,) = stack.deployment.labels.of("events/nobody.png")
     assert (nobodys.number, nobodys.label) == (0, "0")
-    assert stack.deployment.labels.standing("events/nobody.png") is None, "no pool row is made of it"
+    assert stack.deployment.labels.label_state("events/nobody.png") is None, "no pool row is made of it"
 
 
 def test_every_function_is_tried() -> None:

@@ -175,7 +175,7 @@ def world(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 
 
 def changes(world: World, count: int) -> tuple[list[Callable[[], None]], set[int]]:
-    """Return what makes the champion change, sound and spoilt in turn, and the versions that are sound."""
+    """Return steps that change the champion, alternately sound and spoilt, and the sound versions."""
     models, steps, sound = world.models, [], {0}
     for version in range(1, count + 1):
         if version % 2 == 0:

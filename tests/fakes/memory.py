@@ -8,9 +8,9 @@ from octospoon.adapters.dynamodb import score_history as past
 from octospoon.adapters.imaging.image_file import format_of
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable, VersionTaken
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
-from octospoon.domain.labelling.reconciliation import Inventory, PoolEntry, Sweep
+from octospoon.domain.labelling.reconciliation import FullAudit, PoolEntry, TaskSync
 from octospoon.domain.labelling.removals import Proposal
-from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Pick, Standing, TaskCounts
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState, Pick, TaskCounts
 from octospoon.domain.monitoring.observations import Observation
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.images import (
@@ -23,7 +23,7 @@ from octospoon.domain.pool.images import (
     State,
     StoredObject,
 )
-from octospoon.domain.pool.score_history import EarlierPick, EarlierUpload, Score, returned
+from octospoon.domain.pool.score_history import PreviousPick, PreviousUpload, Score, returned
 from octospoon.domain.pool.trace import ImageRecord, StoredVersion
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.uncertainty import priority, uncertainty
@@ -104,7 +104,7 @@ class Row:
     revision: int = 0
     counted_in: int = -1
     scores: tuple[Score, ...] = ()
-    earlier: tuple[EarlierUpload, ...] = ()
+    previous_uploads: tuple[PreviousUpload, ...] = ()
     scored_at: float = 0.0
     exported_at: float | None = None
     labelled_at: float | None = None
@@ -142,8 +142,8 @@ class FakePool:
                 return False
             if row.state is State.LABELLED and self.control:
                 self.control.change(-1, row.counted_in)
-            earlier = (*row.earlier, self._as_earlier(row))
-            fresh.earlier = earlier[-past.UPLOADS :]
+            earlier = (*row.previous_uploads, self._as_previous(row))
+            fresh.previous_uploads = earlier[-past.UPLOADS :]
             if fresh.state is State.SCORED and (back := returned(earlier, fresh.etag)) and back.pick:
                 kept = back.pick
                 fresh.pick = Pick(
@@ -163,8 +163,8 @@ class FakePool:
         self.table[image.key] = fresh
         return True
 
-    def _as_earlier(self, row: Row) -> EarlierUpload:
-        return EarlierUpload(
+    def _as_previous(self, row: Row) -> PreviousUpload:
+        return PreviousUpload(
             row.etag,
             row.sequencer,
             row.state,
@@ -175,15 +175,15 @@ class FakePool:
             row.label,
             row.reason,
             row.object_etag,
-            self._earlier_pick(row),
+            self._previous_pick(row),
         )
 
     @staticmethod
-    def _earlier_pick(row: Row) -> EarlierPick | None:
+    def _previous_pick(row: Row) -> PreviousPick | None:
         if row.pick is None or row.label is None:
             return None
         pick = row.pick
-        return EarlierPick(
+        return PreviousPick(
             pick.strategy, pick.audit, pick.score, pick.rank, pick.draw_probability, row.exported_at
         )
 
@@ -193,10 +193,10 @@ class FakePool:
         said, row.scored_at = row.prediction, self.clock.now()
         doubt = None if said.probabilities is None else uncertainty(said.probabilities)
         top, confidence = (doubt.top_class, doubt.confidence) if doubt else (None, None)
-        slot = said.turn % past.SCORES
-        kept = [one for one in row.scores if one.turn % past.SCORES != slot]
-        kept.append(Score(self.clock.now(), said.model_version, said.turn, top, confidence))
-        row.scores = tuple(sorted(kept, key=lambda one: (one.turn, one.at)))
+        slot = said.generation % past.SCORES
+        kept = [one for one in row.scores if one.generation % past.SCORES != slot]
+        kept.append(Score(self.clock.now(), said.model_version, said.generation, top, confidence))
+        row.scores = tuple(sorted(kept, key=lambda one: (one.generation, one.at)))
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         new = {one.image.key: one for one in scored if one.image.key not in self.table}
@@ -248,7 +248,7 @@ class FakePool:
         row = self.table.get(key)
         if row is None or row.etag != etag or row.state is not State.SCORED or row.prediction is None:
             return False
-        if row.prediction.turn > prediction.turn:
+        if row.prediction.generation > prediction.generation:
             return False
         row.prediction = prediction
         self._keep_score(row)
@@ -257,7 +257,7 @@ class FakePool:
     def _selectable(self, keys: Iterable[str]) -> list[Candidate]:
         rows = ((key, self.table[key]) for key in keys)
         return [
-            Candidate(key, row.etag, self._priority(row), hashes.lottery(key))
+            Candidate(key, row.etag, self._priority(row), hashes.sampling_key(key))
             for key, row in rows
             if row.state is State.SCORED
         ]
@@ -275,11 +275,13 @@ class FakePool:
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
         here = [
-            key for key in self.table if hashes.shard(key) == shard and start < hashes.lottery(key) <= end
+            key
+            for key in self.table
+            if hashes.shard(key) == shard and start < hashes.sampling_key(key) <= end
         ]
-        found = sorted(self._selectable(here), key=lambda one: one.lottery)
+        found = sorted(self._selectable(here), key=lambda one: one.sampling_key)
         page = found[:limit]
-        return page, page[-1].lottery if len(page) == limit else None
+        return page, page[-1].sampling_key if len(page) == limit else None
 
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
         found = {}
@@ -296,7 +298,7 @@ class FakePool:
                 said.backbone,
                 said.embedding,
                 said.probabilities,
-                said.turn,
+                said.generation,
             )
         return found
 
@@ -319,15 +321,15 @@ class FakePool:
 
     def arrived(self, day: str, limit: int) -> list[str]:
         seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
-        return sorted(seen, key=hashes.lottery)[:limit]
+        return sorted(seen, key=hashes.sampling_key)[:limit]
 
     def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
         here = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
         page = self._beyond(here, shard, start)[:limit]
-        return page, hashes.lottery(page[-1]) if len(page) == limit else None
+        return page, hashes.sampling_key(page[-1]) if len(page) == limit else None
 
     def outdated(
-        self, shard: int, turn: int, before: float, oldest: str, start: float, limit: int
+        self, shard: int, generation: int, before: float, oldest: str, start: float, limit: int
     ) -> tuple[list[str], float | None]:
         here = [key for key, row in self.table.items() if row.state is State.SCORED]
         here = self._beyond(here, shard, start)
@@ -335,17 +337,17 @@ class FakePool:
         found = [
             key
             for key, row in page.items()
-            if row.prediction and (row.prediction.turn < turn or row.scored_at < before)
+            if row.prediction and (row.prediction.generation < generation or row.scored_at < before)
             if row.arrived >= oldest
         ]
-        return found, hashes.lottery(here[limit - 1]) if len(here) >= limit else None
+        return found, hashes.sampling_key(here[limit - 1]) if len(here) >= limit else None
 
     @staticmethod
     def _beyond(keys: Iterable[str], shard: int, start: float) -> list[str]:
-        here = [key for key in keys if hashes.shard(key) == shard and start < hashes.lottery(key)]
-        return sorted(here, key=hashes.lottery)
+        here = [key for key in keys if hashes.shard(key) == shard and start < hashes.sampling_key(key)]
+        return sorted(here, key=hashes.sampling_key)
 
-    def foreign(self, backbone: str) -> Iterator[ImageRef]:
+    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
         for key, row in self.table.items():
             if row.state is State.SCORED and row.prediction and row.prediction.backbone != backbone:
                 yield ImageRef(key, row.etag, row.sequencer, row.size)
@@ -425,7 +427,7 @@ class FakeRecords:
             row.reason,
             row.detail,
             row.quarantined_at,
-            row.earlier,
+            row.previous_uploads,
             row.object_etag,
         )
 
@@ -577,11 +579,11 @@ class FakeLabels:
         keys = sorted({key for key, _ in self.stored if key > after})
         return keys[:limit], keys[limit - 1] if len(keys) > limit else ""
 
-    def standing(self, key: str) -> Standing | None:
+    def label_state(self, key: str) -> LabelState | None:
         row = self.pool.table.get(key)
         if row is None or row.state is State.QUARANTINED:
             return None
-        return Standing(
+        return LabelState(
             key,
             row.etag,
             row.state,
@@ -592,11 +594,11 @@ class FakeLabels:
             row.counted_in,
         )
 
-    def settle(self, before: Standing, agreed: Consensus) -> int:
+    def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
         if self.conflicts:
             self.conflicts -= 1
             raise Conflict("somebody else was first")
-        row, now = self.pool.table.get(before.key), self.standing(before.key)
+        row, now = self.pool.table.get(before.key), self.label_state(before.key)
         label = agreed.label
         delta = int(label is not None) - int(before.state is State.LABELLED)
         said = (label, agreed.agreement, agreed.annotators)
@@ -661,13 +663,13 @@ class FakeRounds:
     def read(self, number: int) -> Round | None:
         return self.files.get(number)
 
-    def take(self, number: int, now: float, until: float) -> bool:
+    def acquire(self, number: int, now: float, until: float) -> bool:
         if not self.is_open or number != self.number or self.export_until >= now:
             return False
         self.export_until = until
         return True
 
-    def untake(self, number: int, until: float) -> None:
+    def release(self, number: int, until: float) -> None:
         if (number, until) == (self.number, self.export_until):
             self.export_until = 0.0
 
@@ -683,13 +685,13 @@ class FakeRounds:
             self.number, self.is_open, self.export_until = stored.number, True, 0.0
         return stored
 
-    def take_predictions(self, now: float, until: float) -> bool:
+    def acquire_predictions(self, now: float, until: float) -> bool:
         if self.predicting_until >= now:
             return False
         self.predicting_until = until
         return True
 
-    def untake_predictions(self, until: float) -> None:
+    def release_predictions(self, until: float) -> None:
         if until == self.predicting_until:
             self.predicting_until = 0.0
 
@@ -701,17 +703,17 @@ class FakeRounds:
 @dataclass
 class FakeRescoring:
     order: dict[int, str] = field(default_factory=dict)
-    turn: int = -1
+    generation: int = -1
     version: int = -1
     shards: set[int] = field(default_factory=set)
     since: str = ""
 
-    def begin(self, turn: int, version: int, oldest: str = "") -> None:
-        if turn > self.turn or (turn == self.turn and self.since > oldest):
-            self.turn, self.version, self.since, self.shards = turn, version, oldest, set()
+    def begin(self, generation: int, version: int, oldest: str = "") -> None:
+        if generation > self.generation or (generation == self.generation and self.since > oldest):
+            self.generation, self.version, self.since, self.shards = generation, version, oldest, set()
 
-    def done(self, turn: int, shard: int, oldest: str = "") -> None:
-        if turn == self.turn and self.since >= oldest:
+    def done(self, generation: int, shard: int, oldest: str = "") -> None:
+        if generation == self.generation and self.since >= oldest:
             self.shards.add(shard)
 
     def oldest(self) -> str:
@@ -772,16 +774,16 @@ class FakeLabeler:
         ours = [id_ for id_, task in self.tasks.items() if task.key and task.etag]
         waiting = [id_ for id_ in ours if self._unanswered(id_) and id_ not in self.answered]
         old = [id_ for id_ in waiting if self.made_at.get(id_, self.clock.now()) < since]
-        foreign = [id_ for id_ in self.tasks if id_ not in ours]
+        not_ours = [id_ for id_ in self.tasks if id_ not in ours]
         return TaskCounts(
             waiting=len(waiting) - len(old),
             skipped=sum(self._skipped(id_) for id_ in ours),
             abandoned=len(old),
-            foreign=len(foreign),
-            foreign_answered=sum(not self._unanswered(id_) and not self._skipped(id_) for id_ in foreign),
+            not_ours=len(not_ours),
+            not_ours_answered=sum(not self._unanswered(id_) and not self._skipped(id_) for id_ in not_ours),
         )
 
-    def foreign(self, limit: int) -> list[TaskBody]:
+    def not_ours(self, limit: int) -> list[TaskBody]:
         wanted = [id_ for id_, task in sorted(self.tasks.items()) if not (task.key and task.etag)]
         return [self._annotated(id_) for id_ in wanted[:limit]]
 
@@ -864,16 +866,16 @@ class FakePredictions:
 
 
 @dataclass
-class FakeSweeps:
-    sweep: Sweep = field(default_factory=Sweep)
+class FakeTaskSyncs:
+    progress: TaskSync = field(default_factory=TaskSync)
 
-    def read(self) -> Sweep:
-        return self.sweep
+    def read(self) -> TaskSync:
+        return self.progress
 
-    def save(self, before: Sweep, sweep: Sweep) -> bool:
-        if self.sweep != before:
+    def save(self, before: TaskSync, sync: TaskSync) -> bool:
+        if self.progress != before:
             return False
-        self.sweep = sweep
+        self.progress = sync
         return True
 
 
@@ -904,16 +906,16 @@ class FakeProposals:
 
 
 @dataclass
-class FakeInventories:
-    inventory: Inventory = field(default_factory=Inventory)
+class FakeFullAudits:
+    full_audit: FullAudit = field(default_factory=FullAudit)
 
-    def read(self) -> Inventory:
-        return self.inventory
+    def read(self) -> FullAudit:
+        return self.full_audit
 
-    def save(self, before: Inventory, inventory: Inventory) -> bool:
-        if self.inventory != before:
+    def save(self, before: FullAudit, full_audit: FullAudit) -> bool:
+        if self.full_audit != before:
             return False
-        self.inventory = inventory
+        self.full_audit = full_audit
         return True
 
 
@@ -985,7 +987,7 @@ class FakeChampions:
         if not self.unreadable:
             return False
         self.unreadable = False
-        self.set(replace(pointer, turn=1_000_000))
+        self.set(replace(pointer, generation=1_000_000))
         return True
 
 

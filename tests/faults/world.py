@@ -15,9 +15,9 @@ from fakes.memory import (
     FakeClock,
     FakeControl,
     FakeEntries,
+    FakeFullAudits,
     FakeHistory,
     FakeImages,
-    FakeInventories,
     FakeLabeler,
     FakeLabels,
     FakeLauncher,
@@ -26,7 +26,7 @@ from fakes.memory import (
     FakeProposals,
     FakeRescoring,
     FakeRounds,
-    FakeSweeps,
+    FakeTaskSyncs,
     FakeUploads,
 )
 
@@ -35,7 +35,7 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.answers import choice
 from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.monitoring.observations import DriftedImage, Observation
+from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject, same_bytes
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.jobs import JobSettings, JobStatus
@@ -43,13 +43,13 @@ from octospoon.domain.training.policy import TrainingRules, due
 from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.open_tasks import OpenTasks
-from octospoon.usecases.promote_version import ServeVersion
+from octospoon.usecases.promote_version import PromoteVersion
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.receive_webhook import Message
 from octospoon.usecases.reconcile import Reconcile, Stores
 from octospoon.usecases.rescore import Reorder
-from octospoon.usecases.resolve_label import SettleLabel
-from octospoon.usecases.sync_registry_alias import FollowAlias
+from octospoon.usecases.resolve_label import ResolveLabel
+from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,7 +141,7 @@ class Drifting:
     def read(self) -> Observation:
         for key, row in self._pool.table.items():
             self._first.setdefault(key, row.etag)
-        return Observation(1, drifted=tuple(DriftedImage(*one, 0.5) for one in self._first.items()))
+        return Observation(1, drifted=tuple(DriftExample(*one, 0.5) for one in self._first.items()))
 
 
 class World:
@@ -168,7 +168,7 @@ class World:
 
     def _watch(self) -> None:
         """Keep, beside the counter, which labelled images the newest job was begun on."""
-        begin, abort, settle = self.control.begin, self.control.abort, self.labels.settle
+        begin, abort, settle = self.control.begin, self.control.abort, self.labels.resolve_label
 
         def watched_begin(before: Any, job: str, reason: str, lease: float, settings: Any) -> bool:
             # what the rules allow, said once more
@@ -190,7 +190,7 @@ class World:
             return delta
 
         self.control.begin, self.control.abort = watched_begin, watched_abort  # type: ignore[method-assign]
-        self.labels.settle = watched_settle  # type: ignore[method-assign]
+        self.labels.resolve_label = watched_settle  # type: ignore[method-assign]
 
     def _wire(self) -> None:
         def between(port: Any) -> Any:
@@ -221,8 +221,8 @@ class World:
             TrainingRules(THRESHOLD, per_day=10**6),
         )
         stores = Stores(
-            between(FakeSweeps()),
-            between(FakeInventories()),
+            between(FakeTaskSyncs()),
+            between(FakeFullAudits()),
             between(FakeEntries(self.pool)),
             between(self.rounds),
             between(self.bucket),
@@ -231,8 +231,8 @@ class World:
             between(self.proposals),
         )
         alias, history = between(FakeAlias(1)), between(FakeHistory())
-        follow = FollowAlias(
-            alias, self.champions, history, ServeVersion(self.champions, FakeEntries(self.pool))
+        follow = SyncRegistryAlias(
+            alias, self.champions, history, PromoteVersion(self.champions, FakeEntries(self.pool))
         )
         self.reconcile = Reconcile(labeler, stores, self.collect, self.clock, follow)
 
@@ -283,7 +283,7 @@ class World:
             doubt = self.sequence % 10 / 40
             said = np.array([0.5 + doubt, 0.5 - doubt], np.float32)
             if self.pool.put_score(image, Prediction(1, "b" * 64, np.zeros(4, np.float32), said)):
-                SettleLabel(self.labels)(image.key)
+                ResolveLabel(self.labels)(image.key)
         else:
             self.pool.put_quarantine(image, "truncated", "")
         self.trained_on &= self.labelled()

@@ -85,7 +85,7 @@ def score_function(scorer: Watched) -> dict[str, bytes]:
     from octospoon.usecases.score import ScoreUploads
 
     pool = Rows()
-    score = ScoreUploads(Folder(), pool, lambda: scorer, settle=lambda _: None, workers=2)
+    score = ScoreUploads(Folder(), pool, lambda: scorer, resolve_label=lambda _: None, workers=2)
     outcomes = score([ImageRef(name, "etag", "1", 1) for name in NAMES])
     assert set(outcomes) == {"scored"}, outcomes
     return pool.embeddings

@@ -189,7 +189,7 @@ def _rescore(arguments: argparse.Namespace) -> None:
             f"version {pointer.version} scores what is behind; `octospoon status` shows how far it is"
         )
         return
-    images = rescore.foreign(deployment)
+    images = rescore.stale_images(deployment)
     if not images:
         console.print("every embedding is of the backbone in service: `octospoon rescore` reads no image")
         return

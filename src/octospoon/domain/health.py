@@ -19,7 +19,7 @@ _EXAMPLE_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The outcome of one check.
 
     Attributes:
@@ -156,7 +156,7 @@ def model_problems(
     return [problem for problem, there in checks.items() if there]
 
 
-def foreign_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[str, object]]]) -> str:
+def not_ours_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[str, object]]]) -> str:
     """Return what is wrong with tasks that octospoon did not make.
 
     Args:
@@ -164,8 +164,8 @@ def foreign_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[st
         examples: number and data of some of them.
     """
     shown = ", ".join(f"{task} ({_shown(data)})" for task, data in examples)
-    number = max(counts.foreign, len(examples))
-    answered = f", {counts.foreign_answered:,} of them answered" if counts.foreign_answered else ""
+    number = max(counts.not_ours, len(examples))
+    answered = f", {counts.not_ours_answered:,} of them answered" if counts.not_ours_answered else ""
     return f"{number:,} tasks are not octospoon's{answered}: their answers do not count; such as task {shown}"
 
 

@@ -24,9 +24,9 @@ RESIZE_RULES = ("squash", "cover")
 """``squash`` resizes to H×W whatever the shape; ``cover`` resizes the short side and crops the centre."""
 
 LAYOUTS = ("nchw", "nhwc")
-"""Orders of a foreign model's axes."""
+"""Orders of an imported model's axes."""
 CHANNELS = ("rgb", "bgr")
-"""Orders of the colours that a foreign model may want."""
+"""Orders of the colours that an imported model may want."""
 TOKENS = ("mean", "first")
 POOLS = (*LAYOUTS, *TOKENS)
 """How an embedding is made of feature maps, by their mean, or of tokens: their mean, or the first."""
@@ -124,8 +124,8 @@ class ChampionPointer:
         head_sha256: of the head file, hex; empty for a cold-start model.
         classes: class names in the order of the probabilities; empty for a cold-start model.
         previous: the pointer that this one replaced, for whoever starts now and cannot load the newer model.
-        turn: grows with every change of the pointer, a roll-back too: of two scores the one of the later turn
-            is the better one. 0 for a pointer that has not been in service.
+        generation: grows with every change of the pointer, a roll-back too: of two scores the one of the
+            later generation is the better one. 0 for a pointer that has not been in service.
     """
 
     version: int
@@ -136,7 +136,7 @@ class ChampionPointer:
     head_sha256: str = ""
     classes: tuple[str, ...] = ()
     previous: ChampionPointer | None = None
-    turn: int = 0
+    generation: int = 0
 
     @classmethod
     def of(
@@ -150,7 +150,7 @@ class ChampionPointer:
         """Return this pointer as the one that replaces another."""
         if previous is None:
             return replace(self, previous=None)
-        return replace(self, previous=replace(previous, previous=None), turn=previous.turn + 1)
+        return replace(self, previous=replace(previous, previous=None), generation=previous.generation + 1)
 
 
 def model_key(sha256: str) -> str:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.consensus import Consensus
-    from octospoon.domain.labelling.reconciliation import Sweep
+    from octospoon.domain.labelling.reconciliation import TaskSync
     from octospoon.domain.labelling.removals import Proposal
     from octospoon.domain.labelling.tasks import (
         Annotation,
         Guess,
         LabelledImage,
+        LabelState,
         Round,
-        Standing,
         Task,
         TaskCounts,
     )
@@ -50,10 +50,10 @@ class Labels(Protocol):
         That end is what comes next as `after`, and empty at the end of the table.
         """
 
-    def standing(self, key: str) -> Standing | None:
+    def label_state(self, key: str) -> LabelState | None:
         """Return where an image stands, None where there is no such image or it is in quarantine."""
 
-    def settle(self, before: Standing, agreed: Consensus) -> int:
+    def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
         """Make this the image's label and adjust the counter of new labels, in one transaction.
 
         Returns:
@@ -85,16 +85,16 @@ class Rounds(Protocol):
     def begin(self, round_: Round) -> Round:
         """Store a new round as the open one; where another was first, return that one instead."""
 
-    def take(self, number: int, now: float, until: float) -> bool:
+    def acquire(self, number: int, now: float, until: float) -> bool:
         """Become the only one who exports an open round until then; False where somebody else is."""
 
-    def untake(self, number: int, until: float) -> None:
+    def release(self, number: int, until: float) -> None:
         """Let others export the round at once: nothing of it is on its way to Label Studio."""
 
-    def take_predictions(self, now: float, until: float) -> bool:
+    def acquire_predictions(self, now: float, until: float) -> bool:
         """Become the only one who adds predictions to tasks until then; False where somebody else is."""
 
-    def untake_predictions(self, until: float) -> None:
+    def release_predictions(self, until: float) -> None:
         """Let others add predictions at once: none is on its way to Label Studio."""
 
     def close(self, number: int) -> None:
@@ -171,7 +171,7 @@ class Labeler(Protocol):
             since: epoch seconds; unanswered tasks made before are abandoned, none where it is 0.
         """
 
-    def foreign(self, limit: int) -> list[TaskBody]:
+    def not_ours(self, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that octospoon did not make, by ascending id."""
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
@@ -246,11 +246,11 @@ class Proposals(Protocol):
         """Replace `before`; False where somebody else has replaced or accepted it already."""
 
 
-class Sweeps(Protocol):
+class TaskSyncs(Protocol):
     """How far Label Studio's tasks have been compared with what is stored."""
 
-    def read(self) -> Sweep:
-        """Return the newest sweep."""
+    def read(self) -> TaskSync:
+        """Return the newest task sync."""
 
-    def save(self, before: Sweep, sweep: Sweep) -> bool:
+    def save(self, before: TaskSync, sync: TaskSync) -> bool:
         """Replace `before`; False where somebody else has replaced it already."""

@@ -132,25 +132,25 @@ class ModelHistory(Protocol):
 class Rescoring(Protocol):
     """How far the pool has been re-scored by the model in service."""
 
-    def begin(self, turn: int, version: int, oldest: str = "") -> None:
-        """Start counting for the version of this turn, unless it or a later one is being counted already.
+    def begin(self, generation: int, version: int, oldest: str = "") -> None:
+        """Start counting for a version, unless this generation or a later one is being counted already.
 
         What goes back further than what is being counted starts the count again.
 
         Args:
-            turn: of the champion.
+            generation: of the champion.
             version: of the champion.
             oldest: the first day of the uploads that are re-scored, in UTC; empty for all.
         """
 
-    def done(self, turn: int, shard: int, oldest: str = "") -> None:
-        """Record that one shard has no score of an earlier turn among the uploads from a day on."""
+    def done(self, generation: int, shard: int, oldest: str = "") -> None:
+        """Record that one shard has no score of an earlier generation among the uploads from a day on."""
 
     def oldest(self) -> str:
         """Return the first day of the uploads that are counted, empty for all."""
 
     def progress(self) -> tuple[int, int]:
-        """Return the version of the latest turn (-1 before the first), and the shards it has gone through."""
+        """Return the version of the latest generation (-1 before the first), and its finished shards."""
 
     def orders(self) -> dict[int, str]:
         """Return which stored score the priorities of each shard are; unknown shards are missing."""

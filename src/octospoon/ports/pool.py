@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.domain.labelling.reconciliation import Inventory, PoolEntry
+    from octospoon.domain.labelling.reconciliation import FullAudit, PoolEntry
     from octospoon.domain.labelling.tasks import Pick
     from octospoon.domain.pool.images import (
         Candidate,
@@ -74,7 +74,8 @@ class Pool(Protocol):
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
         """Replace the scores of selectable images whose bytes are unchanged; return the keys written.
 
-        A row that is no longer selectable, holds other bytes or a score of a later turn is left as it is.
+        A row that is no longer selectable, holds other bytes or a score of a later generation is left as it
+        is.
 
         Args:
             rows: of different keys, as they were read.
@@ -91,7 +92,7 @@ class Pool(Protocol):
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by lottery number, in (start, end]."""
+        """Page through one shard of the selectable images by sampling key, in (start, end]."""
 
     def arrived(self, day: str, limit: int) -> list[str]:
         """Return keys of up to `limit` images uploaded on a day, in whatever state, near to uniformly drawn.
@@ -101,7 +102,7 @@ class Pool(Protocol):
             limit: what is read does not grow with the pool, nor with the day.
         """
 
-    def foreign(self, backbone: str) -> Iterator[ImageRef]:
+    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
         """Yield the selectable images whose embedding another backbone made (reads the whole pool)."""
 
     def counts(self) -> dict[State, int]:
@@ -115,14 +116,14 @@ class PoolWalk(Protocol):
     """The pool as re-scoring goes through it: by days, then by what these left over."""
 
     def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
-        """Page through the images of one shard uploaded on a day, by lottery number above `start`.
+        """Page through the images of one shard uploaded on a day, by sampling key above `start`.
 
         Images in every state but quarantine are there.
 
         Args:
             shard: of the pool.
             day: of the upload in UTC, such as 2026-01-31.
-            start: a lottery number, below 0 for the first page.
+            start: a sampling key, below 0 for the first page.
             limit: the most images of a page.
 
         Returns:
@@ -130,18 +131,18 @@ class PoolWalk(Protocol):
         """
 
     def outdated(
-        self, shard: int, turn: int, before: float, oldest: str, start: float, limit: int
+        self, shard: int, generation: int, before: float, oldest: str, start: float, limit: int
     ) -> tuple[list[str], float | None]:
-        """Look through up to `limit` selectable images of one shard by lottery number above `start`.
+        """Look through up to `limit` selectable images of one shard by sampling key above `start`.
 
         It is as it was a moment ago: what has been written just now may be among them still.
 
         Args:
             shard: of the pool.
-            turn: scores of an earlier turn are outdated,
+            generation: scores of an earlier generation are outdated,
             before: and scores of before this time, in epoch seconds.
             oldest: the first day of the uploads that matter, in UTC; empty for all.
-            start: a lottery number, below 0 for the first look.
+            start: a sampling key, below 0 for the first look.
             limit: images to look at, outdated or not.
 
         Returns:
@@ -178,13 +179,13 @@ class ImageRecords(Protocol):
         """Return what the pool holds of an image, None where there is no such image."""
 
 
-class Inventories(Protocol):
+class FullAudits(Protocol):
     """How far the bucket, the pool and the annotations have been compared."""
 
-    def read(self) -> Inventory:
+    def read(self) -> FullAudit:
         """Return the newest one."""
 
-    def save(self, before: Inventory, inventory: Inventory) -> bool:
+    def save(self, before: FullAudit, full_audit: FullAudit) -> bool:
         """Replace `before`; False where somebody else has replaced it already."""
 
 

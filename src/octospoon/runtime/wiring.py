@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from octospoon.usecases.receive_webhook import ReceiveWebhook
     from octospoon.usecases.reconcile import Reconcile
     from octospoon.usecases.rescore import Head, RescorePool
-    from octospoon.usecases.resolve_label import SettleLabel
+    from octospoon.usecases.resolve_label import ResolveLabel
     from octospoon.usecases.score import ScoreUploads
-    from octospoon.usecases.sync_registry_alias import FollowAlias
+    from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
     from octospoon.usecases.watch import Watch
 
 _CONNECTIONS = 12
@@ -136,21 +136,21 @@ def score() -> ScoreUploads:
         images=images(),
         pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now, counter),
         model=_current_scorer(),
-        settle=_settle(config),
+        resolve_label=_resolve_label(config),
         workers=cores(),
         downloads=_CONNECTIONS,
     )
 
 
-def _settle(config: settings_.Stores) -> Callable[[str], object]:
+def _resolve_label(config: settings_.Stores) -> Callable[[str], object]:
     """Return what settles a label; loaded when first needed, which is seldom where pictures are scored."""
 
     @cache
-    def settle_label() -> SettleLabel:
+    def settle_label() -> ResolveLabel:
         from octospoon.adapters.dynamodb.labels import DynamoLabels
-        from octospoon.usecases.resolve_label import SettleLabel
+        from octospoon.usecases.resolve_label import ResolveLabel
 
-        return SettleLabel(
+        return ResolveLabel(
             DynamoLabels(
                 dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
             )
@@ -224,12 +224,12 @@ def cores() -> int:
 
 
 def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
-    """Return what turns a champion pointer into a scorer: download, verify, open, check."""
+    """Return what converts a champion pointer into a scorer: download, verify, open, check."""
     from octospoon.adapters.onnx.scorer import OnnxScorer
 
     def load_model(pointer: ChampionPointer) -> Scorer:
         path = champions.fetch(pointer, model_folder())
-        scorer = OnnxScorer(path, pointer.turn)
+        scorer = OnnxScorer(path, pointer.generation)
         _forget_models(path)
         return scorer
 
@@ -428,7 +428,7 @@ def reconcile() -> Reconcile:
     from octospoon.adapters.aws.sqs_uploads import SqsUploads
     from octospoon.adapters.dynamodb.control import ControlTable, DynamoRounds
     from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
-    from octospoon.adapters.dynamodb.progress import DynamoInventories, DynamoSweeps
+    from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
     from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
     from octospoon.adapters.s3.images import S3Images
     from octospoon.adapters.s3.removals import S3MissingAnnotations
@@ -440,8 +440,8 @@ def reconcile() -> Reconcile:
     return Reconcile(
         labeler=_labeler(),
         stores=Stores(
-            sweeps=DynamoSweeps(control),
-            inventories=DynamoInventories(control),
+            task_syncs=DynamoTaskSync(control),
+            full_audits=DynamoFullAudits(control),
             pool=DynamoEntries(dynamodb(), config.pool_table),
             rounds=DynamoRounds(control, RoundFiles(store)),
             bucket=S3Images(s3(), config.images_bucket),
@@ -451,19 +451,19 @@ def reconcile() -> Reconcile:
         ),
         collect=collect(),
         clock=CLOCK,
-        follow_alias=follow_alias(),
+        sync_registry_alias=sync_registry_alias(),
     )
 
 
-def follow_alias() -> FollowAlias | None:
+def sync_registry_alias() -> SyncRegistryAlias | None:
     """Wire the following of MLflow's champion alias; None without an MLflow server."""
     from octospoon.adapters.dynamodb.control import ControlTable
     from octospoon.adapters.dynamodb.model_history import DynamoHistory
     from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
     from octospoon.adapters.mlflow.alias import MlflowAlias
     from octospoon.adapters.mlflow.rest import MlflowApi
-    from octospoon.usecases.promote_version import ServeVersion
-    from octospoon.usecases.sync_registry_alias import FollowAlias
+    from octospoon.usecases.promote_version import PromoteVersion
+    from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
 
     config, server = load(settings_.Stores), load(settings_.MlflowSettings)
     if not server.mlflow_url:
@@ -474,11 +474,11 @@ def follow_alias() -> FollowAlias | None:
         return server.mlflow_username, password(name) if name else ""
 
     champions = _champions()
-    return FollowAlias(
+    return SyncRegistryAlias(
         alias=MlflowAlias(MlflowApi(server.mlflow_url, sign_in), server.model_name),
         champions=champions,
         history=DynamoHistory(ControlTable(dynamodb(), config.control_table)),
-        serve=ServeVersion(champions, DynamoEntries(dynamodb(), config.pool_table)),
+        serve=PromoteVersion(champions, DynamoEntries(dynamodb(), config.pool_table)),
     )
 
 
@@ -514,7 +514,7 @@ def watch() -> Watch:
 
 
 def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]:
-    """Return what turns a champion pointer into its head: download, verify, open."""
+    """Return what converts a champion pointer into its head: download, verify, open."""
     from octospoon.adapters.onnx.session import OnnxHead
 
     def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:

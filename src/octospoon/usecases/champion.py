@@ -29,7 +29,7 @@ class CurrentModel(Generic[T]):
 
     Args:
         champions: where the pointer is.
-        load: turns a pointer into something that predicts; raises BadModel where it cannot.
+        load: converts a pointer into something that predicts; raises BadModel where it cannot.
         clock: the time.
         max_age: seconds for which the pointer is not asked for again.
     """

@@ -13,7 +13,7 @@ from octospoon.domain.labelling.answers import Answer, read
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation, project_name
 from octospoon.domain.training.policy import due, job_id
 from octospoon.usecases.receive_webhook import Message
-from octospoon.usecases.resolve_label import SettleLabel
+from octospoon.usecases.resolve_label import ResolveLabel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -71,7 +71,7 @@ class CollectAnnotations:
             self.labels.upsert(annotation)
         keys = sorted({annotation.key for annotation in annotations})
         for key in keys:
-            self.settle(key)
+            self.resolve_label(key)
         job = self.launch_if_due()
         self.answered(keys)
         return job
@@ -81,13 +81,13 @@ class CollectAnnotations:
         if self.finished and keys:
             self.finished(keys)
 
-    def settle(self, key: str) -> int:
+    def resolve_label(self, key: str) -> int:
         """Make what its annotators agree on an image's label; return the change of the number of labels.
 
         Raises:
             Conflict: the image kept changing meanwhile; it can be settled again.
         """
-        return SettleLabel(self.labels, self.classes, notes_problems=True)(key)
+        return ResolveLabel(self.labels, self.classes, notes_problems=True)(key)
 
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""

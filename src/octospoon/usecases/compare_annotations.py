@@ -62,7 +62,7 @@ class CompareAnnotations:
                 changed = sum(self._store(one, stored.get(one.annotation_id)) for one in listed)
                 repaired["annotations"] += changed
                 answered += [key] if changed else []
-                repaired["labels"] += abs(self.collect.settle(key))
+                repaired["labels"] += abs(self.collect.resolve_label(key))
             names = {one.annotation_id for one in listed}
             gone = [one for one in stored.values() if one.annotation_id not in names and not one.deleted]
             ours = [one for one in gone if one.project == project]

@@ -1,8 +1,8 @@
 """Compare the bucket, the pool, Label Studio and the stored annotations with each other, and repair.
 
-One inventory a day walks through the bucket's listing, the pool and the stored annotations, page by page, and
-goes on in the next run where one is too short. Every repair is conditional on what it was decided on, so that
-any number of runs at once do no harm.
+One full audit a day walks through the bucket's listing, the pool and the stored annotations, page by page,
+and goes on in the next run where one is too short. Every repair is conditional on what it was decided on, so
+that any number of runs at once do no harm.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadImage
 from octospoon.domain.labelling.addresses import KEY_NOT_SHOWN, why_not_shown
-from octospoon.domain.labelling.reconciliation import Inventory
+from octospoon.domain.labelling.reconciliation import FullAudit
 from octospoon.domain.pool.images import ARCHIVED, ImageRef, State
 from octospoon.domain.pool.keys import is_folder_marker
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import Bucket, Uploads
     from octospoon.ports.labelling import AnnotatedTask, Labeler, Labels
-    from octospoon.ports.pool import Inventories, PoolEntries
+    from octospoon.ports.pool import FullAudits, PoolEntries
     from octospoon.usecases.compare_annotations import Compared
     from octospoon.usecases.removals import Removals
 
@@ -43,7 +43,7 @@ _READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class TakeInventory:
+class RunFullAudit:
     """The use case.
 
     Attributes:
@@ -52,7 +52,7 @@ class TakeInventory:
         pool: the images.
         labels: what annotators said.
         labeler: Label Studio.
-        progress: how far the inventory is.
+        progress: how far the full audit is.
         clock: the time.
         compare: settles the labels of images against the tasks that they have.
         removals: takes back what Label Studio no longer has.
@@ -63,16 +63,16 @@ class TakeInventory:
     pool: PoolEntries
     labels: Labels
     labeler: Labeler
-    progress: Inventories
+    progress: FullAudits
     clock: Clock
     compare: Callable[[Sequence[str], Sequence[AnnotatedTask]], Compared]
     removals: Removals
 
     def __call__(self, until: float, *, full: bool = False) -> tuple[Counter[str], bool]:
-        """Go on with the inventory, or begin one that is due, until this time.
+        """Go on with the full audit, or begin one that is due, until this time.
 
         Returns:
-            What was repaired, counted by kind, and whether the inventory is finished.
+            What was repaired, counted by kind, and whether the full audit is finished.
         """
         repaired: Counter[str] = Counter()
         before = self.progress.read()
@@ -86,18 +86,18 @@ class TakeInventory:
             now = done
         return repaired, ours and now.finished
 
-    def _next(self, last: Inventory, *, full: bool) -> Inventory:
+    def _next(self, last: FullAudit, *, full: bool) -> FullAudit:
         now = self.clock.now()
         if not full and not (last.finished and now - last.began >= EVERY):
             return last
-        return Inventory(began=now, phase=next(iter(self._phases())), finished=False)
+        return FullAudit(began=now, phase=next(iter(self._phases())), finished=False)
 
-    def _following(self, now: Inventory) -> Inventory:
+    def _following(self, now: FullAudit) -> FullAudit:
         phases = [*self._phases(), ""]
         phase = phases[phases.index(now.phase) + 1]
         return replace(now, phase=phase, cursor="", finished=not phase)
 
-    def _phases(self) -> dict[str, Callable[[Inventory], tuple[Counter[str], str]]]:
+    def _phases(self) -> dict[str, Callable[[FullAudit], tuple[Counter[str], str]]]:
         return {"bucket": self._bucket_page, "labels": self._labels_page, "pool": self._pool_page}
 
     def claims(self, rounds: Iterable[Round]) -> Counter[str]:
@@ -105,7 +105,7 @@ class TakeInventory:
         keys = [pick.key for round_ in rounds for pick in round_.picks]
         return self._place(self.pool.entries(keys).values(), exported=False)
 
-    def _bucket_page(self, at: Inventory) -> tuple[Counter[str], str]:
+    def _bucket_page(self, at: FullAudit) -> tuple[Counter[str], str]:
         page = self.bucket.listing(at.cursor, OBJECTS)
         entries = self.pool.entries([one.key for one in page])
         unseen = [one for one in page if self._unseen(one, entries.get(one.key))]
@@ -128,7 +128,7 @@ class TakeInventory:
             return True
         return one.etag not in (entry.etag, entry.object_etag)
 
-    def _pool_page(self, at: Inventory) -> tuple[Counter[str], str]:
+    def _pool_page(self, at: FullAudit) -> tuple[Counter[str], str]:
         entries, end = self.pool.page(at.cursor, ROWS)
         waiting = [one for one in entries if one.state in (State.SCORED, State.CLAIMED, State.EXPORTED)]
         with ThreadPoolExecutor(_READERS) as readers:
@@ -162,8 +162,8 @@ class TakeInventory:
                 repaired["adopted"] += self.pool.adopt(one, tasks[one.key])
         return repaired
 
-    def _labels_page(self, at: Inventory) -> tuple[Counter[str], str]:
-        walk, project = f"inventory-{at.began:.6f}", self.labeler.project()
+    def _labels_page(self, at: FullAudit) -> tuple[Counter[str], str]:
+        walk, project = f"full-audit-{at.began:.6f}", self.labeler.project()
         keys, end = self.labels.keys(at.cursor, KEYS)
         compared = self.compare(keys, self.labeler.tasks_of(keys))
         self.removals.keep(walk, at.cursor, compared.missing)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LiveEvaluation:
     """What a model is worth.
 
     Attributes:
@@ -52,7 +52,7 @@ class Measure:
     pool: Pool
     labels: Labels
 
-    def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> Measured:
+    def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> LiveEvaluation:
         """Measure a model.
 
         Args:
@@ -70,7 +70,7 @@ class Measure:
         audit = np.array([one.audit for one in usable], bool)
         right = answers.argmax(axis=1) == labels
         uploads = None if since else self._uploads(pointer, head, len(usable), int(np.sum(~audit)))
-        return Measured(
+        return LiveEvaluation(
             estimators.evaluate(answers[audit], labels[audit], uploads),
             estimators.proportion(int(right.sum()), len(right)),
             audit_rule(usable),

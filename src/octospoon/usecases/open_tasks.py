@@ -53,13 +53,13 @@ class OpenTasks:
                 return True
         return False
 
-    def foreign(self, limit: int, most: int = 2000) -> list[TaskBody]:
+    def not_ours(self, limit: int, most: int = 2000) -> list[TaskBody]:
         """Return up to `limit` tasks that are not octospoon's.
 
         These are tasks that name no image, or no bytes; and among the first `most` that wait for an
         annotator those of an image that is not in the pool, or in quarantine.
         """
-        found = self.labeler.foreign(limit)
+        found = self.labeler.not_ours(limit)
         seen = 0
         for page in self._pages():
             if len(found) >= limit or seen >= most:

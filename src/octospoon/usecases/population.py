@@ -69,7 +69,7 @@ def sample(pool: Pool, backbone: str, seed: str, n: int = SAMPLE, anew: Embed | 
 
 
 def _size(pool: Pool) -> float:
-    """Estimate the number of selectable images from how dense their lottery numbers lie."""
+    """Estimate the number of selectable images from how dense their sampling keys lie."""
     total = 0.0
     for shard in range(SHARDS):
         found, more = pool.selectable(shard, -1.0, _COUNTED)

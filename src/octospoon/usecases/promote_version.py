@@ -18,7 +18,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class ServeVersion:
+class PromoteVersion:
     """The use case: no gate, because a person decided; a pointer that nobody can read is written anew.
 
     Attributes:
@@ -62,7 +62,7 @@ class ServeVersion:
                 if self.champions.mend(wanted):
                     return wanted
                 continue
-            if found and replace(found[0], previous=None, turn=wanted.turn) == wanted:
+            if found and replace(found[0], previous=None, generation=wanted.generation) == wanted:
                 return wanted
             pointer = wanted.after(found[0]) if found else wanted
             if self.champions.promote(pointer, found[1] if found else None):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.tasks import Pick
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.monitoring.observations import DriftedImage
+    from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
@@ -126,7 +126,7 @@ class Rank:
     def _in_another_order(self) -> int:
         pointer = self._champion()
         chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
-        return self.reorder(pointer.turn) if order_of(chosen.name) else 0
+        return self.reorder(pointer.generation) if order_of(chosen.name) else 0
 
     def choose(self) -> Round:
         """Choose the next round from the pool as it is now, and store nothing."""
@@ -158,7 +158,7 @@ class Rank:
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks)
 
-    def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftedImage]:
+    def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftExample]:
         return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
 
     def _champion(self) -> ChampionPointer:
@@ -170,7 +170,7 @@ class Rank:
     def _export(self, round_: Round) -> RankReport:
         now = self.clock.now()
         until = now + EXPORT_SECONDS
-        if not self.rounds.take(round_.number, now, until):
+        if not self.rounds.acquire(round_.number, now, until):
             return RankReport(
                 reason=f"another run exports round {round_.number}, or died lately while it did"
             )
@@ -178,7 +178,7 @@ class Rank:
             claimed, known, tasks = self._prepare(round_)
             missing = [task for task in tasks if task.key not in known]
         except OctospoonError:
-            self.rounds.untake(round_.number, until)
+            self.rounds.release(round_.number, until)
             raise
         # from here on Label Studio may hold what we do not know of: who comes next waits, and looks it up
         version = version_name(round_.model_version)

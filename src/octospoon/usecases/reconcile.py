@@ -1,8 +1,8 @@
 """Repair what was lost on the way: compare Label Studio, the pool, the bucket and the registry.
 
-Label Studio sends a webhook once. A sweep looks at every task that changed since the sweep before it began,
-and once a day at every task. What the sweep repairs goes the same way as what a webhook brings, so that any
-number of runs, at any time and at once, count nothing twice.
+Label Studio sends a webhook once. A task sync looks at every task that changed since the task sync before it
+began, and once a day at every task. What the task sync repairs goes the same way as what a webhook brings,
+so that any number of runs, at any time and at once, count nothing twice.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octospoon.domain.labelling.answers import PROBLEMS, UNKNOWN_CLASS
-from octospoon.domain.labelling.reconciliation import Sweep
+from octospoon.domain.labelling.reconciliation import TaskSync
 from octospoon.domain.pool.images import State
 from octospoon.usecases.compare_annotations import CompareAnnotations
-from octospoon.usecases.full_audit import TakeInventory
+from octospoon.usecases.full_audit import RunFullAudit
 from octospoon.usecases.removals import Removals
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
         MissingAnnotations,
         Proposals,
         Rounds,
-        Sweeps,
         TaskBody,
+        TaskSyncs,
     )
-    from octospoon.ports.pool import Inventories, PoolEntries
+    from octospoon.ports.pool import FullAudits, PoolEntries
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.sync_registry_alias import Followed
 
@@ -43,7 +43,7 @@ PAGE = 100
 BUDGET = 180.0
 """Seconds after which a run takes no further page; the next run goes on from there."""
 OVERLAP = 600.0
-"""Seconds by which a sweep reaches back before the one before it, for clocks that differ."""
+"""Seconds by which a task sync reaches back before the one before it, for clocks that differ."""
 FULL_EVERY = 24 * 3600.0
 _RECENT_ROUNDS = 2
 
@@ -69,7 +69,7 @@ class ReconcileReport:
         uncounted: answers in Label Studio that do not count, of images without a label, as of now.
         unknown_classes: those of them that name a class that the stack does not have.
         finished: no changed task is left for the next run.
-        inventoried: no inventory is under way.
+        audited: no full audit is under way.
         job: the training job that was launched; empty for none.
     """
 
@@ -89,7 +89,7 @@ class ReconcileReport:
     uncounted: int = 0
     unknown_classes: int = 0
     finished: bool = False
-    inventoried: bool = False
+    audited: bool = False
     job: str = ""
 
 
@@ -97,8 +97,8 @@ class ReconcileReport:
 class Stores:
     """What is compared with Label Studio and with each other."""
 
-    sweeps: Sweeps
-    inventories: Inventories
+    task_syncs: TaskSyncs
+    full_audits: FullAudits
     pool: PoolEntries
     rounds: Rounds
     bucket: Bucket
@@ -109,27 +109,27 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """The use case: a sweep, an inventory, the alias; then training is launched if it is due.
+    """The use case: a task sync, a full audit, the alias; then training is launched if it is due.
 
     Attributes:
         labeler: Label Studio.
         stores: what is compared with it.
         collect: how labels are counted.
         clock: the time.
-        follow_alias: keeps the registry's alias and the champion together; None without a registry.
+        sync_registry_alias: keeps the registry's alias and the champion together; None without a registry.
     """
 
     labeler: Labeler
     stores: Stores
     collect: CollectAnnotations
     clock: Clock
-    follow_alias: Callable[[], Followed] | None = None
+    sync_registry_alias: Callable[[], Followed] | None = None
 
     def __call__(self, *, full: bool = False, accept: str = "") -> ReconcileReport:
         """Run once; a run that dies is resumed by the next, from the page it was at.
 
         Args:
-            full: begin a sweep over every task, and an inventory, now.
+            full: begin a task sync over every task, and a full audit, now.
             accept: the proposed removal that a person agrees to; it is followed by a look at everything.
 
         Raises:
@@ -149,23 +149,23 @@ class Reconcile:
         refused = self._removals.accept(accept) if accept else ""
         full = full or (bool(accept) and not refused)
         attempt(lambda: self._removals.apply(until))
-        attempt(lambda: self._sweep(until, full=full))
+        attempt(lambda: self._sync_tasks(until, full=full))
         attempt(self._claims)
-        attempt(lambda: self._inventory(until, full=full))
+        attempt(lambda: self._audit(until, full=full))
         attempt(lambda: self._waiting(until))
         attempt(self._alias)
         attempt(self._uncounted)
         job = self.collect.launch_if_due()  # a job that is due, or lost, waits for nobody
         if failed:
             raise failed[0]
-        finished, inventoried = done.pop("finished", 0) > 0, done.pop("inventoried", 0) > 0
+        finished, audited = done.pop("finished", 0) > 0, done.pop("audited", 0) > 0
         held = self.stores.proposals.read()
         return ReconcileReport(
             **done,
             withheld=held.labels if held.waits else 0,
             refused=refused,
             finished=finished,
-            inventoried=inventoried,
+            audited=audited,
             job=job or "",
         )
 
@@ -180,23 +180,23 @@ class Reconcile:
 
     # -- Label Studio's tasks -------------------------------------------------------------------
 
-    def _sweep(self, until: float, *, full: bool) -> Counter[str]:
+    def _sync_tasks(self, until: float, *, full: bool) -> Counter[str]:
         repaired: Counter[str] = Counter()
-        sweeps = self.stores.sweeps
-        last = sweeps.read()
-        sweep = self._next(last, full=full)
-        ours = sweep == last or sweeps.save(last, sweep)
-        while ours and not sweep.finished and self.clock.now() < until:
-            tasks = self.labeler.changed(sweep.since, sweep.position, PAGE)
-            repaired += self._page(sweep, tasks) + Counter(tasks=len(tasks))
-            done = replace(sweep, position=tasks[-1].id) if tasks else replace(sweep, finished=True)
-            ours = sweeps.save(sweep, done)
-            sweep = done
+        task_syncs = self.stores.task_syncs
+        last = task_syncs.read()
+        sync = self._next(last, full=full)
+        ours = sync == last or task_syncs.save(last, sync)
+        while ours and not sync.finished and self.clock.now() < until:
+            tasks = self.labeler.changed(sync.since, sync.position, PAGE)
+            repaired += self._page(sync, tasks) + Counter(tasks=len(tasks))
+            done = replace(sync, position=tasks[-1].id) if tasks else replace(sync, finished=True)
+            ours = task_syncs.save(sync, done)
+            sync = done
         if not ours:
-            LOG.info("another run goes on with the sweep")
-        return repaired + Counter(finished=ours and sweep.finished)
+            LOG.info("another run goes on with the task sync")
+        return repaired + Counter(finished=ours and sync.finished)
 
-    def _next(self, last: Sweep, *, full: bool) -> Sweep:
+    def _next(self, last: TaskSync, *, full: bool) -> TaskSync:
         # an annotation of a class that came, or went, changes no task: look at all of them
         classes = ",".join(self.collect.classes)
         full = full or classes != last.classes
@@ -204,11 +204,13 @@ class Reconcile:
             return last
         now = self.clock.now()
         if full or now - last.full_began >= FULL_EVERY:
-            return Sweep(began=now, finished=False, full_began=now, classes=classes)
-        return Sweep(now, last.began - OVERLAP, finished=False, full_began=last.full_began, classes=classes)
+            return TaskSync(began=now, finished=False, full_began=now, classes=classes)
+        return TaskSync(
+            now, last.began - OVERLAP, finished=False, full_began=last.full_began, classes=classes
+        )
 
-    def _page(self, sweep: Sweep, changed: Sequence[TaskBody]) -> Counter[str]:
-        walk, project = f"sweep-{sweep.began:.6f}", self.labeler.project()
+    def _page(self, sync: TaskSync, changed: Sequence[TaskBody]) -> Counter[str]:
+        walk, project = f"task-sync-{sync.began:.6f}", self.labeler.project()
         keys = list(dict.fromkeys(task.key for task in changed if task.key))
         repaired: Counter[str] = Counter()
         if keys:
@@ -216,9 +218,9 @@ class Reconcile:
             tasks = self.labeler.tasks_of(keys)
             compared = self._compare(keys, tasks)
             repaired = self._placed(tasks, self.stores.pool.entries(keys)) + compared.repaired
-            if sweep.since:  # of everything, the inventory knows what is missing
-                self._removals.keep(walk, str(sweep.position), compared.missing)
-        if not changed and sweep.since:
+            if sync.since:  # of everything, the full audit knows what is missing
+                self._removals.keep(walk, str(sync.position), compared.missing)
+        if not changed and sync.since:
             repaired += self._removals.decide(walk, project, everything=False)
         return repaired
 
@@ -262,21 +264,21 @@ class Reconcile:
     def _claims(self) -> Counter[str]:
         rounds, last = self.stores.rounds, self.stores.rounds.last_number()
         numbers = range(max(1, last + 1 - _RECENT_ROUNDS), last + 1)
-        return self._inventories().claims(found for number in numbers if (found := rounds.read(number)))
+        return self._full_audit().claims(found for number in numbers if (found := rounds.read(number)))
 
-    def _inventory(self, until: float, *, full: bool) -> Counter[str]:
-        repaired, finished = self._inventories()(until, full=full)
-        return repaired + Counter(inventoried=finished)
+    def _audit(self, until: float, *, full: bool) -> Counter[str]:
+        repaired, finished = self._full_audit()(until, full=full)
+        return repaired + Counter(audited=finished)
 
-    def _inventories(self) -> TakeInventory:
+    def _full_audit(self) -> RunFullAudit:
         stores = self.stores
-        return TakeInventory(
+        return RunFullAudit(
             bucket=stores.bucket,
             uploads=stores.uploads,
             pool=stores.pool,
             labels=self.collect.labels,
             labeler=self.labeler,
-            progress=stores.inventories,
+            progress=stores.full_audits,
             clock=self.clock,
             compare=self._compare,
             removals=self._removals,
@@ -290,7 +292,7 @@ class Reconcile:
         return Counter(uncounted=found.total, unknown_classes=found.counts.get(UNKNOWN_CLASS, 0))
 
     def _alias(self) -> Counter[str]:
-        if self.follow_alias is None:
+        if self.sync_registry_alias is None:
             return Counter()
-        followed = self.follow_alias()
+        followed = self.sync_registry_alias()
         return Counter(models=int(followed.version >= 0), at_odds=int(followed.at_odds))

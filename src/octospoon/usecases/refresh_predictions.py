@@ -65,13 +65,13 @@ class RefreshPredictions:
         if self.predictions.version() == version:
             return 0
         until = self.clock.now() + LEASE
-        if not self.rounds.take_predictions(self.clock.now(), until):
+        if not self.rounds.acquire_predictions(self.clock.now(), until):
             LOG.info("another run sends the predictions of %s, or died lately while it did", version)
             return 0
         sent = self._send(pointer, version)
         # what did not answer may be done all the same: only who knows gives the lease back early
         self.predictions.show(version)
-        self.rounds.untake_predictions(until)
+        self.rounds.release_predictions(until)
         return sent
 
     def _send(self, pointer: ChampionPointer, version: str) -> int:

@@ -121,7 +121,7 @@ class Removals:
             if stored is not None and not self.labeler.has(stored):
                 repaired["annotations"] += self.collect.labels.replace(stored, replace(stored, deleted=True))
         for key in sorted({one.key for one in annotations}):
-            repaired["labels"] += abs(self.collect.settle(key))
+            repaired["labels"] += abs(self.collect.resolve_label(key))
         return repaired
 
     def _labelled(self, enough: int) -> int:

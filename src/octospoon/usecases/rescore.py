@@ -34,43 +34,43 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 SLICE = 20.0
 """Seconds after which a message makes room for the other shards'."""
-_FOREIGN = (
+_STALE_BACKBONE = (
     "%d rows of shard %d have another backbone's embeddings: `octospoon rescore --full` has their images "
     "scored again"
 )
 
 
 class Head(Protocol):
-    """The part of a model that turns embeddings into probabilities."""
+    """The part of a model that converts embeddings into probabilities."""
 
     def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return probabilities float32 [N, C] for embeddings float32 [N, D]."""
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One shard of the pool to refresh for the pointer of one turn, and how far that is.
+    """One shard of the pool to refresh for the pointer of one generation, and how far that is.
 
     Attributes:
-        turn: see `ChampionPointer`.
+        generation: see `ChampionPointer`.
         shard: of the pool.
         oldest: the first day of the uploads that are refreshed, in UTC; empty for all.
         walked: the days are being gone through, or have been.
         day: which is being gone through; empty before the first and after the last.
         empty: days without an upload since the last one that had some.
-        start: the last lottery number that is done, of the day or of the index.
-        foreign: rows met so far whose embedding another backbone made.
+        start: the last sampling key that is done, of the day or of the index.
+        stale: rows met so far whose embedding another backbone made.
         order: which the priorities are brought into on the way; empty where they are in it already.
         began: when that began, in epoch seconds: what was written since is in that order.
     """
 
-    turn: int
+    generation: int
     shard: int
     oldest: str = ""
     walked: bool = False
     day: str = ""
     empty: int = 0
     start: float = -1.0
-    foreign: int = 0
+    stale: int = 0
     order: str = ""
     began: float = 0.0
 
@@ -87,7 +87,7 @@ class Passed(NamedTuple):
     """What became of some rows: how many were written, and how many another backbone's embedding keeps."""
 
     written: int
-    foreign: int
+    stale: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ class RescorePool:
             return 0
         many, today = self.days if days is None else days, day(self.clock.now())
         oldest = day_before(today, many - 1) if many else ""
-        self.progress.begin(pointer.turn, pointer.version, oldest)
-        return _fan_out(self.enqueue, pointer.turn, range(SHARDS), oldest)
+        self.progress.begin(pointer.generation, pointer.version, oldest)
+        return _fan_out(self.enqueue, pointer.generation, range(SHARDS), oldest)
 
     def segment(self, body: str, deadline: float) -> int:
         """Refresh one shard until it is done, or for a while; return the rows written.
@@ -153,28 +153,32 @@ class RescorePool:
         """
         segment = _decode(body)
         pointer, head = self.model()
-        if head is None or segment.turn != pointer.turn:
-            LOG.info("the turn %d is over: version %d is in service now", segment.turn, pointer.version)
+        if head is None or segment.generation != pointer.generation:
+            LOG.info(
+                "pointer generation %d is over: version %d is in service now",
+                segment.generation,
+                pointer.version,
+            )
             return 0
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.ordered(segment.shard, "")
             if segment.order != self.order:  # what was done so far was for another order, or for none
                 began = self.clock.now()
-                segment = Segment(segment.turn, segment.shard, order=self.order, began=began)
+                segment = Segment(segment.generation, segment.shard, order=self.order, began=began)
         passed, rest = self._through(
             segment, deadline, lambda page: self._refresh(page, pointer, head, every=every)
         )
-        foreign = segment.foreign + passed.foreign
+        stale = segment.stale + passed.stale
         if rest is not None:
-            self.enqueue(msgspec.json.encode(msgspec.structs.replace(rest, foreign=foreign)).decode())
+            self.enqueue(msgspec.json.encode(msgspec.structs.replace(rest, stale=stale)).decode())
             return passed.written
         if every:
             self.progress.ordered(segment.shard, self.order)
-        if foreign:
-            LOG.warning(_FOREIGN, foreign, segment.shard)
+        if stale:
+            LOG.warning(_STALE_BACKBONE, stale, segment.shard)
         else:
-            self.progress.done(pointer.turn, segment.shard, segment.oldest)
+            self.progress.done(pointer.generation, segment.shard, segment.oldest)
             self._finished(pointer)
         return passed.written
 
@@ -205,8 +209,8 @@ class RescorePool:
                     pages.append(working.popleft().result())
                 at = page.following
             pages += [one.result() for one in working]
-        written, foreign = (sum(counts) for counts in zip(*pages, strict=True))
-        return Passed(written, foreign), at
+        written, stale = (sum(counts) for counts in zip(*pages, strict=True))
+        return Passed(written, stale), at
 
     def _page(self, at: Segment) -> Page:
         moved = msgspec.structs.replace
@@ -215,7 +219,7 @@ class RescorePool:
             if start is not None:
                 return Page(keys, leftover=False, following=moved(at, start=start))
             return Page(keys, leftover=False, following=self._older(at, met=bool(keys) or at.start >= 0))
-        keys, start = self.walk.outdated(at.shard, at.turn, at.began, at.oldest, at.start, self.look)
+        keys, start = self.walk.outdated(at.shard, at.generation, at.began, at.oldest, at.start, self.look)
         if start is None or at.walked:
             following = None if start is None else moved(at, start=start)
             return Page(keys, leftover=True, following=following)
@@ -233,16 +237,16 @@ class RescorePool:
         stored = [row for row in self.pool.rows(page.keys).values() if row.state is State.SCORED]
         fitting = [row for row in stored if row.backbone == pointer.backbone]
         # they stay outdated, so that all of them are met once more among what the days left over
-        foreign = len(stored) - len(fitting) if page.leftover else 0
-        rows = [row for row in fitting if every or row.turn < pointer.turn]
+        stale = len(stored) - len(fitting) if page.leftover else 0
+        rows = [row for row in fitting if every or row.generation < pointer.generation]
         if not rows:
-            return Passed(0, foreign)
+            return Passed(0, stale)
         probabilities = head.run(np.stack([row.embedding for row in rows]))
         predictions = [
-            Prediction(pointer.version, pointer.backbone, row.embedding, probabilities[i], pointer.turn)
+            Prediction(pointer.version, pointer.backbone, row.embedding, probabilities[i], pointer.generation)
             for i, row in enumerate(rows)
         ]
-        return Passed(len(self.pool.rescore(rows, predictions)), foreign)
+        return Passed(len(self.pool.rescore(rows, predictions)), stale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +257,21 @@ class Reorder:
     enqueue: Callable[[str], None]
     order: str
 
-    def __call__(self, turn: int) -> int:
+    def __call__(self, generation: int) -> int:
         """Queue one message for each shard in another order; return how many there are.
 
         May be called again until there is none: a shard that is done already is not written twice.
 
         Args:
-            turn: of the champion.
+            generation: of the champion.
         """
         orders = self.progress.orders()
         wrong = [shard for shard in range(SHARDS) if orders.get(shard) != self.order]
-        return _fan_out(self.enqueue, turn, wrong)
+        return _fan_out(self.enqueue, generation, wrong)
 
 
-def _fan_out(enqueue: Callable[[str], None], turn: int, shards: Iterable[int], oldest: str = "") -> int:
-    bodies = [msgspec.json.encode(Segment(turn, shard, oldest)).decode() for shard in shards]
+def _fan_out(enqueue: Callable[[str], None], generation: int, shards: Iterable[int], oldest: str = "") -> int:
+    bodies = [msgspec.json.encode(Segment(generation, shard, oldest)).decode() for shard in shards]
     for body in bodies:
         enqueue(body)
     return len(bodies)

@@ -22,7 +22,7 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class SettleLabel:
+class ResolveLabel:
     """The use case; it can be repeated at any time.
 
     Attributes:
@@ -50,7 +50,7 @@ class SettleLabel:
 
     def _settle(self, key: str) -> int:
         # the image is read before its annotations: whoever stores one later settles it once more
-        standing = self.labels.standing(key)
+        standing = self.labels.label_state(key)
         if standing is None:
             LOG.info("%s is not in the pool: its annotations do not count", key)
             self._note(self.labels.of(key) if self.notes_problems else (), NOT_IN_POOL)
@@ -58,7 +58,7 @@ class SettleLabel:
         annotations = [one for one in self.labels.of(key) if one.etag == standing.etag]
         self._note([one for one in annotations if one.problem == NOT_IN_POOL], "")
         agreed = consensus(self._counted(one) for one in annotations)
-        delta = self.labels.settle(standing, agreed)
+        delta = self.labels.resolve_label(standing, agreed)
         told = {"image": image_id(key, standing.etag)}
         LOG.info("settled %s: %s (%+d)", key, agreed.label, delta, extra=told)
         return delta

@@ -94,7 +94,7 @@ class ScoreUploads:
         images: where the bytes are.
         pool: where the scores go.
         model: gives the model that predicts now.
-        settle: settles the label of an image whose bytes changed: these may have been labelled before.
+        resolve_label: settles the label of an image whose bytes changed: these may have been labelled before.
         workers: pictures decoded and predicted at once; one for each core.
         downloads: pictures read at once.
         writers: calls to the pool at once.
@@ -104,7 +104,7 @@ class ScoreUploads:
     images: ImageStore
     pool: Pool
     model: Callable[[], Scorer]
-    settle: Callable[[str], object]
+    resolve_label: Callable[[str], object]
     workers: int
     downloads: int = 12
     writers: int = 4
@@ -291,7 +291,7 @@ class _Rows:
         if not self.use.pool.put_score(row.image, row.prediction):
             return Outcome.STALE
         if self._changed(row.image):
-            self.use.settle(row.image.key)
+            self.use.resolve_label(row.image.key)
         return Outcome.SCORED
 
     def _changed(self, image: ImageRef) -> bool:

@@ -15,7 +15,7 @@ from octospoon.domain.errors import BadModel, OtherBackbone
 
 if TYPE_CHECKING:
     from octospoon.ports.models import ChampionAlias, Champions, ModelHistory
-    from octospoon.usecases.promote_version import ServeVersion
+    from octospoon.usecases.promote_version import PromoteVersion
 
 LOG = logging.getLogger(__name__)
 _GONE = (
@@ -38,13 +38,13 @@ class Followed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FollowAlias:
+class SyncRegistryAlias:
     """The use case."""
 
     alias: ChampionAlias
     champions: Champions
     history: ModelHistory
-    serve: ServeVersion
+    serve: PromoteVersion
 
     def __call__(self) -> Followed:
         """Run once.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import image_id, is_folder_marker
-from octospoon.domain.pool.score_history import EarlierUpload
+from octospoon.domain.pool.score_history import PreviousUpload
 from octospoon.domain.pool.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
 from octospoon.domain.training.policy import numbered
 
@@ -124,12 +124,12 @@ class TraceImage:
     def _uploads(self, record: ImageRecord, versions: Sequence[StoredVersion]) -> tuple[Upload, ...]:
         """Return the bucket's uploads joined with what the pool knows of them, and what it alone knows."""
         classes: dict[int, tuple[str, ...]] = {}
-        seen = [self._known(record.key, one, classes) for one in record.earlier]
+        seen = [self._known(record.key, one, classes) for one in record.previous_uploads]
         seen.append(self._known(record.key, record, classes))
         return _joined(record.key, seen, [one for one in versions if not one.deleted])
 
     def _known(
-        self, key: str, one: EarlierUpload | ImageRecord, classes: dict[int, tuple[str, ...]]
+        self, key: str, one: PreviousUpload | ImageRecord, classes: dict[int, tuple[str, ...]]
     ) -> Upload:
         return Upload(
             image_id(key, one.etag),
@@ -138,7 +138,7 @@ class TraceImage:
             sequencer=one.sequencer,
             scores=self._seen(one.scores, classes),
             state=one.state,
-            replaced_at=one.replaced_at if isinstance(one, EarlierUpload) else None,
+            replaced_at=one.replaced_at if isinstance(one, PreviousUpload) else None,
             task_id=one.task_id,
             label=one.label,
             reason=one.reason,
@@ -151,7 +151,11 @@ class TraceImage:
             classes[version] = pointer.classes if pointer else ()
         return tuple(
             SeenScore(
-                one.at, one.model_version, one.turn, _name(one, classes[one.model_version]), one.confidence
+                one.at,
+                one.model_version,
+                one.generation,
+                _name(one, classes[one.model_version]),
+                one.confidence,
             )
             for one in scores
         )

@@ -13,8 +13,8 @@ import numpy as np
 
 from octospoon.domain.batch import drift_share
 from octospoon.domain.monitoring import drift
-from octospoon.domain.monitoring.drift import Finding, Level
-from octospoon.domain.monitoring.observations import DriftedImage, Observation, WatchedDay, remembered
+from octospoon.domain.monitoring.drift import DriftResult, Level
+from octospoon.domain.monitoring.observations import DriftExample, Observation, ObservedDay, remembered
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.policy import wanted
 
@@ -50,7 +50,7 @@ class WatchReport:
 
     version: int = -1
     evaluation: Evaluation | None = None
-    finding: Finding | None = None
+    finding: DriftResult | None = None
     asked: str = ""
     reason: str = ""
 
@@ -60,9 +60,9 @@ class _Window:
     """The days' uploads that were judged together, or why none were."""
 
     reason: str
-    finding: Finding | None = None
+    finding: DriftResult | None = None
     until: str = ""
-    drifted: tuple[DriftedImage, ...] = ()
+    drifted: tuple[DriftExample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Watch:
         judged = self._window(pointer, head, before)
         now = self.clock.now()
         accuracy = evaluation.accuracy if evaluation.accuracy.labels else None
-        today = WatchedDay(day(now), pointer.version, accuracy, judged.finding)
+        today = ObservedDay(day(now), pointer.version, accuracy, judged.finding)
         seen = replace(before, accuracy=accuracy, observed_at=now, history=remembered(before.history, today))
         if judged.finding:
             seen = replace(seen, judged_until=judged.until, finding=judged.finding, drifted=judged.drifted)

@@ -226,7 +226,11 @@ class Lab:
         pointer = pointer.after(found[0] if found else None)
         assert self.champions.promote(pointer, found[1] if found else None)
         self.prediction = Prediction(
-            version, spec.backbone, np.zeros(DIM, np.float32), np.array([0.6, 0.4], np.float32), pointer.turn
+            version,
+            spec.backbone,
+            np.zeros(DIM, np.float32),
+            np.array([0.6, 0.4], np.float32),
+            pointer.generation,
         )
 
     def _label_studio(self) -> None:
@@ -405,7 +409,7 @@ class Lab:
         for key, entry in entries.items():
             mine = [task for task in tasks if (task.key, task.etag) == (key, entry.etag)]
             said = consensus(_annotations(mine)).label
-            standing = self.labels.standing(key)
+            standing = self.labels.label_state(key)
             stored = standing.label if standing else None
             labelled += stored is not None
             expected = {

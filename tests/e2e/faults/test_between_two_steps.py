@@ -148,7 +148,7 @@ def drift(lab: Lab, task: int) -> list[str]:
 @heavy
 def test_reconciliation(make_lab: Callable[..., Lab]) -> None:
     def world() -> tuple[Lab, list[str]]:
-        lab = make_lab(batch=4)  # what a whole sweep asks for grows with the tasks
+        lab = make_lab(batch=4)  # what a whole task sync asks for grows with the tasks
         tasks = exported(lab, 4)
         return lab, list(tasks) + drift(lab, next(iter(tasks.values())))
 

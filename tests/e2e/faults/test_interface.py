@@ -86,9 +86,9 @@ def test_only_our_own_control_counts_and_what_does_not_count_is_told(make_lab: C
 
     collected(lab)
 
-    labels = [standing.label for task in tasks if (standing := lab.labels.standing(task.key))]
+    labels = [standing.label for task in tasks if (standing := lab.labels.label_state(task.key))]
     assert labels == ["dog", "dog", "cat", None, None, None, None, None]
-    problems = {"foreign-control", "several-classes", "unknown-class", "no-class"}
+    problems = {"other-control", "several-classes", "unknown-class", "no-class"}
     assert {one.problem for one in lab.labels.uncounted(examples=1).examples} == problems
     status, report = lab.invoke("reconcile", {"full": True})
     assert status == 0, lab.host.log.read_text()[-3000:]
@@ -96,7 +96,7 @@ def test_only_our_own_control_counts_and_what_does_not_count_is_told(make_lab: C
     (empty,) = lab.api.call("GET", f"/api/tasks/{tasks[6].id}/annotations/")
     lab.api.call("PATCH", f"/api/annotations/{empty['id']}/", json={"result": [choice("cat")]})
     collected(lab)
-    standing = lab.labels.standing(tasks[6].key)
+    standing = lab.labels.label_state(tasks[6].key)
     assert standing is not None
     assert standing.label == "cat"
     assert lab.labels.uncounted(examples=0).total == 3

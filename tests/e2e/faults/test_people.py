@@ -58,6 +58,6 @@ def test_annotations_of_deleted_accounts_stay_votes_of_their_own(make_lab: Calla
     status, _ = lab.invoke("reconcile", {"full": True})
 
     assert status == 0, lab.host.log.read_text()[-3000:]
-    standing = lab.labels.standing(key)
+    standing = lab.labels.label_state(key)
     assert standing is not None
     assert (standing.label, standing.annotators) == ("cat", 3)

@@ -97,7 +97,7 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     for shard in range(16):
         # a shard of few rows is not gone through day by day, unless it has been begun so
         days = {} if shard else {"walked": True, "day": day(time.time())}
-        body = json.dumps({"turn": pointer.turn, "shard": shard} | days)
+        body = json.dumps({"generation": pointer.generation, "shard": shard} | days)
         lab.steps("rescore", {"Records": [{"messageId": str(shard), "body": body}]})
     of_label_studio = {
         "tasks": [{"id": 1, "data": {"image": f"s3://{lab.bucket}/{key}"}}],

@@ -45,7 +45,7 @@ def synchronised(lab: Lab, count: int) -> list[int]:
     return list(answer["task_ids"])
 
 
-def test_skipped_abandoned_and_foreign_tasks_hold_up_no_round(make_lab: Callable[..., Lab]) -> None:
+def test_skipped_abandoned_and_other_tasks_hold_up_no_round(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(batch=BATCH)
     lab.env["OCTOSPOON_MAX_OPEN_TASKS"] = "1"
     images = lab.scored(5 * BATCH)
@@ -63,12 +63,12 @@ def test_skipped_abandoned_and_foreign_tasks_hold_up_no_round(make_lab: Callable
     assert second["tasks"]["skipped"] == BATCH - 1
     for task in ours(lab)[BATCH:]:
         skip(lab, task.id)
-    foreign = synchronised(lab, 3)
-    lab.annotate(foreign[0], "cat")
+    not_ours = synchronised(lab, 3)
+    lab.annotate(not_ours[0], "cat")
     third = rank(lab)
     assert third["exported"] == BATCH
-    assert (third["tasks"]["foreign"], third["tasks"]["foreign_answered"]) == (3, 1)
-    assert [task.id for task in lab.labeler.foreign(2)] == foreign[:2]
+    assert (third["tasks"]["not_ours"], third["tasks"]["not_ours_answered"]) == (3, 1)
+    assert [task.id for task in lab.labeler.not_ours(2)] == not_ours[:2]
     lab.offset = 15 * 24 * 3600.0
     fourth = rank(lab)
     assert fourth["exported"] == BATCH

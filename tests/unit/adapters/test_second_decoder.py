@@ -25,14 +25,15 @@ EXCEPT = {
     r"tiff/.*white-is-zero": "OpenCV does not invert 16 bits",
     r".*(twelve|ten)-of-sixteen": "OpenCV takes every 16-bit sample for a full one",
     r"tiff/(alpha-unsaid-all-zero|fourth-sample)": "OpenCV takes every fourth sample for alpha",
-    r"png/turned-by-xmp|avif/orientation|png/beside/turned": "OpenCV does not turn them",
+    r"png/turned-by-xmp|avif/orientation|png/beside/turned": "OpenCV does not rotate them",
 }
 """What OpenCV shows otherwise, and why the corpus' value is the right one all the same."""
 
 
 def shown(case: Case) -> np.ndarray | None:
     """What OpenCV shows of a file, over white, as RGB; None where it does not read it."""
-    # unchanged, it does not turn pictures, and does not know that alpha which is zero everywhere is none
+    # unchanged, it does not rotate pictures, and does not know that alpha which is zero everywhere is
+    # none
     plain = TURNED.search(case.name) or re.match(r"bmp/(alpha-all-zero|masks)", case.name)
     try:
         how = cv2.IMREAD_COLOR if plain else cv2.IMREAD_UNCHANGED

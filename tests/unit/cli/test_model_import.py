@@ -76,7 +76,7 @@ def label_all(made: World) -> None:
 def test_a_backbone_takes_the_place_of_the_starter_and_heads_are_trained_on_it(made, backbone):
     done = model_import.import_model(deployment(made), backbone, OPTIONS, None)
 
-    assert replace(made.champions.current, previous=None, turn=0) == done.pointer
+    assert replace(made.champions.current, previous=None, generation=0) == done.pointer
     assert (done.pointer.version, done.pointer.classes, done.pointer.head_key) == (0, (), "")
     assert "version 0 is in service" in done.said()
     assert init_model(deployment(made)) == made.champions.current

@@ -76,10 +76,10 @@ def test_the_images_of_another_backbone_are_queued_as_uploads(monkeypatch: pytes
 
     assert deployed.run(monkeypatch, "--full", "--yes") == 0
 
-    foreign = {key for key, row in deployed.made.pool.table.items() if row.size}
+    stale = {key for key, row in deployed.made.pool.table.items() if row.size}
     queued = [(url, body["Records"][0]["s3"]["object"]) for url, body in deployed.sqs.sent]
     assert {url for url, _ in queued} == {"Uploads"}
-    assert sorted(one["key"] for _, one in queued) == sorted(foreign)
+    assert sorted(one["key"] for _, one in queued) == sorted(stale)
     row = deployed.made.pool.table[queued[0][1]["key"]]
     assert queued[0][1] | {"key": ""} == {
         "key": "",
@@ -124,10 +124,10 @@ def test_without_a_model_or_a_readable_image_it_says_what_to_do() -> None:
     deployed.made.images.objects.clear()
     deployment = deployed.deployment()
     with pytest.raises(BadRequest, match="octospoon reconcile --full"):
-        rescore.estimate(deployment, rescore.foreign(deployment))
+        rescore.estimate(deployment, rescore.stale_images(deployment))
     deployed.made.champions.current = None
     with pytest.raises(NotConfigured, match="octospoon init-model"):
-        rescore.foreign(deployment)
+        rescore.stale_images(deployment)
 
 
 def test_the_price_is_that_of_the_function_and_of_what_is_around_it() -> None:

@@ -152,9 +152,9 @@ def project(images: int, audit: int):
         pool.put_score(ImageRef(f"{i:03d}", "e", "1", 1), Prediction(1, "b", embedding, None))
         pool.claim(Pick(f"{i:03d}", "e", i < audit, "margin", None, i, None), 1, 9.0)
         labels.upsert(Annotation(f"{i:03d}", "e", str(i), i, "2026", "1", "cat" if i % 2 else "dog"))
-        standing = labels.standing(f"{i:03d}")
+        standing = labels.label_state(f"{i:03d}")
         assert standing is not None
-        labels.settle(standing, Consensus("cat" if i % 2 else "dog", 1.0, 1))
+        labels.resolve_label(standing, Consensus("cat" if i % 2 else "dog", 1.0, 1))
     return SimpleNamespace(labels=labels, pool=pool, classes=("cat", "dog"))
 
 

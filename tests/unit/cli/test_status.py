@@ -8,8 +8,8 @@ from fakes.memory import FakeObservations, FakePool
 from octospoon.cli.commands import status
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.tasks import Pick
-from octospoon.domain.monitoring.drift import Finding, Level
-from octospoon.domain.monitoring.observations import DriftedImage, Observation
+from octospoon.domain.monitoring.drift import DriftResult, Level
+from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction
 
 
@@ -20,8 +20,8 @@ def test_drift_is_told_with_what_can_still_be_chosen():
         pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), said)
     deployment = SimpleNamespace(pool=pool, observations=observations)
     assert status.drift(deployment, 4) == "no day's uploads were tested against this model yet"
-    finding = Finding(Level.CONFIRMED, 500, 0.0, 0.0, 1.0, 0.005)
-    seen = tuple(DriftedImage(f"{i}.png", "e", 0.5) for i in range(3))
+    finding = DriftResult(Level.CONFIRMED, 500, 0.0, 0.0, 1.0, 0.005)
+    seen = tuple(DriftExample(f"{i}.png", "e", 0.5) for i in range(3))
     observations.save(Observation(4, 1.0, None, "2026-01-31", finding, seen))
     pool.claim(Pick("1.png", "e", False, "drift", 0.5, 0, None), 1, 99.0)
 

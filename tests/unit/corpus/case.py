@@ -45,7 +45,7 @@ class Case:
 
 
 def sample(mode: str = "RGB", size: tuple[int, int] = SIZE, colours: Quadrants = COLOURS) -> Image.Image:
-    """Four quadrants of different colour: no turn or flip leaves them as they are."""
+    """Four quadrants of different colour: no generation or flip leaves them as they are."""
     width, height = size
     pixels = np.empty((height, width, 3), np.uint8)
     for i, colour in enumerate(colours):
@@ -90,8 +90,8 @@ TURNED = {
 
 
 def lying(orientation: int) -> Image.Image:
-    turn = TURNED[orientation]
-    return sample() if turn is None else sample().transpose(turn)
+    generation = TURNED[orientation]
+    return sample() if generation is None else sample().transpose(generation)
 
 
 def exif(orientation: int) -> Image.Exif:

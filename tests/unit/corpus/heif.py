@@ -50,7 +50,7 @@ def avif(image: Image.Image | None = None, **options: object) -> bytes:
 
 
 def turned(kind: str, orientation: int) -> bytes:
-    """Pillow and pillow-heif turn EXIF's orientation into the file's own properties."""
+    """Pillow and pillow-heif generation EXIF's orientation into the file's own properties."""
     picture = lying(orientation)
     if kind == "AVIF":
         return avif(picture, exif=exif(orientation))
@@ -131,12 +131,12 @@ AVIFS = [
 ]
 
 OTHERS = [
-    Case("foreign/film.mp4", partial(box, b"isom", b"mp42"), "not-an-image"),
-    Case("foreign/film.mov", partial(box, b"qt  "), "not-an-image"),
-    Case("foreign/photo.cr3", partial(box, b"crx ", b"isom"), "unsupported"),
-    Case("foreign/jpeg-inside.heif", partial(box, b"mif1", b"jpeg"), "unsupported"),
-    Case("foreign/h264-inside.heif", partial(box, b"avci", b"mif1"), "unsupported"),
-    Case("foreign/h266-inside.heif", partial(box, b"vvic", b"mif1"), "unsupported"),
+    Case("not_ours/film.mp4", partial(box, b"isom", b"mp42"), "not-an-image"),
+    Case("not_ours/film.mov", partial(box, b"qt  "), "not-an-image"),
+    Case("not_ours/photo.cr3", partial(box, b"crx ", b"isom"), "unsupported"),
+    Case("not_ours/jpeg-inside.heif", partial(box, b"mif1", b"jpeg"), "unsupported"),
+    Case("not_ours/h264-inside.heif", partial(box, b"avci", b"mif1"), "unsupported"),
+    Case("not_ours/h266-inside.heif", partial(box, b"vvic", b"mif1"), "unsupported"),
 ]
 
 WRITTEN = HEICS if find_spec("pillow_heif") and find_spec("pi_heif") else []

@@ -214,28 +214,28 @@ UNREAD = {
 }
 
 FOREIGN = [
-    Case("foreign/boxes.jp2", lambda: b"\0\0\0\x0cjP  \r\n\x87\n" + noise(), "unsupported"),
+    Case("not_ours/boxes.jp2", lambda: b"\0\0\0\x0cjP  \r\n\x87\n" + noise(), "unsupported"),
     *[
-        Case(f"foreign/{name}", partial(lambda start: start + noise(), start), "unsupported")
+        Case(f"not_ours/{name}", partial(lambda start: start + noise(), start), "unsupported")
         for name, start in UNREAD.items()
     ],
-    Case("foreign/film.avi", lambda: b"RIFF\0\0\1\0AVI LIST" + noise(), "not-an-image"),
-    Case("foreign/film.mkv", lambda: b"\x1a\x45\xdf\xa3" + noise(), "not-an-image"),
-    Case("foreign/photo.jp2", lambda: saved(sample(), "JPEG2000"), "unsupported"),
-    Case("foreign/codestream.j2k", lambda: b"\xff\x4f\xff\x51" + noise(), "unsupported"),
-    Case("foreign/photo.jxl", lambda: b"\xff\x0a" + noise(), "unsupported"),
-    Case("foreign/picture.psd", lambda: b"8BPS\0\1" + bytes(6) + noise(), "unsupported"),
-    Case("foreign/favicon.ico", lambda: saved(sample(), "ICO"), "unsupported"),
-    Case("foreign/render.exr", lambda: b"\x76\x2f\x31\x01" + noise(), "unsupported"),
-    Case("foreign/scan.pdf", lambda: b"%PDF-1.7\n" + noise(), "not-an-image"),
-    Case("foreign/drawing.svg", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not-an-image"),
-    Case("foreign/page.html", lambda: b"<html><body>404 Not Found</body></html>", "not-an-image"),
-    Case("foreign/archive.zip", archive, "not-an-image"),
-    Case("foreign/empty.jpg", lambda: b"", "empty"),
-    Case("foreign/one-byte.jpg", lambda: b"\xff", "not-an-image"),
-    Case("foreign/text.jpg", lambda: b"hello, I am a text file", "not-an-image"),
-    Case("foreign/zeros.png", lambda: bytes(100_000), "not-an-image"),
-    Case("foreign/noise.png", noise, "not-an-image"),
+    Case("not_ours/film.avi", lambda: b"RIFF\0\0\1\0AVI LIST" + noise(), "not-an-image"),
+    Case("not_ours/film.mkv", lambda: b"\x1a\x45\xdf\xa3" + noise(), "not-an-image"),
+    Case("not_ours/photo.jp2", lambda: saved(sample(), "JPEG2000"), "unsupported"),
+    Case("not_ours/codestream.j2k", lambda: b"\xff\x4f\xff\x51" + noise(), "unsupported"),
+    Case("not_ours/photo.jxl", lambda: b"\xff\x0a" + noise(), "unsupported"),
+    Case("not_ours/picture.psd", lambda: b"8BPS\0\1" + bytes(6) + noise(), "unsupported"),
+    Case("not_ours/favicon.ico", lambda: saved(sample(), "ICO"), "unsupported"),
+    Case("not_ours/render.exr", lambda: b"\x76\x2f\x31\x01" + noise(), "unsupported"),
+    Case("not_ours/scan.pdf", lambda: b"%PDF-1.7\n" + noise(), "not-an-image"),
+    Case("not_ours/drawing.svg", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not-an-image"),
+    Case("not_ours/page.html", lambda: b"<html><body>404 Not Found</body></html>", "not-an-image"),
+    Case("not_ours/archive.zip", archive, "not-an-image"),
+    Case("not_ours/empty.jpg", lambda: b"", "empty"),
+    Case("not_ours/one-byte.jpg", lambda: b"\xff", "not-an-image"),
+    Case("not_ours/text.jpg", lambda: b"hello, I am a text file", "not-an-image"),
+    Case("not_ours/zeros.png", lambda: bytes(100_000), "not-an-image"),
+    Case("not_ours/noise.png", noise, "not-an-image"),
 ]
 
 MODEL = [

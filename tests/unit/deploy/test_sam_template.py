@@ -301,7 +301,7 @@ def test_rescore_may_query_the_indexes_that_it_goes_through_and_they_hold_what_i
         assert f"/index/{request['IndexName']}" in role
         filtered = set(re.findall(r"#(\w+)", request.get("FilterExpression", "")))
         assert filtered <= set(held[request["IndexName"]].get("NonKeyAttributes", []))
-    assert {request["IndexName"] for request in asked} == {"by_arrival", "by_lottery"}
+    assert {request["IndexName"] for request in asked} == {"by_arrival", "by_sampling_key"}
 
 
 def test_every_strategy_can_be_chosen():

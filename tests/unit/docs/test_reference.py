@@ -180,7 +180,7 @@ NO_ATTRIBUTES = {"a", "b", "name"}
 """Examples in docstrings and comments."""
 
 
-@pytest.mark.parametrize("index", ["by_priority", "by_lottery", "by_arrival", "by_number", "by_problem"])
+@pytest.mark.parametrize("index", ["by_priority", "by_sampling_key", "by_arrival", "by_number", "by_problem"])
 def test_an_index_projects_what_the_page_says(index):
     (declared,) = (
         each

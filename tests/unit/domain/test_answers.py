@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from octospoon.domain.labelling.answers import (
     AMBIGUOUS_CLASS,
-    FOREIGN_CONTROL,
     NO_CLASS,
+    OTHER_CONTROL,
     SEVERAL_CLASSES,
     UNKNOWN_CLASS,
     Answer,
@@ -39,10 +39,10 @@ def ours(*choices: object, **more: object) -> dict:
         ([ours("cat"), region("other", "dog")], Answer("cat")),
         ([ours("cat"), ours("cat")], Answer("cat")),
         ([ours(["animal", "cat"])], Answer("cat")),
-        ([region("other", "cat")], Answer(None, FOREIGN_CONTROL)),
-        ([ours("cat", to_name="text")], Answer(None, FOREIGN_CONTROL)),
-        ([ours("cat", type="labels")], Answer(None, FOREIGN_CONTROL)),
-        ([{"type": "textarea", "value": {"text": ["cat"]}}], Answer(None, FOREIGN_CONTROL)),
+        ([region("other", "cat")], Answer(None, OTHER_CONTROL)),
+        ([ours("cat", to_name="text")], Answer(None, OTHER_CONTROL)),
+        ([ours("cat", type="labels")], Answer(None, OTHER_CONTROL)),
+        ([{"type": "textarea", "value": {"text": ["cat"]}}], Answer(None, OTHER_CONTROL)),
         ([ours("cat", "dog")], Answer(None, SEVERAL_CLASSES)),
         ([ours("cat"), ours("dog")], Answer(None, SEVERAL_CLASSES)),
         ([ours("cow")], Answer(None, UNKNOWN_CLASS)),
@@ -51,7 +51,7 @@ def ours(*choices: object, **more: object) -> dict:
         ([ours()], Answer(None, NO_CLASS)),
         ([ours(value=None)], Answer(None, NO_CLASS)),
         ([ours(value={"choices": "cat"})], Answer(None, NO_CLASS)),
-        (["cat"], Answer(None, FOREIGN_CONTROL)),
+        (["cat"], Answer(None, OTHER_CONTROL)),
     ],
 )
 def test_only_our_own_control_is_read(result: list | None, answer: Answer) -> None:

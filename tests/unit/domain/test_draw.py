@@ -17,7 +17,7 @@ def candidate(shard: int, i: int, number: float) -> Candidate:
 
 
 class Index:
-    """A pool's lottery index: sorted numbers per shard, and a count of what was read."""
+    """A pool's sampling-key index: sorted numbers per shard, and a count of what was read."""
 
     def __init__(self, shards):
         self.shards = [np.sort(numbers) for numbers in shards]
@@ -30,7 +30,7 @@ class Index:
         page = [candidate(shard, i, float(numbers[i])) for i in range(first, stop)]
         self.items += len(page)
         self.queries += 1
-        return page, page[-1].lottery if len(page) == limit else None
+        return page, page[-1].sampling_key if len(page) == limit else None
 
 
 def even(size: int, seed: int = 0) -> Index:

@@ -10,7 +10,7 @@ from octospoon.domain.acquisition import strategy
 from octospoon.domain.batch.compose import BatchRules, candidates_wanted, compose, strategy_for
 from octospoon.domain.batch.draw import Draw
 from octospoon.domain.batch.limits import Limits
-from octospoon.domain.monitoring.observations import DriftedImage
+from octospoon.domain.monitoring.observations import DriftExample
 from octospoon.domain.pool.images import Candidate, PoolRow, State
 
 
@@ -124,7 +124,7 @@ def test_shares_of_more_than_a_batch_leave_the_audit_its_own():
     assert (rules.audit, rules.control) == (7, 3)
 
 
-DRIFTED = tuple(DriftedImage(f"k{i:03d}", f"e{i}", 0.5 - i / 1000) for i in range(40, 0, -2))
+DRIFTED = tuple(DriftExample(f"k{i:03d}", f"e{i}", 0.5 - i / 1000) for i in range(40, 0, -2))
 
 
 def by_drift(picks) -> list[str]:

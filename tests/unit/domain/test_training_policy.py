@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from octospoon.domain.evaluation.estimators import proportion
-from octospoon.domain.monitoring.drift import Finding, Level
+from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.domain.training.policy import TrainingRules, due, job_id, wanted
@@ -67,7 +67,7 @@ def test_accuracy_asks_for_training_only_where_it_is_shown_to_be_too_low():
 def test_only_confirmed_drift_asks_for_training():
     good = proportion(99, 100)
     for level in Level:
-        said = wanted(good, Finding(level, 500, 1e-9, 1.0, 1.0), 0.5)
+        said = wanted(good, DriftResult(level, 500, 1e-9, 1.0, 1.0), 0.5)
         assert (said == "drift confirmed on 500 uploads") == (level is Level.CONFIRMED)
 
 

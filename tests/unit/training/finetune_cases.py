@@ -236,7 +236,7 @@ def test_weights_behind_other_nodes_learn_and_are_counted(poor: bytes):
 STEM = """
 import numpy as np, torch
 from onnx import TensorProto, helper, numpy_helper
-from octospoon.training import foreign
+from octospoon.training import imported
 from octospoon.training.finetune.graph import TorchGraph
 torch.set_num_threads(1)
 k = np.random.default_rng(3).normal(size=(48, 3, 1, 1)).astype(np.float32)
@@ -248,7 +248,7 @@ graph = helper.make_graph(nodes, "net", [info("input", TensorProto.FLOAT, ["b", 
     [info("out", TensorProto.FLOAT, ["b", 48])],
     [numpy_helper.from_array(k, "k"), numpy_helper.from_array(np.zeros(48, np.float32), "b")])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-made = TorchGraph(foreign.wrap(model, foreign.Pixels(), "", head=False).backbone)
+made = TorchGraph(imported.wrap(model, imported.Pixels(), "", head=False).backbone)
 (made(torch.randint(0, 256, (3, 256, 256, 3), dtype=torch.uint8)) ** 2).sum().backward()
 """
 
@@ -392,15 +392,15 @@ def test_what_later_uploads_are_compared_with_is_of_the_new_backbone(promoted):
     assert known is not before.references.get(before.champions.current.sha256)
 
 
-def test_the_labelled_rows_get_the_new_embeddings_and_the_others_are_foreign(promoted):
+def test_the_labelled_rows_get_the_new_embeddings_and_the_others_are_stale(promoted):
     _, after = promoted
     backbone = after.champions.current.backbone
     labelled = [row for row in after.pool.table.values() if row.state is State.LABELLED]
     assert {row.prediction.backbone for row in labelled} == {backbone}
-    assert len(list(after.pool.foreign(backbone))) == 120
+    assert len(list(after.pool.stale_backbone(backbone))) == 120
 
 
-def test_re_scoring_by_head_skips_foreign_rows_until_their_images_are_scored(promoted, tmp_path):
+def test_re_scoring_by_head_skips_stale_rows_until_their_images_are_scored(promoted, tmp_path):
     _, promoted_world = promoted
     made = promoted_world.copied()
     pointer = made.champions.current
@@ -411,11 +411,11 @@ def test_re_scoring_by_head_skips_foreign_rows_until_their_images_are_scored(pro
     )
     use_case.champion_changed()
     assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0
-    scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.turn)
-    for image in list(made.pool.foreign(pointer.backbone)):
+    scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.generation)
+    for image in list(made.pool.stale_backbone(pointer.backbone)):
         pixels = scorer.preprocess(made.images.read(image.key)[0])
         assert made.pool.put_score(image, scorer.predict(pixels[np.newaxis])[0])
-    assert not list(made.pool.foreign(pointer.backbone))
+    assert not list(made.pool.stale_backbone(pointer.backbone))
 
 
 def test_the_next_job_goes_on_from_the_fine_tuned_backbone(promoted):

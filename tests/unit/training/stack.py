@@ -187,9 +187,9 @@ class World:
         etag, row.state, row.round_number = row.etag, State.EXPORTED, round_number
         row.pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))
-        standing = self.labels.standing(key)
+        standing = self.labels.label_state(key)
         assert standing is not None
-        self.labels.settle(standing, Consensus(label, 1.0, 1))
+        self.labels.resolve_label(standing, Consensus(label, 1.0, 1))
 
     def serve(self, model: bytes, head: bytes | None = None) -> None:
         """Put a model into service."""

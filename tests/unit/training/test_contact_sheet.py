@@ -10,7 +10,7 @@ from PIL import Image
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.tasks import LabelledImage, Pick, Round
-from octospoon.domain.monitoring.observations import DriftedImage
+from octospoon.domain.monitoring.observations import DriftExample
 from octospoon.training.report.contact_sheet import MOST, Thumbnails, Tile, draw
 from octospoon.training.report.figures import chosen, most_drifted, worst
 
@@ -84,7 +84,7 @@ def test_the_worst_come_first_and_wrong_ones_are_marked():
 
 
 def test_what_drifted_is_shown_with_its_label():
-    seen = (DriftedImage("a", "e", 0.25), DriftedImage("b", "e", 0.125))
+    seen = (DriftExample("a", "e", 0.25), DriftExample("b", "e", 0.125))
     tiles = most_drifted(seen, {("b", "e"): "cat", ("a", "older"): "dog"})
     assert [(tile.key, *tile.lines) for tile in tiles] == [
         ("a", "1. score 0.2500", "not labelled yet"),

@@ -87,7 +87,7 @@ def test_the_setting_chooses_the_trainer_and_its_environment(
     assert isinstance(trainer.images, S3Images)
 
     refused = JobSettings(("cat", "dog"), "finetune", "epochs=0")
-    for wrong, told in ((refused, "FineTuning"), (None, "earlier")):
+    for wrong, told in ((refused, "FineTuning"), (None, "previous_uploads")):
         state = replace(state, settings=wrong)
         with pytest.raises(NotConfigured, match=told):
             training_ports(JOB)

@@ -12,8 +12,8 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable, VersionTaken
 from octospoon.domain.labelling.tasks import Pick, Round
-from octospoon.domain.monitoring.drift import Finding, Level
-from octospoon.domain.monitoring.observations import DriftedImage, Observation, WatchedDay
+from octospoon.domain.monitoring.drift import DriftResult, Level
+from octospoon.domain.monitoring.observations import DriftExample, Observation, ObservedDay
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.ports.training import TrainingData
 from octospoon.training.head.trainer import train_head
@@ -132,7 +132,7 @@ def test_the_run_holds_tables_pictures_and_the_snapshot():
 
 def test_what_drifted_is_shown_where_something_was_watched():
     made = labelled()
-    finding = Finding(Level.CONFIRMED, 500, 1e-9, 0.5, 1.0, 0.005)
+    finding = DriftResult(Level.CONFIRMED, 500, 1e-9, 0.5, 1.0, 0.005)
     etag = made.pool.table["0003.png"].etag
     made.ports.observations.save(
         Observation(
@@ -140,8 +140,8 @@ def test_what_drifted_is_shown_where_something_was_watched():
             1.0,
             judged_until="2026-01-30",
             finding=finding,
-            drifted=(DriftedImage("0003.png", etag, 0.25), DriftedImage("gone.png", "e", 0.125)),
-            history=(WatchedDay("2026-01-31", 0, None, finding),),
+            drifted=(DriftExample("0003.png", etag, 0.25), DriftExample("gone.png", "e", 0.125)),
+            history=(ObservedDay("2026-01-31", 0, None, finding),),
         )
     )
     run(JOB, made.ports)

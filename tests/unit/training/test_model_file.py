@@ -133,7 +133,7 @@ def test_the_starter_model_is_a_cold_start_model():
     assert (spec.version, spec.has_head, spec.height, spec.width, spec.dim) == (0, False, 32, 32, 512)
 
 
-def test_a_foreign_backbone_survives_the_round_trip():
+def test_an_imported_backbone_survives_the_round_trip():
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 4, 4, 3])
     out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 48])
     shape = helper.make_tensor("shape", TensorProto.INT64, [2], [-1, 48])
@@ -142,9 +142,9 @@ def test_a_foreign_backbone_survives_the_round_trip():
         helper.make_node("Reshape", ["floats", "shape"], ["embedding"]),
     ]
     graph = helper.make_graph(nodes, "flat", [image], [out], [shape])
-    foreign = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
-    helper.set_model_props(foreign, {"author": "somebody"})
-    backbone = model_file.canonical(foreign.SerializeToString())
+    imported = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
+    helper.set_model_props(imported, {"author": "somebody"})
+    backbone = model_file.canonical(imported.SerializeToString())
     spec = replace(backbone_spec(backbone, "cover"), classes=("a", "b"), version=1)
     head = head_file(np.ones((48, 2), np.float32), np.zeros(2, np.float32), spec)
     assert extract_backbone(assemble(backbone, head, spec)) == backbone

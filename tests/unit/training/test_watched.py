@@ -6,17 +6,17 @@ from dataclasses import replace
 from PIL import Image
 
 from octospoon.domain.evaluation.estimators import Estimate
-from octospoon.domain.monitoring.drift import Finding, Level
-from octospoon.domain.monitoring.observations import WatchedDay
+from octospoon.domain.monitoring.drift import DriftResult, Level
+from octospoon.domain.monitoring.observations import ObservedDay
 from octospoon.training.report import drift_history
 
-CALM = Finding(Level.NONE, 500, 0.4, 0.5, 0.6)
-DRIFTED = Finding(Level.CONFIRMED, 480, 0.0, 0.5, 0.6, 0.005)
+CALM = DriftResult(Level.NONE, 500, 0.4, 0.5, 0.6)
+DRIFTED = DriftResult(Level.CONFIRMED, 480, 0.0, 0.5, 0.6, 0.005)
 GOOD, BAD = Estimate(0.9, 0.85, 0.93, 60), Estimate(0.8, 0.74, 0.85, 70)
 DAYS = [
-    WatchedDay("2026-01-30", 3, GOOD, CALM),
-    WatchedDay("2026-01-31", 3, BAD, DRIFTED),
-    WatchedDay("2026-02-01", 4, GOOD, None),
+    ObservedDay("2026-01-30", 3, GOOD, CALM),
+    ObservedDay("2026-01-31", 3, BAD, DRIFTED),
+    ObservedDay("2026-02-01", 4, GOOD, None),
 ]
 
 

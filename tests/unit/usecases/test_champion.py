@@ -113,9 +113,9 @@ def test_who_starts_with_a_bad_model_predicts_with_the_one_before_it() -> None:
 def test_a_pointer_remembers_one_other_only() -> None:
     third = pointer(3).after(pointer(2).after(pointer(1)))
 
-    assert third.previous == replace(pointer(2), turn=1)
-    assert third.turn == 2
-    assert pointer(1).after(third).turn == 3, "a roll-back is a turn of its own"
+    assert third.previous == replace(pointer(2), generation=1)
+    assert third.generation == 2
+    assert pointer(1).after(third).generation == 3, "a roll-back is a generation of its own"
     assert pointer(1).after(None).previous is None
 
 

@@ -56,7 +56,7 @@ def test_a_class_that_was_removed_stops_counting() -> None:
     world.collect(message(1, "dog"))
     assert world.control.state().new_labels == 1
     world.collect = replace(world.collect, settings=JobSettings(("cat", "owl")))
-    world.collect.settle("1.png")
+    world.collect.resolve_label("1.png")
     assert world.pool.table["1.png"].label is None
     assert world.control.state().new_labels == 0
 
@@ -189,9 +189,9 @@ def test_another_project_deletes_only_its_own_annotation_of_the_same_number() ->
 def test_a_task_that_is_not_ours_is_passed_over() -> None:
     world = World(threshold=1)
     body = AnnotationBody(id=1, unique_id="u", updated_at="2026", task=5, result=choice("cat"))
-    foreign = Message("ANNOTATION_CREATED", 1, [body], [TaskBody(5, {"image": "x"})])
+    not_ours = Message("ANNOTATION_CREATED", 1, [body], [TaskBody(5, {"image": "x"})])
 
-    assert world.collect(msgspec.json.encode(foreign).decode()) is None
+    assert world.collect(msgspec.json.encode(not_ours).decode()) is None
 
 
 def test_a_message_that_is_not_ours_is_refused() -> None:
@@ -210,7 +210,7 @@ def test_annotations_of_a_deleted_account_are_voters_of_their_own() -> None:
         before = next(one for one in world.labels.of("0.png") if one.annotation_id == left.unique_id)
         assert world.labels.replace(before, stored)
 
-    world.collect.settle("0.png")
+    world.collect.resolve_label("0.png")
 
     row = world.pool.table["0.png"]
     assert (row.label, row.annotators, round(row.agreement, 2)) == ("cat", 3, 0.67)

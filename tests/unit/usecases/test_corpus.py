@@ -37,7 +37,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> OnnxScorer:
 def scored(scorer: OnnxScorer, files: dict[str, bytes]) -> tuple[dict[str, Outcome | Exception], FakePool]:
     pool = FakePool()
     images = FakeImages({key: (data, f"etag of {key}") for key, data in files.items()})
-    score = ScoreUploads(images, pool, lambda: scorer, settle=lambda _: None, workers=2)
+    score = ScoreUploads(images, pool, lambda: scorer, resolve_label=lambda _: None, workers=2)
     outcomes = score([ImageRef(key, "etag", "1", len(data)) for key, data in files.items()])
     return dict(zip(files, outcomes, strict=True)), pool
 

@@ -8,8 +8,8 @@ from fakes.memory import FakeAlias, FakeChampions, FakeEntries, FakeHistory, Fak
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import State
-from octospoon.usecases.promote_version import ServeVersion
-from octospoon.usecases.sync_registry_alias import FollowAlias, Followed
+from octospoon.usecases.promote_version import PromoteVersion
+from octospoon.usecases.sync_registry_alias import Followed, SyncRegistryAlias
 
 NOTHING, AT_ODDS = Followed(), Followed(at_odds=True)
 
@@ -22,8 +22,8 @@ class World:
             self.champions.files[sha] = b"model"
             self.champions.keep(ChampionPointer(version, sha, f"models/{sha}", "b" * 64))
         self.pool = FakePool()
-        self.serve = ServeVersion(self.champions, FakeEntries(self.pool))
-        self.follow = FollowAlias(self.alias, self.champions, self.history, self.serve)
+        self.serve = PromoteVersion(self.champions, FakeEntries(self.pool))
+        self.follow = SyncRegistryAlias(self.alias, self.champions, self.history, self.serve)
 
     @property
     def serving(self) -> int:

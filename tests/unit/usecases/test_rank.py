@@ -20,7 +20,7 @@ from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.tasks import Task, TaskCounts
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.monitoring.observations import DriftedImage, Observation
+from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.ports.labelling import AnnotationBody
@@ -102,7 +102,7 @@ class World:
         self.champions.set(replace(pointer, version=version))
 
     def drift(self, count: int, version: int = 1) -> None:
-        seen = tuple(DriftedImage(f"{i:04d}.png", f"etag{i}", 0.3 - i / 1000) for i in range(count))
+        seen = tuple(DriftExample(f"{i:04d}.png", f"etag{i}", 0.3 - i / 1000) for i in range(count))
         self.observations.save(Observation(version, self.clock.time, drifted=seen))
 
     def by_drift(self, number: int) -> list[str]:
@@ -426,7 +426,7 @@ def test_tasks_that_are_not_ours_hold_up_nothing_and_are_counted() -> None:
     report = world.rank()
 
     assert report.exported == 20
-    assert report.tasks == TaskCounts(foreign=40, foreign_answered=1)
+    assert report.tasks == TaskCounts(not_ours=40, not_ours_answered=1)
 
 
 def test_tasks_of_images_that_are_not_in_the_pool_hold_up_nothing() -> None:
@@ -435,7 +435,7 @@ def test_tasks_of_images_that_are_not_in_the_pool_hold_up_nothing() -> None:
         world.labeler.tasks[id_] = Task(f"{id_}.png", "of an earlier deployment", "s3://b/x.png", None, None)
 
     assert world.rank().exported == 20
-    assert [task.id for task in world.rank.open_tasks.foreign(3)] == [1, 2, 3]
+    assert [task.id for task in world.rank.open_tasks.not_ours(3)] == [1, 2, 3]
     assert world.rank().reason == "60 tasks wait for an annotator already"
 
 

@@ -11,8 +11,8 @@ from fakes.memory import (
     FakeClock,
     FakeControl,
     FakeEntries,
+    FakeFullAudits,
     FakeHistory,
-    FakeInventories,
     FakeLabeler,
     FakeLabels,
     FakeLauncher,
@@ -20,7 +20,7 @@ from fakes.memory import (
     FakePool,
     FakeProposals,
     FakeRounds,
-    FakeSweeps,
+    FakeTaskSyncs,
     FakeUploads,
 )
 
@@ -32,12 +32,12 @@ from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObje
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody
-from octospoon.usecases import full_audit as inventory_
+from octospoon.usecases import full_audit as full_audit
 from octospoon.usecases import reconcile as reconcile_
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.promote_version import ServeVersion
+from octospoon.usecases.promote_version import PromoteVersion
 from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport, Stores
-from octospoon.usecases.sync_registry_alias import FollowAlias
+from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
 
 CLASSES = ("cat", "dog")
 IMAGES = 10
@@ -46,7 +46,7 @@ IMAGES = 10
 class World:
     def __init__(self, threshold: int = 100, images: int = IMAGES) -> None:
         self.clock, self.launcher = FakeClock(), FakeLauncher()
-        self.sweeps, self.rounds = FakeSweeps(), FakeRounds()
+        self.task_syncs, self.rounds = FakeTaskSyncs(), FakeRounds()
         self.control = FakeControl(self.clock)
         self.pool = FakePool(control=self.control)
         self.bucket, self.uploads, self.proposals = FakeBucket(), FakeUploads(), FakeProposals()
@@ -70,8 +70,8 @@ class World:
             TrainingRules(threshold),
         )
         self.stores = Stores(
-            self.sweeps,
-            FakeInventories(),
+            self.task_syncs,
+            FakeFullAudits(),
             FakeEntries(self.pool),
             self.rounds,
             self.bucket,
@@ -79,8 +79,8 @@ class World:
             FakeMissing(),
             self.proposals,
         )
-        follow = FollowAlias(
-            self.alias, self.champions, FakeHistory(), ServeVersion(self.champions, FakeEntries(self.pool))
+        follow = SyncRegistryAlias(
+            self.alias, self.champions, FakeHistory(), PromoteVersion(self.champions, FakeEntries(self.pool))
         )
         self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock, follow)
 
@@ -119,9 +119,7 @@ def test_a_round_whose_webhooks_were_all_lost_is_counted_and_launches_one_job() 
 
     first, second = world.reconcile(), world.reconcile()
 
-    assert first == ReconcileReport(
-        IMAGES, IMAGES, IMAGES, finished=True, inventoried=True, job="train-000001"
-    )
+    assert first == ReconcileReport(IMAGES, IMAGES, IMAGES, finished=True, audited=True, job="train-000001")
     assert (second.annotations, second.labels, second.job) == (0, 0, "")
     assert world.launcher.launched == ["train-000001"]
     assert world.control.state().new_labels == 0
@@ -134,11 +132,11 @@ def test_what_a_webhook_has_counted_is_left_as_it_is() -> None:
     world.labels.upsert(
         world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0], world.labeler.name)
     )
-    world.collect.settle("1.png")
+    world.collect.resolve_label("1.png")
     world.control.keep_classes(CLASSES)
     before = world.everything()
 
-    assert world.reconcile() == ReconcileReport(IMAGES, 0, 0, finished=True, inventoried=True)
+    assert world.reconcile() == ReconcileReport(IMAGES, 0, 0, finished=True, audited=True)
     assert world.everything() == before
 
 
@@ -163,7 +161,7 @@ def test_a_run_in_the_middle_of_another_counts_nothing_twice(monkeypatch: pytest
     assert len(list(world.labels.labelled())) == IMAGES
     assert world.control.state().new_labels == 0
     assert (report.tasks, report.job) == (6, "")  # the other run has gone on with the rest
-    assert world.sweeps.sweep.finished
+    assert world.task_syncs.progress.finished
 
 
 @pytest.mark.parametrize("dies_at", range(1, 6))
@@ -173,7 +171,7 @@ def test_a_run_that_dies_anywhere_is_resumed_from_its_page(
     monkeypatch.setattr(reconcile_, "PAGE", 3)
     world, settled = World(threshold=IMAGES), []
     world.annotate(*range(1, IMAGES + 1))
-    settle = world.labels.settle
+    settle = world.labels.resolve_label
 
     def dying(*args: object) -> int:
         settled.append(args[0])
@@ -181,10 +179,10 @@ def test_a_run_that_dies_anywhere_is_resumed_from_its_page(
             raise ServiceUnavailable("throttled")
         return settle(*args)
 
-    monkeypatch.setattr(world.labels, "settle", dying)
+    monkeypatch.setattr(world.labels, "resolve_label", dying)
     with pytest.raises(ServiceUnavailable):
         world.reconcile()
-    assert world.sweeps.sweep.position == 3 * ((dies_at - 1) // 3)
+    assert world.task_syncs.progress.position == 3 * ((dies_at - 1) // 3)
 
     report = world.reconcile()
 
@@ -249,14 +247,14 @@ def test_an_annotation_counts_once_the_project_has_its_class_and_as_long_as_it_h
     assert world.pool.table["1.png"].label is None
 
 
-def test_a_request_for_every_task_begins_anew_amid_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_for_every_task_begins_anew_amid_a_task_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     monkeypatch.setattr(reconcile_, "BUDGET", -1.0)
     assert not world.reconcile().finished
     monkeypatch.setattr(reconcile_, "BUDGET", BUDGET)
     world.clock.time += 1
 
-    assert world.reconcile(full=True) == ReconcileReport(IMAGES, 0, 0, finished=True, inventoried=True)
+    assert world.reconcile(full=True) == ReconcileReport(IMAGES, 0, 0, finished=True, audited=True)
 
 
 def test_a_run_stops_at_its_budget_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +313,7 @@ def test_a_second_task_of_an_image_does_not_delete_what_the_first_holds() -> Non
     assert world.state(1) is State.LABELLED
 
 
-def test_a_changed_mind_a_skip_and_a_foreign_task() -> None:
+def test_a_changed_mind_a_skip_and_a_task_not_ours() -> None:
     world = World()
     world.annotate(1, 2)
     world.labeler.tasks[IMAGES + 1] = Task("", "", "x", None, None)
@@ -349,7 +347,7 @@ def test_a_label_that_was_stored_but_never_settled_is_settled() -> None:
         world.collect.annotation(body(1), world.labeler.changed(0, 0, 1)[0], world.labeler.name)
     )
 
-    assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True, inventoried=True)
+    assert world.reconcile() == ReconcileReport(IMAGES, 0, 1, finished=True, audited=True)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -359,7 +357,7 @@ def test_an_annotation_that_was_taken_for_deleted_comes_back(version: int) -> No
     world.reconcile()
     (stored,) = world.labels.of("1.png")
     world.labels.upsert(replace(stored, deleted=True))
-    world.collect.settle("1.png")
+    world.collect.resolve_label("1.png")
     assert world.state(1) is State.EXPORTED
     world.annotate(1, version=version)
 
@@ -549,8 +547,8 @@ def test_one_step_that_fails_keeps_no_other_from_being_done() -> None:
 
 
 @pytest.mark.parametrize("dies_at", range(1, 4))
-def test_an_inventory_goes_on_from_its_page(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
-    monkeypatch.setattr(inventory_, "OBJECTS", 3)
+def test_a_full_audit_goes_on_from_its_page(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
+    monkeypatch.setattr(full_audit, "OBJECTS", 3)
     world = World()
     for i in range(9):
         world.bucket.objects[f"lost{i}.png"] = StoredObject(f"lost{i}.png", "l", 5, 0.0)
@@ -565,7 +563,7 @@ def test_an_inventory_goes_on_from_its_page(monkeypatch: pytest.MonkeyPatch, die
     monkeypatch.setattr(world.bucket, "listing", dying)
     with pytest.raises(ServiceUnavailable):
         world.reconcile()
-    assert world.reconcile().inventoried
+    assert world.reconcile().audited
     assert sorted(one.key for one in world.uploads.sent) == [f"lost{i}.png" for i in range(9)]
 
 

@@ -10,7 +10,7 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.answers import NOT_IN_POOL
 from octospoon.domain.labelling.removals import Proposal, count_that_decides, is_mass
 from octospoon.domain.pool.images import State
-from octospoon.usecases import full_audit as inventory_
+from octospoon.usecases import full_audit as full_audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def test_annotations_of_an_unknown_project_are_kept_and_get_their_project_where_
     world.annotate(1, 2)
     for task in world.labeler.changed(0, 0, 2):
         world.labels.upsert(world.collect.annotation(body(task.id), task))
-        world.collect.settle(task.key)
+        world.collect.resolve_label(task.key)
     lose(world, 2)
 
     report = full(world)
@@ -144,7 +144,7 @@ def test_what_is_missing_goes_though_its_image_came_back_meanwhile() -> None:
 
 
 def test_many_over_many_pages_and_runs_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inventory_, "KEYS", 2)
+    monkeypatch.setattr(full_audit, "KEYS", 2)
     world = labelled()
     lose(world, *range(1, 31))
     keys = world.labels.keys
@@ -156,8 +156,8 @@ def test_many_over_many_pages_and_runs_are_many(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(world.labels, "keys", slow)
     reports = [full(world), *(world.reconcile() for _ in range(10))]
 
-    assert not reports[0].inventoried
-    assert reports[-1].inventoried
+    assert not reports[0].audited
+    assert reports[-1].audited
     assert reports[-1].withheld == LABELS
     assert labels(world) == LABELS
 
@@ -166,7 +166,7 @@ def test_many_over_many_pages_and_runs_are_many(monkeypatch: pytest.MonkeyPatch)
 def test_a_walk_that_dies_anywhere_forgets_nothing_that_is_missing(
     monkeypatch: pytest.MonkeyPatch, dies_at: int
 ) -> None:
-    monkeypatch.setattr(inventory_, "KEYS", 4)
+    monkeypatch.setattr(full_audit, "KEYS", 4)
     world = labelled()
     lose(world, *range(1, 31))
     calls = 0
@@ -182,7 +182,7 @@ def test_a_walk_that_dies_anywhere_forgets_nothing_that_is_missing(
         return call
 
     stores = world.stores
-    monkeypatch.setattr(stores.inventories, "save", dying(stores.inventories.save))
+    monkeypatch.setattr(stores.full_audits, "save", dying(stores.full_audits.save))
     monkeypatch.setattr(stores.proposals, "save", dying(stores.proposals.save))
     try:
         full(world)

@@ -35,7 +35,7 @@ class World:
 
     strategy: str = "margin"
     version: int = 1
-    turn: int | None = None
+    generation: int | None = None
     ago: tuple[int, ...] = (0,)
     days: int = 0
     page: int = 100
@@ -73,8 +73,8 @@ class World:
         self.no_answer = False
         self.pool.rescore, self.pool.rows, self.pool.uploaded = counted, seen, on
 
-    def upload(self, key: str, rng: np.random.Generator, turn: int = 0) -> None:
-        said = Prediction(turn, BACKBONE, rng.standard_normal(4).astype(np.float32), None, turn)
+    def upload(self, key: str, rng: np.random.Generator, generation: int = 0) -> None:
+        said = Prediction(generation, BACKBONE, rng.standard_normal(4).astype(np.float32), None, generation)
         self.pool.put_score(ImageRef(key, "e", "1", 1), said)
 
     @property
@@ -83,8 +83,8 @@ class World:
 
     def case(self) -> RescorePool:
         self.pool.strategy = self.strategy
-        classes, turn = ("a", "b", "c"), self.version if self.turn is None else self.turn
-        pointer = ChampionPointer(self.version, "a", "m", BACKBONE, "h", "c", classes, turn=turn)
+        classes, generation = ("a", "b", "c"), self.version if self.generation is None else self.generation
+        pointer = ChampionPointer(self.version, "a", "m", BACKBONE, "h", "c", classes, generation=generation)
         return RescorePool(
             self.pool,
             self.pool,
@@ -157,13 +157,13 @@ def test_after_a_roll_back_the_pool_has_the_scores_of_the_version_in_service() -
     world.work()
     late = world.queue.copy()
 
-    world.version, world.turn = 1, 3
+    world.version, world.generation = 1, 3
     world.case().champion_changed()
     world.queue += late
     world.work()
 
     world.check()
-    assert {row.prediction.turn for row in world.pool.table.values()} == {3}
+    assert {row.prediction.generation for row in world.pool.table.values()} == {3}
     assert world.progress.progress() == (1, SHARDS)
 
 
@@ -289,7 +289,7 @@ def test_the_newest_uploads_are_scored_first_over_all_shards() -> None:
     world = World(ago=(0, 1, 2, 5), page=10, look=10)
     world.case().champion_changed()
 
-    world.work(deadline=0.0)  # a page each: the shards take turns
+    world.work(deadline=0.0)  # a page each: the shards take generations
 
     world.check()
     assert len(world.written) == IMAGES

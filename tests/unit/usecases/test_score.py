@@ -54,7 +54,7 @@ def upload(key: str, sequencer: str = "1") -> ImageRef:
 def test_each_upload_has_its_own_outcome() -> None:
     images = FakeImages({"good": (b"\x07", "e1"), "bad": (b"\x00", "e2")})
     pool = FakePool()
-    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=4)
+    score = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=4)
 
     outcomes = score([upload("good"), upload("bad"), upload("gone"), upload("good")])
 
@@ -72,7 +72,7 @@ def test_a_failure_of_one_image_leaves_its_neighbours_alone() -> None:
             return ImageBytes(b"\x01", "e")
 
     pool = FakePool()
-    outcomes = ScoreUploads(Flaky(), pool, ByteScorer, settle=lambda _: None, workers=2)(
+    outcomes = ScoreUploads(Flaky(), pool, ByteScorer, resolve_label=lambda _: None, workers=2)(
         [upload("a"), upload("flaky"), upload("b")]
     )
 
@@ -92,9 +92,9 @@ def test_the_largest_is_read_first_and_each_answer_stays_with_its_upload() -> No
     sizes = {"small": 10, "gone": 15, "large": 30, "middle": 20}
     uploads = [ImageRef(key, "from-event", "1", size) for key, size in sizes.items()]
 
-    outcomes = ScoreUploads(images, FakePool(), ByteScorer, settle=lambda _: None, workers=1, downloads=1)(
-        uploads
-    )
+    outcomes = ScoreUploads(
+        images, FakePool(), ByteScorer, resolve_label=lambda _: None, workers=1, downloads=1
+    )(uploads)
 
     assert order == ["large", "middle", "gone", "small"]
     assert outcomes == [Outcome.SCORED, Outcome.QUARANTINED, Outcome.SCORED, Outcome.QUARANTINED]
@@ -105,7 +105,7 @@ def test_without_a_model_nothing_is_lost() -> None:
         raise ServiceUnavailable("no model")
 
     (outcome,) = ScoreUploads(
-        FakeImages({"a": (b"\x01", "e")}), FakePool(), none_yet, settle=lambda _: None, workers=1
+        FakeImages({"a": (b"\x01", "e")}), FakePool(), none_yet, resolve_label=lambda _: None, workers=1
     )([upload("a")])
 
     assert isinstance(outcome, ServiceUnavailable)
@@ -113,7 +113,7 @@ def test_without_a_model_nothing_is_lost() -> None:
 
 def test_an_older_event_does_not_undo_a_newer_one() -> None:
     pool, images = FakePool(), FakeImages({"a": (b"\x02", "new")})
-    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=1)
+    score = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=1)
     score([upload("a", "2")])
     images.objects["a"] = (b"\x01", "old")
 
@@ -158,7 +158,7 @@ def numbered(n: int, size: int) -> list[ImageRef]:
 def test_the_bytes_under_way_are_bounded_and_a_larger_picture_passes_alone(limit: int, at_once: int) -> None:
     images, pool = CountingImages(100), FakePool()
     score = ScoreUploads(
-        images, pool, images.scorer, settle=lambda _: None, workers=2, downloads=8, max_bytes=limit
+        images, pool, images.scorer, resolve_label=lambda _: None, workers=2, downloads=8, max_bytes=limit
     )
 
     assert score(numbered(60, 100)) == [Outcome.SCORED] * 60
@@ -177,7 +177,7 @@ def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
 
     images = Failing(100)
     score = ScoreUploads(
-        images, FakePool(), ByteScorer, settle=lambda _: None, workers=1, downloads=4, max_bytes=100
+        images, FakePool(), ByteScorer, resolve_label=lambda _: None, workers=1, downloads=4, max_bytes=100
     )
 
     outcomes = score(numbered(30, 100))
@@ -198,7 +198,7 @@ def test_outcomes_are_in_the_order_of_the_uploads_whoever_ends_first() -> None:
             return super().put_score(image, prediction)
 
     images = CountingImages(1)
-    outcomes = ScoreUploads(images, Reversing(), images.scorer, settle=lambda _: None, workers=1)(
+    outcomes = ScoreUploads(images, Reversing(), images.scorer, resolve_label=lambda _: None, workers=1)(
         numbered(2, 1)
     )
 
@@ -220,9 +220,9 @@ def test_a_waiting_write_keeps_no_decoder_waiting() -> None:
                 predicted.set()
             return super().predict(pixels)
 
-    outcomes = ScoreUploads(images, Waiting(), Announcing, settle=lambda _: None, workers=1, downloads=1)(
-        numbered(last, 1)
-    )
+    outcomes = ScoreUploads(
+        images, Waiting(), Announcing, resolve_label=lambda _: None, workers=1, downloads=1
+    )(numbered(last, 1))
 
     assert outcomes == [Outcome.SCORED] * last
 
@@ -244,7 +244,7 @@ def test_new_rows_are_written_many_at_once_and_only_the_others_one_by_one() -> N
     pool.table["7"] = Row("older", "0", State.SCORED)
 
     assert (
-        ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=2)(numbered(60, 1))
+        ScoreUploads(images, pool, images.scorer, resolve_label=lambda _: None, workers=2)(numbered(60, 1))
         == [Outcome.SCORED] * 60
     )
     assert calls == [25, 25, 10]
@@ -263,7 +263,9 @@ def test_a_failed_call_leaves_its_rows_to_the_queue_and_no_others() -> None:
             return super().insert_scores(scored)
 
     images, pool = CountingImages(1), FirstCallFails()
-    outcomes = ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=2)(numbered(60, 1))
+    outcomes = ScoreUploads(images, pool, images.scorer, resolve_label=lambda _: None, workers=2)(
+        numbered(60, 1)
+    )
 
     assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == ROWS_A_CALL
     assert sum(one is Outcome.SCORED for one in outcomes) == 60 - ROWS_A_CALL == len(pool.table)
@@ -277,9 +279,9 @@ def test_a_failed_write_is_that_images_alone() -> None:
             return super().put_score(image, prediction)
 
     images = CountingImages(1)
-    one, two, three = ScoreUploads(images, Throttled(), images.scorer, settle=lambda _: None, workers=2)(
-        numbered(3, 1)
-    )
+    one, two, three = ScoreUploads(
+        images, Throttled(), images.scorer, resolve_label=lambda _: None, workers=2
+    )(numbered(3, 1))
 
     assert (one, three) == (Outcome.SCORED, Outcome.SCORED)
     assert isinstance(two, ServiceUnavailable)
@@ -289,7 +291,7 @@ def test_of_one_key_the_newest_upload_is_read_once_and_the_others_are_stale() ->
     images, pool = CountingImages(1), FakePool()
     uploads = [upload("1", "03"), upload("1", "1"), upload("2"), upload("1", "02"), upload("1", "1")]
 
-    outcomes = ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=2)(uploads)
+    outcomes = ScoreUploads(images, pool, images.scorer, resolve_label=lambda _: None, workers=2)(uploads)
 
     stale, scored = Outcome.STALE, Outcome.SCORED
     assert outcomes == [stale, scored, scored, stale, scored]
@@ -306,20 +308,20 @@ def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
             predicted.append(int(images[0, 0, 0, 0]))
             return super().predict(images)
 
-    score = ScoreUploads(images, pool, Counting, settle=lambda _: None, workers=2)
+    score = ScoreUploads(images, pool, Counting, resolve_label=lambda _: None, workers=2)
     assert score([upload("a"), upload("b")]) == [Outcome.SCORED] * 2
     images.objects["b"] = (b"\x09", "e3")
     assert score([upload("a"), upload("b", "2")]) == [Outcome.KNOWN, Outcome.SCORED]
     assert sorted(predicted) == [7, 8, 9]
 
-    newer = ScoreUploads(images, pool, NewerScorer, settle=lambda _: None, workers=2)
+    newer = ScoreUploads(images, pool, NewerScorer, resolve_label=lambda _: None, workers=2)
     assert newer([upload("a")]) == [Outcome.SCORED]
     assert score([upload("a")]) == [Outcome.KNOWN], "a newer model's score is the better one"
 
 
 def test_the_same_bytes_under_another_etag_are_known_and_the_upload_is_noted() -> None:
     images, pool = FakeImages({"a": (b"\x07", "md5")}), FakePool()
-    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=2)
+    score = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=2)
     assert score([upload("a", "1")]) == [Outcome.SCORED]
     noted: list[ImageRef] = []
     note = pool.note_upload
@@ -340,7 +342,7 @@ def test_where_the_bytes_of_an_image_change_its_label_is_settled() -> None:
     settled: list[str] = []
 
     def score(scorer: type[ByteScorer], sequencer: str) -> list[Outcome | Exception]:
-        use = ScoreUploads(images, pool, scorer, settle=settled.append, workers=1)
+        use = ScoreUploads(images, pool, scorer, resolve_label=settled.append, workers=1)
         return use([upload("a", sequencer), upload("b", sequencer)])
 
     assert score(ByteScorer, "1") == [Outcome.SCORED] * 2
@@ -353,7 +355,7 @@ def test_where_the_bytes_of_an_image_change_its_label_is_settled() -> None:
 
 def test_a_key_that_label_studio_cannot_show_goes_to_quarantine_unread() -> None:
     images, pool = CountingImages(1), FakePool()
-    outcomes = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=1)(
+    outcomes = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=1)(
         [upload("photo?"), upload("/1"), upload("1")]
     )
 
@@ -369,7 +371,7 @@ def test_a_folders_marker_is_no_image() -> None:
     images.objects["image/"] = (b"\x07", "e1")
     uploads = [ImageRef(name, "e", "1", 0) for name in [*names, "image/"]]
 
-    outcomes = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=2)(uploads)
+    outcomes = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=2)(uploads)
 
     assert outcomes == [Outcome.FOLDER] * 3 + [Outcome.SCORED]
     assert set(pool.table) == {"image/"}
@@ -377,7 +379,7 @@ def test_a_folders_marker_is_no_image() -> None:
 
 def test_of_bytes_that_cannot_be_read_the_row_knows_the_identity() -> None:
     images, pool = FakeImages({"a": (b"\x07", "md5", "md5-2")}), FakePool()
-    score = ScoreUploads(images, pool, ByteScorer, settle=lambda _: None, workers=1)
+    score = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=1)
     score([upload("a")])
     pool.table["a"].state, pool.table["a"].label = State.LABELLED, "cat"
     images.objects.clear()
@@ -393,7 +395,7 @@ def test_a_row_that_is_older_than_checksums_keeps_its_identity() -> None:
     pool.table["a"].state, pool.table["a"].label = State.LABELLED, "cat"
     identities: list[str] = []
 
-    outcomes = ScoreUploads(images, pool, NewerScorer, settle=lambda _: None, workers=1)(
+    outcomes = ScoreUploads(images, pool, NewerScorer, resolve_label=lambda _: None, workers=1)(
         [upload("a", "2")], identified=lambda image: identities.append(image.etag)
     )
 
@@ -407,7 +409,7 @@ def test_where_nobody_can_say_what_is_known_everything_is_scored() -> None:
             raise ServiceUnavailable("the table is slow")
 
     images = FakeImages({"a": (b"\x07", "e1")})
-    score = ScoreUploads(images, Forgetful(), ByteScorer, settle=lambda _: None, workers=2)
+    score = ScoreUploads(images, Forgetful(), ByteScorer, resolve_label=lambda _: None, workers=2)
     assert [score([upload("a")]) for _ in range(2)] == [[Outcome.SCORED], [Outcome.SCORED]]
 
 
@@ -416,7 +418,7 @@ def test_uploads_of_one_key_fail_together() -> None:
         def read(self, key: str) -> ImageBytes:
             raise ServiceUnavailable("S3 is slow")
 
-    outcomes = ScoreUploads(Down(), FakePool(), ByteScorer, settle=lambda _: None, workers=1)(
+    outcomes = ScoreUploads(Down(), FakePool(), ByteScorer, resolve_label=lambda _: None, workers=1)(
         [upload("a", "1"), upload("a", "2")]
     )
 
@@ -438,9 +440,9 @@ class Choosy(ByteScorer):
 
 def test_a_picture_from_which_a_sound_model_makes_nothing_goes_to_quarantine() -> None:
     pool = FakePool()
-    outcomes = ScoreUploads(CountingImages(1), pool, lambda: Choosy(2), settle=lambda _: None, workers=1)(
-        numbered(3, 1)
-    )
+    outcomes = ScoreUploads(
+        CountingImages(1), pool, lambda: Choosy(2), resolve_label=lambda _: None, workers=1
+    )(numbered(3, 1))
 
     assert outcomes == [Outcome.SCORED, Outcome.QUARANTINED, Outcome.SCORED]
     row = pool.table["2"]
@@ -451,7 +453,7 @@ def test_a_picture_from_which_a_sound_model_makes_nothing_goes_to_quarantine() -
 def test_a_model_that_failed_once_is_asked_again() -> None:
     pool, scorer = FakePool(), Choosy(2, times=1)
 
-    assert ScoreUploads(CountingImages(1), pool, lambda: scorer, settle=lambda _: None, workers=1)(
+    assert ScoreUploads(CountingImages(1), pool, lambda: scorer, resolve_label=lambda _: None, workers=1)(
         numbered(2, 1)
     ) == [
         Outcome.SCORED,
@@ -465,7 +467,9 @@ def test_a_model_that_fails_on_a_blank_picture_too_leaves_its_uploads_to_the_que
             raise BadModel("the model's embedding is not finite float32")
 
     pool = FakePool()
-    outcomes = ScoreUploads(CountingImages(1), pool, Broken, settle=lambda _: None, workers=2)(numbered(3, 1))
+    outcomes = ScoreUploads(CountingImages(1), pool, Broken, resolve_label=lambda _: None, workers=2)(
+        numbered(3, 1)
+    )
 
     assert all(isinstance(one, BadModel) for one in outcomes)
     assert not pool.table
@@ -476,9 +480,9 @@ def test_a_failure_holds_no_picture() -> None:
         def preprocess(self, data: bytes) -> np.ndarray:
             raise RuntimeError("a bug")
 
-    (failure,) = ScoreUploads(CountingImages(5000), FakePool(), Holding, settle=lambda _: None, workers=1)(
-        numbered(1, 5000)
-    )
+    (failure,) = ScoreUploads(
+        CountingImages(5000), FakePool(), Holding, resolve_label=lambda _: None, workers=1
+    )(numbered(1, 5000))
 
     assert isinstance(failure, RuntimeError)
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(failure.__traceback__)]
@@ -489,9 +493,9 @@ def test_what_time_does_not_suffice_for_goes_back_and_the_rest_is_written() -> N
     images, pool = CountingImages(1), FakePool()
     left = iter([60.0] * 7 + [SPARE_SECONDS - 1] * 100)
 
-    outcomes = ScoreUploads(images, pool, images.scorer, settle=lambda _: None, workers=1, downloads=1)(
-        numbered(20, 1), lambda: next(left)
-    )
+    outcomes = ScoreUploads(
+        images, pool, images.scorer, resolve_label=lambda _: None, workers=1, downloads=1
+    )(numbered(20, 1), lambda: next(left))
 
     scored = [one for one in outcomes if one is Outcome.SCORED]
     late = [one for one in outcomes if isinstance(one, ServiceUnavailable)]
@@ -502,4 +506,6 @@ def test_what_time_does_not_suffice_for_goes_back_and_the_rest_is_written() -> N
 
 
 def test_an_empty_batch_is_nothing() -> None:
-    assert ScoreUploads(FakeImages(), FakePool(), ByteScorer, settle=lambda _: None, workers=1)([]) == []
+    assert (
+        ScoreUploads(FakeImages(), FakePool(), ByteScorer, resolve_label=lambda _: None, workers=1)([]) == []
+    )

@@ -16,7 +16,7 @@ from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.runtime import wiring
 from octospoon.training.model.file import read_spec, sha256
 from octospoon.usecases.champion import CurrentModel
-from octospoon.usecases.promote_version import ServeVersion
+from octospoon.usecases.promote_version import PromoteVersion
 
 
 class Objects:
@@ -47,7 +47,7 @@ class Deployed:
         self.objects, self.clock = Objects(), FakeClock()
         self.champions = S3Champions(self.objects)
         self.current = CurrentModel(self.champions, wiring.scorer_loader(self.champions), self.clock)
-        self.serve = ServeVersion(self.champions, FakeEntries(FakePool()))
+        self.serve = PromoteVersion(self.champions, FakeEntries(FakePool()))
 
     def point(self, pointer: ChampionPointer) -> None:
         self.champions.keep(pointer)
@@ -147,12 +147,12 @@ def test_every_change_is_a_later_turn_and_predictions_say_theirs(deployed):
     deployed.serve(2)
     deployed.serve(2)  # is in service already
     pointer, _ = deployed.champions.pointer()
-    assert (pointer.version, pointer.turn) == (2, 2)
+    assert (pointer.version, pointer.generation) == (2, 2)
 
     assert deployed.next_image() == 2
     scorer = deployed.current.get()
     (said,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
-    assert (said.model_version, said.turn) == (2, 2)
+    assert (said.model_version, said.generation) == (2, 2)
 
 
 def test_the_turn_of_a_pointer_that_could_not_be_read_is_later_than_any(deployed):
@@ -160,5 +160,5 @@ def test_the_turn_of_a_pointer_that_could_not_be_read_is_later_than_any(deployed
     deployed.serve(1)
     mended, _ = deployed.champions.pointer()
 
-    assert mended.turn >= 1_700_000_000
-    assert deployed.serve(1) == replace(mended, turn=0)
+    assert mended.generation >= 1_700_000_000
+    assert deployed.serve(1) == replace(mended, generation=0)

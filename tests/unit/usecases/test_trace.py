@@ -86,11 +86,11 @@ class World:
         etag = self.pool.table[KEY].etag
         self.labels.upsert(Annotation(KEY, etag, f"u{number}", number, at, "7", label, deleted=deleted))
 
-    def settle(self) -> None:
+    def resolve_label(self) -> None:
         self.clock.time = 1_000_050.0
-        standing = self.labels.standing(KEY)
+        standing = self.labels.label_state(KEY)
         assert standing is not None
-        self.labels.settle(standing, Consensus("dog", 0.5, 2))
+        self.labels.resolve_label(standing, Consensus("dog", 0.5, 2))
 
     def train(self, job: str, *, promoted: bool, version: int) -> None:
         self.clock.time += 10
@@ -122,7 +122,7 @@ def labelled() -> World:
     world.annotate(5, "dog")
     world.annotate(6, None)
     world.annotate(7, "cat", deleted=True)
-    world.settle()
+    world.resolve_label()
     world.train("train-000001", promoted=True, version=2)
     return world
 

@@ -76,9 +76,9 @@ class World:
             name = CLASSES[guess if i < right * len(keys) else 1 - guess]
             self.pool.claim(Pick(key, "e", audit, "random", None, i, None), 1, 1e9)
             self.labels.upsert(Annotation(key, "e", key, i, "2026-01-01", "1", name))
-            standing = self.labels.standing(key)
+            standing = self.labels.label_state(key)
             assert standing is not None
-            self.labels.settle(standing, Consensus(name, 1.0, 1))
+            self.labels.resolve_label(standing, Consensus(name, 1.0, 1))
 
 
 @pytest.fixture(name="world")
@@ -126,7 +126,7 @@ def test_a_suspicion_sends_nobody_anything(world):
     known = world.references.get(POINTER.sha256)
     rows = list(world.pool.rows(world.upload(150, shift=2.0)).values())
     for level in Level:
-        found = drift_share.examples(known, rows, drift.Finding(level, 150, 0.0, 0.0, 0.0))
+        found = drift_share.examples(known, rows, drift.DriftResult(level, 150, 0.0, 0.0, 0.0))
         assert bool(found) == (level is Level.CONFIRMED)
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3.rounds import RoundFiles
     from octospoon.domain.labelling.tasks import Round
 
-_FIRST_OR_WIDER = "attribute_not_exists(#turn) OR #turn < :turn OR ( #turn = :turn AND #oldest > :oldest )"
+_FIRST_OR_WIDER = (
+    "attribute_not_exists(#generation) OR #generation < :generation OR "
+    "( #generation = :generation AND #oldest > :oldest )"
+)
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 
 
@@ -212,7 +215,7 @@ class DynamoRounds:
         )
         return stored
 
-    def take(self, number: int, now: float, until: float) -> bool:
+    def acquire(self, number: int, now: float, until: float) -> bool:
         """Become the only one who exports an open round until then; False where somebody else is."""
         return self._table.update(
             "round",
@@ -222,17 +225,17 @@ class DynamoRounds:
             {":number": number, ":open": "open", ":now": now},
         )
 
-    def untake(self, number: int, until: float) -> None:
+    def release(self, number: int, until: float) -> None:
         """Let others export the round at once: nothing of it is on its way to Label Studio."""
         condition = "#number = :number AND #export_until = :until"
         self._table.update("round", {"export_until": 0.0}, condition, {":number": number, ":until": until})
 
-    def take_predictions(self, now: float, until: float) -> bool:
+    def acquire_predictions(self, now: float, until: float) -> bool:
         """Become the only one who adds predictions to tasks until then; False where somebody else is."""
         free = "attribute_not_exists(#until) OR #until < :now"
         return self._table.update("predictions", {"until": until}, free, {":now": now})
 
-    def untake_predictions(self, until: float) -> None:
+    def release_predictions(self, until: float) -> None:
         """Let others add predictions at once: none is on its way to Label Studio."""
         self._table.update("predictions", {"until": 0.0}, "#until = :until", {":until": until})
 
@@ -247,25 +250,25 @@ class DynamoRescoring:
     def __init__(self, table: ControlTable) -> None:
         self._table = table
 
-    def begin(self, turn: int, version: int, oldest: str = "") -> None:
-        """Start counting for the version of this turn, unless it or a later one is being counted already.
+    def begin(self, generation: int, version: int, oldest: str = "") -> None:
+        """Start counting for a version, unless this generation or a later one is being counted already.
 
         What goes back further than what is being counted starts the count again.
         """
-        update = "SET #turn = :turn , #version = :version , #oldest = :oldest REMOVE #done"
-        self._write(update, _FIRST_OR_WIDER, turn, dump_item({":version": version, ":oldest": oldest}))
+        update = "SET #generation = :generation , #version = :version , #oldest = :oldest REMOVE #done"
+        self._write(update, _FIRST_OR_WIDER, generation, dump_item({":version": version, ":oldest": oldest}))
 
-    def done(self, turn: int, shard: int, oldest: str = "") -> None:
-        """Record that one shard has no score of an earlier turn among the uploads from a day on."""
+    def done(self, generation: int, shard: int, oldest: str = "") -> None:
+        """Record that one shard has no score of an earlier generation among the uploads from a day on."""
         given = {":shard": {"SS": [f"{shard:02d}"]}, ":oldest": {"S": oldest}}
-        self._write("ADD #done :shard", "#turn = :turn AND #oldest >= :oldest", turn, given)
+        self._write("ADD #done :shard", "#generation = :generation AND #oldest >= :oldest", generation, given)
 
     def oldest(self) -> str:
         """Return the first day of the uploads that are counted, empty for all."""
         return text(self._table.read("rescore"), "oldest")
 
     def progress(self) -> tuple[int, int]:
-        """Return the version of the latest turn, and how many shards it has gone through."""
+        """Return the version of the latest generation, and how many shards it has gone through."""
         item = self._table.read("rescore")
         return integer(item, "version", -1), len(item["done"]["SS"]) if "done" in item else 0
 
@@ -281,7 +284,7 @@ class DynamoRescoring:
         another = f"attribute_not_exists(#{name}) OR #{name} <> :order"
         self._table.update("rescore", {name: order}, another, {":order": order})
 
-    def _write(self, update: str, condition: str, turn: int, given: Item) -> bool:
+    def _write(self, update: str, condition: str, generation: int, given: Item) -> bool:
         with translated("recording the progress of re-scoring"):
             return if_met(
                 lambda: self._table.client.update_item(
@@ -290,6 +293,6 @@ class DynamoRescoring:
                     UpdateExpression=update,
                     ConditionExpression=condition,
                     ExpressionAttributeNames=names_of(f"{update} {condition}"),
-                    ExpressionAttributeValues=dump_item({":turn": turn}) | given,
+                    ExpressionAttributeValues=dump_item({":generation": generation}) | given,
                 )
             )

@@ -43,7 +43,7 @@ def _record(item: Item) -> ImageRecord:
         reason=text(item, "reason"),
         detail=text(item, "detail"),
         quarantined_at=_time(item, "quarantined_at"),
-        earlier=past.earlier_uploads(item),
+        previous_uploads=past.previous_uploads(item),
         object_etag=text(item, "object_etag"),
     )
 

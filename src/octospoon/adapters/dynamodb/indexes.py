@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-BETWEEN = "#lottery BETWEEN :first AND :last"
-_OUTDATED = "( #turn < :turn OR #scored_at < :before )"
+BETWEEN = "#sampling_key BETWEEN :first AND :last"
+_OUTDATED = "( #generation < :generation OR #scored_at < :before )"
 
 
 class DynamoWalk:
@@ -31,30 +31,30 @@ class DynamoWalk:
         self._table = table
 
     def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
-        """Page through the images of one shard uploaded on a day, by lottery number above `start`."""
+        """Page through the images of one shard uploaded on a day, by sampling key above `start`."""
         given = {":arrival": f"{day}/{shard:02d}"} | between(start)
         condition = f"#arrival = :arrival AND {BETWEEN}"
         found = query(self._client, self._table, "by_arrival", condition, given, limit=limit)
         page = list(itertools.islice(found, limit))
-        following = number(page[-1], "lottery") if len(page) == limit else None
+        following = number(page[-1], "sampling_key") if len(page) == limit else None
         return [text(item, "key") for item in page], following
 
     def outdated(
-        self, shard: int, turn: int, before: float, oldest: str, start: float, limit: int
+        self, shard: int, generation: int, before: float, oldest: str, start: float, limit: int
     ) -> tuple[list[str], float | None]:
-        """Look through up to `limit` selectable images of one shard by lottery number above `start`."""
+        """Look through up to `limit` selectable images of one shard by sampling key above `start`."""
         condition = f"#shard = :shard AND {BETWEEN}"
-        given: dict[str, Value] = {":shard": f"{shard:02d}", ":turn": turn, ":before": before}
+        given: dict[str, Value] = {":shard": f"{shard:02d}", ":generation": generation, ":before": before}
         filtered = _OUTDATED
         if oldest:
             given[":oldest"] = oldest
             filtered += " AND #arrival >= :oldest"
-        request = _request(self._table, "by_lottery", condition, given | between(start), filtered)
-        with translated("querying by_lottery"):
+        request = _request(self._table, "by_sampling_key", condition, given | between(start), filtered)
+        with translated("querying by_sampling_key"):
             answer = self._client.query(**request, Limit=limit)
         last = answer.get("LastEvaluatedKey")
         keys = [text(item, "key") for item in answer["Items"]]
-        return keys, number(last, "lottery") if last else None
+        return keys, number(last, "sampling_key") if last else None
 
 
 def query(
@@ -79,7 +79,7 @@ def query(
 
 
 def between(start: float, end: float = 1.0) -> dict[str, Value]:
-    """Return the values of BETWEEN, which takes both borders in, for lottery numbers in (start, end]."""
+    """Return the values of BETWEEN, which takes both borders in, for sampling keys in (start, end]."""
     return {":first": start + STEP, ":last": end}
 
 

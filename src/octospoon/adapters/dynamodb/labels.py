@@ -9,7 +9,7 @@ from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, inte
 from octospoon.adapters.dynamodb.label_counter import NOT_COUNTED, LabelCounter
 from octospoon.adapters.dynamodb.pool import batch_get, if_met, update_expression
 from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
-from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Standing
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _NEWER = (
     "attribute_not_exists(#key) OR (#deleted = :alive AND (#updated_at < :updated_at OR :deleted = :gone))"
 )
 _THIS_VERSION = "#updated_at = :was_updated_at AND #deleted = :was_deleted"
-_THIS_STANDING = "#state = :was_state AND #etag = :was_etag"
+_SAME_LABEL_STATE = "#state = :was_state AND #etag = :was_etag"
 
 
 class DynamoLabels:
@@ -120,12 +120,12 @@ class DynamoLabels:
         end = f"{text(last, 'key')}\x1f{text(last, 'annotation_id')}" if last else ""
         return list(dict.fromkeys(text(item, "key") for item in answer["Items"])), end
 
-    def standing(self, key: str) -> Standing | None:
+    def label_state(self, key: str) -> LabelState | None:
         """Return where an image stands, None where there is no such image or it is in quarantine."""
         item = next(batch_get(self._client, self._pool, [key]), None)
         if item is None or text(item, "state") == State.QUARANTINED:
             return None
-        return Standing(
+        return LabelState(
             key=key,
             etag=text(item, "etag"),
             state=State(text(item, "state")),
@@ -136,7 +136,7 @@ class DynamoLabels:
             counted_in=integer(item, "counted_in", NOT_COUNTED),
         )
 
-    def settle(self, before: Standing, agreed: Consensus) -> int:
+    def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
         """Make this the image's label and adjust the counter of new labels, in one transaction.
 
         Returns:
@@ -164,7 +164,7 @@ class DynamoLabels:
             )
         return delta
 
-    def _label(self, before: Standing, agreed: Consensus, counted_in: int) -> dict[str, Any]:
+    def _label(self, before: LabelState, agreed: Consensus, counted_in: int) -> dict[str, Any]:
         label = agreed.label
         values: dict[str, Value | None] = {
             "state": State.EXPORTED if label is None else State.LABELLED,
@@ -180,7 +180,7 @@ class DynamoLabels:
             [name for name, value in values.items() if value is not None],
             ["shard", "priority_shard", "claim_until", *gone],
         )
-        condition = _THIS_STANDING
+        condition = _SAME_LABEL_STATE
         given: dict[str, Value | None] = {f":set_{name}": value for name, value in values.items()}
         given |= {":was_state": before.state, ":was_etag": before.etag}
         if before.revision:

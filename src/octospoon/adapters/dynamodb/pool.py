@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 _BATCH_GET = 100
 _SEQUENCER_LENGTH = 32
-_ROW = ("key", "etag", "state", "model_version", "backbone", "embedding", "probabilities", "turn")
+_ROW = ("key", "etag", "state", "model_version", "backbone", "embedding", "probabilities", "generation")
 
 # an older event replaces nothing, the same bytes only what was refused, and a label goes another way
 _REPLACES = (
@@ -55,9 +55,9 @@ _REPLACES = (
 )
 _SAME_UPLOAD_OR_LATER = "#etag = :etag AND #sequencer <= :sequencer"
 _STILL_LABELLED = "#state = :labelled AND #etag = :was_etag AND #sequencer <= :sequencer"
-_SAME_BYTES = "#etag = :etag AND #state = :scored AND #turn <= :turn"
+_SAME_BYTES = "#etag = :etag AND #state = :scored AND #generation <= :generation"
 _LABELLED_BYTES = "#etag = :etag AND #state = :labelled"
-_SAME_BYTES_STATEMENT = '"key"=? AND "etag"=? AND "state"=? AND "turn"<=?'
+_SAME_BYTES_STATEMENT = '"key"=? AND "etag"=? AND "state"=? AND "generation"<=?'
 _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN (:claimed, :exported))"
 
 
@@ -98,7 +98,7 @@ class DynamoPool:
         if self._put(values):
             return True
         self.note_upload(image)
-        return self._refresh(image.key, image.etag, prediction.turn, scores) or self._supersede(values)
+        return self._refresh(image.key, image.etag, prediction.generation, scores) or self._supersede(values)
 
     def note_upload(self, image: ImageRef) -> None:
         """Record a newer upload of the bytes that a row holds, which changes nothing else."""
@@ -151,7 +151,7 @@ class DynamoPool:
                 self._table,
                 values,
                 _SAME_BYTES_STATEMENT,
-                (row.key, row.etag, State.SCORED, prediction.turn),
+                (row.key, row.etag, State.SCORED, prediction.generation),
             )
             for row, prediction, values in zip(rows, predictions, fresh, strict=True)
         ]
@@ -159,7 +159,7 @@ class DynamoPool:
         said = statements.execute(self._client, updates)
         for row, prediction, values, error in zip(rows, predictions, fresh, said, strict=True):
             again = error not in ("", statements.NOT_MET)
-            if not error or (again and self._refresh(row.key, row.etag, prediction.turn, values)):
+            if not error or (again and self._refresh(row.key, row.etag, prediction.generation, values)):
                 written.add(row.key)
         return written
 
@@ -208,7 +208,7 @@ class DynamoPool:
             "backbone": prediction.backbone,
             "embedding": pack(prediction.embedding),
             "shard": f"{hashes.shard(key):02d}",
-            "lottery": hashes.lottery(key),
+            "sampling_key": hashes.sampling_key(key),
         }
 
     def _scores(self, key: str, prediction: Prediction, doubt: Uncertainty | None) -> dict[str, Value | None]:
@@ -217,7 +217,7 @@ class DynamoPool:
         values: dict[str, Value | None] = {
             "scored_at": now,
             "model_version": prediction.model_version,
-            "turn": prediction.turn,
+            "generation": prediction.generation,
             slot: entry,
         }
         if doubt is None:
@@ -242,7 +242,7 @@ class DynamoPool:
         }
         # a row of its own is the rule here: new ones are inserted
         held = next(batch_get(self._client, self._table, [str(values["key"])]), None)
-        whole = past.with_earlier(values, held, self._now())
+        whole = past.with_previous(values, held, self._now())
         with translated(f"writing {values['key']!s}"):
             return if_met(
                 lambda: self._client.put_item(
@@ -270,7 +270,7 @@ class DynamoPool:
         }
         put = {
             "TableName": self._table,
-            "Item": dump_item(past.with_earlier(values, item, self._now())),
+            "Item": dump_item(past.with_previous(values, item, self._now())),
             "ConditionExpression": _STILL_LABELLED,
             "ExpressionAttributeNames": names_of(_STILL_LABELLED),
             "ExpressionAttributeValues": dump_item(given),
@@ -281,8 +281,8 @@ class DynamoPool:
         LOG.info("new bytes of %s: its label %r is reset", values["key"], text(item, "label"))
         return True
 
-    def _refresh(self, key: str, etag: str, turn: int, values: dict[str, Value | None]) -> bool:
-        given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":turn": turn}
+    def _refresh(self, key: str, etag: str, generation: int, values: dict[str, Value | None]) -> bool:
+        given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":generation": generation}
         return self._update(key, values, (), _SAME_BYTES, given)
 
     # -- selection ------------------------------------------------------------------------------
@@ -296,13 +296,13 @@ class DynamoPool:
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by lottery number, in (start, end]."""
+        """Page through one shard of the selectable images by sampling key, in (start, end]."""
         if start + hashes.STEP > end:
             return [], None
         given = {":shard": f"{shard:02d}"} | between(start, end)
-        found = self._query("by_lottery", f"#shard = :shard AND {BETWEEN}", given, limit=limit)
+        found = self._query("by_sampling_key", f"#shard = :shard AND {BETWEEN}", given, limit=limit)
         page = [_candidate(item) for item in itertools.islice(found, limit)]
-        return page, page[-1].lottery if len(page) == limit else None
+        return page, page[-1].sampling_key if len(page) == limit else None
 
     def arrived(self, day: str, limit: int) -> list[str]:
         """Return keys of up to `limit` images uploaded on a day, in whatever state."""
@@ -408,7 +408,7 @@ class DynamoPool:
             for item in itertools.islice(items, limit)
         ]
 
-    def foreign(self, backbone: str) -> Iterator[ImageRef]:
+    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
         """Yield the selectable images whose embedding another backbone made (reads the whole pool)."""
         condition = "#state = :scored AND #backbone <> :backbone"
         given: dict[str, Value] = {":scored": State.SCORED, ":backbone": backbone}
@@ -508,7 +508,7 @@ def _candidate(item: Item) -> Candidate:
         key=text(item, "key"),
         etag=text(item, "etag"),
         priority=number(item, "priority") if "priority" in item else None,
-        lottery=number(item, "lottery"),
+        sampling_key=number(item, "sampling_key"),
     )
 
 
@@ -523,5 +523,5 @@ def _row(item: Item) -> PoolRow:
         backbone=text(item, "backbone"),
         embedding=embedding,
         probabilities=unpack(item, "probabilities"),
-        turn=integer(item, "turn"),
+        generation=integer(item, "generation"),
     )

@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb.items import flag, integer, number, text
-from octospoon.domain.labelling.reconciliation import Inventory, Sweep
+from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control import ControlTable
 
-_THIS_SWEEP = (
+_SAME_TASK_SYNC = (
     "attribute_not_exists(#began) OR "
     "(#began = :was_began AND #position = :was_position AND #finished = :was_finished)"
 )
 
 
-class DynamoSweeps:
-    """Implements `octospoon.ports.labelling.Sweeps`."""
+class DynamoTaskSync:
+    """Implements `octospoon.ports.labelling.TaskSyncs`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table
 
-    def read(self) -> Sweep:
-        """Return the newest sweep."""
+    def read(self) -> TaskSync:
+        """Return the newest task sync."""
         item = self._table.read("reconcile")
         if not item:
-            return Sweep()
-        return Sweep(
+            return TaskSync()
+        return TaskSync(
             began=number(item, "began"),
             since=number(item, "since"),
             position=integer(item, "position"),
@@ -36,12 +36,12 @@ class DynamoSweeps:
             classes=text(item, "classes"),
         )
 
-    def save(self, before: Sweep, sweep: Sweep) -> bool:
+    def save(self, before: TaskSync, sync: TaskSync) -> bool:
         """Replace `before`; False where somebody else has replaced it already."""
         return self._table.update(
             "reconcile",
-            {name: getattr(sweep, name) for name in Sweep.__slots__},
-            _THIS_SWEEP,
+            {name: getattr(sync, name) for name in TaskSync.__slots__},
+            _SAME_TASK_SYNC,
             {
                 ":was_began": before.began,
                 ":was_position": before.position,
@@ -50,31 +50,31 @@ class DynamoSweeps:
         )
 
 
-class DynamoInventories:
-    """Implements `octospoon.ports.pool.Inventories`."""
+class DynamoFullAudits:
+    """Implements `octospoon.ports.pool.FullAudits`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table
 
-    def read(self) -> Inventory:
+    def read(self) -> FullAudit:
         """Return the newest one."""
-        item = self._table.read("inventory")
+        item = self._table.read("full-audit")
         if not item:
-            return Inventory()
-        return Inventory(
+            return FullAudit()
+        return FullAudit(
             began=number(item, "began"),
             phase=text(item, "phase"),
             cursor=text(item, "cursor"),
             finished=flag(item, "finished"),
         )
 
-    def save(self, before: Inventory, inventory: Inventory) -> bool:
+    def save(self, before: FullAudit, full_audit: FullAudit) -> bool:
         """Replace `before`; False where somebody else has replaced it already."""
-        names = Inventory.__slots__
+        names = FullAudit.__slots__
         same = " AND ".join(f"#{name} = :was_{name}" for name in names)
         return self._table.update(
-            "inventory",
-            {name: getattr(inventory, name) for name in names},
+            "full-audit",
+            {name: getattr(full_audit, name) for name in names},
             f"attribute_not_exists(#began) OR ({same})",
             {f":was_{name}": getattr(before, name) for name in names},
         )

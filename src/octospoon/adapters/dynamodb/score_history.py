@@ -1,8 +1,8 @@
 """What a row of the pool keeps of its past: the newest scores of its bytes, and its newest earlier uploads.
 
 Both are bounded, and both are part of the write that makes them past: no table and no call of their own. A
-score stands under an attribute named by the pointer's turn modulo SCORES, so that whoever writes one need not
-know the others.
+score stands under an attribute named by the pointer's generation modulo SCORES, so that whoever writes one
+need not know the others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from octospoon.adapters.dynamodb.items import Item, Value, flag, integer, number, text
 from octospoon.domain.pool.images import State
-from octospoon.domain.pool.score_history import EarlierPick, EarlierUpload, Score, returned
+from octospoon.domain.pool.score_history import PreviousPick, PreviousUpload, Score, returned
 
 if TYPE_CHECKING:
     from octospoon.domain.pool.images import Prediction, Uncertainty
@@ -24,38 +24,38 @@ _SCORE = "score_"
 
 
 def score_entry(prediction: Prediction, doubt: Uncertainty | None, now: float) -> tuple[str, str]:
-    """Return the attribute of a score, and its value: turn, version, epoch seconds, class, confidence.
+    """Return the attribute of a score, and its value: generation, version, epoch seconds, class, confidence.
 
     Class and confidence are missing where the model knows no classes.
     """
     said = f" {doubt.top_class} {doubt.confidence:.4f}" if doubt else ""
-    name = f"{_SCORE}{prediction.turn % SCORES:02d}"
-    return name, f"{prediction.turn} {prediction.model_version} {now:.3f}{said}"
+    name = f"{_SCORE}{prediction.generation % SCORES:02d}"
+    return name, f"{prediction.generation} {prediction.model_version} {now:.3f}{said}"
 
 
 def scores(item: Item) -> tuple[Score, ...]:
     """Return the scores that a row keeps, oldest first."""
     found = [_score(text(item, name)) for name in item if name.startswith(_SCORE)]
-    return tuple(sorted(found, key=lambda one: (one.turn, one.at)))
+    return tuple(sorted(found, key=lambda one: (one.generation, one.at)))
 
 
 def _score(entry: str) -> Score:
-    turn, version, at, *said = entry.split()
+    generation, version, at, *said = entry.split()
     top, confidence = (int(said[0]), float(said[1])) if said else (None, None)
-    return Score(float(at), int(version), int(turn), top, confidence)
+    return Score(float(at), int(version), int(generation), top, confidence)
 
 
-def with_earlier(values: dict[str, Value | None], held: Item | None, now: float) -> dict[str, Value | None]:
+def with_previous(values: dict[str, Value | None], held: Item | None, now: float) -> dict[str, Value | None]:
     """Return what is written for a new upload together with what the row that it replaces held."""
     if held is None:
         return values
-    kept = (*earlier_uploads(held), _as_earlier(held, now))
+    kept = (*previous_uploads(held), _as_previous(held, now))
     back = returned(kept, str(values["etag"])) if values["state"] == State.SCORED else None
     picked = _as_picked(back) if back else {}
-    return values | picked | {"earlier": msgspec.json.encode(kept[-UPLOADS:]).decode()}
+    return values | picked | {"previous_uploads": msgspec.json.encode(kept[-UPLOADS:]).decode()}
 
 
-def _as_picked(one: EarlierUpload) -> dict[str, Value | None]:
+def _as_picked(one: PreviousUpload) -> dict[str, Value | None]:
     """Return the attributes that say how bytes had been chosen: with their label, that counts again."""
     if one.pick is None:
         return {}
@@ -71,10 +71,10 @@ def _as_picked(one: EarlierUpload) -> dict[str, Value | None]:
     }
 
 
-def _earlier_pick(item: Item) -> EarlierPick | None:
+def _previous_pick(item: Item) -> PreviousPick | None:
     if "label" not in item or "strategy" not in item:
         return None
-    return EarlierPick(
+    return PreviousPick(
         text(item, "strategy"),
         flag(item, "audit"),
         _number(item, "pick_score"),
@@ -88,15 +88,15 @@ def _number(item: Item, name: str) -> float | None:
     return number(item, name) if name in item else None
 
 
-def earlier_uploads(item: Item) -> tuple[EarlierUpload, ...]:
+def previous_uploads(item: Item) -> tuple[PreviousUpload, ...]:
     """Return what a row keeps of the uploads that it held before, oldest first."""
-    if "earlier" not in item:
+    if "previous_uploads" not in item:
         return ()
-    return msgspec.json.decode(text(item, "earlier"), type=tuple[EarlierUpload, ...])
+    return msgspec.json.decode(text(item, "previous_uploads"), type=tuple[PreviousUpload, ...])
 
 
-def _as_earlier(item: Item, now: float) -> EarlierUpload:
-    return EarlierUpload(
+def _as_previous(item: Item, now: float) -> PreviousUpload:
+    return PreviousUpload(
         etag=text(item, "etag"),
         sequencer=text(item, "sequencer"),
         state=text(item, "state"),
@@ -107,5 +107,5 @@ def _as_earlier(item: Item, now: float) -> EarlierUpload:
         label=text(item, "label") if "label" in item else None,
         reason=text(item, "reason"),
         object_etag=text(item, "object_etag"),
-        pick=_earlier_pick(item),
+        pick=_previous_pick(item),
     )

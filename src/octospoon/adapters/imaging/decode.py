@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.imaging.image_file import Picture
 
-_TURNS = {
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -137,8 +137,8 @@ def _decoded(picture: Picture, target: Target) -> Decoded:
         small = shrunk(source, (lying.width, lying.height), lying.region(*source.size))
     finally:
         lease.release()
-    if picture.orientation in _TURNS:
-        small = small.transpose(_TURNS[picture.orientation])
+    if picture.orientation in _TRANSPOSITIONS:
+        small = small.transpose(_TRANSPOSITIONS[picture.orientation])
     pixels = np.frombuffer(small.tobytes(), np.uint8).reshape(target.height, target.width, 3)
     return Decoded(pixels, source.note)
 

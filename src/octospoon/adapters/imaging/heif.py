@@ -22,9 +22,10 @@ _BYTES, _DEEP_BYTES = 5, 10
 
 
 class HeifPicture:
-    """Implements `octospoon.adapters.imaging.image_file.Picture`: the primary picture, as its file turns it.
+    """Implements `octospoon.adapters.imaging.image_file.Picture` for the primary picture, oriented.
 
-    A turn stands in the file's own properties, which libheif applies. EXIF repeats it, and is not asked.
+    The orientation stands in the file's own properties, which libheif applies. EXIF repeats it, and is not
+    asked.
 
     Args:
         data: the file.

@@ -81,7 +81,7 @@ def open_picture(data: bytes) -> Picture:
 
 
 def bad(error: Exception) -> BadImage:
-    """Turn what a decoder raised into the reason for a quarantine.
+    """Convert what a decoder raised into the reason for a quarantine.
 
     A broken file makes decoders raise nearly anything: whatever it is, trying again cannot help.
     """

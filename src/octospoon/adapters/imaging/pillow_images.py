@@ -148,7 +148,7 @@ def gif(data: bytes) -> PillowPicture:
 
 
 def avif(data: bytes) -> PillowPicture:
-    """Open an AVIF: Pillow tells the turn that its properties ask for in EXIF's numbers.
+    """Open an AVIF: Pillow gives the orientation of its properties in EXIF's numbers.
 
     The file's own EXIF, which may be broken, does not count, and is hidden from Pillow.
     """

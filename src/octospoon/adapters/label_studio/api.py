@@ -196,13 +196,13 @@ class LabelStudio:
             abandoned=(
                 self._count(queries.every(*unanswered, queries.before("created_at", since))) if since else 0
             ),
-            foreign=self._count(queries.foreign()),
-            foreign_answered=self._count(queries.foreign(queries.answered())),
+            not_ours=self._count(queries.not_ours()),
+            not_ours_answered=self._count(queries.not_ours(queries.answered())),
         )
 
-    def foreign(self, limit: int) -> list[TaskBody]:
+    def not_ours(self, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that octospoon did not make, by ascending id."""
-        found = self._tasks(queries.foreign(), limit, fields="all", include="id,data")
+        found = self._tasks(queries.not_ours(), limit, fields="all", include="id,data")
         return msgspec.convert(found, list[TaskBody])
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:

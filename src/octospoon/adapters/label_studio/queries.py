@@ -92,7 +92,7 @@ def ours() -> list[dict[str, Any]]:
     return [_empty("data.etag", "false")]
 
 
-def foreign(*also: dict[str, Any]) -> Query:
+def not_ours(*also: dict[str, Any]) -> Query:
     """Return the tasks that octospoon did not make, and that meet these conditions besides."""
     return every(_empty("data.etag", "true"), *also, by_id=True)
 

@@ -254,7 +254,7 @@ def _save_model(file: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn MLflow's errors into ours."""
+    """Translate MLflow's errors into ours."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     try:
         yield

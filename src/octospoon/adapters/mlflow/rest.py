@@ -77,7 +77,7 @@ class MlflowRefused(BadRequest):
 
 
 def _check(answer: httpx.Response, password: str) -> None:
-    """Turn a failure into ours; the password is not in it."""
+    """Translate a failure into ours; the password is not in it."""
     if answer.is_success:
         return
     said = f"MLflow answered {answer.status_code}: {hidden(answer.text, password)[:300]}"

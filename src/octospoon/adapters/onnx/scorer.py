@@ -23,11 +23,11 @@ class OnnxScorer:
 
     Args:
         path: of the file.
-        turn: of the pointer that it serves by; goes into its predictions.
+        generation: of the pointer that it serves by; goes into its predictions.
     """
 
-    def __init__(self, path: Path, turn: int = 0) -> None:
-        self._turn = turn
+    def __init__(self, path: Path, generation: int = 0) -> None:
+        self._turn = generation
         self._session = open_session(path)
         self._spec = ModelSpec.from_metadata(self._session.get_modelmeta().custom_metadata_map)
         self._outputs = [EMBEDDING, PROBABILITIES] if self._spec.has_head else [EMBEDDING]

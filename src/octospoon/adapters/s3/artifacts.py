@@ -190,7 +190,8 @@ class S3Champions:
     def mend(self, pointer: ChampionPointer) -> bool:
         """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone.
 
-        Nobody knows which turn it is: epoch seconds, from which it is counted on, are later than any counted.
+        Nobody knows which generation it is: epoch seconds, from which it is counted on, are later than any
+        counted.
         """
         found = self._artifacts.read(CHAMPION_KEY)
         if found is None:
@@ -198,7 +199,7 @@ class S3Champions:
         try:
             _pointer(CHAMPION_KEY, found[0])
         except BadModel:
-            mended = replace(pointer, turn=int(time.time()))
+            mended = replace(pointer, generation=int(time.time()))
             return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(mended), found[1])
         return False
 

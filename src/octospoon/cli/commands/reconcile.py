@@ -38,7 +38,7 @@ def accept(deployment: Deployment) -> None:
 def _show(deployment: Deployment, report: ReconcileReport) -> None:
     console = Console(soft_wrap=True)
     launched = f", training job {report.job} launched" if report.job else ""
-    more = "" if report.finished and report.inventoried else "; the rest waits for the next run"
+    more = "" if report.finished and report.audited else "; the rest waits for the next run"
     repaired = {
         "annotations repaired": report.annotations,
         "labels changed": report.labels,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deployment import Deployment
     from octospoon.domain.evaluation.estimators import Estimate
-    from octospoon.usecases.live_evaluation import Measured
+    from octospoon.usecases.live_evaluation import LiveEvaluation
 
 _DECISIONS = 5
 _DAY = 24 * 3600.0
@@ -59,7 +59,7 @@ def show(deployment: Deployment, days: float | None) -> None:
     _drift(deployment, pointer.version)
 
 
-def _accuracy(measured: Measured, title: str) -> Table:
+def _accuracy(measured: LiveEvaluation, title: str) -> Table:
     table = Table("measure", "value", "95 % interval", "labels", title=title, title_justify="left")
     found = measured.evaluation
     table.add_row("[bold]accuracy[/bold]", *_shares(found.accuracy))
@@ -73,7 +73,7 @@ def _accuracy(measured: Measured, title: str) -> Table:
     return table
 
 
-def _classes(measured: Measured, classes: Sequence[str]) -> Table:
+def _classes(measured: LiveEvaluation, classes: Sequence[str]) -> Table:
     table = Table("class", "recall", "95 % interval", "audit labels")
     for name, estimate in zip(classes, measured.evaluation.recall, strict=True):
         table.add_row(name, *_shares(estimate))

@@ -101,9 +101,9 @@ def task_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
         ("skipped", f"{counts.skipped:,}", "hold up no batch; they can still be answered"),
         ("abandoned", f"{counts.abandoned:,}", f"unanswered for {days} days: hold up no batch"),
     ]
-    if counts.foreign:
-        told = f"not made by octospoon, {counts.foreign_answered:,} of them answered: not counted"
-        rows.append(("not ours", f"{counts.foreign:,}", f"{told}; `octospoon doctor` says what to do"))
+    if counts.not_ours:
+        told = f"not made by octospoon, {counts.not_ours_answered:,} of them answered: not counted"
+        rows.append(("not ours", f"{counts.not_ours:,}", f"{told}; `octospoon doctor` says what to do"))
     return rows
 
 

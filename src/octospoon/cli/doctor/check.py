@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from octospoon.domain.errors import NotConfigured, OctospoonError
-from octospoon.domain.health import Finding
+from octospoon.domain.health import CheckResult
 from octospoon.domain.secrets import without_sign_in
 
 if TYPE_CHECKING:
@@ -45,16 +45,16 @@ class Check:
     look: Callable[[Deployment], str]
     advice: str
 
-    def made(self, deployment: Deployment) -> Finding:
+    def made(self, deployment: Deployment) -> CheckResult:
         """Make the check, whatever becomes of it."""
         try:
-            return Finding(self.name, True, without_sign_in(self.look(deployment)))
+            return CheckResult(self.name, True, without_sign_in(self.look(deployment)))
         except Advised as error:
-            return Finding(self.name, False, without_sign_in(str(error))[:_LENGTH], error.advice)
+            return CheckResult(self.name, False, without_sign_in(str(error))[:_LENGTH], error.advice)
         except (OctospoonError, BotoCoreError, ClientError) as error:
             told = str(error)
         except KeyError as error:
             told = f"the stack has no {error}: it is not octospoon's, or of another version"
         except ValueError as error:  # an answer that is no JSON: another program answers there
             told = f"not the answer of what should be there: {error}"
-        return Finding(self.name, False, without_sign_in(told)[:_LENGTH], self.advice)
+        return CheckResult(self.name, False, without_sign_in(told)[:_LENGTH], self.advice)

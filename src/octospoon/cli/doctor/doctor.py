@@ -12,7 +12,7 @@ from octospoon.cli.deployment import find_deployment
 from octospoon.cli.doctor import aws as checks_aws
 from octospoon.cli.doctor import services as checks_services
 from octospoon.domain.errors import NotConfigured
-from octospoon.domain.health import Finding
+from octospoon.domain.health import CheckResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
 
 
-def findings(deployment: Deployment) -> list[Finding]:
+def findings(deployment: Deployment) -> list[CheckResult]:
     """Make every check of a deployment; changes nothing."""
     return [check.made(deployment) for check in (*checks_aws.checks(), *checks_services.checks())]
 
 
-def of_stack(name: str | None) -> list[Finding]:
+def of_stack(name: str | None) -> list[CheckResult]:
     """Make every check of a stack by its name, None for the default one; see `find_deployment`."""
     try:
         deployment = find_deployment(name)
@@ -35,11 +35,11 @@ def of_stack(name: str | None) -> list[Finding]:
         advice = (
             "name it with --stack, sign in to its account and set AWS_REGION; or `make up` starts one here"
         )
-        return [Finding("stack", False, str(error), advice)]
+        return [CheckResult("stack", False, str(error), advice)]
     return findings(deployment)
 
 
-def show(found: Sequence[Finding], *, as_json: bool) -> None:
+def show(found: Sequence[CheckResult], *, as_json: bool) -> None:
     """Print the findings, as a table or as JSON.
 
     Raises:
@@ -54,7 +54,7 @@ def show(found: Sequence[Finding], *, as_json: bool) -> None:
         raise NotConfigured(f"{len(failed)} of {len(found)} checks failed: {', '.join(failed)}")
 
 
-def _table(found: Sequence[Finding]) -> Table:
+def _table(found: Sequence[CheckResult]) -> Table:
     table = tables.table("check", "", "found", "what to do")
     for one in found:
         mark = "[green]ok[/green]" if one.ok else "[red]FAILED[/red]"

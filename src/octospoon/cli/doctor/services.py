@@ -20,8 +20,8 @@ from octospoon.cli.operations.predict import predict_secret
 from octospoon.cli.operations.run_now import REMOVALS_ADVICE
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.health import (
-    foreign_problem,
     interface_problems,
+    not_ours_problem,
     our_webhooks,
     removals_problem,
     webhook_problems,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 35.0
 _EXAMPLES = 3
-_DELETE_FOREIGN = (
+_DELETE_NOT_OURS = (
     "delete them in the Data Manager (select them, then Delete Tasks), and do not press Sync Storage: "
     "octospoon makes its tasks itself"
 )
@@ -52,7 +52,7 @@ def checks() -> list[Check]:
             _label_studio,
             f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
         ),
-        Check("tasks", _tasks, _DELETE_FOREIGN),
+        Check("tasks", _tasks, _DELETE_NOT_OURS),
         Check("labels", _labels, REMOVALS_ADVICE),
         Check(
             "labelling interface",
@@ -88,9 +88,9 @@ def _label_studio(deployment: Deployment) -> str:
 
 def _tasks(deployment: Deployment) -> str:
     with open_tasks(deployment) as tasks:
-        counts, foreign = tasks.counts(), tasks.foreign(_EXAMPLES)
-    if foreign:
-        raise NotConfigured(foreign_problem(counts, [(task.id, task.data) for task in foreign]))
+        counts, not_ours = tasks.counts(), tasks.not_ours(_EXAMPLES)
+    if not_ours:
+        raise NotConfigured(not_ours_problem(counts, [(task.id, task.data) for task in not_ours]))
     return f"{counts.waiting:,} wait, {counts.skipped:,} skipped, {counts.abandoned:,} abandoned"
 
 

@@ -21,7 +21,7 @@ from octospoon.training.model import check_import
 from octospoon.training.model.file import extract_backbone
 from octospoon.training.model.optimize import cold_start
 from octospoon.training.model.register import FILES
-from octospoon.usecases.promote_version import ServeVersion
+from octospoon.usecases.promote_version import PromoteVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
     Args:
         deployment: which one.
         file: an ONNX file, octospoon's own or not.
-        options: what a foreign file does not say of itself.
+        options: what an imported file does not say of itself.
         picture: to try it on; a drawn one where there is none.
 
     Raises:
@@ -94,7 +94,7 @@ def write_model(file: Path, to: Path, options: Options, picture: Path | None) ->
     Args:
         file: an ONNX file, octospoon's own or not.
         to: where the model goes, as version 0; with classes in the order of the options.
-        options: what a foreign file does not say of itself.
+        options: what an imported file does not say of itself.
         picture: to try it on; a drawn one where there is none.
 
     Returns:
@@ -142,7 +142,7 @@ def _guess(spec: ModelSpec, prediction: Prediction) -> str:
 
 
 def _check_place(deployment: Deployment, model: Imported) -> None:
-    serve = ServeVersion(deployment.champions, deployment.entries)
+    serve = PromoteVersion(deployment.champions, deployment.entries)
     serve.check(model.spec.backbone, "only a deployment without images can take this one")
     found = deployment.champions.pointer()
     if model.head is None and found and found[0].backbone == model.spec.backbone and found[0].version > 0:
@@ -178,7 +178,7 @@ def _serve(
 ) -> ChampionPointer:
     champions = deployment.champions
     champions.keep(ChampionPointer.of(version, backbone, *champions.put_model(whole, head), classes))
-    return ServeVersion(champions, deployment.entries)(version)
+    return PromoteVersion(champions, deployment.entries)(version)
 
 
 def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:

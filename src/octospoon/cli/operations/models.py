@@ -10,7 +10,7 @@ from octospoon.domain.errors import BadModel, BadRequest, Conflict
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training.policy import numbered
 from octospoon.training.model.file import extract_backbone, read_spec, sha256, starter_model
-from octospoon.usecases.promote_version import ServeVersion
+from octospoon.usecases.promote_version import PromoteVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def rollback(deployment: Deployment, version: int | None, *, new_backbone: bool 
         OtherBackbone: it has another backbone, and there are images.
     """
     wanted = _promoted_before(deployment) if version is None else version
-    return ServeVersion(deployment.champions, deployment.entries)(wanted, new_backbone=new_backbone)
+    return PromoteVersion(deployment.champions, deployment.entries)(wanted, new_backbone=new_backbone)
 
 
 def _promoted_before(deployment: Deployment) -> int:

@@ -58,17 +58,17 @@ def of_deployment(deployment: Deployment, pictures: int) -> Forms:
 
 def of_file(model: Path, folder: Path, pictures: int) -> Forms:
     """Compare the forms of a model file on a folder of pictures; raises BadRequest if there are too few."""
-    paths = sorted(find([folder]).items(), key=lambda item: keys.lottery(item[0]))
+    paths = sorted(find([folder]).items(), key=lambda item: keys.sampling_key(item[0]))
     read = ((key, path.read_bytes()) for key, path in paths[: pictures + CALIBRATION])
     scorer = OnnxScorer(model)
     return optimize.forms(model.read_bytes(), None, _sample(scorer, _tensors(scorer, read), {}, {}))
 
 
 def _spread(deployment: Deployment, count: int) -> list[str]:
-    """Return keys of selectable images by lottery number: a draw that is the same every time."""
+    """Return keys of selectable images by sampling key: a draw that is the same every time."""
     each = -(-count // keys.SHARDS)
     pages = [deployment.pool.selectable(shard, -1.0, each)[0] for shard in range(keys.SHARDS)]
-    return sorted((one.key for page in pages for one in page), key=keys.lottery)[:count]
+    return sorted((one.key for page in pages for one in page), key=keys.sampling_key)[:count]
 
 
 def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:

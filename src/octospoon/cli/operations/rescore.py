@@ -91,13 +91,13 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
     return pointer
 
 
-def foreign(deployment: Deployment) -> list[ImageRef]:
+def stale_images(deployment: Deployment) -> list[ImageRef]:
     """Return the selectable images whose embedding another backbone made (reads the whole pool).
 
     Raises:
         NotConfigured: there is no model.
     """
-    return list(deployment.pool.foreign(_pointer(deployment).backbone))
+    return list(deployment.pool.stale_backbone(_pointer(deployment).backbone))
 
 
 def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
@@ -120,7 +120,7 @@ def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
     """Queue these images for `score`, with a progress bar; return how many.
 
     Waits for as long as a scorer may trust an older champion pointer: it would take the images for known.
-    May be cut off and done again: what has been scored meanwhile is no longer foreign, and bytes that this
+    May be cut off and done again: what has been scored meanwhile is no longer stale, and bytes that this
     model has scored already are not predicted again.
     """
     time.sleep(MAX_AGE)

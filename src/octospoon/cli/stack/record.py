@@ -56,11 +56,11 @@ def run_name(prefix: str) -> str:
     return f"{prefix}-{os.getpid()}-{identity(os.getpid())}-{next(_number)}"
 
 
-def sweep(layout: Layout) -> None:
+def remove_stale(layout: Layout) -> None:
     """Remove what stacks that ended without cleaning up have left, and all but the newest of their logs."""
     for folder in _abandoned(layout.run):
         shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):  # somebody else sweeps at the same time
+    with contextlib.suppress(FileNotFoundError):  # another process removes it at the same time
         logs = sorted(_abandoned(layout.logs), key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in logs[LOGS_KEPT:]:
             shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ NUMBERS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class TerminationAsExit:
-    """Turns the two signals into SystemExit until restored; does nothing where somebody else handles them."""
+    """Converts the two signals into SystemExit until restored, unless other code handles them."""
 
     def __init__(self) -> None:
         self._changed: list[signal.Signals] = []

@@ -8,7 +8,7 @@ from octospoon.cli.stack.detached import start_detached
 from octospoon.cli.stack.health import wait_until_ready
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.process import lifeline
-from octospoon.cli.stack.record import run_name, sweep
+from octospoon.cli.stack.record import remove_stale, run_name
 from octospoon.cli.stack.seed import harvest
 from octospoon.cli.stack.services import LABEL_STUDIO, SERVICES
 from octospoon.cli.stack.starting import (
@@ -56,7 +56,7 @@ def start(
     layout = Layout(root.resolve())
     wanted = [SERVICES[service] for service in services]
     require_environments(layout, wanted)
-    sweep(layout)
+    remove_stale(layout)
     if detached:
         return start_detached(layout, wanted, progress, fresh=fresh)
     return start_servers(layout, wanted, progress, fresh=fresh, name=run_name(name), lifeline=lifeline())

@@ -24,7 +24,8 @@ COLUMNS = 4
 """Fewer are compared number by number: a vector of them would reach past the row."""
 _INDEX, _BITS = ir.IntType(64), ir.IntType(ROWS)
 _EVERY = range(ROWS)
-# two shuffles turn four columns of rows 0 to 3 in one half of each vector, and of rows 4 to 7 in the other
+# two shuffles transpose four columns of rows 0 to 3 in one half of each vector, and of rows 4 to 7 in the
+# other
 _BETWEEN = ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15))
 _TOGETHER = ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from octospoon.domain.batch.draw import Draw
-    from octospoon.domain.monitoring.observations import DriftedImage
+    from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
 
 COLD_START = "typiclust"
@@ -93,7 +93,7 @@ def compose(
     rows: Mapping[str, PoolRow],
     chosen: Strategy,
     seed: str,
-    drifted: Sequence[DriftedImage] = (),
+    drifted: Sequence[DriftExample] = (),
 ) -> tuple[Pick, ...]:
     """Choose a batch of at most `rules.size` images, none twice.
 
@@ -132,7 +132,7 @@ def _without(picks: Sequence[Pick], images: Sequence[Candidate]) -> list[Candida
 def _drifted(
     images: Sequence[Candidate],
     rows: Mapping[str, PoolRow],
-    drifted: Sequence[DriftedImage],
+    drifted: Sequence[DriftExample],
     rules: BatchRules,
 ) -> list[Pick]:
     """Choose the drift share. No quota binds it: what is new often looks like one class, or is a folder."""

@@ -1,4 +1,4 @@
-"""Draws from the pool by lottery numbers, reading no more of a large pool than of a small one."""
+"""Draws from the pool by sampling keys, reading no more of a large pool than of a small one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = 300
 
 
 class Page(Protocol):
-    """Reads one shard in the order of lottery numbers, as `octospoon.ports.pool.Pool.selectable` does."""
+    """Reads one shard in the order of sampling keys, as `octospoon.ports.pool.Pool.selectable` does."""
 
     def __call__(
         self, shard: int, start: float, limit: int, end: float = 1.0
@@ -54,8 +54,8 @@ def draw(page: Page, n: int, seed: str) -> Draw:
 
     A pool of some hundreds, or of some 4·n, is read whole. Of a larger one, windows of one width are read at
     random places; a window's items have the slots 0, 1, …, and whichever holds a random slot below a bound is
-    drawn. So every image has the same chance, width / bound, in every trial, however unevenly the lottery
-    numbers lie (rejection sampling, as of B+-trees: Olken and Rotem 1989, Random sampling from B+ trees).
+    drawn. So every image has the same chance, width / bound, in every trial, however unevenly the sampling
+    key numbers lie (rejection sampling, as of B+-trees: Olken and Rotem 1989, Random sampling from B+ trees).
     This is exact as long as no window holds more than the bound: see AT_MOST.
 
     The pool's size is then estimated from all windows that were read, with a relative standard error of about
@@ -114,7 +114,7 @@ def _window(page: Page, shard: int, start: float, width: float, limit: int) -> I
 def spread(page: Page, n: int, seed: str) -> list[Candidate]:
     """Return n images from all over the pool, for strategies that choose among them without scores.
 
-    Two reads per shard at most: one stretch of every ring of lottery numbers, from a point that the seed
+    Two reads per shard at most: one stretch of every ring of sampling keys, from a point that the seed
     gives, and of what was read n by a hash. Near to uniform, as hashes lie near to evenly; where the
     probability matters, use `draw`.
     """

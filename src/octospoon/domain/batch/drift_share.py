@@ -9,9 +9,9 @@ import numpy as np
 from octospoon.domain.acquisition import Strategy
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.monitoring.drift import Level, novelty
-from octospoon.domain.monitoring.observations import DriftedImage
+from octospoon.domain.monitoring.observations import DriftExample
 from octospoon.domain.pool.images import Candidate, State
-from octospoon.domain.pool.keys import lottery
+from octospoon.domain.pool.keys import sampling_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.acquisition import Candidates
-    from octospoon.domain.monitoring.drift import Finding, Reference
+    from octospoon.domain.monitoring.drift import DriftResult, Reference
     from octospoon.domain.monitoring.observations import Observation
     from octospoon.domain.pool.images import PoolRow
 
@@ -29,7 +29,7 @@ MOST = 50
 DynamoDB holds."""
 
 
-def examples(known: Reference, rows: Sequence[PoolRow], finding: Finding) -> tuple[DriftedImage, ...]:
+def examples(known: Reference, rows: Sequence[PoolRow], finding: DriftResult) -> tuple[DriftExample, ...]:
     """Return the images by which confirmed drift shows most, at most MOST, highest score first.
 
     Only images that annotators have not got yet. A suspicion gives none: of twenty windows in which nothing
@@ -44,19 +44,19 @@ def examples(known: Reference, rows: Sequence[PoolRow], finding: Finding) -> tup
         return ()
     scores = novelty(known, np.stack([row.embedding for row in rows])).tolist()
     found = [
-        DriftedImage(row.key, row.etag, score)
+        DriftExample(row.key, row.etag, score)
         for row, score in zip(rows, scores, strict=True)
         if score > 0 and row.state is State.SCORED
     ]
     return tuple(sorted(found, key=lambda one: (-one.score, one.key))[:MOST])
 
 
-def of(observation: Observation, version: int) -> tuple[DriftedImage, ...]:
+def of(observation: Observation, version: int) -> tuple[DriftExample, ...]:
     """Return the images by which drift shows to the model in service; none of another model's."""
     return observation.drifted if observation.version == version else ()
 
 
-def waiting(drifted: Sequence[DriftedImage], rows: Mapping[str, PoolRow]) -> list[Candidate]:
+def waiting(drifted: Sequence[DriftExample], rows: Mapping[str, PoolRow]) -> list[Candidate]:
     """Return those that can still be chosen: neither taken, nor gone, nor of other bytes.
 
     Args:
@@ -64,13 +64,13 @@ def waiting(drifted: Sequence[DriftedImage], rows: Mapping[str, PoolRow]) -> lis
         rows: of the pool, by key, as they are now.
     """
     return [
-        Candidate(one.key, one.etag, None, lottery(one.key))
+        Candidate(one.key, one.etag, None, sampling_key(one.key))
         for one in drifted
         if (row := rows.get(one.key)) is not None and (row.state, row.etag) == (State.SCORED, one.etag)
     ]
 
 
-def most_drifted(drifted: Sequence[DriftedImage]) -> Strategy:
+def most_drifted(drifted: Sequence[DriftExample]) -> Strategy:
     """Return the strategy that takes the highest scores among these images, and knows no others."""
     scores = {one.key: one.score for one in drifted}
 

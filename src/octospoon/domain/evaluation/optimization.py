@@ -34,8 +34,8 @@ class Answers:
     Attributes:
         embeddings: float32 [N, D].
         probabilities: float32 [N, C], None without a head.
-        image: float64 [R], CPU seconds of a picture on one thread, of R runs that went in turns.
-        load: float64 [L], CPU seconds of loading the file, of L loads that went in turns.
+        image: float64 [R], CPU seconds of a picture on one thread, of R runs that went alternately.
+        load: float64 [L], CPU seconds of loading the file, of L loads that went alternately.
     """
 
     embeddings: npt.NDArray[np.float32]

@@ -14,7 +14,7 @@ NO_CLASS = "no-class"
 UNKNOWN_CLASS = "unknown-class"
 SEVERAL_CLASSES = "several-classes"
 AMBIGUOUS_CLASS = "ambiguous-class"
-FOREIGN_CONTROL = "foreign-control"
+OTHER_CONTROL = "other-control"
 NOT_IN_POOL = "not-in-pool"
 
 PROBLEMS = {
@@ -22,7 +22,7 @@ PROBLEMS = {
     UNKNOWN_CLASS: "of a class that the stack does not have",
     SEVERAL_CLASSES: "with several classes",
     AMBIGUOUS_CLASS: "of a choice whose value is one class and whose alias is another",
-    FOREIGN_CONTROL: "by a control that is not octospoon's",
+    OTHER_CONTROL: "by a control that is not octospoon's",
     NOT_IN_POOL: "of an image that is not in the pool",
 }
 """Why an answer does not count, with a description that follows a number."""
@@ -95,7 +95,7 @@ def read(result: Sequence[Any] | None, classes: Sequence[str]) -> Answer:
     choices = dict(_choices(result))
     if not choices:
         answered_elsewhere = bool(result) and not any(_ours(region) for region in result or ())
-        return Answer(None, FOREIGN_CONTROL if answered_elsewhere else NO_CLASS)
+        return Answer(None, OTHER_CONTROL if answered_elsewhere else NO_CLASS)
     if len(choices) > 1:
         return Answer(None, SEVERAL_CLASSES)
     named = {name for names in choices.items() for name in names} & set(classes)

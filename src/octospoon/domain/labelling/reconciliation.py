@@ -35,15 +35,15 @@ class PoolEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class TaskSync:
     """One comparison of Label Studio's tasks with what is stored, by ascending task id, in one run or many.
 
     Attributes:
-        began: epoch seconds; whatever changed later is left to the next sweep.
+        began: epoch seconds; whatever changed later is left to the next task sync.
         since: epoch seconds; only tasks that changed since then are looked at, every one where it is 0.
         position: the highest task id that is done.
         finished: no task is left.
-        full_began: when the newest sweep over every task began.
+        full_began: when the newest task sync over every task began.
         classes: the project's class names by which annotations were read, separated by commas.
     """
 
@@ -56,7 +56,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
+class FullAudit:
     """One comparison of the bucket, the pool and the stored annotations with each other, page by page.
 
     Attributes:

@@ -72,15 +72,15 @@ class TaskCounts:
         waiting: octospoon's own that nobody has answered or skipped, and that hold up a new batch.
         skipped: octospoon's own that somebody skipped, and nobody has answered.
         abandoned: octospoon's own that nobody has answered for so long that they hold up nothing.
-        foreign: tasks that octospoon did not make.
-        foreign_answered: those of them that have an answer, which is not counted.
+        not_ours: tasks that octospoon did not make.
+        not_ours_answered: those of them that have an answer, which is not counted.
     """
 
     waiting: int = 0
     skipped: int = 0
     abandoned: int = 0
-    foreign: int = 0
-    foreign_answered: int = 0
+    not_ours: int = 0
+    not_ours_answered: int = 0
 
 
 UNKNOWN_ANNOTATOR = ""
@@ -136,7 +136,7 @@ def project_name(number: int, created_at: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LabelState:
     """Where an image stands with its annotators, as read in one piece.
 
     Attributes:

@@ -52,7 +52,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DriftResult:
     """What the tests say of one window: p-values, each already corrected for its own number of comparisons.
 
     Attributes:
@@ -100,7 +100,7 @@ def compare(
     *,
     suspected_before: bool = False,
     false_alarms: float = FALSE_ALARMS,
-) -> Finding:
+) -> DriftResult:
     """Test one window of uploads, float [M, D] and float [M, C], by the same model as the reference.
 
     Args:
@@ -126,11 +126,11 @@ def compare(
         tests.chi_squared(_predicted(known.probabilities), _predicted(probabilities)),
     )
     if min(found) * TESTS > false_alarms:
-        return Finding(Level.NONE, len(embeddings), *found)
+        return DriftResult(Level.NONE, len(embeddings), *found)
     discrepancy = tests.maximum_mean_discrepancy(known.components, components)
     sure = discrepancy <= false_alarms or suspected_before
     level = Level.CONFIRMED if sure else Level.SUSPECTED
-    return Finding(level, len(embeddings), *found, discrepancy)
+    return DriftResult(level, len(embeddings), *found, discrepancy)
 
 
 def novelty(known: Reference, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

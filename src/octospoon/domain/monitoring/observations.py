@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from octospoon.domain.evaluation.estimators import Estimate  # noqa: TC001 - msgspec resolves it
-from octospoon.domain.monitoring.drift import Finding  # noqa: TC001 - msgspec resolves it
+from octospoon.domain.monitoring.drift import DriftResult  # noqa: TC001 - msgspec resolves it
 
 HISTORY = 60
 """Days that an observation remembers."""
 
 
 @dataclass(frozen=True, slots=True)
-class DriftedImage:
+class DriftExample:
     """An upload by which drift shows.
 
     Attributes:
@@ -30,7 +30,7 @@ class DriftedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedDay:
+class ObservedDay:
     """What was seen of one model on one day.
 
     Attributes:
@@ -43,7 +43,7 @@ class WatchedDay:
     day: str
     version: int
     accuracy: Estimate | None
-    finding: Finding | None
+    finding: DriftResult | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class Observation:
     observed_at: float = 0.0
     accuracy: Estimate | None = None
     judged_until: str = ""
-    finding: Finding | None = None
-    drifted: tuple[DriftedImage, ...] = ()
-    history: tuple[WatchedDay, ...] = ()
+    finding: DriftResult | None = None
+    drifted: tuple[DriftExample, ...] = ()
+    history: tuple[ObservedDay, ...] = ()
 
 
-def remembered(history: tuple[WatchedDay, ...], newest: WatchedDay) -> tuple[WatchedDay, ...]:
+def remembered(history: tuple[ObservedDay, ...], newest: ObservedDay) -> tuple[ObservedDay, ...]:
     """Return the history with what was seen now; the same model's same day stands in it once."""
     if newest.accuracy is None and newest.finding is None:
         return history

@@ -72,14 +72,14 @@ class Prediction:
         backbone: sha256 of the backbone that made the embedding.
         embedding: float32 [D].
         probabilities: float32 [C], or None from a cold-start model.
-        turn: of the pointer that the model serves by; see `ChampionPointer`.
+        generation: of the pointer that the model serves by; see `ChampionPointer`.
     """
 
     model_version: int
     backbone: str
     embedding: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32] | None
-    turn: int = 0
+    generation: int = 0
 
 
 class ImageBytes(NamedTuple):
@@ -151,7 +151,7 @@ class PoolRow:
     backbone: str
     embedding: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32] | None
-    turn: int = 0
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +162,13 @@ class Candidate:
         key: object key.
         etag: of the bytes that were scored.
         priority: what the strategy wants first, higher first; None while there is no head.
-        lottery: fixed number in [0, 1).
+        sampling_key: fixed number in [0, 1).
     """
 
     key: str
     etag: str
     priority: float | None
-    lottery: float
+    sampling_key: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,12 @@ def unit_hash(*parts: str) -> float:
     return (int.from_bytes(digest, "big") >> 11) * STEP
 
 
-def lottery(key: str) -> float:
-    """Return the fixed lottery number of an image, uniform in [0, 1)."""
-    return unit_hash("lottery", key)
+_SAMPLING_SALT = "lottery"  # arbitrary, but never to change: it decides which images a seed draws
+
+
+def sampling_key(key: str) -> float:
+    """Return the fixed sampling key of an image, uniform in [0, 1)."""
+    return unit_hash(_SAMPLING_SALT, key)
 
 
 def shard(key: str) -> int:

@@ -19,20 +19,20 @@ class Score:
     Attributes:
         at: when it was given.
         model_version: of the model.
-        turn: of the pointer by which that model served.
+        generation: of the pointer by which that model served.
         top_class: index of the most probable class, None from a cold-start model.
         confidence: its probability, None from a cold-start model.
     """
 
     at: float
     model_version: int
-    turn: int
+    generation: int
     top_class: int | None
     confidence: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierPick:
+class PreviousPick:
     """How the bytes of a labelled image had been chosen, and when their task was recorded; see `Pick`."""
 
     strategy: str
@@ -44,7 +44,7 @@ class EarlierPick:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierUpload:
+class PreviousUpload:
     """What a row keeps of bytes that it held before.
 
     Attributes:
@@ -71,10 +71,10 @@ class EarlierUpload:
     label: str | None = None
     reason: str = ""
     object_etag: str = ""
-    pick: EarlierPick | None = None
+    pick: PreviousPick | None = None
 
 
-def returned(earlier: Sequence[EarlierUpload], etag: str) -> EarlierUpload | None:
+def returned(previous_uploads: Sequence[PreviousUpload], etag: str) -> PreviousUpload | None:
     """Return the newest earlier upload of these bytes if they were labelled: they are back."""
-    newest = next((one for one in reversed(earlier) if one.etag == etag), None)
+    newest = next((one for one in reversed(previous_uploads) if one.etag == etag), None)
     return newest if newest and newest.label is not None else None

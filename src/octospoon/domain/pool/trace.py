@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import Annotation, Pick
     from octospoon.domain.pool.images import State
-    from octospoon.domain.pool.score_history import EarlierUpload, Score
+    from octospoon.domain.pool.score_history import PreviousUpload, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class ImageRecord:
         reason: why it is in quarantine; empty elsewhere.
         detail: of the reason.
         quarantined_at: when its bytes were refused; None also where it was withdrawn later.
-        earlier: the uploads before this one, oldest first; the newest four.
+        previous_uploads: the uploads before this one, oldest first; the newest four.
         object_etag: the bucket's own ETag of the newest upload of these bytes, where it is not `etag`.
     """
 
@@ -51,7 +51,7 @@ class ImageRecord:
     reason: str = ""
     detail: str = ""
     quarantined_at: float | None = None
-    earlier: tuple[EarlierUpload, ...] = ()
+    previous_uploads: tuple[PreviousUpload, ...] = ()
     object_etag: str = ""
 
 
@@ -80,7 +80,7 @@ class SeenScore:
 
     at: float
     model_version: int
-    turn: int
+    generation: int
     label: str | None
     confidence: float | None
 

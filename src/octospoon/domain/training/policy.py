@@ -11,7 +11,7 @@ from octospoon.domain.training.jobs import JobStatus, TrainingState
 
 if TYPE_CHECKING:
     from octospoon.domain.evaluation.estimators import Estimate
-    from octospoon.domain.monitoring.drift import Finding
+    from octospoon.domain.monitoring.drift import DriftResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
     return None
 
 
-def wanted(accuracy: Estimate, finding: Finding | None, floor: float) -> str | None:
+def wanted(accuracy: Estimate, finding: DriftResult | None, floor: float) -> str | None:
     """Return why what was seen of the model in service asks for training, or None.
 
     Args:

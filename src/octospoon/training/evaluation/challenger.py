@@ -57,7 +57,7 @@ class Appraised:
         judged: what the gate said.
         dataset: the labelled images, with the new model's embeddings.
         trained: the model, its held-out answers in the order of the dataset's training rows.
-        metrics: what the appraisal itself has to say.
+        metrics: what the evaluation itself has to say.
     """
 
     judged: Judged
@@ -67,7 +67,7 @@ class Appraised:
 
 
 @dataclass(frozen=True, slots=True)
-class Appraisal:
+class EvaluateChallenger:
     """Opens a trained model and has it judged.
 
     Attributes:

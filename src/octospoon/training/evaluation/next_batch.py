@@ -40,14 +40,14 @@ def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expect
     return stopping.expect(labels, correct, int(np.sum(numbers == rounds[-1])))
 
 
-def gain(outlook: stopping.Expectation | None) -> dict[str, float]:
+def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:
     """Return what one more round is expected to bring, as metrics; none where that cannot be told."""
-    if outlook is None:
+    if next_batch is None:
         return {}
     return {
-        "next_batch_gain": outlook.gain,
-        "next_batch_gain_low": outlook.interval.low,
-        "next_batch_gain_high": outlook.interval.high,
+        "next_batch_gain": next_batch.gain,
+        "next_batch_gain_low": next_batch.interval.low,
+        "next_batch_gain_high": next_batch.interval.high,
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 OURS = "octospoon_input/"
-"""Stands before every name that is added to a foreign graph."""
+"""Stands before every name that is added to an imported graph."""
 _SCAN_SINCE, _CONVERTED_TO = 9, 13
 _TRIED = 3
 

@@ -1,4 +1,4 @@
-"""Foreign ONNX graphs in a plain form: no functions, no sparse constants, no name that could be ours."""
+"""ONNX graphs from elsewhere in a plain form: no functions, no sparse constants, no clash of names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 THEIRS = "net/"
-"""Stands before every name of a foreign graph."""
+"""Stands before every name of an imported graph."""
 _IR_VERSION = 4
 OLDEST = 7
 """Opsets before this one spell broadcasting differently."""
@@ -107,7 +107,7 @@ def _forget_shapes(graph: onnx.GraphProto) -> None:
 
 
 def _hoist(graph: onnx.GraphProto) -> None:
-    """Turn constant nodes that hold weights into initializers: some exporters write every weight so."""
+    """Replace constant nodes that hold weights by initializers: some exporters write every weight so."""
     kept = []
     for node in graph.node:
         tensor = next((one.t for one in node.attribute if one.name == "value"), None)

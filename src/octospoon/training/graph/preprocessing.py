@@ -1,4 +1,4 @@
-"""Puts our pixels in front of a foreign graph: their order, their range, the place of their channels."""
+"""Puts our pixels in front of an imported graph: their order, their range, the place of their channels."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Image(NamedTuple):
 
 
 def put_pixels_first(theirs: onnx.ModelProto, pixels: Pixels) -> tuple[Image, list[str]]:
-    """Replace the graph's input by our own, with what turns the one into the other."""
+    """Replace the graph's input by our own, with what converts the one into the other."""
     graph, constants = theirs.graph, Constants(theirs)
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1:

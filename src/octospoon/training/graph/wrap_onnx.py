@@ -25,7 +25,7 @@ __all__ = ["Pixels", "Wrapped", "wrap"]
 
 
 class Wrapped(NamedTuple):
-    """What a foreign file became.
+    """What an imported file became.
 
     Attributes:
         backbone: keeps the model contract.

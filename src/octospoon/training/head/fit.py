@@ -99,7 +99,7 @@ class _Held(NamedTuple):
 
     Attributes:
         folds: int [N], of each row.
-        wanted: folds that are held out in turn, from the first.
+        wanted: folds that are held out one after another, from the first.
         total: of labels, by which the temperature is smoothed; None for those held out.
     """
 

@@ -28,12 +28,12 @@ from octospoon.domain.training.jobs import JobStatus
 from octospoon.ports.training import TrainingData
 from octospoon.training.data import embeddings
 from octospoon.training.data.dataset import Dataset, gather
-from octospoon.training.evaluation.challenger import Appraisal, Champion
+from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
 from octospoon.training.model import file as model_file
 from octospoon.training.report import files as report
-from octospoon.training.report.figures import Exhibits
+from octospoon.training.report.figures import Figures
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ModelSpec
@@ -174,22 +174,22 @@ class _Job:
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), train, spec)
-        found = Appraisal(self._ports, self._id, champion, scratch)(trained, dataset)
+        found = EvaluateChallenger(self._ports, self._id, champion, scratch)(trained, dataset)
         judged, trained, dataset = found.judged, found.trained, found.dataset
         # these ask what heads learn from more labels, of a backbone that has learned from none
-        outlook = expectation(train, audit, len(spec.classes))
+        next_batch = expectation(train, audit, len(spec.classes))
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
-        metrics |= found.metrics | gain(outlook)
+        metrics |= found.metrics | gain(next_batch)
         metrics |= against_control(train, audit, len(spec.classes))
         project = self._ports.control.state().project_classes
         decision = promotion.of_project(judged.decision, spec.classes, project)
         decided = self._decided(run, decision, metrics)
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
-        Exhibits(self._ports, folder, spec.resize).versions(decided)
+        Figures(self._ports, folder, spec.resize).versions(decided)
         params = self._params(model_file.read_spec(trained.model)) | trained.params
         params["audit_predictions"] = audit_rule(dataset.images) or "no audit labels"
         self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
-        notes = {"octospoon.outlook": "" if outlook is None else str(outlook)}
+        notes = {"octospoon.next_batch": "" if next_batch is None else str(next_batch)}
         notes["octospoon.left_out"] = dataset.left_out()[:_TAG_LENGTH]
         self._ports.registry.tag(run, {name: note for name, note in notes.items() if note})
         pointer = self._pointer(run, trained)
@@ -218,10 +218,10 @@ class _Job:
         (folder / "model.onnx").write_bytes(trained.model)
         labels = dataset.part(audit=True).labels
         report.write(folder, self._ports.classes, dataset.images, labels, judged)
-        exhibits = Exhibits(self._ports, folder, spec.resize)
-        exhibits.mistakes(dataset, judged.probabilities, trained.held_out)
-        exhibits.newest_round(dataset.images)
-        exhibits.drift(dataset.images)
+        figures = Figures(self._ports, folder, spec.resize)
+        figures.mistakes(dataset, judged.probabilities, trained.held_out)
+        figures.newest_round(dataset.images)
+        figures.drift(dataset.images)
         return folder
 
     def _record(

@@ -35,7 +35,7 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a foreign file does not say of itself.
+    """What an imported file does not say of itself.
 
     Attributes:
         pixels: how it wants them.
@@ -62,7 +62,7 @@ class Parts:
         classes: in the order of the head; empty without one.
         weights: float32 [D, C], None without a head.
         bias: float32 [C], None without a head.
-        recognised: what was found out about a foreign file, in lines for people.
+        recognised: what was found out about an imported file, in lines for people.
     """
 
     backbone: bytes
@@ -103,7 +103,7 @@ def read(path: Path, options: Options) -> Parts:
         raise BadModel(f"{path} cannot be read as ONNX: {error}") from error
     if any(prop.key == "schema" and prop.value == SCHEMA for prop in proto.metadata_props):
         return _own(path, proto, options)
-    return _foreign(proto, options, options.output)
+    return _import_plain(proto, options, options.output)
 
 
 def _own(path: Path, proto: onnx.ModelProto, options: Options) -> Parts:
@@ -113,13 +113,13 @@ def _own(path: Path, proto: onnx.ModelProto, options: Options) -> Parts:
     try:
         backbone = model_file.extract_backbone(data)
     except BadModel:  # changed by other hands: its embedding is used, its head cannot be told from the rest
-        return _foreign(proto, replace(options, resize=spec.resize), EMBEDDING)
+        return _import_plain(proto, replace(options, resize=spec.resize), EMBEDDING)
     if not spec.has_head:
         return Parts(backbone, spec.resize)
     return Parts(backbone, spec.resize, spec.classes, *model_file.extract_head(data))
 
 
-def _foreign(proto: onnx.ModelProto, options: Options, output: str) -> Parts:
+def _import_plain(proto: onnx.ModelProto, options: Options, output: str) -> Parts:
     backbone, layer, recognised = wrap_onnx.wrap(
         proto, options.pixels, output, head=bool(options.classes), pool=options.pool
     )

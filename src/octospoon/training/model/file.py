@@ -123,7 +123,7 @@ def extract_backbone(model: bytes) -> bytes:
 
 
 def canonical(backbone: bytes) -> bytes:
-    """Return a foreign backbone as `assemble` needs it: without metadata, serialised as this module does."""
+    """Return an imported backbone as `assemble` needs it: without metadata, serialised the same way."""
     proto = onnx.load_from_string(backbone)
     del proto.metadata_props[:]
     data: bytes = proto.SerializeToString(deterministic=True)

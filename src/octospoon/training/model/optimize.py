@@ -227,14 +227,14 @@ class _Reader:
 def measured(
     files: dict[str, bytes], head: HeadScorer | None, pictures: Pixels
 ) -> dict[str, optimization.Answers]:
-    """Load and run the files in turns, so that a busy machine slows each of them alike."""
+    """Load and run the files alternately, so that a busy machine slows each of them alike."""
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder) / f"{name}.onnx" for name in files}
         for name, path in paths.items():
             path.write_bytes(files[name])
-        loads = _in_turns({name: _loading(path) for name, path in paths.items()}, _LOADS)
+        loads = _interleaved({name: _loading(path) for name, path in paths.items()}, _LOADS)
         scorers = {name: OnnxScorer(path) for name, path in paths.items()}
-        runs = _in_turns({name: _scoring(scorer, pictures) for name, scorer in scorers.items()}, _RUNS)
+        runs = _interleaved({name: _scoring(scorer, pictures) for name, scorer in scorers.items()}, _RUNS)
     found = {}
     for name, scorer in scorers.items():
         embeddings = np.concatenate([scorer.run(one[np.newaxis])[0] for one in pictures])
@@ -257,7 +257,7 @@ def _scoring(scorer: OnnxScorer, pictures: Pixels) -> Callable[[], object]:
     return lambda: scorer.run(next(following)[np.newaxis])
 
 
-def _in_turns(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, npt.NDArray[np.float64]]:
+def _interleaved(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, npt.NDArray[np.float64]]:
     """Return the CPU seconds of each on this thread, float64 [rounds]."""
     spent: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from octospoon.domain.evaluation.estimators import Estimate
-    from octospoon.domain.monitoring.drift import Finding
-    from octospoon.domain.monitoring.observations import WatchedDay
+    from octospoon.domain.monitoring.drift import DriftResult
+    from octospoon.domain.monitoring.observations import ObservedDay
 
 _COLUMNS = (
     *("day", "version", "drift", "images", "components_p", "probabilities_p", "classes_p", "discrepancy_p"),
@@ -27,7 +27,7 @@ _LEAST_P = 1e-6
 """Smaller ones are drawn here: how much smaller says nothing more."""
 
 
-def write(folder: Path, days: Sequence[WatchedDay]) -> None:
+def write(folder: Path, days: Sequence[ObservedDay]) -> None:
     """Write ``drift.csv`` and ``drift.png``; nothing where no day is known."""
     if not days:
         return
@@ -39,7 +39,7 @@ def write(folder: Path, days: Sequence[WatchedDay]) -> None:
     _draw(folder / "drift.png", days)
 
 
-def _tests(found: Finding | None) -> Sequence[str]:
+def _tests(found: DriftResult | None) -> Sequence[str]:
     if found is None:
         return [""] * 6
     asked = found.level is not Level.NONE
@@ -54,12 +54,12 @@ def _accuracy(found: Estimate | None) -> Sequence[str]:
     return [*(f"{x:.6g}" for x in (found.value, found.low, found.high)), str(found.labels)]
 
 
-def _draw(path: Path, days: Sequence[WatchedDay]) -> None:
+def _draw(path: Path, days: Sequence[ObservedDay]) -> None:
     from matplotlib.figure import Figure
 
     tested = any(one.finding for one in days)
     measured = any(one.accuracy for one in days)
-    panels: list[Callable[[Axes, Sequence[WatchedDay]], None]] = [
+    panels: list[Callable[[Axes, Sequence[ObservedDay]], None]] = [
         *([_draw_tests] if tested else []),
         *([_draw_accuracy] if measured else []),
     ]
@@ -76,7 +76,7 @@ def _draw(path: Path, days: Sequence[WatchedDay]) -> None:
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
-def _draw_tests(axes: Axes, days: Sequence[WatchedDay]) -> None:
+def _draw_tests(axes: Axes, days: Sequence[ObservedDay]) -> None:
     found = [(_at(one), one.finding) for one in days if one.finding]
     tests = (
         ("embeddings", "o", [(at, one.components_p) for at, one in found]),
@@ -98,7 +98,7 @@ def _draw_tests(axes: Axes, days: Sequence[WatchedDay]) -> None:
     axes.set(yscale="log", ylim=(_LEAST_P / 2, 2.0), ylabel="p-value, corrected")
 
 
-def _draw_accuracy(axes: Axes, days: Sequence[WatchedDay]) -> None:
+def _draw_accuracy(axes: Axes, days: Sequence[ObservedDay]) -> None:
     found = [(_at(one), one.accuracy) for one in days if one.accuracy]
     values = [100 * one.value for _, one in found]
     below = [max(0.0, 100 * (one.value - one.low)) for _, one in found]
@@ -109,7 +109,7 @@ def _draw_accuracy(axes: Axes, days: Sequence[WatchedDay]) -> None:
     axes.set(title="Accuracy of the model in service, 95 % interval", ylabel="accuracy, %")
 
 
-def _draw_versions(axes: Axes, days: Sequence[WatchedDay]) -> None:
+def _draw_versions(axes: Axes, days: Sequence[ObservedDay]) -> None:
     """Mark the first day of each version."""
     for before, one in zip([None, *days], days, strict=False):
         if before is None or before.version != one.version:
@@ -126,5 +126,5 @@ def _draw_versions(axes: Axes, days: Sequence[WatchedDay]) -> None:
             )
 
 
-def _at(one: WatchedDay) -> int:
+def _at(one: ObservedDay) -> int:
     return date.fromisoformat(one.day).toordinal()

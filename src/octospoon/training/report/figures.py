@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.labelling.tasks import LabelledImage, Round
-    from octospoon.domain.monitoring.observations import DriftedImage, ModelDecision
+    from octospoon.domain.monitoring.observations import DriftExample, ModelDecision
     from octospoon.training.context import TrainingPorts
     from octospoon.training.data.dataset import Dataset
 
 _log = logging.getLogger(__name__)
 
 
-class Exhibits:
+class Figures:
     """Writes the pictures of one run into a folder.
 
     Args:
@@ -130,7 +130,7 @@ def chosen(found: Round, labels: Mapping[tuple[str, str], str]) -> list[Tile]:
     ]
 
 
-def most_drifted(images: Sequence[DriftedImage], labels: Mapping[tuple[str, str], str]) -> list[Tile]:
+def most_drifted(images: Sequence[DriftExample], labels: Mapping[tuple[str, str], str]) -> list[Tile]:
     """Return the images by which drift shows, in their order; labels by key and ETag."""
     return [
         Tile(one.key, one.etag, (f"{i + 1}. score {one.score:.4f}", _label(labels.get((one.key, one.etag)))))
