@@ -73,7 +73,7 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## for
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly
 	@.venv/bin/python -m tools.reference .octospoon/docs
-	@NO_MKDOCS_2_WARNING=1 $(ENVS)/docs/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(ENVS)/docs/bin/mkdocs build --strict  # --quiet would hide the warnings that strict counts
 	@echo "the site is in .octospoon/site: python3 -m http.server --directory .octospoon/site shows it"
 
 bench: .venv/.installed ## accuracy against labels on the digits, twenty seeds, no server

@@ -42,7 +42,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """
     for diagram in _DIAGRAM.findall(markdown):
         try:
-            mermaidx.render(diagram)
+            mermaidx.render(diagram).svg()
         except Exception as error:
             raise PluginError(f"{page.file.src_uri}: Mermaid cannot draw a diagram: {error}") from error
     return _MARKER.sub(lambda marker: _generated(marker[1], page), markdown)

@@ -101,36 +101,35 @@ def parameters(template: Mapping[str, Any]) -> str:
         lines.append(f"## {group['Label']['default']}\n")
         rows = [(name, template["Parameters"][name]) for name in group["Parameters"]]
         lines += _table(
-            ("parameter", "default", "allowed", "what it does"),
+            ("parameter", "what it does"),
             [
-                (
-                    f'<span id="{name}"></span>{_code(name)}',
-                    _default(each),
-                    _allowed(each),
-                    _description(each),
-                )
+                (f'<span id="{name}"></span>{_code(name)}', f"{_description(each)} {_values(each)}")
                 for name, each in rows
             ],
         )
     return "\n".join(lines)
 
 
-def _default(parameter: Mapping[str, Any]) -> str:
-    if "Default" not in parameter:
-        return "required"
-    return _code(str(parameter["Default"])) if parameter["Default"] != "" else "empty"
+def _values(parameter: Mapping[str, Any]) -> str:
+    default = parameter.get("Default")
+    first = (
+        "**Required**"
+        if default is None
+        else "Default: " + (_code(str(default)) if default != "" else "empty")
+    )
+    return f"{first}{_allowed(parameter)}."
 
 
 def _allowed(parameter: Mapping[str, Any]) -> str:
     if "AllowedValues" in parameter:
-        return ", ".join(_code(str(value)) for value in parameter["AllowedValues"])
+        return "; one of " + ", ".join(_code(str(value)) for value in parameter["AllowedValues"])
     if "MinValue" in parameter and "MaxValue" in parameter:
-        return f"{parameter['MinValue']} to {parameter['MaxValue']}"
+        return f"; from {parameter['MinValue']} to {parameter['MaxValue']}"
     if "MinValue" in parameter:
-        return f"from {parameter['MinValue']}"
+        return f"; at least {parameter['MinValue']}"
     if "ConstraintDescription" in parameter:
-        return str(parameter["ConstraintDescription"]).removeprefix("must be ")
-    return "any"
+        return f"; {parameter['ConstraintDescription']}"
+    return ""
 
 
 def outputs(template: Mapping[str, Any]) -> str:
