@@ -20,6 +20,8 @@ SCHEMA = "octospoon/1"
 INPUT = "image"
 EMBEDDING = "embedding"
 PROBABILITIES = "probabilities"
+HEAD_PREFIX = "octospoon_head/"
+"""Begins the name of every node and constant of the head in a model file."""
 RESIZE_RULES = ("squash", "cover")
 """``squash`` resizes to H×W whatever the shape; ``cover`` resizes the short side and crops the centre."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.imaging.decode import decode
-from octospoon.adapters.onnx.session import check_probabilities, checked, open_session, run_session
+from octospoon.adapters.onnx.outputs import check_probabilities, checked
+from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSpec
 from octospoon.domain.pool.images import Prediction

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnxruntime as ort
 
+from octospoon.adapters.onnx.outputs import check_probabilities
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import EMBEDDING, PROBABILITIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
-
-_SUM_TOLERANCE = 1e-3
 
 
 def open_session(model: Path | bytes) -> ort.InferenceSession:
@@ -57,20 +56,3 @@ def run_session(
         return list(session.run(outputs, feed))
     except Exception as error:  # onnxruntime raises types of its own, undocumented
         raise BadModel(f"the model failed on its input: {error}") from error
-
-
-def check_probabilities(array: npt.NDArray[Any], rows: int, classes: int) -> npt.NDArray[np.float32]:
-    """Return the array as float32 [rows, classes] whose rows sum to one; raises BadModel."""
-    found = checked(array, (rows, classes), PROBABILITIES)
-    if rows and (found.min() < 0 or np.abs(found.sum(axis=1) - 1).max() > _SUM_TOLERANCE):
-        raise BadModel("the model's probabilities are negative or do not sum to one")
-    return found
-
-
-def checked(array: npt.NDArray[Any], shape: tuple[int, int], name: str) -> npt.NDArray[np.float32]:
-    """Return a model's output if it is finite float32 of this shape; raises BadModel."""
-    if array.shape != shape:
-        raise BadModel(f"the model's {name} has shape {array.shape}, not {shape}")
-    if array.dtype != np.float32 or not np.isfinite(array).all():
-        raise BadModel(f"the model's {name} is not finite float32")
-    return array

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.table import Table
 
-from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.adapters.onnx.file_reader import LinearHead
 from octospoon.cli.commands import status
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.pool.keys import day
@@ -48,7 +48,7 @@ def show(deployment: Deployment, days: float | None) -> None:
     pointer = found[0]
     since = day(time.time() - days * _DAY) if days is not None else ""
     with tempfile.TemporaryDirectory() as folder:
-        head = OnnxHead(deployment.champions.fetch_head(pointer, Path(folder)))
+        head = LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
     measured = Measure(deployment.pool, deployment.labels)(pointer, head, since)
     title = (
         f"version {pointer.version}, images uploaded since {since}" if since else f"version {pointer.version}"

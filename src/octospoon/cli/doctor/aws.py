@@ -13,8 +13,8 @@ import httpx
 
 from octospoon import __version__
 from octospoon.adapters.http_errors import described
-from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.adapters.onnx.file_reader import LinearHead, read_spec
+from octospoon.cli import extras
 from octospoon.cli.doctor.check import Advised, Check
 from octospoon.cli.operations.functions import FUNCTIONS
 from octospoon.cli.operations.queues import QUEUES, depth
@@ -136,9 +136,11 @@ def _champion(deployment: Deployment) -> str:
         raise Advised("there is none: run `octospoon init-model`", "it puts the starter into service")
     pointer = found[0]
     with tempfile.TemporaryDirectory() as folder:
-        spec = OnnxScorer(deployment.champions.fetch(pointer, Path(folder))).spec
+        file = deployment.champions.fetch(pointer, Path(folder))
+        spec = read_spec(file)
         if pointer.head_key:
-            OnnxHead(deployment.champions.fetch_head(pointer, Path(folder)))
+            LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
+        ran = _runs(file)
     problems = model_problems(
         served=pointer.classes,
         wanted=deployment.classes,
@@ -148,4 +150,19 @@ def _champion(deployment: Deployment) -> str:
     if problems:
         raise Advised("; ".join(problems), champion_advice(pointer.classes, deployment.classes, problems))
     knows = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
-    return f"version {pointer.version}, {knows}, sha256 {pointer.sha256[:12]}… as stored"
+    not_run = "" if ran else '; not run here, which needs: pip install "octospoon[models]"'
+    return f"version {pointer.version}, {knows}, sha256 {pointer.sha256[:12]}… as stored{not_run}"
+
+
+def _runs(file: Path) -> bool:
+    """Run a model once where onnxruntime is installed; return whether it is.
+
+    Raises:
+        BadModel: the model breaks the contract.
+    """
+    if not extras.installed("models"):
+        return False
+    from octospoon.adapters.onnx.scorer import OnnxScorer
+
+    OnnxScorer(file)
+    return True

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import EMBEDDING, INPUT, PROBABILITIES, ModelSpec
+from octospoon.domain.model_spec import EMBEDDING, HEAD_PREFIX, INPUT, PROBABILITIES, ModelSpec
 from octospoon.training.model import starter
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FLOOR = 1e-4
 """Share of every answer that is spread evenly over the classes: none is ruled out, not even in float16."""
-_PREFIX = "octospoon_head/"
 
 
 def starter_model() -> bytes:
@@ -64,13 +63,13 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
         "kept": np.array([1 - FLOOR], np.float32),
         "spread": np.array([FLOOR / classes], np.float32),
     }
-    constants = [numpy_helper.from_array(value, _PREFIX + name) for name, value in values.items()]
+    constants = [numpy_helper.from_array(value, HEAD_PREFIX + name) for name, value in values.items()]
     nodes = [
-        _node("Gemm", [EMBEDDING, _PREFIX + "weights", _PREFIX + "bias"], _PREFIX + "logits"),
+        _node("Gemm", [EMBEDDING, HEAD_PREFIX + "weights", HEAD_PREFIX + "bias"], HEAD_PREFIX + "logits"),
         # on a matrix, axis 1 means the same in every opset
-        _node("Softmax", [_PREFIX + "logits"], _PREFIX + "softmax", axis=1),
-        _node("Mul", [_PREFIX + "softmax", _PREFIX + "kept"], _PREFIX + "scaled"),
-        _node("Add", [_PREFIX + "scaled", _PREFIX + "spread"], PROBABILITIES),
+        _node("Softmax", [HEAD_PREFIX + "logits"], HEAD_PREFIX + "softmax", axis=1),
+        _node("Mul", [HEAD_PREFIX + "softmax", HEAD_PREFIX + "kept"], HEAD_PREFIX + "scaled"),
+        _node("Add", [HEAD_PREFIX + "scaled", HEAD_PREFIX + "spread"], PROBABILITIES),
     ]
     embedding = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim])
     graph = helper.make_graph(nodes, "head", [embedding], [_probabilities(classes)], constants)
@@ -109,8 +108,8 @@ def extract_backbone(model: bytes) -> bytes:
     """
     proto = onnx.load_from_string(model)
     named = read_spec(model).backbone
-    _keep(proto.graph.node, [node for node in proto.graph.node if not node.name.startswith(_PREFIX)])
-    _keep(proto.graph.initializer, [c for c in proto.graph.initializer if not c.name.startswith(_PREFIX)])
+    _keep(proto.graph.node, [node for node in proto.graph.node if not node.name.startswith(HEAD_PREFIX)])
+    _keep(proto.graph.initializer, [c for c in proto.graph.initializer if not c.name.startswith(HEAD_PREFIX)])
     _keep(proto.graph.output, [value for value in proto.graph.output if value.name != PROBABILITIES])
     del proto.metadata_props[:]
     backbone: bytes = proto.SerializeToString(deterministic=True)
@@ -143,7 +142,7 @@ def extract_head(model: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.
     """
     found = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(model).graph.initializer}
     try:
-        return found[_PREFIX + "weights"], found[_PREFIX + "bias"]
+        return found[HEAD_PREFIX + "weights"], found[HEAD_PREFIX + "bias"]
     except KeyError as error:
         raise BadModel(f"the model has classes, but not the head that octospoon makes: {error}") from error
 
@@ -155,7 +154,7 @@ def read_spec(model: bytes) -> ModelSpec:
 
 
 def _node(op: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:
-    name = output if output.startswith(_PREFIX) else _PREFIX + output
+    name = output if output.startswith(HEAD_PREFIX) else HEAD_PREFIX + output
     return helper.make_node(op, inputs, [output], name, **attributes)
 
 

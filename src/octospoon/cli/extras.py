@@ -1,0 +1,37 @@
+"""The optional packages: which extra brings them, and what to tell where they are missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from octospoon.domain.errors import NotConfigured
+
+_PICTURES = ("PIL", "pi_heif")
+_MODELS = (*_PICTURES, "onnx", "onnxruntime")
+_SIMULATE = (*_MODELS, "matplotlib", "scipy", "sklearn", "threadpoolctl")
+MODULES = {
+    "pictures": _PICTURES,
+    "models": _MODELS,
+    "simulate": _SIMULATE,
+    "local": (*_SIMULATE, "yaml"),
+}
+"""What each extra of the command line lets Python import."""
+
+
+def installed(extra: str) -> bool:
+    """Return whether every package of an extra is installed."""
+    return all(find_spec(module) is not None for module in MODULES[extra])
+
+
+def require(extra: str, command: str) -> None:
+    """Make sure that the packages of an extra are installed.
+
+    Args:
+        extra: its name, such as ``simulate``.
+        command: needs it, such as ``octospoon simulate``.
+
+    Raises:
+        NotConfigured: a package is missing; the message says how to install it.
+    """
+    if not installed(extra):
+        raise NotConfigured(f'`{command}` needs more packages: pip install "octospoon[{extra}]"')
