@@ -12,9 +12,9 @@ from e2e.checkouts import CLASSES, write_photos
 from e2e.helpers import job_done, scored, serving, task_ids
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
-from octospoon.cli.commands import run_now
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.local.assemble import LocalStack
+from octospoon.cli.operations import run_now
 from octospoon.cli.stack import attach
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling.answers import UNKNOWN_CLASS
