@@ -27,7 +27,7 @@ _NO_PROSE = re.compile(r"^ *(\||#|!!!|\?\?\?|===|:::|!\[|options:|<)")
 _ITEM = re.compile(r"^ *([-*]|\d+\.) +")
 _LINK = re.compile(r"!?\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?(\{[^}]*\})?")
 _CODE = re.compile(r"`[^`]+`")
-_END = re.compile(r"(?<=[.!?])[\"”)*]*\s+(?=[\"“(*]*[A-Z0-9]|code)")
+_END = re.compile(r"(?<=[.!?])[\"”)*]*\s+(?=[\"“(*]*[A-Z0-9]|code|octospoon)")
 
 
 @dataclass(frozen=True)
