@@ -90,7 +90,6 @@ NAMES = {
     "model import FILE",
     "picture",
     "simulate",
-    "simulate --digits",
     "trace",
     "trace KEY",
 }
