@@ -7,14 +7,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typer.main import get_command
+
 from octospoon.cli.deploy import sam_template
-from octospoon.cli.main import parser
+from octospoon.cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,34 +46,41 @@ class Command:
     name: str
     help: str
     arguments: list[Argument] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
 
 
 def commands() -> list[Command]:
-    """Return every command, in the order of its help. All that this file knows of the parser is here."""
-    return list(_commands(parser(), "octospoon"))
+    """Return every command, in the order of its help. All that this file knows of Typer is here."""
+    return list(_commands(get_command(app), "octospoon"))
 
 
-def _commands(node: argparse.ArgumentParser, name: str) -> Iterator[Command]:
-    nested = [action for action in node._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001
-    if not nested:
-        yield Command(name, node.description or "", [*map(_argument, _own(node))])
-    for action in nested:
-        for child, child_parser in action.choices.items():
-            yield from _commands(child_parser, f"{name} {child}")
+def _commands(node: Any, name: str) -> Iterator[Command]:
+    if nested := getattr(node, "commands", None):
+        for child_name, child in nested.items():
+            yield from _commands(child, f"{name} {child_name}")
+        return
+    help_text, examples = node.help or "", (node.epilog or "").splitlines()[1:]
+    yield Command(name, help_text, [*map(_argument, node.params)], [line.strip() for line in examples])
 
 
-def _own(node: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in node._actions if not isinstance(action, argparse._HelpAction)]  # noqa: SLF001
+def _argument(parameter: Any) -> Argument:
+    if parameter.param_type_name == "argument":
+        return Argument(parameter.metavar, parameter.help or "", parameter.required)
+    names = ", ".join(parameter.opts)
+    value = "" if parameter.is_flag else f" {parameter.metavar or _value(parameter)}"
+    return Argument(f"{names}{value}", _with_default(parameter), parameter.required)
 
 
-def _argument(action: argparse.Action) -> Argument:
-    value = action.metavar or (
-        "|".join(map(str, action.choices)) if action.choices else action.dest.upper().replace("-", "_")
-    )
-    if not action.option_strings:
-        return Argument(str(value), action.help or "", action.nargs not in ("?", "*"))
-    names = ", ".join(action.option_strings)
-    return Argument(names if action.nargs == 0 else f"{names} {value}", action.help or "", action.required)
+def _value(parameter: Any) -> str:
+    choices = parameter.type_descriptor.choices
+    return "|".join(choices) if choices else str(parameter.opts[0]).lstrip("-").upper().replace("-", "_")
+
+
+def _with_default(parameter: Any) -> str:
+    text = parameter.help or ""
+    if parameter.is_flag or parameter.default in (None, "") or not parameter.show_default:
+        return text
+    return f"{text.rstrip('.')} (default: {parameter.default})"
 
 
 def command_line() -> str:
@@ -82,7 +90,9 @@ def command_line() -> str:
 
 def _section(command: Command) -> Iterator[str]:
     yield f"## {command.name}\n"
-    yield f"{_sentence(command.help)}\n"
+    yield f"{command.help}\n"
+    if command.examples:
+        yield "\n".join(["```console", *command.examples, "```\n"])
     if command.arguments:
         yield from _table(
             ("argument", "what it does"),

@@ -23,11 +23,10 @@ from e2e.helpers import (
     upload,
 )
 
-from octospoon.cli.commands import trace
-from octospoon.cli.commands.logs import show_logs
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.loop import key_of
-from octospoon.cli.operations import optimize, run_now
+from octospoon.cli.main import main
+from octospoon.cli.operations import optimize, run_now, trace
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import State
@@ -253,12 +252,16 @@ def test_the_story_names_the_training_run_and_the_run_exists(scored: LocalStack,
 
 
 def test_the_story_can_be_read_and_parsed(
-    scored: LocalStack, traced: Trace, capsys: pytest.CaptureFixture[str]
+    scored: LocalStack,
+    traced: Trace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    trace.show(scored.deployment, traced.key, as_json=True)
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: scored.deployment)
+    assert main(["trace", traced.key, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(msgspec.json.encode(traced))
 
-    trace.show(scored.deployment, traced.key, as_json=False)
+    assert main(["trace", traced.key]) == 0
     told = capsys.readouterr().out
     what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "label settled", "trained on"]
     assert re.findall("|".join(dict.fromkeys(what)), told) == what
@@ -269,13 +272,18 @@ def test_the_story_can_be_read_and_parsed(
 
 @pytest.mark.parametrize("function", ["score", "rank", "webhook", "collect"])
 def test_the_logs_of_every_step_name_the_image(
-    scored: LocalStack, traced: Trace, capsys: pytest.CaptureFixture[str], function: str
+    scored: LocalStack,
+    traced: Trace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    function: str,
 ) -> None:
-    show_logs(scored.deployment, function, 60, f'"{traced.image}"')
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: scored.deployment)
+    assert main(["logs", function, "--minutes", "60", "--search", f'"{traced.image}"', "--json"]) == 0
 
     found = capsys.readouterr().out.splitlines()
     assert found
-    assert all(traced.image in line for line in found)
+    assert all(traced.image in json.loads(line)["message"] for line in found)
 
 
 def test_the_trainers_log_names_the_image(scored: LocalStack, traced: Trace) -> None:

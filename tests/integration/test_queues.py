@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from octospoon.cli.main import main
 from octospoon.cli.operations import dead_letters as dlq
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.waiting import wait_for
@@ -30,15 +31,20 @@ def impatient(lane: Lane) -> Iterator[None]:
 
 
 def test_a_message_that_fails_for_good_can_be_listed_and_given_back(
-    lane: Lane, impatient: None, capsys: pytest.CaptureFixture[str]
+    lane: Lane, impatient: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sqs, outputs = lane.client("sqs"), lane.outputs
     queue, dead = outputs["AnnotationsQueueUrl"], outputs["AnnotationsDeadLettersUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(UNREADABLE))
     wait_for("the dead letter", lambda: True if depth(sqs, dead)[0] else None, seconds=120)
 
-    dlq.show(lane, ["annotations"])
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: lane)
+    assert main(["dlq", "list", "annotations"]) == 0
     assert UNREADABLE in capsys.readouterr().out
+    assert main(["dlq", "list", "annotations", "--json"]) == 0
+    (queue_found,) = json.loads(capsys.readouterr().out)
+    assert (queue_found["queue"], queue_found["dead_letters"]) == ("annotations", 1)
+    assert UNREADABLE in queue_found["letters"][0]["body"]
     assert depth(sqs, dead)[0] == 1, "looking takes nothing away"
 
     assert dlq.redrive(lane, ["annotations"]) == {"annotations": 1}

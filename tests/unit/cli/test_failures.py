@@ -251,6 +251,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
 
 
 def test_near_commands_are_suggested(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["statsu"])
-    assert "did you mean status?" in capsys.readouterr().err
+    assert main(["statsu"]) == 2
+    assert "Did you mean 'status'?" in capsys.readouterr().err
+    assert main(["logs", "scroe"]) == 2
+    assert "Did you mean 'score' or 'rescore'?" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def test_a_backbone_takes_the_place_of_the_starter_and_heads_are_trained_on_it(m
 
     assert replace(made.champions.current, previous=None, generation=0) == done.pointer
     assert (done.pointer.version, done.pointer.classes, done.pointer.head_key) == (0, (), "")
-    assert "version 0 is in service" in done.said()
+    assert "version 0 is in service" in done.summary()
     assert init_model(deployment(made)) == made.champions.current
     label_all(made)
     assert run(JOB, made.ports) is Outcome.PROMOTED
@@ -101,7 +101,7 @@ def test_a_classifier_becomes_a_version_of_its_own(made, classifier, tmp_path):
     assert made.champions.current.previous.backbone == done.pointer.backbone
     label_all(made)
     assert rollback(deployment(made), None).backbone == done.pointer.backbone
-    assert "the picture is " in done.said()
+    assert "the picture is " in done.summary()
 
 
 def test_a_model_is_trained_on_the_imported_one(made, classifier):
@@ -200,9 +200,8 @@ def test_an_outage_of_mlflow_changes_nothing(made, classifier, monkeypatch):
 
 
 def test_a_range_is_two_choices(made, classifier, capsys):
-    with pytest.raises(SystemExit):
-        main(["model", "import", str(classifier), "--range", "2"])
-    assert "invalid choice" in capsys.readouterr().err
+    assert main(["model", "import", str(classifier), "--range", "2"]) == 2
+    assert "'2' is not one of '1', '255'" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_said(made, tmp_path):

@@ -13,6 +13,7 @@ from unit.training.exports import IMAGES, ONE, model, node, trunk
 from unit.training.stack import JOB, World, starter, world
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.cli.commands.model.optimize import table
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import optimize
@@ -94,7 +95,7 @@ def test_every_form_keeps_the_contract_and_is_a_backbone_of_its_own(
 
 
 def test_the_table_holds_every_figure(found: list[Form]) -> None:
-    shown = optimize.table(found)
+    shown = table(found)
 
     names, *columns = [list(column.cells) for column in shown.columns]
     assert [column.header for column in shown.columns[1:]] == ["original", "extended", "int8"]

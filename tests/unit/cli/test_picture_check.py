@@ -107,8 +107,7 @@ def test_a_file_is_never_overwritten_by_its_own_pixels(files, tmp_path, capsys) 
 
 @pytest.mark.parametrize("wrong", [("--resize", "stretch"), ("--height", "many")])
 def test_options_are_checked(files, wrong) -> None:
-    with pytest.raises(SystemExit):
-        main(["picture", str(files["good.jpg"]), *wrong])
+    assert main(["picture", str(files["good.jpg"]), *wrong]) == 2
 
 
 def test_a_size_or_folder_that_cannot_be_is_an_error(files, capsys) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
+from octospoon.cli.commands.predict import table
 from octospoon.cli.deployment import Deployment
 from octospoon.cli.operations import predict as predict_
-from octospoon.cli.operations.predict import predict, table
+from octospoon.cli.operations.predict import predict
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:

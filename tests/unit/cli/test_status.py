@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from fakes.memory import FakeObservations, FakePool
 
-from octospoon.cli.commands import status
+from octospoon.cli.operations import status
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.monitoring.drift import DriftResult, Level
@@ -19,16 +19,19 @@ def test_drift_is_told_with_what_can_still_be_chosen():
         said = Prediction(4, "b", np.zeros(2, np.float32), np.array([0.5, 0.5], np.float32))
         pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), said)
     deployment = SimpleNamespace(pool=pool, observations=observations)
-    assert status.drift(deployment, 4) == "no day's uploads were tested against this model yet"
+    assert (
+        status.describe_drift(status.drift(deployment, 4))
+        == "no day's uploads were tested against this model yet"
+    )
     finding = DriftResult(Level.CONFIRMED, 500, 0.0, 0.0, 1.0, 0.005)
     seen = tuple(DriftExample(f"{i}.png", "e", 0.5) for i in range(3))
     observations.save(Observation(4, 1.0, None, "2026-01-31", finding, seen))
     pool.claim(Pick("1.png", "e", False, "drift", 0.5, 0, None), 1, 99.0)
 
-    assert status.drift(deployment, 4) == (
+    assert status.describe_drift(status.drift(deployment, 4)) == (
         "confirmed on 500 uploads until 2026-01-31; of the 3 images by which it shows, 2 can still be chosen"
     )
-    assert "no day's uploads" in status.drift(deployment, 5)
+    assert "no day's uploads" in status.describe_drift(status.drift(deployment, 5))
 
 
 def test_answers_that_do_not_count_are_told_with_examples():
@@ -36,7 +39,7 @@ def test_answers_that_do_not_count_are_told_with_examples():
     found = UncountedAnswers({"no-class": 2, "unknown-class": 1}, (example,))
     deployment = SimpleNamespace(labels=SimpleNamespace(uncounted=lambda _: found))
 
-    assert status.uncounted(deployment) == (
+    assert status.describe_uncounted(status.uncounted(deployment)) == (
         "2 answered without a class, 1 of a class that the stack does not have; "
         "such as a.png (task 7, no-class)"
     )

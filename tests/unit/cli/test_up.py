@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from octospoon.cli import deployment
-from octospoon.cli.commands.up import Asked, _settings, asked
+from octospoon.cli.commands.up import Changes, changes, merged
 from octospoon.cli.deploy import parameters, sam_template
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.local import saved_settings
 from octospoon.cli.local.preconditions import check_checkout
 from octospoon.cli.local.saved_settings import UpSettings
-from octospoon.cli.main import main, parser
+from octospoon.cli.main import main
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
 
@@ -78,7 +78,8 @@ def test_parameters_that_are_not_allowed_are_refused_before_anything_starts(
 ) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(OctospoonError, match=why):
-        asked(parser().parse_args(["up", "--set", pair]))
+        changes(None, [pair])
+    assert main(["up", "--set", pair]) == 1
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_parameters_that_are_not_allowed_are_refused_before_anything_starts(
 )
 def test_parameters_that_are_allowed_are_taken(pair: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert asked(parser().parse_args(["up", "--set", pair])) == Asked(None, dict([pair.split("=")]))
+    assert changes(None, [pair]) == Changes(None, dict([pair.split("=")]))
 
 
 def test_every_default_of_the_template_is_allowed() -> None:
@@ -109,8 +110,7 @@ def test_help_lists_the_parameters_with_their_descriptions(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit):
-        main(["up", "--help"])
+    assert main(["up", "--help"]) == 0
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
     declared = sam_template.read(ROOT / "template.yaml")["Parameters"]
     for name in declared.keys() - parameters._DECIDED.keys():
@@ -127,12 +127,12 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 def test_settings_stay_until_others_are_given(layout: Layout) -> None:
     assert saved_settings.recall(layout) == UpSettings()
-    first = _settings(Asked(("cat", "dog"), {"BatchSize": "20"}), saved_settings.recall(layout))
+    first = merged(Changes(("cat", "dog"), {"BatchSize": "20"}), saved_settings.recall(layout))
     saved_settings.remember(layout, first)
     assert stat.S_IMODE(layout.settings.stat().st_mode) == 0o600
-    again = _settings(Asked(None, {}), saved_settings.recall(layout))
+    again = merged(Changes(None, {}), saved_settings.recall(layout))
     assert again == first
-    changed = _settings(Asked(("cat", "dog", "owl"), {"AuditShare": "0.3"}), again)
+    changed = merged(Changes(("cat", "dog", "owl"), {"AuditShare": "0.3"}), again)
     assert changed == UpSettings(("cat", "dog", "owl"), {"BatchSize": "20", "AuditShare": "0.3"})
 
 

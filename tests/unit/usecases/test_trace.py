@@ -153,7 +153,7 @@ def test_the_table_tells_it_in_order() -> None:
 
     what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "annotated", "annotated"]
     assert [line.what for line in lines] == [*what, "label settled", "judged on"]
-    told = [line.told for line in lines]
+    told = [line.particulars for line in lines]
     assert told[2] == "by version 1: dog 75.0%"
     assert told[3] == "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1"
     assert told[6].startswith("no answer")
@@ -174,7 +174,7 @@ def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
     assert (found.label, found.export, found.image) == (None, None, image_id(KEY, "e2"))
     assert len(found.annotations) == 3
     assert [one.etag for one in found.trainings] == ["e1"]
-    assert "by newer bytes; was labelled, dog, task 77" in [line.told for line in timeline(found)]
+    assert "by newer bytes; was labelled, dog, task 77" in [line.particulars for line in timeline(found)]
 
 
 def test_uploads_that_the_pool_or_the_bucket_alone_knows_are_told_too() -> None:
@@ -213,7 +213,7 @@ def test_what_was_chosen_because_it_drifted_says_so() -> None:
     pick = Pick(KEY, image.etag, False, "drift", 0.25, 3, None)
     world.rounds.begin(Round(1, ROUND, 4, (pick,)))
 
-    (told,) = [line.told for line in timeline(world.trace()) if line.what == "chosen"]
+    (told,) = [line.particulars for line in timeline(world.trace()) if line.what == "chosen"]
 
     assert told == "round 1, rank 3, drift, score 0.2500, by version 4"
 

@@ -1,51 +1,66 @@
-"""octospoon down: stop the local stack and keep what it held; with --forget, remove that for good."""
+"""octospoon down: stop the local stack and keep its data, or remove the data for good."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from octospoon.cli.stack import down, kept
-from octospoon.cli.stack.layout import Layout
-from octospoon.cli.stack.record import DETACHED, only_one
+import typer
+
+from octospoon.cli.commands.definition import LOCAL, Command, examples
+from octospoon.cli.output import timed_progress
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from octospoon.cli.stack.layout import Layout
 
-def stop(progress: Callable[[str], None], *, forget: bool, yes: bool) -> None:
-    """Stop the local stack of this checkout.
+app = typer.Typer()
 
-    Args:
-        progress: is told how it goes.
-        forget: also remove what this stack and earlier ones held, and the remembered settings.
-        yes: do not ask first.
 
-    Raises:
-        BadRequest: nobody is there to be asked, or whoever is says no.
+@app.command(
+    cls=Command, rich_help_panel=LOCAL, epilog=examples("octospoon down", "octospoon down --forget --yes")
+)
+def down(
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove the data of this and earlier stacks. Asks first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --forget: do not ask.")] = False,
+) -> None:
+    """Stop the local stack and keep its data.
+
+    Use it when you are done for now. It prints where the data are kept, and the settings stay for the next
+    `octospoon up`. With --forget it also removes the data of all stopped stacks, for good.
     """
-    layout = Layout(Path.cwd().resolve())
+    from pathlib import Path
+
+    from octospoon.cli.stack import down as stop
+    from octospoon.cli.stack.layout import Layout
+    from octospoon.cli.stack.record import only_one
+
+    progress, layout = timed_progress(), Layout(Path.cwd().resolve())
     if yes and not forget:
         raise BadRequest("--yes goes with --forget: without it nothing is removed")
     if forget and not yes:
         _ask(layout, progress)
     with only_one(layout, "command", lambda: progress("waiting for another `octospoon up` or `down`")):
-        down(layout.root, progress=progress)
+        stop(layout.root, progress=progress)
         if forget:
             _forget(layout, progress)
 
 
 def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
+    """Raise BadRequest unless the user agrees to remove everything."""
+    from octospoon.cli.stack import kept
+
     if not sys.stdin.isatty():
         raise BadRequest(
             "--forget removes labels, pictures and models for good: add --yes where nobody can be asked"
         )
     for folder in kept.folders(layout):
         progress(f"kept: {kept.told(layout, folder)}")
-    question = "Stop the local stack, and remove for good what it and all earlier ones held? [y/N] "
+    question = "Stop the local stack, and remove for good its data and the data of all earlier stacks? [y/N] "
     try:
         answer = input(question)
     except EOFError:
@@ -55,10 +70,15 @@ def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
 
 
 def _forget(layout: Layout, progress: Callable[[str], None]) -> None:
+    import shutil
+
+    from octospoon.cli.stack import kept
+    from octospoon.cli.stack.record import DETACHED
+
     count = len(kept.folders(layout))
     kept.forget(layout)
     shutil.rmtree(layout.logs / DETACHED, ignore_errors=True)
     layout.settings.unlink(missing_ok=True)
     progress(
-        f"removed what {count} stacks held, and the remembered settings" if count else "nothing was kept"
+        f"removed the data of {count} stacks, and the remembered settings" if count else "nothing was kept"
     )

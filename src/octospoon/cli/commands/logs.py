@@ -1,52 +1,47 @@
-"""octospoon logs: what the functions said lately."""
+"""octospoon logs: what a function logged lately."""
 
 from __future__ import annotations
 
-import shlex
-import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from octospoon.domain.errors import BadRequest
+from octospoon.cli.commands.definition import CARE, Command, Stack, examples
+from octospoon.cli.operations.functions import FUNCTIONS, FunctionName
+from octospoon.cli.output import print_json_line, print_line
 
-if TYPE_CHECKING:
-    from octospoon.cli.deployment import Deployment
+app = typer.Typer()
 
 
-def show_logs(deployment: Deployment, function: str, minutes: float, search: str) -> None:
-    """Print a function's log events of the last minutes, oldest first.
+@app.command(
+    cls=Command,
+    rich_help_panel=CARE,
+    epilog=examples("octospoon logs score", "octospoon logs rank --minutes 60 --search ERROR"),
+)
+def logs(
+    function: Annotated[
+        FunctionName, typer.Argument(metavar="FUNCTION", help=f"One of {', '.join(FUNCTIONS)}.")
+    ],
+    minutes: Annotated[float, typer.Option(help="How many minutes to go back.")] = 15.0,
+    search: Annotated[
+        str, typer.Option(help="A CloudWatch filter pattern, such as ERROR.", show_default=False)
+    ] = "",
+    stack: Stack = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each event as JSON on one line; `at` is in epoch seconds.")
+    ] = False,
+) -> None:
+    """Show what a function logged lately.
 
-    Args:
-        deployment: whose function.
-        function: its short name, such as ``score``.
-        minutes: how far back.
-        search: a CloudWatch filter pattern, such as ``ERROR``; empty for everything. On LocalStack words
-            alone, of which an event must have each.
-
-    Raises:
-        BadRequest: the pattern cannot be read.
+    Use it to find out why a function failed. `octospoon trace` prints the id of an image, which --search
+    takes.
     """
-    name = deployment.outputs[f"{function.capitalize()}FunctionName"]
-    pages = deployment.client("logs").get_paginator("filter_log_events")
-    # LocalStack takes a pattern and gives everything
-    words = _words(search) if deployment.endpoint_url else []
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    for page in pages.paginate(
-        logGroupName=f"/aws/lambda/{name}",
-        startTime=int((time.time() - 60 * minutes) * 1000),
-        **({"filterPattern": search} if search else {}),
-    ):
-        for event in page["events"]:
-            if not all(word in event["message"] for word in words):
-                continue
-            when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S")
-            console.print(f"{when}  {event['message'].rstrip()}")
+    from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.operations.logs import events
 
-
-def _words(search: str) -> list[str]:
-    try:
-        return shlex.split(search)
-    except ValueError as error:
-        raise BadRequest(f"{search} is no pattern: {error}") from error
+    for event in events(find_deployment(stack), function, minutes, search):
+        if as_json:
+            print_json_line(event)
+        else:
+            print_line(f"{datetime.fromtimestamp(event.at, UTC).strftime('%H:%M:%S')}  {event.message}")

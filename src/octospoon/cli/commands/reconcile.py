@@ -1,58 +1,98 @@
-"""octospoon reconcile: repair now what was lost, and agree to a removal of many labels."""
+"""octospoon reconcile: repair what was lost, and accept the removal of many labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
 
-from octospoon.cli.operations.run_now import REMOVALS_ADVICE, accept_removals, reconcile
-from octospoon.domain.errors import NotConfigured
-from octospoon.domain.health import removals_problem
+from octospoon.cli.commands.definition import CARE, AsJson, Command, Stack, examples
+from octospoon.cli.output import print_json, print_line
+from octospoon.domain.errors import BadRequest, NotConfigured
 
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
     from octospoon.usecases.reconcile import ReconcileReport
 
+app = typer.Typer()
 
-def run(deployment: Deployment, *, full: bool) -> None:
-    """Reconcile now, and print what was repaired."""
-    _show(deployment, reconcile(deployment, full=full))
+REPAIRS = {
+    "annotations": "annotations repaired",
+    "labels": "labels changed",
+    "adopted": "images found to have a task",
+    "released": "images given back to the pool",
+    "duplicates": "needless tasks deleted",
+    "requeued": "uploads queued again",
+    "withdrawn": "images withdrawn",
+    "models": "versions put into service by MLflow's alias",
+    "at_odds": "alias that is not followed (`octospoon logs reconcile` says why)",
+    "elsewhere": "annotations of another project kept",
+}
+"""How each count of the function's report is shown."""
 
 
-def accept(deployment: Deployment) -> None:
-    """Have the proposed labels removed, and print what became of them.
+@app.command(
+    cls=Command, rich_help_panel=CARE, epilog=examples("octospoon reconcile", "octospoon reconcile --full")
+)
+def reconcile(
+    full: Annotated[
+        bool, typer.Option("--full", help="Look at every task, not only at the changed tasks.")
+    ] = False,
+    accept_removals: Annotated[
+        bool,
+        typer.Option(
+            "--accept-removals",
+            help="Remove the labels of the annotations that Label Studio no longer has. "
+            "`octospoon status` shows which.",
+        ),
+    ] = False,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count the answers that a lost webhook left uncounted, and repair the rest.
 
-    Raises:
-        NotConfigured: nothing waits, or what is missing has changed since.
+    Use it after an outage of Label Studio, or when labels seem to be missing. The stack does the same every
+    15 minutes. A removal of many labels waits until you agree to it with --accept-removals.
     """
+    from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.operations import run_now
+
+    if accept_removals and full:
+        raise BadRequest("--accept-removals goes with the removal that was found last: without --full")
+    deployment = find_deployment(stack)
+    if accept_removals:
+        _accept(deployment, as_json=as_json)
+    else:
+        _show(deployment, run_now.reconcile(deployment, full=full), as_json=as_json)
+
+
+def _accept(deployment: Deployment, *, as_json: bool) -> None:
+    """Remove the proposed labels; raise NotConfigured if nothing waits or the proposal has changed."""
+    from octospoon.cli.operations import run_now
+    from octospoon.domain.health import removals_problem
+
     proposal = deployment.proposals.read()
     if not proposal.waits:
         raise NotConfigured("no removal of labels waits for anybody")
-    Console(soft_wrap=True).print(removals_problem(proposal), markup=False)
-    _show(deployment, accept_removals(deployment, proposal))
-    if deployment.proposals.read().accepted:
-        Console().print("the removal is not finished: the next runs of `reconcile` go on with it")
+    if not as_json:
+        print_line(removals_problem(proposal))
+    _show(deployment, run_now.accept_removals(deployment, proposal), as_json=as_json)
+    if not as_json and deployment.proposals.read().accepted:
+        print_line("the removal is not finished: the next runs of `reconcile` go on with it")
 
 
-def _show(deployment: Deployment, report: ReconcileReport) -> None:
-    console = Console(soft_wrap=True)
+def _show(deployment: Deployment, report: ReconcileReport, *, as_json: bool) -> None:
+    from octospoon.cli.operations.run_now import REMOVALS_ADVICE
+    from octospoon.domain.health import removals_problem
+
+    if as_json:
+        print_json(report)
+        return
     launched = f", training job {report.job} launched" if report.job else ""
     more = "" if report.finished and report.audited else "; the rest waits for the next run"
-    repaired = {
-        "annotations repaired": report.annotations,
-        "labels changed": report.labels,
-        "images found to have a task": report.adopted,
-        "images given back to the pool": report.released,
-        "needless tasks deleted": report.duplicates,
-        "uploads queued again": report.requeued,
-        "images withdrawn": report.withdrawn,
-        "versions put into service by MLflow's alias": report.models,
-        "alias that is not followed (`octospoon logs reconcile` says why)": report.at_odds,
-        "annotations of another project kept": report.elsewhere,
-    }
-    shown = ", ".join(f"{count} {what}" for what, count in repaired.items() if count) or "nothing to repair"
-    console.print(f"{report.tasks} tasks looked at: {shown}{launched}{more}")
+    counts = ((getattr(report, name), words) for name, words in REPAIRS.items())
+    shown = ", ".join(f"{count} {words}" for count, words in counts if count) or "nothing to repair"
+    print_line(f"{report.tasks} tasks looked at: {shown}{launched}{more}")
     if report.withheld:
-        console.print(removals_problem(deployment.proposals.read()), markup=False)
-        console.print(REMOVALS_ADVICE, markup=False)
+        print_line(removals_problem(deployment.proposals.read()))
+        print_line(REMOVALS_ADVICE)

@@ -4,145 +4,127 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.table import Table
+import typer
 
-from octospoon.cli.local import addresses
-from octospoon.cli.operations.labelling_tasks import open_tasks
-from octospoon.cli.operations.queues import QUEUES, depth
-from octospoon.cli.operations.run_now import REMOVALS_ADVICE
-from octospoon.domain.batch import drift_share
-from octospoon.domain.errors import OctospoonError
-from octospoon.domain.health import removals_problem
-from octospoon.domain.pool.images import State
+from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, examples
+from octospoon.cli.output import print_json, print_lines, print_tables
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+    from collections.abc import Sequence
+
+    from rich.table import Table
 
     from octospoon.cli.deployment import Deployment
+    from octospoon.cli.operations.status import QuarantinedImage, QueueStatus, Status, TaskStatus
 
-_SHOWN = 20
-_EXAMPLES = 3
+app = typer.Typer()
 
 
-def show(deployment: Deployment) -> None:
-    """Print the whole status, and of the local stack the addresses."""
-    for line in addresses.of_deployment(deployment):
-        Console().print(line, soft_wrap=True, markup=False, highlight=False)
-    Console().print(
-        Group(
-            _pool(deployment),
-            _model(deployment),
-            _tasks(deployment),
-            _queues(deployment),
-            _quarantine(deployment),
-        )
+@app.command(
+    cls=Command,
+    rich_help_panel=DAILY,
+    epilog=examples("octospoon status", "octospoon status --stack prod --json"),
+)
+def status(stack: Stack = None, as_json: AsJson = False) -> None:
+    """Show where everything stands, and what needs a person.
+
+    Use it to follow uploads, labelling and training. It shows the images by state, the model in service, the
+    open tasks, the queues with their dead letters, and the pictures in quarantine.
+    """
+    from octospoon.cli.deployment import find_deployment
+
+    show(find_deployment(stack), as_json=as_json)
+
+
+def show(deployment: Deployment, *, as_json: bool = False) -> None:
+    """Print the whole status, and the addresses of a local stack."""
+    from octospoon.cli.local import addresses
+    from octospoon.cli.operations.status import read
+
+    if as_json:
+        print_json(read(deployment))
+        return
+    print_lines(addresses.of_deployment(deployment))
+    found = read(deployment)
+    print_tables(
+        _images(found.images),
+        _model(found),
+        _tasks(found.tasks),
+        _queues(found.queues),
+        _quarantine(found.quarantine, more=found.more_in_quarantine),
     )
 
 
-def _pool(deployment: Deployment) -> Table:
+def _images(counts: dict[str, int]) -> Table:
+    from rich.table import Table
+
     table = Table("state", "images", title="pool", title_justify="left")
-    counts = deployment.pool.counts()
-    for state in State:
-        table.add_row(state.value, f"{counts[state]:,}")
+    for state, count in counts.items():
+        table.add_row(state, f"{count:,}")
     table.add_row("total", f"{sum(counts.values()):,}", style="bold")
     return table
 
 
-def _model(deployment: Deployment) -> Table:
+def _model(found: Status) -> Table:
+    from rich.table import Table
+
+    from octospoon.cli.operations.run_now import REMOVALS_ADVICE
+    from octospoon.cli.operations.status import SHARDS, describe_drift, describe_uncounted
+    from octospoon.domain.health import removals_problem
+
     table = Table(title="model and labels", title_justify="left", show_header=False)
-    found = deployment.champions.pointer()
-    table.add_row("champion", f"version {found[0].version}" if found else "none: run `octospoon init-model`")
-    table.add_row("drift", drift(deployment, found[0].version if found else -1))
-    version, shards = deployment.rescoring.progress()
-    if version >= 0:
-        oldest = deployment.rescoring.oldest()
-        since = f", uploads from {oldest} on" if oldest else ""
-        table.add_row("pool re-scored", f"by version {version}: {shards} of 16 shards{since}")
-    table.add_row("labelling rounds", str(deployment.rounds.last_number()))
-    state = deployment.control.state()
-    threshold = deployment.outputs["TrainingThreshold"]
-    table.add_row("new labels", f"{state.new_labels} of the {threshold} that start a training")
-    proposal = deployment.proposals.read()
-    if proposal.waits:
-        table.add_row("labels that may be removed", f"{removals_problem(proposal)}; {REMOVALS_ADVICE}")
-    table.add_row("answers that do not count", uncounted(deployment))
-    table.add_row("newest training job", f"{state.job_id or 'none'} ({state.status}) {state.reason}")
+    version = found.champion_version
+    table.add_row("champion", "none: run `octospoon init-model`" if version is None else f"version {version}")
+    table.add_row("drift", describe_drift(found.drift))
+    if found.rescoring:
+        done = found.rescoring
+        since = f", uploads from {done.oldest} on" if done.oldest else ""
+        progress = f"by version {done.model_version}: {done.shards} of {SHARDS} shards{since}"
+        table.add_row("pool re-scored", progress)
+    table.add_row("labelling rounds", str(found.labelling_rounds))
+    labels = f"{found.new_labels} of the {found.training_threshold} that start a training"
+    table.add_row("new labels", labels)
+    if found.removal:
+        table.add_row("labels that may be removed", f"{removals_problem(found.removal)}; {REMOVALS_ADVICE}")
+    table.add_row("answers that do not count", describe_uncounted(found.uncounted_answers))
+    job = found.training_job
+    table.add_row("newest training job", f"{job.job_id or 'none'} ({job.status}) {job.reason}")
     return table
 
 
-def uncounted(deployment: Deployment) -> str:
-    """Return how many answers do not count and why, with some examples."""
-    found = deployment.labels.uncounted(_EXAMPLES)
-    if not found.total:
-        return "none"
-    named = ", ".join(
-        f"{one.key} (task {one.task or 'unknown'}, {one.problem})" for one in found.examples[:_EXAMPLES]
-    )
-    return f"{found}; such as {named}"
+def _tasks(tasks: TaskStatus) -> Table:
+    from rich.table import Table
 
-
-def _tasks(deployment: Deployment) -> Table:
     table = Table("tasks", "", "", title="Label Studio", title_justify="left", show_header=False)
-    for name, value, note in task_rows(deployment):
-        table.add_row(name, value, note)
-    return table
-
-
-def task_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
-    """Return how many tasks there are, by what is to be expected of them, each with what it means."""
-    try:
-        with open_tasks(deployment) as tasks:
-            counts, days = tasks.counts(), tasks.days
-    except OctospoonError as error:
-        return [("tasks", "unknown", str(error))]
-    rows = [
-        ("waiting", f"{counts.waiting:,}", "for an annotator"),
-        ("skipped", f"{counts.skipped:,}", "hold up no batch; they can still be answered"),
-        ("abandoned", f"{counts.abandoned:,}", f"unanswered for {days} days: hold up no batch"),
-    ]
+    counts, days = tasks.counts, tasks.open_task_days
+    if counts is None:
+        table.add_row("tasks", "unknown", tasks.error)
+        return table
+    table.add_row("waiting", f"{counts.waiting:,}", "for an annotator")
+    table.add_row("skipped", f"{counts.skipped:,}", "hold up no batch; they can still be answered")
+    table.add_row("abandoned", f"{counts.abandoned:,}", f"unanswered for {days} days: hold up no batch")
     if counts.not_ours:
-        told = f"not made by octospoon, {counts.not_ours_answered:,} of them answered: not counted"
-        rows.append(("not ours", f"{counts.not_ours:,}", f"{told}; `octospoon doctor` says what to do"))
-    return rows
-
-
-def drift(deployment: Deployment, version: int) -> str:
-    """Return what the newest test for drift said of the uploads to the model in service."""
-    seen = deployment.observations.read()
-    if seen.finding is None or seen.version != version:
-        return "no day's uploads were tested against this model yet"
-    told = f"{seen.finding.level} on {seen.finding.images} uploads until {seen.judged_until}"
-    if not seen.drifted:
-        return told
-    rows = deployment.pool.rows([one.key for one in seen.drifted])
-    left = len(drift_share.waiting(seen.drifted, rows))
-    return f"{told}; of the {len(seen.drifted)} images by which it shows, {left} can still be chosen"
-
-
-def _queues(deployment: Deployment) -> Table:
-    table = Table("queue", "waiting", "in work", "dead letters", "why", title="queues", title_justify="left")
-    sqs = deployment.client("sqs")
-    for name in QUEUES:
-        waiting, working = depth(sqs, deployment.outputs[f"{name}QueueUrl"])
-        dead_url = deployment.outputs[f"{name}DeadLettersUrl"]
-        dead, _ = depth(sqs, dead_url)
-        why = _peek(sqs, dead_url) if dead else ""
-        table.add_row(name.lower(), str(waiting), str(working), str(dead), why)
+        answered = f"not made by octospoon, {counts.not_ours_answered:,} of them answered: not counted"
+        table.add_row("not ours", f"{counts.not_ours:,}", f"{answered}; `octospoon doctor` says what to do")
     return table
 
 
-def _peek(sqs: SQSClient, url: str) -> str:
-    """Return the beginning of some dead letters, without taking them away."""
-    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-    return "\n".join(message["Body"][:120] for message in answer.get("Messages", []))
+def _queues(queues: Sequence[QueueStatus]) -> Table:
+    from rich.table import Table
+
+    table = Table("queue", "waiting", "in work", "dead letters", "why", title="queues", title_justify="left")
+    for queue in queues:
+        counts = (queue.waiting, queue.in_work, queue.dead_letters)
+        table.add_row(queue.queue, *map(str, counts), "\n".join(queue.examples))
+    return table
 
 
-def _quarantine(deployment: Deployment) -> Table:
+def _quarantine(images: Sequence[QuarantinedImage], *, more: bool) -> Table:
+    from rich.table import Table
+
     table = Table("image", "reason", "detail", title="quarantine", title_justify="left")
-    found = deployment.pool.quarantined(_SHOWN + 1)
-    for key, reason, detail in found[:_SHOWN]:
-        table.add_row(key, reason, detail)
-    if len(found) > _SHOWN:
-        table.add_row("…", "", f"only the first {_SHOWN} are shown")
+    for image in images:
+        table.add_row(image.key, image.reason, image.detail)
+    if more:
+        table.add_row("…", "", f"only the first {len(images)} are shown")
     return table

@@ -1,77 +1,71 @@
-"""octospoon trace: one image's whole story, from its upload to the training runs that used it."""
+"""octospoon trace: the whole story of one image, from its upload to the training runs that used it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 
-from octospoon.cli import tables
-from octospoon.cli.operations import log_reasons
-from octospoon.usecases.trace import TraceImage
+from octospoon.cli.commands.definition import CARE, Command, Stack, examples
+from octospoon.cli.output import line_table, print_json, print_line, print_line_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.table import Table
 
-    from octospoon.cli.deployment import Deployment
     from octospoon.domain.labelling.tasks import Annotation
     from octospoon.domain.pool.trace import Choice, Trace, Training, Upload
 
+app = typer.Typer()
 
-class Line(NamedTuple):
+
+class Event(NamedTuple):
     """One event: when (epoch seconds, None where nobody kept it), what, and the particulars."""
 
     at: float | None
     what: str
-    told: str
+    particulars: str
 
 
-def trace(deployment: Deployment, key: str) -> Trace:
-    """Return one image's story.
+@app.command(cls=Command, rich_help_panel=CARE, epilog=examples("octospoon trace trip-7/IMG_0042.jpg"))
+def trace(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Object key in the images bucket.")],
+    stack: Stack = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; times are in epoch seconds.")
+    ] = False,
+) -> None:
+    """Show the whole story of one image.
 
-    Raises:
-        BadRequest: there is no such image, or it was not scored yet; with what to do.
+    Use it to see why an image was chosen, is not labelled or is in quarantine. It lists uploads, scores, the
+    choice for a batch, answers and the training jobs that used the image, each with its time.
     """
-    return TraceImage(
-        records=deployment.records,
-        bucket=deployment.image_versions,
-        rounds=deployment.rounds,
-        labels=deployment.labels,
-        control=deployment.control,
-        history=deployment.history,
-        snapshots=deployment.snapshots,
-        champions=deployment.champions,
-        runs=deployment.runs,
-        task_address=deployment.task_address,
-        failure=partial(log_reasons.newest, deployment, "score"),
-    )(key)
+    from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.operations import trace as operation
+
+    show(operation.trace(find_deployment(stack), key), as_json=as_json)
 
 
-def show(deployment: Deployment, key: str, *, as_json: bool) -> None:
-    """Print one image's story, as a table or as JSON."""
-    found = trace(deployment, key)
+def show(image: Trace, *, as_json: bool) -> None:
+    """Print the story of one image, as a table or as JSON."""
     if as_json:
-        tables.show_json(found)
+        print_json(image)
         return
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{found.key}: {found.state}", markup=False)
-    tables.show(_table(found))
-    for note in found.notes:
-        console.print(note, markup=False)
-    console.print(
-        f"in the logs: {found.image}, as in `octospoon logs score --search '\"{found.image}\"'`", markup=False
-    )
+    print_line(f"{image.key}: {image.state}")
+    print_line_table(_table(image))
+    for note in image.notes:
+        print_line(note)
+    print_line(f"in the logs: {image.image}, as in `octospoon logs score --search '\"{image.image}\"'`")
 
 
-def _table(found: Trace) -> Table:
-    table = tables.table("when (UTC)", "what", "particulars")
-    for line in timeline(found):
-        table.add_row(_when(line.at), line.what, escape(line.told))
+def _table(image: Trace) -> Table:
+    from rich.markup import escape
+
+    table = line_table("when (UTC)", "what", "particulars")
+    for event in timeline(image):
+        table.add_row(_when(event.at), event.what, escape(event.particulars))
     return table
 
 
@@ -79,72 +73,79 @@ def _when(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def timeline(found: Trace) -> list[Line]:
-    """Return the story's events in the order in which they happened.
+def timeline(image: Trace) -> list[Event]:
+    """Return the events of an image in the order in which they happened.
 
-    One whose time nobody kept comes right after the one that it followed.
+    An event without a time comes right after the event that it followed.
     """
     latest, timed = 0.0, []
-    for line in (line for part in _parts(found) for line in part):
-        latest = latest if line.at is None else line.at
-        timed.append((latest, line))
-    return [line for _, line in sorted(timed, key=lambda each: each[0])]
+    for event in _events(image):
+        latest = latest if event.at is None else event.at
+        timed.append((latest, event))
+    return [event for _, event in sorted(timed, key=lambda pair: pair[0])]
 
 
-def _parts(found: Trace) -> Iterator[list[Line]]:
-    for upload in found.uploads:
-        yield list(_upload(upload))
-    yield [Line(at, "deleted", "from the bucket") for at in found.deletions]
-    yield [_choice(one) for one in found.choices]
-    if found.export:
-        told = f"task {found.export.task_id}, {found.export.address}"
-        yield [Line(found.export.at, "exported", told)]
-    yield [_annotation(one) for one in found.annotations]
-    if found.label:
-        one = found.label
-        told = f"{one.label}, agreement {one.agreement:.0%} of {one.annotators}"
-        yield [Line(one.at, "label settled", told)]
-    if found.reason:
-        yield [Line(found.quarantined_at, "quarantine", f"{found.reason}: {found.detail}")]
-    yield [_training(one) for one in found.trainings]
+def _events(image: Trace) -> Iterator[Event]:
+    for upload in image.uploads:
+        yield from _upload(upload)
+    for at in image.deletions:
+        yield Event(at, "deleted", "from the bucket")
+    yield from map(_choice, image.choices)
+    if image.export:
+        particulars = f"task {image.export.task_id}, {image.export.address}"
+        yield Event(image.export.at, "exported", particulars)
+    yield from map(_annotation, image.annotations)
+    if image.label:
+        label = image.label
+        particulars = f"{label.label}, agreement {label.agreement:.0%} of {label.annotators}"
+        yield Event(label.at, "label settled", particulars)
+    if image.reason:
+        yield Event(image.quarantined_at, "quarantine", f"{image.reason}: {image.detail}")
+    yield from map(_training, image.trainings)
 
 
-def _upload(one: Upload) -> Iterator[Line]:
-    version = f", version {one.version_id}" if one.version_id else ""
-    seen = f", sequencer {one.sequencer}" if one.sequencer else ", never scored"
-    listed = f", listed as {one.object_etag}" if one.object_etag else ""
-    yield Line(one.at, "uploaded", f"etag {one.etag}{listed}{version}{seen}, id {one.image}")
-    for score in one.scores:
-        said = f": {score.label} {score.confidence:.1%}" if score.confidence is not None else ""
-        yield Line(score.at, "scored", f"by version {score.model_version}{said}")
-    if one.replaced_at is not None:
-        task = f"task {one.task_id}" if one.task_id else ""
-        was = ", ".join(part for part in (one.state, one.label, task, one.reason) if part)
-        yield Line(one.replaced_at, "replaced", f"by newer bytes; was {was}")
+def _upload(upload: Upload) -> Iterator[Event]:
+    version = f", version {upload.version_id}" if upload.version_id else ""
+    seen = f", sequencer {upload.sequencer}" if upload.sequencer else ", never scored"
+    listed = f", listed as {upload.object_etag}" if upload.object_etag else ""
+    yield Event(upload.at, "uploaded", f"etag {upload.etag}{listed}{version}{seen}, id {upload.image}")
+    for score in upload.scores:
+        label = f": {score.label} {score.confidence:.1%}" if score.confidence is not None else ""
+        yield Event(score.at, "scored", f"by version {score.model_version}{label}")
+    if upload.replaced_at is not None:
+        task = f"task {upload.task_id}" if upload.task_id else ""
+        was = ", ".join(part for part in (upload.state, upload.label, task, upload.reason) if part)
+        yield Event(upload.replaced_at, "replaced", f"by newer bytes; was {was}")
 
 
-def _choice(one: Choice) -> Line:
-    pick = one.pick
+def _choice(choice: Choice) -> Event:
+    pick = choice.pick
     score = "" if pick.score is None else f", score {pick.score:.4f}"
     drawn = "" if pick.draw_probability is None else f", drawn with probability {pick.draw_probability:.3g}"
     audit = ", audit share" if pick.audit else ""
-    model = f", by version {one.model_version}"
-    return Line(
-        one.at,
+    model = f", by version {choice.model_version}"
+    return Event(
+        choice.at,
         "chosen",
-        f"round {one.round_number}, rank {pick.rank}, {pick.strategy}{score}{drawn}{audit}{model}",
+        f"round {choice.round_number}, rank {pick.rank}, {pick.strategy}{score}{drawn}{audit}{model}",
     )
 
 
-def _annotation(one: Annotation) -> Line:
-    said = "no answer (skipped, or not one class)" if one.label is None else one.label
-    gone = ", deleted since" if one.deleted else ""
-    at = datetime.fromisoformat(one.updated_at).timestamp() if one.updated_at else None
-    return Line(at, "annotated", f"{said}, by annotator {one.annotator}, annotation {one.number}{gone}")
+def _annotation(annotation: Annotation) -> Event:
+    answer = "no answer (skipped, or not one class)" if annotation.label is None else annotation.label
+    gone = ", deleted since" if annotation.deleted else ""
+    at = datetime.fromisoformat(annotation.updated_at).timestamp() if annotation.updated_at else None
+    particulars = f"{answer}, by annotator {annotation.annotator}, annotation {annotation.number}{gone}"
+    return Event(at, "annotated", particulars)
 
 
-def _training(one: Training) -> Line:
-    version = "" if one.model_version is None else f", version {one.model_version} {one.outcome}"
-    run = f", {one.run}" if one.run else ""
-    what = "judged on" if one.part == "audit" else "trained on"
-    return Line(one.at, what, f"{one.job_id} ({one.part}) as {one.label}{version}, {one.snapshot}{run}")
+def _training(training: Training) -> Event:
+    version = (
+        "" if training.model_version is None else f", version {training.model_version} {training.outcome}"
+    )
+    run = f", {training.run}" if training.run else ""
+    what = "judged on" if training.part == "audit" else "trained on"
+    particulars = (
+        f"{training.job_id} ({training.part}) as {training.label}{version}, {training.snapshot}{run}"
+    )
+    return Event(training.at, what, particulars)

@@ -1,22 +1,27 @@
-"""octospoon up: start the local stack, or mend it, with the settings that it had unless told others."""
+"""octospoon up: start the local stack, with the settings of the last time unless others are given."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from octospoon.cli.commands.definition import LOCAL, Command, examples
+from octospoon.cli.output import print_lines, timed_progress
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
-    from octospoon.cli.commands.grammar import Parser
     from octospoon.cli.local.saved_settings import UpSettings
+
+app = typer.Typer()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person gave on the command line.
+class Changes:
+    """The settings that the command line changes.
 
     Attributes:
         classes: class names; None where none were given.
@@ -27,31 +32,50 @@ class Asked:
     parameters: dict[str, str]
 
 
-def add_arguments(command: Parser) -> None:
-    """Add the options of `octospoon up`."""
-    command.add_argument(
-        "--classes",
-        metavar="A,B,…",
-        help="class names, remembered for the next time (default: those of before, else the digits 0 to 9)",
-    )
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the template, remembered for the next time; may be given more than once",
-    )
-    command.more_help = _parameters
+class UpCommand(Command):
+    """A command whose help ends with the parameters of the template, read when the help is asked for."""
+
+    def format_help(self, *arguments: Any) -> None:  # noqa: ANN401 - as Typer has them
+        """Print the help, and then the parameters."""
+        from octospoon.cli.deploy.parameters import described
+
+        super().format_help(*arguments)
+        typer.echo(described())
 
 
-def _parameters() -> str:
-    from octospoon.cli.deploy.parameters import described
+@app.command(
+    cls=UpCommand,
+    rich_help_panel=LOCAL,
+    epilog=examples("octospoon up --classes cat,dog", "octospoon up --set BatchSize=20 --set AuditShare=0.3"),
+)
+def up(
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Class names, remembered for the next time (default: those of the last time, else the "
+            "digits 0 to 9).",
+        ),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the template, remembered for the next time. May be given more than once.",
+        ),
+    ] = None,
+) -> None:
+    """Start the local stack, or the parts of it that have ended.
 
-    return described()
+    Use it to label images of your own on this machine. It prints the addresses of Label Studio and MLflow,
+    and the servers run on until `octospoon down`. It needs a checkout that `make up` has set up.
+    """
+    print_lines(start_stack(changes(classes, parameters or ()), timed_progress()))
 
 
-def asked(arguments: argparse.Namespace) -> Asked:
-    """Return what was asked for, checked before anything starts.
+def changes(classes: str | None, parameters: Sequence[str]) -> Changes:
+    """Return the settings to change, checked before anything starts.
 
     Raises:
         BadRequest: class names or parameters are not allowed.
@@ -59,15 +83,14 @@ def asked(arguments: argparse.Namespace) -> Asked:
     from octospoon.cli.deploy.class_names import class_names
     from octospoon.cli.deploy.parameters import given
 
-    classes = None if arguments.classes is None else class_names(arguments.classes)
-    return Asked(classes, given(arguments.set))
+    return Changes(None if classes is None else class_names(classes), given(parameters))
 
 
-def up(wanted: Asked, progress: Callable[[str], None]) -> list[str]:
+def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
     """Start the local stack, or mend it; return its addresses.
 
     Args:
-        wanted: settings to change; the others are those of before.
+        wanted: settings to change; the others are those of the last time.
         progress: is told how it goes.
 
     Raises:
@@ -85,7 +108,7 @@ def up(wanted: Asked, progress: Callable[[str], None]) -> list[str]:
     layout = Layout(Path.cwd().resolve())
     check_checkout(layout)
     with only_one(layout, "command", lambda: progress("waiting for another `octospoon up` or `down`")):
-        settings = _settings(wanted, saved_settings.recall(layout))
+        settings = merged(wanted, saved_settings.recall(layout))
         trainer_environment(settings.parameters.get("Trainer", "head"))
         progress(f"classes: {_listing(settings.classes)}; parameters: {_listing(settings.parameters)}")
         if attach(layout.root) is None:
@@ -97,7 +120,8 @@ def up(wanted: Asked, progress: Callable[[str], None]) -> list[str]:
     return addresses.lines(project, servers.credentials, stop="octospoon down")
 
 
-def _settings(wanted: Asked, before: UpSettings) -> UpSettings:
+def merged(wanted: Changes, before: UpSettings) -> UpSettings:
+    """Return the settings of the last time with these changes."""
     from octospoon.cli.datasets import digits
     from octospoon.cli.deploy.parameters import check
     from octospoon.cli.local.saved_settings import UpSettings

@@ -20,10 +20,10 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.demo.random_control import random_control
+from octospoon.cli.operations.plots import learning_curve
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.run_now import rank
 from octospoon.cli.operations.upload import run_all
-from octospoon.cli.plots import learning_curve
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import OctospoonError

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.markup import escape
 
-from octospoon.cli import tables
 from octospoon.cli.deployment import find_deployment
 from octospoon.cli.doctor import aws as checks_aws
 from octospoon.cli.doctor import services as checks_services
@@ -15,10 +13,6 @@ from octospoon.domain.errors import NotConfigured
 from octospoon.domain.health import CheckResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
-
     from octospoon.cli.deployment import Deployment
 
 
@@ -37,26 +31,3 @@ def of_stack(name: str | None) -> list[CheckResult]:
         )
         return [CheckResult("stack", False, str(error), advice)]
     return findings(deployment)
-
-
-def show(found: Sequence[CheckResult], *, as_json: bool) -> None:
-    """Print the findings, as a table or as JSON.
-
-    Raises:
-        NotConfigured: a check failed.
-    """
-    if as_json:
-        tables.show_json(found)
-    else:
-        tables.show(_table(found))
-    failed = [one.check for one in found if not one.ok]
-    if failed:
-        raise NotConfigured(f"{len(failed)} of {len(found)} checks failed: {', '.join(failed)}")
-
-
-def _table(found: Sequence[CheckResult]) -> Table:
-    table = tables.table("check", "", "found", "what to do")
-    for one in found:
-        mark = "[green]ok[/green]" if one.ok else "[red]FAILED[/red]"
-        table.add_row(one.check, mark, escape(one.told), escape(one.advice))
-    return table

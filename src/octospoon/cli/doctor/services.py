@@ -12,12 +12,12 @@ from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
 from octospoon.adapters.mlflow.rest import MlflowRefused
-from octospoon.cli.commands import status
 from octospoon.cli.deploy.deployer import predict_url, webhook_url
 from octospoon.cli.doctor.check import Check
 from octospoon.cli.operations.labelling_tasks import open_tasks
 from octospoon.cli.operations.predict import predict_secret
 from octospoon.cli.operations.run_now import REMOVALS_ADVICE
+from octospoon.cli.operations.status import describe_uncounted
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.health import (
     interface_problems,
@@ -114,7 +114,7 @@ def _interface(deployment: Deployment) -> str:
 def _answers(deployment: Deployment) -> str:
     found = deployment.labels.uncounted(_EXAMPLES)
     if found.total:
-        raise NotConfigured(f"{found.total:,} answers do not count: {status.uncounted(deployment)}")
+        raise NotConfigured(f"{found.total:,} answers do not count: {describe_uncounted(found)}")
     return "every answer counts"
 
 

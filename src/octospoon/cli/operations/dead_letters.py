@@ -1,11 +1,9 @@
-"""octospoon dlq: what failed for good on the queues, and another try at it."""
+"""What failed for good on the queues, and another try at it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.operations import log_reasons
@@ -27,39 +25,63 @@ _NOT_LOGGED = "no error is logged: the function was stopped, or its log is no lo
 _OVER = ("COMPLETED", "FAILED", "CANCELLED")
 
 
-def show(deployment: Deployment, queues: Sequence[str]) -> None:
-    """Print how many dead letters each queue has, and some of them.
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that failed for good.
+
+    Attributes:
+        sent_at: epoch seconds.
+        tries: how often it was tried.
+        reason: why it failed last; empty for the training queue, whose reasons `octospoon status` shows.
+        body: the beginning of the message.
+    """
+
+    sent_at: float
+    tries: int
+    reason: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """The dead letters of one queue.
+
+    Attributes:
+        queue: its short name.
+        dead_letters: how many there are.
+        letters: some of them.
+    """
+
+    queue: str
+    dead_letters: int
+    letters: list[DeadLetter]
+
+
+def read(deployment: Deployment, queues: Sequence[str]) -> list[DeadLetters]:
+    """Return how many dead letters each queue has, and some of them.
 
     Args:
         deployment: whose queues.
         queues: their short names, such as ``uploads``; none for all of them.
+
+    Raises:
+        BadRequest: there is no such queue.
     """
-    sqs, console = deployment.client("sqs"), Console(soft_wrap=True, markup=False, highlight=False)
+    sqs, found = deployment.client("sqs"), []
     for name in _chosen(queues):
         url = deployment.outputs[f"{name}DeadLettersUrl"]
         count = depth(sqs, url)[0]
-        console.print(f"{name.lower()}: {count:,} dead letters", style="bold")
-        for letter in _peek(sqs, url) if count else []:
-            for line in _lines(deployment, name, letter):
-                console.print(f"  {line}")
+        letters = [_letter(deployment, name, message) for message in (_peek(sqs, url) if count else [])]
+        found.append(DeadLetters(name.lower(), count, letters))
+    return found
 
 
-def _lines(deployment: Deployment, queue: str, letter: Mapping[str, Any]) -> list[str]:
-    sent = int(letter["Attributes"]["SentTimestamp"]) / 1000
-    when = datetime.fromtimestamp(sent, UTC).strftime("%Y-%m-%d %H:%M")
-    why = _why(deployment, queue, letter["MessageId"], sent)
-    return [
-        f"sent {when}, {letter['Attributes']['ApproximateReceiveCount']} tries",
-        *([f"  why   {why}"] if why else []),
-        f"  body  {letter['Body'][:_BODY]}",
-    ]
-
-
-def _why(deployment: Deployment, queue: str, message: str, sent: float) -> str:
-    """Return why a message failed at last; the training queue's reasons stand in `octospoon status`."""
-    if queue not in _FUNCTIONS:
-        return ""
-    return log_reasons.newest(deployment, _FUNCTIONS[queue], message, sent) or _NOT_LOGGED
+def _letter(deployment: Deployment, queue: str, message: Mapping[str, Any]) -> DeadLetter:
+    sent_at, reason = int(message["Attributes"]["SentTimestamp"]) / 1000, ""
+    if function := _FUNCTIONS.get(queue):
+        reason = log_reasons.newest(deployment, function, message["MessageId"], sent_at) or _NOT_LOGGED
+    tries = int(message["Attributes"]["ApproximateReceiveCount"])
+    return DeadLetter(sent_at, tries, reason, message["Body"][:_BODY])
 
 
 def redrive(deployment: Deployment, queues: Sequence[str]) -> dict[str, int]:

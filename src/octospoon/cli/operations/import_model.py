@@ -50,7 +50,7 @@ class Done:
     prediction: Prediction
     seconds: float
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """Return it as a line."""
         spec = self.model.spec
         line = (

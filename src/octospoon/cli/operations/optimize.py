@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.table import Table
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.cli.operations.upload import find
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
-from octospoon.domain.evaluation import metrics, optimization
+from octospoon.domain.evaluation import optimization
 from octospoon.domain.pool import keys
 from octospoon.training.model import optimize
 from octospoon.training.model.optimize import Sample
@@ -110,45 +109,37 @@ def _sample(
     )
 
 
-def table(found: list[Form]) -> Table:
-    """Return the figures as a table: a column for each form, a row for each figure that there is."""
-    shown = Table(
-        "", *(form.name for form in found), title="CPU of one thread, medians", title_justify="left"
-    )
-    columns = [_figures(form) for form in found]
-    for figure in columns[-1]:
-        shown.add_row(figure, *(column.get(figure, "") for column in columns))
-    return shown
+def document(forms: Forms, folder: Path) -> dict[str, object]:
+    """Judge every form, write the files that are worth it, and return all figures as one document."""
+    verdicts = {name: (verdict, path) for name, verdict, path in keep(forms, folder)}
+    return {"forms": [_figures(form, verdicts.get(form.name)) for form in forms], "failed": forms.failed}
 
 
-def _figures(form: Form) -> dict[str, str]:
+def _figures(form: Form, judged: tuple[optimization.Verdict, Path | None] | None) -> dict[str, object]:
+    figures: dict[str, object] = {
+        "name": form.name,
+        "megabytes": len(form.model) / 1e6,
+        "image_seconds": float(np.median(form.answers.image)),
+        "load_seconds": float(np.median(form.answers.load)),
+    }
     compared = form.comparison
-    shown = {
-        "file, MB": f"{len(form.model) / 1e6:.1f}",
-        "an image, ms": f"{1e3 * np.median(form.answers.image):.2f}",
-        "loading, ms": f"{1e3 * np.median(form.answers.load):.1f}",
+    if compared is None or judged is None:
+        return figures
+    verdict, path = judged
+    return figures | {
+        "pictures": compared.pictures,
+        "image_ratio": compared.image_ratio,
+        "cosine": compared.cosine,
+        "cosine_low": compared.cosine_low,
+        "same_top": compared.same_top,
+        "probability_gap": compared.probability_gap,
+        "labelled": len(compared.right),
+        "right": int(compared.right.sum()),
+        "original_right": int(compared.original_right.sum()),
+        "worth": verdict.worth,
+        "reasons": verdict.reasons,
+        "file": path,
     }
-    if compared is None:
-        return shown
-    shown |= {
-        "time an image, ratio": f"{compared.image_ratio:.2f}",
-        "cosine, mean": f"{compared.cosine:.4f}",
-        "cosine, 5 % are below": f"{compared.cosine_low:.4f}",
-    }
-    if compared.same_top is not None:
-        shown["same class"] = f"{compared.same_top} of {compared.pictures}"
-        shown["same class, 95 % interval"] = _interval(compared.same_top, compared.pictures)
-        shown["largest gap of a probability"] = f"{compared.probability_gap:.3f}"
-    if n := len(compared.right):
-        shown["accuracy, audit labels"] = f"{compared.right.mean():.1%} of {n}"
-        shown["accuracy, 95 % interval"] = _interval(int(compared.right.sum()), n)
-        shown["accuracy of the original"] = f"{compared.original_right.mean():.1%}"
-    return shown
-
-
-def _interval(count: int, n: int) -> str:
-    interval = metrics.wilson(count, n)
-    return f"{interval.low:.1%} to {interval.high:.1%}"
 
 
 def keep(found: list[Form], folder: Path) -> list[tuple[str, optimization.Verdict, Path | None]]:

@@ -1,4 +1,4 @@
-"""octospoon predict: what the model in service says of pictures, now."""
+"""Asks the deployed function what the model in service says of pictures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from rich.markup import escape
-from rich.table import Table
 
 from octospoon.adapters.http_errors import described
 from octospoon.cli.deploy.deployer import predict_url
@@ -25,27 +23,27 @@ _OF_THE_PICTURE = (413, 422)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answer:
     """The answer about one file.
 
     Attributes:
-        path: of the file.
-        label: the most probable class; empty where there is no answer.
+        file: its path.
+        label: the most probable class; empty if there is no answer.
         confidence: its probability.
-        version: of the model.
-        key: under which the picture joins the pool; empty where that was not asked for.
+        model_version: of the model that answered.
+        key: under which the picture joins the pool; empty if it does not.
         error: why there is no answer.
     """
 
-    path: Path
+    file: Path
     label: str = ""
     confidence: float = 0.0
-    version: int = -1
+    model_version: int = -1
     key: str = ""
     error: str = ""
 
 
-def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False) -> list[Told]:
+def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False) -> list[Answer]:
     """Ask the deployed function about each file, one after another.
 
     Args:
@@ -72,34 +70,25 @@ def predict_secret(deployment: Deployment) -> str:
     return deployment.secret(deployment.outputs["PredictSecretArn"])
 
 
-def table(told: Sequence[Told]) -> Table:
-    """Return the answers for people: file, label or what is wrong, confidence, model version."""
-    shown = Table("file", "label", "confidence", "model version")
-    for one in told:
-        if one.error:
-            shown.add_row(escape(str(one.path)), escape(one.error), "", "")
-        else:
-            shown.add_row(escape(str(one.path)), escape(one.label), f"{one.confidence:.1%}", str(one.version))
-    return shown
-
-
-def _ask(client: httpx.Client, url: str, path: Path) -> Told:
+def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
     try:
         answer = client.post(url, content=path.read_bytes())
     except httpx.HTTPError as error:
         raise ServiceUnavailable(f"the predict function does not answer: {described(error)}") from None
-    said = _json(answer)
+    content = _json(answer)
     if answer.status_code in _OF_THE_PICTURE:
-        return Told(path, error=str(said.get("error") or said.get("message")))
+        return Answer(path, error=str(content.get("error") or content.get("message")))
     if answer.is_success:
-        return Told(path, said["label"], said["confidence"], said["model_version"], said.get("key", ""))
-    why = f"the predict function answered {answer.status_code}: {said.get('error') or answer.text[:500]}"
+        return Answer(
+            path, content["label"], content["confidence"], content["model_version"], content.get("key", "")
+        )
+    why = f"the predict function answered {answer.status_code}: {content.get('error') or answer.text[:500]}"
     raise NotConfigured(why) if answer.status_code < 500 else ServiceUnavailable(why)
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        content = answer.json()
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

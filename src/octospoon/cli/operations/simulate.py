@@ -1,4 +1,4 @@
-"""octospoon simulate: is a strategy worth it on these images? Many seeds, beside random labels."""
+"""Replays labelling strategies on images with known labels, with many seeds, beside random choice."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
 from octospoon.cli.deployment import local_project
 from octospoon.cli.operations import simulation_report
 from octospoon.cli.operations.simulation_report import Report, Wanted
+from octospoon.cli.output import print_json
 from octospoon.cli.trainer_environment import in_trainer
 from octospoon.domain.acquisition import strategy
 from octospoon.domain.batch.compose import CONTROL
@@ -23,8 +25,6 @@ from octospoon.training.simulation import replay
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from octospoon.cli.datasets.labelled import Source
     from octospoon.training.evaluation.curves import Comparison
     from octospoon.training.simulation import Plan, Score
@@ -32,8 +32,16 @@ if TYPE_CHECKING:
 FEWEST_SEEDS = 2
 
 
-def simulate(source: Source, wanted: Wanted, console: Console) -> dict[str, Comparison]:
-    """Replay every strategy with every seed; print the table, write the report, log it where MLflow is set.
+def simulate(
+    source: Source, wanted: Wanted, console: Console, *, as_json: bool = False
+) -> dict[str, Comparison]:
+    """Replay every strategy with every seed; write the report, print it, and log it if MLflow is set.
+
+    Args:
+        source: the labelled images.
+        wanted: what to simulate.
+        console: where the table goes; progress goes to standard error.
+        as_json: print the report as one JSON document instead of a table.
 
     Raises:
         BadRequest: there are too few images for so many labels, or too few seeds.
@@ -42,19 +50,28 @@ def simulate(source: Source, wanted: Wanted, console: Console) -> dict[str, Comp
     """
     check_options(wanted)
     check_pool(wanted, len(source.split(0).pool))
-    curves = _replay_all(source, wanted, console)
+    curves = _replay_all(source, wanted)
     control = curves[CONTROL]
     found = {
         name: compare(curve, control, len(curves) - 1) for name, curve in curves.items() if name != CONTROL
     }
     report = Report(source, wanted, curves, found, verdict(found, int(control.labels[-1])))
     simulation_report.write(report)
-    console.print(simulation_report.table(report))
-    for line in (*simulation_report.legend(report), *source.notes, report.verdict):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print(f"figures and picture: {wanted.folder}", soft_wrap=True, markup=False, highlight=False)
-    _log(wanted.folder, console)
+    if as_json:
+        print_json(simulation_report.document(report))
+    else:
+        _print(report, console)
+    run = _log(wanted.folder)
+    if run and not as_json:
+        console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)
     return found
+
+
+def _print(report: Report, console: Console) -> None:
+    console.print(simulation_report.table(report))
+    lines = [*simulation_report.legend(report), *report.source.notes, report.verdict]
+    for line in (*lines, f"figures and picture: {report.wanted.folder}"):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def check_options(wanted: Wanted) -> None:
@@ -85,7 +102,7 @@ def check_pool(wanted: Wanted, pool: int) -> None:
         )
 
 
-def _replay_all(source: Source, wanted: Wanted, console: Console) -> dict[str, Curve]:
+def _replay_all(source: Source, wanted: Wanted) -> dict[str, Curve]:
     names = [CONTROL, *(name for name in dict.fromkeys(wanted.strategies) if name != CONTROL)]
     jobs = [(name, seed) for seed in range(wanted.seeds) for name in names]
     labels = np.array(wanted.plan.labels)
@@ -95,9 +112,9 @@ def _replay_all(source: Source, wanted: Wanted, console: Console) -> dict[str, C
     ) as others:
         futures = {others.submit(_one, *job): job for job in jobs}
         try:
-            for future in track(
-                as_completed(futures), "Simulating", len(jobs), console=console, transient=True
-            ):
+            done = as_completed(futures)
+            console = Console(stderr=True)
+            for future in track(done, "Simulating", len(jobs), console=console, transient=True):
                 name, seed = futures[future]
                 scores[name][seed] = future.result()
         except BaseException:
@@ -122,14 +139,13 @@ def _one(name: str, seed: int) -> list[Score]:
     return replay(source.data, source.split(seed), plan, name, seed)
 
 
-def _log(folder: Path, console: Console) -> None:
-    """Log a report to MLflow where a tracking server is configured."""
+def _log(folder: Path) -> str:
+    """Log a report to MLflow if a tracking server is configured; return the run, empty if there is none."""
     project = local_project()
     server = os.environ.get("MLFLOW_TRACKING_URI") or (project.mlflow_url if project else "")
     if not server:
-        return
+        return ""
     try:
-        run = in_trainer(["log-simulation", str(folder)], server)
+        return in_trainer(["log-simulation", str(folder)], server)
     except ServiceUnavailable as error:
         raise ServiceUnavailable(f"the report is written, but not logged to MLflow: {error}") from error
-    console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)

@@ -11,7 +11,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from octospoon.cli.plots import learning_curves
+from octospoon.cli.operations.plots import learning_curves
 from octospoon.domain.batch.compose import CONTROL
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def write(report: Report) -> None:
     """Write the report's files into its folder."""
     folder = report.wanted.folder
     folder.mkdir(parents=True, exist_ok=True)
-    content = msgspec.json.format(msgspec.json.encode(_content(report)))
+    content = msgspec.json.format(msgspec.json.encode(document(report)))
     (folder / "simulation.json").write_bytes(content)
     with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -129,7 +129,8 @@ def write(report: Report) -> None:
     learning_curves(report.curves, report.source.title, report.majority, folder / "curves.png")
 
 
-def _content(report: Report) -> dict[str, Any]:
+def document(report: Report) -> dict[str, Any]:
+    """Return the figures as one document."""
     rules = report.wanted.plan.rules
     return {
         "source": report.source.title,

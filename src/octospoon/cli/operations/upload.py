@@ -1,17 +1,17 @@
-"""octospoon drop: upload pictures into the images bucket, and replace none unless told to."""
+"""Uploads pictures into the images bucket; replaces a picture only if asked to."""
 
 from __future__ import annotations
 
 import hashlib
 import mimetypes
 import re
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
+from rich.console import Console
 from rich.progress import track
 
 from octospoon.adapters.aws.errors import code, translated
@@ -156,13 +156,6 @@ def _md5(chunks: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def summary(done: Dropped) -> list[str]:
-    """Return what became of the files, one line for each kind."""
-    counts = Counter({"uploaded": done.uploaded, "replaced": done.replaced})
-    lines = [f"{count:,} pictures {what}" for what, count in counts.items() if count or what == "uploaded"]
-    return lines + done.skipped.lines()
-
-
 def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tuple[T, R]]:
     """Do one thing to each item on a few threads, some hundreds on their way at once, with a progress bar."""
 
@@ -172,7 +165,8 @@ def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tu
             while some := list(islice(rest, _AT_ONCE)):
                 yield from zip(some, threads.map(work, some), strict=True)
 
-    return iter(track(results(), description=title, total=len(items)))
+    console = Console(stderr=True)
+    return iter(track(results(), description=title, total=len(items), console=console))
 
 
 def run_all(work: Callable[[T], object], items: Sequence[T], title: str) -> int:

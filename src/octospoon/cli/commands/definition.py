@@ -1,0 +1,64 @@
+"""How every command is declared: its help, its examples, and the options that many commands share."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+LOCAL = "Local stack"
+DAILY = "Images and labels"
+MODEL = "Model"
+CARE = "Health and repair"
+SETUP = "Setup"
+
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        metavar="STACK",
+        help="CloudFormation stack on AWS (default: OCTOSPOON_STACK, else the local stack).",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+
+
+class Command(TyperCommand):
+    """A command whose help is the docstring of its function, with each paragraph on one line."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - as Typer has them
+        super().__init__(*arguments, **settings)
+        self.help = one_line_paragraphs(self.help or "")
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer does not export the types
+        """Return the parameters."""
+        return without_flag_types(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands, such as `octospoon model`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer does not export the types
+        """Return the parameters."""
+        return without_flag_types(super().get_params(ctx))
+
+
+def without_flag_types(parameters: list[Any]) -> list[Any]:
+    """Leave out ``<bool>`` behind the options that take no value, such as ``--json <bool>``."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+def one_line_paragraphs(text: str) -> str:
+    """Return a text without line breaks inside its paragraphs: the terminal breaks them where it ends."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help, with a command line on each line."""
+    return "\n".join(["Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,89 @@
+"""octospoon label-studio-project and label-studio-connect: connect a Label Studio to a stack on AWS."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from octospoon.cli.commands.definition import SETUP, Command, Stack, examples
+from octospoon.cli.output import print_line
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from octospoon.adapters.label_studio.api import LabelStudioApi
+
+app = typer.Typer()
+Url = Annotated[
+    str,
+    typer.Option("--url", help="Address of Label Studio. Its token is read from LABEL_STUDIO_TOKEN."),
+]
+
+
+@app.command(
+    "label-studio-project",
+    cls=Command,
+    rich_help_panel=SETUP,
+    epilog=examples("octospoon label-studio-project --url https://labels.example.com --classes cat,dog"),
+)
+def label_studio_project(
+    url: Url,
+    classes: Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")],
+    title: Annotated[str, typer.Option(help="Title of the project.")] = "octospoon",
+    replace_interface: Annotated[
+        bool,
+        typer.Option(
+            "--replace-interface",
+            help="Replace a labelling interface that was changed by hand (default: it stays).",
+        ),
+    ] = False,
+) -> None:
+    """Create the project in Label Studio, and print its id.
+
+    Use it before you deploy to AWS: the stack's parameter LabelStudioProject takes the id. A project of this
+    title is used again.
+    """
+    from octospoon.adapters.label_studio.setup import LabelStudioSetup
+    from octospoon.cli.deploy.class_names import class_names
+
+    setup = LabelStudioSetup(_label_studio(url))
+    print_line(str(setup.project(title, class_names(classes), replace_interface=replace_interface)))
+
+
+@app.command(
+    "label-studio-connect",
+    cls=Command,
+    rich_help_panel=SETUP,
+    epilog=examples(
+        "octospoon label-studio-connect --url https://labels.example.com --project 3 --stack prod"
+    ),
+)
+def label_studio_connect(
+    url: Url,
+    project: Annotated[int, typer.Option("--project", help="Id of the project.")],
+    stack: Stack = None,
+) -> None:
+    """Connect a project in Label Studio to a deployed stack.
+
+    Use it once, after the first deployment to AWS. The project then shows the pictures of the bucket, and
+    calls the stack's webhook for every answer.
+    """
+    from octospoon.adapters.label_studio.setup import LabelStudioSetup
+    from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.local.assemble import connect
+
+    deployment = find_deployment(stack)
+    connect(LabelStudioSetup(_label_studio(url)), project, deployment)
+    print_line(f"project {project} reads the bucket and calls the webhook")
+
+
+def _label_studio(url: str) -> LabelStudioApi:
+    from octospoon.adapters.label_studio.api import LabelStudioApi
+    from octospoon.domain.secrets import header_secret
+
+    value = os.environ.get("LABEL_STUDIO_TOKEN")
+    if not value:
+        raise NotConfigured("set LABEL_STUDIO_TOKEN to a token of Label Studio (Account & Settings)")
+    token = header_secret("LABEL_STUDIO_TOKEN", value)
+    return LabelStudioApi(url, lambda: token)

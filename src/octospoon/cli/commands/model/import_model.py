@@ -1,0 +1,89 @@
+"""octospoon model import: take an ONNX file from elsewhere into service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from octospoon.cli.commands import onnx_options as onnx
+from octospoon.cli.commands.definition import Command, Stack, examples
+from octospoon.cli.output import print_lines
+from octospoon.domain.errors import BadRequest
+
+if TYPE_CHECKING:
+    from octospoon.training.model.check_import import Options
+
+app = typer.Typer()
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="An ONNX file of octospoon, or any that takes an image.")
+]
+Classes = Annotated[
+    str,
+    typer.Option(
+        help="Class names of a classifier, separated by commas, in its own order.", show_default=False
+    ),
+]
+Picture = Annotated[
+    Path | None, typer.Option(help="Picture to try the model on (default: a generated picture).")
+]
+To = Annotated[
+    Path | None,
+    typer.Option(metavar="OUT.onnx", help="Write the model there, and put nothing into service."),
+]
+
+
+EXAMPLES = examples(
+    "octospoon model import resnet50.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+    "octospoon model import resnet50.onnx --to wrapped.onnx",
+)
+
+
+@app.command("import", cls=Command, epilog=EXAMPLES)
+def import_model(
+    file: File,
+    classes: Classes = "",
+    size: onnx.Size = "",
+    resize: onnx.Resize = None,
+    white: onnx.Range = "1",
+    mean: onnx.Mean = "",
+    std: onnx.Std = "",
+    channels: onnx.Channels = "rgb",
+    layout: onnx.Layout = None,
+    output: onnx.Output = "",
+    pool: onnx.Pool = None,
+    picture: Picture = None,
+    to: To = None,
+    stack: Stack = None,
+) -> None:
+    """Wrap an ONNX file from elsewhere, check it, and put it into service.
+
+    Use it to begin with a backbone or classifier of your own. A new backbone needs a deployment without
+    images. With --to it writes a file that `octospoon init-model --file` takes.
+    """
+    from octospoon.cli.deploy.class_names import class_names
+
+    names = class_names(classes, "--classes") if classes else ()
+    options = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool).read(names)
+    print_lines(
+        _imported(file, options, picture, stack)
+        if to is None
+        else _written(file, options, picture, to, stack)
+    )
+
+
+def _imported(file: Path, options: Options, picture: Path | None, stack: str | None) -> list[str]:
+    from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.operations.import_model import import_model as operation
+
+    done = operation(find_deployment(stack), file, options, picture)
+    return [*done.model.recognised, done.summary()]
+
+
+def _written(file: Path, options: Options, picture: Path | None, to: Path, stack: str | None) -> list[str]:
+    from octospoon.cli.operations.import_model import write_model
+
+    if stack:
+        raise BadRequest("--to writes a file and asks no deployment: leave out --stack")
+    return write_model(file, to, options, picture)

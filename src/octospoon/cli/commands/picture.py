@@ -1,0 +1,40 @@
+"""octospoon picture: what a model sees of picture files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from octospoon.cli.commands.definition import DAILY, Command, examples
+from octospoon.cli.commands.onnx_options import ResizeRule
+from octospoon.domain.errors import BadRequest
+
+app = typer.Typer()
+
+
+@app.command(
+    cls=Command,
+    rich_help_panel=DAILY,
+    epilog=examples("octospoon picture cat.jpg", "octospoon picture photos/*.jpg --to decoded/"),
+)
+def picture(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Picture files.")],
+    height: Annotated[int, typer.Option(help="Height in pixels.")] = 224,
+    width: Annotated[int, typer.Option(help="Width in pixels.")] = 224,
+    resize: Annotated[ResizeRule, typer.Option(help="How a picture of another shape fits.")] = "squash",
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the decoded pixels there, as NAME.png.")
+    ] = None,
+) -> None:
+    """Show what a model sees of picture files, or why it cannot.
+
+    Use it when a picture is in quarantine, or before you upload many. It prints one line of JSON for each
+    file, and needs no stack.
+    """
+    from octospoon.adapters.imaging.decode import Target
+    from octospoon.cli.operations.picture import check
+
+    if not check(files, Target(height, width, resize), to):
+        raise BadRequest("not every file is a picture that can be scored; the lines above say why")

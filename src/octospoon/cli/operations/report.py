@@ -1,0 +1,89 @@
+"""Measures the model in service, and reads what was decided about models and found by watching."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.onnx.file_reader import LinearHead
+from octospoon.cli.operations import status
+from octospoon.domain.errors import NotConfigured
+from octospoon.domain.pool.keys import day
+from octospoon.domain.training.policy import numbered
+from octospoon.usecases.live_evaluation import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.cli.deployment import Deployment
+    from octospoon.cli.operations.status import DriftStatus
+    from octospoon.domain.monitoring.drift import DriftResult
+    from octospoon.domain.monitoring.observations import ModelDecision
+    from octospoon.usecases.live_evaluation import LiveEvaluation
+
+_DECISIONS = 5
+_DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How good the model in service is.
+
+    Attributes:
+        model_version: the model.
+        classes: their names, in the order of the recalls.
+        since: first UTC day of the uploads that count; empty for all.
+        measured: accuracy and other measures, on the audit share.
+        decisions: about the newest models, newest first.
+        drift: of the uploads since the model was trained; None if none was tested.
+        finding: the p-values of that test; None if there was none.
+    """
+
+    model_version: int
+    classes: Sequence[str]
+    since: str
+    measured: LiveEvaluation
+    decisions: list[ModelDecision]
+    drift: DriftStatus | None
+    finding: DriftResult | None
+
+
+def read(deployment: Deployment, days: float | None) -> Report:
+    """Measure the model in service.
+
+    Args:
+        deployment: whose model.
+        days: only images uploaded in so many days before now; None for all.
+
+    Raises:
+        NotConfigured: no model with classes is in service yet.
+    """
+    champion = deployment.champions.pointer()
+    if champion is None or not champion[0].head_key:
+        raise NotConfigured(
+            "no trained model is in service yet: label a batch, `octospoon status` shows how far"
+        )
+    pointer = champion[0]
+    since = day(time.time() - days * _DAY) if days is not None else ""
+    with tempfile.TemporaryDirectory() as folder:
+        head = LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
+    drift = status.drift(deployment, pointer.version)
+    return Report(
+        pointer.version,
+        pointer.classes,
+        since,
+        Measure(deployment.pool, deployment.labels)(pointer, head, since),
+        _decisions(deployment),
+        drift,
+        deployment.observations.read().finding if drift else None,
+    )
+
+
+def _decisions(deployment: Deployment) -> list[ModelDecision]:
+    jobs = deployment.control.state().jobs
+    numbers = range(jobs, max(0, jobs - _DECISIONS), -1)
+    decisions = [deployment.history.decision(numbered(job)) for job in numbers]
+    return [decision for decision in decisions if decision is not None]
