@@ -196,3 +196,23 @@ def test_every_decision_is_listed():
     listed = re.findall(r"\]\(([^)]+)\)", (records / "index.md").read_text("utf-8"))
 
     assert sorted([*listed, "index.md"]) == sorted(path.name for path in records.iterdir())
+
+
+def test_every_object_key_is_described():
+    sources = [
+        *(ROOT / "src/octospoon/adapters/s3").glob("*.py"),
+        ROOT / "src/octospoon/domain/model_spec.py",
+    ]
+    written = {
+        re.sub(r"\{[^}]+\}", "<>", key)
+        for path in sources
+        for key in re.findall(r"\"((?:models|predict|[a-z]+s)/[^\"]*)\"", path.read_text())
+    }
+    described = {
+        re.sub(r"<[^>]+>", "<>", key)
+        for cells in rows("reference/storage.md", "## Objects")
+        for key in code(cells[1])
+    }
+
+    assert len(written) >= 10
+    assert not {key for key in written if not any(each.startswith(key) for each in described)}
