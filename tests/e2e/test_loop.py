@@ -295,7 +295,7 @@ def test_the_trainers_log_names_the_image(scored: LocalStack, traced: Trace) -> 
 
 @pytest.mark.parametrize("secret", [None, "wrong"])
 def test_the_webhook_refuses_strangers(stack: LocalStack, secret: str | None) -> None:
-    from octospoon.cli.deploy.deployer import webhook_url
+    from octospoon.cli.deploy.urls import webhook_url
 
     address = webhook_url(stack.project.outputs, stack.project.endpoint_url)
     headers = {"Content-Type": "application/json"} | ({"X-Octospoon-Secret": secret} if secret else {})

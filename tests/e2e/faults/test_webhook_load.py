@@ -18,7 +18,7 @@ import pytest
 from e2e.faults.lab import heavy
 
 from octospoon.adapters.label_studio.setup import SECRET_HEADER
-from octospoon.cli.deploy.deployer import webhook_url
+from octospoon.cli.deploy.urls import webhook_url
 from octospoon.cli.local.assemble import webhook_secret
 from octospoon.cli.waiting import wait_for
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
         ("cat,,dog", "missing"),
         ("cat,dog,", "missing"),
         ("cat", "at least two"),
-        ("cat,cat", "cat stands there more than once"),
+        ("cat,cat", "cat is there more than once"),
         ("cat, cat ,dog", "more than once"),
         ("caf\u00e9,cafe\u0301", "more than once"),
         ("cat,do\ng", "cannot be shown"),
@@ -70,7 +70,7 @@ def test_class_names_that_can_be_used_are_taken(text: str) -> None:
         ("ScoreSnapshot=" + "x" * 65, "0 to 64"),
         ("Classes=cat,dog", "--classes"),
         ("Launcher=ecs", "worker"),
-        ("LabelStudioToken=x", "makes the token"),
+        ("LabelStudioToken=x", "creates the token"),
     ],
 )
 def test_parameters_that_are_not_allowed_are_refused_before_anything_starts(

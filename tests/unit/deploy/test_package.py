@@ -111,5 +111,5 @@ def test_a_missing_bucket_is_made_private_in_its_region():
 
 
 def test_a_bucket_of_somebody_else_is_not_used():
-    with pytest.raises(NotConfigured, match="not ours"):
+    with pytest.raises(NotConfigured, match="another account"):
         ArtefactBucket(S3("403"), "code", "123").ensure()

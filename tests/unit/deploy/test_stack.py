@@ -6,7 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack, reasons
-from octospoon.cli.deploy.deployer import deploy, webhook_url
+from octospoon.cli.deploy.deployer import deploy
+from octospoon.cli.deploy.urls import webhook_url
 from octospoon.domain.errors import NotConfigured
 
 
@@ -153,8 +154,8 @@ def test_the_webhook_is_called_by_path_on_localstack():
 @pytest.mark.parametrize(
     ("stack_name", "parameters", "message"),
     [
-        ("Octospoon", {}, "small letters"),
-        ("x" * 41, {}, "small letters"),
+        ("Octospoon", {}, "lower-case letters"),
+        ("x" * 41, {}, "lower-case letters"),
         ("octospoon", {"Colour": "red"}, "no parameter Colour"),
         ("octospoon", {"Launcher": "hand"}, "queue, ecs"),
         ("octospoon", {}, "make build"),

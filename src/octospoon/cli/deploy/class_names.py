@@ -1,4 +1,4 @@
-"""Class names as people give them on the command line."""
+"""Read class names from the command line."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from octospoon.domain.errors import BadRequest
 
 _LONGEST = 100
 _MOST_BYTES = 2_500
-"""Of all names together: AWS gives a function 4 KB for all of its settings."""
+"""Bytes of all names together: AWS gives a function 4 KB for all of its settings."""
 
 
 def class_names(text: str, option: str = "--classes") -> tuple[str, ...]:
     """Return comma-separated class names.
 
     Args:
-        text: such as ``cat,dog``; blanks around a name do not count.
-        option: where they were given, for messages.
+        text: such as ``cat,dog``; spaces around a name are ignored.
+        option: the option that they were given with, for error messages.
 
     Raises:
-        BadRequest: there are fewer than two, one stands twice, or one cannot be stored or shown.
+        BadRequest: there are fewer than two names, a name is repeated, or a name cannot be stored or shown.
     """
     names = [unicodedata.normalize("NFC", name.strip()) for name in text.split(",")]
     if not all(names):
-        raise BadRequest(f"{option} {text!r}: a name is missing beside a comma; write them as in cat,dog")
+        raise BadRequest(f"{option} {text!r}: a name is missing beside a comma; write names like cat,dog")
     if len(names) < 2:
-        raise BadRequest(f"{option} {text!r}: there must be at least two class names, as in cat,dog")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadRequest(f"{option} {text!r}: {', '.join(twice)} stands there more than once")
+        raise BadRequest(f"{option} {text!r}: give at least two class names, like cat,dog")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise BadRequest(f"{option} {text!r}: {', '.join(repeated)} is there more than once")
     for name in names:
         _check(name, option)
     if (size := len(",".join(names).encode())) > _MOST_BYTES:
         raise BadRequest(
-            f"{option}: the names are {size:,} bytes together, and the functions' settings have room for "
-            f"{_MOST_BYTES:,}: shorten them"
+            f"{option}: the names have {size:,} bytes together, but the settings of the functions have room "
+            f"for {_MOST_BYTES:,}: shorten the names"
         )
     return tuple(names)
 
@@ -41,7 +41,7 @@ def class_names(text: str, option: str = "--classes") -> tuple[str, ...]:
 def _check(name: str, option: str) -> None:
     if len(name) > _LONGEST:
         raise BadRequest(
-            f"{option}: {name[:40]}… has {len(name)} characters: at most {_LONGEST} can be shown"
+            f"{option}: {name[:40]}… has {len(name)} characters: a name can have at most {_LONGEST}"
         )
     if not name.isprintable():
-        raise BadRequest(f"{option}: {name!r} holds a character that cannot be shown: use another name")
+        raise BadRequest(f"{option}: {name!r} contains a character that cannot be shown: use another name")

@@ -1,4 +1,4 @@
-"""One CloudFormation stack: a change set, its progress, its outputs, and why it failed."""
+"""Deploy a CloudFormation stack by a change set, and report its progress, outputs and failures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef, StackTypeDef
 
 _CAPABILITIES: Any = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-# A stack that never came to life cannot be updated: it is removed first (what it retained stays).
-_STILLBORN = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
+# a stack that was never created completely cannot be updated: delete it first, its retained resources stay
+_NEVER_CREATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
 _NEW = "REVIEW_IN_PROGRESS"
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 _CONSEQUENCES = ("cancelled", "Resource creation", "The following resource")
@@ -28,13 +28,13 @@ class DeployFailed(PermanentError):
 
 
 class Stack:
-    """A stack by its name.
+    """A CloudFormation stack.
 
     Args:
         client: of CloudFormation.
         name: of the stack.
-        progress: told about every step.
-        poll: seconds between two looks.
+        progress: receives a line of text for each step.
+        poll: seconds between two requests for its state.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Stack:
         Args:
             template_url: where CloudFormation reads the template.
             parameters: to set; on an update, the others keep their values.
-            declared: the names of all of the template's parameters.
+            declared: the names of all parameters of the template.
 
         Raises:
-            DeployFailed: with the resources that failed and why.
+            DeployFailed: the message names the resources that failed, and the reasons.
         """
-        stack = self._living()
-        kept = {one["ParameterKey"] for one in stack.get("Parameters", [])} if stack else set()
+        stack = self._updatable()
+        kept = {item["ParameterKey"] for item in stack.get("Parameters", [])} if stack else set()
         change_set = self._client.create_change_set(
             StackName=self._name,
             ChangeSetName=f"octospoon-{time.time_ns()}",
@@ -76,7 +76,7 @@ class Stack:
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs."""
         stack = self._find()
-        return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])} if stack else {}
+        return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])} if stack else {}
 
     def _find(self) -> StackTypeDef | None:
         try:
@@ -86,17 +86,20 @@ class Stack:
                 return None
             raise
 
-    def _living(self) -> StackTypeDef | None:
-        """Return the stack if it can be updated; wait for what is under way, remove what was never alive."""
+    def _updatable(self) -> StackTypeDef | None:
+        """Return the stack if it can be updated, once the operation in progress has ended.
+
+        A stack that failed while it was created cannot be updated, and is deleted.
+        """
         stack = self._find()
         while stack and stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != _NEW:
             self._progress(f"waiting: {self._name} is {stack['StackStatus']}")
             time.sleep(self._poll)
             stack = self._find()
-        if stack and stack["StackStatus"] in _STILLBORN:
-            self._progress(f"removing {self._name}, which failed when it was created")
+        if stack and stack["StackStatus"] in _NEVER_CREATED:
+            self._progress(f"deleting {self._name}, because its creation failed")
             self._client.delete_stack(StackName=self._name)
-            return self._living()
+            return self._updatable()
         if stack and stack["StackStatus"] in {_NEW, "DELETE_COMPLETE"}:
             return None
         return stack
@@ -115,7 +118,7 @@ class Stack:
         raise DeployFailed(f"CloudFormation refused the change set of {self._name}: {reason}")
 
     def _execute(self, change_set: str) -> None:
-        for event in self._new_events():  # those of earlier deployments
+        for event in self._new_events():  # skip the events of earlier deployments
             self._seen.add(event["EventId"])
         self._client.execute_change_set(ChangeSetName=change_set)
         failed: list[StackEventTypeDef] = []
@@ -124,12 +127,12 @@ class Stack:
             time.sleep(self._poll)
             stack = self._find()
             status = stack["StackStatus"] if stack else "gone"
-            failed += self._report()
+            failed += self._report_events()
         if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
             raise DeployFailed(f"{self._name} is {status}: {reasons(failed)}")
 
-    def _report(self) -> list[StackEventTypeDef]:
-        """Tell the new events; return those of failures."""
+    def _report_events(self) -> list[StackEventTypeDef]:
+        """Report the new events; return the failures among them."""
         failed = []
         for event in self._new_events():
             self._seen.add(event["EventId"])
@@ -154,11 +157,11 @@ def _parameters(given: Mapping[str, str], kept: set[str]) -> list[ParameterTypeD
 
 
 def reasons(failed: list[StackEventTypeDef]) -> str:
-    """Return the resources that failed with their reasons, first causes before consequences."""
-    told = [
+    """Return the resources that failed, with the reasons; without those that failed because others did."""
+    descriptions = [
         f"{event.get('LogicalResourceId', '?')} ({event.get('ResourceType', '?')}): "
         f"{event.get('ResourceStatusReason', 'no reason given')}"
         for event in failed
     ]
-    causes = [text for text in told if not any(mark in text for mark in _CONSEQUENCES)]
-    return "; ".join(causes or told) or "CloudFormation gave no reason"
+    causes = [text for text in descriptions if not any(mark in text for mark in _CONSEQUENCES)]
+    return "; ".join(causes or descriptions) or "CloudFormation gave no reason"

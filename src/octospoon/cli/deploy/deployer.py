@@ -1,4 +1,4 @@
-"""Deploys template.yaml, the very same to AWS and to LocalStack, without the SAM command line."""
+"""Deploy template.yaml to AWS or to LocalStack, without the SAM command line."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deploy.sam_template import Template
 
-__all__ = ["DeployFailed", "check_classes", "deploy", "predict_url", "webhook_url"]
-
-_STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")  # it begins the buckets' names: small letters, not too many
+# the names of the buckets begin with it: lower case, and short
+_STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _AWS_POLL = 3.0
 _LOCAL_POLL = 0.3
 
@@ -41,54 +40,63 @@ def deploy(
     progress: Callable[[str], None],
     by_path: bool = False,
 ) -> dict[str, str]:
-    """Create or update a stack from a SAM template and built artefacts.
+    """Create or update a stack from a SAM template and built artefacts; return its outputs.
 
     Args:
         template: the SAM template.
         build_dir: holds one folder per function, named by its logical id.
         endpoint_url: of LocalStack; None for AWS.
         stack_name: of the stack.
-        parameters: of the template; on an update, those not given keep their values.
-        progress: told about every step.
-        by_path: leave the code in folders of this machine, for a LocalStack that runs on it without a
-            container: nothing is packed, uploaded and unpacked.
-
-    Returns:
-        The stack's outputs.
+        parameters: of the template; on an update, the others keep their values.
+        progress: receives a line of text for each step.
+        by_path: let the functions run from their folders on this machine. LocalStack allows this where it
+            runs without a container, and nothing is zipped or uploaded.
 
     Raises:
         NotConfigured: a parameter, an artefact, credentials or the region is missing or wrong.
-        DeployFailed: CloudFormation refused, with the resource's reason.
+        DeployFailed: CloudFormation refused; the message names the resource and the reason.
         ServiceUnavailable: AWS or LocalStack did not answer.
     """
     source = sam_template.read(template)
     _check(source, build_dir, stack_name, parameters)
     aws = _Clients(session(endpoint_url), endpoint_url)
+    poll = _LOCAL_POLL if aws.local else _AWS_POLL
     try:
         with translated(f"deploying {stack_name}"):
-            bucket = aws.artefact_bucket()
-            bucket.ensure()
-            code = {
-                name: code_by_path(build_dir / name)
-                if by_path
-                # deflating takes longer than sending to the same machine
-                else bucket.put_artefact(build_dir / name, compress=not aws.local, progress=progress)
-                for name in sam_template.functions(source)
-            }
-            template_url = bucket.put_template(sam_template.with_code(source, code))
-            stack = Stack(
-                aws.client("cloudformation"), stack_name, progress, _LOCAL_POLL if aws.local else _AWS_POLL
-            )
+            template_url = _upload(source, build_dir, aws, progress, by_path=by_path)
+            stack = Stack(aws.client("cloudformation"), stack_name, progress, poll)
             return stack.deploy(template_url, parameters, source["Parameters"].keys())
     except ClientError as error:
         raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error}") from error
 
 
+def _upload(
+    source: Template, build_dir: Path, aws: _Clients, progress: Callable[[str], None], *, by_path: bool
+) -> str:
+    """Upload the artefacts and the template that names them; return the template's address."""
+    bucket = aws.artefact_bucket()
+    bucket.ensure()
+    code: dict[str, str | dict[str, str]] = {}
+    for name in sam_template.functions(source):
+        folder = build_dir / name
+        if by_path:
+            code[name] = code_by_path(folder)
+        else:
+            # on one machine, compressing takes longer than sending
+            code[name] = bucket.put_artefact(folder, compress=not aws.local, progress=progress)
+    return bucket.put_template(sam_template.with_code(source, code))
+
+
 def check_classes(endpoint_url: str | None, stack_name: str, classes: Sequence[str]) -> None:
-    """Make sure that a stack, if there is one, keeps its classes: new ones come after them.
+    """Make sure that new class names come after those of a stack that exists.
+
+    Args:
+        endpoint_url: of LocalStack; None for AWS.
+        stack_name: of the stack.
+        classes: all class names, in the new order.
 
     Raises:
-        NotConfigured: a class of the running project is missing, renamed or at another place.
+        NotConfigured: a class of the stack is missing, renamed or at another position.
     """
     aws = _Clients(session(endpoint_url), endpoint_url)
     with translated(f"reading the classes of {stack_name}"):
@@ -96,36 +104,20 @@ def check_classes(endpoint_url: str | None, stack_name: str, classes: Sequence[s
     before = listed(outputs.get("Classes", ""))
     if tuple(classes[: len(before)]) != before:
         raise NotConfigured(
-            f"the project has the classes {','.join(before)}, and labels of them: add new ones at the end of "
-            f"this list. {','.join(classes)} would remove, rename or move one of them"
+            f"the project already has labels of the classes {','.join(before)}. Add new classes at the end "
+            f"of this list: {','.join(classes)} removes, renames or moves a class"
         )
 
 
-def webhook_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:
-    """Return the address that Label Studio calls; on LocalStack one whose host needs no DNS."""
-    if endpoint_url is None:
-        return outputs["WebhookUrl"]
-    return f"{_local_api(endpoint_url, outputs['RestApiId'], outputs['RestApiStage'])}/webhook"
-
-
-def predict_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:
-    """Return the address that predictions are asked for below, which is also Label Studio's backend URL."""
-    if endpoint_url is None:
-        return outputs["PredictUrl"]
-    return _local_api(endpoint_url, outputs["PredictApiId"], outputs["PredictApiStage"])
-
-
-def _local_api(endpoint_url: str, api: str, stage: str) -> str:
-    return f"{endpoint_url}/_aws/execute-api/{api}/{stage}"
-
-
 class _Clients:
+    """The boto3 clients of a deployment, with credentials and a region checked first."""
+
     def __init__(self, session: boto3.Session, endpoint_url: str | None) -> None:
         if session.region_name is None:
-            raise NotConfigured("no AWS region is set: set AWS_REGION, or one in your AWS profile")
+            raise NotConfigured("no AWS region is set: set AWS_REGION, or a region in your AWS profile")
         if session.get_credentials() is None:
             raise NotConfigured(
-                "no AWS credentials are found: sign in first, for example with `aws sso login`"
+                "no AWS credentials were found: sign in first, for example with `aws sso login`"
             )
         self._session = session
         self._endpoint_url = endpoint_url
@@ -142,12 +134,13 @@ class _Clients:
 
 
 def _check(template: Template, build_dir: Path, stack_name: str, parameters: Mapping[str, str]) -> None:
-    """Find before anything is uploaded what CloudFormation would say minutes later."""
+    """Find mistakes before the upload: CloudFormation would report them minutes later."""
     if not _STACK_NAME.fullmatch(stack_name):
         raise NotConfigured(
-            f"{stack_name!r} is no name for the stack: small letters, digits and hyphens, at most 40"
+            f"the stack cannot be named {stack_name!r}: use lower-case letters, digits and hyphens, "
+            "at most 40, with a letter first"
         )
     sam_template.check_values(template, parameters)
     for name in sam_template.functions(template):
         if not (build_dir / name / "app.py").is_file():
-            raise NotConfigured(f"{build_dir / name} holds no artefact: run `make build` first")
+            raise NotConfigured(f"{build_dir / name} has no built function: run `make build` first")

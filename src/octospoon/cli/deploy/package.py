@@ -1,4 +1,4 @@
-"""Artefacts as zip files, each under a name made from its contents, so that nothing is uploaded twice."""
+"""Upload built functions as zip files. Their keys are hashes of the contents: nothing is uploaded twice."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _PLAIN = 0o100644
 
 
 def digest(folder: Path) -> str:
-    """Return a sha256 over the names, modes and contents of every file below a folder."""
-    total = hashlib.sha256()
+    """Return a SHA-256 hash (hex) of the names, modes and contents of all files below a folder."""
+    folder_hash = hashlib.sha256()
     for path in _files(folder):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{_mode(path):o}\0{content}\n".encode())
-    return total.hexdigest()
+        folder_hash.update(f"{path.relative_to(folder).as_posix()}\0{_mode(path):o}\0{content}\n".encode())
+    return folder_hash.hexdigest()
 
 
 def make_zip(folder: Path, target: Path, *, compress: bool) -> None:
-    """Write a zip that depends on the folder's contents alone: sorted, without times and owners."""
+    """Write a zip file that depends only on the folder's contents: sorted, without times and owners."""
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with zipfile.ZipFile(target, "w") as archive:
         for path in _files(folder):
@@ -48,20 +48,20 @@ def make_zip(folder: Path, target: Path, *, compress: bool) -> None:
 
 
 def code_by_path(folder: Path) -> dict[str, str]:
-    """Return the code's place for a LocalStack on this machine: its "hot-reload" bucket, keys being paths.
+    """Return where a LocalStack on this machine finds the code: in its "hot-reload" bucket, keys are paths.
 
-    The place is a copy, made of hard links and named by its contents: building again neither changes the
-    code of a running function nor goes unnoticed when it is deployed again.
+    The path is a copy of the folder, made of hard links and named by a hash of the contents. So a new build
+    does not change a running function, and the next deployment notices it.
     """
-    place = folder.parent / ".deployed" / f"{folder.name}-{digest(folder)[:16]}"
-    if not place.exists():
-        place.parent.mkdir(exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=place.parent)) / folder.name
+    copy = folder.parent / ".deployed" / f"{folder.name}-{digest(folder)[:16]}"
+    if not copy.exists():
+        copy.parent.mkdir(exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=copy.parent)) / folder.name
         shutil.copytree(folder, draft, copy_function=os.link)
-        with contextlib.suppress(OSError):  # somebody else was faster, with the same contents
-            draft.rename(place)
+        with contextlib.suppress(OSError):  # another process made the same copy first
+            draft.rename(copy)
         shutil.rmtree(draft.parent)
-    return {"Bucket": "hot-reload", "Key": str(place.absolute())}
+    return {"Bucket": "hot-reload", "Key": str(copy.absolute())}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -73,9 +73,9 @@ def _mode(path: Path) -> int:
 
 
 class ArtefactBucket:
-    """The bucket that CloudFormation reads code and templates from, made where it is missing.
+    """The bucket from which CloudFormation reads code and templates.
 
-    Every request names the account that must own the bucket: nobody else's bucket of this name is used.
+    Every request names the account that must own the bucket, so that another account's bucket is never used.
     """
 
     def __init__(self, client: S3Client, name: str, account: str) -> None:
@@ -84,21 +84,23 @@ class ArtefactBucket:
         self._account = account
 
     def ensure(self) -> None:
-        """Make the bucket unless it is there already.
+        """Create the bucket unless it exists.
 
         Raises:
-            NotConfigured: the name belongs to somebody else.
+            NotConfigured: another account owns the name.
         """
         try:
             self._client.head_bucket(Bucket=self._name, ExpectedBucketOwner=self._account)
         except ClientError as error:
             if code(error) != "404":
-                raise NotConfigured(f"the bucket {self._name} is not ours to use: {error}") from error
+                raise NotConfigured(
+                    f"the bucket {self._name} cannot be used: another account may own it ({error})"
+                ) from error
             self._create()
 
     def _create(self) -> None:
         region = self._client.meta.region_name
-        if region == "us-east-1":  # the one region that must not be named
+        if region == "us-east-1":  # S3 refuses the name of this region
             self._client.create_bucket(Bucket=self._name)
         else:
             self._client.create_bucket(
@@ -116,7 +118,7 @@ class ArtefactBucket:
         )
 
     def put_artefact(self, folder: Path, *, compress: bool, progress: Callable[[str], None]) -> str:
-        """Upload an artefact unless the same is there already; return its s3:// address."""
+        """Upload a built function unless the bucket has the same contents; return its s3:// address."""
         key = f"{digest(folder)}.zip"
         if not self._has(key):
             with tempfile.TemporaryDirectory() as scratch:
@@ -129,7 +131,7 @@ class ArtefactBucket:
         return f"s3://{self._name}/{key}"
 
     def put_template(self, template: dict[str, object]) -> str:
-        """Upload a template; return the address that CloudFormation reads it from."""
+        """Upload a template; return its address for CloudFormation."""
         body = json.dumps(template, separators=(",", ":")).encode()
         key = f"{hashlib.sha256(body).hexdigest()}.template"
         self._client.put_object(Bucket=self._name, Key=key, Body=body, ExpectedBucketOwner=self._account)

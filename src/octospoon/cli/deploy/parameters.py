@@ -1,4 +1,4 @@
-"""The template's parameters on the command line: what there is, and whether a value is allowed."""
+"""Read and describe the template's parameters for `octospoon up --set`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octospoon.cli.deploy import sam_template
+from octospoon.cli import extras
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 TEMPLATE = Path("template.yaml")
 _DECIDED = {
     "Classes": "give the class names with --classes",
-    "LabelStudioUrl": "the local stack brings its own Label Studio",
-    "LabelStudioProject": "the local stack sets its project up",
-    "LabelStudioToken": "the local stack makes the token",
-    "Launcher": "the local stack runs a worker",
+    "LabelStudioUrl": "the local stack starts its own Label Studio",
+    "LabelStudioProject": "the local stack creates the project",
+    "LabelStudioToken": "the local stack creates the token",
+    "Launcher": "the local stack runs a worker for training jobs",
 }
 _WIDTH = 96
 
@@ -27,7 +27,8 @@ def given(pairs: Sequence[str]) -> dict[str, str]:
     """Return the parameters of `--set NAME=VALUE`, checked against the template.
 
     Raises:
-        BadRequest: a pair is none, or its name or value is not allowed.
+        BadRequest: an argument has no equals sign, or the local stack sets this parameter itself.
+        NotConfigured: the template has no such parameter, or the value is not allowed.
     """
     if wrong := [pair for pair in pairs if "=" not in pair]:
         raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
@@ -37,24 +38,30 @@ def given(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def check(values: Mapping[str, str]) -> None:
-    """Check parameters of the local stack before anything starts.
+    """Check parameters of the local stack before a server starts.
 
     Raises:
-        BadRequest: the local stack decides one itself.
-        NotConfigured: there is no such parameter, or its value is not allowed.
+        BadRequest: the local stack sets this parameter itself.
+        NotConfigured: the template has no such parameter, or the value is not allowed.
     """
     if not values:
         return
     for name in values:
         if name in _DECIDED:
             raise BadRequest(f"--set {name}: {_DECIDED[name]}")
+    from octospoon.cli.deploy import sam_template
+
     sam_template.check_values(sam_template.read(TEMPLATE), values)
 
 
 def described() -> str:
-    """Return the parameters that `--set` takes with their descriptions, for `octospoon up --help`."""
+    """Return the parameters of `--set` with their descriptions, for `octospoon up --help`."""
     if not TEMPLATE.exists():
-        return "The parameters of --set are those of template.yaml: run this in the checkout to see them."
+        return "To see the parameters of --set, run this command in a checkout: template.yaml declares them."
+    if not extras.installed("local"):
+        return 'To see the parameters of --set, install more packages: pip install "octospoon[local]"'
+    from octospoon.cli.deploy import sam_template
+
     declared = sam_template.read(TEMPLATE)["Parameters"]
     return "\n".join(
         [

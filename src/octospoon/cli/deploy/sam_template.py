@@ -1,4 +1,4 @@
-"""The SAM template as data: CloudFormation's short tags become their long forms, so that JSON can hold it."""
+"""Read the SAM template as data. CloudFormation's short tags become long forms, which JSON can hold."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Template = dict[str, Any]
 _PLAIN_TAGS = {"!Ref": "Ref", "!Condition": "Condition"}
 _FUNCTION = "AWS::Serverless::Function"
 _LONGEST = 4096
-"""Characters of a parameter, by CloudFormation."""
+"""Maximum number of characters of a parameter in CloudFormation."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's tags."""
+    """A loader that also reads CloudFormation's tags."""
 
 
 def _value(loader: _Loader, node: yaml.Node) -> Any:  # noqa: ANN401 - whatever the template holds
@@ -50,18 +50,18 @@ _Loader.add_multi_constructor("!", _long_form)
 
 def read(path: Path) -> Template:
     """Read a template; ``!Ref A`` becomes ``{"Ref": "A"}``, ``!Sub A`` becomes ``{"Fn::Sub": "A"}``."""
-    # a SafeLoader with constructors for CloudFormation's tags and nothing else
+    # safe: the loader is a SafeLoader, with constructors for CloudFormation's tags only
     template: Template = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     return template
 
 
 def functions(template: Template) -> list[str]:
-    """Return the logical ids of the functions, in the template's order."""
+    """Return the logical ids of the functions, in the order of the template."""
     return [name for name, resource in template["Resources"].items() if resource["Type"] == _FUNCTION]
 
 
 def with_code(template: Template, code: Mapping[str, str | dict[str, str]]) -> Template:
-    """Return the template with every function's code where it was put, as `sam package` writes it."""
+    """Return the template with the address of each function's code, as `sam package` writes it."""
     resources = dict(template["Resources"])
     for name in functions(template):
         resource = {key: value for key, value in resources[name].items() if key != "Metadata"}
@@ -70,10 +70,10 @@ def with_code(template: Template, code: Mapping[str, str | dict[str, str]]) -> T
 
 
 def check_values(template: Template, values: Mapping[str, str]) -> None:
-    """Check the values of parameters: LocalStack takes any, AWS refuses late.
+    """Check the values of parameters, because LocalStack accepts any value and AWS refuses late.
 
     Raises:
-        NotConfigured: there is no such parameter, or the value is not allowed; with what is.
+        NotConfigured: the template has no such parameter, or the value is not allowed.
     """
     declared = template["Parameters"]
     for name, value in values.items():
@@ -85,20 +85,20 @@ def check_values(template: Template, values: Mapping[str, str]) -> None:
 
 
 def check_value(name: str, declaration: Mapping[str, Any], value: str) -> None:
-    """Check one parameter's value against its declaration.
+    """Check the value of a parameter against its declaration.
 
     Raises:
-        NotConfigured: with what is allowed.
+        NotConfigured: the value is not allowed; the message says which values are.
     """
-    told = name if declaration.get("NoEcho") else f"{name} is {value!r}: it"
-    allowed = [str(one) for one in declaration.get("AllowedValues", [])]
+    subject = name if declaration.get("NoEcho") else f"{name} is {value!r}: it"
+    allowed = [str(choice) for choice in declaration.get("AllowedValues", [])]
     if allowed and value not in allowed:
-        raise NotConfigured(f"{told} must be one of {', '.join(allowed)}")
+        raise NotConfigured(f"{subject} must be one of {', '.join(allowed)}")
     if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
         must = declaration.get("ConstraintDescription", f"must match {declaration.get('AllowedPattern')}")
-        raise NotConfigured(f"{told} {must}")
+        raise NotConfigured(f"{subject} {must}")
     if declaration["Type"] == "Number" and not _within(declaration, value):
-        raise NotConfigured(f"{told} must be {_range(declaration)}")
+        raise NotConfigured(f"{subject} must be {_range(declaration)}")
     shortest, longest = int(declaration.get("MinLength", 0)), int(declaration.get("MaxLength", _LONGEST))
     if not shortest <= len(value) <= longest:
         raise NotConfigured(f"{name} has {len(value)} characters: it must have {shortest} to {longest}")
@@ -115,7 +115,7 @@ def _within(declaration: Mapping[str, Any], value: str) -> bool:
 
 
 def _whole(declaration: Mapping[str, Any]) -> bool:
-    """Whether a number counts something: a share has a maximum of 1, or fractions in its declaration."""
+    """Say whether a parameter is a count. A share has a maximum of 1, or fractions in its declaration."""
     bounds = [declaration[name] for name in ("Default", "MinValue", "MaxValue") if name in declaration]
     return all(isinstance(bound, int) for bound in bounds) and declaration.get("MaxValue") != 1
 

@@ -12,7 +12,7 @@ from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
 from octospoon.adapters.mlflow.rest import MlflowRefused
-from octospoon.cli.deploy.deployer import predict_url, webhook_url
+from octospoon.cli.deploy.urls import predict_url, webhook_url
 from octospoon.cli.doctor.check import Check
 from octospoon.cli.operations.labelling_tasks import open_tasks
 from octospoon.cli.operations.predict import predict_secret

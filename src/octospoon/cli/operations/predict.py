@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from octospoon.adapters.http_errors import described
-from octospoon.cli.deploy.deployer import predict_url
+from octospoon.cli.deploy.urls import predict_url
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.runtime.rest import SECRET_HEADER
 
