@@ -32,7 +32,7 @@ from bench.score import Setup
 from bench.stacks import CLASSES, publish
 
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, ModelSpec, head_key
-from octospoon.training.model.file import head_file
+from octospoon.training.model.model_file import head_file
 
 PICTURES = ("640x480.jpeg", "1920x1080.jpeg")
 MODEL, SIDE, DIMENSIONS = "medium", 224, 768

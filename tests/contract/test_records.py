@@ -20,7 +20,7 @@ from octospoon.domain.pool.images import ScoredImage, State
 if TYPE_CHECKING:
     from contract.conftest import Stores
     from octospoon.cli.local.assemble import LocalStack
-    from octospoon.domain.pool.trace import ImageRecord
+    from octospoon.domain.trace import ImageRecord
 
 KEY = image(1).key
 

@@ -33,7 +33,7 @@ from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
 from octospoon.domain.training.jobs import JobSettings
-from octospoon.training.model.file import sha256
+from octospoon.training.model.model_file import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

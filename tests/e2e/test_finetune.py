@@ -20,8 +20,8 @@ from octospoon.cli.operations.import_model import import_model
 from octospoon.cli.stack import start
 from octospoon.cli.waiting import wait_for
 from octospoon.domain.pool.keys import SHARDS
-from octospoon.training.graph.wrap_onnx import Pixels
 from octospoon.training.model.check_import import Options
+from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

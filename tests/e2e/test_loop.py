@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from octospoon.cli.local.assemble import LocalStack
     from octospoon.domain.labelling.tasks import Round
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.pool.trace import Trace
+    from octospoon.domain.trace import Trace
 
 pytestmark = pytest.mark.stack
 

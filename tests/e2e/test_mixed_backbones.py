@@ -23,9 +23,8 @@ from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.keys import SHARDS
-from octospoon.training.graph.wrap_onnx import Pixels
-from octospoon.training.model import check_import
-from octospoon.training.model import file as model_file
+from octospoon.training.model import check_import, model_file
+from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

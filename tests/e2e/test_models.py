@@ -28,10 +28,10 @@ from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key,
 from octospoon.domain.monitoring import drift
 from octospoon.domain.pool.keys import SHARDS, day
 from octospoon.runtime.wiring import CLOCK
-from octospoon.training.graph.wrap_onnx import Pixels
-from octospoon.training.head import fit as head
-from octospoon.training.model import file as model_file
+from octospoon.training.head.fit import fit_head
+from octospoon.training.model import model_file
 from octospoon.training.model.check_import import Options
+from octospoon.training.model.wrap_onnx import Pixels
 from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def make(stack: LocalStack) -> ChampionPointer:
     answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
     answer.raise_for_status()
     seen, truth = embeddings(400), digits.labels()[:400]
-    fitted = head.fit(seen[:200], truth[:200], 10)
+    fitted = fit_head(seen[:200], truth[:200], 10)
     spec = replace(
         model_file.read_spec(starter()),
         classes=digits.CLASSES,

@@ -31,7 +31,7 @@ from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.domain.pool.images import State
 from octospoon.runtime import wiring
-from octospoon.training.model.file import (
+from octospoon.training.model.model_file import (
     assemble,
     extract_backbone,
     head_file,

@@ -24,7 +24,7 @@ from octospoon.domain.pool.images import (
     StoredObject,
 )
 from octospoon.domain.pool.score_history import PreviousPick, PreviousUpload, Score, returned
-from octospoon.domain.pool.trace import ImageRecord, StoredVersion
+from octospoon.domain.trace import ImageRecord, StoredVersion
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.domain.uncertainty import priority, uncertainty
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, PredictedTask, TaskBody

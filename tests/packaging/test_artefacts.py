@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from octospoon.adapters.imaging.image_file import FORMATS
-from octospoon.training.model.file import starter_model
+from octospoon.training.model.model_file import starter_model
 
 pytestmark = pytest.mark.packaging
 

@@ -17,7 +17,7 @@ from unit.corpus import CASES
 
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.training.model import starter
-from octospoon.training.model.file import assemble, backbone_spec
+from octospoon.training.model.model_file import assemble, backbone_spec
 
 pytestmark = pytest.mark.packaging
 

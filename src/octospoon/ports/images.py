@@ -11,7 +11,7 @@ if TYPE_CHECKING:
         ImageRef,
         StoredObject,
     )
-    from octospoon.domain.pool.trace import StoredVersion
+    from octospoon.domain.trace import StoredVersion
 
 
 class ImageStore(Protocol):

@@ -41,6 +41,17 @@ class Scorer(Protocol):
         """
 
 
+class HeadScorer(Protocol):
+    """A loaded head file."""
+
+    def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return probabilities float32 [N, C] for embeddings float32 [N, D].
+
+        Raises:
+            BadModel: the output is not finite or has the wrong shape.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class StoredModel:
     """A model file on the local disk whose checksum has been verified."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         ScoredImage,
         State,
     )
-    from octospoon.domain.pool.trace import ImageRecord
+    from octospoon.domain.trace import ImageRecord
 
 
 class Pool(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from octospoon.domain.evaluation import gate as promotion
+from octospoon.domain.evaluation import gate
 from octospoon.training.head.trainer import Trainer, train_head
 
 if TYPE_CHECKING:
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labels, Rounds
-    from octospoon.ports.models import Champions, ModelHistory, Observations, References, Scorer
+    from octospoon.ports.models import Champions, HeadScorer, ModelHistory, Observations, References, Scorer
     from octospoon.ports.pool import Pool
     from octospoon.ports.training import Control, DatasetArchive, Registry, Snapshots
-    from octospoon.training.evaluation.gate import HeadScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +50,4 @@ class TrainingPorts:
     classes: tuple[str, ...]
     datasets: DatasetArchive | None = None
     trainer: Trainer = train_head
-    rules: promotion.Rules = field(default_factory=promotion.Rules)
+    rules: gate.Rules = field(default_factory=gate.Rules)

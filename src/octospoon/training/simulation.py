@@ -19,7 +19,7 @@ from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import Candidate, PoolRow, State
 from octospoon.domain.pool.keys import unit_hash
 from octospoon.training.data.dataset import as_stored
-from octospoon.training.head import fit as head
+from octospoon.training.head.fit import Head, fit_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,12 +116,12 @@ def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> li
     return [score(data, split, fitted) for _, fitted in rounds(data, split.pool, plan, name, seed)]
 
 
-def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> head.Head:
+def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> Head:
     """Train the product's head on the images at these positions."""
-    return head.fit(data.embeddings[chosen], data.labels[chosen], data.classes)
+    return fit_head(data.embeddings[chosen], data.labels[chosen], data.classes)
 
 
-def score(data: Labelled, split: Split, fitted: head.Head) -> Score:
+def score(data: Labelled, split: Split, fitted: Head) -> Score:
     """Return how good a head is on the held-out images."""
     truth = data.labels[split.held_out]
     right = fitted.logits(data.embeddings[split.held_out]).argmax(axis=1) == truth
@@ -131,7 +131,7 @@ def score(data: Labelled, split: Split, fitted: head.Head) -> Score:
 
 def rounds(
     data: Labelled, pool: npt.NDArray[np.int64], plan: Plan, name: str, seed: int
-) -> Iterator[tuple[npt.NDArray[np.int64], head.Head]]:
+) -> Iterator[tuple[npt.NDArray[np.int64], Head]]:
     """Yield after each round the positions that are trained on, in order, and the head fitted on them.
 
     Args:
@@ -142,7 +142,7 @@ def rounds(
         seed: for whatever is drawn.
     """
     left, train = np.sort(pool), np.empty(0, np.int64)
-    fitted: head.Head | None = None
+    fitted: Head | None = None
     for number, rules in enumerate(plan.batches):
         chosen = strategy_for(name, has_head=fitted is not None)
         table = _Table(data, left, fitted)
@@ -163,7 +163,7 @@ def rounds(
 class _Table:
     """The selectable images as the pool table would hold them."""
 
-    def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: head.Head | None) -> None:
+    def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: Head | None) -> None:
         self._keys = [f"{position:08d}" for position in left.tolist()]
         self._guesses = None if fitted is None else softmax(fitted.logits(data.embeddings[left]), axis=1)
         stored = None if self._guesses is None else as_stored(self._guesses)

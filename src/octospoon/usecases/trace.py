@@ -15,7 +15,7 @@ from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import image_id, is_folder_marker
 from octospoon.domain.pool.score_history import PreviousUpload
-from octospoon.domain.pool.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
+from octospoon.domain.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
 from octospoon.domain.training.policy import numbered
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.monitoring.observations import ModelDecision
     from octospoon.domain.pool.score_history import Score
-    from octospoon.domain.pool.trace import ImageRecord, StoredVersion
+    from octospoon.domain.trace import ImageRecord, StoredVersion
     from octospoon.ports.images import ObjectVersions
     from octospoon.ports.labelling import Labels, Rounds
     from octospoon.ports.models import Champions, ModelHistory

@@ -44,7 +44,7 @@ from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.training.model import starter
-from octospoon.training.model.file import assemble, backbone_spec, head_file
+from octospoon.training.model.model_file import assemble, backbone_spec, head_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,8 +9,7 @@ from octospoon.adapters.onnx.file_reader import LinearHead, read_spec
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import ModelSpec
-from octospoon.training.model import file as model_file
-from octospoon.training.model import starter
+from octospoon.training.model import model_file, starter
 
 DIM, CLASSES = 7, ("cat", "dog", "日本")
 SPEC = ModelSpec(CLASSES, 32, 32, DIM, "cover", "a" * 64, 12)

@@ -17,11 +17,11 @@ from octospoon.cli.main import main
 from octospoon.cli.operations import import_model as model_import
 from octospoon.cli.operations.models import init_model, rollback
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
-from octospoon.training.graph.wrap_onnx import Pixels
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model.check_import import Options
-from octospoon.training.model.file import read_spec
+from octospoon.training.model.model_file import read_spec
 from octospoon.training.model.register import register
+from octospoon.training.model.wrap_onnx import Pixels
 
 OPTIONS = Options(Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
 HEADED = Options(OPTIONS.pixels, classes=digits.CLASSES)

@@ -20,13 +20,13 @@ from octospoon.cli.operations import optimize
 from octospoon.cli.operations.models import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.optimization import Comparison
-from octospoon.training.graph.wrap_onnx import Pixels
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import check_import
 from octospoon.training.model import optimize as optimizing
 from octospoon.training.model.check_import import Options
-from octospoon.training.model.file import extract_backbone, read_spec
+from octospoon.training.model.model_file import extract_backbone, read_spec
 from octospoon.training.model.optimize import Sample
+from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
     from pathlib import Path

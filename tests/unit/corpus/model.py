@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.model_spec import EMBEDDING, INPUT
-from octospoon.training.model.file import assemble, backbone_spec
+from octospoon.training.model.model_file import assemble, backbone_spec
 
 SIDE = 32
 GRID = 4

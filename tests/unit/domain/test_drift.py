@@ -16,7 +16,7 @@ from octospoon.adapters.imaging.decode import decode
 from octospoon.cli.datasets import digits
 from octospoon.domain.monitoring import drift, two_sample_tests
 from octospoon.domain.monitoring.drift import Level
-from octospoon.training.head import fit as head
+from octospoon.training.head.fit import fit_head
 
 REFERENCE, WINDOW = 900, 500
 
@@ -53,7 +53,7 @@ def made():
     plain, labels = embed(0.0), digits.labels()
     rng = np.random.default_rng(0)
     trained = rng.choice(len(labels), 150, replace=False)
-    fitted = head.fit(plain[trained], labels[trained], 10)
+    fitted = fit_head(plain[trained], labels[trained], 10)
     axes = rng.standard_normal((plain.shape[1], 64)) / 8
 
     def see(images, blur=0.0):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from octospoon.domain.evaluation import gate as promotion
+from octospoon.domain.evaluation import gate
 from octospoon.domain.evaluation.gate import decide
 from octospoon.domain.model_spec import ModelSpec
 
@@ -15,7 +15,7 @@ OLD = replace(SPEC, version=1)
 
 
 def Answers(spec: ModelSpec, probabilities, seconds=0.01, size=1000, parity_gap=0.0):  # noqa: N802
-    return promotion.Answers(spec, probabilities, seconds, size, parity_gap)
+    return gate.Answers(spec, probabilities, seconds, size, parity_gap)
 
 
 def labels(n: int) -> np.ndarray:
@@ -143,9 +143,9 @@ def test_a_class_may_stand_between_the_others_as_long_as_their_order_stays():
 
 def test_a_model_that_lacks_a_class_of_the_project_is_refused_by_its_name():
     good = judged(50, 0, 0)
-    assert promotion.of_project(good, ("a", "b", "c"), ()) == good
-    assert promotion.of_project(good, ("a", "b", "c"), ("a", "c")) == good
-    refused = promotion.of_project(good, ("a", "b", "c"), ("a", "b", "c", "new"))
+    assert gate.of_project(good, ("a", "b", "c"), ()) == good
+    assert gate.of_project(good, ("a", "b", "c"), ("a", "c")) == good
+    refused = gate.of_project(good, ("a", "b", "c"), ("a", "b", "c", "new"))
     assert not refused.promote
     assert "the project has new now" in refused.reasons[0]
 

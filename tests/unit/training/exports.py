@@ -9,10 +9,9 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from octospoon.training.graph.wrap_onnx import Pixels
-from octospoon.training.model import check_import
-from octospoon.training.model import file as model_file
+from octospoon.training.model import check_import, model_file
 from octospoon.training.model.check_import import Options
+from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,11 +30,10 @@ from octospoon.training.finetune.augmentation import augmented
 from octospoon.training.finetune.graph import TorchGraph
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import PARITY, FineTuner, embed
-from octospoon.training.graph import wrap_onnx
 from octospoon.training.head.trainer import train_head
 from octospoon.training.job.run import Outcome, run
-from octospoon.training.model import file as model_file
-from octospoon.training.model.file import extract_backbone, read_spec, starter_model
+from octospoon.training.model import model_file, wrap_onnx
+from octospoon.training.model.model_file import extract_backbone, read_spec, starter_model
 from octospoon.training.model.optimize import cold_start
 from octospoon.usecases.rescore import RescorePool
 
@@ -145,12 +144,12 @@ def test_the_same_labels_and_seed_give_the_same_bits(task: Task):
 def trained_weights(tuner: FineTuner, task: Task) -> bytes:
     """The weights after three epochs, whether or not they are better."""
     from octospoon.training.finetune import loop
-    from octospoon.training.head import fit as head
+    from octospoon.training.head.fit import fit_head, fold_of
 
     few = task.first(100)
-    folds = head.fold_of(few.labels, tuner.options.seed)
+    folds = fold_of(few.labels, tuner.options.seed)
     learned, held_out = np.flatnonzero(folds), np.flatnonzero(folds == 0)
-    start = head.fit(few.embeddings[learned], few.labels[learned], 10)
+    start = fit_head(few.embeddings[learned], few.labels[learned], 10)
     lesson = loop.Lesson(task.pixels[:100], few.labels, learned, held_out, np.ones(10, np.float32))
     graph = TorchGraph(task.backbone)
     with loop.reproducible():

@@ -15,7 +15,13 @@ import pytest
 from octospoon.adapters.mlflow.registry import MlflowRegistry
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
 from octospoon.ports.training import ModelRun, TrainingData
-from octospoon.training.model.file import assemble, extract_backbone, head_file, read_spec, starter_model
+from octospoon.training.model.model_file import (
+    assemble,
+    extract_backbone,
+    head_file,
+    read_spec,
+    starter_model,
+)
 from octospoon.training.model.register import register
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -36,7 +36,7 @@ from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.ports.training import ModelRun, TrainingData
 from octospoon.training.context import TrainingPorts
-from octospoon.training.model.file import read_spec, sha256, starter_model
+from octospoon.training.model.model_file import read_spec, sha256, starter_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -24,9 +24,9 @@ from unit.training.exports import (
 )
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.training.graph.wrap_onnx import Pixels
 from octospoon.training.model import check_import
 from octospoon.training.model.check_import import Options
+from octospoon.training.model.wrap_onnx import Pixels
 
 BATCHES: dict[str, list[onnx.NodeProto]] = {
     "Reshape to [1, D]": [*trunk(), node("Reshape", "gap one", "out")],

@@ -19,8 +19,8 @@ from unit.training.exports import (
 )
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.training.graph.wrap_onnx import Pixels
 from octospoon.training.model.check_import import Options
+from octospoon.training.model.wrap_onnx import Pixels
 
 MAPS = {
     "a Transpose at the end": [node("Transpose", "maps", "out", perm=[0, 2, 3, 1])],

@@ -12,7 +12,7 @@ from unit.training.stack import JOB, World, starter, world
 from octospoon.cli.datasets import digits
 from octospoon.training.head.trainer import train_head
 from octospoon.training.job.run import Outcome, run
-from octospoon.training.model import file as model_file
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     from octospoon.training.data.dataset import Dataset

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.evaluation import metrics
-from octospoon.training.head import fit as head
 from octospoon.training.head import logistic
+from octospoon.training.head.fit import FOLDS, HELD_OUT, fit_head
 
 
 def blobs(n: int, classes: int = 4, dim: int = 30, spread: float = 1.0, seed: int = 0):
@@ -47,7 +47,7 @@ def test_a_warm_start_ends_at_the_same_place():
 
 def test_it_learns_and_is_calibrated():
     points, labels = blobs(400, spread=2.5)
-    fitted = head.fit(points, labels, 4)
+    fitted = fit_head(points, labels, 4)
     others, truth = blobs(4000, spread=2.5, seed=1)
     answers = softmax(fitted.logits(others), axis=1)
     assert metrics.accuracy(answers, truth) > 0.7
@@ -61,7 +61,7 @@ def test_held_out_answers_know_nothing_of_their_own_labels():
     for seed in range(6):
         rng = np.random.default_rng(seed)
         points, labels = rng.standard_normal((200, 300)).astype(np.float32), rng.integers(0, 2, 200)
-        fitted = head.fit(points, labels, 2)
+        fitted = fit_head(points, labels, 2)
         assert metrics.accuracy(fitted.logits(points), labels) > 0.9
         assert metrics.log_loss(fitted.out_of_fold, labels) < 0.75
         held_out.append(metrics.accuracy(fitted.out_of_fold, labels))
@@ -70,20 +70,20 @@ def test_held_out_answers_know_nothing_of_their_own_labels():
 
 def test_the_same_labels_give_the_same_bytes():
     points, labels = blobs(90)
-    first, second = (head.fit(points, labels, 4) for _ in range(2))
+    first, second = (fit_head(points, labels, 4) for _ in range(2))
     assert first.weights.tobytes() + first.bias.tobytes() == second.weights.tobytes() + second.bias.tobytes()
 
 
 def test_the_scale_and_the_place_of_the_embeddings_do_not_matter():
     points, labels = blobs(120)
-    near = head.fit(points, labels, 4).logits(points)
-    far = head.fit(points * 1000 + 5000, labels, 4).logits(points * 1000 + 5000)
+    near = fit_head(points, labels, 4).logits(points)
+    far = fit_head(points * 1000 + 5000, labels, 4).logits(points * 1000 + 5000)
     assert np.allclose(softmax(near, axis=1), softmax(far, axis=1), atol=0.02)
 
 
 def test_unseen_classes_stay_possible_and_improbable():
     points, labels = blobs(60, classes=3)
-    fitted = head.fit(points, labels * 2, 7)
+    fitted = fit_head(points, labels * 2, 7)
     answers = softmax(fitted.logits(points), axis=1)
     assert fitted.weights.shape == (30, 7)
     assert np.isfinite(fitted.logits(points)).all()
@@ -93,7 +93,7 @@ def test_unseen_classes_stay_possible_and_improbable():
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_single_class_gives_its_frequency(count):
-    fitted = head.fit(np.ones((count, 4), np.float32), np.full(count, 2), 3)
+    fitted = fit_head(np.ones((count, 4), np.float32), np.full(count, 2), 3)
     answers = softmax(fitted.logits(np.zeros((1, 4))), axis=1)[0]
     assert answers == pytest.approx([1 / (count + 3)] * 2 + [(count + 1) / (count + 3)])
 
@@ -101,12 +101,12 @@ def test_a_single_class_gives_its_frequency(count):
 @pytest.mark.parametrize("labels", [[0, 1], [0, 0, 0, 1], [0, 1, 2, 3]])
 def test_very_few_labels_are_enough(labels):
     points, _ = blobs(len(labels))
-    fitted = head.fit(points, np.array(labels), 4)
+    fitted = fit_head(points, np.array(labels), 4)
     assert np.isfinite(fitted.logits(points)).all()
 
 
 def test_equal_points_are_borne():
-    fitted = head.fit(np.ones((6, 3), np.float32), np.array([0, 0, 0, 0, 1, 1]), 2)
+    fitted = fit_head(np.ones((6, 3), np.float32), np.array([0, 0, 0, 0, 1, 1]), 2)
     assert np.isfinite(fitted.logits(np.ones((1, 3)))).all()
 
 
@@ -116,7 +116,7 @@ def test_class_weights_help_the_rare_class():
     others, truth = blobs(2000, classes=2, spread=6.0, seed=5)
     recalls = [
         metrics.recall(
-            metrics.confusion(head.fit(points[kept], labels[kept], 2, balanced=each).logits(others), truth)
+            metrics.confusion(fit_head(points[kept], labels[kept], 2, balanced=each).logits(others), truth)
         )[1]
         for each in (False, True)
     ]
@@ -125,17 +125,17 @@ def test_class_weights_help_the_rare_class():
 
 def test_no_label_at_all_is_refused():
     with pytest.raises(BadRequest, match="no label to train on"):
-        head.fit(np.empty((0, 4), np.float32), np.empty(0, np.int64), 3)
+        fit_head(np.empty((0, 4), np.float32), np.empty(0, np.int64), 3)
 
 
 def test_of_many_labels_only_some_are_held_out():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 2600)
     points = np.eye(3)[labels] * 2 + rng.standard_normal((2600, 3))
-    found = head.fit(points, labels, 3)
+    found = fit_head(points, labels, 3)
     known = np.isfinite(found.out_of_fold).all(axis=1)
-    assert head.HELD_OUT <= known.sum() <= head.HELD_OUT + 2600 // head.FOLDS
+    assert HELD_OUT <= known.sum() <= HELD_OUT + 2600 // FOLDS
     assert np.mean(found.out_of_fold[known].argmax(axis=1) == labels[known]) > 0.8
-    again = head.fit(points, labels, 3)
+    again = fit_head(points, labels, 3)
     assert np.array_equal(found.weights, again.weights)
     assert np.array_equal(found.bias, again.bias)

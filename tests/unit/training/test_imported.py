@@ -15,10 +15,9 @@ from unit.training.networks import FEATURES, network
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadModel, BadRequest
 from octospoon.domain.evaluation.gate import Rules
-from octospoon.training.graph.wrap_onnx import Pixels
-from octospoon.training.model import check_import
-from octospoon.training.model import file as model_file
+from octospoon.training.model import check_import, model_file
 from octospoon.training.model.check_import import Imported, Options
+from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from octospoon.ports.training import TrainingData
 from octospoon.training.head.trainer import train_head
 from octospoon.training.job.lease import LEASE_SECONDS
 from octospoon.training.job.run import Outcome, run
-from octospoon.training.model.file import read_spec, sha256
+from octospoon.training.model.model_file import read_spec, sha256
 
 
 def labelled(count: int = 60, audit: int = 10) -> World:

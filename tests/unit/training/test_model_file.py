@@ -10,9 +10,14 @@ from onnx import TensorProto, helper
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.errors import BadModel
-from octospoon.training.model import file as model_file
-from octospoon.training.model import starter
-from octospoon.training.model.file import assemble, backbone_spec, extract_backbone, head_file, read_spec
+from octospoon.training.model import model_file, starter
+from octospoon.training.model.model_file import (
+    assemble,
+    backbone_spec,
+    extract_backbone,
+    head_file,
+    read_spec,
+)
 
 CLASSES = ("cat", "dög", "cow, brown")
 

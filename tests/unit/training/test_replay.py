@@ -6,7 +6,8 @@ import pytest
 from octospoon.domain.acquisition import STRATEGIES
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest
-from octospoon.training import simulation as replaying
+from octospoon.training import simulation
+from octospoon.training.head.fit import fit_head
 from octospoon.training.simulation import Labelled, Plan, Split, replay
 
 PLAN = Plan(3, BatchRules(20, 0.2))
@@ -24,13 +25,13 @@ class Trained(list):
     """What heads were trained on, in order."""
 
     def __init__(self, monkeypatch):
-        original = replaying.fit
+        original = simulation.fit
 
         def fit(given, chosen):
             self.append(chosen.tolist())
             return original(given, chosen)
 
-        monkeypatch.setattr(replaying, "fit", fit)
+        monkeypatch.setattr(simulation, "fit", fit)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -111,9 +112,9 @@ def test_balanced_accuracy_counts_every_class_alike():
     few = np.flatnonzero(given.labels == 0)[:5]
     many = np.flatnonzero(given.labels == 1)[:45]
     split = Split(np.arange(100, 300), np.concatenate([few, many]))
-    always_one = replaying.head.fit(given.embeddings[:2], np.array([1, 1]), 4)
+    always_one = fit_head(given.embeddings[:2], np.array([1, 1]), 4)
 
-    score = replaying.score(given, split, always_one)
+    score = simulation.score(given, split, always_one)
 
     assert score.accuracy == pytest.approx(0.9)
     assert score.balanced == pytest.approx(0.5)

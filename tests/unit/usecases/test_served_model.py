@@ -14,7 +14,7 @@ from octospoon.adapters.s3.artifacts import S3Champions
 from octospoon.domain.errors import BadModel, VersionTaken
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.runtime import wiring
-from octospoon.training.model.file import read_spec, sha256
+from octospoon.training.model.model_file import read_spec, sha256
 from octospoon.usecases.champion import CurrentModel
 from octospoon.usecases.promote_version import PromoteVersion
 

@@ -25,7 +25,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import image_id
-from octospoon.domain.pool.trace import StoredVersion, Trace
+from octospoon.domain.trace import StoredVersion, Trace
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.usecases.trace import TraceImage
 

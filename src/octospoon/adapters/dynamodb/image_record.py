@@ -8,7 +8,7 @@ from octospoon.adapters.dynamodb import score_history as past
 from octospoon.adapters.dynamodb.items import Item, integer, number, text
 from octospoon.adapters.dynamodb.pool import batch_get
 from octospoon.domain.pool.images import State
-from octospoon.domain.pool.trace import ImageRecord
+from octospoon.domain.trace import ImageRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.domain.pool.trace import StoredVersion
+from octospoon.domain.trace import StoredVersion
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

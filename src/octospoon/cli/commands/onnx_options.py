@@ -97,8 +97,8 @@ class OnnxOptions:
 
     def read(self, classes: tuple[str, ...] = ()) -> Options:
         """Return the options as the import takes them; raises BadRequest for a value that is malformed."""
-        from octospoon.training.graph.wrap_onnx import Pixels
         from octospoon.training.model.check_import import Options
+        from octospoon.training.model.wrap_onnx import Pixels
 
         height, width = _size(self.size)
         pixels = Pixels(

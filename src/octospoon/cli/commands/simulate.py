@@ -102,8 +102,8 @@ class _Images:
         """Return the images with their labels; `check` is called with the size of the pool before that."""
         from octospoon.cli.datasets import labelled
         from octospoon.cli.deployment import find_deployment
-        from octospoon.training.graph.wrap_onnx import Pixels
         from octospoon.training.model.check_import import Options
+        from octospoon.training.model.wrap_onnx import Pixels
 
         options = self.onnx.read()
         if self.model is None and options != Options(Pixels()):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from octospoon.domain.labelling.tasks import Annotation
-    from octospoon.domain.pool.trace import Choice, Trace, Training, Upload
+    from octospoon.domain.trace import Choice, Trace, Training, Upload
 
 app = typer.Typer()
 

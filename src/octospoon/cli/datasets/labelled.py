@@ -19,8 +19,7 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.training.data.dataset import as_stored
-from octospoon.training.model import check_import
-from octospoon.training.model import file as model_file
+from octospoon.training.model import check_import, model_file
 from octospoon.training.model.optimize import cold_start
 from octospoon.training.simulation import Labelled, Split
 

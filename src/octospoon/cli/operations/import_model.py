@@ -18,7 +18,7 @@ from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.training.model import check_import
-from octospoon.training.model.file import extract_backbone
+from octospoon.training.model.model_file import extract_backbone
 from octospoon.training.model.optimize import cold_start
 from octospoon.training.model.register import FILES
 from octospoon.usecases.promote_version import PromoteVersion

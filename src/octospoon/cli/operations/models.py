@@ -9,7 +9,7 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest, Conflict
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training.policy import numbered
-from octospoon.training.model.file import extract_backbone, read_spec, sha256, starter_model
+from octospoon.training.model.model_file import extract_backbone, read_spec, sha256, starter_model
 from octospoon.usecases.promote_version import PromoteVersion
 
 if TYPE_CHECKING:

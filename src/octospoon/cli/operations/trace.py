@@ -10,7 +10,7 @@ from octospoon.usecases.trace import TraceImage
 
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
-    from octospoon.domain.pool.trace import Trace
+    from octospoon.domain.trace import Trace
 
 
 def trace(deployment: Deployment, key: str) -> Trace:

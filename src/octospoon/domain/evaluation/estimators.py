@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from octospoon.domain.evaluation import metrics as evaluation
+from octospoon.domain.evaluation import metrics
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,13 +91,13 @@ def evaluate(
     best = alone
     if pool is not None and len(pool) and len(labels) > 1:
         best = prediction_powered(right, probabilities.max(axis=1), pool.max(axis=1))
-    matrix = evaluation.confusion(probabilities, labels)
+    matrix = metrics.confusion(probabilities, labels)
     return Evaluation(
         accuracy=best,
         audit_accuracy=alone,
-        log_loss=bootstrap(evaluation.log_loss, probabilities, labels),
+        log_loss=bootstrap(metrics.log_loss, probabilities, labels),
         calibration_error=bootstrap(_calibration_error, probabilities, labels),
-        overconfidence=bootstrap(evaluation.overconfidence, probabilities, labels),
+        overconfidence=bootstrap(metrics.overconfidence, probabilities, labels),
         recall=tuple(
             proportion(int(hits), int(n))
             for hits, n in zip(matrix.diagonal(), matrix.sum(axis=1), strict=True)
@@ -107,7 +107,7 @@ def evaluate(
 
 def proportion(correct: int, n: int) -> Estimate:
     """Return a share of n labels with Wilson's interval."""
-    interval = evaluation.wilson(correct, n)
+    interval = metrics.wilson(correct, n)
     return Estimate(correct / n if n else math.nan, interval.low, interval.high, n)
 
 
@@ -138,7 +138,7 @@ def prediction_powered(
     alone = float(hits.var(ddof=1))
     left = float(rest.var(ddof=1)) + weight**2 * spread * share
     effective = n * alone / left if alone > left else float(n)
-    interval = evaluation.wilson(value * effective, effective)
+    interval = metrics.wilson(value * effective, effective)
     low, high = interval.low, interval.high
     if not alone:  # no error seen: none need exist
         plain = proportion(int(hits.sum()), n)
@@ -160,4 +160,4 @@ def bootstrap(
 
 
 def _calibration_error(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    return evaluation.reliability(probabilities, labels).expected_calibration_error()
+    return metrics.reliability(probabilities, labels).expected_calibration_error()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.monitoring import two_sample_tests as tests
+from octospoon.domain.monitoring import two_sample_tests
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -121,13 +121,13 @@ def compare(
         )
     components = (embeddings - known.centre) @ known.axes
     found = (
-        tests.kolmogorov_smirnov(known.components, components),
-        tests.kolmogorov_smirnov(known.probabilities, probabilities),
-        tests.chi_squared(_predicted(known.probabilities), _predicted(probabilities)),
+        two_sample_tests.kolmogorov_smirnov(known.components, components),
+        two_sample_tests.kolmogorov_smirnov(known.probabilities, probabilities),
+        two_sample_tests.chi_squared(_predicted(known.probabilities), _predicted(probabilities)),
     )
     if min(found) * TESTS > false_alarms:
         return DriftResult(Level.NONE, len(embeddings), *found)
-    discrepancy = tests.maximum_mean_discrepancy(known.components, components)
+    discrepancy = two_sample_tests.maximum_mean_discrepancy(known.components, components)
     sure = discrepancy <= false_alarms or suspected_before
     level = Level.CONFIRMED if sure else Level.SUSPECTED
     return DriftResult(level, len(embeddings), *found, discrepancy)
@@ -140,7 +140,7 @@ def novelty(known: Reference, embeddings: npt.NDArray[np.floating]) -> npt.NDArr
     positive where the window is denser than the reference. So it names a new kind of picture as well as one
     that was always there and now is most of them, which no distance from the reference's middle does.
     """
-    return tests.witness(known.components, (embeddings - known.centre) @ known.axes)
+    return two_sample_tests.witness(known.components, (embeddings - known.centre) @ known.axes)
 
 
 def _predicted(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:

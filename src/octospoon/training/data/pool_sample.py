@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.images import ImageStore
-    from octospoon.ports.models import Scorer
+    from octospoon.ports.models import HeadScorer, Scorer
     from octospoon.ports.pool import Pool
     from octospoon.training.data.dataset import Dataset
-    from octospoon.training.evaluation.gate import HeadScorer
     from octospoon.usecases.population import Embed
 
 _LEAST = 50

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.evaluation import gate as promotion
+from octospoon.domain.evaluation import gate
 from octospoon.training.data.dataset import Dataset, gather
 from octospoon.training.data.pool_sample import Uploads, embedded
-from octospoon.training.evaluation.gate import judge, parity_gap, seconds_per_image
-from octospoon.training.model import file as model_file
+from octospoon.training.evaluation.gate import judge
+from octospoon.training.model import model_file
+from octospoon.training.model.measure import parity_gap, seconds_per_image
 from octospoon.training.model.optimize import cold_start
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.training.jobs import TrainedModel
-    from octospoon.ports.models import Scorer
+    from octospoon.ports.models import HeadScorer, Scorer
     from octospoon.training.context import TrainingPorts
-    from octospoon.training.evaluation.gate import HeadScorer, Judged
+    from octospoon.training.evaluation.gate import Judged
 
 _RESCORE = (
     "a new backbone: embeddings stored before are another's, `octospoon rescore --full` has their images "
@@ -144,14 +145,14 @@ class EvaluateChallenger:
         if known is not None:
             self.ports.references.put(model_file.sha256(trained.model), known)
         return judge(
-            promotion.Answers(
+            gate.Answers(
                 challenger.spec,
                 head.run(uploads.audit.embeddings),
                 seconds_per_image(challenger),
                 len(trained.model),
                 parity_gap(challenger, head, backbone),
             ),
-            promotion.Answers(
+            gate.Answers(
                 # the pointer, not the file, says which version is in service
                 replace(champion.scorer.spec, version=champion.version),
                 old.run(audit.embeddings) if old else None,

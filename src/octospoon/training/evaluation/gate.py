@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.evaluation import gate as promotion
-from octospoon.domain.evaluation import metrics as evaluation
+from octospoon.domain.evaluation import gate, metrics
 from octospoon.domain.evaluation.estimators import evaluate
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
-    from octospoon.ports.models import Scorer
-
-_TRIES = 5
-
-
-class HeadScorer(Protocol):
-    """A loaded head file."""
-
-    def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return probabilities float32 [N, C] for embeddings float32 [N, D]; raises BadModel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +27,7 @@ class Judged:
         evaluation: the new model's measures.
     """
 
-    decision: promotion.Decision
+    decision: gate.Decision
     probabilities: npt.NDArray[np.floating]
     champion: npt.NDArray[np.floating] | None
     evaluation: Evaluation
@@ -51,16 +38,16 @@ class Judged:
             return {}
         found = self.evaluation.metrics()
         if self.champion is not None:
-            found["champion_audit_accuracy"] = evaluation.accuracy(self.champion, labels)
+            found["champion_audit_accuracy"] = metrics.accuracy(self.champion, labels)
         return found
 
 
 def judge(
-    challenger: promotion.Answers,
-    champion: promotion.Answers,
+    challenger: gate.Answers,
+    champion: gate.Answers,
     labels: npt.NDArray[np.int64],
     pool: npt.NDArray[np.floating] | None,
-    rules: promotion.Rules,
+    rules: gate.Rules,
 ) -> Judged:
     """Ask the gate about a new model that has answered on the audit images, and measure it.
 
@@ -76,42 +63,9 @@ def judge(
     """
     if challenger.probabilities is None:
         raise BadModel("the new model gives no probabilities")
-    decision = promotion.decide(challenger, champion, labels, rules)
+    decision = gate.decide(challenger, champion, labels, rules)
     measured = evaluate(challenger.probabilities, labels, pool)
     # classes of the model in service that the new one lacks are a refusal already
     known = set(champion.spec.classes) <= set(challenger.spec.classes)
-    before = promotion.in_classes(champion, challenger.spec.classes) if known else None
+    before = gate.in_classes(champion, challenger.spec.classes) if known else None
     return Judged(decision, challenger.probabilities, before, measured)
-
-
-def parity_gap(model: Scorer, head: HeadScorer, backbone: Scorer) -> float:
-    """Return by how much the assembled file differs from its two parts, on images of noise.
-
-    Raises:
-        BadModel: it gives no probabilities.
-    """
-    images = _noise(model, 2)
-    gaps = [0.0]
-    for whole, part in zip(model.predict(images), backbone.predict(images), strict=True):
-        if whole.probabilities is None:
-            raise BadModel("the assembled model gives no probabilities")
-        answer = head.run(part.embedding[np.newaxis])[0]
-        gaps.append(float(np.abs(whole.embedding - part.embedding).max()))
-        gaps.append(float(np.abs(whole.probabilities - answer).max()))
-    return max(gaps)
-
-
-def seconds_per_image(model: Scorer) -> float:
-    """Return the time that one image takes: the fastest of some, which other work disturbs least."""
-    image = _noise(model, 1)
-    spent = []
-    for _ in range(_TRIES):
-        began = time.perf_counter()
-        model.predict(image)
-        spent.append(time.perf_counter() - began)
-    return min(spent)
-
-
-def _noise(model: Scorer, n: int) -> npt.NDArray[np.uint8]:
-    shape = (n, model.spec.height, model.spec.width, 3)
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

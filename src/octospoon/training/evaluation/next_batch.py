@@ -9,7 +9,7 @@ import numpy as np
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.batch.drift_share import DRIFT
 from octospoon.domain.evaluation import isotonic, metrics, stopping
-from octospoon.training.head import fit as head
+from octospoon.training.head.fit import fit_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,5 +86,5 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
 def _correct(
     train: Dataset, part: Sequence[int] | npt.NDArray[np.int64], audit: Dataset, classes: int
 ) -> npt.NDArray[np.bool_]:
-    fitted = head.fit(train.embeddings[part], train.labels[part], classes)
+    fitted = fit_head(train.embeddings[part], train.labels[part], classes)
     return np.asarray(fitted.logits(audit.embeddings).argmax(axis=1) == audit.labels)

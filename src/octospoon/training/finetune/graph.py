@@ -14,7 +14,7 @@ from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.training.finetune import operators, shapes
 from octospoon.training.finetune.operators import Step
 from octospoon.training.graph.batching import OURS
-from octospoon.training.model import file as model_file
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -20,7 +20,7 @@ from scipy.special import log_softmax
 from torch.nn import functional
 
 from octospoon.training.finetune.augmentation import augmented
-from octospoon.training.head import fit as head
+from octospoon.training.head.fit import Head, temperature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def reproducible() -> Iterator[None]:
         torch.use_deterministic_algorithms(mode=strict)
 
 
-def tune(graph: TorchGraph, lesson: Lesson, start: head.Head, options: FineTuning) -> Course:
+def tune(graph: TorchGraph, lesson: Lesson, start: Head, options: FineTuning) -> Course:
     """Train the graph's weights; it is left with those of the best epoch, or as it was.
 
     Args:
@@ -132,7 +132,7 @@ def tune(graph: TorchGraph, lesson: Lesson, start: head.Head, options: FineTunin
 class _Tuning:
     """A backbone and a head under training; see `tune`."""
 
-    def __init__(self, graph: TorchGraph, lesson: Lesson, start: head.Head, options: FineTuning) -> None:
+    def __init__(self, graph: TorchGraph, lesson: Lesson, start: Head, options: FineTuning) -> None:
         self._graph, self._lesson, self._options = graph, lesson, options
         # the head sees standardised embeddings: in raw ones a small step can move all answers together
         frozen = graph.embed(lesson.pixels, lesson.learned)
@@ -172,7 +172,7 @@ class _Tuning:
         logits = self._logits(embeddings).detach().numpy()
         truth = self._lesson.labels[rows]
         divided = logits.astype(np.float64)
-        divided /= head.temperature(divided, truth, len(rows) + len(self._lesson.learned))[0]
+        divided /= temperature(divided, truth, len(rows) + len(self._lesson.learned))[0]
         losses = -log_softmax(divided, axis=1)[np.arange(len(truth)), truth]
         return _Seen(losses, float((logits.argmax(axis=1) == truth).mean()))
 

@@ -24,9 +24,9 @@ from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
-from octospoon.training.head import fit as head
+from octospoon.training.head.fit import fit_head, fold_of
 from octospoon.training.head.trainer import train_head
-from octospoon.training.model import file as model_file
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -71,7 +71,7 @@ class FineTuner:
         check_installed()
         with tempfile.TemporaryDirectory() as folder:
             pixels, readable = pictures.read(dataset.images, self.images, spec, Path(folder))
-            held_out = readable & (head.fold_of(dataset.labels, self.options.seed) == 0)
+            held_out = readable & (fold_of(dataset.labels, self.options.seed) == 0)
             return self._trained(backbone, dataset, spec, _Material(pixels, readable, held_out))
 
     def _trained(
@@ -103,7 +103,7 @@ class FineTuner:
         from octospoon.training.finetune import loop
 
         learned = material.readable & ~material.held_out
-        start = head.fit(
+        start = fit_head(
             dataset.embeddings[learned], dataset.labels[learned], classes, balanced=self.balanced
         )
         lesson = loop.Lesson(
@@ -122,7 +122,7 @@ class FineTuner:
         rows = np.flatnonzero(material.readable)
         embeddings = as_stored(embed(backbone, material.pixels, rows))
         unseen, labels = material.held_out[rows], dataset.labels[rows]
-        fitted = head.fit(embeddings, labels, len(spec.classes), balanced=self.balanced, unseen=unseen)
+        fitted = fit_head(embeddings, labels, len(spec.classes), balanced=self.balanced, unseen=unseen)
         named = replace(spec, backbone=model_file.sha256(backbone))
         file = model_file.head_file(fitted.weights, fitted.bias, named)
         held_out = np.full((len(dataset), len(spec.classes)), np.nan)

@@ -50,7 +50,7 @@ class Head:
         return result
 
 
-def fit(
+def fit_head(
     embeddings: npt.NDArray[np.floating],
     labels: npt.NDArray[np.int64],
     classes: int,

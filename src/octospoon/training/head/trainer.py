@@ -8,8 +8,8 @@ import numpy as np
 
 from octospoon.domain.evaluation import metrics
 from octospoon.domain.training.jobs import TrainedModel
-from octospoon.training.head import fit as head
-from octospoon.training.model import file as model_file
+from octospoon.training.head.fit import fit_head
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ModelSpec
@@ -42,7 +42,7 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
         balanced: weigh classes by the inverse of their frequency: better recall of rare ones, at the cost of
             the others' precision.
     """
-    fitted = head.fit(dataset.embeddings, dataset.labels, len(spec.classes), balanced=balanced)
+    fitted = fit_head(dataset.embeddings, dataset.labels, len(spec.classes), balanced=balanced)
     file = model_file.head_file(fitted.weights, fitted.bias, spec)
     known = np.isfinite(fitted.out_of_fold).all(axis=1)
     guesses, truth = fitted.out_of_fold[known], dataset.labels[known]

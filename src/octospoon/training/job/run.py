@@ -20,7 +20,7 @@ import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
 from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
-from octospoon.domain.evaluation import gate as promotion
+from octospoon.domain.evaluation import gate
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
@@ -31,9 +31,9 @@ from octospoon.training.data.dataset import Dataset, gather
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
-from octospoon.training.model import file as model_file
-from octospoon.training.report import files as report
+from octospoon.training.model import model_file
 from octospoon.training.report.figures import Figures
+from octospoon.training.report.files import manifest, write_files
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ModelSpec
@@ -136,7 +136,7 @@ class _Job:
         if archive is None:
             return
         try:
-            found = {"octospoon.dataset_commit": archive.commit(run.run_id, report.manifest(dataset.images))}
+            found = {"octospoon.dataset_commit": archive.commit(run.run_id, manifest(dataset.images))}
         except OctospoonError as error:
             _log.warning("the training data's manifest is not committed: %s", error)
             found = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
@@ -182,7 +182,7 @@ class _Job:
         metrics |= found.metrics | gain(next_batch)
         metrics |= against_control(train, audit, len(spec.classes))
         project = self._ports.control.state().project_classes
-        decision = promotion.of_project(judged.decision, spec.classes, project)
+        decision = gate.of_project(judged.decision, spec.classes, project)
         decided = self._decided(run, decision, metrics)
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
         Figures(self._ports, folder, spec.resize).versions(decided)
@@ -204,9 +204,7 @@ class _Job:
         found = self._ports.history.decision(self._id)
         return found is not None and found.promoted and found.version == run.version
 
-    def _decided(
-        self, run: ModelRun, decision: promotion.Decision, metrics: dict[str, float]
-    ) -> ModelDecision:
+    def _decided(self, run: ModelRun, decision: gate.Decision, metrics: dict[str, float]) -> ModelDecision:
         finite, now = {name: x for name, x in metrics.items() if np.isfinite(x)}, self._ports.clock.now()
         return ModelDecision(self._id, run.version, decision.promote, decision.reasons, now, finite)
 
@@ -217,7 +215,7 @@ class _Job:
         folder.mkdir()
         (folder / "model.onnx").write_bytes(trained.model)
         labels = dataset.part(audit=True).labels
-        report.write(folder, self._ports.classes, dataset.images, labels, judged)
+        write_files(folder, self._ports.classes, dataset.images, labels, judged)
         figures = Figures(self._ports, folder, spec.resize)
         figures.mistakes(dataset, judged.probabilities, trained.held_out)
         figures.newest_round(dataset.images)
@@ -233,8 +231,8 @@ class _Job:
         dataset: Dataset,
     ) -> None:
         """Log everything; `measured` is once of the whole run, and after each epoch."""
-        uri, manifest = self._ports.snapshots.uri(self._id), report.manifest(dataset.images)
-        data = TrainingData(self._id, uri, model_file.sha256(manifest), len(dataset))
+        uri, snapshot = self._ports.snapshots.uri(self._id), manifest(dataset.images)
+        data = TrainingData(self._id, uri, model_file.sha256(snapshot), len(dataset))
         named = {"dataset": uri, "dataset_sha256": data.sha256}
         self._ports.registry.log(run, params | named, measured[0], folder, measured[1])
         self._ports.registry.trained_on(run, data)

@@ -13,9 +13,9 @@ import onnx
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.model_spec import EMBEDDING, SCHEMA
-from octospoon.training.evaluation.gate import seconds_per_image
-from octospoon.training.graph import batching, wrap_onnx
-from octospoon.training.model import file as model_file
+from octospoon.training.graph import batching
+from octospoon.training.model import model_file, wrap_onnx
+from octospoon.training.model.measure import seconds_per_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

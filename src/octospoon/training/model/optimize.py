@@ -22,14 +22,14 @@ from octospoon.domain.model_spec import INPUT
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.graph import onnx_graph
 from octospoon.training.graph.batching import converted
-from octospoon.training.model import file as model_file
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
-    from octospoon.training.evaluation.gate import HeadScorer
+    from octospoon.ports.models import HeadScorer
 
     Pixels = npt.NDArray[np.uint8]
 

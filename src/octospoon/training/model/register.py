@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.training.model import file as model_file
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MANY_CLASSES = 20
 
 
-def write(
+def write_files(
     folder: Path,
     classes: Sequence[str],
     images: Sequence[LabelledImage],

@@ -15,7 +15,7 @@ from octospoon.training.graph.last_linear import Linear, last_linear
 from octospoon.training.graph.onnx_graph import THEIRS
 from octospoon.training.graph.preprocessing import Pixels, put_pixels_first
 from octospoon.training.graph.probabilities import Answers, are_probabilities, named_as_answers
-from octospoon.training.model import file as model_file
+from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
