@@ -41,26 +41,35 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the command line, such as ``octospoon model import``."""
+    """One command of the command line, such as ``octospoon model import``.
+
+    Attributes:
+        name: how it is called.
+        help: what it does.
+        group: its group in the help of octospoon.
+        arguments: its arguments and options.
+        examples: command lines.
+    """
 
     name: str
     help: str
+    group: str
     arguments: list[Argument] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
 
 
 def commands() -> list[Command]:
     """Return every command, in the order of its help. All that this file knows of Typer is here."""
-    return list(_commands(get_command(app), "octospoon"))
+    return list(_commands(get_command(app), "octospoon", ""))
 
 
-def _commands(node: Any, name: str) -> Iterator[Command]:
+def _commands(node: Any, name: str, group: str) -> Iterator[Command]:
     if nested := getattr(node, "commands", None):
         for child_name, child in nested.items():
-            yield from _commands(child, f"{name} {child_name}")
+            yield from _commands(child, f"{name} {child_name}", group or child.rich_help_panel)
         return
-    help_text, examples = node.help or "", (node.epilog or "").splitlines()[1:]
-    yield Command(name, help_text, [*map(_argument, node.params)], [line.strip() for line in examples])
+    help_text, examples = node.help or "", [line.strip() for line in (node.epilog or "").splitlines()[1:]]
+    yield Command(name, help_text, group, [*map(_argument, node.params)], examples)
 
 
 def _argument(parameter: Any) -> Argument:
@@ -84,12 +93,17 @@ def _with_default(parameter: Any) -> str:
 
 
 def command_line() -> str:
-    """Return the reference of the command line, in Markdown."""
-    return "\n".join(line for command in commands() for line in _section(command))
+    """Return the reference of the command line, in Markdown, by groups."""
+    known = commands()
+    lines = []
+    for group in dict.fromkeys(command.group for command in known):
+        lines.append(f"## {group}\n")
+        lines += [line for command in known if command.group == group for line in _section(command)]
+    return "\n".join(lines)
 
 
 def _section(command: Command) -> Iterator[str]:
-    yield f"## {command.name}\n"
+    yield f"### {command.name}\n"
     yield f"{command.help}\n"
     if command.examples:
         yield "\n".join(["```console", *command.examples, "```\n"])

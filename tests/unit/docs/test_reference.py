@@ -26,7 +26,7 @@ PARTS = reference.parts()
 
 @pytest.mark.parametrize("command", reference.commands(), ids=lambda command: command.name)
 def test_every_command_and_argument_is_explained(command):
-    section = PARTS["command-line"].split(f"## {command.name}\n", 1)[1].split("\n## ")[0]
+    section = PARTS["command-line"].split(f"### {command.name}\n", 1)[1].split("\n##")[0]
 
     assert command.help in section
     assert command.examples
