@@ -1,7 +1,7 @@
 """A pool table in memory that answers DynamoDB's reads as DynamoDB does, and what they cost.
 
-It stands under the real `DynamoPool`, so that pages, merges and batches are the product's own; a test holds
-its answers and its costs to those of the emulator.
+It stands under the real `DynamoRankingPool`, so that pages, merges and batches are the product's own. A
+test holds its answers and its costs to those of the emulator.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bench.memory_dynamo import MemoryDynamo, Metered
 
-from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.usecases.rank import Rank
@@ -48,7 +48,7 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
     metered = Metered(client)
     nothing: Any = None
     rank = Rank(
-        pool=DynamoPool(cast("DynamoDBClient", metered), table, "margin_diverse"),
+        pool=DynamoRankingPool(cast("DynamoDBClient", metered), table, time.time),
         rounds=cast("Any", _Rounds()),
         labeler=nothing,
         images=nothing,

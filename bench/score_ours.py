@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench.local_aws import TABLE
 
-from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.domain.pool.images import ImageRef, ScoredImage
 from octospoon.runtime.wiring import dynamodb
 
@@ -103,7 +104,7 @@ def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float
 def measured_write(scorer: OnnxScorer) -> float:
     """Return the CPU seconds of writing one row, from the prediction to the answer."""
     (said,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
-    pool = DynamoPool(dynamodb(), TABLE, "margin_diverse")
+    pool = DynamoScoringPool(dynamodb(), TABLE, "margin_diverse", time.time, LabelCounter(dynamodb(), TABLE))
     rows = [ScoredImage(ImageRef(f"row/{i}", "e" * 32, "1" * 16, 1), said) for i in range(WRITTEN)]
     began = time.process_time()
     if len(pool.insert_scores(rows)) != len(rows):

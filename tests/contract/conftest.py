@@ -27,15 +27,21 @@ from fakes.memory import (
 )
 from lanes import LANES, on
 
-from octospoon.adapters.dynamodb.blind_images import DynamoBlindImages
 from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
-from octospoon.adapters.dynamodb.image_record import DynamoRecords
-from octospoon.adapters.dynamodb.indexes import DynamoWalk
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb.pool import DynamoPool
-from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
+from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
+from octospoon.adapters.dynamodb.pool.record import DynamoRecords
+from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
+from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
+from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
+from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
+from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
+from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
 from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
 from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
 from octospoon.adapters.s3.artifacts import S3Artifacts
@@ -48,14 +54,33 @@ if TYPE_CHECKING:
 
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
-    from octospoon.ports.pool import BlindImages, FullAudits, ImageRecords, Pool, PoolEntries, PoolWalk
+    from octospoon.ports.pool import (
+        BlindImages,
+        FullAudits,
+        ImageRecords,
+        PoolEntries,
+        PoolReport,
+        PoolSampling,
+        PoolWalk,
+        RankingPool,
+        RescoringPool,
+        ScoringPool,
+        TrainingPool,
+        WatchingPool,
+    )
     from octospoon.ports.training import Control
 
 
 @dataclass
 class Stores:
     clock: FakeClock
-    pool: Pool
+    pool: PoolSampling
+    scoring: ScoringPool
+    ranking: RankingPool
+    rescoring_pool: RescoringPool
+    watching: WatchingPool
+    training_pool: TrainingPool
+    pool_report: PoolReport
     walk: PoolWalk
     control: Control
     labels: Labels
@@ -86,6 +111,12 @@ def fake() -> Stores:
         clock,
         pool,
         pool,
+        pool,
+        pool,
+        pool,
+        pool,
+        pool,
+        pool,
         control,
         FakeLabels(pool, control),
         FakeRounds(),
@@ -114,7 +145,13 @@ def real(lane: Lane) -> Stores:
     table = ControlTable(client, control)
     return Stores(
         clock,
-        DynamoPool(client, pool, "margin_diverse", clock.now, LabelCounter(client, control)),
+        DynamoSampling(client, pool),
+        DynamoScoringPool(client, pool, "margin_diverse", clock.now, LabelCounter(client, control)),
+        DynamoRankingPool(client, pool, clock.now),
+        DynamoRescoringPool(client, pool, "margin_diverse", clock.now),
+        DynamoWatchingPool(client, pool),
+        DynamoTrainingPool(client, pool),
+        DynamoPoolReport(client, pool),
         DynamoWalk(client, pool),
         DynamoControl(table, clock.now),
         DynamoLabels(client, pool, annotations, control, clock.now),

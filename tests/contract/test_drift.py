@@ -39,7 +39,7 @@ class Sides:
 
 def upload(stores: Stores, folder: str, embeddings: npt.NDArray[np.float32]) -> None:
     answers = Sides().run(embeddings)
-    stores.pool.insert_scores(
+    stores.scoring.insert_scores(
         [
             ScoredImage(ImageRef(f"{folder}/{i:03d}", "e", "1", 1), Prediction(3, "b" * 64, *one))
             for i, one in enumerate(zip(embeddings, answers, strict=True))
@@ -58,7 +58,7 @@ def test_what_drifted_on_a_day_is_in_the_next_rounds_and_each_image_once(stores:
     watch = Watch(
         lambda: (POINTER, Sides()),
         Measure(stores.pool, stores.labels),
-        stores.pool,
+        stores.watching,
         stores.references,
         stores.observations,
         stores.control,
@@ -67,7 +67,7 @@ def test_what_drifted_on_a_day_is_in_the_next_rounds_and_each_image_once(stores:
     champions, labeler = FakeChampions(), FakeLabeler()
     champions.set(POINTER)
     rank = Rank(
-        stores.pool,
+        stores.ranking,
         stores.rounds,
         labeler,
         FakeImages(),

@@ -17,13 +17,13 @@ def entry(stores: Stores, i: int) -> PoolEntry:
 
 
 def selectable(stores: Stores) -> set[str]:
-    return {one.key for one in [*stores.pool.top(99), *spread(stores.pool.selectable, 99, "s")]}
+    return {one.key for one in [*stores.ranking.top(99), *spread(stores.pool.selectable, 99, "s")]}
 
 
 def test_every_image_is_on_exactly_one_page(stores: Stores) -> None:
     for i in range(7):
-        stores.pool.put_score(image(i), said(0.5))
-    stores.pool.put_quarantine(image(9), "empty", "no bytes")
+        stores.scoring.put_score(image(i), said(0.5))
+    stores.scoring.put_quarantine(image(9), "empty", "no bytes")
     found, end = stores.entries.page("", 3)
     while end:
         page, end = stores.entries.page(end, 3)
@@ -35,35 +35,35 @@ def test_every_image_is_on_exactly_one_page(stores: Stores) -> None:
 
 
 def test_a_claim_that_is_over_goes_back_to_both_indexes(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
-    stores.pool.put_score(image(2), embedded(2))
+    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(2), embedded(2))
     for i in (1, 2):
-        stores.pool.claim(pick(i), 7, 99.0)
+        stores.ranking.claim(pick(i), 7, 99.0)
     assert (entry(stores, 1).round_number, entry(stores, 1).claim_until) == (7, 99.0)
 
     for i in (1, 2):
         assert stores.entries.release(entry(stores, i))
-    assert {one.key for one in stores.pool.top(9)} == {image(1).key}
+    assert {one.key for one in stores.ranking.top(9)} == {image(1).key}
     assert selectable(stores) == {image(1).key, image(2).key}
     assert (entry(stores, 1).state, entry(stores, 1).claim_until) == (State.SCORED, 0.0)
 
 
 def test_a_claim_that_was_renewed_or_bytes_that_changed_are_left_alone(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
-    stores.pool.claim(pick(1), 7, 99.0)
+    stores.scoring.put_score(image(1), said(0.5))
+    stores.ranking.claim(pick(1), 7, 99.0)
     before = entry(stores, 1)
-    stores.pool.claim(pick(1), 7, 199.0)
+    stores.ranking.claim(pick(1), 7, 199.0)
 
     assert not stores.entries.release(before)
     assert not stores.entries.adopt(before, 5)
     assert not stores.entries.withdraw(before, "gone", "")
-    stores.pool.put_score(image(1, "newer", "1F"), said(0.5))
+    stores.scoring.put_score(image(1, "newer", "1F"), said(0.5))
     assert not stores.entries.release(before)
     assert entry(stores, 1).state is State.SCORED
 
 
 def test_an_image_with_a_task_is_no_longer_selectable(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), said(0.5))
 
     assert stores.entries.adopt(entry(stores, 1), 11)
     assert entry(stores, 1).state is State.EXPORTED
@@ -73,13 +73,13 @@ def test_an_image_with_a_task_is_no_longer_selectable(stores: Stores) -> None:
 
 
 def test_an_image_whose_object_is_gone_can_come_back(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), said(0.5))
 
     assert stores.entries.withdraw(entry(stores, 1), "gone", "the object was deleted")
     assert (entry(stores, 1).state, entry(stores, 1).reason) == (State.QUARANTINED, "gone")
     assert selectable(stores) == set()
     assert stores.pool.rows([image(1).key]) == {}
-    assert stores.pool.put_score(image(1), said(0.5)), "the same bytes, uploaded again"
+    assert stores.scoring.put_score(image(1), said(0.5)), "the same bytes, uploaded again"
     assert selectable(stores) == {image(1).key}
 
 

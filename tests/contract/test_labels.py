@@ -25,9 +25,9 @@ def annotation(i: int, label: str | None = "cat", second: int = 1) -> Annotation
 
 
 def export(stores: Stores, i: int, *, audit: bool = False) -> None:
-    stores.pool.put_score(image(i), said(0.5))
-    stores.pool.claim(pick(i, audit=audit), 1, 99.0)
-    stores.pool.mark_exported(image(i).key, 1, i)
+    stores.scoring.put_score(image(i), said(0.5))
+    stores.ranking.claim(pick(i, audit=audit), 1, 99.0)
+    stores.ranking.mark_exported(image(i).key, 1, i)
 
 
 def resolve_label(
@@ -85,7 +85,7 @@ def test_settling_counts_each_image_once(stores: Stores) -> None:
 
 
 def test_what_is_not_there_or_in_quarantine_stands_nowhere(stores: Stores) -> None:
-    stores.pool.put_quarantine(image(1), "empty", "no bytes")
+    stores.scoring.put_quarantine(image(1), "empty", "no bytes")
 
     assert stores.labels.label_state("missing") is None
     assert stores.labels.label_state(image(1).key) is None
@@ -158,16 +158,16 @@ def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_n
         export(stores, i)
         resolve_label(stores, image(i).key, "cat")
 
-    assert not stores.pool.put_score(image(1, "older", "0F"), said(0.9))
-    assert not stores.pool.put_score(image(1), said(0.9, version=9)), "the same bytes again"
+    assert not stores.scoring.put_score(image(1, "older", "0F"), said(0.9))
+    assert not stores.scoring.put_score(image(1), said(0.9, version=9)), "the same bytes again"
     assert stores.control.state().new_labels == 2
-    assert stores.pool.put_score(image(1, "newer", "1F"), said(0.9))
-    assert stores.pool.put_quarantine(image(2, "newer", "1F"), "empty", "no bytes")
+    assert stores.scoring.put_score(image(1, "newer", "1F"), said(0.9))
+    assert stores.scoring.put_quarantine(image(2, "newer", "1F"), "empty", "no bytes")
     assert stores.control.state().new_labels == 0
     stands = stores.labels.label_state(image(1).key)
     assert stands is not None
     assert (stands.etag, stands.state, stands.label) == ("newer", State.SCORED, None)
-    assert [one.key for one in stores.pool.top(9)] == [image(1).key]
+    assert [one.key for one in stores.ranking.top(9)] == [image(1).key]
 
 
 def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores) -> None:
@@ -175,15 +175,15 @@ def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores
     resolve_label(stores, image(1).key, "cat")
     again = replace(image(1, sequencer="20"), object_etag="e-2")
 
-    assert not stores.pool.put_score(again, said(0.9, version=2))
-    assert not stores.pool.put_score(image(1, "other", "15"), said(0.9)), "on its way since before"
-    assert not stores.pool.put_quarantine(again, "truncated", "")
+    assert not stores.scoring.put_score(again, said(0.9, version=2))
+    assert not stores.scoring.put_score(image(1, "other", "15"), said(0.9)), "on its way since before"
+    assert not stores.scoring.put_quarantine(again, "truncated", "")
 
     standing = stores.labels.label_state(again.key)
     assert standing is not None
     assert (standing.label, standing.etag) == ("cat", "e")
     assert stores.control.state().new_labels == 1
-    assert stores.pool.put_score(image(1, "other", "30"), said(0.9))
+    assert stores.scoring.put_score(image(1, "other", "30"), said(0.9))
     assert stores.control.state().new_labels == 0
 
 
@@ -193,17 +193,17 @@ def test_the_label_of_bytes_that_come_back_counts_as_they_had_been_chosen(stores
     resolve_label(stores, image(1).key, "cat")
     (before,) = stores.labels.labelled()
 
-    assert stores.pool.put_score(image(1, "other", "20"), said(0.9))
+    assert stores.scoring.put_score(image(1, "other", "20"), said(0.9))
     assert ResolveLabel(stores.labels)(image(1).key) == 0
-    assert stores.pool.put_quarantine(image(1, "broken", "30"), "truncated", "")
-    assert stores.pool.put_score(image(1, sequencer="40"), said(0.5))
+    assert stores.scoring.put_quarantine(image(1, "broken", "30"), "truncated", "")
+    assert stores.scoring.put_score(image(1, sequencer="40"), said(0.5))
     assert [ResolveLabel(stores.labels)(image(1).key) for _ in range(2)] == [1, 0]
 
     (after,) = stores.labels.labelled()
     assert after == before
     assert after.audit
     assert stores.control.state().new_labels == 1
-    assert stores.pool.top(9) == []
+    assert stores.ranking.top(9) == []
 
 
 def test_what_label_studio_says_now_replaces_the_version_that_was_read(stores: Stores) -> None:
@@ -235,10 +235,10 @@ def test_the_keys_of_stored_annotations_come_in_pages(stores: Stores) -> None:
 
 
 def test_a_label_given_to_an_unclaimed_image_takes_it_out_of_the_pool(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), said(0.5))
 
     assert resolve_label(stores, image(1).key, "cat", 1.0, 1) == 1
-    assert stores.pool.top(1) == []
+    assert stores.ranking.top(1) == []
 
 
 def test_labelled_images_say_how_they_were_drawn(stores: Stores) -> None:

@@ -41,7 +41,7 @@ def pick(i: int, etag: str = "e", *, audit: bool = False) -> Pick:
 
 
 def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
-    assert stores.pool.put_score(image(1), said(0.5))
+    assert stores.scoring.put_score(image(1), said(0.5))
 
     row = stores.pool.rows([image(1).key, "missing"])[image(1).key]
     assert (row.etag, row.state, row.model_version, row.backbone) == ("e", State.SCORED, 1, BACKBONE)
@@ -50,61 +50,61 @@ def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
 
 
 def test_many_new_rows_are_written_at_once_and_old_ones_left_alone(stores: Stores) -> None:
-    stores.pool.put_score(image(3), said(0.5, version=2))
-    stores.pool.put_quarantine(image(4), "empty", "")
+    stores.scoring.put_score(image(3), said(0.5, version=2))
+    stores.scoring.put_quarantine(image(4), "empty", "")
     scored = [ScoredImage(image(i), said(i / 100)) for i in range(60)]
 
-    assert stores.pool.insert_scores(scored) == {image(i).key for i in range(60) if i not in (3, 4)}
-    assert stores.pool.insert_scores(scored) == set()
+    assert stores.scoring.insert_scores(scored) == {image(i).key for i in range(60) if i not in (3, 4)}
+    assert stores.scoring.insert_scores(scored) == set()
 
     rows = stores.pool.rows([image(i).key for i in range(60)])
     assert len(rows) == 59
     assert rows[image(3).key].model_version == 2
     assert rows[image(7).key].embedding == pytest.approx(np.full(4, 0.07), abs=1e-3)
-    assert [found.key for found in stores.pool.top(3)] == [image(i).key for i in (0, 1, 2)]
+    assert [found.key for found in stores.ranking.top(3)] == [image(i).key for i in (0, 1, 2)]
 
 
 def test_it_is_known_which_bytes_have_a_score_and_by_which_model(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5, version=2))
-    stores.pool.put_score(image(2), embedded(2))
-    stores.pool.put_quarantine(image(3), "empty", "")
+    stores.scoring.put_score(image(1), said(0.5, version=2))
+    stores.scoring.put_score(image(2), embedded(2))
+    stores.scoring.put_quarantine(image(3), "empty", "")
 
-    found = stores.pool.scored([image(i).key for i in range(5)])
+    found = stores.scoring.scored([image(i).key for i in range(5)])
 
     assert {key: known[:3] for key, known in found.items()} == {
         image(1).key: ("e", 2, BACKBONE),
         image(2).key: ("e", 0, BACKBONE),
     }
-    assert stores.pool.scored([]) == {}
+    assert stores.scoring.scored([]) == {}
 
 
 def test_rows_of_cold_start_models_are_written_at_once_too(stores: Stores) -> None:
     scored = [ScoredImage(image(i), embedded(i)) for i in range(3)]
 
-    assert len(stores.pool.insert_scores(scored)) == 3
-    assert stores.pool.top(5) == []
+    assert len(stores.scoring.insert_scores(scored)) == 3
+    assert stores.ranking.top(5) == []
     assert len(draw(stores.pool.selectable, 3, "seed").images) == 3
-    assert stores.pool.insert_scores([]) == set()
+    assert stores.scoring.insert_scores([]) == set()
 
 
 def test_top_is_by_doubt_and_then_by_key(stores: Stores) -> None:
     margins = np.linspace(0, 1, 40)
     for i in np.random.default_rng(0).permutation(40):
-        stores.pool.put_score(image(int(i)), said(float(margins[i])))
+        stores.scoring.put_score(image(int(i)), said(float(margins[i])))
     for i in (41, 40):
-        stores.pool.put_score(image(i), said(0.0))
+        stores.scoring.put_score(image(i), said(0.0))
 
-    top = [found.key for found in stores.pool.top(5)]
+    top = [found.key for found in stores.ranking.top(5)]
 
     assert top == [image(i).key for i in (0, 40, 41, 1, 2)]
-    assert len(stores.pool.top(100)) == 42
+    assert len(stores.ranking.top(100)) == 42
 
 
 def test_without_a_head_there_is_no_top_but_a_draw(stores: Stores) -> None:
     for i in range(30):
-        stores.pool.put_score(image(i), embedded(i))
+        stores.scoring.put_score(image(i), embedded(i))
 
-    assert stores.pool.top(5) == []
+    assert stores.ranking.top(5) == []
     drawn = draw(stores.pool.selectable, 10, "seed")
     assert len({one.key for one in drawn.images}) == 10
     assert drawn.probability(10) == pytest.approx(1 / 3)
@@ -114,7 +114,7 @@ def test_without_a_head_there_is_no_top_but_a_draw(stores: Stores) -> None:
 
 def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
     for i in range(50):
-        stores.pool.put_score(image(i), embedded(i))
+        stores.scoring.put_score(image(i), embedded(i))
     for shard in range(SHARDS):
         every, _ = stores.pool.selectable(shard, -1.0, 50)
         numbers = [one.sampling_key for one in every]
@@ -128,7 +128,7 @@ def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
 
 def test_every_selectable_image_is_on_exactly_one_page_of_one_shard(stores: Stores) -> None:
     for i in range(50):
-        stores.pool.put_score(image(i), embedded(i))
+        stores.scoring.put_score(image(i), embedded(i))
     found = []
     for shard in range(SHARDS):
         start: float | None = -1.0
@@ -141,73 +141,73 @@ def test_every_selectable_image_is_on_exactly_one_page_of_one_shard(stores: Stor
 
 def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
     for i in range(3):
-        stores.pool.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), said(0.5))
 
-    assert stores.pool.claim(pick(1, audit=True), 7, 99.0)
+    assert stores.ranking.claim(pick(1, audit=True), 7, 99.0)
 
     assert image(1).key not in [
-        one.key for one in stores.pool.top(9) + spread(stores.pool.selectable, 9, "s")
+        one.key for one in stores.ranking.top(9) + spread(stores.pool.selectable, 9, "s")
     ]
-    assert stores.pool.claim(pick(1), 7, 99.0), "the same round may claim again"
-    assert not stores.pool.claim(pick(1), 8, 99.0), "another round may not"
-    assert not stores.pool.claim(pick(2, "other bytes"), 7, 99.0)
-    assert not stores.pool.claim(pick(9), 7, 99.0), "an image that is not there"
+    assert stores.ranking.claim(pick(1), 7, 99.0), "the same round may claim again"
+    assert not stores.ranking.claim(pick(1), 8, 99.0), "another round may not"
+    assert not stores.ranking.claim(pick(2, "other bytes"), 7, 99.0)
+    assert not stores.ranking.claim(pick(9), 7, 99.0), "an image that is not there"
 
 
 def test_a_claimed_image_can_be_blind(stores: Stores) -> None:
     for i in range(3):
-        stores.pool.put_score(image(i), said(0.5))
-    stores.pool.claim(replace(pick(0), blind=True), 7, 99.0)
-    stores.pool.claim(pick(1), 7, 99.0)
+        stores.scoring.put_score(image(i), said(0.5))
+    stores.ranking.claim(replace(pick(0), blind=True), 7, 99.0)
+    stores.ranking.claim(pick(1), 7, 99.0)
 
     assert stores.blind.among([image(i).key for i in range(4)]) == {image(0).key}
     assert stores.blind.among([]) == set()
 
 
 def test_exporting_ends_the_claim_of_that_round_only(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
-    stores.pool.claim(pick(1), 7, 99.0)
+    stores.scoring.put_score(image(1), said(0.5))
+    stores.ranking.claim(pick(1), 7, 99.0)
 
-    stores.pool.mark_exported(image(1).key, 6, 11)
+    stores.ranking.mark_exported(image(1).key, 6, 11)
     assert stores.pool.rows([image(1).key])[image(1).key].state is State.CLAIMED
-    stores.pool.mark_exported(image(1).key, 7, 11)
+    stores.ranking.mark_exported(image(1).key, 7, 11)
     assert stores.pool.rows([image(1).key])[image(1).key].state is State.EXPORTED
 
 
 def test_a_redelivery_of_the_same_bytes_changes_no_state(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
-    stores.pool.claim(pick(1), 7, 99.0)
+    stores.scoring.put_score(image(1), said(0.5))
+    stores.ranking.claim(pick(1), 7, 99.0)
 
-    assert not stores.pool.put_score(image(1), said(0.9, version=2))
+    assert not stores.scoring.put_score(image(1), said(0.9, version=2))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
     assert (row.state, row.model_version) == (State.CLAIMED, 1)
 
 
 def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> None:
-    stores.pool.put_score(image(1, "first", "10"), said(0.5))
-    stores.pool.claim(pick(1, "first"), 7, 99.0)
+    stores.scoring.put_score(image(1, "first", "10"), said(0.5))
+    stores.ranking.claim(pick(1, "first"), 7, 99.0)
 
-    assert stores.pool.put_score(image(1, "second", "1F"), said(0.9))
-    assert not stores.pool.put_score(image(1, "zeroth", "0F"), said(0.1))
+    assert stores.scoring.put_score(image(1, "second", "1F"), said(0.9))
+    assert not stores.scoring.put_score(image(1, "zeroth", "0F"), said(0.1))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
     assert (row.etag, row.state) == ("second", State.SCORED)
 
 
 def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> None:
-    stores.pool.put_score(image(1, "bytes", "10"), said(0.5))
-    stores.pool.claim(pick(1, "bytes"), 7, 99.0)
+    stores.scoring.put_score(image(1, "bytes", "10"), said(0.5))
+    stores.ranking.claim(pick(1, "bytes"), 7, 99.0)
 
     again = replace(image(1, "bytes", "20"), object_etag="bytes-2")
-    assert not stores.pool.put_score(again, said(0.9, version=2))
+    assert not stores.scoring.put_score(again, said(0.9, version=2))
     entry = stores.entries.entries([again.key])[again.key]
     assert (entry.etag, entry.object_etag, entry.state) == ("bytes", "bytes-2", State.CLAIMED)
     assert (entry.sequencer.rstrip("0"), entry.round_number) == ("2", 7)
 
-    stores.pool.note_upload(image(1, "bytes", "30"))
-    stores.pool.note_upload(replace(again, object_etag="late"))
-    assert not stores.pool.put_quarantine(replace(again, object_etag="later"), "truncated", "")
+    stores.scoring.note_upload(image(1, "bytes", "30"))
+    stores.scoring.note_upload(replace(again, object_etag="late"))
+    assert not stores.scoring.put_quarantine(replace(again, object_etag="later"), "truncated", "")
 
     after = stores.entries.entries([again.key])[again.key]
     assert after == replace(entry, sequencer=after.sequencer, object_etag="")
@@ -215,44 +215,44 @@ def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> No
 
 
 def test_an_older_upload_of_other_bytes_does_not_undo_a_newer_one_of_the_same_bytes(stores: Stores) -> None:
-    stores.pool.put_score(image(1, "bytes", "10"), said(0.5))
-    stores.pool.note_upload(replace(image(1, "bytes", "20"), object_etag="bytes-2"))
-    stores.pool.note_upload(image(1, "other", "30"))
-    stores.pool.note_upload(image(2, "bytes", "30"))
+    stores.scoring.put_score(image(1, "bytes", "10"), said(0.5))
+    stores.scoring.note_upload(replace(image(1, "bytes", "20"), object_etag="bytes-2"))
+    stores.scoring.note_upload(image(1, "other", "30"))
+    stores.scoring.note_upload(image(2, "bytes", "30"))
 
-    assert not stores.pool.put_score(image(1, "other", "15"), said(0.9))
-    assert not stores.pool.put_quarantine(image(1, "bad", "15"), "empty", "")
+    assert not stores.scoring.put_score(image(1, "other", "15"), said(0.9))
+    assert not stores.scoring.put_quarantine(image(1, "bad", "15"), "empty", "")
 
-    known = stores.pool.scored([image(1).key])[image(1).key]
+    known = stores.scoring.scored([image(1).key])[image(1).key]
     assert (known.etag, known.object_etag) == ("bytes", "bytes-2")
     assert image(2).key not in stores.pool.rows([image(2).key])
 
 
 def rescored(stores: Stores, rows: list[PoolRow], margin: float, version: int) -> set[str]:
-    return stores.pool.rescore(rows, [said(margin, version)] * len(rows))
+    return stores.rescoring_pool.rescore(rows, [said(margin, version)] * len(rows))
 
 
 def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5, version=2))
+    stores.scoring.put_score(image(1), said(0.5, version=2))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
     assert rescored(stores, [row], 0.1, version=1) == set()
     assert rescored(stores, [row], 0.9, version=3) == {image(1).key}
 
-    (top,) = stores.pool.top(1)
+    (top,) = stores.ranking.top(1)
     assert top.priority == pytest.approx(0.1)
-    assert stores.pool.rescore([], []) == set()
+    assert stores.rescoring_pool.rescore([], []) == set()
 
 
 def test_after_a_roll_back_the_older_version_in_service_has_the_word(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5, version=2, generation=4))
+    stores.scoring.put_score(image(1), said(0.5, version=2, generation=4))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
-    assert stores.pool.rescore([row], [said(0.9, version=1, generation=5)]) == {image(1).key}
-    assert stores.pool.rescore([row], [said(0.1, version=2, generation=4)]) == set(), (
+    assert stores.rescoring_pool.rescore([row], [said(0.9, version=1, generation=5)]) == {image(1).key}
+    assert stores.rescoring_pool.rescore([row], [said(0.1, version=2, generation=4)]) == set(), (
         "late work of the generation before"
     )
-    assert not stores.pool.put_score(image(1), said(0.1, version=2, generation=4))
+    assert not stores.scoring.put_score(image(1), said(0.1, version=2, generation=4))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
     assert (row.model_version, row.generation) == (1, 5)
@@ -261,11 +261,11 @@ def test_after_a_roll_back_the_older_version_in_service_has_the_word(stores: Sto
 def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores) -> None:
     keys = [image(i).key for i in range(60)]
     for i in range(60):
-        stores.pool.put_score(image(i), embedded(i))
+        stores.scoring.put_score(image(i), embedded(i))
     rows = stores.pool.rows(keys)
-    stores.pool.claim(pick(10), 1, 99.0)
-    stores.pool.put_score(image(30, "other bytes", "20"), said(0.2, version=1))
-    stores.pool.put_quarantine(image(31, "bad", "20"), "empty", "")
+    stores.ranking.claim(pick(10), 1, 99.0)
+    stores.scoring.put_score(image(30, "other bytes", "20"), said(0.2, version=1))
+    stores.scoring.put_quarantine(image(31, "bad", "20"), "empty", "")
     rescored(stores, [rows[keys[59]]], 0.3, version=7)
 
     written = rescored(stores, list(rows.values()), 0.9, version=5)
@@ -277,23 +277,23 @@ def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores
     assert [after[keys[i]].model_version for i in (10, 30, 59)] == [0, 1, 7]
     assert after[keys[12]].probabilities == pytest.approx([0.95, 0.05], abs=1e-3)
     assert after[keys[12]].embedding == pytest.approx(np.full(4, 12)), "what the picture gave stays"
-    assert {one.key for one in stores.pool.top(99)} == set(keys) - {keys[10], keys[31]}
+    assert {one.key for one in stores.ranking.top(99)} == set(keys) - {keys[10], keys[31]}
     assert keys[31] not in after
 
 
 def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew(stores: Stores) -> None:
     for i in range(4):
-        stores.pool.put_score(image(i), said(0.5))
-    stores.pool.claim(pick(3), 1, 99.0)
-    assert list(stores.pool.stale_backbone(BACKBONE)) == []
+        stores.scoring.put_score(image(i), said(0.5))
+    stores.ranking.claim(pick(3), 1, 99.0)
+    assert list(stores.pool_report.stale_backbone(BACKBONE)) == []
 
-    found = sorted(stores.pool.stale_backbone("c" * 64), key=lambda one: one.key)
+    found = sorted(stores.pool_report.stale_backbone("c" * 64), key=lambda one: one.key)
     assert [(one.key, one.etag, one.size) for one in found] == [(image(i).key, "e", 123) for i in range(3)]
 
     fresh = replace(said(0.7, version=1, generation=2), backbone="c" * 64)
-    assert stores.pool.insert_scores([ScoredImage(found[0], fresh)]) == set()
-    assert stores.pool.put_score(found[0], fresh)
-    assert {one.key for one in stores.pool.stale_backbone("c" * 64)} == {image(1).key, image(2).key}
+    assert stores.scoring.insert_scores([ScoredImage(found[0], fresh)]) == set()
+    assert stores.scoring.put_score(found[0], fresh)
+    assert {one.key for one in stores.pool_report.stale_backbone("c" * 64)} == {image(1).key, image(2).key}
     assert stores.pool.rows([image(0).key])[image(0).key].embedding == pytest.approx(
         np.full(4, 0.7), abs=1e-3
     )
@@ -301,19 +301,19 @@ def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew
 
 def test_a_labelled_image_gets_the_embedding_of_another_backbone_and_stays_as_it_is(stores: Stores) -> None:
     for i in range(4):
-        stores.pool.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), said(0.5))
         if i:
-            stores.pool.claim(pick(i), 1, 99.0)
-            stores.pool.mark_exported(image(i).key, 1, i)
+            stores.ranking.claim(pick(i), 1, 99.0)
+            stores.ranking.mark_exported(image(i).key, 1, i)
             stores.labels.resolve_label(stores.labels.label_state(image(i).key), Consensus("cat", 1.0, 1))
-    stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
+    stores.scoring.put_score(image(3, "other bytes", "20"), said(0.5))
     before = stores.pool.rows([image(i).key for i in range(4)])
     fresh = [
         replace(row, backbone="c" * 64, embedding=np.full(4, 7.0, np.float32)) for row in before.values()
     ]
     fresh[3] = replace(fresh[3], etag="e")
 
-    written = stores.pool.reembed(fresh)
+    written = stores.training_pool.reembed(fresh)
 
     assert written == {image(1).key, image(2).key}
     after = stores.pool.rows(list(before))
@@ -321,57 +321,57 @@ def test_a_labelled_image_gets_the_embedding_of_another_backbone_and_stays_as_it
     assert after[image(1).key].embedding == pytest.approx(np.full(4, 7))
     assert after[image(1).key].probabilities == pytest.approx(before[image(1).key].probabilities)
     assert after[image(1).key].state is State.LABELLED
-    not_ours = {one.key for one in stores.pool.stale_backbone("c" * 64)}
+    not_ours = {one.key for one in stores.pool_report.stale_backbone("c" * 64)}
     assert not_ours == {image(0).key, image(3).key}, "selectable images wait for a score of their own"
 
 
 def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores) -> None:
-    assert stores.pool.put_quarantine(image(1, "bad"), "truncated", "cut off at byte 100")
+    assert stores.scoring.put_quarantine(image(1, "bad"), "truncated", "cut off at byte 100")
 
-    assert stores.pool.quarantined(5) == [(image(1).key, "truncated", "cut off at byte 100")]
+    assert stores.pool_report.quarantined(5) == [(image(1).key, "truncated", "cut off at byte 100")]
     assert stores.pool.rows([image(1).key]) == {}
-    assert stores.pool.put_score(image(1, "good", "20"), said(0.5))
-    assert stores.pool.quarantined(5) == []
+    assert stores.scoring.put_score(image(1, "good", "20"), said(0.5))
+    assert stores.pool_report.quarantined(5) == []
 
 
 def test_an_old_bad_event_does_not_quarantine_a_good_image(stores: Stores) -> None:
-    stores.pool.put_score(image(1, "good", "20"), said(0.5))
+    stores.scoring.put_score(image(1, "good", "20"), said(0.5))
 
-    assert not stores.pool.put_quarantine(image(1, "bad", "10"), "truncated", "")
-    assert stores.pool.quarantined(5) == []
+    assert not stores.scoring.put_quarantine(image(1, "bad", "10"), "truncated", "")
+    assert stores.pool_report.quarantined(5) == []
 
 
 def test_the_uploads_of_a_day_are_found_whatever_became_of_them(stores: Stores) -> None:
     today = day(stores.clock.now())
     for i in range(40):
-        stores.pool.put_score(image(i), said(0.5))
-    stores.pool.put_quarantine(image(40), "empty", "")
+        stores.scoring.put_score(image(i), said(0.5))
+    stores.scoring.put_quarantine(image(40), "empty", "")
     stores.clock.time += 24 * 3600
     for i in range(41, 44):
-        stores.pool.put_score(image(i), said(0.5))
-    stores.pool.put_score(image(2, sequencer="20"), said(0.5))  # the same bytes again
-    stores.pool.put_score(image(3, "other bytes", "20"), said(0.5))
-    stores.pool.claim(pick(1), 1, 99.0)
+        stores.scoring.put_score(image(i), said(0.5))
+    stores.scoring.put_score(image(2, sequencer="20"), said(0.5))  # the same bytes again
+    stores.scoring.put_score(image(3, "other bytes", "20"), said(0.5))
+    stores.ranking.claim(pick(1), 1, 99.0)
     rescored(stores, list(stores.pool.rows([image(4).key]).values()), 0.9, version=2)
 
-    first = stores.pool.arrived(today, 100)
+    first = stores.watching.arrived(today, 100)
 
     assert sorted(first) == [image(i).key for i in range(40) if i != 3]
-    following = sorted(stores.pool.arrived(day(stores.clock.now()), 100))
+    following = sorted(stores.watching.arrived(day(stores.clock.now()), 100))
     assert following == [image(i).key for i in (3, 41, 42, 43)]
-    some = stores.pool.arrived(today, 16)
+    some = stores.watching.arrived(today, 16)
     assert len(some) <= 16
     assert set(some) <= set(first)
-    assert stores.pool.arrived("1999-01-01", 9) == []
+    assert stores.watching.arrived("1999-01-01", 9) == []
 
 
 def test_counts_name_every_state(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5))
-    stores.pool.put_score(image(2), said(0.5))
-    stores.pool.claim(pick(2), 1, 99.0)
-    stores.pool.put_quarantine(image(3), "empty", "")
+    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(2), said(0.5))
+    stores.ranking.claim(pick(2), 1, 99.0)
+    stores.scoring.put_quarantine(image(3), "empty", "")
 
-    counts = stores.pool.counts()
+    counts = stores.pool_report.counts()
 
     assert set(counts) == set(State)
     assert (counts[State.SCORED], counts[State.CLAIMED], counts[State.QUARANTINED]) == (1, 1, 1)

@@ -10,7 +10,7 @@ import pytest
 
 from contract.test_labels import export, resolve_label
 from contract.test_pool import embedded, image, pick, rescored, said
-from octospoon.adapters.dynamodb.score_history import SCORES, UPLOADS
+from octospoon.adapters.dynamodb.pool.score_history import SCORES, UPLOADS
 from octospoon.adapters.s3.artifacts import S3Artifacts
 from octospoon.adapters.s3.rounds import S3Snapshots
 from octospoon.adapters.s3.versions import S3Versions
@@ -33,12 +33,12 @@ def record(stores: Stores) -> ImageRecord:
 
 def rescore(stores: Stores, version: int, generation: int) -> None:
     row = stores.pool.rows([KEY])[KEY]
-    assert stores.pool.rescore([row], [said(0.5, version, generation)]) == {KEY}
+    assert stores.rescoring_pool.rescore([row], [said(0.5, version, generation)]) == {KEY}
 
 
 def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> None:
     assert stores.records.record(KEY) is None
-    stores.pool.insert_scores([ScoredImage(image(1), embedded(1))])
+    stores.scoring.insert_scores([ScoredImage(image(1), embedded(1))])
     for version, generation in ((1, 1), (2, 2), (1, 3)):  # the last one is a roll-back
         stores.clock.time += 10
         rescore(stores, version, generation)
@@ -52,7 +52,7 @@ def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> N
 
 
 def test_a_row_does_not_grow_with_the_number_of_its_scores(stores: Stores) -> None:
-    stores.pool.put_score(image(1), embedded(1))
+    stores.scoring.put_score(image(1), embedded(1))
     for generation in range(1, 2 * SCORES + 3):
         rescore(stores, generation, generation)
 
@@ -60,28 +60,28 @@ def test_a_row_does_not_grow_with_the_number_of_its_scores(stores: Stores) -> No
 
 
 def test_a_score_that_was_refused_leaves_no_trace(stores: Stores) -> None:
-    stores.pool.put_score(image(1), said(0.5, version=2))
+    stores.scoring.put_score(image(1), said(0.5, version=2))
     row = stores.pool.rows([KEY])[KEY]
 
     assert rescored(stores, [row], 0.1, version=1) == set()
-    assert not stores.pool.put_score(image(1, "old", "0F"), said(0.1, version=3))
+    assert not stores.scoring.put_score(image(1, "old", "0F"), said(0.1, version=3))
 
     assert [one.model_version for one in record(stores).scores] == [2]
     assert record(stores).previous_uploads == ()
 
 
 def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
-    stores.pool.put_quarantine(image(1, "bad", "05"), "truncated", "cut off")
+    stores.scoring.put_quarantine(image(1, "bad", "05"), "truncated", "cut off")
     assert record(stores).quarantined_at == stores.clock.time
     stores.clock.time += 10
-    stores.pool.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), said(0.5))
     assert record(stores).quarantined_at is None
-    stores.pool.claim(pick(1), 1, 99.0)
-    stores.pool.mark_exported(KEY, 1, 77)
+    stores.ranking.claim(pick(1), 1, 99.0)
+    stores.ranking.mark_exported(KEY, 1, 77)
     resolve_label(stores, KEY, "cat")
     stores.clock.time += 10
 
-    assert stores.pool.put_score(image(1, "new", "20"), said(0.9, version=2))
+    assert stores.scoring.put_score(image(1, "new", "20"), said(0.9, version=2))
 
     now = record(stores)
     assert (now.etag, now.state, now.label, now.task_id) == ("new", State.SCORED, None, 0)
@@ -96,7 +96,7 @@ def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
 
 def test_of_many_uploads_the_newest_are_kept(stores: Stores) -> None:
     for i in range(UPLOADS + 3):
-        stores.pool.put_score(image(1, f"e{i}", f"1{i}"), said(0.5))
+        stores.scoring.put_score(image(1, f"e{i}", f"1{i}"), said(0.5))
 
     assert [one.etag for one in record(stores).previous_uploads] == [f"e{i}" for i in range(2, UPLOADS + 2)]
 

@@ -26,7 +26,7 @@ A_DAY = 86_400.0
 
 def put(stores: Stores, numbers: range, generation: int = 1) -> None:
     scored = [ScoredImage(image(i), said(i / 100, version=1, generation=generation)) for i in numbers]
-    assert len(stores.pool.insert_scores(scored)) == len(numbers)
+    assert len(stores.scoring.insert_scores(scored)) == len(numbers)
 
 
 def keys(*numbers: int) -> set[str]:
@@ -60,11 +60,11 @@ def outdated(walk: PoolWalk, generation: int, limit: int, before: float = 0.0, o
 def test_a_days_uploads_come_page_by_page_in_the_order_of_the_lottery(stores: Stores) -> None:
     first = day(stores.clock.now())
     put(stores, range(IMAGES))
-    stores.pool.put_quarantine(image(99), "empty", "")
-    stores.pool.claim(pick(3), 1, 99.0)
+    stores.scoring.put_quarantine(image(99), "empty", "")
+    stores.ranking.claim(pick(3), 1, 99.0)
     stores.clock.time += A_DAY
     put(stores, range(IMAGES, IMAGES + 4))
-    stores.pool.put_score(image(7, etag="new", sequencer="20"), embedded(7))
+    stores.scoring.put_score(image(7, etag="new", sequencer="20"), embedded(7))
 
     pages = uploaded(stores.walk, first, 2)
 
@@ -79,13 +79,15 @@ def test_a_days_uploads_come_page_by_page_in_the_order_of_the_lottery(stores: St
 
 def test_what_is_outdated_is_found_by_the_turn_alone_or_by_the_time_as_well(stores: Stores) -> None:
     put(stores, range(IMAGES), generation=1)
-    stores.pool.put_score(image(98), embedded(98))
-    stores.pool.put_quarantine(image(99), "empty", "")
-    stores.pool.claim(pick(3), 1, 99.0)
+    stores.scoring.put_score(image(98), embedded(98))
+    stores.scoring.put_quarantine(image(99), "empty", "")
+    stores.ranking.claim(pick(3), 1, 99.0)
     stores.clock.time += 10.0
     fresh = [image(i).key for i in range(10, 20)]
     rows = stores.pool.rows(fresh)
-    stores.pool.rescore([rows[key] for key in fresh], [said(0.5, version=2, generation=2)] * len(fresh))
+    stores.rescoring_pool.rescore(
+        [rows[key] for key in fresh], [said(0.5, version=2, generation=2)] * len(fresh)
+    )
 
     old = (keys(98, *range(IMAGES)) - keys(3)) - set(fresh)
     for limit in (1, 3, 100):
@@ -133,17 +135,18 @@ def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(
     pointer = ChampionPointer(2, "a", "m", BACKBONE, "h", "c", ("a", "b"), generation=2)
     queue: list[str] = []
     case = RescorePool(
-        stores.pool, stores.walk, stores.rescoring, lambda: (pointer, Head()), queue.append, stores.clock,
+        stores.rescoring_pool, stores.walk, stores.rescoring, lambda: (pointer, Head()), queue.append,
+        stores.clock,
         "margin", workers=1, page=2, look=2, gap=5,
     )  # fmt: skip
     written: list[str] = []
-    rescore = stores.pool.rescore
+    rescore = stores.rescoring_pool.rescore
 
     def noted(rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> Any:
         written.extend(row.key for row in rows)
         return rescore(rows, predictions)
 
-    monkeypatch.setattr(stores.pool, "rescore", noted)
+    monkeypatch.setattr(stores.rescoring_pool, "rescore", noted)
     case.champion_changed()
     while queue:
         case.segment(queue.pop(0), 0.0)

@@ -20,6 +20,8 @@ from contract.conftest import copy_table
 from unit.training.stack import backbone, embeddings
 
 from octospoon.adapters.aws.launchers import QueueLauncher
+from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.mlflow.registry import JOB_TAG
 from octospoon.adapters.s3.rounds import S3Snapshots
 from octospoon.cli.datasets import digits
@@ -83,9 +85,10 @@ def project(stack: LocalStack) -> LocalProject:
         s3.put_object(Bucket=name, Key=key(index), Body=digits.png_bytes(index))
     pool = copy_table(stack.deployment.client("dynamodb"), stack.project.outputs["PoolTable"])
     changed = with_outputs(stack.project, ImagesBucket=name, PoolTable=pool)
-    Deployment(changed.outputs, changed.endpoint_url).pool.insert_scores(
-        [scored(index) for index in range(NOT_IN_THE_POOL, UPLOADS)]
-    )
+    dynamodb = Deployment(changed.outputs, changed.endpoint_url).client("dynamodb")
+    counter = LabelCounter(dynamodb, changed.outputs["ControlTable"])
+    scoring = DynamoScoringPool(dynamodb, pool, "margin", time.time, counter)
+    scoring.insert_scores([scored(index) for index in range(NOT_IN_THE_POOL, UPLOADS)])
     return changed
 
 

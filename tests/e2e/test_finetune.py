@@ -99,17 +99,17 @@ def test_the_job_gives_the_model_a_backbone_of_its_own(
 def test_the_pool_follows_when_it_is_told_to(
     poor: LocalStack, before: ChampionPointer, after: ChampionPointer
 ) -> None:
-    deployment, pool = poor.deployment, poor.deployment.pool
+    deployment, pool, report = poor.deployment, poor.deployment.pool, poor.deployment.pool_report
     (late,) = upload(deployment, digit_pictures("models/", [ORDER[LABELLED + LEFT]]))
     assert scored(deployment, [late])[late].backbone == after.backbone
     waiting = [one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 1000)[0]]
     old = [key for key in waiting if pool.rows([key])[key].backbone == before.backbone]
     assert len(old) == LEFT
 
-    rescore.queue(deployment, list(pool.stale_backbone(after.backbone)))
+    rescore.queue(deployment, list(report.stale_backbone(after.backbone)))
     wait_for(
         "the new backbone's scores",
-        lambda: None if next(iter(pool.stale_backbone(after.backbone)), None) else True,
+        lambda: None if next(iter(report.stale_backbone(after.backbone)), None) else True,
         seconds=300,
         interval=1.0,
     )

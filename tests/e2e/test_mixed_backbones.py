@@ -58,7 +58,7 @@ class Other:
         return list(pool.rows([one.key for page in pages for one in page]).values())
 
     def stale(self) -> int:
-        return sum(1 for _ in self.deployment.pool.stale_backbone(serving(self.deployment).backbone))
+        return sum(1 for _ in self.deployment.pool_report.stale_backbone(serving(self.deployment).backbone))
 
     def all_scored(self) -> None:
         wait_for("every image to be scored", lambda: None if self.stale() else True, interval=1.0)
@@ -102,7 +102,7 @@ def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if named is not None:
         alias.move(named)
     deployment.history.keep_alias(seen)
-    rescore.queue(deployment, list(deployment.pool.stale_backbone(before.backbone)))
+    rescore.queue(deployment, list(deployment.pool_report.stale_backbone(before.backbone)))
     made.all_scored()
 
 

@@ -54,7 +54,7 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
     deployment.client("s3").put_object(Bucket=deployment.outputs["ImagesBucket"], Key="trip/empty.png")
 
     def quarantined() -> dict[str, str]:
-        found = {key: reason for key, reason, _ in deployment.pool.quarantined(99)}
+        found = {key: reason for key, reason, _ in deployment.pool_report.quarantined(99)}
         return {key.removeprefix("trip/"): reason for key, reason in found.items() if key.startswith("trip/")}
 
     def look() -> bool | None:

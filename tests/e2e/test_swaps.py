@@ -24,7 +24,7 @@ import pytest
 from contract.conftest import copy_table
 from PIL import Image
 
-from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool.rows import DynamoRows
 from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION
 from octospoon.domain.errors import BadModel
@@ -104,7 +104,7 @@ class World:
     handler: Callable[[dict[str, Any], object], dict[str, Any]]
     artifacts: S3Artifacts
     images: str
-    pool: DynamoPool
+    pool: DynamoRows
     models: Models
 
     def put(self, version: int, file: bytes, sha: str = "") -> None:
@@ -168,7 +168,7 @@ def world(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    yield World(module.handler, S3Artifacts(s3, artifacts), images, DynamoPool(dynamodb, table), Models())
+    yield World(module.handler, S3Artifacts(s3, artifacts), images, DynamoRows(dynamodb, table), Models())
     wiring.disconnect()
     for cached in (wiring.session, wiring.s3, wiring.dynamodb, wiring.images):
         cached.cache_clear()

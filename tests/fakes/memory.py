@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb import score_history as past
+from octospoon.adapters.dynamodb.pool import score_history as past
 from octospoon.adapters.imaging.image_file import format_of
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable, VersionTaken
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers

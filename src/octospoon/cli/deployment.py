@@ -20,11 +20,12 @@ from octospoon.adapters.dynamodb.control import (
     DynamoRescoring,
     DynamoRounds,
 )
-from octospoon.adapters.dynamodb.image_record import DynamoRecords
 from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb.pool import DynamoPool
-from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.record import DynamoRecords
+from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
 from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.mlflow.alias import MlflowRuns
@@ -97,9 +98,14 @@ class Deployment:
         return session(self.endpoint_url)
 
     @cached_property
-    def pool(self) -> DynamoPool:
+    def pool(self) -> DynamoSampling:
         """The pool table."""
-        return DynamoPool(self.client("dynamodb"), self.outputs["PoolTable"])
+        return DynamoSampling(self.client("dynamodb"), self.outputs["PoolTable"])
+
+    @property
+    def pool_report(self) -> DynamoPoolReport:
+        """The pool table, read as a whole."""
+        return DynamoPoolReport(self.client("dynamodb"), self.outputs["PoolTable"])
 
     @property
     def entries(self) -> DynamoEntries:

@@ -1,4 +1,4 @@
-"""The pool: what is known of every image."""
+"""The pool holds one row for each image; each use case sees the part of it that it needs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,24 @@ if TYPE_CHECKING:
     from octospoon.domain.trace import ImageRecord
 
 
-class Pool(Protocol):
-    """One row per image, with two sparse indexes over the selectable ones."""
+class PoolRows(Protocol):
+    """Rows by key."""
+
+    def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
+        """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
+
+
+class PoolSampling(PoolRows, Protocol):
+    """The pool as samples are drawn from it."""
+
+    def selectable(
+        self, shard: int, start: float, limit: int, end: float = 1.0
+    ) -> tuple[list[Candidate], float | None]:
+        """Page through one shard of the selectable images by sampling key, in (start, end]."""
+
+
+class ScoringPool(Protocol):
+    """The pool as the score function writes it."""
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         """Write one score unless the row already holds something newer; say whether it was written.
@@ -56,11 +72,12 @@ class Pool(Protocol):
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
         """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
 
+
+class RankingPool(PoolSampling, Protocol):
+    """The pool as the rank function chooses and claims images."""
+
     def top(self, n: int) -> list[Candidate]:
         """Return the n selectable images of highest priority, ties broken by key."""
-
-    def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
-        """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
 
     def claim(self, pick: Pick, round_number: int, until: float) -> bool:
         """Take one image out of the selectable ones for a round; False where somebody else was first.
@@ -70,6 +87,10 @@ class Pool(Protocol):
 
     def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
         """Record that the image of this round is with the annotators."""
+
+
+class RescoringPool(PoolRows, Protocol):
+    """The pool as the rescore function refreshes it."""
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
         """Replace the scores of selectable images whose bytes are unchanged; return the keys written.
@@ -82,17 +103,9 @@ class Pool(Protocol):
             predictions: one for each row.
         """
 
-    def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
-        """Store the embeddings and backbones of labelled images; return the keys written.
 
-        A row that is no longer labelled, or holds other bytes, is left as it is. Selectable images get a new
-        embedding with a new score only.
-        """
-
-    def selectable(
-        self, shard: int, start: float, limit: int, end: float = 1.0
-    ) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by sampling key, in (start, end]."""
+class WatchingPool(PoolRows, Protocol):
+    """The pool as the watch function reads it."""
 
     def arrived(self, day: str, limit: int) -> list[str]:
         """Return keys of up to `limit` images uploaded on a day, in whatever state, near to uniformly drawn.
@@ -102,14 +115,29 @@ class Pool(Protocol):
             limit: what is read does not grow with the pool, nor with the day.
         """
 
-    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images whose embedding another backbone made (reads the whole pool)."""
+
+class TrainingPool(PoolSampling, Protocol):
+    """The pool as the trainer reads and writes it."""
+
+    def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
+        """Store the embeddings and backbones of labelled images; return the keys written.
+
+        A row that is no longer labelled, or holds other bytes, is left as it is. Selectable images get a new
+        embedding with a new score only.
+        """
+
+
+class PoolReport(Protocol):
+    """The whole pool, for people: each call reads every row."""
 
     def counts(self) -> dict[State, int]:
-        """Count the images by state (reads the whole pool: for people, not for functions)."""
+        """Count the images by state."""
 
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
         """Return up to `limit` (key, reason, detail) of images in quarantine."""
+
+    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
+        """Yield the selectable images whose embedding another backbone made."""
 
 
 class PoolWalk(Protocol):

@@ -127,14 +127,14 @@ def _stored_secret(name: str) -> str:
 def score() -> ScoreUploads:
     """Wire the scoring of uploads."""
     from octospoon.adapters.dynamodb.label_counter import LabelCounter
-    from octospoon.adapters.dynamodb.pool import DynamoPool
+    from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
     from octospoon.usecases.score import ScoreUploads
 
     config = load(settings_.ScoreSettings)
     counter = LabelCounter(dynamodb(), config.control_table)
     return ScoreUploads(
         images=images(),
-        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now, counter),
+        pool=DynamoScoringPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now, counter),
         model=_current_scorer(),
         resolve_label=_resolve_label(config),
         workers=cores(),
@@ -180,7 +180,7 @@ def images_bucket() -> str:
 
 def predict() -> PredictImages:
     """Wire the answering of questions about single pictures."""
-    from octospoon.adapters.dynamodb.blind_images import DynamoBlindImages
+    from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
     from octospoon.adapters.s3.inbox import S3Inbox
     from octospoon.usecases.predict import PredictImages
 
@@ -255,7 +255,7 @@ def rank() -> Rank:
     """Wire the choosing and exporting of labelling batches."""
     from octospoon.adapters.dynamodb.control import ControlTable, DynamoRescoring, DynamoRounds
     from octospoon.adapters.dynamodb.model_history import DynamoObservations
-    from octospoon.adapters.dynamodb.pool import DynamoPool
+    from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
     from octospoon.adapters.label_studio.predictions import LabelStudioPredictions
     from octospoon.adapters.s3.artifacts import S3Champions
     from octospoon.adapters.s3.images import S3Images
@@ -271,7 +271,7 @@ def rank() -> Rank:
 
     config = load(settings_.RankSettings)
     store, control = artifacts(config.artifacts_bucket), ControlTable(dynamodb(), config.control_table)
-    pool, labeler = DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now), _labeler()
+    pool, labeler = DynamoRankingPool(dynamodb(), config.pool_table, CLOCK.now), _labeler()
     rounds, champions = DynamoRounds(control, RoundFiles(store)), S3Champions(store)
     return Rank(
         pool=pool,
@@ -379,7 +379,7 @@ def collect() -> CollectAnnotations:
 def _finished_rounds(config: settings_.CollectSettings, labels: Labels) -> FinishedRounds | None:
     """Return what asks for a new batch after the last answer; None where only the schedule does."""
     from octospoon.adapters.dynamodb.control import ControlTable, DynamoRounds
-    from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+    from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
     from octospoon.adapters.s3.rounds import RoundFiles
     from octospoon.usecases.finished_rounds import FinishedRounds
 
@@ -427,7 +427,7 @@ def reconcile() -> Reconcile:
     """Wire the repairing of what was lost on the way."""
     from octospoon.adapters.aws.sqs_uploads import SqsUploads
     from octospoon.adapters.dynamodb.control import ControlTable, DynamoRounds
-    from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+    from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
     from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
     from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
     from octospoon.adapters.s3.images import S3Images
@@ -459,7 +459,7 @@ def sync_registry_alias() -> SyncRegistryAlias | None:
     """Wire the following of MLflow's champion alias; None without an MLflow server."""
     from octospoon.adapters.dynamodb.control import ControlTable
     from octospoon.adapters.dynamodb.model_history import DynamoHistory
-    from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+    from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
     from octospoon.adapters.mlflow.alias import MlflowAlias
     from octospoon.adapters.mlflow.rest import MlflowApi
     from octospoon.usecases.promote_version import PromoteVersion
@@ -487,7 +487,8 @@ def watch() -> Watch:
     from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl
     from octospoon.adapters.dynamodb.labels import DynamoLabels
     from octospoon.adapters.dynamodb.model_history import DynamoObservations
-    from octospoon.adapters.dynamodb.pool import DynamoPool
+    from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
+    from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
     from octospoon.adapters.s3.artifacts import S3Champions
     from octospoon.adapters.s3.drift_references import S3References
     from octospoon.usecases.champion import CurrentModel
@@ -497,14 +498,13 @@ def watch() -> Watch:
     config = load(settings_.WatchSettings)
     store = artifacts(config.artifacts_bucket)
     champions, table = S3Champions(store), ControlTable(dynamodb(), config.control_table)
-    pool = DynamoPool(dynamodb(), config.pool_table)
     labels = DynamoLabels(
         dynamodb(), config.pool_table, config.annotations_table, config.control_table, CLOCK.now
     )
     return Watch(
         model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,
-        measure=Measure(pool, labels),
-        pool=pool,
+        measure=Measure(DynamoSampling(dynamodb(), config.pool_table), labels),
+        pool=DynamoWatchingPool(dynamodb(), config.pool_table),
         references=S3References(store),
         observations=DynamoObservations(table),
         control=DynamoControl(table, CLOCK.now),
@@ -528,15 +528,15 @@ def head_loader(champions: Champions) -> Callable[[ChampionPointer], tuple[Champ
 def rescore() -> RescorePool:
     """Wire the refreshing of the pool's scores."""
     from octospoon.adapters.dynamodb.control import ControlTable, DynamoRescoring
-    from octospoon.adapters.dynamodb.indexes import DynamoWalk
-    from octospoon.adapters.dynamodb.pool import DynamoPool
+    from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
+    from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
     from octospoon.domain.uncertainty import order_of
     from octospoon.usecases.champion import CurrentModel
     from octospoon.usecases.rescore import RescorePool
 
     config, champions = load(settings_.RescoreSettings), _champions()
     return RescorePool(
-        pool=DynamoPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
+        pool=DynamoRescoringPool(dynamodb(), config.pool_table, config.strategy, CLOCK.now),
         walk=DynamoWalk(dynamodb(), config.pool_table),
         progress=DynamoRescoring(ControlTable(dynamodb(), config.control_table)),
         model=CurrentModel(champions, head_loader(champions), CLOCK, max_age=0.0).get,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labels, Rounds
     from octospoon.ports.models import Champions, HeadScorer, ModelHistory, Observations, References, Scorer
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import TrainingPool
     from octospoon.ports.training import Control, DatasetArchive, Registry, Snapshots
 
 
@@ -37,7 +37,7 @@ class TrainingPorts:
     control: Control
     labels: Labels
     snapshots: Snapshots
-    pool: Pool
+    pool: TrainingPool
     images: ImageStore
     champions: Champions
     references: References

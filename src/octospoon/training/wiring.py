@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRounds
 from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
 from octospoon.adapters.http_errors import failure_text
 from octospoon.adapters.mlflow.registry import MlflowRegistry
 from octospoon.adapters.onnx.scorer import OnnxScorer
@@ -57,7 +57,7 @@ def training_ports(job_id: str) -> TrainingPorts:
             client, config.pool_table, config.annotations_table, config.control_table, CLOCK.now
         ),
         snapshots=S3Snapshots(store),
-        pool=DynamoPool(client, config.pool_table),
+        pool=DynamoTrainingPool(client, config.pool_table),
         images=images,
         champions=S3Champions(store),
         references=S3References(store),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.labelling import Labels
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import PoolSampling
     from octospoon.usecases.rescore import Head
 
 
@@ -49,7 +49,7 @@ class Measure:
         labels: what annotators said.
     """
 
-    pool: Pool
+    pool: PoolSampling
     labels: Labels
 
     def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> LiveEvaluation:

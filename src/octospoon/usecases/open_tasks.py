@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import Labeler, TaskBody
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import PoolRows
 
 PAGE = 500
 _DAY = 24 * 3600.0
@@ -32,7 +32,7 @@ class OpenTasks:
     """
 
     labeler: Labeler
-    pool: Pool
+    pool: PoolRows
     clock: Clock
     days: int
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.domain.pool.images import PoolRow
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import PoolSampling
 
 SAMPLE = 2000
 _COUNTED = 64
@@ -49,7 +49,9 @@ class Population:
         return bool(self.rows) and trained <= DEPLETED * everything
 
 
-def sample(pool: Pool, backbone: str, seed: str, n: int = SAMPLE, anew: Embed | None = None) -> Population:
+def sample(
+    pool: PoolSampling, backbone: str, seed: str, n: int = SAMPLE, anew: Embed | None = None
+) -> Population:
     """Read a sample; how much is read does not grow with the pool.
 
     Args:
@@ -68,7 +70,7 @@ def sample(pool: Pool, backbone: str, seed: str, n: int = SAMPLE, anew: Embed | 
     return Population(kept, float(len(drawn)) if len(drawn) < n else _size(pool))
 
 
-def _size(pool: Pool) -> float:
+def _size(pool: PoolSampling) -> float:
     """Estimate the number of selectable images from how dense their sampling keys lie."""
     total = 0.0
     for shard in range(SHARDS):

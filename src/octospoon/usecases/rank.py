@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labeler, Rounds
     from octospoon.ports.models import Champions, Observations
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import RankingPool
     from octospoon.usecases.open_tasks import OpenTasks
     from octospoon.usecases.rescore import Reorder
 
@@ -79,7 +79,7 @@ class Rank:
         reorder: puts the pool's priorities in the order of the strategy, after that was changed.
     """
 
-    pool: Pool
+    pool: RankingPool
     rounds: Rounds
     labeler: Labeler
     images: ImageStore

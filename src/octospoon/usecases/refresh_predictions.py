@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import PredictedTask, Rounds, ShownPredictions
     from octospoon.ports.models import Champions
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import PoolRows
     from octospoon.usecases.rescore import Head
 
 LOG = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RefreshPredictions:
     """
 
     predictions: ShownPredictions
-    pool: Pool
+    pool: PoolRows
     rounds: Rounds
     champions: Champions
     head: Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]

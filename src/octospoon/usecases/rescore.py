@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports.clock import Clock
     from octospoon.ports.models import Rescoring
-    from octospoon.ports.pool import Pool, PoolWalk
+    from octospoon.ports.pool import PoolWalk, RescoringPool
 
 LOG = logging.getLogger(__name__)
 SLICE = 20.0
@@ -111,7 +111,7 @@ class RescorePool:
             schedule does.
     """
 
-    pool: Pool
+    pool: RescoringPool
     walk: PoolWalk
     progress: Rescoring
     model: Callable[[], tuple[ChampionPointer, Head | None]]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import ImageRef, KnownScore, Prediction
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import Scorer
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import ScoringPool
     from octospoon.usecases.byte_budget import Lease
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class ScoreUploads:
     """
 
     images: ImageStore
-    pool: Pool
+    pool: ScoringPool
     model: Callable[[], Scorer]
     resolve_label: Callable[[str], object]
     workers: int

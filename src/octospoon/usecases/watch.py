@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.ports.clock import Clock
     from octospoon.ports.models import Observations, References
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import WatchingPool
     from octospoon.ports.training import Control
     from octospoon.usecases.live_evaluation import Measure
     from octospoon.usecases.rescore import Head
@@ -82,7 +82,7 @@ class Watch:
 
     model: Callable[[], tuple[ChampionPointer, Head | None]]
     measure: Measure
-    pool: Pool
+    pool: WatchingPool
     references: References
     observations: Observations
     control: Control

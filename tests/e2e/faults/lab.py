@@ -30,8 +30,10 @@ from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
 from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRounds
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.labels import DynamoLabels
-from octospoon.adapters.dynamodb.pool import DynamoPool
-from octospoon.adapters.dynamodb.pool_entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
+from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
 from octospoon.adapters.label_studio.results import choice
 from octospoon.adapters.label_studio.setup import SECRET_HEADER, LabelStudioSetup
@@ -201,7 +203,9 @@ class Lab:
         self.control = DynamoControl(self.control_table, self.now)
         self.rounds = DynamoRounds(self.control_table, RoundFiles(store))
         counter = LabelCounter(dynamodb, tables["control"])
-        self.pool = DynamoPool(dynamodb, tables["pool"], "margin", self.now, counter)
+        self.scoring = DynamoScoringPool(dynamodb, tables["pool"], "margin", self.now, counter)
+        self.pool = DynamoRankingPool(dynamodb, tables["pool"], self.now)
+        self.pool_report = DynamoPoolReport(dynamodb, tables["pool"])
         self.entries = DynamoEntries(dynamodb, tables["pool"])
         self.labels = DynamoLabels(
             dynamodb, tables["pool"], tables["annotations"], tables["control"], self.now
@@ -322,7 +326,7 @@ class Lab:
         body = uuid.uuid4().bytes
         etag = self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)["ETag"].strip('"')
         image = ImageRef(key, etag, f"{time.time_ns():032x}", len(body))
-        assert self.pool.put_score(image, self.prediction)
+        assert self.scoring.put_score(image, self.prediction)
 
     def tasks(self) -> list[AnnotatedTask]:
         found: list[AnnotatedTask] = []

@@ -215,4 +215,4 @@ def test_new_bytes_of_a_labelled_image(make_lab: Callable[..., Lab]) -> None:
     assert lab.violations([key]) == []
     assert lab.control.state().new_labels == 1
     assert isinstance(lab.pool.rows([key])[key].etag, str)
-    assert not lab.pool.put_score(ImageRef(key, "older", "0", 1), lab.prediction)
+    assert not lab.scoring.put_score(ImageRef(key, "older", "0", 1), lab.prediction)

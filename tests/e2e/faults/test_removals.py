@@ -28,7 +28,7 @@ def reconcile(lab: Lab, **event: object) -> dict[str, Any]:
 
 
 def labelled(lab: Lab) -> int:
-    return lab.pool.counts()[State.LABELLED]
+    return lab.pool_report.counts()[State.LABELLED]
 
 
 def test_labels_that_are_missing_stay_until_a_person_agrees(make_lab: Callable[..., Lab]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.pool.images import PoolRow, Prediction, State
 
@@ -49,7 +49,8 @@ def rescored(client: Any) -> set[str]:
     said = np.array([0.7, 0.3], np.float32)
     embedding = np.zeros(4, np.float32)
     rows = [PoolRow(f"{i:03d}", "e", State.SCORED, 1, "b", embedding, None) for i in range(ROWS)]
-    return DynamoPool(client, "pool").rescore(rows, [Prediction(2, "b", embedding, said, 1)] * ROWS)
+    pool = DynamoRescoringPool(client, "pool", "margin", lambda: 1.0)
+    return pool.rescore(rows, [Prediction(2, "b", embedding, said, 1)] * ROWS)
 
 
 def test_a_throttled_statement_is_updated_alone_and_a_refused_one_is_not() -> None:

@@ -46,7 +46,7 @@ class Deployed:
         return SimpleNamespace(
             champions=made.champions,
             images=made.images,
-            pool=made.pool,
+            pool_report=made.pool,
             outputs=urls,
             client=lambda _: self.sqs,
         )

@@ -18,7 +18,7 @@ def test_drift_is_told_with_what_can_still_be_chosen():
     for i in range(3):
         said = Prediction(4, "b", np.zeros(2, np.float32), np.array([0.5, 0.5], np.float32))
         pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), said)
-    deployment = SimpleNamespace(pool=pool, observations=observations)
+    deployment = SimpleNamespace(pool=pool, pool_report=pool, observations=observations)
     assert (
         status.describe_drift(status.drift(deployment, 4))
         == "no day's uploads were tested against this model yet"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from octospoon.adapters.dynamodb.indexes import DynamoWalk
+from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
 from octospoon.cli.deploy import sam_template
 from octospoon.domain.acquisition import STRATEGIES
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from bench.memory_dynamo import MemoryDynamo
 from bench.rank_reads import reads
 
-from octospoon.adapters.dynamodb.pool import DynamoPool
+from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
 from octospoon.domain.batch import draw
 from octospoon.domain.pool import keys
 
@@ -18,10 +20,10 @@ def in_shards(monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
 
 @pytest.mark.parametrize("shards", [1, 3, 64])
 def test_the_first_n_are_the_same_from_any_number_of_shards(monkeypatch, shards):
-    expected = DynamoPool(MemoryDynamo(3000), "pool").top(400)
+    expected = DynamoRankingPool(MemoryDynamo(3000), "pool", time.time).top(400)
     in_shards(monkeypatch, shards)
 
-    assert DynamoPool(MemoryDynamo(3000), "pool").top(400) == expected
+    assert DynamoRankingPool(MemoryDynamo(3000), "pool", time.time).top(400) == expected
 
 
 @pytest.mark.parametrize("shards", [4, 64])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, text
-from octospoon.adapters.dynamodb.pool import if_met, update_expression
+from octospoon.adapters.dynamodb.requests import if_met, update_expression
 from octospoon.adapters.dynamodb.training_job import classes_text, settings_text, training_state
 from octospoon.domain.pool.keys import SHARDS, day
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState

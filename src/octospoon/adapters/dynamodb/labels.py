@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, names_of, number, text
 from octospoon.adapters.dynamodb.label_counter import NOT_COUNTED, LabelCounter
-from octospoon.adapters.dynamodb.pool import batch_get, if_met, update_expression
+from octospoon.adapters.dynamodb.requests import batch_get, if_met, update_expression
 from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
 from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState
 from octospoon.domain.pool.images import State

@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb.indexes import query
 from octospoon.adapters.dynamodb.items import Item, Value, integer, text
-from octospoon.adapters.dynamodb.pool import batch_get
+from octospoon.adapters.dynamodb.requests import batch_get, query
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
 from octospoon.domain.pool.images import State
 

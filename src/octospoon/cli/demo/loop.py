@@ -128,9 +128,11 @@ class Demo:
                 return True if not waiting else None
 
             wait_for("the uploads to be scored", look, seconds=300, interval=0.5)
-        counts = deployment.pool.counts()
+        counts = deployment.pool_report.counts()
         if sum(counts.values()) != expected or counts[State.QUARANTINED]:
-            raise DemoFailed(f"of {expected:,} uploads there are {counts}: {deployment.pool.quarantined(5)}")
+            raise DemoFailed(
+                f"of {expected:,} uploads there are {counts}: {deployment.pool_report.quarantined(5)}"
+            )
 
     def _round(self, number: int) -> None:
         started = time.monotonic()

@@ -97,7 +97,7 @@ def stale_images(deployment: Deployment) -> list[ImageRef]:
     Raises:
         NotConfigured: there is no model.
     """
-    return list(deployment.pool.stale_backbone(_pointer(deployment).backbone))
+    return list(deployment.pool_report.stale_backbone(_pointer(deployment).backbone))
 
 
 def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:

@@ -151,9 +151,9 @@ class Status:
 
 def read(deployment: Deployment) -> Status:
     """Read where a deployment stands."""
-    counts, champion = deployment.pool.counts(), deployment.champions.pointer()
+    counts, champion = deployment.pool_report.counts(), deployment.champions.pointer()
     state, proposal = deployment.control.state(), deployment.proposals.read()
-    quarantined = [QuarantinedImage(*image) for image in deployment.pool.quarantined(_SHOWN + 1)]
+    quarantined = [QuarantinedImage(*image) for image in deployment.pool_report.quarantined(_SHOWN + 1)]
     return Status(
         images={each.value: counts[each] for each in State},
         champion_version=champion[0].version if champion else None,

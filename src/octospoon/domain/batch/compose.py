@@ -80,7 +80,7 @@ def strategy_for(name: str, *, has_head: bool) -> Strategy:
 def candidates_wanted(n: int, chosen: Strategy) -> int:
     """Return how many candidates to ask the pool for.
 
-    They come from `Pool.top` where the strategy needs probabilities, else from `draw.spread`.
+    They come from `RankingPool.top` where the strategy needs probabilities, else from `draw.spread`.
     """
     return max(CANDIDATES_PER_PICK * n, 0 if chosen.needs_probabilities else COLD_CANDIDATES)
 

@@ -22,7 +22,7 @@ _PATIENCE = 300
 
 
 class Page(Protocol):
-    """Reads one shard in the order of sampling keys, as `octospoon.ports.pool.Pool.selectable` does."""
+    """Reads one shard in the order of sampling keys, as `ports.pool.PoolSampling.selectable` does."""
 
     def __call__(
         self, shard: int, start: float, limit: int, end: float = 1.0

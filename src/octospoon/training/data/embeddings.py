@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octospoon.domain.pool.images import PoolRow
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import TrainingPool
     from octospoon.training.data.dataset import Dataset
 
 
-def keep(pool: Pool, dataset: Dataset, rows: Mapping[str, PoolRow], backbone: str) -> int:
+def keep(pool: TrainingPool, dataset: Dataset, rows: Mapping[str, PoolRow], backbone: str) -> int:
     """Store embeddings of the backbone in service where another's are stored; return how many were.
 
     Without them no label given before would measure the model, and every job would read all pictures again.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import HeadScorer, Scorer
-    from octospoon.ports.pool import Pool
+    from octospoon.ports.pool import PoolSampling
     from octospoon.training.data.dataset import Dataset
     from octospoon.usecases.population import Embed
 
@@ -75,7 +75,7 @@ class Uploads:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: PoolSampling,
         backbone: str,
         seed: str,
         train: Dataset,

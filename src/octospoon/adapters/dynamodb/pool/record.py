@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb import score_history as past
 from octospoon.adapters.dynamodb.items import Item, integer, number, text
-from octospoon.adapters.dynamodb.pool import batch_get
+from octospoon.adapters.dynamodb.pool import score_history
+from octospoon.adapters.dynamodb.pool.rows import PoolTable
 from octospoon.domain.pool.images import State
 from octospoon.domain.trace import ImageRecord
 
@@ -18,12 +18,11 @@ class DynamoRecords:
     """Implements `octospoon.ports.pool.ImageRecords`."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = PoolTable(client, table)
 
     def record(self, key: str) -> ImageRecord | None:
         """Return what the pool holds of an image, None where there is no such image."""
-        item = next(batch_get(self._client, self._table, [key]), None)
+        item = self._table.item(key)
         return None if item is None else _record(item)
 
 
@@ -33,7 +32,7 @@ def _record(item: Item) -> ImageRecord:
         etag=text(item, "etag"),
         sequencer=text(item, "sequencer"),
         state=State(text(item, "state")),
-        scores=past.scores(item),
+        scores=score_history.scores(item),
         task_id=integer(item, "task_id"),
         exported_at=_time(item, "exported_at"),
         label=text(item, "label") if "label" in item else None,
@@ -43,7 +42,7 @@ def _record(item: Item) -> ImageRecord:
         reason=text(item, "reason"),
         detail=text(item, "detail"),
         quarantined_at=_time(item, "quarantined_at"),
-        previous_uploads=past.previous_uploads(item),
+        previous_uploads=score_history.previous_uploads(item),
         object_etag=text(item, "object_etag"),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb.items import flag, text
-from octospoon.adapters.dynamodb.pool import batch_get
+from octospoon.adapters.dynamodb.requests import batch_get
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

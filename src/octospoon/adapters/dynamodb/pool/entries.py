@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, number, text
-from octospoon.adapters.dynamodb.pool import batch_get, if_met, update_expression
+from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, number, text
+from octospoon.adapters.dynamodb.pool.rows import PoolTable
+from octospoon.adapters.dynamodb.requests import batch_get
 from octospoon.domain.labelling.reconciliation import PoolEntry
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.images import State
@@ -24,18 +25,17 @@ class DynamoEntries:
     """Implements `octospoon.ports.pool.PoolEntries`."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = PoolTable(client, table)
 
     def entries(self, keys: Sequence[str]) -> dict[str, PoolEntry]:
         """Return the entries of these images; missing ones are left out."""
-        found = [_entry(item) for item in batch_get(self._client, self._table, keys, _ATTRIBUTES)]
-        return {one.key: one for one in found}
+        items = batch_get(self._table.client, self._table.name, keys, _ATTRIBUTES)
+        return {text(item, "key"): _entry(item) for item in items}
 
     def page(self, after: str, limit: int) -> tuple[list[PoolEntry], str]:
         """Return up to `limit` entries that follow this key in the table's order, and the last key."""
         request: dict[str, Any] = {
-            "TableName": self._table,
+            "TableName": self._table.name,
             "ProjectionExpression": ", ".join(f"#{name}" for name in _ATTRIBUTES),
             "ExpressionAttributeNames": {f"#{name}": name for name in _ATTRIBUTES},
             "ConsistentRead": True,
@@ -44,51 +44,38 @@ class DynamoEntries:
         if after:
             request["ExclusiveStartKey"] = dump_item({"key": after})
         with translated("reading the pool"):
-            answer = self._client.scan(**request)
+            answer = self._table.client.scan(**request)
         end = text(answer.get("LastEvaluatedKey") or {}, "key")
         return [_entry(item) for item in answer["Items"]], end
 
     def adopt(self, entry: PoolEntry, task_id: int) -> bool:
         """Record that an image which was selectable or claimed is with the annotators, unless it changed."""
-        values: dict[str, Value] = {"state": State.EXPORTED, "task_id": task_id}
+        values: dict[str, Value | None] = {"state": State.EXPORTED, "task_id": task_id}
         return self._move(entry, values, ("shard", "priority_shard", "claim_until", "exported_at"))
 
     def release(self, entry: PoolEntry) -> bool:
         """Give a claimed or exported image back to the selectable ones, unless it changed."""
-        item = next(batch_get(self._client, self._table, [entry.key], ("key", "priority")), None)
+        item = self._table.item(entry.key, ("key", "priority"))
         if item is None:
             return False
         shard = f"{hashes.shard(entry.key):02d}"
-        values: dict[str, Value] = {"state": State.SCORED, "shard": shard}
+        values: dict[str, Value | None] = {"state": State.SCORED, "shard": shard}
         if "priority" in item:
             values["priority_shard"] = shard
         return self._move(entry, values, ("claim_until", "task_id", "exported_at"))
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
         """Put an image whose object is gone into quarantine, unless it changed."""
-        values: dict[str, Value] = {"state": State.QUARANTINED, "reason": reason, "detail": detail}
+        values: dict[str, Value | None] = {"state": State.QUARANTINED, "reason": reason, "detail": detail}
         return self._move(entry, values, ("shard", "priority_shard", "claim_until"))
 
-    def _move(self, entry: PoolEntry, values: dict[str, Value], remove: Sequence[str]) -> bool:
+    def _move(self, entry: PoolEntry, values: dict[str, Value | None], remove: Sequence[str]) -> bool:
         condition = _UNCHANGED
         given: dict[str, Value] = {":was_state": entry.state, ":was_etag": entry.etag}
         if entry.claim_until:
             condition += " AND #claim_until = :was_claim_until"
             given[":was_claim_until"] = entry.claim_until
-        update = update_expression(list(values), remove)
-        with translated(f"updating {entry.key}"):
-            return if_met(
-                lambda: self._client.update_item(
-                    TableName=self._table,
-                    Key=dump_item({"key": entry.key}),
-                    UpdateExpression=update,
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=names_of(update + condition),
-                    ExpressionAttributeValues=dump_item(
-                        {f":set_{name}": value for name, value in values.items()} | given
-                    ),
-                )
-            )
+        return self._table.update(entry.key, values, remove, condition, given)
 
 
 def _entry(item: Item) -> PoolEntry:

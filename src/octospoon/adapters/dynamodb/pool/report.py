@@ -1,0 +1,64 @@
+"""What people ask of the whole pool."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, text
+from octospoon.domain.pool.images import ImageRef, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class DynamoPoolReport:
+    """Implements `octospoon.ports.pool.PoolReport`.
+
+    Args:
+        client: of DynamoDB.
+        table: name of the pool table.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def counts(self) -> dict[State, int]:
+        """Count the images by state."""
+        states = Counter(text(item, "state") for item in self._scan("#state", None))
+        return {state: states.get(state, 0) for state in State}
+
+    def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
+        """Return up to `limit` (key, reason, detail) of images in quarantine."""
+        items = self._scan("#key, #reason, #detail", ("#state = :state", {":state": State.QUARANTINED}))
+        return [
+            (text(item, "key"), text(item, "reason"), text(item, "detail"))
+            for item in itertools.islice(items, limit)
+        ]
+
+    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
+        """Yield the selectable images whose embedding another backbone made."""
+        condition = "#state = :scored AND #backbone <> :backbone"
+        given: dict[str, Value] = {":scored": State.SCORED, ":backbone": backbone}
+        for item in self._scan("#key, #etag, #sequencer, #size", (condition, given)):
+            yield ImageRef(
+                text(item, "key"), text(item, "etag"), text(item, "sequencer"), integer(item, "size")
+            )
+
+    def _scan(self, projection: str, filtered: tuple[str, dict[str, Value]] | None) -> Iterator[Item]:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "ProjectionExpression": projection,
+            "ExpressionAttributeNames": names_of(f"{projection} {filtered[0] if filtered else ''}"),
+        }
+        if filtered:
+            request |= {
+                "FilterExpression": filtered[0],
+                "ExpressionAttributeValues": dump_item(filtered[1]),
+            }
+        for page in self._client.get_paginator("scan").paginate(**request):
+            yield from page["Items"]

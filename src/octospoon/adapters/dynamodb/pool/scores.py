@@ -1,0 +1,99 @@
+"""The attributes of a row that a prediction sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.adapters.dynamodb.items import Value, pack
+from octospoon.adapters.dynamodb.pool import score_history
+from octospoon.domain.pool.images import State
+from octospoon.domain.pool.keys import sampling_key, shard
+from octospoon.domain.uncertainty import priority, uncertainties
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.adapters.dynamodb.pool.rows import PoolTable
+    from octospoon.domain.pool.images import Prediction, Uncertainty
+
+_SAME_BYTES = "#etag = :etag AND #state = :scored AND #generation <= :generation"
+
+
+def embedding_attributes(key: str, prediction: Prediction) -> dict[str, Value | None]:
+    """Return the attributes that depend on the image and the backbone only, and not on the head."""
+    return {
+        "backbone": prediction.backbone,
+        "embedding": pack(prediction.embedding),
+        "shard": f"{shard(key):02d}",
+        "sampling_key": sampling_key(key),
+    }
+
+
+def score_attributes(
+    keys: Sequence[str], predictions: Sequence[Prediction], strategy: str, now: float
+) -> list[dict[str, Value | None]]:
+    """Return for each image the attributes that depend on the head.
+
+    Args:
+        keys: of the images.
+        predictions: one for each image.
+        strategy: stores its priority with every score.
+        now: epoch seconds of the score.
+    """
+    return [
+        _attributes(key, prediction, doubt, strategy, now)
+        for key, prediction, doubt in zip(keys, predictions, _uncertainties(predictions), strict=True)
+    ]
+
+
+def refresh(table: PoolTable, key: str, etag: str, generation: int, values: dict[str, Value | None]) -> bool:
+    """Replace the score of one selectable image, unless it has other bytes or a later score."""
+    given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":generation": generation}
+    return table.update(key, values, (), _SAME_BYTES, given)
+
+
+def _attributes(
+    key: str, prediction: Prediction, doubt: Uncertainty | None, strategy: str, now: float
+) -> dict[str, Value | None]:
+    slot, entry = score_history.score_entry(prediction, doubt, now)
+    values: dict[str, Value | None] = {
+        "scored_at": now,
+        "model_version": prediction.model_version,
+        "generation": prediction.generation,
+        slot: entry,
+    }
+    if doubt is None:
+        return values
+    return values | {
+        "probabilities": pack(prediction.probabilities),
+        "least_confidence": doubt.least_confidence,
+        "margin": doubt.margin,
+        "entropy": doubt.entropy,
+        "confidence": doubt.confidence,
+        "top_class": doubt.top_class,
+        "priority_shard": f"{shard(key):02d}",
+        "priority": priority(doubt, strategy),
+    }
+
+
+def _uncertainties(predictions: Sequence[Prediction]) -> list[Uncertainty | None]:
+    """Return how unsure each prediction is; None where it knows no classes.
+
+    Predictions with equally many classes are measured together, which is several times faster.
+    """
+    doubts: list[Uncertainty | None] = [None] * len(predictions)
+    alike: defaultdict[int, list[int]] = defaultdict(list)
+    rows = {
+        i: prediction.probabilities
+        for i, prediction in enumerate(predictions)
+        if prediction.probabilities is not None
+    }
+    for i, row in rows.items():
+        alike[len(row)].append(i)
+    for places in alike.values():
+        for i, doubt in zip(places, uncertainties(np.stack([rows[i] for i in places])), strict=True):
+            doubts[i] = doubt
+    return doubts
