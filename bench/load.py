@@ -35,8 +35,8 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import assemble
 from octospoon.cli.operations import run_now as now
 from octospoon.cli.operations.queues import depth
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack import start
-from octospoon.cli.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

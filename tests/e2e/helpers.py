@@ -10,7 +10,7 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.operations.upload import run_all
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.jobs import JobStatus
 

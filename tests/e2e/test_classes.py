@@ -15,8 +15,8 @@ from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.local.assemble import LocalStack
 from octospoon.cli.operations import run_now
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack import attach
-from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling.answers import UNKNOWN_CLASS
 
 if TYPE_CHECKING:

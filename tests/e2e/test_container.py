@@ -29,9 +29,9 @@ from octospoon.cli.deployment import Deployment, LocalProject
 from octospoon.cli.local.assemble import trainer_settings
 from octospoon.cli.operations.models import init_model
 from octospoon.cli.operations.queues import depth
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
-from octospoon.cli.waiting import wait_for
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
 from octospoon.domain.training.jobs import JobSettings

@@ -17,8 +17,8 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import LocalStack, assemble
 from octospoon.cli.operations import rescore, run_now
 from octospoon.cli.operations.import_model import import_model
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack import start
-from octospoon.cli.waiting import wait_for
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.training.model.check_import import Options
 from octospoon.training.model.wrap_onnx import Pixels

@@ -27,7 +27,7 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.demo.loop import key_of
 from octospoon.cli.main import main
 from octospoon.cli.operations import optimize, run_now, trace
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import State
 

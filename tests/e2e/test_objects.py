@@ -18,7 +18,7 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.operations import log_reasons
 from octospoon.cli.operations.run_now import reconcile
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.labelling.addresses import address_of, why_not_shown
 from octospoon.domain.labelling.tasks import Task
 from octospoon.domain.pool.images import State

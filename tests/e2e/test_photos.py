@@ -12,7 +12,7 @@ from PIL import Image
 from octospoon.cli.commands.status import show
 from octospoon.cli.datasets.uploads import EMPTY, NO_PICTURE
 from octospoon.cli.operations.upload import drop
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.operations.run_now import rank, reconcile
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:

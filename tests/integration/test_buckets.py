@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octospoon.cli.datasets.digits import png_bytes
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 
 if TYPE_CHECKING:
     from lanes import Lane

@@ -12,7 +12,7 @@ from lanes import ROOT
 from octospoon.cli.datasets.digits import png_bytes
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.local import events
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 
 if TYPE_CHECKING:
     from lanes import Lane

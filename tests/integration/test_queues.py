@@ -10,7 +10,7 @@ import pytest
 from octospoon.cli.main import main
 from octospoon.cli.operations import dead_letters as dlq
 from octospoon.cli.operations.queues import depth
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:

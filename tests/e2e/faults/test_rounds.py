@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from octospoon.adapters.label_studio.results import choice
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.labelling.tasks import TaskCounts
 
 if TYPE_CHECKING:

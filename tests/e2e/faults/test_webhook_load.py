@@ -20,7 +20,7 @@ from e2e.faults.lab import heavy
 from octospoon.adapters.label_studio.setup import SECRET_HEADER
 from octospoon.cli.deploy.urls import webhook_url
 from octospoon.cli.local.assemble import webhook_secret
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,11 @@ from PIL import Image
 from rich.console import Console
 from unit.training.networks import network
 
-from octospoon.cli import main, trainer_environment
+from octospoon.cli import main
 from octospoon.cli.datasets import labelled
 from octospoon.cli.datasets.labelled import Source
 from octospoon.cli.operations import simulate as command
+from octospoon.cli.operations import trainer_environment
 from octospoon.cli.operations.simulate import Wanted, simulate
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest, NotConfigured

@@ -106,11 +106,19 @@ def test_no_password_stands_in_the_file():
             assert "TOKEN" not in name or name.endswith("API_TOKEN") or str(value).startswith("${")
 
 
-def test_the_setup_takes_the_arguments_that_the_file_gives():
-    arguments = [str(one) for one in SERVICES["setup"]["command"]]
-    chosen = deploy_compose._parser().parse_args(["setup", *arguments])
-    assert chosen.endpoint_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
-    assert len(chosen.published) == 3
+def test_the_setup_takes_the_arguments_that_the_file_gives(monkeypatch):
+    calls = []
+    monkeypatch.setattr(deploy_compose, "set_up", lambda *given: calls.append(given))
+    arguments = [
+        str(one).replace("${CLASSES:-0,1", "0,1").rstrip("}") for one in SERVICES["setup"]["command"]
+    ]
+    assert deploy_compose.main(["setup", *arguments]) == 0
+    ((network, classes, build_dir, settings, project),) = calls
+    assert network.endpoint_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
+    assert len(network.published) == 3
+    assert classes == tuple("0123456789")
+    assert build_dir == Path(".octospoon/build-aws")
+    assert (settings.name, project.name) == ("trainer.env", "project.json")
 
 
 def test_the_sign_in_is_made_once_and_is_nobody_elses_to_read(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from octospoon.cli.operations.plots import learning_curve
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.run_now import rank
 from octospoon.cli.operations.upload import run_all
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import State

@@ -7,27 +7,28 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import typer
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.deploy.deployer import check_classes, deploy
 from octospoon.cli.deployment import PROJECT_FILE, Deployment, LocalProject, local_project
+from octospoon.cli.exit_status import run
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
 from octospoon.cli.local.assemble import STACK_NAME, TITLE, connect, trainer_settings
 from octospoon.cli.operations.models import init_model
 from octospoon.cli.stack.credentials import credentials
-from octospoon.domain.errors import NotConfigured, OctospoonError
+from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,8 @@ LABEL_STUDIO_ENV = Path(".octospoon/compose/label-studio.env")
 POSTGRES_ENV = Path(".octospoon/compose/postgres.env")
 POSTGRES_USER = "label-studio"
 TOKEN = "LABEL_STUDIO_USER_TOKEN"  # noqa: S105 - the variable's name
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,42 +142,42 @@ def addresses() -> str:
     return "\n".join(lines(project, credentials(COMPOSE_CREDENTIALS), stop="make dockercomposedown"))
 
 
+@app.command("secrets")
+def secrets_command() -> None:
+    """Write the passwords, once."""
+    write_secrets()
+
+
+@app.command("addresses")
+def addresses_command() -> None:
+    """Say where everything is."""
+    _tell(addresses())
+
+
+@app.command("setup")
+def setup_command(
+    endpoint_url: Annotated[str, typer.Option(help="LocalStack, as the containers reach it.")],
+    label_studio_url: Annotated[str, typer.Option(help="Label Studio, as the containers reach it.")],
+    mlflow_url: Annotated[str, typer.Option(help="MLflow, as the containers reach it.")],
+    published: Annotated[
+        tuple[str, str, str],
+        typer.Option(
+            metavar="LOCALSTACK LABEL_STUDIO MLFLOW", help="The same three, as people on the host reach them."
+        ),
+    ],
+    classes: Annotated[str, typer.Option(help="Class names, separated by commas.")],
+    build_dir: Annotated[Path, typer.Option(help="Folder of the artefacts for AWS's Python.")],
+    settings: Annotated[Path, typer.Option(help="Written for the trainer.")],
+    project: Annotated[Path, typer.Option(help="Written for `octospoon` on the host.")],
+) -> None:
+    """Deploy onto the running servers."""
+    network = Network(endpoint_url, label_studio_url, mlflow_url, published)
+    set_up(network, class_names(classes), build_dir, settings, project)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    chosen = _parser().parse_args(arguments)
-    try:
-        if chosen.command == "secrets":
-            write_secrets()
-        elif chosen.command == "addresses":
-            _tell(addresses())
-        else:
-            network = Network(
-                chosen.endpoint_url, chosen.label_studio_url, chosen.mlflow_url, tuple(chosen.published)
-            )
-            set_up(network, class_names(chosen.classes), chosen.build_dir, chosen.settings, chosen.project)
-    except OctospoonError as error:
-        print(f"octospoon: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m octospoon.cli.local.compose", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("secrets", help="write the passwords, once")
-    commands.add_parser("addresses", help="say where everything is")
-    setup = commands.add_parser("setup", help="deploy onto the running servers")
-    setup.add_argument("--endpoint-url", required=True)
-    setup.add_argument("--label-studio-url", required=True)
-    setup.add_argument("--mlflow-url", required=True)
-    setup.add_argument(
-        "--published", nargs=3, metavar=("LOCALSTACK", "LABEL_STUDIO", "MLFLOW"), required=True
-    )
-    setup.add_argument("--classes", required=True, help="comma-separated class names")
-    setup.add_argument("--build-dir", type=Path, required=True)
-    setup.add_argument("--settings", type=Path, required=True, help="written for the trainer")
-    setup.add_argument("--project", type=Path, required=True, help="written for `octospoon` on the host")
-    return parser
+    return run(app, arguments, "python -m octospoon.cli.local.compose")
 
 
 def _tell(text: str) -> None:

@@ -6,22 +6,24 @@ without deploying it, with the variables, the time-out and the buckets of the fu
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deployment import Deployment, local_project
+from octospoon.cli.exit_status import run
 from octospoon.cli.local import events
 from octospoon.cli.local.assemble import BUILD_DIR, TEMPLATE
 from octospoon.cli.local.lambda_emulator import Answer, emulated
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.running import aws_environment
-from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError
+from octospoon.domain.errors import BadRequest, NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,19 +32,25 @@ if TYPE_CHECKING:
 
 _SUFFIX = "Function"
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help=__doc__)
+def invoke_command(
+    function: Annotated[str, typer.Argument(help="Such as score.")],
+    event: Annotated[Path, typer.Argument(help="A file such as events/score.json.")],
+    warm: Annotated[int, typer.Option(min=1, help="Invocations after the first.")] = 3,
+) -> None:
+    """Invoke a built function, and print its answer and what it took."""
+    name, content = logical_id(function), events.read(event)
+    answers, init = invoke(running(), name, content, warm)
+    print(json.dumps(answers[0].value, indent=2, ensure_ascii=False))
+    print(timings(answers, init))
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    chosen = _parser().parse_args(arguments)
-    try:
-        function, event = logical_id(chosen.function), events.read(chosen.event)
-        answers, init = invoke(running(), function, event, chosen.warm)
-    except OctospoonError as error:
-        print(f"octospoon: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(answers[0].value, indent=2, ensure_ascii=False))
-    print(timings(answers, init))
-    return 0
+    return run(app, arguments, "python -m octospoon.cli.local.invoke_function")
 
 
 def logical_id(function: str) -> str:
@@ -51,7 +59,7 @@ def logical_id(function: str) -> str:
     Raises:
         BadRequest: there is no such function.
     """
-    known = {one.removesuffix(_SUFFIX).lower(): one for one in functions()}
+    known = {name.removesuffix(_SUFFIX).lower(): name for name in functions()}
     if function not in known:
         raise BadRequest(f"FN={function} is no function: it must be one of {', '.join(known)}")
     return known[function]
@@ -106,27 +114,11 @@ def invoke(
 
 def timings(answers: Sequence[Answer], init: float) -> str:
     """Return what an invocation took, cold and warm, for people."""
-    again = [one.milliseconds for one in answers[1:]]
+    again = [answer.milliseconds for answer in answers[1:]]
     return (
         f"cold {answers[0].milliseconds:.0f} ms, {init:.0f} ms of it before the handler · "
         f"warm {statistics.median(again):.0f} ms (median of {len(again)})"
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m octospoon.cli.local.invoke_function", description=__doc__
-    )
-    parser.add_argument("function", help="such as score")
-    parser.add_argument("event", type=Path, help="a file such as events/score.json")
-    parser.add_argument("--warm", type=_count, default=3, help="invocations after the first (default: 3)")
-    return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
-    return int(text)
 
 
 if __name__ == "__main__":

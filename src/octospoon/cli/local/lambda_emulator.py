@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack.health import failure, tail
 from octospoon.cli.stack.ports import HOST, Listener, free_port, listener
 from octospoon.cli.stack.process import end, lifeline, spawn
-from octospoon.cli.waiting import wait_for
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:

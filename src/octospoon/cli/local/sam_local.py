@@ -11,34 +11,41 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deployment import Deployment
+from octospoon.cli.exit_status import run
 from octospoon.cli.local import events
 from octospoon.cli.local.assemble import TEMPLATE
 from octospoon.cli.local.invoke_function import running
 from octospoon.cli.stack.running import aws_environment
-from octospoon.domain.errors import OctospoonError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from octospoon.cli.deployment import LocalProject
 
 FOLDER = Path(".octospoon/sam")
 BUILD_DIR = Path(".octospoon/build-aws")
 EVENTS = Path("events")
 
+app = typer.Typer(add_completion=False)
 
-def main() -> int:
-    """Write the files for the stack that runs; return the exit status."""
-    try:
-        with translated("asking the local stack, which `make up` starts anew,"):
-            write(running(), FOLDER)
-    except OctospoonError as error:
-        print(f"octospoon: {error}", file=sys.stderr)
-        return 1
+
+@app.command(help=__doc__)
+def write_files() -> None:
+    """Write the files for the stack that runs."""
+    with translated("asking the local stack, which `make up` starts anew,"):
+        write(running(), FOLDER)
     example = f"sam local invoke ScoreFunction --config-env local --event {FOLDER / EVENTS}/score.json"
     print(f"wrote {FOLDER}; now: {example}")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return run(app, arguments, "python -m octospoon.cli.local.sam_local")
 
 
 def write(project: LocalProject, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.operations import log_reasons
 from octospoon.cli.operations.queues import QUEUES, depth
-from octospoon.cli.waiting import wait_for
+from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from octospoon.cli.deployment import local_project
-from octospoon.cli.trainer_environment import in_trainer
+from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
 from octospoon.domain.model_spec import ChampionPointer

@@ -14,8 +14,8 @@ from rich.progress import track
 from octospoon.cli.deployment import local_project
 from octospoon.cli.operations import simulation_report
 from octospoon.cli.operations.simulation_report import Report, Wanted
+from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.cli.output import print_json
-from octospoon.cli.trainer_environment import in_trainer
 from octospoon.domain.acquisition import strategy
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
