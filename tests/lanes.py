@@ -24,7 +24,7 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deployment import LOCAL_REGION, Deployment
 from octospoon.cli.local.assemble import STACK_NAME
-from octospoon.cli.operations.models import init_model
+from octospoon.cli.operations.first_model import init_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

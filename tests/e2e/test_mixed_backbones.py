@@ -18,7 +18,7 @@ from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import rescore, run_now
-from octospoon.cli.operations.models import rollback
+from octospoon.cli.operations.rollback import rollback
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer

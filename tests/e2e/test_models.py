@@ -21,7 +21,7 @@ from octospoon.cli.commands import report
 from octospoon.cli.datasets import digits
 from octospoon.cli.operations import import_model as model_import
 from octospoon.cli.operations import run_now
-from octospoon.cli.operations.models import rollback
+from octospoon.cli.operations.rollback import rollback
 from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key

@@ -16,8 +16,8 @@ from unit.functions.test_predict import bodies
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
-from octospoon.cli.operations.models import rollback
 from octospoon.cli.operations.predict import predict, predict_secret
+from octospoon.cli.operations.rollback import rollback
 from octospoon.domain.errors import NotConfigured
 from octospoon.usecases.champion import MAX_AGE
 

@@ -15,7 +15,8 @@ from unit.training.stack import JOB, FakeRegistry, World, starter, world
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import import_model as model_import
-from octospoon.cli.operations.models import init_model, rollback
+from octospoon.cli.operations.first_model import init_model
+from octospoon.cli.operations.rollback import rollback
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model.check_import import Options

@@ -17,7 +17,7 @@ from octospoon.cli.commands.model.optimize import table
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import optimize
-from octospoon.cli.operations.models import init_model
+from octospoon.cli.operations.first_model import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.optimization import Comparison
 from octospoon.training.job.run import Outcome, run

@@ -28,6 +28,9 @@ def demo() -> None:
 
     from rich.console import Console
 
+    from octospoon.cli.extras import require
+
+    require("local", "octospoon demo")
     from octospoon.cli.datasets import digits
     from octospoon.cli.demo.loop import Demo
     from octospoon.cli.local.assemble import assemble

@@ -30,9 +30,12 @@ def init_model(
     and knows no classes yet. A model that is in service already stays.
     """
     from octospoon.cli.deployment import find_deployment
-    from octospoon.cli.operations import models
+    from octospoon.cli.extras import require
 
-    pointer = models.init_model(find_deployment(stack), file)
+    require("models", "octospoon init-model")
+    from octospoon.cli.operations.first_model import init_model as operation
+
+    pointer = operation(find_deployment(stack), file)
     if as_json:
         print_json({"model_version": pointer.version})
     else:

@@ -33,6 +33,9 @@ def picture(
     Use it when a picture is in quarantine, or before you upload many. It prints one line of JSON for each
     file, and needs no stack.
     """
+    from octospoon.cli.extras import require
+
+    require("pictures", "octospoon picture")
     from octospoon.adapters.imaging.decode import Target
     from octospoon.cli.operations.picture import check
 

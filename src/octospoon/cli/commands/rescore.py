@@ -45,12 +45,14 @@ def rescore(
     prints what it costs.
     """
     from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.extras import require
 
     if yes and not full:
         raise BadRequest("--yes goes with --full: re-scoring from embeddings reads no image")
     if days < 0 or (days and full):
         raise BadRequest("--days is a number of days, and does not go with --full")
     if full:
+        require("models", "octospoon rescore --full")
         _read_again(find_deployment(stack), queue=yes, as_json=as_json)
     else:
         _from_embeddings(find_deployment(stack), days, as_json=as_json)

@@ -73,6 +73,9 @@ def simulate(
     Use it to see how many labels active learning saves on your images. Without a folder it takes the
     labelled images of the stack. It prints a table, and writes the figures and a plot into a folder.
     """
+    from octospoon.cli.extras import require
+
+    require("simulate", "octospoon simulate")
     images = _Images(
         folder,
         digits,

@@ -71,6 +71,9 @@ def up(
     Use it to label images of your own on this machine. It prints the addresses of Label Studio and MLflow,
     and the servers run on until `octospoon down`. It needs a checkout that `make up` has set up.
     """
+    from octospoon.cli.extras import require
+
+    require("local", "octospoon up")
     print_lines(start_stack(changes(classes, parameters or ()), timed_progress()))
 
 

@@ -12,7 +12,7 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
 from octospoon.cli.deploy.deployer import check_classes, deploy
 from octospoon.cli.deploy.urls import webhook_url
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
-from octospoon.cli.operations.models import init_model
+from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import NotConfigured
 

@@ -26,7 +26,7 @@ from octospoon.cli.deployment import PROJECT_FILE, Deployment, LocalProject, loc
 from octospoon.cli.exit_status import run
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
 from octospoon.cli.local.assemble import STACK_NAME, TITLE, connect, trainer_settings
-from octospoon.cli.operations.models import init_model
+from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.stack.credentials import credentials
 from octospoon.domain.errors import NotConfigured
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
-from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.operations import prices
 from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
@@ -106,6 +105,8 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
     Raises:
         BadRequest: none of those that were tried can be read.
     """
+    from octospoon.adapters.onnx.scorer import OnnxScorer  # an optional package: see cli/extras.py
+
     pointer = _pointer(deployment)
     with tempfile.TemporaryDirectory() as folder:
         scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))

@@ -63,7 +63,9 @@ def import_model(
     images. With --to it writes a file that `octospoon init-model --file` takes.
     """
     from octospoon.cli.deploy.class_names import class_names
+    from octospoon.cli.extras import require
 
+    require("models", "octospoon model import")
     names = class_names(classes, "--classes") if classes else ()
     options = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool).read(names)
     print_lines(

@@ -44,6 +44,9 @@ def optimize(
     and agreement of each form, and writes the forms that are worth it.
     """
     from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.extras import require
+
+    require("models", "octospoon model optimize")
     from octospoon.cli.operations import optimize as operation
 
     if file is not None and pictures is not None:

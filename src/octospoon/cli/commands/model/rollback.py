@@ -36,9 +36,9 @@ def rollback(
     The alias in MLflow follows within 15 minutes.
     """
     from octospoon.cli.deployment import find_deployment
-    from octospoon.cli.operations import models
+    from octospoon.cli.operations.rollback import rollback as operation
 
-    pointer = models.rollback(find_deployment(stack), to, new_backbone=new_backbone)
+    pointer = operation(find_deployment(stack), to, new_backbone=new_backbone)
     if as_json:
         print_json({"model_version": pointer.version})
         return
