@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb.pool import score_history as past
-from octospoon.adapters.imaging.image_file import format_of
+from octospoon.adapters.imaging.file_kinds import format_of
 from octospoon.domain.errors import BadImage, BadModel, Conflict, ServiceUnavailable, VersionTaken
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.reconciliation import FullAudit, PoolEntry, TaskSync

@@ -12,7 +12,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from octospoon.adapters.imaging.image_file import FORMATS
+from octospoon.adapters.imaging.file_kinds import FORMATS
 from octospoon.training.model.model_file import starter_model
 
 pytestmark = pytest.mark.packaging

@@ -17,7 +17,7 @@ from octospoon.domain.errors import BadImage
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from octospoon.adapters.imaging.image_file import Picture
+    from octospoon.adapters.imaging.picture import Picture
     from octospoon.adapters.imaging.pixels import Source
 
     Words = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -86,7 +86,7 @@ def _read_masks(data: bytes, *, has_alpha: bool) -> tuple[int, int, int, int]:
 
 
 class BmpPicture:
-    """Implements `octospoon.adapters.imaging.image_file.Picture` for a file with masks.
+    """Implements `octospoon.adapters.imaging.picture.Picture` for a file with masks.
 
     Args:
         data: the file.
@@ -102,14 +102,14 @@ class BmpPicture:
         self._header = header
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         return affordable(self.size, self.kind, self._header.row_bytes * self.size[1])
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         header, height = self._header, self.size[1]
         if header.start + header.row_bytes * height > len(self._data):
             raise BadImage("truncated", "the BMP ends before its last row")
@@ -120,7 +120,7 @@ class BmpPicture:
         return BmpSource(words if header.from_the_top else words[::-1], header.masks)
 
     def completed(self) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
 
 
 class BmpSource:

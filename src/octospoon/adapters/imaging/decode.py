@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from octospoon.adapters.imaging.image_file import MAX_DECODED, bad, open_picture
+from octospoon.adapters.imaging.image_file import bad, open_picture
+from octospoon.adapters.imaging.limits import MAX_DECODED
 from octospoon.adapters.imaging.orientation import SWAPS_AXES
 from octospoon.adapters.imaging.pixels import shrunk
 from octospoon.domain.errors import OctospoonError
@@ -23,7 +24,7 @@ from octospoon.usecases.byte_budget import ByteBudget
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from octospoon.adapters.imaging.image_file import Picture
+    from octospoon.adapters.imaging.picture import Picture
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -22,7 +22,7 @@ _BYTES, _DEEP_BYTES = 5, 10
 
 
 class HeifPicture:
-    """Implements `octospoon.adapters.imaging.image_file.Picture` for the primary picture, oriented.
+    """Implements `octospoon.adapters.imaging.picture.Picture` for the primary picture, oriented.
 
     The orientation stands in the file's own properties, which libheif applies. EXIF repeats it, and is not
     asked.
@@ -48,17 +48,17 @@ class HeifPicture:
             raise BadImage("unsupported", f"HEIC with pixels of mode {self._image.mode} is not read")
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         plain = self._image.info["bit_depth"] == 8 and self._image.mode in ("L", "RGB")
         return affordable(
             self.size, self.kind, self.size[0] * self.size[1] * (_BYTES if plain else _DEEP_BYTES)
         )
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         pixels = np.frombuffer(self._image.data, np.uint8)
         width, height = self.size = self._image.size
         channels = _CHANNELS[self._image.mode]
@@ -66,7 +66,7 @@ class HeifPicture:
         return HeifSource(rows, self.size, self._image.mode)
 
     def completed(self) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
 
 
 class HeifSource:

@@ -1,53 +1,24 @@
-"""A picture's bytes -> an open picture that is worth its cost, or the reason why not; no pixel is decoded."""
+"""Open an image file: read its header and check the cost of decoding it, without decoding a pixel."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from octospoon.adapters.imaging import pillow_images
 from octospoon.adapters.imaging.bmp import bmp
-from octospoon.adapters.imaging.file_kinds import FORMATS, format_of
+from octospoon.adapters.imaging.file_kinds import format_of
 from octospoon.adapters.imaging.heif import HeifPicture
-from octospoon.adapters.imaging.limits import MAX_DECODED
 from octospoon.adapters.imaging.tiff.image import tiff
 from octospoon.domain.errors import BadImage, OctospoonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from octospoon.adapters.imaging.pixels import Source
-
-__all__ = ["FORMATS", "MAX_DECODED", "Picture", "bad", "format_of", "open_picture"]
+    from octospoon.adapters.imaging.picture import Picture
 
 _UNREAD = re.compile(r"cannot handle|unsupported|unknown pixel mode|samples per pixel", re.IGNORECASE)
 _TOO_MUCH = re.compile(r"data too large|too much memory|security limit", re.IGNORECASE)
-
-
-class Picture(Protocol):
-    """A file whose header is read.
-
-    Attributes:
-        kind: one of FORMATS.
-        size: width and height as they lie in the file.
-        orientation: how it lies, by EXIF's numbers.
-    """
-
-    kind: str
-    size: tuple[int, int]
-    orientation: int
-
-    def draft(self, size: tuple[int, int]) -> None:
-        """Let the picture be scaled while it is decoded, to no less than a size, where its format can."""
-
-    def cost(self) -> int:
-        """Return the bytes that decoding takes; raises BadImage, ``too-large``, where they are too many."""
-
-    def load(self) -> Source:
-        """Decode the pixels; `orientation` may be known only then."""
-
-    def completed(self) -> Picture | None:
-        """Return the picture where, though `load` fails, no pixel of it is missing; else None."""
 
 
 _OPENERS: dict[str, Callable[[bytes], Picture]] = {

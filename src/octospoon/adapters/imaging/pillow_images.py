@@ -37,7 +37,7 @@ Image.MAX_IMAGE_PIXELS = None  # our own limits answer with an error, not with a
 
 
 class PillowPicture:
-    """Implements `octospoon.adapters.imaging.image_file.Picture`.
+    """Implements `octospoon.adapters.imaging.picture.Picture`.
 
     Args:
         kind: one of `_PLUGINS`.
@@ -57,20 +57,20 @@ class PillowPicture:
         self._reading = Reading.of(self._image)
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         self._image.draft("RGB", size)
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         return affordable(self.size, self.kind, self._image.width * self._image.height * self._pixel_bytes())
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         self._image.load()
         return PillowSource(self._image, self._reading, deep=self._deep)
 
     def completed(self) -> PillowPicture | None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         return None
 
     def info(self, name: str) -> bytes:
@@ -95,14 +95,14 @@ class JpegPicture(PillowPicture):
         self._image.decodermaxblock = self._bytes
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         needed = self._image.width * self._image.height * self._pixel_bytes()
         if self._file.progressive:  # libjpeg keeps the coefficients of the whole picture
             needed += self.size[0] * self.size[1] * self._coefficients() * _COEFFICIENT_BYTES
         return affordable(self.size, self.kind, needed)
 
     def completed(self) -> PillowPicture | None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         forms = self._file.completed()
         return JpegPicture(forms[0]) if forms and _same_pixels(*forms) else None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import code, translated
-from octospoon.adapters.imaging.image_file import format_of
+from octospoon.adapters.imaging.file_kinds import format_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

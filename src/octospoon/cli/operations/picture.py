@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from octospoon.adapters.imaging.image_file import Picture
+    from octospoon.adapters.imaging.picture import Picture
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from octospoon.adapters.imaging.tiff.planes import Blocks
 from octospoon.adapters.imaging.tiff.source import TiffSource
 
 if TYPE_CHECKING:
-    from octospoon.adapters.imaging.image_file import Picture
+    from octospoon.adapters.imaging.picture import Picture
     from octospoon.adapters.imaging.pixels import Source
 
 _MOSAICS = (32_803, 34_892)
@@ -99,12 +99,12 @@ class LibtiffPicture(PillowPicture):
         self._beside = beside
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         return affordable(self.size, self.kind, super().cost() + self._beside)
 
 
 class TiffPicture:
-    """Implements `octospoon.adapters.imaging.image_file.Picture` for every other TIFF.
+    """Implements `octospoon.adapters.imaging.picture.Picture` for every other TIFF.
 
     Args:
         data: the file.
@@ -124,16 +124,16 @@ class TiffPicture:
         self._blocks = Blocks(directory, layout)
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         return affordable(self.size, self.kind, self._blocks.cost())
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
         planes = [self._blocks.plane(self._data, index) for index in range(self._blocks.planes)]
         return TiffSource(planes, self._blocks, self._directory, self._layout)
 
     def completed(self) -> None:
-        """See `octospoon.adapters.imaging.image_file.Picture`."""
+        """See `octospoon.adapters.imaging.picture.Picture`."""
