@@ -112,6 +112,9 @@ dist: .venv/.installed ## build the wheel and the source distribution into dist/
 	@$(UV) build --quiet --no-build-isolation --python .venv/bin/python --out-dir dist
 	@.venv/bin/python -m tools.release && ls dist
 
+wheel: .venv/.installed ## build the wheel and try it in an environment of its own, also with its extras (400 MB)
+	@.venv/bin/pytest -s tests/packaging/test_wheel.py -m "not stack" --wheel
+
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
 
