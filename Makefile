@@ -25,7 +25,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults check bench bench-cold bench-evaluation bench-load \
-	bench-rescore bench-score bench-select peers oracle finetune dist build requirements container contained \
+	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 

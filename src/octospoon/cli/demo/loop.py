@@ -18,9 +18,9 @@ from rich.table import Table
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
+from octospoon.cli.demo.learning_curve import RoundFigures, learning_curve
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.demo.random_control import random_control
-from octospoon.cli.operations.plots import learning_curve
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.run_now import rank
 from octospoon.cli.operations.upload import run_all
@@ -53,27 +53,6 @@ PICTURE = Path(".octospoon/demo.png")
 
 class DemoFailed(OctospoonError):
     """The loop ran, and did not do what it must."""
-
-
-@dataclass
-class RoundFigures:
-    """One line of the table.
-
-    Attributes:
-        round: number of the round.
-        labels: images labelled so far.
-        accuracy: of the champion on the held-out third.
-        control_accuracy: mean over the control's draws, with the same number of labels.
-        model_version: of the champion.
-        seconds: from choosing the batch to the pool re-scored by the new champion.
-    """
-
-    round: int
-    labels: int
-    accuracy: float
-    control_accuracy: float
-    model_version: int
-    seconds: float
 
 
 @dataclass

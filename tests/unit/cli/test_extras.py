@@ -1,0 +1,50 @@
+"""The packages that commands ask for, beside the packages that the extras bring."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from octospoon.cli import extras
+from octospoon.domain.errors import NotConfigured
+
+PYPROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def packages(extra: str) -> set[str]:
+    """Return the names of the packages that an extra brings, those of other extras in it included."""
+    names: set[str] = set()
+    for requirement in PYPROJECT["optional-dependencies"][extra]:
+        if inner := re.match(r"octospoon\[(.*)\]", requirement):
+            names |= packages(inner[1])
+        else:
+            names.add(normal(re.split(r"[><=]", requirement)[0]))
+    return names
+
+
+@pytest.mark.parametrize("extra", extras.MODULES)
+def test_modules_of_an_extra_are_those_of_its_packages(extra: str) -> None:
+    providers = packages_distributions()
+    asked = {normal(providers[module][0]) for module in extras.MODULES[extra]}
+    assert asked == packages(extra)
+
+
+def test_missing_packages_are_named_by_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.MODULES, "simulate", ("numpy", "no_such_module"))
+    with pytest.raises(NotConfigured) as refused:
+        extras.require("simulate", "octospoon simulate")
+    expected = '`octospoon simulate` needs more packages: pip install "octospoon[simulate]"'
+    assert str(refused.value) == expected
+
+
+def test_installed_packages_are_not_asked_for() -> None:
+    for extra in extras.MODULES:
+        extras.require(extra, "octospoon")
