@@ -23,7 +23,7 @@ from bench.local_aws import TABLE
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.domain.pool.images import ImageRef, ScoredImage
-from octospoon.runtime.wiring import dynamodb
+from octospoon.runtime.aws import dynamodb
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime import wiring
 from octospoon.runtime.batches import each
 from octospoon.runtime.observability import count, make_logger, make_metrics
+from octospoon.runtime.wiring.collect import collect
 
 if TYPE_CHECKING:
     from octospoon.usecases.collect import CollectAnnotations
@@ -19,7 +19,7 @@ metrics = make_metrics("collect")
 @cache
 def use_case() -> CollectAnnotations:
     """Wire once per execution environment."""
-    return wiring.collect()
+    return collect()
 
 
 @metrics.log_metrics

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from octospoon.adapters.label_studio import ml_backend
 from octospoon.domain.errors import OctospoonError, Unauthorized
 from octospoon.domain.model_spec import version_name
-from octospoon.runtime import questions, rest, wiring
+from octospoon.runtime import questions, rest
 from octospoon.runtime.observability import count, make_logger, make_metrics
 from octospoon.runtime.questions import Question
+from octospoon.runtime.wiring import predict as wiring
 from octospoon.usecases.shared_secret import same_secret
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime import wiring
 from octospoon.runtime.observability import count, gauge, make_logger, make_metrics
+from octospoon.runtime.wiring.rank import rank
 
 if TYPE_CHECKING:
     from octospoon.usecases.rank import Rank
@@ -19,7 +19,7 @@ metrics = make_metrics("rank")
 @cache
 def use_case() -> Rank:
     """Wire once per execution environment."""
-    return wiring.rank()
+    return rank()
 
 
 @metrics.log_metrics

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime import wiring
 from octospoon.runtime.observability import count, make_logger, make_metrics
+from octospoon.runtime.wiring.reconcile import reconcile
 
 if TYPE_CHECKING:
     from octospoon.usecases.reconcile import Reconcile
@@ -19,7 +19,7 @@ metrics = make_metrics("reconcile")
 @cache
 def use_case() -> Reconcile:
     """Wire once per execution environment."""
-    return wiring.reconcile()
+    return reconcile()
 
 
 @metrics.log_metrics

@@ -6,10 +6,11 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime import wiring
+from octospoon.runtime import aws
 from octospoon.runtime.batches import each
 from octospoon.runtime.events import s3_records
 from octospoon.runtime.observability import count, make_logger, make_metrics
+from octospoon.runtime.wiring.rescore import rescore
 
 if TYPE_CHECKING:
     from octospoon.usecases.rescore import RescorePool
@@ -22,13 +23,13 @@ _RESERVE_SECONDS = 15.0
 @cache
 def use_case() -> RescorePool:
     """Wire once per execution environment."""
-    return wiring.rescore()
+    return rescore()
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
     """Fan out when the pointer changed or somebody asks for it, or refresh one segment."""
-    deadline = wiring.CLOCK.now() + context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
+    deadline = aws.CLOCK.now() + context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
 
     def process(body: str) -> None:
         said = json.loads(body)

@@ -6,10 +6,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from octospoon.domain.pool.keys import image_id
-from octospoon.runtime import snapstart, wiring
+from octospoon.runtime import snapstart
 from octospoon.runtime.batches import by_message, failures
 from octospoon.runtime.events import uploads
 from octospoon.runtime.observability import count, make_logger, make_metrics
+from octospoon.runtime.wiring.score import score
+from octospoon.runtime.wiring.scoring import disconnect
 
 if TYPE_CHECKING:
     from octospoon.usecases.score import ScoreUploads
@@ -21,10 +23,10 @@ metrics = make_metrics("score")
 @cache
 def use_case() -> ScoreUploads:
     """Wire once per execution environment."""
-    return wiring.score()
+    return score()
 
 
-snapstart.prepare(lambda: use_case().model(), wiring.disconnect)
+snapstart.prepare(lambda: use_case().model(), disconnect)
 
 
 @metrics.log_metrics

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime import wiring
 from octospoon.runtime.observability import gauge, make_logger, make_metrics
+from octospoon.runtime.wiring.watch import watch
 
 if TYPE_CHECKING:
     from octospoon.domain.monitoring.drift import DriftResult
@@ -20,7 +20,7 @@ _LEVELS = ("none", "suspected", "confirmed")
 @cache
 def use_case() -> Watch:
     """Wire once per execution environment."""
-    return wiring.watch()
+    return watch()
 
 
 @metrics.log_metrics

@@ -7,9 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from octospoon.domain.errors import BadRequest, Unauthorized
-from octospoon.runtime import wiring
 from octospoon.runtime.observability import make_logger
 from octospoon.runtime.rest import SECRET_HEADER
+from octospoon.runtime.wiring.webhook import webhook
 
 if TYPE_CHECKING:
     from octospoon.usecases.receive_webhook import ReceiveWebhook
@@ -20,7 +20,7 @@ logger = make_logger("webhook")
 @cache
 def use_case() -> ReceiveWebhook:
     """Wire once per execution environment."""
-    return wiring.webhook()
+    return webhook()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001

@@ -27,7 +27,7 @@ from octospoon.domain.errors import OtherBackbone
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, head_key, model_key
 from octospoon.domain.monitoring import drift
 from octospoon.domain.pool.keys import SHARDS, day
-from octospoon.runtime.wiring import CLOCK
+from octospoon.runtime.aws import CLOCK
 from octospoon.training.head.fit import fit_head
 from octospoon.training.model import model_file
 from octospoon.training.model.check_import import Options

@@ -30,7 +30,8 @@ from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.domain.pool.images import State
-from octospoon.runtime import wiring
+from octospoon.runtime import aws
+from octospoon.runtime.wiring import scoring
 from octospoon.training.model.model_file import (
     assemble,
     extract_backbone,
@@ -160,8 +161,8 @@ def world(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
-    monkeypatch.setattr(wiring, "CLOCK", FastClock())
-    for cached in (wiring.session, wiring.s3, wiring.dynamodb, wiring.images):
+    monkeypatch.setattr(aws, "CLOCK", FastClock())
+    for cached in (aws.session, aws.s3, aws.dynamodb, scoring.images):
         cached.cache_clear()
     spec = importlib.util.spec_from_file_location("score_app", HANDLER)
     assert spec
@@ -169,8 +170,8 @@ def world(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield World(module.handler, S3Artifacts(s3, artifacts), images, DynamoRows(dynamodb, table), Models())
-    wiring.disconnect()
-    for cached in (wiring.session, wiring.s3, wiring.dynamodb, wiring.images):
+    scoring.disconnect()
+    for cached in (aws.session, aws.s3, aws.dynamodb, scoring.images):
         cached.cache_clear()
 
 

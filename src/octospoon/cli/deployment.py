@@ -14,34 +14,21 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.control import (
-    ControlTable,
-    DynamoControl,
-    DynamoRescoring,
-    DynamoRounds,
-)
-from octospoon.adapters.dynamodb.labels import DynamoLabels
-from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
-from octospoon.adapters.dynamodb.pool.record import DynamoRecords
-from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
-from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
-from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
-from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.mlflow.alias import MlflowRuns
-from octospoon.adapters.mlflow.rest import MlflowApi
-from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
-from octospoon.adapters.s3.images import S3Images
-from octospoon.adapters.s3.rounds import RoundFiles, S3Snapshots
-from octospoon.adapters.s3.versions import S3Versions
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime.settings import listed
+from octospoon.runtime.wiring.label_studio import label_studio_api
+from octospoon.runtime.wiring.mlflow import mlflow_api
+from octospoon.runtime.wiring.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botocore.config import Config
+
+    from octospoon.adapters.label_studio.api import LabelStudioApi
+    from octospoon.adapters.mlflow.rest import MlflowApi
 
 PROJECT_FILE = Path(".octospoon/run/project.json")
 LOCAL_KEY = "test"
@@ -77,16 +64,55 @@ class LocalProject(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """One deployed stack, and the adapters over its parts.
+class OutputNames:
+    """The names of the stack's buckets and tables; each output is read when its name is asked for.
 
     Attributes:
+        outputs: of the CloudFormation stack.
+    """
+
+    outputs: Mapping[str, str]
+
+    @property
+    def images_bucket(self) -> str:
+        """The bucket of the images."""
+        return self.outputs["ImagesBucket"]
+
+    @property
+    def artifacts_bucket(self) -> str:
+        """The bucket of models, rounds and snapshots."""
+        return self.outputs["ArtifactsBucket"]
+
+    @property
+    def pool_table(self) -> str:
+        """The table of the images."""
+        return self.outputs["PoolTable"]
+
+    @property
+    def annotations_table(self) -> str:
+        """The table of the annotations."""
+        return self.outputs["AnnotationsTable"]
+
+    @property
+    def control_table(self) -> str:
+        """The table of everything that exists once."""
+        return self.outputs["ControlTable"]
+
+
+class Deployment(Storage):
+    """One deployed stack: its storage, its services and its settings.
+
+    Args:
         outputs: of the CloudFormation stack.
         endpoint_url: of LocalStack; None for AWS.
     """
 
-    outputs: Mapping[str, str]
-    endpoint_url: str | None
+    def __init__(self, outputs: Mapping[str, str], endpoint_url: str | None) -> None:
+        self.outputs = outputs
+        self.endpoint_url = endpoint_url
+        super().__init__(
+            OutputNames(outputs), lambda: self.client("s3"), lambda: self.client("dynamodb"), time.time
+        )
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""
@@ -94,99 +120,8 @@ class Deployment:
 
     @cached_property
     def _session(self) -> boto3.Session:
-        # each session reads botocore's large files anew
+        # each new session reads botocore's large files again
         return session(self.endpoint_url)
-
-    @cached_property
-    def pool(self) -> DynamoSampling:
-        """The pool table."""
-        return DynamoSampling(self.client("dynamodb"), self.outputs["PoolTable"])
-
-    @property
-    def pool_report(self) -> DynamoPoolReport:
-        """The pool table, read as a whole."""
-        return DynamoPoolReport(self.client("dynamodb"), self.outputs["PoolTable"])
-
-    @property
-    def entries(self) -> DynamoEntries:
-        """The pool table, entry by entry."""
-        return DynamoEntries(self.client("dynamodb"), self.outputs["PoolTable"])
-
-    @property
-    def records(self) -> DynamoRecords:
-        """The pool table, as people ask about one image."""
-        return DynamoRecords(self.client("dynamodb"), self.outputs["PoolTable"])
-
-    @cached_property
-    def images(self) -> S3Images:
-        """The images bucket."""
-        return S3Images(self.client("s3"), self.outputs["ImagesBucket"])
-
-    @property
-    def image_versions(self) -> S3Versions:
-        """The images bucket's past."""
-        return S3Versions(self.client("s3"), self.outputs["ImagesBucket"])
-
-    @cached_property
-    def artifacts(self) -> S3Artifacts:
-        """The artifacts bucket."""
-        return S3Artifacts(self.client("s3"), self.outputs["ArtifactsBucket"])
-
-    @property
-    def snapshots(self) -> S3Snapshots:
-        """What training jobs were trained on."""
-        return S3Snapshots(self.artifacts)
-
-    @property
-    def champions(self) -> S3Champions:
-        """The champion pointer."""
-        return S3Champions(self.artifacts)
-
-    @cached_property
-    def control_table(self) -> ControlTable:
-        """The control table."""
-        return ControlTable(self.client("dynamodb"), self.outputs["ControlTable"])
-
-    @property
-    def control(self) -> DynamoControl:
-        """The training job's state."""
-        return DynamoControl(self.control_table, time.time)
-
-    @property
-    def history(self) -> DynamoHistory:
-        """What was decided about models."""
-        return DynamoHistory(self.control_table)
-
-    @property
-    def proposals(self) -> DynamoProposals:
-        """The removal of labels that waits for a person."""
-        return DynamoProposals(self.control_table)
-
-    @property
-    def observations(self) -> DynamoObservations:
-        """What watching saw last."""
-        return DynamoObservations(self.control_table)
-
-    @property
-    def rounds(self) -> DynamoRounds:
-        """The labelling rounds."""
-        return DynamoRounds(self.control_table, RoundFiles(self.artifacts))
-
-    @property
-    def rescoring(self) -> DynamoRescoring:
-        """The progress of re-scoring."""
-        return DynamoRescoring(self.control_table)
-
-    @property
-    def labels(self) -> DynamoLabels:
-        """What annotators said."""
-        return DynamoLabels(
-            self.client("dynamodb"),
-            self.outputs["PoolTable"],
-            self.outputs["AnnotationsTable"],
-            self.outputs["ControlTable"],
-            time.time,
-        )
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -212,7 +147,7 @@ class Deployment:
     def label_studio(self) -> LabelStudioApi:
         """Return a new connection to Label Studio, with the token that the functions have."""
         token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
-        return LabelStudioApi(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], lambda: self.secret(token))
+        return label_studio_api(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], token, self.secret)
 
     @property
     def label_studio_project(self) -> int:
@@ -237,13 +172,13 @@ class Deployment:
     @property
     def mlflow(self) -> MlflowApi | None:
         """The tracking server, None where none is configured."""
-        server, password = self.settings["OCTOSPOON_MLFLOW_URL"], "OCTOSPOON_MLFLOW_PASSWORD_SECRET"
-
-        def sign_in() -> tuple[str, str]:
-            name = self.settings[password]
-            return self.settings["OCTOSPOON_MLFLOW_USERNAME"], self.password(name) if name else ""
-
-        return MlflowApi(server, sign_in) if server else None
+        settings = self.settings
+        return mlflow_api(
+            settings["OCTOSPOON_MLFLOW_URL"],
+            settings["OCTOSPOON_MLFLOW_USERNAME"],
+            settings["OCTOSPOON_MLFLOW_PASSWORD_SECRET"],
+            self.password,
+        )
 
     @property
     def runs(self) -> MlflowRuns | None:

@@ -1,4 +1,4 @@
-"""The trainer's composition root, beside that of the functions in `octospoon.runtime.wiring`."""
+"""The wiring of a training job; its storage is that of `octospoon.runtime.wiring`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRounds
-from octospoon.adapters.dynamodb.labels import DynamoLabels
-from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
-from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
 from octospoon.adapters.http_errors import failure_text
 from octospoon.adapters.mlflow.registry import MlflowRegistry
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
-from octospoon.adapters.s3.artifacts import S3Champions
-from octospoon.adapters.s3.drift_references import S3References
-from octospoon.adapters.s3.images import S3Images
-from octospoon.adapters.s3.rounds import RoundFiles, S3Snapshots
 from octospoon.domain.errors import NotConfigured
+from octospoon.runtime import aws
 from octospoon.runtime.settings import TrainerSettings, load
-from octospoon.runtime.wiring import CLOCK, artifacts, dynamodb, s3
+from octospoon.runtime.wiring.storage import Storage
 from octospoon.training.context import TrainingPorts
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
@@ -41,30 +34,27 @@ def training_ports(job_id: str) -> TrainingPorts:
         NotConfigured: a setting is missing or wrong; of a job's own, the control item says so too.
     """
     config = load(TrainerSettings)
-    client, store = dynamodb(), artifacts(config.artifacts_bucket)
-    table, images = ControlTable(client, config.control_table), S3Images(s3(), config.images_bucket)
-    control = DynamoControl(table, CLOCK.now)
+    storage = Storage(config)
+    control, images = storage.control, storage.images
     try:
         settings = _settings(control.state(), job_id)
         trainer = _trainer(settings, images)
     except NotConfigured as error:
-        control.fail(job_id, failure_text(error), CLOCK.now() + LEASE_SECONDS)
+        control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
         raise
     return TrainingPorts(
-        clock=CLOCK,
+        clock=aws.CLOCK,
         control=control,
-        labels=DynamoLabels(
-            client, config.pool_table, config.annotations_table, config.control_table, CLOCK.now
-        ),
-        snapshots=S3Snapshots(store),
-        pool=DynamoTrainingPool(client, config.pool_table),
+        labels=storage.labels,
+        snapshots=storage.snapshots,
+        pool=storage.training_pool,
         images=images,
-        champions=S3Champions(store),
-        references=S3References(store),
-        history=DynamoHistory(table),
-        observations=DynamoObservations(table),
+        champions=storage.champions,
+        references=storage.references,
+        history=storage.history,
+        observations=storage.observations,
         registry=MlflowRegistry(settings.model_name, settings.experiment),
-        rounds=DynamoRounds(table, RoundFiles(store)),
+        rounds=storage.rounds,
         open_model=OnnxScorer,
         open_head=OnnxHead,
         datasets=_datasets(config),
@@ -93,5 +83,5 @@ def _trainer(settings: JobSettings, images: ImageStore) -> Trainer:
 def _datasets(config: TrainerSettings) -> DatasetArchive | None:
     from octospoon.adapters.dagshub.datasets import DagshubDatasets, Repository
 
-    found = Repository.of(config.dagshub_repository, os.environ)
-    return DagshubDatasets(found) if found else None
+    repository = Repository.of(config.dagshub_repository, os.environ)
+    return DagshubDatasets(repository) if repository else None

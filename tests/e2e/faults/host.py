@@ -22,7 +22,7 @@ from e2e.faults.trainer import Later
 
 from octospoon.adapters.label_studio import api as label_studio
 from octospoon.adapters.mlflow import rest as mlflow_rest
-from octospoon.runtime import wiring
+from octospoon.runtime import aws
 from octospoon.usecases import full_audit
 
 ROOT = Path(__file__).parents[3]
@@ -43,7 +43,7 @@ class Context:
 def main() -> None:
     handlers = {name: load(name) for name in FUNCTIONS}
     for service in ("dynamodb", "s3", "sqs"):
-        wiring.client(service)  # reads the service's description once for all children
+        aws.client(service)  # reads the service's description once for all children
     for line in sys.stdin:
         request = json.loads(line)
         gate, opener = os.pipe()
@@ -82,7 +82,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
     code = 0
     try:
         os.environ.update(request["env"])
-        wiring.CLOCK = Later(request["offset"])
+        aws.CLOCK = Later(request["offset"])
         watch(request["function"], request["patience"])
         if request["function"] == "reconcile":
             full_audit.SETTLING = request.get("settling", full_audit.SETTLING)

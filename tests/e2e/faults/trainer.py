@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from octospoon.runtime import wiring
+from octospoon.runtime import aws
 from octospoon.training.__main__ import main
 
 
@@ -12,12 +12,12 @@ class Later:
     """A clock that is ahead by some seconds."""
 
     def __init__(self, offset: float) -> None:
-        self._offset, self._clock = offset, wiring.SystemClock()
+        self._offset, self._clock = offset, aws.SystemClock()
 
     def now(self) -> float:
         return self._clock.now() + self._offset
 
 
 if __name__ == "__main__":
-    wiring.CLOCK = Later(float(sys.argv[1]))
+    aws.CLOCK = Later(float(sys.argv[1]))
     sys.exit(main(["run", "--job-id", sys.argv[2]]))

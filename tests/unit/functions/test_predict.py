@@ -24,7 +24,8 @@ from octospoon.cli.deploy import sam_template
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
-from octospoon.runtime import rest, wiring
+from octospoon.runtime import rest
+from octospoon.runtime.wiring import predict as wiring
 from octospoon.usecases.predict import PredictImages
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from octospoon.domain.errors import NotConfigured
-from octospoon.runtime import wiring
 from octospoon.runtime.settings import LabelStudioSettings, RankSettings, WebhookSettings, listed, load
+from octospoon.runtime.wiring.model_files import remove_old_models
 
 STORES = {
     f"OCTOSPOON_{name}": "x"
@@ -72,6 +72,6 @@ def test_model_files_go_when_they_are_old_even_where_another_process_is_quicker(
     listed = [*tmp_path.iterdir(), gone]
     monkeypatch.setattr("pathlib.Path.iterdir", lambda _: iter(listed))
 
-    wiring._forget_models(kept)
+    remove_old_models(kept)
 
     assert (kept.exists(), old.exists(), new.exists()) == (True, False, True)

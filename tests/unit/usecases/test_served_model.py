@@ -13,7 +13,8 @@ from unit.training.stack import starter
 from octospoon.adapters.s3.artifacts import S3Champions
 from octospoon.domain.errors import BadModel, VersionTaken
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
-from octospoon.runtime import wiring
+from octospoon.runtime.wiring import model_files
+from octospoon.runtime.wiring.scoring import scorer_loader
 from octospoon.training.model.model_file import read_spec, sha256
 from octospoon.usecases.champion import CurrentModel
 from octospoon.usecases.promote_version import PromoteVersion
@@ -43,10 +44,10 @@ class Objects:
 
 class Deployed:
     def __init__(self, folder, monkeypatch) -> None:
-        monkeypatch.setattr(wiring, "model_folder", lambda: folder)
+        monkeypatch.setattr(model_files, "model_folder", lambda: folder)
         self.objects, self.clock = Objects(), FakeClock()
         self.champions = S3Champions(self.objects)
-        self.current = CurrentModel(self.champions, wiring.scorer_loader(self.champions), self.clock)
+        self.current = CurrentModel(self.champions, scorer_loader(self.champions), self.clock)
         self.serve = PromoteVersion(self.champions, FakeEntries(FakePool()))
 
     def point(self, pointer: ChampionPointer) -> None:

@@ -139,8 +139,8 @@ class _Plan:
         from octospoon.cli.operations.simulate import check_options
         from octospoon.cli.operations.simulation_report import Wanted
         from octospoon.domain.batch.compose import BatchRules
+        from octospoon.runtime.processors import cores
         from octospoon.runtime.settings import listed
-        from octospoon.runtime.wiring import cores
         from octospoon.training.simulation import Plan
 
         if self.batch < 1 or not 0 <= self.audit_share < 1:

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.api import LabelStudio
-from octospoon.runtime.wiring import CLOCK
+from octospoon.runtime.aws import CLOCK
 from octospoon.usecases.open_tasks import OpenTasks
 
 if TYPE_CHECKING:

@@ -1,0 +1,36 @@
+"""The wiring of `predict`."""
+
+from __future__ import annotations
+
+from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
+from octospoon.runtime import aws
+from octospoon.runtime.settings import Buckets, PredictSettings, load
+from octospoon.runtime.wiring.buckets import BucketStorage
+from octospoon.runtime.wiring.scoring import current_scorer, images
+from octospoon.usecases import predict as usecase
+
+
+def predict() -> usecase.PredictImages:
+    """Wire the predictions for single images."""
+    config = load(PredictSettings)
+    return usecase.PredictImages(
+        images=images(),
+        inbox=BucketStorage(config).inbox,
+        model=current_scorer(),
+        blind=DynamoBlindImages(aws.dynamodb(), config.pool_table),
+    )
+
+
+def predict_secret() -> str:
+    """Return the secret that callers of `predict` must send."""
+    return aws.secret(load(PredictSettings).predict_secret)
+
+
+def images_bucket() -> str:
+    """Return the name of the images bucket."""
+    return load(Buckets).images_bucket
+
+
+def version_in_service() -> int:
+    """Return the version of the champion pointer; raises ServiceUnavailable if there is no pointer yet."""
+    return usecase.version_in_service(BucketStorage(load(Buckets)).champions)

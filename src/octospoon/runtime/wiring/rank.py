@@ -1,0 +1,80 @@
+"""The wiring of `rank`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.label_studio.predictions import LabelStudioPredictions
+from octospoon.domain.batch.compose import BatchRules
+from octospoon.domain.batch.limits import Limits
+from octospoon.domain.labelling.blinding import HIDDEN
+from octospoon.domain.uncertainty import order_of
+from octospoon.runtime import aws
+from octospoon.runtime.settings import RankSettings, load
+from octospoon.runtime.wiring.label_studio import labeler
+from octospoon.runtime.wiring.storage import Storage
+from octospoon.runtime.wiring.triggers import rescore_queue
+from octospoon.usecases.open_tasks import OpenTasks
+from octospoon.usecases.rank import Rank
+from octospoon.usecases.refresh_predictions import RefreshPredictions
+from octospoon.usecases.rescore import Reorder
+
+if TYPE_CHECKING:
+    from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
+    from octospoon.adapters.label_studio.api import LabelStudio
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.usecases.rescore import Head
+
+
+def rank() -> Rank:
+    """Wire the selection and export of labelling batches."""
+    config = load(RankSettings)
+    storage, label_studio = Storage(config), labeler()
+    pool = storage.ranking_pool
+    return Rank(
+        pool=pool,
+        rounds=storage.rounds,
+        labeler=label_studio,
+        images=storage.images,
+        champions=storage.champions,
+        clock=aws.CLOCK,
+        rules=_rules(config),
+        strategy=config.strategy,
+        open_tasks=OpenTasks(label_studio, pool, aws.CLOCK, config.open_task_days),
+        max_open_tasks=config.max_open_tasks,
+        observations=storage.observations,
+        reorder=Reorder(
+            storage.rescoring, rescore_queue(config.rescore_queue_url), order_of(config.strategy)
+        ),
+        refresh=_refresh(storage, label_studio, pool),
+    )
+
+
+def _rules(config: RankSettings) -> BatchRules:
+    return BatchRules(
+        size=config.batch_size,
+        audit_share=config.audit_share,
+        control_share=config.control_share,
+        limits=Limits(config.min_distance, config.class_quota, config.group_quota),
+        drift_share=config.drift_share,
+        blind=config.audit_predictions == HIDDEN,
+    )
+
+
+def _refresh(storage: Storage, label_studio: LabelStudio, pool: DynamoRankingPool) -> RefreshPredictions:
+    champions = storage.champions
+
+    def load_head(pointer: ChampionPointer) -> tuple[ChampionPointer, Head | None]:
+        # brings onnxruntime along, which most runs do not need
+        from octospoon.runtime.wiring.head import head_loader
+
+        return head_loader(champions)(pointer)
+
+    return RefreshPredictions(
+        predictions=LabelStudioPredictions(label_studio),
+        pool=pool,
+        rounds=storage.rounds,
+        champions=champions,
+        head=load_head,
+        clock=aws.CLOCK,
+    )

@@ -1,0 +1,223 @@
+"""The adapters over a stack's buckets and tables, for functions, the trainer and the command line.
+
+Each adapter is imported when it is first asked for: a function must not load the adapters of all others.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from octospoon.runtime import aws
+from octospoon.runtime.wiring.buckets import BucketNames, BucketStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+    from octospoon.adapters.dynamodb.control import (
+        ControlTable,
+        DynamoControl,
+        DynamoRescoring,
+        DynamoRounds,
+    )
+    from octospoon.adapters.dynamodb.labels import DynamoLabels
+    from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
+    from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+    from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
+    from octospoon.adapters.dynamodb.pool.record import DynamoRecords
+    from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+    from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
+    from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
+    from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
+    from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
+    from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
+    from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
+    from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
+    from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+
+
+class StorageNames(BucketNames, Protocol):
+    """The names of a stack's buckets and tables; `octospoon.runtime.settings.Stores` has them."""
+
+    @property
+    def pool_table(self) -> str:
+        """The table of the images."""
+
+    @property
+    def annotations_table(self) -> str:
+        """The table of the annotations."""
+
+    @property
+    def control_table(self) -> str:
+        """The table of everything that exists once, such as the training job."""
+
+
+class Storage(BucketStorage):
+    """The adapters over a stack's buckets and tables.
+
+    Args:
+        names: names of the buckets and tables.
+        s3: returns the S3 client.
+        dynamodb: returns the DynamoDB client.
+        now: returns the time in epoch seconds; by default, of the process' clock.
+    """
+
+    def __init__(
+        self,
+        names: StorageNames,
+        s3: Callable[[], S3Client] = aws.s3,
+        dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__(names, s3)
+        self._names = names
+        self._dynamodb = dynamodb
+        self._now = now or aws.CLOCK.now
+
+    @cached_property
+    def pool(self) -> DynamoSampling:
+        """The pool table, for reading and sampling images."""
+        from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
+
+        return DynamoSampling(self._dynamodb(), self._names.pool_table)
+
+    def scoring_pool(self, strategy: str) -> DynamoScoringPool:
+        """Return the pool table, as `score` writes it for a strategy."""
+        from octospoon.adapters.dynamodb.label_counter import LabelCounter
+        from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
+
+        client = self._dynamodb()
+        counter = LabelCounter(client, self._names.control_table)
+        return DynamoScoringPool(client, self._names.pool_table, strategy, self._now, counter)
+
+    def rescoring_pool(self, strategy: str) -> DynamoRescoringPool:
+        """Return the pool table, as `rescore` refreshes it for a strategy."""
+        from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
+
+        return DynamoRescoringPool(self._dynamodb(), self._names.pool_table, strategy, self._now)
+
+    @property
+    def ranking_pool(self) -> DynamoRankingPool:
+        """The pool table, for choosing a batch."""
+        from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
+
+        return DynamoRankingPool(self._dynamodb(), self._names.pool_table, self._now)
+
+    @property
+    def watching_pool(self) -> DynamoWatchingPool:
+        """The pool table, for monitoring."""
+        from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
+
+        return DynamoWatchingPool(self._dynamodb(), self._names.pool_table)
+
+    @property
+    def training_pool(self) -> DynamoTrainingPool:
+        """The pool table, for a training job."""
+        from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
+
+        return DynamoTrainingPool(self._dynamodb(), self._names.pool_table)
+
+    @property
+    def pool_report(self) -> DynamoPoolReport:
+        """The pool table, read as a whole."""
+        from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+
+        return DynamoPoolReport(self._dynamodb(), self._names.pool_table)
+
+    @property
+    def entries(self) -> DynamoEntries:
+        """The pool table, entry by entry."""
+        from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+
+        return DynamoEntries(self._dynamodb(), self._names.pool_table)
+
+    @property
+    def records(self) -> DynamoRecords:
+        """The pool table, with everything known about one image."""
+        from octospoon.adapters.dynamodb.pool.record import DynamoRecords
+
+        return DynamoRecords(self._dynamodb(), self._names.pool_table)
+
+    @property
+    def walk(self) -> DynamoWalk:
+        """The pool table, read segment by segment."""
+        from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
+
+        return DynamoWalk(self._dynamodb(), self._names.pool_table)
+
+    @property
+    def labels(self) -> DynamoLabels:
+        """The annotations, and the labels that they make."""
+        from octospoon.adapters.dynamodb.labels import DynamoLabels
+
+        names = self._names
+        return DynamoLabels(
+            self._dynamodb(), names.pool_table, names.annotations_table, names.control_table, self._now
+        )
+
+    @cached_property
+    def control_table(self) -> ControlTable:
+        """The control table."""
+        from octospoon.adapters.dynamodb.control import ControlTable
+
+        return ControlTable(self._dynamodb(), self._names.control_table)
+
+    @property
+    def control(self) -> DynamoControl:
+        """The state of the training job."""
+        from octospoon.adapters.dynamodb.control import DynamoControl
+
+        return DynamoControl(self.control_table, self._now)
+
+    @property
+    def rounds(self) -> DynamoRounds:
+        """The labelling rounds."""
+        from octospoon.adapters.dynamodb.control import DynamoRounds
+        from octospoon.adapters.s3.rounds import RoundFiles
+
+        return DynamoRounds(self.control_table, RoundFiles(self.artifacts))
+
+    @property
+    def rescoring(self) -> DynamoRescoring:
+        """The progress of re-scoring the pool."""
+        from octospoon.adapters.dynamodb.control import DynamoRescoring
+
+        return DynamoRescoring(self.control_table)
+
+    @property
+    def history(self) -> DynamoHistory:
+        """The decisions about models."""
+        from octospoon.adapters.dynamodb.model_history import DynamoHistory
+
+        return DynamoHistory(self.control_table)
+
+    @property
+    def observations(self) -> DynamoObservations:
+        """The results of `watch`."""
+        from octospoon.adapters.dynamodb.model_history import DynamoObservations
+
+        return DynamoObservations(self.control_table)
+
+    @property
+    def task_syncs(self) -> DynamoTaskSync:
+        """The progress of the task sync."""
+        from octospoon.adapters.dynamodb.progress import DynamoTaskSync
+
+        return DynamoTaskSync(self.control_table)
+
+    @property
+    def full_audits(self) -> DynamoFullAudits:
+        """The progress of the full audit."""
+        from octospoon.adapters.dynamodb.progress import DynamoFullAudits
+
+        return DynamoFullAudits(self.control_table)
+
+    @property
+    def proposals(self) -> DynamoProposals:
+        """The removal of labels that waits for a person's approval."""
+        from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+
+        return DynamoProposals(self.control_table)

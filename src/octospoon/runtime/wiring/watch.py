@@ -1,0 +1,26 @@
+"""The wiring of `watch`."""
+
+from __future__ import annotations
+
+from octospoon.runtime import aws
+from octospoon.runtime.settings import WatchSettings, load
+from octospoon.runtime.wiring.head import current_head
+from octospoon.runtime.wiring.storage import Storage
+from octospoon.usecases.live_evaluation import Measure
+from octospoon.usecases.watch import Watch
+
+
+def watch() -> Watch:
+    """Wire the monitoring of the model in service."""
+    config = load(WatchSettings)
+    storage = Storage(config)
+    return Watch(
+        model=current_head(storage.champions),
+        measure=Measure(storage.pool, storage.labels),
+        pool=storage.watching_pool,
+        references=storage.references,
+        observations=storage.observations,
+        control=storage.control,
+        clock=aws.CLOCK,
+        accuracy_floor=config.accuracy_floor,
+    )
