@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -137,6 +138,15 @@ def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert "extended:" in said
     assert "int8: not worth it" in said
     assert main(["model", "optimize", *given[:2]]) == 1
+
+    assert main(["model", "optimize", *given, "--json"]) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    original, extended, int8 = document["forms"]
+    assert [form["name"] for form in (original, extended, int8)] == ["original", "extended", "int8"]
+    assert original["image_seconds"] > 0
+    assert (int8["worth"], int8["file"], document["failed"]) == (False, None, {})
+    assert extended["pictures"] == int8["pictures"]
 
 
 @pytest.mark.parametrize("count", [0, 39])

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from octospoon.cli.commands.predict import table
 from octospoon.cli.deployment import Deployment
+from octospoon.cli.main import main
 from octospoon.cli.operations import predict as predict_
 from octospoon.cli.operations.predict import predict
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
@@ -90,6 +91,24 @@ def test_what_is_no_fault_of_the_picture_ends_the_command(
 ) -> None:
     with pytest.raises(kind, match=why):
         predict(deployment, files(tmp_path, name))
+
+
+def test_json_holds_an_answer_or_an_error_for_each_file(
+    deployment: Deployment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
+    dog, bad = map(str, files(tmp_path, "dog", "bad"))
+
+    assert main(["predict", dog, "--json"]) == 0
+    answer = {"file": dog, "label": "[dog]", "confidence": 0.8, "model_version": 7, "key": "", "error": ""}
+    assert json.loads(capsys.readouterr().out) == [answer]
+    assert main(["predict", dog, bad, "--json"]) == 1
+    shown = capsys.readouterr()
+    assert [each["error"] for each in json.loads(shown.out)] == ["", "truncated: cut off"]
+    assert "1 of 2 pictures have no prediction" in shown.err
 
 
 def test_a_path_that_is_no_file(deployment: Deployment, tmp_path: Path) -> None:

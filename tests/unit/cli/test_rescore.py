@@ -89,6 +89,24 @@ def test_the_images_of_another_backbone_are_queued_as_uploads(monkeypatch: pytes
     }
 
 
+def test_json_holds_the_estimate_and_what_is_queued(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed()
+
+    assert deployed.run(monkeypatch, "--full", "--json") == 0
+
+    document = json.loads(capsys.readouterr().out)
+    estimate = document["estimate"]
+    assert (estimate["images"], estimate["measured"], document["queued"]) == (15, 15, 0)
+    assert document["dollars"] > 0
+    assert deployed.run(monkeypatch, "--full", "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["queued"] == 15
+    deployed.made.champions.current = replace(deployed.made.champions.current, head_key="h")
+    assert deployed.run(monkeypatch, "--days", "7", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"model_version": 0, "days": 7}
+
+
 def test_where_every_embedding_fits_there_is_nothing_to_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -235,6 +235,18 @@ def test_a_plain_onnx_file_and_the_wrapped_one_give_the_same_curves(tmp_path, mo
     assert json.loads((tmp_path / "report/simulation.json").read_text())["labels"] == [4, 8, 10]
 
 
+def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    plan = ["--labels", "40", "--seeds", "2", "--strategies", "margin", "--workers", "1", "--out", "report"]
+
+    assert main.main(["simulate", "--digits", *plan, "--json"]) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "report/simulation.json").read_text())
+    assert set(document["strategies"]) == {"random", "margin"}
+
+
 def test_the_table_shows_a_quarter_a_half_and_all_of_the_labels(tmp_path):
     console = quiet()
     simulate(source(), wanted(tmp_path, seeds=2, rounds=8), console)

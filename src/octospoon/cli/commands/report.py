@@ -61,10 +61,10 @@ def show(deployment: Deployment, days: float | None, *, as_json: bool = False) -
         return
     print_tables(_accuracy(found), _recalls(found), _decisions(found.decisions))
     print_line(f"drift: {describe_drift(found.drift)}")
-    if found.finding is not None:
+    if found.drift_test is not None:
         print_line(
-            f"p: embeddings {found.finding.components_p:.2g}, probabilities "
-            f"{found.finding.probabilities_p:.2g}, predicted classes {found.finding.classes_p:.2g}"
+            f"p: embeddings {found.drift_test.components_p:.2g}, probabilities "
+            f"{found.drift_test.probabilities_p:.2g}, predicted classes {found.drift_test.classes_p:.2g}"
         )
 
 

@@ -39,7 +39,7 @@ class Report:
         measured: accuracy and other measures, on the audit share.
         decisions: about the newest models, newest first.
         drift: of the uploads since the model was trained; None if none was tested.
-        finding: the p-values of that test; None if there was none.
+        drift_test: the p-values of that test; None if there was none.
     """
 
     model_version: int
@@ -48,7 +48,7 @@ class Report:
     measured: LiveEvaluation
     decisions: list[ModelDecision]
     drift: DriftStatus | None
-    finding: DriftResult | None
+    drift_test: DriftResult | None
 
 
 def read(deployment: Deployment, days: float | None) -> Report:
