@@ -51,8 +51,8 @@ samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what 
 test: prepared $(ENVS)/sam/.installed ## run every test, in two workers; ARGS=options of pytest
 	@.venv/bin/pytest --numprocesses 2 $(ARGS)
 
-unit: .venv/.installed $(ENVS)/mlflow/.installed $(ENVS)/sam/.installed ## run the unit tests that start no server
-	@.venv/bin/pytest --numprocesses 2 -m "not stack and not docker and not packaging" tests/unit $(ARGS)
+unit: .venv/.installed ## run the unit tests, which start no server, in two workers
+	@.venv/bin/pytest --numprocesses 2 tests/unit $(ARGS)
 
 soak: prepared ## scoring while the champion changes 50 times, on the real stack
 	@.venv/bin/pytest tests/e2e/test_swaps.py --soak
@@ -102,10 +102,10 @@ bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
 
 oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
-	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py
+	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py tests/integration/domain/test_oracle.py
 
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
-	@.venv/bin/pytest -s --finetune tests/unit/training/test_finetune.py tests/e2e/test_finetune.py
+	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py
 
 dist: .venv/.installed ## build the wheel and the source distribution into dist/, and check them
 	@rm -rf dist

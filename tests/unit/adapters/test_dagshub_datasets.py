@@ -1,4 +1,4 @@
-"""Which repository snapshots go to. What the client does there: tests/unit/training/dagshub_cases.py."""
+"""Which repository snapshots go to; tests/integration/training/dagshub_cases.py has what the client does."""
 
 from __future__ import annotations
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +14,7 @@ from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
 from octospoon.cli import deployment
-from octospoon.cli.deployment import Deployment, LocalProject, Outputs, find_deployment
+from octospoon.cli.deployment import Deployment, Outputs, find_deployment
 from octospoon.cli.failures import sentence
 from octospoon.cli.main import main
 from octospoon.cli.operations import run_now
@@ -132,83 +128,6 @@ def test_every_bad_answer_of_a_function_is_ours(
         run_now.rank(Deployment({"RankFunctionName": "rank"}, None))
 
 
-def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person does, signed in nowhere."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
-    return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from octospoon.cli.main import main; sys.exit(main())",
-            *arguments,
-        ],
-        cwd=folder,
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["status"],
-        ["rank"],
-        ["drop", "."],
-        ["trace", "x"],
-        ["logs", "score"],
-        ["report"],
-        ["doctor"],
-        ["dlq", "list"],
-        ["predict", "picture.png"],
-        ["model", "rollback"],
-        ["rescore"],
-    ],
-    ids=" ".join,
-)
-def test_a_stack_that_crashed_is_told_as_a_sentence(tmp_path: Path, arguments: list[str]) -> None:
-    url = f"http://127.0.0.1:{unused_port()}"
-    outputs = {
-        **dict.fromkeys(("ImagesBucket", "ArtifactsBucket", "PoolTable", "ControlTable"), "name-of-it"),
-        **dict.fromkeys(("RankFunctionName", "ScoreFunctionName", "ReconcileFunctionName"), "name"),
-        "AnnotationsTable": "name",
-        "PredictSecretArn": "arn",
-        "PredictApiId": "a",
-        "PredictApiStage": "v1",
-    }
-    project = LocalProject(url, outputs, url, 1, url)
-    file = tmp_path / ".octospoon/run/project.json"
-    file.parent.mkdir(parents=True)
-    file.write_text(json.dumps({name: getattr(project, name) for name in project.__struct_fields__}))
-    (tmp_path / "picture.png").write_bytes(b"x")
-    done = run(tmp_path, *arguments, AWS_MAX_ATTEMPTS="1")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "octospoon: " in done.stderr
-    assert "unexpected" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({}, "set AWS_REGION"),
-        ({"AWS_REGION": "eu-west-1"}, "aws sso login"),
-        ({"AWS_PROFILE": "nobody"}, "list-profiles"),
-    ],
-)
-def test_whoever_is_not_signed_in_is_told(tmp_path: Path, variables: dict[str, str], said: str) -> None:
-    done = run(tmp_path, "status", "--stack", "mine", **variables)
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert said in done.stderr
-
-
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"outputs": 1}'])
 def test_a_record_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
@@ -242,12 +161,6 @@ def test_a_stack_by_another_name_or_of_something_else_is_told(monkeypatch: pytes
         find_deployment("mine")
     with pytest.raises(NotConfigured, match="no output PoolTable"):
         Outputs()["PoolTable"]
-
-
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
-    command = f'{sys.executable} -c \'from octospoon.cli.main import main; main(["up", "--help"])\' | head -1'
-    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
 
 
 def test_near_commands_are_suggested(capsys: pytest.CaptureFixture[str]) -> None:

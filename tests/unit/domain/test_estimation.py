@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from octospoon.domain.evaluation import estimators, metrics
 
-ROOT = Path(__file__).parents[3]
-ORACLE = ROOT / ".octospoon/envs/oracle/bin/python"
 POOL, LABELS, REPEATS = 5_000, 100, 600
 
 
@@ -111,28 +105,3 @@ def test_the_bootstrap_covers_a_mean():
         found = estimators.bootstrap(metrics.log_loss, np.tile([0.8, 0.2], (120, 1)), labels)
         covered += found.low <= -0.8 * np.log(0.8) - 0.2 * np.log(0.2) <= found.high
     assert 0.9 <= covered / 200 <= 0.99
-
-
-CASE = """
-import json, sys
-import numpy as np
-from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
-right, sure, pool = (np.array(part) for part in json.load(sys.stdin))
-low, high = ppi_mean_ci(right, sure, pool, alpha=0.05)
-print(json.dumps([float(np.squeeze(x)) for x in (ppi_mean_pointestimate(right, sure, pool), low, high)]))
-"""
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_agrees_with_the_authors_own_package(kind):
-    if not ORACLE.exists():
-        pytest.skip("ppi-python is not installed: `make oracle` installs it (570 MB) and runs this test")
-    right, confidence = population(kind)
-    drawn = np.random.default_rng(3).choice(POOL, 2000, replace=False)
-    said = json.dumps([right[drawn].astype(float).tolist(), confidence[drawn].tolist(), confidence.tolist()])
-    done = subprocess.run([ORACLE, "-W", "ignore", "-c", CASE], input=said, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    value, low, high = json.loads(done.stdout)
-    ours = estimators.prediction_powered(right[drawn], confidence[drawn], confidence)
-    assert ours.value == pytest.approx(value, abs=5e-4)
-    assert (ours.low, ours.high) == pytest.approx((low, high), abs=1.5e-3)

@@ -1,13 +1,12 @@
-"""Fine-tuning: what needs no PyTorch, and all the rest in the environment that has it."""
+"""Fine-tuning: what needs no PyTorch. The rest is in tests/integration/training/finetune_cases.py."""
 
 from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from unit import elsewhere
 from unit.training.stack import JOB, starter, world
 
 from octospoon.adapters.dynamodb.control import DynamoControl
@@ -21,15 +20,8 @@ from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.job.run import run
 from octospoon.training.wiring import training_ports
 
-PYTHON = elsewhere.ROOT / ".octospoon/envs/finetune/bin/python"
-CASES = Path(__file__).with_name("finetune_cases.py")
-
-
-def test_weights_that_learn() -> None:
-    """The cases of finetune_cases.py, in the environment that has PyTorch."""
-    if not PYTHON.exists():
-        pytest.skip("FINE-TUNING IS NOT TESTED: `make finetune` installs PyTorch (some GB) and runs this")
-    elsewhere.check(PYTHON, elsewhere.BORROWED, CASES, "-s")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +79,7 @@ def test_the_setting_chooses_the_trainer_and_its_environment(
     assert isinstance(trainer.images, S3Images)
 
     refused = JobSettings(("cat", "dog"), "finetune", "epochs=0")
-    for wrong, told in ((refused, "FineTuning"), (None, "previous_uploads")):
+    for wrong, told in ((refused, "FineTuning"), (None, "earlier release")):
         state = replace(state, settings=wrong)
         with pytest.raises(NotConfigured, match=told):
             training_ports(JOB)

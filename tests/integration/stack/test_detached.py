@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from unit.stack.stand_ins import SERVER, running, starts
+from integration.stack.stand_ins import SERVER, running, starts
 
 from octospoon.cli.stack import attach, down, kept, start
 from octospoon.cli.stack.layout import Layout

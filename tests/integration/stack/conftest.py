@@ -4,7 +4,7 @@ import dataclasses
 import sys
 
 import pytest
-from unit.stack.stand_ins import SERVER
+from integration.stack.stand_ins import SERVER
 
 from octospoon.cli.stack import down
 from octospoon.cli.stack.services import SERVICES

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from unit.training.dagshub_stub import FIRST, TOKEN, Dagshub
+from integration.training.dagshub_stub import FIRST, TOKEN, Dagshub
 from unit.training.stack import JOB, starter, world
 
 from octospoon.adapters.dagshub.datasets import DagshubDatasets, Repository
@@ -113,7 +113,7 @@ def test_a_server_that_fails_is_tried_again_and_then_given_up(hub):
 )
 def test_a_refused_upload_is_told_by_its_status(hub, status, kind, monkeypatch):
     hub.fails = status
-    monkeypatch.setattr("unit.training.dagshub_stub.ERROR", "refused")
+    monkeypatch.setattr("integration.training.dagshub_stub.ERROR", "refused")
     with pytest.raises(kind):
         archive(hub).commit("run2", MANIFEST)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unit import elsewhere
+from integration import elsewhere
 
 PYTHON = elsewhere.ROOT / ".octospoon/envs/mlflow/bin/python"
 CASES = ["registry_cases.py", "dagshub_cases.py"]

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from unit.stack.stand_ins import SERVER, running, starts
+from integration.stack.stand_ins import SERVER, running, starts
 
 from octospoon.cli.stack import make_templates, start
 from octospoon.cli.stack.process import identity

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unit import elsewhere
+from integration import elsewhere
 
 CASES = Path(__file__).with_name("peers_cases.py")
 PYTHON = elsewhere.ROOT / ".octospoon/envs/peers/bin/python"

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from unit.deploy.test_samconfig import CONFIG, ENVIRONMENTS, ROOT
+
+PYTHON = ROOT / ".octospoon/envs/sam/bin/python"
+SAID = """
+import importlib, json
+commands = {"build": "build.command", "deploy": "deploy.command", "validate": "validate.validate",
+            "local_invoke": "local.invoke.cli", "local_start_api": "local.start_api.cli"}
+modules = {name: importlib.import_module(f"samcli.commands.{path}") for name, path in commands.items()}
+print(json.dumps({name: [one.name for one in module.cli.params] for name, module in modules.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, set[str]]:
+    """The options of SAM's commands, as SAM itself has them."""
+    if not PYTHON.exists():
+        pytest.skip("the SAM command line is not installed here: `make test` and `make check` install it")
+    said = subprocess.run([PYTHON, "-c", SAID], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = {command: set(names) for command, names in json.loads(said.stdout).items()}
+    return found | {"global": set.intersection(found["deploy"], {"stack_name", "region", "profile"})}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_sam_knows_every_key(environment: str, known: dict[str, set[str]]) -> None:
+    for command, section in CONFIG[environment].items():
+        assert section["parameters"].keys() <= known[command], command
