@@ -147,7 +147,7 @@ def test_every_metric_is_described_and_every_described_metric_is_published(funct
 
 def test_every_attribute_index_and_item_of_the_tables_is_described():
     used = set()
-    for path in (ROOT / "src/octospoon/adapters/dynamodb").glob("*.py"):
+    for path in (ROOT / "src/octospoon/adapters/dynamodb").rglob("*.py"):
         for pattern in USES:
             used |= set(re.findall(pattern, path.read_text()))
     for table in (each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::DynamoDB::Table"):
@@ -200,7 +200,7 @@ def test_every_decision_is_listed():
 
 def test_every_object_key_is_described():
     sources = [
-        *(ROOT / "src/octospoon/adapters/s3").glob("*.py"),
+        *(ROOT / "src/octospoon/adapters/s3").rglob("*.py"),
         ROOT / "src/octospoon/domain/model_spec.py",
     ]
     written = {
