@@ -7,24 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.memory import (
-    FakeBlindImages,
-    FakeClock,
-    FakeControl,
-    FakeEntries,
-    FakeFullAudits,
-    FakeHistory,
-    FakeLabels,
-    FakeMissing,
-    FakeObservations,
-    FakePool,
-    FakeProposals,
-    FakeRecords,
-    FakeReferences,
-    FakeRescoring,
-    FakeRounds,
-    FakeTaskSyncs,
-)
+from fakes.clock import FakeClock
+from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
+from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeRescoring
+from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
+from fakes.training import FakeControl
 from lanes import LANES, on
 
 from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds

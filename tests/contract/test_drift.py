@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from fakes.memory import FakeChampions, FakeImages, FakeLabeler, FakeRescoring
+from fakes.images import FakeImages
+from fakes.label_studio import FakeLabeler
+from fakes.models import FakeChampions, FakeRescoring
 
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.model_spec import ChampionPointer

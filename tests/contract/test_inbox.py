@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.memory import FakeInbox
+from fakes.images import FakeInbox
 
 from octospoon.adapters.s3.images import S3Images
 from octospoon.adapters.s3.inbox import S3Inbox

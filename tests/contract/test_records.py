@@ -10,12 +10,12 @@ import pytest
 
 from contract.test_labels import export, resolve_label
 from contract.test_pool import embedded, image, pick, rescored, said
-from octospoon.adapters.dynamodb.pool.score_history import SCORES, UPLOADS
 from octospoon.adapters.s3.artifacts import S3Artifacts
 from octospoon.adapters.s3.rounds import S3Snapshots
 from octospoon.adapters.s3.versions import S3Versions
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import ScoredImage, State
+from octospoon.domain.pool.score_history import SCORES, UPLOADS
 
 if TYPE_CHECKING:
     from contract.conftest import Stores

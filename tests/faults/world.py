@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from fakes.memory import (
-    FakeAlias,
-    FakeBucket,
-    FakeChampions,
-    FakeClock,
-    FakeControl,
-    FakeEntries,
-    FakeFullAudits,
-    FakeHistory,
-    FakeImages,
-    FakeLabeler,
-    FakeLabels,
-    FakeLauncher,
-    FakeMissing,
-    FakePool,
-    FakeProposals,
-    FakeRescoring,
-    FakeRounds,
-    FakeTaskSyncs,
-    FakeUploads,
-)
+from fakes.clock import FakeClock
+from fakes.images import FakeBucket, FakeImages, FakeUploads
+from fakes.label_studio import FakeLabeler
+from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
+from fakes.models import FakeAlias, FakeChampions, FakeHistory, FakeRescoring
+from fakes.pool import FakeEntries, FakePool
+from fakes.training import FakeControl, FakeLauncher
 
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable

@@ -11,7 +11,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fakes.memory import FakeClock, FakeImages, FakeRescoring
+from fakes.clock import FakeClock
+from fakes.images import FakeImages
+from fakes.models import FakeRescoring
 from onnx import helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 from unit.training.networks import convolutional

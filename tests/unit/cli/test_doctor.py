@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
-from fakes.memory import FakePool, FakeProposals
+from fakes.labelling import FakeProposals
+from fakes.pool import FakePool
 from unit.training.stack import World, starter, world
 
 from octospoon.adapters.label_studio.api import LabelStudioApi

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import onnx
 import pytest
-from fakes.memory import FakeEntries
+from fakes.pool import FakeEntries
 from unit.training.networks import network
 from unit.training.stack import JOB, FakeRegistry, World, starter, world
 

@@ -7,7 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakePool
+from fakes.clock import FakeClock
+from fakes.labelling import FakeLabels
+from fakes.pool import FakePool
+from fakes.training import FakeControl
 from PIL import Image
 from rich.console import Console
 from unit.training.networks import network

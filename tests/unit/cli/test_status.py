@@ -3,7 +3,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from fakes.memory import FakeObservations, FakePool
+from fakes.models import FakeObservations
+from fakes.pool import FakePool
 
 from octospoon.cli.operations import status
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.memory import FakeRecords
+from fakes.pool import FakeRecords
 from unit.usecases.test_trace import KEY, FakeRuns, World, labelled
 
 from octospoon.cli.main import main

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fakes.memory import FakeBlindImages, FakeImages, FakeInbox
+from fakes.images import FakeImages, FakeInbox
+from fakes.pool import FakeBlindImages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image

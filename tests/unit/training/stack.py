@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
-from fakes.memory import (
-    FakeChampions,
-    FakeClock,
-    FakeControl,
-    FakeHistory,
-    FakeImages,
-    FakeLabels,
-    FakeObservations,
-    FakePool,
-    FakeReferences,
-    FakeRounds,
-    Row,
-)
+from fakes.clock import FakeClock
+from fakes.images import FakeImages
+from fakes.labelling import FakeLabels, FakeRounds
+from fakes.models import FakeChampions, FakeHistory, FakeObservations, FakeReferences
+from fakes.pool import FakePool, Row
+from fakes.training import FakeControl
 
 from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.onnx.scorer import OnnxScorer

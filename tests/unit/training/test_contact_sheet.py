@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.memory import FakeImages
+from fakes.images import FakeImages
 from PIL import Image
 
 from octospoon.cli.datasets import digits

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.memory import FakeChampions, FakeClock
+from fakes.clock import FakeClock
+from fakes.models import FakeChampions
 
 from octospoon.domain.errors import BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer

@@ -7,7 +7,10 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
+from fakes.clock import FakeClock
+from fakes.labelling import FakeLabels
+from fakes.pool import FakePool
+from fakes.training import FakeControl, FakeLauncher
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes.memory import FakeImages, FakePool
+from fakes.images import FakeImages
+from fakes.pool import FakePool
 from PIL import Image
 from unit.corpus import CASES, model
 from unit.corpus.case import Case, sample, saved

@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fakes.memory import FakeEntries, FakeRounds
+from fakes.labelling import FakeRounds
+from fakes.pool import FakeEntries
 from unit.usecases.test_collect import World, deleted, message
 
 from octospoon.domain.errors import ServiceUnavailable

@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.memory import FakeAlias, FakeChampions, FakeEntries, FakeHistory, FakePool, Row
+from fakes.models import FakeAlias, FakeChampions, FakeHistory
+from fakes.pool import FakeEntries, FakePool, Row
 
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer

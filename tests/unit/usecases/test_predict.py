@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes.memory import FakeBlindImages, FakeChampions, FakeImages, FakeInbox
+from fakes.images import FakeImages, FakeInbox
+from fakes.models import FakeChampions
+from fakes.pool import FakeBlindImages
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec

@@ -5,16 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.memory import (
-    FakeChampions,
-    FakeImages,
-    FakeLabeler,
-    FakeObservations,
-    FakePool,
-    FakePredictions,
-    FakeRescoring,
-    FakeRounds,
-)
+from fakes.images import FakeImages
+from fakes.label_studio import FakeLabeler, FakePredictions
+from fakes.labelling import FakeRounds
+from fakes.models import FakeChampions, FakeObservations, FakeRescoring
+from fakes.pool import FakePool
 
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable

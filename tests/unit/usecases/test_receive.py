@@ -6,7 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from fakes.memory import FakeClock, FakeControl, FakeLabels, FakeLauncher, FakePool
+from fakes.clock import FakeClock
+from fakes.labelling import FakeLabels
+from fakes.pool import FakePool
+from fakes.training import FakeControl, FakeLauncher
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

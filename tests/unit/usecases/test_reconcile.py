@@ -4,25 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes.memory import (
-    FakeAlias,
-    FakeBucket,
-    FakeChampions,
-    FakeClock,
-    FakeControl,
-    FakeEntries,
-    FakeFullAudits,
-    FakeHistory,
-    FakeLabeler,
-    FakeLabels,
-    FakeLauncher,
-    FakeMissing,
-    FakePool,
-    FakeProposals,
-    FakeRounds,
-    FakeTaskSyncs,
-    FakeUploads,
-)
+from fakes.clock import FakeClock
+from fakes.images import FakeBucket, FakeUploads
+from fakes.label_studio import FakeLabeler
+from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
+from fakes.models import FakeAlias, FakeChampions, FakeHistory
+from fakes.pool import FakeEntries, FakePool
+from fakes.training import FakeControl, FakeLauncher
 
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.answers import choice

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from fakes.memory import FakeClock, FakePool, FakeRescoring
+from fakes.clock import FakeClock
+from fakes.models import FakeRescoring
+from fakes.pool import FakePool
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.tasks import Pick

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.memory import FakeImages, FakePool, Row
+from fakes.images import FakeImages
+from fakes.pool import FakePool, Row
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from fakes.memory import FakeClock, FakeEntries, FakePool
+from fakes.clock import FakeClock
+from fakes.pool import FakeEntries, FakePool
 from unit.training.stack import starter
 
 from octospoon.adapters.s3.artifacts import S3Champions

@@ -4,17 +4,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from fakes.memory import (
-    FakeChampions,
-    FakeClock,
-    FakeControl,
-    FakeHistory,
-    FakeLabels,
-    FakePool,
-    FakeRecords,
-    FakeRounds,
-    FakeVersions,
-)
+from fakes.clock import FakeClock
+from fakes.images import FakeVersions
+from fakes.labelling import FakeLabels, FakeRounds
+from fakes.models import FakeChampions, FakeHistory
+from fakes.pool import FakePool, FakeRecords
+from fakes.training import FakeControl
 from unit.training.stack import FakeSnapshots
 
 from octospoon.cli.commands.trace import timeline

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes.memory import (
-    FakeClock,
-    FakeControl,
-    FakeLabels,
-    FakeObservations,
-    FakePool,
-    FakeReferences,
-)
+from fakes.clock import FakeClock
+from fakes.labelling import FakeLabels
+from fakes.models import FakeObservations, FakeReferences
+from fakes.pool import FakePool
+from fakes.training import FakeControl
 
 from octospoon.domain.batch import drift_share
 from octospoon.domain.labelling.consensus import Consensus

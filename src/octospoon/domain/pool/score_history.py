@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SCORES = 16
+"""How many scores of its bytes a row keeps, the newest ones."""
+UPLOADS = 4
+"""How many previous uploads a row keeps, the newest ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

@@ -13,13 +13,11 @@ import msgspec
 
 from octospoon.adapters.dynamodb.items import Item, Value, flag, integer, number, text
 from octospoon.domain.pool.images import State
-from octospoon.domain.pool.score_history import PreviousPick, PreviousUpload, Score, returned
+from octospoon.domain.pool.score_history import SCORES, UPLOADS, PreviousPick, PreviousUpload, Score, returned
 
 if TYPE_CHECKING:
     from octospoon.domain.pool.images import Prediction, Uncertainty
 
-SCORES = 16
-UPLOADS = 4
 _SCORE = "score_"
 
 

@@ -1,0 +1,229 @@
+"""Annotations, rounds and the state of reconciliation in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import Conflict
+from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
+from octospoon.domain.labelling.removals import Proposal
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState, Round
+from octospoon.domain.pool.images import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fakes.pool import FakePool, Row
+    from fakes.training import FakeControl
+    from octospoon.domain.labelling.consensus import Consensus
+
+
+@dataclass
+class FakeLabels:
+    pool: FakePool
+    control: FakeControl
+    stored: dict[tuple[str, str], Annotation] = field(default_factory=dict)
+    conflicts: int = 0
+
+    def upsert(self, annotation: Annotation) -> bool:
+        held = self.stored.get((annotation.key, annotation.annotation_id))
+        newer = held is None or (
+            not held.deleted and (held.updated_at < annotation.updated_at or annotation.deleted)
+        )
+        if newer:
+            self.stored[annotation.key, annotation.annotation_id] = annotation
+        return newer
+
+    def find(self, number: int, project: str) -> Annotation | None:
+        found = [one for one in self.stored.values() if (one.number, one.project) == (number, project)]
+        return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
+
+    def of(self, key: str) -> list[Annotation]:
+        return [one for one in self.stored.values() if one.key == key]
+
+    def replace(self, before: Annotation, annotation: Annotation) -> bool:
+        held = self.stored.get((annotation.key, annotation.annotation_id))
+        same = held and (held.updated_at, held.deleted) == (before.updated_at, before.deleted)
+        if same:
+            self.stored[annotation.key, annotation.annotation_id] = annotation
+        return bool(same)
+
+    def keys(self, after: str, limit: int) -> tuple[list[str], str]:
+        keys = sorted({key for key, _ in self.stored if key > after})
+        return keys[:limit], keys[limit - 1] if len(keys) > limit else ""
+
+    def label_state(self, key: str) -> LabelState | None:
+        row = self.pool.table.get(key)
+        if row is None or row.state is State.QUARANTINED:
+            return None
+        return LabelState(
+            key,
+            row.etag,
+            row.state,
+            row.label,
+            row.agreement,
+            row.annotators,
+            row.revision,
+            row.counted_in,
+        )
+
+    def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise Conflict("somebody else was first")
+        row, now = self.pool.table.get(before.key), self.label_state(before.key)
+        label = agreed.label
+        delta = int(label is not None) - int(before.state is State.LABELLED)
+        said = (label, agreed.agreement, agreed.annotators)
+        if delta == 0 and (label is None or (before.label, before.agreement, before.annotators) == said):
+            return 0
+        view = (before.state, before.etag, before.revision)
+        if row is None or now is None or (now.state, now.etag, now.revision) != view:
+            raise Conflict("the image changed meanwhile")
+        row.state = State.EXPORTED if label is None else State.LABELLED
+        row.label, row.agreement, row.annotators = said
+        row.revision, row.claim_until = row.revision + 1, 0.0
+        row.labelled_at = self.pool.clock.now() if label is not None else None
+        if delta:
+            row.counted_in = self.control.change(delta, before.counted_in)
+        return delta
+
+    def uncounted(self, examples: int) -> UncountedAnswers:
+        counts, named = dict.fromkeys(PROBLEMS, 0), []
+        for one in self.stored.values():
+            row = self.pool.table.get(one.key)
+            gone = row is None or row.state is State.QUARANTINED
+            if one.deleted or not one.problem or not (gone or self._open(row, one)):
+                continue
+            counts[one.problem] += 1
+            if counts[one.problem] <= examples:
+                task = row.task_id if row and row.task_id else 0
+                named.append(UncountedAnswer(one.key, task, one.number, one.problem))
+        return UncountedAnswers(counts, tuple(named))
+
+    @staticmethod
+    def _open(row: Row | None, one: Annotation) -> bool:
+        return row is not None and row.etag == one.etag and row.state is not State.LABELLED
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        for key in sorted({key for key, _ in self.stored}):
+            row = self.pool.table[key]
+            if row.state is State.LABELLED and row.label is not None:
+                pick = row.pick
+                yield LabelledImage(
+                    key=key,
+                    etag=row.etag,
+                    label=row.label,
+                    agreement=row.agreement,
+                    annotators=row.annotators,
+                    audit=pick.audit if pick else False,
+                    blind=pick.blind if pick else False,
+                    strategy=pick.strategy if pick else "",
+                    draw_probability=pick.draw_probability if pick else None,
+                    round_number=row.round_number,
+                    arrived=row.arrived,
+                )
+
+
+@dataclass
+class FakeRounds:
+    files: dict[int, Round] = field(default_factory=dict)
+    number: int = 0
+    is_open: bool = False
+    export_until: float = 0.0
+    predicting_until: float = 0.0
+
+    def read(self, number: int) -> Round | None:
+        return self.files.get(number)
+
+    def acquire(self, number: int, now: float, until: float) -> bool:
+        if not self.is_open or number != self.number or self.export_until >= now:
+            return False
+        self.export_until = until
+        return True
+
+    def release(self, number: int, until: float) -> None:
+        if (number, until) == (self.number, self.export_until):
+            self.export_until = 0.0
+
+    def open(self) -> Round | None:
+        return self.files[self.number] if self.is_open else None
+
+    def last_number(self) -> int:
+        return self.number
+
+    def begin(self, round_: Round) -> Round:
+        stored = self.files.setdefault(round_.number, round_)
+        if stored.number > self.number:
+            self.number, self.is_open, self.export_until = stored.number, True, 0.0
+        return stored
+
+    def acquire_predictions(self, now: float, until: float) -> bool:
+        if self.predicting_until >= now:
+            return False
+        self.predicting_until = until
+        return True
+
+    def release_predictions(self, until: float) -> None:
+        if until == self.predicting_until:
+            self.predicting_until = 0.0
+
+    def close(self, number: int) -> None:
+        if number == self.number:
+            self.is_open = False
+
+
+@dataclass
+class FakeMissing:
+    pages: dict[str, dict[str, list[Annotation]]] = field(default_factory=dict)
+
+    def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
+        self.pages.setdefault(walk, {}).setdefault(page, list(annotations))
+
+    def of(self, walk: str) -> list[Annotation]:
+        found = {one.annotation_id: one for page in self.pages.get(walk, {}).values() for one in page}
+        return sorted(found.values(), key=lambda one: (one.key, one.annotation_id))
+
+
+@dataclass
+class FakeProposals:
+    newest: Proposal = field(default_factory=Proposal)
+
+    def read(self) -> Proposal:
+        return self.newest
+
+    def save(self, before: Proposal, proposal: Proposal) -> bool:
+        if (self.newest.id, self.newest.accepted) != (before.id, before.accepted):
+            return False
+        self.newest = proposal
+        return True
+
+
+@dataclass
+class FakeTaskSyncs:
+    progress: TaskSync = field(default_factory=TaskSync)
+
+    def read(self) -> TaskSync:
+        return self.progress
+
+    def save(self, before: TaskSync, sync: TaskSync) -> bool:
+        if self.progress != before:
+            return False
+        self.progress = sync
+        return True
+
+
+@dataclass
+class FakeFullAudits:
+    full_audit: FullAudit = field(default_factory=FullAudit)
+
+    def read(self) -> FullAudit:
+        return self.full_audit
+
+    def save(self, before: FullAudit, full_audit: FullAudit) -> bool:
+        if self.full_audit != before:
+            return False
+        self.full_audit = full_audit
+        return True

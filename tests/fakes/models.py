@@ -1,0 +1,165 @@
+"""The champion pointer, its files, and the records about models in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import BadModel, ServiceUnavailable, VersionTaken
+from octospoon.domain.monitoring.observations import ModelDecision, Observation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.monitoring.drift import Reference
+
+
+@dataclass
+class FakeChampions:
+    current: ChampionPointer | None = None
+    etag: int = 0
+    files: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[int, ChampionPointer] = field(default_factory=dict)
+    claims: dict[str, int] = field(default_factory=dict)
+    down: bool = False
+    unreadable: bool = False
+
+    def set(self, pointer: ChampionPointer) -> None:
+        self.current, self.etag = pointer, self.etag + 1
+
+    def pointer(self) -> tuple[ChampionPointer, str] | None:
+        return self.changed("")
+
+    def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
+        if self.down:
+            raise ServiceUnavailable("S3 does not answer")
+        if self.unreadable:
+            raise BadModel("it is not a champion pointer")
+        if self.current is None or etag == str(self.etag):
+            return None
+        return self.current, str(self.etag)
+
+    def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
+        if pointer.sha256 not in self.files:
+            raise BadModel("there is no such file")
+        path = folder / f"{pointer.sha256}.onnx"
+        path.write_bytes(self.files[pointer.sha256])
+        return path
+
+    def keep(self, pointer: ChampionPointer) -> None:
+        if pointer.version > 0 and self.versions.get(pointer.version, pointer) != pointer:
+            raise VersionTaken(f"version {pointer.version} is another model already")
+        self.versions[pointer.version] = pointer
+
+    def newest(self) -> int:
+        served = -1 if self.current is None else self.current.version
+        return max(served, *self.versions, *self.claims.values(), -1)
+
+    def claim(self, owner: str, least: int) -> int:
+        return self.claims.setdefault(owner, max(least, self.newest() + 1))
+
+    def version(self, version: int) -> ChampionPointer | None:
+        return self.versions.get(version)
+
+    def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
+        if expected_etag != (None if self.current is None else str(self.etag)):
+            return False
+        self.set(pointer)
+        return True
+
+    def mend(self, pointer: ChampionPointer) -> bool:
+        if not self.unreadable:
+            return False
+        self.unreadable = False
+        self.set(replace(pointer, generation=1_000_000))
+        return True
+
+
+@dataclass
+class FakeReferences:
+    stored: dict[str, Reference] = field(default_factory=dict)
+
+    def put(self, model_sha256: str, reference: Reference) -> None:
+        self.stored.setdefault(model_sha256, reference)
+
+    def get(self, model_sha256: str) -> Reference | None:
+        return self.stored.get(model_sha256)
+
+
+@dataclass
+class FakeAlias:
+    named: int | None = None
+    moves: list[int] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
+
+    def read(self) -> int | None:
+        return self.named
+
+    def move(self, version: int) -> bool:
+        if version in self.deleted:
+            return False
+        self.named = version
+        self.moves.append(version)
+        return True
+
+
+@dataclass
+class FakeHistory:
+    decisions: dict[str, ModelDecision] = field(default_factory=dict)
+    named: int = -1
+
+    def record(self, decision: ModelDecision) -> None:
+        held = self.decisions.get(decision.job_id)
+        if held is None or held.decided_at <= decision.decided_at:
+            self.decisions[decision.job_id] = decision
+
+    def decision(self, job_id: str) -> ModelDecision | None:
+        return self.decisions.get(job_id)
+
+    def alias(self) -> int:
+        return self.named
+
+    def keep_alias(self, version: int) -> None:
+        self.named = version
+
+
+@dataclass
+class FakeObservations:
+    newest: Observation = field(default_factory=Observation)
+
+    def read(self) -> Observation:
+        return self.newest
+
+    def save(self, observation: Observation) -> None:
+        if observation.observed_at >= self.newest.observed_at:
+            self.newest = observation
+
+
+@dataclass
+class FakeRescoring:
+    order: dict[int, str] = field(default_factory=dict)
+    generation: int = -1
+    version: int = -1
+    shards: set[int] = field(default_factory=set)
+    since: str = ""
+
+    def begin(self, generation: int, version: int, oldest: str = "") -> None:
+        if generation > self.generation or (generation == self.generation and self.since > oldest):
+            self.generation, self.version, self.since, self.shards = generation, version, oldest, set()
+
+    def done(self, generation: int, shard: int, oldest: str = "") -> None:
+        if generation == self.generation and self.since >= oldest:
+            self.shards.add(shard)
+
+    def oldest(self) -> str:
+        return self.since
+
+    def progress(self) -> tuple[int, int]:
+        return self.version, len(self.shards)
+
+    def orders(self) -> dict[int, str]:
+        return dict(self.order)
+
+    def ordered(self, shard: int, order: str) -> None:
+        self.order[shard] = order

@@ -1,0 +1,108 @@
+"""The state machine of the training job in memory, and a launcher that only notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.pool import keys as hashes
+from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
+
+if TYPE_CHECKING:
+    from fakes.clock import FakeClock
+
+
+@dataclass
+class FakeControl:
+    clock: FakeClock
+    now_state: TrainingState = field(default_factory=TrainingState)
+
+    def change(self, delta: int, counted_in: int) -> int:
+        """Count one label more or less; return the image's new `counted_in`."""
+        state = self.now_state
+        amount = delta if delta > 0 or counted_in >= state.since else 0
+        self.now_state = replace(state, new_labels=state.new_labels + amount)
+        return state.jobs if delta > 0 else -1
+
+    def state(self) -> TrainingState:
+        return self.now_state
+
+    def begin(
+        self,
+        before: TrainingState,
+        job_id: str,
+        reason: str,
+        lease_until: float,
+        settings: JobSettings | None = None,
+    ) -> bool:
+        now = self.now_state
+        if (now.jobs, now.status, now.new_labels) != (before.jobs, before.status, before.new_labels):
+            return False
+        self.now_state = TrainingState(
+            JobStatus.LAUNCHING,
+            job_id,
+            before.jobs + 1,
+            0,
+            lease_until,
+            reason,
+            since=before.jobs + 1,
+            begun_at=self.clock.now(),
+            begun_day=(today := hashes.day(self.clock.now())),
+            begun_today=before.begun_today + 1 if before.begun_day == today else 1,
+            settings=settings,
+            project_classes=now.project_classes,
+        )
+        return True
+
+    def keep_classes(self, classes: tuple[str, ...]) -> None:
+        self.now_state = replace(self.now_state, project_classes=classes)
+
+    def request(self, reason: str) -> None:
+        self.now_state = replace(self.now_state, requested=reason)
+
+    def abort(self, job_id: str, before: TrainingState) -> bool:
+        if not self._is(job_id, JobStatus.LAUNCHING):
+            return False
+        back = self.now_state.new_labels + before.new_labels
+        self.now_state = replace(self.now_state, status=JobStatus.IDLE, new_labels=back, since=before.since)
+        return True
+
+    def start(self, job_id: str, lease_until: float) -> bool:
+        lost = self._is(job_id, JobStatus.RUNNING) and self.now_state.lease_until < self.clock.now()
+        if not lost and not self._is(job_id, JobStatus.LAUNCHING):
+            return False
+        self.now_state = replace(self.now_state, status=JobStatus.RUNNING, lease_until=lease_until)
+        return True
+
+    def renew(self, job_id: str, lease_until: float) -> bool:
+        if not self._is(job_id, JobStatus.RUNNING):
+            return False
+        self.now_state = replace(self.now_state, lease_until=lease_until)
+        return True
+
+    def finish(self, job_id: str, reason: str) -> bool:
+        if not self._is(job_id, JobStatus.RUNNING):
+            return False
+        self.now_state = replace(self.now_state, status=JobStatus.IDLE, reason=reason)
+        return True
+
+    def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
+        if not self._is(job_id, JobStatus.LAUNCHING, JobStatus.RUNNING):
+            return False
+        self.now_state = replace(self.now_state, status=JobStatus.FAILED, reason=reason, lease_until=retry_at)
+        return True
+
+    def _is(self, job_id: str, *statuses: JobStatus) -> bool:
+        return self.now_state.job_id == job_id and self.now_state.status in statuses
+
+
+@dataclass
+class FakeLauncher:
+    launched: list[str] = field(default_factory=list)
+    down: bool = False
+
+    def launch(self, job_id: str) -> None:
+        if self.down:
+            raise ServiceUnavailable("no capacity")
+        self.launched.append(job_id)
