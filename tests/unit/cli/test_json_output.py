@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from botocore.exceptions import ClientError
-from fakes.memory import FakeObservations, FakeProposals, FakeRescoring
+from fakes.labelling import FakeProposals
+from fakes.models import FakeObservations, FakeRescoring
 from unit.training.stack import JOB, World, starter, world
 
 from octospoon.cli.datasets import digits
