@@ -14,10 +14,15 @@ from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
 from fakes.training import FakeControl
 from lanes import LANES, on
 
-from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRescoring, DynamoRounds
+from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
+from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
+from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
+from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
+from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
+from octospoon.adapters.dynamodb.control.table import ControlTable
+from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.labels import DynamoLabels
-from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
 from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
 from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
@@ -29,8 +34,6 @@ from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
 from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
 from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
-from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
-from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
 from octospoon.adapters.s3.artifacts import S3Artifacts
 from octospoon.adapters.s3.drift_references import S3References
 from octospoon.adapters.s3.removals import S3MissingAnnotations

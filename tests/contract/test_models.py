@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from contract.conftest import copy_table
-from octospoon.adapters.dynamodb.control import ControlTable
-from octospoon.adapters.dynamodb.model_history import DynamoObservations
+from octospoon.adapters.dynamodb.control.model_history import DynamoObservations
+from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.domain.batch import drift_share
 from octospoon.domain.evaluation.estimators import Estimate
 from octospoon.domain.monitoring.drift import DriftResult, Level, reference

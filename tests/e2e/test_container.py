@@ -19,7 +19,7 @@ from conftest import ROOT
 from contract.conftest import copy_table
 from unit.training.stack import backbone, embeddings
 
-from octospoon.adapters.aws.launchers import QueueLauncher
+from octospoon.adapters.aws.sqs_launcher import QueueLauncher
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.mlflow.registry import JOB_TAG

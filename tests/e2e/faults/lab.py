@@ -27,7 +27,9 @@ import pytest
 from contract.conftest import copy_table
 from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
 
-from octospoon.adapters.dynamodb.control import ControlTable, DynamoControl, DynamoRounds
+from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
+from octospoon.adapters.dynamodb.control.table import ControlTable
+from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.pool.entries import DynamoEntries

@@ -15,7 +15,7 @@ from e2e.faults import trainer
 from e2e.faults.lab import CLASSES, DIM, heavy, host_environment
 from e2e.faults.proxy import Fault, Proxy
 
-from octospoon.adapters.dynamodb.model_history import DynamoHistory
+from octospoon.adapters.dynamodb.control.model_history import DynamoHistory
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.training.jobs import JobStatus
 

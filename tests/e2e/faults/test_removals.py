@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e.faults.lab import CLASSES
 
-from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.domain.labelling.removals import Proposal
 from octospoon.domain.pool.images import State

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from octospoon.adapters.aws.launchers import EcsLauncher, EcsTarget
+from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
 from octospoon.domain.errors import ServiceUnavailable
 
 TARGET = EcsTarget("cluster", "definition:3", "trainer", ("subnet-1", "subnet-2"), ("sg-1",))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.training.stack import JOB, starter, world
 
-from octospoon.adapters.dynamodb.control import DynamoControl
+from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.s3.images import S3Images
 from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import trainer_environment

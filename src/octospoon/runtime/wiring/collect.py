@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.aws.launchers import EcsLauncher, EcsTarget, QueueLauncher
+from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
+from octospoon.adapters.aws.sqs_launcher import QueueLauncher
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules

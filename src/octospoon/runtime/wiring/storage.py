@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-    from octospoon.adapters.dynamodb.control import (
-        ControlTable,
-        DynamoControl,
-        DynamoRescoring,
-        DynamoRounds,
-    )
+    from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
+    from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
+    from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
+    from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
+    from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
+    from octospoon.adapters.dynamodb.control.table import ControlTable
+    from octospoon.adapters.dynamodb.control.training import DynamoControl
     from octospoon.adapters.dynamodb.labels import DynamoLabels
-    from octospoon.adapters.dynamodb.model_history import DynamoHistory, DynamoObservations
     from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
     from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
     from octospoon.adapters.dynamodb.pool.record import DynamoRecords
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
     from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
     from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
-    from octospoon.adapters.dynamodb.progress import DynamoFullAudits, DynamoTaskSync
-    from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
 
 
 class StorageNames(BucketNames, Protocol):
@@ -161,21 +159,21 @@ class Storage(BucketStorage):
     @cached_property
     def control_table(self) -> ControlTable:
         """The control table."""
-        from octospoon.adapters.dynamodb.control import ControlTable
+        from octospoon.adapters.dynamodb.control.table import ControlTable
 
         return ControlTable(self._dynamodb(), self._names.control_table)
 
     @property
     def control(self) -> DynamoControl:
         """The state of the training job."""
-        from octospoon.adapters.dynamodb.control import DynamoControl
+        from octospoon.adapters.dynamodb.control.training import DynamoControl
 
         return DynamoControl(self.control_table, self._now)
 
     @property
     def rounds(self) -> DynamoRounds:
         """The labelling rounds."""
-        from octospoon.adapters.dynamodb.control import DynamoRounds
+        from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
         from octospoon.adapters.s3.rounds import RoundFiles
 
         return DynamoRounds(self.control_table, RoundFiles(self.artifacts))
@@ -183,41 +181,41 @@ class Storage(BucketStorage):
     @property
     def rescoring(self) -> DynamoRescoring:
         """The progress of re-scoring the pool."""
-        from octospoon.adapters.dynamodb.control import DynamoRescoring
+        from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
 
         return DynamoRescoring(self.control_table)
 
     @property
     def history(self) -> DynamoHistory:
         """The decisions about models."""
-        from octospoon.adapters.dynamodb.model_history import DynamoHistory
+        from octospoon.adapters.dynamodb.control.model_history import DynamoHistory
 
         return DynamoHistory(self.control_table)
 
     @property
     def observations(self) -> DynamoObservations:
         """The results of `watch`."""
-        from octospoon.adapters.dynamodb.model_history import DynamoObservations
+        from octospoon.adapters.dynamodb.control.model_history import DynamoObservations
 
         return DynamoObservations(self.control_table)
 
     @property
     def task_syncs(self) -> DynamoTaskSync:
         """The progress of the task sync."""
-        from octospoon.adapters.dynamodb.progress import DynamoTaskSync
+        from octospoon.adapters.dynamodb.control.reconciliation import DynamoTaskSync
 
         return DynamoTaskSync(self.control_table)
 
     @property
     def full_audits(self) -> DynamoFullAudits:
         """The progress of the full audit."""
-        from octospoon.adapters.dynamodb.progress import DynamoFullAudits
+        from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits
 
         return DynamoFullAudits(self.control_table)
 
     @property
     def proposals(self) -> DynamoProposals:
         """The removal of labels that waits for a person's approval."""
-        from octospoon.adapters.dynamodb.removal_proposals import DynamoProposals
+        from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
 
         return DynamoProposals(self.control_table)

@@ -8,7 +8,7 @@ from octospoon.adapters.dynamodb.items import flag, integer, number, text
 from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
 
 if TYPE_CHECKING:
-    from octospoon.adapters.dynamodb.control import ControlTable
+    from octospoon.adapters.dynamodb.control.table import ControlTable
 
 _SAME_TASK_SYNC = (
     "attribute_not_exists(#began) OR "

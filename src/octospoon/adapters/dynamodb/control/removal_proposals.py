@@ -10,7 +10,7 @@ from octospoon.adapters.dynamodb.items import flag, integer, number, text
 from octospoon.domain.labelling.removals import Proposal
 
 if TYPE_CHECKING:
-    from octospoon.adapters.dynamodb.control import ControlTable
+    from octospoon.adapters.dynamodb.control.table import ControlTable
     from octospoon.adapters.dynamodb.items import Value
 
 _ITEM = "removals"

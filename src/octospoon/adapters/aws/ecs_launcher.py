@@ -1,8 +1,7 @@
-"""Two ways to start the training container: as an ECS task, or through a queue that a worker consumes."""
+"""Start training jobs as tasks of ECS on Fargate."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,23 +10,6 @@ from octospoon.domain.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_sqs import SQSClient
-
-
-class QueueLauncher:
-    """Sends the job's id to the queue that `python -m octospoon.training worker` consumes.
-
-    A message sent twice starts nothing new: a job is run by whoever moves it from launching to running.
-    """
-
-    def __init__(self, client: SQSClient, queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
-
-    def launch(self, job_id: str) -> None:
-        """Queue one job."""
-        with translated(f"queueing {job_id}"):
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps({"job_id": job_id}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +17,8 @@ class EcsTarget:
     """Where the training task runs: names or ARNs, as ECS takes them.
 
     Attributes:
-        capacity: FARGATE, or FARGATE_SPOT for a third of its price: a task that AWS takes the machine from is
-            told to stop, says so, and its job is launched again.
+        capacity: FARGATE, or FARGATE_SPOT for a third of the price. When AWS takes back the machine of a Spot
+            task, its job is launched again.
     """
 
     cluster: str

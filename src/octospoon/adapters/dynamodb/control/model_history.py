@@ -10,7 +10,7 @@ from octospoon.adapters.dynamodb.items import integer
 from octospoon.domain.monitoring.observations import ModelDecision, Observation
 
 if TYPE_CHECKING:
-    from octospoon.adapters.dynamodb.control import ControlTable
+    from octospoon.adapters.dynamodb.control.table import ControlTable
 
 _FIRST_OR_LATER = "attribute_not_exists(#decided_at) OR #decided_at <= :decided_at"
 

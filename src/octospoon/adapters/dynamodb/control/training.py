@@ -1,0 +1,127 @@
+"""The state machine of the training job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.dynamodb.control.job_items import classes_text, settings_text, training_state
+from octospoon.domain.pool.keys import day
+from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octospoon.adapters.dynamodb.control.table import ControlTable
+    from octospoon.adapters.dynamodb.items import Value
+
+_THIS_JOB = "#job_id = :job_id AND #status IN "
+_UNCHANGED = (
+    "(attribute_not_exists(#jobs) OR #jobs = :jobs) AND "
+    "(attribute_not_exists(#status) OR #status = :status) AND "
+    "(attribute_not_exists(#new_labels) OR #new_labels = :new_labels)"
+)
+
+
+class DynamoControl:
+    """Implements `octospoon.ports.training.Control`."""
+
+    def __init__(self, table: ControlTable, now: Callable[[], float]) -> None:
+        self._table = table
+        self._now = now
+
+    def state(self) -> TrainingState:
+        """Return the current state."""
+        return training_state(self._table.read("training"))
+
+    def begin(
+        self,
+        before: TrainingState,
+        job_id: str,
+        reason: str,
+        lease_until: float,
+        settings: JobSettings | None = None,
+    ) -> bool:
+        """Move to launching, and reset the counter of new labels."""
+        now = self._now()
+        today = day(now)
+        return self._table.update(
+            "training",
+            {
+                "status": JobStatus.LAUNCHING,
+                "job_id": job_id,
+                "jobs": before.jobs + 1,
+                "lease_until": lease_until,
+                "reason": reason,
+                "new_labels": 0,
+                "since": before.jobs + 1,
+                "begun_at": now,
+                "begun_day": today,
+                "begun_today": before.begun_today + 1 if before.begun_day == today else 1,
+                "requested": "",
+                "settings": settings_text(settings),
+            },
+            _UNCHANGED,
+            {":jobs": before.jobs, ":status": before.status, ":new_labels": before.new_labels},
+        )
+
+    def request(self, reason: str) -> None:
+        """Ask for a job, until the next one is begun for whatever reason."""
+        new = "attribute_not_exists(#requested) OR #requested <> :requested"
+        self._table.update("training", {"requested": reason}, new, {":requested": reason})
+
+    def keep_classes(self, classes: tuple[str, ...]) -> None:
+        """Record which class names the project has now."""
+        others = "attribute_not_exists(#project_classes) OR #project_classes <> :classes"
+        value = classes_text(classes)
+        self._table.update("training", {"project_classes": value}, others, {":classes": value})
+
+    def abort(self, job_id: str, before: TrainingState) -> bool:
+        """Move launching -> idle and give the labels of `before` back: nothing was launched."""
+        values: dict[str, Value] = {"status": JobStatus.IDLE, "since": before.since}
+        return self._move(job_id, [JobStatus.LAUNCHING], values, ("new_labels", before.new_labels))
+
+    def start(self, job_id: str, lease_until: float) -> bool:
+        """Move launching -> running, or take over a running job whose lease has run out."""
+        condition = (
+            "#job_id = :job_id AND (#status = :launching OR (#status = :running AND #lease_until < :now))"
+        )
+        return self._table.update(
+            "training",
+            {"status": JobStatus.RUNNING, "lease_until": lease_until},
+            condition,
+            {
+                ":job_id": job_id,
+                ":launching": JobStatus.LAUNCHING,
+                ":running": JobStatus.RUNNING,
+                ":now": self._now(),
+            },
+        )
+
+    def renew(self, job_id: str, lease_until: float) -> bool:
+        """Extend the lease of a running job; False where it is no longer this job that runs."""
+        return self._move(job_id, [JobStatus.RUNNING], {"lease_until": lease_until})
+
+    def finish(self, job_id: str, reason: str) -> bool:
+        """Move running -> idle."""
+        return self._move(job_id, [JobStatus.RUNNING], {"status": JobStatus.IDLE, "reason": reason})
+
+    def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
+        """Move launching or running -> failed, with the reason; it is due again at `retry_at`."""
+        active = [JobStatus.LAUNCHING, JobStatus.RUNNING]
+        values: dict[str, Value] = {
+            "status": JobStatus.FAILED,
+            "reason": reason[:1000],
+            "lease_until": retry_at,
+        }
+        return self._move(job_id, active, values)
+
+    def _move(
+        self,
+        job_id: str,
+        before: Sequence[JobStatus],
+        values: dict[str, Value],
+        add: tuple[str, int] | None = None,
+    ) -> bool:
+        given: dict[str, Value] = {f":from{i}": status for i, status in enumerate(before)}
+        condition = _THIS_JOB + "(" + ", ".join(given) + ")"
+        return self._table.update("training", values, condition, given | {":job_id": job_id}, add)
