@@ -8,7 +8,7 @@ absence until a person accepts it, or until a walk over everything finds few mis
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -116,11 +116,16 @@ class Removals:
 
     def _remove(self, annotations: Sequence[Annotation]) -> Counter[str]:
         repaired: Counter[str] = Counter()
-        for one in annotations:
-            stored = next((held for held in self.collect.labels.of(one.key) if _is_version(held, one)), None)
-            if stored is not None and not self.labeler.has(stored):
-                repaired["annotations"] += self.collect.labels.replace(stored, replace(stored, deleted=True))
-        for key in sorted({one.key for one in annotations}):
+        by_image: defaultdict[str, list[Annotation]] = defaultdict(list)
+        for annotation in annotations:
+            by_image[annotation.key].append(annotation)
+        for key, missing in by_image.items():
+            for stored in self.collect.labels.of(key):
+                gone = any(_is_version(stored, annotation) for annotation in missing)
+                if gone and not self.labeler.has(stored):
+                    deleted = replace(stored, deleted=True)
+                    repaired["annotations"] += self.collect.labels.replace(stored, deleted)
+        for key in sorted(by_image):
             repaired["labels"] += abs(self.collect.resolve_label(key))
         return repaired
 
