@@ -10,7 +10,7 @@ import numpy as np
 
 from octospoon.domain.errors import BadImage, ServiceUnavailable
 from octospoon.usecases.champion import NO_MODEL
-from octospoon.usecases.score import predict_one
+from octospoon.usecases.scoring.predict_image import predict_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +84,7 @@ class PredictImages:
         scorer = self.model()
         if seconds_left() < SPARE_SECONDS:
             raise ServiceUnavailable("no time left for this picture: ask again")
-        said = predict_one(scorer, scorer.preprocess(data))
+        said = predict_image(scorer, scorer.preprocess(data))
         shares = () if said.probabilities is None else said.probabilities.astype(np.float64).tolist()
         return Answer(
             said.model_version,

@@ -16,7 +16,7 @@ from octospoon.domain.evaluation.estimators import Estimate, Evaluation
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.runtime import settings
 from octospoon.usecases.reconcile import ReconcileReport
-from octospoon.usecases.score import Outcome
+from octospoon.usecases.scoring.outcomes import Outcome
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

@@ -12,7 +12,8 @@ from unit.corpus.case import Case, sample, saved
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.pool.images import ImageRef, State
-from octospoon.usecases.score import Outcome, ScoreUploads
+from octospoon.usecases.score import ScoreUploads
+from octospoon.usecases.scoring.outcomes import Outcome
 
 GOOD = {
     "good/photo.jpg": saved(sample(size=(641, 479)), "JPEG"),

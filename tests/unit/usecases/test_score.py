@@ -14,7 +14,10 @@ from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
-from octospoon.usecases.score import ROWS_A_CALL, SPARE_SECONDS, Outcome, ScoreUploads
+from octospoon.usecases.score import ScoreUploads
+from octospoon.usecases.scoring.outcomes import Outcome
+from octospoon.usecases.scoring.pipeline import SPARE_SECONDS
+from octospoon.usecases.scoring.rows import ROWS_A_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
