@@ -1,28 +1,28 @@
-"""Every error that octospoon raises on purpose.
+"""The errors that octospoon raises on purpose.
 
 ```
 OctospoonError
 ├── RetryableError          try again later: the message goes back to its queue
 │   ├── ServiceUnavailable  a service did not answer, throttled us, or answered 5xx
-│   └── Conflict            somebody else changed the same item first
-└── PermanentError          trying again cannot help: quarantine or dead-letter, with the reason
-    ├── BadImage            the bytes are not a picture that we can score
+│   └── Conflict            another process changed the same item first
+└── PermanentError          trying again cannot help: quarantine or dead-letter queue, with the reason
+    ├── BadImage            the bytes are not an image that can be scored
     ├── BadModel            the model file breaks the model contract
-    ├── OtherBackbone       a model that the pool's embeddings are of no use to
-    ├── VersionTaken        a version number that another model has
-    ├── BadRequest          a payload that we cannot read
-    ├── Unauthorized        a missing or wrong secret
+    ├── OtherBackbone       another backbone made the pool's embeddings
+    ├── VersionTaken        the version number belongs to another model
+    ├── BadRequest          the payload cannot be read
+    ├── Unauthorized        the secret is missing or wrong
     └── NotConfigured       a setting is missing or contradicts another
 ```
 
-Batch and dead-letter behaviour follow from the type alone.
+The type alone decides whether a message is retried, or goes to quarantine or the dead-letter queue.
 """
 
 from __future__ import annotations
 
 
 class OctospoonError(Exception):
-    """The root of the tree: catch it to catch everything that octospoon raises on purpose."""
+    """Base class of every error that octospoon raises on purpose."""
 
 
 class RetryableError(OctospoonError):
@@ -34,7 +34,7 @@ class ServiceUnavailable(RetryableError):
 
 
 class Conflict(RetryableError):
-    """Somebody else changed the same item first."""
+    """Another process changed the same item first."""
 
 
 class PermanentError(OctospoonError):
@@ -42,10 +42,11 @@ class PermanentError(OctospoonError):
 
 
 class BadImage(PermanentError):
-    """The bytes are not a picture that can be scored.
+    """The bytes are not an image that can be scored.
 
     Attributes:
         reason: a short, stable code such as ``truncated`` or ``empty``, for counting and for alarms.
+        detail: a sentence for people.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -59,19 +60,19 @@ class BadModel(PermanentError):
 
 
 class OtherBackbone(PermanentError):
-    """The pool's embeddings are of no use to a model: another backbone made them."""
+    """The model cannot use the pool's embeddings, because another backbone made them."""
 
 
 class VersionTaken(PermanentError):
-    """A version number that another model has: what is stored under it is never replaced."""
+    """The version number belongs to another model. A stored version is never replaced."""
 
 
 class BadRequest(PermanentError):
-    """A payload that cannot be read."""
+    """The payload cannot be read."""
 
 
 class Unauthorized(PermanentError):
-    """A missing or wrong secret."""
+    """The secret is missing or wrong."""
 
 
 class NotConfigured(PermanentError):

@@ -1,8 +1,8 @@
-"""The model contract: what an ONNX file must say of itself before octospoon lets it predict.
+"""Define the model contract: inputs, outputs and metadata that an ONNX file needs to predict in octospoon.
 
-Input ``image`` uint8 [N, H, W, 3] (RGB, normalisation inside the graph). Outputs ``embedding`` float32
-[N, D] and, once there are labels, ``probabilities`` float32 [N, C], calibrated, rows summing to one.
-Everything else travels in the file's ``metadata_props`` as strings.
+The input is ``image``, uint8 [N, H, W, 3], RGB; the graph itself normalises the pixels. The outputs are
+``embedding``, float32 [N, D], and, if the model has a head, ``probabilities``, float32 [N, C]. Probabilities
+are calibrated and each row sums to one. All other facts are strings in the file's ``metadata_props``.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ PROBABILITIES = "probabilities"
 HEAD_PREFIX = "octospoon_head/"
 """Begins the name of every node and constant of the head in a model file."""
 RESIZE_RULES = ("squash", "cover")
-"""``squash`` resizes to H×W whatever the shape; ``cover`` resizes the short side and crops the centre."""
+"""``squash`` resizes to H×W and ignores the aspect ratio; ``cover`` resizes the short side and crops the
+centre."""
 
 LAYOUTS = ("nchw", "nhwc")
-"""Orders of an imported model's axes."""
+"""Axis orders of an imported model's input."""
 CHANNELS = ("rgb", "bgr")
-"""Orders of the colours that an imported model may want."""
+"""Colour orders of an imported model's input."""
 TOKENS = ("mean", "first")
 POOLS = (*LAYOUTS, *TOKENS)
-"""How an embedding is made of feature maps, by their mean, or of tokens: their mean, or the first."""
+"""Ways to make an embedding: the mean over feature maps in one of `LAYOUTS`, or the mean or first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a model file says of itself.
+    """The metadata of a model file.
 
     Attributes:
-        classes: class names in the order of the probabilities; empty while there is no head.
+        classes: class names in the order of the probabilities; empty if the model has no head.
         height: input height in pixels.
         width: input width in pixels.
         dim: length D of the embedding.
@@ -58,11 +59,11 @@ class ModelSpec:
 
     @property
     def has_head(self) -> bool:
-        """Say whether the model predicts classes, or only embeds."""
+        """Return True if the model predicts classes, False if it only computes embeddings."""
         return bool(self.classes)
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the strings that belong into the file's ``metadata_props``."""
+        """Return the strings for the file's ``metadata_props``."""
         return {
             "schema": SCHEMA,
             "classes": json.dumps(list(self.classes), ensure_ascii=False),
@@ -79,7 +80,7 @@ class ModelSpec:
         """Read and check the strings of ``metadata_props``.
 
         Raises:
-            BadModel: something is missing, unreadable or outside its range; the message names it.
+            BadModel: an entry is missing, unreadable or out of range; the message names it.
         """
         if metadata.get("schema") != SCHEMA:
             raise BadModel(
@@ -102,7 +103,11 @@ class ModelSpec:
         return spec
 
     def check(self) -> None:
-        """Raise BadModel unless every field is within its range."""
+        """Check that every field is within its range.
+
+        Raises:
+            BadModel: a field is out of range.
+        """
         if self.resize not in RESIZE_RULES:
             raise BadModel(f"resize rule {self.resize!r} is none of {', '.join(RESIZE_RULES)}")
         if not (0 < self.height <= 4096 and 0 < self.width <= 4096 and 0 < self.dim <= 65536):
@@ -115,19 +120,19 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChampionPointer:
-    """The one small object that says which model predicts.
+    """The stored object that names the model in service.
 
     Attributes:
         version: version in the model registry; 0 is the cold-start model.
-        sha256: of the model file, hex.
+        sha256: sha256 of the model file, hex.
         key: object key of the immutable model file.
-        backbone: sha256 of the backbone: where it is unchanged, stored embeddings stay valid.
+        backbone: sha256 of the backbone. While it stays the same, stored embeddings stay valid.
         head_key: object key of the head alone (embedding -> probabilities); empty for a cold-start model.
-        head_sha256: of the head file, hex; empty for a cold-start model.
+        head_sha256: sha256 of the head file, hex; empty for a cold-start model.
         classes: class names in the order of the probabilities; empty for a cold-start model.
-        previous: the pointer that this one replaced, for whoever starts now and cannot load the newer model.
-        generation: grows with every change of the pointer, a roll-back too: of two scores the one of the
-            later generation is the better one. 0 for a pointer that has not been in service.
+        previous: the pointer that this one replaced. A function that cannot load this model loads that one.
+        generation: increases with every pointer change, roll-backs included. If an image has two scores, the
+            one with the higher generation wins. 0 for a pointer that has not been in service.
     """
 
     version: int
@@ -144,12 +149,12 @@ class ChampionPointer:
     def of(
         cls, version: int, backbone: str, sha256: str, head_sha256: str = "", classes: tuple[str, ...] = ()
     ) -> ChampionPointer:
-        """Return the pointer to stored files; without a head, leave out its sha256 and the classes."""
+        """Return the pointer to stored files; for a model without a head, omit head_sha256 and classes."""
         top = head_key(head_sha256) if head_sha256 else ""
         return cls(version, sha256, model_key(sha256), backbone, top, head_sha256, classes)
 
     def after(self, previous: ChampionPointer | None) -> ChampionPointer:
-        """Return this pointer as the one that replaces another."""
+        """Return this pointer as the successor of another: it refers to it and has the next generation."""
         if previous is None:
             return replace(self, previous=None)
         return replace(self, previous=replace(previous, previous=None), generation=previous.generation + 1)
@@ -166,31 +171,31 @@ def head_key(sha256: str) -> str:
 
 
 def reference_key(sha256: str) -> str:
-    """Return the object key of what uploads looked like when the model of this hash was trained."""
+    """Return the object key of the drift reference that belongs to the model file of this hash."""
     return f"models/sha256/{sha256}/reference.npz"
 
 
 def version_key(version: int) -> str:
-    """Return the object key of the pointer that serves a version: what a roll-back needs."""
+    """Return the object key of the pointer stored for a version. A roll-back reads it."""
     return f"{VERSIONS}{version:06d}.json"
 
 
 def claim_key(version: int) -> str:
-    """Return the object key that says which job a version number belongs to."""
+    """Return the object key that records which job owns a version number."""
     return f"{VERSIONS}{version:06d}.claim"
 
 
 def owner_key(owner: str) -> str:
-    """Return the object key that says which version number a job has."""
+    """Return the object key that records the version number of a job."""
     return f"models/claims/{owner}"
 
 
 def version_name(version: int) -> str:
-    """Return a version as Label Studio names it, such as v7."""
+    """Return the name of a version in Label Studio, such as v7."""
     return f"v{version}"
 
 
 CHAMPION_KEY = "models/champion.json"
 VERSIONS = "models/versions/"
 VERSION_TAG = "octospoon.version"
-"""The tag by which the registry knows our version of a model: its own numbers begin anew after a reset."""
+"""The registry tag with our version number. The registry's own numbers restart after a reset."""

@@ -1,4 +1,4 @@
-"""Secrets and addresses, checked where they are read: an error names a setting and never quotes a secret."""
+"""Check secrets and addresses where they are read. An error names the setting and never quotes a secret."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _AGAIN = "store it again, alone and without line breaks"
 
 
 def checked_secret(name: str, value: str) -> str:
-    """Return a secret without the white space around it, such as the line end of the file that it came from.
+    """Return a secret without surrounding white space, such as a line break at the end of its file.
 
     Args:
-        name: what the setting is called; the only thing about it that an error says.
+        name: name of the setting. Errors contain this name and no part of the value.
         value: the secret as it is stored.
 
     Raises:
-        NotConfigured: it is empty, or holds a line break or another character that cannot be printed.
+        NotConfigured: the secret is empty, or contains a line break or another unprintable character.
     """
     text = value.strip().strip(_BYTE_ORDER_MARK).strip()
     if not text:
@@ -34,10 +34,10 @@ def checked_secret(name: str, value: str) -> str:
 
 
 def header_secret(name: str, value: str) -> str:
-    """Return a secret that travels in an HTTP header, see `checked_secret`.
+    """Return a secret that is sent in an HTTP header; see `checked_secret`.
 
     Raises:
-        NotConfigured: as `checked_secret`, or it holds anything but printable ASCII.
+        NotConfigured: as in `checked_secret`, or the secret contains anything but printable ASCII.
     """
     text = checked_secret(name, value)
     if not _HEADER_VALUE.fullmatch(text):
@@ -49,17 +49,17 @@ def header_secret(name: str, value: str) -> str:
 
 
 def split_sign_in(name: str, url: str) -> tuple[str, tuple[str, str]]:
-    """Split an address into the address proper, and the user name and password that it holds.
+    """Split a URL into the address without credentials, and the user name and password.
 
     Args:
-        name: what the setting is called.
-        url: the address.
+        name: name of the setting, for errors.
+        url: the URL.
 
     Returns:
-        The address without a slash at its end; user name and password, both empty where it holds none.
+        The address without a slash at its end, and user name and password (empty if the URL has none).
 
     Raises:
-        NotConfigured: it is not an address of an HTTP server.
+        NotConfigured: the URL is not an HTTP or HTTPS address.
     """
     try:
         parts = urlsplit(checked_secret(name, url))
@@ -74,12 +74,12 @@ def split_sign_in(name: str, url: str) -> tuple[str, tuple[str, str]]:
 
 
 def without_sign_in(text: str) -> str:
-    """Return a text without the user names and passwords that addresses in it hold."""
+    """Return the text without user names and passwords in its URLs."""
     return _SIGN_IN.sub("//", text)
 
 
 def hidden(text: str, *secrets: str) -> str:
-    """Return a text that others wrote, such as a server's answer, without our secrets."""
+    """Return the text, such as a server's answer, with every secret replaced by ``***``."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")

@@ -1,6 +1,6 @@
-"""The arithmetic of uncertainty that every strategy, the pool's stored scores and the reports share.
+"""Compute the uncertainty scores that strategies, stored scores and reports share.
 
-Apart from the strategies, so that scoring does not load those.
+This module is separate from the strategies so that the scoring function does not load them.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ ORDERS = {
     "margin_diverse": "margin",
     "typiclust": "",
 }
-"""By strategy, which field of `Uncertainty` orders the pool; empty where that stays in its random order."""
+"""The field of `Uncertainty` that orders the pool, by strategy; empty if the pool keeps its random order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows of the probabilities.
+    """A contiguous part of the rows of a probability matrix.
 
     Attributes:
-        rows: which.
-        columns: float [C, n], class-major.
-        largest: float [n].
+        rows: the positions of the n rows.
+        columns: float [C, n], the probabilities, class-major.
+        largest: float [n], the largest probability of each row.
     """
 
     rows: slice
@@ -51,7 +51,7 @@ def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]
     """Return the array unchanged if it is float [N, C] with C >= 2.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the array has another shape.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] < 2:
         raise ValueError(f"probabilities must be [N, C] with at least two classes, not {probabilities.shape}")
@@ -61,34 +61,44 @@ def checked(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]
 def chunks(
     probabilities: npt.NDArray[np.floating], begin: int = 0, end: int | None = None
 ) -> Iterator[Chunk]:
-    """Yield the rows of float [N, C], from `begin` on, in chunks small enough for the processor's cache.
+    """Yield the rows of a probability matrix in chunks that fit into the processor's cache.
 
-    Their columns are views where the array lies class-major (in Fortran's order) already; else copies, valid
-    until the next chunk is asked for.
+    The columns are views if the array is class-major (Fortran order). Otherwise they are copies in one buffer
+    that the next chunk overwrites.
+
+    Args:
+        probabilities: float [N, C], C >= 2.
+        begin: the first row.
+        end: the row after the last; None for N.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
     classes = checked(probabilities).shape[1]
     rows = max(256, _CHUNK // (classes * probabilities.itemsize))
-    turned = np.empty(0, probabilities.dtype)
+    buffer = np.empty(0, probabilities.dtype)
     stop = len(probabilities) if end is None else end
     for start in range(begin, stop, rows):
         part = slice(start, min(start + rows, stop))
         columns = probabilities[part].T
         if columns.strides[1] != columns.itemsize:
-            turned = turned if turned.size else np.empty(columns.size, columns.dtype)
-            copy = turned[: columns.size].reshape(columns.shape)
+            buffer = buffer if buffer.size else np.empty(columns.size, columns.dtype)
+            copy = buffer[: columns.size].reshape(columns.shape)
             np.copyto(copy, columns)
             columns = copy
         yield Chunk(part, columns, _largest(columns, start))
 
 
 def _largest(columns: npt.NDArray[np.floating], start: int) -> npt.NDArray[np.floating]:
-    """Return the largest of each column, if all are finite."""
+    """Return the largest number of each column of float [C, n].
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     bits = BITS.get(columns.itemsize)
     if bits:
-        # as unsigned integers, floats keep their order, and infinity, NaN and all negative ones lie above
+        # Read as unsigned integers, non-negative floats keep their order, and infinity, NaN and negative
+        # numbers are larger than all of them. So one pass finds both the largest number and any bad one.
         largest = columns.view(bits).max(axis=0)
         if largest.max() < np.array(np.inf, columns.dtype).view(bits):
             return np.asarray(largest.view(columns.dtype))
@@ -105,7 +115,7 @@ def _largest(columns: npt.NDArray[np.floating], start: int) -> npt.NDArray[np.fl
 def two_largest(
     chunk: npt.NDArray[np.floating],
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    """Return the largest and the second largest of each column of [C, n]."""
+    """Return the largest and the second largest number of each column of float [C, n], two arrays [n]."""
     first = np.maximum(chunk[0], chunk[1])
     second = np.minimum(chunk[0], chunk[1])
     spare = np.empty_like(first)
@@ -117,7 +127,10 @@ def two_largest(
 
 
 def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return -sum p log p / log C of each row of float [N, C], float64 [N] in [0, 1].
+    """Return -sum p log p / log C of each row, float64 [N] in [0, 1] (Shannon 1948, over its maximum).
+
+    Args:
+        probabilities: float [N, C], C >= 2.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
@@ -131,7 +144,7 @@ def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[n
 
 
 def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
-    """Return the raw scores of each image.
+    """Return every uncertainty score of each image.
 
     Args:
         probabilities: float [N, C], C >= 2.
@@ -142,7 +155,7 @@ def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
     pairs = [two_largest(chunk.columns) for chunk in chunks(probabilities)]
     if not pairs:
         return []
-    first, second = (np.concatenate(one).tolist() for one in zip(*pairs, strict=True))
+    first, second = (np.concatenate(parts).tolist() for parts in zip(*pairs, strict=True))
     entropy = normalised_entropy(probabilities).tolist()
     top = probabilities.argmax(axis=1).tolist()
     return [
@@ -158,12 +171,12 @@ def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
 
 
 def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
-    """Return the raw scores of one image, of float [C]; see `uncertainties`."""
+    """Return every uncertainty score of one image from float [C]; see `uncertainties`."""
     return uncertainties(probabilities[np.newaxis])[0]
 
 
 def order_of(strategy: str) -> str:
-    """Return which field of `Uncertainty` a strategy orders the pool by, empty for none; see ORDERS.
+    """Return the field of `Uncertainty` by which a strategy orders the pool, empty for none; see ORDERS.
 
     Raises:
         NotConfigured: there is no strategy of that name.
@@ -174,9 +187,10 @@ def order_of(strategy: str) -> str:
 
 
 def priority(uncertainty: Uncertainty, strategy: str) -> float:
-    """Return what the strategy's `score` gives for the probabilities behind these stored scores.
+    """Return the number by which the pool orders an image for a strategy; higher comes first.
 
-    Strategies without a score (random, typiclust) give 0: their candidates are a uniform draw of the pool.
+    It equals the strategy's `score` of the same probabilities. Strategies without a score (random, typiclust)
+    give 0, because their candidates are a uniform draw of the pool.
 
     Raises:
         NotConfigured: there is no strategy of that name.

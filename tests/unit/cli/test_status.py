@@ -41,6 +41,6 @@ def test_answers_that_do_not_count_are_told_with_examples():
     deployment = SimpleNamespace(labels=SimpleNamespace(uncounted=lambda _: found))
 
     assert status.describe_uncounted(status.uncounted(deployment)) == (
-        "2 answered without a class, 1 of a class that the stack does not have; "
+        "2 answered without a class, 1 with a class that the stack does not have; "
         "such as a.png (task 7, no-class)"
     )

@@ -104,7 +104,7 @@ def test_a_class_more_is_judged_on_the_classes_that_both_know(wrong, promote):
     decision = decide(new, old, truth)
     assert decision.promote is promote, decision.reasons
     assert decision.reasons[-1] == (
-        "new class new: 15 of 20 audit images recognised, 0 of 50 others taken for it"
+        "new class new: 15 of 20 audit images recognised, 0 of 50 others mistaken for it"
     )
     assert "on 50 audit images" in decision.reasons[0]
 
@@ -116,7 +116,7 @@ def test_a_new_class_may_take_some_images_of_the_others_and_not_most():
         new.probabilities[:taken, 3] += 2 / 3
         decision = decide(new, Answers(OLD, right_but_for(50, 0)), truth)
         assert decision.promote is promote, decision.reasons
-        assert f"{taken} of 50 others taken for it" in decision.reasons[-1]
+        assert f"{taken} of 50 others mistaken for it" in decision.reasons[-1]
 
 
 def test_a_class_more_needs_audit_labels_of_the_classes_that_both_know():
@@ -213,7 +213,7 @@ def test_a_model_that_is_right_as_often_and_far_too_sure_is_refused():
     bold = np.eye(3)[answers] * 0.997 + 0.001
     said = "; ".join(decide(Answers(SPEC, bold), Answers(OLD, honest), labels(200)).reasons)
     assert "log loss rose" in said
-    assert "too sure of itself" in said
+    assert "overconfident" in said
     assert decide(Answers(SPEC, honest), Answers(OLD, bold), labels(200)).promote
     assert decide(Answers(SPEC, bold), Answers(OLD, bold), labels(200)).promote, "no worse than before"
 

@@ -1,4 +1,4 @@
-"""Acquisition strategies: one file each, plain functions over arrays."""
+"""The acquisition strategies: one file each, plain functions over arrays."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def strategy(name: str) -> Strategy:
     """Return a strategy by its name.
 
     Raises:
-        NotConfigured: there is none of that name.
+        NotConfigured: there is no strategy of that name.
     """
     order_of(name)
     return STRATEGIES[name]

@@ -1,10 +1,11 @@
-"""Eight rows compared at once, by the vector instructions that the processor has.
+"""Compare eight rows at once with the processor's vector instructions.
 
-A compiler goes through short rows number by number: what it could compare at once does not lie side by side.
-Here four columns of eight rows are read and turned, so that a vector holds one column of all eight.
+A compiler processes short rows number by number, because numbers of the same column are not adjacent in
+memory. This code reads four columns of eight rows and transposes them. Then one vector holds one column of
+all eight rows.
 """
 
-# ruff: noqa: ANN401, ARG001 - llvmlite's values have no types, and numba calls by its own
+# ruff: noqa: ANN401, ARG001 - llvmlite's values have no types, and numba fixes the parameters
 
 from __future__ import annotations
 
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 ROWS = 8
 COLUMNS = 4
-"""Fewer are compared number by number: a vector of them would reach past the row."""
+"""Rows with fewer columns are compared number by number, because a vector would read past their end."""
 _INDEX, _BITS = ir.IntType(64), ir.IntType(ROWS)
 _EVERY = range(ROWS)
-# two shuffles transpose four columns of rows 0 to 3 in one half of each vector, and of rows 4 to 7 in the
-# other
+# Two rounds of shuffles transpose four columns. One half of each vector holds rows 0 to 3, the other rows 4
+# to 7.
 _BETWEEN = ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15))
 _TOGETHER = ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
 
@@ -34,17 +35,17 @@ _TOGETHER = ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
 def near_rows(
     _: Any, rows: Any, first: Any, border: Any, gap: Any, measures: Any
 ) -> tuple[Any, Callable[..., Any]]:
-    """Tell which of ROWS rows' largest number, or its gap to the second largest, is at most the border.
+    """Find which of ROWS rows have a largest number, or a gap to the second largest, of at most the border.
 
     Args:
-        rows: float32 or float64 [N, C], C >= COLUMNS, with the numbers of a row side by side.
+        rows: float32 or float64 [N, C], C >= COLUMNS; the numbers of a row are adjacent.
         first: the first of the rows.
         border: in the precision of the rows.
-        gap: measure the gap, and not the largest alone.
-        measures: of the type of the rows [ROWS], gets each row's.
+        gap: True to measure the gap, False for the largest number.
+        measures: of the type of the rows [ROWS]; receives the measure of each row.
 
     Returns:
-        uint8, bit j for the row first + j, and whether the sum of every row is finite.
+        uint8 with bit j set for row first + j, and whether the sum of every row is finite.
     """
     result = containers.Tuple((uint8, boolean))
 
@@ -58,17 +59,18 @@ def near_rows(
 
 @dataclass(frozen=True)
 class _Block:
-    """Writes the instructions.
+    """Generates the instructions for one block of eight rows.
 
     Attributes:
-        builder: llvmlite's.
-        number: type of a number.
+        builder: the instruction builder of llvmlite.
+        number: type of the numbers.
     """
 
     builder: Any
     number: ir.Type
 
     def near(self, array: Any, first: Any, border: Any, gap: Any, written: Any) -> tuple[Any, Any]:
+        """Return the bits of the near rows, and whether every sum is finite; store the measures."""
         b = self.builder
         (_, classes), (stride, _) = (cgutils.unpack_tuple(b, of) for of in (array.shape, array.strides))
         starts = [cgutils.pointer_add(b, array.data, b.mul(b.add(first, _INDEX(j)), stride)) for j in _EVERY]
@@ -86,43 +88,44 @@ class _Block:
             for column in self._columns(starts, at):
                 compare(column, column)
         with b.if_then(b.icmp_signed(">", rest, _INDEX(0))):
-            # the last four, of which some were compared already
+            # The last vector overlaps the one before. A column that was compared must not count twice.
             known = b.sub(_INDEX(COLUMNS), rest)
             for j, column in enumerate(self._columns(starts, b.sub(classes, _INDEX(COLUMNS)))):
                 new = b.icmp_signed(">=", _INDEX(j), known)
                 compare(b.select(new, column, lowest), b.select(new, column, nothing))
-        found, apart = b.load(largest), b.fsub(b.load(largest), b.load(second))
-        measures = b.select(gap, apart, found)
+        top, distance = b.load(largest), b.fsub(b.load(largest), b.load(second))
+        measures = b.select(gap, distance, top)
         b.store(measures, b.bitcast(written, self._vector(ROWS).as_pointer()), align=1)
         return self._judged(measures, b.load(total), border)
 
     def _judged(self, measures: Any, total: Any, border: Any) -> tuple[Any, Any]:
+        """Return the bits of the measures at or below the border, and whether every sum is finite."""
         b = self.builder
         undefined = ir.Constant(self._vector(ROWS), ir.Undefined)
         borders = self._shuffle(b.insert_element(undefined, border, _INDEX(0)), undefined, [0] * ROWS)
         near = b.bitcast(b.fcmp_ordered("<=", measures, borders), _BITS)
-        nan = b.fsub(total, total)  # 0 of a finite sum
-        strange = b.bitcast(b.fcmp_unordered("uno", nan, nan), _BITS)
-        return near, b.icmp_signed("==", strange, _BITS(0))
+        nan = b.fsub(total, total)  # 0 for a finite sum, NaN for an infinite one
+        not_finite = b.bitcast(b.fcmp_unordered("uno", nan, nan), _BITS)
+        return near, b.icmp_signed("==", not_finite, _BITS(0))
 
     def _columns(self, starts: Sequence[Any], at: Any) -> list[Any]:
-        """Return four vectors: of every row the numbers `at` to `at + 3`."""
+        """Return four vectors with columns `at` to `at + 3` of the eight rows."""
         b, four = self.builder, self._vector(COLUMNS).as_pointer()
-        # an array need not begin where a vector would
+        # align=1: an array may begin at an address that is no multiple of a vector's size
         read = [b.load(b.bitcast(b.gep(start, [at]), four), align=1) for start in starts]
         rows = [self._shuffle(read[j], read[j + 4], _EVERY) for j in range(4)]
         pairs = [self._shuffle(rows[j], rows[j + 1], order) for j in (0, 2) for order in _BETWEEN]
         return [self._shuffle(pairs[j], pairs[j + 2], order) for j in range(2) for order in _TOGETHER]
 
-    def _shuffle(self, one: Any, other: Any, order: Sequence[int]) -> Any:
+    def _shuffle(self, left: Any, right: Any, order: Sequence[int]) -> Any:
         places = ir.Constant(ir.VectorType(ir.IntType(32), ROWS), list(order))
-        return self.builder.shuffle_vector(one, other, places)
+        return self.builder.shuffle_vector(left, right, places)
 
-    def _max(self, one: Any, other: Any) -> Any:
-        return self.builder.select(self.builder.fcmp_ordered(">", one, other), one, other)
+    def _max(self, left: Any, right: Any) -> Any:
+        return self.builder.select(self.builder.fcmp_ordered(">", left, right), left, right)
 
-    def _min(self, one: Any, other: Any) -> Any:
-        return self.builder.select(self.builder.fcmp_ordered("<", one, other), one, other)
+    def _min(self, left: Any, right: Any) -> Any:
+        return self.builder.select(self.builder.fcmp_ordered("<", left, right), left, right)
 
     def _vector(self, size: int) -> ir.VectorType:
         return ir.VectorType(self.number, size)

@@ -1,4 +1,4 @@
-"""Entropy: Shannon's, divided by its maximum (Settles 2009, Active Learning Literature Survey, 3.1)."""
+"""Entropy: Shannon entropy divided by its maximum (Settles 2009, Active Learning Literature Survey, 3.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return -sum p log p / log C, float64 [N] in [0, 1], for float [N, C].
+    """Return -sum p log p / log C of each row, float64 [N] in [0, 1].
+
+    Args:
+        probabilities: float [N, C], C >= 2.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return 1 - p(1), float64 [N] in [0, 1 - 1/C], for float [N, C].
+    """Return one minus the largest probability of each row, float64 [N] in [0, 1 - 1/C].
+
+    Args:
+        probabilities: float [N, C], C >= 2.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.

@@ -1,4 +1,4 @@
-"""Margin: how close the two most probable classes are (Scheffer et al. 2001; arXiv 2210.03822)."""
+"""Margin: how close the two largest probabilities are (Scheffer et al. 2001; arXiv 2210.03822)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def score(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return 1 - (p(1) - p(2)), float64 [N] in [0, 1], for float [N, C].
+    """Return 1 - (p(1) - p(2)) of each row, float64 [N] in [0, 1]; p(1) and p(2) are the largest two.
+
+    Args:
+        probabilities: float [N, C], C >= 2.
 
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.

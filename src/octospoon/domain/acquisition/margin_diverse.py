@@ -1,7 +1,7 @@
-"""Margin, then diversity: of the FACTOR·n smallest margins, one image from each of n k-means clusters.
+"""Margin, then diversity: cluster the FACTOR·n smallest margins and take one image from each cluster.
 
-Clustering uncertain images on frozen embeddings (Zhdanov 2019, arXiv 1901.05954; arXiv 2401.14555) was the
-best strategy on all four learning curves that this project measured.
+Zhdanov 2019, arXiv 1901.05954, and arXiv 2401.14555 cluster uncertain images on frozen embeddings in this
+way. It was the best strategy on all four learning curves that this project measured.
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ score = margin.score
 
 
 def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
-    """Return min(n, N) positions, of each cluster one, smallest margins first.
+    """Return min(n, N) positions, one from each cluster, smallest margins first.
 
-    Of a cluster, that is the image whose score, divided by one plus its squared distance from the centre over
-    the mean of such distances, is largest: uncertain, and no outlier.
+    Within a cluster, the image with the largest score / (1 + d / mean(d)) is taken; d is its squared distance
+    from the centre. This prefers an uncertain image and avoids outliers. If clusters are empty, the images
+    with the next highest scores fill the batch.
+
+    Args:
+        pool: N candidates with probabilities and embeddings.
+        n: number of images to choose.
+        seed: fixes the clusters.
 
     Raises:
         ValueError: probabilities or embeddings are missing or not finite.
@@ -37,8 +43,8 @@ def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
         return uncertain
     near = pool.take(uncertain)
     scores, clusters = score(near.predicted()), kmeans(near.embedded(), n, seed)
-    worth = scores / (1.0 + clusters.distance / max(clusters.distance.mean(), 1e-12))
-    best = [m[np.argmax(worth[m])] for m in clusters.members() if len(m)]
+    value = scores / (1.0 + clusters.distance / max(clusters.distance.mean(), 1e-12))
+    best = [members[np.argmax(value[members])] for members in clusters.members() if len(members)]
     chosen = np.array(best, np.int64)
     rest = np.setdiff1d(np.arange(len(uncertain)), chosen)
     fill = rest[highest(scores[rest], [near.ids[i] for i in rest], n - len(chosen))]

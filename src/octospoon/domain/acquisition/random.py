@@ -1,4 +1,4 @@
-"""Random: the uniform control that every other strategy has to beat."""
+"""Random: draw images uniformly; the control that every other strategy must beat."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 
 def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
-    """Return min(n, N) positions drawn uniformly without replacement; the seed fixes the draw."""
+    """Return min(n, N) positions, int64, drawn uniformly without replacement; the seed fixes the draw."""
     numbers = np.array([unit_hash("random", key, seed) for key in pool.ids])
     return highest(numbers, pool.ids, n)

@@ -1,4 +1,4 @@
-"""What a strategy is: a stored priority, and a choice among candidates."""
+"""Define what an acquisition strategy is: a score that orders the pool, and a choice among candidates."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What a strategy chooses from; row i of every array belongs to ids[i].
+    """The N images that a strategy chooses from; row i of every array belongs to ids[i].
 
     Attributes:
-        ids: object keys, each once.
+        ids: N object keys, each once.
         probabilities: float [N, C], or None while there is no head.
-        embeddings: float [N, D], or None where the strategy does not need them.
+        embeddings: float [N, D], or None if the strategy does not need them.
     """
 
     ids: Sequence[str]
@@ -32,10 +32,10 @@ class Candidates:
     embeddings: npt.NDArray[np.floating] | None = None
 
     def predicted(self) -> npt.NDArray[np.floating]:
-        """Return the probabilities.
+        """Return the probabilities, float [N, C].
 
         Raises:
-            ValueError: there are none.
+            ValueError: there are no probabilities.
         """
         if self.probabilities is None:
             raise ValueError(
@@ -47,7 +47,7 @@ class Candidates:
         """Return the embeddings as float64 [N, D].
 
         Raises:
-            ValueError: there are none, or they hold NaN or infinity.
+            ValueError: there are no embeddings, or they contain NaN or infinity.
         """
         if self.embeddings is None:
             raise ValueError(
@@ -68,23 +68,28 @@ class Candidates:
 
 
 class Select(Protocol):
-    """Chooses a batch."""
+    """A function that chooses a batch."""
 
     def __call__(self, pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
-        """Return min(n, N) distinct positions of the pool, most wanted first.
+        """Return min(n, N) distinct positions of the pool, int64, most wanted first.
 
-        The order of the rows does not matter: equal ids, contents and seed give the same images.
+        The order of the rows has no influence: equal ids, contents and seed give the same images.
+
+        Args:
+            pool: N candidates.
+            n: number of images to choose.
+            seed: fixes every random choice.
 
         Raises:
-            ValueError: something the strategy needs is missing or not finite.
+            ValueError: an array that the strategy needs is missing or not finite.
         """
 
 
 class Score(Protocol):
-    """Scores images one by one."""
+    """A function that scores each image by itself."""
 
     def __call__(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return float64 [N] for float [N, C]; higher means that the strategy wants it more.
+        """Return float64 [N] for float [N, C]; the strategy prefers a higher score.
 
         Raises:
             ValueError: the array has the wrong shape, or holds NaN or infinity.
@@ -93,12 +98,12 @@ class Score(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One acquisition strategy.
+    """An acquisition strategy.
 
     Attributes:
         name: its name in settings, picks and reports.
         select: chooses a batch.
-        score: scores images one by one; None where an image has no score of its own.
+        score: scores each image by itself; None if the strategy has no such score.
         needs_embeddings: whether `select` reads embeddings.
     """
 
@@ -109,12 +114,20 @@ class Strategy:
 
     @property
     def needs_probabilities(self) -> bool:
-        """Say whether `select` needs a head; where it does not, candidates are a uniform draw."""
+        """Return True if `select` needs a head. If it does not, its candidates are a uniform draw."""
         return self.score is not None
 
 
 def highest(scores: npt.NDArray[np.float64], ids: Sequence[str], n: int) -> npt.NDArray[np.int64]:
     """Return the positions of the n highest scores, highest first, ties broken by id.
+
+    Args:
+        scores: float64 [N].
+        ids: N object keys.
+        n: number of positions; all N if it is larger.
+
+    Returns:
+        int64 [min(n, N)].
 
     Raises:
         ValueError: a score is not finite.
@@ -124,6 +137,7 @@ def highest(scores: npt.NDArray[np.float64], ids: Sequence[str], n: int) -> npt.
     n = min(n, len(scores))
     if n <= 0:
         return np.empty(0, np.int64)
+    # Only scores that tie with the n-th highest or exceed it are sorted, in Python, because ids break ties.
     border = np.partition(scores, len(scores) - n)[len(scores) - n]
     contenders = np.flatnonzero(scores >= border)
     order = sorted(
@@ -133,7 +147,7 @@ def highest(scores: npt.NDArray[np.float64], ids: Sequence[str], n: int) -> npt.
 
 
 def by_score(score: Score) -> Select:
-    """Return the selection that takes the highest scores."""
+    """Return a `Select` that takes the images with the highest scores."""
 
     def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
         del seed
@@ -143,11 +157,12 @@ def by_score(score: Score) -> Select:
 
 
 def by_least(measure: Measure, score: Score) -> Select:
-    """Return the selection that takes the highest scores, without scoring what is far from them.
+    """Return a `Select` that takes the highest scores and computes them only for rows that may be among them.
 
     Args:
-        measure: never rises with the score, so that rounding may at most make it tie where scores differ.
-        score: of the strategy.
+        measure: does not increase with the score. Rounding can make two measures tie whose scores differ, so
+            `least` returns every row that ties, and the scores decide among them.
+        score: the strategy's score.
     """
 
     def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
@@ -159,5 +174,5 @@ def by_least(measure: Measure, score: Score) -> Select:
 
 
 def in_order_of_id(ids: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the positions that sort the ids: what follows no longer depends on the order of the rows."""
+    """Return the positions that sort the ids, so that a result cannot depend on the order of the rows."""
     return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)

@@ -1,7 +1,7 @@
-"""Composes a labelling batch: uniform shares for audit and control, what drifted most, the strategy's choice.
+"""Compose a labelling batch: uniform draws for audit and control, the drift share, and a strategy's choice.
 
-In this order: what drifted takes nothing from the drawn shares, and leaves to the strategy what it has no
-image for.
+The shares are filled in this order. So the drift share never reduces the uniform draws, and the strategy
+fills any unused part of the drift share.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ COLD_CANDIDATES = 2000
 
 @dataclass(frozen=True, slots=True)
 class BatchRules:
-    """What a user sets about labelling batches.
+    """The settings of labelling batches.
 
     Attributes:
         size: images per batch.
-        audit_share: share of them drawn uniformly at random and never trained on, in [0, 1].
-        control_share: share drawn uniformly at random and trained on, for comparison, in [0, 1].
-        limits: on the rest, which the strategy chooses.
-        drift_share: share of what drifted most, while drift is confirmed, in [0, 1].
-        blind: whether the drawn shares, and as many others, go without the model's prediction.
+        audit_share: share drawn uniformly and never trained on, in [0, 1].
+        control_share: share drawn uniformly and trained on, for comparison, in [0, 1].
+        limits: limits on the rest, which the strategy chooses.
+        drift_share: share for the uploads that differ most, while drift is confirmed, in [0, 1].
+        blind: whether annotators see no prediction for the drawn shares and as many other images.
     """
 
     size: int
@@ -53,22 +53,22 @@ class BatchRules:
 
     @property
     def audit(self) -> int:
-        """How many are drawn uniformly and never trained on."""
+        """Number of images drawn uniformly and never trained on."""
         return round(self.size * self.audit_share)
 
     @property
     def control(self) -> int:
-        """How many are drawn uniformly and trained on."""
+        """Number of images drawn uniformly and trained on."""
         return min(round(self.size * self.control_share), self.size - self.audit)
 
     @property
     def drift(self) -> int:
-        """How many may be of what drifted most."""
+        """Largest number of images in the drift share."""
         return min(round(self.size * self.drift_share), self.size - self.audit - self.control)
 
 
 def strategy_for(name: str, *, has_head: bool) -> Strategy:
-    """Return the named strategy, or the cold-start one where it needs probabilities and there are none.
+    """Return the named strategy, or the cold-start strategy if it needs a head and there is none.
 
     Raises:
         NotConfigured: there is no strategy of that name.
@@ -78,9 +78,9 @@ def strategy_for(name: str, *, has_head: bool) -> Strategy:
 
 
 def candidates_wanted(n: int, chosen: Strategy) -> int:
-    """Return how many candidates to ask the pool for.
+    """Return the number of candidates to read from the pool for a choice of n images.
 
-    They come from `RankingPool.top` where the strategy needs probabilities, else from `draw.spread`.
+    They come from `RankingPool.top` if the strategy needs probabilities, otherwise from `draw.spread`.
     """
     return max(CANDIDATES_PER_PICK * n, 0 if chosen.needs_probabilities else COLD_CANDIDATES)
 
@@ -95,18 +95,18 @@ def compose(
     seed: str,
     drifted: Sequence[DriftExample] = (),
 ) -> tuple[Pick, ...]:
-    """Choose a batch of at most `rules.size` images, none twice.
+    """Choose a batch of at most `rules.size` distinct images.
 
-    A half-labelled batch still holds every share in proportion, if it is labelled in its order.
+    The order mixes the shares evenly, so a batch that is labelled halfway has every share in proportion.
 
     Args:
-        rules: of the batch.
-        drawn: a uniform draw of the pool, `rules.audit + rules.control` long if the pool is.
-        candidates: what the strategy may choose from, see `candidates_wanted`.
-        rows: the candidates' rows by key, and those of `drifted`; an image without one is passed over.
+        rules: settings of the batch.
+        drawn: a uniform draw of `rules.audit + rules.control` images, or fewer if the pool has fewer.
+        candidates: the images that the strategy may choose from; see `candidates_wanted`.
+        rows: rows of the pool for `candidates` and `drifted`, by key; an image without a row is skipped.
         chosen: the strategy, from `strategy_for`.
         seed: fixes every random choice; a name of the round.
-        drifted: the images by which drift shows; empty where there is none.
+        drifted: the drift examples; empty unless drift is confirmed.
     """
     audit = drawn.images[: rules.audit]
     control = drawn.images[rules.audit : rules.audit + rules.control]
@@ -135,8 +135,8 @@ def _drifted(
     drifted: Sequence[DriftExample],
     rules: BatchRules,
 ) -> list[Pick]:
-    """Choose the drift share. No quota binds it: what is new often looks like one class, or is a folder."""
-    scores = {one.key: one.score for one in drifted}
+    """Choose the drift share, without quotas: drifted images are often of one class or one folder."""
+    scores = {example.key: example.score for example in drifted}
     apart = Limits(rules.limits.min_distance)
     picks = _chosen(images, rows, most_drifted(drifted), rules.drift, "", apart, fill=False)
     return [replace(pick, score=scores[pick.key]) for pick in picks]
@@ -166,7 +166,10 @@ def _chosen(
 def _arrays(
     images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy
 ) -> tuple[list[Candidate], Candidates]:
-    """Keep the images whose rows can be compared: one backbone, one class list."""
+    """Return the images whose rows are comparable, and their arrays: one backbone, one number of classes.
+
+    While a new model is rolled out, rows of two models are in the pool; the more frequent kind is kept.
+    """
     usable = [image for image in images if image.key in rows]
     if chosen.needs_probabilities:
         usable = [image for image in usable if rows[image.key].probabilities is not None]

@@ -1,4 +1,4 @@
-"""What drifted most goes to the annotators: which images those are, and which of them a batch takes."""
+"""The drift share of a batch: which uploads differ most from the reference, and which of them to label."""
 
 from __future__ import annotations
 
@@ -25,54 +25,54 @@ if TYPE_CHECKING:
 
 DRIFT = "drift"
 MOST = 50
-"""Images kept of a window: ten batches' worth as they come, and with the longest keys below what an item of
-DynamoDB holds."""
+"""Number of images kept from a window. It is enough for ten usual batches, and even with the longest keys it
+fits into one DynamoDB item."""
 
 
 def examples(known: Reference, rows: Sequence[PoolRow], finding: DriftResult) -> tuple[DriftExample, ...]:
-    """Return the images by which confirmed drift shows most, at most MOST, highest score first.
+    """Return the unlabelled uploads that differ most from the reference, at most MOST, highest score first.
 
-    Only images that annotators have not got yet. A suspicion gives none: of twenty windows in which nothing
-    has changed, one is suspected.
+    The result is empty unless drift is confirmed, because one in twenty unchanged windows is suspected.
 
     Args:
-        known: what the window was compared with.
-        rows: the window, at least one.
-        finding: of the comparison.
+        known: the reference that the window was compared with.
+        rows: the window, at least one row.
+        finding: the result of the comparison.
     """
     if finding.level is not Level.CONFIRMED:
         return ()
     scores = novelty(known, np.stack([row.embedding for row in rows])).tolist()
-    found = [
+    new = [
         DriftExample(row.key, row.etag, score)
         for row, score in zip(rows, scores, strict=True)
         if score > 0 and row.state is State.SCORED
     ]
-    return tuple(sorted(found, key=lambda one: (-one.score, one.key))[:MOST])
+    return tuple(sorted(new, key=lambda example: (-example.score, example.key))[:MOST])
 
 
 def of(observation: Observation, version: int) -> tuple[DriftExample, ...]:
-    """Return the images by which drift shows to the model in service; none of another model's."""
+    """Return the drift examples of an observation, or none if it is of another model version."""
     return observation.drifted if observation.version == version else ()
 
 
 def waiting(drifted: Sequence[DriftExample], rows: Mapping[str, PoolRow]) -> list[Candidate]:
-    """Return those that can still be chosen: neither taken, nor gone, nor of other bytes.
+    """Return the examples that can still be chosen: unlabelled, not deleted, and with the same bytes.
 
     Args:
-        drifted: in their order.
-        rows: of the pool, by key, as they are now.
+        drifted: the examples; their order is kept.
+        rows: current rows of the pool, by key.
     """
     return [
-        Candidate(one.key, one.etag, None, sampling_key(one.key))
-        for one in drifted
-        if (row := rows.get(one.key)) is not None and (row.state, row.etag) == (State.SCORED, one.etag)
+        Candidate(example.key, example.etag, None, sampling_key(example.key))
+        for example in drifted
+        if (row := rows.get(example.key)) is not None
+        and (row.state, row.etag) == (State.SCORED, example.etag)
     ]
 
 
 def most_drifted(drifted: Sequence[DriftExample]) -> Strategy:
-    """Return the strategy that takes the highest scores among these images, and knows no others."""
-    scores = {one.key: one.score for one in drifted}
+    """Return the strategy that takes the highest scores among these examples; it scores no other image."""
+    scores = {example.key: example.score for example in drifted}
 
     def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
         del seed

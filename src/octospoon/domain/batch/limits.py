@@ -1,4 +1,4 @@
-"""Limits on what may stand in one batch: no near-copies, not too many of one class or of one folder."""
+"""Limits on one batch: no near-copies, and not too many images of one class or one folder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a strategy's share of a batch has to keep to.
+    """Limits on the images that a strategy chooses for a batch.
 
     Attributes:
-        min_distance: cosine distance of embeddings, in [0, 2), that two images must be apart; 0 for no limit.
+        min_distance: smallest cosine distance of two embeddings, in [0, 2); 0 for no limit.
         class_quota: largest share of one predicted class, in (0, 1].
         group_quota: largest share of one group, in (0, 1]; a group is a folder of the bucket.
     """
@@ -35,21 +35,25 @@ class Limits:
 def within(
     limits: Limits, select: Select, pool: Candidates, n: int, seed: str, *, fill: bool = True
 ) -> npt.NDArray[np.int64]:
-    """Return min(n, N) positions that `select` chooses, most wanted first, within the limits.
+    """Return up to min(n, N) positions that a strategy chooses within the limits, most wanted first.
 
-    What breaks a limit with an image chosen before it is passed over, and `select` asked again for the rest.
+    An image that breaks a limit together with an image chosen before is skipped. Then `select` chooses again
+    among the images that are left.
 
     Args:
-        limits: to keep to.
-        select: of the strategy.
-        pool: what there is.
-        n: how many.
+        limits: the limits.
+        select: the strategy's choice.
+        pool: N candidates.
+        n: number of images.
         seed: for `select`.
-        fill: where all that is left breaks a limit, the batch is filled from it all the same: annotators
-            never wait for want of variety. False where something else fills it.
+        fill: whether to fill the batch with images that break a limit if no others are left, so that
+            annotators never wait. False if the caller fills the batch in another way.
+
+    Returns:
+        int64 positions; min(n, N) of them if `fill` is True.
 
     Raises:
-        ValueError: the strategy lacks something, or an embedding is not finite.
+        ValueError: an array that the strategy needs is missing, or an embedding is not finite.
     """
     rules = list(_rules(limits, pool, n))
     chosen: list[int] = []
@@ -70,7 +74,7 @@ def within(
 
 
 def group_of(key: str) -> str:
-    """Return the folder of an object key: ``trip-7/cam-1`` of ``trip-7/cam-1/0004.jpg``."""
+    """Return the folder of an object key, such as ``trip-7/cam-1`` for ``trip-7/cam-1/0004.jpg``."""
     return key.rpartition("/")[0]
 
 
@@ -84,7 +88,7 @@ def _rules(limits: Limits, pool: Candidates, n: int) -> Iterator[_Apart | _Quota
 
 
 class _Apart:
-    """A choice closes what is nearer to it than a cosine distance."""
+    """A chosen image excludes all images that are nearer to it than a cosine distance."""
 
     def __init__(self, embeddings: npt.NDArray[np.float64], distance: float) -> None:
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -96,7 +100,7 @@ class _Apart:
 
 
 class _Quota:
-    """A choice closes its group once that has its share of a batch, rounded up."""
+    """A group is excluded as soon as it has its share of the batch, rounded up."""
 
     def __init__(self, groups: Sequence[Hashable], share: float, n: int) -> None:
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}

@@ -1,8 +1,8 @@
-"""Honest estimates of how good a model is, with intervals, from labels drawn at random.
+"""Estimate how good a model is, with intervals, from labels drawn at random.
 
-Labels that a strategy chose say nothing of the whole pool, and labels that a model was trained on nothing of
-new pictures; so only the audit share is looked at. Where the rest of the pool still resembles it, the model's
-own confidence over the pool narrows the interval, and cannot bias it (PPI++).
+Strategy-selected labels are biased and training labels are optimistic, so only audit labels are used. If the
+rest of the pool still resembles the audit share, the model's confidence over the pool narrows the interval
+of the accuracy and cannot bias it (prediction-powered inference, PPI++).
 """
 
 from __future__ import annotations
@@ -19,15 +19,24 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 DEPLETED = 0.05
-"""Share of the uploads taken out by a strategy above which what is left is too easy to stand for them all."""
+"""Largest share of the uploads that a strategy may have taken out of the pool. Strategies take difficult
+images first, so beyond this share the images left are too easy to represent all uploads."""
 _PRIOR = 20.0
+"""Number of imaginary labels that agree with a calibrated confidence; see `prediction_powered`."""
 _RESAMPLES = 500
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measure, its 95 % interval, and the number of labels that it comes from (NaN and [0, 1] for none)."""
+    """The estimate of a metric.
+
+    Attributes:
+        value: the estimate; NaN without labels.
+        low: lower end of the 95 % interval.
+        high: upper end of the 95 % interval.
+        labels: number of labels that the estimate comes from.
+    """
 
     value: float
     low: float
@@ -36,23 +45,24 @@ class Estimate:
 
 
 class Measure(Protocol):
-    """A measure of predictions against the truth."""
+    """A metric of predictions."""
 
     def __call__(self, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-        """Return one number for float [N, C] and int [N]."""
+        """Return the metric of float [N, C] and the true classes int [N]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a model is.
+    """Estimates of every metric of one model.
 
     Attributes:
-        accuracy: the best estimate.
-        audit_accuracy: from the audit labels alone, with Wilson's interval.
+        accuracy: the most precise estimate available.
+        audit_accuracy: the accuracy from the audit labels alone, with Wilson's interval.
         log_loss: in nats.
-        calibration_error: expected calibration error; of few labels it is too large (its interval shows it).
-        overconfidence: mean confidence less accuracy.
-        recall: of each class, Wilson's interval.
+        calibration_error: expected calibration error. It is biased upwards for few labels, and its interval
+            is wide then.
+        overconfidence: mean confidence minus accuracy.
+        recall: the recall of each class, with Wilson's interval.
     """
 
     accuracy: Estimate
@@ -63,13 +73,13 @@ class Evaluation:
     recall: tuple[Estimate, ...]
 
     def metrics(self) -> dict[str, float]:
-        """Return every finite number by a name such as ``accuracy_low``, without recalls."""
+        """Return every finite number under a name such as ``accuracy_low``, recalls excepted."""
         names = ("accuracy", "audit_accuracy", "log_loss", "calibration_error", "overconfidence")
-        found: dict[str, float] = {}
+        numbers: dict[str, float] = {}
         for name in names:
             estimate: Estimate = getattr(self, name)
-            found |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+            numbers |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def evaluate(
@@ -77,14 +87,14 @@ def evaluate(
     labels: npt.NDArray[np.int64],
     pool: npt.NDArray[np.floating] | None = None,
 ) -> Evaluation:
-    """Estimate a model's measures.
+    """Estimate every metric of a model.
 
     Args:
-        probabilities: float [N, C], the model's answers on N images that were drawn uniformly and that it was
-            not trained on.
+        probabilities: float [N, C], the model's probabilities for N images that were drawn uniformly and that
+            it was not trained on.
         labels: int [N], their true classes.
-        pool: float [M, C], its answers on a uniform sample of all uploads that it was not trained on; None
-            where there is none that resembles the audit share.
+        pool: float [M, C], its probabilities for a uniform sample of all uploads that it was not trained on;
+            None if there is no such sample.
     """
     right = probabilities.argmax(axis=1) == labels
     alone = proportion(int(right.sum()), len(labels))
@@ -106,7 +116,7 @@ def evaluate(
 
 
 def proportion(correct: int, n: int) -> Estimate:
-    """Return a share of n labels with Wilson's interval."""
+    """Estimate a proportion from n labels, with Wilson's interval."""
     interval = metrics.wilson(correct, n)
     return Estimate(correct / n if n else math.nan, interval.low, interval.high, n)
 
@@ -114,42 +124,68 @@ def proportion(correct: int, n: int) -> Estimate:
 def prediction_powered(
     right: npt.NDArray[np.bool_], confidence: npt.NDArray[np.floating], pool: npt.NDArray[np.floating]
 ) -> Estimate:
-    """Return the accuracy by PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453).
+    """Estimate the accuracy from labels and the model's confidence over the pool.
 
-    The estimate is λ·mean(pool) + mean(right - λ·confidence), without bias whatever the confidence is worth;
-    λ = Cov(right, confidence) / ((1 + n/M)·Var(confidence)), between 0 and 1. Covariance and variance are
-    taken as if _PRIOR more labels had agreed with a calibrated confidence, for which λ would be 1: a hundred
-    labels with two errors say little of a covariance. The interval is Wilson's at the effective number of
-    labels (as for samples of surveys, Korn and Graubard 1998), so that it holds near accuracy 1 as well.
+    This is PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453): λ·mean(pool) + mean(right -
+    λ·confidence). It is unbiased for any confidence, because the audit labels correct the confidence's error.
+    λ = Cov(right, confidence) / ((1 + n/M)·Var(confidence)), limited to [0, 1], minimises the variance.
+
+    The interval is Wilson's at the effective number of labels, as for survey samples (Korn and Graubard
+    1998). So it keeps its coverage near accuracy 1, where a normal interval does not.
 
     Args:
-        right: bool [n], n >= 2, whether each answer on the audit share was right.
-        confidence: float [n], the model's in these answers.
-        pool: float [M], its confidence over the uploads.
+        right: bool [n], n >= 2, whether the model is right on each audit image.
+        confidence: float [n], its confidence on these images.
+        pool: float [M], its confidence over a uniform sample of the uploads.
     """
     hits, sure, n = right.astype(np.float64), confidence.astype(np.float64), len(right)
-    spread = float(pool.var(dtype=np.float64))
-    covariance = (n * float(np.cov(hits, sure)[0, 1]) + _PRIOR * spread) / (n + _PRIOR)
-    variance = (n * float(sure.var(ddof=1)) + _PRIOR * spread) / (n + _PRIOR)
-    share = n / len(pool)
-    weight = min(1.0, max(0.0, covariance / ((1.0 + share) * variance))) if variance > _TINY else 0.0
+    weight = _weight(hits, sure, pool)
     rest = hits - weight * sure
     value = min(1.0, max(0.0, weight * float(pool.mean(dtype=np.float64)) + float(rest.mean())))
+    # The effective number of labels would give the plain estimate the variance that this one has. It never
+    # counts as fewer than n: the plain estimate would be as good then.
     alone = float(hits.var(ddof=1))
-    left = float(rest.var(ddof=1)) + weight**2 * spread * share
+    left = float(rest.var(ddof=1)) + weight**2 * float(pool.var(dtype=np.float64)) * (n / len(pool))
     effective = n * alone / left if alone > left else float(n)
     interval = metrics.wilson(value * effective, effective)
     low, high = interval.low, interval.high
-    if not alone:  # no error seen: none need exist
+    if not alone:  # all answers are equal, so the sample shows no variance; the plain interval must fit in
         plain = proportion(int(hits.sum()), n)
         low, high = min(low, plain.low), max(high, plain.high)
     return Estimate(value, low, high, n)
 
 
+def _weight(
+    hits: npt.NDArray[np.float64], sure: npt.NDArray[np.float64], pool: npt.NDArray[np.floating]
+) -> float:
+    """Return λ of `prediction_powered`, in [0, 1].
+
+    Covariance and variance are shrunk as if _PRIOR more labels had agreed with a calibrated confidence, for
+    which λ is 1. Without that, a hundred labels with two errors give a covariance that is mostly noise.
+    """
+    n, spread = len(hits), float(pool.var(dtype=np.float64))
+    covariance = (n * float(np.cov(hits, sure)[0, 1]) + _PRIOR * spread) / (n + _PRIOR)
+    variance = (n * float(sure.var(ddof=1)) + _PRIOR * spread) / (n + _PRIOR)
+    if variance <= _TINY:
+        return 0.0
+    return min(1.0, max(0.0, covariance / ((1.0 + n / len(pool)) * variance)))
+
+
 def bootstrap(
     measure: Measure, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> Estimate:
-    """Return a measure with the percentile interval of the bootstrap (Efron 1979); the same each time."""
+    """Estimate a metric, with the percentile interval of the bootstrap (Efron 1979).
+
+    The resamples have a fixed seed, so that equal arguments give an equal interval.
+
+    Args:
+        measure: the metric.
+        probabilities: float [N, C].
+        labels: int [N], the true classes.
+
+    Returns:
+        The estimate; its interval is infinite for fewer than two labels.
+    """
     n = len(labels)
     value = measure(probabilities, labels)
     if n < 2:

@@ -1,4 +1,4 @@
-"""The monotone curve that fits noisy measurements best: a learning curve cannot fall but by chance."""
+"""Fit monotone curves to noisy learning curves, which fall only by chance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 
 def rising(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the least-squares fit that never falls, of each row of float64 [B, R].
+    """Return the non-decreasing least-squares fit of each row (isotonic regression), float64 [B, R].
 
-    By the min-max formula (Robertson, Wright and Dykstra 1988, theorem 1.4.4): at each place the greatest,
-    over all starts up to it, of the least mean from there to any end behind it.
+    Uses the min-max formula (Robertson, Wright and Dykstra 1988, theorem 1.4.4). The fit at place i is the
+    maximum over all starts a <= i of the minimum over all ends b >= i of the mean of values a to b.
+
+    Args:
+        values: float64 [B, R], one curve per row.
     """
     rows, length = values.shape
     sums = np.concatenate([np.zeros((rows, 1)), np.cumsum(values, axis=1)], axis=1)
@@ -29,17 +32,26 @@ def rising(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def last_reached(
     targets: npt.NDArray[np.float64], places: npt.NDArray[np.int64], fitted: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return where each rising curve of float64 [B, R] over int64 [R] has its target [B] behind it.
+    """Return the last place where each rising curve is at or below its target, float64 [B].
 
-    Linear between measured points. Along a level stretch at the target, its end: what stands still shows no
-    saving. The first place where the curve begins above the target, infinity where it never comes up to it.
+    Curves are linear between places. If a curve is level at the target, the result is the end of that
+    stretch, because a level stretch shows no saving.
+
+    Args:
+        targets: float64 [B], one target per curve.
+        places: int64 [R], ascending, the x values.
+        fitted: float64 [B, R], non-decreasing rows, from `rising`.
+
+    Returns:
+        The places; `places[0]` for a curve that begins above its target, infinity for one that never reaches
+        it.
     """
     level = fitted <= targets[:, np.newaxis] + 1e-12
-    below = level.sum(axis=1)  # a rising curve is at or below its target up to some place
+    below = level.sum(axis=1)  # rows never fall, so the count is also the first place above the target
     length, rows = fitted.shape[1], np.arange(len(fitted))
     before, after = np.clip(below - 1, 0, length - 1), np.clip(below, 0, length - 1)
     low, high = fitted[rows, before], fitted[rows, after]
     part = np.where(high > low, (targets - low) / np.where(high > low, high - low, 1.0), 0.0)
-    found = places[before] + part * (places[after] - places[before])
+    crossing = places[before] + part * (places[after] - places[before])
     reached = (below < length) | (fitted[:, -1] >= targets - 1e-12)
-    return np.where(reached, np.where(below == 0, places[0], found), np.inf)
+    return np.where(reached, np.where(below == 0, places[0], crossing), np.inf)

@@ -1,4 +1,4 @@
-"""Measures of a classifier on labels that it was not trained on."""
+"""Compute metrics of a classifier from its probabilities and true labels that it was not trained on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ _TINY = 1e-15
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval."""
+    """A confidence interval, ends included."""
 
     low: float
     high: float
 
 
 def accuracy(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return the share of rows of float [N, C] that are largest at int [N]'s class; NaN for N = 0."""
+    """Return the share of rows whose most probable class is the true one; NaN for N = 0.
+
+    Args:
+        probabilities: float [N, C].
+        labels: int [N], the true classes.
+    """
     return float(np.mean(probabilities.argmax(axis=1) == labels)) if len(labels) else math.nan
 
 
@@ -31,7 +36,7 @@ def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
     """Return the score interval of a proportion (Wilson 1927, doi 10.1080/01621459.1927.10502953).
 
     Args:
-        correct: number of successes; not whole where n is an effective number.
+        correct: number of successes; may be fractional if n is an effective sample size.
         n: number of trials; 0 gives [0, 1].
         z: standard normal quantile, 1.96 for 95 %.
     """
@@ -40,7 +45,7 @@ def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
     share, shrink = correct / n, 1.0 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
     half = z / shrink * math.sqrt(max(0.0, share * (1 - share)) / n + z * z / (4 * n * n))
-    # at the ends exactly, where rounding would leave the truth just outside
+    # The formula gives exactly 0 and 1 at the ends, but rounding could exclude them.
     low = max(0.0, centre - half) if correct > 0 else 0.0
     return Interval(low, min(1.0, centre + half) if correct < n else 1.0)
 
@@ -48,45 +53,68 @@ def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
 def confusion(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Return int64 [C, C]: rows are true classes, columns predicted ones, for float [N, C] and int [N]."""
+    """Return the confusion matrix int64 [C, C]: rows are true classes, columns predicted ones.
+
+    Args:
+        probabilities: float [N, C].
+        labels: int [N], the true classes.
+    """
     classes = probabilities.shape[1]
     pairs = labels * classes + probabilities.argmax(axis=1)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def recall(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the share of each true class that was recognised, float64 [C], of int [C, C]; NaN if absent."""
+    """Return the share of each true class that was recognised, float64 [C]; NaN for a class without images.
+
+    Args:
+        matrix: int [C, C], from `confusion`.
+    """
     return _divide(matrix.diagonal(), matrix.sum(axis=1))
 
 
 def precision(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the share of right ones among each predicted class, float64 [C]; NaN if never predicted."""
+    """Return the share of each predicted class that is right, float64 [C]; NaN for a class never predicted.
+
+    Args:
+        matrix: int [C, C], from `confusion`.
+    """
     return recall(matrix.T)
 
 
 def _divide(
     part: npt.NDArray[np.float64] | npt.NDArray[np.int64], whole: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Divide where the whole is not zero; NaN elsewhere."""
+    """Return part / whole, float64 [C]; NaN where the whole is zero."""
     share = np.full(len(whole), np.nan)
     np.divide(part, whole, out=share, where=whole > 0)
     return share
 
 
 def losses(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return -log p(true class) in nats of each row, float64 [N], of float [N, C] and int [N]."""
+    """Return the log loss of each row, -log p(true class) in nats, float64 [N].
+
+    Args:
+        probabilities: float [N, C]; a zero counts as 1e-15, so that the loss is finite.
+        labels: int [N], the true classes.
+    """
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     result: npt.NDArray[np.float64] = -np.log(np.maximum(true, _TINY))
     return result
 
 
 def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return the mean of -log p(true class) in nats, of float [N, C] and int [N]; NaN for N = 0."""
+    """Return the mean of `losses` in nats; NaN for N = 0."""
     return float(losses(probabilities, labels).mean()) if len(labels) else math.nan
 
 
 def overconfidence(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return mean confidence less accuracy, of float [N, C] and int [N]; NaN for N = 0."""
+    """Return mean confidence minus accuracy; NaN for N = 0.
+
+    Args:
+        probabilities: float [N, C].
+        labels: int [N], the true classes.
+    """
     if not len(labels):
         return math.nan
     return float(probabilities.max(axis=1).mean(dtype=np.float64)) - accuracy(probabilities, labels)
@@ -94,12 +122,12 @@ def overconfidence(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Confidence against accuracy in equal-width bins over [0, 1].
+    """Confidence against accuracy in B bins of equal width over [0, 1].
 
     Attributes:
-        count: int64 [B], rows in each bin.
-        confidence: float64 [B], their mean confidence; NaN for an empty bin.
-        accuracy: float64 [B], their accuracy; NaN for an empty bin.
+        count: int64 [B], number of rows in each bin.
+        confidence: float64 [B], mean confidence in each bin; NaN for an empty bin.
+        accuracy: float64 [B], accuracy in each bin; NaN for an empty bin.
     """
 
     count: npt.NDArray[np.int64]
@@ -118,7 +146,13 @@ class Reliability:
 def reliability(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], bins: int = 10
 ) -> Reliability:
-    """Bin the predictions float [N, C] of the classes int [N] by their confidence."""
+    """Bin predictions by their confidence.
+
+    Args:
+        probabilities: float [N, C].
+        labels: int [N], the true classes.
+        bins: number of bins of equal width.
+    """
     confidence = probabilities.max(axis=1).astype(np.float64)
     hit = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
@@ -136,12 +170,12 @@ def paired_difference(
 ) -> Interval:
     """Return the interval of accuracy(challenger) - accuracy(champion) on the same images.
 
-    Wald's interval for paired proportions with half a count added to each of the four cells
-    (Agresti and Min 2005, doi 10.1002/sim.1781), which keeps its coverage for few images.
+    This is Wald's interval for paired proportions with half a count added to each of the four cells
+    (Agresti and Min 2005, doi 10.1002/sim.1781). The added counts keep its coverage for few images.
 
     Args:
-        challenger: bool [N], whether each answer was right.
-        champion: bool [N], the same images.
+        challenger: bool [N], whether each prediction of the challenger is right.
+        champion: bool [N], the same for the champion on the same images.
         z: standard normal quantile, 1.96 for 95 %.
     """
     n = len(challenger) + 2.0

@@ -1,4 +1,4 @@
-"""When a cheaper form of a backbone may take its place: the rules, and the figures that they look at."""
+"""Decide whether a cheaper form of a backbone may replace it: the rules and the figures they use."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 FASTER = 0.85
-"""Of the original's time an image, at most."""
+"""Largest ratio to the original's time per image that counts as a gain."""
 NO_SLOWER = 1.03
-"""Of the original's time an image, where the gain is in the loading."""
+"""Largest ratio to the original's time per image if the gain is in loading."""
 LOAD_SAVED = 0.05
-"""Seconds of loading that count as a gain: a tenth of a lean cold start."""
+"""Seconds of loading time that count as a gain, a tenth of a short cold start."""
 SAME_TOP = 0.99
-"""Share of the pictures for which both name the same class."""
+"""Smallest share of the images for which both forms predict the same class."""
 SAME_TOP_LOW = 0.98
-"""What the lower end of that share's 95 % interval must reach: 189 pictures that all agree do."""
+"""Smallest lower end of that share's 95 % interval; 189 images that all agree reach it."""
 COSINE = 0.99
-"""Mean similarity of the embeddings."""
+"""Smallest mean cosine of the embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one form of a model makes of N pictures, and at what cost.
+    """Outputs of one form of a model for N images, and its costs.
+
+    The runs and loads of the two forms alternate, so that other work on the machine disturbs both alike.
 
     Attributes:
         embeddings: float32 [N, D].
         probabilities: float32 [N, C], None without a head.
-        image: float64 [R], CPU seconds of a picture on one thread, of R runs that went alternately.
-        load: float64 [L], CPU seconds of loading the file, of L loads that went alternately.
+        image: float64 [R], CPU seconds per image on one thread, of R runs.
+        load: float64 [L], CPU seconds for loading the file, of L loads.
     """
 
     embeddings: npt.NDArray[np.float32]
@@ -46,18 +48,18 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A cheaper form beside the original.
+    """A cheaper form compared with the original.
 
     Attributes:
-        pictures: how many were looked at.
-        image_ratio: median ratio of the time an image.
-        load_saved: seconds, the difference of the medians.
-        cosine: mean cosine of the embeddings, both less the original's mean embedding.
-        cosine_low: the 5 % quantile of the same.
-        same_top: pictures for which both name the same class; None without a head.
+        pictures: number of images compared.
+        image_ratio: median ratio of the times per image.
+        load_saved: seconds, the difference of the median loading times.
+        cosine: mean cosine of the embeddings; see `centred_cosine`.
+        cosine_low: the 5 % quantile of these cosines.
+        same_top: number of images for which both predict the same class; None without a head.
         probability_gap: the largest difference of a probability; None without a head.
-        right: of the labelled pictures, bool [M], where the cheaper form is right.
-        original_right: the same of the original.
+        right: bool [M], whether the cheaper form is right on each labelled image.
+        original_right: bool [M], the same for the original.
     """
 
     pictures: int
@@ -72,25 +74,30 @@ class Comparison:
 
     @property
     def same_top_interval(self) -> metrics.Interval:
-        """The 95 % interval of the share of pictures for which both name the same class."""
+        """The 95 % interval of the share of images for which both predict the same class."""
         return metrics.wilson(self.same_top or 0, self.pictures)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the cheaper form is worth it, and every reason against, or what it gains."""
+    """The decision about a cheaper form.
+
+    Attributes:
+        worth: whether it is worth using.
+        reasons: every reason against it, or a sentence about the gain.
+    """
 
     worth: bool
     reasons: tuple[str, ...]
 
 
 def compare(original: Answers, cheaper: Answers, labels: npt.NDArray[np.int64]) -> Comparison:
-    """Compare two forms on the same pictures.
+    """Compare two forms of a model on the same N images.
 
     Args:
-        original: its answers.
-        cheaper: the answers of the other form.
-        labels: int64 [N], positions in the class list; -1 where a picture has no label.
+        original: outputs and costs of the original.
+        cheaper: outputs and costs of the cheaper form.
+        labels: int64 [N], positions in the class list; -1 for an image without a label.
     """
     cosine = centred_cosine(original.embeddings, cheaper.embeddings)
     same, gap, known = None, None, labels >= 0
@@ -118,57 +125,65 @@ def compare(original: Answers, cheaper: Answers, labels: npt.NDArray[np.int64]) 
 
 
 def centred_cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the cosine of each row of two float [N, D], both less the mean row of the first: float64 [N].
+    """Return the cosine of each pair of rows after subtracting the mean row of the first array, float64 [N].
 
-    Without the centring, embeddings that share a large constant part would always agree.
+    Without centring, embeddings that share a large constant part would always agree.
+
+    Args:
+        a: float [N, D].
+        b: float [N, D].
     """
     mean = a.mean(axis=0, dtype=np.float64)
     x, y = a - mean, b - mean
     length = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     equal = (x == y).all(axis=1)  # two rows that are both the mean have no direction
-    found: npt.NDArray[np.float64] = np.where(
+    cosine: npt.NDArray[np.float64] = np.where(
         equal, 1.0, (x * y).sum(axis=1) / np.where(length == 0, 1.0, length)
     )
-    return found
+    return cosine
 
 
-def judge(found: Comparison) -> Verdict:
-    """Say whether the cheaper form is worth it: a gain, and agreement in everything that can be compared."""
-    against = [*_without_gain(found), *_disagreement(found)]
+def judge(comparison: Comparison) -> Verdict:
+    """Decide whether the cheaper form is worth it: it must gain time and agree with the original."""
+    against = [*_without_gain(comparison), *_disagreement(comparison)]
     if against:
         return Verdict(worth=False, reasons=tuple(against))
-    gain = f"{found.image_ratio:.2f} of the time an image, {1e3 * found.load_saved:+.0f} ms saved in loading"
+    ratio, saved = comparison.image_ratio, 1e3 * comparison.load_saved
+    gain = f"{ratio:.2f} of the original's time per image, {saved:+.0f} ms saved in loading"
     return Verdict(worth=True, reasons=(gain,))
 
 
-def _without_gain(found: Comparison) -> list[str]:
-    faster = found.image_ratio <= FASTER
-    loads = found.load_saved >= LOAD_SAVED and found.image_ratio <= NO_SLOWER
-    if faster or loads:
+def _without_gain(comparison: Comparison) -> list[str]:
+    """Return the reason against a form that saves too little time per image and in loading."""
+    ratio, saved = comparison.image_ratio, comparison.load_saved
+    if ratio <= FASTER or (saved >= LOAD_SAVED and ratio <= NO_SLOWER):
         return []
     return [
-        f"no gain: {found.image_ratio:.2f} of the time an image, not {FASTER} or less, and "
-        f"{1e3 * found.load_saved:.0f} ms saved in loading, not {1e3 * LOAD_SAVED:.0f} or more"
+        f"no gain: {ratio:.2f} of the original's time per image (at most {FASTER} is a gain), and "
+        f"{1e3 * saved:.0f} ms saved in loading (at least {1e3 * LOAD_SAVED:.0f} ms is a gain)"
     ]
 
 
-def _disagreement(found: Comparison) -> list[str]:
+def _disagreement(comparison: Comparison) -> list[str]:
+    """Return the reasons against a form whose outputs differ too much from the original's."""
     reasons = []
-    if not found.cosine >= COSINE:
-        reasons.append(f"the embeddings differ: mean cosine {found.cosine:.3f}, not {COSINE} or more")
-    if found.same_top is not None:
-        share, low = found.same_top / found.pictures, found.same_top_interval.low
+    # "not >=" instead of "<", so that NaN is refused too
+    if not comparison.cosine >= COSINE:
+        reasons.append(f"the embeddings differ: mean cosine {comparison.cosine:.3f}, below {COSINE}")
+    if comparison.same_top is not None:
+        share, low = comparison.same_top / comparison.pictures, comparison.same_top_interval.low
         if share < SAME_TOP or low < SAME_TOP_LOW:
             reasons.append(
-                f"the same class for {share:.1%} of {found.pictures} pictures (95 % interval from {low:.1%}),"
-                f" not {SAME_TOP:.0%} or more (from {SAME_TOP_LOW:.0%})"
+                f"the same class for {share:.1%} of {comparison.pictures} images (95 % interval from "
+                f"{low:.1%}); required: {SAME_TOP:.0%} (interval from {SAME_TOP_LOW:.0%})"
             )
-    if len(found.right):
-        gate = Rules()
-        bound = metrics.paired_difference(found.right, found.original_right, gate.standard_errors).high
-        if bound < -gate.margin:
+    right, original_right = comparison.right, comparison.original_right
+    if len(right):
+        rules = Rules()
+        bound = metrics.paired_difference(right, original_right, rules.standard_errors).high
+        if bound < -rules.margin:
             reasons.append(
-                f"less accurate: {found.right.mean():.3f} against {found.original_right.mean():.3f} "
-                f"on {len(found.right)} audit images"
+                f"less accurate: {right.mean():.3f} against {original_right.mean():.3f} "
+                f"on {len(right)} audit images"
             )
     return reasons

@@ -1,4 +1,4 @@
-"""Is another batch of labels still worth it? A learning curve's fit, and how sure it is."""
+"""Predict what another batch of labels is worth, with an interval, from a fitted learning curve."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 WORTH = 0.01
+"""The gain in accuracy below which a batch is not worth its labels, unless set otherwise."""
 GOOD = 0.9
-"""Accuracy from which on nothing else than labels is advised."""
+"""At or above this accuracy, the advice does not suggest another backbone."""
 FEWEST_POINTS = 3
 FEWEST_IMAGES = 20
 _POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -23,14 +24,14 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What another batch is expected to bring.
+    """The expected gain of another batch.
 
     Attributes:
-        labels: in that batch.
-        gain: in accuracy, as a share.
-        interval: of the gain, 95 %.
+        labels: number of training labels in that batch.
+        gain: expected gain in accuracy, as a share.
+        interval: 95 % interval of the gain.
         worth: the gain below which a batch is not worth its labels.
-        accuracy: of the newest model on the sample, as a share.
+        accuracy: accuracy of the newest model on the sample, as a share.
     """
 
     labels: int
@@ -41,49 +42,53 @@ class Expectation:
 
     @property
     def stop(self) -> bool:
-        """Whether the batch is surely not worth it."""
+        """True if the whole interval of the gain is below `worth`."""
         return self.interval.high < self.worth
 
     def __str__(self) -> str:
         if self.stop:
-            so = "labelling more of the same is no longer expected to help"
+            advice = "labelling more of the same is no longer expected to help"
         else:
-            so = "go on" if self.interval.low >= self.worth else "too early to stop"
+            advice = "go on" if self.interval.low >= self.worth else "too early to stop"
         low, high = 100 * self.interval.low, 100 * self.interval.high
         return (
-            f"{so}: {self.labels} more training labels are expected to bring {100 * self.gain:.1f} points "
-            f"(95 % interval {low:.1f} to {high:.1f}){self._next()}"
+            f"{advice}: {self.labels} more training labels are expected to bring "
+            f"{100 * self.gain:.1f} points (95 % interval {low:.1f} to {high:.1f}){self._next()}"
         )
 
     def _next(self) -> str:
-        """Return what to try where labels do not help and the accuracy is poor."""
+        """Return a clause that says what to try if labels no longer help and the accuracy is poor."""
         if not self.stop or self.accuracy >= GOOD:
             return ""
         return (
-            f"; at {100 * self.accuracy:.0f} % accuracy the backbone limits the model: next, try another one "
-            "in a new deployment (`octospoon model import`), or Trainer=finetune"
+            f"; at {100 * self.accuracy:.0f} % accuracy the backbone limits the model: next, try another "
+            "backbone in a new deployment (`octospoon model import`), or Trainer=finetune"
         )
 
 
 def expect(
     labels: npt.NDArray[np.int64], correct: npt.NDArray[np.bool_], more: int, worth: float = WORTH
 ) -> Expectation | None:
-    """Return what `more` labels are expected to bring; None of too short a curve or too few images.
+    """Return the expected gain in accuracy of more labels.
 
-    The error is fitted as a + b·n^-c, a and b not negative (the power law of learning curves: Cortes et al.
-    1993, Learning curves: asymptotic values and rate of convergence). The interval is that of the audit
-    sample (percentile bootstrap over its images); chance in the training labels themselves is not within it.
+    The error is fitted as a + b·n^-c with a, b >= 0 (the power law of learning curves: Cortes et al. 1993,
+    Learning curves: asymptotic values and rate of convergence). The interval is a percentile bootstrap over
+    the images of the sample. It does not cover chance in the training labels.
 
     Args:
         labels: int64 [R], ascending, the number of training labels of each model.
-        correct: bool [R, N], whether each model was right on each image of a uniform sample.
+        correct: bool [R, N], whether each model is right on each image of a uniform sample.
         more: the number of labels to add.
         worth: the gain below which they are not worth it, as a share.
+
+    Returns:
+        The gain, or None if R < FEWEST_POINTS or N < FEWEST_IMAGES.
     """
     points, images = correct.shape
     if points < FEWEST_POINTS or images < FEWEST_IMAGES:
         return None
-    # images with the same answers are drawn together: there are few kinds, however many images
+    # Images that every model answers alike are one kind, so a resample is one multinomial draw of
+    # counts. There are few kinds for any number of images.
     kinds, counts = np.unique(~correct, axis=1, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(images, counts / images, _RESAMPLES)
     errors = np.concatenate([counts[np.newaxis], drawn]) @ kinds.T / images
@@ -96,7 +101,16 @@ def expect(
 def _gains(
     labels: npt.NDArray[np.int64], errors: npt.NDArray[np.float64], more: int
 ) -> npt.NDArray[np.float64]:
-    """Return the fitted fall of each error curve, float64 [B, R], over the next labels, float64 [B]."""
+    """Fit each error curve and return its predicted fall over the next labels, float64 [B].
+
+    For a fixed power c the fit of a + b·n^-c is linear least squares, so a few powers are tried and the best
+    one is kept. If a would be negative, the fit is repeated with a = 0; b is cut off at 0.
+
+    Args:
+        labels: int64 [R], numbers of training labels.
+        errors: float64 [B, R], one error curve per row.
+        more: the number of labels to add.
+    """
     best, gains = np.full(len(errors), np.inf), np.zeros(len(errors))
     for power in _POWERS:
         x = labels.astype(np.float64) ** -power

@@ -1,28 +1,29 @@
-"""The addresses under which Label Studio shows images, and the keys that it cannot address.
+"""Convert object keys to addresses for Label Studio, and find keys that it cannot show.
 
-Label Studio reads ``s3://bucket/key`` as a URL: it takes blanks off both ends, drops tabs and line breaks,
-ends the path at a question mark, and takes every slash off the beginning of the path. Nothing is
-percent-decoded.
+Label Studio parses ``s3://bucket/key`` as a URL. It strips white space from both ends, removes tabs and line
+breaks, ends the path at a question mark, and removes all slashes from the beginning of the path. It does not
+percent-decode.
 """
 
 from __future__ import annotations
 
 KEY_NOT_SHOWN = "key-not-shown"
-"""Reason of the quarantine of an image that Label Studio cannot show."""
+"""The quarantine reason of an image that Label Studio cannot show."""
 _DROPPED = str.maketrans("", "", "\t\r\n")
 
 
 def address_of(bucket: str, key: str) -> str:
-    """Return the address of an image in a task's data.
+    """Return the address of an image for a task's data.
 
-    A question mark at its end, which names nothing, keeps the blanks before it.
+    If the key ends with white space, a question mark is added. It starts an empty query, so Label Studio
+    does not strip the white space.
     """
     address = f"s3://{bucket}/{key}"
     return address if address == address.rstrip() else f"{address}?"
 
 
 def shown_key(bucket: str, address: str) -> str:
-    """Return the key of the object that Label Studio shows for an address; empty for none of this bucket."""
+    """Return the key that Label Studio shows for an address; empty if the address is not in this bucket."""
     prefix = f"s3://{bucket}/"
     address = address.strip()
     if not address.startswith(prefix):
@@ -32,19 +33,19 @@ def shown_key(bucket: str, address: str) -> str:
 
 
 def why_not_shown(key: str) -> str:
-    """Return why Label Studio cannot show the object of this key; empty where it can."""
+    """Return why Label Studio cannot show the object with this key; empty if it can."""
     if "\0" in key:
-        return "Label Studio cannot store a key with a NUL character: upload the picture under another key"
+        return "Label Studio cannot store a key with a NUL character: upload the image under another key"
     shown = shown_key("bucket", address_of("bucket", key))
     if shown == key:
         return ""
     seen = f"would show {shown!r}" if shown else "would show nothing"
-    return f"Label Studio {seen} in its place ({_cause(key)}): upload the picture under another key"
+    return f"Label Studio {seen} instead ({_cause(key)}): upload the image under another key"
 
 
 def _cause(key: str) -> str:
     if key.startswith("/"):
-        return "it takes slashes off the beginning of a key"
+        return "it removes slashes from the beginning of a key"
     if "?" in key:
         return "it ends a key at a question mark"
-    return "it drops tabs and line breaks"
+    return "it removes tabs and line breaks"

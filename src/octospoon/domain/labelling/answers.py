@@ -1,4 +1,4 @@
-"""From what an annotator submitted to one class, or to the reason why there is none."""
+"""Convert a submitted annotation to one class, or to the reason why it has none."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NOT_IN_POOL = "not-in-pool"
 
 PROBLEMS = {
     NO_CLASS: "answered without a class",
-    UNKNOWN_CLASS: "of a class that the stack does not have",
+    UNKNOWN_CLASS: "with a class that the stack does not have",
     SEVERAL_CLASSES: "with several classes",
-    AMBIGUOUS_CLASS: "of a choice whose value is one class and whose alias is another",
+    AMBIGUOUS_CLASS: "with a choice that has one class as value and another as alias",
     OTHER_CONTROL: "by a control that is not octospoon's",
-    NOT_IN_POOL: "of an image that is not in the pool",
+    NOT_IN_POOL: "for an image that is not in the pool",
 }
-"""Why an answer does not count, with a description that follows a number."""
+"""Reasons why an answer does not count, each with a description that follows a number."""
 
 _NAME_LENGTH = 1000
 
@@ -35,10 +35,10 @@ class UncountedAnswer:
     """An answer in Label Studio that does not count.
 
     Attributes:
-        key: of the image.
-        task: its task in Label Studio, 0 where it is not known.
-        annotation: Label Studio's number of the annotation.
-        problem: why, one of `PROBLEMS`.
+        key: object key of the image.
+        task: number of its task in Label Studio, 0 if unknown.
+        annotation: number of the annotation in Label Studio.
+        problem: the reason, a key of `PROBLEMS`.
     """
 
     key: str
@@ -49,11 +49,11 @@ class UncountedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UncountedAnswers:
-    """The answers that do not count, of images that have no label by another answer.
+    """The answers that do not count, for images without a label from another answer.
 
     Attributes:
-        counts: how many there are, by their problem.
-        examples: some of each problem.
+        counts: number of such answers, by problem.
+        examples: some answers for each problem.
     """
 
     counts: Mapping[str, int]
@@ -61,22 +61,26 @@ class UncountedAnswers:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """Number of answers that do not count."""
         return sum(self.counts.values())
 
     def __str__(self) -> str:
-        """Say how many there are of each problem."""
-        parts = [f"{self.counts[one]:,} {told}" for one, told in PROBLEMS.items() if self.counts.get(one)]
+        """Return a text with the number of answers for each problem."""
+        parts = [
+            f"{self.counts[problem]:,} {description}"
+            for problem, description in PROBLEMS.items()
+            if self.counts.get(problem)
+        ]
         return ", ".join(parts) or "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one annotation says.
+    """The class that one annotation names.
 
     Attributes:
-        label: the class; None where there is not exactly one.
-        problem: why there is none, one of `PROBLEMS`; empty where there is one.
+        label: the class; None unless there is exactly one.
+        problem: why there is no class, a key of `PROBLEMS`; empty if there is one.
     """
 
     label: str | None
@@ -84,13 +88,13 @@ class Answer:
 
 
 def read(result: Sequence[Any] | None, classes: Sequence[str]) -> Answer:
-    """Return the one class that a submitted annotation's result names, or why it names none.
+    """Return the class that the result of a submitted annotation names, or why it names none.
 
-    Only the results of our own control are read; others may stand beside them.
+    Only results of our own control are read. An annotation may also have results of other controls.
 
     Args:
-        result: as Label Studio has it, or reduced by `reduced`.
-        classes: of the stack.
+        result: the result as Label Studio stores it, or reduced by `reduced`.
+        classes: the classes of the stack.
     """
     choices = dict(_choices(result))
     if not choices:
@@ -105,11 +109,11 @@ def read(result: Sequence[Any] | None, classes: Sequence[str]) -> Answer:
 
 
 def reduced(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Leave of a result what decides on its class: two choices are as good as a thousand.
+    """Reduce a result to what decides its class: at most two names, enough to detect ambiguity.
 
     Args:
-        result: as Label Studio has it.
-        shown: by the name that Label Studio stores, what annotators saw; see `Interface.shown`.
+        result: the result as Label Studio stores it.
+        shown: the text that annotators saw, by the name that Label Studio stores; see `Interface.shown`.
     """
     names = list(dict(_choices(result)))[:2]
     if names or any(_ours(region) for region in result or ()):
@@ -120,7 +124,7 @@ def reduced(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict
 
 
 def choice(name: str) -> dict[str, Any]:
-    """Return one choice of our control as Label Studio's results hold it, by the name that it stores."""
+    """Return a choice of our control in the form of a Label Studio result, for the name that it stores."""
     return _region(FROM_NAME, [name])
 
 
@@ -134,7 +138,7 @@ def _ours(region: object) -> bool:
 
 
 def _choices(result: Sequence[Any] | None) -> Iterator[tuple[str, str]]:
-    """Yield each choice of our control as it is stored, and as annotators saw it."""
+    """Yield each choice of our control: the stored name, and the text that annotators saw."""
     for region in result or ():
         if not _ours(region):
             continue
@@ -142,12 +146,12 @@ def _choices(result: Sequence[Any] | None) -> Iterator[tuple[str, str]]:
         stored = value.get("choices") if isinstance(value, dict) else None
         if not isinstance(stored, list):
             continue
-        names = [_leaf(one) for one in stored]
+        names = [_leaf(chosen) for chosen in stored]
         shown = region.get("shown")
         seen = shown if isinstance(shown, list) and len(shown) == len(names) else names
         yield from zip(names, seen, strict=True)
 
 
 def _leaf(chosen: object) -> str:
-    """Return the name of a choice; one that stands within another is the end of a path."""
+    """Return the name of a choice; Label Studio stores a nested choice as a path, and its end is the name."""
     return _leaf(chosen[-1]) if isinstance(chosen, list) and chosen else str(chosen)

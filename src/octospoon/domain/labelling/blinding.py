@@ -1,8 +1,8 @@
-"""Which images of a batch annotators see without the model's prediction, and in which order they see them.
+"""Decide which images of a batch annotators see without a prediction, and in which order they see them.
 
-A prediction pulls an annotator towards it. Answers that a model is judged by must be free of that, so the
-drawn shares of a batch go without one. As many of the other images, drawn uniformly, go without one too: an
-annotator who sees no prediction cannot tell what the image is for.
+A prediction influences an annotator. The answers that a model is evaluated on must be free of that influence,
+so the drawn shares of a batch have no prediction. The same number of other images, drawn uniformly, have none
+either. So an annotator who sees no prediction cannot tell the purpose of the image.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SHOWN = "shown"
 
 
 def blinded(picks: Sequence[Pick], seed: str) -> list[Pick]:
-    """Return the picks with the drawn ones, and as many others as there are, without a prediction.
+    """Return the picks, with the drawn ones and as many others marked as blind.
 
     Args:
-        picks: of one batch.
-        seed: fixes which others.
+        picks: the picks of one batch.
+        seed: fixes the choice of the others.
     """
     drawn = {pick.key for pick in picks if _drawn(pick)}
     others = [pick for pick in picks if pick.key not in drawn]
@@ -37,13 +37,14 @@ def blinded(picks: Sequence[Pick], seed: str) -> list[Pick]:
 
 
 def interleaved(picks: Sequence[Pick], seed: str) -> list[Pick]:
-    """Return the picks in an order in which every beginning holds each share of the batch in proportion.
+    """Return the picks in an order whose every prefix has each share of the batch in proportion.
 
-    A share of n images has one of them, at a random place, in each n-th part of the order, so that no
-    beginning holds more than one image more or less of it than its part. Within that, places tell nothing.
+    The order is cut into n equal parts for a share of n images, and each part gets one of them at a random
+    place. So a prefix differs from the exact proportion by at most one image per share. Apart from that, the
+    position of an image reveals nothing about its share.
 
     Args:
-        picks: of one batch.
+        picks: the picks of one batch.
         seed: fixes the order.
     """
     shares: dict[tuple[bool, bool, str, bool], list[Pick]] = defaultdict(list)
@@ -62,7 +63,7 @@ def _drawn(pick: Pick) -> bool:
 
 
 def audit_rule(images: Iterable[LabelledImage]) -> str:
-    """Return under which rule the answers on the audit share were given; empty where there are none."""
+    """Return whether predictions were hidden for the audit labels, as a text; empty without audit labels."""
     blind = [image.blind for image in images if image.audit]
     if not blind:
         return ""

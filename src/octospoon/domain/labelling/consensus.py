@@ -1,4 +1,4 @@
-"""From what annotators said of one image to the image's label."""
+"""Combine the annotations of one image into its label."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Consensus:
-    """What the annotators agree on.
+    """The result of a vote of the annotators.
 
     Attributes:
-        label: the majority's class; None where nobody answered.
-        agreement: share of the annotators who chose it, in (0, 1]; 0 where nobody answered.
-        annotators: number of people who answered.
+        label: the class of the majority; None without answers.
+        agreement: share of the annotators who chose it, in (0, 1]; 0 without answers.
+        annotators: number of annotators who answered.
     """
 
     label: str | None
@@ -30,11 +30,13 @@ class Consensus:
 def consensus(annotations: Iterable[Annotation]) -> Consensus:
     """Return the majority label of an image's annotations.
 
-    Every annotator has one vote, the newest of their answers. Where the annotator's account was deleted, each
-    annotation has a vote of its own. Deleted annotations are no answers; skips and
-    empty ones withdraw the vote that the same annotator gave earlier. Where classes tie, the one whose votes
-    were complete first wins (the earliest of the tied classes' newest votes), so that a late second opinion
-    does not overturn a label; then the first by name.
+    Each annotator has one vote, their newest answer. If the annotator's account was deleted, each annotation
+    has its own vote. Deleted annotations do not count. Skips and empty answers withdraw the annotator's
+    earlier vote.
+
+    If classes tie, the class whose votes were complete first wins: the newest votes of the tied classes are
+    compared, and the earliest wins. So a late second opinion does not change a label. If these tie too, the
+    first name wins.
     """
     votes = [vote for vote in _newest(annotations) if vote.label is not None]
     if not votes:
@@ -48,10 +50,10 @@ def consensus(annotations: Iterable[Annotation]) -> Consensus:
 def _newest(annotations: Iterable[Annotation]) -> list[Annotation]:
     """Return each annotator's newest answer."""
     newest: dict[str, Annotation] = {}
-    for each in annotations:
-        held = newest.get(each.voter)
-        if not each.deleted and (held is None or _age(each) > _age(held)):
-            newest[each.voter] = each
+    for annotation in annotations:
+        held = newest.get(annotation.voter)
+        if not annotation.deleted and (held is None or _age(annotation) > _age(held)):
+            newest[annotation.voter] = annotation
     return list(newest.values())
 
 

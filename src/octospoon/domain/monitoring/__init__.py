@@ -1,1 +1,1 @@
-"""Drift and observations of models in service."""
+"""Drift detection, and observations of the model in service."""

@@ -1,9 +1,13 @@
-"""Has what comes in changed since the model was trained? Tests of a window of uploads against a reference.
+"""Detect drift: test a window of uploads against a reference sample from before the model was trained.
 
-Three tests, each at a third of the false-alarm rate (Bonferroni): Kolmogorov and Smirnov's on the principal
-components of the embeddings and on the class probabilities (Rabanser et al. 2019, arXiv 1810.11953), and
-chi-squared on the predicted classes. Whatever they find is confirmed by maximum mean discrepancy on the
-components, or by being found in the next window again.
+Three tests run, each at a third of the false-alarm rate (Bonferroni). Two are Kolmogorov-Smirnov tests, on
+the principal components of the embeddings and on the class probabilities (Rabanser et al. 2019, arXiv
+1810.11953). The third is a chi-squared test on the predicted classes. If any of them rejects, drift is
+suspected. Drift is confirmed if maximum mean discrepancy on the components rejects too, or if the window
+before was suspected as well.
+
+Why two stages: the three tests are cheap and look at each component and class alone. Maximum mean discrepancy
+looks at all components jointly and needs permutations, so it runs only after a suspicion.
 """
 
 from __future__ import annotations
@@ -21,20 +25,20 @@ if TYPE_CHECKING:
 
 COMPONENTS = 16
 FALSE_ALARMS = 0.05
-"""The share of windows that may be suspected where nothing has changed; discrepancy confirms at it."""
+"""Largest share of unchanged windows that are suspected; also the level at which discrepancy confirms."""
 TESTS = 3
-"""What is suspected is below FALSE_ALARMS / TESTS by one of these tests."""
+"""Number of first-stage tests. One p-value of at most FALSE_ALARMS / TESTS raises a suspicion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A sample of what was uploaded until the model was trained, as the model saw it.
+    """A sample of the N uploads before the model was trained, as the model sees them.
 
     Attributes:
         centre: float32 [D], the mean embedding.
-        axes: float32 [D, K], the principal axes, K at most COMPONENTS.
-        components: float32 [N, K], the sample on these axes.
-        probabilities: float32 [N, C], by the model, or by one that had not seen the image.
+        axes: float32 [D, K], the principal axes, K <= COMPONENTS.
+        components: float32 [N, K], the centred sample projected on these axes.
+        probabilities: float32 [N, C], out-of-fold for images that the model was trained on.
     """
 
     centre: npt.NDArray[np.float32]
@@ -44,7 +48,7 @@ class Reference:
 
 
 class Level(StrEnum):
-    """How sure it is that the uploads have changed."""
+    """How certain the drift is."""
 
     NONE = "none"
     SUSPECTED = "suspected"
@@ -53,15 +57,17 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DriftResult:
-    """What the tests say of one window: p-values, each already corrected for its own number of comparisons.
+    """The test results of one window.
+
+    Each p-value is already corrected for the comparisons within its own test.
 
     Attributes:
-        level: the verdict.
-        images: size of the window.
-        components_p: of Kolmogorov and Smirnov's test on the embeddings' principal components.
-        probabilities_p: of the same test on the class probabilities.
-        classes_p: of chi-squared on the predicted classes.
-        discrepancy_p: of maximum mean discrepancy; 1 where nothing was suspected, since it was not asked.
+        level: how certain the drift is.
+        images: number of images in the window.
+        components_p: p-value of the Kolmogorov-Smirnov test on the embeddings' principal components.
+        probabilities_p: p-value of the same test on the class probabilities.
+        classes_p: p-value of the chi-squared test on the predicted classes.
+        discrepancy_p: p-value of maximum mean discrepancy; 1 without a suspicion, because it is not computed.
     """
 
     level: Level
@@ -73,10 +79,14 @@ class DriftResult:
 
 
 def reference(embeddings: npt.NDArray[np.floating], probabilities: npt.NDArray[np.floating]) -> Reference:
-    """Return what later windows are compared with, of a sample float [N, D] and float [N, C].
+    """Make the reference for later windows from a sample of uploads.
+
+    Args:
+        embeddings: float [N, D], N >= 2.
+        probabilities: float [N, C].
 
     Raises:
-        ValueError: fewer than two images, or arrays of different lengths.
+        ValueError: there are fewer than two images, or the arrays have different lengths.
     """
     if len(embeddings) < 2 or len(embeddings) != len(probabilities):
         raise ValueError(
@@ -84,6 +94,7 @@ def reference(embeddings: npt.NDArray[np.floating], probabilities: npt.NDArray[n
         )
     centre = embeddings.mean(axis=0, dtype=np.float64)
     _, lengths, axes = np.linalg.svd(embeddings - centre, full_matrices=False)
+    # axes along which the sample does not vary hold rounding noise only
     kept = axes[: min(COMPONENTS, int(np.sum(lengths > 1e-6 * max(lengths[0], 1e-12))))].T
     return Reference(
         centre.astype(np.float32),
@@ -101,17 +112,17 @@ def compare(
     suspected_before: bool = False,
     false_alarms: float = FALSE_ALARMS,
 ) -> DriftResult:
-    """Test one window of uploads, float [M, D] and float [M, C], by the same model as the reference.
+    """Test one window of M uploads against the reference of the same model.
 
     Args:
         known: the reference.
-        embeddings: of the window.
-        probabilities: of the window.
-        suspected_before: the window before this one was suspect as well: what is found again is confirmed.
-        false_alarms: the share of windows that may be suspected where nothing has changed, in (0, 1).
+        embeddings: float [M, D], M >= 1.
+        probabilities: float [M, C].
+        suspected_before: whether the window before was suspected; then a new suspicion confirms the drift.
+        false_alarms: largest share of unchanged windows that may be suspected, in (0, 1).
 
     Raises:
-        ValueError: the window is empty, or made by a model of other sizes.
+        ValueError: the window is empty, or its arrays do not have the reference's D and C.
     """
     if not len(embeddings) or embeddings.shape[1:] != known.centre.shape:
         raise ValueError(f"a window of embeddings {embeddings.shape} for a reference of {known.centre.shape}")
@@ -120,29 +131,34 @@ def compare(
             f"{probabilities.shape[1:]} classes for a reference of {known.probabilities.shape[1:]}"
         )
     components = (embeddings - known.centre) @ known.axes
-    found = (
+    p_values = (
         two_sample_tests.kolmogorov_smirnov(known.components, components),
         two_sample_tests.kolmogorov_smirnov(known.probabilities, probabilities),
         two_sample_tests.chi_squared(_predicted(known.probabilities), _predicted(probabilities)),
     )
-    if min(found) * TESTS > false_alarms:
-        return DriftResult(Level.NONE, len(embeddings), *found)
+    if min(p_values) * TESTS > false_alarms:
+        return DriftResult(Level.NONE, len(embeddings), *p_values)
     discrepancy = two_sample_tests.maximum_mean_discrepancy(known.components, components)
-    sure = discrepancy <= false_alarms or suspected_before
-    level = Level.CONFIRMED if sure else Level.SUSPECTED
-    return DriftResult(level, len(embeddings), *found, discrepancy)
+    # Two suspicions in a row are rare without a change: about false_alarms squared, one window in 400.
+    confirmed = discrepancy <= false_alarms or suspected_before
+    level = Level.CONFIRMED if confirmed else Level.SUSPECTED
+    return DriftResult(level, len(embeddings), *p_values, discrepancy)
 
 
 def novelty(known: Reference, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return by how much more common what each upload looks like has become, float64 [M] of float [M, D].
+    """Return how much more common the appearance of each upload has become, float64 [M].
 
-    The witness function of the maximum mean discrepancy that confirms drift, see `hypothesis_tests.witness`:
-    positive where the window is denser than the reference. So it names a new kind of picture as well as one
-    that was always there and now is most of them, which no distance from the reference's middle does.
+    This is the witness function of maximum mean discrepancy, see `two_sample_tests.witness`. It is positive
+    where the window is denser than the reference. So it is high for a new kind of image, and also for a known
+    kind that has become frequent. A distance from the centre of the reference would miss the second.
+
+    Args:
+        known: the reference.
+        embeddings: float [M, D], those of the window.
     """
     return two_sample_tests.witness(known.components, (embeddings - known.centre) @ known.axes)
 
 
 def _predicted(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Return how often each class is the most probable, int64 [C], of float [N, C]."""
+    """Return how often each class is the most probable one, int64 [C], from float [N, C]."""
     return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])

@@ -1,6 +1,6 @@
-"""What was said of models: by the gate, and by watching.
+"""Data about models over time: observations of the model in service, and decisions of the gate.
 
-Apart from the other nouns, so that scoring does not load the statistics behind them.
+They are separate from the other data classes so that scoring does not load the statistics behind them.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from octospoon.domain.evaluation.estimators import Estimate  # noqa: TC001 - msg
 from octospoon.domain.monitoring.drift import DriftResult  # noqa: TC001 - msgspec resolves it
 
 HISTORY = 60
-"""Days that an observation remembers."""
+"""Number of days that an observation keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftExample:
-    """An upload by which drift shows.
+    """An upload that differs from the reference while drift is confirmed.
 
     Attributes:
         key: object key.
-        etag: of the bytes that were tested.
-        score: of `drift.novelty`.
+        etag: ETag of the bytes that were tested.
+        score: its `drift.novelty`.
     """
 
     key: str
@@ -31,13 +31,13 @@ class DriftExample:
 
 @dataclass(frozen=True, slots=True)
 class ObservedDay:
-    """What was seen of one model on one day.
+    """The observation of one model on one day.
 
     Attributes:
-        day: on which it was seen, UTC, such as 2026-01-31; drift is that of the uploads before it.
-        version: of the model.
-        accuracy: its best estimate, the day's last; None without audit labels.
-        finding: of drift; None where no window was tested on that day.
+        day: UTC day of the observation, such as 2026-01-31. Drift is tested on the uploads before that day.
+        version: version of the model.
+        accuracy: the day's last estimate; None without audit labels.
+        finding: the drift result; None if no window was tested on that day.
     """
 
     day: str
@@ -48,17 +48,17 @@ class ObservedDay:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What watching saw last of the model in service.
+    """The newest observation of the model in service.
 
     Attributes:
-        version: of the model; -1 before the first.
+        version: version of the model; -1 before the first.
         observed_at: epoch seconds.
-        accuracy: its best estimate then; None without audit labels.
-        judged_until: the last UTC day whose uploads were tested for drift by this model.
-        finding: of the newest test; None before the first.
-        drifted: of its window the images by which drift shows, most of all first; none but where the finding
-            is that drift is confirmed.
-        history: the newest HISTORY days, oldest first, of this model and of those before it.
+        accuracy: the estimate at that time; None without audit labels.
+        judged_until: the last UTC day whose uploads were tested for drift with this model.
+        finding: the newest drift result; None before the first.
+        drifted: the images of its window that differ most from the reference, highest score first; empty
+            unless drift is confirmed.
+        history: the newest HISTORY days, oldest first, of this model and earlier ones.
     """
 
     version: int = -1
@@ -71,7 +71,12 @@ class Observation:
 
 
 def remembered(history: tuple[ObservedDay, ...], newest: ObservedDay) -> tuple[ObservedDay, ...]:
-    """Return the history with what was seen now; the same model's same day stands in it once."""
+    """Return the history with the newest day; a later entry of the same model and day replaces the earlier.
+
+    Args:
+        history: the days so far, oldest first.
+        newest: the new observation; ignored if it has neither accuracy nor drift result.
+    """
     if newest.accuracy is None and newest.finding is None:
         return history
     last = history[-1] if history else None
@@ -83,15 +88,15 @@ def remembered(history: tuple[ObservedDay, ...], newest: ObservedDay) -> tuple[O
 
 @dataclass(frozen=True, slots=True)
 class ModelDecision:
-    """What became of the model of one training job.
+    """The gate's decision about the model of one training job.
 
     Attributes:
-        job_id: of the job.
-        version: reserved for the model.
-        promoted: True where the gate let it into service.
-        reasons: of the gate.
+        job_id: id of the job.
+        version: version number of the model.
+        promoted: whether the gate promoted it.
+        reasons: the gate's reasons.
         decided_at: epoch seconds.
-        measures: what was measured, by name.
+        measures: metrics of the model, by name.
     """
 
     job_id: str

@@ -1,4 +1,4 @@
-"""The training job, and what it makes."""
+"""Data of a training job: its state, its settings and its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class JobStatus(StrEnum):
-    """Where the one training job of a project stands."""
+    """The state of a project's training job; there is one job at a time."""
 
     IDLE = "idle"
     LAUNCHING = "launching"
@@ -22,15 +22,15 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """What a job trains by: whoever launches it writes this down with it, and the trainer has no other.
+    """The settings of a job. They are stored when the job is launched, and the trainer reads no others.
 
     Attributes:
         classes: the project's class names, in order; at least two.
         trainer: ``head`` or ``finetune``.
-        fine_tuning: options of the latter.
+        fine_tuning: options of the trainer ``finetune``.
         class_weights: ``none`` or ``balanced``.
-        model_name: of the registered model.
-        experiment: of the experiment tracker.
+        model_name: name of the registered model.
+        experiment: name of the experiment in the tracker.
     """
 
     classes: tuple[str, ...]
@@ -43,22 +43,22 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """The control item that decides when to train.
+    """The stored state that decides when to train.
 
     Attributes:
-        status: of the newest job.
-        job_id: of the newest job, empty before the first.
-        jobs: number of jobs begun so far.
-        new_labels: distinct images labelled since the last job was begun.
+        status: status of the newest job.
+        job_id: id of the newest job, empty before the first.
+        jobs: number of jobs started so far.
+        new_labels: number of distinct images labelled since the newest job was started.
         lease_until: epoch seconds after which a launching or running job counts as lost.
-        reason: why the newest job was begun, or why it failed.
-        since: labels counted at this number of jobs, or later, are those in `new_labels`.
-        begun_at: epoch seconds at which the newest job was begun.
-        begun_day: UTC day of that, such as 2026-01-31.
-        begun_today: jobs begun on that day.
-        requested: why watching asked for a job since the newest was begun; empty where it did not.
-        settings: of the newest job; None before the first.
-        project_classes: the class names that the project has now, in order; none while nobody has said so.
+        reason: why the newest job was started, or why it failed.
+        since: `new_labels` counts the labels that were counted at this number of jobs or later.
+        begun_at: epoch seconds at which the newest job was started.
+        begun_day: UTC day of that time, such as 2026-01-31.
+        begun_today: number of jobs started on that day.
+        requested: why `watch` requested a job since the newest was started; empty if it did not.
+        settings: settings of the newest job; None before the first.
+        project_classes: the project's current class names, in order; empty while they are unknown.
     """
 
     status: JobStatus = JobStatus.IDLE
@@ -78,15 +78,15 @@ class TrainingState:
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What a trainer hands over.
+    """The result of a trainer.
 
     Attributes:
-        model: the complete file.
-        head: its head alone.
-        held_out: float [N, C], what models that had not seen them say of the N training rows; NaN where none.
-        metrics: what was measured.
-        params: what was chosen.
-        epochs: what was measured after each epoch, where there are epochs.
+        model: the complete ONNX file.
+        head: the ONNX file of its head alone.
+        held_out: float [N, C], out-of-fold probabilities of the N training rows; NaN for rows without them.
+        metrics: metrics of the training, by name.
+        params: parameters that the trainer chose, by name.
+        epochs: metrics after each epoch, for trainers with epochs.
     """
 
     model: bytes

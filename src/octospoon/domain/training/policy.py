@@ -1,4 +1,4 @@
-"""When to train: by new labels, by accuracy, by drift, or because a job was lost or failed."""
+"""Decide when to train: after enough new labels, low accuracy, drift, or a lost or failed job."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRules:
-    """What a user sets about training.
+    """The settings for starting jobs.
 
     Attributes:
-        new_labels: so many make a job due, at least 1.
-        cool_down: seconds after a job was begun in which neither accuracy nor drift begins another.
-        per_day: jobs that may be begun on one UTC day, at least 1; a lost one is begun again all the same.
+        new_labels: number of new labels that starts a job, at least 1.
+        cool_down: seconds after the start of a job during which accuracy and drift start no other.
+        per_day: largest number of jobs per UTC day, at least 1. A lost job is restarted in any case.
     """
 
     new_labels: int
@@ -30,16 +30,16 @@ class TrainingRules:
 
 
 def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
-    """Return why a training job should begin now, or None.
+    """Return why a training job should start now, or None.
 
-    A launching or running job whose lease has run out is lost, and its labels were already taken off the
-    counter: it is due again at once. A failed one is due again when its lease has run out, or when enough
-    new labels have come. What `wanted` asked for waits for its cool-down, and for a label that no job has
-    seen: the same labels would give the same model.
+    A launching or running job with an expired lease is lost. Its labels were already subtracted from the
+    counter, so it is due again at once. A failed job is due again when its lease has expired, or when there
+    are enough new labels. A request of `wanted` waits for the cool-down and for at least one new label,
+    because the same labels would give the same model.
 
     Args:
-        state: the control item.
-        rules: the limits.
+        state: the stored state.
+        rules: the settings.
         now: epoch seconds.
     """
     if state.status in (JobStatus.LAUNCHING, JobStatus.RUNNING):
@@ -57,16 +57,17 @@ def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
 
 
 def wanted(accuracy: Estimate, finding: DriftResult | None, floor: float) -> str | None:
-    """Return why what was seen of the model in service asks for training, or None.
+    """Return why the observed model in service needs training, or None.
 
     Args:
-        accuracy: its estimate.
-        finding: of drift, None where no window was judged.
-        floor: accuracy below which it must not be; 0 for none.
+        accuracy: the estimate of its accuracy.
+        finding: the drift result; None if no window was tested.
+        floor: smallest acceptable accuracy; 0 for none.
     """
+    # The upper end of the interval is compared, so that chance in few labels does not start a job.
     if accuracy.labels and accuracy.high < floor:
         return (
-            f"accuracy {accuracy.value:.3f}, at most {accuracy.high:.3f} by {accuracy.labels} audit labels, "
+            f"accuracy {accuracy.value:.3f} (at most {accuracy.high:.3f} by {accuracy.labels} audit labels) "
             f"is below {floor:g}"
         )
     if finding is not None and finding.level is Level.CONFIRMED:
@@ -75,10 +76,10 @@ def wanted(accuracy: Estimate, finding: DriftResult | None, floor: float) -> str
 
 
 def job_id(state: TrainingState) -> str:
-    """Return the id of the job that would begin after this state; equal states give equal ids."""
+    """Return the id of the job that would start from this state; equal states give equal ids."""
     return numbered(state.jobs + 1)
 
 
 def numbered(job: int) -> str:
-    """Return the id of a job by its number, from 1."""
+    """Return the id of a job from its number, which starts at 1."""
     return f"train-{job:06d}"
