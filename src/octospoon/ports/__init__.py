@@ -1,4 +1,4 @@
-"""What the use cases need from the outside world, as protocols.
+"""Protocols for everything that the use cases need from the outside world.
 
-Every method either does what it says or raises an error of `octospoon.domain.errors`.
+Every method either succeeds or raises an error of `octospoon.domain.errors`.
 """

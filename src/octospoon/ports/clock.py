@@ -1,4 +1,4 @@
-"""The time."""
+"""The clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time; a port so that tests can move it."""
+    """The current time. Tests replace it."""
 
     def now(self) -> float:
         """Return the time in epoch seconds."""

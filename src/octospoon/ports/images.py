@@ -1,4 +1,4 @@
-"""Where images lie, and how their uploads come and go."""
+"""The images bucket, and the queue of uploads."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class ImageStore(Protocol):
     """The images bucket."""
 
     def read(self, key: str) -> ImageBytes:
-        """Return an object's bytes and their identity, of one and the same version.
+        """Return an object's bytes and their identity, both of the same version.
 
         Raises:
-            BadImage: ``gone``: there is no such object any more; ``archived``: its class of storage must be
-                restored first; ``customer-key``: it is encrypted with a key that only its owner has.
+            BadImage: reason ``gone`` (the object no longer exists), ``archived`` (it must be restored
+                first) or ``customer-key`` (it is encrypted with a key that only its owner has).
         """
 
     def uri(self, key: str) -> str:
@@ -30,31 +30,35 @@ class ImageStore(Protocol):
 
 
 class Inbox(Protocol):
-    """Where pictures that somebody asked about join the pool."""
+    """Adds the images of prediction requests to the pool."""
 
     def add(self, data: bytes) -> str:
-        """Put a picture into the images bucket, the same bytes once; return its object key."""
+        """Put an image into the images bucket unless the same bytes are there; return its object key.
+
+        Raises:
+            BadImage: reason ``not-an-image`` or ``unsupported``.
+        """
 
 
 class Bucket(Protocol):
     """The images bucket as a list of objects."""
 
     def listing(self, after: str, limit: int) -> list[StoredObject]:
-        """Return up to `limit` objects whose keys come after this one; fewer does not mean the end."""
+        """Return up to `limit` objects whose keys follow `after`; fewer does not mean the end."""
 
     def problem(self, key: str) -> BadImage | None:
-        """Return why an object cannot be read now, None where it can: reasons as of `ImageStore.read`."""
+        """Return why an object cannot be read now, or None if it can; `ImageStore.read` lists the reasons."""
 
 
 class ObjectVersions(Protocol):
-    """The images bucket as a history."""
+    """The versions of the objects in the images bucket."""
 
     def versions(self, key: str) -> list[StoredVersion]:
-        """Return what the bucket still holds of an object's uploads and deletions, oldest first."""
+        """Return the uploads and deletions of an object that the bucket still holds, oldest first."""
 
 
 class Uploads(Protocol):
     """The queue that uploads are scored from."""
 
     def send(self, image: ImageRef) -> None:
-        """Queue one upload, as the bucket's event would."""
+        """Queue one upload in the same form as the bucket's event."""

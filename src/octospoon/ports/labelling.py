@@ -1,4 +1,4 @@
-"""Labels, rounds, and the tool in which annotators work."""
+"""Labels, labelling rounds, and the annotation tool."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Labels(Protocol):
-    """What annotators said, and the label that follows from it."""
+    """The annotations, and the labels that follow from them."""
 
     def upsert(self, annotation: Annotation) -> bool:
-        """Store an annotation unless a newer version of it is stored; say whether anything changed."""
+        """Store an annotation unless a newer version of it is stored; return True if anything changed."""
 
     def find(self, number: int, project: str) -> Annotation | None:
         """Return the newest stored version of annotation `number` of a project (see `project_name`)."""
@@ -39,77 +39,83 @@ class Labels(Protocol):
         """Return every stored annotation of an image, deleted ones included."""
 
     def replace(self, before: Annotation, annotation: Annotation) -> bool:
-        """Store what Label Studio says now over a stored version, unless that one has changed meanwhile.
+        """Replace the stored version `before`; return False if the stored version has changed.
 
-        The one way back for an annotation that was taken for deleted.
+        Only this method restores an annotation that was marked as deleted by mistake.
         """
 
     def keys(self, after: str, limit: int) -> tuple[list[str], str]:
-        """Page through the images that have stored annotations; return their keys, and where the page ends.
+        """Return a page of the keys of images with stored annotations, and the position where it ends.
 
-        That end is what comes next as `after`, and empty at the end of the table.
+        Pass that position as `after` to get the next page. It is empty at the end of the table.
         """
 
     def label_state(self, key: str) -> LabelState | None:
-        """Return where an image stands, None where there is no such image or it is in quarantine."""
+        """Return the state of an image's label, or None if the image is missing or in quarantine."""
 
     def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
-        """Make this the image's label and adjust the counter of new labels, in one transaction.
+        """Store the agreed label, or remove it, and adjust the counter of new labels in one transaction.
 
         Returns:
-            +1 if the image became labelled, -1 if it ceased to be, 0 otherwise.
+            +1 if the image became labelled, -1 if it lost its label, 0 otherwise.
 
         Raises:
-            Conflict: the image is no longer as it was in `before`; read again and retry.
+            Conflict: the image has changed since `before` was read; read it again and retry.
         """
 
     def uncounted(self, examples: int) -> UncountedAnswers:
-        """Count the answers that do not count, of images without a label; name up to so many of each kind."""
+        """Count the answers that yield no label, by problem, with up to `examples` answers of each."""
 
     def labelled(self) -> Iterator[LabelledImage]:
         """Yield every labelled image, ordered by key."""
 
 
 class Rounds(Protocol):
-    """The labelling batches, each kept for ever."""
+    """The labelling rounds. Each round is kept forever."""
 
     def open(self) -> Round | None:
-        """Return the round that was chosen but not yet wholly exported."""
+        """Return the round whose export has not finished, or None."""
 
     def read(self, number: int) -> Round | None:
-        """Return a round by its number, None where there is no such."""
+        """Return a round by its number, or None if there is no such round."""
 
     def last_number(self) -> int:
         """Return the number of the newest round, 0 before the first."""
 
     def begin(self, round_: Round) -> Round:
-        """Store a new round as the open one; where another was first, return that one instead."""
+        """Store a new round as the open round; if another run was first, return its round instead."""
 
     def acquire(self, number: int, now: float, until: float) -> bool:
-        """Become the only one who exports an open round until then; False where somebody else is."""
+        """Acquire the lease on exporting the open round; return False if another run holds it.
+
+        Args:
+            number: of the round.
+            now: epoch seconds.
+            until: epoch seconds at which the lease ends.
+        """
 
     def release(self, number: int, until: float) -> None:
-        """Let others export the round at once: nothing of it is on its way to Label Studio."""
+        """Release the lease on exporting the round, if nothing is on its way to Label Studio."""
 
     def acquire_predictions(self, now: float, until: float) -> bool:
-        """Become the only one who adds predictions to tasks until then; False where somebody else is."""
+        """Acquire the lease on adding predictions to tasks; return False if another run holds it."""
 
     def release_predictions(self, until: float) -> None:
-        """Let others add predictions at once: none is on its way to Label Studio."""
+        """Release the lease on adding predictions, if none is on its way to Label Studio."""
 
     def close(self, number: int) -> None:
         """Mark a round as exported."""
 
 
 class TaskBody(msgspec.Struct, frozen=True):
-    """The part of a Label Studio task that counting needs."""
+    """The part of a Label Studio task that octospoon reads."""
 
     id: int
     data: dict[str, Any]
 
     @property
     def key(self) -> str:
-        """The object key of the image; empty for a task that is not ours."""
+        """The object key of the image; empty for a task that octospoon did not create."""
         key = self.data.get("key")
         return key if isinstance(key, str) and len(key.encode()) <= KEY_BYTES else ""
 
@@ -120,7 +126,7 @@ class TaskBody(msgspec.Struct, frozen=True):
 
 
 class AnnotationBody(msgspec.Struct, frozen=True):
-    """The part of a Label Studio annotation that counting needs; a deletion carries the id alone."""
+    """The part of a Label Studio annotation that octospoon reads; a deletion has only the id."""
 
     id: int
     unique_id: str = ""
@@ -138,119 +144,119 @@ class AnnotatedTask(TaskBody, frozen=True):
 
 
 class PredictedTask(TaskBody, frozen=True):
-    """A Label Studio task, and the versions that predicted it."""
+    """A Label Studio task, and the model versions of its predictions."""
 
     versions: list[str]
 
 
 class Labeler(Protocol):
-    """Label Studio."""
+    """The annotation tool, Label Studio."""
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
-        """Return by key the task of every image that has one for these very bytes (etags by key)."""
+        """Return the task ids by key of the images that have a task for these bytes (`etags` by key)."""
 
     def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
-        """Return every task of these images, of any of their bytes, with its annotations."""
+        """Return every task of these images, for any of their versions, with its annotations."""
 
     def delete(self, task_id: int) -> bool:
-        """Delete a task unless somebody has begun to answer it; say whether it is gone."""
+        """Delete a task unless somebody has begun to answer it; return True if it is gone."""
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
-        """Create tasks with predictions, once and without retrying; return their ids by key.
+        """Create tasks with predictions, without retrying; return their ids by key.
 
-        Predictions that the labelling interface does not offer are left out.
+        A prediction is left out if the labelling interface does not offer its class.
 
         Raises:
-            NotConfigured: the labelling interface is not ours: no annotation would count.
+            NotConfigured: octospoon cannot read the annotations of this labelling interface.
         """
 
     def task_counts(self, since: float = 0.0) -> TaskCounts:
-        """Count the tasks by what is to be expected of them.
+        """Count the tasks by state.
 
         Args:
-            since: epoch seconds; unanswered tasks made before are abandoned, none where it is 0.
+            since: epoch seconds; older unanswered tasks count as abandoned. 0 for none.
         """
 
     def not_ours(self, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that octospoon did not make, by ascending id."""
+        """Return up to `limit` tasks that octospoon did not create, by ascending id."""
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that changed since then, by ascending id.
+        """Return up to `limit` tasks that changed since a time, by ascending id.
 
         A new, changed or deleted annotation changes its task.
 
         Args:
             since: epoch seconds; 0 for every task.
-            after: only tasks of a higher id.
-            limit: the most tasks to return; fewer does not mean that there are no more.
+            after: only tasks with a higher id.
+            limit: the maximum number of tasks; fewer does not mean the end.
         """
 
     def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
         """Return up to `limit` tasks that nobody has answered or skipped, by ascending id.
 
         Args:
-            after: only tasks of a higher id.
-            limit: the most tasks to return.
-            since: epoch seconds; only tasks made since then.
+            after: only tasks with a higher id.
+            limit: the maximum number of tasks.
+            since: epoch seconds; only tasks created since then.
         """
 
     def project(self) -> str:
-        """Return the name of the project, see `project_name`."""
+        """Return the name of the project; see `project_name`."""
 
     def has(self, annotation: Annotation) -> bool:
-        """Say whether an annotation is still there."""
+        """Return True if an annotation still exists."""
 
 
 class ShownPredictions(Protocol):
-    """The predictions of the open tasks, and which of them annotators see."""
+    """The predictions of the open tasks, and the version that annotators see."""
 
     def version(self) -> str:
-        """Return the version whose predictions Label Studio shows and sorts by."""
+        """Return the model version whose predictions Label Studio shows and sorts by."""
 
     def show(self, version: str) -> bool:
-        """Make this the version whose predictions Label Studio shows and sorts by.
+        """Let Label Studio show and sort by the predictions of this version.
 
-        False where no task has a prediction of it: Label Studio takes no such version.
+        Return False if no task has a prediction of it. Label Studio refuses such a version.
         """
 
     def tasks(self, after: int, limit: int) -> list[PredictedTask]:
-        """Return up to `limit` unanswered tasks with predictions, of ids above `after`, by ascending id.
+        """Return up to `limit` unanswered tasks with predictions, with ids above `after`, by ascending id.
 
-        Skipped ones are among them. A task without a prediction, such as one that is to show none, is not.
+        This includes skipped tasks, and excludes tasks without a prediction, such as blind ones.
         """
 
     def add(self, guesses: Sequence[Guess], version: str) -> None:
-        """Add predictions to tasks that exist, once and without retrying; answers and drafts stay.
+        """Add predictions to existing tasks, without retrying; answers and drafts stay.
 
-        Predictions that the labelling interface does not offer are left out.
+        A prediction is left out if the labelling interface does not offer its class.
         """
 
 
 class MissingAnnotations(Protocol):
-    """What walks found missing in Label Studio, page by page."""
+    """The annotations that a walk did not find in Label Studio, page by page."""
 
     def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
-        """Keep what is missing of one page; a page that was kept before stays as it is."""
+        """Store the missing annotations of one page, unless the page is stored already."""
 
     def of(self, walk: str) -> list[Annotation]:
-        """Return everything that is missing after a walk, in the order of keys."""
+        """Return every annotation that a walk did not find, ordered by key."""
 
 
 class Proposals(Protocol):
-    """The mass removal that waits for a person."""
+    """The proposed mass removal of labels, which a person must accept."""
 
     def read(self) -> Proposal:
-        """Return the newest proposal, an empty one where nothing waits."""
+        """Return the newest proposal; an empty proposal if there is none."""
 
     def save(self, before: Proposal, proposal: Proposal) -> bool:
-        """Replace `before`; False where somebody else has replaced or accepted it already."""
+        """Replace `before`; return False if it has been replaced or accepted already."""
 
 
 class TaskSyncs(Protocol):
-    """How far Label Studio's tasks have been compared with what is stored."""
+    """The progress of comparing Label Studio's tasks with the stored annotations."""
 
     def read(self) -> TaskSync:
         """Return the newest task sync."""
 
     def save(self, before: TaskSync, sync: TaskSync) -> bool:
-        """Replace `before`; False where somebody else has replaced it already."""
+        """Replace `before`; return False if it has been replaced already."""

@@ -1,4 +1,4 @@
-"""The models: which one serves, what it says, and what watching it has shown."""
+"""The models: the champion, its predictions, and the observations of it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Scorer(Protocol):
 
     @property
     def spec(self) -> ModelSpec:
-        """The model's own description."""
+        """The description that the model file contains."""
 
     def preprocess(self, data: bytes) -> npt.NDArray[np.uint8]:
-        """Decode and resize one picture to uint8 [H, W, 3].
+        """Decode and resize one image to uint8 [H, W, 3].
 
         Raises:
-            BadImage: with the reason.
+            BadImage: the file cannot be decoded; the error has the reason.
         """
 
     def predict(self, images: npt.NDArray[np.uint8]) -> list[Prediction]:
@@ -54,20 +54,20 @@ class HeadScorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model file on the local disk whose checksum has been verified."""
+    """A model file on the local disk with a verified checksum."""
 
     pointer: ChampionPointer
     path: Path
 
 
 class Champions(Protocol):
-    """The pointer to the model that predicts, and the immutable files it points to."""
+    """The champion pointer, and the immutable model files."""
 
     def pointer(self) -> tuple[ChampionPointer, str] | None:
         """Return the current pointer and its ETag, or None before the first."""
 
     def changed(self, etag: str) -> tuple[ChampionPointer, str] | None:
-        """Return the pointer if its ETag differs from `etag`, else None (a conditional GET)."""
+        """Return the pointer if its ETag differs from `etag`, else None (one conditional GET)."""
 
     def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
         """Download the pointer's model file and verify its sha256.
@@ -83,108 +83,108 @@ class Champions(Protocol):
         """Store the immutable files; return the sha256 of each (empty for no head)."""
 
     def keep(self, pointer: ChampionPointer) -> None:
-        """Remember what serving this version means; a job that died may say the same anew.
+        """Store the pointer of a version. This is idempotent: a restarted job may call it again.
 
-        Version 0, the cold-start model, may be replaced.
+        Only version 0, the cold-start model, may be replaced.
 
         Raises:
-            VersionTaken: the version is another model already.
+            VersionTaken: the version number belongs to another model.
         """
 
     def newest(self) -> int:
-        """Return the highest version number that was ever claimed, stored or served; -1 before the first."""
+        """Return the highest version number ever claimed, stored or served; -1 before the first."""
 
     def claim(self, owner: str, least: int) -> int:
-        """Return a version number that nobody else has or had, above all others and not below `least`.
+        """Reserve a new version number above all others and not below `least`.
 
         The same owner gets the same number again.
 
         Args:
             owner: id of the job.
-            least: what the registry counts.
+            least: the next number of the registry.
         """
 
     def version(self, version: int) -> ChampionPointer | None:
-        """Return what serving a version means, None where no such model was ever made."""
+        """Return the pointer of a version, or None if there is no such model."""
 
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
-        """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+        """Replace the pointer by compare-and-swap; return False if its ETag is no longer `expected_etag`."""
 
     def mend(self, pointer: ChampionPointer) -> bool:
-        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone."""
+        """Replace an unreadable pointer; return False if the stored pointer is readable or missing."""
 
 
 class ChampionAlias(Protocol):
-    """The registry's own word for the model in service, which people move by hand."""
+    """The registry's alias for the champion, which people may move by hand."""
 
     def read(self) -> int | None:
-        """Return the version that the alias names, None where there is no alias or no model yet."""
+        """Return the version that the alias names, or None if there is no alias or model yet."""
 
     def move(self, version: int) -> bool:
-        """Point the alias at a version; False where the registry has no such version any more."""
+        """Point the alias at a version; return False if the registry no longer has this version."""
 
 
 class ModelHistory(Protocol):
-    """What was decided about models, and where a person or the trainer put the registry's champion alias."""
+    """The decisions about models, and the last known position of the registry's champion alias."""
 
     def record(self, decision: ModelDecision) -> None:
-        """Keep the decision about a job's model; the same job decides again after it died."""
+        """Store the decision about a job's model; a restarted job replaces its earlier decision."""
 
     def decision(self, job_id: str) -> ModelDecision | None:
-        """Return what was decided about a job's model, None where nothing was yet."""
+        """Return the decision about a job's model, or None before it."""
 
     def alias(self) -> int:
-        """Return the version that the alias was last known to name, -1 before the first."""
+        """Return the last known version of the alias, -1 before the first."""
 
     def keep_alias(self, version: int) -> None:
-        """Remember which version the alias names."""
+        """Store the version that the alias names."""
 
 
 class Rescoring(Protocol):
-    """How far the pool has been re-scored by the model in service."""
+    """The progress of re-scoring the pool with the champion."""
 
     def begin(self, generation: int, version: int, oldest: str = "") -> None:
-        """Start counting for a version, unless this generation or a later one is being counted already.
+        """Start counting the finished shards of a generation, unless it or a later one is being counted.
 
-        What goes back further than what is being counted starts the count again.
+        The same generation starts again if it now covers older uploads.
 
         Args:
             generation: of the champion.
             version: of the champion.
-            oldest: the first day of the uploads that are re-scored, in UTC; empty for all.
+            oldest: UTC day of the oldest uploads to re-score, such as 2026-01-31; empty for all.
         """
 
     def done(self, generation: int, shard: int, oldest: str = "") -> None:
-        """Record that one shard has no score of an earlier generation among the uploads from a day on."""
+        """Record that a shard has no score of an earlier generation among uploads since the day `oldest`."""
 
     def oldest(self) -> str:
-        """Return the first day of the uploads that are counted, empty for all."""
+        """Return the UTC day of the oldest uploads that are counted; empty for all."""
 
     def progress(self) -> tuple[int, int]:
-        """Return the version of the latest generation (-1 before the first), and its finished shards."""
+        """Return the version of the latest generation (-1 before the first), and how many shards are done."""
 
     def orders(self) -> dict[int, str]:
-        """Return which stored score the priorities of each shard are; unknown shards are missing."""
+        """Return by shard the score that its priorities hold; unknown shards are left out."""
 
     def ordered(self, shard: int, order: str) -> None:
-        """Record which stored score the priorities of one shard are; empty while they are being changed."""
+        """Record the score that the priorities of a shard hold; empty while they are being changed."""
 
 
 class Observations(Protocol):
-    """What was seen of the model in service."""
+    """The results of watching the champion."""
 
     def read(self) -> Observation:
         """Return the newest observation."""
 
     def save(self, observation: Observation) -> None:
-        """Replace it, unless a later one is stored."""
+        """Store an observation unless a later one is stored."""
 
 
 class References(Protocol):
-    """What the uploads looked like when a model was trained."""
+    """The drift references: samples of the uploads at the time when a model was trained."""
 
     def put(self, model_sha256: str, reference: Reference) -> None:
-        """Store a model's reference; the first one stands."""
+        """Store a model's reference unless it has one already."""
 
     def get(self, model_sha256: str) -> Reference | None:
-        """Return a model's reference, None where it has none."""
+        """Return a model's reference, or None if it has none."""

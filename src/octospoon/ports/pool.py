@@ -25,7 +25,7 @@ class PoolRows(Protocol):
     """Rows by key."""
 
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
-        """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
+        """Return the rows of these images by key, without missing and quarantined images."""
 
 
 class PoolSampling(PoolRows, Protocol):
@@ -34,73 +34,88 @@ class PoolSampling(PoolRows, Protocol):
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by sampling key, in (start, end]."""
+        """Return a page of the selectable images of one shard, ordered by sampling key.
+
+        Args:
+            shard: of the pool.
+            start: a sampling key; the page holds larger keys only.
+            limit: the maximum number of images.
+            end: a sampling key; the page holds no larger key.
+
+        Returns:
+            The images, and the `start` of the next page, None at the end.
+        """
 
 
 class ScoringPool(Protocol):
     """The pool as the score function writes it."""
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
-        """Write one score unless the row already holds something newer; say whether it was written.
+        """Write one score unless the row holds something newer; return True if it was written.
 
-        A new or changed image becomes selectable; a re-delivery of the same bytes changes no state. Where
-        new bytes replace a labelled image, its label goes with the old bytes, and off the counter; the row
-        keeps a trace of it.
+        A new or changed image becomes selectable. A repeated delivery of the same bytes changes no state. New
+        bytes of a labelled image remove its label and correct the counter of new labels. The row keeps the
+        old label among its previous uploads.
         """
 
     def note_upload(self, image: ImageRef) -> None:
-        """Record a newer upload of the bytes that a row holds, which changes nothing else.
+        """Record a newer upload of the same bytes that a row holds.
 
-        Without it an older upload of other bytes, still on its way, would take their place.
+        Otherwise a delayed event of an older upload with other bytes would replace them.
         """
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         """Write the scores of images that have no row yet, in few calls; return the keys that were written.
 
-        The others, and those whose row failed for a reason of its own, are left to `put_score`.
+        The caller writes all other images with `put_score`.
 
         Args:
-            scored: of different keys.
+            scored: images with distinct keys.
         """
 
     def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
-        """Return whose scores these images have, as it was a moment ago.
+        """Return the models of the stored scores by key, without images that have none.
 
-        Images without a score are left out.
+        The read is eventually consistent: it may miss the newest writes.
         """
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
-        """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
+        """Put one upload into quarantine unless the row holds a newer one; return True if it was written."""
 
 
 class RankingPool(PoolSampling, Protocol):
     """The pool as the rank function chooses and claims images."""
 
     def top(self, n: int) -> list[Candidate]:
-        """Return the n selectable images of highest priority, ties broken by key."""
+        """Return the n selectable images of highest priority; equal priorities are ordered by key."""
 
     def claim(self, pick: Pick, round_number: int, until: float) -> bool:
-        """Take one image out of the selectable ones for a round; False where somebody else was first.
+        """Claim one selectable image for a round; return False if another run was first.
 
-        Claiming again for the same round succeeds, so that a round can be resumed.
+        A repeated claim for the same round succeeds, so that a round can be resumed.
+
+        Args:
+            pick: the image, and how it was chosen.
+            round_number: of the round.
+            until: epoch seconds at which the claim expires.
         """
 
     def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
-        """Record that the image of this round is with the annotators."""
+        """Record that an image of this round has a task in Label Studio."""
 
 
 class RescoringPool(PoolRows, Protocol):
     """The pool as the rescore function refreshes it."""
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
-        """Replace the scores of selectable images whose bytes are unchanged; return the keys written.
+        """Replace the scores of selectable images with unchanged bytes; return the keys that were written.
 
-        A row that is no longer selectable, holds other bytes or a score of a later generation is left as it
-        is.
+        Other rows stay as they are: those no longer selectable, with other bytes, or with a score of a later
+        generation.
 
         Args:
-            rows: of different keys, as they were read.
-            predictions: one for each row.
+            rows: with distinct keys, as they were read.
+            predictions: for each row.
         """
 
 
@@ -108,11 +123,14 @@ class WatchingPool(PoolRows, Protocol):
     """The pool as the watch function reads it."""
 
     def arrived(self, day: str, limit: int) -> list[str]:
-        """Return keys of up to `limit` images uploaded on a day, in whatever state, near to uniformly drawn.
+        """Return the keys of up to `limit` images uploaded on a day, sampled almost uniformly.
+
+        The images are in any state but quarantine. The cost depends on `limit` only, and not on the number of
+        images.
 
         Args:
             day: of the upload in UTC, such as 2026-01-31.
-            limit: what is read does not grow with the pool, nor with the day.
+            limit: the maximum number of keys.
         """
 
 
@@ -120,10 +138,10 @@ class TrainingPool(PoolSampling, Protocol):
     """The pool as the trainer reads and writes it."""
 
     def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
-        """Store the embeddings and backbones of labelled images; return the keys written.
+        """Store the embeddings and backbones of labelled images; return the keys that were written.
 
-        A row that is no longer labelled, or holds other bytes, is left as it is. Selectable images get a new
-        embedding with a new score only.
+        A row that is no longer labelled, or holds other bytes, stays as it is. Selectable images get a new
+        embedding only together with a new score.
         """
 
 
@@ -134,91 +152,92 @@ class PoolReport(Protocol):
         """Count the images by state."""
 
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
-        """Return up to `limit` (key, reason, detail) of images in quarantine."""
+        """Return (key, reason, detail) of up to `limit` images in quarantine."""
 
     def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images whose embedding another backbone made."""
+        """Yield the selectable images that have an embedding of another backbone."""
 
 
 class PoolWalk(Protocol):
-    """The pool as re-scoring goes through it: by days, then by what these left over."""
+    """The pool in the order in which it is re-scored: by day of upload, then whatever is still outdated."""
 
     def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
-        """Page through the images of one shard uploaded on a day, by sampling key above `start`.
+        """Return a page of the images of one shard uploaded on a day, ordered by sampling key.
 
-        Images in every state but quarantine are there.
+        The images are in any state but quarantine.
 
         Args:
             shard: of the pool.
             day: of the upload in UTC, such as 2026-01-31.
-            start: a sampling key, below 0 for the first page.
-            limit: the most images of a page.
+            start: a sampling key; the page holds larger keys only. Below 0 for the first page.
+            limit: the maximum number of images.
 
         Returns:
-            Their keys, and where the next page starts, None at the end.
+            The keys, and the `start` of the next page, None at the end.
         """
 
     def outdated(
         self, shard: int, generation: int, before: float, oldest: str, start: float, limit: int
     ) -> tuple[list[str], float | None]:
-        """Look through up to `limit` selectable images of one shard by sampling key above `start`.
+        """Return the images with an outdated score among the next `limit` selectable images of a shard.
 
-        It is as it was a moment ago: what has been written just now may be among them still.
+        A score is outdated if its generation is lower than `generation`, or if it is older than `before`. The
+        read is eventually consistent: images written just now may still be returned.
 
         Args:
             shard: of the pool.
-            generation: scores of an earlier generation are outdated,
-            before: and scores of before this time, in epoch seconds.
-            oldest: the first day of the uploads that matter, in UTC; empty for all.
-            start: a sampling key, below 0 for the first look.
-            limit: images to look at, outdated or not.
+            generation: of the champion pointer.
+            before: epoch seconds.
+            oldest: UTC day of the oldest uploads to return; empty for all.
+            start: a sampling key; the search begins above it. Below 0 for the first call.
+            limit: number of images to examine, outdated or not.
 
         Returns:
-            The keys of the outdated ones, and where to go on, None at the end.
+            The keys of the outdated images, and the `start` of the next call, None at the end.
         """
 
 
 class PoolEntries(Protocol):
-    """The pool as the reconciler goes through it."""
+    """The pool as the reconciler reads and repairs it."""
 
     def entries(self, keys: Sequence[str]) -> dict[str, PoolEntry]:
-        """Return the entries of these images; missing ones are left out."""
+        """Return the entries of these images by key, without missing images."""
 
     def page(self, after: str, limit: int) -> tuple[list[PoolEntry], str]:
-        """Return up to `limit` entries after this key in the table's own order, and the last key.
+        """Return up to `limit` entries that follow the key `after` in the table's order, and the last key.
 
-        At the end of the table the last key is empty.
+        The last key is empty at the end of the table.
         """
 
     def adopt(self, entry: PoolEntry, task_id: int) -> bool:
-        """Record that an image which was selectable or claimed is with the annotators, unless it changed."""
+        """Record the task of an image that was selectable or claimed, unless the entry has changed."""
 
     def release(self, entry: PoolEntry) -> bool:
-        """Give a claimed or exported image back to the selectable ones, unless it changed."""
+        """Make a claimed or exported image selectable again, unless the entry has changed."""
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
-        """Put an image whose object is gone into quarantine, unless it changed."""
+        """Put an image without an object into quarantine, unless the entry has changed."""
 
 
 class ImageRecords(Protocol):
-    """The pool as people ask about one image."""
+    """The history of one image, for people."""
 
     def record(self, key: str) -> ImageRecord | None:
-        """Return what the pool holds of an image, None where there is no such image."""
+        """Return everything that the pool holds about an image, or None if there is no such image."""
 
 
 class FullAudits(Protocol):
-    """How far the bucket, the pool and the annotations have been compared."""
+    """The progress of the full audit, which compares the bucket, the pool and the annotations."""
 
     def read(self) -> FullAudit:
-        """Return the newest one."""
+        """Return the newest full audit."""
 
     def save(self, before: FullAudit, full_audit: FullAudit) -> bool:
-        """Replace `before`; False where somebody else has replaced it already."""
+        """Replace `before`; return False if it has been replaced already."""
 
 
 class BlindImages(Protocol):
-    """The images whose annotators see no prediction, so that it cannot sway them."""
+    """The images that are labelled blind: annotators see no prediction, so that it cannot bias them."""
 
     def among(self, keys: Sequence[str]) -> set[str]:
-        """Return those of the images that annotators label without a prediction."""
+        """Return the images among `keys` that are labelled without a prediction."""

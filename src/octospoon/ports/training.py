@@ -1,4 +1,4 @@
-"""The training job: its state, its launcher, and where it logs and registers."""
+"""The training job: its state, its launcher, and the model registry."""
 
 from __future__ import annotations
 
@@ -27,31 +27,36 @@ class Control(Protocol):
         lease_until: float,
         settings: JobSettings | None = None,
     ) -> bool:
-        """Move to launching, and take the labels counted in `before` off the counter.
+        """Move to launching, and reset the counter of new labels.
 
-        The settings are kept with the job. False where the state is no longer `before`'s.
+        Args:
+            before: the state as it was read; return False if it has changed since.
+            job_id: of the new job.
+            reason: for training, shown to people.
+            lease_until: epoch seconds by which the job must have started.
+            settings: stored with the job.
         """
 
     def keep_classes(self, classes: tuple[str, ...]) -> None:
-        """Record which class names the project has now."""
+        """Store the class names that the labelling project has now."""
 
     def request(self, reason: str) -> None:
-        """Ask for a job, until the next one is begun for whatever reason."""
+        """Request a training job. The request lapses when the next job begins for any reason."""
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
-        """Move launching -> idle and give the labels of `before` back: nothing was launched."""
+        """Move launching -> idle after a failed launch, and restore the counter of new labels."""
 
     def start(self, job_id: str, lease_until: float) -> bool:
-        """Move launching -> running, or take over a running job whose lease has run out."""
+        """Move launching -> running, or take over a running job with an expired lease."""
 
     def renew(self, job_id: str, lease_until: float) -> bool:
-        """Extend the lease of a running job; False where it is no longer this job that runs."""
+        """Extend the lease of a running job; return False if this job is no longer the running one."""
 
     def finish(self, job_id: str, reason: str) -> bool:
         """Move running -> idle."""
 
     def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
-        """Move launching or running -> failed, with the reason; it is due again at `retry_at`."""
+        """Move launching or running -> failed, with the reason. The job is retried at `retry_at`."""
 
 
 class TrainingLauncher(Protocol):
@@ -63,13 +68,13 @@ class TrainingLauncher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a run was trained and judged on.
+    """The data that a run was trained and evaluated on.
 
     Attributes:
         name: of the snapshot.
-        uri: where it is.
-        sha256: of the manifest of those of its images that were used, hex.
-        images: how many these are, the audit share included.
+        uri: of the snapshot.
+        sha256: of the manifest of the images that were used, hex.
+        images: number of images used, the audit share included.
     """
 
     name: str
@@ -80,12 +85,12 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """The run of one training job, and the model version reserved for what it makes.
+    """The run of one training job, and the model version reserved for it.
 
     Attributes:
         run_id: of the run.
-        version: ours, which never goes back.
-        registered: the registry's own number of this version; 0 where it is the same.
+        version: octospoon's version number, which always increases.
+        registered: the registry's number of this version; 0 if it is the same.
     """
 
     run_id: str
@@ -99,13 +104,13 @@ class Registry(Protocol):
     def begin(self, job_id: str, tags: Mapping[str, str], claim: Callable[[int], int]) -> ModelRun:
         """Open a job's run and reserve a model version; the same job gets the same run and version again.
 
-        The version comes first, so that the model file can carry it. After a reset, the registry counts from
-        1 again; our versions go on, and the registered version's tag names ours.
+        The version is reserved first because the model file contains it. A registry that was reset counts
+        from 1 again. Octospoon's versions go on, and a tag of the registered version names them.
 
         Args:
             job_id: of the job.
             tags: of the run.
-            claim: gives our version, which is not below the number that the registry counts.
+            claim: takes the registry's next number and returns octospoon's version, which is not below it.
         """
 
     def log(
@@ -116,18 +121,18 @@ class Registry(Protocol):
         folder: Path,
         epochs: Sequence[Mapping[str, float]] = (),
     ) -> None:
-        """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model.
+        """Log every file under `folder` as an artefact, with ``model.onnx`` as the version's model.
 
         Args:
-            run: the job's.
-            params: what was chosen.
+            run: of the job.
+            params: of the run.
             metrics: of the whole run.
             folder: of the files.
-            epochs: metrics after each epoch, whose steps count from 0.
+            epochs: metrics after each epoch; steps count from 0.
         """
 
     def trained_on(self, run: ModelRun, data: TrainingData) -> None:
-        """Record the run's data set, where the server knows of data sets; where it does not, do nothing."""
+        """Record the run's data set; do nothing if the server does not support data sets."""
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         """Tag the run and the reserved version."""
@@ -139,33 +144,33 @@ class Registry(Protocol):
         """Close the run."""
 
     def end_others(self, run: ModelRun) -> None:
-        """Close, as killed, what other jobs' runs are open: one job runs at a time, so those died."""
+        """Close the open runs of other jobs as killed. Only one job runs at a time, so those jobs died."""
 
 
 class RunAddresses(Protocol):
-    """Where people find a training run in the experiment tracker."""
+    """The addresses of training runs in the experiment tracker, for people."""
 
     def of_version(self, version: int) -> str:
-        """Return the address of the run that made a version; empty where there is no such version."""
+        """Return the address of the run that made a version; empty if there is no such version."""
 
 
 class DatasetArchive(Protocol):
-    """Where the manifests of training data are kept under version control, for people (DagsHub)."""
+    """A repository with the manifests of training data under version control (DagsHub)."""
 
     def commit(self, run_id: str, manifest: bytes) -> str:
         """Commit a run's manifest as ``datasets/<run id>/manifest.jsonl``; return the commit's id.
 
-        The same manifest again gives a commit that holds it. The call ends within a time of its own.
+        The same manifest again returns a commit that contains it. The call has its own time limit.
 
         Args:
             run_id: of the run in the experiment tracker.
             manifest: JSON lines, one for each image.
 
         Raises:
-            NotConfigured: there is no such repository, or no token.
+            NotConfigured: the repository does not exist, or there is no token.
             Unauthorized: the token may not write there.
-            ServiceUnavailable: it did not answer in time, or answered 5xx.
-            PermanentError: it refused the manifest, and says why.
+            ServiceUnavailable: the server did not answer in time, or answered 5xx.
+            PermanentError: the server refused the manifest; the message has its reason.
         """
 
 
@@ -173,13 +178,13 @@ class Snapshots(Protocol):
     """Immutable training snapshots."""
 
     def read(self, job_id: str) -> list[LabelledImage] | None:
-        """Return the snapshot of a job, None before it is written."""
+        """Return the snapshot of a job, or None before it is written."""
 
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
-        """Write the snapshot of a job once; where one exists already, return that one."""
+        """Write the snapshot of a job once; if it exists already, return the stored snapshot."""
 
     def find(self, job_id: str, key: str) -> LabelledImage | None:
-        """Return one image as a job's snapshot holds it, None where it holds it not, or is not written."""
+        """Return one image of a job's snapshot, or None if the image or the snapshot does not exist."""
 
     def uri(self, job_id: str) -> str:
         """Return the address of a job's snapshot."""

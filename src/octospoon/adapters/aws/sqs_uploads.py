@@ -22,7 +22,7 @@ class SqsUploads:
         self._queue_url = queue_url
 
     def send(self, image: ImageRef) -> None:
-        """Queue one upload, as the bucket's event would."""
+        """Queue one upload in the same form as the bucket's event."""
         found = {
             "key": quote_plus(image.key),
             "eTag": image.etag,

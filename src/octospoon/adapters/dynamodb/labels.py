@@ -41,7 +41,7 @@ class DynamoLabels:
         self._now = now
 
     def upsert(self, annotation: Annotation) -> bool:
-        """Store an annotation unless a newer version of it is stored; say whether anything changed."""
+        """Store an annotation unless a newer version of it is stored; return True if anything changed."""
         given: dict[str, Value] = {
             ":updated_at": annotation.updated_at,
             ":deleted": annotation.deleted,
@@ -51,7 +51,7 @@ class DynamoLabels:
         return self._put(annotation, _NEWER, given)
 
     def replace(self, before: Annotation, annotation: Annotation) -> bool:
-        """Store what Label Studio says now over a stored version, unless that one has changed meanwhile."""
+        """Replace the stored version `before`; return False if the stored version has changed."""
         given: dict[str, Value] = {
             ":was_updated_at": before.updated_at,
             ":was_deleted": before.deleted,
@@ -103,7 +103,7 @@ class DynamoLabels:
             return [_annotation(item) for page in pages for item in page["Items"]]
 
     def keys(self, after: str, limit: int) -> tuple[list[str], str]:
-        """Page through the images that have stored annotations; return keys, and where the page ends."""
+        """Return a page of the keys of images with stored annotations, and the position where it ends."""
         request: dict[str, Any] = {
             "TableName": self._annotations,
             "ProjectionExpression": "#key, #annotation_id",
@@ -121,7 +121,7 @@ class DynamoLabels:
         return list(dict.fromkeys(text(item, "key") for item in answer["Items"])), end
 
     def label_state(self, key: str) -> LabelState | None:
-        """Return where an image stands, None where there is no such image or it is in quarantine."""
+        """Return the state of an image's label, or None if the image is missing or in quarantine."""
         item = next(batch_get(self._client, self._pool, [key]), None)
         if item is None or text(item, "state") == State.QUARANTINED:
             return None
@@ -137,13 +137,13 @@ class DynamoLabels:
         )
 
     def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
-        """Make this the image's label and adjust the counter of new labels, in one transaction.
+        """Store the agreed label, or remove it, and adjust the counter of new labels in one transaction.
 
         Returns:
-            +1 if the image became labelled, -1 if it ceased to be, 0 otherwise.
+            +1 if the image became labelled, -1 if it lost its label, 0 otherwise.
 
         Raises:
-            Conflict: the image is no longer as it was in `before`; read again and retry.
+            Conflict: the image has changed since `before` was read; read it again and retry.
         """
         labelled, label = before.state is State.LABELLED, agreed.label
         delta = int(label is not None) - int(labelled)
@@ -200,7 +200,7 @@ class DynamoLabels:
         }
 
     def uncounted(self, examples: int) -> UncountedAnswers:
-        """Count the answers that do not count, of images without a label; name up to so many of each kind."""
+        """Count the answers that yield no label, by problem, with up to `examples` answers of each."""
         return uncounted_answers(self._client, self._pool, self._annotations, examples)
 
     def labelled(self) -> Iterator[LabelledImage]:

@@ -122,7 +122,7 @@ class LabelStudio:
         self.number = project
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
-        """Return by key the task of every image that has one for these very bytes (etags by key)."""
+        """Return the task ids by key of the images that have a task for these bytes (`etags` by key)."""
         found: dict[str, int] = {}
         for part in queries.parts(list(etags)):
             for task in self._look_up(part, include="id,data"):
@@ -132,12 +132,12 @@ class LabelStudio:
         return found
 
     def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
-        """Return every task of these images, of any of their bytes, with its annotations."""
+        """Return every task of these images, for any of their versions, with its annotations."""
         listed = [task for part in queries.parts(keys) for task in self._look_up(part, **_ANNOTATED)]
         return self._annotated(listed)
 
     def delete(self, task_id: int) -> bool:
-        """Delete a task unless somebody has begun to answer it; say whether it is gone."""
+        """Delete a task unless somebody has begun to answer it; return True if it is gone."""
         path = f"/api/tasks/{task_id}/"
         try:
             task = self.api.call("GET", path)
@@ -154,7 +154,7 @@ class LabelStudio:
         return [task for task in found if task["data"].get("key") in asked]
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
-        """Create tasks with predictions, once and without retrying; return their ids by key."""
+        """Create tasks with predictions, without retrying; return their ids by key."""
         stored = self.interface().stored
         created: dict[str, int] = {}
         for start in range(0, len(tasks), _TASKS_PER_IMPORT):
@@ -188,7 +188,7 @@ class LabelStudio:
         return frozenset(one.stored for one in self.interface().choices)
 
     def task_counts(self, since: float = 0.0) -> TaskCounts:
-        """Count the tasks by what is to be expected of them."""
+        """Count the tasks by state."""
         unanswered = [*queries.ours(), *queries.unanswered()]
         return TaskCounts(
             waiting=self._count(queries.every(*unanswered, *queries.since("created_at", since))),
@@ -201,12 +201,12 @@ class LabelStudio:
         )
 
     def not_ours(self, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that octospoon did not make, by ascending id."""
+        """Return up to `limit` tasks that octospoon did not create, by ascending id."""
         found = self._tasks(queries.not_ours(), limit, fields="all", include="id,data")
         return msgspec.convert(found, list[TaskBody])
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
-        """Return up to `limit` tasks that changed since then, by ascending id.
+        """Return up to `limit` tasks that changed since a time, by ascending id.
 
         Annotations that somebody propagated leave their tasks' `updated_at` as it was.
         """
@@ -242,7 +242,7 @@ class LabelStudio:
         return project_name(self.number, found["created_at"])
 
     def has(self, annotation: Annotation) -> bool:
-        """Say whether an annotation is still there."""
+        """Return True if an annotation still exists."""
         try:
             found = self.api.call("GET", f"/api/annotations/{annotation.number}/")
         except NotFound:

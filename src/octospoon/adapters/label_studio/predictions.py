@@ -32,7 +32,7 @@ class LabelStudioPredictions:
         self._labeler = labeler
 
     def version(self) -> str:
-        """Return the version whose predictions Label Studio shows and sorts by."""
+        """Return the model version whose predictions Label Studio shows and sorts by."""
         project = self._api.call("GET", f"/api/projects/{self._project}")
         return str(project.get("model_version") or "")
 
@@ -54,7 +54,7 @@ class LabelStudioPredictions:
         return [_task(one) for one in found["tasks"]]
 
     def add(self, guesses: Sequence[Guess], version: str) -> None:
-        """Add predictions to tasks that exist, once and without retrying; answers and drafts stay."""
+        """Add predictions to existing tasks, without retrying; answers and drafts stay."""
         stored = self._labeler.interface().stored
         shown = [(one.task, prediction(one.label, one.confidence, version, stored)) for one in guesses]
         body = [{"task": task} | said for task, said in shown if said is not None]

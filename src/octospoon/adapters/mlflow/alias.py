@@ -66,7 +66,7 @@ class MlflowAlias:
         self._versions = MlflowVersions(api, model)
 
     def read(self) -> int | None:
-        """Return the version that the alias names, None where there is no alias or no model yet."""
+        """Return the version that the alias names, or None if there is no alias or model yet."""
         try:
             answer = self._api.call("GET", _PATH, params={"name": self._model, "alias": ALIAS})
         except MlflowRefused as error:
@@ -76,7 +76,7 @@ class MlflowAlias:
         return our_version(answer["model_version"])
 
     def move(self, version: int) -> bool:
-        """Point the alias at a version; False where the registry has no such version any more."""
+        """Point the alias at a version; return False if the registry no longer has this version."""
         found = self._versions.find(version)
         if found is None:
             return False

@@ -67,7 +67,7 @@ class MlflowRegistry:
         folder: Path,
         epochs: Sequence[Mapping[str, float]] = (),
     ) -> None:
-        """Log every file under `folder` as an artefact; its ``model.onnx`` becomes the version's model."""
+        """Log every file under `folder` as an artefact, with ``model.onnx`` as the version's model."""
         from mlflow.entities import Metric, Param
         from mlflow.utils.time import get_current_time_millis
 
@@ -119,7 +119,7 @@ class MlflowRegistry:
             self._connect().set_terminated(run.run_id, "FINISHED" if succeeded else "FAILED")
 
     def end_others(self, run: ModelRun) -> None:
-        """Close, as killed, what other jobs' runs are open: one job runs at a time, so those died."""
+        """Close the open runs of other jobs as killed. Only one job runs at a time, so those jobs died."""
         with translated("closing the runs of jobs that died"):
             client = self._connect()
             experiment = experiment_id(client, self._experiment)

@@ -37,7 +37,7 @@ class OnnxScorer:
 
     @property
     def spec(self) -> ModelSpec:
-        """The model's own description."""
+        """The description that the model file contains."""
         return self._spec
 
     def preprocess(self, data: bytes) -> npt.NDArray[np.uint8]:

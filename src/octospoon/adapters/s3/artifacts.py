@@ -133,12 +133,12 @@ class S3Champions:
         return sha, head_sha
 
     def keep(self, pointer: ChampionPointer) -> None:
-        """Remember what serving this version means; a job that died may say the same anew.
+        """Store the pointer of a version. This is idempotent: a restarted job may call it again.
 
-        Version 0, the cold-start model, may be replaced.
+        Only version 0, the cold-start model, may be replaced.
 
         Raises:
-            VersionTaken: the version is another model already.
+            VersionTaken: the version number belongs to another model.
         """
         key, body = version_key(pointer.version), msgspec.json.encode(pointer)
         if self._artifacts.write_new(key, body):
@@ -154,7 +154,7 @@ class S3Champions:
         self._artifacts.swap(key, body, found[1])
 
     def newest(self) -> int:
-        """Return the highest version number that was ever claimed, stored or served; -1 before the first."""
+        """Return the highest version number ever claimed, stored or served; -1 before the first."""
         names = (key.removeprefix(VERSIONS).partition(".")[0] for key in self._artifacts.keys(VERSIONS))
         stored = max((int(name) for name in names if name.isdecimal()), default=-1)
         try:
@@ -176,12 +176,12 @@ class S3Champions:
         return self.claim(owner, least)  # the same job runs elsewhere, and was first
 
     def version(self, version: int) -> ChampionPointer | None:
-        """Return what serving a version means, None where no such model was ever made."""
+        """Return the pointer of a version, or None if there is no such model."""
         found = self._artifacts.read(version_key(version))
         return None if found is None else _pointer(version_key(version), found[0])
 
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
-        """Compare-and-swap the pointer; False where it is no longer the one with `expected_etag`."""
+        """Replace the pointer by compare-and-swap; return False if its ETag is no longer `expected_etag`."""
         body = msgspec.json.encode(pointer)
         if expected_etag is None:
             return self._artifacts.write_new(CHAMPION_KEY, body)

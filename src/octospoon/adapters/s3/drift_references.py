@@ -23,7 +23,7 @@ class S3References:
         self._artifacts = artifacts
 
     def put(self, model_sha256: str, reference: Reference) -> None:
-        """Store a model's reference; the first one stands."""
+        """Store a model's reference unless it has one already."""
         body = io.BytesIO()
         arrays = {name: getattr(reference, name) for name in Reference.__slots__}
         np.savez_compressed(body, **arrays)

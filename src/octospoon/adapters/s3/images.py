@@ -38,7 +38,7 @@ class S3Images:
         self._gets = gets
 
     def read(self, key: str) -> ImageBytes:
-        """Return an object's bytes and their identity, of one and the same version.
+        """Return an object's bytes and their identity, both of the same version.
 
         Raises:
             BadImage: reason ``gone``, ``archived``, ``customer-key`` or ``too-large``.

@@ -23,13 +23,13 @@ class S3MissingAnnotations:
         self._artifacts = artifacts
 
     def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
-        """Keep what is missing of one page; a page that was kept before stays as it is."""
+        """Store the missing annotations of one page, unless the page is stored already."""
         name = hashlib.sha256(page.encode()).hexdigest()[:16]
         body = b"\n".join(msgspec.json.encode(one) for one in annotations)
         self._artifacts.write_new(f"{self._prefix(walk)}{name}.jsonl", body)
 
     def of(self, walk: str) -> list[Annotation]:
-        """Return everything that is missing after a walk, in the order of keys."""
+        """Return every annotation that a walk did not find, ordered by key."""
         found: dict[str, Annotation] = {}
         for key in self._keys(walk):
             stored = self._artifacts.read(key)

@@ -30,14 +30,14 @@ class S3Snapshots:
         self._artifacts = artifacts
 
     def read(self, job_id: str) -> list[LabelledImage] | None:
-        """Return the snapshot of a job, None before it is written."""
+        """Return the snapshot of a job, or None before it is written."""
         found = self._artifacts.read(self._key(job_id))
         if found is None:
             return None
         return [msgspec.json.decode(line, type=LabelledImage) for line in found[0].splitlines()]
 
     def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
-        """Write the snapshot of a job once; where one exists already, return that one."""
+        """Write the snapshot of a job once; if it exists already, return the stored snapshot."""
         body = b"\n".join(msgspec.json.encode(row) for row in rows)
         if self._artifacts.write_new(self._key(job_id), body):
             return list(rows)

@@ -24,7 +24,7 @@ class S3Versions:
         self._bucket = bucket
 
     def versions(self, key: str) -> list[StoredVersion]:
-        """Return what the bucket still holds of an object's uploads and deletions, oldest first."""
+        """Return the uploads and deletions of an object that the bucket still holds, oldest first."""
         with translated(f"listing the versions of {key}"):
             # those of this very key come first: no other that begins with it is before it
             answer = self._client.list_object_versions(Bucket=self._bucket, Prefix=key)

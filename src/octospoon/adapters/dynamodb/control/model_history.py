@@ -22,7 +22,7 @@ class DynamoHistory:
         self._table = table
 
     def record(self, decision: ModelDecision) -> None:
-        """Keep the decision about a job's model; the same job decides again after it died."""
+        """Store the decision about a job's model; a restarted job replaces its earlier decision."""
         self._table.update(
             f"decision/{decision.job_id}",
             {"decided_at": decision.decided_at, "body": msgspec.json.encode(decision).decode()},
@@ -31,16 +31,16 @@ class DynamoHistory:
         )
 
     def decision(self, job_id: str) -> ModelDecision | None:
-        """Return what was decided about a job's model, None where nothing was yet."""
+        """Return the decision about a job's model, or None before it."""
         item = self._table.read(f"decision/{job_id}")
         return msgspec.json.decode(item["body"]["S"], type=ModelDecision) if item else None
 
     def alias(self) -> int:
-        """Return the version that the alias was last known to name, -1 before the first."""
+        """Return the last known version of the alias, -1 before the first."""
         return integer(self._table.read("alias"), "version", -1)
 
     def keep_alias(self, version: int) -> None:
-        """Remember which version the alias names."""
+        """Store the version that the alias names."""
         anything = "attribute_not_exists(#version) OR #version <> :version"
         self._table.update("alias", {"version": version}, anything, {":version": version})
 
@@ -57,7 +57,7 @@ class DynamoObservations:
         return msgspec.json.decode(item["body"]["S"], type=Observation) if item else Observation()
 
     def save(self, observation: Observation) -> None:
-        """Replace it, unless a later one is stored."""
+        """Store an observation unless a later one is stored."""
         self._table.update(
             "watch",
             {"observed_at": observation.observed_at, "body": msgspec.json.encode(observation).decode()},

@@ -37,7 +37,7 @@ class DynamoTaskSync:
         )
 
     def save(self, before: TaskSync, sync: TaskSync) -> bool:
-        """Replace `before`; False where somebody else has replaced it already."""
+        """Replace `before`; return False if it has been replaced already."""
         return self._table.update(
             "reconcile",
             {name: getattr(sync, name) for name in TaskSync.__slots__},
@@ -57,7 +57,7 @@ class DynamoFullAudits:
         self._table = table
 
     def read(self) -> FullAudit:
-        """Return the newest one."""
+        """Return the newest full audit."""
         item = self._table.read("full-audit")
         if not item:
             return FullAudit()
@@ -69,7 +69,7 @@ class DynamoFullAudits:
         )
 
     def save(self, before: FullAudit, full_audit: FullAudit) -> bool:
-        """Replace `before`; False where somebody else has replaced it already."""
+        """Replace `before`; return False if it has been replaced already."""
         names = FullAudit.__slots__
         same = " AND ".join(f"#{name} = :was_{name}" for name in names)
         return self._table.update(

@@ -24,7 +24,7 @@ class DynamoProposals:
         self._table = table
 
     def read(self) -> Proposal:
-        """Return the newest proposal, an empty one where nothing waits."""
+        """Return the newest proposal; an empty proposal if there is none."""
         item = self._table.read(_ITEM)
         return Proposal(
             id=text(item, "proposal"),
@@ -39,7 +39,7 @@ class DynamoProposals:
         )
 
     def save(self, before: Proposal, proposal: Proposal) -> bool:
-        """Replace `before`; False where somebody else has replaced or accepted it already."""
+        """Replace `before`; return False if it has been replaced or accepted already."""
         values: dict[str, Value] = {
             "proposal": proposal.id,
             "project": proposal.project,

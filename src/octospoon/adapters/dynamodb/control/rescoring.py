@@ -25,35 +25,35 @@ class DynamoRescoring:
         self._table = table
 
     def begin(self, generation: int, version: int, oldest: str = "") -> None:
-        """Start counting for a version, unless this generation or a later one is being counted already.
+        """Start counting the finished shards of a generation, unless it or a later one is being counted.
 
-        What goes back further than what is being counted starts the count again.
+        The same generation starts again if it now covers older uploads.
         """
         update = "SET #generation = :generation , #version = :version , #oldest = :oldest REMOVE #done"
         self._write(update, _FIRST_OR_WIDER, generation, dump_item({":version": version, ":oldest": oldest}))
 
     def done(self, generation: int, shard: int, oldest: str = "") -> None:
-        """Record that one shard has no score of an earlier generation among the uploads from a day on."""
+        """Record that a shard has no score of an earlier generation among uploads since the day `oldest`."""
         given = {":shard": {"SS": [f"{shard:02d}"]}, ":oldest": {"S": oldest}}
         self._write("ADD #done :shard", "#generation = :generation AND #oldest >= :oldest", generation, given)
 
     def oldest(self) -> str:
-        """Return the first day of the uploads that are counted, empty for all."""
+        """Return the UTC day of the oldest uploads that are counted; empty for all."""
         return text(self._table.read("rescore"), "oldest")
 
     def progress(self) -> tuple[int, int]:
-        """Return the version of the latest generation, and how many shards it has gone through."""
+        """Return the version of the latest generation, and its number of finished shards."""
         item = self._table.read("rescore")
         return integer(item, "version", -1), len(item["done"]["SS"]) if "done" in item else 0
 
     def orders(self) -> dict[int, str]:
-        """Return which stored score the priorities of each shard are; unknown shards are missing."""
+        """Return by shard the score that its priorities hold; unknown shards are left out."""
         item = self._table.read("rescore")
         names = {shard: f"order_{shard:02d}" for shard in range(SHARDS)}
         return {shard: text(item, name) for shard, name in names.items() if name in item}
 
     def ordered(self, shard: int, order: str) -> None:
-        """Record which stored score the priorities of one shard are; empty while they are being changed."""
+        """Record the score that the priorities of a shard hold; empty while they are being changed."""
         name = f"order_{shard:02d}"
         another = f"attribute_not_exists(#{name}) OR #{name} <> :order"
         self._table.update("rescore", {name: order}, another, {":order": order})

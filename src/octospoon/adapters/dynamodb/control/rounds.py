@@ -20,12 +20,12 @@ class DynamoRounds:
         self._files = files
 
     def open(self) -> Round | None:
-        """Return the round that was chosen but not yet wholly exported."""
+        """Return the round whose export has not finished, or None."""
         item = self._table.read("round")
         return self._files.read(integer(item, "number")) if text(item, "status") == "open" else None
 
     def read(self, number: int) -> Round | None:
-        """Return a round by its number, None where there is no such."""
+        """Return a round by its number, or None if there is no such round."""
         return self._files.read(number)
 
     def last_number(self) -> int:
@@ -33,7 +33,7 @@ class DynamoRounds:
         return integer(self._table.read("round"), "number")
 
     def begin(self, round_: Round) -> Round:
-        """Store a new round as the open one; where another was first, return that one instead."""
+        """Store a new round as the open round; if another run was first, return its round instead."""
         stored = self._files.write(round_)
         self._table.update(
             "round",
@@ -44,7 +44,7 @@ class DynamoRounds:
         return stored
 
     def acquire(self, number: int, now: float, until: float) -> bool:
-        """Become the only one who exports an open round until then; False where somebody else is."""
+        """Acquire the lease on exporting the open round; return False if another run holds it."""
         return self._table.update(
             "round",
             {"export_until": until},
@@ -54,17 +54,17 @@ class DynamoRounds:
         )
 
     def release(self, number: int, until: float) -> None:
-        """Let others export the round at once: nothing of it is on its way to Label Studio."""
+        """Release the lease on exporting the round, if nothing is on its way to Label Studio."""
         condition = "#number = :number AND #export_until = :until"
         self._table.update("round", {"export_until": 0.0}, condition, {":number": number, ":until": until})
 
     def acquire_predictions(self, now: float, until: float) -> bool:
-        """Become the only one who adds predictions to tasks until then; False where somebody else is."""
+        """Acquire the lease on adding predictions to tasks; return False if another run holds it."""
         free = "attribute_not_exists(#until) OR #until < :now"
         return self._table.update("predictions", {"until": until}, free, {":now": now})
 
     def release_predictions(self, until: float) -> None:
-        """Let others add predictions at once: none is on its way to Label Studio."""
+        """Release the lease on adding predictions, if none is on its way to Label Studio."""
         self._table.update("predictions", {"until": 0.0}, "#until = :until", {":until": until})
 
     def close(self, number: int) -> None:

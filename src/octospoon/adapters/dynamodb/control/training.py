@@ -65,23 +65,23 @@ class DynamoControl:
         )
 
     def request(self, reason: str) -> None:
-        """Ask for a job, until the next one is begun for whatever reason."""
+        """Request a training job. The request lapses when the next job begins for any reason."""
         new = "attribute_not_exists(#requested) OR #requested <> :requested"
         self._table.update("training", {"requested": reason}, new, {":requested": reason})
 
     def keep_classes(self, classes: tuple[str, ...]) -> None:
-        """Record which class names the project has now."""
+        """Store the class names that the labelling project has now."""
         others = "attribute_not_exists(#project_classes) OR #project_classes <> :classes"
         value = classes_text(classes)
         self._table.update("training", {"project_classes": value}, others, {":classes": value})
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
-        """Move launching -> idle and give the labels of `before` back: nothing was launched."""
+        """Move launching -> idle after a failed launch, and restore the counter of new labels."""
         values: dict[str, Value] = {"status": JobStatus.IDLE, "since": before.since}
         return self._move(job_id, [JobStatus.LAUNCHING], values, ("new_labels", before.new_labels))
 
     def start(self, job_id: str, lease_until: float) -> bool:
-        """Move launching -> running, or take over a running job whose lease has run out."""
+        """Move launching -> running, or take over a running job with an expired lease."""
         condition = (
             "#job_id = :job_id AND (#status = :launching OR (#status = :running AND #lease_until < :now))"
         )
@@ -98,7 +98,7 @@ class DynamoControl:
         )
 
     def renew(self, job_id: str, lease_until: float) -> bool:
-        """Extend the lease of a running job; False where it is no longer this job that runs."""
+        """Extend the lease of a running job; return False if this job is no longer the running one."""
         return self._move(job_id, [JobStatus.RUNNING], {"lease_until": lease_until})
 
     def finish(self, job_id: str, reason: str) -> bool:
@@ -106,7 +106,7 @@ class DynamoControl:
         return self._move(job_id, [JobStatus.RUNNING], {"status": JobStatus.IDLE, "reason": reason})
 
     def fail(self, job_id: str, reason: str, retry_at: float) -> bool:
-        """Move launching or running -> failed, with the reason; it is due again at `retry_at`."""
+        """Move launching or running -> failed, with the reason. The job is retried at `retry_at`."""
         active = [JobStatus.LAUNCHING, JobStatus.RUNNING]
         values: dict[str, Value] = {
             "status": JobStatus.FAILED,

@@ -26,6 +26,6 @@ class DynamoBlindImages:
         self._table = table
 
     def among(self, keys: Sequence[str]) -> set[str]:
-        """Return those of the images that annotators label without a prediction."""
+        """Return the images among `keys` that are labelled without a prediction."""
         items = batch_get(self._client, self._table, keys, ("key", "blind"), consistent=False)
         return {text(item, "key") for item in items if flag(item, "blind")}

@@ -28,12 +28,12 @@ class DynamoEntries:
         self._table = PoolTable(client, table)
 
     def entries(self, keys: Sequence[str]) -> dict[str, PoolEntry]:
-        """Return the entries of these images; missing ones are left out."""
+        """Return the entries of these images by key, without missing images."""
         items = batch_get(self._table.client, self._table.name, keys, _ATTRIBUTES)
         return {text(item, "key"): _entry(item) for item in items}
 
     def page(self, after: str, limit: int) -> tuple[list[PoolEntry], str]:
-        """Return up to `limit` entries that follow this key in the table's order, and the last key."""
+        """Return up to `limit` entries that follow the key `after` in the table's order, and the last key."""
         request: dict[str, Any] = {
             "TableName": self._table.name,
             "ProjectionExpression": ", ".join(f"#{name}" for name in _ATTRIBUTES),
@@ -49,12 +49,12 @@ class DynamoEntries:
         return [_entry(item) for item in answer["Items"]], end
 
     def adopt(self, entry: PoolEntry, task_id: int) -> bool:
-        """Record that an image which was selectable or claimed is with the annotators, unless it changed."""
+        """Record the task of an image that was selectable or claimed, unless the entry has changed."""
         values: dict[str, Value | None] = {"state": State.EXPORTED, "task_id": task_id}
         return self._move(entry, values, ("shard", "priority_shard", "claim_until", "exported_at"))
 
     def release(self, entry: PoolEntry) -> bool:
-        """Give a claimed or exported image back to the selectable ones, unless it changed."""
+        """Make a claimed or exported image selectable again, unless the entry has changed."""
         item = self._table.item(entry.key, ("key", "priority"))
         if item is None:
             return False
@@ -65,7 +65,7 @@ class DynamoEntries:
         return self._move(entry, values, ("claim_until", "task_id", "exported_at"))
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
-        """Put an image whose object is gone into quarantine, unless it changed."""
+        """Put an image without an object into quarantine, unless the entry has changed."""
         values: dict[str, Value | None] = {"state": State.QUARANTINED, "reason": reason, "detail": detail}
         return self._move(entry, values, ("shard", "priority_shard", "claim_until"))
 

@@ -34,7 +34,7 @@ class DynamoRankingPool(DynamoSampling):
         self._now = now
 
     def top(self, n: int) -> list[Candidate]:
-        """Return the n selectable images of highest priority, ties broken by key."""
+        """Return the n selectable images of highest priority; equal priorities are ordered by key."""
         shards = [self._by_priority(shard, page=max(8, 2 * n // keys.SHARDS)) for shard in range(keys.SHARDS)]
         merged = heapq.merge(*shards, key=lambda image: (-(image.priority or 0.0), image.key))
         return list(itertools.islice(merged, n))
@@ -49,7 +49,7 @@ class DynamoRankingPool(DynamoSampling):
             yield from sorted(equals, key=lambda image: image.key)
 
     def claim(self, pick: Pick, round_number: int, until: float) -> bool:
-        """Take one image out of the selectable ones for a round; False where somebody else was first."""
+        """Claim one selectable image for a round; return False if another run was first."""
         return self._table.update(
             pick.key,
             {
@@ -75,7 +75,7 @@ class DynamoRankingPool(DynamoSampling):
         )
 
     def mark_exported(self, key: str, round_number: int, task_id: int) -> None:
-        """Record that the image of this round is with the annotators."""
+        """Record that an image of this round has a task in Label Studio."""
         self._table.update(
             key,
             {"state": State.EXPORTED, "task_id": task_id, "exported_at": self._now()},

@@ -21,7 +21,7 @@ class DynamoRecords:
         self._table = PoolTable(client, table)
 
     def record(self, key: str) -> ImageRecord | None:
-        """Return what the pool holds of an image, None where there is no such image."""
+        """Return everything that the pool holds about an image, or None if there is no such image."""
         item = self._table.item(key)
         return None if item is None else _record(item)
 

@@ -33,7 +33,7 @@ class DynamoPoolReport:
         return {state: states.get(state, 0) for state in State}
 
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
-        """Return up to `limit` (key, reason, detail) of images in quarantine."""
+        """Return (key, reason, detail) of up to `limit` images in quarantine."""
         items = self._scan("#key, #reason, #detail", ("#state = :state", {":state": State.QUARANTINED}))
         return [
             (text(item, "key"), text(item, "reason"), text(item, "detail"))
@@ -41,7 +41,7 @@ class DynamoPoolReport:
         ]
 
     def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images whose embedding another backbone made."""
+        """Yield the selectable images that have an embedding of another backbone."""
         condition = "#state = :scored AND #backbone <> :backbone"
         given: dict[str, Value] = {":scored": State.SCORED, ":backbone": backbone}
         for item in self._scan("#key, #etag, #sequencer, #size", (condition, given)):

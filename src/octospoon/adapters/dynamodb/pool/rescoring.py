@@ -35,7 +35,7 @@ class DynamoRescoringPool(DynamoRows):
         self._now = now
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
-        """Replace the scores of selectable images whose bytes are unchanged; return the keys written.
+        """Replace the scores of selectable images with unchanged bytes; return the keys that were written.
 
         A batch of statements costs a seventh of the processor time of as many conditional updates. A
         statement that fails for another reason than its condition, such as throttling, is repeated as an

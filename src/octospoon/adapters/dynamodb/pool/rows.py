@@ -77,7 +77,7 @@ class DynamoRows:
         self._table = PoolTable(client, table)
 
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
-        """Return the rows of these images, with embeddings; missing and quarantined ones are left out."""
+        """Return the rows of these images by key, without missing and quarantined images."""
         items = batch_get(self._table.client, self._table.name, keys, _ROW)
         return {text(item, "key"): _row(item) for item in items if text(item, "state") != State.QUARANTINED}
 

@@ -23,7 +23,7 @@ class DynamoSampling(DynamoRows):
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
     ) -> tuple[list[Candidate], float | None]:
-        """Page through one shard of the selectable images by sampling key, in (start, end]."""
+        """Return a page of the selectable images of one shard, ordered by sampling key."""
         if start + STEP > end:
             return [], None
         given = {":shard": f"{shard:02d}"} | between(start, end)

@@ -63,7 +63,7 @@ class DynamoScoringPool:
         self._counter = counter
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
-        """Write one score unless the row already holds something newer; say whether it was written."""
+        """Write one score unless the row holds something newer; return True if it was written."""
         (scores,) = self._score_attributes([ScoredImage(image, prediction)])
         values = self._identity(image, State.SCORED) | scores
         if self._put(values):
@@ -73,7 +73,7 @@ class DynamoScoringPool:
         return refreshed or self._supersede(values)
 
     def note_upload(self, image: ImageRef) -> None:
-        """Record a newer upload of the bytes that a row holds, which changes nothing else."""
+        """Record a newer upload of the same bytes that a row holds."""
         sequencer = _padded(image.sequencer)
         values: dict[str, Value | None] = {"sequencer": sequencer, "object_etag": image.object_etag or None}
         remove = () if image.object_etag else ("object_etag",)
@@ -94,7 +94,7 @@ class DynamoScoringPool:
         return {image.image.key for image, error in zip(scored, errors, strict=True) if not error}
 
     def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
-        """Return the models whose scores these images have, read eventually consistently."""
+        """Return the models of the stored scores by key, without images that have none."""
         return {
             text(item, "key"): KnownScore(
                 text(item, "etag"),
@@ -108,7 +108,7 @@ class DynamoScoringPool:
         }
 
     def put_quarantine(self, image: ImageRef, reason: str, detail: str) -> bool:
-        """Put one upload into quarantine, with the reason, unless a newer upload is there already."""
+        """Put one upload into quarantine unless the row holds a newer one; return True if it was written."""
         why: dict[str, Value | None] = {"reason": reason, "detail": detail[:1000]}
         values = self._identity(image, State.QUARANTINED) | why | {"quarantined_at": self._now()}
         if self._put(values):

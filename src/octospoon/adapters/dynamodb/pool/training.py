@@ -20,7 +20,7 @@ class DynamoTrainingPool(DynamoSampling):
     """Implements `octospoon.ports.pool.TrainingPool`."""
 
     def reembed(self, rows: Sequence[PoolRow]) -> set[str]:
-        """Store the embeddings and backbones of labelled images; return the keys written."""
+        """Store the embeddings and backbones of labelled images; return the keys that were written."""
         return {
             row.key
             for row in rows

@@ -29,7 +29,7 @@ class DynamoWalk:
         self._table = table
 
     def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
-        """Page through the images of one shard uploaded on a day, by sampling key above `start`."""
+        """Return a page of the images of one shard uploaded on a day, ordered by sampling key."""
         given = {":arrival": f"{day}/{shard:02d}"} | between(start)
         condition = f"#arrival = :arrival AND {BETWEEN}"
         items = query(self._client, self._table, "by_arrival", condition, given, limit=limit)
@@ -40,7 +40,7 @@ class DynamoWalk:
     def outdated(
         self, shard: int, generation: int, before: float, oldest: str, start: float, limit: int
     ) -> tuple[list[str], float | None]:
-        """Look through up to `limit` selectable images of one shard by sampling key above `start`."""
+        """Return the images with an outdated score among the next `limit` selectable images of a shard."""
         condition = f"#shard = :shard AND {BETWEEN}"
         given: dict[str, Value] = {":shard": f"{shard:02d}", ":generation": generation, ":before": before}
         filtered = _OUTDATED

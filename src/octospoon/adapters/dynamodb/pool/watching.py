@@ -18,7 +18,7 @@ class DynamoWatchingPool(DynamoRows):
     """Implements `octospoon.ports.pool.WatchingPool`."""
 
     def arrived(self, day: str, limit: int) -> list[str]:
-        """Return keys of up to `limit` images uploaded on a day, in any state but quarantine."""
+        """Return the keys of up to `limit` images uploaded on a day, sampled almost uniformly."""
         page = -(-limit // SHARDS)
         keys: list[str] = []
         for shard in range(SHARDS):
