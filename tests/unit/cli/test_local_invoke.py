@@ -44,7 +44,7 @@ def test_a_function_that_is_not_there(function: str, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "no event file"), ("{", "not valid JSON"), ("\xff", "not valid JSON"), ("[]", "no JSON object")],
+    [(None, "no event file"), ("{", "not valid JSON"), ("\xff", "not valid JSON"), ("[]", "not contain a JSON object")],
 )
 def test_an_event_file_that_is_none(
     text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -61,14 +61,14 @@ def test_an_event_file_that_is_none(
 )
 def test_without_a_stack_it_says_how_to_start_one(run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 1
-    assert "start one with `make up`" in capsys.readouterr().err
+    assert "start it with `make up`" in capsys.readouterr().err
 
 
 def test_a_stack_that_has_ended_is_said(nothing_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = LocalProject("http://127.0.0.1:1", OUTPUTS, "http://127.0.0.1:1", 1, "http://127.0.0.1:1")
     nothing_runs.write_text(json.dumps({name: getattr(gone, name) for name in gone.__struct_fields__}))
 
-    assert "`make up` starts anew" in refusal(["score", "events/score.json"], capsys)
+    assert "`make up` starts it again" in refusal(["score", "events/score.json"], capsys)
 
 
 @pytest.mark.parametrize("warm", ["0", "-1", "x"])
@@ -85,7 +85,7 @@ def test_names_become_values_and_bodies_text() -> None:
     )
 
     assert filled == {"a": ["in pictures/"], "body": '{"project": 7}', "n": 1}
-    with pytest.raises(BadRequest, match=r"\$\{Bucket\}, which is none of ImagesBucket, LabelStudioProject"):
+    with pytest.raises(BadRequest, match=r"\$\{Bucket\}: known names are ImagesBucket, LabelStudioProject"):
         filling.fill({"body": {"bucket": "${Bucket}"}})
 
 

@@ -153,14 +153,14 @@ def test_a_checkout_that_is_not_set_up_is_told_apart_from_no_checkout(layout: La
     with pytest.raises(NotConfigured, match=r"not set up yet: run `make up`.*lambda"):
         check_checkout(layout)
     (layout.root / "template.yaml").unlink()
-    with pytest.raises(NotConfigured, match="no checkout"):
+    with pytest.raises(NotConfigured, match="not a checkout"):
         check_checkout(layout)
 
 
 def test_a_path_with_a_blank_is_refused_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "my pictures"
     folder.mkdir()
-    with pytest.raises(NotConfigured, match="holds a blank"):
+    with pytest.raises(NotConfigured, match="contains a space"):
         check_checkout(Layout(folder))
     for name in ("Makefile", "infra/build/Makefile"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""The local stack, assembled."""
+"""The local stack: deployed, addressed, and its functions run one by one."""

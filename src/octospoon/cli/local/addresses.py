@@ -1,4 +1,4 @@
-"""Where people find the parts of a local stack, and how they sign in."""
+"""The addresses of a local stack, and how to sign in."""
 
 from __future__ import annotations
 
@@ -23,19 +23,25 @@ COMPOSE_CREDENTIALS = Path(".octospoon/state/compose-credentials.json")
 
 
 def lines(project: LocalProject, sign_in: Credentials, *, stop: str) -> list[str]:
-    """Return one line per address; `stop` is the command that ends the stack."""
-    found = {
+    """Return one line per address.
+
+    Args:
+        project: the local stack.
+        sign_in: to its Label Studio.
+        stop: the command that stops the stack.
+    """
+    addresses = {
         "Label Studio": f"{project.label_studio_url}/projects/{project.label_studio_project}/data",
         "  sign in as": f"{sign_in.email}  {sign_in.password}",
         "MLflow": _runs(project),
         "images bucket": f"s3://{project.outputs['ImagesBucket']} at {project.endpoint_url}",
         "next": f"octospoon drop DIR · octospoon rank · octospoon status · {stop}",
     }
-    return [f"{name:15}{value}" for name, value in found.items()]
+    return [f"{name:15}{value}" for name, value in addresses.items()]
 
 
 def of_deployment(deployment: Deployment) -> list[str]:
-    """Return the addresses of the local stack that was left running; none of any other."""
+    """Return the addresses of the running local stack; nothing for a stack on AWS."""
     project = local_project()
     if project is None or project.endpoint_url != deployment.endpoint_url:
         return []
@@ -49,9 +55,9 @@ def of_deployment(deployment: Deployment) -> list[str]:
 
 
 def _runs(project: LocalProject) -> str:
-    """Return where MLflow shows the runs: its first page opens in a mode that has none."""
+    """Return the page of MLflow that shows the runs: its home page does not show them."""
     experiment = recall(Layout(Path.cwd())).parameters.get("ExperimentName", EXPERIMENT)
     try:
         return MlflowExperiments(MlflowApi(project.mlflow_url, lambda: ("", ""))).table(experiment)
-    except OctospoonError:  # it does not answer, as `octospoon doctor` tells
+    except OctospoonError:  # MLflow does not answer; `octospoon doctor` reports that
         return project.mlflow_url

@@ -1,4 +1,4 @@
-"""The local stack, made whole: servers, the deployed template, a Label Studio project, a model, a trainer."""
+"""Deploy octospoon onto the servers of a local stack, with a labelling project, a model and a trainer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUILD_DIR = Path(".octospoon/build")
 TITLE = "octospoon"
 TRAINER = "trainer"
 DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
-"""Variables that the local trainer takes over from whoever starts it."""
+"""Environment variables that the local trainer inherits from the process that starts it."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class LocalStack:
     """A running local stack with everything deployed.
 
     Attributes:
-        servers: the programs that run.
-        project: what other commands need to know of it.
+        servers: the running programs.
+        project: the addresses and names that other commands need.
         label_studio: a connection to its Label Studio.
     """
 
@@ -56,40 +56,32 @@ def assemble(
     progress: Callable[[str], None],
     parameters: Mapping[str, str],
 ) -> LocalStack:
-    """Deploy octospoon onto running servers, and connect Label Studio, a first model and a trainer to it.
+    """Deploy octospoon onto running servers; set up Label Studio, a first model and a trainer.
 
     Args:
         servers: the running programs.
         classes: class names.
-        progress: told about every step.
-        parameters: of the template, beside those that the local stack decides.
+        progress: receives a line of text for each step.
+        parameters: of the template, except for those that the local stack sets.
     """
     check_classes(servers.aws_url, STACK_NAME, classes)
     api = LabelStudioApi(servers.label_studio_url, lambda: servers.credentials.token)
     setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")
-    number = setup.project(TITLE, classes)
+    project_id = setup.project(TITLE, classes)
     outputs = deploy(
         template=TEMPLATE,
         build_dir=BUILD_DIR,
         endpoint_url=servers.aws_url,
         stack_name=STACK_NAME,
-        parameters={
-            "Classes": ",".join(classes),
-            "LabelStudioUrl": servers.label_studio_url,
-            "LabelStudioProject": str(number),
-            "LabelStudioToken": servers.credentials.token,
-            "MlflowTrackingUri": servers.mlflow_url,
-            "Launcher": "queue",
-            **parameters,
-        },
+        parameters={**_parameters(servers, classes, project_id), **parameters},
         progress=progress,
         by_path=True,
     )
-    project = LocalProject(servers.aws_url, outputs, servers.label_studio_url, number, servers.mlflow_url)
+    project = LocalProject(servers.aws_url, outputs, servers.label_studio_url, project_id, servers.mlflow_url)
     stack = LocalStack(servers, project, api)
     progress("connecting Label Studio to the bucket and the webhook")
-    connect(setup, number, stack.deployment)
+    connect(setup, project_id, stack.deployment)
     progress("building the starter model")
     init_model(stack.deployment)
     progress("starting the trainer")
@@ -97,11 +89,23 @@ def assemble(
     return stack
 
 
+def _parameters(servers: RunningStack, classes: Sequence[str], project_id: int) -> dict[str, str]:
+    """Return the parameters of the template that the local stack sets."""
+    return {
+        "Classes": ",".join(classes),
+        "LabelStudioUrl": servers.label_studio_url,
+        "LabelStudioProject": str(project_id),
+        "LabelStudioToken": servers.credentials.token,
+        "MlflowTrackingUri": servers.mlflow_url,
+        "Launcher": "queue",
+    }
+
+
 def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> None:
     """Let a Label Studio project read the images bucket and call the webhook.
 
-    On AWS, Label Studio reads the bucket by its own role, or by AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY where these are set.
+    On AWS, Label Studio reads the bucket with its own role, or with AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY if they are set.
     """
     local = deployment.endpoint_url is not None
     access = S3Access(
@@ -120,12 +124,12 @@ def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> No
 
 
 def webhook_secret(deployment: Deployment) -> str:
-    """Return the secret that Label Studio must send with every webhook."""
+    """Return the secret that Label Studio must send with every call of the webhook."""
     return deployment.secret(deployment.outputs["WebhookSecretArn"])
 
 
 def start_trainer(stack: LocalStack) -> None:
-    """Start the worker that takes training jobs from the queue, in the trainer's own environment."""
+    """Start the worker that runs the training jobs of the queue, in the environment of the trainer."""
     servers = stack.servers
     if any(process.name == TRAINER and process.alive() for process in servers.processes):
         return
@@ -136,20 +140,20 @@ def start_trainer(stack: LocalStack) -> None:
 
 
 def trainer_environment(trainer: str) -> str:
-    """Return the environment that a trainer runs in.
+    """Return the name of the environment that a trainer runs in.
 
     Raises:
-        NotConfigured: it is not there.
+        NotConfigured: the environment is not installed.
     """
     if trainer != "finetune":
         return "mlflow"
     if not Layout(Path.cwd()).program(trainer, "python").exists():
-        raise NotConfigured("Trainer=finetune needs PyTorch: `make finetune` installs it")
+        raise NotConfigured("Trainer=finetune needs PyTorch: run `make finetune`, which installs it")
     return trainer
 
 
 def trainer_settings(project: LocalProject) -> dict[str, str]:
-    """Return the environment variables that the trainer reads its settings from."""
+    """Return the settings of the trainer, as environment variables."""
     outputs = project.outputs
     return {
         "MLFLOW_TRACKING_URI": project.mlflow_url,

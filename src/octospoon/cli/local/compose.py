@@ -1,8 +1,8 @@
-"""octospoon in docker-compose.localstack.yml: its secrets, made on the host, and its set-up in the network.
+"""Set octospoon up in the containers of docker-compose.localstack.yml.
 
-``python -m octospoon.cli.local.compose secrets`` writes what Label Studio and PostgreSQL start with;
-``python -m octospoon.cli.local.compose setup`` deploys once the servers are healthy, and ends;
-``python -m octospoon.cli.local.compose addresses`` says where everything is.
+``python -m octospoon.cli.local.compose secrets`` writes the passwords of Label Studio and PostgreSQL.
+``python -m octospoon.cli.local.compose setup`` deploys onto the running servers, and ends.
+``python -m octospoon.cli.local.compose addresses`` prints where everything is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from octospoon.cli.deploy.deployer import check_classes, deploy
 from octospoon.cli.deployment import PROJECT_FILE, Deployment, LocalProject, local_project
 from octospoon.cli.exit_status import run
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
-from octospoon.cli.local.assemble import STACK_NAME, TITLE, connect, trainer_settings
+from octospoon.cli.local.assemble import STACK_NAME, TEMPLATE, TITLE, connect, trainer_settings
 from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.stack.credentials import credentials
 from octospoon.domain.errors import NotConfigured
@@ -43,13 +43,13 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Where the servers are.
+    """The addresses of the servers.
 
     Attributes:
         endpoint_url: of LocalStack, as the containers reach it.
         label_studio_url: of Label Studio, as the containers reach it.
         mlflow_url: of MLflow, as the containers reach it.
-        published: the same three, as people on the host reach them.
+        published: LocalStack, Label Studio and MLflow, as people on the host reach them.
     """
 
     endpoint_url: str
@@ -59,15 +59,16 @@ class Network:
 
 
 def write_secrets() -> None:
-    """Write the environment files that the servers take their passwords from, those that are not there."""
-    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)  # or Docker makes it, for root alone
-    made, password = credentials(COMPOSE_CREDENTIALS), secrets.token_urlsafe(24)
+    """Write the environment files with the passwords of the servers, unless they exist."""
+    # otherwise Docker creates the folder, and only root can write to it
+    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
+    label_studio, password = credentials(COMPOSE_CREDENTIALS), secrets.token_urlsafe(24)
     sign_in = {
-        "LABEL_STUDIO_USERNAME": made.email,
-        "LABEL_STUDIO_PASSWORD": made.password,
-        TOKEN: made.token,
+        "LABEL_STUDIO_USERNAME": label_studio.email,
+        "LABEL_STUDIO_PASSWORD": label_studio.password,
+        TOKEN: label_studio.token,
     }
-    # the server's name of its password, and Label Studio's
+    # PostgreSQL and Label Studio read the same password from variables of different names
     database = {
         "POSTGRES_USER": POSTGRES_USER,
         "POSTGRES_PASSWORD": password,
@@ -86,55 +87,64 @@ def _write_once(path: Path, variables: dict[str, str]) -> None:
 
 
 def set_up(network: Network, classes: Sequence[str], build_dir: Path, settings: Path, project: Path) -> None:
-    """Deploy octospoon onto the servers, connect them, and leave settings for the trainer and the commands.
+    """Deploy octospoon onto the servers, connect them, and write the settings of trainer and commands.
 
     Args:
-        network: where the servers are.
+        network: the addresses of the servers.
         classes: class names.
-        build_dir: the artefacts for AWS's Python.
-        settings: the file that the trainer reads its environment from.
-        project: the file that `octospoon` on the host finds the stack by.
+        build_dir: the functions, built for AWS's Python.
+        settings: file for the environment variables of the trainer.
+        project: file for the addresses that `octospoon` on the host needs.
 
     Raises:
         NotConfigured: Label Studio's token is not set.
     """
     token = os.environ.get(TOKEN)
     if not token:
-        raise NotConfigured(f"{TOKEN} is not set: run `make dockercomposeup`, which makes it")
+        raise NotConfigured(f"{TOKEN} is not set: run `make dockercomposeup`, which creates it")
     check_classes(network.endpoint_url, STACK_NAME, classes)
     label_studio = LabelStudioSetup(LabelStudioApi(network.label_studio_url, lambda: token))
-    number = label_studio.project(TITLE, classes)
+    project_id = label_studio.project(TITLE, classes)
     outputs = deploy(
-        template=Path("template.yaml"),
+        template=TEMPLATE,
         build_dir=build_dir,
         endpoint_url=network.endpoint_url,
         stack_name=STACK_NAME,
         parameters={
             "Classes": ",".join(classes),
             "LabelStudioUrl": network.label_studio_url,
-            "LabelStudioProject": str(number),
+            "LabelStudioProject": str(project_id),
             "LabelStudioToken": token,
             "MlflowTrackingUri": network.mlflow_url,
         },
-        progress=_tell,
+        progress=_print,
     )
     deployment = Deployment(outputs, network.endpoint_url)
-    connect(label_studio, number, deployment)
+    connect(label_studio, project_id, deployment)
     init_model(deployment)
-    inside = LocalProject(network.endpoint_url, outputs, network.label_studio_url, number, network.mlflow_url)
+    _write_addresses(network, outputs, project_id, settings, project)
+
+
+def _write_addresses(
+    network: Network, outputs: dict[str, str], project_id: int, settings: Path, project: Path
+) -> None:
+    """Write where the stack is: for the trainer inside the network, and for the commands outside."""
+    inside = LocalProject(
+        network.endpoint_url, outputs, network.label_studio_url, project_id, network.mlflow_url
+    )
     variables = trainer_settings(inside)
     settings.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
-    localstack, pages, mlflow = network.published
-    outside = LocalProject(localstack, outputs, pages, number, mlflow)
+    localstack, label_studio, mlflow = network.published
+    outside = LocalProject(localstack, outputs, label_studio, project_id, mlflow)
     project.write_bytes(msgspec.json.format(msgspec.json.encode(outside)))
-    _tell(f"octospoon is ready: Label Studio {pages}, MLflow {mlflow}, LocalStack {localstack}")
+    _print(f"octospoon is ready: Label Studio {label_studio}, MLflow {mlflow}, LocalStack {localstack}")
 
 
 def addresses() -> str:
-    """Return where people find what runs, and how they sign in.
+    """Return the addresses of the servers and the sign-in, as text.
 
     Raises:
-        NotConfigured: the set-up has not left anything.
+        NotConfigured: no set-up has run.
     """
     project = local_project()
     if project is None:
@@ -151,7 +161,7 @@ def secrets_command() -> None:
 @app.command("addresses")
 def addresses_command() -> None:
     """Say where everything is."""
-    _tell(addresses())
+    _print(addresses())
 
 
 @app.command("setup")
@@ -180,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(app, arguments, "python -m octospoon.cli.local.compose")
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 

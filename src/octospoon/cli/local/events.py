@@ -1,7 +1,7 @@
-"""The files under events/: AWS's events, with ``${Name}`` where the running stack is to be named.
+"""Read the events in events/ and fill in the names of the running stack.
 
-A name is an output of the template, or one of `Event.own`. A ``body`` that is an object becomes the text that
-SQS and API Gateway hand over.
+The files are AWS's events. ``${Name}`` stands for an output of the template, or for a name of `Filling._own`.
+A ``body`` that is an object becomes JSON text, as SQS and API Gateway send it.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 GENERATED = "events/digit.png"
-"""The picture that is uploaded where the bucket has none."""
+"""Key of the picture that is uploaded if the bucket is empty."""
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read an event file as it stands.
 
     Raises:
-        BadRequest: there is none, or it is no JSON object.
+        BadRequest: the file does not exist, or does not contain a JSON object.
     """
     try:
         event = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise BadRequest(f"there is no event file {path}: EVENT=file.json names one") from error
+        raise BadRequest(f"there is no event file {path}: name a file with EVENT=file.json") from error
     except ValueError as error:
         raise BadRequest(f"{path} is not valid JSON: {error}") from error
     if not isinstance(event, dict):
-        raise BadRequest(f"{path} holds no JSON object")
+        raise BadRequest(f"{path} does not contain a JSON object")
     return event
 
 
 @dataclass(frozen=True)
 class Filling:
-    """Fills events in for one deployment; what no event names is neither made nor read."""
+    """Fills in the events for a deployment. It reads only the values that an event names."""
 
     deployment: Deployment
     label_studio_project: int
@@ -57,7 +57,7 @@ class Filling:
         """Return the event as AWS would send it.
 
         Raises:
-            BadRequest: it names what is not there.
+            BadRequest: the event has an unknown name.
         """
         return {name: self._value(name, value) for name, value in event.items()}
 
@@ -65,23 +65,23 @@ class Filling:
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list):
-            return [self._value("", one) for one in value]
+            return [self._value("", item) for item in value]
         if isinstance(value, dict):
             filled = self.fill(value)
             return json.dumps(filled) if name == "body" else filled
         return value
 
-    def _text(self, text: str) -> Any:  # noqa: ANN401 - a name alone becomes its value, number or text
+    def _text(self, text: str) -> Any:  # noqa: ANN401 - text that is only a name becomes its value, a number or text
         if alone := _NAME.fullmatch(text):
             return self._named(alone[1])
-        return _NAME.sub(lambda found: str(self._named(found[1])), text)
+        return _NAME.sub(lambda match: str(self._named(match[1])), text)
 
     def _named(self, name: str) -> str | int:
         if name in self.deployment.outputs:
             return self.deployment.outputs[name]
         if name not in self._own:
             known = ", ".join(sorted([*self._own, *self.deployment.outputs]))
-            raise BadRequest(f"the event names ${{{name}}}, which is none of {known}")
+            raise BadRequest(f"the event has the unknown name ${{{name}}}: known names are {known}")
         return self._own[name]()
 
     @cached_property
@@ -98,9 +98,9 @@ class Filling:
 
     @cached_property
     def _picture(self) -> dict[str, Any]:
-        """The first object of the images bucket; where it is empty, one is uploaded."""
+        """The first object of the images bucket. If the bucket is empty, a picture is uploaded first."""
         s3, bucket = self.deployment.client("s3"), self.deployment.outputs["ImagesBucket"]
         if not s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents"):
             s3.put_object(Bucket=bucket, Key=GENERATED, Body=digits.png_bytes(0))
-        found: dict[str, Any] = s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["Contents"][0]
-        return found
+        picture: dict[str, Any] = s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["Contents"][0]
+        return picture

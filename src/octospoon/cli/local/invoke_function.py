@@ -1,7 +1,7 @@
-"""``make invoke FN=score EVENT=events/score.json``: a built function, on the running local stack's data.
+"""``make invoke FN=score EVENT=events/score.json``: run a built function on the running local stack's data.
 
-What runs is the artefact of ``make build``, under AWS's own emulator of Lambda: a change of code is tried
-without deploying it, with the variables, the time-out and the buckets of the function that is deployed.
+The function of ``make build`` runs under AWS's emulator of Lambda, with the variables, the timeout and the
+buckets of the deployed function. This tries a change of code without deploying it.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ def running() -> LocalProject:
     """
     project = local_project()
     if project is None:
-        raise NotConfigured("no local stack runs here: start one with `make up`, then invoke again")
+        raise NotConfigured("no local stack runs here: start it with `make up`, then run this again")
     return project
 
 
 def invoke(
     project: LocalProject, function: str, event: dict[str, object], warm: int
 ) -> tuple[list[Answer], float]:
-    """Invoke a built function once in a new process and then again in the same one.
+    """Invoke a built function in a new process, and then again in the same process.
 
     Args:
         project: the running local stack.
@@ -94,14 +94,14 @@ def invoke(
         warm: how many times it is invoked again.
 
     Returns:
-        The answers, the cold one first, and the milliseconds of the first that went into starting.
+        The answers, with the cold start first, and the milliseconds before its handler began.
 
     Raises:
         ServiceUnavailable: the stack does not answer, or the function failed.
         OctospoonError: the event, the artefact or the emulator is missing.
     """
     deployment = Deployment(project.outputs, project.endpoint_url)
-    with translated("asking the local stack, which `make up` starts anew,"):
+    with translated("asking the local stack (`make up` starts it again)"):
         described = deployment.client("lambda").get_function_configuration(
             FunctionName=project.outputs[f"{function}Name"]
         )

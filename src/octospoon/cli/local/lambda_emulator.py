@@ -1,4 +1,4 @@
-"""A built function under AWS's own emulator of Lambda, which the SAM command line carries: no Docker."""
+"""Run a built function under AWS's emulator of Lambda, without Docker: the SAM command line contains it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the function answered, and how long that took, as its caller sees it."""
+    """The answer of the function, and the time that the caller waited for it."""
 
     value: Any
     milliseconds: float
@@ -44,57 +44,59 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """One execution environment: its process starts with the first invocation, and serves the others.
+    """One execution environment. Its process starts with the first invocation and stays for the next ones.
 
     Attributes:
-        client: connected to where it is invoked.
-        process: of the emulator, which starts the function's.
+        client: connected to the address of the function.
+        process: of the emulator, which starts the process of the function.
     """
 
     client: httpx.Client
     process: Supervised
 
     def invoke(self, event: object) -> Answer:
-        """Pass one event to the function.
+        """Invoke the function with an event.
 
         Raises:
-            ServiceUnavailable: the function failed, ran out of time or ended.
+            ServiceUnavailable: the function failed, timed out or ended.
         """
         began = time.perf_counter()
         try:
-            said = self.client.post(INVOKE, content=json.dumps(event))
+            response = self.client.post(INVOKE, content=json.dumps(event))
         except httpx.HTTPError as error:
             raise failure(self.process, f"does not answer ({error!r})") from error
         milliseconds = (time.perf_counter() - began) * 1000
-        value = _json(said.text)
-        if said.is_error or value is _NO_JSON or (isinstance(value, dict) and "errorType" in value):
+        value = _json(response.text)
+        if response.is_error or value is _NO_JSON or (isinstance(value, dict) and "errorType" in value):
             log = tail(Path(self.process.log))
-            raise ServiceUnavailable(f"the function failed: {said.text[:2000]}\n{self.process.log}:\n{log}")
+            raise ServiceUnavailable(
+                f"the function failed: {response.text[:2000]}\n{self.process.log}:\n{log}"
+            )
         return Answer(value, milliseconds)
 
     def init_milliseconds(self) -> float:
-        """Return what starting the process and importing the function took, by the emulator's own clock."""
-        found = _INIT.findall(Path(self.process.log).read_text(errors="replace"))
-        return float(found[-1]) if found else 0.0
+        """Return the duration of the start and import, as the emulator measured it."""
+        durations = _INIT.findall(Path(self.process.log).read_text(errors="replace"))
+        return float(durations[-1]) if durations else 0.0
 
 
 @contextlib.contextmanager
 def emulated(
     layout: Layout, artefact: Path, configuration: Mapping[str, Any], environment: Mapping[str, str]
 ) -> Iterator[Emulator]:
-    """Run a built function for as long as the block takes.
+    """Run a built function until the block ends.
 
     Args:
         layout: of the checkout.
-        artefact: the folder that Lambda would unpack.
-        configuration: the deployed function's, as Lambda describes it.
-        environment: variables beside those that the configuration gives.
+        artefact: the folder of the built function.
+        configuration: of the deployed function, as Lambda describes it.
+        environment: variables in addition to those of the configuration.
 
     Raises:
-        NotConfigured: the artefact or the emulator is missing.
+        NotConfigured: the built function or the emulator is missing.
     """
     if not (artefact / "app.py").is_file():
-        raise NotConfigured(f"{artefact} holds no artefact: run `make build` first")
+        raise NotConfigured(f"{artefact} has no built function: run `make build` first")
     port, log = free_port(), layout.logs / "invoke" / f"{configuration['FunctionName']}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
@@ -121,16 +123,16 @@ def binary(layout: Layout) -> Path:
     """Return the emulator for this machine's processor.
 
     Raises:
-        NotConfigured: it is not installed, or there is none for this machine.
+        NotConfigured: it is not installed, or does not exist for this machine.
     """
     processor = _PROCESSORS.get(platform.machine())
     if sys.platform != "linux" or processor is None:
-        raise NotConfigured("AWS's emulator runs on Linux alone: use `sam local invoke`, see CONTRIBUTING.md")
+        raise NotConfigured("AWS's emulator runs only on Linux: use `sam local invoke`, see CONTRIBUTING.md")
     environment = layout.home / "envs" / "sam"
-    found = sorted(environment.glob(_CARRIED + processor))
-    if not found:
-        raise NotConfigured(f"{environment} holds no emulator: run `make invoke`, which installs it")
-    return found[0]
+    programs = sorted(environment.glob(_CARRIED + processor))
+    if not programs:
+        raise NotConfigured(f"{environment} has no emulator: run `make invoke`, which installs it")
+    return programs[0]
 
 
 def _command(layout: Layout, port: int, handler: str) -> list[str]:
@@ -144,7 +146,7 @@ def _command(layout: Layout, port: int, handler: str) -> list[str]:
 
 
 def _environment(artefact: Path, configuration: Mapping[str, Any]) -> dict[str, str]:
-    """Return what Lambda would give: its own variables, and the template's."""
+    """Return the variables that Lambda sets, and those of the template."""
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "en_US.UTF-8",
@@ -167,7 +169,7 @@ _NO_JSON = object()
 
 
 def _json(text: str) -> object:
-    """Return the answer; a time-out is told in plain text."""
+    """Return the answer as data. After a timeout it is plain text, which is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

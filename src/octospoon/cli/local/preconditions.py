@@ -1,4 +1,4 @@
-"""Whether this folder is a checkout that a local stack can run in."""
+"""Check that this folder is a checkout in which a local stack can run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def check_checkout(layout: Layout) -> None:
-    """Find out before anything starts what would fail later.
+    """Find problems before a server starts.
 
     Raises:
-        NotConfigured: this is no checkout, or it is not set up; with what to do.
+        NotConfigured: this is not a checkout, or it is not set up; the message says what to do.
     """
     if any(character.isspace() for character in str(layout.root)):
         raise NotConfigured(
-            f"the path {str(layout.root)!r} holds a blank, which make cannot handle: move the checkout, for "
-            "example to ~/octospoon"
+            f"the path {str(layout.root)!r} contains a space, which make cannot handle: move the checkout, "
+            "for example to ~/octospoon"
         )
     template = layout.root / TEMPLATE
     if not template.is_file():
         raise NotConfigured(
-            f"{layout.root} is no checkout of octospoon: change to the folder of template.yaml"
+            f"{layout.root} is not a checkout of octospoon: change to the folder that has template.yaml"
         )
     missing = [name for name in (*SERVICES, "lambda") if not layout.program(name, "python").exists()]
     if missing:

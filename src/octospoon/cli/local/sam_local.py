@@ -1,7 +1,7 @@
-"""``make samlocal``: what ``sam local`` needs to run the functions in containers on the local stack's data.
+"""``make samlocal``: prepare ``sam local``, which runs the functions in containers on the local stack's data.
 
-``sam local`` takes every variable from the template and knows no stack: so the template is written once more,
-with the values that the deployed functions have, beside the events with their names filled in.
+``sam local`` reads all variables from the template and does not know the stack. So this module writes a copy
+of the template with the variables of the deployed functions, and the events with the names of the stack.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ app = typer.Typer(add_completion=False)
 @app.command(help=__doc__)
 def write_files() -> None:
     """Write the files for the stack that runs."""
-    with translated("asking the local stack, which `make up` starts anew,"):
+    with translated("asking the local stack (`make up` starts it again)"):
         write(running(), FOLDER)
     example = f"sam local invoke ScoreFunction --config-env local --event {FOLDER / EVENTS}/score.json"
     print(f"wrote {FOLDER}; now: {example}")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write(project: LocalProject, folder: Path) -> None:
-    """Write the template and every event, with what they name of the running stack."""
+    """Write the template and every event, with the names of the running stack filled in."""
     (folder / EVENTS).mkdir(parents=True, exist_ok=True)
     (folder / "template.json").write_text(json.dumps(template(project), indent=2))
     filling = events.Filling(Deployment(project.outputs, project.endpoint_url), project.label_studio_project)
@@ -59,7 +59,7 @@ def write(project: LocalProject, folder: Path) -> None:
 
 
 def template(project: LocalProject) -> sam_template.Template:
-    """Return the template with the built code and with the deployed functions' variables."""
+    """Return the template with the built code and the variables of the deployed functions."""
     source = sam_template.read(TEMPLATE)
     names = sam_template.functions(source)
     built = sam_template.with_code(source, {name: str((BUILD_DIR / name).absolute()) for name in names})

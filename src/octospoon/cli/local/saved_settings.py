@@ -1,4 +1,4 @@
-"""What `octospoon up` was told, for the next time: a second `up` changes nothing that it is not told to."""
+"""The settings of `octospoon up`, saved for the next call: it changes only the settings that are given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UpSettings(msgspec.Struct, frozen=True):
     """Settings of the local stack.
 
     Attributes:
-        classes: class names; none where they were never given.
+        classes: class names; empty if they were never given.
         parameters: of the template, as given with `--set`.
     """
 
@@ -28,7 +28,7 @@ class UpSettings(msgspec.Struct, frozen=True):
 
 
 def recall(layout: Layout) -> UpSettings:
-    """Return what is remembered; of a stack without a file, the classes that it has.
+    """Return the saved settings; without a file, the classes of the running stack.
 
     Raises:
         NotConfigured: the file cannot be read.
@@ -40,12 +40,13 @@ def recall(layout: Layout) -> UpSettings:
         return UpSettings(listed(project.outputs.get("Classes", "")) if project else ())
     except msgspec.MsgspecError as error:
         raise NotConfigured(
-            f"{layout.settings} cannot be read ({error}): mend it, or remove it and give --classes and --set"
+            f"{layout.settings} cannot be read ({error}): correct it, or remove it and give --classes and "
+            "--set again"
         ) from error
 
 
 def remember(layout: Layout, settings: UpSettings) -> None:
-    """Write the settings, whole or not at all; only their owner may read them."""
+    """Write the settings as one atomic change; only their owner may read them."""
     layout.settings.parent.mkdir(parents=True, exist_ok=True)
     draft = layout.settings.with_name(f"{layout.settings.name}.{os.getpid()}")
     try:
