@@ -44,7 +44,12 @@ def test_a_function_that_is_not_there(function: str, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "no event file"), ("{", "not valid JSON"), ("\xff", "not valid JSON"), ("[]", "not contain a JSON object")],
+    [
+        (None, "no event file"),
+        ("{", "not valid JSON"),
+        ("\xff", "not valid JSON"),
+        ("[]", "not contain a JSON object"),
+    ],
 )
 def test_an_event_file_that_is_none(
     text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -57,7 +62,8 @@ def test_an_event_file_that_is_none(
 
 
 @pytest.mark.parametrize(
-    "run", [lambda: invoke_function.main(["score", "events/score.json"]), sam_local.main]
+    "run",
+    [lambda: invoke_function.main(["score", "events/score.json"]), lambda: sam_local.main([])],
 )
 def test_without_a_stack_it_says_how_to_start_one(run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 1
