@@ -49,7 +49,7 @@ def upload(stores: Stores, folder: str, embeddings: npt.NDArray[np.float32]) -> 
     )
 
 
-def test_what_drifted_on_a_day_is_in_the_next_rounds_and_each_image_once(stores: Stores) -> None:
+def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None:
     rng = np.random.default_rng(0)
     known = rng.standard_normal((900, 8)).astype(np.float32)
     stores.references.put(POINTER.sha256, drift.reference(known, Sides().run(known)))

@@ -48,7 +48,7 @@ def test_a_claim_that_is_over_goes_back_to_both_indexes(stores: Stores) -> None:
     assert (entry(stores, 1).state, entry(stores, 1).claim_until) == (State.SCORED, 0.0)
 
 
-def test_a_claim_that_was_renewed_or_bytes_that_changed_are_left_alone(stores: Stores) -> None:
+def test_renewed_claim_or_changed_bytes_are_left_alone(stores: Stores) -> None:
     stores.scoring.put_score(image(1), said(0.5))
     stores.ranking.claim(pick(1), 7, 99.0)
     before = entry(stores, 1)

@@ -68,7 +68,7 @@ def test_what_is_no_picture_is_not_taken(inbox: Inbox) -> None:
 
 
 @pytest.mark.stack
-def test_the_same_bytes_are_written_once_and_read_as_they_are(stack: LocalStack, bucket: str) -> None:
+def test_same_bytes_are_written_once_and_read_unchanged(stack: LocalStack, bucket: str) -> None:
     s3: Any = stack.deployment.client("s3")
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     inbox, data = S3Inbox(s3, bucket), digits.png_bytes(1)
@@ -86,7 +86,7 @@ def test_the_same_bytes_are_written_once_and_read_as_they_are(stack: LocalStack,
 @pytest.mark.stack
 @pytest.mark.parametrize("key", ODD, ids=range(len(ODD)))
 @pytest.mark.parametrize("signed", [True, False])
-def test_a_key_of_any_kind_that_is_not_there_is_gone(
+def test_missing_key_of_any_kind_counts_as_gone(
     stack: LocalStack, bucket: str, key: str, signed: bool
 ) -> None:
     s3: Any = stack.deployment.client("s3")

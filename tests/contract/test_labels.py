@@ -114,7 +114,7 @@ def test_an_older_view_of_an_image_settles_nothing(stores: Stores) -> None:
     )
 
 
-def test_a_label_that_was_trained_on_is_not_taken_off_the_counter(stores: Stores) -> None:
+def test_trained_label_is_not_subtracted_from_the_counter(stores: Stores) -> None:
     for i in (1, 2, 3):
         export(stores, i)
     for i in (1, 2):
@@ -130,7 +130,7 @@ def test_a_label_that_was_trained_on_is_not_taken_off_the_counter(stores: Stores
     assert stores.control.state().new_labels == 1
 
 
-def test_after_a_launch_that_failed_the_counter_holds_its_labels_again(stores: Stores) -> None:
+def test_counter_holds_the_labels_again_after_a_failed_launch(stores: Stores) -> None:
     for i in (1, 2):
         export(stores, i)
     resolve_label(stores, image(1).key, "cat")
@@ -153,7 +153,7 @@ def test_a_job_does_not_begin_on_an_older_count(stores: Stores) -> None:
     assert not stores.control.begin(before, "job-1", "0 labels", 1e9)
 
 
-def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_not(stores: Stores) -> None:
+def test_only_newer_bytes_reset_the_label_of_an_image(stores: Stores) -> None:
     for i in (1, 2):
         export(stores, i)
         resolve_label(stores, image(i).key, "cat")
@@ -170,7 +170,7 @@ def test_new_bytes_of_a_labelled_image_reset_its_label_and_an_older_event_does_n
     assert [one.key for one in stores.ranking.top(9)] == [image(1).key]
 
 
-def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores) -> None:
+def test_label_stays_with_the_same_bytes_under_any_etag(stores: Stores) -> None:
     export(stores, 1)
     resolve_label(stores, image(1).key, "cat")
     again = replace(image(1, sequencer="20"), object_etag="e-2")
@@ -187,7 +187,7 @@ def test_a_label_stays_with_the_same_bytes_whatever_their_etag_is(stores: Stores
     assert stores.control.state().new_labels == 0
 
 
-def test_the_label_of_bytes_that_come_back_counts_as_they_had_been_chosen(stores: Stores) -> None:
+def test_label_of_returning_bytes_counts_under_their_original_reason(stores: Stores) -> None:
     export(stores, 1, audit=True)
     stores.labels.upsert(annotation(1))
     resolve_label(stores, image(1).key, "cat")
@@ -206,7 +206,7 @@ def test_the_label_of_bytes_that_come_back_counts_as_they_had_been_chosen(stores
     assert stores.ranking.top(9) == []
 
 
-def test_what_label_studio_says_now_replaces_the_version_that_was_read(stores: Stores) -> None:
+def test_current_state_in_label_studio_replaces_an_older_read(stores: Stores) -> None:
     stores.labels.upsert(annotation(1))
     gone = replace(annotation(1), deleted=True)
     stores.labels.upsert(gone)
@@ -234,7 +234,7 @@ def test_the_keys_of_stored_annotations_come_in_pages(stores: Stores) -> None:
     assert sorted(found) == [image(i).key for i in range(7)]
 
 
-def test_a_label_given_to_an_unclaimed_image_takes_it_out_of_the_pool(stores: Stores) -> None:
+def test_label_of_an_unclaimed_image_removes_it_from_the_pool(stores: Stores) -> None:
     stores.scoring.put_score(image(1), said(0.5))
 
     assert resolve_label(stores, image(1).key, "cat", 1.0, 1) == 1
@@ -376,7 +376,7 @@ def test_answers_that_do_not_count_are_counted_until_they_do(stores: Stores) -> 
     assert stores.labels.uncounted(examples=1).total == 0
 
 
-def test_an_answer_that_does_not_count_matters_no_more_once_its_image_has_a_label(stores: Stores) -> None:
+def test_uncounted_answer_stops_mattering_when_its_image_has_a_label(stores: Stores) -> None:
     export(stores, 1)
     stores.labels.upsert(replace(annotation(1, None), problem=NO_CLASS))
     resolve_label(stores, image(1).key, "cat")

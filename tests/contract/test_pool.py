@@ -49,7 +49,7 @@ def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
     assert row.probabilities == pytest.approx([0.75, 0.25])
 
 
-def test_many_new_rows_are_written_at_once_and_old_ones_left_alone(stores: Stores) -> None:
+def test_many_new_rows_are_batched_and_old_ones_left_alone(stores: Stores) -> None:
     stores.scoring.put_score(image(3), said(0.5, version=2))
     stores.scoring.put_quarantine(image(4), "empty", "")
     scored = [ScoredImage(image(i), said(i / 100)) for i in range(60)]
@@ -64,7 +64,7 @@ def test_many_new_rows_are_written_at_once_and_old_ones_left_alone(stores: Store
     assert [found.key for found in stores.ranking.top(3)] == [image(i).key for i in (0, 1, 2)]
 
 
-def test_it_is_known_which_bytes_have_a_score_and_by_which_model(stores: Stores) -> None:
+def test_score_records_its_bytes_and_its_model(stores: Stores) -> None:
     stores.scoring.put_score(image(1), said(0.5, version=2))
     stores.scoring.put_score(image(2), embedded(2))
     stores.scoring.put_quarantine(image(3), "empty", "")
@@ -126,7 +126,7 @@ def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
             assert stores.pool.selectable(shard, end, 50, end) == ([], None)
 
 
-def test_every_selectable_image_is_on_exactly_one_page_of_one_shard(stores: Stores) -> None:
+def test_every_selectable_image_is_on_one_page_of_one_shard(stores: Stores) -> None:
     for i in range(50):
         stores.scoring.put_score(image(i), embedded(i))
     found = []
@@ -214,7 +214,7 @@ def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> No
     assert after.sequencer.rstrip("0") == "3"
 
 
-def test_an_older_upload_of_other_bytes_does_not_undo_a_newer_one_of_the_same_bytes(stores: Stores) -> None:
+def test_older_upload_of_other_bytes_does_not_undo_newer_ones(stores: Stores) -> None:
     stores.scoring.put_score(image(1, "bytes", "10"), said(0.5))
     stores.scoring.note_upload(replace(image(1, "bytes", "20"), object_etag="bytes-2"))
     stores.scoring.note_upload(image(1, "other", "30"))
@@ -232,7 +232,7 @@ def rescored(stores: Stores, rows: list[PoolRow], margin: float, version: int) -
     return stores.rescoring_pool.rescore(rows, [said(margin, version)] * len(rows))
 
 
-def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Stores) -> None:
+def test_only_a_newer_model_refreshes_a_score(stores: Stores) -> None:
     stores.scoring.put_score(image(1), said(0.5, version=2))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
@@ -244,7 +244,7 @@ def test_a_newer_model_refreshes_a_score_and_an_older_one_does_not(stores: Store
     assert stores.rescoring_pool.rescore([], []) == set()
 
 
-def test_after_a_roll_back_the_older_version_in_service_has_the_word(stores: Stores) -> None:
+def test_older_version_decides_after_a_rollback(stores: Stores) -> None:
     stores.scoring.put_score(image(1), said(0.5, version=2, generation=4))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
@@ -281,7 +281,7 @@ def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores
     assert keys[31] not in after
 
 
-def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew(stores: Stores) -> None:
+def test_images_with_another_backbones_embedding_are_found_and_rescored(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), said(0.5))
     stores.ranking.claim(pick(3), 1, 99.0)
@@ -299,7 +299,7 @@ def test_images_with_the_embedding_of_another_backbone_are_found_and_scored_anew
     )
 
 
-def test_a_labelled_image_gets_the_embedding_of_another_backbone_and_stays_as_it_is(stores: Stores) -> None:
+def test_labelled_image_gets_another_backbones_embedding_and_nothing_else_changes(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), said(0.5))
         if i:
@@ -341,7 +341,7 @@ def test_an_old_bad_event_does_not_quarantine_a_good_image(stores: Stores) -> No
     assert stores.pool_report.quarantined(5) == []
 
 
-def test_the_uploads_of_a_day_are_found_whatever_became_of_them(stores: Stores) -> None:
+def test_uploads_of_a_day_are_found_in_any_state(stores: Stores) -> None:
     today = day(stores.clock.now())
     for i in range(40):
         stores.scoring.put_score(image(i), said(0.5))

@@ -36,7 +36,7 @@ def rescore(stores: Stores, version: int, generation: int) -> None:
     assert stores.rescoring_pool.rescore([row], [said(0.5, version, generation)]) == {KEY}
 
 
-def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> None:
+def test_every_score_is_kept_with_its_time_and_result(stores: Stores) -> None:
     assert stores.records.record(KEY) is None
     stores.scoring.insert_scores([ScoredImage(image(1), embedded(1))])
     for version, generation in ((1, 1), (2, 2), (1, 3)):  # the last one is a roll-back
@@ -51,7 +51,7 @@ def test_every_score_is_kept_with_its_time_and_what_it_said(stores: Stores) -> N
     assert (scores[1].top_class, scores[1].confidence) == (0, pytest.approx(0.75, abs=1e-3))
 
 
-def test_a_row_does_not_grow_with_the_number_of_its_scores(stores: Stores) -> None:
+def test_row_does_not_grow_with_its_number_of_scores(stores: Stores) -> None:
     stores.scoring.put_score(image(1), embedded(1))
     for generation in range(1, 2 * SCORES + 3):
         rescore(stores, generation, generation)
@@ -156,7 +156,7 @@ def test_one_image_is_found_in_a_snapshot(stack: LocalStack) -> None:
 
 
 @pytest.mark.stack
-def test_in_a_long_snapshot_every_image_is_found_without_reading_it_whole(stack: LocalStack) -> None:
+def test_image_is_found_in_a_long_snapshot_by_partial_reads(stack: LocalStack) -> None:
     client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=bucket)
     snapshots = S3Snapshots(S3Artifacts(client, bucket))

@@ -21,7 +21,7 @@ def test_a_later_turn_starts_the_count_again(stores: Stores) -> None:
     assert stores.rescoring.progress() == (1, 0), "a roll-back is counted too"
 
 
-def test_each_shard_has_an_order_of_its_own_that_versions_do_not_touch(stores: Stores) -> None:
+def test_each_shard_has_its_own_order_independent_of_versions(stores: Stores) -> None:
     assert stores.rescoring.orders() == {}
 
     stores.rescoring.ordered(3, "margin")
@@ -33,7 +33,7 @@ def test_each_shard_has_an_order_of_its_own_that_versions_do_not_touch(stores: S
     assert stores.rescoring.orders() == {3: "margin", 15: "entropy"}
 
 
-def test_what_goes_back_further_is_counted_again_and_less_counts_for_nothing(stores: Stores) -> None:
+def test_longer_reach_is_counted_again_and_shorter_ignored(stores: Stores) -> None:
     stores.rescoring.begin(5, 2, "2026-01-31")
     stores.rescoring.begin(5, 2, "2026-02-01")
     assert stores.rescoring.oldest() == "2026-01-31"

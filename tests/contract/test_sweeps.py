@@ -18,7 +18,7 @@ def test_a_sweep_is_read_as_it_was_saved(stores: Stores) -> None:
     assert stores.task_syncs.read() == FIRST
 
 
-def test_of_two_that_go_on_from_the_same_place_one_wins(stores: Stores) -> None:
+def test_one_of_two_continuations_wins(stores: Stores) -> None:
     stores.task_syncs.save(TaskSync(), FIRST)
     ahead = replace(FIRST, position=100)
 

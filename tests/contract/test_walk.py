@@ -57,7 +57,7 @@ def outdated(walk: PoolWalk, generation: int, limit: int, before: float = 0.0, o
     return found
 
 
-def test_a_days_uploads_come_page_by_page_in_the_order_of_the_lottery(stores: Stores) -> None:
+def test_uploads_of_a_day_are_paged_by_sampling_key(stores: Stores) -> None:
     first = day(stores.clock.now())
     put(stores, range(IMAGES))
     stores.scoring.put_quarantine(image(99), "empty", "")
@@ -77,7 +77,7 @@ def test_a_days_uploads_come_page_by_page_in_the_order_of_the_lottery(stores: St
     assert uploaded(stores.walk, "1999-01-01", 5) == [[]] * SHARDS
 
 
-def test_what_is_outdated_is_found_by_the_turn_alone_or_by_the_time_as_well(stores: Stores) -> None:
+def test_outdated_rows_are_found_by_generation_or_also_by_time(stores: Stores) -> None:
     put(stores, range(IMAGES), generation=1)
     stores.scoring.put_score(image(98), embedded(98))
     stores.scoring.put_quarantine(image(99), "empty", "")
@@ -118,7 +118,7 @@ class Head:
         return np.stack([(1 + embedding[:, 0]) / 2, (1 - embedding[:, 0]) / 2], axis=1)
 
 
-def test_re_scoring_goes_from_the_newest_uploads_to_the_oldest_and_reaches_all(
+def test_rescoring_reaches_all_uploads_from_newest_to_oldest(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from octospoon.domain.model_spec import ChampionPointer

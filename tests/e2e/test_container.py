@@ -246,13 +246,13 @@ def test_the_job_makes_a_model_of_every_labelled_image(process: Result) -> None:
     assert process.metrics["audit_accuracy"] > 0.7
 
 
-def test_the_same_snapshot_trained_again_gives_the_same_weights_and_measures(
+def test_same_snapshot_gives_the_same_weights_and_metrics(
     stack: LocalStack, project: LocalProject, process: Result
 ) -> None:
     assert result_of(as_process, stack, project) == process
 
 
-def test_the_container_gives_the_weights_and_the_measures_of_the_process(
+def test_container_gives_the_same_weights_and_metrics_as_a_process(
     image: str, stack: LocalStack, project: LocalProject, process: Result
 ) -> None:
     contained = result_of(as_container(image), stack, project)
@@ -263,7 +263,7 @@ def test_the_container_gives_the_weights_and_the_measures_of_the_process(
     print(f"{len(process.files)} files equal, head {process.pointer.head_sha256}")
 
 
-def test_a_worker_in_a_container_takes_a_job_from_the_queue_and_finishes_it(
+def test_worker_in_a_container_finishes_a_job_from_the_queue(
     image: str, stack: LocalStack, project: LocalProject, process: Result
 ) -> None:
     assert result_of(as_worker(image, stack), stack, project) == process
@@ -283,7 +283,7 @@ def test_the_container_is_told_what_a_job_needs(image: str) -> None:
     assert "OCTOSPOON_" in bare.stderr
 
 
-def test_what_pip_was_told_of_a_mirror_is_not_in_the_image(image: str) -> None:
+def test_pip_mirror_settings_are_not_in_the_image(image: str) -> None:
     history, inspected = docker("history", "--no-trunc", image), docker("image", "inspect", image)
     assert (history.returncode, inspected.returncode) == (0, 0), history.stderr + inspected.stderr
     assert "PIP_" not in history.stdout + inspected.stdout

@@ -36,7 +36,7 @@ def deactivated(stack: LocalStack) -> Iterator[None]:
         yield
 
 
-def test_a_stack_that_runs_is_well_and_no_secret_is_told(
+def test_running_stack_is_healthy_and_no_secret_is_shown(
     stack: LocalStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sqs = stack.deployment.client("sqs")

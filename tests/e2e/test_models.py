@@ -121,7 +121,7 @@ def make(stack: LocalStack) -> ChampionPointer:
     return pointer
 
 
-def test_an_alias_that_a_person_moves_in_mlflow_takes_effect_by_itself(models: Models) -> None:
+def test_alias_moved_in_mlflow_takes_effect_by_itself(models: Models) -> None:
     assert models.score_one_more() == models.first.version
 
     models.alias.move(models.second.version)  # what MLflow's own pages do
@@ -131,7 +131,7 @@ def test_an_alias_that_a_person_moves_in_mlflow_takes_effect_by_itself(models: M
     assert models.score_one_more() == models.second.version
 
 
-def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_of_it(models: Models) -> None:
+def test_rollback_serves_the_old_version_and_mlflow_records_it(models: Models) -> None:
     rollback(models.stack.deployment, models.first.version)
 
     assert models.score_one_more() == models.first.version
@@ -145,7 +145,7 @@ def test_a_roll_back_serves_the_old_version_on_the_next_image_and_mlflow_hears_o
     assert models.serving == models.first.version
 
 
-def test_a_pointer_that_nobody_can_read_is_mended_by_the_alias_and_by_a_roll_back(models: Models) -> None:
+def test_unreadable_pointer_is_repaired_by_alias_and_by_rollback(models: Models) -> None:
     bucket, s3 = models.stack.project.outputs["ArtifactsBucket"], models.stack.deployment.client("s3")
 
     s3.put_object(Bucket=bucket, Key=CHAMPION_KEY, Body=b'{"version":')

@@ -124,7 +124,7 @@ def test_the_same_bytes_keep_their_label_whatever_their_etag_is(desk: Desk) -> N
     assert desk.scored(key).etag == identity
 
 
-def test_annotators_see_the_very_bytes_or_the_image_is_not_exported(desk: Desk) -> None:
+def test_annotators_see_the_scored_bytes_or_no_image(desk: Desk) -> None:
     # what would be shown in the place of those that cannot be addressed
     keys = [
         *(desk.folder + key for key in [*SHOWN, *NOT_SHOWN, "photo", "tabkey.png"]),
@@ -143,7 +143,7 @@ def test_annotators_see_the_very_bytes_or_the_image_is_not_exported(desk: Desk) 
     assert sum(not why_not_shown(key) for key in keys) == len(SHOWN) + 2
 
 
-def test_objects_that_nobody_can_read_are_told_by_name_and_folders_are_no_images(desk: Desk) -> None:
+def test_unreadable_objects_are_named_and_folders_are_no_images(desk: Desk) -> None:
     picture, secret = digits.png_bytes(1600), "k" * 32
     frozen, locked, last = (desk.folder + name for name in ("frozen", "locked", "last"))
     desk.put(desk.folder, b"", ContentType="application/x-directory")

@@ -49,7 +49,7 @@ def test_the_alias_is_read_and_moved_by_our_versions(stack: LocalStack) -> None:
     assert not alias.move(1)
 
 
-def test_a_version_number_is_given_once_and_what_it_names_is_never_replaced(stack: LocalStack) -> None:
+def test_version_number_is_given_once_and_its_model_never_replaced(stack: LocalStack) -> None:
     s3, bucket = stack.deployment.client("s3"), f"reset-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket)
     champions = S3Champions(S3Artifacts(s3, bucket))

@@ -102,7 +102,7 @@ def handler(event, context):
 """
 
 
-def test_a_function_that_fails_is_told_and_the_next_invocation_served(tmp_path: Path) -> None:
+def test_failed_function_is_reported_and_the_next_invocation_served(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(FAILS)
     configuration = {
         "FunctionName": "fails",

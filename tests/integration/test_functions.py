@@ -34,7 +34,7 @@ def test_a_function_has_the_settings_of_the_template(lane: Lane, name: str) -> N
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in NEED_LABEL_STUDIO])
-def test_a_function_takes_its_event_and_says_so_in_its_log(lane: Lane, name: str) -> None:
+def test_function_accepts_its_event_and_logs_it(lane: Lane, name: str) -> None:
     answer, request = invoke(lane, name)
 
     assert answer.get("batchItemFailures", []) == []

@@ -30,7 +30,7 @@ def impatient(lane: Lane) -> Iterator[None]:
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "360"})
 
 
-def test_a_message_that_fails_for_good_can_be_listed_and_given_back(
+def test_permanently_failed_message_can_be_listed_and_returned(
     lane: Lane, impatient: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sqs, outputs = lane.client("sqs"), lane.outputs

@@ -162,7 +162,7 @@ def test_a_scoring_artefact_alone_reads_every_format(build, tmp_path, name):
 
 
 @pytest.mark.parametrize(("kind", "loaded"), [("snap-start", "2"), ("on-demand", "")])
-def test_before_a_snapshot_everything_slow_is_done_and_without_a_model_that_is_said(build, kind, loaded):
+def test_slow_work_precedes_the_snapshot_and_missing_models_are_logged(build, kind, loaded):
     done = subprocess.run(
         [make_value("LOCAL_PYTHON"), "-I", "-c", SNAPSHOT, str(build["score"])],
         capture_output=True,
@@ -215,7 +215,7 @@ def test_the_second_build_installs_nothing(build):
     assert "dependencies" not in done.stdout
 
 
-def test_every_service_that_the_functions_call_is_described_in_the_artefacts():
+def test_artefacts_describe_every_service_that_the_functions_call():
     called = set()
     for layer in ("adapters", "runtime", "usecases"):
         for path in (ROOT / "src" / "octospoon" / layer).rglob("*.py"):

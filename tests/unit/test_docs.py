@@ -72,7 +72,7 @@ def test_every_file_of_ours_that_is_named_exists(document: Path) -> None:
             assert (ROOT / "src/octospoon" / name).exists(), name
 
 
-def test_what_scaling_takes_is_what_the_simulation_and_the_prices_make_of_it() -> None:
+def test_scaling_table_matches_the_simulation_and_prices() -> None:
     assert scaling.table() in (ROOT / "docs/explanation/scaling.md").read_text("utf-8")
 
 

@@ -76,7 +76,7 @@ def test_any_key_goes_through_bucket_queue_and_tables(lab: Lab) -> None:
         assert uploads(event) == [image]
 
 
-def test_a_prediction_that_the_interface_does_not_offer_is_left_out(lab: Lab) -> None:
+def test_prediction_that_the_interface_does_not_offer_is_omitted(lab: Lab) -> None:
     tasks = [
         Task("a", "e", "s3://b/a", "cat", 0.5),
         Task("b", "e", "s3://b/b", "owl", 0.5),
@@ -101,7 +101,7 @@ def test_an_interface_that_is_not_ours_is_said_plainly(lab: Lab) -> None:
     assert lab.labeler.changed(0, 0, 10) == []
 
 
-def test_a_task_that_somebody_has_begun_to_answer_is_not_deleted(lab: Lab) -> None:
+def test_task_with_a_started_answer_is_not_deleted(lab: Lab) -> None:
     created = lab.labeler.create([Task(key, "e", "s3://b/a", None, None) for key in "abc"], "v1")
     lab.annotate(created["a"], "cat")
     draft = {"result": [choice("cat")], "lead_time": 1.0}

@@ -35,7 +35,7 @@ def collected(lab: Lab) -> None:
     lab.collect_all()
 
 
-def test_a_half_labelled_batch_holds_every_share_and_no_audit_image_shows_a_prediction(
+def test_half_labelled_batch_holds_every_share_and_hides_audit_predictions(
     make_lab: Callable[..., Lab],
 ) -> None:
     lab = make_lab(batch=BATCH)
@@ -65,7 +65,7 @@ def test_a_half_labelled_batch_holds_every_share_and_no_audit_image_shows_a_pred
     assert shown == {(True, True): 6, (False, True): 6, (False, False): 8}
 
 
-def test_only_our_own_control_counts_and_what_does_not_count_is_told(make_lab: Callable[..., Lab]) -> None:
+def test_only_our_control_counts_and_others_are_reported(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(batch=8)
     setup = LabelStudioSetup(lab.api)
     title = lab.api.call("GET", f"/api/projects/{lab.project}")["title"]

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 ROUND = 50
 
 
-def test_a_round_whose_receiver_was_down_is_counted_by_one_reconcile(make_lab: Callable[..., Lab]) -> None:
+def test_reconcile_counts_a_round_whose_receiver_was_down(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(batch=ROUND, threshold=ROUND)
     images = lab.scored(ROUND)
     lab.steps("rank")
@@ -74,7 +74,7 @@ def test_two_ranks_at_once_export_every_image_once(make_lab: Callable[..., Lab],
 
 
 @heavy
-def test_label_studio_stops_in_the_middle_of_a_round_and_comes_back(
+def test_label_studio_stops_during_a_round_and_returns(
     stack: LocalStack, make_lab: Callable[..., Lab]
 ) -> None:
     lab = make_lab(batch=6)
@@ -128,7 +128,7 @@ def stopped(stack: LocalStack) -> Callable[[], None]:
 
 @heavy
 @pytest.mark.parametrize("images", [1000])
-def test_images_uploaded_twice_with_events_doubled_and_shuffled_have_one_row_each(
+def test_duplicate_and_shuffled_uploads_have_one_row_per_image(
     make_lab: Callable[..., Lab], images: int
 ) -> None:
     lab = make_lab()

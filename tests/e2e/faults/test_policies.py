@@ -226,7 +226,7 @@ def fits(call: tuple[str, str], actions: list[str], resources: list[str]) -> boo
     return call[0] in actions and any(fnmatchcase(call[1], pattern) for pattern in resources)
 
 
-def test_each_function_may_do_what_it_does_and_does_what_it_may(
+def test_each_function_has_exactly_the_permissions_that_it_uses(
     used: tuple[Lab, dict[str, set[tuple[str, str]]]],
 ) -> None:
     _, calls = used

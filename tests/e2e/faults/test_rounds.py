@@ -79,7 +79,7 @@ def test_skipped_abandoned_and_other_tasks_hold_up_no_round(make_lab: Callable[.
     assert set(images) >= set(keys)
 
 
-def test_the_last_answer_of_a_round_has_the_next_one_considered(make_lab: Callable[..., Lab]) -> None:
+def test_last_answer_of_a_round_triggers_the_next(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(batch=BATCH)
     # rank would work on the stack's own pool: another function shows as well that it is invoked
     invoked = lab.stack.project.outputs["WatchFunctionName"]

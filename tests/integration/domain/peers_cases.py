@@ -78,7 +78,7 @@ def test_typicality_is_scikit_activemls():
     assert typiclust.typicality(points) == pytest.approx(theirs, rel=1e-6)
 
 
-def test_a_batch_of_clusters_covers_the_pool_as_well_as_scikit_learns_k_means():
+def test_cluster_batch_covers_the_pool_as_scikit_learns_kmeans_does():
     from sklearn.cluster import KMeans
 
     points = np.random.default_rng(0).standard_normal((1500, 8))

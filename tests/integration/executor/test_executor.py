@@ -158,7 +158,7 @@ def test_an_exception_is_reported_and_the_process_goes_on(aws, function):
     assert aws.invoke(function)[0]["pids"][0] == before
 
 
-def test_a_crash_is_reported_and_the_next_event_gets_a_new_process(aws, function):
+def test_crash_is_reported_and_the_next_event_gets_a_process(aws, function):
     answer, error, _ = aws.invoke(function, do="exit")
     assert error == "Unhandled"
     assert answer["errorType"] == "Runtime.ExitError"

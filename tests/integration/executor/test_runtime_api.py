@@ -47,7 +47,7 @@ def submit(api: RuntimeApi, request_id: str = "r1", payload: bytes = b'{"n": 1}'
     return api.submit(request_id, payload, "arn:function", "Root=1", timeout=3)
 
 
-def test_an_event_goes_to_the_runtime_and_its_answer_comes_back(api, runtime):
+def test_event_goes_to_the_runtime_and_its_answer_returns(api, runtime):
     before = time.time()
     invocation = submit(api)
     headers, body = runtime.next()

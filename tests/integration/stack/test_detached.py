@@ -84,7 +84,7 @@ def test_a_detached_stack_is_found_again_and_ended(root):
 
 
 @pytest.mark.parametrize("name", ["label-studio", "mlflow"])
-def test_a_server_that_ended_is_started_again_on_its_data_and_its_port(root, name):
+def test_ended_server_is_restarted_on_its_data_and_port(root, name):
     stack = up(root)
     work(root, "before")
     kill(stack, name)
@@ -98,7 +98,7 @@ def test_a_server_that_ended_is_started_again_on_its_data_and_its_port(root, nam
     assert attach(root).urls == stack.urls
 
 
-def test_the_trainer_alone_is_taken_off_the_record_to_be_started_again(root):
+def test_only_the_trainer_is_removed_for_a_restart(root):
     stack = up(root)
     trainer = stack.start_process("trainer", ["sleep", "300"], {})
     os.kill(trainer.pid, signal.SIGTERM)
@@ -111,7 +111,7 @@ def test_the_trainer_alone_is_taken_off_the_record_to_be_started_again(root):
     assert held(stack.run_dir) == {"work-before"}
 
 
-def test_without_localstack_everything_is_kept_aside_and_a_new_stack_starts(root):
+def test_without_localstack_data_are_kept_and_a_new_stack_starts(root):
     stack = up(root)
     work(root, "before")
     (root / ".octospoon/run/project.json").write_text(json.dumps({"endpoint_url": stack.aws_url}))
@@ -160,7 +160,7 @@ def test_down_keeps_what_the_stack_held_and_forgetting_removes_it(root):
 @pytest.mark.parametrize(
     "content", [None, "", "{}", "[1]", '{"name": "up", "urls": {}, "processes": [{"pid": 1}]}']
 )
-def test_without_a_record_that_can_be_read_nothing_is_lost_and_nothing_is_left_running(root, content):
+def test_unreadable_record_loses_nothing_and_leaves_nothing_running(root, content):
     record = root / ".octospoon/run/stack.json"
     up(root)
     work(root, "before")
@@ -200,7 +200,7 @@ def test_strangers_with_the_id_of_a_program_are_left_alone(root):
         stranger.wait()
 
 
-def test_a_port_that_somebody_else_has_by_now_is_said_and_nothing_is_lost(root, monkeypatch):
+def test_port_taken_by_another_program_is_reported_and_nothing_lost(root, monkeypatch):
     monkeypatch.setattr("octospoon.cli.stack.detached._CLOSING", 0.2)
     stack = up(root)
     work(root, "before")
@@ -228,7 +228,7 @@ def test_two_at_once_mend_it_once(root):
 
 
 @pytest.mark.parametrize("full", ["README.txt", "credentials.json"])
-def test_a_full_disk_does_not_keep_work_from_being_moved_aside(root, monkeypatch, full):
+def test_full_disk_does_not_prevent_moving_work_aside(root, monkeypatch, full):
     up(root)
     work(root, "before")
 
@@ -244,7 +244,7 @@ def test_a_full_disk_does_not_keep_work_from_being_moved_aside(root, monkeypatch
 
 
 @pytest.mark.parametrize("step", ["replace", "rename"])
-def test_an_end_between_any_two_steps_of_moving_aside_loses_nothing(root, monkeypatch, step):
+def test_interruption_at_any_step_of_moving_aside_loses_nothing(root, monkeypatch, step):
     stack = up(root)
     work(root, "before")
     (root / ".octospoon/run/project.json").write_text(json.dumps({"endpoint_url": stack.aws_url}))
@@ -284,7 +284,7 @@ start(pathlib.Path(sys.argv[1]), progress=lambda line: print(line, flush=True), 
 """
 
 
-def test_what_a_killed_up_left_running_is_ended_and_what_it_held_is_kept(root):
+def test_killed_ups_processes_end_and_its_data_are_kept(root):
     server = root / "server.py"
     server.write_text(
         SERVER.replace("self.send_response(200)", 'self.send_response(404 if self.path == "/never" else 200)')

@@ -104,7 +104,7 @@ def test_the_exit_code_is_passed_on(tmp_path):
     assert (tmp_path / "log").read_text() == "some words\n"
 
 
-def test_the_program_and_its_group_end_when_the_guard_is_killed(tmp_path):
+def test_program_and_its_group_end_with_the_killed_guard(tmp_path):
     process, (same_group, other_session) = family(tmp_path, seconds=300)
     program = guard._children_of(process.pid)
     os.kill(process.pid, signal.SIGKILL)

@@ -115,7 +115,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     assert not [pid for pid in marked("up") if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(tmp_path)]
 
 
-def test_what_ends_of_a_stack_left_running_is_mended_or_kept(checkout: Path) -> None:
+def test_ended_part_of_a_detached_stack_is_restarted_or_kept(checkout: Path) -> None:
     def up() -> RunningStack:
         services = ("localstack", "label-studio")
         return start(checkout, progress=print, services=services, fresh=True, detached=True)

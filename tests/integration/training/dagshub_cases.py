@@ -100,7 +100,7 @@ def test_a_missing_token_asks_nobody_to_sign_in(hub):
     assert not hub.requests
 
 
-def test_a_server_that_fails_is_tried_again_and_then_given_up(hub):
+def test_failing_server_is_retried_and_then_given_up(hub):
     hub.fails = 500
     with pytest.raises(ServiceUnavailable, match="no more space"):
         archive(hub).commit("run2", MANIFEST)
@@ -124,7 +124,7 @@ def test_a_server_that_does_not_answer_is_told(hub):
         DagshubDatasets(gone, 60).commit("run2", MANIFEST)
 
 
-def test_a_stalled_upload_loses_no_model_and_holds_up_no_job(hub, caplog):
+def test_stalled_upload_loses_no_model_and_blocks_no_job(hub, caplog):
     hub.stalls = True
     made = world()
     for index in range(60):

@@ -114,7 +114,7 @@ def test_a_poor_backbone_gets_better_and_keeps_the_contract(task: Task, tuned, t
     assert int(tuned.params["weights"]) == TorchGraph(task.backbone).total
 
 
-def test_what_was_held_out_calibrates_and_what_was_learned_from_is_not_shown(task: Task, tuned):
+def test_only_held_out_answers_calibrate_and_are_shown(task: Task, tuned):
     known = np.isfinite(tuned.held_out).all(axis=1)
     assert known.sum() == TRAIN // 5
     sure = tuned.held_out[known].max(axis=1).mean()
@@ -209,7 +209,7 @@ def test_a_graph_without_weights_of_float32_is_refused():
         TorchGraph(half)
 
 
-def test_a_graph_of_which_next_to_nothing_could_learn_is_refused(poor: bytes):
+def test_graph_with_almost_nothing_trainable_is_refused(poor: bytes):
     model = onnx.load_from_string(poor)
     large = np.random.default_rng(0).normal(size=(64, 4000)).astype(np.float16)
     model.graph.initializer.append(numpy_helper.from_array(large, "large"))
@@ -254,7 +254,7 @@ made = TorchGraph(imported.wrap(model, imported.Pixels(), "", head=False).backbo
 """
 
 
-def test_a_stem_that_reads_the_picture_by_single_pixels_does_not_kill_the_process():
+def test_stem_reading_single_pixels_does_not_kill_the_process():
     done = subprocess.run([sys.executable, "-c", STEM], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -359,7 +359,7 @@ def predictions(backbone: bytes) -> list[Prediction]:
     return [Prediction(0, model_file.sha256(backbone), one, None) for one in found]
 
 
-def test_a_job_promotes_a_fine_tuned_model_under_its_own_backbone(promoted, tmp_path):
+def test_job_promotes_a_fine_tuned_model_under_its_backbone(promoted, tmp_path):
     before, after = promoted
     pointer = after.champions.current
     spec = read_spec(after.champions.files[pointer.sha256])
@@ -371,7 +371,7 @@ def test_a_job_promotes_a_fine_tuned_model_under_its_own_backbone(promoted, tmp_
     assert "a new backbone" in after.control.state().reason
 
 
-def test_it_is_judged_on_the_audit_pictures_as_it_sees_them(promoted, tmp_path):
+def test_it_is_judged_on_its_own_view_of_audit_pictures(promoted, tmp_path):
     before, after = promoted
     pointer = after.champions.current
     scorer = OnnxScorer(after.champions.fetch(pointer, tmp_path))
@@ -386,14 +386,14 @@ def test_it_is_judged_on_the_audit_pictures_as_it_sees_them(promoted, tmp_path):
     assert metrics["audit_labels"] == 100
 
 
-def test_what_later_uploads_are_compared_with_is_of_the_new_backbone(promoted):
+def test_reference_of_later_uploads_is_of_the_new_backbone(promoted):
     before, after = promoted
     known = after.references.get(after.champions.current.sha256)
     assert known is not None
     assert known is not before.references.get(before.champions.current.sha256)
 
 
-def test_the_labelled_rows_get_the_new_embeddings_and_the_others_are_stale(promoted):
+def test_labelled_rows_get_new_embeddings_and_others_are_stale(promoted):
     _, after = promoted
     backbone = after.champions.current.backbone
     labelled = [row for row in after.pool.table.values() if row.state is State.LABELLED]
@@ -401,7 +401,7 @@ def test_the_labelled_rows_get_the_new_embeddings_and_the_others_are_stale(promo
     assert len(list(after.pool.stale_backbone(backbone))) == 120
 
 
-def test_re_scoring_by_head_skips_stale_rows_until_their_images_are_scored(promoted, tmp_path):
+def test_head_rescoring_skips_stale_rows_until_images_are_scored(promoted, tmp_path):
     _, promoted_world = promoted
     made = promoted_world.copied()
     pointer = made.champions.current

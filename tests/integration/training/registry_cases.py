@@ -74,7 +74,7 @@ def test_a_deleted_experiment_is_named(client):
         registry.begin("train-000002", {}, as_registered)
 
 
-def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tmp_path):
+def test_version_is_reserved_once_per_job_and_holds_its_file(client, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(starter_model())
@@ -111,7 +111,7 @@ def test_a_version_is_reserved_once_for_a_job_and_holds_the_very_file(client, tm
     assert mlflow.onnx.load_model("models:/shapes@champion").graph.output[0].name == "embedding"
 
 
-def test_the_run_of_a_job_that_died_is_closed_by_the_next(client):
+def test_run_of_a_dead_job_is_closed_by_the_next(client):
     registry = MlflowRegistry("shapes", "shapes")
     registry.end(registry.begin("train-000001", {}, as_registered), succeeded=True)
     died, now = (registry.begin(f"train-00000{job}", {}, as_registered) for job in (2, 3))
@@ -143,7 +143,7 @@ def test_a_server_that_records_no_data_sets_is_left_without(client, monkeypatch,
     assert "left without its data set" in caplog.text
 
 
-def test_an_imported_model_is_registered_as_the_version_that_it_says(client, tmp_path):
+def test_imported_model_is_registered_as_its_own_version(client, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     spec = replace(read_spec(starter_model()), classes=("cat", "dog"))

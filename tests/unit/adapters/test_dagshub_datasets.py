@@ -31,11 +31,11 @@ ELSEWHERE = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org", "MLFLOW_TRACKI
         ),
     ],
 )
-def test_a_repository_is_named_by_the_setting_or_by_the_tracking_server(named, environment, found):
+def test_repository_is_named_by_the_setting_or_tracking_server(named, environment, found):
     assert Repository.of(named, environment) == found
 
 
-def test_the_password_of_another_tracking_server_is_not_given_to_dagshub():
+def test_dagshub_never_gets_another_servers_password():
     found = Repository.of("me/data", ELSEWHERE)
     assert found is not None
     assert found.token == ""

@@ -53,7 +53,7 @@ def rescored(client: Any) -> set[str]:
     return pool.rescore(rows, [Prediction(2, "b", embedding, said, 1)] * ROWS)
 
 
-def test_a_throttled_statement_is_updated_alone_and_a_refused_one_is_not() -> None:
+def test_only_a_throttled_statement_is_retried_alone() -> None:
     client = Client()
     throttled = {f"{i:03d}" for i in range(ROWS) if i % 3 == 0 and i % 5}
     client.refuses = {"003"}

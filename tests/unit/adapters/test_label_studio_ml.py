@@ -29,7 +29,7 @@ def body(image: object, config: str = CONFIG) -> bytes:
 
 
 @pytest.mark.parametrize("label", [*CLASSES, "owl"])
-def test_a_prediction_on_demand_is_the_one_that_would_be_exported(label: str) -> None:
+def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None:
     answer = Answer(5, (label, "other"), (0.75, 0.25))
     exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
 
@@ -82,7 +82,7 @@ def test_choices_of_another_question_are_not_offered() -> None:
     assert (interface.stored, interface.others) == (STORED, ("quality",))
 
 
-def test_a_prediction_has_the_name_under_which_label_studio_stores_the_choice() -> None:
+def test_prediction_has_the_name_that_label_studio_stores() -> None:
     config = CONFIG.replace('value="cat"', 'value="cat" alias="c1"')
     answer = Answer(5, ("cat", "other"), (0.75, 0.25))
 

@@ -39,7 +39,7 @@ def test_a_key_for_each_class(classes: tuple[str, ...], keys: list[str]) -> None
 
 
 @given(class_lists)
-def test_a_class_that_is_a_key_has_that_key_or_none(classes: list[str]) -> None:
+def test_class_that_is_a_key_has_that_key_or_none(classes: list[str]) -> None:
     keys = hotkeys(classes)
 
     given_keys = [key for key in keys if key]
@@ -52,9 +52,7 @@ def test_a_class_that_is_a_key_has_that_key_or_none(classes: list[str]) -> None:
 
 
 @given(class_lists, st.lists(names, max_size=5))
-def test_no_key_in_label_studio_chooses_a_class_that_is_called_by_another(
-    classes: list[str], added: list[str]
-) -> None:
+def test_no_shortcut_key_chooses_a_class_named_like_another(classes: list[str], added: list[str]) -> None:
     for given_classes in (classes, list(dict.fromkeys([*classes, *added]))):
         for name, key in bound(given_classes).items():
             assert len(name) > 1 or key in (name.lower(), f"shift+{name.lower()}", " ")

@@ -45,7 +45,7 @@ def asked(capacity: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("capacity", ["FARGATE", "FARGATE_SPOT"])
-def test_a_job_is_one_task_on_the_capacity_that_was_chosen(ecs, capacity):
+def test_job_is_one_task_on_the_chosen_capacity(ecs, capacity):
     client, stubber = ecs
     stubber.add_response("run_task", {"tasks": [{}], "failures": []}, asked(capacity))
     EcsLauncher(client, replace(TARGET, capacity=capacity)).launch("train-000007")

@@ -26,7 +26,7 @@ PLAIN = {"etag": f'"{OTHER}"'}
         {},
     ],
 )
-def test_where_the_etag_may_be_something_else_the_bytes_are_hashed(headers: dict[str, str]) -> None:
+def test_bytes_are_hashed_when_the_etag_may_differ(headers: dict[str, str]) -> None:
     found = identified(DATA, headers, "bucket")
 
     assert (found.data, found.etag) == (DATA, MD5)
@@ -34,7 +34,7 @@ def test_where_the_etag_may_be_something_else_the_bytes_are_hashed(headers: dict
 
 
 @pytest.mark.parametrize("encryption", [{}, {"x-amz-server-side-encryption": "AES256"}])
-def test_of_a_plain_upload_the_etag_is_taken_and_nothing_is_computed(encryption: dict[str, str]) -> None:
+def test_plain_upload_uses_its_etag_without_hashing(encryption: dict[str, str]) -> None:
     assert identified(b"", PLAIN | encryption, "bucket") == (b"", OTHER, "")
 
 
@@ -50,7 +50,7 @@ def test_the_names_of_http_clients_headers_have_any_case() -> None:
     assert identified(DATA, headers, "bucket") == (DATA, MD5, OTHER)
 
 
-def test_an_encrypted_object_whose_etag_is_the_md5_has_no_other_etag() -> None:
+def test_encrypted_object_whose_etag_is_md5_has_no_other_etag() -> None:
     headers = {"etag": f'"{MD5}"', "x-amz-server-side-encryption": "aws:kms"}
 
     assert identified(DATA, headers, "bucket") == (DATA, MD5, "")

@@ -280,9 +280,7 @@ def test_the_test_delivery_sends_the_headers_that_label_studio_has(deployed: Dep
 
 
 @pytest.mark.parametrize("secret", ["sécret", "zwei\nZeilen", "a\x00b", "", "日本"])
-def test_a_secret_that_label_studio_cannot_send_is_told_and_not_quoted(
-    deployed: Deployed, secret: str
-) -> None:
+def test_secret_that_label_studio_cannot_send_is_reported_unquoted(deployed: Deployed, secret: str) -> None:
     deployed.hook["headers"] = {SECRET_HEADER: secret}
 
     told, _ = failed(deployed)["test delivery"]
@@ -327,7 +325,7 @@ def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> No
     assert len(found) == 4, "with its secret, it answers"
 
 
-def test_a_server_that_is_down_is_told_and_no_password_with_it(deployed: Deployed) -> None:
+def test_server_that_is_down_is_reported_without_passwords(deployed: Deployed) -> None:
     deployed.server.answers["GET /_localstack/health"] = (503, {})
     deployed.label_studio_url = "http://me:passw0rd@127.0.0.1:9"
 
@@ -351,7 +349,7 @@ def test_what_is_not_what_it_should_be_is_told_too(deployed: Deployed) -> None:
     assert len(found) == 2
 
 
-def test_a_tracking_server_need_not_tell_its_version_nor_be_there(
+def test_tracking_server_may_be_absent_or_hide_its_version(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del deployed.server.answers["GET /version"]
@@ -375,7 +373,7 @@ def test_a_champion_that_was_damaged_or_is_missing(deployed: Deployed) -> None:
     assert "octospoon init-model" in failed(deployed)["champion"][0]
 
 
-def test_without_a_stack_there_is_one_line_that_says_how_to_name_one(
+def test_without_a_stack_one_line_says_how_to_name_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -140,7 +140,7 @@ def test_a_record_that_cannot_be_read_is_named(
     assert "project.json cannot be read" in capsys.readouterr().err.replace("\n", "")
 
 
-def test_a_stack_by_another_name_or_of_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_of_another_name_or_project_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Formation:
         meta = type("Meta", (), {"region_name": "eu-west-1"})
         answer: dict[str, object] | None = None

@@ -47,7 +47,7 @@ def test_folders_of_one_name_keep_more_of_their_paths(tmp_path: Path) -> None:
     ]
 
 
-def test_named_files_keep_their_folders_only_where_they_would_be_one(tmp_path: Path) -> None:
+def test_named_files_keep_folders_only_where_names_collide(tmp_path: Path) -> None:
     make(tmp_path, "cat/1.jpg", "dog/1.jpg", "dog/2.jpg")
     files = [tmp_path / "cat/1.jpg", tmp_path / "dog/1.jpg", tmp_path / "dog/2.jpg"]
     assert keys(*files) == ["2.jpg", "cat/1.jpg", "dog/1.jpg"]

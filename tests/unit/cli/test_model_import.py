@@ -74,7 +74,7 @@ def label_all(made: World) -> None:
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
 
 
-def test_a_backbone_takes_the_place_of_the_starter_and_heads_are_trained_on_it(made, backbone):
+def test_imported_backbone_replaces_the_starter_and_gets_heads(made, backbone):
     done = model_import.import_model(deployment(made), backbone, OPTIONS, None)
 
     assert replace(made.champions.current, previous=None, generation=0) == done.pointer
@@ -113,7 +113,7 @@ def test_a_model_is_trained_on_the_imported_one(made, classifier):
     assert made.registry.params["version"] == "2"
 
 
-def test_a_roll_back_leads_to_another_backbone_only_where_somebody_says_so(made, backbone):
+def test_rollback_to_another_backbone_needs_an_explicit_request(made, backbone):
     trained = replace(made.champions.current, version=4)
     made.champions.keep(trained)
     model_import.import_model(deployment(made), backbone, OPTIONS, None)
@@ -143,7 +143,7 @@ def test_images_in_the_pool_keep_another_backbone_out(made, backbone, classifier
     assert not made.registry.runs
 
 
-def test_a_head_for_the_backbone_in_service_is_taken_at_any_time(made, tmp_path):
+def test_head_for_the_backbone_in_service_is_always_accepted(made, tmp_path):
     other = world()
     for index in range(60):
         other.label(index, digits.CLASSES[digits.labels()[index]])
@@ -159,7 +159,7 @@ def test_a_head_for_the_backbone_in_service_is_taken_at_any_time(made, tmp_path)
     assert done.pointer.backbone == read_spec(starter()).backbone
 
 
-def test_the_bare_backbone_of_a_model_with_a_head_is_no_news(made, tmp_path):
+def test_bare_backbone_of_a_known_model_changes_nothing(made, tmp_path):
     label_all(made)
     run(JOB, made.ports)
     (tmp_path / "starter.onnx").write_bytes(starter())
@@ -210,7 +210,7 @@ def test_a_file_that_is_not_there_is_said(made, tmp_path):
         model_import.import_model(deployment(made), tmp_path / "none.onnx", OPTIONS, None)
 
 
-def test_a_wrapped_file_is_written_without_a_deployment_and_imported_later(
+def test_wrapped_file_needs_no_deployment_and_is_imported_later(
     made, classifier, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda stack: deployment(made))

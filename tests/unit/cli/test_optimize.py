@@ -57,7 +57,7 @@ def forms(made: World) -> list[Form]:
     return optimize.of_deployment(deployment(made), 100)
 
 
-def test_the_champion_is_compared_on_the_audit_sample_and_on_the_pool(found: list[Form]) -> None:
+def test_champion_is_compared_on_audit_sample_and_pool(found: list[Form]) -> None:
     assert [form.name for form in found] == ["original", "extended", "int8"]
     for form in found[1:]:
         compared = form.comparison
@@ -74,7 +74,7 @@ def test_an_extended_graph_answers_the_same(found: list[Form]) -> None:
     assert compared.probability_gap < 0.01
 
 
-def test_int8_is_int8_and_is_measured_to_be_wrong_for_the_starter(found: list[Form]) -> None:
+def test_int8_is_int8_and_inaccurate_for_the_starter(found: list[Form]) -> None:
     graph = onnx.load_from_string(found[2].model).graph
 
     assert {one.data_type for one in graph.initializer} >= {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
@@ -82,9 +82,7 @@ def test_int8_is_int8_and_is_measured_to_be_wrong_for_the_starter(found: list[Fo
     assert found[2].comparison.cosine < 0.9
 
 
-def test_every_form_keeps_the_contract_and_is_a_backbone_of_its_own(
-    found: list[Form], tmp_path: Path
-) -> None:
+def test_every_form_keeps_the_contract_and_is_its_own_backbone(found: list[Form], tmp_path: Path) -> None:
     original, *cheaper = [read_spec(form.model) for form in found]
 
     for form, spec in zip(found[1:], cheaper, strict=True):
@@ -165,7 +163,7 @@ def test_without_a_model_there_is_nothing_to_optimize() -> None:
         optimize.of_deployment(deployment(world()), 100)
 
 
-def test_a_new_deployment_begins_with_a_form_and_a_trained_one_keeps_its_backbone(
+def test_new_deployment_takes_a_form_and_trained_ones_keep_backbones(
     found: list[Form], made: World, tmp_path: Path
 ) -> None:
     path = tmp_path / "extended.onnx"
@@ -228,7 +226,7 @@ def test_every_opset_is_optimised(tmp_path: Path, quick: None, opset: int) -> No
     assert forms[2].comparison.cosine > 0.98
 
 
-def test_what_is_quantised_already_and_what_cannot_be_is_said_and_the_rest_goes_on(
+def test_models_that_cannot_be_quantised_are_reported_and_others_continue(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = [node("QuantizeLinear", "input step zero", "q"), node("DequantizeLinear", "q step zero", "d")]
@@ -244,9 +242,7 @@ def test_what_is_quantised_already_and_what_cannot_be_is_said_and_the_rest_goes_
     assert set(forms.failed) == {"extended", "int8"}
 
 
-def test_a_backbone_that_takes_one_picture_at_a_time_is_optimised_as_far_as_it_goes(
-    tmp_path: Path, quick: None
-) -> None:
+def test_backbone_for_single_pictures_is_optimised_as_far_as_possible(tmp_path: Path, quick: None) -> None:
     made = model([*trunk(), node("Squeeze", "gap", "out")], shape=ONE)
     forms = optimizing.forms(backbone(tmp_path, made), None, SAMPLE)
     assert [form.name for form in forms][:2] == ["original", "extended"]

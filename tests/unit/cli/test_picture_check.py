@@ -45,9 +45,7 @@ def test_a_good_file_is_ok_with_its_size(files, capsys) -> None:
     assert line == {"file": str(files["good.jpg"]), "ok": True, "reason": "", "detail": "", "source": [*SIZE]}
 
 
-def test_each_refused_file_says_why_and_the_others_are_looked_at_all_the_same(
-    files, tmp_path, capsys
-) -> None:
+def test_each_refused_file_has_a_reason_and_others_continue(files, tmp_path, capsys) -> None:
     missing, folder = tmp_path / "missing.jpg", tmp_path
     status, lines = answered(
         capsys, files["cut.jpg"], missing, folder, files["text.txt"], files["wide.png"], files["good.jpg"]
@@ -67,7 +65,7 @@ def test_each_refused_file_says_why_and_the_others_are_looked_at_all_the_same(
     assert lines[1]["detail"] == "No such file or directory"
 
 
-def test_the_size_is_that_of_the_upright_picture_and_notes_are_given(files, capsys) -> None:
+def test_size_is_of_the_upright_picture_and_notes_are_given(files, capsys) -> None:
     _, (turned, twelve) = answered(capsys, files["turned.jpg"], files["twelve.png"])
 
     assert turned["source"] == [*SIZE]

@@ -65,7 +65,7 @@ def files(folder: Path, *names: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def test_label_confidence_and_version_or_what_is_wrong_with_the_picture(
+def test_prediction_or_the_problem_of_the_picture_is_shown(
     deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     told = predict(deployment, files(tmp_path, "dog", "bad", "large"), add=True)

@@ -120,7 +120,7 @@ def test_where_every_embedding_fits_there_is_nothing_to_read(
     assert deployed.sqs.sent == []
 
 
-def test_from_embeddings_the_function_is_told_how_far_to_go_back(
+def test_rescoring_from_embeddings_is_given_its_earliest_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deployed = Deployed()
@@ -137,7 +137,7 @@ def test_from_embeddings_the_function_is_told_how_far_to_go_back(
     assert deployed.sqs.sent == [("Rescore", {"days": 0}), ("Rescore", {"days": 7})]
 
 
-def test_without_a_model_or_a_readable_image_it_says_what_to_do() -> None:
+def test_missing_model_or_unreadable_image_gives_advice() -> None:
     deployed = Deployed()
     deployed.made.images.objects.clear()
     deployment = deployed.deployment()
@@ -148,7 +148,7 @@ def test_without_a_model_or_a_readable_image_it_says_what_to_do() -> None:
         rescore.stale_images(deployment)
 
 
-def test_the_price_is_that_of_the_function_and_of_what_is_around_it() -> None:
+def test_price_includes_the_function_and_its_surroundings() -> None:
     found = rescore.Estimate(images=1_000_000, megabytes=1.0, seconds=0.016, measured=20)
 
     compute = 16_000 * 1769 / 1024 * prices.LAMBDA_GB_SECOND["x86_64"] + 0.02

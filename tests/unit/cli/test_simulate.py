@@ -122,7 +122,7 @@ def picture(path, grey: int) -> None:
     Image.fromarray(np.full((8, 8), grey, np.uint8)).save(path)
 
 
-def test_a_folder_of_classes_is_read_and_what_is_no_picture_is_left_out(tmp_path):
+def test_folder_of_classes_is_read_without_its_other_files(tmp_path):
     for i in range(4):
         picture(tmp_path / "dark" / f"{i}.png", 10 * i)
         picture(tmp_path / "light" / "deeper" / f"{i}.png", 255 - 10 * i)
@@ -137,7 +137,7 @@ def test_a_folder_of_classes_is_read_and_what_is_no_picture_is_left_out(tmp_path
     assert found.notes == ("1 pictures could not be read and are left out",)
 
 
-def test_a_folder_without_classes_and_a_class_of_two_are_refused(tmp_path):
+def test_folder_without_classes_or_with_two_per_class_is_refused(tmp_path):
     picture(tmp_path / "a" / "0.png", 1)
     with pytest.raises(BadRequest, match="at least two folders of pictures"):
         labelled.of_folder(tmp_path, None)
@@ -211,7 +211,7 @@ def test_whatever_is_wrong_is_said_before_any_picture_is_embedded(wrong, message
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_folder_that_is_too_small_is_said_before_any_picture_is_embedded(tmp_path, capsys, monkeypatch):
+def test_folder_too_small_is_refused_before_any_picture_is_embedded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(labelled, "embed", lambda files, model: pytest.fail("embedded"))
     for i in range(8):
         picture(tmp_path / ("dark" if i % 2 else "light") / f"{i}.png", 10 * i)
@@ -221,7 +221,7 @@ def test_a_folder_that_is_too_small_is_said_before_any_picture_is_embedded(tmp_p
     assert "there is no folder" in capsys.readouterr().err
 
 
-def test_a_plain_onnx_file_and_the_wrapped_one_give_the_same_curves(tmp_path, monkeypatch):
+def test_plain_and_wrapped_onnx_files_give_the_same_curves(tmp_path, monkeypatch):
     for i in range(40):
         picture(tmp_path / "pictures" / ("dark" if i % 2 else "light") / f"{i}.png", 6 * i)
     onnx.save(network(last="maps"), tmp_path / "plain.onnx")
@@ -249,7 +249,7 @@ def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
     assert set(document["strategies"]) == {"random", "margin"}
 
 
-def test_the_table_shows_a_quarter_a_half_and_all_of_the_labels(tmp_path):
+def test_table_shows_a_quarter_half_and_all_labels(tmp_path):
     console = quiet()
     simulate(source(), wanted(tmp_path, seeds=2, rounds=8), console)
     told = console.export_text()

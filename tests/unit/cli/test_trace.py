@@ -59,7 +59,7 @@ def test_json_holds_the_same(run: Callable[..., int], capsys: pytest.CaptureFixt
     assert [one["confidence"] for one in told["uploads"][0]["scores"]] == [None, 0.75]
 
 
-def test_an_unknown_key_is_an_error_that_says_what_to_do(
+def test_unknown_key_is_an_error_with_advice(
     run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("A/1.png") == 1

@@ -149,7 +149,7 @@ def test_settings_that_cannot_be_read_are_named(layout: Layout, content: str) ->
         saved_settings.recall(layout)
 
 
-def test_a_checkout_that_is_not_set_up_is_told_apart_from_no_checkout(layout: Layout) -> None:
+def test_checkout_without_setup_differs_from_no_checkout(layout: Layout) -> None:
     with pytest.raises(NotConfigured, match=r"not set up yet: run `make up`.*lambda"):
         check_checkout(layout)
     (layout.root / "template.yaml").unlink()

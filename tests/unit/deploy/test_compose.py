@@ -65,7 +65,7 @@ def test_mlflow_loses_nothing_when_it_starts_again():
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_is_pinned_healthy_before_use_and_reachable_from_this_machine_alone(name):
+def test_server_is_pinned_healthy_before_use_and_local_only(name):
     server = SERVICES[name]
     assert not server["image"].endswith((":latest", ":stable"))
     assert server["healthcheck"]["test"][0] == "CMD"
@@ -121,7 +121,7 @@ def test_the_setup_takes_the_arguments_that_the_file_gives(monkeypatch):
     assert (settings.name, project.name) == ("trainer.env", "project.json")
 
 
-def test_the_sign_in_is_made_once_and_is_nobody_elses_to_read(tmp_path, monkeypatch):
+def test_sign_in_is_made_once_and_readable_only_by_us(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert deploy_compose.main(["secrets"]) == 0
     file = tmp_path / deploy_compose.LABEL_STUDIO_ENV
@@ -134,7 +134,7 @@ def test_the_sign_in_is_made_once_and_is_nobody_elses_to_read(tmp_path, monkeypa
     assert len(values["LABEL_STUDIO_PASSWORD"]) >= 16
 
 
-def test_the_databases_password_is_made_once_and_the_same_for_both(tmp_path, monkeypatch):
+def test_database_password_is_made_once_for_both(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert deploy_compose.main(["secrets"]) == 0

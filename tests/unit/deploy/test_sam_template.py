@@ -68,7 +68,7 @@ def queue_events():
 
 
 @pytest.mark.parametrize(("function", "event"), queue_events())
-def test_a_message_is_hidden_for_six_times_as_long_as_its_function_may_take(function, event):
+def test_message_is_hidden_for_six_times_its_functions_timeout(function, event):
     queue = QUEUES[name_in(event["Queue"])]
     assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[function]["Timeout"]
 
@@ -80,7 +80,7 @@ def test_one_bad_message_does_not_send_back_its_whole_batch(function, event):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_is_built_by_our_makefile_and_logs_where_we_keep_logs(name):
+def test_every_function_uses_our_makefile_and_our_log_groups(name):
     short = name.removesuffix("Function").lower()
     function = RESOURCES[name]
     assert function["Metadata"] == {
@@ -140,7 +140,7 @@ def test_no_role_may_do_everything_or_act_on_everything(owner, statement):
         assert set(actions) <= EVERYTHING_IS_ALL_AWS_OFFERS
 
 
-def test_no_role_has_a_managed_policy_and_every_function_has_a_role_of_its_own():
+def test_every_function_has_its_own_role_without_managed_policies():
     assert not [name for name, role in of("AWS::IAM::Role").items() if "ManagedPolicyArns" in role]
     roles = [name_in(function["Role"]) for function in FUNCTIONS.values()]
     assert len(set(roles)) == len(roles)
@@ -182,7 +182,7 @@ def test_every_table_is_kept_encrypted_restorable_and_paid_by_use(name):
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_every_queue_is_encrypted_and_keeps_messages_as_long_as_it_can(name):
+def test_every_queue_is_encrypted_and_has_the_longest_retention(name):
     assert QUEUES[name]["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", {"Ref": "AWS::NoValue"}, True]}
     assert QUEUES[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
@@ -209,7 +209,7 @@ def test_pictures_reach_predict_as_their_bytes():
 
 
 @pytest.mark.parametrize("name", of("AWS::Serverless::Api"))
-def test_every_api_is_throttled_and_its_functions_end_before_it_gives_up(name):
+def test_every_api_is_throttled_and_outlasts_its_functions(name):
     (setting,) = of("AWS::Serverless::Api")[name]["MethodSettings"]
     assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
     assert 0 < setting["ThrottlingRateLimit"] <= setting["ThrottlingBurstLimit"]
@@ -258,7 +258,7 @@ def test_the_dashboard_shows_metrics_that_the_functions_publish(service):
     assert {name for space, name, _, value in drawn() if (space, value) == ("octospoon", service)} <= names
 
 
-def test_what_takes_from_a_queue_has_a_limit_that_can_be_set():
+def test_every_queue_consumer_has_a_configurable_limit():
     limited = {function: event.get("ScalingConfig") for function, event in queue_events()}
     parameter = {"MaximumConcurrency": {"Ref": "ScoreMaximumConcurrency"}}
     assert limited["ScoreFunction"] == parameter
@@ -287,7 +287,7 @@ def test_a_key_of_ones_own_encrypts_everything(kind, setting):
     assert TEMPLATE["Globals"]["Function"]["KmsKeyArn"] == key
 
 
-def test_rescore_may_query_the_indexes_that_it_goes_through_and_they_hold_what_it_filters_by():
+def test_rescore_may_query_its_indexes_and_they_hold_its_filters():
     (pool,) = (one for name, one in of("AWS::DynamoDB::Table").items() if name == "PoolTable")
     held = {index["IndexName"]: index["Projection"] for index in pool["GlobalSecondaryIndexes"]}
     asked: list[dict[str, Any]] = []

@@ -90,7 +90,7 @@ def test_a_new_stack_is_created_and_its_progress_told():
     assert told == ["CREATE_COMPLETE Queue"]
 
 
-def test_an_update_keeps_the_values_of_parameters_that_are_not_given():
+def test_update_keeps_the_values_of_omitted_parameters():
     client = CloudFormation(["UPDATE_COMPLETE"])
     run(client)
     assert client.created["ChangeSetType"] == "UPDATE"

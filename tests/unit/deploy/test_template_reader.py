@@ -55,7 +55,7 @@ def test_tags_become_their_long_forms(small):
     }
 
 
-def test_code_takes_the_place_of_the_source_folder_and_nothing_else_changes(small):
+def test_only_the_source_folder_is_replaced_by_code(small):
     packaged = sam_template.with_code(small, {"Work": "s3://bucket/key.zip"})
     work = packaged["Resources"]["Work"]
     assert work["Properties"]["CodeUri"] == "s3://bucket/key.zip"

@@ -29,11 +29,11 @@ def strategy(monkeypatch) -> Strategy:
 
 def test_the_example_strategy_keeps_the_contract(strategy):
     for size, n in [(60, 7), (5, 9), (1, 1), (0, 3), (60, 0), (60, 60)]:
-        contract.test_a_selection_is_distinct_and_as_long_as_it_can_be(strategy, size, n)
+        contract.test_selection_is_distinct_and_as_long_as_possible(strategy, size, n)
     for classes in (2, 1000):
         contract.test_any_number_of_classes(strategy, classes)
     contract.test_the_order_of_the_rows_does_not_matter(strategy)
-    contract.test_ties_are_broken_by_id_whatever_the_order_of_the_rows(strategy)
+    contract.test_ties_are_broken_by_id_in_any_row_order(strategy)
     contract.test_the_input_is_not_mutated(strategy)
     contract.test_what_a_strategy_needs_and_lacks_is_named(strategy)
     contract.test_the_stored_priority_is_the_score(strategy)

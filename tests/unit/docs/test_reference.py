@@ -54,7 +54,7 @@ def test_every_output_and_alarm_stands_in_the_reference():
     assert re.findall(r"^\| `(\w+)`", PARTS["alarms"], re.MULTILINE) == alarms
 
 
-def test_every_generated_part_has_its_page_and_every_page_its_part():
+def test_every_generated_part_has_a_page_and_vice_versa():
     wanted = [
         name
         for page in DOCS.rglob("*.md")

@@ -40,7 +40,7 @@ def chosen(one, given: Candidates, n: int, seed: str = "s") -> list[str]:
 
 @pytest.mark.parametrize("one", EVERY, **NAMED)
 @pytest.mark.parametrize(("size", "n"), [(60, 7), (5, 9), (1, 1), (0, 3), (60, 0), (60, 60)])
-def test_a_selection_is_distinct_and_as_long_as_it_can_be(one, size, n):
+def test_selection_is_distinct_and_as_long_as_possible(one, size, n):
     indices = one.select(pool(size), n, "s")
     assert indices.dtype == np.int64
     assert len(indices) == len(set(indices.tolist())) == min(n, size)
@@ -60,7 +60,7 @@ def test_the_order_of_the_rows_does_not_matter(one):
 
 
 @pytest.mark.parametrize("one", EVERY, **NAMED)
-def test_ties_are_broken_by_id_whatever_the_order_of_the_rows(one):
+def test_ties_are_broken_by_id_in_any_row_order(one):
     same = Candidates(
         [f"k{i}" for i in range(30)], np.full((30, 4), 0.25, np.float32), np.ones((30, 3), np.float32)
     )
@@ -209,7 +209,7 @@ def test_no_number_that_is_not_finite_is_overlooked(number, place, row):
 
 @pytest.mark.parametrize("classes", [4, 5, 6, 7])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_compiled_code_reads_the_rows_it_is_given_and_nothing_beside(classes, dtype):
+def test_compiled_code_reads_only_the_given_rows(classes, dtype):
     whole = np.full((50 * classes + 2) * np.dtype(dtype).itemsize, 255, np.uint8)  # NaN everywhere
     rows = whole[1 : 1 + 50 * classes * np.dtype(dtype).itemsize].view(dtype).reshape(50, classes)
     assert not rows.flags.aligned
@@ -244,7 +244,7 @@ def test_finite_rows_whose_sum_is_not_are_measured():
     assert np.array_equal(least(Largest(), -rows, 5), np.arange(70_000, ROWS_A_WORKER))
 
 
-def test_all_that_ties_at_the_border_is_kept_and_memory_stays_small():
+def test_ties_at_the_border_are_kept_in_little_memory():
     rows = np.full((100_000, 2), 0.5, np.float32)
     assert len(least(Gap(), rows, 10)) == 100_000
     rows = pool(200_000, 10).probabilities
@@ -284,7 +284,7 @@ def test_large_finite_numbers_are_not_taken_for_infinite_ones():
     assert strategy("margin").score(rows).tolist() == [1.0] * 4
 
 
-def test_kmeans_of_many_clusters_is_repeatable_and_near_to_the_points():
+def test_kmeans_of_many_clusters_is_repeatable_and_near_the_points():
     points = np.random.default_rng(0).standard_normal((3000, 6))
     found = kmeans(points, 400, "s")
     again = kmeans(points, 400, "s")

@@ -35,7 +35,7 @@ def test_the_domain_reads_addresses_as_label_studio_does(key: str) -> None:
 
 
 @given(KEYS)
-def test_a_key_that_is_not_refused_is_shown_itself_and_a_refused_one_never_is(key: str) -> None:
+def test_accepted_key_is_shown_and_a_refused_one_never(key: str) -> None:
     shown = label_studio_reads(address_of(BUCKET, key))[1]
 
     assert (shown == key and "\0" not in key) == (why_not_shown(key) == "")

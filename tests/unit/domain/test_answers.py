@@ -71,7 +71,7 @@ def test_only_our_own_control_is_read(result: list | None, answer: Answer) -> No
         ("hen", Answer(None, UNKNOWN_CLASS)),
     ],
 )
-def test_an_alias_or_what_it_stands_for_may_be_the_class(stored: str, answer: Answer) -> None:
+def test_class_may_be_an_alias_or_its_value(stored: str, answer: Answer) -> None:
     result = reduced([ours(stored)], ALIASES)
 
     assert read(result, CLASSES) == answer

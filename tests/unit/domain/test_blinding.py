@@ -63,7 +63,7 @@ def test_as_many_others_go_without_a_prediction_as_are_drawn(
     assert blind[False] == min(audit + control, drift + strategy)
 
 
-def test_neither_place_nor_company_tells_an_audit_image_from_another_without_a_prediction() -> None:
+def test_place_and_neighbours_do_not_reveal_an_audit_image() -> None:
     """Over many rounds, an image without a prediction is as often one of the audit share at every place."""
     places, audits = Counter[int](), Counter[int]()
     for number in range(2000):

@@ -33,7 +33,7 @@ def test_an_annotator_has_one_vote_the_newest():
     assert agreed(said("a", "cat", 1), said("a", "dog", 2), said("a", "cow", 3)) == Consensus("cow", 1.0, 1)
 
 
-def test_a_later_skip_withdraws_the_vote_and_a_deletion_brings_back_the_one_before():
+def test_later_skip_withdraws_the_vote_and_its_deletion_restores_it():
     assert agreed(said("a", "cat", 1), said("a", None, 2)) == Consensus(None, 0.0, 0)
     assert agreed(said("a", "cat", 1), said("a", "dog", 2, deleted=True)) == Consensus("cat", 1.0, 1)
 

@@ -122,7 +122,7 @@ def test_nothing_is_read_for_nothing():
     assert index.queries == 0
 
 
-def test_more_than_the_bound_in_one_place_is_still_drawn_from():
+def test_more_rows_than_the_bound_are_still_drawn_from():
     crowd = np.linspace(0.5, 0.5001, 40 * AT_MOST)
     index = Index([np.concatenate([np.linspace(0, 1, 200, endpoint=False), crowd]) for _ in range(SHARDS)])
     assert len(set(keys(draw(index, 30, "s")))) == 30

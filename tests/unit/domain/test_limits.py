@@ -81,7 +81,7 @@ def test_no_folder_has_more_than_its_share(one):
     assert max(Counter(map(group_of, keys)).values()) == 5
 
 
-def test_a_share_is_rounded_up_and_a_short_supply_fills_the_batch_all_the_same():
+def test_share_is_rounded_up_and_short_supply_fills_the_batch():
     given = pool(30, 2)
 
     assert Counter(map(group_of, chosen(given, strategy("margin"), 3, Limits(group_quota=0.4)))) == {
@@ -92,7 +92,7 @@ def test_a_share_is_rounded_up_and_a_short_supply_fills_the_batch_all_the_same()
 
 
 @pytest.mark.parametrize("one", CHOOSING, **NAMED)
-def test_all_limits_at_once_do_not_depend_on_the_order_of_the_rows(one):
+def test_combined_limits_do_not_depend_on_row_order(one):
     given, limits = pool(60, 3), Limits(0.001, 0.4, 0.5)
     other = given.take(np.random.default_rng(1).permutation(180))
 

@@ -98,7 +98,7 @@ def of_new(n: int, wrong: int, added: int, missed: int):
 
 
 @pytest.mark.parametrize(("wrong", "promote"), [(0, True), (2, True), (3, False), (9, False)])
-def test_a_class_more_is_judged_on_the_classes_that_both_know(wrong, promote):
+def test_additional_class_is_judged_on_the_shared_classes(wrong, promote):
     new, truth = of_new(50, wrong, 20, 5)
     old = Answers(OLD, np.r_[right_but_for(50, 0), np.full((20, 3), 1 / 3)])
     decision = decide(new, old, truth)
@@ -109,7 +109,7 @@ def test_a_class_more_is_judged_on_the_classes_that_both_know(wrong, promote):
     assert "on 50 audit images" in decision.reasons[0]
 
 
-def test_a_new_class_may_take_some_images_of_the_others_and_not_most():
+def test_new_class_may_take_some_images_but_not_most():
     for taken, promote in ((10, True), (25, True), (40, False)):
         new, truth = of_new(50, 0, 0, 0)
         new.probabilities[:taken] = new.probabilities[:taken] / 3
@@ -119,14 +119,14 @@ def test_a_new_class_may_take_some_images_of_the_others_and_not_most():
         assert f"{taken} of 50 others mistaken for it" in decision.reasons[-1]
 
 
-def test_a_class_more_needs_audit_labels_of_the_classes_that_both_know():
+def test_additional_class_needs_audit_labels_of_the_shared_classes():
     new, truth = of_new(0, 0, 20, 0)
     decision = decide(new, Answers(OLD, np.full((20, 3), 1 / 3)), truth)
     assert not decision.promote
     assert "no audit label" in decision.reasons[0]
 
 
-def test_a_class_may_stand_between_the_others_as_long_as_their_order_stays():
+def test_new_class_may_come_between_others_in_unchanged_order():
     new, truth = of_new(30, 0, 0, 0)
     moved = replace(new.spec, classes=("a", "new", "b", "c"))
     new = Answers(moved, new.probabilities[:, [0, 3, 1, 2]])
@@ -141,7 +141,7 @@ def test_a_class_may_stand_between_the_others_as_long_as_their_order_stays():
         assert "the classes changed from a, b, c" in decision.reasons[0]
 
 
-def test_a_model_that_lacks_a_class_of_the_project_is_refused_by_its_name():
+def test_model_without_a_project_class_is_refused_by_name():
     good = judged(50, 0, 0)
     assert gate.of_project(good, ("a", "b", "c"), ()) == good
     assert gate.of_project(good, ("a", "b", "c"), ("a", "c")) == good
@@ -150,7 +150,7 @@ def test_a_model_that_lacks_a_class_of_the_project_is_refused_by_its_name():
     assert "the project has new now" in refused.reasons[0]
 
 
-def test_an_older_version_is_refused_even_after_a_cold_start_model():
+def test_older_version_is_refused_even_after_a_cold_start_model():
     cold = Answers(replace(SPEC, classes=(), version=7), None)
     assert not decide(Answers(SPEC, right_but_for(6, 0)), cold, labels(6)).promote
 
@@ -162,7 +162,7 @@ def test_without_audit_labels_nothing_replaces_a_model_in_service():
     assert "audit" in decision.reasons[0]
 
 
-def test_a_model_that_lost_a_class_is_refused_for_it_though_its_accuracy_is_as_good():
+def test_equally_accurate_model_that_lost_a_class_is_refused():
     """It gained in one class what it lost in another."""
     truth = np.repeat([0, 1, 2], [20, 20, 60])
     new, old = truth.copy(), truth.copy()
@@ -173,7 +173,7 @@ def test_a_model_that_lost_a_class_is_refused_for_it_though_its_accuracy_is_as_g
     assert decision.reasons == ("recall of a fell from 1.000 to 0.000 on 20 audit images",)
 
 
-def test_a_swapped_order_of_classes_that_the_file_does_not_tell_of_is_refused():
+def test_undeclared_swap_of_classes_is_refused():
     good = right_but_for(50, 2)
     assert not decide(Answers(SPEC, good[:, [1, 0, 2]]), Answers(OLD, good), labels(50)).promote
 
@@ -188,7 +188,7 @@ def test_a_swapped_order_of_classes_that_the_file_does_not_tell_of_is_refused():
         ({"seconds": 3.0}, "3.000 s"),
     ],
 )
-def test_a_model_that_costs_too_much_or_is_not_what_it_was_made_of_is_refused(bad, reason):
+def test_model_that_is_expensive_or_inconsistent_is_refused(bad, reason):
     good = right_but_for(6, 0)
     for champion in (Answers(OLD, good, seconds=0.1), None):
         decision = decide(Answers(SPEC, good, **bad), champion, labels(6))
@@ -205,7 +205,7 @@ def test_what_nobody_notices_is_not_too_slow():
     assert decide(new, Answers(OLD, good, seconds=0.001), labels(6)).promote
 
 
-def test_a_model_that_is_right_as_often_and_far_too_sure_is_refused():
+def test_equally_accurate_but_overconfident_model_is_refused():
     rng = np.random.default_rng(0)
     right = rng.uniform(size=200) < 0.7
     answers = (labels(200) + ~right) % 3

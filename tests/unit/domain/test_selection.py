@@ -59,7 +59,7 @@ def test_a_batch_holds_its_audit_share_and_nothing_twice(name, head):
     assert all(pick.etag == f"e{int(pick.key[1:])}" for pick in picks)
 
 
-def test_the_audit_is_the_uniform_draw_even_where_the_strategy_wants_the_same_images():
+def test_audit_is_a_uniform_draw_even_among_the_strategys_favourites():
     wanted = batch(share=0.0)
     drawn = [Candidate(pick.key, pick.etag, None, 0.5) for pick in wanted[:2]]
     picks = batch(drawn=Draw(drawn, 100))
@@ -88,7 +88,7 @@ def test_a_cold_start_takes_typical_images():
     assert strategy_for("random", has_head=False).name == "random"
 
 
-def test_candidates_without_a_row_and_of_another_backbone_are_passed_over():
+def test_candidates_without_a_row_or_of_another_backbone_are_skipped():
     mixed = rows(100) | rows(10, backbone="old")
     del mixed["k050"]
     keys = {pick.key for pick in batch(n=99, rows=mixed, share=0.0)}
@@ -110,7 +110,7 @@ def test_how_many_candidates_are_asked_for():
     assert candidates_wanted(50, strategy("typiclust")) == 2000
 
 
-def test_a_control_share_is_a_uniform_draw_that_is_trained_on():
+def test_control_share_is_a_uniform_draw_used_for_training():
     picks = batch(n=20, share=0.2, kept={"control_share": 0.1})
     control = [pick for pick in picks if pick.strategy == "random" and not pick.audit]
     assert [pick.draw_probability for pick in control] == [0.02] * 2
@@ -119,7 +119,7 @@ def test_a_control_share_is_a_uniform_draw_that_is_trained_on():
     assert len({pick.key for pick in picks}) == len(picks) == 20
 
 
-def test_shares_of_more_than_a_batch_leave_the_audit_its_own():
+def test_shares_over_a_whole_batch_leave_the_audit_share():
     rules = BatchRules(10, 0.7, control_share=0.7)
     assert (rules.audit, rules.control) == (7, 3)
 
@@ -131,7 +131,7 @@ def by_drift(picks) -> list[str]:
     return sorted(pick.key for pick in picks if pick.strategy == "drift")
 
 
-def test_what_drifted_most_has_its_share_and_the_drawn_shares_keep_theirs():
+def test_most_drifted_images_have_a_share_beside_drawn_shares():
     kept = {"control_share": 0.1, "drift_share": 0.3}
     picks = batch(n=20, kept=kept, drifted=DRIFTED)
     without = batch(n=20, kept=kept)
@@ -149,7 +149,7 @@ def test_what_drifted_most_has_its_share_and_the_drawn_shares_keep_theirs():
     assert batch(n=20, kept=kept, drifted=DRIFTED[::-1]) == picks
 
 
-def test_what_drifted_but_is_taken_gone_changed_or_drawn_is_left_and_the_strategy_fills_the_share():
+def test_unavailable_drifted_images_are_replaced_by_the_strategys():
     given = rows(100)
     given["k002"] = replace(given["k002"], state=State.LABELLED)
     given["k004"] = replace(given["k004"], state=State.CLAIMED)

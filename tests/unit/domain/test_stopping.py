@@ -84,7 +84,7 @@ def test_what_it_is_worth_can_be_set():
 
 
 @pytest.mark.parametrize(("accuracy", "named"), [(0.63, True), (0.97, False)])
-def test_where_labels_do_not_help_a_poor_model_the_backbone_is_named(accuracy: float, named: bool) -> None:
+def test_backbone_is_blamed_when_labels_do_not_help(accuracy: float, named: bool) -> None:
     curve = np.tile(np.arange(1000) < 1000 * accuracy, (4, 1))
     found = expect(np.array([50, 100, 150, 200]), curve, 50)
     assert found is not None

@@ -38,7 +38,7 @@ def test_when_training_is_due(status, new_labels, lease_until, reason):
     ("begun_at", "new_labels", "begins"),
     [(NOW - 3600, 1, True), (NOW - 3599, 1, False), (NOW - 7200, 0, False), (0.0, 1, True)],
 )
-def test_what_was_asked_for_waits_for_its_cool_down_and_for_a_new_label(begun_at, new_labels, begins):
+def test_request_waits_for_its_cool_down_and_a_new_label(begun_at, new_labels, begins):
     state = TrainingState(begun_at=begun_at, new_labels=new_labels, requested="drift confirmed")
     assert due(state, RULES, NOW) == ("drift confirmed" if begins else None)
 
@@ -51,13 +51,13 @@ def test_a_day_has_a_budget_and_the_next_day_another(state):
     assert due(spent, RULES, NOW + 24 * 3600)
 
 
-def test_a_failed_job_costs_its_budget_and_a_lost_one_is_begun_again_all_the_same():
+def test_failed_job_costs_its_budget_but_a_lost_job_restarts():
     spent = TrainingState(JobStatus.FAILED, lease_until=NOW - 1, begun_day=day(NOW), begun_today=3)
     assert due(spent, RULES, NOW) is None
     assert due(replace(spent, status=JobStatus.RUNNING), RULES, NOW)
 
 
-def test_accuracy_asks_for_training_only_where_it_is_shown_to_be_too_low():
+def test_accuracy_requests_training_only_when_it_is_significantly_low():
     assert wanted(proportion(70, 100), None, 0.75) is None, "it may be 0.78"
     assert "at most 0.69" in wanted(proportion(60, 100), None, 0.75)
     assert wanted(proportion(0, 100), None, 0.0) is None

@@ -195,9 +195,7 @@ HUGE = b"BM" + b"\0" * 12 + b"\x28\0\0\0" + (60_000).to_bytes(4, "little") * 2 +
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_what_is_no_picture_is_refused_with_its_reason_and_joins_nothing(
-    world: World, data: bytes, reason: str
-) -> None:
+def test_other_files_are_refused_with_reason_and_join_nothing(world: World, data: bytes, reason: str) -> None:
     status, said = world.ask(body=data, queryStringParameters={"add": "true"})
 
     assert (status, said["reason"]) == (422, reason)
@@ -287,7 +285,7 @@ def test_without_a_champion_everybody_hears_what_to_do(
     assert "octospoon init-model" in said["error"]
 
 
-def test_a_model_that_fails_on_every_picture_is_no_fault_of_the_caller(world: World) -> None:
+def test_model_that_fails_on_every_picture_is_our_error(world: World) -> None:
     class Broken(LightScorer):
         def predict(self, images: np.ndarray) -> list[Prediction]:
             raise BadModel("the output is not finite")
@@ -296,7 +294,7 @@ def test_a_model_that_fails_on_every_picture_is_no_fault_of_the_caller(world: Wo
     assert world.ask(body=LIGHT)[0] == 503
 
 
-def test_what_nobody_outside_can_mend_is_an_error_of_the_function(world: World) -> None:
+def test_internal_problem_is_an_error_of_the_function(world: World) -> None:
     def wrong() -> Any:
         raise NotConfigured("a setting is wrong")
 
@@ -373,9 +371,7 @@ def tasks(*images: object, config: str = labelling_interface(["cat", "dog"])) ->
     return json.dumps({"tasks": listed, "label_config": config, "params": {"login": None}})
 
 
-def test_each_task_has_its_own_answer_and_nothing_but_our_bucket_is_read(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_task_is_answered_from_our_bucket_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     monkeypatch.setattr(
         FakeImages, "read", lambda self, key: read.append(key) or ImageBytes(*self.objects[key])
@@ -399,7 +395,7 @@ def recorded() -> list[Any]:
     return [json.loads(file.read_text()) for file in sorted(RECORDED.glob("*.json"))]
 
 
-def test_every_request_that_label_studio_was_seen_to_send_gets_an_answer_like_the_recorded_one(
+def test_every_recorded_request_gets_an_answer_like_the_recorded_one(
     world: World,
 ) -> None:
     assert {(one["method"], one["path"]) for one in recorded()} == {*ROUTES, ("POST", "/webhook")}
@@ -485,7 +481,7 @@ bodies = (
     kind=st.sampled_from(["application/json", "image/png", "text/plain; charset=utf-8", "", "json"]),
     query=st.none() | st.dictionaries(st.just("add"), st.sampled_from(["true", "false"]) | st.text()),
 )
-def test_any_body_is_answered_or_refused_clearly_and_no_token_of_it_is_logged(
+def test_any_body_is_answered_or_refused_and_no_token_logged(
     world: World, path: str, body: bytes | str, kind: str, query: Any
 ) -> None:
     headers = {"X-Octospoon-Secret": SECRET, "Content-Type": kind}

@@ -62,7 +62,7 @@ def test_lists_are_split_at_commas() -> None:
     assert listed(" cat, dog,,owl ") == ("cat", "dog", "owl")
 
 
-def test_model_files_go_when_they_are_old_even_where_another_process_is_quicker(tmp_path, monkeypatch):
+def test_old_model_files_are_removed_even_by_two_processes(tmp_path, monkeypatch):
     kept, old, new = (tmp_path / name for name in ("kept.onnx", "old.onnx", "new.onnx"))
     for path in (kept, old, new):
         path.write_bytes(b"model")

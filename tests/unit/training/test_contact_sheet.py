@@ -92,7 +92,7 @@ def test_what_drifted_is_shown_with_its_label():
     ]
 
 
-def test_a_round_is_shown_by_rank_with_its_audit_share_last():
+def test_round_is_shown_by_rank_with_audit_last():
     picks = (
         Pick("a", "e", True, "random", None, 0, 0.1),
         Pick("b", "e", False, "margin", 0.25, 1, None),

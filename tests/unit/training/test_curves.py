@@ -20,7 +20,7 @@ def test_students_interval():
     assert (found.low, found.high) == pytest.approx((0.4457397, 4.5542603))
 
 
-def test_a_strategy_that_learns_twice_as_fast_needs_half_the_labels():
+def test_strategy_that_learns_twice_as_fast_needs_half_the_labels():
     found = compare(curve(2.0, seed=1, noise=0.003), curve(1.0, noise=0.003))
 
     assert found.better
@@ -40,7 +40,7 @@ def test_what_is_no_better_is_said_plainly():
     assert saving(found["b"], 200) == "does not reach random's accuracy at 200 labels"
 
 
-def test_under_no_difference_a_lead_is_claimed_once_in_forty_times():
+def test_lead_is_claimed_once_in_forty_under_no_difference():
     rng = np.random.default_rng(5)
     claims = 0
     for _ in range(400):
@@ -88,7 +88,7 @@ def test_where_nothing_is_learnt_no_share_of_labels_is_given():
     assert not compare(still, still).worse
 
 
-def test_a_curve_that_comes_to_rest_early_shows_no_saving_by_noise():
+def test_curve_that_flattens_early_shows_no_saving_by_noise():
     mean = np.minimum(0.5 + 0.004 * LABELS, 0.9)
     control = Curve(LABELS, np.tile(mean, (20, 1)))
     assert compare(control, control).labels_share == 1.0
@@ -101,7 +101,7 @@ def test_what_is_worse_than_random_is_called_so():
     assert "a is significantly worse than random." in verdict(found, 200)
 
 
-def test_a_strategy_may_lead_in_accuracy_and_lose_the_rare_classes():
+def test_strategy_may_lead_in_accuracy_and_lose_rare_classes():
     control, ahead = curve(1.0), curve(1.5, seed=1)
     level = Curve(LABELS, control.accuracy, control.accuracy)
     found = compare(Curve(LABELS, ahead.accuracy, control.accuracy - 0.05), level)

@@ -114,7 +114,7 @@ def test_rows_that_are_distributions_are_probabilities_however_they_were_made(tm
         [node("ReduceL2", "pooled", "n", axes=[1]), node("Div", "pooled n", "out")],
     ],
 )
-def test_features_that_a_gate_or_a_length_weighs_are_an_embedding(tmp_path, gate):
+def test_features_weighted_by_a_gate_or_length_are_an_embedding(tmp_path, gate):
     made = model([*trunk(), *gate])
     assert np.allclose(taken(tmp_path, made), plain(made), atol=1e-4)
 

@@ -148,7 +148,7 @@ def test_a_model_may_want_blue_green_red(tmp_path, kind):
     assert not np.allclose(taken(tmp_path, made), found, atol=1e-2)
 
 
-def test_mean_and_std_are_of_red_green_and_blue_in_either_order(tmp_path):
+def test_mean_and_std_follow_rgb_in_either_channel_order(tmp_path):
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
     found = taken(tmp_path, model(trunk(), "pooled"), Options(Pixels(mean=mean, std=std, channels="bgr")))
     values = (IMAGES.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)

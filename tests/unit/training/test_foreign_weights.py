@@ -204,7 +204,7 @@ def test_a_last_layer_may_be_written_in_many_ways(tmp_path, name):
     assert np.allclose(taken(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
 
 
-def test_a_head_that_is_not_what_the_model_answers_is_refused(tmp_path):
+def test_head_that_differs_from_the_models_answers_is_refused(tmp_path):
     made = model([*linear(), node("Clip", "z low high", "out")], low=np.float32(-0.1), high=np.float32(0.1))
     with pytest.raises(BadModel, match="not those of its last linear layer"):
         taken(tmp_path, made, headed())

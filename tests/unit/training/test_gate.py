@@ -94,7 +94,7 @@ def no_parity(backbone, dataset: Dataset, spec):
         (no_parity, "its parts differ"),
     ],
 )
-def test_a_bad_model_is_refused_with_the_reason_in_mlflow_and_in_the_control_table(served, spoil, reason):
+def test_bad_model_is_refused_and_its_reason_recorded(served, spoil, reason):
     outcome, made = retrain(served, spoil)
 
     assert outcome is Outcome.REFUSED
@@ -106,7 +106,7 @@ def test_a_bad_model_is_refused_with_the_reason_in_mlflow_and_in_the_control_tab
     assert made.registry.aliases == {"champion": 1, "challenger": 2}
 
 
-def test_a_better_model_is_promoted_and_the_alias_is_known_to_be_the_trainers(served):
+def test_better_model_is_promoted_and_its_alias_recorded_as_ours(served):
     outcome, made = retrain(served, train_head)
 
     assert outcome is Outcome.PROMOTED

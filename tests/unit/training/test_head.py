@@ -74,7 +74,7 @@ def test_the_same_labels_give_the_same_bytes():
     assert first.weights.tobytes() + first.bias.tobytes() == second.weights.tobytes() + second.bias.tobytes()
 
 
-def test_the_scale_and_the_place_of_the_embeddings_do_not_matter():
+def test_scale_and_location_of_embeddings_do_not_matter():
     points, labels = blobs(120)
     near = fit_head(points, labels, 4).logits(points)
     far = fit_head(points * 1000 + 5000, labels, 4).logits(points * 1000 + 5000)

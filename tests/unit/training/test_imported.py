@@ -77,13 +77,13 @@ def test_features_and_feature_maps_become_an_embedding(tmp_path, last):
     assert np.allclose(ours(found)[0], theirs(network(last="pooled"), normalised()), atol=1e-5)
 
 
-def test_any_tensor_can_be_the_embedding_and_what_is_behind_it_is_left_out(tmp_path):
+def test_any_tensor_can_be_the_embedding_and_ends_the_graph(tmp_path):
     found = taken(tmp_path, network(), Options(Pixels(mean=MEAN, std=STD), output="maps"))
     assert np.allclose(ours(found)[0], theirs(network(last="pooled"), normalised()), atol=1e-5)
     assert b"weights" not in found.model
 
 
-def test_a_model_that_takes_bytes_as_they_are_is_left_to_normalise(tmp_path):
+def test_model_that_takes_raw_bytes_normalises_them_itself(tmp_path):
     model = network(first="NHWC", kind=TensorProto.UINT8, last="pooled")
     assert np.allclose(ours(taken(tmp_path, model, Options(Pixels())))[0], theirs(model, IMAGES), rtol=1e-5)
     with pytest.raises(BadRequest, match="leave out --mean"):
@@ -105,7 +105,7 @@ def test_channels_last_and_pixels_to_255(tmp_path):
     assert np.allclose(embedding, theirs(model, values), rtol=1e-4)
 
 
-def test_an_old_file_that_lists_its_constants_as_inputs_is_taken(tmp_path):
+def test_old_file_that_lists_constants_as_inputs_is_accepted(tmp_path):
     model = network(last="pooled")
     model.ir_version = 3
     for one in model.graph.initializer:

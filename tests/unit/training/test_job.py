@@ -30,7 +30,7 @@ def labelled(count: int = 60, audit: int = 10) -> World:
     return made
 
 
-def test_a_job_promotes_a_model_whose_file_pointer_and_registry_agree_on_the_version(tmp_path):
+def test_promoted_file_pointer_and_registry_agree_on_the_version(tmp_path):
     made = labelled()
     assert run(JOB, made.ports) is Outcome.PROMOTED
     pointer = made.champions.current
@@ -48,7 +48,7 @@ def test_a_job_promotes_a_model_whose_file_pointer_and_registry_agree_on_the_ver
     assert made.control.state().status is JobStatus.IDLE
 
 
-def test_a_class_that_came_on_a_running_project_goes_into_service(caplog):
+def test_class_added_to_a_running_project_goes_into_service(caplog):
     made = labelled()
     assert run(JOB, made.ports) is Outcome.PROMOTED
     for index in range(60, 120):
@@ -69,14 +69,14 @@ def test_a_class_that_came_on_a_running_project_goes_into_service(caplog):
     assert "left out" not in made.control.state().reason
 
 
-def test_a_job_that_began_before_a_class_came_is_refused_by_its_name():
+def test_job_older_than_a_class_is_refused_by_its_name():
     made = labelled()
     made.control.keep_classes((*digits.CLASSES, "torn"))
     assert run(JOB, made.ports) is Outcome.REFUSED
     assert "the project has torn now" in made.control.state().reason
 
 
-def test_after_a_reset_of_the_registry_versions_go_on_and_nothing_is_taken_for_promoted():
+def test_versions_continue_and_nothing_counts_as_promoted_after_registry_reset():
     made = labelled()
     assert run(JOB, made.ports) is Outcome.PROMOTED
     before = made.champions.versions[1]
@@ -91,7 +91,7 @@ def test_after_a_reset_of_the_registry_versions_go_on_and_nothing_is_taken_for_p
     assert made.history.decision("train-000002").version == 2
 
 
-def test_a_job_whose_version_is_another_model_fails_and_overwrites_nothing():
+def test_job_whose_version_is_another_model_fails_without_overwriting():
     made = labelled()
     other = replace(made.champions.current, version=1, sha256="f" * 64)
     made.champions.versions[1] = other
@@ -152,7 +152,7 @@ def test_what_drifted_is_shown_where_something_was_watched():
             assert picture.width > 500
 
 
-def test_from_the_third_round_on_a_job_says_what_another_batch_and_the_strategy_bring():
+def test_job_forecasts_another_batch_from_the_third_round():
     made = world()
     for i in range(120):
         made.label(
@@ -252,7 +252,7 @@ def test_a_stale_pointer_is_not_swapped():
     assert "champion" not in made.registry.aliases
 
 
-def test_a_missing_embedding_is_computed_and_a_changed_picture_left_out():
+def test_missing_embedding_is_computed_and_a_changed_picture_omitted():
     made = labelled()
     made.pool.table["0020.png"].prediction = None
     made.pool.table["0021.png"].etag = "other"
@@ -277,7 +277,7 @@ def test_without_any_label_the_job_fails_with_the_reason():
     assert made.registry.tags[1]["octospoon.outcome"] == "failed"
 
 
-def test_a_running_job_is_left_alone_until_its_lease_has_run_out():
+def test_running_job_is_left_alone_until_its_lease_expires():
     made = labelled()
     assert made.control.start(JOB, made.clock.now() + LEASE_SECONDS)
     with pytest.raises(Conflict):
@@ -310,7 +310,7 @@ class Archive:
         return "c0ffee"
 
 
-def test_the_manifest_of_the_training_data_is_committed_and_the_commit_is_a_tag():
+def test_training_manifest_is_committed_and_its_commit_tagged():
     made, archive = labelled(), Archive()
     run(JOB, replace(made.ports, datasets=archive))
     assert archive.manifests == {f"run-{JOB}": made.registry.logged[1]["snapshot.jsonl"]}
@@ -341,7 +341,7 @@ def test_the_run_shows_its_mistakes_and_the_newest_round():
             assert sheet.width == 860
 
 
-def test_without_an_audit_share_the_mistakes_are_the_cross_validated_ones():
+def test_mistakes_are_cross_validated_without_an_audit_share():
     made = labelled(audit=0)
     run(JOB, made.ports)
     assert "mistakes.png" in made.registry.logged[1]

@@ -50,7 +50,7 @@ def test_the_backbone_is_the_same_bytes_every_time(backbone):
     assert starter.build(48, 64) != backbone
 
 
-def test_the_backbone_takes_any_number_of_images_and_gives_each_the_same_answer(tmp_path, backbone):
+def test_backbone_answers_are_the_same_in_any_batch_size(tmp_path, backbone):
     model = scorer(tmp_path, assemble(backbone, None, backbone_spec(backbone, "squash")))
     together, none = model.run(noise())
     assert none is None
@@ -86,7 +86,7 @@ def test_a_size_that_does_not_divide_is_refused():
         starter.build(30)
 
 
-def test_the_whole_file_says_what_it_is_and_computes_what_its_parts_compute(tmp_path, backbone, parts):
+def test_whole_file_describes_itself_and_computes_as_its_parts(tmp_path, backbone, parts):
     spec, head, weights = parts
     model = scorer(tmp_path, assemble(backbone, head, spec))
     assert model.spec == spec

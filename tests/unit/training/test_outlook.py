@@ -33,7 +33,7 @@ def test_the_next_round_counts_as_large_as_the_newest():
     assert 0 <= found.interval.low <= found.interval.high < 0.2
 
 
-def test_where_all_is_learnt_it_is_said_that_more_will_not_help():
+def test_report_says_when_more_labels_will_not_help():
     found = expectation(dataset(150, 0, spread=0.2), dataset(200, 1, spread=0.2), 3)
 
     assert found.stop
@@ -62,7 +62,7 @@ def test_what_was_chosen_for_its_drift_counts_for_neither():
     assert against_control(both, dataset(60, 1), 3) == against_control(plain, dataset(60, 1), 3) != {}
 
 
-def test_a_strategy_that_sees_only_two_of_three_classes_is_behind_its_control():
+def test_strategy_that_sees_two_of_three_classes_trails_its_control():
     blind, control = dataset(40, 0, classes=2), dataset(40, 1, strategies=["random"] * 40)
     train = Dataset(
         images([*blind.labels, *control.labels], ["margin"] * 40 + ["random"] * 40, [1] * 80),

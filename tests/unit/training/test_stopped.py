@@ -65,7 +65,7 @@ def test_a_job_that_fails_is_tried_again_later() -> None:
     assert made.control.state().lease_until == made.clock.now() + LEASE_SECONDS
 
 
-def test_the_lease_is_renewed_for_as_long_as_the_job_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lease_is_renewed_while_the_job_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_, "LEASE_SECONDS", 0.2)
     monkeypatch.setattr(lease_, "LEASE_SECONDS", 0.2)
     made = labelled()
@@ -85,7 +85,7 @@ def test_the_lease_is_renewed_for_as_long_as_the_job_takes(monkeypatch: pytest.M
     assert leases[1] >= leases[0] + 1000
 
 
-def test_the_containers_entry_point_ends_by_an_exception_when_it_is_stopped() -> None:
+def test_stopped_container_ends_its_entry_point_by_an_exception() -> None:
     code = (
         "import signal, time, octospoon.training.__main__ as m\n"
         "signal.signal(signal.SIGTERM, m._stopped)\n"

@@ -81,7 +81,7 @@ def test_stopping_ends_the_child_and_leaves_the_message():
     assert queue.deleted == []
 
 
-def test_the_worker_outlives_an_outage_and_a_message_it_cannot_read(monkeypatch):
+def test_worker_survives_an_outage_and_an_unreadable_message(monkeypatch):
     monkeypatch.setattr(worker, "_RETRY_SECONDS", 0.01)
     queue = Queue(["not json", message("b")], outages=2)
     one = Worker(queue, "url", child("pass"))

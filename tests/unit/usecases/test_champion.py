@@ -52,7 +52,7 @@ def test_the_newest_model_predicts_once_the_age_limit_has_passed() -> None:
     assert world.loads == [1, 2]
 
 
-def test_a_bad_model_leaves_the_old_one_in_place_until_a_good_one_comes() -> None:
+def test_bad_model_leaves_the_old_one_until_a_good_one() -> None:
     world = World()
     world.champions.set(pointer(1))
     world.model.get()
@@ -100,7 +100,7 @@ def test_a_bad_model_is_not_fetched_again_and_again() -> None:
     assert world.loads == [1, 2]
 
 
-def test_who_starts_with_a_bad_model_predicts_with_the_one_before_it() -> None:
+def test_cold_start_with_a_bad_model_uses_the_previous_one() -> None:
     world = World()
     world.bad = {2}
     world.champions.set(pointer(2).after(pointer(1)))
@@ -120,7 +120,7 @@ def test_a_pointer_remembers_one_other_only() -> None:
     assert pointer(1).after(None).previous is None
 
 
-def test_nobody_gets_the_old_model_once_it_was_time_to_look() -> None:
+def test_old_model_is_never_served_after_the_refresh_interval() -> None:
     world = World()
     world.champions.set(pointer(1))
     world.model.get()
@@ -151,7 +151,7 @@ def test_threads_that_start_together_load_once() -> None:
     assert world.loads == [1]
 
 
-def test_the_first_model_predicts_at_once_even_where_it_was_asked_for_just_before() -> None:
+def test_first_model_predicts_at_once_even_after_an_earlier_request() -> None:
     world = World()
     with pytest.raises(ServiceUnavailable):
         world.model.get()

@@ -46,7 +46,7 @@ class World:
         )
 
 
-def test_a_job_carries_its_settings_and_the_project_s_classes_are_known() -> None:
+def test_job_carries_its_settings_and_the_projects_classes() -> None:
     world = World(threshold=1)
     world.collect(message(1))
     state = world.control.state()
@@ -106,7 +106,7 @@ def test_the_threshold_launches_one_job() -> None:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_an_image_counts_once_whatever_the_order_and_number_of_deliveries(order: tuple[int, ...]) -> None:
+def test_image_counts_once_for_any_order_and_number_of_deliveries(order: tuple[int, ...]) -> None:
     world = World(threshold=100)
     events = [
         message(0, "cat", updated=1),
@@ -130,7 +130,7 @@ def test_a_skip_does_not_count() -> None:
     assert world.pool.table["0.png"].state is State.EXPORTED
 
 
-def test_a_deletion_subtracts_and_the_old_event_cannot_bring_it_back() -> None:
+def test_deletion_subtracts_and_an_old_event_does_not_restore_it() -> None:
     world = World(threshold=100)
     world.collect(message(0))
 
@@ -141,7 +141,7 @@ def test_a_deletion_subtracts_and_the_old_event_cannot_bring_it_back() -> None:
     assert world.pool.table["0.png"].label is None
 
 
-def test_a_launch_that_fails_gives_the_labels_back_and_is_tried_again() -> None:
+def test_failed_launch_returns_the_labels_and_is_retried() -> None:
     world = World(threshold=2)
     world.collect(message(0))
     world.launcher.down = True
@@ -176,7 +176,7 @@ def test_labels_during_training_count_towards_the_next() -> None:
     assert world.collect.launch_if_due() == "train-000002"
 
 
-def test_another_project_deletes_only_its_own_annotation_of_the_same_number() -> None:
+def test_other_project_deletes_only_its_own_annotation_of_that_number() -> None:
     world = World(threshold=5)
     first = msgspec.json.decode(message(1), type=Message)
     world.collect(msgspec.json.encode(msgspec.structs.replace(first, project_created_at="2026")).decode())
@@ -223,9 +223,7 @@ def test_annotations_of_a_deleted_account_are_voters_of_their_own() -> None:
     ("result", "problem"),
     [([], NO_CLASS), ([choice("cat", "dog")[0]], SEVERAL_CLASSES), (choice("cow"), UNKNOWN_CLASS)],
 )
-def test_an_answer_that_does_not_count_is_kept_with_its_reason_until_it_is_edited(
-    result: list[dict], problem: str
-) -> None:
+def test_uncounted_answer_is_kept_with_its_reason_until_edited(result: list[dict], problem: str) -> None:
     world = World()
     body = msgspec.json.decode(message(0), type=Message)
     answer = msgspec.structs.replace(body.annotations[0], result=result)
@@ -246,7 +244,7 @@ def test_a_skip_is_no_problem() -> None:
     assert world.labels.uncounted(examples=1).total == 0
 
 
-def test_an_answer_of_an_image_that_is_not_in_the_pool_counts_once_it_is() -> None:
+def test_answer_counts_as_soon_as_its_image_joins_the_pool() -> None:
     world = World()
     row = world.pool.table.pop("0.png")
     world.collect(message(0))

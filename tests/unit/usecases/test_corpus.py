@@ -49,7 +49,7 @@ def test_the_corpus_is_large_and_names_each_file_once() -> None:
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds in some of them
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_ends_as_a_row_or_in_quarantine_and_its_neighbours_are_unaffected(
+def test_each_is_scored_or_quarantined_and_its_neighbours_unaffected(
     case: Case, scorer: OnnxScorer, alone: dict[str, np.ndarray]
 ) -> None:
     first, *others = GOOD

@@ -57,7 +57,7 @@ class Batches:
         return self.asked - before
 
 
-def test_the_last_answer_asks_for_a_batch_and_a_skip_is_an_answer() -> None:
+def test_last_answer_requests_a_batch_and_a_skip_is_one() -> None:
     batches = Batches()
 
     asked = [

@@ -56,7 +56,7 @@ def test_an_alias_that_stayed_behind_is_brought_along(world):
     assert (world.serving, world.alias.named, world.history.alias()) == (1, 1, 1)
 
 
-def test_a_person_who_moves_the_alias_right_after_a_promotion_is_heard(world):
+def test_alias_moved_right_after_a_promotion_takes_effect(world):
     world.stands(serving=3, alias=3, seen=3)
     world.alias.named = 1
     assert world.follow() == Followed(1)
@@ -75,7 +75,7 @@ def test_an_alias_that_was_never_set_is_set(world):
     assert (world.serving, world.alias.named, world.history.alias()) == (2, 2, 2)
 
 
-def test_nothing_is_done_before_there_is_a_model_or_for_the_cold_start_model(world):
+def test_nothing_happens_without_a_model_or_with_cold_start(world):
     assert world.follow() == NOTHING
     world.stands(serving=0, alias=None, seen=-1)
     assert world.follow() == NOTHING
@@ -84,13 +84,13 @@ def test_nothing_is_done_before_there_is_a_model_or_for_the_cold_start_model(wor
     assert (world.serving, world.alias.moves) == (0, [])
 
 
-def test_an_alias_never_seen_before_is_no_reason_to_change_the_model(world):
+def test_alias_seen_for_the_first_time_changes_no_model(world):
     world.stands(serving=3, alias=2, seen=-1)
     assert world.follow() == NOTHING
     assert (world.serving, world.alias.named) == (3, 3)
 
 
-def test_a_version_that_cannot_serve_leaves_the_other_in_service_and_says_so(world):
+def test_version_that_cannot_serve_is_reported_and_changes_nothing(world):
     world.stands(serving=3, alias=9, seen=3)
     with pytest.raises(BadRequest, match="no version 9"):
         world.follow()
@@ -108,7 +108,7 @@ def test_serving_what_is_served_changes_nothing(world):
     assert world.champions.etag == etag
 
 
-def test_a_pointer_that_moved_meanwhile_is_moved_all_the_same_and_not_for_ever(world):
+def test_concurrently_moved_pointer_is_retried_a_bounded_number_of_times(world):
     world.stands(serving=3, alias=3, seen=3)
     promote, failures = world.champions.promote, [1]
     world.champions.promote = lambda *wanted: False if failures and failures.pop() else promote(*wanted)
@@ -119,7 +119,7 @@ def test_a_pointer_that_moved_meanwhile_is_moved_all_the_same_and_not_for_ever(w
         world.serve(1)
 
 
-def test_a_pointer_that_nobody_can_read_is_written_anew_as_the_alias_says(world):
+def test_unreadable_pointer_is_rewritten_from_the_alias(world):
     world.stands(serving=3, alias=2, seen=2)
     world.champions.unreadable = True
     assert world.follow() == Followed(2)
@@ -137,7 +137,7 @@ def other_backbone(world, version):
     world.pool.table["1.png"] = Row("e", "1", State.SCORED)
 
 
-def test_a_version_of_another_backbone_goes_into_service_only_where_somebody_says_so(world, caplog):
+def test_version_of_another_backbone_needs_an_explicit_request(world, caplog):
     world.stands(serving=3, alias=2, seen=3)
     other_backbone(world, 2)
 
@@ -163,7 +163,7 @@ def test_another_backbone_is_no_matter_where_there_are_no_images(world):
     assert world.follow() == Followed(2)
 
 
-def test_a_version_that_was_deleted_from_the_registry_goes_on_serving(world, caplog):
+def test_version_deleted_from_the_registry_continues_to_serve(world, caplog):
     world.stands(serving=3, alias=None, seen=3)  # its alias went with it
     world.alias.deleted = {3}
 
@@ -177,7 +177,7 @@ def test_a_version_that_was_deleted_from_the_registry_goes_on_serving(world, cap
     assert world.serving == 1
 
 
-def test_an_alias_on_an_older_version_stays_where_the_one_in_service_was_deleted(world):
+def test_alias_on_an_older_version_stays_after_serving_version_deletion(world):
     world.stands(serving=3, alias=2, seen=2)
     world.alias.deleted = {3}
     assert world.follow() == AT_ODDS

@@ -19,7 +19,7 @@ def in_shards(monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 3, 64])
-def test_the_first_n_are_the_same_from_any_number_of_shards(monkeypatch, shards):
+def test_first_n_are_the_same_for_any_number_of_shards(monkeypatch, shards):
     expected = DynamoRankingPool(MemoryDynamo(3000), "pool", time.time).top(400)
     in_shards(monkeypatch, shards)
 
@@ -27,7 +27,7 @@ def test_the_first_n_are_the_same_from_any_number_of_shards(monkeypatch, shards)
 
 
 @pytest.mark.parametrize("shards", [4, 64])
-def test_the_whole_batch_is_the_same_where_the_pool_is_read_whole(monkeypatch, shards):
+def test_batch_is_the_same_when_the_pool_is_read_whole(monkeypatch, shards):
     _, expected = reads(MemoryDynamo(200), "pool", rounds=2)
     in_shards(monkeypatch, shards)
     _, picks = reads(MemoryDynamo(200), "pool", rounds=2)
@@ -36,7 +36,7 @@ def test_the_whole_batch_is_the_same_where_the_pool_is_read_whole(monkeypatch, s
     assert picks == expected
 
 
-def test_a_retry_that_lost_its_choice_makes_the_same_one_again():
+def test_retry_that_lost_its_choice_repeats_it():
     pool = MemoryDynamo(5000)
 
     assert reads(pool, "pool", rounds=1)[1] == reads(pool, "pool", rounds=1)[1]

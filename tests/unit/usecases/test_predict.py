@@ -73,9 +73,7 @@ def test_the_first_of_equals_is_the_label(predict: PredictImages) -> None:
     assert predict.picture(of(50), plenty).label == "cat"
 
 
-def test_a_picture_joins_the_pool_if_asked_the_same_bytes_once(
-    predict: PredictImages, inbox: FakeInbox
-) -> None:
+def test_picture_joins_the_pool_on_request_once_per_bytes(predict: PredictImages, inbox: FakeInbox) -> None:
     keys = {predict.picture(of(80), plenty, add=True).key for _ in range(3)}
 
     assert keys == inbox.added.keys()
@@ -93,7 +91,7 @@ def test_what_cannot_be_scored_never_joins(
     assert inbox.added == {}
 
 
-def test_a_cold_start_model_says_nothing_and_the_picture_joins_all_the_same(inbox: FakeInbox) -> None:
+def test_cold_start_model_predicts_nothing_but_the_picture_still_joins(inbox: FakeInbox) -> None:
     said = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).picture(of(1), plenty, add=True)
 
     assert (said.model_version, said.classes, said.probabilities) == (0, (), ())

@@ -125,7 +125,7 @@ def test_a_round_is_exported_once_with_its_audit_share(version: int) -> None:
     assert len({task.key for task in world.labeler.tasks.values()}) == 20
 
 
-def test_the_next_rounds_take_what_drifted_most_until_it_is_used_up() -> None:
+def test_next_rounds_take_the_most_drifted_images_until_exhausted() -> None:
     world = World(300)
     world.drift(10)
     calm = World(300)
@@ -188,7 +188,7 @@ def test_tasks_carry_the_prediction_of_the_model_that_scored_them() -> None:
     assert world.labeler.model_version == "v1"
 
 
-def test_every_task_carries_a_prediction_where_the_old_rule_is_wanted() -> None:
+def test_every_task_carries_a_prediction_under_the_old_rule() -> None:
     world = World(300)
     world.rank = replace(world.rank, rules=replace(world.rank.rules, blind=False))
 
@@ -230,7 +230,7 @@ def test_the_next_round_takes_other_images() -> None:
     assert len(set(keys)) == 40
 
 
-def test_an_import_whose_answer_is_lost_is_found_again_not_repeated() -> None:
+def test_import_whose_answer_is_lost_is_not_repeated() -> None:
     world = World(300)
     world.labeler.lose_answers = 1
 
@@ -246,7 +246,7 @@ def test_an_import_whose_answer_is_lost_is_found_again_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("dies_after", range(1, 60, 7))
-def test_a_rank_that_dies_anywhere_is_resumed_with_the_same_images(dies_after: int) -> None:
+def test_rank_that_dies_anywhere_resumes_with_the_same_images(dies_after: int) -> None:
     calm = World(300)
     calm.drift(30)
     calm.rank()
@@ -316,7 +316,7 @@ def test_a_rank_in_the_middle_of_anothers_export_creates_nothing() -> None:
     assert len(world.labeler.tasks) == 20
 
 
-def test_what_fails_before_anything_was_sent_is_tried_again_at_once() -> None:
+def test_failure_before_sending_is_retried_at_once() -> None:
     world = World(300)
     find = world.labeler.find
 
@@ -331,7 +331,7 @@ def test_what_fails_before_anything_was_sent_is_tried_again_at_once() -> None:
     assert world.rank().created == 20
 
 
-def test_new_bytes_of_an_image_that_has_a_task_get_a_task_of_their_own() -> None:
+def test_new_bytes_of_an_image_get_their_own_task() -> None:
     world = World(20)
     world.rank()
     world.labeler.answered = set(world.labeler.tasks)
@@ -346,7 +346,7 @@ def test_new_bytes_of_an_image_that_has_a_task_get_a_task_of_their_own() -> None
     ]
 
 
-def test_the_models_version_is_set_even_where_the_tasks_were_there_already() -> None:
+def test_model_version_is_set_even_when_tasks_exist() -> None:
     world = World(300)
     world.labeler.lose_answers = 1
     with pytest.raises(ServiceUnavailable):
@@ -370,7 +370,7 @@ def test_a_small_pool_gives_a_small_round() -> None:
     assert world.rank().exported == 7
 
 
-def test_a_changed_strategy_waits_until_the_pool_is_in_its_order() -> None:
+def test_changed_strategy_waits_until_the_pool_is_reordered() -> None:
     world = World(300)
     world.rescoring.order[3] = "entropy"
     del world.rescoring.order[5]
@@ -412,7 +412,7 @@ def test_a_round_that_was_skipped_holds_up_nothing() -> None:
     )
 
 
-def test_tasks_that_are_not_ours_hold_up_nothing_and_are_counted() -> None:
+def test_tasks_that_are_not_ours_are_counted_and_block_nothing() -> None:
     world = World(300)
     for id_ in range(1, 41):
         world.labeler.tasks[id_] = Task("", "", f"s3://images/{id_}.png", None, None)
@@ -424,7 +424,7 @@ def test_tasks_that_are_not_ours_hold_up_nothing_and_are_counted() -> None:
     assert report.tasks == TaskCounts(not_ours=40, not_ours_answered=1)
 
 
-def test_tasks_of_images_that_are_not_in_the_pool_hold_up_nothing() -> None:
+def test_tasks_of_images_outside_the_pool_block_nothing() -> None:
     world = World(300)
     for id_ in range(1, 41):
         world.labeler.tasks[id_] = Task(f"{id_}.png", "of an earlier deployment", "s3://b/x.png", None, None)
@@ -434,7 +434,7 @@ def test_tasks_of_images_that_are_not_in_the_pool_hold_up_nothing() -> None:
     assert world.rank().reason == "60 tasks wait for an annotator already"
 
 
-def test_a_round_that_nobody_answers_holds_up_nothing_after_some_days() -> None:
+def test_unanswered_round_blocks_nothing_after_some_days() -> None:
     world = World(300)
     world.rank()
     world.clock.time += 14 * 86400 - 60
@@ -494,7 +494,7 @@ def test_no_task_gets_a_version_s_prediction_twice(back: bool) -> None:
     assert set(map(tuple, shown(world).values())) == {("v1", "v2"), ()}
 
 
-def test_a_model_that_predicted_no_task_yet_is_shown_with_its_first_round() -> None:
+def test_model_without_predicted_tasks_is_shown_with_its_first_round() -> None:
     world = World(300)
     world.rank()
     world.labeler.answered = set(world.labeler.tasks)

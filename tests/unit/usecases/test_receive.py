@@ -122,7 +122,7 @@ def test_many_annotations_travel_in_messages_that_the_queue_takes(
 RECORDED = Path(__file__).parents[2] / "payloads" / "label-studio"
 
 
-def test_every_payload_that_label_studio_was_seen_to_send_is_accepted() -> None:
+def test_every_recorded_payload_of_label_studio_is_accepted() -> None:
     counted = {}
     for file in sorted(RECORDED.glob("*.json")):
         recorded = json.loads(file.read_text())["body"]
@@ -157,7 +157,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=1000, deadline=None)
 @given(st.binary(max_size=200) | near.map(lambda one: json.dumps(one).encode()) | damaged())
-def test_any_body_is_queued_ignored_or_refused_and_what_is_queued_can_be_counted(data: bytes) -> None:
+def test_any_body_is_countable_when_queued_else_ignored_or_refused(data: bytes) -> None:
     queued: list[str] = []
     with contextlib.suppress(BadRequest):
         ReceiveWebhook(lambda: "s", queued.append)(data, "s")

@@ -101,7 +101,7 @@ def body(task: int, label: str | None = "cat", *, annotator: int = 1, version: i
     )
 
 
-def test_a_round_whose_webhooks_were_all_lost_is_counted_and_launches_one_job() -> None:
+def test_round_without_webhooks_is_counted_and_launches_one_job() -> None:
     world = World(threshold=IMAGES)
     world.annotate(*range(1, IMAGES + 1))
 
@@ -207,7 +207,7 @@ def test_only_changed_tasks_are_looked_at_with_an_overlap() -> None:
 
 
 @pytest.mark.parametrize(("full", "later"), [(True, 60.0), (False, FULL_EVERY)])
-def test_every_task_is_looked_at_on_request_and_once_a_day(full: bool, later: float) -> None:
+def test_every_task_is_checked_on_request_and_daily(full: bool, later: float) -> None:
     world = World()
     world.annotate(1)
     world.reconcile()
@@ -218,7 +218,7 @@ def test_every_task_is_looked_at_on_request_and_once_a_day(full: bool, later: fl
     assert len(world.labels.stored) == 1
 
 
-def test_an_annotation_counts_once_the_project_has_its_class_and_as_long_as_it_has() -> None:
+def test_annotation_counts_while_the_project_has_its_class() -> None:
     world = World()
     world.annotate(1, label="owl")
     world.reconcile()
@@ -235,7 +235,7 @@ def test_an_annotation_counts_once_the_project_has_its_class_and_as_long_as_it_h
     assert world.pool.table["1.png"].label is None
 
 
-def test_a_request_for_every_task_begins_anew_amid_a_task_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_for_every_task_restarts_a_task_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     monkeypatch.setattr(reconcile_, "BUDGET", -1.0)
     assert not world.reconcile().finished
@@ -245,7 +245,7 @@ def test_a_request_for_every_task_begins_anew_amid_a_task_sync(monkeypatch: pyte
     assert world.reconcile(full=True) == ReconcileReport(IMAGES, 0, 0, finished=True, audited=True)
 
 
-def test_a_run_stops_at_its_budget_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_stops_at_its_budget_and_the_next_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile_, "PAGE", 4)
     world = World()
     world.annotate(*range(1, IMAGES + 1))
@@ -277,7 +277,7 @@ def test_a_deletion_whose_webhook_was_lost_takes_the_label_back() -> None:
     assert world.reconcile().annotations == 0
 
 
-def test_an_annotation_that_came_after_the_page_was_read_is_not_taken_for_deleted(
+def test_annotation_newer_than_the_page_is_not_considered_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
@@ -292,7 +292,7 @@ def test_an_annotation_that_came_after_the_page_was_read_is_not_taken_for_delete
     assert not world.labels.stored["1.png", "u1-1"].deleted
 
 
-def test_a_second_task_of_an_image_does_not_delete_what_the_first_holds() -> None:
+def test_second_task_of_an_image_keeps_the_firsts_annotations() -> None:
     world = World()
     world.labeler.tasks[IMAGES + 1] = world.labeler.tasks[1]
     world.annotate(1)
@@ -355,7 +355,7 @@ def test_an_annotation_that_was_taken_for_deleted_comes_back(version: int) -> No
     assert world.reconcile(full=True).annotations == 0
 
 
-def test_the_annotations_of_a_deleted_task_are_deleted_and_its_image_is_selectable() -> None:
+def test_deleting_a_task_deletes_annotations_and_frees_its_image() -> None:
     world = World()
     world.annotate(1, 2)
     world.reconcile()
@@ -371,7 +371,7 @@ def test_the_annotations_of_a_deleted_task_are_deleted_and_its_image_is_selectab
     assert world.control.state().new_labels == 1
 
 
-def test_a_second_unanswered_task_is_deleted_and_an_answered_one_stays() -> None:
+def test_second_task_is_deleted_only_when_unanswered() -> None:
     world = World()
     for extra in (1, 2, 3):
         world.labeler.tasks[IMAGES + extra] = world.labeler.tasks[extra]
@@ -385,7 +385,7 @@ def test_a_second_unanswered_task_is_deleted_and_an_answered_one_stays() -> None
     assert world.control.state().new_labels == 2
 
 
-def test_an_unanswered_task_of_older_bytes_is_deleted_and_its_answers_do_not_count() -> None:
+def test_task_of_older_bytes_is_deleted_and_its_answers_ignored() -> None:
     world = World()
     world.annotate(2)
     for i in (1, 2):
@@ -400,7 +400,7 @@ def test_an_unanswered_task_of_older_bytes_is_deleted_and_its_answers_do_not_cou
     assert (world.state(1), world.state(2)) == (State.SCORED, State.SCORED)
 
 
-def test_a_claim_that_is_over_goes_back_to_the_pool_unless_its_task_is_there() -> None:
+def test_expired_claim_returns_to_the_pool_unless_its_task_exists() -> None:
     world = World()
     picks = tuple(world.pool.table[f"{i}.png"].pick for i in (1, 2, 3))
     world.rounds.begin(Round(1, "2026-01-01", 1, picks))
@@ -414,7 +414,7 @@ def test_a_claim_that_is_over_goes_back_to_the_pool_unless_its_task_is_there() -
     assert [world.state(i) for i in (1, 2, 3)] == [State.SCORED, State.EXPORTED, State.CLAIMED]
 
 
-def test_an_object_whose_etag_is_not_its_identity_is_queued_once() -> None:
+def test_object_whose_etag_is_not_its_identity_is_queued_once() -> None:
     world = World()
     row, long_ago = world.pool.table["1.png"], world.clock.time - 3600
     world.bucket.objects["1.png"] = StoredObject("1.png", "md5-of-parts-2", 5, long_ago)
@@ -428,7 +428,7 @@ def test_an_object_whose_etag_is_not_its_identity_is_queued_once() -> None:
     assert row.object_etag == "md5-of-parts-2"
 
 
-def test_an_archived_object_is_queued_once_it_is_restored_and_a_folders_marker_never() -> None:
+def test_archived_object_is_queued_when_restored_but_folder_markers_never() -> None:
     world = World()
     long_ago = world.clock.time - 3600
     archived = StoredObject("cold.png", "c", 5, long_ago, archived=True)
@@ -442,7 +442,7 @@ def test_an_archived_object_is_queued_once_it_is_restored_and_a_folders_marker_n
     assert [one.key for one in world.uploads.sent] == ["cold.png"]
 
 
-def test_an_image_that_nobody_can_see_is_withdrawn_with_the_reason() -> None:
+def test_image_that_nobody_can_see_is_withdrawn_with_a_reason() -> None:
     world = World()
     world.bucket.objects["1.png"] = replace(world.bucket.objects["1.png"], archived=True)
     row = world.pool.table.pop("2.png")
@@ -455,7 +455,7 @@ def test_an_image_that_nobody_can_see_is_withdrawn_with_the_reason() -> None:
     assert {1, 2}.isdisjoint(world.labeler.tasks), "nobody answers for an image that is not seen"
 
 
-def test_an_object_that_was_never_scored_is_queued_once_it_has_settled() -> None:
+def test_unscored_object_is_queued_after_its_grace_period() -> None:
     world = World()
     now = world.clock.time
     for key, etag, modified in (
@@ -470,7 +470,7 @@ def test_an_object_that_was_never_scored_is_queued_once_it_has_settled() -> None
     assert world.pool.put_score(world.uploads.sent[0], world.pool.table["2.png"].prediction)
 
 
-def test_an_image_whose_object_is_gone_is_withdrawn_and_a_labelled_one_stays() -> None:
+def test_image_without_its_object_is_withdrawn_unless_labelled() -> None:
     world = World()
     world.annotate(2)
     world.reconcile()
@@ -494,7 +494,7 @@ def test_an_alias_that_was_left_behind_is_brought_along() -> None:
     assert world.alias.named == 2
 
 
-def test_a_version_that_somebody_chose_in_the_registry_is_put_into_service() -> None:
+def test_version_chosen_in_the_registry_goes_into_service() -> None:
     world = World()
     for version in (1, 2):
         world.champions.keep(pointer(version, head=""))
@@ -510,7 +510,7 @@ def test_a_version_that_somebody_chose_in_the_registry_is_put_into_service() -> 
     assert world.reconcile().models == 0
 
 
-def test_a_version_that_somebody_deleted_from_the_registry_is_a_finding_and_no_failure() -> None:
+def test_version_deleted_from_the_registry_is_reported_without_failure() -> None:
     world = World()
     world.champions.set(pointer(2))
     world.alias.named, world.alias.deleted = None, {2}
@@ -559,7 +559,7 @@ def pointer(version: int, head: str = "h") -> ChampionPointer:
     return ChampionPointer(version, "a" * 64, "m", "b" * 64, head, "c" * 64 if head else "", CLASSES)
 
 
-def test_a_lost_job_is_launched_anew_even_where_label_studio_is_down() -> None:
+def test_lost_job_is_relaunched_even_while_label_studio_is_down() -> None:
     world = World(threshold=1)
     world.annotate(1)
     assert world.reconcile().job == "train-000001"
@@ -572,7 +572,7 @@ def test_a_lost_job_is_launched_anew_even_where_label_studio_is_down() -> None:
     assert world.launcher.launched == ["train-000001", "train-000002"]
 
 
-def test_answers_that_do_not_count_are_a_figure_and_are_read_again_under_new_classes() -> None:
+def test_uncounted_answers_are_reported_and_reread_under_new_classes() -> None:
     world = World()
     world.annotate(1, label="owl")
     row = world.pool.table.pop("2.png")

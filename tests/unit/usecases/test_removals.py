@@ -75,7 +75,7 @@ def test_a_project_that_never_had_the_tasks_removes_no_label() -> None:
     assert labels(world) == LABELS
 
 
-def test_annotations_of_an_unknown_project_are_kept_and_get_their_project_where_they_are_seen() -> None:
+def test_annotations_of_an_unknown_project_get_it_when_seen() -> None:
     world = World(threshold=1000)
     world.annotate(1, 2)
     for task in world.labeler.changed(0, 0, 2):

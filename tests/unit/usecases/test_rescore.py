@@ -133,7 +133,7 @@ class World:
                 assert row.prediction.probabilities == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_new_champion_scores_every_row_once_and_says_in_which_order() -> None:
+def test_new_champion_scores_every_row_once_and_reports_the_order() -> None:
     world = World()
 
     assert world.case().champion_changed() == SHARDS
@@ -152,7 +152,7 @@ def test_a_new_champion_scores_every_row_once_and_says_in_which_order() -> None:
     assert len(world.written) == 2 * IMAGES
 
 
-def test_after_a_roll_back_the_pool_has_the_scores_of_the_version_in_service() -> None:
+def test_pool_has_the_serving_versions_scores_after_a_rollback() -> None:
     world = scored()
     world.version = 2
     world.case().champion_changed()
@@ -213,7 +213,7 @@ def test_a_strategy_of_another_order_rewrites_every_row_once() -> None:
     assert world.pool.table[world.pool.top(1)[0].key] is best
 
 
-def test_a_rescan_that_is_cut_off_goes_on_where_it_was() -> None:
+def test_interrupted_rescan_resumes_where_it_stopped() -> None:
     world = scored()
     world.strategy, world.page, world.look = "entropy", 10, 10
     world.reorder()
@@ -314,7 +314,7 @@ def test_a_shard_of_one_look_asks_for_no_day() -> None:
     assert world.asked == []
 
 
-def test_uploads_of_years_ago_of_tomorrow_and_of_no_day_are_reached_too() -> None:
+def test_old_future_and_undated_uploads_are_reached_too() -> None:
     world = World(ago=(0, 25, 2 * GAP + 60, -2), page=10, look=10)
     for key in ("0000", "0001"):
         world.pool.table[key].arrived = ""
@@ -328,7 +328,7 @@ def test_uploads_of_years_ago_of_tomorrow_and_of_no_day_are_reached_too() -> Non
     assert len(world.asked) < SHARDS * (2 * GAP + 60), "what is asked for ends somewhere"
 
 
-def test_what_a_scorer_with_the_old_champion_writes_behind_the_walk_is_scored_in_the_end() -> None:
+def test_late_writes_of_an_old_champion_are_rescored() -> None:
     world = World(ago=(0, 1, 2), page=10, look=10)
     world.case().champion_changed()
     rng = np.random.default_rng(1)
@@ -346,7 +346,7 @@ def test_what_a_scorer_with_the_old_champion_writes_behind_the_walk_is_scored_in
     assert len(world.written) == IMAGES + 40
 
 
-def test_a_message_that_comes_twice_or_after_a_death_costs_nothing_but_reads() -> None:
+def test_repeated_message_costs_only_reads() -> None:
     world = World(ago=(0, 1, 3), page=10, look=10)
     world.progress.order = dict.fromkeys(range(SHARDS), "margin")
     world.case().champion_changed()
@@ -421,7 +421,7 @@ def test_only_the_days_that_are_wanted_are_scored() -> None:
     assert world.progress.progress() == (2, SHARDS)
 
 
-def test_priorities_in_another_order_are_written_however_few_days_are_wanted() -> None:
+def test_changed_priorities_are_written_for_any_number_of_days() -> None:
     world = World(ago=(0, 9), days=1)
     world.case().champion_changed()
 
@@ -431,7 +431,7 @@ def test_priorities_in_another_order_are_written_however_few_days_are_wanted() -
     assert world.progress.orders() == dict.fromkeys(range(SHARDS), "margin")
 
 
-def test_a_message_makes_room_for_the_other_shards_after_a_while() -> None:
+def test_message_makes_room_for_other_shards_after_a_while() -> None:
     world = World(page=1, look=1)
     world.case().champion_changed()
     first = world.queue.pop(0)
@@ -449,7 +449,7 @@ def test_a_message_makes_room_for_the_other_shards_after_a_while() -> None:
 
 
 @pytest.mark.parametrize("no_answer", [False, True])
-def test_a_batch_is_asked_for_once_the_pool_has_the_champion_s_scores(no_answer: bool) -> None:
+def test_batch_is_requested_when_the_pool_has_the_champions_scores(no_answer: bool) -> None:
     world = World()
     world.no_answer = no_answer
     world.case().champion_changed()

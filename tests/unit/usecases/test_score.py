@@ -85,7 +85,7 @@ def test_a_failure_of_one_image_leaves_its_neighbours_alone() -> None:
     assert set(pool.table) == {"a", "b"}
 
 
-def test_the_largest_is_read_first_and_each_answer_stays_with_its_upload() -> None:
+def test_largest_upload_is_read_first_and_keeps_its_answer() -> None:
     class Ordered(FakeImages):
         def read(self, key: str) -> ImageBytes:
             order.append(key)
@@ -159,7 +159,7 @@ def numbered(n: int, size: int) -> list[ImageRef]:
 
 
 @pytest.mark.parametrize(("limit", "at_once"), [(300, 3), (350, 3), (1, 1)])
-def test_the_bytes_under_way_are_bounded_and_a_larger_picture_passes_alone(limit: int, at_once: int) -> None:
+def test_bytes_in_flight_are_bounded_and_large_pictures_pass_alone(limit: int, at_once: int) -> None:
     images, pool = CountingImages(100), FakePool()
     score = ScoreUploads(
         images, pool, images.scorer, resolve_label=lambda _: None, workers=2, downloads=8, max_bytes=limit
@@ -170,7 +170,7 @@ def test_the_bytes_under_way_are_bounded_and_a_larger_picture_passes_alone(limit
     assert 100 <= images.most <= at_once * 100
 
 
-def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
+def test_failed_read_or_bad_picture_releases_its_bytes() -> None:
     class Failing(CountingImages):
         def read(self, key: str) -> ImageBytes:
             if int(key) % 3 == 0:
@@ -190,7 +190,7 @@ def test_a_failed_read_or_a_bad_picture_gives_its_bytes_back() -> None:
     assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == 10
 
 
-def test_outcomes_are_in_the_order_of_the_uploads_whoever_ends_first() -> None:
+def test_outcomes_are_in_upload_order_whichever_ends_first() -> None:
     second_written = threading.Event()
 
     class Reversing(FullPool):
@@ -231,7 +231,7 @@ def test_a_waiting_write_keeps_no_decoder_waiting() -> None:
     assert outcomes == [Outcome.SCORED] * last
 
 
-def test_new_rows_are_written_many_at_once_and_only_the_others_one_by_one() -> None:
+def test_new_rows_are_batched_and_others_written_singly() -> None:
     calls: list[int] = []
     alone: list[str] = []
 
@@ -256,7 +256,7 @@ def test_new_rows_are_written_many_at_once_and_only_the_others_one_by_one() -> N
     assert pool.table["7"].etag == "etag of 7"
 
 
-def test_a_failed_call_leaves_its_rows_to_the_queue_and_no_others() -> None:
+def test_failed_call_leaves_only_its_own_rows_to_the_queue() -> None:
     class FirstCallFails(FakePool):
         failed = 0
 
@@ -291,7 +291,7 @@ def test_a_failed_write_is_that_images_alone() -> None:
     assert isinstance(two, ServiceUnavailable)
 
 
-def test_of_one_key_the_newest_upload_is_read_once_and_the_others_are_stale() -> None:
+def test_newest_upload_of_a_key_is_read_once_others_stale() -> None:
     images, pool = CountingImages(1), FakePool()
     uploads = [upload("1", "03"), upload("1", "1"), upload("2"), upload("1", "02"), upload("1", "1")]
 
@@ -323,7 +323,7 @@ def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
     assert score([upload("a")]) == [Outcome.KNOWN], "a newer model's score is the better one"
 
 
-def test_the_same_bytes_under_another_etag_are_known_and_the_upload_is_noted() -> None:
+def test_same_bytes_under_another_etag_are_known_and_recorded() -> None:
     images, pool = FakeImages({"a": (b"\x07", "md5")}), FakePool()
     score = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=2)
     assert score([upload("a", "1")]) == [Outcome.SCORED]
@@ -341,7 +341,7 @@ def test_the_same_bytes_under_another_etag_are_known_and_the_upload_is_noted() -
     assert (pool.table["a"].etag, pool.table["a"].sequencer) == ("md5", "20")
 
 
-def test_where_the_bytes_of_an_image_change_its_label_is_settled() -> None:
+def test_label_is_resolved_when_the_bytes_change() -> None:
     images, pool = FakeImages({"a": (b"\x07", "first"), "b": (b"\x07", "other")}), FakePool()
     settled: list[str] = []
 
@@ -357,7 +357,7 @@ def test_where_the_bytes_of_an_image_change_its_label_is_settled() -> None:
     assert settled == ["a"]
 
 
-def test_a_key_that_label_studio_cannot_show_goes_to_quarantine_unread() -> None:
+def test_key_that_label_studio_cannot_show_is_quarantined_unread() -> None:
     images, pool = CountingImages(1), FakePool()
     outcomes = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=1)(
         [upload("photo?"), upload("/1"), upload("1")]
@@ -381,7 +381,7 @@ def test_a_folders_marker_is_no_image() -> None:
     assert set(pool.table) == {"image/"}
 
 
-def test_of_bytes_that_cannot_be_read_the_row_knows_the_identity() -> None:
+def test_row_of_unreadable_bytes_knows_their_identity() -> None:
     images, pool = FakeImages({"a": (b"\x07", "md5", "md5-2")}), FakePool()
     score = ScoreUploads(images, pool, ByteScorer, resolve_label=lambda _: None, workers=1)
     score([upload("a")])
@@ -442,7 +442,7 @@ class Choosy(ByteScorer):
         return super().predict(images)
 
 
-def test_a_picture_from_which_a_sound_model_makes_nothing_goes_to_quarantine() -> None:
+def test_picture_that_a_sound_model_cannot_score_is_quarantined() -> None:
     pool = FakePool()
     outcomes = ScoreUploads(
         CountingImages(1), pool, lambda: Choosy(2), resolve_label=lambda _: None, workers=1
@@ -465,7 +465,7 @@ def test_a_model_that_failed_once_is_asked_again() -> None:
     ]
 
 
-def test_a_model_that_fails_on_a_blank_picture_too_leaves_its_uploads_to_the_queue() -> None:
+def test_model_that_fails_on_a_blank_picture_returns_its_uploads() -> None:
     class Broken(ByteScorer):
         def predict(self, images: np.ndarray) -> list[Prediction]:
             raise BadModel("the model's embedding is not finite float32")
@@ -493,7 +493,7 @@ def test_a_failure_holds_no_picture() -> None:
     assert not [value for found in frames for value in found.values() if isinstance(value, bytes)]
 
 
-def test_what_time_does_not_suffice_for_goes_back_and_the_rest_is_written() -> None:
+def test_unfinished_messages_return_and_the_rest_is_written() -> None:
     images, pool = CountingImages(1), FakePool()
     left = iter([60.0] * 7 + [SPARE_SECONDS - 1] * 100)
 

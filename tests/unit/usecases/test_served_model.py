@@ -81,7 +81,7 @@ def changed(**metadata: str) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def test_a_roll_back_serves_the_old_version_on_the_next_image_and_forward_again(deployed):
+def test_rollback_and_forward_take_effect_on_the_next_image(deployed):
     deployed.point(deployed.put(2, changed(version="2")))
     assert deployed.next_image() == 2
     deployed.serve(1)
@@ -108,7 +108,7 @@ def test_a_wrong_file_is_never_served(deployed, wrong):
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
-def test_a_file_whose_hash_differs_is_never_served_and_never_rolled_back_to(deployed, spoil):
+def test_file_with_another_hash_is_never_served_or_restored(deployed, spoil):
     model = changed(version="2")
     pointer = deployed.put(2, model)
     deployed.objects.stored[pointer.key] = spoil(model), "changed"
@@ -122,7 +122,7 @@ def test_a_file_whose_hash_differs_is_never_served_and_never_rolled_back_to(depl
     assert deployed.next_image() == 2
 
 
-def test_a_job_that_died_says_the_same_anew_and_another_model_is_refused(deployed):
+def test_restarted_job_repeats_its_answer_and_refuses_another_model(deployed):
     first, again = (
         deployed.put(2, changed(version="2")),
         deployed.put(2, changed(version="2", resize="cover")),
@@ -135,7 +135,7 @@ def test_a_job_that_died_says_the_same_anew_and_another_model_is_refused(deploye
     assert deployed.champions.version(3) is None
 
 
-def test_a_missing_file_and_a_broken_pointer_leave_the_old_model_in_service(deployed):
+def test_missing_file_or_broken_pointer_leaves_the_old_model_serving(deployed):
     model = changed(version="3")
     deployed.point(ChampionPointer(3, sha256(model), model_key(sha256(model)), "b" * 64))
     assert deployed.next_image() == 1
@@ -157,7 +157,7 @@ def test_every_change_is_a_later_turn_and_predictions_say_theirs(deployed):
     assert (said.model_version, said.generation) == (2, 2)
 
 
-def test_the_turn_of_a_pointer_that_could_not_be_read_is_later_than_any(deployed):
+def test_generation_of_an_unreadable_pointer_is_later_than_any(deployed):
     deployed.objects.stored[CHAMPION_KEY] = b"{", "broken"
     deployed.serve(1)
     mended, _ = deployed.champions.pointer()

@@ -172,7 +172,7 @@ def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
     assert "by newer bytes; was labelled, dog, task 77" in [line.particulars for line in timeline(found)]
 
 
-def test_uploads_that_the_pool_or_the_bucket_alone_knows_are_told_too() -> None:
+def test_uploads_known_to_pool_or_bucket_alone_are_shown() -> None:
     world = labelled()
     first = world.versions.stored[KEY].pop()
     for i, etag in enumerate(("e1", "unseen")):
@@ -213,7 +213,7 @@ def test_what_was_chosen_because_it_drifted_says_so() -> None:
     assert told == "round 1, rank 3, drift, score 0.2500, by version 4"
 
 
-def test_a_refusal_and_a_job_under_way_are_told_as_such() -> None:
+def test_refusal_and_running_job_are_reported() -> None:
     world = labelled()
     world.train("train-000002", promoted=False, version=3)
     del world.history.decisions["train-000001"]
@@ -248,7 +248,7 @@ def test_what_is_not_in_the_pool_says_what_to_do() -> None:
         world.trace()
 
 
-def test_of_an_image_that_could_not_be_scored_the_reason_is_told() -> None:
+def test_reason_is_shown_for_an_image_without_score() -> None:
     world = World()
     image = world.upload("first", "01")
 

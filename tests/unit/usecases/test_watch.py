@@ -99,7 +99,7 @@ def test_a_days_uploads_are_judged_once_on_the_day_after(world):
     assert world.observations.read().judged_until == day(world.clock.now() - DAY)
 
 
-def test_confirmed_drift_keeps_the_images_by_which_it_shows_until_it_is_over(world):
+def test_confirmed_drift_keeps_its_most_drifted_images_until_it_ends(world):
     world.upload(300)
     new = world.upload(200, shift=2.0)
     for i, key in enumerate(new[:10]):
@@ -154,7 +154,7 @@ def test_thin_days_are_judged_together(world):
     assert world.observations.read().finding.images == LEAST
 
 
-def test_a_new_model_is_judged_by_its_own_reference_from_the_beginning(world):
+def test_new_model_is_judged_by_its_own_reference_at_once(world):
     world.upload(200)
     world.clock.time += DAY
     assert world.watch().finding
@@ -194,7 +194,7 @@ def test_accuracy_shown_to_be_below_the_floor_asks_for_training():
     assert world.observations.read().accuracy is None
 
 
-def test_only_the_audit_share_counts_and_all_labels_are_the_naive_answer(world):
+def test_only_audit_labels_count_and_all_labels_are_naive(world):
     world.label(world.upload(40), right=0.5, audit=True)
     world.label(world.upload(160), right=1.0, audit=False)
     measured = world.measure(POINTER, world.head)
@@ -223,7 +223,7 @@ def test_a_window_of_time_measures_its_own_uploads_alone(world):
     assert (measured.accuracy.labels, measured.accuracy.value) == (30, 0.9)
 
 
-def test_labels_of_other_bytes_other_classes_or_another_backbone_do_not_count(world):
+def test_labels_of_other_bytes_classes_or_backbones_do_not_count(world):
     keys = world.upload(30)
     world.label(keys, right=1.0)
     world.pool.table[keys[0]].label = "centre"
