@@ -133,7 +133,7 @@ def test_logits_are_not_taken_unless_they_are_asked_for(tmp_path):
 
 def test_a_constant_is_no_embedding(tmp_path):
     made = model([*trunk(), node("Identity", "w", "same")], "pooled")
-    with pytest.raises(BadRequest, match="the same for every picture"):
+    with pytest.raises(BadRequest, match="the same for every image"):
         taken(tmp_path, made, Options(Pixels(), output="same"))
 
 

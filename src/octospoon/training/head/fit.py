@@ -1,4 +1,4 @@
-"""The default trainer: a calibrated multinomial logistic head on frozen embeddings."""
+"""Fit a calibrated multinomial logistic head on frozen embeddings."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 INVERSE_REGULARISATION = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 FOLDS = 5
 HELD_OUT = 1000
+"""Number of held-out rows that is enough; with more labels, fewer folds are held out."""
 UNSEEN_LOGIT = -12.0
+"""The logit of a class without labels. Its probability is tiny, and its log loss finite."""
 _TEMPERATURES = (0.05, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A linear layer before a softmax, and how it was found.
+    """A linear layer before a softmax, and how it was fitted.
 
     Attributes:
         weights: float32 [D, C].
         bias: float32 [C].
-        inverse_regularisation: the C that cross-validation preferred; 0 where nothing was fitted.
-        temperature: what the logits were divided by; already inside the weights.
-        out_of_fold: float64 [N, C], calibrated probabilities of each training row by a head that had not
-            seen it; NaN in rows that were not held out, because there were too few labels or enough.
+        inverse_regularisation: the value chosen by cross-validation; 0 if nothing was fitted.
+        temperature: the divisor of the logits; already folded into the weights.
+        out_of_fold: float64 [N, C], calibrated probabilities of each training row from a head that was not
+            trained on it; NaN in rows that were not held out.
     """
 
     weights: npt.NDArray[np.float32]
@@ -45,7 +47,7 @@ class Head:
     out_of_fold: npt.NDArray[np.float64]
 
     def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return float64 [N, C] for float [N, D]."""
+        """Return logits float64 [N, C] for embeddings float [N, D]."""
         result: npt.NDArray[np.float64] = embeddings.astype(np.float64) @ self.weights + self.bias
         return result
 
@@ -59,20 +61,20 @@ def fit_head(
     balanced: bool = False,
     unseen: npt.NDArray[np.bool_] | None = None,
 ) -> Head:
-    """Fit a head with all `classes`, those without a label yet included (tiny, finite probabilities).
+    """Fit a head with all `classes`; those without a label get tiny, finite probabilities.
 
-    Embeddings are centred and divided by one number, the root of their mean squared distance from the mean;
-    that map and the temperature are folded into the weights. Regularisation and temperature minimise the
-    log loss out of fold. The same arguments give the same head.
+    Embeddings are centred and divided by one number, the root of their mean squared distance from the mean.
+    This map and the temperature are folded into the weights. Regularisation and temperature minimise the
+    out-of-fold log loss. Equal arguments give an equal head.
 
     Args:
         embeddings: float [N, D], N >= 1.
         labels: int [N], each in [0, classes).
         classes: C >= 2.
         seed: fixes the folds.
-        balanced: weigh classes by the inverse of their frequency.
-        unseen: bool [N], the rows whose pictures the backbone has not learned from: regularisation and
-            temperature come from these alone. None of a backbone that has learned from no row.
+        balanced: weight classes by the inverse of their frequency.
+        unseen: bool [N], the rows that the backbone was not trained on. Only these choose regularisation and
+            temperature. None for a backbone that was trained on no row.
 
     Raises:
         BadRequest: there is no label to train on.
@@ -82,30 +84,33 @@ def fit_head(
     seen, compact = np.unique(labels, return_inverse=True)
     if len(seen) < 2:
         return _constant(embeddings.shape[1], labels, classes)
-    # threads cost more than they give on matrices this small, and their number would change the last bits
+    # threads cost more than they gain on such small matrices, and their number would change the last bits
     with threadpool_limits(1, "blas"):
-        folds, wanted = fold_of(compact, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels)))
-        total = None
-        if unseen is not None:
-            folds, wanted = np.where(unseen, 0, 1), 1
-            # as a head of as many labels out of fold: by the few alone it would be far too modest
-            total = len(labels)
-        held = _Held(folds, wanted, total)
+        held = _held(compact, seed, unseen)
         return _fit(embeddings.astype(np.float64), seen, compact, classes, held, balanced=balanced)
 
 
 class _Held(NamedTuple):
-    """How rows are held out.
+    """Which rows are held out.
 
     Attributes:
-        folds: int [N], of each row.
-        wanted: folds that are held out one after another, from the first.
-        total: of labels, by which the temperature is smoothed; None for those held out.
+        folds: int [N], the fold of each row.
+        wanted: number of folds to hold out, one after another, from fold 0.
+        total: number of labels for smoothing the temperature; None for the number of held-out rows.
     """
 
     folds: npt.NDArray[np.int64]
     wanted: int
     total: int | None
+
+
+def _held(labels: npt.NDArray[np.int64], seed: int, unseen: npt.NDArray[np.bool_] | None) -> _Held:
+    """Return the folds for int [N] labels; with `unseen`, bool [N], one fold of the unseen rows."""
+    if unseen is None:
+        return _Held(fold_of(labels, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels))), None)
+    # Smooth the temperature as for a head with all N labels out of fold. The few unseen rows alone would
+    # make the head far too uncertain.
+    return _Held(np.where(unseen, 0, 1), 1, len(labels))
 
 
 def _fit(
@@ -117,11 +122,21 @@ def _fit(
     *,
     balanced: bool,
 ) -> Head:
+    """Choose regularisation and temperature out of fold, then fit all rows; see `fit_head`.
+
+    Args:
+        embeddings: float64 [N, D].
+        seen: int64 [B], ascending, the classes with labels.
+        compact: int64 [N], the labels as positions in `seen`.
+        classes: C.
+        held: which rows are held out.
+        balanced: see `fit_head`.
+    """
     points, back, mean = _span(embeddings)
     held_out = _out_of_fold(points, compact, held, balanced=balanced)
-    fitted = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
-    best = min(INVERSE_REGULARISATION, key=lambda c: fitted[c][1])
-    divisor = fitted[best][0]
+    calibrated = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
+    best = min(INVERSE_REGULARISATION, key=lambda c: calibrated[c][1])
+    divisor = calibrated[best][0]
     model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
     weights, bias = np.zeros((len(back), classes)), np.full(classes, UNSEEN_LOGIT)
     weights[:, seen] = (back @ model.slope) / divisor
@@ -132,7 +147,7 @@ def _fit(
 
 
 def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
-    """Return a head that knows class frequencies only, with one count added to each class (Laplace)."""
+    """Return a head that predicts class frequencies, with one count added to each class (Laplace)."""
     bias = np.log(np.bincount(labels, minlength=classes) + 1.0) - np.log(len(labels) + classes)
     nothing = np.full((len(labels), classes), np.nan)
     return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, 1.0, nothing)
@@ -141,10 +156,16 @@ def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
 def _span(
     embeddings: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the scaled points in coordinates of their own span, the way back [D, R], and their mean [D].
+    """Return the scaled points in coordinates of their span.
 
-    A ridge-regularised solution lies in the span of the rows, so nothing is lost, and with fewer labels than
-    dimensions the fit is many times faster.
+    A ridge-regularised solution lies in the span of the rows, so nothing is lost. With fewer labels than
+    dimensions, the fit is many times faster.
+
+    Args:
+        embeddings: float64 [N, D].
+
+    Returns:
+        The points float64 [N, R], the map back to embeddings [D, R], and the mean embedding [D].
     """
     mean = embeddings.mean(axis=0)
     centred = embeddings - mean
@@ -155,7 +176,7 @@ def _span(
 
 
 def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
-    """Return each row's fold, int [N] in [0, FOLDS), the classes spread evenly."""
+    """Return the fold of each row, int [N] in [0, FOLDS), with every class spread evenly over the folds."""
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(len(labels), np.int64)
@@ -170,10 +191,20 @@ def _out_of_fold(
     *,
     balanced: bool,
 ) -> dict[float, npt.NDArray[np.float64]]:
-    """Return rows' logits by a model that had not seen them, by strength of regularisation.
+    """Return out-of-fold logits for each strength of regularisation.
 
-    Of many labels only as many folds are held out as give HELD_OUT rows; the others stay NaN. Fits of one
-    fold start from one another; of many labels in two halves, so that two cores have work.
+    Rows in folds that are not held out stay NaN. Within a fold, each fit starts from the solution of the one
+    before, which saves iterations. With many labels the strengths are split into two such sequences, so that
+    two cores have work.
+
+    Args:
+        points: float64 [N, R].
+        labels: int64 [N].
+        held: which rows are held out.
+        balanced: see `fit_head`.
+
+    Returns:
+        float64 [N, C] by inverse regularisation.
     """
     classes = int(labels.max()) + 1
     held_out = {inverse: np.full((len(labels), classes), np.nan) for inverse in INVERSE_REGULARISATION}
@@ -198,15 +229,15 @@ def _out_of_fold(
 def temperature(
     logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], count: int | None = None
 ) -> tuple[float, float]:
-    """Return the temperature of least log loss (Guo et al., arXiv 1706.04599), and that loss.
+    """Return the temperature that minimises the log loss (Guo et al., arXiv 1706.04599), and that loss.
 
-    The true class counts as (N + 1) / (N + C) instead of 1, and each other as 1 / (N + C), as Platt (1999)
-    did for two classes: held-out rows that are all right would else ask for infinite confidence.
+    Targets are smoothed as Platt (1999) did for two classes: (N + 1) / (N + C) for the true class and
+    1 / (N + C) for each other. Otherwise held-out rows that are all right would give infinite confidence.
 
     Args:
-        logits: float64 [M, C]; rows of NaN are left out.
+        logits: float64 [M, C]; rows with NaN are ignored.
         labels: int [M].
-        count: N, where it is not the number of these rows.
+        count: N, if it differs from the number of these rows.
     """
     known = np.isfinite(logits).all(axis=1)
     if not known.any():
@@ -220,5 +251,5 @@ def temperature(
         return float(-(n * true + scaled.sum(axis=1).mean()) / (n + classes))
 
     low, high = np.log(_TEMPERATURES)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded")
-    return float(np.exp(found.x)), float(found.fun)
+    minimum = minimize_scalar(loss, bounds=(low, high), method="bounded")
+    return float(np.exp(minimum.x)), float(minimum.fun)

@@ -1,4 +1,4 @@
-"""Trainers: from labelled images to a complete model file; this one on a frozen backbone."""
+"""Define the trainer interface, and the default trainer: a head on a frozen backbone."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Trainer(Protocol):
-    """Makes a model; `octospoon.training.finetune.trainer.FineTuner` is another one."""
+    """A function that makes a model; `octospoon.training.finetune.trainer.FineTuner` is another."""
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
         """Train on every row of the dataset.
 
         Args:
             backbone: the ONNX file that made the dataset's embeddings.
-            dataset: at least one row, none of the audit share.
-            spec: what the new file must say of itself; its backbone is `backbone`, unless that learned too.
+            dataset: the labelled images, without the audit share.
+            spec: metadata of the new file. A trainer that changes the backbone replaces its sha256.
 
         Raises:
-            BadRequest: there is nothing to train on.
+            BadRequest: there is no label to train on.
         """
 
 
@@ -36,23 +36,23 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
     """Fit a calibrated logistic head on the frozen backbone; see `Trainer`.
 
     Args:
-        backbone: see there.
-        dataset: see there.
-        spec: see there.
-        balanced: weigh classes by the inverse of their frequency: better recall of rare ones, at the cost of
-            the others' precision.
+        backbone: see `Trainer`.
+        dataset: see `Trainer`.
+        spec: see `Trainer`.
+        balanced: weight classes by the inverse of their frequency. It improves the recall of rare classes and
+            reduces the precision of the others.
     """
     fitted = fit_head(dataset.embeddings, dataset.labels, len(spec.classes), balanced=balanced)
     file = model_file.head_file(fitted.weights, fitted.bias, spec)
     known = np.isfinite(fitted.out_of_fold).all(axis=1)
-    guesses, truth = fitted.out_of_fold[known], dataset.labels[known]
+    probabilities, truth = fitted.out_of_fold[known], dataset.labels[known]
     return TrainedModel(
         model=model_file.assemble(backbone, file, spec),
         head=file,
         held_out=fitted.out_of_fold,
         metrics={
-            "cross_validated_accuracy": metrics.accuracy(guesses, truth),
-            "cross_validated_log_loss": metrics.log_loss(guesses, truth),
+            "cross_validated_accuracy": metrics.accuracy(probabilities, truth),
+            "cross_validated_log_loss": metrics.log_loss(probabilities, truth),
         },
         params={
             "trainer": "logistic head",

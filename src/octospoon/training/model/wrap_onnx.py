@@ -1,4 +1,7 @@
-"""Wraps an ONNX file that octospoon did not make: our pixels in front, an embedding and a head behind."""
+"""Wrap an ONNX file that octospoon did not make, so that it keeps the model contract.
+
+Preprocessing of our uint8 pixels is put in front, and the embedding becomes the output.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ __all__ = ["Pixels", "Wrapped", "wrap"]
 
 
 class Wrapped(NamedTuple):
-    """What an imported file became.
+    """The result of wrapping a file.
 
     Attributes:
-        backbone: keeps the model contract.
-        layer: the model's own last layer, where one is wanted.
-        recognised: what was found out about the file, in lines for people.
+        backbone: an ONNX file that keeps the model contract.
+        layer: the model's own last layer; None unless a head is wanted.
+        recognised: facts recognised in the file, one line each, for people.
     """
 
     backbone: bytes
@@ -39,19 +42,17 @@ class Wrapped(NamedTuple):
 
 
 def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool, pool: str = "") -> Wrapped:
-    """Return a backbone that keeps the model contract, and the model's own last layer where one is wanted.
+    """Return a backbone that keeps the model contract, and the model's own last layer if a head is wanted.
 
     Args:
-        model: one image input, float or uint8, NCHW or NHWC.
-        pixels: how it wants them.
-        output: name of the tensor that is the embedding, or with a head the classes; empty for its only
-            output.
-        head: the output is that of a classifier, whose last linear layer becomes the head.
-        pool: how feature maps or tokens become an embedding, one of `POOLS`; empty to take it from
-            the graph.
+        model: a model with one image input, float or uint8, NCHW or NHWC.
+        pixels: the pixel format of its input.
+        output: name of the tensor with the embedding, or with the classes if `head`; empty for the only one.
+        head: True if the output is that of a classifier. Its last linear layer becomes the head.
+        pool: how feature maps or tokens become an embedding, one of `POOLS`; empty to read it from the graph.
 
     Raises:
-        BadRequest: the options do not go together with the model, or it needs one more.
+        BadRequest: the options do not fit the model, or an option is missing.
         BadModel: the model cannot be wrapped; the message says what to export instead.
     """
     theirs = onnx_graph.plain(model)
@@ -59,35 +60,37 @@ def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool, poo
     image, notes = put_pixels_first(theirs, pixels)
     constants, tensor = Constants(theirs), THEIRS + name
     if tensor in constants:
-        raise BadRequest(f"the tensor {name!r} is the same for every picture: name another with --output")
-    answers = Answers(theirs.graph, constants)
-    layer = last_linear(theirs, tensor) if head else None
-    if not head:
-        _check_not_answers(answers, tensor)
+        raise BadRequest(f"the tensor {name!r} is the same for every image: name another with --output")
     images = batching.sample(image.height, image.width, max(3, image.batch))
+    first = images[: max(1, image.batch)]
+    layer = last_linear(theirs, tensor) if head else None
     features = layer.features if layer else tensor
-    shape = _of_batch(theirs, features, images[: max(1, image.batch)]).shape
-    if not head and not output and len(shape) == 2 and named_as_answers(name, shape[1]):
-        raise BadRequest(_classifier(f"the output {name!r} looks like its answers", answers, tensor, name))
+    answers = None if head else Answers(theirs.graph, constants)
+    if answers is not None:
+        _refuse_operator(answers, tensor)
+    shape = _of_batch(theirs, features, first).shape
+    if answers is not None and not output:
+        _refuse_shape(answers, tensor, shape)
     chosen = pooling.choose(theirs, constants, features, shape, pool)
-    whole, embeddings, batch = batching.of_any_size(
-        pooling.ended(theirs, features, chosen), image.batch, images
-    )
-    if layer is None and are_probabilities(embeddings):
+    ended = pooling.ended(theirs, features, chosen)
+    whole, embeddings, batch = batching.of_any_size(ended, image.batch, images)
+    if answers is not None and are_probabilities(embeddings):
         raise BadRequest(_classifier(f"the rows of {name!r} are probabilities", answers, tensor))
     if layer is not None:
-        _check_head(_of_batch(theirs, tensor, images[: max(1, image.batch)]), embeddings, layer)
-    whole.graph.output[0].CopyFrom(
-        helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", embeddings.shape[1]])
-    )
-    taken = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
-    told = (taken, f"embedding: {chosen.description}", f"batch: {batch}" if batch else "", *notes)
-    return Wrapped(
-        model_file.canonical(whole.SerializeToString()), layer, tuple(line for line in told if line)
-    )
+        _check_head(_of_batch(theirs, tensor, first), embeddings, layer)
+    size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
+    lines = (size, f"embedding: {chosen.description}", f"batch: {batch}" if batch else "", *notes)
+    return Wrapped(_file(whole, embeddings.shape[1]), layer, tuple(line for line in lines if line))
+
+
+def _file(whole: onnx.ModelProto, dim: int) -> bytes:
+    """Return a graph as a file whose output is declared as our embedding, float32 [N, dim]."""
+    whole.graph.output[0].CopyFrom(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim]))
+    return model_file.canonical(whole.SerializeToString())
 
 
 def _output(model: onnx.ModelProto, wanted: str) -> str:
+    """Return the name of the wanted tensor, or of the only output if no name is given."""
     names = [value.name.removeprefix(THEIRS) for value in model.graph.output]
     if wanted:
         made = {name.removeprefix(THEIRS) for node in model.graph.node for name in node.output}
@@ -99,35 +102,53 @@ def _output(model: onnx.ModelProto, wanted: str) -> str:
     return str(names[0])
 
 
-def _check_not_answers(answers: Answers, tensor: str) -> None:
-    """Refuse to take the probabilities of a classifier for an embedding."""
+def _refuse_operator(answers: Answers, tensor: str) -> None:
+    """Raise BadRequest if the graph shows that the tensor has a classifier's predictions, no embedding."""
     if operator := answers.operator(tensor):
         name = tensor.removeprefix(THEIRS)
         raise BadRequest(_classifier(f"{name!r} comes from {operator}", answers, tensor))
 
 
+def _refuse_shape(answers: Answers, tensor: str, shape: tuple[int, ...]) -> None:
+    """Raise BadRequest if name and shape of the only output suggest a classifier's predictions."""
+    name = tensor.removeprefix(THEIRS)
+    if len(shape) == 2 and named_as_answers(name, shape[1]):
+        raise BadRequest(
+            _classifier(f"the output {name!r} looks like its predictions", answers, tensor, name)
+        )
+
+
 def _classifier(why: str, answers: Answers, tensor: str, itself: str = "") -> str:
-    """Return what to do about a classifier's answers where an embedding is wanted."""
+    """Return advice for a user who gave a classifier's predictions as an embedding."""
     before = answers.features(tensor).removeprefix(THEIRS)
     proposed = f", such as --output {before!r}, the tensor before its last layer" if before else ""
-    said = (
+    advice = (
         f"the model is a classifier: name its classes with --classes, or its last features with --output"
         f"{proposed} ({why})"
     )
-    return f"{said}; if they are an embedding all the same, say --output {itself!r}" if itself else said
+    return f"{advice}; if it is an embedding nevertheless, pass --output {itself!r}" if itself else advice
 
 
 def _of_batch(theirs: onnx.ModelProto, tensor: str, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return a tensor for as many pictures as the model takes at once."""
+    """Return the values of a tensor for uint8 [N, H, W, 3], one batch of the model's own size."""
     whole = pooling.ended(theirs, tensor, pooling.AS_IT_IS)
-    found: npt.NDArray[np.float32] = onnx_graph.run(whole, {INPUT: images}, EMBEDDING)
-    return found
+    values: npt.NDArray[np.float32] = onnx_graph.run(whole, {INPUT: images}, EMBEDDING)
+    return values
 
 
 def _check_head(
     expected: npt.NDArray[np.float32], embeddings: npt.NDArray[np.float32], layer: Linear
 ) -> None:
-    """Compare what the model says of some pictures with what embedding and head make of them."""
+    """Check that embedding and head together give the model's own predictions.
+
+    Args:
+        expected: the model's predictions: logits, probabilities or their logarithms.
+        embeddings: float32 [N, D], for the same images and perhaps more.
+        layer: the head.
+
+    Raises:
+        BadModel: they differ.
+    """
     logits = layer.logits(embeddings[: len(expected)])
     theirs = expected.reshape(-1, logits.shape[1]) if expected.size == logits.size else expected
     soft = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -136,6 +157,6 @@ def _check_head(
     forms = (logits, soft, np.log(np.maximum(soft, 1e-30)))
     if not any(batching.same(theirs, form, np.concatenate([form, 0 * form]), share) for form in forms):
         raise BadModel(
-            "the model's answers are not those of its last linear layer: import it without --classes, with "
-            "--output naming its last features, and a head will be trained"
+            "the model's predictions are not those of its last linear layer: import it without --classes and "
+            "name its last features with --output; then a head will be trained"
         )
