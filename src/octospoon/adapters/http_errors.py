@@ -1,7 +1,7 @@
-"""What went wrong with an HTTP request, by the type of the error.
+"""Describe failed HTTP requests without secrets.
 
-The text of an HTTP library's error may quote a header or an address, and with it a secret. So no such text is
-ever passed on, and the error itself is not chained to ours: `raise … from None`.
+The text of an HTTP library's error may quote a header or an address that contains a secret. So this text is
+never passed on, and the error is not chained: `raise … from None`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _HINTS = {
 
 
 def described(error: BaseException) -> str:
-    """Return an error's type and, where the operating system gave one, its reason."""
+    """Return an error's type, and the operating system's reason if there is one."""
     name = type(error).__name__
     reason = _HINTS.get(name) or _system_reason(error)
     return f"{name}: {reason}" if reason else name
 
 
 def failure_text(error: BaseException) -> str:
-    """Return an error's type and text; of an HTTP library's error, what `described` says of it."""
+    """Return an error's type and text; for an HTTP library's error, the result of `described`."""
     if type(error).__module__.partition(".")[0] in _LIBRARIES:
         return described(error)
     return f"{type(error).__name__}: {error}"

@@ -28,9 +28,9 @@ class S3ByKey(S3Provider):
         answer: dict[str, Any] = super().list_objects_v2(context, bucket, encoding_type=None, **options)
         if not encoding_type:
             return answer
-        for found in answer.get("Contents", []):
-            found["Key"] = quote(found["Key"])
-        for found in answer.get("CommonPrefixes", []):
-            found["Prefix"] = quote(found["Prefix"])
+        for entry in answer.get("Contents", []):
+            entry["Key"] = quote(entry["Key"])
+        for entry in answer.get("CommonPrefixes", []):
+            entry["Prefix"] = quote(entry["Prefix"])
         encoded = {name: quote(answer[name]) for name in _ENCODED if answer.get(name)}
         return {**answer, **encoded, "EncodingType": encoding_type}

@@ -51,10 +51,10 @@ class Update:
 
 def inserted(statement: str, parameters: list[dict[str, Any]]) -> tuple[str, dict[str, Any]] | None:
     """Return table and item of an INSERT whose values are all parameters, else None."""
-    found = _INSERT.fullmatch(statement)
-    if found is None:
+    match = _INSERT.fullmatch(statement)
+    if match is None:
         return None
-    table, body = found.groups()
+    table, body = match.groups()
     names = _PAIRS.findall(body)
     if _PAIRS.sub("", body).strip() or len(names) != len(parameters):
         return None
@@ -63,10 +63,10 @@ def inserted(statement: str, parameters: list[dict[str, Any]]) -> tuple[str, dic
 
 def updated(statement: str, parameters: list[dict[str, Any]]) -> Update | None:
     """Return what an UPDATE whose values are all parameters says, else None."""
-    found = _UPDATE.fullmatch(statement)
-    if found is None:
+    match = _UPDATE.fullmatch(statement)
+    if match is None:
         return None
-    table, sets, where = found.groups()
+    table, sets, where = match.groups()
     names = _SETS.findall(sets)
     tests = [_TEST.fullmatch(part) for part in _AND.split(where)]
     if not all(tests) or len(names) + len(tests) != len(parameters):
@@ -130,8 +130,10 @@ def _error(code: str, message: str) -> dict[str, Any]:
 def _batch(original: Callable[[Any, Answers], Answers]) -> Callable[[Any, Answers], Answers]:
     @functools.wraps(original)
     def batch_execute_statement(self: Any, statements: Answers) -> Answers:  # noqa: ANN401
-        writes = [_understood(one["Statement"], one.get("Parameters", [])) for one in statements]
-        rest = [one for one, write in zip(statements, writes, strict=True) if write is None]
+        writes = [
+            _understood(statement["Statement"], statement.get("Parameters", [])) for statement in statements
+        ]
+        rest = [statement for statement, write in zip(statements, writes, strict=True) if write is None]
         others = iter(original(self, rest))
         return [write(self) if write else next(others) for write in writes]
 

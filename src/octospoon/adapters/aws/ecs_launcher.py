@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EcsTarget:
-    """Where the training task runs: names or ARNs, as ECS takes them.
+    """Where the training task runs; each part is a name or an ARN.
 
     Attributes:
         capacity: FARGATE, or FARGATE_SPOT for a third of the price. When AWS takes back the machine of a Spot
@@ -30,7 +30,7 @@ class EcsTarget:
 
 
 class EcsLauncher:
-    """Runs the training image as a Fargate task; the job's id is the client token, so once is enough."""
+    """Runs the training image as a Fargate task. The job's id is the client token, so no job starts twice."""
 
     def __init__(self, client: ECSClient, target: EcsTarget) -> None:
         self._client = client

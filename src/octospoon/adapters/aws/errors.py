@@ -1,4 +1,4 @@
-"""AWS's errors, translated once, at the edge, into ours."""
+"""Translate AWS's errors into errors of `octospoon.domain.errors`."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def code(error: ClientError) -> str:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Run AWS calls; raise their errors as ours.
+    """Translate the errors of the AWS calls in this block.
 
     Args:
-        doing: what is being done, for the message.
+        doing: describes the calls in the message, such as ``reading a/b.png``.
 
     Raises:
         Conflict: a condition was not met, or a transaction collided with another.
-        ServiceUnavailable: throttled, answered 5xx, or not reached.
+        ServiceUnavailable: AWS throttled the call, answered 5xx, or could not be reached.
     """
     try:
         yield
@@ -64,5 +64,5 @@ def translated(doing: str) -> Iterator[None]:
     except NoConnectionError as error:
         raise ServiceUnavailable(f"{doing}: {without_sign_in(str(error))}") from None
     except HTTPClientError as error:
-        # its text quotes the header that could not be sent: it may be the session's token
+        # the text quotes the header that could not be sent, which may be the session token
         raise ServiceUnavailable(f"{doing}: {described(error)}") from None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class QueueLauncher:
     """Sends the job's id to the queue that `python -m octospoon.training worker` consumes.
 
-    A message sent twice starts nothing new: a job is run by whoever moves it from launching to running.
+    A repeated message starts nothing: only the worker that moves the job from launching to running runs it.
     """
 
     def __init__(self, client: SQSClient, queue_url: str) -> None:

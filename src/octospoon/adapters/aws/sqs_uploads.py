@@ -1,4 +1,4 @@
-"""The queue that uploads are scored from, for what the bucket's own event did not bring."""
+"""Send uploads to the scoring queue when the bucket's event was lost."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class SqsUploads:
 
     def send(self, image: ImageRef) -> None:
         """Queue one upload in the same form as the bucket's event."""
-        found = {
+        record = {
             "key": quote_plus(image.key),
             "eTag": image.etag,
             "size": image.size,
             "sequencer": image.sequencer,
         }
-        body = json.dumps({"Records": [{"eventSource": "octospoon:reconcile", "s3": {"object": found}}]})
+        body = json.dumps({"Records": [{"eventSource": "octospoon:reconcile", "s3": {"object": record}}]})
         with translated(f"queueing {image.key}"):
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)

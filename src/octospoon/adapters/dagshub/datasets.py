@@ -124,8 +124,8 @@ class DagshubDatasets:
         try:
             return msgspec.json.decode(ended.stdout, type=Answer)
         except msgspec.MsgspecError:
-            said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            return Answer(error=f"DagsHub's client ended with {ended.returncode}: {said}")
+            last_line = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            return Answer(error=f"DagsHub's client ended with {ended.returncode}: {last_line}")
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         """Return the process's variables: nothing that this user once told DagsHub's client counts."""
@@ -140,7 +140,7 @@ class DagshubDatasets:
 
     def _failure(self, answer: Answer) -> Exception:
         name, status = self._repository.name, answer.status
-        said = hidden(answer.error, self._repository.token)
+        message = hidden(answer.error, self._repository.token)
         if status in (401, 403):
             return Unauthorized(
                 f"DagsHub refuses the token ({status}): DAGSHUB_USER_TOKEN, or MLFLOW_TRACKING_PASSWORD, "
@@ -152,4 +152,4 @@ class DagshubDatasets:
                 f"create it there, or correct OCTOSPOON_DAGSHUB_REPOSITORY; {_SAFE}"
             )
         kind = ServiceUnavailable if status >= 500 or status == 429 else PermanentError
-        return kind(f"DagsHub did not take the manifest: {said}; {_SAFE}")
+        return kind(f"DagsHub did not take the manifest: {message}; {_SAFE}")

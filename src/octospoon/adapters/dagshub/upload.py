@@ -31,8 +31,8 @@ def main(repository: str, folder: str, file: str) -> Answer:
         return Answer(commit=_commit(repository, folder, Path(file), puts))
     except Exception as error:  # noqa: BLE001  the client raises RuntimeError and types without a common root
         cause = error.last_attempt.exception() or error if isinstance(error, RetryError) else error
-        said = getattr(cause, "details", "") or str(cause)
-        return Answer(error=f"{type(cause).__name__}: {said}", status=_status(cause, said, puts))
+        message = getattr(cause, "details", "") or str(cause)
+        return Answer(error=f"{type(cause).__name__}: {message}", status=_status(cause, message, puts))
 
 
 def _commit(repository: str, folder: str, file: Path, puts: list[httpx.Response]) -> str:
@@ -57,7 +57,7 @@ def _commit(repository: str, folder: str, file: Path, puts: list[httpx.Response]
     return tag or str(wrapper.RepoAPI(repository, auth=to.auth).last_commit_sha(to.branch))
 
 
-def _status(cause: BaseException, said: str, puts: list[httpx.Response]) -> int:
+def _status(cause: BaseException, message: str, puts: list[httpx.Response]) -> int:
     """Return the status that an error came with; 503 where nobody answered, 0 where none is known."""
     import httpx
 
@@ -67,7 +67,7 @@ def _status(cause: BaseException, said: str, puts: list[httpx.Response]) -> int:
         return puts[-1].status_code
     if type(cause).__name__ == "RepoNotFoundError":
         return 404
-    named = re.search(r"status code (\d{3})", said)
+    named = re.search(r"status code (\d{3})", message)
     return int(named[1]) if named else 0
 
 

@@ -85,9 +85,13 @@ class DynamoLabels:
             )
             keys = [{name: item[name] for name in ("key", "annotation_id")} for item in answer["Items"]]
             items = [self._client.get_item(TableName=self._annotations, Key=key).get("Item") for key in keys]
-        found = [one for item in items if item and (one := _annotation(item)).project == project]
-        # a number of something deleted may have been given to another: that one is meant
-        return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
+        annotations = [_annotation(item) for item in items if item]
+        # Label Studio may give the number of a deleted annotation to a new one, which is meant then
+        return max(
+            (annotation for annotation in annotations if annotation.project == project),
+            key=lambda annotation: (not annotation.deleted, annotation.updated_at),
+            default=None,
+        )
 
     def of(self, key: str) -> list[Annotation]:
         """Return every stored annotation of an image, deleted ones included."""
@@ -216,8 +220,8 @@ class DynamoLabels:
             for page in pages:
                 keys.update(text(item, "key") for item in page["Items"])
         items = batch_get(self._client, self._pool, sorted(keys))
-        found = [_labelled(item) for item in items if text(item, "state") == State.LABELLED]
-        yield from sorted(found, key=lambda image: image.key)
+        images = [_labelled(item) for item in items if text(item, "state") == State.LABELLED]
+        yield from sorted(images, key=lambda image: image.key)
 
 
 def _annotation(item: Item) -> Annotation:

@@ -30,8 +30,8 @@ def execute(client: DynamoDBClient, statements: Sequence[BatchStatementRequestTy
         batch = statements[start : start + _AT_ONCE]
         with translated(f"writing {len(batch)} rows"):
             answer = client.batch_execute_statement(Statements=batch)
-        for said in answer["Responses"]:
-            yield said["Error"].get("Code", "") if "Error" in said else ""
+        for response in answer["Responses"]:
+            yield response["Error"].get("Code", "") if "Error" in response else ""
 
 
 def insert(table: str, values: Mapping[str, Value | None]) -> BatchStatementRequestTypeDef:

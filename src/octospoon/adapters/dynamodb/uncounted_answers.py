@@ -29,12 +29,12 @@ def uncounted_answers(client: DynamoDBClient, pool: str, annotations: str, examp
         rows = {
             text(row, "key"): row
             for row in batch_get(
-                client, pool, [text(one, "key") for one in entries], ("key", "etag", "state", "task_id")
+                client, pool, [text(entry, "key") for entry in entries], ("key", "etag", "state", "task_id")
             )
         }
-        open_ = [one for one in entries if _matters(one, rows.get(text(one, "key")))]
+        open_ = [entry for entry in entries if _matters(entry, rows.get(text(entry, "key")))]
         counts[problem] = len(open_)
-        named += [_answer(one, rows.get(text(one, "key")), problem) for one in open_[:examples]]
+        named += [_answer(entry, rows.get(text(entry, "key")), problem) for entry in open_[:examples]]
     return UncountedAnswers(counts, tuple(named))
 
 

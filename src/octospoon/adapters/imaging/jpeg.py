@@ -123,8 +123,8 @@ class JpegFile:
             body = self.data[at + 4 : stop]
             if not _is_scan(body, known):
                 return
-            found = _BREAK.search(self.data, stop)
-            yield body, found.start() if found else self._last_byte(stop)
+            next_marker = _BREAK.search(self.data, stop)
+            yield body, next_marker.start() if next_marker else self._last_byte(stop)
 
     def _last_byte(self, start: int) -> int:
         """Return where the file ends, without the first half of a marker."""

@@ -1,4 +1,4 @@
-"""Label Studio over plain HTTP: its SDK weighs 366 MB and retries what must not be retried."""
+"""Label Studio over plain HTTP. Its SDK takes 366 MB and retries calls that must not be repeated."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
 class NotFound(NotConfigured):
-    """Label Studio has no such thing."""
+    """Label Studio answered 404."""
 
 
 class LabelStudioAuth(httpx.Auth):
-    """Signs requests with either kind of token: a legacy one, or a personal access token (a JWT).
+    """Signs requests with either kind of token: a legacy token, or a personal access token (a JWT).
 
     Args:
         url: of Label Studio.
-        token: gives the token; asked for every request, so that a rotation gets through.
+        token: returns the token; called for every request, so that a rotated token is used at once.
     """
 
     requires_response_body = True
@@ -53,7 +53,7 @@ class LabelStudioAuth(httpx.Auth):
         self._expires = 0.0
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header; a personal access token is first exchanged for a short-lived one."""
+        """Add the header; exchange a personal access token for a short-lived token first."""
         token = self._token()
         if token.count(".") != 2:
             request.headers["Authorization"] = f"Token {token}"
@@ -69,17 +69,17 @@ class LabelStudioAuth(httpx.Auth):
 
 
 class LabelStudioApi:
-    """One connection to one Label Studio, with its errors translated into ours."""
+    """A connection to one Label Studio."""
 
     def __init__(self, url: str, token: Callable[[], str]) -> None:
-        self.url, _ = split_sign_in("the address of Label Studio", url)  # it is signed in to by token
+        self.url, _ = split_sign_in("the address of Label Studio", url)  # requests are signed with the token
         self._token = token
         self._client = httpx.Client(
             base_url=self.url, auth=LabelStudioAuth(self.url, token), timeout=_TIMEOUT
         )
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:  # noqa: ANN401 - JSON
-        """Make one request, without retrying; return the decoded JSON, None for an empty answer.
+        """Make one request, without retrying; return the decoded JSON, or None for an empty answer.
 
         Raises:
             ServiceUnavailable: no answer, 429 or 5xx.
@@ -123,13 +123,13 @@ class LabelStudio:
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
         """Return the task ids by key of the images that have a task for these bytes (`etags` by key)."""
-        found: dict[str, int] = {}
+        tasks: dict[str, int] = {}
         for part in queries.parts(list(etags)):
             for task in self._look_up(part, include="id,data"):
                 key = task["data"]["key"]
                 if task["data"].get("etag") == etags[key]:
-                    found[key] = min(task["id"], found.get(key, task["id"]))
-        return found
+                    tasks[key] = min(task["id"], tasks.get(key, task["id"]))
+        return tasks
 
     def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
         """Return every task of these images, for any of their versions, with its annotations."""
@@ -149,9 +149,9 @@ class LabelStudio:
         return True
 
     def _look_up(self, keys: Sequence[str], **params: str) -> list[dict[str, Any]]:
-        found = self._tasks(queries.with_keys(keys), 10 * len(keys), **params)
+        tasks = self._tasks(queries.with_keys(keys), 10 * len(keys), **params)
         asked = set(keys)
-        return [task for task in found if task["data"].get("key") in asked]
+        return [task for task in tasks if task["data"].get("key") in asked]
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         """Create tasks with predictions, without retrying; return their ids by key."""
@@ -169,10 +169,10 @@ class LabelStudio:
         return created
 
     def interface(self) -> Interface:
-        """Return what the labelling interface asks; Label Studio checks no prediction.
+        """Return the parsed labelling interface. Label Studio itself does not check predictions against it.
 
         Raises:
-            NotConfigured: the labelling interface is not ours.
+            NotConfigured: octospoon cannot use this labelling interface.
         """
         project = self.api.call("GET", f"/api/projects/{self.number}")
         try:
@@ -180,12 +180,12 @@ class LabelStudio:
         except BadRequest as error:
             raise NotConfigured(
                 f"{error} (Label Studio project {self.number}): no annotation could be counted; "
-                "set the interface up by `octospoon label-studio-project`"
+                "set the interface up with `octospoon label-studio-project`"
             ) from error
 
     def choices(self) -> frozenset[str]:
-        """Return the names under which Label Studio stores the choices of the labelling interface."""
-        return frozenset(one.stored for one in self.interface().choices)
+        """Return the choices of the labelling interface by the names that Label Studio stores."""
+        return frozenset(choice.stored for choice in self.interface().choices)
 
     def task_counts(self, since: float = 0.0) -> TaskCounts:
         """Count the tasks by state."""
@@ -202,13 +202,13 @@ class LabelStudio:
 
     def not_ours(self, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that octospoon did not create, by ascending id."""
-        found = self._tasks(queries.not_ours(), limit, fields="all", include="id,data")
-        return msgspec.convert(found, list[TaskBody])
+        tasks = self._tasks(queries.not_ours(), limit, fields="all", include="id,data")
+        return msgspec.convert(tasks, list[TaskBody])
 
     def changed(self, since: float, after: int, limit: int) -> list[TaskBody]:
         """Return up to `limit` tasks that changed since a time, by ascending id.
 
-        Annotations that somebody propagated leave their tasks' `updated_at` as it was.
+        Propagated annotations do not change the `updated_at` of their tasks: `completed_at` is queried too.
         """
         changed = self._by_id(queries.since("updated_at", since), after, limit)
         completed = self._by_id(queries.since("completed_at", since), after, limit) if since else []
@@ -216,7 +216,7 @@ class LabelStudio:
         return sorted(both.values(), key=lambda task: task.id)[:limit]
 
     def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
-        """Return up to `limit` tasks that nobody has answered or skipped, of ids above `after`."""
+        """Return up to `limit` tasks that nobody has answered or skipped, by ascending id."""
         return self._by_id([*queries.unanswered(), *queries.since("created_at", since)], after, limit)
 
     def _by_id(self, wanted: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
@@ -237,28 +237,28 @@ class LabelStudio:
             return {}
 
     def project(self) -> str:
-        """Return the name of the project: read anew, because another may take its number."""
-        found = self.api.call("GET", f"/api/projects/{self.number}")
-        return project_name(self.number, found["created_at"])
+        """Return the name of the project, read each time because a new project may get an old number."""
+        project = self.api.call("GET", f"/api/projects/{self.number}")
+        return project_name(self.number, project["created_at"])
 
     def has(self, annotation: Annotation) -> bool:
         """Return True if an annotation still exists."""
         try:
-            found = self.api.call("GET", f"/api/annotations/{annotation.number}/")
+            stored = self.api.call("GET", f"/api/annotations/{annotation.number}/")
         except NotFound:
             return False
-        # SQLite gives the number of a deleted one to another
-        there = self._export([found["task"]]).get(found["task"], [])
+        # on SQLite, Label Studio may give the number of a deleted annotation to a new one
+        there = self._export([stored["task"]]).get(stored["task"], [])
         return any(body.unique_id == annotation.annotation_id for body in there)
 
     def _export(self, ids: Sequence[int]) -> dict[int, list[AnnotationBody]]:
         """Return the annotations of these tasks, by task.
 
-        Of all that lists annotations, only an export names their ``unique_id``. Label Studio keeps a copy of
-        every export on its disk, so that tasks without annotations are better left out.
+        Only an export has the ``unique_id`` of annotations. Label Studio keeps a copy of every export on its
+        disk, so callers leave out tasks without annotations.
         """
         if not ids:
-            return {}  # Label Studio would take no ids for all of them
+            return {}  # without ids, Label Studio would export all tasks
         answer = self.api.call(
             "GET",
             f"/api/projects/{self.number}/export",
@@ -281,10 +281,12 @@ def _task(task: Task, model_version: str, stored: Mapping[str, str]) -> dict[str
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
         return {"data": data}
-    said = prediction(task.label, task.confidence, model_version, stored)
-    if said is None:
+    predicted = prediction(task.label, task.confidence, model_version, stored)
+    if predicted is None:
         LOG.warning(
-            "%s goes without its prediction %r: the labelling interface lacks it", task.key, task.label
+            "the task of %s has no prediction: the labelling interface does not offer the class %r",
+            task.key,
+            task.label,
         )
         return {"data": data}
-    return {"data": data, "predictions": [said]}
+    return {"data": data, "predictions": [predicted]}

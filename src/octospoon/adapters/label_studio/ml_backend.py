@@ -1,6 +1,6 @@
-"""Label Studio's ML backend protocol: its bodies, and the answers that it understands.
+"""Label Studio's ML backend protocol: request bodies and answers.
 
-Its bodies carry access tokens: only what is named here is looked at, and nothing of a body is logged.
+Request bodies contain access tokens. Only the fields named here are decoded, and no body is logged.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class _Tasks(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What Label Studio wants predictions of.
+    """A request for predictions.
 
     Attributes:
-        keys: one object key for each task; empty where its picture is not in the images bucket.
-        stored: by class, the name of its choice in Label Studio; see `Interface.stored`.
+        keys: an object key for each task; empty if its image is not in the images bucket.
+        stored: the name of each class's choice in Label Studio; see `Interface.stored`.
     """
 
     keys: tuple[str, ...]
@@ -58,16 +58,16 @@ def check_setup(body: bytes) -> None:
     """Check that predictions fit the project that is being connected.
 
     Raises:
-        BadRequest: the body is not Label Studio's, or the project's labelling interface is not ours.
+        BadRequest: the body is not from Label Studio, or octospoon cannot use the labelling interface.
     """
     parse_interface(_decoded(body, _Setup).schema)
 
 
 def wanted(body: bytes, bucket: str) -> Wanted:
-    """Read what Label Studio wants predictions of; its tasks name pictures by their s3:// addresses.
+    """Decode a request for predictions; its tasks name images by their s3:// addresses.
 
     Raises:
-        BadRequest: the body is not Label Studio's, or the project's labelling interface is not ours.
+        BadRequest: the body is not from Label Studio, or octospoon cannot use the labelling interface.
     """
     asked = _decoded(body, _Tasks)
     keys = tuple(_key(task.data, bucket) for task in asked.tasks)
@@ -75,25 +75,27 @@ def wanted(body: bytes, bucket: str) -> Wanted:
 
 
 def results(asked: Wanted, answers: Sequence[Answer | None]) -> dict[str, Any]:
-    """Return the answers, in the order of the tasks: a prediction, or an empty list where there is none."""
+    """Return the answer for each task, in order: a prediction, or an empty list for none."""
     return {"results": [_result(answer, asked.stored) for answer in answers]}
 
 
 def _result(answer: Answer | None, stored: Mapping[str, str]) -> dict[str, Any] | list[Any]:
     if answer is None or not answer.classes:
-        return []  # a prediction without a class would be kept, and never asked for again
-    said = prediction(answer.label, answer.confidence, version_name(answer.model_version), stored)
-    if said is None:
-        LOG.warning("the prediction %r is left out: the labelling interface lacks it", answer.label)
-    return said or []
+        return []  # Label Studio would store a prediction without a class, and never ask again
+    predicted = prediction(answer.label, answer.confidence, version_name(answer.model_version), stored)
+    if predicted is None:
+        LOG.warning(
+            "a prediction is left out: the labelling interface does not offer the class %r", answer.label
+        )
+    return predicted or []
 
 
 def _key(data: dict[str, Any], bucket: str) -> str:
-    """Return the object key of the picture that annotators see; no other address is ever read."""
+    """Return the object key of the image that annotators see; other addresses are never read."""
     image = data.get("image")
     key = shown_key(bucket, image) if isinstance(image, str) else ""
     if not key:
-        LOG.warning("a task has no prediction: its picture is not in the images bucket")
+        LOG.warning("a task has no prediction: its image is not in the images bucket")
     return key if len(key.encode()) <= KEY_BYTES else ""
 
 

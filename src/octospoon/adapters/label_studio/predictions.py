@@ -1,4 +1,4 @@
-"""The predictions of Label Studio's open tasks, and which of them it shows."""
+"""The predictions of open tasks, and the version that Label Studio shows."""
 
 from __future__ import annotations
 
@@ -37,31 +37,35 @@ class LabelStudioPredictions:
         return str(project.get("model_version") or "")
 
     def show(self, version: str) -> bool:
-        """Make this the version that Label Studio shows; False where no task has a prediction of it."""
+        """Let Label Studio show the predictions of this version; return False if no task has one."""
         try:
             self._api.call("PATCH", f"/api/projects/{self._project}", json={"model_version": version})
-        except BadRequest as error:  # what it says of a version without predictions
+        except BadRequest as error:  # Label Studio's answer for a version without predictions
             LOG.info("no prediction of %s can be shown yet: %s", version, error)
             return False
         return True
 
     def tasks(self, after: int, limit: int) -> list[PredictedTask]:
-        """Return up to `limit` unanswered tasks with predictions, of ids above `after`, by ascending id."""
+        """Return up to `limit` unanswered tasks with predictions, with ids above `after`, by ascending id."""
         query = queries.every(queries.after(after), *queries.predicted(), by_id=True)
-        found = queries.page(
+        page = queries.page(
             self._api, self._project, query, limit, fields="all", include="id,data,predictions"
         )
-        return [_task(one) for one in found["tasks"]]
+        return [_task(task) for task in page["tasks"]]
 
     def add(self, guesses: Sequence[Guess], version: str) -> None:
         """Add predictions to existing tasks, without retrying; answers and drafts stay."""
         stored = self._labeler.interface().stored
-        shown = [(one.task, prediction(one.label, one.confidence, version, stored)) for one in guesses]
-        body = [{"task": task} | said for task, said in shown if said is not None]
+        results = [prediction(guess.label, guess.confidence, version, stored) for guess in guesses]
+        body = [
+            {"task": guess.task} | result
+            for guess, result in zip(guesses, results, strict=True)
+            if result is not None
+        ]
         if body:
             self._api.call("POST", f"/api/projects/{self._project}/import/predictions", json=body)
 
 
-def _task(found: Mapping[str, Any]) -> PredictedTask:
-    versions = [str(one.get("model_version")) for one in found["predictions"]]
-    return PredictedTask(found["id"], found["data"], versions)
+def _task(task: Mapping[str, Any]) -> PredictedTask:
+    versions = [str(prediction_.get("model_version")) for prediction_ in task["predictions"]]
+    return PredictedTask(task["id"], task["data"], versions)

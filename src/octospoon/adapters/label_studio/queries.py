@@ -1,4 +1,4 @@
-"""Which tasks to ask Label Studio's Data Manager for, as the filters that it understands."""
+"""Filters for tasks, in the form of Label Studio's Data Manager."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def every(*conditions: dict[str, Any], by_id: bool = False) -> Query:
 
 
 def with_keys(keys: Sequence[str]) -> Query:
-    """Return the tasks of these images."""
+    """Return the query for the tasks of these images."""
     return every(condition("data.key", "in_list", "String", list(keys)))
 
 
 def after(task_id: int) -> dict[str, Any]:
-    """Return the condition of a higher id."""
+    """Return the condition that the id is higher."""
     return condition("id", "greater", "Number", task_id)
 
 
 def since(column: str, seconds: float) -> list[dict[str, Any]]:
-    """Return the condition that a time is not before `seconds` since the epoch; none for 0."""
+    """Return the condition that a time is at or after `seconds` since the epoch; no condition for 0."""
     return [condition(column, "greater_or_equal", "Datetime", _time(seconds))] if seconds else []
 
 
@@ -56,7 +56,7 @@ def before(column: str, seconds: float) -> dict[str, Any]:
 
 
 def unanswered() -> list[dict[str, Any]]:
-    """Return the conditions of a task that nobody has answered, and nobody has skipped."""
+    """Return the conditions of a task that is neither answered nor skipped."""
     return [
         condition("total_annotations", "equal", "Number", 0),
         condition("cancelled_annotations", "equal", "Number", 0),
@@ -64,7 +64,7 @@ def unanswered() -> list[dict[str, Any]]:
 
 
 def skipped() -> list[dict[str, Any]]:
-    """Return the conditions of a task that was skipped, and that nobody has answered."""
+    """Return the conditions of a task that is skipped and not answered."""
     return [
         condition("total_annotations", "equal", "Number", 0),
         condition("cancelled_annotations", "greater", "Number", 0),
@@ -77,7 +77,7 @@ def answered() -> dict[str, Any]:
 
 
 def predicted() -> list[dict[str, Any]]:
-    """Return the conditions of a task with predictions that nobody has answered."""
+    """Return the conditions of an unanswered task with predictions."""
     return [
         condition("total_annotations", "equal", "Number", 0),
         condition("total_predictions", "greater", "Number", 0),
@@ -85,20 +85,20 @@ def predicted() -> list[dict[str, Any]]:
 
 
 def ours() -> list[dict[str, Any]]:
-    """Return the conditions of a task that octospoon made: it names an image's bytes.
+    """Return the conditions of a task that octospoon created: it has the ETag of an image.
 
-    Label Studio takes the key ``null`` for none, so that the key cannot be asked for.
+    The key cannot be used, because Label Studio takes an object key ``null`` for no value.
     """
     return [_empty("data.etag", "false")]
 
 
 def not_ours(*also: dict[str, Any]) -> Query:
-    """Return the tasks that octospoon did not make, and that meet these conditions besides."""
+    """Return the query for tasks that octospoon did not create and that meet these conditions."""
     return every(_empty("data.etag", "true"), *also, by_id=True)
 
 
 def page(api: Api, project: int, query: Query, limit: int, **params: str) -> dict[str, Any]:
-    """Return up to `limit` tasks that a query finds, and how many there are."""
+    """Return up to `limit` tasks of a query, and the total number."""
     answer: dict[str, Any] = api.call(
         "GET",
         "/api/tasks",
@@ -106,7 +106,7 @@ def page(api: Api, project: int, query: Query, limit: int, **params: str) -> dic
             "project": project,
             "resolve_uri": "false",
             "page_size": limit,
-            # Label Studio decodes it a second time: a key with %20 in it would not be found
+            # Label Studio decodes the query twice: without this, a key that contains %20 would not match
             "query": json.dumps(query).replace("%", "%25"),
             **params,
         },
@@ -115,7 +115,7 @@ def page(api: Api, project: int, query: Query, limit: int, **params: str) -> dic
 
 
 def parts(keys: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the keys in parts that a URL can carry."""
+    """Yield the keys in parts that fit into a URL."""
     part: list[str] = []
     length = 0
     for key in keys:

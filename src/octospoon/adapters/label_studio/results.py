@@ -1,4 +1,4 @@
-"""What Label Studio's predictions look like, for whoever sends them."""
+"""The form of predictions in Label Studio."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["FROM_NAME", "NEEDED", "TO_NAME", "choice", "prediction"]
 def prediction(
     label: str, confidence: float | None, model_version: str, stored: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """Return one prediction, None where Label Studio could not show it; itself, it checks none.
+    """Return one prediction, or None if Label Studio could not show it. It does not check predictions itself.
 
     Args:
         label: the predicted class.
-        confidence: in it; must be a share.
-        model_version: as `octospoon.domain.model_spec.version_name` has it.
-        stored: by class, the name of its choice in Label Studio; see `Interface.stored`.
+        confidence: its probability, in [0, 1].
+        model_version: as returned by `octospoon.domain.model_spec.version_name`.
+        stored: the name of each class's choice in Label Studio; see `Interface.stored`.
     """
     if label not in stored or confidence is None or not 0 <= confidence <= 1:
         return None

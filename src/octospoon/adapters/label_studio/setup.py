@@ -1,4 +1,4 @@
-"""Sets a Label Studio project up by code: finding comes before creating, so it can be run at any time."""
+"""Set up a Label Studio project. Existing objects are updated, so the setup can be repeated at any time."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
 _DIGITS = "1234567890"
 _NO_KEY = " "
-"""A hotkey that no key presses."""
+"""A hotkey that matches no key."""
 _ASK = "Choose a class before you submit, or skip the task."
-_EMPTY = "<View></View>"  # of a project without an interface
+_EMPTY = "<View></View>"  # the interface of a new project
 SAMPLING = "Sequential sampling"
-"""How Label Studio orders tasks for annotators: as they were created, which keeps the order of a batch."""
+"""Label Studio gives tasks to annotators in the order of creation, which keeps the order of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How Label Studio reads the pictures: the bucket, and where S3 is when it is not AWS's own.
+    """How Label Studio reads the images bucket.
 
     Attributes:
         bucket: name of the images bucket.
-        endpoint_url: of S3; empty for AWS.
+        endpoint_url: address of S3; empty for AWS.
         region: of the bucket.
         access_key: empty to let Label Studio use its own role.
-        secret_key: belongs to the access key.
-        presign: True redirects browsers to S3; False lets Label Studio pass the bytes on.
+        secret_key: of the access key.
+        presign: True redirects browsers to S3; False makes Label Studio proxy the bytes.
     """
 
     bucket: str
@@ -73,11 +73,11 @@ def _interface(classes: Sequence[str], keys: Sequence[str], asked: str) -> str:
 
 
 def hotkeys(classes: Sequence[str]) -> list[str]:
-    """Return a key for each class, empty for none.
+    """Return a hotkey for each class, empty for none.
 
-    A class that is a letter or digit has that key. Of two that differ by case alone, only one can have it,
-    the lower one; any other single character has none, because browsers name such keys by their place on
-    the keyboard. The other classes have the digits that no class is called by, 1 to 9 and 0, in order.
+    A class named by a single letter or digit gets that key. If two such names differ only in case, the
+    lower-case one gets it. Other single characters get none, because browsers name those keys by their place
+    on the keyboard. All other classes get the remaining digits, 1 to 9 and 0, in order.
     """
     own = {name.lower(): name for name in sorted(classes) if _is_key(name)}
     free = iter([key for key in _DIGITS if key not in own])
@@ -92,16 +92,16 @@ def _is_key(name: str) -> bool:
 
 
 def _bound(name: str, key: str) -> str:
-    """Return what to write as a class's hotkey: Label Studio gives a free key to whatever has none."""
+    """Return the hotkey to write for a class. Label Studio gives a free key to a class without one."""
     if key or len(name) != 1:
         return key
     return f"shift+{name.lower()}" if _is_key(name) else _NO_KEY
 
 
 def is_ours(label_config: str) -> bool:
-    """Say whether a labelling interface is one that octospoon made, for any classes, and nobody changed."""
+    """Return True if octospoon made this labelling interface, for any classes, and nobody changed it."""
     try:
-        classes = [one.value for one in parse_interface(label_config).choices]
+        classes = [choice.value for choice in parse_interface(label_config).choices]
     except BadRequest:
         return False
     made = {_canonical(labelling_interface(classes)), _canonical(_earlier_interface(classes))}
@@ -109,7 +109,7 @@ def is_ours(label_config: str) -> bool:
 
 
 def _earlier_interface(classes: Sequence[str]) -> str:
-    """Return what `labelling_interface` made before it required a choice."""
+    """Return the interface of earlier releases, which did not require a choice."""
     names = [name.lower() for name in classes]
     keys = all(_is_key(name) for name in names) and len(set(names)) == len(names)
     earlier = names if keys else [*_DIGITS, *[""] * len(names)][: len(names)]
@@ -121,20 +121,20 @@ def _canonical(label_config: str) -> str:
 
 
 class LabelStudioSetup:
-    """Creates or updates what octospoon needs in Label Studio."""
+    """Creates or updates a project, its storage and its webhook."""
 
     def __init__(self, api: LabelStudioApi) -> None:
         self._api = api
 
     def project(self, title: str, classes: Sequence[str], *, replace_interface: bool = False) -> int:
-        """Return the id of the project with this title, with our labelling interface and sampling.
+        """Create or update the project with this title; return its id.
 
-        An interface that people changed stays as it is.
+        A labelling interface that people changed stays as it is.
 
         Args:
             title: of the project.
             classes: that annotators choose from.
-            replace_interface: put ours in the place of one that people changed.
+            replace_interface: replace a labelling interface that people changed.
         """
         settings = {
             "title": title,
@@ -142,28 +142,28 @@ class LabelStudioSetup:
             "sampling": SAMPLING,
             "show_collab_predictions": True,
         }
-        title = title.strip()  # Label Studio does so too
-        found = self._titled(title)
-        if found is None:
+        title = title.strip()  # as Label Studio does
+        project = self._titled(title)
+        if project is None:
             return int(self._api.call("POST", "/api/projects", json=settings)["id"])
-        path = f"/api/projects/{found['id']}"
+        path = f"/api/projects/{project['id']}"
         interface = self._api.call("GET", path).get("label_config") or ""
         if not (replace_interface or interface in ("", _EMPTY) or is_ours(interface)):
             LOG.warning(
                 "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` "
-                "says what it lacks, `octospoon label-studio-project --replace-interface` replaces it",
-                found["id"],
+                "says what is missing, `octospoon label-studio-project --replace-interface` replaces it",
+                project["id"],
             )
             del settings["label_config"]
         self._api.call("PATCH", path, json=settings)
-        return int(found["id"])
+        return int(project["id"])
 
     def order(self, project: int) -> None:
-        """Make annotators get a project's tasks in the order of the batches."""
+        """Give tasks to annotators in the order of the batches."""
         self._api.call("PATCH", f"/api/projects/{project}", json={"sampling": SAMPLING})
 
     def storage(self, project: int, access: S3Access) -> None:
-        """Let the project read the images bucket. It is never synchronised: that would duplicate tasks."""
+        """Let the project read the images bucket. It is never synchronised, which would duplicate tasks."""
         settings = {
             "project": project,
             "title": "octospoon images",
@@ -175,17 +175,17 @@ class LabelStudioSetup:
             "presign": access.presign,
             "use_blob_urls": False,
         }
-        found = self._first(f"/api/storages/s3?project={project}", "bucket", access.bucket)
-        if found is None:
+        storage = self._first(f"/api/storages/s3?project={project}", "bucket", access.bucket)
+        if storage is None:
             self._api.call("POST", "/api/storages/s3", json=settings)
         else:
-            self._api.call("PATCH", f"/api/storages/s3/{found['id']}", json=settings)
+            self._api.call("PATCH", f"/api/storages/s3/{storage['id']}", json=settings)
 
     def webhook(self, project: int, url: str, secret: str) -> None:
-        """Make the project send us its annotation events: one webhook, ours, with the secret header.
+        """Create or update the webhook that sends annotation events, with the secret in a header.
 
         Raises:
-            NotConfigured: Label Studio could not send the secret; it would lose every event without a word.
+            NotConfigured: the secret cannot be sent in a header. Label Studio would lose events silently.
         """
         settings = {
             "url": url,
@@ -206,7 +206,7 @@ class LabelStudioSetup:
             self._api.call("POST", "/api/webhooks/", json=settings)
 
     def webhooks(self, project: int) -> list[Webhook]:
-        """Return all of a project's webhooks; their headers' values are secrets."""
+        """Return all webhooks of a project. The values of their headers are secret."""
         return [
             Webhook(
                 url=hook["url"],
@@ -223,19 +223,19 @@ class LabelStudioSetup:
         return self._list(f"/api/webhooks/?project={project}")
 
     def _titled(self, title: str) -> dict[str, Any] | None:
-        """Return the project of this very title; Label Studio lists those whose title contains it."""
+        """Return the project with exactly this title. Label Studio lists every title that contains it."""
         asked: dict[str, Any] = {"title": title, "page_size": _PAGE, "page": 1}
         while True:
             answer = self._api.call("GET", "/api/projects", params=asked)
-            for one in answer["results"]:
-                if one["title"] == title:
-                    return dict(one)
+            for project in answer["results"]:
+                if project["title"] == title:
+                    return dict(project)
             if not answer.get("next"):
                 return None
             asked["page"] += 1
 
     def _first(self, path: str, name: str, value: str) -> dict[str, Any] | None:
-        return next((one for one in self._list(path) if one.get(name) == value), None)
+        return next((item for item in self._list(path) if item.get(name) == value), None)
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         answer = self._api.call("GET", path)

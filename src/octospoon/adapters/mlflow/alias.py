@@ -1,7 +1,7 @@
-"""The registry's champion alias, and where people find the run of a version.
+"""The registry's champion alias, and the addresses of runs for people.
 
-The registry counts its versions by itself, from 1 again after a reset. Ours is in the tag `VERSION_TAG` of a
-registered version; one without the tag is of an earlier release, and its number is ours.
+The registry has its own version numbers, which start at 1 again after a reset. The tag `VERSION_TAG` of a
+registered version holds octospoon's number. Without the tag, both numbers are the same.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from octospoon.domain.model_spec import VERSION_TAG
 ALIAS = "champion"
 _PATH = "registered-models/alias"
 _PAGE = "200"
-# what MLflow calls a model without this alias, and a missing model or version
+# MLflow's error codes for a model without this alias, and for a missing model or version
 _GONE = "RESOURCE_DOES_NOT_EXIST"
 _MISSING = {"INVALID_PARAMETER_VALUE", _GONE}
 
 
 class MlflowVersions:
-    """The registered versions of one model, by our numbers.
+    """The registered versions of one model, by octospoon's version numbers.
 
     Args:
         api: of the tracking server.
@@ -32,14 +32,14 @@ class MlflowVersions:
         self._model = model
 
     def find(self, version: int) -> dict[str, Any] | None:
-        """Return what the registry says of our version; None where it has it no more."""
+        """Return the registered version with octospoon's number, or None if the registry no longer has it."""
         wanted = {"name": self._model, "version": str(version)}
         try:
-            found: dict[str, Any] = self._api.call("GET", "model-versions/get", params=wanted)[
+            registered: dict[str, Any] = self._api.call("GET", "model-versions/get", params=wanted)[
                 "model_version"
             ]
-            if our_version(found) == version:
-                return found
+            if our_version(registered) == version:
+                return registered
         except MlflowRefused as error:
             if error.reason not in _MISSING:
                 raise
@@ -49,9 +49,9 @@ class MlflowVersions:
         wanted = {"filter": f"name='{self._model}'", "max_results": _PAGE}
         while True:
             answer = self._api.call("GET", "model-versions/search", params=wanted)
-            for found in answer.get("model_versions", []):
-                if _tag(found) == str(version):
-                    return dict(found)
+            for registered in answer.get("model_versions", []):
+                if _tag(registered) == str(version):
+                    return dict(registered)
             if not answer.get("next_page_token"):
                 return None
             wanted["page_token"] = answer["next_page_token"]
@@ -77,10 +77,10 @@ class MlflowAlias:
 
     def move(self, version: int) -> bool:
         """Point the alias at a version; return False if the registry no longer has this version."""
-        found = self._versions.find(version)
-        if found is None:
+        registered = self._versions.find(version)
+        if registered is None:
             return False
-        wanted = {"name": self._model, "alias": ALIAS, "version": str(found["version"])}
+        wanted = {"name": self._model, "alias": ALIAS, "version": str(registered["version"])}
         try:
             self._api.call("POST", _PATH, json=wanted)
         except MlflowRefused as error:
@@ -98,12 +98,12 @@ class MlflowRuns:
         self._versions = MlflowVersions(api, model)
 
     def of_version(self, version: int) -> str:
-        """Return the address of the run that made a version; empty where MLflow knows no such version."""
+        """Return the address of the run that made a version; empty if MLflow has no such version."""
         try:
-            found = self._versions.find(version)
-            if found is None:
+            registered = self._versions.find(version)
+            if registered is None:
                 return ""
-            run = self._api.call("GET", "runs/get", params={"run_id": found["run_id"]})["run"]["info"]
+            run = self._api.call("GET", "runs/get", params={"run_id": registered["run_id"]})["run"]["info"]
         except MlflowRefused as error:
             if error.reason in _MISSING:
                 return ""
@@ -112,19 +112,19 @@ class MlflowRuns:
 
 
 class MlflowExperiments:
-    """Where MLflow shows the runs of an experiment to people."""
+    """The web pages of experiments, for people."""
 
     def __init__(self, api: MlflowApi) -> None:
         self._api = api
 
     def table(self, name: str) -> str:
-        """Return the address of an experiment's table of runs; the experiment is made where there is none.
+        """Return the address of an experiment's table of runs; create the experiment if it is missing.
 
-        MLflow's pages have two modes. Without `workflowType` they open in the one for language models.
+        MLflow's pages have two modes. Without `workflowType` they open in the mode for language models.
         """
         try:
-            found = self._api.call("GET", "experiments/get-by-name", params={"experiment_name": name})
-            number = found["experiment"]["experiment_id"]
+            answer = self._api.call("GET", "experiments/get-by-name", params={"experiment_name": name})
+            number = answer["experiment"]["experiment_id"]
         except MlflowRefused as error:
             if error.reason not in _MISSING:
                 raise
@@ -132,10 +132,10 @@ class MlflowExperiments:
         return f"{self._api.server}/#/experiments/{number}/runs?workflowType=machine_learning"
 
 
-def our_version(found: dict[str, Any]) -> int:
-    """Return our number of a registered version."""
-    return int(_tag(found) or found["version"])
+def our_version(registered: dict[str, Any]) -> int:
+    """Return octospoon's number of a registered version."""
+    return int(_tag(registered) or registered["version"])
 
 
-def _tag(found: dict[str, Any]) -> str:
-    return next((str(tag["value"]) for tag in found.get("tags", []) if tag["key"] == VERSION_TAG), "")
+def _tag(registered: dict[str, Any]) -> str:
+    return next((str(tag["value"]) for tag in registered.get("tags", []) if tag["key"] == VERSION_TAG), "")

@@ -1,8 +1,8 @@
-"""MLflow as experiment tracker and model registry, by the calls that DagsHub answers too.
+"""MLflow as experiment tracker and model registry, limited to calls that DagsHub supports.
 
-DagsHub has no logged-models API, so `mlflow.onnx.log_model` is out: the model folder is saved locally and
-logged as plain artefacts, and the version is created by name and source. MLflow takes seconds to import,
-so it is imported when first used.
+DagsHub has no logged-models API, so `mlflow.onnx.log_model` cannot be used. Instead, the model folder is
+saved locally and logged as plain artefacts, and the version is created by name and source. MLflow takes
+seconds to import, so it is imported at first use.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class MlflowRegistry:
-    """Implements `octospoon.ports.training.Registry`; MLflow's own variables name server and password."""
+    """Implements `octospoon.ports.training.Registry`; MLflow's own variables set server and sign-in."""
 
     def __init__(self, model_name: str, experiment: str) -> None:
         self._model_name = model_name
@@ -77,28 +77,30 @@ class MlflowRegistry:
             shutil.copytree(folder, files, ignore=shutil.ignore_patterns("model.onnx"))
             if (folder / "model.onnx").exists():
                 _save_model(folder / "model.onnx", files / MODEL_FOLDER)
-            steps = [(metrics, 0), *((one, step) for step, one in enumerate(epochs))]
+            steps = [(metrics, 0), *((values, step) for step, values in enumerate(epochs))]
             client.log_batch(
                 run.run_id,
-                metrics=[Metric(key, value, now, step) for one, step in steps for key, value in one.items()],
+                metrics=[
+                    Metric(key, value, now, step) for values, step in steps for key, value in values.items()
+                ],
                 params=[Param(key, value[:_PARAM_LENGTH]) for key, value in params.items()],
             )
             client.log_artifacts(run.run_id, str(files))
 
     def trained_on(self, run: ModelRun, data: TrainingData) -> None:
-        """Record the run's data set; a server without the call, as DagsHub's may be, is left without."""
+        """Record the run's data set; do nothing if the server does not support data sets, such as DagsHub."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
         from mlflow.exceptions import MlflowException
 
         source = json.dumps({"uri": data.uri})
         profile = json.dumps({"num_rows": data.images})
-        found = Dataset(data.name, data.sha256[:_DIGEST_LENGTH], "s3", source, None, profile)
+        dataset = Dataset(data.name, data.sha256[:_DIGEST_LENGTH], "s3", source, None, profile)
         with translated("recording the data set"):
             try:
-                used = DatasetInput(found, [InputTag("mlflow.data.context", "training")])
+                used = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
                 self._connect().log_inputs(run.run_id, [used])
             except MlflowException as error:
-                _log.warning("the run is left without its data set: %s", _described(error))
+                _log.warning("the run has no data set, because the server refused it: %s", _described(error))
 
     def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
         """Tag the run and the reserved version."""
@@ -123,9 +125,9 @@ class MlflowRegistry:
         with translated("closing the runs of jobs that died"):
             client = self._connect()
             experiment = experiment_id(client, self._experiment)
-            for found in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-                if JOB_TAG in found.data.tags and found.info.run_id != run.run_id:
-                    client.set_terminated(found.info.run_id, "KILLED")
+            for other in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+                if JOB_TAG in other.data.tags and other.info.run_id != run.run_id:
+                    client.set_terminated(other.info.run_id, "KILLED")
 
     def _connect(self) -> MlflowClient:
         if self._client is None:
@@ -134,10 +136,10 @@ class MlflowRegistry:
 
     def _run(self, client: MlflowClient, job_id: str) -> str:
         experiment = experiment_id(client, self._experiment)
-        found = client.search_runs([experiment], f"tags.`{JOB_TAG}` = '{job_id}'", max_results=1)
-        if found:
-            client.set_terminated(found[0].info.run_id, "RUNNING")
-            return str(found[0].info.run_id)
+        runs = client.search_runs([experiment], f"tags.`{JOB_TAG}` = '{job_id}'", max_results=1)
+        if runs:
+            client.set_terminated(runs[0].info.run_id, "RUNNING")
+            return str(runs[0].info.run_id)
         run = client.create_run(experiment, tags={JOB_TAG: job_id}, run_name=job_id)
         return str(run.info.run_id)
 
@@ -146,7 +148,7 @@ class MlflowRegistry:
     ) -> ModelRun:
         from mlflow.exceptions import MlflowException
 
-        # the run's own tags, because DagsHub's search of versions is not to be relied upon
+        # read the run's own tags: DagsHub's search of versions is not reliable
         run = client.get_run(run_id)
         reserved = run.data.tags.get(VERSION_TAG, "")
         registered = run.data.tags.get(_REGISTERED_TAG, reserved)
@@ -166,7 +168,7 @@ class MlflowRegistry:
         return ModelRun(run_id, version, int(number))
 
     def _is_of(self, client: MlflowClient, number: str, run_id: str) -> bool:
-        """Say whether the registry still has a run's version: after a reset, it has none, or another's."""
+        """Return True if the registry still has this run's version; after a reset it may be another run's."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -178,15 +180,15 @@ class MlflowRegistry:
 
 
 def _number(run: ModelRun) -> str:
-    """Return the registry's own number of a run's version."""
+    """Return the registry's number of a run's version."""
     return str(run.registered or run.version)
 
 
 def connect() -> MlflowClient:
-    """Return a client of the server that MLflow's own variables name.
+    """Return a client of the server that MLflow's environment variables name.
 
     Raises:
-        NotConfigured: they name none, or it cannot be signed in to by them.
+        NotConfigured: no server is named, or the sign-in cannot be sent.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI")
     if not server:
@@ -200,13 +202,13 @@ def connect() -> MlflowClient:
 
 
 def _prepared(server: str) -> str:
-    """Set MLflow's own variables so that no error of its client can quote a secret; return the address."""
+    """Set MLflow's environment variables so that no error can quote a secret; return the address."""
     for name, value in _LIMITS.items():
         os.environ.setdefault(name, value)
     if server.startswith("http"):
-        server, found = split_sign_in("MLFLOW_TRACKING_URI", server)
+        server, sign_in = split_sign_in("MLFLOW_TRACKING_URI", server)
         os.environ["MLFLOW_TRACKING_URI"] = server
-        for name, value in zip(_SIGN_IN, found, strict=True):
+        for name, value in zip(_SIGN_IN, sign_in, strict=True):
             if value:
                 os.environ.setdefault(name, value)
     for name in _SIGN_IN:
@@ -218,30 +220,30 @@ def _prepared(server: str) -> str:
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """Return the id of an experiment, made where it is missing."""
+    """Return the id of an experiment; create it if it is missing."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        with contextlib.suppress(MlflowException):  # somebody else may have just made it
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        with contextlib.suppress(MlflowException):  # another process may have created it just now
             return str(client.create_experiment(name))
-        found = client.get_experiment_by_name(name)
-    if found is None:
-        raise PermanentError(f"MLflow has no experiment {name!r} and cannot make one")
-    if found.lifecycle_stage != "active":
+        experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        raise PermanentError(f"MLflow has no experiment {name!r} and cannot create it")
+    if experiment.lifecycle_stage != "active":
         raise PermanentError(
             f"MLflow's experiment {name!r} was deleted: restore it (`mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}`), or name another by ExperimentName"
+            f"--experiment-id {experiment.experiment_id}`), or set another name with ExperimentName"
         )
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _save_model(file: Path, folder: Path) -> None:
-    """Write MLflow's model folder, whose ONNX file is `file` byte for byte."""
+    """Write MLflow's model folder with `file` as its ONNX file, byte for byte."""
     import mlflow.onnx
     import onnx
 
-    # an external data file would leave a model.onnx that onnxruntime cannot open alone
+    # with external data, onnxruntime could not open model.onnx on its own
     mlflow.onnx.save_model(
         onnx.load(file),
         str(folder),
@@ -254,7 +256,7 @@ def _save_model(file: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Translate MLflow's errors into ours."""
+    """Raise MLflow's errors as errors of `octospoon.domain.errors`."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     try:
         yield
@@ -271,7 +273,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def _described(error: Exception) -> str:
-    """Return what MLflow's server said; of a request that failed otherwise, the type of the error alone."""
+    """Return the server's message; for a request without an answer, only the type of the error."""
     text = str(error)
     if not text.startswith(_FAILED_REQUEST) and not isinstance(error, OSError):
         return hidden(text, *(os.environ.get(name, "") for name in (*_SIGN_IN, _TOKEN)))

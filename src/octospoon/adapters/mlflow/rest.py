@@ -1,4 +1,4 @@
-"""MLflow's REST interface: its client would cost 69 MB and seconds."""
+"""MLflow's REST API. The functions use it because MLflow's client takes 69 MB and seconds to load."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SECONDS = 10.0
 
 
 class MlflowApi:
-    """One tracking server, with its errors translated into ours.
+    """A connection to one tracking server.
 
     Args:
-        server: address of the tracking server; it may hold user name and password.
-        sign_in: gives user name and password when they are needed; empty for a server without sign-in.
+        server: address of the tracking server, with or without user name and password.
+        sign_in: returns user name and password, called for every request; both empty for no sign-in.
     """
 
     def __init__(self, server: str, sign_in: Callable[[], tuple[str, str]]) -> None:
@@ -41,11 +41,11 @@ class MlflowApi:
         return self.checked(method, _PATH + path, **options).json()
 
     def version(self) -> str:
-        """Return the server's own version; raises as `call`."""
+        """Return the server's version; raises the same errors as `call`."""
         return self.checked("GET", "/version").text.strip()
 
     def checked(self, method: str, path: str, **options: dict[str, str]) -> httpx.Response:
-        """Make one request; return the answer, whatever it holds. Raises as `call`."""
+        """Make one request; return the answer, undecoded. Raises the same errors as `call`."""
         given = self._sign_in()
         auth = given if any(given) else self._in_address
         try:
@@ -68,7 +68,7 @@ class MlflowRefused(BadRequest):
     """MLflow refused a request.
 
     Attributes:
-        reason: MLflow's code of the error; empty where it gave none.
+        reason: MLflow's error code; empty if the answer has none.
     """
 
     def __init__(self, text: str, reason: str) -> None:
@@ -77,15 +77,15 @@ class MlflowRefused(BadRequest):
 
 
 def _check(answer: httpx.Response, password: str) -> None:
-    """Translate a failure into ours; the password is not in it."""
+    """Raise the error of a failed answer, without the password."""
     if answer.is_success:
         return
-    said = f"MLflow answered {answer.status_code}: {hidden(answer.text, password)[:300]}"
+    message = f"MLflow answered {answer.status_code}: {hidden(answer.text, password)[:300]}"
     if answer.status_code in (401, 403):
-        raise Unauthorized(said)
+        raise Unauthorized(message)
     if answer.status_code >= 500 or answer.status_code == 429:
-        raise ServiceUnavailable(said)
-    raise MlflowRefused(said, _code(answer))
+        raise ServiceUnavailable(message)
+    raise MlflowRefused(message, _code(answer))
 
 
 def _code(answer: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""Reports of `octospoon simulate` in MLflow: a run for each, its curves as metrics over labels."""
+"""Log reports of `octospoon simulate` to MLflow: one run each, with the curves as metrics."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ _PARAMS = ("source", "images", "held_out", "seeds", "batch", "audit_share")
 def log_simulation(experiment: str, folder: Path) -> str:
     """Log the report in a folder as one finished run; return the run's id.
 
-    Metrics are ``accuracy.STRATEGY`` and ``balanced_accuracy.STRATEGY`` with the number of labels as step,
-    ``labels_share.STRATEGY`` (missing where it is infinite or cannot be told), ``lead.STRATEGY`` and
-    ``balanced_lead.STRATEGY`` with their intervals, and ``majority_share``; the files are the artefacts.
+    The metrics are:
+
+    - ``accuracy.STRATEGY`` and ``balanced_accuracy.STRATEGY``, with the number of labels as step;
+    - ``labels_share.STRATEGY``, left out if it is infinite or unknown;
+    - ``lead.STRATEGY`` and ``balanced_lead.STRATEGY``, with their intervals;
+    - ``majority_share``.
+
+    The files of the folder become artefacts.
 
     Raises:
         BadRequest: there is no report in the folder.
@@ -53,14 +58,14 @@ def log_simulation(experiment: str, folder: Path) -> str:
 
 def _metrics(report: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
     yield "majority_share", report["majority_share"], 0
-    for name, found in report["strategies"].items():
-        for labels, mean, interval in zip(report["labels"], found["mean"], found["interval"], strict=True):
+    for name, curves in report["strategies"].items():
+        for labels, mean, interval in zip(report["labels"], curves["mean"], curves["interval"], strict=True):
             yield f"accuracy.{name}", mean, labels
             yield f"accuracy_low.{name}", interval["low"], labels
             yield f"accuracy_high.{name}", interval["high"], labels
-        for labels, balanced in zip(report["labels"], found["balanced"] or (), strict=False):
+        for labels, balanced in zip(report["labels"], curves["balanced"] or (), strict=False):
             yield f"balanced_accuracy.{name}", balanced, labels
-        against = found["against_random"]
+        against = curves["against_random"]
         if against is None:
             continue
         for lead, interval in (("lead", "lead_interval"), ("balanced_lead", "balanced_interval")):

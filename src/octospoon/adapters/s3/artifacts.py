@@ -1,4 +1,4 @@
-"""The artifacts bucket, and in it the champion pointer and the model files."""
+"""The artifacts bucket, with the champion pointer and the model files."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 
 
 class S3Artifacts:
-    """Small immutable objects, and one that changes by compare-and-swap."""
+    """The artifacts bucket: small objects, written once or replaced by compare-and-swap."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self.client = client
         self.bucket = bucket
 
     def read(self, key: str, unless_etag: str = "") -> tuple[bytes, str] | None:
-        """Return bytes and ETag, or None where there is no such object or its ETag is `unless_etag`."""
+        """Return bytes and ETag, or None if the object is missing or its ETag is `unless_etag`."""
         condition = {"IfNoneMatch": unless_etag} if unless_etag else {}
         with translated(f"reading {key}"):
             try:
@@ -54,9 +54,9 @@ class S3Artifacts:
             return answer["Body"].read(), answer["ETag"]
 
     def part(self, key: str, start: int, length: int) -> tuple[bytes, int] | None:
-        """Return up to `length` bytes from a position on, and how many there are in all.
+        """Return up to `length` bytes from a position on, and the size of the object in bytes.
 
-        None where there is no such object, or nothing in it.
+        None if the object is missing or empty.
         """
         with translated(f"reading {key}"):
             try:
@@ -69,17 +69,17 @@ class S3Artifacts:
             return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys of all objects that begin so."""
+        """Return the keys of all objects with this prefix."""
         with translated(f"listing {prefix}"):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-            return [one["Key"] for page in pages for one in page.get("Contents", [])]
+            return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def write_new(self, key: str, body: bytes) -> bool:
-        """Write an object that must not exist yet; False where it does."""
+        """Write a new object; return False if it exists already."""
         return self._write_if(key, body, {"IfNoneMatch": "*"})
 
     def swap(self, key: str, body: bytes, etag: str) -> bool:
-        """Replace an object whose ETag must still be `etag`; False where it is not."""
+        """Replace an object if its ETag is still `etag`; return False if it is not."""
         return self._write_if(key, body, {"IfMatch": etag})
 
     def _write_if(self, key: str, body: bytes, condition: dict[str, str]) -> bool:
@@ -107,12 +107,12 @@ class S3Champions:
         """Return the pointer if its ETag differs from `etag`, else None.
 
         Raises:
-            BadModel: the pointer object cannot be read as one.
+            BadModel: the object is not a champion pointer.
         """
-        found = self._artifacts.read(CHAMPION_KEY, etag)
-        if found is None:
+        stored = self._artifacts.read(CHAMPION_KEY, etag)
+        if stored is None:
             return None
-        return _pointer(CHAMPION_KEY, found[0]), found[1]
+        return _pointer(CHAMPION_KEY, stored[0]), stored[1]
 
     def fetch(self, pointer: ChampionPointer, folder: Path) -> Path:
         """Download the pointer's model file and verify its sha256; raises BadModel."""
@@ -123,7 +123,7 @@ class S3Champions:
         return self._download(pointer.head_key, pointer.head_sha256, folder)
 
     def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
-        """Store the immutable files, each under its own sha256; return both (empty for no head)."""
+        """Store the immutable files by their sha256; return both hashes, empty for no head."""
         sha = hashlib.sha256(model).hexdigest()
         self._artifacts.write_new(model_key(sha), model)
         if head is None:
@@ -143,42 +143,42 @@ class S3Champions:
         key, body = version_key(pointer.version), msgspec.json.encode(pointer)
         if self._artifacts.write_new(key, body):
             return
-        found = self._artifacts.read(key)
-        if found is None or found[0] == body:
+        stored = self._artifacts.read(key)
+        if stored is None or stored[0] == body:
             return
         if pointer.version > 0:
             raise VersionTaken(
                 f"version {pointer.version} is another model already, which is kept: this one is not stored; "
                 "the next training job takes a new number by itself, an import is begun again"
             )
-        self._artifacts.swap(key, body, found[1])
+        self._artifacts.swap(key, body, stored[1])
 
     def newest(self) -> int:
         """Return the highest version number ever claimed, stored or served; -1 before the first."""
         names = (key.removeprefix(VERSIONS).partition(".")[0] for key in self._artifacts.keys(VERSIONS))
         stored = max((int(name) for name in names if name.isdecimal()), default=-1)
         try:
-            found = self.pointer()
-        except BadModel:  # it is written anew by a roll-back, to a stored version
+            current = self.pointer()
+        except BadModel:  # a roll-back will write it again, for a stored version
             return stored
-        return max(stored, found[0].version) if found else stored
+        return max(stored, current[0].version) if current else stored
 
     def claim(self, owner: str, least: int) -> int:
-        """Return a version number that nobody else has or had; the same owner gets the same number again."""
-        found = self._artifacts.read(owner_key(owner))
-        if found is not None:
-            return int(found[0])
+        """Reserve a new version number; the same owner gets the same number again."""
+        claimed = self._artifacts.read(owner_key(owner))
+        if claimed is not None:
+            return int(claimed[0])
         number = max(least, self.newest() + 1)
         while not self._artifacts.write_new(claim_key(number), owner.encode()):
             number += 1
         if self._artifacts.write_new(owner_key(owner), str(number).encode()):
             return number
-        return self.claim(owner, least)  # the same job runs elsewhere, and was first
+        return self.claim(owner, least)  # the same job also runs elsewhere and was first
 
     def version(self, version: int) -> ChampionPointer | None:
         """Return the pointer of a version, or None if there is no such model."""
-        found = self._artifacts.read(version_key(version))
-        return None if found is None else _pointer(version_key(version), found[0])
+        stored = self._artifacts.read(version_key(version))
+        return None if stored is None else _pointer(version_key(version), stored[0])
 
     def promote(self, pointer: ChampionPointer, expected_etag: str | None) -> bool:
         """Replace the pointer by compare-and-swap; return False if its ETag is no longer `expected_etag`."""
@@ -188,32 +188,32 @@ class S3Champions:
         return self._artifacts.swap(CHAMPION_KEY, body, expected_etag)
 
     def mend(self, pointer: ChampionPointer) -> bool:
-        """Put a pointer in the place of one that nobody can read; False where it can be read, or is gone.
+        """Replace an unreadable pointer; return False if the stored pointer is readable or missing.
 
-        Nobody knows which generation it is: epoch seconds, from which it is counted on, are later than any
-        counted.
+        Its generation is unknown, so the new generation is the epoch seconds, which exceed any counted
+        generation.
         """
-        found = self._artifacts.read(CHAMPION_KEY)
-        if found is None:
+        stored = self._artifacts.read(CHAMPION_KEY)
+        if stored is None:
             return False
         try:
-            _pointer(CHAMPION_KEY, found[0])
+            _pointer(CHAMPION_KEY, stored[0])
         except BadModel:
             mended = replace(pointer, generation=int(time.time()))
-            return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(mended), found[1])
+            return self._artifacts.swap(CHAMPION_KEY, msgspec.json.encode(mended), stored[1])
         return False
 
     def _download(self, key: str, sha256: str, folder: Path) -> Path:
         path = folder / f"{sha256}.onnx"
-        if path.exists():  # only ever renamed into place whole and verified
+        if path.exists():  # files appear here only by a rename, complete and verified
             return path
-        found = self._artifacts.read(key)
-        if found is None:
+        stored = self._artifacts.read(key)
+        if stored is None:
             raise BadModel(f"there is no object {key}")
-        if (actual := hashlib.sha256(found[0]).hexdigest()) != sha256:
+        if (actual := hashlib.sha256(stored[0]).hexdigest()) != sha256:
             raise BadModel(f"{key} has sha256 {actual}, the pointer says {sha256}")
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            part.write(found[0])
+            part.write(stored[0])
         Path(part.name).replace(path)
         return path
 

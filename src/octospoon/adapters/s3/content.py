@@ -1,4 +1,4 @@
-"""What the bytes of an object are called, whatever way they were uploaded."""
+"""Identify the bytes of an object, however they were uploaded."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DIRECTORY_BUCKET = "--x-s3"
 def identified(data: bytes, headers: Headers, bucket: str) -> ImageBytes:
     """Return an object's bytes with their identity, the MD5 of the bytes in hex.
 
-    S3's ETag is that MD5 where an object was sent in one piece and is not encrypted, or by S3's own keys:
-    then nothing is computed.
+    S3's ETag is this MD5 if the object was uploaded in one part, and is not encrypted or encrypted with S3's
+    own keys. Otherwise the MD5 is computed.
 
     Args:
-        data: the bytes, whole.
-        headers: of the answer that they came in; names in lower case, or a mapping that ignores case.
-        bucket: where the object is.
+        data: the whole object.
+        headers: of the answer; names in lower case, or a mapping that ignores case.
+        bucket: of the object.
     """
     object_etag = headers.get("etag", "").strip('"')
     if _is_md5(object_etag, headers, bucket):

@@ -1,4 +1,4 @@
-"""What the uploads looked like when a model was trained, beside the model's file."""
+"""Drift references in the artifacts bucket, beside the model files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class S3References:
-    """Implements `octospoon.ports.models.References`: one compressed numpy archive a model."""
+    """Implements `octospoon.ports.models.References`: one compressed numpy archive for each model."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts
@@ -30,17 +30,17 @@ class S3References:
         self._artifacts.write_new(reference_key(model_sha256), body.getvalue())
 
     def get(self, model_sha256: str) -> Reference | None:
-        """Return a model's reference, None where it has none.
+        """Return a model's reference, or None if it has none.
 
         Raises:
-            BadModel: the object is no reference.
+            BadModel: the object is not a drift reference.
         """
         key = reference_key(model_sha256)
-        found = self._artifacts.read(key)
-        if found is None:
+        stored = self._artifacts.read(key)
+        if stored is None:
             return None
         try:
-            with np.load(io.BytesIO(found[0]), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(stored[0]), allow_pickle=False) as arrays:
                 return Reference(**{name: arrays[name] for name in Reference.__slots__})
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
             raise BadModel(f"{key} is not a drift reference: {error}") from error

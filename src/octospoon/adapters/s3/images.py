@@ -29,7 +29,7 @@ class S3Images:
     Args:
         client: of S3.
         bucket: the images bucket.
-        gets: the quicker way to read, which is tried first.
+        gets: a faster reader, which is tried first.
     """
 
     def __init__(self, client: S3Client, bucket: str, gets: SignedGets | None = None) -> None:
@@ -43,8 +43,8 @@ class S3Images:
         Raises:
             BadImage: reason ``gone``, ``archived``, ``customer-key`` or ``too-large``.
         """
-        if self._gets and (found := self._gets(key, MAX_BYTES)):
-            return found
+        if self._gets and (image := self._gets(key, MAX_BYTES)):
+            return image
         with translated(f"reading {key}"):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key)
@@ -52,7 +52,7 @@ class S3Images:
                 if (problem := unreadable(error)) is not None:
                     raise problem from error
                 raise
-            if not answer.get("ETag"):  # LocalStack takes a key such as / for the bucket, and lists it
+            if not answer.get("ETag"):  # LocalStack takes a key such as / for the bucket and lists it
                 answer["Body"].close()
                 raise BadImage("gone", "there is no such object")
             if answer["ContentLength"] > MAX_BYTES:
@@ -61,12 +61,12 @@ class S3Images:
             return identified(answer["Body"].read(), answer["ResponseMetadata"]["HTTPHeaders"], self._bucket)
 
     def close(self) -> None:
-        """Close the connections of the quicker way."""
+        """Close the connections of the faster reader."""
         if self._gets:
             self._gets.close()
 
     def listing(self, after: str, limit: int) -> list[StoredObject]:
-        """Return up to `limit` objects whose keys come after this one; none at the end."""
+        """Return up to `limit` objects whose keys follow `after`; none at the end."""
         with translated("listing the images"):
             answer = self._client.list_objects_v2(
                 Bucket=self._bucket,
@@ -74,15 +74,15 @@ class S3Images:
                 MaxKeys=limit,
                 OptionalObjectAttributes=["RestoreStatus"],
             )
-        return [_stored(one) for one in answer.get("Contents", [])]
+        return [_stored(entry) for entry in answer.get("Contents", [])]
 
     def problem(self, key: str) -> BadImage | None:
-        """Return why an object cannot be read now, None where it can."""
+        """Return why an object cannot be read now, or None if it can."""
         with translated(f"looking for {key}"):
             try:
                 answer = self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if code(error) == "400":  # a HEAD's answer says no more
+                if code(error) == "400":  # the answer to a HEAD request has no error code
                     return self._problem_of_reading(key)
                 if (problem := unreadable(error)) is not None:
                     return problem
@@ -104,10 +104,9 @@ class S3Images:
         return address_of(self._bucket, key)
 
 
-def _stored(one: ObjectTypeDef) -> StoredObject:
-    status = one.get("RestoreStatus", {})
+def _stored(entry: ObjectTypeDef) -> StoredObject:
+    status = entry.get("RestoreStatus", {})
     restored = bool(status.get("RestoreExpiryDate")) and not status.get("IsRestoreInProgress")
-    frozen = archived(one.get("StorageClass", ""), restored=restored) is not None
-    return StoredObject(
-        one["Key"], one["ETag"].strip('"'), one.get("Size", 0), one["LastModified"].timestamp(), frozen
-    )
+    frozen = archived(entry.get("StorageClass", ""), restored=restored) is not None
+    modified = entry["LastModified"].timestamp()
+    return StoredObject(entry["Key"], entry["ETag"].strip('"'), entry.get("Size", 0), modified, frozen)

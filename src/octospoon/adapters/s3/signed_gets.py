@@ -1,7 +1,7 @@
-"""Reads of many objects of one bucket, by botocore's signer and http.client alone.
+"""Fast reads of many objects of one bucket, with botocore's signer and http.client only.
 
-`get_object` spends more processor time on its own generality than on signing, sending and receiving together;
-a third of what is left then would be urllib3's.
+`get_object` spends more processor time on its own overhead than on signing, sending and receiving together.
+With urllib3 in place of http.client, a third of the remaining time would be overhead as well.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TIMEOUT = 20
 
 
 class SignedGets:
-    """GETs that answer where all is well; whatever else happens is left to `get_object`, which knows why.
+    """Reads objects and returns None on any failure; the caller then uses `get_object` to learn the cause.
 
-    As many connections are kept as there were calls at once.
+    It keeps as many connections as there were concurrent calls.
 
     Args:
-        client: of S3: its endpoint, addressing style and region are taken over.
-        credentials: to sign with; refreshed where they expire.
-        bucket: whose objects are read.
+        client: of S3; its endpoint, addressing style and region are used.
+        credentials: to sign with; they may refresh themselves.
+        bucket: to read from.
     """
 
     def __init__(self, client: S3Client, credentials: Credentials, bucket: str) -> None:
@@ -55,27 +55,27 @@ class SignedGets:
         self._idle: deque[HTTPConnection] = deque()
 
     def __call__(self, key: str, max_bytes: int) -> ImageBytes | None:
-        """Return an object's bytes and their identity; None where it could not be had or has more bytes."""
+        """Return an object's bytes and identity, or None if the read failed or it exceeds `max_bytes`."""
         url = self.url(key)
         request = AWSRequest("GET", url)
         S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
         connection = self._connection()
         try:
             connection.request("GET", url.removeprefix(self._origin), headers=dict(request.headers.items()))
-            found = _whole(connection.getresponse(), max_bytes, self._bucket)
-        except (HTTPException, OSError, ValueError):  # http.client's ValueError quotes the header
-            found = None
-        if found:
+            image = _whole(connection.getresponse(), max_bytes, self._bucket)
+        except (HTTPException, OSError, ValueError):  # do not log: http.client's ValueError quotes the header
+            image = None
+        if image:
             self._idle.append(connection)
         else:
-            connection.close()  # it may hold the rest of an answer
-        return found
+            connection.close()  # it may still hold the rest of an answer
+        return image
 
     def _connection(self) -> HTTPConnection:
         while self._idle:
             with contextlib.suppress(IndexError):  # another thread took the last one
                 connection = self._idle.pop()
-                # what can be read before anything was asked is the end
+                # an idle connection becomes readable when the server closes it
                 if connection.sock and not wait_for_read(connection.sock, timeout=0):
                     return connection
                 connection.close()
@@ -98,22 +98,22 @@ class _Noted(Exception):
 
 
 def _address(client: S3Client, bucket: str) -> tuple[str, str]:
-    """Return the URL that the client puts before a key, and the region that it signs for; sends nothing."""
-    found: list[tuple[str, str]] = []
+    """Return the URL before a key and the signing region, as the client uses them; send nothing."""
+    addresses: list[tuple[str, str]] = []
 
     def note(request: AWSRequest, region_name: str, **_: object) -> None:
-        found.append((str(request.url).partition(_PLACEHOLDER)[0], region_name))
+        addresses.append((str(request.url).partition(_PLACEHOLDER)[0], region_name))
         raise _Noted
 
     client.meta.events.register("before-sign.s3.GetObject", note)
     with contextlib.suppress(_Noted):
         client.get_object(Bucket=bucket, Key=_PLACEHOLDER)
     client.meta.events.unregister("before-sign.s3.GetObject", note)
-    return found[0]
+    return addresses[0]
 
 
 def _whole(answer: HTTPResponse, max_bytes: int, bucket: str) -> ImageBytes | None:
-    etag = answer.headers["ETag"]  # LocalStack takes a key such as / for the bucket, and lists it
+    etag = answer.headers["ETag"]  # LocalStack takes a key such as / for the bucket and lists it
     if answer.status != 200 or answer.length is None or answer.length > max_bytes or etag is None:
         return None
     return identified(answer.read(), answer.headers, bucket)

@@ -1,4 +1,4 @@
-"""Objects that S3 has and does not give: trying again cannot help, only an action of their owner."""
+"""Objects that S3 refuses to return until their owner acts, so that a retry cannot help."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 _GONE = {"NoSuchKey", "404"}
 _ARCHIVE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
 _OWN_KEY = "object was stored using a form of Server Side Encryption"
-"""The mark of it in the message of an ``InvalidRequest``."""
+"""Part of the message of an ``InvalidRequest`` for an object encrypted with the owner's key."""
 
 
 def unreadable(error: ClientError) -> BadImage | None:
-    """Return why an object cannot be read for good; None where trying again can help.
+    """Return why an object is permanently unreadable, or None if a retry can help.
 
-    AccessDenied and errors of KMS are of the second kind: they befall whole buckets, until a policy or a key
-    is put right.
+    A retry can help after AccessDenied and errors of KMS: they affect a whole bucket until somebody corrects
+    a policy or a key.
     """
     if code(error) in _GONE:
         return BadImage("gone", "there is no such object: it was never there, or deleted")
@@ -37,7 +37,7 @@ def unreadable(error: ClientError) -> BadImage | None:
 
 
 def archived(storage_class: str, *, restored: bool) -> BadImage | None:
-    """Return why an object of this class of storage cannot be read, None where it can."""
+    """Return why an object of this storage class cannot be read, or None if it can."""
     return _archived() if storage_class in _ARCHIVE_CLASSES and not restored else None
 
 

@@ -1,4 +1,4 @@
-"""What the images bucket holds of an object's past."""
+"""The versions of an object in the images bucket."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class S3Versions:
     def versions(self, key: str) -> list[StoredVersion]:
         """Return the uploads and deletions of an object that the bucket still holds, oldest first."""
         with translated(f"listing the versions of {key}"):
-            # those of this very key come first: no other that begins with it is before it
+            # S3 lists versions in the order of keys, so that those of this key come before longer keys
             answer = self._client.list_object_versions(Bucket=self._bucket, Prefix=key)
-        found = [_version(one) for one in answer.get("Versions", []) if one["Key"] == key]
-        found += [_deletion(one) for one in answer.get("DeleteMarkers", []) if one["Key"] == key]
-        return sorted(found, key=lambda one: one.at)
+        uploads = [_version(upload) for upload in answer.get("Versions", []) if upload["Key"] == key]
+        deletions = [_deletion(marker) for marker in answer.get("DeleteMarkers", []) if marker["Key"] == key]
+        return sorted([*uploads, *deletions], key=lambda version: version.at)
 
 
-def _version(one: Any) -> StoredVersion:  # noqa: ANN401 - as boto3 types it
-    at = one["LastModified"].timestamp()
-    return StoredVersion(one["ETag"].strip('"'), one["VersionId"], at, one.get("Size", 0))
+def _version(upload: Any) -> StoredVersion:  # noqa: ANN401 - as boto3 types it
+    at = upload["LastModified"].timestamp()
+    return StoredVersion(upload["ETag"].strip('"'), upload["VersionId"], at, upload.get("Size", 0))
 
 
-def _deletion(one: Any) -> StoredVersion:  # noqa: ANN401 - as boto3 types it
-    return StoredVersion("", one["VersionId"], one["LastModified"].timestamp(), deleted=True)
+def _deletion(marker: Any) -> StoredVersion:  # noqa: ANN401 - as boto3 types it
+    return StoredVersion("", marker["VersionId"], marker["LastModified"].timestamp(), deleted=True)

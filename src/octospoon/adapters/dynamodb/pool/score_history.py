@@ -26,20 +26,20 @@ def score_entry(prediction: Prediction, doubt: Uncertainty | None, now: float) -
 
     Class and confidence are missing where the model knows no classes.
     """
-    said = f" {doubt.top_class} {doubt.confidence:.4f}" if doubt else ""
+    prediction_text = f" {doubt.top_class} {doubt.confidence:.4f}" if doubt else ""
     name = f"{_SCORE}{prediction.generation % SCORES:02d}"
-    return name, f"{prediction.generation} {prediction.model_version} {now:.3f}{said}"
+    return name, f"{prediction.generation} {prediction.model_version} {now:.3f}{prediction_text}"
 
 
 def scores(item: Item) -> tuple[Score, ...]:
     """Return the scores that a row keeps, oldest first."""
-    found = [_score(text(item, name)) for name in item if name.startswith(_SCORE)]
-    return tuple(sorted(found, key=lambda one: (one.generation, one.at)))
+    kept = [_score(text(item, name)) for name in item if name.startswith(_SCORE)]
+    return tuple(sorted(kept, key=lambda score: (score.generation, score.at)))
 
 
 def _score(entry: str) -> Score:
-    generation, version, at, *said = entry.split()
-    top, confidence = (int(said[0]), float(said[1])) if said else (None, None)
+    generation, version, at, *predicted = entry.split()
+    top, confidence = (int(predicted[0]), float(predicted[1])) if predicted else (None, None)
     return Score(float(at), int(version), int(generation), top, confidence)
 
 
@@ -53,19 +53,19 @@ def with_previous(values: dict[str, Value | None], held: Item | None, now: float
     return values | picked | {"previous_uploads": msgspec.json.encode(kept[-UPLOADS:]).decode()}
 
 
-def _as_picked(one: PreviousUpload) -> dict[str, Value | None]:
+def _as_picked(upload: PreviousUpload) -> dict[str, Value | None]:
     """Return the attributes that say how bytes had been chosen: with their label, that counts again."""
-    if one.pick is None:
+    if upload.pick is None:
         return {}
     return {
-        "round": one.round_number,
-        "task_id": one.task_id,
-        "strategy": one.pick.strategy,
-        "audit": one.pick.audit,
-        "pick_score": one.pick.score,
-        "pick_rank": one.pick.rank,
-        "draw_probability": one.pick.draw_probability,
-        "exported_at": one.pick.exported_at,
+        "round": upload.round_number,
+        "task_id": upload.task_id,
+        "strategy": upload.pick.strategy,
+        "audit": upload.pick.audit,
+        "pick_score": upload.pick.score,
+        "pick_rank": upload.pick.rank,
+        "draw_probability": upload.pick.draw_probability,
+        "exported_at": upload.pick.exported_at,
     }
 
 

@@ -83,19 +83,19 @@ class TiffReader:
         """Return the chain of directories, of which the first must be there."""
         seen: set[int] = set()
         at = self._unpack(self._pointer, 8 if self._big else 4)
-        found: list[Directory] = []
-        while at and at not in seen and len(found) < MOST_DIRECTORIES:
+        chain: list[Directory] = []
+        while at and at not in seen and len(chain) < MOST_DIRECTORIES:
             seen.add(at)
             try:
                 directory, at = self.directory(at)
             except (BadImage, struct.error):
-                if not found:
+                if not chain:
                     raise
                 break  # what is behind the first picture may be broken
-            found.append(directory)
-        if not found:
+            chain.append(directory)
+        if not chain:
             raise BadImage("truncated", "the TIFF has no directory")
-        return found
+        return chain
 
     def sub_directories(self, directory: Directory) -> Iterator[Directory]:
         """Return the readable pictures that a directory points at."""
