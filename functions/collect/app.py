@@ -1,4 +1,4 @@
-"""annotations queue -> labels, the counter, and a training job when it is due."""
+"""Count annotations from the queue, and start a training job when one is due."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def use_case() -> CollectAnnotations:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Count one batch of annotation messages; those that failed go back to the queue."""
+    """Count one batch of annotation messages; failed messages go back to the queue."""
     return each(event, _count, logger)
 
 

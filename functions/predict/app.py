@@ -1,4 +1,4 @@
-"""A picture, or Label Studio's tasks -> what the model in service says of them, now."""
+"""Predict an image, or the images of Label Studio's tasks, with the model in service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from octospoon.usecases.predict import Answer, PredictImages
 
-    Left = Callable[[], float]
+    SecondsLeft = Callable[[], float]
     Json = dict[str, Any]
 
 logger = make_logger("predict")
@@ -34,10 +34,10 @@ def use_case() -> PredictImages:
 
 @metrics.log_metrics
 def handler(event: Json, context: Any) -> Json:  # noqa: ANN401 - AWS's context
-    """Answer one request. No body and no header is logged: both hold secrets."""
+    """Answer one request. Bodies and headers are never logged, because they hold secrets."""
     request = rest.Request.of(event)
     if request.route == ("POST", "/webhook"):
-        # Label Studio's, and without the secret: nothing is done with it
+        # Label Studio sends its webhooks without the secret, and needs no work done
         return rest.answer(200, {"status": "ok"})
     try:
         if not same_secret(request.secret(), wiring.predict_secret()):
@@ -45,7 +45,7 @@ def handler(event: Json, context: Any) -> Json:  # noqa: ANN401 - AWS's context
                 f"the secret is missing or wrong: send it as {rest.SECRET_HEADER} or as Basic password"
             )
         if request.route not in ROUTES:
-            raise rest.NoSuchRoute(f"nothing answers to {' '.join(request.route)}")
+            raise rest.NoSuchRoute(f"there is no route {' '.join(request.route)}")
         return ROUTES[request.route](request, lambda: context.get_remaining_time_in_millis() / 1000)
     except OctospoonError as error:
         logger.warning("refused: %s", error)
@@ -53,57 +53,62 @@ def handler(event: Json, context: Any) -> Json:  # noqa: ANN401 - AWS's context
         return rest.refusal(error)
 
 
-def _health(request: rest.Request, left: Left) -> Json:  # noqa: ARG001 - as every route
+def _health(request: rest.Request, seconds_left: SecondsLeft) -> Json:  # noqa: ARG001 - every route has it
     return rest.answer(200, ml_backend.HEALTH)
 
 
-def _setup(request: rest.Request, left: Left) -> Json:  # noqa: ARG001
+def _setup(request: rest.Request, seconds_left: SecondsLeft) -> Json:  # noqa: ARG001
     ml_backend.check_setup(request.body())
     return rest.answer(200, {"model_version": version_name(wiring.version_in_service())})
 
 
-def _versions(request: rest.Request, left: Left) -> Json:  # noqa: ARG001
+def _versions(request: rest.Request, seconds_left: SecondsLeft) -> Json:  # noqa: ARG001
     return rest.answer(200, {"versions": [version_name(wiring.version_in_service())]})
 
 
-def _predict(request: rest.Request, left: Left) -> Json:
+def _predict(request: rest.Request, seconds_left: SecondsLeft) -> Json:
     body, add = request.body(), request.switch("add")
     if not questions.is_json(body, request.headers.get("content-type", "")):
-        return _answer(Question(body, add=add), left)
+        return _answer(Question(body, add=add), seconds_left)
     if questions.is_label_studio(body):
-        return _tasks(body, left)
-    return _answer(questions.question(body, add=add), left)
+        return _tasks(body, seconds_left)
+    return _answer(questions.question(body, add=add), seconds_left)
 
 
-def _answer(asked: Question, left: Left) -> Json:
-    predict = use_case()
-    said = predict.stored(asked.key, left) if asked.key else predict.picture(asked.data, left, add=asked.add)
+def _answer(question: Question, seconds_left: SecondsLeft) -> Json:
+    answer = _prediction(question, seconds_left)
     count(metrics, "predicted", 1)
-    joined = {"key": said.key} if said.key else {}
-    if not said.classes:
-        why = "the model in service knows no classes yet: the first training job brings them"
-        return rest.answer(409, {"error": why, "model_version": said.model_version, **joined})
-    return rest.answer(200, _told(said) | joined)
+    added = {"key": answer.key} if answer.key else {}
+    if not answer.classes:
+        why = "the model in service has no classes yet: the first training job adds them"
+        return rest.answer(409, {"error": why, "model_version": answer.model_version, **added})
+    return rest.answer(200, _body(answer) | added)
 
 
-def _told(said: Answer) -> Json:
+def _prediction(question: Question, seconds_left: SecondsLeft) -> Answer:
+    if question.key:
+        return use_case().stored(question.key, seconds_left)
+    return use_case().image(question.data, seconds_left, add=question.add)
+
+
+def _body(answer: Answer) -> Json:
     return {
-        "classes": said.classes,
-        "probabilities": said.probabilities,
-        "label": said.label,
-        "confidence": said.confidence,
-        "model_version": said.model_version,
+        "classes": answer.classes,
+        "probabilities": answer.probabilities,
+        "label": answer.label,
+        "confidence": answer.confidence,
+        "model_version": answer.model_version,
     }
 
 
-def _tasks(body: bytes, left: Left) -> Json:
-    asked = ml_backend.wanted(body, wiring.images_bucket())
-    answers = use_case().each(asked.keys, left)
-    count(metrics, "predicted", sum(one is not None for one in answers))
-    return rest.answer(200, ml_backend.results(asked, answers))
+def _tasks(body: bytes, seconds_left: SecondsLeft) -> Json:
+    wanted = ml_backend.wanted(body, wiring.images_bucket())
+    answers = use_case().each(wanted.keys, seconds_left)
+    count(metrics, "predicted", sum(answer is not None for answer in answers))
+    return rest.answer(200, ml_backend.results(wanted, answers))
 
 
-ROUTES: dict[tuple[str, str], Callable[[rest.Request, Left], Json]] = {
+ROUTES: dict[tuple[str, str], Callable[[rest.Request, SecondsLeft], Json]] = {
     ("GET", "/health"): _health,
     ("POST", "/setup"): _setup,
     ("GET", "/versions"): _versions,

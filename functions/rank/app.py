@@ -1,4 +1,4 @@
-"""schedule -> a labelling batch in Label Studio."""
+"""Put a labelling batch into Label Studio, on a schedule."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def use_case() -> Rank:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Choose and export one batch; an open one is finished first."""
+    """Choose and export one batch; finish an open batch first."""
     report = use_case()()
     logger.info("ranked", extra={"report": asdict(report)})
     count(metrics, "exported", report.created)

@@ -1,4 +1,4 @@
-"""schedule -> whatever was lost on the way is repaired, and a training job when it is due."""
+"""Repair lost events on a schedule, and start a training job when one is due."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def use_case() -> Reconcile:
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
     """Compare and repair.
 
-    ``{"full": true}`` asks for every task, image and annotation; ``{"accept_removals": "id"}`` has the
-    proposed removal of that id made.
+    ``{"full": true}`` compares every task, image and annotation. ``{"accept_removals": "id"}`` makes the
+    proposed removal of that id.
     """
     report = use_case()(full=event.get("full") is True, accept=str(event.get("accept_removals") or ""))
     logger.info("reconciled", extra={"report": asdict(report)})

@@ -1,4 +1,4 @@
-"""champion pointer changed -> fresh scores for the selectable images."""
+"""Refresh the scores of the selectable images after the champion pointer changed."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def use_case() -> RescorePool:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
-    """Fan out when the pointer changed or somebody asks for it, or refresh one segment."""
+    """Fan out after a change of the pointer or on request, or refresh one segment."""
     deadline = aws.CLOCK.now() + context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
 
     def process(body: str) -> None:
-        said = json.loads(body)
-        if "shard" in said:
+        message = json.loads(body)
+        if "shard" in message:
             count(metrics, "rescored", use_case().segment(body, deadline))
-        elif "days" in said:
-            use_case().champion_changed(int(said["days"]))
+        elif "days" in message:
+            use_case().champion_changed(int(message["days"]))
         elif s3_records(body):
             use_case().champion_changed()
 

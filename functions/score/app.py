@@ -1,4 +1,4 @@
-"""uploads queue -> scores in the pool table."""
+"""Score uploads from the queue into the pool table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ snapstart.prepare(lambda: use_case().model(), disconnect)
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
-    """Score one batch of uploads; what failed, or what time did not suffice for, goes back to the queue."""
+    """Score one batch of uploads; those that failed or had no time go back to the queue."""
     images, owners, failed = by_message(event, uploads, logger)
     identities: dict[tuple[str, str], str] = {}
     outcomes = use_case()(
@@ -39,16 +39,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
         lambda: context.get_remaining_time_in_millis() / 1000,
         lambda read: identities.__setitem__((read.key, read.sequencer), read.etag),
     )
-    told = {}
+    scored = {}
     for image, owner, outcome in zip(images, owners, outcomes, strict=True):
         name = image_id(image.key, identities.get((image.key, image.sequencer), image.etag))
         if isinstance(outcome, Exception):
-            known = {"image": name, "key": image.key, "message_id": owner}
-            logger.error("not scored", exc_info=outcome, extra=known)
+            details = {"image": name, "key": image.key, "message_id": owner}
+            logger.error("not scored", exc_info=outcome, extra=details)
             failed.add(owner)
         else:
             count(metrics, outcome.value, 1)
-            told[name] = outcome.value
-    # one line for all: one for each would cost as much as writing its row
-    logger.info("scored", extra={"images": told})
+            scored[name] = outcome.value
+    # one line for all images: a line for each would take as long as writing its row
+    logger.info("scored", extra={"images": scored})
     return failures(failed)

@@ -1,4 +1,4 @@
-"""schedule -> how good the model in service is, and whether uploads still look as they did."""
+"""Measure the model in service and test uploads for drift, on a schedule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def use_case() -> Watch:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Look once, and publish what was seen."""
+    """Run once, and publish the results."""
     report = use_case()()
     for name, value in (report.evaluation.metrics() if report.evaluation else {}).items():
         gauge(metrics, name, value)

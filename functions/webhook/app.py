@@ -1,4 +1,4 @@
-"""Label Studio's webhook -> annotations queue."""
+"""Put Label Studio's webhooks into the annotations queue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def use_case() -> ReceiveWebhook:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Verify, queue, answer; Label Studio waits for one second and never asks again."""
+    """Verify, queue and answer; Label Studio waits for one second and never sends a webhook again."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     raw = event.get("body") or ""
     try:

@@ -1,1 +1,1 @@
-"""Settings, observability and the one composition root."""
+"""Settings, observability and the wiring of functions."""

@@ -1,4 +1,4 @@
-"""Partial batch responses: only what failed goes back to the queue."""
+"""Partial batch responses: only failed messages go back to the queue."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def by_message(
     """Parse every message of an SQS batch.
 
     Returns:
-        What was parsed, the id of the message that each came from, and the ids of unreadable messages,
-        which fail until the queue hands them to its dead-letter queue.
+        The parsed values, the id of each value's message, and the ids of unreadable messages. These fail
+        until the queue moves them to its dead-letter queue.
     """
-    found: list[T] = []
+    values: list[T] = []
     owners: list[str] = []
     failed: set[str] = set()
     for record in event["Records"]:
@@ -34,14 +34,14 @@ def by_message(
             logger.error("unreadable message %s: %s", record["messageId"], error)  # noqa: TRY400
             failed.add(record["messageId"])
             continue
-        found += parsed
+        values += parsed
         owners += [record["messageId"]] * len(parsed)
-    return found, owners, failed
+    return values, owners, failed
 
 
 def failures(ids: set[str]) -> dict[str, Any]:
-    """Return the answer that puts these messages, and only these, back into the queue."""
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in sorted(ids)]}
+    """Return the response that puts only these messages back into the queue."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(ids)]}
 
 
 def each(
@@ -52,7 +52,7 @@ def each(
     for record in event["Records"]:
         try:
             process(record["body"])
-        except Exception:  # one message never takes its batch along
+        except Exception:  # a failed message must not fail the others of its batch
             logger.exception("message %s failed", record["messageId"])
             failed.add(record["messageId"])
     return failures(failed)

@@ -1,4 +1,4 @@
-"""AWS's events -> ours."""
+"""Read AWS's events."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def s3_records(body: str) -> list[Mapping[str, Any]]:
 
 
 def uploads(body: str) -> list[ImageRef]:
-    """Return the uploads that a message of the uploads queue tells of; raises BadRequest."""
+    """Return the uploads in a message of the uploads queue; raises BadRequest."""
     return [_upload(record) for record in s3_records(body)]
 
 
 def _upload(record: Mapping[str, Any]) -> ImageRef:
     try:
-        found = record["s3"]["object"]
+        uploaded = record["s3"]["object"]
         return ImageRef(
-            key=unquote_plus(found["key"]),
-            etag=str(found.get("eTag", "")),
-            sequencer=str(found.get("sequencer", "")),
-            size=int(found.get("size", 0)),
+            key=unquote_plus(uploaded["key"]),
+            etag=str(uploaded.get("eTag", "")),
+            sequencer=str(uploaded.get("sequencer", "")),
+            size=int(uploaded.get("size", 0)),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise BadRequest(f"not an S3 record: {error!r}") from error

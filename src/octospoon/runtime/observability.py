@@ -12,7 +12,7 @@ NAMESPACE = "octospoon"
 
 
 def make_logger(service: str) -> Logger:
-    """Return the function's logger; what octospoon's own modules log goes the same way."""
+    """Return the function's logger; the loggers of octospoon's modules use its handlers."""
     logger = Logger(service=service, log_uncaught_exceptions=True)
     package = logging.getLogger("octospoon")
     package.handlers = list(logger.handlers)
@@ -22,8 +22,8 @@ def make_logger(service: str) -> Logger:
 
 
 def make_metrics(service: str) -> Metrics:
-    """Return the function's metrics; flush after every invocation."""
-    # an invocation with nothing to count is nothing to warn of
+    """Return the function's metrics; the handler flushes them after every invocation."""
+    # an invocation that counts nothing is normal
     warnings.filterwarnings("ignore", message="No application metrics to publish")
     return Metrics(namespace=NAMESPACE, service=service)
 

@@ -1,4 +1,4 @@
-"""Bodies of `predict` -> which picture is asked about."""
+"""Read the bodies of requests to `predict`: which image is to be predicted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from octospoon.domain.pool.keys import KEY_BYTES
 
 T = TypeVar("T")
 _HOW = (
-    'send a picture\'s bytes, {"image": "its bytes in base64"} or {"key": "its key in the images bucket"}; '
-    'with an image also "add": true'
+    'send an image\'s bytes, {"image": "its bytes in base64"} or {"key": "its key in the images bucket"}; '
+    'with an image, you may add "add": true'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One picture, and what is to become of it.
+    """A request for the prediction of one image.
 
     Attributes:
-        data: its bytes; empty where it is in the images bucket already.
-        key: its object key there; empty where it was sent along.
-        add: whether it is to join the pool.
+        data: the image's bytes; empty if the image is in the images bucket already.
+        key: the object key in the images bucket; empty if the bytes were sent.
+        add: whether to add the image to the pool.
     """
 
     data: bytes
@@ -44,33 +44,33 @@ class _Outline(msgspec.Struct, frozen=True):
 
 
 def is_json(body: bytes, content_type: str) -> bool:
-    """Say whether a body is JSON: no picture begins like an object."""
+    """Return whether a body is JSON; no image begins like a JSON object."""
     return "json" in content_type.lower() or body.lstrip()[:1] == b"{"
 
 
 def is_label_studio(body: bytes) -> bool:
-    """Say whether a JSON body comes from Label Studio: it has tasks.
+    """Return whether a JSON body comes from Label Studio, which sends tasks.
 
     Raises:
-        BadRequest: it is no JSON object.
+        BadRequest: it is not a JSON object.
     """
     return bool(bytes(_decoded(body, _Outline).tasks))
 
 
 def question(body: bytes, *, add: bool) -> Question:
-    """Read a JSON body of our own; `add` may be said in it too.
+    """Read a JSON body that is not Label Studio's; `add` may stand in it too.
 
     Raises:
-        BadRequest: with what it must be.
+        BadRequest: the body is wrong; the message says how it must be.
     """
-    asked = _decoded(body, _Json)
-    if (asked.image is None) == (asked.key is None):
-        raise BadRequest(f"one picture, please: {_HOW}")
-    if asked.image is not None:
-        return Question(_bytes(asked.image), add=add or asked.add)
-    key = asked.key or ""
-    if add or asked.add:
-        raise BadRequest("what has a key is in the images bucket already: leave add out")
+    request = _decoded(body, _Json)
+    if (request.image is None) == (request.key is None):
+        raise BadRequest(f"the body must have one image: {_HOW}")
+    if request.image is not None:
+        return Question(_bytes(request.image), add=add or request.add)
+    key = request.key or ""
+    if add or request.add:
+        raise BadRequest("an image with a key is in the images bucket already: leave add out")
     if not 1 <= len(key.encode()) <= KEY_BYTES:
         raise BadRequest(f"an object key has 1 to {KEY_BYTES} bytes")
     return Question(b"", key)
@@ -87,5 +87,5 @@ def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        # without the error: it names fields, and what a body holds is nobody's to log
-        raise BadRequest(f"the body is not as it must be: {_HOW}") from error
+        # without the error: it names fields, and no content of a body may be logged
+        raise BadRequest(f"the body cannot be read: {_HOW}") from error

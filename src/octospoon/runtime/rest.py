@@ -1,4 +1,4 @@
-"""API Gateway's proxy events -> requests, and answers and errors -> what API Gateway sends back."""
+"""Read API Gateway's proxy events, and build its responses."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 SECRET_HEADER = "x-octospoon-secret"  # noqa: S105 - the header's name
 MAX_BODY = 6_000_000
-"""Bytes, in base64 where they are not text: what Lambda takes."""
+"""Bytes that Lambda accepts, counted in base64 unless they are text."""
 _SWITCH = {"true": True, "false": False}
 
 
 class TooLarge(BadRequest):
-    """A body of more bytes than can be answered for."""
+    """The body has more bytes than MAX_BODY."""
 
 
 class NoSuchRoute(BadRequest):
-    """A method and a path that nothing answers to."""
+    """No route has this method and path."""
 
 
 _STATUS: tuple[tuple[type[OctospoonError], int], ...] = (
@@ -46,15 +46,15 @@ _STATUS: tuple[tuple[type[OctospoonError], int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, with nothing decoded yet.
+    """One request; its body is not decoded yet.
 
     Attributes:
-        method: in capitals.
+        method: in upper case.
         path: as the template names it.
-        headers: by names in small letters.
+        headers: by names in lower case.
         query: the last value of each parameter.
         encoded: the body, in base64 if `is_base64`.
-        is_base64: whether it is.
+        is_base64: whether `encoded` is base64.
     """
 
     method: str
@@ -82,7 +82,7 @@ class Request:
         )
 
     def secret(self) -> str:
-        """Return the secret that came with it: a header of its own, or the password of Basic sign-in."""
+        """Return the caller's secret: the header SECRET_HEADER, or the password of Basic authentication."""
         if SECRET_HEADER in self.headers:
             return self.headers[SECRET_HEADER]
         kind, _, credentials = self.headers.get("authorization", "").partition(" ")
@@ -96,13 +96,13 @@ class Request:
         """Return the body's bytes.
 
         Raises:
-            TooLarge: more than MAX_BODY.
+            TooLarge: it has more than MAX_BODY bytes.
             BadRequest: it is neither text nor base64.
         """
         if len(self.encoded) > MAX_BODY:
             raise TooLarge(
-                f"a body of {len(self.encoded):,} bytes is over {MAX_BODY:,} (4.5 MB of picture): upload the "
-                'picture into the images bucket and ask with {"key": "its object key"}'
+                f"a body of {len(self.encoded):,} bytes is over {MAX_BODY:,} (an image of 4.5 MB): upload "
+                'the image into the images bucket and ask with {"key": "its object key"}'
             )
         try:
             return base64.b64decode(self.encoded, validate=True) if self.is_base64 else self.encoded.encode()
@@ -110,7 +110,7 @@ class Request:
             raise BadRequest(f"the body cannot be read: {error}") from error
 
     def switch(self, name: str) -> bool:
-        """Return a query parameter that is ``true`` or ``false``, False where it is missing.
+        """Return a query parameter that is ``true`` or ``false``; False if it is missing.
 
         Raises:
             BadRequest: it is anything else.
@@ -122,7 +122,7 @@ class Request:
 
 
 def answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON with a status, as API Gateway takes it."""
+    """Return API Gateway's response with a status and a JSON body."""
     return {
         "statusCode": status,
         "headers": {"Content-Type": "application/json"},
@@ -132,10 +132,10 @@ def answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refusal(error: OctospoonError) -> dict[str, Any]:
-    """Return an error as an answer: its text, and of a picture its reason.
+    """Return the response for an error: its text, and the reason if an image is bad.
 
     Raises:
-        OctospoonError: the error itself, where no caller can do anything about it.
+        OctospoonError: the error itself, if no caller can do anything about it.
     """
     if isinstance(error, BadImage):
         status = 404 if error.reason == "gone" else 422

@@ -1,6 +1,7 @@
 """Settings from the environment: one typed struct per function, read when first needed, never at import.
 
-msgspec checks types and ranges; its import costs a tenth of pydantic's, which a cold start would feel.
+msgspec checks types and ranges. Its import takes a tenth of pydantic's time, which matters in
+a cold start.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of all: a field ``pool_table`` is read from ``OCTOSPOON_POOL_TABLE``."""
+    """The base of all settings; a field ``pool_table`` is read from ``OCTOSPOON_POOL_TABLE``."""
 
 
 class Buckets(Settings, frozen=True, kw_only=True):
-    """Where pictures and models are kept."""
+    """The buckets of images and models."""
 
     images_bucket: Name
     artifacts_bucket: Name
 
 
 class Stores(Buckets, frozen=True, kw_only=True):
-    """Where everything is kept."""
+    """All buckets and tables."""
 
     pool_table: Name
     annotations_table: Name
@@ -50,7 +51,7 @@ class ScoreSettings(Stores, frozen=True, kw_only=True):
 
 
 class LabelStudioSettings(Settings, frozen=True, kw_only=True):
-    """Which project of which Label Studio: `rank` and `reconcile`, beside their own."""
+    """The Label Studio project; for `rank` and `reconcile`, besides their own settings."""
 
     label_studio_url: Name
     label_studio_project: int
@@ -75,7 +76,7 @@ class RankSettings(Stores, frozen=True, kw_only=True):
 
 
 class MlflowSettings(Settings, frozen=True, kw_only=True):
-    """Which model of which MLflow server `reconcile` follows; without a server it follows none."""
+    """The MLflow model whose alias `reconcile` syncs; without a server, there is none."""
 
     mlflow_url: str = ""
     mlflow_username: str = ""
@@ -121,7 +122,7 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
 
 
 class ReconcileSettings(Stores, frozen=True, kw_only=True):
-    """Settings of `reconcile`, beside those of `collect` and of Label Studio."""
+    """Settings of `reconcile`, besides those of `collect` and of Label Studio."""
 
     uploads_queue_url: Name
     model_name: Name = "octospoon"
@@ -144,7 +145,7 @@ class WatchSettings(Stores, frozen=True, kw_only=True):
 
 
 class TrainerSettings(Stores, frozen=True, kw_only=True):
-    """Settings of the trainer's surroundings; what a job trains by comes with the job (`JobSettings`)."""
+    """Settings of the trainer's environment; each job brings its own settings (`JobSettings`)."""
 
     dagshub_repository: str = ""
 
@@ -159,15 +160,15 @@ def load(kind: type[T]) -> T:
     """Read settings from the environment.
 
     Raises:
-        NotConfigured: a variable is missing or outside its range; the message names it.
+        NotConfigured: a variable is missing or out of range; the message names it.
     """
-    found = {
+    values = {
         field.name: os.environ[PREFIX + field.name.upper()]
         for field in msgspec.structs.fields(kind)
         if PREFIX + field.name.upper() in os.environ
     }
     try:
-        return msgspec.convert(found, kind, strict=False)
+        return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise NotConfigured(
             f"the environment variables {PREFIX}… of {kind.__name__} are wrong: {error}"
@@ -175,5 +176,5 @@ def load(kind: type[T]) -> T:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Split a comma-separated setting, without blanks and empty parts."""
+    """Split a comma-separated setting; strip the parts and drop empty ones."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

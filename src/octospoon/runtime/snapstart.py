@@ -1,4 +1,4 @@
-"""Lambda SnapStart: the slow part of a cold start happens once, before the snapshot, not at every restore."""
+"""Lambda SnapStart: do the slow part of a cold start once, before the snapshot, not at every restore."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LOG = logging.getLogger(__name__)
 
 
 def prepare(before_snapshot: Callable[[], object], after_restore: Callable[[], None]) -> None:
-    """Do the slow part now where this process is to become a snapshot; elsewhere, nothing.
+    """Do the slow part now if this process will become a snapshot; otherwise, do nothing.
 
     Args:
-        before_snapshot: the slow part; where it fails, the first invocation does it again.
-        after_restore: lets go of what does not outlive a snapshot, such as open connections.
+        before_snapshot: the slow part; if it fails, the first invocation does it again.
+        after_restore: drops state that is not valid after a restore, such as open connections.
     """
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
         return

@@ -1,4 +1,4 @@
-"""Predict now: a picture that somebody sent, or pictures of the bucket."""
+"""Predict on demand: an image that a caller sent, or images of the bucket."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SPARE_SECONDS = 5.0
-"""No picture is begun with less time left: it must be read, predicted and answered for."""
+"""No image is begun with less time left: it must be read and predicted, and the answer sent."""
 _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model in service says of one picture.
+    """The prediction of the model in service for one image.
 
     Attributes:
-        model_version: version of the model that said it.
-        classes: class names, C of them; none from a cold-start model, which only embeds.
+        model_version: of the model.
+        classes: C class names; none from a cold-start model, which only embeds.
         probabilities: C shares in the order of the classes, to six digits.
-        key: object key under which the picture joins the pool; empty where that was not asked for.
+        key: object key under which the image was added to the pool; empty if it was not added.
     """
 
     model_version: int
@@ -43,12 +43,12 @@ class Answer:
 
     @property
     def label(self) -> str:
-        """The most probable class, the first of equals; only where there are classes."""
+        """The most probable class, the first of equals. Needs classes."""
         return self.classes[self.probabilities.index(self.confidence)]
 
     @property
     def confidence(self) -> float:
-        """Its probability; only where there are classes."""
+        """The probability of the label. Needs classes."""
         return max(self.probabilities)
 
 
@@ -57,10 +57,10 @@ class PredictImages:
     """The use case.
 
     Attributes:
-        images: where the pictures of the bucket are.
-        inbox: where a picture goes that is to join the pool.
-        model: gives the model that predicts now.
-        blind: knows the images that annotators label without a prediction.
+        images: reads images of the bucket.
+        inbox: takes images that are added to the pool.
+        model: gives the model in service.
+        blind: knows the images that annotators label without seeing a prediction.
     """
 
     images: ImageStore
@@ -68,57 +68,58 @@ class PredictImages:
     model: Callable[[], Scorer]
     blind: BlindImages
 
-    def picture(self, data: bytes, seconds_left: Callable[[], float], *, add: bool = False) -> Answer:
-        """Predict one picture.
+    def image(self, data: bytes, seconds_left: Callable[[], float], *, add: bool = False) -> Answer:
+        """Predict one image.
 
         Args:
             data: the file's bytes.
             seconds_left: until this process is stopped.
-            add: let the picture join the pool; one that cannot be scored never does.
+            add: add the image to the pool; an image that cannot be scored is never added.
 
         Raises:
-            BadImage: with the reason.
-            BadModel: the model in service fails on any picture.
+            BadImage: the image cannot be scored; the error has the reason.
+            BadModel: the model in service fails on any image.
             ServiceUnavailable: there is no model yet, or no time left.
         """
         scorer = self.model()
         if seconds_left() < SPARE_SECONDS:
-            raise ServiceUnavailable("no time left for this picture: ask again")
-        said = predict_image(scorer, scorer.preprocess(data))
-        shares = () if said.probabilities is None else said.probabilities.astype(np.float64).tolist()
+            raise ServiceUnavailable("no time left for this image: ask again")
+        prediction = predict_image(scorer, scorer.preprocess(data))
+        given = prediction.probabilities
+        shares = () if given is None else given.astype(np.float64).tolist()
         return Answer(
-            said.model_version,
+            prediction.model_version,
             scorer.spec.classes,
             tuple(round(share, _DIGITS) for share in shares),
             self.inbox.add(data) if add else "",
         )
 
     def stored(self, key: str, seconds_left: Callable[[], float]) -> Answer:
-        """Predict one picture of the bucket; raises as `picture`, and BadImage with ``gone``."""
-        return self.picture(self.images.read(key).data, seconds_left)
+        """Predict one image of the bucket; raises as `image`, and BadImage with ``gone``."""
+        return self.image(self.images.read(key).data, seconds_left)
 
     def each(self, keys: Sequence[str], seconds_left: Callable[[], float]) -> list[Answer | None]:
-        """Predict many pictures of the bucket for annotators: one answer each, in order.
+        """Predict images of the bucket for annotators; return one answer each, in order.
 
         Args:
-            keys: object keys; an empty one stands for a picture of somewhere else.
+            keys: object keys; an empty key stands for an image that is not in the bucket.
             seconds_left: until this process is stopped.
 
         Returns:
-            None for what is not in the bucket, is to be labelled without a prediction, cannot be scored, or
-            was not begun in time.
+            None for an image that is not in the bucket, is labelled without seeing a prediction, cannot be
+            scored, or was not begun in time.
 
         Raises:
-            BadModel: the model in service fails on any picture.
+            BadModel: the model in service fails on any image.
             ServiceUnavailable: there is no model yet, or AWS does not answer.
         """
-        self.model()  # where there is none, that is the answer
+        self.model()  # raises if there is none
         blind = self.blind.among([key for key in keys if key])
         answers: list[Answer | None] = []
         for key in keys:
             if seconds_left() < SPARE_SECONDS:
                 LOG.warning(
-                    "no time for %d of %d pictures: ask for them again", len(keys) - len(answers), len(keys)
+                    "no time for %d of %d images: ask for them again", len(keys) - len(answers), len(keys)
                 )
                 break
             answers.append(self._known(key, seconds_left) if key and key not in blind else None)
@@ -136,9 +137,9 @@ def version_in_service(champions: Champions) -> int:
     """Return the version that the champion pointer names, without loading its model.
 
     Raises:
-        ServiceUnavailable: there is none yet.
+        ServiceUnavailable: there is no pointer yet.
     """
-    found = champions.pointer()
-    if found is None:
+    current = champions.pointer()
+    if current is None:
         raise ServiceUnavailable(NO_MODEL)
-    return found[0].version
+    return current[0].version

@@ -61,7 +61,7 @@ def predict(inbox: FakeInbox) -> PredictImages:
 
 
 def test_an_answer_names_class_confidence_and_version(predict: PredictImages, inbox: FakeInbox) -> None:
-    said = predict.picture(of(80), plenty)
+    said = predict.image(of(80), plenty)
 
     assert said == Answer(7, ("cat", "dog"), (0.8, 0.2))
     assert (said.label, said.confidence) == ("cat", 0.8)
@@ -70,11 +70,11 @@ def test_an_answer_names_class_confidence_and_version(predict: PredictImages, in
 
 
 def test_the_first_of_equals_is_the_label(predict: PredictImages) -> None:
-    assert predict.picture(of(50), plenty).label == "cat"
+    assert predict.image(of(50), plenty).label == "cat"
 
 
 def test_picture_joins_the_pool_on_request_once_per_bytes(predict: PredictImages, inbox: FakeInbox) -> None:
-    keys = {predict.picture(of(80), plenty, add=True).key for _ in range(3)}
+    keys = {predict.image(of(80), plenty, add=True).key for _ in range(3)}
 
     assert keys == inbox.added.keys()
     assert len(keys) == 1
@@ -85,14 +85,14 @@ def test_what_cannot_be_scored_never_joins(
     predict: PredictImages, inbox: FakeInbox, byte: int, reason: str
 ) -> None:
     with pytest.raises(BadImage) as bad:
-        predict.picture(of(byte), plenty, add=True)
+        predict.image(of(byte), plenty, add=True)
 
     assert bad.value.reason == reason
     assert inbox.added == {}
 
 
 def test_cold_start_model_predicts_nothing_but_the_picture_still_joins(inbox: FakeInbox) -> None:
-    said = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).picture(of(1), plenty, add=True)
+    said = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).image(of(1), plenty, add=True)
 
     assert (said.model_version, said.classes, said.probabilities) == (0, (), ())
     assert list(inbox.added) == [said.key]
@@ -120,7 +120,7 @@ def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) ->
 
     assert [one is not None for one in found] == [True, False, False]
     with pytest.raises(ServiceUnavailable, match="ask again"):
-        predict.picture(of(80), lambda: SPARE_SECONDS - 1)
+        predict.image(of(80), lambda: SPARE_SECONDS - 1)
 
 
 def test_a_bucket_that_does_not_answer_is_no_missing_picture(inbox: FakeInbox) -> None:
