@@ -38,7 +38,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None, name: str) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001 - nobody is shown a traceback
+    except Exception as error:  # noqa: BLE001 - a sentence instead of a traceback
         from octospoon.cli.failures import sentence
 
         _complain(sentence(error))

@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence that says what to do: nobody is shown a traceback."""
+"""Turns every error into one sentence that says what to do, instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from octospoon.domain.errors import OctospoonError
 
 LOGS = Path(".octospoon/logs")
-_SIGN_IN = "sign in again, for example with `aws sso login`, and see that AWS_PROFILE is the right one"
-_RUNNING = "`octospoon up` starts the local stack again; for AWS, look at the network and the region"
+_SIGN_IN = "sign in again, for example with `aws sso login`, and check that AWS_PROFILE is right"
+_RUNNING = "`octospoon up` starts the local stack again; for AWS, check the network and the region"
 _LOGIN = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -66,19 +66,19 @@ _FILES = {
     errno.EACCES: "permission is denied: see who owns it (was something run as root before?)",
     errno.EPERM: "permission is denied: see who owns it (was something run as root before?)",
     errno.EMFILE: "too many files are open: raise the limit with `ulimit -n 4096`",
-    errno.ENFILE: "too many files are open on this machine: end some programs",
+    errno.ENFILE: "too many files are open on this machine: close some programs",
     errno.ENAMETOOLONG: "the name is too long: use a shorter one",
     errno.ENOENT: "there is no such file or folder",
     errno.EISDIR: "it is a folder: name a file",
-    errno.ENOTDIR: "a part of the path is no folder",
+    errno.ENOTDIR: "a part of the path is not a folder",
     errno.EEXIST: "it exists already",
-    errno.ELOOP: "its symbolic links lead round in a circle",
+    errno.ELOOP: "its symbolic links form a loop",
     errno.EIO: "the disk reports an error",
 }
 
 
 def sentence(error: BaseException) -> str:
-    """Return what to tell whoever ran the command."""
+    """Return the sentence to show for an error."""
     if isinstance(error, OctospoonError):
         return f"{error}: {_RUNNING}" if isinstance(error.__cause__, _UNREACHED) else str(error)
     if isinstance(error, ClientError):
@@ -86,29 +86,29 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, BotoCoreError):
         return _not_asked(error)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return f"this is no address that can be called: {error}"
+        return f"this address cannot be called: {error}"
     if isinstance(error, httpx.HTTPError):
         return f"no answer ({type(error).__name__}): is the address right, and does the server run?"
     if isinstance(error, OSError) and error.errno is not None:
         return _file(error)
     if isinstance(error, msgspec.MsgspecError):
-        return f"an answer or a file is not as it must be: {error}"
+        return f"an answer or a file has the wrong format: {error}"
     return _unexpected(error)
 
 
 def _refused(error: ClientError) -> str:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    said, doing = str(error.response.get("Error", {}).get("Message", "")), error.operation_name
+    message, operation = str(error.response.get("Error", {}).get("Message", "")), error.operation_name
     if code in _EXPIRED:
         return f"AWS does not accept the sign-in ({code}): {_SIGN_IN}"
     if code in _DENIED:
-        return f"AWS denies {doing} to whoever is signed in ({said or code}): ask for that permission"
+        return f"AWS denies {operation} to this sign-in ({message or code}): ask for that permission"
     if code in _GONE:
         return (
-            f"what {doing} asks for is not there ({said or code}): is it the right stack and region? "
+            f"{operation} does not find what it needs ({message or code}): is it the right stack and region? "
             "`octospoon doctor` says what is missing"
         )
-    return f"AWS refused {doing}: {said or code}"
+    return f"AWS refused {operation}: {message or code}"
 
 
 def _not_asked(error: BotoCoreError) -> str:
@@ -117,10 +117,10 @@ def _not_asked(error: BotoCoreError) -> str:
     if isinstance(error, aws.ProfileNotFound):
         return f"{error}: set AWS_PROFILE to one that `aws configure list-profiles` names"
     if isinstance(error, _LOGIN):
-        return f"no valid AWS sign-in is found ({error}): {_SIGN_IN}"
+        return f"there is no valid AWS sign-in ({error}): {_SIGN_IN}"
     if isinstance(error, _UNREACHED):
         return f"{error}: {_RUNNING}"
-    return f"AWS cannot be asked: {error}"
+    return f"the request to AWS failed: {error}"
 
 
 def _file(error: OSError) -> str:
@@ -130,7 +130,7 @@ def _file(error: OSError) -> str:
 
 
 def _unexpected(error: BaseException) -> str:
-    """Put the traceback where a developer finds it."""
+    """Write the traceback to a file for developers; return a sentence that names the file."""
     text = "".join(traceback.format_exception(error))
     for folder in (LOGS, Path(tempfile.gettempdir())):
         try:

@@ -48,7 +48,7 @@ def refused(code: str, message: str = "told so", status: int = 400) -> ClientErr
         (refused("ResourceNotFoundException"), "right stack and region"),
         (refused("Strange"), "AWS refused DescribeStacks: told so"),
         (httpx.ConnectError("refused"), "does the server run"),
-        (httpx.UnsupportedProtocol("no http"), "no address"),
+        (httpx.UnsupportedProtocol("no http"), "this address cannot be called"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "/x/y: the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "/x/y: permission is denied"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/x/y"), "/x/y: there is no such file"),

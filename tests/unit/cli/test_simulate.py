@@ -84,8 +84,8 @@ def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
     assert np.isnan(interval.low) or interval.low <= 1 <= interval.high, "no saving is claimed"
     told = console.export_text()
     assert "No strategy beats random on these data" in told
-    assert "commonest class: 33" in told
-    assert "of each 15 labels a strategy does without 3" in told
+    assert "most frequent class: 33" in told
+    assert "a strategy trains on all but 3 of each 15 labels" in told
     assert "random trains on all of them" in told
 
 

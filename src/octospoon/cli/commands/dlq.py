@@ -1,4 +1,4 @@
-"""octospoon dlq: what failed for good on the queues, and another try at it."""
+"""octospoon dlq: list the messages that failed for good, or give them back to their queues."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def show(queues: Queues = None, stack: Stack = None, as_json: AsJson = False) ->
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations import dead_letters
 
-    found = dead_letters.read(find_deployment(stack), queues or ())
+    all_queues = dead_letters.read(find_deployment(stack), queues or ())
     if as_json:
-        print_json(found)
+        print_json(all_queues)
         return
-    for queue in found:
+    for queue in all_queues:
         print_line(f"{queue.queue}: {queue.dead_letters:,} dead letters")
         for letter in queue.letters:
             for line in _lines(letter):

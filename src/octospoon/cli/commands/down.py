@@ -56,7 +56,7 @@ def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
 
     if not sys.stdin.isatty():
         raise BadRequest(
-            "--forget removes labels, pictures and models for good: add --yes where nobody can be asked"
+            "--forget removes labels, pictures and models for good: add --yes if nobody can be asked"
         )
     for folder in kept.folders(layout):
         progress(f"kept: {kept.told(layout, folder)}")

@@ -23,7 +23,7 @@ _PANEL = "For an ONNX file that octospoon did not make"
 Size = Annotated[
     str,
     typer.Option(
-        help="Input size, such as 224 or 192x256 (height, width), where the file leaves it open.",
+        help="Input size, such as 224 or 192x256 (height, width), if the file leaves it open.",
         show_default=False,
         rich_help_panel=_PANEL,
     ),

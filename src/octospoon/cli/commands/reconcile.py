@@ -1,4 +1,4 @@
-"""octospoon reconcile: repair what was lost, and accept the removal of many labels."""
+"""octospoon reconcile: repair lost answers, and accept the removal of many labels."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def reconcile(
     from octospoon.cli.operations import run_now
 
     if accept_removals and full:
-        raise BadRequest("--accept-removals goes with the removal that was found last: without --full")
+        raise BadRequest(
+            "--accept-removals does not go with --full: it accepts the removal that was found last"
+        )
     deployment = find_deployment(stack)
     if accept_removals:
         _accept(deployment, as_json=as_json)
@@ -73,12 +75,12 @@ def _accept(deployment: Deployment, *, as_json: bool) -> None:
 
     proposal = deployment.proposals.read()
     if not proposal.waits:
-        raise NotConfigured("no removal of labels waits for anybody")
+        raise NotConfigured("no removal of labels waits for your decision")
     if not as_json:
         print_line(removals_problem(proposal))
     _show(deployment, run_now.accept_removals(deployment, proposal), as_json=as_json)
     if not as_json and deployment.proposals.read().accepted:
-        print_line("the removal is not finished: the next runs of `reconcile` go on with it")
+        print_line("the removal is not finished: the next runs of `reconcile` continue it")
 
 
 def _show(deployment: Deployment, report: ReconcileReport, *, as_json: bool) -> None:

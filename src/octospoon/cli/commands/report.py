@@ -55,42 +55,42 @@ def show(deployment: Deployment, days: float | None, *, as_json: bool = False) -
     from octospoon.cli.operations.report import read
     from octospoon.cli.operations.status import describe_drift
 
-    found = read(deployment, days)
+    evaluation = read(deployment, days)
     if as_json:
-        print_json(found)
+        print_json(evaluation)
         return
-    print_tables(_accuracy(found), _recalls(found), _decisions(found.decisions))
-    print_line(f"drift: {describe_drift(found.drift)}")
-    if found.drift_test is not None:
+    print_tables(_accuracy(evaluation), _recalls(evaluation), _decisions(evaluation.decisions))
+    print_line(f"drift: {describe_drift(evaluation.drift)}")
+    if test := evaluation.drift_test:
         print_line(
-            f"p: embeddings {found.drift_test.components_p:.2g}, probabilities "
-            f"{found.drift_test.probabilities_p:.2g}, predicted classes {found.drift_test.classes_p:.2g}"
+            f"p: embeddings {test.components_p:.2g}, probabilities {test.probabilities_p:.2g}, "
+            f"predicted classes {test.classes_p:.2g}"
         )
 
 
-def _accuracy(found: Report) -> Table:
+def _accuracy(evaluation: Report) -> Table:
     from rich.table import Table
 
-    since = f", images uploaded since {found.since}" if found.since else ""
-    title = f"version {found.model_version}{since}"
+    since = f", images uploaded since {evaluation.since}" if evaluation.since else ""
+    title = f"version {evaluation.model_version}{since}"
     table = Table("measure", "value", "95 % interval", "labels", title=title, title_justify="left")
-    measured = found.measured.evaluation
+    measured = evaluation.measured.evaluation
     table.add_row("[bold]accuracy[/bold]", *_shares(measured.accuracy))
     table.add_row("accuracy, audit share alone", *_shares(measured.audit_accuracy))
-    table.add_row("[dim]naive: all labels, trained on or not[/dim]", *_shares(found.measured.naive))
+    table.add_row("[dim]naive: all labels, trained on or not[/dim]", *_shares(evaluation.measured.naive))
     table.add_row("confidence above accuracy", *_shares(measured.overconfidence))
     table.add_row("calibration error", *_shares(measured.calibration_error))
     table.add_row("log loss, nats", *_numbers(measured.log_loss))
-    if found.measured.audit_predictions:
-        table.caption = f"predictions on audit images: {found.measured.audit_predictions}"
+    if evaluation.measured.audit_predictions:
+        table.caption = f"predictions on audit images: {evaluation.measured.audit_predictions}"
     return table
 
 
-def _recalls(found: Report) -> Table:
+def _recalls(evaluation: Report) -> Table:
     from rich.table import Table
 
     table = Table("class", "recall", "95 % interval", "audit labels")
-    for name, estimate in zip(found.classes, found.measured.evaluation.recall, strict=True):
+    for name, estimate in zip(evaluation.classes, evaluation.measured.evaluation.recall, strict=True):
         table.add_row(name, *_shares(estimate))
     return table
 

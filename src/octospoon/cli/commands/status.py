@@ -45,13 +45,13 @@ def show(deployment: Deployment, *, as_json: bool = False) -> None:
         print_json(read(deployment))
         return
     print_lines(addresses.of_deployment(deployment))
-    found = read(deployment)
+    current = read(deployment)
     print_tables(
-        _images(found.images),
-        _model(found),
-        _tasks(found.tasks),
-        _queues(found.queues),
-        _quarantine(found.quarantine, more=found.more_in_quarantine),
+        _images(current.images),
+        _model(current),
+        _tasks(current.tasks),
+        _queues(current.queues),
+        _quarantine(current.quarantine, more=current.more_in_quarantine),
     )
 
 
@@ -65,7 +65,7 @@ def _images(counts: dict[str, int]) -> Table:
     return table
 
 
-def _model(found: Status) -> Table:
+def _model(current: Status) -> Table:
     from rich.table import Table
 
     from octospoon.cli.operations.run_now import REMOVALS_ADVICE
@@ -73,21 +73,21 @@ def _model(found: Status) -> Table:
     from octospoon.domain.health import removals_problem
 
     table = Table(title="model and labels", title_justify="left", show_header=False)
-    version = found.champion_version
+    version = current.champion_version
     table.add_row("champion", "none: run `octospoon init-model`" if version is None else f"version {version}")
-    table.add_row("drift", describe_drift(found.drift))
-    if found.rescoring:
-        done = found.rescoring
+    table.add_row("drift", describe_drift(current.drift))
+    if current.rescoring:
+        done = current.rescoring
         since = f", uploads from {done.oldest} on" if done.oldest else ""
         progress = f"by version {done.model_version}: {done.shards} of {SHARDS} shards{since}"
         table.add_row("pool re-scored", progress)
-    table.add_row("labelling rounds", str(found.labelling_rounds))
-    labels = f"{found.new_labels} of the {found.training_threshold} that start a training"
+    table.add_row("labelling rounds", str(current.labelling_rounds))
+    labels = f"{current.new_labels} of the {current.training_threshold} that start a training"
     table.add_row("new labels", labels)
-    if found.removal:
-        table.add_row("labels that may be removed", f"{removals_problem(found.removal)}; {REMOVALS_ADVICE}")
-    table.add_row("answers that do not count", describe_uncounted(found.uncounted_answers))
-    job = found.training_job
+    if current.removal:
+        table.add_row("labels that may be removed", f"{removals_problem(current.removal)}; {REMOVALS_ADVICE}")
+    table.add_row("answers that do not count", describe_uncounted(current.uncounted_answers))
+    job = current.training_job
     table.add_row("newest training job", f"{job.job_id or 'none'} ({job.status}) {job.reason}")
     return table
 

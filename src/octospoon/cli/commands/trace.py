@@ -22,7 +22,7 @@ app = typer.Typer()
 
 
 class Event(NamedTuple):
-    """One event: when (epoch seconds, None where nobody kept it), what, and the particulars."""
+    """One event: when (epoch seconds, None if it was not stored), what, and the particulars."""
 
     at: float | None
     what: str

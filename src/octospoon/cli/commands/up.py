@@ -24,7 +24,7 @@ class Changes:
     """The settings that the command line changes.
 
     Attributes:
-        classes: class names; None where none were given.
+        classes: class names; None if none were given.
         parameters: of the template.
     """
 
@@ -90,7 +90,7 @@ def changes(classes: str | None, parameters: Sequence[str]) -> Changes:
 
 
 def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
-    """Start the local stack, or mend it; return its addresses.
+    """Start the local stack, or the parts that have ended; return its addresses.
 
     Args:
         wanted: settings to change; the others are those of the last time.
@@ -115,7 +115,7 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         trainer_environment(settings.parameters.get("Trainer", "head"))
         progress(f"classes: {_listing(settings.classes)}; parameters: {_listing(settings.parameters)}")
         if attach(layout.root) is None:
-            saved_settings.remember(layout, settings)  # before the first picture comes, should this be killed
+            saved_settings.remember(layout, settings)  # in case this is killed later
         servers = start(layout.root, progress=progress, fresh=True, detached=True)
         project = assemble(servers, settings.classes, progress, settings.parameters).project
         remember(project)

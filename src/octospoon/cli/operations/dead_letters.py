@@ -1,4 +1,4 @@
-"""What failed for good on the queues, and another try at it."""
+"""Lists the messages that failed for good, and gives them back to their queues."""
 
 from __future__ import annotations
 
@@ -61,19 +61,19 @@ def read(deployment: Deployment, queues: Sequence[str]) -> list[DeadLetters]:
     """Return how many dead letters each queue has, and some of them.
 
     Args:
-        deployment: whose queues.
+        deployment: the deployment.
         queues: their short names, such as ``uploads``; none for all of them.
 
     Raises:
         BadRequest: there is no such queue.
     """
-    sqs, found = deployment.client("sqs"), []
+    sqs, read_queues = deployment.client("sqs"), []
     for name in _chosen(queues):
         url = deployment.outputs[f"{name}DeadLettersUrl"]
         count = depth(sqs, url)[0]
         letters = [_letter(deployment, name, message) for message in (_peek(sqs, url) if count else [])]
-        found.append(DeadLetters(name.lower(), count, letters))
-    return found
+        read_queues.append(DeadLetters(name.lower(), count, letters))
+    return read_queues
 
 
 def _letter(deployment: Deployment, queue: str, message: Mapping[str, Any]) -> DeadLetter:

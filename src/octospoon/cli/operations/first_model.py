@@ -1,4 +1,4 @@
-"""octospoon init-model: the model that a new deployment begins with."""
+"""Gives a new deployment its first model."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
     """Give a new deployment its cold-start model (embeddings only), and leave any other as it is.
 
     Args:
-        deployment: which one.
-        file: the model; the starter where there is none.
+        deployment: the deployment.
+        file: the model; None for the starter.
 
     Raises:
         BadRequest: there is no such file.
@@ -29,14 +29,14 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
     """
     champions = deployment.champions
     model = starter_model() if file is None else _cold_start(file)
-    found = champions.pointer()
-    if found is not None:
-        if file is not None and found[0].sha256 != sha256(model):
+    champion = champions.pointer()
+    if champion is not None:
+        if file is not None and champion[0].sha256 != sha256(model):
             raise Conflict(
-                f"version {found[0].version} is in service, and its backbone made the pool's embeddings: "
+                f"version {champion[0].version} is in service, and its backbone made the pool's embeddings: "
                 "only a new deployment can begin with another one"
             )
-        return found[0]
+        return champion[0]
     sha, _ = champions.put_model(model, None)
     pointer = ChampionPointer.of(0, read_spec(model).backbone, sha)
     champions.keep(pointer)

@@ -1,4 +1,4 @@
-"""octospoon model import: a model from elsewhere, wrapped, checked and put into service."""
+"""Wraps a model from elsewhere, checks it, and puts it into service or into a file."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
     version 0.
 
     Args:
-        deployment: which one.
+        deployment: the deployment.
         file: an ONNX file, octospoon's own or not.
-        options: what an imported file does not say of itself.
-        picture: to try it on; a drawn one where there is none.
+        options: the properties that the file itself does not state.
+        picture: a picture to try the model on; None for a generated picture.
 
     Raises:
         BadRequest: the options do not go together with the file or the project.
@@ -94,8 +94,8 @@ def write_model(file: Path, to: Path, options: Options, picture: Path | None) ->
     Args:
         file: an ONNX file, octospoon's own or not.
         to: where the model goes, as version 0; with classes in the order of the options.
-        options: what an imported file does not say of itself.
-        picture: to try it on; a drawn one where there is none.
+        options: the properties that the file itself does not state.
+        picture: a picture to try the model on; None for a generated picture.
 
     Returns:
         What was recognised, in lines for people.
@@ -144,10 +144,11 @@ def _guess(spec: ModelSpec, prediction: Prediction) -> str:
 def _check_place(deployment: Deployment, model: Imported) -> None:
     serve = PromoteVersion(deployment.champions, deployment.entries)
     serve.check(model.spec.backbone, "only a deployment without images can take this one")
-    found = deployment.champions.pointer()
-    if model.head is None and found and found[0].backbone == model.spec.backbone and found[0].version > 0:
+    champion = deployment.champions.pointer()
+    served = champion[0] if champion else None
+    if model.head is None and served and served.backbone == model.spec.backbone and served.version > 0:
         raise Conflict(
-            f"version {found[0].version} in service has this backbone already; `octospoon model rollback "
+            f"version {served.version} in service has this backbone already; `octospoon model rollback "
             "--to 0` would take its head away"
         )
 
@@ -156,9 +157,9 @@ def _served(deployment: Deployment, model: Imported, source: str) -> ChampionPoi
     """Put the model into service; a new backbone alone is version 0, to which a roll-back leads."""
     champions, spec = deployment.champions, model.spec
     version = None if model.head is None else _registered(deployment, model.model, model.head, source)
-    found = champions.pointer()
-    if found is not None and found[0].backbone == spec.backbone:
-        pointer = found[0]
+    champion = champions.pointer()
+    if champion is not None and champion[0].backbone == spec.backbone:
+        pointer = champion[0]
     else:
         bare = cold_start(extract_backbone(model.model), spec.resize)
         pointer = _serve(deployment, 0, spec.backbone, bare)

@@ -13,12 +13,12 @@ _LENGTH = 500
 
 
 def newest(deployment: Deployment, function: str, word: str, since: float) -> str:
-    """Return the newest error that a function logged with a word in it; empty where there is none.
+    """Return the newest error that a function logged with a word in it; empty if there is none.
 
     Args:
-        deployment: whose function.
+        deployment: the deployment.
         function: its short name, such as ``score``.
-        word: what the failure is about: a message's or an image's id, of letters, digits and hyphens.
+        word: the id of the message or image that failed, of letters, digits and hyphens.
         since: epoch seconds, before which nothing is looked for.
     """
     name = deployment.outputs[f"{function.capitalize()}FunctionName"]
@@ -31,8 +31,8 @@ def newest(deployment: Deployment, function: str, word: str, since: float) -> st
         lines = [event for page in pages for event in page["events"] if word in event["message"]]
     except logs.exceptions.ResourceNotFoundException:  # the function never ran
         return ""
-    told = [text for event in sorted(lines, key=_time) if (text := reason(event["message"]))]
-    return told[-1] if told else ""
+    reasons = [text for event in sorted(lines, key=_time) if (text := reason(event["message"]))]
+    return reasons[-1] if reasons else ""
 
 
 def _time(event: Any) -> int:  # noqa: ANN401 - as boto3 types it

@@ -33,7 +33,7 @@ def events(deployment: Deployment, function: FunctionName, minutes: float, searc
     """Yield a function's log events of the last minutes, oldest first.
 
     Args:
-        deployment: whose function.
+        deployment: the deployment.
         function: its short name.
         minutes: how far back.
         search: a CloudWatch filter pattern, such as ``ERROR``; empty for everything. On LocalStack only

@@ -1,4 +1,4 @@
-"""octospoon model optimize: what a cheaper form of the backbone would gain and lose, in figures."""
+"""Measures cheaper forms of the backbone on pictures, and writes the forms that are worth it."""
 
 from __future__ import annotations
 
@@ -39,16 +39,15 @@ def of_deployment(deployment: Deployment, pictures: int) -> Forms:
         NotConfigured: there is no champion yet.
         BadRequest: there are too few pictures.
     """
-    found = deployment.champions.pointer()
-    if found is None:
+    champion = deployment.champions.pointer()
+    if champion is None:
         raise NotConfigured("there is no model yet: run `octospoon init-model` first")
     images = deployment.images
     audit = {image.key: image.label for image in deployment.labels.labelled() if image.audit}
+    pointer = champion[0]
     with tempfile.TemporaryDirectory() as folder:
-        path = deployment.champions.fetch(found[0], Path(folder))
-        head = (
-            OnnxHead(deployment.champions.fetch_head(found[0], Path(folder))) if found[0].head_key else None
-        )
+        path = deployment.champions.fetch(pointer, Path(folder))
+        head = OnnxHead(deployment.champions.fetch_head(pointer, Path(folder))) if pointer.head_key else None
         scorer = OnnxScorer(path)
         labelled = _tensors(scorer, _read(images, list(audit)[:pictures]))
         pool = _tensors(scorer, _read(images, _spread(deployment, pictures + CALIBRATION)))
@@ -67,7 +66,7 @@ def _spread(deployment: Deployment, count: int) -> list[str]:
     """Return keys of selectable images by sampling key: a draw that is the same every time."""
     each = -(-count // keys.SHARDS)
     pages = [deployment.pool.selectable(shard, -1.0, each)[0] for shard in range(keys.SHARDS)]
-    return sorted((one.key for page in pages for one in page), key=keys.sampling_key)[:count]
+    return sorted((image.key for page in pages for image in page), key=keys.sampling_key)[:count]
 
 
 def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
@@ -79,13 +78,13 @@ def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
 
 
 def _tensors(scorer: OnnxScorer, pictures: Iterable[Picture]) -> dict[str, npt.NDArray[np.uint8]]:
-    found = {}
+    tensors = {}
     for key, data in pictures:
         try:
-            found[key] = scorer.preprocess(data)
+            tensors[key] = scorer.preprocess(data)
         except BadImage:
             continue
-    return found
+    return tensors
 
 
 def _sample(
@@ -142,10 +141,10 @@ def _figures(form: Form, judged: tuple[optimization.Verdict, Path | None] | None
     }
 
 
-def keep(found: list[Form], folder: Path) -> list[tuple[str, optimization.Verdict, Path | None]]:
-    """Judge every form and write the files of those that are worth it; return what became of each."""
+def keep(forms: list[Form], folder: Path) -> list[tuple[str, optimization.Verdict, Path | None]]:
+    """Judge every form, write those that are worth it, and return the verdict and file of each."""
     ended: list[tuple[str, optimization.Verdict, Path | None]] = []
-    for form in found:
+    for form in forms:
         if form.comparison is None:
             continue
         verdict, path = optimization.judge(form.comparison), folder / f"{form.name}.onnx"

@@ -1,4 +1,4 @@
-"""octospoon picture: what a model sees of picture files, or why it cannot see them; no stack is needed."""
+"""Decodes picture files as scoring does, and prints what it finds; needs no stack."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Checked:
-    """What became of one file; printed as JSON.
+    """The result for one file; printed as JSON.
 
     Attributes:
         file: its path, as it was given.
         ok: whether it can be scored.
-        reason: that of its quarantine, ``unreadable`` or ``not-written``; empty where it is ok.
-        detail: the error, or what else is worth knowing.
-        source: its width and height, upright; None where its header cannot be read.
+        reason: the reason for quarantine, ``unreadable`` or ``not-written``; empty if the file is ok.
+        detail: the error, or a note about the decoding.
+        source: width and height of the upright picture; None if the header cannot be read.
     """
 
     file: str
@@ -40,11 +40,11 @@ class Checked:
 
 
 def check(paths: Sequence[Path], target: Target, folder: Path | None) -> bool:
-    """Print one line of JSON about each file; return whether every one is ok.
+    """Print one line of JSON about each file; return whether all files are ok.
 
     Args:
         paths: of the files.
-        target: what the pictures are to become.
+        target: size and resize rule of the model.
         folder: gets the decoded pixels as ``<name>.png``; None: they are not written.
 
     Raises:
@@ -58,12 +58,12 @@ def check(paths: Sequence[Path], target: Target, folder: Path | None) -> bool:
         except OSError as error:
             raise BadRequest(f"the folder {folder} cannot be made: {error.strerror}") from error
     written: dict[Path, Path] = {}
-    every = True
+    all_ok = True
     for path in paths:
         checked = _check(path, target, folder, written)
         print(json.dumps(asdict(checked), ensure_ascii=False), flush=True)
-        every = every and checked.ok
-    return every
+        all_ok = all_ok and checked.ok
+    return all_ok
 
 
 def _check(path: Path, target: Target, folder: Path | None, written: dict[Path, Path]) -> Checked:
@@ -86,7 +86,7 @@ def _check(path: Path, target: Target, folder: Path | None, written: dict[Path, 
 
 
 def _write(checked: Checked, image: Image.Image, path: Path, folder: Path, written: dict[Path, Path]) -> None:
-    """Write the pixels beside those of other files of its name, and never over the file itself."""
+    """Write the pixels under a name that is free, and never over the file itself."""
     plain, full = folder / f"{path.stem}.png", folder / f"{path.name}.png"
     output = next((each for each in (plain, full) if _is_free(each, path, written)), None)
     if output is None:

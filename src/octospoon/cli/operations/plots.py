@@ -36,8 +36,8 @@ def learning_curves(curves: Mapping[str, Curve], title: str, majority: float, pa
         if curve.balanced is not None:
             _band(right, name, curve.labels, curve.balanced)
     left.axhline(100 * majority, color="black", linestyle=":", linewidth=1, label="most frequent class")
-    for axes, what in ((left, "accuracy"), (right, "balanced accuracy")):
-        axes.set(title=title, xlabel="labels", ylabel=f"held-out {what}, %")
+    for axes, measure in ((left, "accuracy"), (right, "balanced accuracy")):
+        axes.set(title=title, xlabel="labels", ylabel=f"held-out {measure}, %")
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)

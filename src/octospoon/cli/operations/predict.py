@@ -44,10 +44,10 @@ class Answer:
 
 
 def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False) -> list[Answer]:
-    """Ask the deployed function about each file, one after another.
+    """Ask the deployed function about each file, in order.
 
     Args:
-        deployment: whose function.
+        deployment: the deployment.
         paths: of picture files.
         add: let them join the pool.
 
@@ -66,7 +66,7 @@ def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False)
 
 
 def predict_secret(deployment: Deployment) -> str:
-    """Return the secret that whoever asks for predictions must send."""
+    """Return the secret that requests for predictions must carry."""
     return deployment.secret(deployment.outputs["PredictSecretArn"])
 
 

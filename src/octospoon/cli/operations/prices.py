@@ -1,4 +1,4 @@
-"""What scoring costs on AWS: list prices, and what follows from them for some images."""
+"""What scoring costs on AWS, from list prices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DYNAMODB_READ_UNIT = 0.000000125
 DYNAMODB_GB_MONTH = 0.25
 LOGS_GB = 0.50
 MB_A_CORE = 1769
-"""Memory of a function at which it has one whole core; processor time is given in proportion."""
+"""Memory at which a function has one whole core. Lambda gives processor time in proportion to memory."""
 
 
 def lambda_dollars(seconds: float, megabytes: int, batch: float, architecture: str) -> float:
@@ -29,10 +29,10 @@ def lambda_dollars(seconds: float, megabytes: int, batch: float, architecture: s
 
 
 def around_dollars(batch: float, write_units: int = 5) -> float:
-    """Return the dollars for one image of what is not Lambda.
+    """Return the dollars for one image, without Lambda.
 
-    One read from S3; of the queue one message sent, and a receive and a deletion a batch of ten; of the
-    pool a row of up to 2 kB and its entries in three indexes.
+    These are one read from S3; one message sent, and a share of the receive and the deletion of a batch of
+    ten; and one row of the pool of up to 2 kB, with its entries in three indexes.
     """
     queue = SQS_REQUEST * (1 + 2 / min(batch, 10))
     return S3_GET + queue + DYNAMODB_WRITE_UNIT * write_units

@@ -1,4 +1,4 @@
-"""Measures the model in service, and reads what was decided about models and found by watching."""
+"""Measures the model in service, and reads the newest decisions about models and the drift."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read(deployment: Deployment, days: float | None) -> Report:
     """Measure the model in service.
 
     Args:
-        deployment: whose model.
+        deployment: the deployment.
         days: only images uploaded in so many days before now; None for all.
 
     Raises:

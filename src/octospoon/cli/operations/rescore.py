@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MEASURED = 20
 BATCH = 10
-"""Images of one call of `score`, as the estimate takes it: as many messages as SQS hands over at once."""
+"""Images of one call of `score` in the estimate: the most messages that SQS hands over at once."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Estimate:
     measured: int
 
     def dollars(self) -> float:
-        """Return the price of all of them, at x86_64's rate."""
-        one = prices.lambda_dollars(self.seconds, prices.MB_A_CORE, BATCH, "x86_64")
-        return self.images * (one + prices.around_dollars(BATCH))
+        """Return the price of all images, at the rate of x86_64."""
+        scoring = prices.lambda_dollars(self.seconds, prices.MB_A_CORE, BATCH, "x86_64")
+        return self.images * (scoring + prices.around_dollars(BATCH))
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return the estimate as a line."""
         hours = self.images * self.seconds / 3600
         return (
             f"{self.images:,} images, {self.megabytes:,.0f} MB: {hours:.2f} hours of one core, "
@@ -73,8 +73,8 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
     Rows that it has scored already are left as they are, so that this may be done at any time.
 
     Args:
-        deployment: which one.
-        days: whose uploads, today included; 0 for all.
+        deployment: the deployment.
+        days: only uploads of so many days, today included; 0 for all.
 
     Raises:
         NotConfigured: there is no model.
@@ -112,8 +112,10 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
         scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))
         spent = _seconds(scorer, deployment.images, images)
     if not spent:
-        raise BadRequest("none of the images can be read: `octospoon reconcile --full` takes lost ones out")
-    size = sum(one.size for one in images) / 1e6
+        raise BadRequest(
+            "none of the images can be read: `octospoon reconcile --full` removes images that are gone"
+        )
+    size = sum(image.size for image in images) / 1e6
     return Estimate(len(images), size, float(np.mean(spent)), len(spent))
 
 
@@ -130,10 +132,10 @@ def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
 
 
 def _pointer(deployment: Deployment) -> ChampionPointer:
-    found = deployment.champions.pointer()
-    if found is None:
+    champion = deployment.champions.pointer()
+    if champion is None:
         raise NotConfigured("there is no model yet: run `octospoon init-model` first")
-    return found[0]
+    return champion[0]
 
 
 def _seconds(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> list[float]:

@@ -1,4 +1,4 @@
-"""octospoon model rollback: put an earlier version into service."""
+"""Puts an earlier version of the model into service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def rollback(deployment: Deployment, version: int | None, *, new_backbone: bool 
     """Put an earlier version into service; the alias in MLflow follows within 15 minutes.
 
     Args:
-        deployment: whose champion.
-        version: which; None for the one that was promoted before the one in service.
-        new_backbone: also where the pool's images must be scored again by it.
+        deployment: the deployment.
+        version: the version; None for the version promoted before the current version.
+        new_backbone: allow a version with another backbone, which must score the pool again.
 
     Raises:
         BadRequest: there is no such version.
@@ -33,10 +33,10 @@ def rollback(deployment: Deployment, version: int | None, *, new_backbone: bool 
 
 def _promoted_before(deployment: Deployment) -> int:
     try:
-        found = deployment.champions.pointer()
-        serving = found[0].version if found else 0
+        champion = deployment.champions.pointer()
+        serving = champion[0].version if champion else 0
     except BadModel:
-        serving = sys.maxsize  # nobody can tell: back to the newest
+        serving = sys.maxsize  # the pointer is damaged: go back to the newest promoted version
     if serving == 0:
         raise BadRequest("there is nothing to roll back to: no trained model is in service")
     for job in range(deployment.control.state().jobs, 0, -1):

@@ -30,7 +30,7 @@ REMOVALS_ADVICE = (
 
 
 class WatchAnswer(msgspec.Struct, frozen=True):
-    """The watch function's answer: a version, the verdict on drift or why there is none, what was asked."""
+    """The answer of the watch function: version, drift or why it is unknown, training asked for."""
 
     version: int
     drift: str
@@ -62,7 +62,7 @@ def reconcile(deployment: Deployment, *, full: bool = False) -> ReconcileReport:
     """Count what lost webhooks left uncounted; return the function's report.
 
     Args:
-        deployment: whose function.
+        deployment: the deployment.
         full: look at every task, not only at those that changed.
 
     Raises:
@@ -75,7 +75,7 @@ def accept_removals(deployment: Deployment, proposal: Proposal) -> ReconcileRepo
     """Have the labels removed that a proposal names; return the function's report.
 
     Raises:
-        NotConfigured: the proposal is no longer what is missing.
+        NotConfigured: other annotations are missing by now.
         ServiceUnavailable: the function failed; the message carries its error.
     """
     report = _invoke(deployment, "Reconcile", {"accept_removals": proposal.id}, ReconcileReport)
@@ -119,16 +119,16 @@ def failed(name: str, payload: bytes) -> str:
     """
     more = f"`octospoon doctor` and `octospoon logs {name}` say more"
     try:
-        told = msgspec.json.decode(payload, type=_Failure)
+        failure = msgspec.json.decode(payload, type=_Failure)
     except msgspec.MsgspecError:
         return f"the {name} function failed, without saying why: {more}"
-    message = told.errorMessage.strip()
+    message = failure.errorMessage.strip()
     if out_of_time := re.search(r"Task timed out after ([\d.]+) seconds", message):
         return (
             f"the {name} function did not end within {float(out_of_time[1]):.0f} s: run it again: it goes on "
             f"where it was; {more}"
         )
-    if told.errorType.startswith("Runtime.") or not message:
-        return f"the {name} function ended without an answer ({told.errorType or 'no reason'}): {more}"
-    kind = "" if told.errorType in _OURS else f"{told.errorType}: "
+    if failure.errorType.startswith("Runtime.") or not message:
+        return f"the {name} function ended without an answer ({failure.errorType or 'no reason'}): {more}"
+    kind = "" if failure.errorType in _OURS else f"{failure.errorType}: "
     return f"the {name} function failed: {kind}{message[:_LONGEST]}; {more}"

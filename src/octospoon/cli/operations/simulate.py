@@ -52,10 +52,10 @@ def simulate(
     check_pool(wanted, len(source.split(0).pool))
     curves = _replay_all(source, wanted)
     control = curves[CONTROL]
-    found = {
+    comparisons = {
         name: compare(curve, control, len(curves) - 1) for name, curve in curves.items() if name != CONTROL
     }
-    report = Report(source, wanted, curves, found, verdict(found, int(control.labels[-1])))
+    report = Report(source, wanted, curves, comparisons, verdict(comparisons, int(control.labels[-1])))
     simulation_report.write(report)
     if as_json:
         print_json(simulation_report.document(report))
@@ -64,7 +64,7 @@ def simulate(
     run = _log(wanted.folder)
     if run and not as_json:
         console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)
-    return found
+    return comparisons
 
 
 def _print(report: Report, console: Console) -> None:
@@ -75,7 +75,7 @@ def _print(report: Report, console: Console) -> None:
 
 
 def check_options(wanted: Wanted) -> None:
-    """Raise BadRequest or NotConfigured for whatever needs no image to be seen to be wrong."""
+    """Raise BadRequest or NotConfigured for options that are wrong whatever the images are."""
     for name in wanted.strategies:
         strategy(name)
     if not [name for name in wanted.strategies if name != CONTROL]:
@@ -85,7 +85,7 @@ def check_options(wanted: Wanted) -> None:
     rules = wanted.plan.rules
     if wanted.plan.rounds and rules.audit >= rules.size:
         raise BadRequest(
-            f"of a batch of {rules.size} the audit share takes {rules.audit}, and nothing is left to train "
+            f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left to train "
             "on: take a larger --batch or a smaller --audit-share"
         )
     if wanted.folder.exists() and not wanted.folder.is_dir():
@@ -93,7 +93,7 @@ def check_options(wanted: Wanted) -> None:
 
 
 def check_pool(wanted: Wanted, pool: int) -> None:
-    """Raise BadRequest where the images that can be labelled are too few."""
+    """Raise BadRequest if too few images can be labelled."""
     labels = wanted.plan.labels
     if not labels or labels[-1] > pool:
         raise BadRequest(
@@ -110,7 +110,7 @@ def _replay_all(source: Source, wanted: Wanted) -> dict[str, Curve]:
     with ProcessPoolExecutor(
         wanted.workers, get_context("spawn"), initializer=_prepare, initargs=(source, wanted.plan)
     ) as others:
-        futures = {others.submit(_one, *job): job for job in jobs}
+        futures = {others.submit(_replay_one, *job): job for job in jobs}
         try:
             done = as_completed(futures)
             console = Console(stderr=True)
@@ -127,14 +127,14 @@ _shared: list[tuple[Source, Plan]] = []
 
 
 def _prepare(source: Source, plan: Plan) -> None:
-    """Give a process its images once, and one core."""
+    """Give a process its images, and limit it to one core."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
     _shared[:] = [(source, plan)]
 
 
-def _one(name: str, seed: int) -> list[Score]:
+def _replay_one(name: str, seed: int) -> list[Score]:
     ((source, plan),) = _shared
     return replay(source.data, source.split(seed), plan, name, seed)
 

@@ -1,4 +1,4 @@
-"""What `octospoon simulate` found: a table, a legend, and the files of the report."""
+"""The report of `octospoon simulate`: a table, a legend and files."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """The outcome of a simulation.
 
     Attributes:
         source: the images.
-        wanted: what was simulated.
+        wanted: the strategies and the plan.
         curves: by strategy, random first.
-        found: each strategy beside random.
+        comparisons: of each strategy with random.
         verdict: in words.
     """
 
     source: Source
     wanted: Wanted
     curves: dict[str, Curve]
-    found: dict[str, Comparison]
+    comparisons: dict[str, Comparison]
     verdict: str
 
     @property
@@ -69,7 +69,7 @@ class Report:
 
     @property
     def majority(self) -> float:
-        """The share of the commonest class among the held-out images, on average over the seeds."""
+        """The share of the most frequent class among the held-out images, on average over the seeds."""
         labels = self.source.data.labels
         held_out = [labels[self.source.split(seed).held_out] for seed in range(self.wanted.seeds)]
         return float(np.mean([np.bincount(part).max() / len(part) for part in held_out]))
@@ -90,29 +90,39 @@ def table(report: Report) -> Table:
         intervals = curve.intervals()
         cells = [f"{curve.mean[at]:.1%} ±{100 * (intervals[at].high - curve.mean[at]):.1f}" for at in shown]
         balanced = "" if curve.balanced is None else f"{curve.balanced[:, -1].mean():.1%}"
-        against = _against(report.found[name]) if name in report.found else ("100%", "")
+        against = _against(report.comparisons[name]) if name in report.comparisons else ("100%", "")
         made.add_row(name, *cells, balanced, *against)
     return made
 
 
 def legend(report: Report) -> Iterator[str]:
-    """Yield what a reader of the table has to know."""
+    """Yield the lines that explain the table."""
     last, rules = report.labels[-1], report.wanted.plan.rules
-    yield f"commonest class: {report.majority:.1%} of the held-out images, so accuracy by always naming it"
-    leads = ", ".join(
-        f"{name} {_points(one.balanced_lead, one.balanced_interval)}"
-        for name, one in report.found.items()
-        if one.balanced_lead is not None and one.balanced_interval is not None
-    )
-    yield f"balanced: mean of the classes' accuracies at {last} labels; its lead over the curve: {leads}"
     yield (
-        f"labels needed: for random's accuracy at {last} labels, by curves that never fall (95 % interval); "
-        "lead: over random, mean of the whole curve (95 % interval for all strategies together)"
+        f"most frequent class: {report.majority:.1%} of the held-out images, which is the accuracy of always "
+        "predicting it"
+    )
+    leads = ", ".join(
+        f"{name} {_points(comparison.balanced_lead, comparison.balanced_interval)}"
+        for name, comparison in report.comparisons.items()
+        if comparison.balanced_lead is not None and comparison.balanced_interval is not None
+    )
+    yield (
+        f"balanced: the mean of the accuracies of the classes at {last} labels; mean lead over random on the "
+        f"whole curve: {leads}"
+    )
+    yield (
+        f"labels needed: the share of labels at which a strategy is as accurate as random at {last} labels, "
+        "on curves smoothed to never fall, with its 95 % interval"
+    )
+    yield (
+        "lead: the mean difference from random over the whole curve, with a 95 % interval that holds for all "
+        "strategies together"
     )
     if rules.audit:
         yield (
-            f"of each {rules.size} labels a strategy does without {rules.audit}, the audit share; random "
-            "trains on all of them"
+            f"a strategy trains on all but {rules.audit} of each {rules.size} labels, because these are the "
+            "audit share; random trains on all of them"
         )
 
 
@@ -146,17 +156,17 @@ def document(report: Report) -> dict[str, Any]:
         "strategies": {
             name: {
                 "mean": curve.mean.tolist(),
-                "interval": [asdict(one) for one in curve.intervals()],
+                "interval": [asdict(interval) for interval in curve.intervals()],
                 "balanced": None if curve.balanced is None else curve.balanced.mean(axis=0).tolist(),
-                "against_random": _compared(report.found[name]) if name in report.found else None,
+                "against_random": _compared(report.comparisons[name]) if name in report.comparisons else None,
             }
             for name, curve in report.curves.items()
         },
     }
 
 
-def _compared(one: Comparison) -> dict[str, Any]:
-    return asdict(one) | {"better": one.better, "worse": one.worse}
+def _compared(comparison: Comparison) -> dict[str, Any]:
+    return asdict(comparison) | {"better": comparison.better, "worse": comparison.worse}
 
 
 def _rows(report: Report) -> Iterator[Sequence[object]]:
@@ -171,12 +181,12 @@ def _nearest(labels: Sequence[int], wanted: float) -> int:
     return min(range(len(labels)), key=lambda i: abs(labels[i] - wanted))
 
 
-def _against(one: Comparison) -> tuple[str, str]:
-    lead = _points(one.lead, one.lead_interval)
-    if np.isnan(one.labels_share):
+def _against(comparison: Comparison) -> tuple[str, str]:
+    lead = _points(comparison.lead, comparison.lead_interval)
+    if np.isnan(comparison.labels_share):
         return "cannot be told", lead
-    share = "not reached" if one.labels_share == np.inf else f"{one.labels_share:.0%}"
-    low, high = one.labels_interval.low, one.labels_interval.high
+    share = "not reached" if comparison.labels_share == np.inf else f"{comparison.labels_share:.0%}"
+    low, high = comparison.labels_interval.low, comparison.labels_interval.high
     bounds = " to ".join("∞" if bound == np.inf else f"{bound:.0%}" for bound in (low, high))
     return f"{share} ({bounds})", lead
 

@@ -28,7 +28,7 @@ _LETTER = 120
 
 @dataclass(frozen=True, slots=True)
 class DriftStatus:
-    """What the newest test for drift found.
+    """The result of the newest test for drift.
 
     Attributes:
         level: the verdict.
@@ -173,7 +173,7 @@ def read(deployment: Deployment) -> Status:
 
 
 def drift(deployment: Deployment, version: int) -> DriftStatus | None:
-    """Return what the newest test for drift found; None if no upload was tested against this version."""
+    """Return the result of the newest test for drift; None if no upload was tested against this version."""
     observation = deployment.observations.read()
     finding = observation.finding
     if finding is None or observation.version != version:
@@ -188,7 +188,7 @@ def drift(deployment: Deployment, version: int) -> DriftStatus | None:
 
 
 def describe_drift(status: DriftStatus | None) -> str:
-    """Return in words what the newest test for drift found."""
+    """Return the result of the newest test for drift in words."""
     if status is None:
         return "no day's uploads were tested against this model yet"
     line = f"{status.level} on {status.images} uploads until {status.judged_until}"

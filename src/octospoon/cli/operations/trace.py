@@ -17,7 +17,7 @@ def trace(deployment: Deployment, key: str) -> Trace:
     """Return one image's story.
 
     Raises:
-        BadRequest: there is no such image, or it was not scored yet; with what to do.
+        BadRequest: there is no such image, or it was not scored yet; the message says what to do.
     """
     return TraceImage(
         records=deployment.records,

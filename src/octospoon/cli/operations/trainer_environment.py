@@ -1,4 +1,4 @@
-"""Runs what needs MLflow in the trainer's environment: the command line's own has none."""
+"""Runs commands that need MLflow in the trainer's environment, because the command line's has no MLflow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def in_trainer(arguments: Sequence[str], server: str) -> str:
 
     Raises:
         NotConfigured: MLflow is not installed.
-        ServiceUnavailable: the command failed; with the end of what it said.
+        ServiceUnavailable: the command failed; with the end of its error output.
     """
     python = sys.executable if importlib.util.find_spec("mlflow") else str(TRAINING_PYTHON.absolute())
     if not Path(python).exists():

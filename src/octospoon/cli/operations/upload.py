@@ -28,7 +28,7 @@ __all__ = ["Dropped", "drop", "find", "run_all"]
 
 SAME = "there already, with the same bytes"
 OTHER = "there already, with other bytes: --replace replaces them, --prefix NAME/ keeps both"
-MEANWHILE = "changed by somebody else meanwhile: run the command again"
+MEANWHILE = "changed by another upload meanwhile: run the command again"
 _PLAIN_ETAG = re.compile(r'"?([0-9a-f]{32})"?')
 _THREADS = 8
 _AT_ONCE = 256
@@ -39,7 +39,7 @@ R = TypeVar("R")
 
 @dataclass
 class Dropped:
-    """What became of the files.
+    """The outcome of an upload.
 
     Attributes:
         uploaded: how many are new in the bucket.
@@ -58,7 +58,7 @@ def drop(
     """Upload everything that `find` finds, with a progress bar.
 
     Args:
-        deployment: whose bucket.
+        deployment: the deployment.
         paths: of folders and files.
         prefix: put before every object key.
         replace: whether other bytes under a key are replaced, which resets their labels.
@@ -67,9 +67,9 @@ def drop(
         BadRequest: a path does not exist.
     """
     done = Dropped()
-    found = find(paths, prefix, done.skipped)
+    pictures = find(paths, prefix, done.skipped)
     upload = _Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
-    for (_, file), outcome in _each(upload, list(found.items()), "Uploading"):
+    for (_, file), outcome in _each(upload, list(pictures.items()), "Uploading"):
         if outcome == _UPLOADED:
             done.uploaded += 1
         elif outcome == _REPLACED:
@@ -83,7 +83,7 @@ _UPLOADED, _REPLACED = "uploaded", "replaced"
 
 
 class _Upload:
-    """Uploads one file, on a condition: two of them at once do not replace each other's."""
+    """Uploads one file on a condition, so that two uploads at once do not replace each other."""
 
     def __init__(self, client: Any, bucket: str, *, replace: bool) -> None:  # noqa: ANN401 - boto3
         self._client = client
@@ -91,7 +91,7 @@ class _Upload:
         self._replace = replace
 
     def __call__(self, item: tuple[str, Path]) -> str:
-        """Return what became of a file."""
+        """Upload a file; return the outcome."""
         key, file = item
         try:
             with translated(f"uploading {file}"):
@@ -132,7 +132,7 @@ class _Upload:
             raise
 
     def _put(self, key: str, file: Path, **condition: str) -> None:
-        """Upload in one request, whatever the size: the ETag is then the MD5 of the bytes, as a rule."""
+        """Upload in one request: then the ETag is usually the MD5 of the bytes."""
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         with file.open("rb") as body:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind, **condition)
@@ -157,7 +157,7 @@ def _md5(chunks: Iterator[bytes]) -> str:
 
 
 def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tuple[T, R]]:
-    """Do one thing to each item on a few threads, some hundreds on their way at once, with a progress bar."""
+    """Call `work` with each item on a few threads, with a progress bar; yield the results in order."""
 
     def results() -> Iterator[tuple[T, R]]:
         rest = iter(items)
@@ -170,5 +170,5 @@ def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tu
 
 
 def run_all(work: Callable[[T], object], items: Sequence[T], title: str) -> int:
-    """Do one thing to each item on a few threads, with a progress bar; return how many there were."""
+    """Call `work` with each item on a few threads, with a progress bar; return the number of items."""
     return sum(1 for _ in _each(work, items, title))

@@ -1,4 +1,4 @@
-"""Waiting for what other programs do, with a limit, and with the reason when it is reached."""
+"""Waits for other programs, up to a time limit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def wait_for(what: str, look: Callable[[], T | None], *, seconds: float = 120.0,
     """
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
-        if found is not None:
-            return found
+        result = look()
+        if result is not None:
+            return result
         if time.monotonic() > deadline:
             raise ServiceUnavailable(
                 f"waited {seconds:.0f} s for {what}: look into `octospoon status` and .octospoon/logs"
