@@ -74,7 +74,8 @@ def _commands(node: Any, name: str, group: str) -> Iterator[Command]:
 
 def _argument(parameter: Any) -> Argument:
     if parameter.param_type_name == "argument":
-        return Argument(parameter.metavar, parameter.help or "", parameter.required)
+        repeated = " ..." if parameter.nargs == -1 else ""
+        return Argument(f"{parameter.metavar}{repeated}", parameter.help or "", parameter.required)
     names = ", ".join(parameter.opts)
     value = "" if parameter.is_flag else f" {parameter.metavar or _value(parameter)}"
     return Argument(f"{names}{value}", _with_default(parameter), parameter.required)

@@ -129,7 +129,7 @@ def test_help_goes_by_both_names(capsys: pytest.CaptureFixture[str]) -> None:
         ([], ""),
         (["statsu"], "No such command 'statsu'. Did you mean 'status'?"),
         (["logs", "scroe"], "Did you mean 'score' or 'rescore'?"),
-        (["drop"], "Missing argument 'DIR|FILE...'."),
+        (["drop"], "Missing argument 'DIR|FILE'."),
         (["drop", "x", "--preifx", "y"], "--prefix"),
         (["picture", "x", "--height", "high"], "Invalid value for '--height'"),
         (["model"], ""),

@@ -25,7 +25,7 @@ app.add_typer(
     epilog=examples("octospoon dlq list"),
 )
 Queues = Annotated[
-    list[str] | None, typer.Argument(metavar="QUEUE...", help="Queues such as uploads (default: all).")
+    list[str] | None, typer.Argument(metavar="QUEUE", help="Queues such as uploads (default: all).")
 ]
 
 

@@ -24,7 +24,7 @@ app = typer.Typer()
     epilog=examples("octospoon drop photos/", "octospoon drop photos/ extra.jpg --prefix trip-7/"),
 )
 def drop(
-    paths: Annotated[list[Path], typer.Argument(metavar="DIR|FILE...", help="Folders and picture files.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="DIR|FILE", help="Folders and picture files.")],
     prefix: Annotated[
         str, typer.Option(help="Put this before every object key, such as trip-7/.", show_default=False)
     ] = "",

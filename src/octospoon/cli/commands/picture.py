@@ -20,7 +20,7 @@ app = typer.Typer()
     epilog=examples("octospoon picture cat.jpg", "octospoon picture photos/*.jpg --to decoded/"),
 )
 def picture(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Picture files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Picture files.")],
     height: Annotated[int, typer.Option(help="Height in pixels.")] = 224,
     width: Annotated[int, typer.Option(help="Width in pixels.")] = 224,
     resize: Annotated[ResizeRule, typer.Option(help="How a picture of another shape fits.")] = "squash",

@@ -27,7 +27,7 @@ app = typer.Typer()
     epilog=examples("octospoon predict cat.jpg", "octospoon predict photos/*.jpg --add --json"),
 )
 def predict(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Picture files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Picture files.")],
     add: Annotated[bool, typer.Option("--add", help="Also add the pictures to the pool.")] = False,
     stack: Stack = None,
     as_json: AsJson = False,

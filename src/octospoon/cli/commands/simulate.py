@@ -70,19 +70,14 @@ def simulate(
 ) -> None:
     """Compare labelling strategies with random choice, on images whose labels are known.
 
-    Use it to see how many labels active learning saves on your images. Without a folder it takes the
-    labelled images of the stack. It prints a table, and writes the figures and a plot into a folder.
+    Use it to see how many labels active learning saves on your images. It prints a table, and writes figures
+    and a plot into a folder. Without a folder of images it takes the labelled images of the stack.
     """
     from octospoon.cli.extras import require
 
     require("simulate", "octospoon simulate")
-    images = _Images(
-        folder,
-        digits,
-        model,
-        onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool),
-        stack,
-    )
+    described = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool)
+    images = _Images(folder, digits, model, described, stack)
     plan = _Plan(strategies, seeds, labels, batch, audit_share, workers, out)
     _run(images, plan, as_json=as_json)
 
