@@ -211,7 +211,7 @@ def test_drop_counts_uploads_and_what_it_skipped(typed: Callable[..., Any], tmp_
         "replaced": 0,
         "skipped": [
             {
-                "reason": "the name does not end like a picture's",
+                "reason": "the name does not end like the name of a picture",
                 "count": 1,
                 "examples": [str(tmp_path / "notes.txt")],
             }

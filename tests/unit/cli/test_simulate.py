@@ -169,7 +169,7 @@ def test_a_projects_audit_share_is_what_accuracy_is_measured_on():
     assert split.pool.tolist() == list(range(20, 60))
     assert found.data.labels.tolist() == [1, 0] * 30
     assert found.data.embeddings[:, 0].tolist() == list(range(60))
-    assert any("random here is random among those" in note for note in found.notes)
+    assert any("random means random among those images" in note for note in found.notes)
 
 
 def test_a_project_with_too_few_audit_labels_is_refused():

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits as PNG files: 1,797 real images for the demo and for the proofs.
+"""scikit-learn's handwritten digits as PNG files: 1,797 real images for the demo and the tests.
 
 The test set of Alpaydin and Kaynak's "Optical Recognition of Handwritten Digits" (UCI, CC BY 4.0).
 """
@@ -25,7 +25,7 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Indices of the pool and of the held-out third, int64, ascending."""
+    """Indices of the pool and of the held-out third, both int64 and ascending."""
 
     pool: npt.NDArray[np.int64]
     held_out: npt.NDArray[np.int64]
@@ -43,7 +43,7 @@ def labels() -> npt.NDArray[np.int64]:
 
 
 def png_bytes(index: int) -> bytes:
-    """Return one image as an 8-bit grey PNG of SIZE×SIZE pixels, enlarged so that people can read it."""
+    """Return an image as an 8-bit grey PNG of SIZE×SIZE pixels, enlarged so that people can read it."""
     grey = np.round(_data()[0][index] * (255 / 16)).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(grey).resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(buffer, "PNG")

@@ -1,4 +1,4 @@
-"""Images whose labels are known, to simulate on: the digits, a folder of pictures, a project's own labels."""
+"""Labelled images for simulations: the digits, a folder of pictures, or the labels of a project."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def _no_check(_: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the images came from.
+    """Labelled images and their origin.
 
     Attributes:
-        title: for tables and pictures.
-        data: the images.
-        audit: positions of a project's audit share, which is its held-out part; None elsewhere.
-        notes: what a reader of the figures has to know.
+        title: for tables and plots.
+        data: the embeddings and labels.
+        audit: positions of the audit share, which is the held-out part of a project; None otherwise.
+        notes: what a reader of the results must know.
     """
 
     title: str
@@ -59,7 +59,7 @@ class Source:
     notes: tuple[str, ...] = ()
 
     def split(self, seed: int) -> Split:
-        """Return a seed's split: the audit share against the rest, else a third drawn within each class."""
+        """Return the split of a seed: the audit share is held out, or else a third of each class."""
         every = np.arange(len(self.data.labels))
         if self.audit is not None:
             return Split(np.setdiff1d(every, self.audit), self.audit)
@@ -70,15 +70,23 @@ class Source:
 
 
 def pool_size(images: int) -> int:
-    """Return how many of so many images can be labelled: those that are not held out."""
+    """Return how many images can be labelled, which are those that are not held out.
+
+    Args:
+        images: number of all images.
+    """
     return images - math.ceil(images * HELD_OUT)
 
 
 def model_of(path: Path, options: Options) -> bytes:
-    """Return the model that embeds, of a file of octospoon's own or any that can be wrapped.
+    """Return a model that embeds, from a model file of octospoon or another ONNX file.
+
+    Args:
+        path: of the file.
+        options: describe an ONNX file from elsewhere.
 
     Raises:
-        BadRequest: there is no such file, or the options do not go together with it.
+        BadRequest: the file does not exist, or the options do not fit it.
         BadModel: the file cannot be used; the message says why.
     """
     if not path.is_file():
@@ -91,8 +99,8 @@ def of_digits(model: bytes | None = None, check: Check = _no_check) -> Source:
     """Return scikit-learn's digits.
 
     Args:
-        model: an ONNX file's content; None for the starter backbone.
-        check: is given the number of images that can be labelled, before any is embedded.
+        model: the content of an ONNX file; None for the starter backbone.
+        check: receives the number of images that can be labelled, before an image is embedded.
     """
     check(pool_size(len(digits.labels())))
     files = [digits.png_bytes(index) for index in range(len(digits.labels()))]
@@ -101,15 +109,15 @@ def of_digits(model: bytes | None = None, check: Check = _no_check) -> Source:
 
 
 def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check) -> Source:
-    """Return the pictures of a folder that holds one folder for each class.
+    """Return the pictures of a folder that has a subfolder for each class.
 
     Args:
-        folder: which one.
-        model: an ONNX file's content; None for the starter backbone.
-        check: is given the number of images that can be labelled, before any is embedded.
+        folder: its path.
+        model: the content of an ONNX file; None for the starter backbone.
+        check: receives the number of images that can be labelled, before an image is embedded.
 
     Raises:
-        BadRequest: it holds no such folders, or a class has too few pictures.
+        BadRequest: the folder has fewer than two subfolders, or a class has too few pictures.
     """
     if not folder.is_dir():
         raise BadRequest(f"there is no folder {folder}")
@@ -117,7 +125,7 @@ def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check
     names = [path.relative_to(folder).parts[0] for path in paths]
     classes = sorted({name for name, path in zip(names, paths, strict=True) if path.parent != folder})
     if len(classes) < 2:
-        raise BadRequest(f"{folder} must hold at least two folders of pictures, one for each class")
+        raise BadRequest(f"{folder} must have at least two folders of pictures, a folder for each class")
     known = [(path, name) for path, name in zip(paths, names, strict=True) if path.parent != folder]
     labels = np.array([classes.index(name) for _, name in known], np.int64)
     _check(labels, classes)
@@ -131,10 +139,10 @@ def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check
 
 
 def of_project(deployment: Deployment) -> Source:
-    """Return what annotators have labelled in a deployed project, from its stored embeddings.
+    """Return the labelled images of a deployed project, with their stored embeddings.
 
     Raises:
-        BadRequest: there are too few labels.
+        BadRequest: the project has too few labels.
     """
     images = [image for image in deployment.labels.labelled() if image.label in deployment.classes]
     rows = deployment.pool.rows([image.key for image in images])
@@ -144,7 +152,7 @@ def of_project(deployment: Deployment) -> Source:
     audit = np.array([i for i, image in enumerate(used) if image.audit], np.int64)
     if len(audit) < _FEWEST_AUDIT:
         raise BadRequest(
-            f"{len(audit)} audit images are labelled, and accuracy is measured on them: label at least "
+            f"{len(audit)} audit images are labelled, and accuracy is measured on them. Label at least "
             f"{_FEWEST_AUDIT} first, or simulate on a folder of labelled pictures"
         )
     labels = np.array([deployment.classes.index(image.label) for image in used], np.int64)
@@ -154,35 +162,41 @@ def of_project(deployment: Deployment) -> Source:
         Labelled(embeddings, labels, len(deployment.classes)),
         audit,
         (
-            f"accuracy is that on the {len(audit)} labelled images of the audit share",
-            "the pool is what this project chose to label: random here is random among those",
+            f"accuracy is measured on the {len(audit)} labelled images of the audit share",
+            "the pool is what this project chose to label, so random means random among those images",
         ),
     )
 
 
 def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.float32], list[int]]:
-    """Return float32 [K, D] as the pool stores them, and the positions of the K files that are pictures.
+    """Embed pictures as the pool stores them.
 
     Args:
-        files: contents.
-        model: an ONNX file's content; None for the starter backbone.
+        files: contents of N picture files.
+        model: the content of an ONNX file; None for the starter backbone.
+
+    Returns:
+        Embeddings float32 [K, D] of the K files that can be read, and the positions of these files.
+
+    Raises:
+        BadRequest: no file can be read as a picture.
     """
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"
         path.write_bytes(model_file.starter_model() if model is None else model)
         scorer = OnnxScorer(path)
 
-    def one(data: bytes) -> npt.NDArray[np.float32] | None:
+    def embedding(data: bytes) -> npt.NDArray[np.float32] | None:
         try:
             return scorer.predict(scorer.preprocess(data)[np.newaxis])[0].embedding
         except BadImage:
             return None
 
-    found = _on_all_cores(one, files)
-    kept = [i for i, row in enumerate(found) if row is not None]
+    embeddings = _on_all_cores(embedding, files)
+    kept = [i for i, row in enumerate(embeddings) if row is not None]
     if not kept:
         raise BadRequest("none of the files could be read as a picture")
-    rows = np.stack([row for row in found if row is not None])
+    rows = np.stack([row for row in embeddings if row is not None])
     return as_stored(rows), kept
 
 

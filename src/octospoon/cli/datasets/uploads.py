@@ -1,4 +1,4 @@
-"""Finds the pictures in folders, the object key of each, and what is no picture and why."""
+"""Find the pictures in folders, with their object keys, and report what is skipped and why."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ _OTHER_PICTURES = (
 _LONGEST_KEY = 1024
 _EXAMPLES = 3
 
-NO_PICTURE = "the name does not end like a picture's"
-NOT_READ = "pictures of a kind that is not read: convert them to JPEG or PNG"
+NO_PICTURE = "the name does not end like the name of a picture"
+NOT_READ = "pictures of a format that octospoon does not read: convert them to JPEG or PNG"
 HIDDEN = "hidden: the name begins with a dot"
 EMPTY = "empty files"
-UNREADABLE = "cannot be read: see permissions and broken links"
-LOOP = "links to a folder that is taken already"
+UNREADABLE = "cannot be read: check permissions and broken links"
+LOOP = "links to a folder that is in the list already"
 NO_FILE = "neither a file nor a folder"
-TWICE = "taken already by another name"
+TWICE = "in the list already under another name"
 LONG_KEY = f"the object key would be over {_LONGEST_KEY:,} bytes"
-NOT_SHOWN = "Label Studio could not show it: take out question marks, and slashes at the beginning of the key"
-ODD_KEY = "the name holds characters that cannot be shown: rename it"
+NOT_SHOWN = "Label Studio could not show it: remove question marks, and slashes at the start of the key"
+ODD_KEY = "the name contains characters that cannot be shown: rename it"
 
 
 @dataclass
 class Skipped:
-    """What was not taken: how many for each reason, and some of them."""
+    """The skipped files: their number for each reason, and some examples."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, name: str) -> None:
-        """Note one."""
+        """Count a skipped file."""
         self.counts[reason] += 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < _EXAMPLES:
             shown.append(name.encode("utf-8", "backslashreplace").decode())
 
     def lines(self) -> list[str]:
-        """Return one line for each reason, with examples."""
+        """Return a line for each reason, with examples."""
         return [
             f"skipped {count:,}, {reason}: {', '.join(map(repr, self.examples[reason]))}"
             + (", …" if count > len(self.examples[reason]) else "")
@@ -62,14 +62,14 @@ class Skipped:
 def find(paths: Sequence[Path], prefix: str = "", skipped: Skipped | None = None) -> dict[str, Path]:
     """Return the pictures under these folders and files, by object key.
 
-    The key of a file in a named folder is its path below that folder. Where several folders are named, the
-    key begins with the folder's name, whatever is in it: the same call gives the same keys, always. Folders
-    of one name keep as much of the path above as tells them apart, and so do named files of one name.
+    The key of a file in a folder is its path below that folder. With several folders, the key begins with the
+    name of the folder. The same call always gives the same keys. Folders with the same name keep as much of
+    their path as is needed to tell them apart, and so do files with the same name.
 
     Args:
         paths: folders and files.
         prefix: put before every key.
-        skipped: is told what is not taken.
+        skipped: counts the files that are left out.
 
     Raises:
         BadRequest: a path does not exist.
@@ -78,18 +78,18 @@ def find(paths: Sequence[Path], prefix: str = "", skipped: Skipped | None = None
     for path in paths:
         if not os.path.lexists(path):
             raise BadRequest(f"{path} does not exist")
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     taken: set[str] = set()
     for name, file in _named(paths, left_out):
         key, real = prefix + name, os.path.realpath(file)
-        if real in taken or key in found:
+        if real in taken or key in pictures:
             left_out.add(TWICE, str(file))
         elif reason := _problem(key):
             left_out.add(reason, str(file))
         else:
             taken.add(real)
-            found[key] = file
-    return found
+            pictures[key] = file
+    return pictures
 
 
 def _named(paths: Sequence[Path], skipped: Skipped) -> Iterator[tuple[str, Path]]:
@@ -111,7 +111,7 @@ def _named(paths: Sequence[Path], skipped: Skipped) -> Iterator[tuple[str, Path]
 
 
 def _apart(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return the shortest end of each path that no other one has."""
+    """Return the shortest end of each path that no other path has."""
     names = dict.fromkeys(paths, 1)
     while True:
         ends = {path: "/".join(path.parts[1:][-count:]) for path, count in names.items()}
@@ -124,7 +124,7 @@ def _apart(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _walk(folder: Path, visited: set[tuple[int, int]], skipped: Skipped) -> Iterator[Path]:
-    """Yield the pictures below a folder in the order of their names; links to folders are followed once."""
+    """Yield the pictures below a folder in the order of their names. Follow a link to a folder only once."""
     try:
         status = folder.stat()
         entries = sorted(folder.iterdir())
@@ -147,7 +147,7 @@ def _walk(folder: Path, visited: set[tuple[int, int]], skipped: Skipped) -> Iter
 
 
 def _reason(file: Path) -> str:
-    """Return why a file is not taken; empty where it is."""
+    """Return why a file is skipped; empty if it is not."""
     suffix = file.suffix.lower()
     if suffix not in EXTENSIONS:
         return NOT_READ if suffix in _OTHER_PICTURES else NO_PICTURE
@@ -163,7 +163,7 @@ def _reason(file: Path) -> str:
 
 
 def _problem(key: str) -> str:
-    """Return why a key cannot be used; empty where it can."""
+    """Return why a key cannot be used; empty if it can."""
     try:
         size = len(key.encode())
     except UnicodeEncodeError:

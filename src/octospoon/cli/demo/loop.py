@@ -1,4 +1,4 @@
-"""octospoon demo: the whole loop on real images, with an oracle annotator, beside a random control."""
+"""octospoon demo: the whole loop on real images, with a simulated annotator and a random control."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ ROUNDS = 3
 BATCH_SIZE = 50
 AUDIT_SHARE = 0.2
 LATECOMERS = 5
-"""Images kept back until the end: the newest model must score them, with no redeploy."""
+"""Number of images that are uploaded at the end: the newest model must score them without a redeploy."""
 CONTROL_DRAWS = 10
 REPORT = Path(".octospoon/demo.json")
 PICTURE = Path(".octospoon/demo.png")
 
 
 class DemoFailed(OctospoonError):
-    """The loop ran, and did not do what it must."""
+    """A step of the loop ended with a wrong result."""
 
 
 @dataclass
 class Demo:
-    """One run on one stack."""
+    """A run of the demo on a stack."""
 
     stack: LocalStack
     console: Console
@@ -65,10 +65,13 @@ class Demo:
     uploaded: int = 0
 
     def run(self, setup_seconds: float) -> None:
-        """Run the loop, print the table, write the report.
+        """Run the loop, print the table, and write the report.
+
+        Args:
+            setup_seconds: what the set-up took, for the report.
 
         Raises:
-            DemoFailed: a step did not end as it must.
+            DemoFailed: a step ended with a wrong result.
         """
         started = time.monotonic()
         split = digits.split()
@@ -96,7 +99,7 @@ class Demo:
         self._wait_scored(self.uploaded)
 
     def _wait_scored(self, expected: int) -> None:
-        """Wait until the queue is empty, then count: counting reads the whole pool, and slows scoring."""
+        """Wait until the queue is empty, then count: a count reads the whole pool and slows scoring down."""
         deployment, url = self.stack.deployment, self.stack.project.outputs["UploadsQueueUrl"]
         sqs = deployment.client("sqs")
         with self.console.status("") as status:
@@ -129,7 +132,7 @@ class Demo:
 
     def _rank(self, number: int) -> None:
         report = rank(self.stack.deployment)
-        # the schedule may have been faster: then annotators have this round already
+        # the schedule may have started this round already
         if number not in (report.round_number, self.stack.deployment.rounds.last_number()):
             raise DemoFailed(f"rank did not export round {number}: {report}")
 
@@ -147,10 +150,10 @@ class Demo:
         deployment = self.stack.deployment
         with self.console.status(f"training job {number}"):
             wait_for(f"training job {number}", lambda: self._job_done(number), seconds=180)
-        found = deployment.champions.pointer()
-        if found is None:
+        current = deployment.champions.pointer()
+        if current is None:
             raise DemoFailed("there is no champion")
-        pointer = found[0]
+        pointer = current[0]
         with self.console.status(f"re-scoring the pool with version {pointer.version}"):
             done = (pointer.version, SHARDS)
             wait_for(
@@ -173,18 +176,18 @@ class Demo:
             raise DemoFailed(f"the new images were scored by versions {versions}, not by the champion")
         self.console.print(
             f"{len(rows)} images uploaded after the last promotion were scored by version "
-            f"{self.figures[-1].model_version}, with no redeploy"
+            f"{self.figures[-1].model_version}, without a redeploy"
         )
 
-    # -- judging --------------------------------------------------------------------------------
+    # -- accuracy and report --------------------------------------------------------------------------------
 
     def _model_file(self) -> bytes:
-        """Return the cold-start model: the control embeds with the same backbone."""
+        """Return the cold-start model, whose backbone the control uses too."""
         with TemporaryDirectory() as folder:
-            found = self.stack.deployment.champions.pointer()
-            if found is None:
+            current = self.stack.deployment.champions.pointer()
+            if current is None:
                 raise DemoFailed("there is no model: `octospoon init-model` did not run")
-            return self.stack.deployment.champions.fetch(found[0], Path(folder)).read_bytes()
+            return self.stack.deployment.champions.fetch(current[0], Path(folder)).read_bytes()
 
     def _accuracy(self, pointer: ChampionPointer) -> float:
         with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""An annotator who knows every answer, working through Label Studio's own interface for programs."""
+"""A simulated annotator that knows every answer and works through the API of Label Studio."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def annotate(api: LabelStudioApi, task_id: int, label: str) -> None:
-    """Submit one annotation, as a person's click does; Label Studio then calls its webhooks."""
+    """Submit an annotation as a person does; Label Studio then calls its webhooks."""
     api.call("POST", f"/api/tasks/{task_id}/annotations/", json={"result": [choice(label)], "lead_time": 1.0})

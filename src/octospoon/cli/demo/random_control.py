@@ -1,4 +1,4 @@
-"""The demo's control: the same head on the same embeddings, with labels drawn at random."""
+"""The control of the demo: the same head on the same embeddings, but random labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from octospoon.training.simulation import Plan, Split, replay
 
 
 def random_control(model: bytes, plan: Plan, draws: int) -> dict[int, float]:
-    """Return the mean accuracy on the held-out third by number of labels; draw d has seed d."""
+    """Return the mean accuracy on the held-out third, by number of labels.
+
+    Args:
+        model: the content of an ONNX file that embeds.
+        plan: rounds and batches.
+        draws: number of repetitions; their seeds are 0, 1, 2 and so on.
+    """
     data = of_digits(model).data
     third = digits.split()
     split = Split(third.pool, third.held_out)

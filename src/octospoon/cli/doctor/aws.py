@@ -1,4 +1,4 @@
-"""What `octospoon doctor` looks at in AWS, or in LocalStack."""
+"""The checks of `octospoon doctor` in AWS, or in LocalStack."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
 
 _SECONDS = 10.0
-_DEPLOY = "deploy the stack again: `sam deploy`, or here `make down`, then `make up`"
+_DEPLOY = "deploy the stack again: on AWS `sam deploy`, on this machine `make down`, then `make up`"
 
 
 def checks() -> list[Check]:
-    """Return the checks, each of which stands alone."""
+    """Return the independent checks of the AWS resources."""
     return [
         Check("versions", _versions, ""),
         Check("credentials", _credentials, "sign in first, for example with `aws sso login`"),
-        Check("AWS", _endpoint, "is it running? `make up` starts the local stack"),
-        Check("clock", _clock, "set this machine's clock by NTP"),
+        Check("AWS", _endpoint, "start the local stack: `make up`"),
+        Check("clock", _clock, "synchronise the clock of this machine by NTP"),
         Check("buckets", _buckets, _DEPLOY),
         Check("tables", _tables, _DEPLOY),
-        Check("functions", _functions, f"{_DEPLOY}; `octospoon logs` shows what one said"),
+        Check("functions", _functions, f"{_DEPLOY}; `octospoon logs` shows the log of a function"),
         Check("event sources", _event_sources, "`aws lambda update-event-source-mapping --enabled --uuid …`"),
         *(Check(f"queue {name.lower()}", _Queue(name), "`octospoon dlq list` shows why") for name in QUEUES),
-        Check("champion", _champion, "`octospoon model rollback` serves the version before"),
+        Check("champion", _champion, "`octospoon model rollback` puts the previous version into service"),
     ]
 
 
@@ -68,12 +68,12 @@ def _clock(deployment: Deployment) -> str:
     sts, before = deployment.client("sts"), time.time()
     headers = sts.get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
     middle = (before + time.time()) / 2
-    # AWS tells whole seconds, cut off
+    # AWS cuts fractions of a second off: half a second is the mean
     skew = middle - parsedate_to_datetime(headers["date"]).timestamp() - 0.5
-    told = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's"
+    difference = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's"
     if abs(skew) > MOST_SKEW:
-        raise NotConfigured(told)
-    return told
+        raise NotConfigured(difference)
+    return difference
 
 
 def _buckets(deployment: Deployment) -> str:
@@ -96,26 +96,26 @@ def _functions(deployment: Deployment) -> str:
     lambdas = deployment.client("lambda")
     for kind in FUNCTIONS:
         name = deployment.outputs[f"{kind.capitalize()}FunctionName"]
-        found = lambdas.get_function_configuration(FunctionName=name)
-        # one that nobody called for weeks is Inactive, and wakes up by itself
-        if found.get("State") not in ("Active", "Inactive") or found.get("LastUpdateStatus") == "Failed":
-            raise NotConfigured(f"{name} is {found.get('State')}: {found.get('StateReason', '')}")
+        state = lambdas.get_function_configuration(FunctionName=name)
+        # a function without calls for weeks is Inactive; the next call activates it
+        if state.get("State") not in ("Active", "Inactive") or state.get("LastUpdateStatus") == "Failed":
+            raise NotConfigured(f"{name} is {state.get('State')}: {state.get('StateReason', '')}")
     return f"{len(FUNCTIONS)} can be called"
 
 
 def _event_sources(deployment: Deployment) -> str:
-    lambdas, seen = deployment.client("lambda"), []
+    lambdas, enabled = deployment.client("lambda"), 0
     for kind in ("Score", "Collect", "Rescore"):
         name = deployment.outputs[f"{kind}FunctionName"]
-        found = lambdas.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-        if wrong := [f"{one['UUID']} is {one['State']}" for one in found if one["State"] != "Enabled"]:
-            raise NotConfigured(f"{name} does not read its queue: {', '.join(wrong)}")
-        seen += found
-    return f"{len(seen)} queues are read"
+        sources = lambdas.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+        if stopped := [f"{s['UUID']} is {s['State']}" for s in sources if s["State"] != "Enabled"]:
+            raise NotConfigured(f"{name} does not read its queue: {', '.join(stopped)}")
+        enabled += len(sources)
+    return f"{enabled} queues are read"
 
 
 class _Queue:
-    """One of the queues, with its dead letters."""
+    """The check of a queue and its dead letters."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -124,17 +124,19 @@ class _Queue:
         sqs = deployment.client("sqs")
         waiting, working = depth(sqs, deployment.outputs[f"{self._name}QueueUrl"])
         dead, _ = depth(sqs, deployment.outputs[f"{self._name}DeadLettersUrl"])
-        told = f"{waiting:,} waiting, {working:,} in work, {dead:,} dead letters"
+        counts = f"{waiting:,} waiting, {working:,} in work, {dead:,} dead letters"
         if dead:
-            raise NotConfigured(told)
-        return told
+            raise NotConfigured(counts)
+        return counts
 
 
 def _champion(deployment: Deployment) -> str:
-    found = deployment.champions.pointer()
-    if found is None:
-        raise Advised("there is none: run `octospoon init-model`", "it puts the starter into service")
-    pointer = found[0]
+    current = deployment.champions.pointer()
+    if current is None:
+        raise Advised(
+            "no model is in service: run `octospoon init-model`", "it puts the starter into service"
+        )
+    pointer = current[0]
     with tempfile.TemporaryDirectory() as folder:
         file = deployment.champions.fetch(pointer, Path(folder))
         spec = read_spec(file)
@@ -149,13 +151,13 @@ def _champion(deployment: Deployment) -> str:
     )
     if problems:
         raise Advised("; ".join(problems), champion_advice(pointer.classes, deployment.classes, problems))
-    knows = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
+    classes = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
     not_run = "" if ran else '; not run here, which needs: pip install "octospoon[models]"'
-    return f"version {pointer.version}, {knows}, sha256 {pointer.sha256[:12]}… as stored{not_run}"
+    return f"version {pointer.version}, {classes}, sha256 {pointer.sha256[:12]}… as stored{not_run}"
 
 
 def _runs(file: Path) -> bool:
-    """Run a model once where onnxruntime is installed; return whether it is.
+    """Run a model once if onnxruntime is installed; return whether it is.
 
     Raises:
         BadModel: the model breaks the contract.

@@ -1,4 +1,4 @@
-"""Checks that each stand alone: one that fails keeps no other from being made."""
+"""Independent checks: a check that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _LENGTH = 500
 
 
 class Advised(NotConfigured):
-    """Something that is not well, with what to do about this alone.
+    """A problem with advice of its own.
 
     Attributes:
         advice: what to do.
     """
 
-    def __init__(self, told: str, advice: str) -> None:
-        super().__init__(told)
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(problem)
         self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check.
+    """A check of a deployment.
 
     Attributes:
-        name: of it.
-        look: tells what is well; where something is not, it raises an error that says what.
-        advice: what to do then.
+        name: of the check.
+        look: returns what it saw; raises an error that describes the problem, if there is a problem.
+        advice: what to do about a problem.
     """
 
     name: str
@@ -46,15 +46,15 @@ class Check:
     advice: str
 
     def made(self, deployment: Deployment) -> CheckResult:
-        """Make the check, whatever becomes of it."""
+        """Make the check; a problem becomes a result too."""
         try:
             return CheckResult(self.name, True, without_sign_in(self.look(deployment)))
         except Advised as error:
             return CheckResult(self.name, False, without_sign_in(str(error))[:_LENGTH], error.advice)
         except (OctospoonError, BotoCoreError, ClientError) as error:
-            told = str(error)
+            problem = str(error)
         except KeyError as error:
-            told = f"the stack has no {error}: it is not octospoon's, or of another version"
-        except ValueError as error:  # an answer that is no JSON: another program answers there
-            told = f"not the answer of what should be there: {error}"
-        return CheckResult(self.name, False, without_sign_in(told)[:_LENGTH], self.advice)
+            problem = f"the stack has no {error}: it is not a stack of octospoon, or of another version"
+        except ValueError as error:  # the answer is not JSON: another program listens there
+            problem = f"another program answers there: {error}"
+        return CheckResult(self.name, False, without_sign_in(problem)[:_LENGTH], self.advice)

@@ -1,4 +1,4 @@
-"""octospoon doctor: is everything there, does it answer, and does it fit together?"""
+"""octospoon doctor: check that every part of a stack exists, answers and fits the others."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ def findings(deployment: Deployment) -> list[CheckResult]:
 
 
 def of_stack(name: str | None) -> list[CheckResult]:
-    """Make every check of a stack by its name, None for the default one; see `find_deployment`."""
+    """Make every check of a stack.
+
+    Args:
+        name: of the stack; None for the default stack, see `find_deployment`.
+    """
     try:
         deployment = find_deployment(name)
     except (NotConfigured, BotoCoreError, ClientError) as error:
         advice = (
-            "name it with --stack, sign in to its account and set AWS_REGION; or `make up` starts one here"
+            "name it with --stack, sign in to its account and set AWS_REGION; or start it here: `make up`"
         )
         return [CheckResult("stack", False, str(error), advice)]
     return findings(deployment)

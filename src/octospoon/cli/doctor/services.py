@@ -1,4 +1,4 @@
-"""What `octospoon doctor` looks at in Label Studio, MLflow, and what the stack offers over HTTP."""
+"""The checks of `octospoon doctor` in Label Studio, MLflow and the HTTP interfaces of the stack."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _DELETE_NOT_OURS = (
     "delete them in the Data Manager (select them, then Delete Tasks), and do not press Sync Storage: "
     "octospoon makes its tasks itself"
 )
-_STRANGER = 401
-_CONNECT = "`octospoon label-studio-connect --url … --project …` registers it anew"
-_SETTINGS = "see that the stack's parameters name it, and deploy again"
+_UNAUTHORIZED = 401
+_CONNECT = "`octospoon label-studio-connect --url … --project …` registers it again"
+_SETTINGS = "check the parameters of the stack, and deploy again"
 
 
 def checks() -> list[Check]:
-    """Return the checks, each of which stands alone."""
+    """Return the independent checks of the services."""
     return [
         Check(
             "Label Studio",
@@ -57,20 +57,20 @@ def checks() -> list[Check]:
         Check(
             "labelling interface",
             _interface,
-            "change it in the project's settings under Labeling Interface; or "
-            "`octospoon label-studio-project --replace-interface` puts octospoon's own there",
+            "change it in the project's settings under Labeling Interface; or replace it: "
+            "`octospoon label-studio-project --replace-interface`",
         ),
         Check(
             "answers",
             _answers,
-            "open these tasks in Label Studio and update the answer; where the interface or the classes were "
-            "wrong, mend them and run `octospoon reconcile --full`",
+            "open these tasks in Label Studio and update the answer; if the interface or the classes are "
+            "wrong, correct them and run `octospoon reconcile --full`",
         ),
         Check("order of tasks", _order, "`octospoon label-studio-connect` sets it"),
         Check("webhook", _webhook, _CONNECT),
-        Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows what it said"),
+        Check("webhook's address", _webhook_address, "`octospoon logs webhook` shows its log"),
         Check("test delivery", _test_delivery, _CONNECT),
-        Check("predict's address", _predict_address, "`octospoon logs predict` shows what it said"),
+        Check("predict's address", _predict_address, "`octospoon logs predict` shows its log"),
         Check(
             "MLflow",
             _mlflow,
@@ -112,20 +112,20 @@ def _interface(deployment: Deployment) -> str:
 
 
 def _answers(deployment: Deployment) -> str:
-    found = deployment.labels.uncounted(_EXAMPLES)
-    if found.total:
-        raise NotConfigured(f"{found.total:,} answers do not count: {describe_uncounted(found)}")
+    uncounted = deployment.labels.uncounted(_EXAMPLES)
+    if uncounted.total:
+        raise NotConfigured(f"{uncounted.total:,} answers do not count: {describe_uncounted(uncounted)}")
     return "every answer counts"
 
 
 def _order(deployment: Deployment) -> str:
-    """Look at the sampling: any other than by creation leaves shares of a half-labelled batch behind."""
+    """Check that tasks are labelled in the order of their creation, so that batches stay balanced."""
     with closing(deployment.label_studio()) as api:
         project = api.call("GET", f"/api/projects/{deployment.label_studio_project}")
     if project.get("sampling") != SAMPLING:
         raise NotConfigured(
-            f"the project uses {project.get('sampling')}, so that a half-labelled batch does not hold every "
-            f"share in proportion; it needs {SAMPLING}"
+            f"the project uses {project.get('sampling')}, so a half-labelled batch does not have every share "
+            f"in proportion; it needs {SAMPLING}"
         )
     return f"{SAMPLING}, in the order of the batches"
 
@@ -141,7 +141,7 @@ def _webhook(deployment: Deployment) -> str:
 
 
 def _test_delivery(deployment: Deployment) -> str:
-    """Send what Label Studio would send, with its own headers, and a body that counts nothing."""
+    """Send a test request with the headers of Label Studio and a body that changes no label."""
     with closing(deployment.label_studio()) as api:
         hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
     url = webhook_url(deployment.outputs, deployment.endpoint_url)
@@ -152,19 +152,19 @@ def _test_delivery(deployment: Deployment) -> str:
     answer = _asked("POST", url, headers, json={"action": TEST_ACTION})
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         raise NotConfigured(
-            f"the webhook refuses the header {SECRET_HEADER} that Label Studio sends: it is not the stack's "
-            "secret, or the secret was changed in the last five minutes"
+            f"the webhook refuses the header {SECRET_HEADER} that Label Studio sends: it is not the secret "
+            "of the stack, or the secret changed within the last five minutes"
         )
     if (answer.status_code, answer.text) != (httpx.codes.OK, "ignored"):
         text = hidden(answer.text, *headers.values())[:200]
         raise ServiceUnavailable(f"{url} answered {answer.status_code}, not 200 ignored: {text}")
-    return f"{url} takes what Label Studio sends"
+    return f"{url} accepts what Label Studio sends"
 
 
 def _webhook_address(deployment: Deployment) -> str:
-    """Call as a stranger: who is refused has been answered by the function."""
+    """Call without the secret: a refusal shows that the function answers."""
     url = webhook_url(deployment.outputs, deployment.endpoint_url)
-    return _answered("POST", url, {}, _STRANGER)
+    return _answered("POST", url, {}, _UNAUTHORIZED)
 
 
 def _predict_address(deployment: Deployment) -> str:
@@ -192,22 +192,22 @@ def _asked(
 def _mlflow(deployment: Deployment) -> str:
     api = deployment.mlflow
     if api is None:
-        return "none is configured: the models' versions are counted by training jobs alone"
+        return "not configured: training jobs number the versions of the models"
     model = deployment.settings["OCTOSPOON_MODEL_NAME"]
     alias, serving = MlflowAlias(api, model).read(), deployment.champions.pointer()
     version = serving[0].version if serving else 0
     if version > 0 and MlflowVersions(api, model).find(version) is None:
         raise NotConfigured(
-            f"{api.server} does not know version {version} of {model}, which is in service: it was deleted, "
-            "or the registry was reset. It goes on serving, and versions count on; restore the registry if "
-            "you have a copy, else the next promotion ends this"
+            f"version {version} of {model} is in service, but {api.server} does not have it: it was deleted, "
+            "or the registry was reset. The version keeps serving. Restore the registry if you have a copy, "
+            "roll back, or wait for the next promotion"
         )
-    said = "no champion yet" if alias is None else f"its champion is version {alias}"
-    return f"{_version(api)} at {api.server}, {said}"
+    champion = "no champion yet" if alias is None else f"its champion is version {alias}"
+    return f"{_version(api)} at {api.server}, {champion}"
 
 
 def _version(api: MlflowApi) -> str:
     try:
         return f"version {api.version()}"
-    except MlflowRefused:  # DagsHub does not tell
+    except MlflowRefused:  # DagsHub does not have this address
         return "of unknown version"
