@@ -9,7 +9,6 @@ import contextlib
 import functools
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,7 +26,7 @@ from octospoon.cli.local.assemble import STACK_NAME
 from octospoon.cli.operations.first_model import init_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from botocore.config import Config
     from docker.models.containers import Container
@@ -46,11 +45,12 @@ TAKE_A_LANE = ("lane", "stores")
 LANES = [pytest.param("host", marks=pytest.mark.stack), pytest.param("docker", marks=pytest.mark.docker)]
 
 
-@dataclass(frozen=True)
 class Lane(Deployment):
     """The deployed template, its clients being those of a pytest-localstack session."""
 
-    session: RunningSession
+    def __init__(self, outputs: Mapping[str, str], endpoint_url: str | None, session: RunningSession) -> None:
+        super().__init__(outputs, endpoint_url)
+        self.session = session
 
     def client(self, service: Any, config: Config | None = None) -> Any:
         return self.session.boto3.default_session.client(service, config=config)
