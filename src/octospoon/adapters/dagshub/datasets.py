@@ -1,8 +1,8 @@
 """Manifests of training data as commits of a DagsHub repository.
 
-DagsHub's client has no time-out for an upload, asks for a sign-in where it finds no token, and takes a second
-to import. So it runs in a process of its own (`octospoon.adapters.dagshub.upload`), which is ended when its
-time is over, and the token is in the environment of that process alone.
+DagsHub's client has no time-out for uploads, asks for a sign-in if it finds no token, and takes a second to
+import. So it runs in its own process (`octospoon.adapters.dagshub.upload`) with a time limit. Only that
+process has the token in its environment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAFE = "the snapshot itself is in the artifacts bucket"
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the process says at its end: a commit, or an error and the HTTP status that it came with."""
+    """The result of the process: a commit, or an error with its HTTP status, 0 if unknown."""
 
     commit: str = ""
     error: str = ""
@@ -40,12 +40,12 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository and how to write to it.
+    """A DagsHub repository, and the token to write to it.
 
     Attributes:
         host: such as https://dagshub.com.
         name: owner/name.
-        token: of an account that may write there; empty where none is set.
+        token: of an account that may write there; empty if none is set.
     """
 
     host: str
@@ -54,10 +54,10 @@ class Repository:
 
     @classmethod
     def of(cls, named: str, environment: Mapping[str, str]) -> Repository | None:
-        """Return the repository of this name, else the one that MLFLOW_TRACKING_URI names, else None.
+        """Return the named repository, else the repository in MLFLOW_TRACKING_URI, else None.
 
-        The token is DAGSHUB_USER_TOKEN; for a tracking server on DagsHub also MLFLOW_TRACKING_PASSWORD, which
-        no other host gets to see.
+        The token is DAGSHUB_USER_TOKEN. For a tracking server on DagsHub it may also be
+        MLFLOW_TRACKING_PASSWORD, which is never sent to another host.
 
         Raises:
             NotConfigured: the name is not owner/name.
@@ -78,8 +78,8 @@ class DagshubDatasets:
     """Implements `octospoon.ports.training.DatasetArchive`.
 
     Args:
-        repository: where to.
-        seconds: after which a commit is given up.
+        repository: to commit to.
+        seconds: the time limit of a commit.
     """
 
     def __init__(self, repository: Repository, seconds: float = SECONDS) -> None:
@@ -92,7 +92,7 @@ class DagshubDatasets:
             raise NotConfigured(
                 f"there is no token for {self._repository.name} on DagsHub: set DAGSHUB_USER_TOKEN"
             )
-        # refused here, so that a job trains without its manifest's commit and says why
+        # checked here and not earlier: the job still trains, and reports why nothing was committed
         token = header_secret("DAGSHUB_USER_TOKEN or MLFLOW_TRACKING_PASSWORD", self._repository.token)
         self._repository = replace(self._repository, token=token)
         with tempfile.TemporaryDirectory() as scratch:
@@ -128,7 +128,7 @@ class DagshubDatasets:
             return Answer(error=f"DagsHub's client ended with {ended.returncode}: {last_line}")
 
     def _environment(self, scratch: Path) -> dict[str, str]:
-        """Return the process's variables: nothing that this user once told DagsHub's client counts."""
+        """Return the environment of the process, without any settings of DagsHub's client."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGSHUB_")}
         return kept | {
             "DAGSHUB_CLIENT_HOST": self._repository.host,

@@ -1,8 +1,8 @@
-"""Commits one file by DagsHub's own client: a process of its own, run and ended by `DagshubDatasets`.
+"""Commit one file with DagsHub's client, in the process that `DagshubDatasets` starts.
 
-``python -m octospoon.adapters.dagshub.upload OWNER/NAME FOLDER FILE``, with DAGSHUB_USER_TOKEN set; what it
-prints is a `dagshub_datasets.Answer`. The client's `init` is never called: it makes a public repository where
-there is none.
+Run ``python -m octospoon.adapters.dagshub.upload OWNER/NAME FOLDER FILE`` with DAGSHUB_USER_TOKEN set. It
+prints a `datasets.Answer`. The client's `init` is never called, because it would create a missing repository
+as public.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def main(repository: str, folder: str, file: str) -> Answer:
-    """Commit a file into a folder of a repository; return the commit or what went wrong."""
+    """Commit a file into a folder of a repository; return the commit or the error."""
     from tenacity import RetryError
 
     puts: list[httpx.Response] = []
@@ -39,7 +39,7 @@ def _commit(repository: str, folder: str, file: Path, puts: list[httpx.Response]
     from dagshub.upload import wrapper
     from dagshub.upload.errors import UpdateNotAllowedError
 
-    # the commit's id is in a header that the client reads and does not give back
+    # the commit's id is only in a header of the answer, which the client does not return
     wrapper.s.event_hooks = {"response": [puts.append]}
     owner, name = repository.split("/")
     to = wrapper.Repo(owner, name, token=os.environ["DAGSHUB_USER_TOKEN"])
@@ -58,7 +58,7 @@ def _commit(repository: str, folder: str, file: Path, puts: list[httpx.Response]
 
 
 def _status(cause: BaseException, message: str, puts: list[httpx.Response]) -> int:
-    """Return the status that an error came with; 503 where nobody answered, 0 where none is known."""
+    """Return the HTTP status of an error; 503 if there was no answer, 0 if it is unknown."""
     import httpx
 
     if isinstance(cause, httpx.TransportError):

@@ -1,6 +1,6 @@
-"""DynamoDB's wire format, for exactly the types that octospoon stores.
+"""DynamoDB's wire format for the types that octospoon stores.
 
-boto3's general serialiser costs five times as much, and refuses floats.
+boto3's general serialiser takes five times as long and refuses floats.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ def integer(item: Item, name: str, default: int = 0) -> int:
 
 
 def flag(item: Item, name: str) -> bool:
-    """Read a boolean attribute; False where it is missing."""
+    """Read a boolean attribute; False if it is missing."""
     return bool(item[name]["BOOL"]) if name in item else False
 
 
 def pack(array: npt.NDArray[np.float32] | None) -> bytes | None:
-    """Return a vector as little-endian float16 bytes: an eighth of DynamoDB's own list of numbers."""
+    """Return a vector as little-endian float16 bytes, an eighth of the size of a DynamoDB list."""
     return None if array is None else array.astype("<f2").tobytes()
 
 
 def unpack(item: Item, name: str) -> npt.NDArray[np.float32] | None:
-    """Read a float16 vector attribute as float32, None where it is missing."""
+    """Read a float16 vector attribute as float32, or None if it is missing."""
     return np.frombuffer(item[name]["B"], "<f2").astype(np.float32) if name in item else None
 
 
 def names_of(expression: str) -> dict[str, str]:
-    """Return the names map of an expression whose every name is written as ``#name``."""
+    """Return the names map of an expression in which every name is written as ``#name``."""
     words = expression.replace(",", " ").replace("(", " ").replace(")", " ").split()
     return {word: word[1:] for word in words if word.startswith("#")}

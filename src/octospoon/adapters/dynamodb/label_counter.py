@@ -1,4 +1,4 @@
-"""The counter of new labels: part of every transaction that gives an image a label or takes it away."""
+"""The counter of new labels, which changes in the same transaction as a label."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SAME_JOB = (
 class LabelCounter:
     """Counts each image once between two training jobs.
 
-    A label carries the number of jobs begun when it was counted, so that a label which was trained on
-    already is not taken off a counter that does not hold it.
+    Every label stores the number of jobs begun when it was counted. So a removed label is subtracted only if
+    the present counter includes it, and not if a job has been trained on it.
     """
 
     def __init__(self, client: DynamoDBClient, control: str) -> None:
@@ -28,14 +28,14 @@ class LabelCounter:
         self._control = control
 
     def change(self, delta: int, counted_in: int) -> tuple[dict[str, Any], int]:
-        """Return the part of the transaction that counts one label more or less.
+        """Return the part of a transaction that adds or subtracts one label.
 
         Args:
-            delta: +1 where an image becomes labelled, -1 where it ceases to be.
+            delta: +1 for an image that becomes labelled, -1 for an image that loses its label.
             counted_in: of the image's present label.
 
         Returns:
-            The write, and the image's new `counted_in`. The write fails where a job begins meanwhile.
+            The write, and the image's new `counted_in`. The write fails if a job begins in the meantime.
         """
         with translated("reading the counter of new labels"):
             answer = self._client.get_item(

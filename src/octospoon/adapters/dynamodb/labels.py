@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.consensus import Consensus
 
-# deletion is the last word on an annotation, whenever its older versions arrive
+# a deletion is final, even if older versions of the annotation arrive after it
 _NEWER = (
     "attribute_not_exists(#key) OR (#deleted = :alive AND (#updated_at < :updated_at OR :deleted = :gone))"
 )
@@ -61,7 +61,7 @@ class DynamoLabels:
     def _put(self, annotation: Annotation, condition: str, given: dict[str, Value]) -> bool:
         values = {name: getattr(annotation, name) for name in Annotation.__slots__}
         if annotation.deleted or not annotation.problem:
-            del values["problem"]  # which keeps it out of the index of problems
+            del values["problem"]  # without the attribute, it is not in the index of problems
         with translated(f"storing annotation {annotation.annotation_id}"):
             return if_met(
                 lambda: self._client.put_item(

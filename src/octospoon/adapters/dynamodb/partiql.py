@@ -1,4 +1,4 @@
-"""PartiQL in DynamoDB: up to 25 statements a call, each of which succeeds or fails alone."""
+"""PartiQL in DynamoDB: up to 25 statements per call, each of which succeeds or fails separately."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 25
 NOT_MET = "ConditionalCheckFailed"
-"""What is said of an UPDATE whose WHERE fits no item."""
+"""The error code of an UPDATE whose WHERE matches no item."""
 
 
 def execute(client: DynamoDBClient, statements: Sequence[BatchStatementRequestTypeDef]) -> Iterator[str]:
-    """Run statements of different keys; yield for each the code of its error, empty where there is none.
+    """Run statements for distinct keys; yield the error code of each, empty for success.
 
     Raises:
-        ServiceUnavailable: DynamoDB was not reached, or took none of them.
+        ServiceUnavailable: DynamoDB could not be reached, or refused the whole call.
     """
     for start in range(0, len(statements), _AT_ONCE):
         batch = statements[start : start + _AT_ONCE]
@@ -35,7 +35,7 @@ def execute(client: DynamoDBClient, statements: Sequence[BatchStatementRequestTy
 
 
 def insert(table: str, values: Mapping[str, Value | None]) -> BatchStatementRequestTypeDef:
-    """Return the statement that writes an item, and fails where there is one of this key."""
+    """Return the statement that writes an item, and fails if its key exists."""
     item = dump_item(values)
     pairs = ", ".join(f"'{name}': ?" for name in item)
     return {"Statement": f'INSERT INTO "{table}" VALUE {{{pairs}}}', "Parameters": list(item.values())}
@@ -44,13 +44,13 @@ def insert(table: str, values: Mapping[str, Value | None]) -> BatchStatementRequ
 def update(
     table: str, values: Mapping[str, Value | None], condition: str, given: Sequence[Value]
 ) -> BatchStatementRequestTypeDef:
-    """Return the statement that sets attributes of one item, and fails where the condition is not met.
+    """Return the statement that sets attributes of one item, and fails if the condition is not met.
 
     Args:
-        table: its name.
-        values: what is set; None leaves an attribute as it is.
-        condition: as PartiQL writes it, with the whole primary key; values are question marks.
-        given: the condition's values, in their order.
+        table: name of the table.
+        values: the attributes to set; None leaves an attribute as it is.
+        condition: in PartiQL, with the whole primary key, and question marks for values.
+        given: the condition's values, in order.
     """
     item = dump_item(values)
     sets = " ".join(f'SET "{name}"=?' for name in item)

@@ -1,4 +1,4 @@
-"""The answers that do not count, by a sparse index of the annotations table."""
+"""The answers that yield no label, from a sparse index of the annotations table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MOST = 1000
-"""Answers of one problem that are looked at: of so many and more, this number is told."""
+"""How many answers of one problem are read at most; a count of this many means at least as many."""
 _INDEX = "by_problem"
 
 
 def uncounted_answers(client: DynamoDBClient, pool: str, annotations: str, examples: int) -> UncountedAnswers:
-    """Return the answers that do not count, of images without a label, with so many examples of each."""
+    """Return the answers that yield no label, by problem, with up to `examples` answers of each."""
     counts: dict[str, int] = {}
     named: list[UncountedAnswer] = []
     for problem in PROBLEMS:
@@ -39,7 +39,7 @@ def uncounted_answers(client: DynamoDBClient, pool: str, annotations: str, examp
 
 
 def _matters(entry: Item, row: Item | None) -> bool:
-    """Say whether nothing has made good for an answer: another one, or other bytes in the place of these."""
+    """Return True unless the image has a label or other bytes by now."""
     if row is None or text(row, "state") == State.QUARANTINED:
         return True
     return text(row, "etag") == text(entry, "etag") and text(row, "state") != State.LABELLED

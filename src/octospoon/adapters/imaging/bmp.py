@@ -1,4 +1,4 @@
-"""BMP pictures of 16 and 32 bits, whose masks say where the colours lie; Pillow reads the others."""
+"""BMP images of 16 and 32 bits with colour masks; Pillow reads all other BMP images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILE_HEADER = 14
 _MASKS_AT = _FILE_HEADER + 40
 _DEFAULT_MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 _UNSAID_MASKS = {16: _DEFAULT_MASKS[16], 32: (0xFF0000, 0xFF00, 0xFF, 0xFF000000)}
-"""Where a file says that it has masks, and all of them are zero."""
+"""The masks of a file that declares masks which are all zero."""
 _BAND = 512
 
 
@@ -57,7 +57,7 @@ def bmp(data: bytes) -> Picture:
 
 
 def _masked(data: bytes) -> _Header | None:
-    """Return the header of a file of 16 or 32 bits a pixel that is not packed; None of any other."""
+    """Return the header of an uncompressed file of 16 or 32 bits per pixel; None for any other file."""
     if len(data) < _MASKS_AT:
         return None
     (start, length, width, height, _, bits, compression) = struct.unpack_from("<IIiiHHI", data, 10)
@@ -70,7 +70,7 @@ def _masked(data: bytes) -> _Header | None:
         has_alpha = length >= 56 or compression == _ALPHA_BIT_FIELDS
         masks = _read_masks(data, has_alpha=has_alpha)
         masks = masks if any(masks) else _UNSAID_MASKS[bits]
-    if start < _MASKS_AT:  # some programs leave it out
+    if start < _MASKS_AT:  # some programs write no offset
         start = _FILE_HEADER + length + (12 if compression != _PLAIN and length == 40 else 0)
     return _Header((width, abs(height)), height < 0, bits, masks, start)
 
@@ -90,7 +90,7 @@ class BmpPicture:
 
     Args:
         data: the file.
-        header: of it.
+        header: of the file.
     """
 
     kind = "BMP"
@@ -124,10 +124,10 @@ class BmpPicture:
 
 
 class BmpSource:
-    """Implements `octospoon.adapters.imaging.pixels.Source`: alpha that is zero everywhere is none.
+    """Implements `octospoon.adapters.imaging.pixels.Source`; alpha that is zero everywhere is ignored.
 
     Args:
-        words: [height, width], one for each pixel.
+        words: uint16 or uint32 [height, width], one for each pixel.
         masks: of red, green, blue and alpha.
     """
 

@@ -1,8 +1,8 @@
-"""Picture bytes -> the uint8 tensor that a model takes: the same code in training and in serving.
+"""Decode image bytes to the uint8 tensor that a model takes, with the same code in training and serving.
 
-The resampling kernel matters more to an embedding than anything else here, so there is exactly one:
-Pillow's antialiased bilinear, on the region that the resize rule names, after a JPEG decode scaled to no
-less than twice the target.
+The resampling kernel has the largest effect on an embedding, so there is only one: Pillow's antialiased
+bilinear filter, on the region that the resize rule defines. A JPEG is first decoded at a scale of at least
+twice the target.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _under_way = ByteBudget(MAX_DECODED)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a picture is to become.
+    """The size of the result, and how to reach it.
 
     Attributes:
         height: in pixels.
@@ -54,29 +54,29 @@ class Target:
     resize: str
 
     def region(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return the part of a picture that counts: left, top, right, bottom, all of them inside it."""
+        """Return the part of an image to use as left, top, right and bottom, all inside the image."""
         if self.resize == "squash":
             return (0, 0, width, height)
         scale = min(width / self.width, height / self.height)
-        # rounded, these may be over the picture's sides by 1e-13
+        # rounding may put these beyond the sides by 1e-13
         across, down = min(self.width * scale, width), min(self.height * scale, height)
         left, top = (width - across) / 2, (height - down) / 2
         return (left, top, min(left + across, width), min(top + down, height))
 
     def doubled(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size to which a JPEG may be scaled at most: twice the target on both sides."""
-        # draft() takes the smallest scale that covers both sides; of a long panorama the short side decides
+        """Return the smallest size to which a JPEG may be scaled: twice the target on both sides."""
+        # draft() takes the smallest scale that covers both sides; for a long panorama the short side decides
         scale = max(2 * self.width / width, 2 * self.height / height)
         return (int(width * scale), int(height * scale)) if scale < 1 else (width, height)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture as a model sees it.
+    """An image in the form that a model takes.
 
     Attributes:
         pixels: uint8 [height, width, 3], RGB.
-        note: what somebody who looks at it should know; empty as a rule.
+        note: a remark for a person who looks at the image; usually empty.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -84,13 +84,13 @@ class Decoded:
 
 
 def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.uint8]:
-    """Decode one picture and resize it.
+    """Decode one image and resize it.
 
-    Whatever is decoded at once in this process takes no more than about MAX_DECODED bytes: a call waits where
+    All concurrent calls in this process together take about MAX_DECODED bytes at most. A call waits while
     others hold too many.
 
     Args:
-        data: the file's bytes, in one of `picture_file.FORMATS`; of an animation, the first frame counts.
+        data: the file's bytes, in one of `file_kinds.FORMATS`; the first frame of an animation is used.
         height: of the result, in pixels.
         width: of the result, in pixels.
         resize: ``squash`` or ``cover``, see `octospoon.domain.model_spec.RESIZE_RULES`.
@@ -106,7 +106,7 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
 
 
 def decode_opened(picture: Picture, target: Target) -> Decoded:
-    """Decode an open picture and resize it; see `decode`."""
+    """Decode an open image and resize it; see `decode`."""
     try:
         return _decoded(picture, target)
     except OctospoonError:
@@ -114,14 +114,14 @@ def decode_opened(picture: Picture, target: Target) -> Decoded:
     except Exception as error:
         reason = bad(error)
         if reason.reason == "truncated":
-            with suppress(Exception):  # the first error is the one that tells
+            with suppress(Exception):  # report the first error, not one from this repair
                 if (completed := _completed(picture)) is not None:
                     return _decoded(completed, target)
         raise reason from error
 
 
 def _completed(picture: Picture) -> Picture | None:
-    """Return the picture without what is missing behind its last pixel; None where pixels are missing."""
+    """Return the image if only data after its last pixel is missing; None if pixels are missing."""
     lease = _under_way.reserve(MAX_DECODED)
     try:
         return picture.completed()
@@ -145,6 +145,6 @@ def _decoded(picture: Picture, target: Target) -> Decoded:
 
 
 def _upright(target: Target, orientation: int) -> Target:
-    """Return the target as it lies in a file of this orientation."""
+    """Return the target with swapped sides if this orientation swaps them."""
     swapped = orientation in SWAPS_AXES
     return Target(target.width, target.height, target.resize) if swapped else target

@@ -1,4 +1,4 @@
-"""What kind of file bytes are: a picture that is read, a known one that is not, or no picture at all."""
+"""Tell file formats apart: supported images, known but unsupported images, and other files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from octospoon.domain.errors import BadImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIC", "AVIF")
-"""The formats that are read."""
+"""The supported formats."""
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
     *(".heic", ".heif", ".hif", ".avif"),
 )
-"""What the names of such files end in."""
+"""The file name extensions of the supported formats."""
 
 _MAGIC = {
     b"\xff\xd8": "JPEG",
@@ -102,7 +102,11 @@ _UNREAD_BRANDS = {
 
 
 def format_of(data: bytes) -> str:
-    """Return which of FORMATS a file begins like; raises BadImage, ``not-an-image`` or ``unsupported``."""
+    """Return the format of a file, one of FORMATS.
+
+    Raises:
+        BadImage: reason ``not-an-image`` or ``unsupported``.
+    """
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     if (name := _first(_UNREAD, data)) or (name := _netpbm(data)):
@@ -117,7 +121,7 @@ def format_of(data: bytes) -> str:
 
 
 def unread(name: str) -> BadImage:
-    """Return the error for a valid file of a kind that is not read."""
+    """Return the error for a valid file in an unsupported format."""
     return BadImage("unsupported", f"{name} is not read: convert it to one of {', '.join(FORMATS)}")
 
 
@@ -130,7 +134,7 @@ def _netpbm(data: bytes) -> str:
 
 
 def _by_brand(data: bytes) -> str:
-    """Tell the files of the ISO base media family by their major brand, then by the compatible ones."""
+    """Return the format of an ISO base media file, from its major brand and then its compatible brands."""
     size = min(int.from_bytes(data[:4], "big"), 1024)
     major = data[8:12]
     brands = [major] if major not in (b"mif1", b"mif2", b"msf1") else _compatible(data, size)

@@ -1,4 +1,4 @@
-"""A GIF file's first frame, without the extensions beside it, which may be broken."""
+"""The first frame of a GIF file, without extensions, which may be damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def first_frame(data: bytes) -> bytes:
     """Return the file with its first frame only.
 
     Raises:
-        BadImage: reason ``truncated``, where it has none, or ``too-large``.
+        BadImage: reason ``truncated`` if there is no frame, or ``too-large``.
     """
     head = 13 + _table(data[10:11])
     at, control = head, b""
@@ -38,7 +38,7 @@ def _table(flags: bytes) -> int:
 
 
 def _behind_blocks(data: bytes, at: int) -> int:
-    """Return where a chain of sub-blocks ends, or the file."""
+    """Return the position after a chain of sub-blocks, or the end of the file."""
     for _ in range(MAX_PARTS):
         if at >= len(data):
             return len(data)

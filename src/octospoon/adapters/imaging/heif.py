@@ -1,4 +1,4 @@
-"""HEIC pictures, which phones take: libheif decodes them; it is loaded for the first one."""
+"""HEIC images, as phones take them. libheif decodes them and is loaded for the first one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 _CHANNELS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 _BYTES, _DEEP_BYTES = 5, 10
-"""That decoding takes for a pixel: eight bits without alpha, and everything else."""
+"""Bytes per pixel that decoding takes: for eight bits without alpha, and for everything else."""
 
 
 class HeifPicture:
-    """Implements `octospoon.adapters.imaging.picture.Picture` for the primary picture, oriented.
+    """Implements `octospoon.adapters.imaging.picture.Picture` for the primary image of a file.
 
-    The orientation stands in the file's own properties, which libheif applies. EXIF repeats it, and is not
-    asked.
+    libheif applies the orientation in the file's properties. EXIF repeats it and is ignored.
 
     Args:
         data: the file.
@@ -75,7 +74,7 @@ class HeifSource:
     Args:
         rows: [height, width × channels].
         size: width and height.
-        mode: as Pillow calls it.
+        mode: Pillow's name of the pixel format.
     """
 
     note = ""
@@ -99,7 +98,7 @@ class HeifSource:
 def _library() -> Any:  # noqa: ANN401 - it has no types
     try:
         import pi_heif
-    except ImportError as error:  # the picture is not to blame
+    except ImportError as error:  # not the fault of the image
         raise NotConfigured("pi-heif, which reads HEIC, is not installed in this environment") from error
     options = pi_heif.options
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False

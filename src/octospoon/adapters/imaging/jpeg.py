@@ -1,4 +1,4 @@
-"""The structure of a JPEG file: what decoding needs, where the picture ends, and whether it is whole."""
+"""The structure of a JPEG file: its header, its scans, and whether the image is complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 END = b"\xff\xd9"
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
-"""Baseline, extended and progressive, Huffman and arithmetic: the others are lossless or hierarchical."""
+"""Baseline, extended and progressive frames, Huffman and arithmetic. Others are lossless or hierarchical."""
 _NO_FRAMES = {0xC4, 0xC8, 0xCC}
 _JPEG_LS = 0xF7
 _PROGRESSIVE = {0xC2, 0xCA}
@@ -26,24 +26,24 @@ _COMMENT = 0xFE
 _JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE
 _XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 _BREAK = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-"""The end of a scan's data: a marker that is neither an escaped FF nor a restart."""
+"""Ends the data of a scan: a marker that is neither an escaped FF nor a restart."""
 _MOST_SAMPLING = 4
 _COEFFICIENTS = 64
 
 
 @dataclass(slots=True)
 class JpegFile:
-    """What stands before the first scan.
+    """The header of a JPEG file, before its first scan.
 
     Attributes:
         data: the file.
-        frame: the marker that says how it is coded; None where there is none.
-        frame_at: where the body of that segment begins.
-        body: of that segment.
-        exif: of the first EXIF segment; empty where there is none.
-        xmp: of the first XMP segment; empty where there is none.
-        dropped: where segments lie that say nothing of the pixels, as (start, stop).
-        scans_at: where the first scan begins, or the part that is no header any more.
+        frame: the marker of the frame, which names the coding; None for none.
+        frame_at: position of the frame segment's body.
+        body: of the frame segment.
+        exif: of the first EXIF segment; empty for none.
+        xmp: of the first XMP segment; empty for none.
+        dropped: (start, stop) of the segments that do not affect the pixels.
+        scans_at: position of the first scan, or of the end of the header.
     """
 
     data: bytes
@@ -75,15 +75,15 @@ class JpegFile:
 
     @property
     def progressive(self) -> bool:
-        """Whether libjpeg keeps the coefficients of the whole picture."""
+        """Whether libjpeg must keep the coefficients of the whole image."""
         return self.frame in _PROGRESSIVE
 
     def components(self) -> list[tuple[int, int, int]]:
-        """Return each component's number and its sampling factors, across and down."""
+        """Return the number and the horizontal and vertical sampling factors of each component."""
         return [(a, b >> 4, b & 15) for a, b in zip(self.body[6::3], self.body[7::3], strict=False)]
 
     def stripped(self) -> bytes:
-        """Return the file without the segments that say nothing of the pixels: they may be broken."""
+        """Return the file without the segments that do not affect the pixels, which may be damaged."""
         if not self.dropped:
             return self.data
         view, parts, start = memoryview(self.data), [], 0
@@ -93,7 +93,7 @@ class JpegFile:
         return b"".join([*parts, view[start:]])
 
     def completed(self) -> tuple[bytes, bytes] | None:
-        """Return the file, ended behind its last scan, in two forms; None where it cannot be whole.
+        """Return the file, ended after its last scan, in two forms; None if it is incomplete.
 
         The second form has other bits behind its last scan. A decoder reads these only where the file holds
         fewer blocks than the picture has: both forms give the same pixels if, and only if, the file is whole.
@@ -110,9 +110,9 @@ class JpegFile:
         return whole + END, whole + bytes(range(0x35, 0x75, 3)) * 4 + END
 
     def scans(self) -> Iterator[tuple[bytes, int]]:
-        """Walk over the scans up to the end marker; yield the body of each one's header, and where it ends.
+        """Yield the header's body and the end position of each scan, up to the end marker.
 
-        What is behind the picture's end is not looked at, and what is no scan of its components ends it.
+        A scan of unknown components ends the image. Data after the image is ignored.
         """
         known = {number for number, _, _ in self.components()}
         for marker, at, stop in _segments(self.data, self.scans_at):
@@ -127,7 +127,7 @@ class JpegFile:
             yield body, next_marker.start() if next_marker else self._last_byte(stop)
 
     def _last_byte(self, start: int) -> int:
-        """Return where the file ends, without the first half of a marker."""
+        """Return the end of the file, without a trailing half marker."""
         stop = len(self.data)
         while stop > start and self.data[stop - 1] == 0xFF:
             stop -= 1
@@ -179,14 +179,14 @@ class JpegFile:
 
 
 class _Coverage:
-    """Which coefficients of which component the scans so far hold, to which bit."""
+    """The coefficients that the scans so far contain, by component and bit."""
 
     def __init__(self, file: JpegFile) -> None:
         self._progressive = file.progressive
         self._lowest = {number: [99] * _COEFFICIENTS for number, _, _ in file.components()}
 
     def add(self, body: bytes) -> None:
-        """Count a scan, by the body of its header."""
+        """Add a scan, given the body of its header."""
         count = body[0]
         first, last, bits = body[1 + 2 * count : 4 + 2 * count]
         if not self._progressive:
@@ -201,7 +201,7 @@ class _Coverage:
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """Yield each segment's marker and where it begins and ends; bytes between segments do not count."""
+    """Yield the marker, start and end of each segment; ignore bytes between segments."""
     for _ in range(MAX_PARTS):
         at = data.find(b"\xff", at)
         if at < 0 or at + 4 > len(data):

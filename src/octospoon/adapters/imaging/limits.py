@@ -1,21 +1,21 @@
-"""What decoding one picture may cost."""
+"""Limits on the cost of decoding one image."""
 
 from __future__ import annotations
 
 from octospoon.domain.errors import BadImage
 
 MAX_PIXELS = 250_000_000
-"""More than any camera has. Most formats meet MAX_DECODED first."""
+"""More than any camera has. Most formats reach MAX_DECODED first."""
 MAX_SIDE = 65_535
-"""As in JPEG. A few bytes of PNG can claim MAX_PIXELS rows of one pixel, which take gigabytes and seconds."""
+"""The limit of JPEG. A tiny PNG can declare MAX_PIXELS rows of one pixel, which take gigabytes."""
 MAX_RATIO = 500
-"""Of the long side to the short one: of anything narrower, no model sees a picture."""
+"""Largest ratio of the long side to the short side; a narrower image is useless to a model."""
 MAX_SCANS = 200
-"""Of a progressive JPEG, which has about ten: each is a pass over the whole picture for a few bytes."""
+"""Most scans of a progressive JPEG. About ten are usual; each costs a pass over the image for a few bytes."""
 MAX_DECODED = 400_000_000
-"""Bytes that decoding one picture may take: 100 megapixels of PNG, 25 of WebP; a JPEG is scaled first."""
+"""Bytes that decoding one image may take: 100 megapixels of PNG, 25 of WebP; a JPEG is scaled first."""
 MAX_PARTS = 1_000_000
-"""Segments or chunks of a file: walking over them takes time."""
+"""Most segments or chunks of a file, because walking over them takes time."""
 
 
 def check_size(width: int, height: int) -> None:

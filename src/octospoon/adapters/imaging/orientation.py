@@ -1,4 +1,4 @@
-"""How a picture lies in its file, by EXIF or XMP. Broken metadata says nothing: it lies upright."""
+"""The orientation of an image, from EXIF or XMP. With damaged metadata it counts as upright."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SWAPS_AXES = (5, 6, 7, 8)
 _TAG = 0x0112
 _ENTRY = 12
 _KINDS = {1: "B", 3: "H", 4: "I"}
-"""TIFF's types of whole numbers, and how `struct` calls them."""
+"""TIFF's integer types, and their format characters in `struct`."""
 _XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])(?![0-9])")
 
 
@@ -18,8 +18,8 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int:
     """Return the EXIF orientation, 1 to 8.
 
     Args:
-        exif: a TIFF directory, with or without ``Exif`` before it; empty where there is none.
-        xmp: an XMP packet, which counts where EXIF says nothing.
+        exif: a TIFF directory, with or without ``Exif`` before it; empty for none.
+        xmp: an XMP packet, used if EXIF has no orientation.
     """
     number = _of_exif(exif.removeprefix(b"Exif\0\0"))
     if number is None and (match := _XMP.search(xmp)):

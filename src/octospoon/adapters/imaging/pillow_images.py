@@ -1,4 +1,4 @@
-"""Pictures that Pillow decodes."""
+"""Images that Pillow decodes."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from octospoon.adapters.imaging.pixels import Source
 
 _PLUGINS = {"PNG": "Png", "WEBP": "WebP", "TIFF": "Tiff", "BMP": "Bmp", "GIF": "Gif", "AVIF": "Avif"}
-"""Each is imported for the first picture of its format, and none of Pillow's other thirty-odd is."""
+"""A plugin is imported for the first image of its format. Pillow's other plugins are never imported."""
 _COEFFICIENT_BYTES = 2
 _AVIF_HEADER = 65_536
-"""Bytes within which a file says what it holds."""
+"""The header of a file lies within this many bytes."""
 _EXIF_ITEM = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
 _COMPARED_BYTES = 12
-"""Of a pixel: two pictures and their difference."""
+"""Bytes per pixel for two images and their difference."""
 _BUFFERS = {"WEBP": 4, "AVIF": 3}
-"""How many times their pixels these decoders hold."""
+"""How many copies of the pixels these decoders hold."""
 
-Image.MAX_IMAGE_PIXELS = None  # our own limits answer with an error, not with a warning
+Image.MAX_IMAGE_PIXELS = None  # `limits` raises errors; Pillow would only warn
 
 
 class PillowPicture:
@@ -41,14 +41,14 @@ class PillowPicture:
 
     Args:
         kind: one of `_PLUGINS`.
-        data: the file, without what says nothing of the pixels.
-        lies: its EXIF orientation.
-        deep: its samples have sixteen bits.
+        data: the file, without parts that do not affect the pixels.
+        oriented: its EXIF orientation, 1 to 8.
+        deep: whether its samples have sixteen bits.
     """
 
-    def __init__(self, kind: str, data: bytes, lies: int = UPRIGHT, *, deep: bool = False) -> None:
+    def __init__(self, kind: str, data: bytes, oriented: int = UPRIGHT, *, deep: bool = False) -> None:
         self.kind = kind
-        self.orientation = lies
+        self.orientation = oriented
         self._deep = deep
         self._image = opened(kind, data)
         self._bytes = len(data)
@@ -74,7 +74,7 @@ class PillowPicture:
         return None
 
     def info(self, name: str) -> bytes:
-        """Return what Pillow read beside the pixels; empty where there is none."""
+        """Return metadata that Pillow has read; empty for none."""
         value = self._image.info.get(name)
         return value if isinstance(value, bytes) else b""
 
@@ -82,12 +82,12 @@ class PillowPicture:
         mode = self._image.mode
         each = {"1": 1, "L": 1, "P": 1}.get(mode, 2 if mode.startswith("I;16") else 4)
         if self.kind == "BMP" and self._image.tile[0].codec_name != "raw":
-            return each * 2  # runs are unpacked beside the picture
+            return each * 2  # runs are unpacked in addition to the image
         return each * _BUFFERS.get(self.kind, 1)
 
 
 class JpegPicture(PillowPicture):
-    """A JPEG: scaled while it is decoded, and read at once instead of in pieces of 64 KB."""
+    """A JPEG, scaled while it is decoded, and read at once instead of in blocks of 64 KB."""
 
     def __init__(self, data: bytes) -> None:
         self._file = JpegFile.parse(data)
@@ -97,7 +97,7 @@ class JpegPicture(PillowPicture):
     def cost(self) -> int:
         """See `octospoon.adapters.imaging.picture.Picture`."""
         needed = self._image.width * self._image.height * self._pixel_bytes()
-        if self._file.progressive:  # libjpeg keeps the coefficients of the whole picture
+        if self._file.progressive:  # libjpeg keeps the coefficients of the whole image
             needed += self.size[0] * self.size[1] * self._coefficients() * _COEFFICIENT_BYTES
         return affordable(self.size, self.kind, needed)
 
@@ -107,14 +107,14 @@ class JpegPicture(PillowPicture):
         return JpegPicture(forms[0]) if forms and _same_pixels(*forms) else None
 
     def _coefficients(self) -> float:
-        """Return how many coefficients there are for a pixel."""
+        """Return the number of coefficients per pixel."""
         factors = [(across, down) for _, across, down in self._file.components()]
         most = max(across for across, _ in factors) * max(down for _, down in factors)
         return sum(across * down for across, down in factors) / most
 
 
 def _same_pixels(first: bytes, second: bytes) -> bool:
-    """Tell whether two JPEGs decode to the same pixels; scaled down where they are large."""
+    """Return True if two JPEGs decode to the same pixels; large ones are compared scaled down."""
     images = opened("JPEG", first), opened("JPEG", second)
     width, height = images[0].size
     halvings = 0
@@ -148,9 +148,9 @@ def gif(data: bytes) -> PillowPicture:
 
 
 def avif(data: bytes) -> PillowPicture:
-    """Open an AVIF: Pillow gives the orientation of its properties in EXIF's numbers.
+    """Open an AVIF. Pillow returns the orientation of its properties as an EXIF number.
 
-    The file's own EXIF, which may be broken, does not count, and is hidden from Pillow.
+    The file's own EXIF may be damaged. It is ignored and hidden from Pillow.
     """
     start = _EXIF_ITEM.sub(rb"\1none", data[:_AVIF_HEADER])
     picture = PillowPicture("AVIF", start + data[_AVIF_HEADER:])
@@ -159,9 +159,9 @@ def avif(data: bytes) -> PillowPicture:
 
 
 def opened(kind: str, data: bytes) -> ImageFile:
-    """Let Pillow read a file's header; raises whatever Pillow raises."""
+    """Let Pillow read a file's header; raises any error of Pillow."""
     if kind == "JPEG":
-        # not the registered factory: it also looks for more pictures, in an index that may be broken
+        # the registered factory would also read an index of more images, which may be damaged
         from PIL.JpegImagePlugin import JpegImageFile
 
         return JpegImageFile(io.BytesIO(data), "")

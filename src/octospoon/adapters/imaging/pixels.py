@@ -1,4 +1,4 @@
-"""Pixels of any kind -> eight-bit RGB, resized, in bands: never a second whole picture."""
+"""Convert pixels of any format to eight-bit RGB and resize them, band by band to save memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     Box = tuple[float, float, float, float]
 
 BAND = 250_000
-"""Pixels that are converted at once."""
+"""How many pixels are converted at a time."""
 TWELVE_BITS = 4_095
-"""Sixteen-bit samples of which none is above this have twelve bits: X-ray and industrial cameras do so."""
+"""Sixteen-bit samples up to this value have twelve bits, as from X-ray and industrial cameras."""
 TWELVE_BITS_NOTE = "no 16-bit sample is above 4,095: they are read as 12-bit samples"
 _TO_RGB = ("CMYK", "YCbCr", "LAB", "1")
 _TO_PREMULTIPLIED = ("P", "PA", "LA", "RGBA")
@@ -28,18 +28,18 @@ _SURE_BLACK = TWELVE_BITS >> 8
 
 
 class Source(Protocol):
-    """A decoded picture.
+    """A decoded image.
 
     Attributes:
         size: width and height.
-        note: what somebody who looks at the result should know; empty as a rule.
+        note: a remark for a person who looks at the result; usually empty.
     """
 
     size: tuple[int, int]
     note: str
 
     def whole(self) -> Image.Image | None:
-        """Return the picture where it is plain RGB or greyscale already, else None."""
+        """Return the image if it is plain RGB or greyscale already, else None."""
 
     def band(self, start: int, stop: int) -> Image.Image:
         """Return rows as ``RGB``, ``L`` or ``RGBa`` (colours multiplied with alpha)."""
@@ -47,10 +47,10 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Reading:
-    """How the pixels of one of Pillow's images become eight-bit ones.
+    """How to convert the pixels of a Pillow image to eight bits.
 
     Attributes:
-        transparent: the value that stands for transparent, None where there is none.
+        transparent: the transparent value, None for none.
         bits: of a sample of deep greyscale.
     """
 
@@ -59,22 +59,22 @@ class Reading:
 
     @classmethod
     def of(cls, image: ImageFile) -> Reading:
-        """Read what a file says of its pixels, before they are decoded.
+        """Read the pixel format of a file before decoding.
 
         Raises:
-            BadImage: reason ``unsupported``: their values have no fixed range.
+            BadImage: reason ``unsupported``, if the values have no fixed range.
         """
         mode = image.mode
         if not mode.startswith("I;16") and mode not in _MODES:
             raise BadImage("unsupported", f"pixels of mode {mode} have no fixed range")
         transparent = image.info.get("transparency")
         if isinstance(transparent, tuple) and image.tile and "16" in str(image.tile[0].args):
-            # of 16-bit colour, Pillow keeps the high byte
+            # Pillow keeps only the high byte of 16-bit colour
             transparent = tuple(value >> 8 for value in transparent)
         return cls(transparent)
 
     def eight_bit(self, part: Image.Image) -> Image.Image:
-        """Convert a part of the picture to ``RGB``, ``L`` or ``RGBa`` (colours multiplied with alpha)."""
+        """Convert a part of the image to ``RGB``, ``L`` or ``RGBa`` (colours multiplied with alpha)."""
         if part.mode.startswith("I;16"):
             return self._shallow(np.asarray(part))
         if self.transparent is not None and part.mode in ("RGB", "L", "1"):
@@ -99,11 +99,11 @@ class PillowSource:
 
     Args:
         image: decoded.
-        reading: of it.
-        deep: the file's samples have sixteen bits.
+        reading: of the image.
+        deep: whether the file's samples have sixteen bits.
 
     Raises:
-        BadImage: reason ``unsupported``: the samples use so few of their bits that Pillow's eight are black.
+        BadImage: reason ``unsupported``, if the values are so low that Pillow's eight bits are all black.
     """
 
     def __init__(self, image: Image.Image, reading: Reading, *, deep: bool = False) -> None:
@@ -137,13 +137,13 @@ class PillowSource:
 
 
 def _highest(band: Image.Image) -> float:
-    """Return the highest value of an image of one band."""
+    """Return the highest value of an image with one band."""
     _, high = band.getextrema()
     return high if isinstance(high, (int, float)) else max(high)
 
 
 def shrunk(source: Source, size: tuple[int, int], box: Box) -> Image.Image:
-    """Resize the box of a decoded picture to a size (width, height); transparency lies over white.
+    """Resize a box of a decoded image to a size (width, height), with transparency over white.
 
     Pillow resizes rows, then columns, and rounds in between. So do the bands: the result is the same, bit for
     bit, as of a picture converted whole.

@@ -1,4 +1,4 @@
-"""A PNG file's chunks that make its pixels, without those beside them, which may be broken."""
+"""The chunks of a PNG file that hold the pixels, without metadata, which may be damaged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
 _PALETTE_COLOUR = 3
 _TRANSPARENCY = {0: 2, 2: 6}
-"""Bytes of a tRNS chunk, by colour type; of a palette, one for each of its colours."""
+"""Bytes of a tRNS chunk, by colour type; a palette has one for each colour."""
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Of a pixel, by colour type."""
+"""Samples per pixel, by colour type."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Of an interlaced picture: left, top, step to the right, step down."""
+"""The passes of an interlaced image: left, top, horizontal step, vertical step."""
 _XMP_NAME = b"XML:com.adobe.xmp\0"
 _MOST_METADATA = 1_000_000
 _PIECE = 1_000_000
@@ -27,16 +27,16 @@ _NAME = re.compile(rb"[A-Za-z]{4}")
 
 @dataclass(slots=True)
 class PngFile:
-    """The chunks that count.
+    """The relevant chunks of a PNG file.
 
     Attributes:
         data: the file.
-        depth: bits of a sample.
+        depth: bits per sample.
         colour: PNG's number of the colour type.
-        exif: of the eXIf chunk; empty where there is none.
-        xmp: of the XMP text; empty where there is none.
-        parts: where the chunks lie that make the pixels, as (start, stop).
-        needless: whether there are others.
+        exif: content of the eXIf chunk; empty for none.
+        xmp: the XMP text; empty for none.
+        parts: (start, stop) of the chunks that hold the pixels.
+        needless: whether there are other chunks.
     """
 
     data: bytes
@@ -74,7 +74,7 @@ class PngFile:
         return file._checked(ended=False)
 
     def stripped(self) -> bytes:
-        """Return the file without the chunks that say nothing of the pixels."""
+        """Return the file without the chunks that do not affect the pixels."""
         if not self.needless:
             return self.data
         view = memoryview(self.data)
@@ -141,7 +141,7 @@ class PngFile:
             self.xmp = self.xmp or _text(bytes(body[len(_XMP_NAME) :]))
 
     def _checked(self, *, ended: bool) -> PngFile:
-        """Where a checksum of a data chunk is wrong, the one over all of the unpacked data decides."""
+        """If the checksum of a data chunk is wrong, check the checksum of all unpacked data instead."""
         self.needless |= not ended
         if not self._damaged:
             return self
@@ -158,7 +158,7 @@ class PngFile:
 
 
 def _unpack(unpacker: zlib._Decompress, packed: bytes) -> int:
-    """Return how many bytes these unpack to."""
+    """Return the number of unpacked bytes."""
     count = 0
     while packed and not unpacker.eof:
         count += len(unpacker.decompress(packed, _PIECE))
@@ -167,7 +167,7 @@ def _unpack(unpacker: zlib._Decompress, packed: bytes) -> int:
 
 
 def _text(body: bytes) -> bytes:
-    """Return the text of an iTXt chunk behind its keyword; empty where it is broken."""
+    """Return the text of an iTXt chunk without its keyword; empty if it is damaged."""
     packed, _, rest = body[:1], body[1:2], body[2:]
     text = rest.split(b"\0", 2)[-1]
     if packed != b"\1":

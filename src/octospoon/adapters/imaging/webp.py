@@ -1,4 +1,4 @@
-"""A WebP file's chunks that make the pixels of its first frame, without those beside them."""
+"""The chunks of a WebP file that hold the pixels of its first frame, without metadata."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 _FRAME = b"ANMF"
 _PIXELS = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", _FRAME)
 _BESIDE = 0x20 | 0x08 | 0x04
-"""Flags of an extended file: it has a profile, EXIF, XMP."""
+"""Flags of an extended file for a colour profile, EXIF and XMP."""
 
 
 @dataclass(slots=True)
 class WebpFile:
-    """What counts of a WebP file.
+    """The relevant parts of a WebP file.
 
     Attributes:
-        canvas: width and height that an extended file claims, for any other 1×1.
-        exif: of its chunk; empty where there is none.
-        xmp: of its chunk; empty where there is none.
-        stripped: the file without the chunks that say nothing of the pixels.
+        canvas: declared width and height of an extended file; 1×1 for any other.
+        exif: content of the EXIF chunk; empty for none.
+        xmp: content of the XMP chunk; empty for none.
+        stripped: the file without metadata chunks.
     """
 
     canvas: tuple[int, int]
@@ -29,7 +29,7 @@ class WebpFile:
 
     @classmethod
     def parse(cls, data: bytes) -> WebpFile:
-        """Walk over the chunks; where one is cut off, it is the last."""
+        """Parse the chunks; a chunk that is cut off is the last one."""
         canvas, at, framed = (1, 1), 12, False
         beside, parts = {b"EXIF": b"", b"XMP ": b""}, list[bytes]()
         while at + 8 <= len(data):

@@ -1,6 +1,6 @@
-"""Read octospoon's own model files without onnxruntime, which a plain installation does not have.
+"""Read octospoon's own model files without onnxruntime, which a plain installation lacks.
 
-An ONNX file is one message of Protocol Buffers. Only the few fields that are needed here are read. Sources:
+An ONNX file is one message of Protocol Buffers. Only a few fields are read here. Sources:
 the wire format, https://protobuf.dev/programming-guides/encoding, and the field numbers,
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
@@ -33,10 +33,10 @@ _HEAD = ["Gemm", "Softmax", "Mul", "Add"]
 
 
 class LinearHead:
-    """The head alone, computed by numpy: embeddings -> calibrated probabilities.
+    """A head computed with numpy: embeddings to calibrated probabilities.
 
-    Gives what `OnnxHead` gives, up to the rounding of float32: a softmax of a linear layer, of which a small
-    share is spread evenly over the classes.
+    The result equals that of `OnnxHead` up to float32 rounding: the softmax of a linear layer, mixed with a
+    small share of the uniform distribution.
 
     Args:
         path: of a head file that octospoon wrote.
@@ -64,14 +64,14 @@ class LinearHead:
             logits = embedding @ self._weights + self._bias
         except ValueError as error:
             raise BadModel(f"the model failed on its input: {error}") from error
-        # without its maximum, no row overflows
+        # subtracting the maximum avoids overflow
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
         softmax = exponentials / exponentials.sum(axis=1, keepdims=True)
         return check_probabilities(softmax * self._kept + self._spread, len(embedding), logits.shape[1])
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """Return the description that a model file carries.
+    """Return the description that a model file contains.
 
     Raises:
         BadModel: the file is not ONNX, or its description is missing or wrong.
@@ -98,7 +98,7 @@ def _text(data: memoryview, number: int) -> str:
 
 
 def _message(data: bytes | memoryview, number: int) -> memoryview:
-    """Return the last field of this number, which is the one that counts; raises BadModel without one."""
+    """Return the last field of this number, which overrides earlier ones; raises BadModel without one."""
     messages = _messages(data, number)
     if not messages:
         raise BadModel(f"the file is not a model in ONNX: field {number} is missing")
@@ -136,7 +136,7 @@ def _fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return the integer that starts at a position, seven bits a byte, and the position after it."""
+    """Return the integer at a position, seven bits per byte, and the position after it."""
     value = shift = 0
     while at < len(view) and shift < 64:
         byte = view[at]

@@ -1,4 +1,4 @@
-"""Checks of what a model returned: shape, type, finite values, probabilities that sum to one."""
+"""Check a model's output: shape, type, finite values, and probabilities that sum to one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUM_TOLERANCE = 1e-3
 
 
 def check_probabilities(array: npt.NDArray[Any], rows: int, classes: int) -> npt.NDArray[np.float32]:
-    """Return the array as float32 [rows, classes] whose rows sum to one; raises BadModel."""
+    """Return the array if it is float32 [rows, classes] with rows that sum to one; raises BadModel."""
     probabilities = checked(array, (rows, classes), PROBABILITIES)
     if rows and (probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > _SUM_TOLERANCE):
         raise BadModel("the model's probabilities are negative or do not sum to one")

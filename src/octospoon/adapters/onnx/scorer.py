@@ -1,4 +1,4 @@
-"""A whole model as an ONNX file: pixels -> embedding and probabilities."""
+"""A complete model in ONNX: pixels to embeddings and probabilities."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class OnnxScorer:
-    """A whole model, checked against the contract when it is opened. Safe to share between threads.
+    """A complete model, checked against the contract when it is opened. Threads may share it.
 
     Args:
         path: of the file.
-        generation: of the pointer that it serves by; goes into its predictions.
+        generation: of the champion pointer; stored with the predictions.
     """
 
     def __init__(self, path: Path, generation: int = 0) -> None:
-        self._turn = generation
+        self._generation = generation
         self._session = open_session(path)
         self._spec = ModelSpec.from_metadata(self._session.get_modelmeta().custom_metadata_map)
         self._outputs = [EMBEDDING, PROBABILITIES] if self._spec.has_head else [EMBEDDING]
@@ -41,7 +41,7 @@ class OnnxScorer:
         return self._spec
 
     def preprocess(self, data: bytes) -> npt.NDArray[np.uint8]:
-        """Decode and resize one picture to uint8 [H, W, 3]; raises BadImage with the reason."""
+        """Decode and resize one image to uint8 [H, W, 3]; raises BadImage."""
         return decode(data, self._spec.height, self._spec.width, self._spec.resize)
 
     def predict(self, images: npt.NDArray[np.uint8]) -> list[Prediction]:
@@ -57,7 +57,7 @@ class OnnxScorer:
                 self._spec.backbone,
                 embedding[i],
                 None if probabilities is None else probabilities[i],
-                self._turn,
+                self._generation,
             )
             for i in range(len(images))
         ]

@@ -1,6 +1,6 @@
-"""onnxruntime as octospoon uses it: one thread a session, and every output checked.
+"""onnxruntime sessions with one thread each, and checked outputs.
 
-Apart from the scorer, so that what runs a head alone needs no picture library.
+This is separate from the scorer, so that code which runs only a head needs no image library.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def open_session(model: Path | bytes) -> ort.InferenceSession:
-    """Open an ONNX file, or its content, with one thread: the callers make the parallelism, none of it spins.
+    """Open an ONNX file, or its content, with one thread. Parallelism comes from the callers.
 
     Raises:
         BadModel: onnxruntime cannot load the file.
@@ -29,15 +29,15 @@ def open_session(model: Path | bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised, and need not be printed as well
+    options.log_severity_level = 4  # errors are raised and need not be printed too
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises types of its own, undocumented
+    except Exception as error:  # onnxruntime raises undocumented types
         raise BadModel(f"onnxruntime cannot load the model: {error}") from error
 
 
 class OnnxHead:
-    """The head alone: embeddings -> calibrated probabilities."""
+    """A head in ONNX: embeddings to calibrated probabilities."""
 
     def __init__(self, path: Path) -> None:
         self._session = open_session(path)
@@ -51,8 +51,8 @@ class OnnxHead:
 def run_session(
     session: ort.InferenceSession, outputs: list[str], feed: dict[str, npt.NDArray[Any]]
 ) -> list[npt.NDArray[Any]]:
-    """Run a session; raises BadModel when it fails."""
+    """Run a session; raises BadModel if it fails."""
     try:
         return list(session.run(outputs, feed))
-    except Exception as error:  # onnxruntime raises types of its own, undocumented
+    except Exception as error:  # onnxruntime raises undocumented types
         raise BadModel(f"the model failed on its input: {error}") from error

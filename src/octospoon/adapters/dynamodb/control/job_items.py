@@ -1,4 +1,4 @@
-"""The control item of the training job, as it is stored."""
+"""The stored form of the training job's item."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 
 
 def training_state(item: Item) -> TrainingState:
-    """Return what the item says; an empty one is the state before the first job."""
+    """Return the state in an item; an empty item is the state before the first job."""
     return TrainingState(
         status=JobStatus(text(item, "status", JobStatus.IDLE)),
         job_id=text(item, "job_id"),

@@ -1,4 +1,4 @@
-"""How far the reconciler's walks are: one item each in the control table, moved by compare-and-swap."""
+"""The progress of the task sync and of the full audit, changed by compare-and-swap."""
 
 from __future__ import annotations
 

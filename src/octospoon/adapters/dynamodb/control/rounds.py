@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DynamoRounds:
-    """Implements `octospoon.ports.labelling.Rounds`: files are immutable, the table says which is open."""
+    """Implements `octospoon.ports.labelling.Rounds`: each round is a file, the table names the open round."""
 
     def __init__(self, table: ControlTable, files: RoundFiles) -> None:
         self._table = table

@@ -1,4 +1,4 @@
-"""The control table, read strongly and changed by conditional updates."""
+"""The control table, read consistently and changed by conditional updates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class ControlTable:
-    """One item per state machine, read strongly and changed by conditional updates only."""
+    """One item for each state machine, read consistently and changed by conditional updates only."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self.client = client
         self.table = table
 
     def read(self, id_: str) -> Item:
-        """Return one item, empty before its first write."""
+        """Return one item; empty before its first write."""
         with translated(f"reading {id_}"):
             answer = self.client.get_item(
                 TableName=self.table, Key=dump_item({"id": id_}), ConsistentRead=True
@@ -35,7 +35,7 @@ class ControlTable:
         given: dict[str, Value],
         add: tuple[str, int] | None = None,
     ) -> bool:
-        """Set attributes, and add to one, where the condition holds; say whether it did."""
+        """Set attributes, and add to an attribute, if the condition is met; return True if it was."""
         update = update_expression(list(values), ())
         given = given | {f":set_{name}": value for name, value in values.items()}
         if add:

@@ -1,4 +1,4 @@
-"""Which images annotators are to label without a prediction, from the pool table."""
+"""The images that are labelled blind, from the pool table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool table as the reconciler goes through it."""
+"""The pool as the reconciler reads and repairs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of the pool as people want to know it."""
+"""The history of one image, for people."""
 
 from __future__ import annotations
 

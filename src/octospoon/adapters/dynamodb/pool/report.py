@@ -1,4 +1,4 @@
-"""What people ask of the whole pool."""
+"""Reads of the whole pool, for people."""
 
 from __future__ import annotations
 

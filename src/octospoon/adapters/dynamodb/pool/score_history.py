@@ -1,8 +1,7 @@
-"""What a row of the pool keeps of its past: the newest scores of its bytes, and its newest earlier uploads.
+"""The history in a row of the pool: the newest scores of its bytes, and its previous uploads.
 
-Both are bounded, and both are part of the write that makes them past: no table and no call of their own. A
-score stands under an attribute named by the pointer's generation modulo SCORES, so that whoever writes one
-need not know the others.
+Both are bounded, and both change in the same write as the row, without another table or call. The attribute
+of a score is named by the pointer's generation modulo SCORES. So a write need not know the other scores.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _SCORE = "score_"
 def score_entry(prediction: Prediction, doubt: Uncertainty | None, now: float) -> tuple[str, str]:
     """Return the attribute of a score, and its value: generation, version, epoch seconds, class, confidence.
 
-    Class and confidence are missing where the model knows no classes.
+    Class and confidence are missing if the model has no classes.
     """
     prediction_text = f" {doubt.top_class} {doubt.confidence:.4f}" if doubt else ""
     name = f"{_SCORE}{prediction.generation % SCORES:02d}"
@@ -32,7 +31,7 @@ def score_entry(prediction: Prediction, doubt: Uncertainty | None, now: float) -
 
 
 def scores(item: Item) -> tuple[Score, ...]:
-    """Return the scores that a row keeps, oldest first."""
+    """Return the scores in a row, oldest first."""
     kept = [_score(text(item, name)) for name in item if name.startswith(_SCORE)]
     return tuple(sorted(kept, key=lambda score: (score.generation, score.at)))
 
@@ -44,7 +43,7 @@ def _score(entry: str) -> Score:
 
 
 def with_previous(values: dict[str, Value | None], held: Item | None, now: float) -> dict[str, Value | None]:
-    """Return what is written for a new upload together with what the row that it replaces held."""
+    """Return the attributes of a new upload, with the row that it replaces as a previous upload."""
     if held is None:
         return values
     kept = (*previous_uploads(held), _as_previous(held, now))
@@ -54,7 +53,7 @@ def with_previous(values: dict[str, Value | None], held: Item | None, now: float
 
 
 def _as_picked(upload: PreviousUpload) -> dict[str, Value | None]:
-    """Return the attributes that say how bytes had been chosen: with their label, that counts again."""
+    """Return how these bytes were chosen before: when they return, their old label counts again."""
     if upload.pick is None:
         return {}
     return {
@@ -87,7 +86,7 @@ def _number(item: Item, name: str) -> float | None:
 
 
 def previous_uploads(item: Item) -> tuple[PreviousUpload, ...]:
-    """Return what a row keeps of the uploads that it held before, oldest first."""
+    """Return the previous uploads in a row, oldest first."""
     if "previous_uploads" not in item:
         return ()
     return msgspec.json.decode(text(item, "previous_uploads"), type=tuple[PreviousUpload, ...])

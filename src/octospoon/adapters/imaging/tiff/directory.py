@@ -1,4 +1,4 @@
-"""The directories of a TIFF or BigTIFF file, in either byte order, and the writing of a plain new one."""
+"""Read the directories of a TIFF or BigTIFF file in either byte order, and write a plain new one."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _BYTES = (JPEG_TABLES, XMP)
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One picture of a TIFF file: the tags that decoding asks for, with their values.
+    """One image of a TIFF file: the tags that decoding needs.
 
     Attributes:
-        order: ``<`` or ``>``.
-        tags: whole numbers; rational ones as numerator and denominator.
+        order: byte order, ``<`` or ``>``.
+        tags: integers by tag; rational numbers as numerator and denominator.
     """
 
     order: str
@@ -80,7 +80,7 @@ class TiffReader:
         self._entry = 20 if self._big else 12
 
     def directories(self) -> list[Directory]:
-        """Return the chain of directories, of which the first must be there."""
+        """Return the chain of directories; the first must exist."""
         seen: set[int] = set()
         at = self._unpack(self._pointer, 8 if self._big else 4)
         chain: list[Directory] = []
@@ -91,14 +91,14 @@ class TiffReader:
             except (BadImage, struct.error):
                 if not chain:
                     raise
-                break  # what is behind the first picture may be broken
+                break  # anything after the first image may be damaged
             chain.append(directory)
         if not chain:
             raise BadImage("truncated", "the TIFF has no directory")
         return chain
 
     def sub_directories(self, directory: Directory) -> Iterator[Directory]:
-        """Return the readable pictures that a directory points at."""
+        """Return the readable images that a directory points to."""
         for at in directory.tags.get(SUB_DIRECTORIES, ())[:MOST_DIRECTORIES]:
             try:
                 yield self.directory(at)[0]
@@ -106,7 +106,7 @@ class TiffReader:
                 continue
 
     def directory(self, at: int) -> tuple[Directory, int]:
-        """Return the directory at a place, and the place of the next one."""
+        """Return the directory at a position, and the position of the next one."""
         count = self._unpack("Q" if self._big else "H", at)
         start = at + (8 if self._big else 2)
         stop = start + self._entry * count
@@ -140,7 +140,7 @@ class TiffReader:
 
 
 def rewritten(data: bytes, tags: dict[int, tuple[int, ...]]) -> bytes:
-    """Return the file as a little-endian one with one directory, of these tags, behind its data."""
+    """Return a little-endian file with the same data, followed by one directory of these tags."""
     at = len(data) + len(data) % 2
     values_at = at + 2 + 12 * len(tags) + 4
     entries, beyond = b"", b""

@@ -1,4 +1,4 @@
-"""TIFF pictures: samples of any depth and order as libtiff would show them, or refused by name."""
+"""TIFF images with samples of any depth and order, as libtiff shows them; others are refused by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.imaging.pixels import Source
 
 _MOSAICS = (32_803, 34_892)
-"""Photometric interpretations of a sensor's own values."""
+"""Photometric interpretations of raw sensor values."""
 _RAW_COMPRESSIONS = {32_767: "Sony", 32_769: "Epson", 32_770: "Samsung", 34_713: "Nikon", 65_000: "Kodak"}
 _FOR_PILLOW = (
     *(tag.BITS, tag.COMPRESSION, tag.PHOTOMETRIC, tag.FILL_ORDER, tag.SAMPLES, tag.ROWS_PER_STRIP),
@@ -43,7 +43,7 @@ _FOR_PILLOW = (
 
 
 def tiff(data: bytes) -> Picture:
-    """Open the first picture of a TIFF that is no thumbnail of another.
+    """Open the first image of a TIFF that is not a thumbnail of another.
 
     Raises:
         BadImage: reason ``unsupported``, ``truncated``, ``too-large`` or ``too-narrow``.
@@ -51,13 +51,13 @@ def tiff(data: bytes) -> Picture:
     directory = _chosen(tag.TiffReader(data))
     layout = Layout.of(directory)
     xmp = bytes(directory.tags.get(tag.XMP, ()))
-    lies = directory.number(tag.ORIENTATION) or orientation(b"", xmp)
-    lies = lies if 1 <= lies <= 8 else UPRIGHT
+    oriented = directory.number(tag.ORIENTATION) or orientation(b"", xmp)
+    oriented = oriented if 1 <= oriented <= 8 else UPRIGHT
     if not layout.by_pillow:
-        return TiffPicture(data, directory, layout, lies)
+        return TiffPicture(data, directory, layout, oriented)
     tags = {name: directory.tags[name] for name in _FOR_PILLOW if name in directory.tags}
     plain = tag.rewritten(data, tags | {tag.PHOTOMETRIC: (layout.photometric,)})
-    return LibtiffPicture(plain, lies, Blocks(directory, layout).cost())
+    return LibtiffPicture(plain, oriented, Blocks(directory, layout).cost())
 
 
 def _chosen(reader: tag.TiffReader) -> tag.Directory:
@@ -86,16 +86,16 @@ def _is_reduced(directory: tag.Directory) -> bool:
 
 
 class LibtiffPicture(PillowPicture):
-    """A lossy or fax TIFF, which Pillow and libtiff decode as a whole.
+    """A lossy or fax TIFF, which Pillow and libtiff decode whole.
 
     Args:
         data: the file with a plain directory.
-        lies: its EXIF orientation.
-        beside: bytes that libtiff unpacks beside the picture.
+        oriented: its EXIF orientation, 1 to 8.
+        beside: bytes that libtiff unpacks in addition to the image.
     """
 
-    def __init__(self, data: bytes, lies: int, beside: int) -> None:
-        super().__init__("TIFF", data, lies)
+    def __init__(self, data: bytes, oriented: int, beside: int) -> None:
+        super().__init__("TIFF", data, oriented)
         self._beside = beside
 
     def cost(self) -> int:
@@ -108,16 +108,16 @@ class TiffPicture:
 
     Args:
         data: the file.
-        directory: of the picture.
+        directory: of the image.
         layout: of its samples.
-        lies: its EXIF orientation.
+        oriented: its EXIF orientation, 1 to 8.
     """
 
     kind = "TIFF"
 
-    def __init__(self, data: bytes, directory: tag.Directory, layout: Layout, lies: int) -> None:
+    def __init__(self, data: bytes, directory: tag.Directory, layout: Layout, oriented: int) -> None:
         self.size = layout.size
-        self.orientation = lies
+        self.orientation = oriented
         self._data = data
         self._directory = directory
         self._layout = layout

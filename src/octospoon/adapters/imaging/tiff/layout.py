@@ -1,4 +1,4 @@
-"""What a TIFF says of its samples, checked: whatever is not known to be read rightly is refused by name."""
+"""The layout of a TIFF's samples. Layouts that are not known to decode correctly are refused by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from octospoon.domain.errors import BadImage
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3}
-"""Samples of a pixel that are no extra ones, by the photometric interpretation."""
+"""Colour samples per pixel, without extra samples, by photometric interpretation."""
 RAW, PACKBITS = 1, 32_773
 _LOSSLESS = {
     5: "LZW",
@@ -48,18 +48,18 @@ _PLAIN_REFERENCE = (0, 255, 128, 255, 128, 255)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the samples of one picture lie.
+    """The layout of an image's samples.
 
     Attributes:
         size: width and height.
-        photometric: what the samples mean.
-        compression: TIFF's number of it.
-        bits: of each sample.
-        samples: of a pixel.
-        alpha: 0 none, 1 multiplied into the colours, 2 not, 3 probably not: the file does not say so.
-        planar: each sample has a plane of its own.
-        predictor: 2 where samples are stored as differences, else 1.
-        reversed_bits: the bits of each byte lie from the lowest to the highest.
+        photometric: TIFF's number of the photometric interpretation.
+        compression: TIFF's number of the compression.
+        bits: per sample.
+        samples: per pixel.
+        alpha: 0 for none, 1 multiplied into the colours, 2 not multiplied, 3 undeclared.
+        planar: whether each sample has its own plane.
+        predictor: 2 if samples are stored as differences, else 1.
+        reversed_bits: whether the bits of each byte are stored from lowest to highest.
     """
 
     size: tuple[int, int]
@@ -74,12 +74,12 @@ class Layout:
 
     @property
     def colours(self) -> int:
-        """Samples of a pixel that are no extra ones."""
+        """Colour samples per pixel, without extra samples."""
         return _COLOURS[self.photometric]
 
     @property
     def by_pillow(self) -> bool:
-        """Whether pixels are decoded by Pillow as a whole: a lossy or a fax file."""
+        """Whether Pillow decodes the image whole, as for a lossy or fax file."""
         return self.compression in (*FAX, _OLD_JPEG, JPEG)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The bytes of a TIFF's samples, row by row: taken from the file as they are, or unpacked by libtiff."""
+"""The bytes of a TIFF's samples, row by row, from the file itself or unpacked by libtiff."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Plane(Protocol):
     """Rows of packed samples."""
 
     def rows(self, start: int, stop: int) -> Bytes:
-        """Return uint8 [stop - start, bytes of a row]."""
+        """Return uint8 [stop - start, bytes per row]."""
 
 
 class Blocks:
-    """Where the strips or tiles of each plane lie.
+    """The positions of each plane's strips or tiles.
 
     Args:
-        directory: of the picture.
+        directory: of the image.
         layout: of its samples.
     """
 
@@ -57,7 +57,7 @@ class Blocks:
 
     @property
     def planes(self) -> int:
-        """How many planes are read: extra ones are, where the first of them is alpha."""
+        """Number of planes to read, including extra planes if the first of them is alpha."""
         layout = self._layout
         return layout.colours + bool(layout.alpha) if layout.planar else 1
 
@@ -72,7 +72,7 @@ class Blocks:
         return -(-self._layout.size[0] * self._bits() // 8)
 
     def cost(self) -> int:
-        """Return the bytes that unpacking takes at most."""
+        """Return the maximum number of bytes that unpacking takes."""
         height = self._layout.size[1]
         whole = height * self.row_bytes * self.planes
         if self._layout.compression == RAW:
@@ -110,7 +110,7 @@ class Blocks:
         return rows
 
     def _as_bytes(self, data: bytes, offsets: tuple[int, ...], counts: tuple[int, ...]) -> bytes:
-        """Return a file whose greyscale pixels are the bytes of this plane."""
+        """Return a file that holds the bytes of this plane as greyscale pixels."""
         tags: dict[int, tuple[int, ...]] = {
             tag.WIDTH: (self.row_bytes,),
             tag.HEIGHT: (self._layout.size[1],),

@@ -1,4 +1,4 @@
-"""A TIFF's unpacked samples -> rows of eight bits, whatever their depth, order and meaning."""
+"""Convert a TIFF's unpacked samples of any depth, order and meaning to rows of eight bits."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class TiffSource:
 
     Args:
         planes: of the samples, unpacked.
-        blocks: how they lay in the file.
-        directory: of the picture.
+        blocks: their positions in the file.
+        directory: of the image.
         layout: of its samples.
     """
 
@@ -122,7 +122,7 @@ class TiffSource:
         return [(start, min(start + _BAND, height)) for start in range(0, height, _BAND)]
 
     def _find_depth(self, directory: tag.Directory) -> None:
-        """Settle how many of sixteen bits are used: as the file says, if that holds, else by rule."""
+        """Return how many of sixteen bits are used: as declared if the values agree, else by rule."""
         colours = self._layout.colours
         highest = max(int(self._samples(*band)[..., :colours].max()) for band in self._bands())
         stated = max(directory.tags.get(tag.LARGEST) or directory.tags.get(tag.LARGEST_OF_KIND) or (0,))
@@ -138,5 +138,5 @@ def _palette(directory: tag.Directory, layout: Layout) -> npt.NDArray[np.uint8]:
     if len(values) < 3 * 2**layout.bits:
         raise BadImage("truncated", "the TIFF's colour map is missing or cut off")
     table = values[: 3 * 2**layout.bits].reshape(3, -1).T
-    # entries have sixteen bits; a map of which none needs more than eight was written with eight
+    # entries have sixteen bits, but some programs write eight: then no entry exceeds eight
     return (table >> (8 if table.max() > 255 else 0)).astype(np.uint8)
