@@ -30,7 +30,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 def groups_file(config: pytest.Config) -> Path:
     """Return the file, common to all workers of a run, that holds the group of each test that has one."""
-    folder = Path(config._tmp_path_factory.getbasetemp())
+    folder = Path(config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
     return (folder.parent if is_worker(config) else folder) / "groups.json"
 
 

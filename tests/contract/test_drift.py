@@ -54,7 +54,7 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
     known = rng.standard_normal((900, 8)).astype(np.float32)
     stores.references.put(POINTER.sha256, drift.reference(known, Sides().run(known)))
     upload(stores, "old", rng.standard_normal((80, 8)).astype(np.float32))
-    upload(stores, "new", rng.standard_normal((40, 8)).astype(np.float32) / 4 + 2)
+    upload(stores, "new", rng.standard_normal((40, 8)).astype(np.float32) / 4 + 2)  # type: ignore[arg-type]
     stores.observations.save(Observation(3, judged_until=day(stores.clock.time - DAY)))
     stores.clock.time += DAY
     watch = Watch(
@@ -80,7 +80,7 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
         open_tasks=OpenTasks(labeler, stores.pool, stores.clock, days=14),
         max_open_tasks=100,
         observations=stores.observations,
-        reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), [].append, "margin"),
+        reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), [].append, "margin"),  # type: ignore[arg-type]
         refresh=lambda: 0,
     )
 

@@ -51,7 +51,7 @@ def bucket(s3: S3Client) -> str:
 
 @pytest.fixture
 def gets(s3: S3Client, bucket: str, stack: LocalStack) -> Iterator[SignedGets]:
-    made = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
+    made = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)  # type: ignore[arg-type]
     yield made
     made.close()
 

@@ -90,7 +90,7 @@ def test_missing_key_of_any_kind_counts_as_gone(
     stack: LocalStack, bucket: str, key: str, signed: bool
 ) -> None:
     s3: Any = stack.deployment.client("s3")
-    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)
+    gets = SignedGets(s3, session(stack.deployment.endpoint_url).get_credentials(), bucket)  # type: ignore[arg-type]
 
     with closing(gets), pytest.raises(BadImage, match="gone"):
         S3Images(s3, bucket, gets if signed else None).read(key)

@@ -305,7 +305,7 @@ def test_labelled_image_gets_another_backbones_embedding_and_nothing_else_change
         if i:
             stores.ranking.claim(pick(i), 1, 99.0)
             stores.ranking.mark_exported(image(i).key, 1, i)
-            stores.labels.resolve_label(stores.labels.label_state(image(i).key), Consensus("cat", 1.0, 1))
+            stores.labels.resolve_label(stores.labels.label_state(image(i).key), Consensus("cat", 1.0, 1))  # type: ignore[arg-type]
     stores.scoring.put_score(image(3, "other bytes", "20"), said(0.5))
     before = stores.pool.rows([image(i).key for i in range(4)])
     fresh = [

@@ -48,7 +48,7 @@ def test_every_score_is_kept_with_its_time_and_result(stores: Stores) -> None:
     assert [(one.model_version, one.generation) for one in scores] == [(0, 0), (1, 1), (2, 2), (1, 3)]
     assert [one.at - scores[0].at for one in scores] == [0, 10, 20, 30]
     assert (scores[0].top_class, scores[0].confidence) == (None, None)
-    assert (scores[1].top_class, scores[1].confidence) == (0, pytest.approx(0.75, abs=1e-3))
+    assert (scores[1].top_class, scores[1].confidence) == (0, pytest.approx(0.75, abs=1e-3))  # type: ignore[comparison-overlap]
 
 
 def test_row_does_not_grow_with_its_number_of_scores(stores: Stores) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from octospoon.cli.deployment import Deployment
 from octospoon.cli.operations import upload as drops
 from octospoon.cli.operations.upload import OTHER, SAME, drop
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.cli.deployment import Deployment
     from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = pytest.mark.stack
@@ -42,7 +41,8 @@ def deployment(stack: LocalStack) -> Iterator[Deployment]:
     """The shared deployment with an images bucket of its own, whose pictures no function scores."""
     bucket, s3 = "octospoon-tests-drop", stack.deployment.client("s3")
     s3.create_bucket(Bucket=bucket)
-    yield replace(stack.deployment, outputs={**stack.deployment.outputs, "ImagesBucket": bucket})
+    outputs = {**stack.deployment.outputs, "ImagesBucket": bucket}
+    yield Deployment(outputs, stack.deployment.endpoint_url)
     for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         s3.delete_object(Bucket=bucket, Key=item["Key"])
     s3.delete_bucket(Bucket=bucket)

@@ -116,9 +116,9 @@ def test_the_pool_follows_when_it_is_told_to(
 
     rows = pool.rows(waiting)
     assert {(row.backbone, row.model_version) for row in rows.values()} == {(after.backbone, after.version)}
-    said = {key: digits.CLASSES[int(row.probabilities.argmax())] for key, row in rows.items()}  # type: ignore[union-attr]
+    said = {key: digits.CLASSES[int(row.probabilities.argmax())] for key, row in rows.items()}
     right = np.mean([said[key] == digit_label(key) for key in waiting])
     print(f"{right:.3f} of the {len(waiting)} images that nobody labelled are right")
     assert right > 0.85
-    report = run_now.rank(deployment)
-    assert report.exported == len(waiting), "the next round is chosen among the new backbone's images"
+    exported = run_now.rank(deployment).exported
+    assert exported == len(waiting), "the next round is chosen among the new backbone's images"

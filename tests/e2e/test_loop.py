@@ -220,7 +220,7 @@ def test_the_whole_story_of_an_image_is_told(
     first, second = upload.scores
     assert (first.model_version, first.label, second.model_version) == (0, None, champion.version)
     assert second.label in digits.CLASSES
-    assert upload.at - 1 <= first.at < second.at, "the bucket's times are whole seconds"
+    assert upload.at - 1 <= first.at < second.at, "the bucket's times are whole seconds"  # type: ignore[operator]
 
     (choice,) = traced.choices
     assert (choice.round_number, choice.model_version) == (later.number, champion.version)

@@ -77,7 +77,7 @@ def test_pictures_in_answers_now_from_the_champion(
 
     right = [one.label == digits.CLASSES[digits.labels()[i]] for one, i in zip(told, UNSEEN, strict=True)]
     assert sum(right) >= 0.8 * len(right)
-    assert {one.version for one in told} == {champion.version}
+    assert {one.model_version for one in told} == {champion.version}
     said = ask(stack, digits.png_bytes(UNSEEN[0]), **{"Content-Type": "image/png"}).json()
     assert said["classes"] == list(digits.CLASSES)
     assert sum(said["probabilities"]) == pytest.approx(1, abs=1e-4)
@@ -135,7 +135,7 @@ def test_a_model_without_classes_says_so(
     finally:
         rollback(stack.deployment, champion.version)
         time.sleep(MAX_AGE)
-    assert predict(stack.deployment, files)[0].version == champion.version
+    assert predict(stack.deployment, files)[0].model_version == champion.version
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def collect_all(self) -> None:
         for message in self.world.messages[::-1]:
-            if self.world.run(lambda message=message: self.world.collect(message), {}):
+            if self.world.run(lambda message=message: self.world.collect(message), {}):  # type: ignore[misc]
                 self.world.messages.remove(message)
 
     @rule(which=picks, lost=seldom, task_too=seldom)
@@ -179,7 +179,7 @@ class Interleavings(RuleBasedStateMachine):
                 world.write(*world.reading[-1])
 
         special = {"die": world.faults.die, "refuse": world.faults.refuse}
-        return {at: special.get(kind) or (lambda kind=kind: other(kind)) for at, kind in plan.items()}
+        return {at: special.get(kind) or (lambda kind=kind: other(kind)) for at, kind in plan.items()}  # type: ignore[misc]
 
     @staticmethod
     def _pick(found: list[Any], which: int) -> Any:

@@ -122,7 +122,7 @@ class Drifting:
     """Confirmed drift by which every image shows, with the bytes that it had first."""
 
     def __init__(self, pool: FakePool) -> None:
-        self._pool, self._first = pool, {}  # type: ignore[var-annotated]
+        self._pool, self._first = pool, {}
 
     def read(self) -> Observation:
         for key, row in self._pool.table.items():
@@ -175,8 +175,8 @@ class World:
             self.trained_on &= self.labelled()
             return delta
 
-        self.control.begin, self.control.abort = watched_begin, watched_abort  # type: ignore[method-assign]
-        self.labels.resolve_label = watched_settle  # type: ignore[method-assign]
+        self.control.begin, self.control.abort = watched_begin, watched_abort  # type: ignore[assignment]
+        self.labels.resolve_label = watched_settle
 
     def _wire(self) -> None:
         def between(port: Any) -> Any:

@@ -82,7 +82,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
     code = 0
     try:
         os.environ.update(request["env"])
-        aws.CLOCK = Later(request["offset"])
+        aws.CLOCK = Later(request["offset"])  # type: ignore[assignment]
         watch(request["function"], request["patience"])
         if request["function"] == "reconcile":
             full_audit.SETTLING = request.get("settling", full_audit.SETTLING)
@@ -97,11 +97,11 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
 
 def watch(function: str, patience: float) -> None:
     """Wait for no answer longer than this, and note every call to AWS before it is made."""
-    botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = patience
+    botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = patience  # type: ignore[assignment]
     label_studio._TIMEOUT = httpx.Timeout(patience)
     mlflow_rest._SECONDS = patience
     calls = os.open(os.environ["HOST_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    make = botocore.client.BaseClient._make_api_call
+    make = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def noted(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
         named = {
@@ -130,7 +130,7 @@ def watch(function: str, patience: float) -> None:
         os.write(calls, (json.dumps(line) + "\n").encode())
         return make(self, operation, parameters)
 
-    botocore.client.BaseClient._make_api_call = noted
+    botocore.client.BaseClient._make_api_call = noted  # type: ignore[attr-defined]
 
 
 def say(what: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     lab.steps("reconcile", {"full": True})
     lab.serve(version=2)
     lab.steps("rescore", {"Records": [{"messageId": "1", "body": json.dumps({"Records": [{"s3": {}}]})}]})
-    ((pointer, _),) = [lab.champions.pointer()]
+    ((pointer, _),) = [lab.champions.pointer()]  # type: ignore[misc]
     for shard in range(16):
         # a shard of few rows is not gone through day by day, unless it has been begun so
         days = {} if shard else {"walked": True, "day": day(time.time())}
@@ -108,8 +108,8 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
         (b'{"key": "nowhere"}', "false"),
         (json.dumps(of_label_studio).encode(), "false"),
     )
-    for body, query in questions:
-        lab.steps("predict", asked(lab, "POST", "/predict", body, add=query))
+    for body, query in questions:  # type: ignore[assignment]
+        lab.steps("predict", asked(lab, "POST", "/predict", body, add=query))  # type: ignore[arg-type]
     calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()[before:]]
     return lab, by_function(lab, calls)
 

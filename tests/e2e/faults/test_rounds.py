@@ -61,8 +61,8 @@ def test_skipped_abandoned_and_other_tasks_hold_up_no_round(make_lab: Callable[.
 
     assert second["exported"] == BATCH
     assert second["tasks"]["skipped"] == BATCH - 1
-    for task in ours(lab)[BATCH:]:
-        skip(lab, task.id)
+    for task in ours(lab)[BATCH:]:  # type: ignore[assignment]
+        skip(lab, task.id)  # type: ignore[attr-defined]
     not_ours = synchronised(lab, 3)
     lab.annotate(not_ours[0], "cat")
     third = rank(lab)

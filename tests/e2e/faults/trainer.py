@@ -19,5 +19,5 @@ class Later:
 
 
 if __name__ == "__main__":
-    aws.CLOCK = Later(float(sys.argv[1]))
+    aws.CLOCK = Later(float(sys.argv[1]))  # type: ignore[assignment]
     sys.exit(main(["run", "--job-id", sys.argv[2]]))

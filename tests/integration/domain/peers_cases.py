@@ -55,7 +55,7 @@ def test_modal_chooses_the_same(name, peer, rows):
 )
 def test_scikit_activeml_scores_the_same_up_to_a_constant_factor(name, method, rows):
     theirs = uncertainty_scores(rows, method=method)
-    scores = strategy(name).score(rows)
+    scores = strategy(name).score(rows)  # type: ignore[misc]
     scale = np.log(rows.shape[1]) if name == "entropy" else 1.0
     assert scores * scale == pytest.approx(theirs, abs=1e-9)
 

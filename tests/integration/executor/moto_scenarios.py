@@ -143,7 +143,7 @@ def same_as_moto() -> None:
                 outcome = "committed"
             except TransactionCanceledException as error:
                 outcome = str(error.description)
-            items_of = {name: found for name, (found, _records) in state(made).items()}
+            items_of = {name: found for name, (found, _records) in state(made).items()}  # type: ignore[has-type, misc]
             outcomes.append((outcome, items_of))
         assert outcomes[0] == outcomes[1]
 

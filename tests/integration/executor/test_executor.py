@@ -58,7 +58,7 @@ class Aws:
         self.functions = self.client("lambda")
 
     def client(self, service: str):
-        return boto3.client(
+        return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.url,
             region_name="us-east-1",

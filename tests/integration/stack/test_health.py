@@ -81,7 +81,7 @@ def test_a_port_that_somebody_took_is_given_up_for_another(launch, monkeypatch):
     with socket.create_server((HOST, 0)) as thief:
         taken = thief.getsockname()[1]
         free = iter([taken])
-        ours = health.free_port
+        ours = health.free_port  # type: ignore[attr-defined]
         monkeypatch.setattr(health, "free_port", lambda: next(free, None) or ours())
         server = launch(SERVER)
         assert server.port == taken

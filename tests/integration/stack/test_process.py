@@ -34,7 +34,7 @@ def test_a_later_process_with_the_same_id_is_left_alone(tmp_path):
         assert not recorded.alive()
         end([recorded])
         assert stranger.poll() is None
-        assert dataclasses.replace(recorded, started=identity(stranger.pid)).alive()
+        assert dataclasses.replace(recorded, started=identity(stranger.pid)).alive()  # type: ignore[arg-type]
         stranger.kill()
 
 

@@ -81,7 +81,7 @@ def test_mlflow_answers(stack):
 
 
 def test_localstack_keeps_its_files_in_the_run_folder(stack):
-    s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)
+    s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)  # type: ignore[call-overload]
     s3.create_bucket(Bucket="files")
     s3.put_object(Bucket="files", Key="words", Body=b"some words" * 100_000)
     assert s3.get_object(Bucket="files", Key="words")["Body"].read(10) == b"some words"
@@ -121,13 +121,13 @@ def test_ended_part_of_a_detached_stack_is_restarted_or_kept(checkout: Path) -> 
         return start(checkout, progress=print, services=services, fresh=True, detached=True)
 
     def kill(name: str) -> None:
-        (process,) = [one for one in stack.processes if one.name == name]
+        (process,) = [one for one in stack.processes if one.name == name]  # type: ignore[attr-defined]
         os.kill(process.pid, signal.SIGKILL)
         while process.alive():
             time.sleep(0.02)
 
     stack = up()
-    s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)
+    s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)  # type: ignore[call-overload]
     s3.create_bucket(Bucket="my-images-1")
     picture = os.urandom(600_000)
     s3.put_object(Bucket="my-images-1", Key="cat/a picture.jpg", Body=picture)

@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         parts = email.message_from_bytes(head + body, policy=email.policy.HTTP).iter_parts()
         return {
-            str(part.get_param("name", header="content-disposition")): (
+            str(part.get_param("name", header="content-disposition")): (  # type: ignore[misc]
                 part.get_filename() or "",
                 part.get_payload(decode=True),
             )

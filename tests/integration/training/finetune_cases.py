@@ -411,7 +411,7 @@ def test_head_rescoring_skips_stale_rows_until_images_are_scored(promoted, tmp_p
         made.pool, made.pool, progress, lambda: (pointer, head), queue.append, FakeClock(), "margin"
     )
     use_case.champion_changed()
-    assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0
+    assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0  # type: ignore[misc]
     scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.generation)
     for image in list(made.pool.stale_backbone(pointer.backbone)):
         pixels = scorer.preprocess(made.images.read(image.key)[0])

@@ -131,7 +131,7 @@ def test_the_bytes_of_what_is_decoded_at_once_are_bounded(kind: str, monkeypatch
     one = 4 * 100 * 100 * (4 if kind == "WEBP" else 1)
     budget, held = ByteBudget(one + 1), []
     monkeypatch.setattr(decode_module, "_under_way", budget)
-    shrunk = decode_module.shrunk
+    shrunk = decode_module.shrunk  # type: ignore[attr-defined]
 
     def watched(*arguments: object) -> Image.Image:
         held.append(budget._held)

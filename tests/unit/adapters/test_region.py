@@ -65,6 +65,6 @@ def _was_outside(width: int, height: int) -> bool:
 
 def test_scorer_and_trainer_share_the_one_decode() -> None:
     """That their tensors are bit-equal as they are installed is tested in `packaging.test_parity`."""
-    assert scorer.decode is pictures.decode is contact_sheet.decode is decode
+    assert scorer.decode is pictures.decode is contact_sheet.decode is decode  # type: ignore[attr-defined]
     data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (427, 641, 3), np.uint8)), "JPEG")
-    assert np.array_equal(scorer.decode(data, 224, 224, "cover"), pictures.decode(data, 224, 224, "cover"))
+    assert np.array_equal(scorer.decode(data, 224, 224, "cover"), pictures.decode(data, 224, 224, "cover"))  # type: ignore[attr-defined]

@@ -105,7 +105,7 @@ def test_the_session_s_token_of_aws(secret: str) -> None:
 
     def read() -> None:
         with translated("reading"):
-            client.get_object(Bucket="b", Key="k")
+            client.get_object(Bucket="b", Key="k")  # type: ignore[attr-defined]
 
     text = raised(read)
     assert clean(text)

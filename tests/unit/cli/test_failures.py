@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 
 def refused(code: str, message: str = "told so", status: int = 400) -> ClientError:
     answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "DescribeStacks")  # type: ignore[arg-type]
+    return ClientError(answer, "DescribeStacks")
 
 
 @pytest.mark.parametrize(

@@ -118,4 +118,4 @@ def test_a_path_that_is_no_file(deployment: Deployment, tmp_path: Path) -> None:
 
 def test_on_aws_the_address_is_the_stacks() -> None:
     outputs = {"PredictUrl": "https://x.execute-api.eu-west-1.amazonaws.com/v1"}
-    assert predict_.predict_url(outputs, None) == outputs["PredictUrl"]
+    assert predict_.predict_url(outputs, None) == outputs["PredictUrl"]  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from octospoon.cli.datasets import labelled
 from octospoon.cli.datasets.labelled import Source
 from octospoon.cli.operations import simulate as command
 from octospoon.cli.operations import trainer_environment
-from octospoon.cli.operations.simulate import Wanted, simulate
+from octospoon.cli.operations.simulate import Wanted, simulate  # type: ignore[attr-defined]
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.domain.labelling.consensus import Consensus

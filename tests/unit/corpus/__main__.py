@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, spent = Path(folder) / "case", {}
         for case in CASES:
-            forked(lambda case=case: path.write_bytes(case.make()))
+            forked(lambda case=case: path.write_bytes(case.make()))  # type: ignore[misc]
             spent[case.name] = json.loads(forked(lambda: measured(path)))
     json.dump(spent, sys.stdout)
 

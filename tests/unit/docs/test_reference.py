@@ -137,7 +137,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("function", sorted(path.name for path in (ROOT / "functions").iterdir()))
 def test_every_metric_is_described_and_every_described_metric_is_published(function):
     source = (ROOT / "functions" / function / "app.py").read_text()
-    published = set(re.findall(r"(?:count|gauge)\(metrics, \"(\w+)\"", source)) | PUBLISHED.get(
+    published = set(re.findall(r"(?:count|gauge)\(metrics, \"(\w+)\"", source)) | PUBLISHED.get(  # type: ignore[operator]
         function, set()
     )
     described = {name for cells in rows("reference/metrics.md", f"### {function}") for name in code(cells[0])}

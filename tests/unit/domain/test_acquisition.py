@@ -164,8 +164,8 @@ def test_uncertainty_of_one_image():
 def test_uncertainty_against_sorting():
     rows = pool(500, 7).probabilities.astype(np.float64)
     ordered = np.sort(rows, axis=1)
-    assert np.array_equal(strategy("margin").score(rows), 1 - (ordered[:, -1] - ordered[:, -2]))
-    assert np.array_equal(strategy("least_confidence").score(rows), 1 - ordered[:, -1])
+    assert np.array_equal(strategy("margin").score(rows), 1 - (ordered[:, -1] - ordered[:, -2]))  # type: ignore[misc]
+    assert np.array_equal(strategy("least_confidence").score(rows), 1 - ordered[:, -1])  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["margin", "least_confidence"])
@@ -182,7 +182,7 @@ def test_the_fast_selection_is_that_of_a_full_sort(name, order, size, dtype, n):
     given = pool(size, 5)
     rows = given.probabilities.round(2).astype(dtype, order=order)
     ids = [given.ids[i] for i in np.random.default_rng(3).permutation(size)]
-    scores = strategy(name).score(rows)
+    scores = strategy(name).score(rows)  # type: ignore[misc]
     expected = np.lexsort((np.array(ids), -scores))[:n]
     assert np.array_equal(strategy(name).select(Candidates(ids, rows), n, "s"), expected)
 
@@ -233,7 +233,7 @@ def test_compiled_code_reads_only_the_given_rows(classes, dtype):
 @pytest.mark.parametrize("step", [1, 2])
 def test_rows_that_lie_apart_or_turned_are_read_too(step):
     rows = np.repeat(pool(ROWS_A_WORKER, 6).probabilities, step, axis=1)[::-1, ::step]
-    scores = strategy("margin").score(rows)
+    scores = strategy("margin").score(rows)  # type: ignore[misc]
     expected = np.argsort(-scores, kind="stable")[:20]
     assert np.array_equal(strategy("margin").select(Candidates(range(len(rows)), rows), 20, "s"), expected)
 
@@ -259,7 +259,7 @@ def test_ties_at_the_border_are_kept_in_little_memory():
 def test_the_number_of_workers_does_not_matter(order):
     rows = pool(350_000, 3).probabilities.round(4).astype(np.float32, order=order)
     ids = [f"{i:06d}" for i in np.random.default_rng(2).permutation(350_000)]
-    scores = strategy("margin").score(rows)
+    scores = strategy("margin").score(rows)  # type: ignore[misc]
     expected = np.lexsort((np.array(ids), -scores))[:500]
     assert np.array_equal(strategy("margin").select(Candidates(ids, rows), 500, "s"), expected)
     for workers in (1, 2, 3):
@@ -273,7 +273,7 @@ def test_the_number_of_workers_does_not_matter(order):
 
 def test_numbers_below_zero_are_measured_like_others():
     rows = np.random.default_rng(0).standard_normal((30_000, 3)).astype(np.float32) - 3
-    scores = strategy("margin").score(rows)
+    scores = strategy("margin").score(rows)  # type: ignore[misc]
     ids = [f"{i:05d}" for i in range(30_000)]
     expected = np.argsort(-scores, kind="stable")[:50]
     assert np.array_equal(strategy("margin").select(Candidates(ids, rows), 50, "s"), expected)
@@ -281,7 +281,7 @@ def test_numbers_below_zero_are_measured_like_others():
 
 def test_large_finite_numbers_are_not_taken_for_infinite_ones():
     rows = np.full((4, 3), 3e38, np.float32)
-    assert strategy("margin").score(rows).tolist() == [1.0] * 4
+    assert strategy("margin").score(rows).tolist() == [1.0] * 4  # type: ignore[misc]
 
 
 def test_kmeans_of_many_clusters_is_repeatable_and_near_the_points():

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from scipy import stats
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from unit.training.stack import starter
 
 from octospoon.adapters.imaging.decode import decode

@@ -79,7 +79,7 @@ def test_scores_are_the_strategys():
     given = rows(100)
     for pick in picks:
         if not pick.audit:
-            expected = strategy("margin").score(given[pick.key].probabilities[np.newaxis])[0]
+            expected = strategy("margin").score(given[pick.key].probabilities[np.newaxis])[0]  # type: ignore[misc]
             assert pick.score == pytest.approx(float(expected))
 
 

@@ -59,7 +59,7 @@ def test_failed_job_costs_its_budget_but_a_lost_job_restarts():
 
 def test_accuracy_requests_training_only_when_it_is_significantly_low():
     assert wanted(proportion(70, 100), None, 0.75) is None, "it may be 0.78"
-    assert "at most 0.69" in wanted(proportion(60, 100), None, 0.75)
+    assert "at most 0.69" in wanted(proportion(60, 100), None, 0.75)  # type: ignore[operator]
     assert wanted(proportion(0, 100), None, 0.0) is None
     assert wanted(proportion(0, 0), None, 1.0) is None, "nothing is known"
 

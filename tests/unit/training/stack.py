@@ -29,24 +29,13 @@ from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.ports.training import ModelRun, TrainingData
 from octospoon.training.context import TrainingPorts
-from octospoon.training.model.model_file import read_spec, sha256, starter_model
+from octospoon.training.model.model_file import read_spec, starter_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 JOB = "train-000001"
-
-
-class Champions(FakeChampions):
-    def fetch_head(self, pointer: ChampionPointer, folder: Path) -> Path:
-        path = folder / f"{pointer.head_sha256}.onnx"
-        path.write_bytes(self.files[pointer.head_sha256])
-        return path
-
-    def put_model(self, model: bytes, head: bytes | None) -> tuple[str, str]:
-        self.files |= {sha256(file): file for file in (model, head) if file}
-        return sha256(model), sha256(head) if head else ""
 
 
 @dataclass
@@ -140,7 +129,7 @@ class World:
     pool: FakePool
     control: FakeControl
     labels: FakeLabels
-    champions: Champions
+    champions: FakeChampions
     registry: FakeRegistry
     snapshots: FakeSnapshots
     references: FakeReferences
@@ -207,7 +196,7 @@ def world() -> World:
     pool, images, champions, registry, snapshots = (
         FakePool(),
         FakeImages(),
-        Champions(),
+        FakeChampions(),
         FakeRegistry(),
         FakeSnapshots(),
     )

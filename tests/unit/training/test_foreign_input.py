@@ -151,7 +151,7 @@ def test_a_model_may_want_blue_green_red(tmp_path, kind):
 def test_mean_and_std_follow_rgb_in_either_channel_order(tmp_path):
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
     found = taken(tmp_path, model(trunk(), "pooled"), Options(Pixels(mean=mean, std=std, channels="bgr")))
-    values = (IMAGES.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)
+    values = (IMAGES.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)  # type: ignore[operator]
     session = ort.InferenceSession(model(trunk(), "pooled").SerializeToString())
     turned = np.ascontiguousarray(values[..., ::-1].transpose(0, 3, 1, 2))
     assert np.allclose(found, session.run(None, {"input": turned})[0], atol=1e-3)

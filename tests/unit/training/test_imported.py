@@ -43,7 +43,7 @@ def theirs(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
 
 
 def normalised() -> np.ndarray:
-    values = (IMAGES.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+    values = (IMAGES.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)  # type: ignore[operator]
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
@@ -101,7 +101,7 @@ def test_a_model_of_half_floats_gives_floats(tmp_path):
 def test_channels_last_and_pixels_to_255(tmp_path):
     model = network(first="NHWC", last="pooled")
     (embedding,) = ours(taken(tmp_path, model, Options(Pixels(top=255, mean=(1, 2, 3)))))
-    values = IMAGES.astype(np.float32) - np.float32([1, 2, 3])
+    values = IMAGES.astype(np.float32) - np.float32([1, 2, 3])  # type: ignore[operator]
     assert np.allclose(embedding, theirs(model, values), rtol=1e-4)
 
 

@@ -18,17 +18,19 @@ from octospoon.training.job.run import run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from unit.training.stack import World
 
-def during(made: object, what: Callable[[], object]) -> None:
+
+def during(made: World, what: Callable[[], object]) -> None:
     """Let something happen while the job trains."""
 
     def trainer(*_: object) -> object:
         return what()
 
-    object.__setattr__(made.ports, "trainer", trainer)  # type: ignore[attr-defined]
+    object.__setattr__(made.ports, "trainer", trainer)
 
 
-def labelled() -> object:
+def labelled() -> World:
     made = world()
     for index in range(8):
         made.label(index, "cat" if index % 2 else "dog", audit=index > 5)

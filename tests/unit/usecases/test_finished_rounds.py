@@ -36,7 +36,7 @@ class Batches:
             self.looked_at += len(keys)
             return entries(keys)
 
-        pool.entries = counted  # type: ignore[method-assign]
+        pool.entries = counted
         self.finished = FinishedRounds(rounds, pool, self.world.labels, self.ask)
         self.collect(message(0, updated=1), finished=False)
 

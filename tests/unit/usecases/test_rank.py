@@ -93,7 +93,7 @@ class World:
         )
 
     def promote(self, version: int) -> None:
-        pointer, _ = self.champions.pointer()
+        pointer, _ = self.champions.pointer()  # type: ignore[misc]
         self.champions.set(replace(pointer, version=version))
 
     def drift(self, count: int, version: int = 1) -> None:
@@ -309,7 +309,7 @@ def test_a_rank_in_the_middle_of_anothers_export_creates_nothing() -> None:
         reasons.append(world.rank().reason)
         return create(tasks, model_version)
 
-    world.labeler.create = slowly  # type: ignore[method-assign]
+    world.labeler.create = slowly
 
     assert world.rank().created == 20
     assert "another run exports round 1" in reasons[0]
@@ -323,10 +323,10 @@ def test_failure_before_sending_is_retried_at_once() -> None:
     def down(etags: Mapping[str, str]) -> dict[str, int]:
         raise ServiceUnavailable("Label Studio does not answer")
 
-    world.labeler.find = down  # type: ignore[method-assign]
+    world.labeler.find = down
     with pytest.raises(ServiceUnavailable):
         world.rank()
-    world.labeler.find = find  # type: ignore[method-assign]
+    world.labeler.find = find
 
     assert world.rank().created == 20
 

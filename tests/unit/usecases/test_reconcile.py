@@ -229,7 +229,7 @@ def test_annotation_counts_while_the_project_has_its_class() -> None:
     world.reconcile()
     assert world.pool.table["1.png"].label == "owl", "no task has changed, the classes have"
 
-    world.clock.time += 3 * OVERLAP
+    world.clock.time += 3 * OVERLAP  # type: ignore[unreachable]
     world.with_classes(*CLASSES)
     world.reconcile()
     assert world.pool.table["1.png"].label is None

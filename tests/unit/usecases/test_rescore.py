@@ -351,7 +351,7 @@ def test_repeated_message_costs_only_reads() -> None:
     world.progress.order = dict.fromkeys(range(SHARDS), "margin")
     world.case().champion_changed()
     world.queue += world.queue
-    kept, world.pool.rescore = world.pool.rescore, lambda rows, predictions: 1 / 0
+    kept, world.pool.rescore = world.pool.rescore, lambda rows, predictions: 1 / 0  # type: ignore[return-value]
     dead = world.queue.copy()
     for body in dead[:SHARDS]:
         with pytest.raises(ZeroDivisionError):

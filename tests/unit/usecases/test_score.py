@@ -329,7 +329,7 @@ def test_same_bytes_under_another_etag_are_known_and_recorded() -> None:
     assert score([upload("a", "1")]) == [Outcome.SCORED]
     noted: list[ImageRef] = []
     note = pool.note_upload
-    pool.note_upload = lambda image: (noted.append(image), note(image))  # type: ignore[assignment, method-assign]
+    pool.note_upload = lambda image: (noted.append(image), note(image))
 
     images.objects["a"] = (b"\x07", "md5", "md5-2")
     assert score([upload("a", "20")]) == [Outcome.KNOWN]
@@ -409,7 +409,7 @@ def test_a_row_that_is_older_than_checksums_keeps_its_identity() -> None:
 
 def test_where_nobody_can_say_what_is_known_everything_is_scored() -> None:
     class Forgetful(FakePool):
-        def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        def scored(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:  # type: ignore[override]
             raise ServiceUnavailable("the table is slow")
 
     images = FakeImages({"a": (b"\x07", "e1")})
