@@ -16,7 +16,7 @@ from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.monitoring.observations import Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
 from octospoon.domain.pool.keys import SHARDS, day
-from octospoon.usecases.live_evaluation import Measure
+from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.rescore import Reorder
@@ -59,7 +59,7 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
     stores.clock.time += DAY
     watch = Watch(
         lambda: (POINTER, Sides()),
-        Measure(stores.pool, stores.labels),
+        EvaluateLive(stores.pool, stores.labels),
         stores.watching,
         stores.references,
         stores.observations,

@@ -1,4 +1,4 @@
-"""Count what annotators did, settle each image's label, and launch training when it is due."""
+"""Count annotations, resolve each image's label, and launch training when it is due."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 LAUNCH_LEASE = 900.0
-"""Seconds within which a launched job must have started, or it counts as lost."""
+"""Seconds after which a launched job that has not started counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectAnnotations:
-    """The use case: one queued webhook message in, labels and perhaps a training job out.
+    """The use case: count one queued webhook message, and launch a training job if one is due.
 
     Attributes:
-        labels: what annotators said.
+        labels: the annotations and labels.
         control: the training job's state.
         launcher: starts training jobs.
         clock: the time.
         settings: of the next job.
-        rules: when it is due.
-        finished: asks for a new batch where the newest round waits for no answer any more; None where only
-            the schedule does.
+        rules: when the next job is due.
+        finished: requests a new batch if the newest round waits for no answer; None if only the schedule
+            does.
     """
 
     labels: Labels
@@ -54,16 +54,16 @@ class CollectAnnotations:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The project's class names: the labels that count, and what the next job learns."""
+        """The project's class names: the labels that count, and the classes of the next job."""
         return self.settings.classes
 
     def __call__(self, body: str) -> str | None:
         """Count one message; return the id of the training job that it launched, if any.
 
-        Every step can be repeated: a message that died half-way is simply processed again.
+        Every step is idempotent: a message whose processing was interrupted is processed again.
 
         Raises:
-            BadRequest: not a message of ours.
+            BadRequest: it is not a message of `webhook`.
             RetryableError: nothing is lost; the message can be processed again.
         """
         annotations = list(self._annotations(_decode(body)))
@@ -77,15 +77,15 @@ class CollectAnnotations:
         return job
 
     def answered(self, keys: Collection[str]) -> None:
-        """Ask for a new batch if the answers to these images were the last of the newest round."""
+        """Request a new batch if these images had the last missing answers of the newest round."""
         if self.finished and keys:
             self.finished(keys)
 
     def resolve_label(self, key: str) -> int:
-        """Make what its annotators agree on an image's label; return the change of the number of labels.
+        """Store the label that an image's annotators agree on; return the change of the number of labels.
 
         Raises:
-            Conflict: the image kept changing meanwhile; it can be settled again.
+            Conflict: the image kept changing; the call can be repeated.
         """
         return ResolveLabel(self.labels, self.classes, notes_problems=True)(key)
 
@@ -99,7 +99,7 @@ class CollectAnnotations:
             return None
         job = job_id(state)
         if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, self.settings):
-            return None  # somebody else was first
+            return None  # another run was first
         try:
             self.launcher.launch(job)
         except OctospoonError:
@@ -110,7 +110,7 @@ class CollectAnnotations:
         return job
 
     def annotation(self, body: AnnotationBody, task: TaskBody, project: str = "") -> Annotation:
-        """Return what Label Studio says of an annotation of a project in our own terms."""
+        """Convert an annotation of Label Studio's."""
         answer = Answer(None) if body.was_cancelled else read(body.result, self.classes)
         return Annotation(
             key=task.key,
@@ -133,16 +133,16 @@ class CollectAnnotations:
         for body in message.annotations:
             task = tasks.get(body.task)
             if task is None or not task.key:
-                LOG.warning("annotation %d is of a task that is not ours", body.id)
+                LOG.warning("annotation %d belongs to a task that is not octospoon's: ignored", body.id)
                 continue
             yield self.annotation(body, task, project)
 
     def _deleted(self, bodies: Sequence[AnnotationBody], project: str) -> Iterator[Annotation]:
         for body in bodies:
-            # another project, or another Label Studio, has annotations of the same numbers
+            # annotations of another project or another Label Studio may have the same numbers
             known = self.labels.find(body.id, project)
             if known is None:
-                LOG.warning("annotation %d of project %s was deleted before it was seen", body.id, project)
+                LOG.warning("annotation %d of project %s was deleted before it was stored", body.id, project)
             else:
                 yield replace(known, deleted=True)
 
@@ -151,4 +151,4 @@ def _decode(body: str) -> Message:
     try:
         return msgspec.json.decode(body, type=Message)
     except msgspec.MsgspecError as error:
-        raise BadRequest(f"not a message of ours: {error}") from error
+        raise BadRequest(f"not a message of the webhook function: {error}") from error

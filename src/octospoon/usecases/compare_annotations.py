@@ -1,4 +1,4 @@
-"""Compare what is stored of some images' annotations with what Label Studio has of them now."""
+"""Compare the stored annotations of images with those in Label Studio."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Compared(NamedTuple):
-    """What became of the annotations of some images.
+    """The result of comparing the annotations of some images.
 
     Attributes:
-        repaired: counted by kind.
+        repaired: repairs, counted by kind.
         missing: stored annotations that the project no longer has.
-        elsewhere: stored annotations of another project, or of an unknown one: they are kept.
+        elsewhere: stored annotations of another or an unknown project; they are kept.
     """
 
     repaired: Counter[str]
@@ -43,46 +43,53 @@ class CompareAnnotations:
     collect: CollectAnnotations
 
     def __call__(self, keys: Sequence[str], tasks: Sequence[AnnotatedTask]) -> Compared:
-        """Settle what is stored of these images against their tasks, which must be all."""
+        """Compare and repair.
+
+        Args:
+            keys: of the images.
+            tasks: all tasks of these images.
+        """
         project = self.labeler.project()
-        there = defaultdict(list)
+        tasks_of = defaultdict(list)
         for task in tasks:
-            there[task.key].append(task)
+            tasks_of[task.key].append(task)
         repaired: Counter[str] = Counter()
         missing: list[Annotation] = []
         elsewhere, answered = 0, []
         for key in keys:
-            stored = {one.annotation_id: one for one in self.collect.labels.of(key)}
-            listed = [
-                self.collect.annotation(body, task, project)
-                for task in there[key]
-                for body in task.annotations
-            ]
+            stored = {annotation.annotation_id: annotation for annotation in self.collect.labels.of(key)}
+            listed = self._listed(tasks_of[key], project)
             if stored or listed:
-                changed = sum(self._store(one, stored.get(one.annotation_id)) for one in listed)
+                changed = sum(
+                    self._store(annotation, stored.get(annotation.annotation_id)) for annotation in listed
+                )
                 repaired["annotations"] += changed
                 answered += [key] if changed else []
                 repaired["labels"] += abs(self.collect.resolve_label(key))
-            names = {one.annotation_id for one in listed}
-            gone = [one for one in stored.values() if one.annotation_id not in names and not one.deleted]
-            ours = [one for one in gone if one.project == project]
+            ids = {annotation.annotation_id for annotation in listed}
+            gone = [stored[id_] for id_ in stored if id_ not in ids and not stored[id_].deleted]
+            ours = [annotation for annotation in gone if annotation.project == project]
             elsewhere += len(gone) - len(ours)
-            # the tasks may have been read before the table: ask for this very annotation
-            missing += [one for one in ours if not self.labeler.has(one)]
+            # the tasks may have been read before the table: ask for each annotation itself
+            missing += [annotation for annotation in ours if not self.labeler.has(annotation)]
         self.collect.answered(answered)
         return Compared(repaired, missing, elsewhere)
 
-    def _store(self, one: Annotation, before: Annotation | None) -> bool:
-        """Store what Label Studio has now of an annotation; say whether that was a repair."""
+    def _listed(self, tasks: Sequence[AnnotatedTask], project: str) -> list[Annotation]:
+        """Return the annotations that Label Studio has in these tasks."""
+        return [self.collect.annotation(body, task, project) for task in tasks for body in task.annotations]
+
+    def _store(self, current: Annotation, stored: Annotation | None) -> bool:
+        """Store Label Studio's current version of an annotation; return whether that was a repair."""
         labels = self.collect.labels
-        if before is not None and before.problem == NOT_IN_POOL and one.label is not None:
-            one = replace(one, problem=NOT_IN_POOL)  # settling says so, not Label Studio
-        if before is None or (before.updated_at < one.updated_at and not before.deleted):
-            return labels.upsert(one)
-        if before == one or not (before.deleted or before.updated_at == one.updated_at):
+        if stored is not None and stored.problem == NOT_IN_POOL and current.label is not None:
+            current = replace(current, problem=NOT_IN_POOL)  # known from resolving, not from Label Studio
+        if stored is None or (stored.updated_at < current.updated_at and not stored.deleted):
+            return labels.upsert(current)
+        if stored == current or not (stored.deleted or stored.updated_at == current.updated_at):
             return False
-        if replace(before, project=one.project) == one:
-            labels.replace(before, one)  # which project it is in was not known, or was another
+        if replace(stored, project=current.project) == current:
+            labels.replace(stored, current)  # only the project was unknown, or another one
             return False
-        # taken for deleted, or read by other rules: what Label Studio has now is right
-        return self.labeler.has(one) and labels.replace(before, one)
+        # it was stored as deleted, or read by other rules: Label Studio's version is right
+        return self.labeler.has(current) and labels.replace(stored, current)

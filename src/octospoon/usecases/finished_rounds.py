@@ -1,4 +1,4 @@
-"""Ask for the next batch once nobody has to answer the newest one any more."""
+"""Request the next batch after the last answer of the newest one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PAGE = 100
 
 
 class FinishedRounds:
-    """The use case. A request that is lost or made twice does no harm: the schedule ranks too.
+    """The use case. A lost or repeated request does no harm, because `rank` also runs on a schedule.
 
     Args:
         rounds: the labelling rounds.
         pool: the images.
-        labels: what annotators said.
-        request: asks for a new batch.
+        labels: the annotations.
+        request: requests a new batch.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class FinishedRounds:
         self._pool = pool
         self._labels = labels
         self._request = request
-        # an image that still waited when it was looked at last: while it does, no other is looked at
+        # an image that still waited at the last check: while it waits, no other image is checked
         self._witness: tuple[int, Pick] | None = None
 
     def __call__(self, keys: Collection[str]) -> bool:
-        """Ask for a new batch if the newest round holds one of these images, and waits for no answer."""
+        """Request a new batch if the newest round has one of these images and waits for no answer."""
         try:
             finished = self._finished(keys)
             if finished:
                 self._request()
         except OctospoonError:
-            LOG.exception("no new batch could be asked for: the schedule will")
+            LOG.exception("no new batch could be requested: the next scheduled run will choose one")
             return False
         return finished
 
@@ -64,7 +64,7 @@ class FinishedRounds:
         return round_ is not None and waiting is None
 
     def _first_waiting(self, number: int, picks: Collection[Pick]) -> Pick | None:
-        """Return an image of a round that somebody may still answer."""
+        """Return the first image of a round that still waits for an answer."""
         rest = list(picks)
         while rest:
             page, rest = rest[:_PAGE], rest[_PAGE:]
@@ -78,9 +78,9 @@ class FinishedRounds:
         if entry is None or (entry.round_number, entry.etag) != (number, pick.etag):
             return False
         if entry.state is State.CLAIMED:
-            return True  # it is on its way to the annotators
+            return True  # it is being exported
         if entry.state is not State.EXPORTED:
             return False
-        # an answer without a class, and a skip, are answers too
+        # answers without a class and skipped tasks count as answers
         stored = self._labels.of(pick.key)
-        return not any(one.etag == pick.etag and not one.deleted for one in stored)
+        return not any(answer.etag == pick.etag and not answer.deleted for answer in stored)

@@ -1,8 +1,8 @@
 """Compare the bucket, the pool, Label Studio and the stored annotations with each other, and repair.
 
-One full audit a day walks through the bucket's listing, the pool and the stored annotations, page by page,
-and goes on in the next run where one is too short. Every repair is conditional on what it was decided on, so
-that any number of runs at once do no harm.
+Once a day, a full audit walks page by page through the bucket's listing, the stored annotations and the pool.
+If one run is too short, the next run continues. Every repair is conditional on the state that it was decided
+on, so that concurrent runs do no harm.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 EVERY = 24 * 3600.0
 SETTLING = 900.0
-"""Seconds for which a new object's own event is waited for."""
+"""Seconds to wait for a new object's own event."""
 OBJECTS = 500
 ROWS = 200
 KEYS = 100
@@ -47,15 +47,15 @@ class RunFullAudit:
     """The use case.
 
     Attributes:
-        bucket: what is stored.
-        uploads: where an object that was never scored is queued.
+        bucket: the stored objects.
+        uploads: the queue for objects that were never scored.
         pool: the images.
-        labels: what annotators said.
+        labels: the annotations.
         labeler: Label Studio.
-        progress: how far the full audit is.
+        progress: the progress of the full audit.
         clock: the time.
-        compare: settles the labels of images against the tasks that they have.
-        removals: takes back what Label Studio no longer has.
+        compare: compares annotations of images with their tasks, and repairs.
+        removals: removes annotations that Label Studio no longer has.
     """
 
     bucket: Bucket
@@ -69,10 +69,10 @@ class RunFullAudit:
     removals: Removals
 
     def __call__(self, until: float, *, full: bool = False) -> tuple[Counter[str], bool]:
-        """Go on with the full audit, or begin one that is due, until this time.
+        """Continue the full audit, or begin one if it is due, until this time.
 
         Returns:
-            What was repaired, counted by kind, and whether the full audit is finished.
+            Repairs, counted by kind, and whether the full audit is finished.
         """
         repaired: Counter[str] = Counter()
         before = self.progress.read()
@@ -101,65 +101,65 @@ class RunFullAudit:
         return {"bucket": self._bucket_page, "labels": self._labels_page, "pool": self._pool_page}
 
     def claims(self, rounds: Iterable[Round]) -> Counter[str]:
-        """Give the images back to the pool whose claim in one of these rounds is over."""
+        """Release the images of these rounds whose claim has expired."""
         keys = [pick.key for round_ in rounds for pick in round_.picks]
         return self._place(self.pool.entries(keys).values(), exported=False)
 
     def _bucket_page(self, at: FullAudit) -> tuple[Counter[str], str]:
         page = self.bucket.listing(at.cursor, OBJECTS)
-        entries = self.pool.entries([one.key for one in page])
-        unseen = [one for one in page if self._unseen(one, entries.get(one.key))]
-        for one in unseen:
-            entry = entries.get(one.key)
-            LOG.warning("%s was never scored: queueing it again", one.key)
-            # an event of the bucket that comes after all is newer than this, or the same
+        entries = self.pool.entries([stored.key for stored in page])
+        unseen = [stored for stored in page if self._unseen(stored, entries.get(stored.key))]
+        for stored in unseen:
+            entry = entries.get(stored.key)
+            LOG.warning("%s was never scored: queueing it again", stored.key)
+            # if the bucket's own event still comes, its sequencer is newer or the same
             sequencer = entry.sequencer if entry else ""
-            self.uploads.send(ImageRef(one.key, one.etag, sequencer, one.size))
+            self.uploads.send(ImageRef(stored.key, stored.etag, sequencer, stored.size))
         return Counter(requeued=len(unseen)), page[-1].key if page else ""
 
-    def _unseen(self, one: StoredObject, entry: PoolEntry | None) -> bool:
-        if one.modified > self.clock.now() - SETTLING:
+    def _unseen(self, stored: StoredObject, entry: PoolEntry | None) -> bool:
+        if stored.modified > self.clock.now() - SETTLING:
             return False
-        if is_folder_marker(one.key, one.size):
+        if is_folder_marker(stored.key, stored.size):
             return False
         if entry is None or entry.reason == "gone":
             return True
-        if entry.reason == ARCHIVED and not one.archived:
+        if entry.reason == ARCHIVED and not stored.archived:
             return True
-        return one.etag not in (entry.etag, entry.object_etag)
+        return stored.etag not in (entry.etag, entry.object_etag)
 
     def _pool_page(self, at: FullAudit) -> tuple[Counter[str], str]:
         entries, end = self.pool.page(at.cursor, ROWS)
-        waiting = [one for one in entries if one.state in (State.SCORED, State.CLAIMED, State.EXPORTED)]
+        waiting = [entry for entry in entries if entry.state in (State.SCORED, State.CLAIMED, State.EXPORTED)]
         with ThreadPoolExecutor(_READERS) as readers:
             problems = list(readers.map(self._problem, waiting))
-        found = list(zip(waiting, problems, strict=True))
-        withdrawn = sum(self.pool.withdraw(one, why.reason, why.detail) for one, why in found if why)
-        left = [one for one, why in found if not why]
-        return self._place(left, exported=True) + Counter(withdrawn=withdrawn), end
+        checked = list(zip(waiting, problems, strict=True))
+        withdrawn = sum(self.pool.withdraw(entry, bad.reason, bad.detail) for entry, bad in checked if bad)
+        sound = [entry for entry, bad in checked if not bad]
+        return self._place(sound, exported=True) + Counter(withdrawn=withdrawn), end
 
-    def _problem(self, one: PoolEntry) -> BadImage | None:
-        """Return why nobody can label an image, None where somebody can."""
-        if why := why_not_shown(one.key):
+    def _problem(self, entry: PoolEntry) -> BadImage | None:
+        """Return why an image cannot be labelled; None if it can."""
+        if why := why_not_shown(entry.key):
             return BadImage(KEY_NOT_SHOWN, why)
-        return self.bucket.problem(one.key)
+        return self.bucket.problem(entry.key)
 
     def _place(self, entries: Iterable[PoolEntry], *, exported: bool) -> Counter[str]:
-        """Compare where these images stand with the tasks that they have."""
+        """Compare the states of these images with their tasks, and repair the states."""
         now = self.clock.now()
         doubtful = [
-            one
-            for one in entries
-            if (one.state is State.CLAIMED and one.claim_until < now)
-            or (exported and one.state is State.EXPORTED)
+            entry
+            for entry in entries
+            if (entry.state is State.CLAIMED and entry.claim_until < now)
+            or (exported and entry.state is State.EXPORTED)
         ]
-        tasks = self.labeler.find({one.key: one.etag for one in doubtful}) if doubtful else {}
+        tasks = self.labeler.find({entry.key: entry.etag for entry in doubtful}) if doubtful else {}
         repaired: Counter[str] = Counter()
-        for one in doubtful:
-            if one.key not in tasks:
-                repaired["released"] += self.pool.release(one)
-            elif one.state is State.CLAIMED:
-                repaired["adopted"] += self.pool.adopt(one, tasks[one.key])
+        for entry in doubtful:
+            if entry.key not in tasks:
+                repaired["released"] += self.pool.release(entry)
+            elif entry.state is State.CLAIMED:
+                repaired["adopted"] += self.pool.adopt(entry, tasks[entry.key])
         return repaired
 
     def _labels_page(self, at: FullAudit) -> tuple[Counter[str], str]:

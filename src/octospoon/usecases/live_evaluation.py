@@ -1,4 +1,4 @@
-"""How good the model in service is now, on audit labels: those given since it was trained count too."""
+"""Evaluate the model in service on all audit labels, including those given since it was trained."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LiveEvaluation:
-    """What a model is worth.
+    """The evaluation of a model.
 
     Attributes:
         evaluation: on the audit share, which no model is trained on.
-        naive: its accuracy on every label, those that it learned from included: what not to believe.
+        naive: accuracy on all labels, including those that it was trained on; biased, for comparison only.
         audit_predictions: the rule under which the audit labels were given; see `blinding.audit_rule`.
     """
 
@@ -41,19 +41,19 @@ class LiveEvaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class EvaluateLive:
     """The use case.
 
     Attributes:
-        pool: where the stored embeddings are.
-        labels: what annotators said.
+        pool: the stored embeddings.
+        labels: the labels.
     """
 
     pool: PoolSampling
     labels: Labels
 
     def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> LiveEvaluation:
-        """Measure a model.
+        """Evaluate a model.
 
         Args:
             pointer: of the model.
@@ -61,17 +61,19 @@ class Measure:
             since: only images uploaded on this UTC day or later, such as 2026-01-31; empty for all.
         """
         images = [
-            one for one in self.labels.labelled() if one.label in pointer.classes and one.arrived >= since
+            image
+            for image in self.labels.labelled()
+            if image.label in pointer.classes and image.arrived >= since
         ]
-        stored = self.pool.rows([one.key for one in images])
-        usable = [one for one in images if _is(one, stored.get(one.key), pointer)]
-        labels = np.array([pointer.classes.index(one.label) for one in usable], np.int64)
-        answers = _answers(head, [stored[one.key] for one in usable], len(pointer.classes))
-        audit = np.array([one.audit for one in usable], bool)
-        right = answers.argmax(axis=1) == labels
+        stored = self.pool.rows([image.key for image in images])
+        usable = [image for image in images if _embedded(image, stored.get(image.key), pointer)]
+        labels = np.array([pointer.classes.index(image.label) for image in usable], np.int64)
+        probabilities = _predict(head, [stored[image.key] for image in usable], len(pointer.classes))
+        audit = np.array([image.audit for image in usable], bool)
+        right = probabilities.argmax(axis=1) == labels
         uploads = None if since else self._uploads(pointer, head, len(usable), int(np.sum(~audit)))
         return LiveEvaluation(
-            estimators.evaluate(answers[audit], labels[audit], uploads),
+            estimators.evaluate(probabilities[audit], labels[audit], uploads),
             estimators.proportion(int(right.sum()), len(right)),
             audit_rule(usable),
         )
@@ -79,19 +81,20 @@ class Measure:
     def _uploads(
         self, pointer: ChampionPointer, head: Head, labelled: int, trained: int
     ) -> npt.NDArray[np.float32] | None:
-        """Return the model's answers on a sample that stands for all uploads; None where none does."""
-        found = sample(self.pool, pointer.backbone, f"version-{pointer.version}")
-        if not found.resembles_all(labelled, trained):
+        """Return probabilities on a sample that represents all uploads; None if no sample does."""
+        population = sample(self.pool, pointer.backbone, f"version-{pointer.version}")
+        if not population.resembles_all(labelled, trained):
             return None
-        return _answers(head, found.rows, len(pointer.classes))
+        return _predict(head, population.rows, len(pointer.classes))
 
 
-def _is(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointer) -> bool:
-    """Say whether a row holds the embedding of the picture that was labelled."""
+def _embedded(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointer) -> bool:
+    """Return whether a row has the model's embedding of the bytes that were labelled."""
     return row is not None and row.etag == image.etag and row.backbone == pointer.backbone
 
 
-def _answers(head: Head, rows: Sequence[PoolRow], classes: int) -> npt.NDArray[np.float32]:
+def _predict(head: Head, rows: Sequence[PoolRow], classes: int) -> npt.NDArray[np.float32]:
+    """Return probabilities float32 [N, C]."""
     if not rows:
         return np.empty((0, classes), np.float32)
     return head.run(np.stack([row.embedding for row in rows]))

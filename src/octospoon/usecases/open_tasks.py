@@ -1,4 +1,4 @@
-"""Which of Label Studio's tasks still hold up a new batch, and which are not octospoon's."""
+"""Find the tasks in Label Studio that hold up a new batch, and those that are not octospoon's."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class OpenTasks:
 
     Attributes:
         labeler: Label Studio.
-        pool: the images; a task of an image that is not in it is not octospoon's.
+        pool: the images; a task is not octospoon's if its image is not in the pool.
         clock: the time.
-        days: after which an unanswered task no longer holds up a new batch; 0 for never.
+        days: days after which an unanswered task no longer holds up a new batch; 0 for never.
     """
 
     labeler: Labeler
@@ -37,14 +37,14 @@ class OpenTasks:
     days: int
 
     def counts(self) -> TaskCounts:
-        """Count the tasks, at the cost of a few requests however many there are.
+        """Count the tasks, with a few requests for any number of tasks.
 
-        A task that names an image and its bytes counts as octospoon's, whether or not the pool knows it.
+        A task that names an image and its bytes counts as octospoon's, even if the pool does not have it.
         """
         return self.labeler.task_counts(self._since())
 
     def reach(self, limit: int) -> bool:
-        """Say whether `limit` tasks or more wait for an annotator, of images whose label is wanted."""
+        """Return whether at least `limit` tasks of unlabelled images wait for an annotator."""
         count = 0
         for page in self._pages():
             rows = self._rows(page)
@@ -56,18 +56,18 @@ class OpenTasks:
     def not_ours(self, limit: int, most: int = 2000) -> list[TaskBody]:
         """Return up to `limit` tasks that are not octospoon's.
 
-        These are tasks that name no image, or no bytes; and among the first `most` that wait for an
-        annotator those of an image that is not in the pool, or in quarantine.
+        These are tasks that name no image or no bytes. Among the first `most` tasks that wait for an
+        annotator, they are also those whose image is not in the pool or in quarantine.
         """
-        found = self.labeler.not_ours(limit)
+        strangers = self.labeler.not_ours(limit)
         seen = 0
         for page in self._pages():
-            if len(found) >= limit or seen >= most:
+            if len(strangers) >= limit or seen >= most:
                 break
             seen += len(page)
             rows = self._rows(page)
-            found += [task for task in page if task.key and task.etag and task.key not in rows]
-        return found[:limit]
+            strangers += [task for task in page if task.key and task.etag and task.key not in rows]
+        return strangers[:limit]
 
     def _since(self) -> float:
         return self.clock.now() - self.days * _DAY if self.days else 0.0

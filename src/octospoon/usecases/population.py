@@ -1,4 +1,4 @@
-"""A bounded sample of all uploads: what accuracy is tightened by, and drift is measured from."""
+"""Draw a bounded sample of the unlabelled images: it tightens accuracy estimates and measures drift."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _COUNTED = 64
 
 
 class Embed(Protocol):
-    """Reads images anew."""
+    """Embeds images again, with another backbone."""
 
     def __call__(self, rows: Sequence[PoolRow]) -> Sequence[PoolRow]:
-        """Return rows with the embeddings of another backbone; images that cannot be read are left out."""
+        """Return the rows with new embeddings; images that cannot be read are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Images that nobody was asked about yet, near to uniformly drawn.
+    """A nearly uniform sample of the selectable images.
 
     Attributes:
         rows: the sample, of one backbone.
-        size: how many such images there are; an estimate where the pool is large (standard error 3 %).
+        size: the number of selectable images; an estimate if the pool is large (standard error 3 %).
     """
 
     rows: tuple[PoolRow, ...]
@@ -40,11 +40,11 @@ class Population:
 
     @property
     def share(self) -> float:
-        """The share of these images that is in the sample, in [0, 1]."""
+        """The share of the selectable images that is in the sample, in [0, 1]."""
         return min(1.0, len(self.rows) / self.size) if self.size else 1.0
 
     def resembles_all(self, labelled: int, trained: int) -> bool:
-        """Say whether the sample stands for all uploads, though a strategy took `trained` of them out."""
+        """Return whether the sample represents all uploads, although `trained` were taken out."""
         everything = self.size + labelled
         return bool(self.rows) and trained <= DEPLETED * everything
 
@@ -52,18 +52,18 @@ class Population:
 def sample(
     pool: PoolSampling, backbone: str, seed: str, n: int = SAMPLE, anew: Embed | None = None
 ) -> Population:
-    """Read a sample; how much is read does not grow with the pool.
+    """Read a sample; the reads do not grow with the pool.
 
     Args:
-        pool: where from.
-        backbone: only rows with its embeddings.
+        pool: the images.
+        backbone: the sample has only rows with this backbone's embeddings.
         seed: fixes the sample.
-        n: its size; fewer where the pool holds fewer.
+        n: size of the sample; smaller if the pool has fewer images.
         anew: embeds images whose stored embedding is another backbone's; None to leave those out.
     """
     drawn = spread(pool.selectable, n, seed)
-    found = pool.rows([one.key for one in drawn])
-    rows = [found[one.key] for one in drawn if one.key in found]
+    stored = pool.rows([candidate.key for candidate in drawn])
+    rows = [stored[candidate.key] for candidate in drawn if candidate.key in stored]
     kept = tuple(row for row in rows if row.backbone == backbone)
     if anew is not None:
         kept += tuple(anew([row for row in rows if row.backbone != backbone]))
@@ -71,9 +71,12 @@ def sample(
 
 
 def _size(pool: PoolSampling) -> float:
-    """Estimate the number of selectable images from how dense their sampling keys lie."""
+    """Estimate the number of selectable images from the density of their sampling keys.
+
+    Sampling keys are uniform in [0, 1): if k keys of a shard lie below x, the shard has about k / x images.
+    """
     total = 0.0
     for shard in range(SHARDS):
-        found, more = pool.selectable(shard, -1.0, _COUNTED)
-        total += len(found) if more is None else len(found) / more
+        page, last_key = pool.selectable(shard, -1.0, _COUNTED)
+        total += len(page) if last_key is None else len(page) / last_key
     return total

@@ -1,4 +1,4 @@
-"""Put a version into service, older or newer: by a command, or because the registry's alias was moved."""
+"""Put an older or newer version into service, by a command or because the registry's alias was moved."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class PromoteVersion:
-    """The use case: no gate, because a person decided; a pointer that nobody can read is written anew.
+    """The use case: a person decided, so there is no gate. An unreadable pointer is replaced.
 
     Attributes:
-        champions: the pointer, and the files.
-        pool: whose embeddings a version must be able to use.
+        champions: the pointer and the model files.
+        pool: the images, whose embeddings the version must be able to use.
     """
 
     champions: Champions
@@ -33,14 +33,14 @@ class PromoteVersion:
         """Serve a version from the next image on; return its pointer.
 
         Args:
-            version: which.
-            new_backbone: whoever asks knows that the pool's images must be scored again, if it comes to that.
+            version: number of the version.
+            new_backbone: allow a version whose backbone requires re-scoring the pool.
 
         Raises:
-            BadRequest: no such version was ever made.
-            OtherBackbone: it has another backbone, and there are images.
-            BadModel: its files are missing, or are not the ones that were made.
-            Conflict: the pointer changed again and again meanwhile.
+            BadRequest: there is no such version.
+            OtherBackbone: it has another backbone, and the pool has images.
+            BadModel: its files are missing, or their content was changed.
+            Conflict: the pointer kept changing.
         """
         wanted = self.champions.version(version)
         if wanted is None:
@@ -48,8 +48,8 @@ class PromoteVersion:
         if not new_backbone:
             self.check(
                 wanted.backbone,
-                f"`octospoon model rollback --to {version} --new-backbone` serves version {version} all the "
-                "same, and then `octospoon rescore --full` has the images scored again by it",
+                f"to serve version {version} nevertheless, run `octospoon model rollback --to {version} "
+                "--new-backbone`, and then `octospoon rescore --full` to score the images again",
             )
         with tempfile.TemporaryDirectory() as folder:
             self.champions.fetch(wanted, Path(folder))
@@ -57,37 +57,35 @@ class PromoteVersion:
                 self.champions.fetch_head(wanted, Path(folder))
         for _ in range(_ATTEMPTS):
             try:
-                found = self.champions.pointer()
+                current = self.champions.pointer()
             except BadModel:
                 if self.champions.mend(wanted):
                     return wanted
                 continue
-            if found and replace(found[0], previous=None, generation=wanted.generation) == wanted:
+            if current and replace(current[0], previous=None, generation=wanted.generation) == wanted:
                 return wanted
-            pointer = wanted.after(found[0]) if found else wanted
-            if self.champions.promote(pointer, found[1] if found else None):
+            pointer = wanted.after(current[0]) if current else wanted
+            if self.champions.promote(pointer, current[1] if current else None):
                 return wanted
-        raise Conflict("the champion pointer changed meanwhile: try again")
+        raise Conflict("the champion pointer kept changing: try again")
 
     def check(self, backbone: str, way: str) -> None:
-        """Make sure that a backbone may go into service: it is there already, or there are no images yet.
+        """Check that a backbone may go into service: it is in service already, or there are no images yet.
 
-        Where nobody can read the pointer, whoever asks knows best.
+        If the pointer cannot be read, every backbone passes.
 
         Args:
             backbone: sha256 of the backbone.
-            way: what to do where it may not.
+            way: the end of the error's message: what to do.
 
         Raises:
-            OtherBackbone: the pool's embeddings are those of another one.
+            OtherBackbone: the pool's embeddings were made by another backbone.
         """
         try:
-            found = self.champions.pointer()
+            current = self.champions.pointer()
         except BadModel:
             return
-        if found is not None and found[0].backbone == backbone:
+        if current is not None and current[0].backbone == backbone:
             return
         if self.pool.page("", 1)[0]:
-            raise OtherBackbone(
-                f"there are images in the pool, and their embeddings are those of another backbone: {way}"
-            )
+            raise OtherBackbone(f"the images in the pool have embeddings of another backbone: {way}")

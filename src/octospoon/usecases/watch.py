@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from octospoon.ports.models import Observations, References
     from octospoon.ports.pool import WatchingPool
     from octospoon.ports.training import Control
-    from octospoon.usecases.live_evaluation import Measure
+    from octospoon.usecases.live_evaluation import EvaluateLive
     from octospoon.usecases.rescore import Head
 
 WINDOW = 500
@@ -81,7 +81,7 @@ class Watch:
     """
 
     model: Callable[[], tuple[ChampionPointer, Head | None]]
-    measure: Measure
+    evaluate: EvaluateLive
     pool: WatchingPool
     references: References
     observations: Observations
@@ -98,7 +98,7 @@ class Watch:
         pointer, head = self.model()
         if head is None:
             return WatchReport(reason="the model in service has no classes yet")
-        evaluation = self.measure(pointer, head).evaluation
+        evaluation = self.evaluate(pointer, head).evaluation
         before = self.observations.read()
         if before.version != pointer.version:
             before = Observation(version=pointer.version, history=before.history)

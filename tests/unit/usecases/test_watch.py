@@ -18,7 +18,7 @@ from octospoon.domain.monitoring import drift
 from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import day
-from octospoon.usecases.live_evaluation import Measure
+from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.watch import LEAST, WINDOW, Watch
 
 DAY = 24 * 3600.0
@@ -43,10 +43,10 @@ class World:
         self.references, self.observations = FakeReferences(), FakeObservations()
         self.pointer, self.head, self.uploads = POINTER, LinearHead(), 0
         self.rng = np.random.default_rng(0)
-        self.measure = Measure(self.pool, self.labels)
+        self.evaluate = EvaluateLive(self.pool, self.labels)
         self.watch = Watch(
             lambda: (self.pointer, self.head),
-            self.measure,
+            self.evaluate,
             self.pool,
             self.references,
             self.observations,
@@ -197,21 +197,21 @@ def test_accuracy_shown_to_be_below_the_floor_asks_for_training():
 def test_only_audit_labels_count_and_all_labels_are_naive(world):
     world.label(world.upload(40), right=0.5, audit=True)
     world.label(world.upload(160), right=1.0, audit=False)
-    measured = world.measure(POINTER, world.head)
-    assert measured.evaluation.audit_accuracy.value == 0.5
-    assert measured.evaluation.audit_accuracy.labels == 40
-    assert measured.naive.value == 0.9
-    assert measured.evaluation.accuracy == measured.evaluation.audit_accuracy, "no pool is left to help"
+    evaluated = world.evaluate(POINTER, world.head)
+    assert evaluated.evaluation.audit_accuracy.value == 0.5
+    assert evaluated.evaluation.audit_accuracy.labels == 40
+    assert evaluated.naive.value == 0.9
+    assert evaluated.evaluation.accuracy == evaluated.evaluation.audit_accuracy, "no pool is left to help"
 
 
 def test_the_pool_helps_where_it_resembles_the_audit_share(world):
     keys = world.upload(2500)
     world.label(keys[:100], right=0.8)
-    measured = world.measure(POINTER, world.head).evaluation
-    assert measured.accuracy != measured.audit_accuracy
+    evaluated = world.evaluate(POINTER, world.head).evaluation
+    assert evaluated.accuracy != evaluated.audit_accuracy
     world.label(keys[100:400], right=1.0, audit=False)  # more than a twentieth was taken out
-    measured = world.measure(POINTER, world.head).evaluation
-    assert measured.accuracy == measured.audit_accuracy
+    evaluated = world.evaluate(POINTER, world.head).evaluation
+    assert evaluated.accuracy == evaluated.audit_accuracy
 
 
 def test_a_window_of_time_measures_its_own_uploads_alone(world):
@@ -219,8 +219,8 @@ def test_a_window_of_time_measures_its_own_uploads_alone(world):
     world.clock.time += 40 * DAY
     world.label(world.upload(30), right=0.9)
     since = day(world.clock.now() - 30 * DAY)
-    measured = world.measure(POINTER, world.head, since).evaluation
-    assert (measured.accuracy.labels, measured.accuracy.value) == (30, 0.9)
+    evaluated = world.evaluate(POINTER, world.head, since).evaluation
+    assert (evaluated.accuracy.labels, evaluated.accuracy.value) == (30, 0.9)
 
 
 def test_labels_of_other_bytes_classes_or_backbones_do_not_count(world):
@@ -228,4 +228,4 @@ def test_labels_of_other_bytes_classes_or_backbones_do_not_count(world):
     world.label(keys, right=1.0)
     world.pool.table[keys[0]].label = "centre"
     world.pool.table[keys[1]].prediction = replace(world.pool.table[keys[1]].prediction, backbone="c" * 64)
-    assert world.measure(POINTER, world.head).evaluation.accuracy.labels == 28
+    assert world.evaluate(POINTER, world.head).evaluation.accuracy.labels == 28

@@ -13,7 +13,7 @@ from octospoon.cli.operations import status
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.policy import numbered
-from octospoon.usecases.live_evaluation import Measure
+from octospoon.usecases.live_evaluation import EvaluateLive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def read(deployment: Deployment, days: float | None) -> Report:
         pointer.version,
         pointer.classes,
         since,
-        Measure(deployment.pool, deployment.labels)(pointer, head, since),
+        EvaluateLive(deployment.pool, deployment.labels)(pointer, head, since),
         _decisions(deployment),
         drift,
         deployment.observations.read().finding if drift else None,

@@ -6,7 +6,7 @@ from octospoon.runtime import aws
 from octospoon.runtime.settings import WatchSettings, load
 from octospoon.runtime.wiring.head import current_head
 from octospoon.runtime.wiring.storage import Storage
-from octospoon.usecases.live_evaluation import Measure
+from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.watch import Watch
 
 
@@ -16,7 +16,7 @@ def watch() -> Watch:
     storage = Storage(config)
     return Watch(
         model=current_head(storage.champions),
-        measure=Measure(storage.pool, storage.labels),
+        evaluate=EvaluateLive(storage.pool, storage.labels),
         pool=storage.watching_pool,
         references=storage.references,
         observations=storage.observations,
