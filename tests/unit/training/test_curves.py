@@ -81,7 +81,7 @@ def test_where_nothing_is_learnt_no_share_of_labels_is_given():
     found = compare(*flat)
     assert np.isnan(found.labels_share)
     assert not found.better
-    assert "cannot be told" in saving(found, 200)
+    assert "needs an unknown number of labels" in saving(found, 200)
     assert verdict({"a": found}, 200).startswith("No strategy beats random")
     still = Curve(LABELS, np.full((20, 10), 0.7))
     assert np.isnan(compare(still, still).labels_share)
@@ -108,4 +108,4 @@ def test_strategy_may_lead_in_accuracy_and_lose_rare_classes():
     assert found.better
     assert found.balanced_lead == pytest.approx(-0.05)
     assert found.less_balanced
-    assert "a has significantly less balanced accuracy than random" in verdict({"a": found}, 200)
+    assert "a has significantly lower balanced accuracy than random" in verdict({"a": found}, 200)

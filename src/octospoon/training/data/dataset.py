@@ -1,4 +1,4 @@
-"""From a snapshot of labels to arrays: stored embeddings where they are still valid, else computed ones."""
+"""Convert a snapshot of labels to arrays, from stored embeddings or, if they are not valid, computed ones."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Labelled images as arrays, ordered by key.
+    """N labelled images as arrays, ordered by key.
 
     Attributes:
-        images: the snapshot's rows that could be used.
+        images: the usable rows of the snapshot.
         embeddings: float32 [N, D], rounded to float16 as the pool stores them.
         labels: int64 [N], positions in the class list.
-        dropped: how many rows were left out, by reason.
-        unknown: how many of them for a class that the job does not know, by its name.
+        dropped: number of unusable rows, by reason.
+        unknown: number of rows dropped because of their class, by class name.
     """
 
     images: tuple[LabelledImage, ...]
@@ -46,7 +46,7 @@ class Dataset:
     unknown: dict[str, int] = field(default_factory=dict)
 
     def part(self, *, audit: bool) -> Dataset:
-        """Return the audit rows, which are never trained on, or all the others."""
+        """Return the audit rows, which are never trained on, or all other rows."""
         kept = [i for i, image in enumerate(self.images) if image.audit == audit]
         return self._rows(kept)
 
@@ -58,14 +58,14 @@ class Dataset:
         images = tuple(self.images[i] for i in kept)
         return Dataset(images, self.embeddings[kept], self.labels[kept], {})
 
-    def tell(self, job_id: str) -> None:
+    def log_ids(self, job_id: str) -> None:
         """Log the correlation ids of the images that a job uses."""
         ids = [image_id(image.key, image.etag) for image in self.images]
         for start in range(0, len(ids), _IDS_A_LINE):
             _log.info("job %s uses %s", job_id, " ".join(ids[start : start + _IDS_A_LINE]))
 
     def left_out(self) -> str:
-        """Return in words which labels the job does not use and why; empty where it uses all."""
+        """Return a text about the labels that the job does not use and why; empty if it uses all."""
         if not self.dropped:
             return ""
         reasons = [f"{count} {reason}" for reason, count in sorted(self.dropped.items())]
@@ -77,7 +77,7 @@ class Dataset:
         return len(self.images)
 
     def counts(self) -> dict[str, float]:
-        """Return how many labels there are, by the name of the metric."""
+        """Return the numbers of labels, by the name of their metric."""
         audit = sum(image.audit for image in self.images)
         counts = {
             "labels": len(self),
@@ -97,14 +97,21 @@ def gather(
 ) -> Dataset:
     """Collect the embedding and the class of every usable row of a snapshot.
 
-    Left out are labels outside `classes`, and images that are gone, unreadable, or not the ones that the
-    annotator saw.
+    Rows are dropped if their label is not in `classes`, or if the image is deleted, unreadable, or has other
+    bytes than the annotator saw.
+
+    Args:
+        snapshot: the labelled images.
+        classes: the class list.
+        rows: the rows of the pool, by key, with stored embeddings.
+        images: reads images without a valid stored embedding.
+        scorer: computes their embeddings; stored ones are valid if its backbone made them.
     """
     kept: list[LabelledImage] = []
     embeddings: list[npt.NDArray[np.float32]] = []
     dropped: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
-    for image in sorted(snapshot, key=lambda each: each.key):
+    for image in sorted(snapshot, key=lambda image: image.key):
         if image.label not in classes:
             dropped["unknown-class"] += 1
             unknown[image.label] += 1
@@ -121,16 +128,20 @@ def gather(
 
 
 def as_stored(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return them rounded to float16, as the pool stores them, in float32."""
+    """Return numbers rounded to float16, as the pool stores them, as float32 of the same shape."""
     return numbers.astype(np.float16).astype(np.float32)
 
 
 def read_labelled(images: ImageStore, image: LabelledImage) -> bytes:
-    """Return the very picture that was labelled; raises BadImage where it is gone, or is another now."""
-    found = images.read(image.key)
-    if not found.matches(image.etag):
-        raise BadImage("changed", f"{image.key} is no longer the picture that was labelled")
-    return found.data
+    """Return the bytes of an image that was labelled.
+
+    Raises:
+        BadImage: the image is deleted, or its bytes are no longer those that were labelled.
+    """
+    stored = images.read(image.key)
+    if not stored.matches(image.etag):
+        raise BadImage("changed", f"{image.key} is no longer the image that was labelled")
+    return stored.data
 
 
 def _embedding(

@@ -1,4 +1,7 @@
-"""Stored embeddings of labelled images follow the backbone: a job has read their pictures anyway."""
+"""Update stored embeddings of labelled images after a change of the backbone.
+
+A job computes them anyway, because it reads these images.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,18 @@ if TYPE_CHECKING:
 
 
 def keep(pool: TrainingPool, dataset: Dataset, rows: Mapping[str, PoolRow], backbone: str) -> int:
-    """Store embeddings of the backbone in service where another's are stored; return how many were.
+    """Replace stored embeddings of other backbones by those of the backbone in service.
 
-    Without them no label given before would measure the model, and every job would read all pictures again.
+    Otherwise no earlier label could measure the model, and every job would read all images again.
 
     Args:
-        pool: where.
-        dataset: the images, with the embeddings of the backbone in service.
-        rows: what the pool holds of them, by key.
-        backbone: its sha256.
+        pool: where embeddings are stored.
+        dataset: the images, with embeddings of the backbone in service.
+        rows: the pool's rows of these images, by key.
+        backbone: sha256 of the backbone in service.
+
+    Returns:
+        The number of rows replaced.
     """
     stale = [
         replace(rows[image.key], backbone=backbone, embedding=dataset.embeddings[i])

@@ -1,4 +1,4 @@
-"""All uploads, as far as a training job needs to see them: a bounded sample, and the labelled images."""
+"""Sample the uploads for a training job: a bounded number of unlabelled images, and the labelled ones."""
 
 from __future__ import annotations
 
@@ -29,48 +29,52 @@ if TYPE_CHECKING:
     from octospoon.usecases.population import Embed
 
 _LEAST = 50
-"""Images without which a reference would say nothing."""
+"""Smallest number of images for a drift reference."""
 READ_AGAIN = 500
-"""Images of the pool that a new backbone reads, in some seconds; PPI++ weighs them by their number."""
+"""Number of pool images that a new backbone reads, which takes seconds. PPI++ allows for a small number."""
 _READERS = 8
 
 
 def embedded(images: ImageStore, scorer: Scorer) -> Embed:
-    """Return what reads images and gives their rows the embeddings of another backbone.
+    """Return a function that reads images and replaces the embeddings of their rows.
 
-    Images that are gone, unreadable or changed are left out.
+    It omits images that are deleted, unreadable or changed.
+
+    Args:
+        images: reads the images.
+        scorer: the model whose backbone computes the new embeddings.
     """
 
     def pixels(row: PoolRow) -> npt.NDArray[np.uint8] | None:
         try:
-            found = images.read(row.key)
-            return scorer.preprocess(found.data) if found.matches(row.etag) else None
+            stored = images.read(row.key)
+            return scorer.preprocess(stored.data) if stored.matches(row.etag) else None
         except BadImage:
             return None
 
     def embed(rows: Sequence[PoolRow]) -> list[PoolRow]:
-        found = []
+        embedded_rows = []
         with ThreadPoolExecutor(_READERS) as threads:
-            for row, seen in zip(rows, threads.map(pixels, rows), strict=True):
-                if seen is not None:
-                    said = scorer.predict(seen[np.newaxis])[0]
-                    stored = as_stored(said.embedding)
-                    found.append(replace(row, backbone=said.backbone, embedding=stored))
-        return found
+            for row, image in zip(rows, threads.map(pixels, rows), strict=True):
+                if image is not None:
+                    prediction = scorer.predict(image[np.newaxis])[0]
+                    embedding = as_stored(prediction.embedding)
+                    embedded_rows.append(replace(row, backbone=prediction.backbone, embedding=embedding))
+        return embedded_rows
 
     return embed
 
 
 class Uploads:
-    """What the model may be measured on beside its labels.
+    """The uploads on which a model is measured: a sample of the pool, and the labelled images.
 
     Args:
-        pool: where the images that nobody labelled are.
-        backbone: that made the embeddings.
+        pool: the pool, with the unlabelled images.
+        backbone: sha256 of the backbone that made the embeddings.
         seed: fixes the sample.
-        train: the labelled images that the model learned from.
-        audit: the labelled images that it did not learn from.
-        anew: embeds images whose stored embedding is another backbone's; None to leave those out.
+        train: the labelled images that the model was trained on.
+        audit: the labelled images that it was not trained on.
+        reembed: embeds images whose stored embedding is of another backbone; None to omit these images.
     """
 
     def __init__(
@@ -80,20 +84,20 @@ class Uploads:
         seed: str,
         train: Dataset,
         audit: Dataset,
-        anew: Embed | None = None,
+        reembed: Embed | None = None,
     ) -> None:
-        self._pool, self._backbone, self._seed, self._anew = pool, backbone, seed, anew
+        self._pool, self._backbone, self._seed, self._reembed = pool, backbone, seed, reembed
         self.train, self.audit = train, audit
 
     @cached_property
     def _population(self) -> Population:
-        if self._anew is None:
+        if self._reembed is None:
             return sample(self._pool, self._backbone, self._seed)
-        return sample(self._pool, self._backbone, self._seed, READ_AGAIN, self._anew)
+        return sample(self._pool, self._backbone, self._seed, READ_AGAIN, self._reembed)
 
     @property
     def drawn(self) -> int:
-        """How many images that nobody labelled are looked at."""
+        """Number of unlabelled images in the sample."""
         return len(self._population.rows)
 
     def _embeddings(self) -> npt.NDArray[np.float32]:
@@ -101,21 +105,25 @@ class Uploads:
         return np.stack([row.embedding for row in rows]) if rows else self.train.embeddings[:0]
 
     def answers(self, head: HeadScorer) -> npt.NDArray[np.float32] | None:
-        """Return the head's answers on a sample that stands for all uploads, float32 [M, C]; None without."""
+        """Return the head's probabilities for a sample of all uploads, float32 [M, C].
+
+        None if the strategy has taken so many images that the rest no longer resembles all uploads.
+        """
         labelled = len(self.train) + len(self.audit)
         if not self._population.resembles_all(labelled, len(self.train)):
             return None
         return head.run(self._embeddings())
 
     def reference(self, head: HeadScorer, held_out: npt.NDArray[np.floating]) -> Reference | None:
-        """Return what later uploads are compared with; None of too few images.
+        """Return the drift reference for later uploads; None if there are fewer than _LEAST images.
 
-        The labelled images are in it at the rate of all others, else the hard ones would be missing; those
-        that the model learned from with the answers of models that had not seen them.
+        It contains labelled images at the same rate as unlabelled ones. Without them the difficult images
+        would be missing, because strategies select those for labelling. Images that the model was trained on
+        have out-of-fold probabilities, because its own would be too confident.
 
         Args:
-            head: the new model's.
-            held_out: float [N, C], these answers for the N training images; NaN where there are none.
+            head: the new model's head.
+            held_out: float [N, C], out-of-fold probabilities of the N training images; NaN if missing.
         """
         trained = [i for i in self._thinned(self.train) if np.isfinite(held_out[i]).all()]
         audited = self._thinned(self.audit)
@@ -128,5 +136,6 @@ class Uploads:
         )
 
     def _thinned(self, part: Dataset) -> list[int]:
+        """Return positions of the images of a part, sampled by hash at the rate of the pool's sample."""
         share = self._population.share
-        return [i for i, one in enumerate(part.images) if unit_hash("reference", one.key) < share]
+        return [i for i, image in enumerate(part.images) if unit_hash("reference", image.key) < share]

@@ -1,7 +1,7 @@
-"""What a trained model is worth beside the one in service, whether or not the two share a backbone.
+"""Compare a trained model with the one in service, whether or not they share a backbone.
 
-Stored embeddings are those of the backbone in service. A new one must see the pictures themselves: all the
-labelled ones, and a bounded draw from the pool; what neither can be read for stands for nothing.
+Stored embeddings are those of the backbone in service. A model with a new backbone must read the images: all
+labelled ones, and a bounded sample of the pool. Images that cannot be read are not counted for either model.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from octospoon.training.evaluation.gate import Judged
 
 _RESCORE = (
-    "a new backbone: embeddings stored before are another's, `octospoon rescore --full` has their images "
-    "scored again"
+    "the backbone is new: stored embeddings are of the old one; `octospoon rescore --full` scores their "
+    "images again"
 )
 
 
@@ -51,14 +51,14 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True)
-class Appraised:
-    """A judged model.
+class Evaluated:
+    """The evaluation of a trained model.
 
     Attributes:
-        judged: what the gate said.
+        judged: the gate's decision and its data.
         dataset: the labelled images, with the new model's embeddings.
-        trained: the model, its held-out answers in the order of the dataset's training rows.
-        metrics: what the evaluation itself has to say.
+        trained: the model, with out-of-fold probabilities in the order of the dataset's training rows.
+        metrics: metrics of the evaluation itself.
     """
 
     judged: Judged
@@ -69,13 +69,13 @@ class Appraised:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateChallenger:
-    """Opens a trained model and has it judged.
+    """Loads a trained model and compares it with the champion.
 
     Attributes:
-        ports: of the job.
-        job_id: fixes the draw from the pool.
-        champion: what it is compared with.
-        scratch: an empty folder.
+        ports: the ports of the job.
+        job_id: fixes the sample of the pool.
+        champion: the model in service.
+        scratch: an empty folder for model files.
     """
 
     ports: TrainingPorts
@@ -83,12 +83,12 @@ class EvaluateChallenger:
     champion: Champion
     scratch: Path
 
-    def __call__(self, trained: TrainedModel, dataset: Dataset) -> Appraised:
-        """Judge a model; store what uploads look like to it.
+    def __call__(self, trained: TrainedModel, dataset: Dataset) -> Evaluated:
+        """Evaluate a model and store its drift reference.
 
         Args:
             trained: the model.
-            dataset: the labelled images, with the embeddings of the backbone in service.
+            dataset: the labelled images, with embeddings of the backbone in service.
         """
         challenger = self.ports.open_model(self._file("model", trained.model))
         head = self.ports.open_head(self._file("head", trained.head))
@@ -101,34 +101,37 @@ class EvaluateChallenger:
                 dataset.part(audit=True),
             )
             judged = self._judged(trained, challenger, head, self.champion.scorer, uploads, uploads.audit)
-            return Appraised(judged, dataset, trained, {})
+            return Evaluated(judged, dataset, trained, {})
         return self._of_new_backbone(trained, dataset, challenger, head)
 
     def _of_new_backbone(
         self, trained: TrainedModel, dataset: Dataset, challenger: Scorer, head: HeadScorer
-    ) -> Appraised:
+    ) -> Evaluated:
+        """Evaluate a model whose backbone is not the one in service, so that the images are read again."""
         ports, backbone = self.ports, model_file.extract_backbone(trained.model)
-        seen = gather(dataset.images, ports.classes, {}, ports.images, challenger)
-        lost = Counter(dataset.dropped) + Counter(seen.dropped)
-        seen = replace(seen, dropped=dict(lost), unknown=dataset.unknown)
-        keys = {image.key for image in seen.images}
-        same, learned = dataset.only(keys), dataset.part(audit=False).images
-        still = np.array([image.key in keys for image in learned], bool)
-        trained = replace(trained, held_out=trained.held_out[still])
+        # no rows are passed, so every image is read and embedded by the new backbone
+        embedded_again = gather(dataset.images, ports.classes, {}, ports.images, challenger)
+        dropped = Counter(dataset.dropped) + Counter(embedded_again.dropped)
+        new = replace(embedded_again, dropped=dict(dropped), unknown=dataset.unknown)
+        # images that could not be read again are removed from the data of both models
+        keys = {image.key for image in new.images}
+        old, train = dataset.only(keys), dataset.part(audit=False).images
+        kept = np.array([image.key in keys for image in train], bool)
+        trained = replace(trained, held_out=trained.held_out[kept])
         uploads = Uploads(
             ports.pool,
             challenger.spec.backbone,
             self.job_id,
-            seen.part(audit=False),
-            seen.part(audit=True),
+            new.part(audit=False),
+            new.part(audit=True),
             embedded(ports.images, challenger),
         )
         bare = ports.open_model(self._file("backbone", cold_start(backbone, challenger.spec.resize)))
-        judged = self._judged(trained, challenger, head, bare, uploads, same.part(audit=True))
+        judged = self._judged(trained, challenger, head, bare, uploads, old.part(audit=True))
         if judged.decision.promote:
             decision = replace(judged.decision, reasons=(*judged.decision.reasons, _RESCORE))
             judged = replace(judged, decision=decision)
-        return Appraised(judged, seen, trained, {"uploads_read_again": float(uploads.drawn)})
+        return Evaluated(judged, new, trained, {"uploads_read_again": float(uploads.drawn)})
 
     def _judged(
         self,
@@ -139,11 +142,20 @@ class EvaluateChallenger:
         uploads: Uploads,
         audit: Dataset,
     ) -> Judged:
-        """Ask the gate; `audit` are the audit images of `uploads` as the model in service sees them."""
+        """Store the drift reference and ask the gate.
+
+        Args:
+            trained: the new model.
+            challenger: its loaded file.
+            head: its loaded head.
+            backbone: a model with its backbone, to check that the file agrees with its parts.
+            uploads: the uploads, with the new model's embeddings.
+            audit: the audit images of `uploads`, with embeddings of the backbone in service.
+        """
         champion, old = self.champion, self._old_head()
-        known = uploads.reference(head, trained.held_out)
-        if known is not None:
-            self.ports.references.put(model_file.sha256(trained.model), known)
+        reference = uploads.reference(head, trained.held_out)
+        if reference is not None:
+            self.ports.references.put(model_file.sha256(trained.model), reference)
         return judge(
             gate.Answers(
                 challenger.spec,
@@ -165,6 +177,7 @@ class EvaluateChallenger:
         )
 
     def _old_head(self) -> HeadScorer | None:
+        """Load the head in service; None if the model in service has none."""
         pointer = self.champion.pointer
         if pointer is None or not pointer.head_key:
             return None

@@ -1,4 +1,4 @@
-"""Learning curves over many seeds: their intervals, and whether a strategy saves labels against random."""
+"""Compare learning curves over many seeds: their intervals, and the labels that a strategy saves."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Curve:
 
     Attributes:
         labels: int64 [R], ascending.
-        accuracy: float64 [S, R], one row for each seed; row s of every curve saw the same held-out images.
-        balanced: float64 [S, R], the mean recall of the classes instead; None where it was not measured.
+        accuracy: float64 [S, R], one row per seed; row s of every curve uses the same held-out images.
+        balanced: float64 [S, R], balanced accuracy (the mean recall of the classes); None if not measured.
     """
 
     labels: npt.NDArray[np.int64]
@@ -47,16 +47,17 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One strategy against random.
+    """A strategy compared with random.
 
     Attributes:
-        labels_share: the labels it needs for random's accuracy at the last number of labels, as a share of
-            that number, by monotone fits of both mean curves; infinite where it never gets there, NaN where
-            random's own accuracy does not surely rise, so that no number of labels stands for it.
+        labels_share: labels that the strategy needs for random's accuracy at the last number of labels, as a
+            share of that number, by monotone fits of both mean curves. Infinite if it never reaches that
+            accuracy. NaN if random's accuracy does not certainly rise, because then a number of labels has no
+            meaning.
         labels_interval: its 95 % interval (percentile bootstrap over seeds; Efron and Tibshirani 1993, 13.3).
         lead: mean difference in accuracy over the whole curve.
         lead_interval: its interval over the paired seeds, at 95 % for all strategies together (Bonferroni).
-        balanced_lead: the same of balanced accuracy; None where it was not measured.
+        balanced_lead: the same difference in balanced accuracy; None if not measured.
         balanced_interval: its interval.
     """
 
@@ -69,22 +70,22 @@ class Comparison:
 
     @property
     def better(self) -> bool:
-        """Whether the lead is certain."""
+        """True if the strategy is certainly better than random."""
         return self.lead_interval.low > 0
 
     @property
     def worse(self) -> bool:
-        """Whether it is certain that random is ahead."""
+        """True if the strategy is certainly worse than random."""
         return self.lead_interval.high < 0
 
     @property
     def less_balanced(self) -> bool:
-        """Whether it is certain that random is ahead in balanced accuracy."""
+        """True if the strategy is certainly worse than random in balanced accuracy."""
         return self.balanced_interval is not None and self.balanced_interval.high < 0
 
 
 def mean_interval(values: npt.NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
-    """Return Student's interval of the mean of float64 [S], S >= 2."""
+    """Return Student's t interval of the mean of float64 [S], S >= 2."""
     n = len(values)
     half = float(stdtrit(n - 1, 0.5 + confidence / 2) * values.std(ddof=1) / np.sqrt(n))
     return Interval(float(values.mean()) - half, float(values.mean()) + half)
@@ -94,9 +95,9 @@ def compare(curve: Curve, control: Curve, strategies: int = 1) -> Comparison:
     """Compare a strategy with random.
 
     Args:
-        curve: of the strategy.
-        control: of random labels, with the same seeds and numbers of labels.
-        strategies: how many are compared with the same control.
+        curve: the strategy's curve.
+        control: the curve of random labels, with the same seeds and numbers of labels.
+        strategies: number of strategies that are compared with this control.
     """
     confidence = 1 - (1 - CONFIDENCE) / strategies
     leads = (curve.accuracy - control.accuracy).mean(axis=1)
@@ -115,7 +116,7 @@ def compare(curve: Curve, control: Curve, strategies: int = 1) -> Comparison:
 
 
 def _labels_share(curve: Curve, control: Curve) -> tuple[float, Interval]:
-    """Return the share of labels needed and its interval; NaN where random does not surely get better."""
+    """Return the share of labels needed and its interval; NaN if random does not certainly improve."""
     rise = mean_interval(control.accuracy[:, -1] - control.accuracy[:, 0])
     if not rise.low > 0:
         return np.nan, Interval(np.nan, np.nan)
@@ -128,51 +129,57 @@ def _labels_share(curve: Curve, control: Curve) -> tuple[float, Interval]:
 
 
 def _shares(curve: Curve, control: Curve, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the share of labels needed, float64 [B], by the mean curves of the seeds int64 [B, S]."""
-    ours, theirs = (isotonic.rising(one.accuracy[drawn].mean(axis=1)) for one in (curve, control))
+    """Return the share of labels needed, float64 [B], from the mean curves of the seeds int64 [B, S]."""
+    ours, theirs = (isotonic.rising(each.accuracy[drawn].mean(axis=1)) for each in (curve, control))
     return isotonic.last_reached(theirs[:, -1], curve.labels, ours) / float(control.labels[-1])
 
 
-def verdict(found: Mapping[str, Comparison], labels: int) -> str:
-    """Say which strategies beat random on these data, and which are worse, or plainly that none beats it.
+def verdict(comparisons: Mapping[str, Comparison], labels: int) -> str:
+    """Return a text that says which strategies beat random on these data, and which are worse.
 
     Args:
-        found: by strategy.
+        comparisons: the comparison with random, by strategy.
         labels: the number of labels that the shares refer to.
     """
-    better = [name for name, one in found.items() if one.better]
-    worse = [name for name, one in found.items() if one.worse]
-    unbalanced = [name for name, one in found.items() if one.less_balanced and not one.worse]
-    said = []
+    better = [name for name, comparison in comparisons.items() if comparison.better]
+    worse = [name for name, comparison in comparisons.items() if comparison.worse]
+    unbalanced = [
+        name for name, comparison in comparisons.items() if comparison.less_balanced and not comparison.worse
+    ]
+    sentences = []
     if better:
-        best = min(better, key=lambda name: (_sortable(found[name].labels_share), -found[name].lead))
-        said.append(
-            f"{_listed(better, 'beats', 'beat')} random on these data; {best} {saving(found[best], labels)}."
+        best = min(
+            better, key=lambda name: (_sortable(comparisons[name].labels_share), -comparisons[name].lead)
+        )
+        sentences.append(
+            f"{_listed(better, 'beats', 'beat')} random on these data; "
+            f"{best} {saving(comparisons[best], labels)}."
         )
     else:
-        said.append(
+        sentences.append(
             f"No strategy beats random on these data, as far as {labels} labels and these seeds can tell: "
             "label at random, or try a better backbone."
         )
     if worse:
-        said.append(f"{_listed(worse, 'is', 'are')} significantly worse than random.")
+        sentences.append(f"{_listed(worse, 'is', 'are')} significantly worse than random.")
     if unbalanced:
-        said.append(
-            f"{_listed(unbalanced, 'has', 'have')} significantly less balanced accuracy than random: rare "
-            "classes suffer."
+        sentences.append(
+            f"{_listed(unbalanced, 'has', 'have')} significantly lower balanced accuracy than random: it "
+            "recognises rare classes less often."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
-def saving(one: Comparison, labels: int) -> str:
-    """Say what a strategy needs for random's accuracy at `labels` labels."""
-    if np.isnan(one.labels_share):
-        return f"needs a number of labels that cannot be told: random's accuracy does not rise up to {labels}"
-    if one.labels_share == np.inf:
+def saving(comparison: Comparison, labels: int) -> str:
+    """Return a text that says how many labels a strategy needs for random's accuracy at `labels` labels."""
+    if np.isnan(comparison.labels_share):
+        return f"needs an unknown number of labels: random's accuracy does not rise up to {labels} labels"
+    if comparison.labels_share == np.inf:
         return f"does not reach random's accuracy at {labels} labels"
+    low, high = comparison.labels_interval.low, comparison.labels_interval.high
     return (
-        f"reaches random's accuracy at {labels} labels with {one.labels_share:.0%} of them "
-        f"(95 % interval {_percent(one.labels_interval.low)} to {_percent(one.labels_interval.high)})"
+        f"reaches random's accuracy at {labels} labels with {comparison.labels_share:.0%} of them "
+        f"(95 % interval {_percent(low)} to {_percent(high)})"
     )
 
 
@@ -180,10 +187,11 @@ def _sortable(share: float) -> float:
     return np.inf if np.isnan(share) else share
 
 
-def _listed(names: Sequence[str], one: str, several: str) -> str:
+def _listed(names: Sequence[str], singular: str, plural: str) -> str:
+    """Return the names and a verb form that agrees with their number."""
     if len(names) == 1:
-        return f"{names[0]} {one}"
-    return ", ".join(names[:-1]) + f" and {names[-1]} {several}"
+        return f"{names[0]} {singular}"
+    return ", ".join(names[:-1]) + f" and {names[-1]} {plural}"
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""Measures a new model and the one in service on the audit share, and asks the gate."""
+"""Evaluate a new model and the one in service on the audit share, and ask the promotion gate."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the gate said, and what it looked at.
+    """The gate's decision about a model, and the data behind it.
 
     Attributes:
-        decision: of the gate.
-        probabilities: float32 [N, C], the new model's, on the N audit images.
-        champion: the same of the model in service; None where it has no head, or other classes.
-        evaluation: the new model's measures.
+        decision: the gate's decision.
+        probabilities: float32 [N, C], the new model's probabilities for the N audit images.
+        champion: float32 [N, C], those of the model in service; None if it has no head, or has classes that
+            the new model lacks.
+        evaluation: estimates of the new model's metrics.
     """
 
     decision: gate.Decision
@@ -33,13 +34,17 @@ class Judged:
     evaluation: Evaluation
 
     def metrics(self, labels: npt.NDArray[np.int64]) -> dict[str, float]:
-        """Return the measures on the audit share, int [N], by name; none where N = 0."""
+        """Return the metrics on the audit share, by name.
+
+        Args:
+            labels: int [N], the audit labels; the result is empty for N = 0.
+        """
         if not len(labels):
             return {}
-        found = self.evaluation.metrics()
+        values = self.evaluation.metrics()
         if self.champion is not None:
-            found["champion_audit_accuracy"] = metrics.accuracy(self.champion, labels)
-        return found
+            values["champion_audit_accuracy"] = metrics.accuracy(self.champion, labels)
+        return values
 
 
 def judge(
@@ -49,23 +54,23 @@ def judge(
     pool: npt.NDArray[np.floating] | None,
     rules: gate.Rules,
 ) -> Judged:
-    """Ask the gate about a new model that has answered on the audit images, and measure it.
+    """Ask the gate about a new model and estimate its metrics.
 
     Args:
-        challenger: the new model.
-        champion: the one in service.
+        challenger: the new model's answers on the audit images.
+        champion: those of the model in service.
         labels: int [N], the audit labels.
-        pool: float [M, C], the new model's answers on a sample of all uploads; None where there is none.
-        rules: of the gate.
+        pool: float [M, C], the new model's probabilities for a sample of all uploads; None without one.
+        rules: the gate's limits.
 
     Raises:
-        BadModel: the new model gave no answers.
+        BadModel: the new model gives no probabilities.
     """
     if challenger.probabilities is None:
         raise BadModel("the new model gives no probabilities")
     decision = gate.decide(challenger, champion, labels, rules)
-    measured = evaluate(challenger.probabilities, labels, pool)
-    # classes of the model in service that the new one lacks are a refusal already
+    evaluation = evaluate(challenger.probabilities, labels, pool)
+    # If the new model lacks a class, the gate has refused it, and there is nothing to compare.
     known = set(champion.spec.classes) <= set(challenger.spec.classes)
     before = gate.in_classes(champion, challenger.spec.classes) if known else None
-    return Judged(decision, challenger.probabilities, before, measured)
+    return Judged(decision, challenger.probabilities, before, evaluation)

@@ -1,4 +1,4 @@
-"""What the labels so far say beside the new model: is another batch worth it, is the strategy worth it."""
+"""Estimate from the labels so far what another batch would gain, and what the strategy gains over random."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ _PARTS = 4
 
 
 def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expectation | None:
-    """Return what one more round is expected to bring; None while that cannot be told.
+    """Return the expected gain of one more round; None if there are too few rounds or audit images.
 
-    One head is fitted on the labels up to each of some rounds, and all are judged on the whole audit share,
-    which none of them was trained on. The next round counts as large as the newest.
+    One head is fitted on the labels up to each of several rounds. All heads are evaluated on the whole audit
+    share, which none of them was trained on. The next round counts as large as the newest one.
+
+    Args:
+        train: the labelled images outside the audit share.
+        audit: the audit share.
+        classes: C.
     """
     rounds = sorted({image.round_number for image in train.images})
     numbers = np.array([image.round_number for image in train.images])
@@ -41,7 +46,7 @@ def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expect
 
 
 def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:
-    """Return what one more round is expected to bring, as metrics; none where that cannot be told."""
+    """Return the expected gain of one more round as metrics; empty if there is no estimate."""
     if next_batch is None:
         return {}
     return {
@@ -52,12 +57,18 @@ def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:
 
 
 def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, float]:
-    """Return measures of the strategy against the control share of each batch; none without one.
+    """Return metrics that compare the strategy with the control share of each batch; empty without one.
 
-    Two heads, fitted on equally many labels, oldest first, of the strategy and of the control, are judged on
-    the audit share. ``control_labels_share`` is the part of its labels with which the strategy's head comes
-    up to the control's, by a monotone fit; infinite where it never does, and missing where it does although
-    the control's accuracy does not surely rise: then no number of labels stands for it.
+    Two heads are fitted on equally many labels, oldest first: one on labels of the strategy, one on those of
+    the control. Both are evaluated on the audit share. ``control_labels_share`` is the share of its labels
+    that the strategy's head needs for the control's accuracy, by a monotone fit. It is infinite if the
+    strategy never reaches that accuracy. It is missing if the strategy reaches it but the control's accuracy
+    does not certainly rise, because then a number of labels has no meaning.
+
+    Args:
+        train: the labelled images outside the audit share.
+        audit: the audit share.
+        classes: C.
     """
     by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
     control = [i for i in by_age if train.images[i].strategy == CONTROL]
@@ -72,8 +83,8 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
     means = np.array([[np.mean(right) for right in curve]])
     rise = metrics.paired_difference(random, _correct(train, control[: sizes[0]], audit, classes))
     reached = isotonic.last_reached(np.array([random.mean()]), sizes, isotonic.rising(means))
-    told = rise.low > 0 or np.isinf(reached[0])
-    share = {"control_labels_share": float(reached[0]) / n} if told else {}
+    meaningful = rise.low > 0 or np.isinf(reached[0])
+    share = {"control_labels_share": float(reached[0]) / n} if meaningful else {}
     return share | {
         "control_labels": float(n),
         "control_accuracy": float(random.mean()),
@@ -86,5 +97,6 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
 def _correct(
     train: Dataset, part: Sequence[int] | npt.NDArray[np.int64], audit: Dataset, classes: int
 ) -> npt.NDArray[np.bool_]:
+    """Return whether a head fitted on a part of `train` is right on each audit image, bool [N]."""
     fitted = fit_head(train.embeddings[part], train.labels[part], classes)
     return np.asarray(fitted.logits(audit.embeddings).argmax(axis=1) == audit.labels)

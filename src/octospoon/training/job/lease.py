@@ -1,4 +1,4 @@
-"""A job's lease: who holds it runs the job, and nobody else."""
+"""Keep a job's lease, so that only one process runs the job."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def lease_kept(job_id: str, ports: TrainingPorts) -> Iterator[None]:
-    """Renew the job's lease in the background, however long the job takes."""
+    """Renew the job's lease in the background until the block ends."""
     over = threading.Event()
 
     def renew() -> None:
         while not over.wait(LEASE_SECONDS / 4):
             try:
                 if not ports.control.renew(job_id, ports.clock.now() + LEASE_SECONDS):
-                    _log.warning("another job has taken the place of %s", job_id)
+                    _log.warning("another job has replaced job %s", job_id)
                     return
             except OctospoonError as error:
                 _log.warning("the lease could not be renewed, trying again: %s", error)

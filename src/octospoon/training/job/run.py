@@ -1,8 +1,8 @@
-"""One training job, from the labels to the champion pointer, through the ports alone.
+"""Run one training job, from the labels to the champion pointer.
 
-Every step can be repeated: the snapshot is written once, the registry gives a job the same run and version
-again, model files are named by their contents, and the pointer moves by compare-and-swap to newer versions
-only. So the same job run twice promotes once.
+Every step can be repeated. The snapshot is written once. The registry gives a job the same run and version
+again. Model files are named by their contents. The pointer moves by compare-and-swap, and only to newer
+versions. So a job that runs twice promotes once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class Outcome(StrEnum):
-    """How a job ended."""
+    """The outcome of a job."""
 
     PROMOTED = "promoted"
     REFUSED = "refused"
@@ -56,25 +56,25 @@ class Outcome(StrEnum):
 
 
 def run(job_id: str, ports: TrainingPorts) -> Outcome:
-    """Run one job; start, finish and failure are recorded in the control item.
+    """Run one job and record its start, its end or its failure in the control item.
 
     Returns:
-        NOT_OURS where the job is already over or another job has taken its place.
+        The outcome; NOT_OURS if the job is already finished or another job has replaced it.
 
     Raises:
-        Conflict: somebody else is running this job, and its lease has not run out.
-        OctospoonError: the job failed; the control item holds the reason.
+        Conflict: another process runs this job, and its lease has not expired.
+        OctospoonError: the job failed; the control item has the reason.
     """
     if not ports.control.start(job_id, ports.clock.now() + LEASE_SECONDS):
         state = ports.control.state()
         if state.job_id == job_id and state.status is JobStatus.RUNNING:
-            raise Conflict(f"job {job_id} is running elsewhere, or was lost: its lease has not run out yet")
+            raise Conflict(f"job {job_id} is running elsewhere, or was lost: its lease has not expired yet")
         return Outcome.NOT_OURS
     try:
         with lease_kept(job_id, ports):
             outcome, reason = _with_retries(job_id, ports)
     except (SystemExit, KeyboardInterrupt):
-        # a container that is stopped has some seconds left: nobody needs to wait until the lease runs out
+        # A stopped container has a few seconds left. Ending the lease now lets the next job start at once.
         ports.control.fail(job_id, "the job was stopped from outside", ports.clock.now())
         raise
     except Exception as error:
@@ -94,7 +94,7 @@ def _with_retries(job_id: str, ports: TrainingPorts) -> tuple[Outcome, str]:
 
 
 class _Job:
-    """One attempt."""
+    """One attempt at a job."""
 
     def __init__(self, job_id: str, ports: TrainingPorts) -> None:
         self._id = job_id
@@ -102,17 +102,17 @@ class _Job:
 
     def run(self) -> tuple[Outcome, str]:
         with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as background:
-            # importing MLflow and opening the run takes seconds, which the snapshot and the images fill
+            # importing MLflow and opening the run takes seconds; snapshot and images are read meanwhile
             opening = background.submit(self._open, self._ports.control.state().reason)
             champion = self._champion(Path(scratch))
             dataset = self._dataset(champion)
             run = opening.result()
             try:
-                outcome = self._settle(run, champion, dataset, Path(scratch))
+                outcome = self._train(run, champion, dataset, Path(scratch))
             except Exception:
                 self._close(run)
                 raise
-            # behind the promotion: whatever becomes of it, the model is in service
+            # after the promotion, so that a failure of the archive cannot stop a model
             self._archive(run, dataset)
             self._ports.registry.end(run, succeeded=True)
             return outcome
@@ -131,28 +131,30 @@ class _Job:
             _log.warning("the run could not be closed as failed: %s", error)
 
     def _archive(self, run: ModelRun, dataset: Dataset) -> None:
-        """Commit the manifest where a place for it is configured; a failure is told, and that is all."""
+        """Commit the manifest if a repository is configured; a failure is only logged and tagged."""
         archive = self._ports.datasets
         if archive is None:
             return
         try:
-            found = {"octospoon.dataset_commit": archive.commit(run.run_id, manifest(dataset.images))}
+            tags = {"octospoon.dataset_commit": archive.commit(run.run_id, manifest(dataset.images))}
         except OctospoonError as error:
-            _log.warning("the training data's manifest is not committed: %s", error)
-            found = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
-        self._ports.registry.tag(run, found)
+            _log.warning("the manifest of the training data is not committed: %s", error)
+            tags = {"octospoon.dataset_error": str(error)[:_TAG_LENGTH]}
+        self._ports.registry.tag(run, tags)
 
     def _champion(self, folder: Path) -> Champion:
-        found = self._ports.champions.pointer()
-        if found is None:
+        """Load the model in service, or the starter model before the first pointer."""
+        stored = self._ports.champions.pointer()
+        if stored is None:
             path = folder / "starter.onnx"
             path.write_bytes(model_file.starter_model())
         else:
-            path = self._ports.champions.fetch(found[0], folder)
-        pointer, etag = found or (None, None)
+            path = self._ports.champions.fetch(stored[0], folder)
+        pointer, etag = stored or (None, None)
         return Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path))
 
     def _dataset(self, champion: Champion) -> Dataset:
+        """Read the snapshot, or write it if this is the first attempt, and collect its embeddings."""
         snapshots = self._ports.snapshots
         snapshot = snapshots.read(self._id)
         if snapshot is None:
@@ -160,26 +162,28 @@ class _Job:
         rows = self._ports.pool.rows([image.key for image in snapshot])
         dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
         embeddings.keep(self._ports.pool, dataset, rows, champion.scorer.spec.backbone)
-        dataset.tell(self._id)
+        dataset.log_ids(self._id)
         if dataset.dropped:
             _log.warning("job %s: %s", self._id, dataset.left_out())
         return dataset
 
-    def _settle(
+    def _train(
         self, run: ModelRun, champion: Champion, dataset: Dataset, scratch: Path
     ) -> tuple[Outcome, str]:
+        """Train a model, evaluate it, record everything and apply the decision; return outcome and reason."""
         if champion.version == run.version and self._was_promoted(run):
             self._alias("champion", run)
-            return Outcome.PROMOTED, f"version {run.version} was in service already"
+            return Outcome.PROMOTED, f"version {run.version} was already in service"
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), train, spec)
-        found = EvaluateChallenger(self._ports, self._id, champion, scratch)(trained, dataset)
-        judged, trained, dataset = found.judged, found.trained, found.dataset
-        # these ask what heads learn from more labels, of a backbone that has learned from none
+        evaluated = EvaluateChallenger(self._ports, self._id, champion, scratch)(trained, dataset)
+        judged, trained, dataset = evaluated.judged, evaluated.trained, evaluated.dataset
+        # The learning curve needs embeddings of a backbone that was trained on no label. So it uses `train`
+        # and `audit` with the embeddings of the champion, not of the challenger.
         next_batch = expectation(train, audit, len(spec.classes))
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
-        metrics |= found.metrics | gain(next_batch)
+        metrics |= evaluated.metrics | gain(next_batch)
         metrics |= against_control(train, audit, len(spec.classes))
         project = self._ports.control.state().project_classes
         decision = gate.of_project(judged.decision, spec.classes, project)
@@ -200,9 +204,9 @@ class _Job:
         return outcome, "; ".join(part for part in (reason, *notes.values()) if part)
 
     def _was_promoted(self, run: ModelRun) -> bool:
-        """Say whether an earlier attempt of this job has come to a promotion."""
-        found = self._ports.history.decision(self._id)
-        return found is not None and found.promoted and found.version == run.version
+        """Return True if an earlier attempt of this job promoted the model of this run."""
+        decision = self._ports.history.decision(self._id)
+        return decision is not None and decision.promoted and decision.version == run.version
 
     def _decided(self, run: ModelRun, decision: gate.Decision, metrics: dict[str, float]) -> ModelDecision:
         finite, now = {name: x for name, x in metrics.items() if np.isfinite(x)}, self._ports.clock.now()
@@ -211,7 +215,7 @@ class _Job:
     def _artefacts(
         self, folder: Path, spec: ModelSpec, dataset: Dataset, trained: TrainedModel, judged: Judged
     ) -> Path:
-        """Write what the run keeps: the model, tables, pictures."""
+        """Write the files that the run keeps: the model, tables and figures."""
         folder.mkdir()
         (folder / "model.onnx").write_bytes(trained.model)
         labels = dataset.part(audit=True).labels
@@ -230,7 +234,7 @@ class _Job:
         folder: Path,
         dataset: Dataset,
     ) -> None:
-        """Log everything; `measured` is once of the whole run, and after each epoch."""
+        """Log parameters, metrics, files and data; `measured` is metrics of the run and of each epoch."""
         uri, snapshot = self._ports.snapshots.uri(self._id), manifest(dataset.images)
         data = TrainingData(self._id, uri, model_file.sha256(snapshot), len(dataset))
         named = {"dataset": uri, "dataset_sha256": data.sha256}
@@ -244,13 +248,18 @@ class _Job:
         pointer: ChampionPointer,
         champion: Champion,
     ) -> tuple[Outcome, str]:
+        """Record the decision, move the pointer if it is a promotion, and tag the run.
+
+        Raises:
+            Conflict: the pointer changed while this model was trained.
+        """
         registry, reason = self._ports.registry, "; ".join(decided.reasons)
         outcome = Outcome.PROMOTED if decided.promoted else Outcome.REFUSED
         self._ports.history.record(decided)
         if decided.promoted and not self._ports.champions.promote(
             pointer.after(champion.pointer), champion.etag
         ):
-            raise Conflict("another model went into service while this one was trained: judge it again")
+            raise Conflict("another model went into service during training: evaluate this one again")
         registry.tag(run, {"octospoon.outcome": outcome, "octospoon.reasons": reason})
         self._alias("champion" if decided.promoted else "challenger", run)
         return outcome, reason
@@ -258,11 +267,11 @@ class _Job:
     def _alias(self, alias: str, run: ModelRun) -> None:
         self._ports.registry.set_alias(alias, run)
         if alias == "champion":
-            # whoever moves it from here on is a person
+            # a later change of the alias was made by a person
             self._ports.history.keep_alias(run.version)
 
     def _pointer(self, run: ModelRun, trained: TrainedModel) -> ChampionPointer:
-        """Store the files and what serving them means: a person may put a refused model into service."""
+        """Store the files and their pointer, of a refused model too: a person may put it into service."""
         model, head = self._ports.champions.put_model(trained.model, trained.head)
         backbone = model_file.read_spec(trained.model).backbone
         pointer = ChampionPointer.of(run.version, backbone, model, head, self._ports.classes)

@@ -1,7 +1,7 @@
-"""Takes job ids from the training queue and runs each as a process of its own.
+"""Receive job ids from the training queue and run each job in its own process.
 
-The worker imports neither MLflow nor scikit-learn: between jobs it is small, and what a job leaks dies
-with it.
+The worker imports neither MLflow nor scikit-learn, so it is small between jobs. Memory that a job leaks is
+freed with its process.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs jobs one after the other until it is told to stop.
+    """Runs jobs one after the other until it is stopped.
 
-    `command` starts the child process; the job's id is put behind it.
+    Args:
+        queue: the SQS client.
+        queue_url: the training queue.
+        command: starts the child process; the job's id is appended.
     """
 
     def __init__(self, queue: SQSClient, queue_url: str, command: Sequence[str] = ()) -> None:
@@ -40,12 +43,12 @@ class Worker:
         self._stop = threading.Event()
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Stop after the child has been ended; a signal handler."""
+        """End the child and stop; a signal handler."""
         del signum, frame
         self._stop.set()
 
     def work(self) -> None:
-        """Take messages until `stop`; a queue that cannot be reached is asked again."""
+        """Receive messages until `stop`; errors of the queue are logged and retried."""
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
         while not self._stop.is_set():
@@ -56,7 +59,7 @@ class Worker:
                 self._stop.wait(_RETRY_SECONDS)
 
     def step(self) -> None:
-        """Take at most one message and run its job; delete it if the job succeeded."""
+        """Receive at most one message and run its job; delete the message if the job succeeded."""
         answer = self._queue.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=1,
@@ -71,8 +74,8 @@ class Worker:
                 self._queue.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
 
     def _run(self, job_id: str, receipt: str) -> bool:
-        """Run one job while its message stays hidden; say whether it succeeded."""
-        _log.info("job %s begins", job_id)
+        """Run one job and keep its message hidden meanwhile; return True if the job succeeded."""
+        _log.info("job %s starts", job_id)
         child = subprocess.Popen([*self._command, job_id])
         try:
             code = self._wait(child, receipt)
@@ -82,6 +85,7 @@ class Worker:
         return code == 0
 
     def _wait(self, child: subprocess.Popen[bytes], receipt: str) -> int | None:
+        """Wait for the child and extend the message's visibility; return its exit code, None if stopped."""
         ticks = 0
         while not self._stop.is_set():
             try:
@@ -96,7 +100,7 @@ class Worker:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child that still runs: politely, then not."""
+    """End a child that still runs: with SIGTERM, then with SIGKILL."""
     if child.poll() is None:
         child.terminate()
         try:
