@@ -101,15 +101,15 @@ def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str
         classes: of the stack.
     """
     known = set(classes)
-    offered = [one for one in interface.choices if one.names & known]
-    there = {name for one in offered for name in one.names}
+    offered = [choice for choice in interface.choices if choice.names & known]
+    there = {name for choice in offered for name in choice.names}
     missing = [name for name in classes if name not in there]
-    extra = [one.value for one in interface.choices if not one.names & known]
+    extra = [choice.value for choice in interface.choices if not choice.names & known]
     renamed = _renamed(interface, classes, missing)
     missing = [name for name in missing if name not in renamed]
     extra = [name for name in extra if name not in renamed.values()]
-    times = Counter(name for one in offered for name in one.names & known)
-    unclear = [one.value for one in offered if len(one.names & known) > 1]
+    times = Counter(name for choice in offered for name in choice.names & known)
+    unclear = [choice.value for choice in offered if len(choice.names & known) > 1]
     unclear += [name for name in classes if times[name] > 1 and name not in unclear]
     problems = {
         f"it does not offer {', '.join(missing)}: add them": missing,
@@ -123,8 +123,8 @@ def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str
             interface.multiple
         ),
     }
-    told = [f"it offers {new} in the place of {old}: rename it back" for old, new in renamed.items()]
-    return told + [problem for problem, there in problems.items() if there]
+    renames = [f"it offers {new} in the place of {old}: rename it back" for old, new in renamed.items()]
+    return renames + [problem for problem, there in problems.items() if there]
 
 
 def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
@@ -132,7 +132,9 @@ def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str
     if len(interface.choices) != len(classes):
         return {}
     pairs = zip(classes, interface.choices, strict=True)
-    return {name: one.value for name, one in pairs if name in missing and not one.names & set(classes)}
+    return {
+        name: choice.value for name, choice in pairs if name in missing and not choice.names & set(classes)
+    }
 
 
 def model_problems(

@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 done, 1 failed."""
     parser = argparse.ArgumentParser(prog="python -m octospoon.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("run", help="run one training job and end")
-    one.add_argument("--job-id", required=True)
+    run = commands.add_parser("run", help="run one training job and end")
+    run.add_argument("--job-id", required=True)
     commands.add_parser("worker", help="run the jobs of the training queue until SIGTERM")
     log = commands.add_parser("log-simulation", help="log a report of `octospoon simulate` to MLflow")
     log.add_argument("folder", type=Path)

@@ -154,8 +154,10 @@ def rounds(
             chosen=chosen,
             seed=f"{seed}/{number}",
         )
-        train = np.concatenate([train, np.array([int(one.key) for one in picks if not one.audit], np.int64)])
-        left = np.setdiff1d(left, [int(one.key) for one in picks])
+        train = np.concatenate(
+            [train, np.array([int(pick.key) for pick in picks if not pick.audit], np.int64)]
+        )
+        left = np.setdiff1d(left, [int(pick.key) for pick in picks])
         fitted = fit(data, train)
         yield train, fitted
 

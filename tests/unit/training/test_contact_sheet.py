@@ -55,7 +55,7 @@ def test_reading_ends_with_its_bytes_and_with_its_time(images):
 
 def test_a_sheet_shows_pictures_and_grey_tiles(images, tmp_path):
     tiles = [
-        Tile("0.png", "e", ("is 0 (2.0%)", "says 6 (91.0%)"), marked=True),
+        Tile("0.png", "e", ("label 0 (2.0%)", "predicted 6 (91.0%)"), marked=True),
         Tile("gone/" * 40 + "é漢.png", "e", ("is $\\alpha$\n(1%)", "x" * 500)),
     ]
     draw(tmp_path / "sheet.png", "audit share", tiles, Thumbnails(images, "squash"))
@@ -80,7 +80,7 @@ def test_the_worst_come_first_and_wrong_ones_are_marked():
         ("2.png", False),
         ("0.png", False),
     ]
-    assert tiles[0].lines == ("is cat (20.0%)", "says dog (80.0%)")
+    assert tiles[0].lines == ("label cat (20.0%)", "predicted dog (80.0%)")
 
 
 def test_what_drifted_is_shown_with_its_label():

@@ -60,13 +60,13 @@ class Interface:
     @property
     def shown(self) -> dict[str, str]:
         """By the name that Label Studio stores, the text that annotators saw, where the two differ."""
-        return {one.stored: one.value for one in self.choices if one.stored != one.value}
+        return {choice.stored: choice.value for choice in self.choices if choice.stored != choice.value}
 
     @property
     def stored(self) -> dict[str, str]:
         """By each name that only one choice has, the name that Label Studio stores and shows it by."""
-        times = Counter(name for one in self.choices for name in one.names)
-        return {name: one.stored for one in self.choices for name in one.names if times[name] == 1}
+        times = Counter(name for choice in self.choices for name in choice.names)
+        return {name: choice.stored for choice in self.choices for name in choice.names if times[name] == 1}
 
 
 def parse_interface(label_config: str) -> Interface:

@@ -52,7 +52,7 @@ class Proposal:
 
 def proposal(annotations: Sequence[Annotation], project: str, walk: str, now: float) -> Proposal:
     """Return the proposal to remove these annotations."""
-    names = sorted(f"{one.annotation_id} {one.updated_at}" for one in annotations)
+    names = sorted(f"{annotation.annotation_id} {annotation.updated_at}" for annotation in annotations)
     keys = labels_of(annotations)
     return Proposal(
         id=hashlib.sha256("\n".join([project, *names]).encode()).hexdigest()[:16],
@@ -67,7 +67,7 @@ def proposal(annotations: Sequence[Annotation], project: str, walk: str, now: fl
 
 def labels_of(annotations: Iterable[Annotation]) -> list[str]:
     """Return the keys of the images that have an answer among these annotations."""
-    return sorted({one.key for one in annotations if one.label is not None})
+    return sorted({annotation.key for annotation in annotations if annotation.label is not None})
 
 
 def count_that_decides(removed: int) -> int:

@@ -81,5 +81,5 @@ class PreviousUpload:
 
 def returned(previous_uploads: Sequence[PreviousUpload], etag: str) -> PreviousUpload | None:
     """Return the newest earlier upload of these bytes if they were labelled: they are back."""
-    newest = next((one for one in reversed(previous_uploads) if one.etag == etag), None)
+    newest = next((upload for upload in reversed(previous_uploads) if upload.etag == etag), None)
     return newest if newest and newest.label is not None else None

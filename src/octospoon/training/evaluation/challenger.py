@@ -144,13 +144,8 @@ class EvaluateChallenger:
     ) -> Judged:
         """Store the drift reference and ask the gate.
 
-        Args:
-            trained: the new model.
-            challenger: its loaded file.
-            head: its loaded head.
-            backbone: a model with its backbone, to check that the file agrees with its parts.
-            uploads: the uploads, with the new model's embeddings.
-            audit: the audit images of `uploads`, with embeddings of the backbone in service.
+        `challenger`, `head` and `backbone` are the loaded parts of `trained`. `uploads` have its embeddings;
+        `audit` are their audit images with embeddings of the backbone in service.
         """
         champion, old = self.champion, self._old_head()
         reference = uploads.reference(head, trained.held_out)

@@ -58,10 +58,10 @@ class TorchGraph:
     def __init__(self, backbone: bytes) -> None:
         self._proto = onnx.load_from_string(backbone)
         _check(self._proto.graph)
-        opset = next(one.version for one in self._proto.opset_import if one.domain in ("", "ai.onnx"))
+        opset = next(entry.version for entry in self._proto.opset_import if entry.domain in ("", "ai.onnx"))
         self._steps = [_step(node, opset) for node in self._proto.graph.node]
         _check_outputs(self._steps)
-        values = {one.name: numpy_helper.to_array(one) for one in self._proto.graph.initializer}
+        values = {entry.name: numpy_helper.to_array(entry) for entry in self._proto.graph.initializer}
         learning = set(_learning(self._steps, values))
         self._constants = {name: torch.from_numpy(value.copy()) for name, value in values.items()}
         self.weights: dict[str, Any] = {
@@ -105,9 +105,11 @@ class TorchGraph:
         """Return the same graph with the weights as they are now, and nothing else changed."""
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
-        for one in proto.graph.initializer:
-            if one.name in self.weights:
-                one.CopyFrom(numpy_helper.from_array(self.weights[one.name].detach().numpy(), one.name))
+        for tensor in proto.graph.initializer:
+            if tensor.name in self.weights:
+                tensor.CopyFrom(
+                    numpy_helper.from_array(self.weights[tensor.name].detach().numpy(), tensor.name)
+                )
         return model_file.canonical(proto.SerializeToString())
 
 
@@ -133,7 +135,7 @@ def _check_outputs(steps: list[Step]) -> None:
 
 
 def _step(node: onnx.NodeProto, opset: int) -> Step:
-    attributes = {one.name: _value(one) for one in node.attribute}
+    attributes = {attribute.name: _value(attribute) for attribute in node.attribute}
     name = node.name or node.output[0]
     return Step(node.op_type, name, tuple(node.input), tuple(node.output), attributes, opset)
 
@@ -147,10 +149,10 @@ def _value(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401  whatever ONN
 
 def _counted(graph: onnx.GraphProto) -> Iterator[str]:
     """Yield the names of all constants that are weights by their kind."""
-    for one in graph.initializer:
-        kind = TensorProto.DataType.Name(one.data_type)
-        if kind in _NUMBERS and not one.name.startswith(OURS) and int(np.prod(one.dims)) > 1:
-            yield one.name
+    for tensor in graph.initializer:
+        kind = TensorProto.DataType.Name(tensor.data_type)
+        if kind in _NUMBERS and not tensor.name.startswith(OURS) and int(np.prod(tensor.dims)) > 1:
+            yield tensor.name
 
 
 def _learning(steps: list[Step], values: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:

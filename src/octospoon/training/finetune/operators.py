@@ -117,12 +117,12 @@ def _pads(
     if auto in ("NOTSET", "VALID"):
         top, left, bottom, right = (step.get("pads") if auto == "NOTSET" else None) or [0, 0, 0, 0]
         return [left, right, top, bottom]
-    found: list[int] = []
+    pads: list[int] = []
     for size, width, stride, dilation in zip(maps.shape[2:], kernel, strides, dilations, strict=True):
         whole = max(0, (-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size)
         less, more = whole // 2, whole - whole // 2
-        found = ([less, more] if auto == "SAME_UPPER" else [more, less]) + found
-    return found
+        pads = ([less, more] if auto == "SAME_UPPER" else [more, less]) + pads
+    return pads
 
 
 def _batch_norm(step: Step, inputs: Sequence[Any]) -> Tensor:
@@ -155,7 +155,7 @@ def _clip(step: Step, inputs: Sequence[Any]) -> Tensor:
     )
     if low is None and high is None:
         return inputs[0]
-    return torch.clamp(inputs[0], *(None if one is None else float(one) for one in (low, high)))
+    return torch.clamp(inputs[0], *(None if limit is None else float(limit) for limit in (low, high)))
 
 
 def _softmax(step: Step, inputs: Sequence[Any]) -> Tensor:

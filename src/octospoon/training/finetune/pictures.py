@@ -44,7 +44,7 @@ def read(
     shape = (len(images), spec.height, spec.width, 3)
     pixels: npt.NDArray[np.uint8] = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, shape)
 
-    def one(position: int) -> bool:
+    def load(position: int) -> bool:
         image = images[position]
         try:
             data = read_labelled(store, image)
@@ -55,5 +55,5 @@ def read(
         return True
 
     with ThreadPoolExecutor(_READERS) as threads:
-        readable = np.fromiter(threads.map(one, range(len(images))), bool, len(images))
+        readable = np.fromiter(threads.map(load, range(len(images))), bool, len(images))
     return pixels, readable

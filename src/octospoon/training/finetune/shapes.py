@@ -72,7 +72,7 @@ def _squeeze(step: Step, inputs: Sequence[Any]) -> Tensor:
 def _unsqueeze(step: Step, inputs: Sequence[Any]) -> Tensor:
     axes = step.get("axes") if step.opset < 13 else inputs[1].tolist()
     value, ndim = inputs[0], inputs[0].ndim + len(axes)
-    for axis in sorted(one % ndim for one in axes):
+    for axis in sorted(axis % ndim for axis in axes):
         value = value.unsqueeze(axis)
     return value
 
@@ -101,7 +101,7 @@ def _slice(step: Step, inputs: Sequence[Any]) -> Tensor:
         if stride < 1:
             raise step.refuse("with negative steps")
         size = value.shape[axis]
-        first, last = (max(0, min(one + size if one < 0 else one, size)) for one in (start, end))
+        first, last = (max(0, min(bound + size if bound < 0 else bound, size)) for bound in (start, end))
         value = value.index_select(axis, torch.arange(first, max(first, last), stride))
     return value
 

@@ -95,9 +95,9 @@ class FineTuner:
             made = self._frozen(backbone, dataset, spec, why, course.epochs)
             return replace(made, params=made.params | learning)
         made = self._assembled(tuned, dataset, spec, material)
-        found = {"fine_tuned": 1.0, "torch_parity_gap": gap, "best_epoch": float(course.best)}
+        metrics = {"fine_tuned": 1.0, "torch_parity_gap": gap, "best_epoch": float(course.best)}
         params = made.params | learning
-        return replace(made, metrics=made.metrics | found, params=params, epochs=course.epochs)
+        return replace(made, metrics=made.metrics | metrics, params=params, epochs=course.epochs)
 
     def _course(self, graph: TorchGraph, dataset: Dataset, classes: int, material: _Material) -> Course:
         from octospoon.training.finetune import loop

@@ -79,13 +79,13 @@ def _as_exported(
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
         filled = part[np.arange(batch) % len(part)]
-        found = onnx_graph.run(whole, {INPUT: filled}, EMBEDDING)
-        if len(found) != batch:
+        outputs = onnx_graph.run(whole, {INPUT: filled}, EMBEDDING)
+        if len(outputs) != batch:
             raise BadModel(
-                f"the model gives {list(found.shape)} for {batch} pictures: export it with a batch of any "
+                f"the model gives {list(outputs.shape)} for {batch} pictures: export it with a batch of any "
                 "size"
             )
-        parts.append(found[: len(part)])
+        parts.append(outputs[: len(part)])
     joined: npt.NDArray[np.float32] = np.concatenate(parts)
     return joined
 
@@ -107,25 +107,25 @@ def _agrees(model: onnx.ModelProto, images: npt.NDArray[np.uint8], truth: npt.ND
 
 
 def same(
-    found: npt.NDArray[np.floating],
+    numbers: npt.NDArray[np.floating],
     expected: npt.NDArray[np.floating],
     scale: npt.NDArray[np.floating] | None = None,
     share: float = 0.01,
 ) -> bool:
-    """Say whether numbers are equal but for rounding.
+    """Return True if numbers are equal except for rounding.
 
     Args:
-        found: float [N, D].
+        numbers: float [N, D].
         expected: float [N, D].
         scale: float [M, D], of different pictures: what makes them differ is what must be right, however
             large a constant part is. Left out, `expected`.
         share: of the largest difference between pictures that may be wrong.
     """
     pictures = expected if scale is None else scale
-    if found.shape != expected.shape:
+    if numbers.shape != expected.shape:
         return False
     size, spread = float(np.abs(pictures).max()), float(np.ptp(pictures, axis=0).max())
-    return bool(np.abs(found - expected).max() <= share * spread + 1e-5 * size)
+    return bool(np.abs(numbers - expected).max() <= share * spread + 1e-5 * size)
 
 
 def freed(whole: onnx.ModelProto, batch: int) -> onnx.ModelProto:
@@ -141,7 +141,7 @@ def freed(whole: onnx.ModelProto, batch: int) -> onnx.ModelProto:
             continue
         opened = wanted.copy()
         opened.flat[0] = 0
-        kept = [one for one in node.attribute if one.name != "allowzero"]
+        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
         del node.attribute[:]
         node.attribute.extend(kept)
         node.input[1] = f"{OURS}shape{i}"

@@ -33,7 +33,7 @@ class Constants:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
-        self._names = {one.name for one in model.graph.initializer}
+        self._names = {tensor.name for tensor in model.graph.initializer}
         self._values: dict[str, npt.NDArray[Any] | None] = {}
         for node in model.graph.node:
             drawn = node.op_type in _DRAWN or node.op_type in _TRAINED_ON
@@ -53,10 +53,10 @@ class Constants:
         return self._values[name]
 
     def _computed(self, name: str) -> npt.NDArray[Any] | None:
-        for one in self._model.graph.initializer:
-            if one.name == name:
-                found: npt.NDArray[Any] = onnx.numpy_helper.to_array(one)
-                return found
+        for tensor in self._model.graph.initializer:
+            if tensor.name == name:
+                value: npt.NDArray[Any] = onnx.numpy_helper.to_array(tensor)
+                return value
         part = onnx.ModelProto()
         part.CopyFrom(self._model)
         del part.graph.input[:], part.graph.output[:]

@@ -39,8 +39,8 @@ class Linear:
 
     def logits(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return float64 [N, C] for float32 [N, D]."""
-        found: npt.NDArray[np.float64] = features.astype(np.float64) @ self.weights + self.bias
-        return found
+        logits: npt.NDArray[np.float64] = features.astype(np.float64) @ self.weights + self.bias
+        return logits
 
 
 def last_linear(model: onnx.ModelProto, output: str) -> Linear:
@@ -100,10 +100,10 @@ def _with(
 def _layer(node: onnx.NodeProto, constants: Constants) -> Linear | None:
     if node.op_type not in ("Gemm", "MatMul"):
         return None
-    found = constants.value(node.input[1])
-    if found is None or found.ndim != 2:
+    matrix = constants.value(node.input[1])
+    if matrix is None or matrix.ndim != 2:
         return None
-    weights, bias = found.astype(np.float64), np.zeros(1)
+    weights, bias = matrix.astype(np.float64), np.zeros(1)
     if node.op_type == "Gemm":
         if onnx_graph.attribute(node, "transA", 0):
             return None

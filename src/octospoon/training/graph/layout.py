@@ -91,7 +91,7 @@ def channels_of_maps(graph: onnx.GraphProto, constants: Constants, tensor: str) 
     None where nothing tells, or where what tells contradicts itself.
     """
     made = onnx_graph.made_by(graph)
-    found: set[int] = set()
+    axes: set[int] = set()
     waiting: list[tuple[str, Order]] = [(tensor, tuple(range(_RANK)))]
     seen: set[tuple[str, Order]] = set()
     while waiting:
@@ -100,35 +100,35 @@ def channels_of_maps(graph: onnx.GraphProto, constants: Constants, tensor: str) 
         if node is None or (name, order) in seen:
             continue
         seen.add((name, order))
-        told = _axis(node, constants, behind=True)
-        if told is not None:
-            found.add(order.index(told))
+        axis = _axis(node, constants, behind=True)
+        if axis is not None:
+            axes.add(order.index(axis))
         elif node.op_type == "Transpose":
             perm = _permutation(node)
             if len(perm) == _RANK:
                 waiting.append((node.input[0], tuple(perm[axis] for axis in order)))
         elif _keeps_axes(node):
             waiting.extend((before, order) for before in node.input if before and before not in constants)
-    return found.pop() if len(found) == 1 else None
+    return axes.pop() if len(axes) == 1 else None
 
 
 def channels_of_input(graph: onnx.GraphProto, constants: Constants, tensor: str) -> int | None:
     """Return the axis of a picture [N, ., ., .] that holds the channels, from the nodes that read it."""
-    found: set[int] = set()
+    axes: set[int] = set()
     waiting: list[tuple[str, Order]] = [(tensor, tuple(range(_RANK)))]
     for name, order in waiting:
         for node in graph.node:
             if name not in node.input:
                 continue
-            told = _axis(node, constants, behind=False)
-            if told is not None:
-                found.add(order[told])
+            axis = _axis(node, constants, behind=False)
+            if axis is not None:
+                axes.add(order[axis])
             elif node.op_type == "Transpose" and len(_permutation(node)) == _RANK:
                 moved = tuple(order[axis] for axis in _permutation(node))
                 waiting.append((node.output[0], moved))
             elif _keeps_axes(node):
                 waiting.append((node.output[0], order))
-    return found.pop() if len(found) == 1 else None
+    return axes.pop() if len(axes) == 1 else None
 
 
 def _permutation(node: onnx.NodeProto) -> list[int]:

@@ -26,7 +26,7 @@ _FLOATS = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
 
 def opset(model: onnx.ModelProto) -> int:
     """Return the version of ONNX's own operators that a model uses; 0 if it names none."""
-    return next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
 
 def plain(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -110,7 +110,7 @@ def _hoist(graph: onnx.GraphProto) -> None:
     """Replace constant nodes that hold weights by initializers: some exporters write every weight so."""
     kept = []
     for node in graph.node:
-        tensor = next((one.t for one in node.attribute if one.name == "value"), None)
+        tensor = next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
         if node.op_type != "Constant" or tensor is None or not _is_weight(tensor):
             kept.append(node)
             continue
@@ -140,7 +140,7 @@ def prune(graph: onnx.GraphProto) -> None:
         if needed.intersection(node.output):
             kept.append(node)
             needed.update(read(node))
-    constants = [one for one in graph.initializer if one.name in needed]
+    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
     replace_nodes(graph, kept[::-1])
     copies = onnx.GraphProto()
     copies.initializer.extend(constants)
@@ -166,7 +166,10 @@ def made_by(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:  # noqa: ANN401  whatever ONNX holds
     """Return an attribute's value."""
-    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), default)
+    return next(
+        (helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name),
+        default,
+    )
 
 
 def shape(value: onnx.ValueInfoProto) -> list[int] | None:
@@ -183,5 +186,5 @@ def run(model: onnx.ModelProto, feed: dict[str, npt.NDArray[Any]], output: str) 
     except ValueError as error:  # protobuf cannot write more than 2 GB
         raise BadModel("the model is larger than 2 GB: take a smaller one") from error
     session = open_session(data)
-    found: npt.NDArray[Any] = run_session(session, [output], feed)[0]
-    return found
+    values: npt.NDArray[Any] = run_session(session, [output], feed)[0]
+    return values

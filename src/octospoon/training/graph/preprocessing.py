@@ -121,9 +121,9 @@ def _layout(graph: onnx.GraphProto, constants: Constants, name: str, shape: list
         return wanted
     if len(fixed) == 1:
         return fixed[0]
-    told = {1: "nchw", 3: "nhwc"}.get(layout.channels_of_input(graph, constants, name) or 0, "")
-    if told in possible:
-        return told
+    layout_name = {1: "nchw", 3: "nhwc"}.get(layout.channels_of_input(graph, constants, name) or 0, "")
+    if layout_name in possible:
+        return layout_name
     if len(possible) == 1:
         return possible[0]
     raise BadRequest(

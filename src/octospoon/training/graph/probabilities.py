@@ -110,10 +110,12 @@ class Answers:
         if node.op_type == "Div":
             return "Softmax" if self._sum_of_exponentials(node.input[1], self._base(node.input[0])) else ""
         if node.op_type == "Mul":
-            for one, other in (node.input, node.input[::-1]):
-                inverse = self._node(other)
+            for factor, divisor in (node.input, node.input[::-1]):
+                inverse = self._node(divisor)
                 if inverse is not None and inverse.op_type == "Reciprocal":
-                    return "Softmax" if self._sum_of_exponentials(inverse.input[0], self._base(one)) else ""
+                    return (
+                        "Softmax" if self._sum_of_exponentials(inverse.input[0], self._base(factor)) else ""
+                    )
         if node.op_type == "Sub":
             taken = self._node(node.input[1])
             if taken is not None and taken.op_type == "ReduceLogSumExp":

@@ -140,9 +140,12 @@ def extract_head(model: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.
     Raises:
         BadModel: the file was not assembled by octospoon.
     """
-    found = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(model).graph.initializer}
+    weights = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_from_string(model).graph.initializer
+    }
     try:
-        return found[HEAD_PREFIX + "weights"], found[HEAD_PREFIX + "bias"]
+        return weights[HEAD_PREFIX + "weights"], weights[HEAD_PREFIX + "bias"]
     except KeyError as error:
         raise BadModel(f"the model has classes, but not the head that octospoon makes: {error}") from error
 

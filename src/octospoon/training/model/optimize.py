@@ -113,10 +113,10 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
         Form(
             name,
             files[name],
-            found,
-            None if name == "original" else optimization.compare(original, found, sample.labels),
+            form,
+            None if name == "original" else optimization.compare(original, form, sample.labels),
         )
-        for name, found in answers.items()
+        for name, form in answers.items()
     )
     return Forms(made, failed)
 
@@ -235,17 +235,17 @@ def measured(
         loads = _interleaved({name: _loading(path) for name, path in paths.items()}, _LOADS)
         scorers = {name: OnnxScorer(path) for name, path in paths.items()}
         runs = _interleaved({name: _scoring(scorer, pictures) for name, scorer in scorers.items()}, _RUNS)
-    found = {}
+    answers = {}
     for name, scorer in scorers.items():
-        embeddings = np.concatenate([scorer.run(one[np.newaxis])[0] for one in pictures])
+        embeddings = np.concatenate([scorer.run(picture[np.newaxis])[0] for picture in pictures])
         stored = as_stored(embeddings)
-        found[name] = optimization.Answers(
+        answers[name] = optimization.Answers(
             embeddings=embeddings,
             probabilities=None if head is None else head.run(stored),
             image=runs[name],
             load=loads[name],
         )
-    return found
+    return answers
 
 
 def _loading(path: Path) -> Callable[[], object]:

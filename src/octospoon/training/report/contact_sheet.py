@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures in one, for people. What cannot be shown is a grey tile that says why."""
+"""Draw contact sheets: many images in one file, with a grey tile for each image that cannot be shown."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _FRAMES = {True: "#c62828", False: "#9e9e9e"}
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture of a sheet.
+    """One image of a sheet.
 
     Attributes:
-        key: of the image.
-        etag: of the bytes that are meant.
-        lines: what is written below it, above its key.
-        marked: it gets a red frame.
+        key: object key.
+        etag: ETag of the bytes to show.
+        lines: text between the image and its key.
+        marked: whether it gets a red frame.
     """
 
     key: str
@@ -43,14 +43,14 @@ class Tile:
 
 
 class Thumbnails:
-    """Reads and shrinks pictures, for as long as there are bytes and seconds left.
+    """Reads and shrinks images until a limit of bytes or seconds is reached.
 
     Args:
-        images: where they are.
-        resize: the model's resize rule: what is shown is what it looked at.
-        budget: bytes of files to read; the one that exceeds it is the last.
-        seconds: after which no more is read.
-        monotonic: the time, in seconds.
+        images: reads the images.
+        resize: the model's resize rule, so that the sheet shows what the model sees.
+        budget: bytes of files to read; the file that exceeds it is the last.
+        seconds: time after which no file is read.
+        monotonic: a clock, in seconds.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class Thumbnails:
         self._end = monotonic() + seconds
 
     def read(self, key: str, etag: str) -> Image.Image | str:
-        """Return one picture of _SIDE × _SIDE pixels, or why there is none."""
+        """Return an image of _SIDE × _SIDE pixels, or the reason why it cannot be shown."""
         if self._left <= 0:
             return "not read: too many bytes"
         if self._monotonic() > self._end:
             return "not read: no time left"
         try:
-            found = self._images.read(key)
-            self._left -= len(found.data)
-            if not found.matches(etag):
+            stored = self._images.read(key)
+            self._left -= len(stored.data)
+            if not stored.matches(etag):
                 return "changed since"
-            return Image.fromarray(decode(found.data, _SIDE, _SIDE, self._resize))
+            return Image.fromarray(decode(stored.data, _SIDE, _SIDE, self._resize))
         except BadImage as error:
             return error.reason
         except OctospoonError as error:
@@ -87,10 +87,10 @@ def draw(path: Path, title: str, tiles: Sequence[Tile], thumbnails: Thumbnails) 
     """Write a sheet of the first MOST tiles as a PNG file.
 
     Args:
-        path: of the file.
-        title: one line above all.
-        tiles: in their order, all with equally many lines; at least one.
-        thumbnails: where their pictures come from.
+        path: path of the file.
+        title: one line at the top.
+        tiles: at least one tile; all have the same number of lines.
+        thumbnails: reads their images.
     """
     shown = tiles[:MOST]
     cell = _SIDE + (len(shown[0].lines) + 1) * _LINE + 2 * _GAP
@@ -121,14 +121,14 @@ def _draw_tile(
     else:
         sheet.paste(picture, corner)
     pen.rectangle(box, outline=_FRAMES[tile.marked], width=3 if tile.marked else 1)
-    # of a key the end says more than the beginning
+    # a long key is cut at its beginning, because its end differs more
     lines = (*(_cut(line, font, _SIDE) for line in tile.lines), _cut(tile.key[::-1], font, _SIDE)[::-1])
     for i, line in enumerate(lines):
         pen.text((left, top + _SIDE + 3 + i * _LINE), line, "black", font)
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Return one line of at most so many pixels, with an ellipsis where something is left out."""
+    """Return the text as one line of at most `width` pixels, with an ellipsis if it is cut."""
     text = " ".join(text[:200].split())
     if font.getlength(text) <= width:
         return text
@@ -138,7 +138,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _font() -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which matplotlib brings along: Pillow's own has Latin letters only."""
+    """Return DejaVu Sans, which matplotlib includes; Pillow's own font has Latin letters only."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", _SIZE)

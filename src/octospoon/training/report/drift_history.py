@@ -1,4 +1,4 @@
-"""What watching saw day by day, as a table and a picture: the tests of drift, and accuracy."""
+"""Write the daily observations of `watch` as a table and a figure: drift tests and accuracy."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ _COLUMNS = (
 )
 _TICKS = 10
 _LEAST_P = 1e-6
-"""Smaller ones are drawn here: how much smaller says nothing more."""
+"""Smaller p-values are drawn at this value."""
 
 
 def write(folder: Path, days: Sequence[ObservedDay]) -> None:
-    """Write ``drift.csv`` and ``drift.png``; nothing where no day is known."""
+    """Write ``drift.csv`` and ``drift.png`` into a folder; nothing if there are no days."""
     if not days:
         return
     with (folder / "drift.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
-        for one in days:
-            writer.writerow([one.day, one.version, *_tests(one.finding), *_accuracy(one.accuracy)])
+        for day in days:
+            writer.writerow([day.day, day.version, *_tests(day.finding), *_accuracy(day.accuracy)])
     _draw(folder / "drift.png", days)
 
 
-def _tests(found: DriftResult | None) -> Sequence[str]:
-    if found is None:
+def _tests(result: DriftResult | None) -> Sequence[str]:
+    if result is None:
         return [""] * 6
-    asked = found.level is not Level.NONE
-    ps = (found.components_p, found.probabilities_p, found.classes_p)
-    discrepancy = f"{found.discrepancy_p:.6g}" if asked else ""
-    return [found.level.value, str(found.images), *(f"{p:.6g}" for p in ps), discrepancy]
+    asked = result.level is not Level.NONE
+    ps = (result.components_p, result.probabilities_p, result.classes_p)
+    discrepancy = f"{result.discrepancy_p:.6g}" if asked else ""
+    return [result.level.value, str(result.images), *(f"{p:.6g}" for p in ps), discrepancy]
 
 
-def _accuracy(found: Estimate | None) -> Sequence[str]:
-    if found is None:
+def _accuracy(estimate: Estimate | None) -> Sequence[str]:
+    if estimate is None:
         return [""] * 4
-    return [*(f"{x:.6g}" for x in (found.value, found.low, found.high)), str(found.labels)]
+    return [*(f"{x:.6g}" for x in (estimate.value, estimate.low, estimate.high)), str(estimate.labels)]
 
 
 def _draw(path: Path, days: Sequence[ObservedDay]) -> None:
     from matplotlib.figure import Figure
 
-    tested = any(one.finding for one in days)
-    measured = any(one.accuracy for one in days)
+    tested = any(day.finding for day in days)
+    measured = any(day.accuracy for day in days)
     panels: list[Callable[[Axes, Sequence[ObservedDay]], None]] = [
         *([_draw_tests] if tested else []),
         *([_draw_accuracy] if measured else []),
@@ -77,12 +77,16 @@ def _draw(path: Path, days: Sequence[ObservedDay]) -> None:
 
 
 def _draw_tests(axes: Axes, days: Sequence[ObservedDay]) -> None:
-    found = [(_at(one), one.finding) for one in days if one.finding]
+    results = [(_at(day), day.finding) for day in days if day.finding]
     tests = (
-        ("embeddings", "o", [(at, one.components_p) for at, one in found]),
-        ("probabilities", "s", [(at, one.probabilities_p) for at, one in found]),
-        ("predicted classes", "^", [(at, one.classes_p) for at, one in found]),
-        ("discrepancy", "D", [(at, one.discrepancy_p) for at, one in found if one.level is not Level.NONE]),
+        ("embeddings", "o", [(at, result.components_p) for at, result in results]),
+        ("probabilities", "s", [(at, result.probabilities_p) for at, result in results]),
+        ("predicted classes", "^", [(at, result.classes_p) for at, result in results]),
+        (
+            "discrepancy",
+            "D",
+            [(at, result.discrepancy_p) for at, result in results if result.level is not Level.NONE],
+        ),
     )
     for name, marker, points in tests:
         if points:
@@ -91,32 +95,39 @@ def _draw_tests(axes: Axes, days: Sequence[ObservedDay]) -> None:
     suspected, confirmed = FALSE_ALARMS / TESTS, FALSE_ALARMS
     axes.axhline(suspected, color="tab:orange", linestyle="--", label=f"suspected below {suspected:.3g}")
     axes.axhline(confirmed, color="tab:red", linestyle=":", label=f"discrepancy confirms below {confirmed:g}")
-    sure = [at for at, one in found if one.level is Level.CONFIRMED]
-    if sure:
-        axes.plot(sure, [1.0] * len(sure), "v", color="tab:red", label="drift confirmed")
-    axes.set(title="Uploads of the days before against those that the model was trained with")
+    confirmed_days = [at for at, result in results if result.level is Level.CONFIRMED]
+    if confirmed_days:
+        ones = [1.0] * len(confirmed_days)
+        axes.plot(confirmed_days, ones, "v", color="tab:red", label="drift confirmed")
+    axes.set(title="Uploads before each day, compared with those from before training")
     axes.set(yscale="log", ylim=(_LEAST_P / 2, 2.0), ylabel="p-value, corrected")
 
 
 def _draw_accuracy(axes: Axes, days: Sequence[ObservedDay]) -> None:
-    found = [(_at(one), one.accuracy) for one in days if one.accuracy]
-    values = [100 * one.value for _, one in found]
-    below = [max(0.0, 100 * (one.value - one.low)) for _, one in found]
-    above = [max(0.0, 100 * (one.high - one.value)) for _, one in found]
+    estimates = [(_at(day), day.accuracy) for day in days if day.accuracy]
+    values = [100 * estimate.value for _, estimate in estimates]
+    below = [max(0.0, 100 * (estimate.value - estimate.low)) for _, estimate in estimates]
+    above = [max(0.0, 100 * (estimate.high - estimate.value)) for _, estimate in estimates]
     axes.errorbar(
-        [at for at, _ in found], values, (below, above), fmt="o", capsize=3, markersize=4, label="accuracy"
+        [at for at, _ in estimates],
+        values,
+        (below, above),
+        fmt="o",
+        capsize=3,
+        markersize=4,
+        label="accuracy",
     )
     axes.set(title="Accuracy of the model in service, 95 % interval", ylabel="accuracy, %")
 
 
 def _draw_versions(axes: Axes, days: Sequence[ObservedDay]) -> None:
     """Mark the first day of each version."""
-    for before, one in zip([None, *days], days, strict=False):
-        if before is None or before.version != one.version:
-            axes.axvline(_at(one), color="grey", linewidth=0.8, alpha=0.6)
-            at = (_at(one), 1.0)
+    for before, day in zip([None, *days], days, strict=False):
+        if before is None or before.version != day.version:
+            axes.axvline(_at(day), color="grey", linewidth=0.8, alpha=0.6)
+            at = (_at(day), 1.0)
             axes.annotate(
-                f"v{one.version}",
+                f"v{day.version}",
                 at,
                 xycoords=("data", "axes fraction"),
                 xytext=(2, -10),
@@ -126,5 +137,5 @@ def _draw_versions(axes: Axes, days: Sequence[ObservedDay]) -> None:
             )
 
 
-def _at(one: ObservedDay) -> int:
-    return date.fromisoformat(one.day).toordinal()
+def _at(day: ObservedDay) -> int:
+    return date.fromisoformat(day.day).toordinal()

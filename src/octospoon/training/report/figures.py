@@ -1,4 +1,4 @@
-"""What a run shows to people beside its figures. Nothing here fails a job: what goes wrong is a warning."""
+"""Draw the figures of a training run. An error is logged as a warning and never fails the job."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 class Figures:
-    """Writes the pictures of one run into a folder.
+    """Writes the figures of one run into a folder.
 
     Args:
-        ports: of the job.
-        folder: where to.
+        ports: the ports of the job.
+        folder: an existing folder.
         resize: the model's resize rule.
     """
 
@@ -41,16 +41,16 @@ class Figures:
     def mistakes(
         self, dataset: Dataset, audit: npt.NDArray[np.floating], held_out: npt.NDArray[np.floating]
     ) -> None:
-        """Write ``mistakes.png``: the images of the audit share that the model was most wrong about.
+        """Write ``mistakes.png``: the audit images with the highest loss.
 
-        Where there is no audit share, those of the training labels, by models that had not seen them.
+        Without an audit share, these are training images, with out-of-fold probabilities.
 
         Args:
             dataset: all labelled images.
-            audit: float [N, C], answers for its N audit images.
-            held_out: float [M, C], answers for the M others; NaN in rows without one.
+            audit: float [N, C], probabilities of its N audit images.
+            held_out: float [M, C], out-of-fold probabilities of its M other images; NaN in rows without them.
         """
-        with _told("the sheet of mistakes"):
+        with _logged("the sheet of mistakes"):
             title = "audit share" if len(audit) else "training labels, cross-validated"
             part, answers = dataset.part(audit=len(audit) > 0), audit if len(audit) else held_out
             known = np.flatnonzero(np.isfinite(answers).all(axis=1))
@@ -60,32 +60,37 @@ class Figures:
                 self._sheet("mistakes.png", f"{title}, by loss; red: wrong", tiles)
 
     def newest_round(self, images: Sequence[LabelledImage]) -> None:
-        """Write ``round.png``: what was chosen last, by which strategy; labels are those of `images`."""
-        with _told("the sheet of the newest round"):
+        """Write ``round.png``: the newest round and its strategies; `images` have the labels."""
+        with _logged("the sheet of the newest round"):
             rounds = self._ports.rounds
-            found = rounds.read(rounds.last_number())
-            if found is not None and found.picks:
-                tiles = chosen(found, {(image.key, image.etag): image.label for image in images})
-                title = f"round {found.number} of {found.created_at[:10]}, chosen by version"
-                self._sheet("round.png", f"{title} {found.model_version}: {len(found.picks)} images", tiles)
+            newest = rounds.read(rounds.last_number())
+            if newest is not None and newest.picks:
+                tiles = chosen(newest, {(image.key, image.etag): image.label for image in images})
+                title = f"round {newest.number} of {newest.created_at[:10]}, chosen with version"
+                self._sheet("round.png", f"{title} {newest.model_version}: {len(newest.picks)} images", tiles)
 
     def drift(self, images: Sequence[LabelledImage]) -> None:
-        """Write ``drift.csv`` and ``drift.png``, what watching saw day by day, and ``drifted.png``.
+        """Write ``drift.csv``, ``drift.png`` and ``drifted.png``.
 
-        The latter are the images by which the newest drift shows; labels are those of `images`. What there is
-        nothing for is not written.
+        The first two show the daily observations, the third the images that differ most from the reference.
+        A file without data is not written.
+
+        Args:
+            images: the labelled images, for the labels on the sheet.
         """
-        with _told("the picture of drift"):
-            seen = self._ports.observations.read()
-            drift_history.write(self._folder, seen.history)
-            if seen.drifted and seen.finding:
-                tiles = most_drifted(seen.drifted, {(one.key, one.etag): one.label for one in images})
-                title = f"drifted most of {seen.finding.images} uploads until {seen.judged_until}"
-                self._sheet("drifted.png", f"{title}, to version {seen.version}", tiles)
+        with _logged("the figure of drift"):
+            observation = self._ports.observations.read()
+            drift_history.write(self._folder, observation.history)
+            if observation.drifted and observation.finding:
+                labels = {(image.key, image.etag): image.label for image in images}
+                tiles = most_drifted(observation.drifted, labels)
+                number, until = observation.finding.images, observation.judged_until
+                title = f"most drifted of {number} uploads until {until}, for version {observation.version}"
+                self._sheet("drifted.png", title, tiles)
 
     def versions(self, newest: ModelDecision) -> None:
         """Write ``versions.csv`` and ``versions.png``: the learning curve over versions."""
-        with _told("the learning curve"):
+        with _logged("the learning curve"):
             jobs = self._ports.control.state().jobs
             model_versions.write(self._folder, model_versions.decided(self._ports.history, jobs, newest))
 
@@ -100,7 +105,14 @@ def worst(
     labels: npt.NDArray[np.int64],
     answers: npt.NDArray[np.floating],
 ) -> list[Tile]:
-    """Return the images of highest loss, for int [N] labels and float [N, C] answers."""
+    """Return tiles of the images with the highest loss.
+
+    Args:
+        classes: C class names.
+        images: N labelled images.
+        labels: int [N], their classes.
+        answers: float [N, C], their probabilities.
+    """
     order = np.argsort(-metrics.losses(answers, labels), kind="stable")[: contact_sheet.MOST]
     return [_answered(classes, images[i], int(labels[i]), answers[i]) for i in order]
 
@@ -108,14 +120,17 @@ def worst(
 def _answered(
     classes: Sequence[str], image: LabelledImage, true: int, answer: npt.NDArray[np.floating]
 ) -> Tile:
-    said = int(answer.argmax())
-    lines = (f"is {classes[true]} ({answer[true]:.1%})", f"says {classes[said]} ({answer[said]:.1%})")
-    return Tile(image.key, image.etag, lines, marked=said != true)
+    predicted = int(answer.argmax())
+    lines = (
+        f"label {classes[true]} ({answer[true]:.1%})",
+        f"predicted {classes[predicted]} ({answer[predicted]:.1%})",
+    )
+    return Tile(image.key, image.etag, lines, marked=predicted != true)
 
 
-def chosen(found: Round, labels: Mapping[tuple[str, str], str]) -> list[Tile]:
-    """Return a round's images by their rank, those of the audit share last; labels by key and ETag."""
-    picks = sorted(found.picks, key=lambda pick: (pick.audit, pick.rank))[: contact_sheet.MOST]
+def chosen(batch: Round, labels: Mapping[tuple[str, str], str]) -> list[Tile]:
+    """Return tiles of a round's images by rank, audit images last; `labels` are by key and ETag."""
+    picks = sorted(batch.picks, key=lambda pick: (pick.audit, pick.rank))[: contact_sheet.MOST]
     return [
         Tile(
             pick.key,
@@ -131,11 +146,12 @@ def chosen(found: Round, labels: Mapping[tuple[str, str], str]) -> list[Tile]:
 
 
 def most_drifted(images: Sequence[DriftExample], labels: Mapping[tuple[str, str], str]) -> list[Tile]:
-    """Return the images by which drift shows, in their order; labels by key and ETag."""
-    return [
-        Tile(one.key, one.etag, (f"{i + 1}. score {one.score:.4f}", _label(labels.get((one.key, one.etag)))))
-        for i, one in enumerate(images[: contact_sheet.MOST])
-    ]
+    """Return tiles of the drift examples in their order; `labels` are by key and ETag."""
+    tiles = []
+    for i, example in enumerate(images[: contact_sheet.MOST]):
+        label = _label(labels.get((example.key, example.etag)))
+        tiles.append(Tile(example.key, example.etag, (f"{i + 1}. score {example.score:.4f}", label)))
+    return tiles
 
 
 def _label(label: str | None) -> str:
@@ -143,8 +159,9 @@ def _label(label: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _logged(what: str) -> Iterator[None]:
+    """Log any error of the block as a warning."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  a model is worth more than a picture
+    except Exception as error:  # noqa: BLE001  a missing figure must not lose a model
         _log.warning("%s could not be made: %s: %s", what, type(error).__name__, error)

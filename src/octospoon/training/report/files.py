@@ -1,4 +1,4 @@
-"""The files that go with a model: tables, pictures and the snapshot that it was trained on."""
+"""Write the files that explain a model: tables, a figure and the snapshot that it was trained on."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def write_files(
 ) -> None:
     """Write every file that explains a model.
 
-    ``snapshot.jsonl`` (what reproduces the training data), ``decision.json`` (what the gate said, and why)
-    and, where there are audit labels, ``evaluation.json`` (every measure with its interval),
-    ``confusion.json``, ``classes.csv`` and ``evaluation.png``.
+    They are ``snapshot.jsonl`` (it reproduces the training data) and ``decision.json`` (the gate's decision
+    and reasons). With audit labels, ``evaluation.json`` (every metric with its interval), ``confusion.json``,
+    ``classes.csv`` and ``evaluation.png`` are added.
 
     Args:
-        folder: where to.
-        classes: C names.
+        folder: an existing folder.
+        classes: C class names.
         images: the labelled images that were used, audit share included.
         audit_labels: int [N], positions in `classes`.
-        judged: answers on those N audit images.
+        judged: the gate's decision and the predictions for these N audit images.
     """
     (folder / "snapshot.jsonl").write_bytes(manifest(images))
     decision = json.dumps(asdict(judged.decision), ensure_ascii=False, indent=1)
@@ -62,8 +62,8 @@ def manifest(images: Sequence[LabelledImage]) -> bytes:
 def _write_evaluation(
     folder: Path, classes: Sequence[str], judged: Judged, labels: npt.NDArray[np.int64], rule: str
 ) -> None:
-    found = asdict(judged.evaluation, dict_factory=_finite) | {"audit_predictions": rule}
-    measured = json.dumps(found, indent=1)
+    evaluation = asdict(judged.evaluation, dict_factory=_finite) | {"audit_predictions": rule}
+    measured = json.dumps(evaluation, indent=1)
     (folder / "evaluation.json").write_text(measured, "utf-8")
     matrix = metrics.confusion(judged.probabilities, labels)
     (folder / "confusion.json").write_text(
@@ -80,13 +80,17 @@ def _write_classes(
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", "audit_labels", "recall", "recall_low", "recall_high", "precision"])
-        for name, one, right in zip(classes, measured.recall, metrics.precision(matrix), strict=True):
-            writer.writerow([name, one.labels, *map(_share, (one.value, one.low, one.high, float(right)))])
+        for name, recall, right in zip(classes, measured.recall, metrics.precision(matrix), strict=True):
+            writer.writerow(
+                [name, recall.labels, *map(_share, (recall.value, recall.low, recall.high, float(right)))]
+            )
 
 
 def _finite(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return what JSON can hold: null for what is not known."""
-    return {name: None if isinstance(one, float) and not np.isfinite(one) else one for name, one in pairs}
+    """Return a dict with None for NaN and infinite numbers, which JSON cannot represent."""
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in pairs
+    }
 
 
 def _share(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The learning curve over versions: how good each model was when it was judged, and with how many labels."""
+"""Write the learning curve over versions: the accuracy of each model and its number of labels."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ _MEASURES = ("training_labels", "audit_labels", "accuracy", "accuracy_low", "acc
 
 
 def decided(history: ModelHistory, jobs: int, newest: ModelDecision) -> list[ModelDecision]:
-    """Return the decisions of the last MOST jobs that came to one, oldest first, and the newest one.
+    """Return the decisions of the last MOST jobs, oldest first, and the newest decision at the end.
+
+    Jobs without a decision are omitted.
 
     Args:
-        history: where the others are.
-        jobs: number of jobs begun so far.
-        newest: not in the history yet, or in it by an earlier attempt.
+        history: the stored decisions.
+        jobs: number of jobs started so far.
+        newest: the newest decision; an earlier attempt may have stored one for the same job.
     """
     before = (history.decision(numbered(job)) for job in range(max(1, jobs - MOST + 1), jobs + 1))
-    return [*(one for one in before if one is not None and one.job_id != newest.job_id), newest]
+    return [
+        *(decision for decision in before if decision is not None and decision.job_id != newest.job_id),
+        newest,
+    ]
 
 
 def write(folder: Path, decisions: Sequence[ModelDecision]) -> None:
-    """Write ``versions.csv`` and, where two versions or more were measured, ``versions.png``."""
+    """Write ``versions.csv`` and, if two or more versions were measured, ``versions.png``."""
     with (folder / "versions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["version", "job", "promoted", *_MEASURES])
-        for one in decisions:
-            values = (one.measures.get(name) for name in _MEASURES)
+        for decision in decisions:
+            values = (decision.measures.get(name) for name in _MEASURES)
             cells = ("" if value is None else f"{value:.6g}" for value in values)
-            writer.writerow([one.version, one.job_id, "yes" if one.promoted else "no", *cells])
-    measured = [one for one in decisions if one.measures.keys() >= set(_MEASURES)]
+            writer.writerow([decision.version, decision.job_id, "yes" if decision.promoted else "no", *cells])
+    measured = [decision for decision in decisions if decision.measures.keys() >= set(_MEASURES)]
     if len(measured) > 1:
         _draw(folder / "versions.png", measured)
 
@@ -50,18 +55,18 @@ def _draw(path: Path, decisions: Sequence[ModelDecision]) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for promoted, colour, name in ((True, "tab:blue", "promoted"), (False, "tab:red", "refused")):
-        some = [one.measures for one in decisions if one.promoted is promoted]
+        some = [decision.measures for decision in decisions if decision.promoted is promoted]
         if not some:
             continue
-        values = [100 * one["accuracy"] for one in some]
-        below = [max(0.0, 100 * (one["accuracy"] - one["accuracy_low"])) for one in some]
-        above = [max(0.0, 100 * (one["accuracy_high"] - one["accuracy"])) for one in some]
-        labels = [one["training_labels"] for one in some]
+        values = [100 * measures["accuracy"] for measures in some]
+        below = [max(0.0, 100 * (measures["accuracy"] - measures["accuracy_low"])) for measures in some]
+        above = [max(0.0, 100 * (measures["accuracy_high"] - measures["accuracy"])) for measures in some]
+        labels = [measures["training_labels"] for measures in some]
         axes.errorbar(labels, values, (below, above), fmt="o", capsize=3, color=colour, label=name)
-    for one in decisions:
-        at = (one.measures["training_labels"], 100 * one.measures["accuracy"])
-        axes.annotate(f"v{one.version}", at, xytext=(5, 5), textcoords="offset points", fontsize=8)
-    axes.set(title="Accuracy of each version when it was judged, 95 % interval")
+    for decision in decisions:
+        at = (decision.measures["training_labels"], 100 * decision.measures["accuracy"])
+        axes.annotate(f"v{decision.version}", at, xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axes.set(title="Accuracy of each version at its evaluation, 95 % interval")
     axes.set(xlabel="training labels", ylabel="accuracy, %")
     axes.grid(alpha=0.3)
     axes.legend()
