@@ -95,9 +95,9 @@ def main() -> int:
     chosen = parser.parse_args()
     if not ARTEFACT.exists():
         raise SystemExit(f"there is no {ARTEFACT}: run `make build` first")
-    found = compare(chosen.starts, chosen.model)
+    results = compare(chosen.starts, chosen.model)
     if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=2) + "\n")
+        chosen.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0
 
 
@@ -141,12 +141,12 @@ def imports(environment: dict[str, str]) -> dict[str, float]:
         text=True,
         env=LAMBDA | environment,
     )
-    found: defaultdict[str, float] = defaultdict(float)
+    milliseconds: defaultdict[str, float] = defaultdict(float)
     for line in answer.stderr.splitlines()[1:]:
         own, _, module = line.removeprefix("import time:").split("|")
         package = module.strip().partition(".")[0]
-        found["standard library" if package in sys.stdlib_module_names else package] += int(own) / 1000
-    return dict(sorted(found.items(), key=lambda pair: -pair[1])[:IMPORTS_SHOWN])
+        milliseconds["standard library" if package in sys.stdlib_module_names else package] += int(own) / 1000
+    return dict(sorted(milliseconds.items(), key=lambda pair: -pair[1])[:IMPORTS_SHOWN])
 
 
 def show(runs: dict[str, list[Spent]], own: dict[str, float]) -> dict[str, float]:
@@ -167,14 +167,14 @@ def show(runs: dict[str, list[Spent]], own: dict[str, float]) -> dict[str, float
         ]
         print(f"{design:20}" + "".join(f"{cell:>18}" for cell in cells))
     print("imports, ms: " + ", ".join(f"{name} {spent:.0f}" for name, spent in own.items()))
-    found = {
+    ratios = {
         "ready_cpu_ratio": ratio(runs, "bare", CPU),
         "ready_wall_ratio": ratio(runs, "bare", WALL),
         "bytecode_cpu_ratio": ratio(runs, "without bytecode", CPU),
         "no_op_ms": (wall["ours"]["no-op batches"] - wall["ours"]["first row"]) / WARM,
     }
-    print(", ".join(f"{name} {value:.2f}" for name, value in found.items()))
-    return {name: round(value, 3) for name, value in found.items()}
+    print(", ".join(f"{name} {value:.2f}" for name, value in ratios.items()))
+    return {name: round(value, 3) for name, value in ratios.items()}
 
 
 def ratio(runs: dict[str, list[Spent]], other: str, part: int) -> float:

@@ -14,11 +14,11 @@ def memory(peak_mb: float, cores: int) -> int:
     return max(MB_A_CORE * cores, int(SPARE * peak_mb))
 
 
-def show(found: dict[str, dict[str, float]], cores: int, batch: int) -> None:
+def show(costs: dict[str, dict[str, float]], cores: int, batch: int) -> None:
     """Print a line for each configuration, by its ``wall`` (seconds a picture) and ``peak_mb``."""
     print(f"\ndollars for a million pictures at the measured wall time ({SOURCE})")
     print(f"{'':24}{'memory MB':>10}{'arm64':>9}{'x86_64':>9}{'naive x86_64':>14}")
-    for name, row in found.items():
+    for name, row in costs.items():
         megabytes = memory(row["peak_mb"], cores)
         ours = [MILLION * lambda_dollars(row["wall"], megabytes, batch, kind) for kind in ("arm64", "x86_64")]
         line = f"{name:24}{megabytes:10}{ours[0]:9.2f}{ours[1]:9.2f}"

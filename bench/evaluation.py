@@ -57,10 +57,10 @@ def main() -> int:
     folders = {"digits": None} | ({signs.parent.name: signs} if signs.is_dir() else {})
     if len(folders) == 1:
         print(f"SKIPPED: there are no pictures at {signs}; give a folder by --images")
-    found = {name: dataset(name, folder, chosen.repeats, chosen.labels) for name, folder in folders.items()}
+    results = {name: dataset(name, folder, chosen.repeats, chosen.labels) for name, folder in folders.items()}
     if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1))
-    verdicts = [kept(name, each) for name, each in found.items()]
+        chosen.json.write_text(json.dumps(results, indent=1))
+    verdicts = [kept(name, each) for name, each in results.items()]
     return 0 if all(verdicts) else 1
 
 
@@ -68,7 +68,7 @@ def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[s
     data = (labelled.of_folder(folder, None) if folder else labelled.of_digits(None)).data
     with ProcessPoolExecutor() as processes:
         models = list(processes.map(learn, [data] * (-(-repeats // AUDITS)), range(repeats)))
-    errors: dict[str, list[tuple[float, float, float]]] = {one: [] for one in NAMES}
+    errors: dict[str, list[tuple[float, float, float]]] = {estimator: [] for estimator in NAMES}
     truths = []
     for seed, model in enumerate(models):
         truth = metrics.accuracy(model.answers, model.labels)
@@ -76,10 +76,10 @@ def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[s
         for _ in range(AUDITS):
             truths.append(truth)
             drawn = rng.choice(len(model.labels), labels, replace=False)
-            for one, estimate in zip(NAMES, estimates(model, drawn), strict=True):
+            for estimator, estimate in zip(NAMES, estimates(model, drawn), strict=True):
                 inside = estimate.low <= truth <= estimate.high
-                errors[one].append((estimate.value - truth, inside, estimate.high - estimate.low))
-    return show(name, labels, truths, {one: np.array(found) for one, found in errors.items()})
+                errors[estimator].append((estimate.value - truth, inside, estimate.high - estimate.low))
+    return show(name, labels, truths, {estimator: np.array(rows) for estimator, rows in errors.items()})
 
 
 def estimates(model: Model, drawn: npt.NDArray[np.int64]) -> list[estimators.Estimate]:
@@ -101,10 +101,10 @@ def show(
     print(f"\n{name}: {len(truths)} repeats, {labels} audit labels, true accuracy {np.mean(truths):.3f}")
     print(f"{'':28} estimate    bias    RMSE  against audit alone  95 % covers  width")
     alone = float(np.sqrt((errors[NAMES[2]][:, 0] ** 2).mean()))
-    found = {}
-    for one, (error, covered, width) in ((one, each.T) for one, each in errors.items()):
+    summary = {}
+    for estimator, (error, covered, width) in ((name, each.T) for name, each in errors.items()):
         rmse = float(np.sqrt((error**2).mean()))
-        found[one] = {
+        summary[estimator] = {
             "estimate": float(np.mean(truths) + error.mean()),
             "bias": float(error.mean()),
             "rmse": rmse,
@@ -113,15 +113,15 @@ def show(
             "width": float(width.mean()),
         }
         print(
-            f"{one:28} {found[one]['estimate']:8.3f} {error.mean():+7.3f} {rmse:7.3f} {rmse / alone:20.2f} "
-            f"{covered.mean():12.1%} {width.mean():6.3f}"
+            f"{estimator:28} {summary[estimator]['estimate']:8.3f} {error.mean():+7.3f} {rmse:7.3f} "
+            f"{rmse / alone:20.2f} {covered.mean():12.1%} {width.mean():6.3f}"
         )
-    return found
+    return summary
 
 
-def kept(name: str, found: dict[str, dict[str, float]]) -> bool:
+def kept(name: str, results: dict[str, dict[str, float]]) -> bool:
     """Say whether ours keeps its word: it covers as it says, and is no worse than the audit share alone."""
-    ours = found["ours"]
+    ours = results["ours"]
     good = 0.93 <= ours["coverage"] <= 0.97 and ours["rmse_ratio"] <= 1.0
     print(
         f"{name}: ours covers 93 to 97 % and no worse than the audit share alone: {'yes' if good else 'NO'}"

@@ -53,7 +53,7 @@ class Invocation:
 
 def of_score(deployment: Deployment, since: float) -> list[Invocation]:
     """Return the scoring function's invocations that ended after a moment, by their end."""
-    found = []
+    invocations = []
     events = sorted(_events(deployment, "Score", since), key=itemgetter("logStreamName", "ingestionTime"))
     for _, stream in groupby(events, itemgetter("logStreamName")):
         counted: dict[str, Any] = {}
@@ -61,13 +61,13 @@ def of_score(deployment: Deployment, since: float) -> list[Invocation]:
             message = event["message"]
             if '"CloudWatchMetrics"' in message:
                 counted = json.loads(message)
-            elif said := _REPORT.match(message):
+            elif report := _REPORT.match(message):
                 counts = {name: int(np.sum(counted[name])) for name in _OUTCOMES if name in counted}
                 end = counted["_aws"]["Timestamp"] if counted else event["timestamp"]
-                took, memory, cold = (float(one or 0) for one in said.groups())
-                found.append(Invocation(end / 1000, took / 1000, cold / 1000, counts, int(memory)))
+                took, memory, cold = (float(number or 0) for number in report.groups())
+                invocations.append(Invocation(end / 1000, took / 1000, cold / 1000, counts, int(memory)))
                 counted = {}
-    return sorted(found, key=lambda one: one.end)
+    return sorted(invocations, key=lambda invocation: invocation.end)
 
 
 def peak_memory(deployment: Deployment) -> dict[str, int]:
@@ -76,9 +76,9 @@ def peak_memory(deployment: Deployment) -> dict[str, int]:
     peaks = {
         name.lower(): max(
             (
-                int(said[2])
+                int(report[2])
                 for event in _events(deployment, name, 0)
-                if (said := _REPORT.match(event["message"]))
+                if (report := _REPORT.match(event["message"]))
             ),
             default=0,
         )

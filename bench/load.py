@@ -75,7 +75,7 @@ class Phase:
     @property
     def figures(self) -> dict[str, float]:
         """The figures that are kept."""
-        measured, expected = (_quantiles(one) for one in (self.run, self.foretold))
+        measured, expected = (_quantiles(values) for values in (self.run, self.foretold))
         return {
             "images": len(self.run.arrivals),
             "lost": self.lost,
@@ -138,9 +138,9 @@ class Load:
     def serve(self, model: bytes) -> None:
         """Put a model into service."""
         champions = self.deployment.champions
-        found, pointer = champions.pointer(), pointer_to(model, 0)
+        stored, pointer = champions.pointer(), pointer_to(model, 0)
         self._s3.put_object(Bucket=self.deployment.outputs["ArtifactsBucket"], Key=pointer.key, Body=model)
-        if not champions.promote(pointer.after(found[0] if found else None), found[1] if found else None):
+        if not champions.promote(pointer.after(stored[0] if stored else None), stored[1] if stored else None):
             raise SystemExit("another model was put into service meanwhile: run this again")
 
     def calibrate(self) -> None:
@@ -149,14 +149,14 @@ class Load:
         for number, images in enumerate((1, 1, 1, 5, 5, 5, 20, 20, 20)):
             self._upload(f"calibration-{number}", np.zeros(images))
             self._wait()
-        quiet = [one for one in invocations.of_score(self.deployment, began) if one.images]
+        quiet = [call for call in invocations.of_score(self.deployment, began) if call.images]
         began = time.time()
         uploaded = self._upload("calibration", np.zeros(CALIBRATION))
         self._wait()
-        loaded = [one for one in invocations.of_score(self.deployment, began) if one.images]
+        loaded = [call for call in invocations.of_score(self.deployment, began) if call.images]
         middle, last = np.median(uploaded), uploaded.max()
-        beside = [one for one in loaded if middle <= one.start < last]  # by then, batches are full
-        after = [one for one in loaded if one.start >= last]
+        beside = [call for call in loaded if middle <= call.start < last]  # by then, batches are full
+        after = [call for call in loaded if call.start >= last]
         fixed, each = _fit([*quiet[1:], *after])
         self.rate = CALIBRATION / float(np.ptp(uploaded))
         self.function = Function(
@@ -164,8 +164,8 @@ class Load:
             WINDOW,
             fixed,
             each,
-            sum(one.seconds - fixed for one in beside) / sum(one.images for one in beside),
-            cold=max(one.cold for one in invocations.of_score(self.deployment, 0)),
+            sum(call.seconds - fixed for call in beside) / sum(call.images for call in beside),
+            cold=max(call.cold for call in invocations.of_score(self.deployment, 0)),
             pause=invocations.pause(after),
             pause_busy=invocations.pause(beside),
             pollers=POLLERS,
@@ -183,7 +183,7 @@ class Load:
         first = float(arrivals.min())
         done = np.array([rows.get(key_of(name, i), np.nan) for i in order])
         ran = invocations.of_score(self.deployment, began)
-        counts = sum((Counter(one.counts) for one in ran), Counter[str]())
+        counts = sum((Counter(call.counts) for call in ran), Counter[str]())
         there = ~np.isnan(done)
         run = Run(arrivals[order][there] - first, done[there] - first)
         foretold = simulate(run.arrivals, self._beside(len(due) / run.arrivals[-1]))
@@ -232,12 +232,12 @@ class Load:
             "ProjectionExpression": "#key, scored_at",
             "ExpressionAttributeNames": {"#key": "key"},
         }
-        found = {}
+        scored = {}
         for page in pages.paginate(**wanted):
             for item in page["Items"]:
                 if item["key"]["S"].startswith(f"{name}/"):
-                    found[item["key"]["S"]] = float(item["scored_at"]["N"])
-        return found
+                    scored[item["key"]["S"]] = float(item["scored_at"]["N"])
+        return scored
 
 
 def key_of(name: str, number: int) -> str:
@@ -246,8 +246,8 @@ def key_of(name: str, number: int) -> str:
 
 def _fit(ran: Sequence[invocations.Invocation]) -> tuple[float, float]:
     """Return the seconds of an invocation and of each image in it, by least squares."""
-    images = np.array([one.images for one in ran], np.float64)
-    fixed, each = np.polynomial.polynomial.polyfit(images, [one.seconds for one in ran], 1)
+    images = np.array([call.images for call in ran], np.float64)
+    fixed, each = np.polynomial.polynomial.polyfit(images, [call.seconds for call in ran], 1)
     return max(float(fixed), 0.0), float(each)
 
 

@@ -80,9 +80,9 @@ def stored(objects: dict[str, bytes], key: str, head: bytes) -> bytes:
     return _head(len(body)) + body
 
 
-def json_answer(said: object) -> bytes:
+def json_answer(answer: object) -> bytes:
     """Return DynamoDB's answer."""
-    body = json.dumps(said).encode()
+    body = json.dumps(answer).encode()
     return _head(len(body), b"application/x-amz-json-1.0") + body
 
 

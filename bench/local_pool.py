@@ -63,7 +63,7 @@ class Rows:
             for age in range(DAYS)
         }
         vectors = np.random.default_rng(0).standard_normal((min(size, DIFFERENT), dimensions))
-        self._vectors = [base64.b64encode(one.astype("<f2").tobytes()).decode() for one in vectors]
+        self._vectors = [base64.b64encode(vector.astype("<f2").tobytes()).decode() for vector in vectors]
         self._backbone = backbone
         self._none = np.zeros(0, np.int64)
 
@@ -72,11 +72,11 @@ class Rows:
         order = self._order.get(given[":arrival" if ":arrival" in given else ":shard"]["S"], self._none)
         numbers = self._numbers[order]
         first, last = (float(given[name]["N"]) for name in (":first", ":last"))
-        found = order[np.searchsorted(numbers, first) : np.searchsorted(numbers, last, side="right")]
-        page = found[: request["Limit"]]
+        positions = order[np.searchsorted(numbers, first) : np.searchsorted(numbers, last, side="right")]
+        page = positions[: request["Limit"]]
         self.entries += len(page)
         items = [self._small(i) for i in page.tolist()]
-        more = {"LastEvaluatedKey": items[-1]} if len(page) < len(found) else {}
+        more = {"LastEvaluatedKey": items[-1]} if len(page) < len(positions) else {}
         if ":generation" in given:
             items = [
                 items[i] for i in np.flatnonzero(self.generations[page] < int(given[":generation"]["N"]))
@@ -84,8 +84,8 @@ class Rows:
         return {"Items": items, "Count": len(items)} | more
 
     def _sorted(self, members: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        found = np.flatnonzero(members)
-        return found[np.argsort(self._numbers[found])]
+        positions = np.flatnonzero(members)
+        return positions[np.argsort(self._numbers[positions])]
 
     def _small(self, i: int) -> dict[str, Any]:
         return {"key": {"S": self.keys[i]}, "sampling_key": {"N": repr(float(self._numbers[i]))}}
@@ -93,20 +93,20 @@ class Rows:
     def read(self, request: dict[str, Any]) -> dict[str, Any]:
         ((table, wanted),) = request["RequestItems"].items()
         names = wanted.get("ExpressionAttributeNames", {}).values()
-        items = [self._item(_number(one["key"]["S"])) for one in wanted["Keys"]]
+        items = [self._item(_number(entry["key"]["S"])) for entry in wanted["Keys"]]
         self.reads += len(items)
         if names:
             items = [{name: item[name] for name in names if name in item} for item in items]
         return {"Responses": {table: items}, "UnprocessedKeys": {}}
 
     def update(self, request: dict[str, Any]) -> dict[str, Any]:
-        said: list[dict[str, Any]] = []
-        for one in request["Statements"]:
-            if self._updated(one["Statement"], one["Parameters"]):
-                said.append({"TableName": "pool"})
+        responses: list[dict[str, Any]] = []
+        for statement in request["Statements"]:
+            if self._updated(statement["Statement"], statement["Parameters"]):
+                responses.append({"TableName": "pool"})
             else:
-                said.append({"Error": {"Code": "ConditionalCheckFailed", "Message": "not as wanted"}})
-        return {"Responses": said}
+                responses.append({"Error": {"Code": "ConditionalCheckFailed", "Message": "not as wanted"}})
+        return {"Responses": responses}
 
     def _updated(self, statement: str, parameters: list[dict[str, str]]) -> bool:
         wanted = statement.index(" WHERE ")
@@ -177,8 +177,8 @@ class Answers:
         if method == b"POST":
             (operation,) = _OPERATION.findall(head)
             with self.lock:
-                said = self._called(operation.decode(), json.loads(body))
-            return connection.sendall(json_answer(said))
+                answer = self._called(operation.decode(), json.loads(body))
+            return connection.sendall(json_answer(answer))
         bucket, _, key = target.decode().partition("?")[0].lstrip("/").partition("/")
         self.pictures += bucket == IMAGES
         return connection.sendall(stored(self.models if bucket == ARTIFACTS else {}, key, head))

@@ -57,7 +57,7 @@ class Metered:
     def _count(self, items: int, consumed: list[Any]) -> None:
         self.meter.requests += 1
         self.meter.items += items
-        self.meter.units += sum(one["CapacityUnits"] for one in consumed)
+        self.meter.units += sum(table["CapacityUnits"] for table in consumed)
 
 
 class MemoryDynamo:
@@ -99,7 +99,7 @@ class MemoryDynamo:
 
     def batch_get_item(self, **request: Any) -> Item:
         ((table, wanted),) = request["RequestItems"].items()
-        items = [self._item(int(one["key"]["S"][-12:-4])) for one in wanted["Keys"]]
+        items = [self._item(int(entry["key"]["S"][-12:-4])) for entry in wanted["Keys"]]
         units = sum(math.ceil(size_of(item) / _UNIT) for item in items)
         return {"Responses": {table: items}, "ConsumedCapacity": [{"CapacityUnits": float(units)}]}
 

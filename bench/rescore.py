@@ -64,18 +64,19 @@ def main() -> int:
     chosen.cores = CORES
     print(f"load average before: {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory() as folder:
-        found = rescored(Path(folder), chosen.rows)
-        ours = Spent(found["wall"] / chosen.rows, found["cpu"] / chosen.rows)
+        measured = rescored(Path(folder), chosen.rows)
+        ours = Spent(measured["wall"] / chosen.rows, measured["cpu"] / chosen.rows)
         print(
-            f"{chosen.rows:,} rows re-scored from embeddings: images read {found['pictures']:.0f}; "
+            f"{chosen.rows:,} rows re-scored from embeddings: images read {measured['pictures']:.0f}; "
             f"{1 / ours.wall:,.0f} rows a second, {1 / ours.cpu:,.0f} a second of CPU "
-            f"({1e3 * ours.cpu:.2f} ms a row); a row is read {found['reads']:.2f} times, index entries "
-            f"{found['entries']:.2f} times; {found['peak_mb']:.0f} MB at most, "
-            f"the server's CPU {found['server']:.0f} s beside it"
+            f"({1e3 * ours.cpu:.2f} ms a row); a row is read {measured['reads']:.2f} times, index entries "
+            f"{measured['entries']:.2f} times; {measured['peak_mb']:.0f} MB at most, "
+            f"the server's CPU {measured['server']:.0f} s beside it"
         )
         ratios = {name: beside(Path(folder), name, ours, chosen) for name in chosen.pictures}
     if chosen.json:
-        kept = {"images_read": found["pictures"], "rows_per_second": 1 / ours.wall, "row_ms": 1e3 * ours.cpu}
+        kept = {"images_read": measured["pictures"], "rows_per_second": 1 / ours.wall}
+        kept |= {"row_ms": 1e3 * ours.cpu}
         chosen.json.write_text(json.dumps(kept | {"ratios": ratios}, indent=2) + "\n")
     return 0
 
@@ -99,8 +100,8 @@ def rescored(folder: Path, rows: int) -> dict[str, float]:
             f"{server.said} of {rows} rows:\n{ran.stdout.decode()[-2000:]}{ran.stderr.decode()[-2000:]}"
         )
     measured = cast("dict[str, float]", json.loads(ran.stdout.splitlines()[-1]))
-    said = {name: server.said[name] for name in ("pictures", "reads", "entries")}
-    return measured | said | {"server": server.said["cpu"]}
+    counts = {name: server.said[name] for name in ("pictures", "reads", "entries")}
+    return measured | counts | {"server": server.said["cpu"]}
 
 
 def serve_head(folder: Path) -> None:

@@ -91,9 +91,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--latency", type=float, default=0.02, help="of one read, in seconds")
     chosen = parser.parse_args()
-    found = compare(chosen)
+    results = compare(chosen)
     if chosen.json:
-        kept = {name: {ratio: row[ratio] for ratio in RATIOS if ratio in row} for name, row in found.items()}
+        kept = {
+            name: {ratio: row[ratio] for ratio in RATIOS if ratio in row} for name, row in results.items()
+        }
         chosen.json.write_text(json.dumps(kept, indent=2) + "\n")
     return 0
 
@@ -110,26 +112,26 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
         f"{'picture':16}{'model':8}{''.join(f'{name:>8}' for name in names)}"
         f"{'over floor':>12}{'cpu/work':>10}{'naive ratio':>12}{'peak MB':>9}{'load':>6}"
     )
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         models = {name: publish(Path(folder) / name, name, SIDE) for name in chosen.models}
         for picture in chosen.pictures:
             pictures = generate(Path(folder), picture)
             for model, path in models.items():
                 row = one(Setup(pictures, path, chosen), peers)
-                found[f"{picture}/{model}"] = row
+                results[f"{picture}/{model}"] = row
                 print(f"{picture:16}{model:8}" + shown(row, names), flush=True)
-    costs.show(found, chosen.cores, chosen.batch)
-    return found
+    costs.show(results, chosen.cores, chosen.batch)
+    return results
 
 
 def one(setup: Setup, peers: list[str]) -> dict[str, float]:
     """Measure one configuration; seconds, ratios and megabytes by name."""
     row = setup.ours()
     there = {name: setup.peer(name) for name in peers}
-    row |= {name: said["wall"] for name, said in there.items()}
-    row |= {f"{name}_ratio": said["wall"] / row["wall"] for name, said in there.items()}
-    row |= {f"{name}_cpu": said["cpu"] for name, said in there.items()}
+    row |= {name: spent["wall"] for name, spent in there.items()}
+    row |= {f"{name}_ratio": spent["wall"] / row["wall"] for name, spent in there.items()}
+    row |= {f"{name}_cpu": spent["cpu"] for name, spent in there.items()}
     row["write_ms"] = 1e3 * row["write"]
     return {name: round(value, 6) for name, value in row.items()}
 

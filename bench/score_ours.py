@@ -59,7 +59,7 @@ def event(files: list[bytes], number: int) -> dict[str, Any]:
         {"key": f"round-{number}/{i}", "size": len(data), "eTag": "e", "sequencer": f"{number:016X}"}
         for i, data in enumerate(files)
     ]
-    bodies = [json.dumps({"Records": [{"s3": {"object": one}}]}) for one in objects]
+    bodies = [json.dumps({"Records": [{"s3": {"object": item}}]}) for item in objects]
     return {"Records": [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]}
 
 
@@ -103,9 +103,9 @@ def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float
 
 def measured_write(scorer: OnnxScorer) -> float:
     """Return the CPU seconds of writing one row, from the prediction to the answer."""
-    (said,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
+    (prediction,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
     pool = DynamoScoringPool(dynamodb(), TABLE, "margin_diverse", time.time, LabelCounter(dynamodb(), TABLE))
-    rows = [ScoredImage(ImageRef(f"row/{i}", "e" * 32, "1" * 16, 1), said) for i in range(WRITTEN)]
+    rows = [ScoredImage(ImageRef(f"row/{i}", "e" * 32, "1" * 16, 1), prediction) for i in range(WRITTEN)]
     began = time.process_time()
     if len(pool.insert_scores(rows)) != len(rows):
         raise SystemExit("not every row was written")
@@ -114,7 +114,8 @@ def measured_write(scorer: OnnxScorer) -> float:
 
 def peak_mb() -> float:
     """Return the peak of this process' resident memory, which getrusage mixes with its parent's."""
-    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM")]
+    status = Path("/proc/self/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024 / 1e6
 
 
@@ -122,8 +123,8 @@ def main() -> None:
     folder, *numbers = sys.argv[1:]
     cores, batch, rounds = (int(number) for number in numbers)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    found = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
-    files = [found[i % len(found)] for i in range(batch)]
+    contents = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
+    files = [contents[i % len(contents)] for i in range(batch)]
     app = load_app("score")
     scorer = app.use_case().model()
     rows = []

@@ -49,8 +49,8 @@ def mlflow(model: str) -> Predict:
     loaded = mlflow.pyfunc.load_model(str(folder))
 
     def predict(pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        found = loaded.predict({"image": pixels})
-        return [found["embedding"], found["probabilities"]]
+        outputs = loaded.predict({"image": pixels})
+        return [outputs["embedding"], outputs["probabilities"]]
 
     return predict
 
@@ -112,7 +112,8 @@ def score(predict: Predict, s3: Any, table: Any, key: str) -> None:
 
 
 def peak_mb() -> float:
-    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM")]
+    status = Path("/proc/self/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024 / 1e6
 
 

@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with threadpool_limits(1):
-        found = {
+        results = {
             "margin_1e5_1000": margin(100_000),
             "margin_1e6_1000": margin(1_000_000),
             "margin_1e7_1000": margin(10_000_000),
@@ -60,7 +60,7 @@ def main() -> int:
             "rank_reads": by_size({"1e4": 10_000, "1e5": 100_000, "1e6": 1_000_000}),
             "load_average": list(os.getloadavg()),
         }
-    text = json.dumps(found, indent=2)
+    text = json.dumps(results, indent=2)
     print(text)
     if chosen.json:
         chosen.json.write_text(text + "\n")
@@ -132,8 +132,8 @@ def floor_of(rows: Rows, read: Callable[[Rows], object], threads: int) -> Callab
 
 def argpartition(rows: Rows) -> npt.NDArray[np.int64]:
     two = np.partition(rows.astype(np.float64), CLASSES - 2, axis=1)[:, -2:]
-    found: npt.NDArray[np.int64] = np.argpartition(two[:, 1] - two[:, 0], CHOSEN)[:CHOSEN]
-    return found
+    positions: npt.NDArray[np.int64] = np.argpartition(two[:, 1] - two[:, 0], CHOSEN)[:CHOSEN]
+    return positions
 
 
 class Fixed:

@@ -146,12 +146,12 @@ def publish(folder: Path, name: str, side: int) -> Path:
 def _arrays(model: bytes) -> dict[str, npt.NDArray[np.generic]]:
     """Return each convolution's weights, stride and groups, and the head's weights."""
     graph = onnx.load_from_string(model).graph
-    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    found: dict[str, npt.NDArray[np.generic]] = {}
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    network: dict[str, npt.NDArray[np.generic]] = {}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     for i, node in enumerate(convolutions):
-        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        found |= {f"w{i}": values[node.input[1]], f"s{i}": np.array(attributes["strides"][0])}
-        found[f"g{i}"] = np.array(attributes["group"])
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        network |= {f"w{i}": values[node.input[1]], f"s{i}": np.array(attributes["strides"][0])}
+        network[f"g{i}"] = np.array(attributes["group"])
     (head,) = [values[node.input[1]] for node in graph.node if node.op_type == "MatMul"]
-    return found | {"n": np.array(len(convolutions)), "head": head}
+    return network | {"n": np.array(len(convolutions)), "head": head}
