@@ -1,7 +1,7 @@
-"""What a Label Studio labelling interface asks annotators: our choices, and the controls beside them.
+"""Read a Label Studio labelling interface: the choices of our control, and the names of other controls.
 
-Label Studio stores a choice under its alias where it has one, and under the text that annotators see
-otherwise. Either may be the name of a class.
+Label Studio stores a choice under its alias if it has one, otherwise under the text that annotators see.
+Either may be the name of a class.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from octospoon.domain.errors import BadRequest
 FROM_NAME = "label"
 TO_NAME = "image"
 NEEDED = f'<Choices name="{FROM_NAME}" toName="{TO_NAME}"> over <Image name="{TO_NAME}" value="$image">'
-"""What a labelling interface must have."""
+"""The elements that a labelling interface must contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Choice:
 
     Attributes:
         value: the text that annotators see.
-        alias: the name under which Label Studio stores it; None where that is the value.
+        alias: the name under which Label Studio stores it; None if it stores the value.
     """
 
     value: str
@@ -37,19 +37,19 @@ class Choice:
 
     @property
     def names(self) -> set[str]:
-        """Every name of it, each of which may be that of a class."""
+        """The value and the stored name; either may be the name of a class."""
         return {self.value, self.stored}
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What a labelling interface asks.
+    """A labelling interface.
 
     Attributes:
-        choices: of our control, in their order.
+        choices: the choices of our control, in their order.
         required: whether Label Studio refuses an answer without a choice.
-        multiple: whether annotators may choose several.
-        others: names of the controls beside ours, whose answers are not read.
+        multiple: whether annotators may select several choices.
+        others: names of the other controls; their answers are not read.
     """
 
     choices: tuple[Choice, ...]
@@ -59,21 +59,24 @@ class Interface:
 
     @property
     def shown(self) -> dict[str, str]:
-        """By the name that Label Studio stores, the text that annotators saw, where the two differ."""
+        """The text that annotators see, by stored name, for choices whose two names differ."""
         return {choice.stored: choice.value for choice in self.choices if choice.stored != choice.value}
 
     @property
     def stored(self) -> dict[str, str]:
-        """By each name that only one choice has, the name that Label Studio stores and shows it by."""
+        """The stored name, by each name that belongs to one choice only."""
         times = Counter(name for choice in self.choices for name in choice.names)
         return {name: choice.stored for choice in self.choices for name in choice.names if times[name] == 1}
 
 
 def parse_interface(label_config: str) -> Interface:
-    """Read a labelling interface, which is XML.
+    """Parse a labelling interface.
+
+    Args:
+        label_config: the XML text.
 
     Raises:
-        BadRequest: it is not XML, or no annotation or prediction of ours would fit it.
+        BadRequest: the text is not XML, or the interface lacks our control or image.
     """
     reader = _Reader()
     parser = expat.ParserCreate()
@@ -100,7 +103,7 @@ def _refuse(*_: object) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """What was read of a labelling interface so far."""
+    """The parts of a labelling interface read so far, and the handlers of the XML parser."""
 
     shows_image: bool = False
     control: dict[str, str] | None = None
@@ -109,7 +112,7 @@ class _Reader:
     _within: bool = False
 
     def begin(self, tag: str, attributes: dict[str, str]) -> None:
-        """Look at the beginning of an element."""
+        """Handle the start of an element."""
         name, to_names = attributes.get("name"), attributes.get("toName", "").split(",")
         if tag == "Image":
             self.shows_image |= name == TO_NAME and attributes.get("value") == "$image"
@@ -121,6 +124,6 @@ class _Reader:
             self.others.append(name)
 
     def end(self, tag: str) -> None:
-        """Look at the end of an element."""
+        """Handle the end of an element."""
         if tag == "Choices":
             self._within = False

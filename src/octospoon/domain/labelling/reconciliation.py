@@ -1,4 +1,4 @@
-"""What comparing the stores with each other needs to know, and how far it has come."""
+"""Data of the reconciliation: the entries that it compares, and its progress."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PoolEntry:
-    """What the reconciler needs to know of an image.
+    """The part of a pool row that reconciliation compares.
 
     Attributes:
         key: object key.
-        etag: of the bytes that were scored or refused.
-        state: of the image.
-        sequencer: of the newest upload that was seen.
-        round_number: of the labelling batch that took it last, 0 for none.
-        claim_until: epoch seconds after which a claim is over.
-        reason: why it is in quarantine; empty elsewhere.
-        object_etag: the bucket's own ETag of the newest upload that was seen, where it is not `etag`.
+        etag: ETag of the bytes that were scored or refused.
+        state: state of the image.
+        sequencer: sequencer of the newest upload that was processed.
+        round_number: number of the last labelling batch with this image, 0 for none.
+        claim_until: epoch seconds at which a claim expires.
+        reason: the quarantine reason; empty in other states.
+        object_etag: the bucket's own ETag of the newest processed upload, if it differs from `etag`.
     """
 
     key: str
@@ -36,15 +36,17 @@ class PoolEntry:
 
 @dataclass(frozen=True, slots=True)
 class TaskSync:
-    """One comparison of Label Studio's tasks with what is stored, by ascending task id, in one run or many.
+    """The progress of a task sync: a comparison of Label Studio's tasks with the stored annotations.
+
+    It goes through tasks by ascending id, in one run or several.
 
     Attributes:
-        began: epoch seconds; whatever changed later is left to the next task sync.
-        since: epoch seconds; only tasks that changed since then are looked at, every one where it is 0.
-        position: the highest task id that is done.
-        finished: no task is left.
-        full_began: when the newest task sync over every task began.
-        classes: the project's class names by which annotations were read, separated by commas.
+        began: epoch seconds at the start; later changes are left to the next task sync.
+        since: epoch seconds; only tasks that changed since then are compared. 0 for all tasks.
+        position: the highest task id that is finished.
+        finished: True if no task is left.
+        full_began: epoch seconds at the start of the newest task sync over all tasks.
+        classes: the project's class names that were used to read annotations, separated by commas.
     """
 
     began: float = 0.0
@@ -57,13 +59,13 @@ class TaskSync:
 
 @dataclass(frozen=True, slots=True)
 class FullAudit:
-    """One comparison of the bucket, the pool and the stored annotations with each other, page by page.
+    """The progress of a full audit: a comparison of bucket, pool and stored annotations, page by page.
 
     Attributes:
-        began: epoch seconds.
-        phase: which of them is walked through now.
-        cursor: the last key that is done in this phase.
-        finished: every phase is over.
+        began: epoch seconds at the start.
+        phase: name of the current phase, which reads one of the three stores.
+        cursor: the last key that is finished in this phase.
+        finished: True if every phase is finished.
     """
 
     began: float = 0.0

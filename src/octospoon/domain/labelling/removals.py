@@ -1,4 +1,4 @@
-"""Labels that would be lost because Label Studio no longer has their annotations."""
+"""Detect mass removals: many labels would be lost because Label Studio no longer has their annotations."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import Annotation
 
 MOST_AT_ONCE = 20
-"""So many labels are a mass removal, however many there are."""
+"""Number of removed labels that is a mass removal for any total."""
 MOST_SHARE = 0.05
-"""More than this share of all labels is a mass removal."""
+"""Share of all labels above which a removal is a mass removal."""
 EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A mass removal that waits for a person.
+    """A mass removal that needs a person's decision.
 
     Attributes:
-        id: the same for the same annotations of the same project; empty where nothing waits.
-        project: in which the annotations are missing; see `project_name`.
+        id: identifies the set of annotations and the project; empty if there is no proposal.
+        project: the project that lacks the annotations; see `project_name`.
         walk: where the annotations are listed.
-        labels: images that have an answer among the annotations.
-        annotations: how many are missing.
+        labels: number of images with an answer among the annotations.
+        annotations: number of missing annotations.
         examples: keys of some of the images.
-        found_at: epoch seconds.
-        accepted: a person wants the annotations removed.
-        applied: how many of them are done.
+        found_at: epoch seconds of the proposal.
+        accepted: True if a person accepted the removal.
+        applied: number of annotations removed so far.
     """
 
     id: str = ""
@@ -46,12 +46,19 @@ class Proposal:
 
     @property
     def waits(self) -> bool:
-        """Whether somebody has to decide."""
+        """True if a person must decide."""
         return bool(self.id) and not self.accepted
 
 
 def proposal(annotations: Sequence[Annotation], project: str, walk: str, now: float) -> Proposal:
-    """Return the proposal to remove these annotations."""
+    """Make the proposal to remove these annotations; equal arguments give an equal id.
+
+    Args:
+        annotations: the missing annotations.
+        project: the project that lacks them.
+        walk: where they are listed.
+        now: epoch seconds.
+    """
     names = sorted(f"{annotation.annotation_id} {annotation.updated_at}" for annotation in annotations)
     keys = labels_of(annotations)
     return Proposal(
@@ -71,13 +78,13 @@ def labels_of(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def count_that_decides(removed: int) -> int:
-    """Return how many labels there must be for `removed` of them not to be a mass removal.
+    """Return the smallest total of labels for which `removed` labels are no mass removal.
 
-    0 where that does not depend on it: one label alone is never many.
+    0 if the total does not matter: one label is never a mass removal, and MOST_AT_ONCE labels always are.
     """
     return 0 if removed <= 1 or removed >= MOST_AT_ONCE else round(removed / MOST_SHARE)
 
 
 def is_mass(removed: int, labels: int) -> bool:
-    """Say whether a person has to agree before so many of all labels are removed."""
+    """Return True if a person must agree before `removed` of all `labels` are removed."""
     return removed >= MOST_AT_ONCE or labels < count_that_decides(removed)

@@ -1,4 +1,4 @@
-"""A labelling batch, its tasks, and what annotators make of them."""
+"""Data of labelling: batches, tasks, annotations and labels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One image of a labelling batch, and how it was drawn: kept for ever with the round.
+    """One image of a labelling batch, and how it was chosen. It is stored with the round and never changed.
 
     Attributes:
         key: object key.
-        etag: of the bytes that were scored.
-        audit: True for the uniformly drawn share, which is never trained on.
+        etag: ETag of the bytes that were scored.
+        audit: True for the audit share, which is drawn uniformly and never trained on.
         strategy: name of the strategy, ``random`` for the audit share.
-        score: the strategy's score (None where it has none).
+        score: the strategy's score; None if it has none.
         rank: position in the batch, from 0.
-        draw_probability: probability with which this image was drawn, None for a deterministic pick.
-        blind: True where annotators get no prediction; see `octospoon.domain.labelling.blinding`.
+        draw_probability: probability of this image to be drawn; None for a deterministic choice.
+        blind: True if annotators see no prediction; see `octospoon.domain.labelling.blinding`.
     """
 
     key: str
@@ -36,7 +36,14 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One labelling batch: its number, when it was chosen (ISO 8601, UTC), by which model, and its picks."""
+    """A labelling batch.
+
+    Attributes:
+        number: number of the round, from 1.
+        created_at: when it was chosen, ISO 8601 in UTC.
+        model_version: version of the model that it was chosen with.
+        picks: its images.
+    """
 
     number: int
     created_at: str
@@ -46,7 +53,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an annotator gets: the picture, and the model's guess where there is one."""
+    """A task for an annotator: the image, and the model's prediction if there is one."""
 
     key: str
     etag: str
@@ -57,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What the model says of the image of a task that exists already."""
+    """The model's prediction for the image of an existing task."""
 
     task: int
     label: str
@@ -66,14 +73,14 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class TaskCounts:
-    """How many of a project's tasks there are, by what is to be expected of them.
+    """Numbers of a project's tasks.
 
     Attributes:
-        waiting: octospoon's own that nobody has answered or skipped, and that hold up a new batch.
-        skipped: octospoon's own that somebody skipped, and nobody has answered.
-        abandoned: octospoon's own that nobody has answered for so long that they hold up nothing.
+        waiting: octospoon's tasks without answer or skip; they delay a new batch.
+        skipped: octospoon's tasks that were skipped and not answered.
+        abandoned: octospoon's tasks without an answer for so long that they no longer delay a batch.
         not_ours: tasks that octospoon did not make.
-        not_ours_answered: those of them that have an answer, which is not counted.
+        not_ours_answered: tasks of `not_ours` with an answer, which does not count.
     """
 
     waiting: int = 0
@@ -85,24 +92,24 @@ class TaskCounts:
 
 UNKNOWN_ANNOTATOR = ""
 """The annotator of an annotation whose account was deleted."""
-_EARLIER_UNKNOWN = "None"  # what was stored for it before
+_EARLIER_UNKNOWN = "None"  # older rows have this value instead
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One annotator's word on one image.
+    """One annotator's answer for one image.
 
     Attributes:
         key: object key of the image.
-        etag: of the bytes the annotator saw.
-        annotation_id: Label Studio's ``unique_id``; the identity over re-deliveries.
-        number: Label Studio's numeric id, the only name that a deletion carries.
-        updated_at: ISO 8601, UTC, as Label Studio wrote it; the newest wins.
-        annotator: Label Studio's user id; `UNKNOWN_ANNOTATOR` where the account was deleted.
+        etag: ETag of the bytes that the annotator saw.
+        annotation_id: Label Studio's ``unique_id``; it stays the same over repeated deliveries.
+        number: Label Studio's numeric id, the only identification in a deletion event.
+        updated_at: ISO 8601 in UTC, as Label Studio wrote it; the newest wins.
+        annotator: Label Studio's user id; `UNKNOWN_ANNOTATOR` if the account was deleted.
         label: the chosen class; None for a skip, an empty or an invalid answer.
-        deleted: True once Label Studio no longer has it.
-        project: of Label Studio that it is in, see `project_name`; empty where that is not known.
-        problem: why the answer does not count, see `answers.PROBLEMS`; empty where it does, or is a skip.
+        deleted: True if Label Studio no longer has it.
+        project: its Label Studio project, see `project_name`; empty if unknown.
+        problem: why the answer does not count, see `answers.PROBLEMS`; empty for a valid answer or a skip.
     """
 
     key: str
@@ -118,36 +125,37 @@ class Annotation:
 
     @property
     def voter(self) -> str:
-        """Whose vote it is: an annotation without an annotator is a voter of its own."""
+        """The identity of the voter; each annotation without an annotator is its own voter."""
         unknown = self.annotator in (UNKNOWN_ANNOTATOR, _EARLIER_UNKNOWN)
         return f"annotation {self.annotation_id}" if unknown else self.annotator
 
 
 def project_name(number: int, created_at: str) -> str:
-    """Return what tells a project of Label Studio from every other, of another Label Studio too.
+    """Return a name that identifies a project across all Label Studio servers.
 
-    Numbers begin at 1 everywhere; the moment of creation stays, in a restored backup as at a new address.
+    Project numbers start at 1 on every server. The time of creation distinguishes them. It stays the same
+    after a restored backup or a change of address.
 
     Args:
-        number: of the project.
-        created_at: as Label Studio writes it; the name is empty without it.
+        number: number of the project.
+        created_at: time of creation as Label Studio writes it; if empty, the name is empty.
     """
     return f"{number} of {created_at}" if created_at else ""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelState:
-    """Where an image stands with its annotators, as read in one piece.
+    """The label of an image and its version, read consistently.
 
     Attributes:
         key: object key.
-        etag: of the bytes that are in the pool now; only annotations of these bytes count.
-        state: of the image.
-        label: the label that it has now, None for none.
-        agreement: share of the annotators who chose it.
-        annotators: number of people who answered.
-        revision: grows with every change of the label, so that an older view of the image changes nothing.
-        counted_in: number of jobs begun when its label was counted; -1 where it was not.
+        etag: ETag of the bytes in the pool now; only annotations of these bytes count.
+        state: state of the image.
+        label: its current label, None for none.
+        agreement: share of the annotators who chose the label.
+        annotators: number of annotators who answered.
+        revision: increases with every change of the label, so that a write based on an older read fails.
+        counted_in: number of jobs started when its label was counted; -1 if it was not counted.
     """
 
     key: str
@@ -162,10 +170,9 @@ class LabelState:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One row of a training snapshot.
+    """One row of a training snapshot; see `Pick` and `LabelState` for most attributes.
 
-    `arrived` is the UTC day of the upload, empty where it is unknown; `blind` says that annotators saw no
-    prediction.
+    `arrived` is the UTC day of the upload, empty if unknown. `blind` is True if annotators saw no prediction.
     """
 
     key: str
