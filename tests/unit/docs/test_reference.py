@@ -216,3 +216,14 @@ def test_every_object_key_is_described():
 
     assert len(written) >= 10
     assert not {key for key in written if not any(each.startswith(key) for each in described)}
+
+
+def test_every_environment_and_its_pinned_packages_are_described():
+    described = set(code((DOCS / "reference/environments.md").read_text("utf-8")))
+    environments = re.findall(r"\$\(ENVS\)/([a-z-]+)", (ROOT / "Makefile").read_text())
+    pinned = {path.name for path in (ROOT / "infra/requirements").glob("*.txt")} - NO_ENVIRONMENT
+
+    assert {*environments, *pinned} <= described
+
+
+NO_ENVIRONMENT = {"localstack.constraints.txt", "uv.txt"}
