@@ -75,6 +75,7 @@ STEPS = {
 }
 # written to say which command is meant, not how it is called; each of them is above
 NAMES = {
+    "demo",  # has a test of its own
     "down",
     "down --forget",
     "drop",
