@@ -30,7 +30,7 @@ def test_drift_is_told_with_what_can_still_be_chosen():
     pool.claim(Pick("1.png", "e", False, "drift", 0.5, 0, None), 1, 99.0)
 
     assert status.describe_drift(status.drift(deployment, 4)) == (
-        "confirmed on 500 uploads until 2026-01-31; of the 3 images by which it shows, 2 can still be chosen"
+        "confirmed on 500 uploads until 2026-01-31; 2 of the 3 images that differ most can still be chosen"
     )
     assert "no day's uploads" in status.describe_drift(status.drift(deployment, 5))
 

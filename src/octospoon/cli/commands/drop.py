@@ -50,7 +50,7 @@ def drop(
     if not done.uploaded and not done.replaced:
         raise BadRequest("nothing was uploaded")
     if not as_json:
-        print_line("`octospoon status` shows what becomes of them")
+        print_line("`octospoon status` shows whether they are scored")
 
 
 def summary(done: Dropped) -> list[str]:

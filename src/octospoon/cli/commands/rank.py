@@ -24,6 +24,6 @@ def rank(stack: Stack = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(report)
     elif report.exported:
-        print_line(f"round {report.round_number}: {report.exported} images are with the annotators")
+        print_line(f"round {report.round_number}: {report.exported} images were sent to the annotators")
     else:
         print_line(f"nothing exported: {report.reason}")

@@ -65,7 +65,7 @@ def _from_embeddings(deployment: Deployment, days: int, *, as_json: bool) -> Non
     if as_json:
         print_json({"model_version": version, "days": days})
     else:
-        print_line(f"version {version} scores what is behind; `octospoon status` shows how far it is")
+        print_line(f"version {version} scores the pool again; `octospoon status` shows the progress")
 
 
 def _read_again(deployment: Deployment, *, queue: bool, as_json: bool) -> None:
@@ -81,10 +81,10 @@ def _read_again(deployment: Deployment, *, queue: bool, as_json: bool) -> None:
         cost = {"dollars": estimate.dollars()} if estimate else {}
         print_json({"estimate": estimate, **cost, "queued": queued})
     elif estimate is None:
-        print_line("every embedding is of the backbone in service: `octospoon rescore` reads no image")
+        print_line("every embedding is from the backbone in service: `octospoon rescore` reads no image")
     elif queue:
         print_line(
-            f"{queued:,} images queued; once `octospoon status` shows none waiting, `octospoon rescore`"
+            f"{queued:,} images queued; run `octospoon rescore` once `octospoon status` shows that none wait"
         )
     else:
-        print_line("nothing is queued: add --yes to have them scored")
+        print_line("nothing is queued: add --yes to score them")

@@ -82,7 +82,7 @@ def _model(current: Status) -> Table:
         progress = f"by version {done.model_version}: {done.shards} of {SHARDS} shards{since}"
         table.add_row("pool re-scored", progress)
     table.add_row("labelling rounds", str(current.labelling_rounds))
-    labels = f"{current.new_labels} of the {current.training_threshold} that start a training"
+    labels = f"{current.new_labels} of the {current.training_threshold} that start a training job"
     table.add_row("new labels", labels)
     if current.removal:
         table.add_row("labels that may be removed", f"{removals_problem(current.removal)}; {REMOVALS_ADVICE}")
@@ -101,10 +101,10 @@ def _tasks(tasks: TaskStatus) -> Table:
         table.add_row("tasks", "unknown", tasks.error)
         return table
     table.add_row("waiting", f"{counts.waiting:,}", "for an annotator")
-    table.add_row("skipped", f"{counts.skipped:,}", "hold up no batch; they can still be answered")
-    table.add_row("abandoned", f"{counts.abandoned:,}", f"unanswered for {days} days: hold up no batch")
+    table.add_row("skipped", f"{counts.skipped:,}", "do not delay a batch; they can still be answered")
+    table.add_row("abandoned", f"{counts.abandoned:,}", f"unanswered for {days} days: do not delay a batch")
     if counts.not_ours:
-        answered = f"not made by octospoon, {counts.not_ours_answered:,} of them answered: not counted"
+        answered = f"not created by octospoon; {counts.not_ours_answered:,} have answers, which do not count"
         table.add_row("not ours", f"{counts.not_ours:,}", f"{answered}; `octospoon doctor` says what to do")
     return table
 

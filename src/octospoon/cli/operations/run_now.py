@@ -117,17 +117,15 @@ def failed(name: str, payload: bytes) -> str:
         name: of the function, as `octospoon logs` takes it.
         payload: Lambda's answer: JSON of an error's type and message, as a rule.
     """
-    more = f"`octospoon doctor` and `octospoon logs {name}` say more"
+    more = f"`octospoon doctor` and `octospoon logs {name}` show more"
     try:
         failure = msgspec.json.decode(payload, type=_Failure)
     except msgspec.MsgspecError:
-        return f"the {name} function failed, without saying why: {more}"
+        return f"the {name} function failed without a reason: {more}"
     message = failure.errorMessage.strip()
     if out_of_time := re.search(r"Task timed out after ([\d.]+) seconds", message):
-        return (
-            f"the {name} function did not end within {float(out_of_time[1]):.0f} s: run it again: it goes on "
-            f"where it was; {more}"
-        )
+        limit = float(out_of_time[1])
+        return f"the {name} function did not end within {limit:.0f} s: run it again to continue; {more}"
     if failure.errorType.startswith("Runtime.") or not message:
         return f"the {name} function ended without an answer ({failure.errorType or 'no reason'}): {more}"
     kind = "" if failure.errorType in _OURS else f"{failure.errorType}: "

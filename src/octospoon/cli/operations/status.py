@@ -194,9 +194,7 @@ def describe_drift(status: DriftStatus | None) -> str:
     line = f"{status.level} on {status.images} uploads until {status.judged_until}"
     if not status.drifted:
         return line
-    return (
-        f"{line}; of the {status.drifted} images by which it shows, {status.selectable} can still be chosen"
-    )
+    return f"{line}; {status.selectable} of the {status.drifted} images that differ most can still be chosen"
 
 
 def uncounted(deployment: Deployment) -> UncountedAnswers:
