@@ -1,4 +1,4 @@
-"""Which deployment the commands talk to: the local stack of this checkout, or a stack on AWS."""
+"""The deployment that the commands use: the local stack of this checkout, or a stack on AWS."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ LOCAL_REGION = "us-east-1"
 
 
 class Outputs(dict[str, str]):
-    """Outputs of a CloudFormation stack; one that is missing is an error that says why."""
+    """Outputs of a CloudFormation stack. A missing output raises an error that explains why."""
 
     def __missing__(self, name: str) -> str:
-        """Raise NotConfigured: the stack is not octospoon's, or of another version."""
+        """Raise NotConfigured: the stack belongs to another program or another version."""
         raise NotConfigured(
-            f"the stack has no output {name}: it is not octospoon's, not whole, or of another version"
+            f"the stack has no output {name}: it is not a stack of octospoon, or of another version"
         )
 
 
 class LocalProject(msgspec.Struct, frozen=True):
-    """What `octospoon up` leaves behind for the other commands.
+    """The local stack, as `octospoon up` describes it for the other commands.
 
     Attributes:
         endpoint_url: of LocalStack.
         outputs: of the CloudFormation stack.
-        label_studio_url: where people sign in.
+        label_studio_url: of Label Studio.
         label_studio_project: id of the project.
         mlflow_url: of the tracking server.
     """
@@ -100,7 +100,7 @@ class OutputNames:
 
 
 class Deployment(Storage):
-    """One deployed stack: its storage, its services and its settings.
+    """A deployed stack: its storage, its services and its settings.
 
     Args:
         outputs: of the CloudFormation stack.
@@ -125,27 +125,27 @@ class Deployment(Storage):
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """The environment of `reconcile`, which talks to everything: what the functions really run with."""
+        """The environment variables of `reconcile`, the function that uses every service."""
         with translated("reading the settings of reconcile"):
             name = self.outputs["ReconcileFunctionName"]
-            found = self.client("lambda").get_function_configuration(FunctionName=name)
-        return dict(found["Environment"]["Variables"])
+            configuration = self.client("lambda").get_function_configuration(FunctionName=name)
+        return dict(configuration["Environment"]["Variables"])
 
     def secret(self, name: str) -> str:
-        """Return a secret by its ARN; raises NotConfigured where an HTTP header cannot carry it."""
+        """Return a secret by its ARN; raises NotConfigured if an HTTP header cannot contain it."""
         return header_secret(name, self._stored_secret(name))
 
     def password(self, name: str) -> str:
-        """Return a secret by its ARN, which may hold any character that can be printed."""
+        """Return a password by its ARN; it may contain any printable character."""
         return checked_secret(name, self._stored_secret(name))
 
     def _stored_secret(self, name: str) -> str:
         with translated("reading a secret"):
-            found = self.client("secretsmanager").get_secret_value(SecretId=name)
-        return str(found.get("SecretString") or found.get("SecretBinary", b"").decode(errors="replace"))
+            answer = self.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(answer.get("SecretString") or answer.get("SecretBinary", b"").decode(errors="replace"))
 
     def label_studio(self) -> LabelStudioApi:
-        """Return a new connection to Label Studio, with the token that the functions have."""
+        """Return a new connection to Label Studio, with the token of the functions."""
         token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
         return label_studio_api(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], token, self.secret)
 
@@ -165,13 +165,13 @@ class Deployment(Storage):
         return int(project)
 
     def task_address(self, task_id: int) -> str:
-        """Return where people see a task."""
+        """Return the address of a task, for people."""
         url = self.settings["OCTOSPOON_LABEL_STUDIO_URL"].rstrip("/")
         return f"{url}/projects/{self.label_studio_project}/data?task={task_id}"
 
     @property
     def mlflow(self) -> MlflowApi | None:
-        """The tracking server, None where none is configured."""
+        """The tracking server; None if it is not configured."""
         settings = self.settings
         return mlflow_api(
             settings["OCTOSPOON_MLFLOW_URL"],
@@ -182,7 +182,7 @@ class Deployment(Storage):
 
     @property
     def runs(self) -> MlflowRuns | None:
-        """Where the tracking server shows the runs, None where none is configured."""
+        """The addresses of the runs in the tracking server; None if it is not configured."""
         api = self.mlflow
         return MlflowRuns(api, self.settings["OCTOSPOON_MODEL_NAME"]) if api else None
 
@@ -193,9 +193,9 @@ class Deployment(Storage):
 
 
 def session(endpoint_url: str | None) -> boto3.Session:
-    """Return a boto3 session: the user's own for AWS, one with test credentials for LocalStack."""
+    """Return a boto3 session: with the user's credentials for AWS, with test credentials for LocalStack."""
     if endpoint_url is None:
-        # boto3 knows AWS_DEFAULT_REGION alone
+        # boto3 itself reads only AWS_DEFAULT_REGION
         return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     return boto3.Session(
         aws_access_key_id=LOCAL_KEY, aws_secret_access_key=LOCAL_KEY, region_name=LOCAL_REGION
@@ -203,7 +203,11 @@ def session(endpoint_url: str | None) -> boto3.Session:
 
 
 def local_project() -> LocalProject | None:
-    """Return what the running local stack left behind, None where none runs."""
+    """Return the running local stack; None if no local stack runs.
+
+    Raises:
+        NotConfigured: its description cannot be read.
+    """
     if not PROJECT_FILE.exists():
         return None
     try:
@@ -215,23 +219,29 @@ def local_project() -> LocalProject | None:
 
 
 def remember(project: LocalProject) -> None:
-    """Let the other commands find the local stack that was left running."""
+    """Write the description by which the other commands find the local stack."""
     PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
     PROJECT_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
 
 
 def find_deployment(stack_name: str | None) -> Deployment:
-    """Return the named CloudFormation stack, else OCTOSPOON_STACK's, else the local stack.
+    """Return the deployment that a command uses.
+
+    Args:
+        stack_name: of a CloudFormation stack; None for the stack that OCTOSPOON_STACK names, or else the
+            local stack.
 
     Raises:
-        NotConfigured: none of them is there.
+        NotConfigured: there is no such stack, or it is not a stack of octospoon.
     """
     name = stack_name or os.environ.get("OCTOSPOON_STACK")
     if name:
         return Deployment(_outputs(name), None)
     project = local_project()
     if project is None:
-        raise NotConfigured("no local stack runs here: start one with `make up`, or name one with --stack")
+        raise NotConfigured(
+            "no local stack runs here: start it with `make up`, or name a stack on AWS with --stack"
+        )
     return Deployment(Outputs(project.outputs), project.endpoint_url)
 
 
@@ -244,12 +254,12 @@ def _outputs(name: str) -> Outputs:
         if "does not exist" not in str(error):
             raise
         raise NotConfigured(
-            f"there is no stack {name} in {client.meta.region_name}: see the name after --stack (or in "
+            f"there is no stack {name} in {client.meta.region_name}: check the name (--stack or "
             "OCTOSPOON_STACK), the region (AWS_REGION) and the account (AWS_PROFILE)"
         ) from error
-    outputs = Outputs({one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])})
+    outputs = Outputs({item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])})
     if "ImagesBucket" not in outputs:
         raise NotConfigured(
-            f"the stack {name} ({stack['StackStatus']}) is not one of octospoon, or not whole"
+            f"the stack {name} ({stack['StackStatus']}) is not a stack of octospoon, or it is incomplete"
         )
     return outputs

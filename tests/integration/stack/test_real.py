@@ -154,4 +154,4 @@ def test_ended_part_of_a_detached_stack_is_restarted_or_kept(checkout: Path) -> 
     assert (folder / "localstack/objects/my-images-1/cat/a picture.jpg").read_bytes() == picture
     with contextlib.closing(sqlite3.connect(folder / "label-studio/label_studio.sqlite3")) as database:
         assert database.execute("SELECT title FROM project").fetchall() == [("mine",)]
-    assert f"{kept.told(Layout(checkout), folder)}".endswith("1 pictures)")
+    assert f"{kept.description(Layout(checkout), folder)}".endswith("1 pictures)")

@@ -59,7 +59,7 @@ def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
             "--forget removes labels, pictures and models for good: add --yes if nobody can be asked"
         )
     for folder in kept.folders(layout):
-        progress(f"kept: {kept.told(layout, folder)}")
+        progress(f"kept: {kept.description(layout, folder)}")
     question = "Stop the local stack, and remove for good its data and the data of all earlier stacks? [y/N] "
     try:
         answer = input(question)

@@ -18,7 +18,7 @@ TRAINING_PYTHON = Path(".octospoon/envs/mlflow/bin/python")
 
 
 def in_trainer(arguments: Sequence[str], server: str) -> str:
-    """Run a command of ``python -m octospoon.training``; return the last word that it says.
+    """Run a command of ``python -m octospoon.training``; return the last word of its output.
 
     Args:
         arguments: of the command.
@@ -31,8 +31,8 @@ def in_trainer(arguments: Sequence[str], server: str) -> str:
     python = sys.executable if importlib.util.find_spec("mlflow") else str(TRAINING_PYTHON.absolute())
     if not Path(python).exists():
         raise NotConfigured(
-            f"the tracking server {server} is set and MLflow is not installed here: run `make environments` "
-            "in the checkout"
+            f"the tracking server {server} is set, but MLflow is not installed here: pip install "
+            '"octospoon[train]", or run `make environments` in a checkout'
         )
     done = subprocess.run(
         [python, "-m", "octospoon.training", *arguments],
@@ -43,4 +43,4 @@ def in_trainer(arguments: Sequence[str], server: str) -> str:
     )
     if done.returncode:
         raise ServiceUnavailable(done.stderr[-500:])
-    return done.stdout.split()[-1]  # MLflow has its own say before
+    return done.stdout.split()[-1]  # MLflow may print something before

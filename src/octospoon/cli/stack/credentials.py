@@ -1,4 +1,4 @@
-"""The secrets of the local stack: made once, kept in one file that only its owner can read."""
+"""The secrets of the local stack: created once, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Credentials:
     token: str = field(repr=False)
 
     def digest(self) -> str:
-        """Return what tells these from other credentials, and gives nothing away."""
+        """Return a hash that identifies these credentials and does not reveal them."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def credentials(path: Path) -> Credentials:
-    """Read the credentials; make them first when there are none."""
+    """Read the credentials; create them first if there are none."""
     if not path.exists():
         _create(path)
     return Credentials(**json.loads(path.read_text())["label_studio"])
@@ -40,6 +40,6 @@ def _create(path: Path) -> None:
     draft = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({"label_studio": asdict(made)}, file, indent=2)
-    with contextlib.suppress(FileExistsError):  # somebody else was faster: theirs count
+    with contextlib.suppress(FileExistsError):  # another process created them first: use those
         os.link(draft, path)
     draft.unlink()

@@ -1,4 +1,4 @@
-"""The stack that `octospoon up` leaves running: mended where part of it ended, moved aside when it ends."""
+"""The stack of `octospoon up`: restarted if parts of it ended, and kept aside when it ends."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _CLOSING = 10.0
 def start_detached(
     layout: Layout, wanted: Sequence[Service], progress: Progress, *, fresh: bool
 ) -> RunningStack:
-    """Return the running detached stack, mended where it needs to be, or a new one.
+    """Return the running detached stack with all its servers, or a new stack.
 
-    What has its state on disk is started again on it, as long as LocalStack lives: buckets, tables and queues
-    are in its memory. Else what is left is moved aside, and a new stack starts.
+    Servers with their state on disk are started again, as long as LocalStack runs: buckets, tables and queues
+    are in its memory. If LocalStack has ended, the data are moved aside and a new stack starts.
     """
     with only_one(layout):
         stack = _recorded(layout)
@@ -45,20 +45,20 @@ def start_detached(
         if stack and _can_be_mended(stack, wanted):
             return _mended(stack, layout, progress, fresh=fresh)
         if stack:
-            progress("LocalStack has ended, and what it held in memory with it: a new stack is started")
+            progress("LocalStack has ended, and its memory is lost: starting a new stack")
             stack.end_all()
         _keep(layout, progress)
         return start_servers(layout, wanted, progress, fresh=fresh, name=DETACHED, lifeline=None)
 
 
 def attach(root: Path) -> RunningStack | None:
-    """Return the detached stack of a checkout if any of it runs; changes nothing."""
+    """Return the detached stack of a checkout if any part of it runs; change nothing."""
     stack = _recorded(Layout(root.resolve()))
     return stack if stack and any(process.alive() for process in stack.processes) else None
 
 
 def down(root: Path, *, progress: Progress) -> bool:
-    """End the detached stack of a checkout and move aside what it held; return whether any of it ran."""
+    """End the detached stack of a checkout and move its data aside; return whether any part ran."""
     layout = Layout(root.resolve())
     with only_one(layout):
         stack = _recorded(layout)
@@ -89,13 +89,13 @@ def _can_be_mended(stack: RunningStack, wanted: Sequence[Service]) -> bool:
 
 
 def _mended(stack: RunningStack, layout: Layout, progress: Progress, *, fresh: bool) -> RunningStack:
-    """Start the servers that have ended again, on their data and their ports."""
+    """Start the ended servers again, with their data and their ports."""
     ended = [process for process in stack.processes if not process.alive()]
     if not ended:
         progress("the stack is running already")
         return stack
-    progress(f"{', '.join(process.name for process in ended)}: ended meanwhile, starting again")
-    end(ended)  # what one of them started may have outlived it
+    progress(f"{', '.join(process.name for process in ended)}: ended, starting again")
+    end(ended)  # a process that they started may still run
     running = RunningStack(
         layout, stack.name, stack.credentials, lifeline=None, termination=TerminationAsExit()
     )
@@ -115,7 +115,7 @@ def _again(name: str, stack: RunningStack, running: RunningStack, layout: Layout
     data = (stack.run_dir if fresh else layout.state) / name
     if service.stateful and not data.is_dir():
         raise ServiceUnavailable(
-            f"{data}, with what {name} held, is gone: `octospoon down`, then `octospoon up`"
+            f"the data of {name} are gone ({data}): run `octospoon down`, then `octospoon up`"
         )
     port = int(stack.urls[name].rpartition(":")[2])
     _wait_until_free(port)
@@ -123,7 +123,7 @@ def _again(name: str, stack: RunningStack, running: RunningStack, layout: Layout
 
 
 def _wait_until_free(port: int) -> None:
-    """Wait a little for what has just ended: a large process closes its sockets some time after its end."""
+    """Wait a little: a large process closes its sockets some time after its end."""
     deadline = time.monotonic() + _CLOSING
     while listener(port, 0) is Listener.OTHERS and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -132,5 +132,7 @@ def _wait_until_free(port: int) -> None:
 def _keep(layout: Layout, progress: Progress) -> None:
     folder = kept.keep_aside(layout)
     if folder is not None:
-        progress(f"what the stack held is kept in {kept.told(layout, folder)}")
-        progress(f"{kept.README} there says how to get labels out; only `octospoon down --forget` removes it")
+        progress(f"the data of the stack are kept in {kept.description(layout, folder)}")
+        progress(
+            f"{kept.README} there says how to export the labels; only `octospoon down --forget` removes it"
+        )

@@ -1,9 +1,9 @@
-"""Runs one program of the stack and sees to its end: `python guard.py LIFELINE_FD GRACE PROGRAM ARGUMENT...`.
+"""Run a program of the stack and make sure that it ends: `python guard.py LIFELINE_FD GRACE PROGRAM ...`.
 
-Started by path, in a session of its own, with the standard library only. It ends the program and everything
-that the program started when it is asked to (SIGTERM), when the program ends, or when the lifeline does:
-the read end of a pipe whose writer is the process that started the stack. -1 means no lifeline: the stack
-is detached.
+The guard runs in a session of its own and imports only the standard library. It ends the program, and
+everything that the program started, in three cases: after SIGTERM, when the program ends, or when the
+lifeline closes. The lifeline is the read end of a pipe; the process that started the stack has the write end.
+-1 means no lifeline, for a detached stack.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ON_LINUX = sys.platform == "linux"
 
 
 class Guard:
-    """One program, and how it ends."""
+    """The guard of a program."""
 
     def __init__(self, lifeline: int, grace: float) -> None:
         self._lifeline = lifeline
@@ -41,7 +41,7 @@ class Guard:
         signal.set_wakeup_fd(wake_from_handler, warn_on_full_buffer=False)
 
     def run(self, command: list[str]) -> int:
-        """Run the program to its end, or to ours; return its exit code, or 0 when it was asked to end."""
+        """Run the program until it or the guard ends; return its exit code, or 0 if it was asked to end."""
         _prctl(PR_SET_CHILD_SUBREAPER, 1)  # a grandchild that loses its parent becomes our child
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
@@ -56,7 +56,7 @@ class Guard:
         self._asked = True
 
     def _wait(self, pid: int) -> int | None:
-        """Return the program's exit code; None when something else says that it is time to end."""
+        """Return the exit code of the program; None after a signal or the end of the lifeline."""
         watched = [self._wake] if self._lifeline < 0 else [self._wake, self._lifeline]
         while not self._asked:
             if (code := _reap().get(pid)) is not None:
@@ -69,7 +69,7 @@ class Guard:
         return None
 
     def _end_group(self, program: int) -> None:
-        """Ask everything in the group to end, wait, and kill what is left."""
+        """Ask all processes of the group to end, wait, and kill those that are left."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)
@@ -87,7 +87,7 @@ def _wait_while(condition: Callable[[], bool], deadline: float) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a child of ours has not ended yet."""
+    """Say whether a child process still runs."""
     _reap()
     try:
         os.kill(pid, 0)
@@ -97,7 +97,7 @@ def _runs(pid: int) -> bool:
 
 
 def _reap() -> dict[int, int]:
-    """Collect the children that have ended: exit code by process id."""
+    """Collect the children that have ended; return exit codes by process id."""
     ended: dict[int, int] = {}
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -118,22 +118,22 @@ def _has_children() -> bool:
 
 
 def _kill_children() -> None:
-    """Kill our children; theirs become ours, and are killed in the next round."""
+    """Kill the child processes. Their children become ours, and the next call kills them."""
     if not ON_LINUX:
-        os.killpg(0, signal.SIGKILL)  # ourselves too: nothing else reaches grandchildren there
+        os.killpg(0, signal.SIGKILL)  # kills this process too: nothing else reaches grandchildren there
     for pid in _children_of(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _children_of(parent: int) -> list[int]:
-    found = []
+    children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
             if int(fields[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found
+                children.append(int(stat.parent.name))
+    return children
 
 
 def _prctl(option: int, value: int) -> None:

@@ -1,4 +1,4 @@
-"""Start servers side by side and wait until each answers."""
+"""Start servers at the same time and wait until each answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Launch:
     def begin(
         cls, name: str, health: str, start: Callable[[int], Supervised], port: int | None = None
     ) -> Launch:
-        """Start the server for the first time, on the given port or on a free one."""
+        """Start the server for the first time, on the given port or on a free port."""
         chosen = free_port() if port is None else port
         return cls(name, health, start, start(chosen), chosen, fixed=port is not None)
 
@@ -54,12 +54,12 @@ class Launch:
         return f"http://{HOST}:{self.port}"
 
     def ready(self) -> bool:
-        """Look once; start it again elsewhere when somebody took the port; raise when it has failed."""
+        """Check once. Start the server again if another program took the port; raise if it has failed."""
         holder = listener(self.port, self.process.pid)
         if holder is Listener.OTHERS and self.fixed:
             raise ServiceUnavailable(
-                f"another program listens on port {self.port}, where {self.name} was: end that program, then "
-                "`octospoon up` starts it again; nothing was changed"
+                f"another program listens on port {self.port}, the port of {self.name}: end that "
+                "program, then `octospoon up` starts it again; nothing was changed"
             )
         if holder is Listener.OTHERS and self.attempt < ATTEMPTS:
             end([self.process])
@@ -71,7 +71,7 @@ class Launch:
 
 
 def wait_until_ready(launches: Sequence[Launch], progress: Callable[[str], None]) -> None:
-    """Wait for all of them, telling how it goes."""
+    """Wait until all servers answer, and report progress."""
     began = reminded = time.monotonic()
     waiting = list(launches)
     while waiting:
@@ -88,7 +88,7 @@ def wait_until_ready(launches: Sequence[Launch], progress: Callable[[str], None]
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether a GET of the path is answered with 200."""
+    """Say whether a GET request for the path is answered with 200."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", path)
@@ -100,7 +100,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def failure(process: Supervised, what: str | None = None) -> ServiceUnavailable:
-    """Return the error that says what a program did last."""
+    """Return an error with the end of the log of a program."""
     code = exit_code(process.pid)
     happened = what or (f"ended with exit code {code}" if code is not None else "has ended")
     last = tail(Path(process.log))

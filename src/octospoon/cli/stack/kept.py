@@ -1,4 +1,4 @@
-"""Moves what a detached stack held aside when it ends: people made it, and only they have it removed."""
+"""Move the data of a detached stack aside when it ends: people made them, and only people remove them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ _PORT = 8090
 _PARTS = {
     LABEL_STUDIO: "Label Studio's database, uploads and exports{labels}",
     MLFLOW: "MLflow's database (experiments, runs, registered models) and artefacts",
-    f"{LOCALSTACK}/{OBJECTS}": "the objects of the buckets, one folder each{pictures}",
-    "logs": "what the servers and the functions logged",
-    "stack.json": "the servers and their addresses, which no longer answer",
+    f"{LOCALSTACK}/{OBJECTS}": "the objects of the buckets, a folder for each bucket{pictures}",
+    "logs": "the logs of the servers and the functions",
+    "stack.json": "the servers and their addresses, which do not answer any more",
     "project.json": "the deployed stack: names of buckets, tables and queues, and the class names",
-    "credentials.json": "the e-mail address and the password of Label Studio; for your eyes only",
+    "credentials.json": "the e-mail address and the password of Label Studio; keep them secret",
 }
 
 
 def keep_aside(layout: Layout) -> Path | None:
-    """Move what the detached stack held to a folder of its own; return that, None where there is nothing.
+    """Move the data of the detached stack to a folder of their own.
 
-    One rename moves it all: whatever ends this before, the next call finds everything where it was. The stack
-    must have ended.
+    A single rename moves everything: after an interruption, the next call finds all data where they were. The
+    stack must have ended.
+
+    Returns:
+        The new folder; None if there are no data.
     """
     run_dir, logs = layout.run / DETACHED, layout.logs / DETACHED
     record = Record.read(layout.detached)
@@ -44,7 +47,7 @@ def keep_aside(layout: Layout) -> Path | None:
         return None
     _put_beside(layout, run_dir, record)
     target = _new_folder(layout.kept)
-    with contextlib.suppress(OSError):  # a full disk keeps nobody's work from being moved
+    with contextlib.suppress(OSError):  # a full disk must not stop the move
         (run_dir / README).write_text(_readme(layout, run_dir, target))
     run_dir.rename(target)
     if logs.is_dir():
@@ -52,8 +55,8 @@ def keep_aside(layout: Layout) -> Path | None:
     return target
 
 
-def told(layout: Layout, folder: Path) -> str:
-    """Return in one sentence what lies in a folder that was kept."""
+def description(layout: Layout, folder: Path) -> str:
+    """Return a short description of a kept folder."""
     labels, pictures = _labels(folder), _pictures(folder)
     parts = [
         "Label Studio's database" + (f" with {labels:,} annotations" if labels is not None else ""),
@@ -64,12 +67,12 @@ def told(layout: Layout, folder: Path) -> str:
 
 
 def folders(layout: Layout) -> list[Path]:
-    """Return the folders that were kept, the oldest first."""
+    """Return the kept folders, the oldest first."""
     return sorted(layout.kept.iterdir()) if layout.kept.is_dir() else []
 
 
 def forget(layout: Layout) -> None:
-    """Remove everything that was kept."""
+    """Remove all kept folders."""
     for folder in folders(layout):
         shutil.rmtree(folder)
 
@@ -79,7 +82,7 @@ def _holds_files(folder: Path) -> bool:
 
 
 def _forget_record(layout: Layout, record: Record | None) -> None:
-    """Remove the record of a stack that left nothing, and the empty folder."""
+    """Remove the record of a stack without data, and its empty folder."""
     if (layout.run / DETACHED).is_dir():
         shutil.rmtree(layout.run / DETACHED)
     if _is_ours(layout, record):
@@ -88,7 +91,7 @@ def _forget_record(layout: Layout, record: Record | None) -> None:
 
 
 def _put_beside(layout: Layout, run_dir: Path, record: Record | None) -> None:
-    """Put what is needed to use the data beside them."""
+    """Move the files that are needed to use the data into their folder."""
     with contextlib.suppress(OSError):
         os.link(layout.credentials, run_dir / layout.credentials.name)
     if layout.project.exists() and _is_ours(layout, record):
@@ -98,7 +101,7 @@ def _put_beside(layout: Layout, run_dir: Path, record: Record | None) -> None:
 
 
 def _is_ours(layout: Layout, record: Record | None) -> bool:
-    """Whether the project is of the stack that the record is of: it may be of one in containers."""
+    """Say whether the project file belongs to this stack: it may belong to a stack in containers."""
     if record is None or LOCALSTACK not in record.urls:
         return True
     try:
@@ -112,7 +115,7 @@ def _new_folder(parent: Path) -> Path:
     name = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
     taken = {folder.name for folder in parent.iterdir()}
     return parent / next(
-        one for one in (name, *(f"{name}-{number}" for number in range(2, 1000))) if one not in taken
+        free for free in (name, *(f"{name}-{number}" for number in range(2, 1000))) if free not in taken
     )
 
 
@@ -121,7 +124,7 @@ def _short(layout: Layout, folder: Path) -> str:
 
 
 def _labels(folder: Path) -> int | None:
-    """Return how many annotations a kept database holds; None where it cannot be read."""
+    """Return the number of annotations in a kept database; None if it cannot be read."""
     database = folder / LABEL_STUDIO / DATABASE
     if not database.is_file():
         return None
@@ -133,7 +136,7 @@ def _labels(folder: Path) -> int | None:
 
 
 def _pictures(folder: Path) -> int:
-    """Return how many objects of the images bucket lie in a kept folder."""
+    """Return the number of objects of the images bucket in a kept folder."""
     buckets = (folder / LOCALSTACK / OBJECTS).glob("*-images-*")
     return sum(1 for bucket in buckets for path in bucket.rglob("*") if path.is_file())
 
@@ -142,25 +145,27 @@ def _readme(layout: Layout, run_dir: Path, target: Path) -> str:
     labels, pictures = _labels(run_dir), _pictures(run_dir)
     counts = {
         "labels": f" ({labels:,} annotations)" if labels is not None else "",
-        "pictures": f" ({pictures:,} pictures in the one named octospoon-images-…)",
+        "pictures": f" ({pictures:,} pictures in the folder octospoon-images-…)",
     }
     parts = "\n".join(f"{name:22}{text.format(**counts)}" for name, text in _PARTS.items())
     short = _short(layout, target)
-    return f"""This folder holds what a local stack of octospoon held when it ended.
+    return f"""This folder contains the data of a local stack of octospoon that has ended.
 
 {parts}
 
-The pool, the queues and the counters were in LocalStack's memory and are gone. The labels are in Label
-Studio's database. To get them out, run this in the checkout, in one line:
+The pool, the queues and the counters were in LocalStack's memory and are lost. The labels are in Label
+Studio's database. To export them, run this command in the checkout:
 
 COLLECT_ANALYTICS=false .octospoon/envs/label-studio/bin/label-studio start --no-browser --port {_PORT} \
 --data-dir {short}/{LABEL_STUDIO}
 
-Then open http://localhost:{_PORT}, sign in as credentials.json says, open the project and choose Export. The
-pictures are not shown there: their addresses were the ended stack's. Each exported task names its picture.
+Then open http://localhost:{_PORT}, sign in with credentials.json, open the project and choose Export. Label
+Studio cannot show the pictures, because their addresses belonged to the ended stack. Each exported task names
+its picture.
 
-To use the pictures again, drop their bucket's folder (below {short}/{LOCALSTACK}/{OBJECTS}) into a new
-stack: each gets the key that it had. Objects whose keys cannot be file names are in odd-keys.
+To use the pictures again, run `octospoon drop` with a new stack, on the folder of their bucket (in
+{short}/{LOCALSTACK}/{OBJECTS}). Each picture gets the key that it had. Objects with keys that cannot be file
+names are in odd-keys.
 
 `octospoon down --forget` removes this folder and all others like it. Nothing else does.
 """

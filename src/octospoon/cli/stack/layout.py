@@ -1,4 +1,4 @@
-"""Where things are inside a checkout."""
+"""The folders and files of a checkout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one checkout; everything that is not committed lies under `.octospoon` or `.venv`."""
+    """The folders of a checkout. All uncommitted files are in `.octospoon` and `.venv`."""
 
     root: Path
 
@@ -22,17 +22,17 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """What outlives a stack."""
+        """Data that outlive a stack."""
         return self.home / "state"
 
     @property
     def logs(self) -> Path:
-        """One folder per stack."""
+        """A folder for each stack."""
         return self.home / "logs"
 
     @property
     def run(self) -> Path:
-        """One folder per running stack, and the record of the detached one."""
+        """A folder for each running stack, and the record of the detached stack."""
         return self.home / "run"
 
     @property
@@ -47,12 +47,12 @@ class Layout:
 
     @property
     def project(self) -> Path:
-        """What the commands need to know of the deployed local stack."""
+        """The addresses and names of the deployed local stack, for the commands."""
         return self.run / "project.json"
 
     @property
     def kept(self) -> Path:
-        """One folder for each detached stack that has ended, with what it held."""
+        """A folder for each ended detached stack, with its data."""
         return self.home / "kept"
 
     @property
@@ -61,7 +61,7 @@ class Layout:
         return self.home / "settings.json"
 
     def program(self, environment: str, name: str) -> Path:
-        """Return a program of one of the environments."""
+        """Return the path of a program in an environment."""
         return self.home / "envs" / environment / "bin" / name
 
     def requirements(self, name: str) -> Path:
@@ -69,5 +69,5 @@ class Layout:
         return self.root / "infra" / "requirements" / f"{name}.txt"
 
     def template(self, service: str) -> Path:
-        """Return the folder with a service's data as it is after a first start."""
+        """Return the folder with the data of a service after a first start."""
         return self.state / f"{service}-template"

@@ -1,4 +1,4 @@
-"""Loopback ports: a free one, and who listens on it."""
+"""Find a free loopback port, and the process that listens on a port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Listener(enum.Enum):
 
 
 def free_port() -> int:
-    """Return a port that is free now; somebody may still take it first, so look at `listener` afterwards."""
+    """Return a port that is free now. Another program may still take it, so check `listener` afterwards."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -31,8 +31,8 @@ def free_port() -> int:
 
 
 def listener(port: int, group: int) -> Listener:
-    """Say whether a member of the process group listens on the port, or somebody else does."""
-    if not Path("/proc/net/tcp").exists():  # other systems do not tell: believe whoever answers
+    """Say who listens on a port: a member of the process group, another process, or nobody."""
+    if not Path("/proc/net/tcp").exists():  # other systems do not have this table: trust the answer
         return Listener.US
     sockets = _listening(port)
     if not sockets:
@@ -42,22 +42,22 @@ def listener(port: int, group: int) -> Listener:
 
 def _listening(port: int) -> set[str]:
     """Return the inodes of the sockets that listen on a port."""
-    found = set()
+    inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(fields[9])
-    return found
+                    inodes.add(fields[9])
+    return inodes
 
 
 def _sockets_of(group: int) -> set[str]:
-    found = set()
+    inodes = set()
     for pid in members(group):
         with contextlib.suppress(OSError):
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
                     if match := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
-                        found.add(match[1])
-    return found
+                        inodes.add(match[1])
+    return inodes

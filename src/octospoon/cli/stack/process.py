@@ -1,4 +1,4 @@
-"""Processes that are started through the guard, recognised later, and ended with everything they started."""
+"""Start processes under a guard, recognise them later, and end them with everything that they started."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from octospoon.cli.stack import guard
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-GRACE = 5.0  # LocalStack may hang for ever when it is asked to end while it loads a service
+GRACE = 5.0  # LocalStack may hang forever if it is asked to end while it loads a service
 MARK = "OCTOSPOON_STACK"
 ZOMBIE = "Z"
 
@@ -28,8 +28,8 @@ class Supervised:
     """A running program of the stack; `pid` is its guard's, which leads the process group.
 
     Attributes:
-        started: what tells this process from a later one with the same id: see `identity`.
-        mark: the stack that it belongs to, in the environment of everything that it started.
+        started: distinguishes this process from a later one with the same id; see `identity`.
+        mark: the name of the stack, in the environment of everything that the process started.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Supervised:
     log: str
 
     def alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Say whether this process still runs."""
         return identity(self.pid) == self.started
 
 
 @functools.cache
 def lifeline() -> int:
-    """Return the read end of a pipe that reaches its end with this process, however that ends."""
+    """Return the read end of a pipe that closes when this process ends, for any reason."""
     read, _write = os.pipe()
     return read
 
@@ -78,17 +78,17 @@ def spawn(
     return Supervised(name, process.pid, identity(process.pid) or "", mark, str(log))
 
 
-_OURS: dict[int, subprocess.Popen[bytes]] = {}  # kept to collect those that end, and their exit codes
+_OURS: dict[int, subprocess.Popen[bytes]] = {}  # kept to read their exit codes
 
 
 def exit_code(pid: int) -> int | None:
-    """Return how a process that we started has ended; None while it runs, or when it is not ours."""
+    """Return the exit code of a process that this process started; None while it runs, and for others."""
     process = _OURS.get(pid)
     return process.poll() if process else None
 
 
 def identity(pid: int) -> str | None:
-    """Return when a process was started, as text that no other with its id has; None when it is gone."""
+    """Return the start of a process as text that is unique for its id; None if the process has ended."""
     exit_code(pid)
     stat = Path(f"/proc/{pid}/stat")
     if not Path("/proc/self/stat").exists():
@@ -101,7 +101,7 @@ def identity(pid: int) -> str | None:
 
 
 def _boot() -> str:
-    """Return a name for this boot: start times count from it."""
+    """Return the name of this boot, because start times are relative to it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
 
 
@@ -112,7 +112,7 @@ def _identity_from_ps(pid: int) -> str | None:
 
 
 def end(processes: Iterable[Supervised]) -> None:
-    """End these and everything that they started; what does not end in time is killed."""
+    """End processes and everything that they started; kill those that do not end in time."""
     doomed = list(processes)
     for process in doomed:
         _signal(process, signal.SIGTERM)
@@ -130,11 +130,11 @@ def _signal(process: Supervised, number: int) -> None:
 
 
 def _kill_group(process: Supervised) -> None:
-    """Kill what is left: nothing as a rule, the group if its guard hangs, orphans if that was killed."""
+    """Kill what is left: the group if its guard hangs, orphans if the guard was killed."""
     with contextlib.suppress(ProcessLookupError):
         if process.alive():
             os.killpg(process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + GRACE  # the kernel may take its time over a process that waits for a disk
+    deadline = time.monotonic() + GRACE  # a process that waits for a disk ends late
     while time.monotonic() < deadline and (left := list(_marked_members(process))):
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -151,7 +151,7 @@ def members(group: int) -> Iterator[int]:
 
 
 def _marked_members(process: Supervised) -> Iterator[int]:
-    """Yield members of the group that carry the stack's mark: the id alone may be somebody else's by now."""
+    """Yield the members of the group with the mark of the stack: another group may have the id by now."""
     marked = f"{MARK}={process.mark}".encode()
     for pid in members(process.pid):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What is written down about running stacks, and what dead ones leave behind."""
+"""The record of the running stack, and the removal of what stopped stacks left behind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record | None:
-        """Return what the file says; None when there is none, or none that can be read."""
+        """Return the record in a file; None if the file is missing or cannot be read."""
         try:
             content = json.loads(path.read_text())
             processes = [Supervised(**process) for process in content["processes"]]
@@ -52,12 +52,12 @@ class Record:
 
 
 def run_name(prefix: str) -> str:
-    """Return a new name for a stack of this process: it tells whether its owner still lives."""
+    """Return a new name for a stack of this process; the name shows whether its owner still runs."""
     return f"{prefix}-{os.getpid()}-{identity(os.getpid())}-{next(_number)}"
 
 
 def remove_stale(layout: Layout) -> None:
-    """Remove what stacks that ended without cleaning up have left, and all but the newest of their logs."""
+    """Remove the folders of stacks that ended without cleaning up; keep their newest logs."""
     for folder in _abandoned(layout.run):
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):  # another process removes it at the same time
@@ -75,12 +75,12 @@ def _abandoned(parent: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def only_one(layout: Layout, what: str = "stack", busy: Callable[[], object] | None = None) -> Iterator[None]:
-    """Keep others from starting or ending the detached stack meanwhile.
+    """Lock the detached stack, so that no other process starts or ends it meanwhile.
 
     Args:
         layout: of the checkout.
-        what: the name of the lock: one for the servers, one for whole commands.
-        busy: is called where it must wait for somebody else.
+        what: the name of the lock: `stack` for the servers, `command` for whole commands.
+        busy: called once if another process holds the lock.
     """
     layout.run.mkdir(parents=True, exist_ok=True)
     with (layout.run / f"{what}.lock").open("w") as lock:

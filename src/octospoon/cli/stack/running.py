@@ -1,4 +1,4 @@
-"""A running stack: where its servers answer, and how it ends."""
+"""A running stack: the addresses of its servers, and its end."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class RunningStack:
 
     @property
     def logs_dir(self) -> Path:
-        """A folder with one log per program."""
+        """A folder with a log for each program."""
         return self._layout.logs / self.name
 
     def aws_environment(self) -> dict[str, str]:
@@ -100,7 +100,7 @@ class RunningStack:
         return aws_environment(self.aws_url)
 
     def start_process(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> Supervised:
-        """Run one more program beside the servers; it ends with them, with everything that it started.
+        """Run another program beside the servers; it ends with them, with everything that it started.
 
         Args:
             name: what it is called in messages and in `logs_dir`.
@@ -112,7 +112,7 @@ class RunningStack:
         return process
 
     def launch(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, cwd: Path) -> Supervised:
-        """Run a program with exactly this environment, in place of one of the same name that has ended."""
+        """Run a program with exactly this environment; it replaces an ended program with the same name."""
         process = spawn(
             name,
             argv,

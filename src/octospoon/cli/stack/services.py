@@ -1,4 +1,4 @@
-"""The servers of the local stack: how each is started, and how one sees that it is ready."""
+"""The servers of the local stack: how each starts, and how it shows that it is ready."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OBJECTS = "objects"
 
 @dataclass(frozen=True)
 class Place:
-    """Where one server runs: its port, its data, its temporary files."""
+    """The place of a server: its port, its data, its temporary files."""
 
     layout: Layout
     port: int
@@ -81,7 +81,7 @@ def _localstack_env(place: Place) -> dict[str, str]:
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "SQS_ENDPOINT_STRATEGY": "path",
-        "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # one more request for every message
+        "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # they cost a request for every message
         "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
         "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",  # or a message waits ten seconds
         "LAMBDA_RUNTIME_EXECUTOR": "process",

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a program as Ctrl-C does: by an exception, so that what it started is ended too."""
+"""Let SIGTERM and SIGHUP end a program as Ctrl-C does: by an exception, so that it can end its processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TerminationAsExit:
                     self._changed.append(number)
 
     def restore(self) -> None:
-        """Put the default back."""
+        """Restore the default handlers."""
         while self._changed:
             signal.signal(self._changed.pop(), signal.SIG_DFL)
 

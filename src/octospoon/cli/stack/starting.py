@@ -1,4 +1,4 @@
-"""Starts the servers of one stack, and the slow first starts that templates are made of."""
+"""Start the servers of a stack, and make templates from slow first starts."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def start_servers(
     name: str,
     lifeline: int | None,
 ) -> RunningStack:
-    """Start servers on new folders; return when all of them answer, end all of them if one does not.
+    """Start servers on new folders; return when all of them answer, or end all of them.
 
     Args:
         layout: of the checkout.
         wanted: the servers.
-        progress: is told how it goes.
+        progress: receives a line of text for each step.
         fresh: whether the data folders lie in the stack's own folder.
         name: of the stack; its folder must not exist.
-        lifeline: what the servers end with; None for a detached stack.
+        lifeline: closes when the servers must end, see `guard`; None for a detached stack.
     """
     stack = new_stack(layout, name, lifeline)
     try:
@@ -57,10 +57,10 @@ def start_servers(
 
 
 def new_stack(layout: Layout, name: str, lifeline: int | None) -> RunningStack:
-    """Return a stack of which nothing runs yet, with an empty folder for its data and one for its logs.
+    """Return a stack without running programs, with empty folders for its data and its logs.
 
     Raises:
-        FileExistsError: there is a folder with data already.
+        FileExistsError: a folder with data exists.
     """
     termination = TerminationAsExit()
     stack = RunningStack(
@@ -74,7 +74,7 @@ def new_stack(layout: Layout, name: str, lifeline: int | None) -> RunningStack:
 def make_missing_templates(
     stack: RunningStack, layout: Layout, wanted: Sequence[Service], progress: Callable[[str], None]
 ) -> None:
-    """Start what has no template yet once, on a folder that becomes the template."""
+    """Start each server without a template once, on a folder that becomes the template."""
     missing = [
         service
         for service in wanted
@@ -82,7 +82,7 @@ def make_missing_templates(
     ]
     if not missing:
         return
-    progress(f"{', '.join(service.name for service in missing)}: first start, kept for the next time")
+    progress(f"{', '.join(service.name for service in missing)}: first start, kept as a template")
     drafts = {service: stack.run_dir / f"{service.name}-draft" for service in missing}
     for service, draft in drafts.items():
         draft.mkdir()
@@ -97,7 +97,7 @@ def make_missing_templates(
 def launch(
     service: Service, stack: RunningStack, layout: Layout, data: Path, port: int | None = None
 ) -> Launch:
-    """Start one server, on the given port or on a free one."""
+    """Start a server, on the given port or on a free port."""
     temp = stack.run_dir / "tmp"
     for folder in (data, temp):
         folder.mkdir(parents=True, exist_ok=True)

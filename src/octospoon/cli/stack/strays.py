@@ -1,4 +1,4 @@
-"""Finds programs that no record names: of an `octospoon up` that was killed while it started them."""
+"""Find programs that no record names, because `octospoon up` was killed while it started them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def strays(root: Path, mark: str, known: Collection[Supervised]) -> list[Supervised]:
-    """Return the process groups of this checkout that carry a stack's mark and are not known.
+    """Return the process groups of this checkout that have the mark of a stack and are not known.
 
     Args:
-        root: the checkout; programs of another one carry the same mark.
+        root: the checkout; programs of another checkout have the same mark.
         mark: the name of the stack.
-        known: what its record names.
+        known: the processes in the record of the stack.
     """
     groups = {os.getpgid(pid) for pid in _marked(mark) if _inside(pid, root)}
     unknown = groups - {process.pid for process in known} - {os.getpgid(0)}
@@ -27,12 +27,12 @@ def strays(root: Path, mark: str, known: Collection[Supervised]) -> list[Supervi
 
 
 def _marked(mark: str) -> list[int]:
-    wanted, found = f"{MARK}={mark}".encode(), []
+    variable, pids = f"{MARK}={mark}".encode(), []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            if wanted in environ.read_bytes().split(b"\0"):
-                found.append(int(environ.parent.name))
-    return found
+            if variable in environ.read_bytes().split(b"\0"):
+                pids.append(int(environ.parent.name))
+    return pids
 
 
 def _inside(pid: int, root: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Starts the local stack, finds the one that was left running, and ends it."""
+"""Start the local stack, and prepare the slow first start of its servers."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def start(
     detached: bool = False,
     name: str = "stack",
 ) -> RunningStack:
-    """Start the servers side by side and return when all of them answer.
+    """Start the servers at the same time; return when all of them answer.
 
     Args:
         root: the checkout.
-        progress: is told, in one line each, how it goes.
-        services: which servers; all of them unless said.
+        progress: receives a line of text for each step.
+        services: names of the servers; all of them by default.
         fresh: whether Label Studio and MLflow start empty, and forget everything at the end.
-        detached: whether the stack outlives this process, to be found by `attach` and ended by `down`; a
-            checkout has one such stack. Where it runs, what has ended of it is started again; see
+        detached: whether the stack outlives this process. `attach` finds it and `down` ends it. A checkout
+            has only one detached stack: if it runs, its servers that have ended are started again, see
             `octospoon.cli.stack.detached`.
-        name: what the folders of a stack that is not detached begin with.
+        name: prefix of the folders of a stack that is not detached.
 
     Raises:
         NotConfigured: an environment is missing.
-        ServiceUnavailable: a server ended, or did not answer; nothing that was started is left running.
+        ServiceUnavailable: a server ended, or did not answer; all started servers were ended.
     """
     layout = Layout(root.resolve())
     wanted = [SERVICES[service] for service in services]
@@ -63,7 +63,7 @@ def start(
 
 
 def make_templates(root: Path, *, progress: Callable[[str], None], services: Iterable[str] = ALL) -> None:
-    """Do the slow part of first starts now, unless it is done."""
+    """Do the slow part of first starts now, unless it was done before."""
     layout = Layout(root.resolve())
     wanted = [SERVICES[service] for service in services]
     require_environments(layout, wanted)
@@ -72,7 +72,7 @@ def make_templates(root: Path, *, progress: Callable[[str], None], services: Ite
 
 
 def make_seed(root: Path, *, progress: Callable[[str], None]) -> None:
-    """Run all of Label Studio's migrations and keep what they leave, for everybody's first start."""
+    """Run all migrations of Label Studio and store the result, for a faster first start."""
     layout = Layout(root.resolve())
     service = SERVICES[LABEL_STUDIO]
     with new_stack(layout, run_name("seed"), lifeline()) as stack:

@@ -1,4 +1,4 @@
-"""First starts are slow (Label Studio's migrations): their result is kept, and copied from then on."""
+"""Keep the result of slow first starts (the migrations of Label Studio), and copy it for later starts."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ MADE_WITH = "made-with"
 
 
 def outdated(service: Service, layout: Layout, credentials: Credentials) -> bool:
-    """Whether there is no template of this version of the server with these credentials."""
+    """Say whether a template for this server version and these credentials is missing."""
     stamp = layout.template(service.name) / MADE_WITH
     return not stamp.exists() or stamp.read_text() != _stamp(service, layout, credentials)
 
 
 def keep(draft: Path, service: Service, layout: Layout, credentials: Credentials) -> None:
-    """Make the data folder of a server that was started once the template."""
+    """Make the data folder of a server the template, after its first start."""
     (draft / MADE_WITH).write_text(_stamp(service, layout, credentials))
     kept, old = layout.template(service.name), draft.with_name(f"{draft.name}-old")
     if kept.exists():
         kept.rename(old)
     try:
         draft.rename(kept)
-    except OSError:  # somebody else made one meanwhile
+    except OSError:  # another process made a template meanwhile
         shutil.rmtree(draft)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def unpack(service: Service, layout: Layout, data: Path, credentials: Credentials) -> None:
-    """Fill a data folder from the template, unless it is in use already."""
+    """Fill a data folder from the template, unless it is already in use."""
     if not data.exists():
         draft = data.with_name(f"{data.name}.{os.getpid()}")
         shutil.copytree(layout.template(service.name), draft)
         draft.rename(data)
     elif _credentials_of(data) != credentials.digest():
         raise NotConfigured(
-            f"{data} was made with other credentials than {layout.credentials} has: "
-            "put the old file back, or remove the folder to start with an empty one"
+            f"{data} was made with other credentials than those in {layout.credentials}: "
+            "restore the old file, or remove the folder to start with an empty folder"
         )
 
 
