@@ -1,4 +1,4 @@
-"""Back-pressure by bytes: whoever wants to hold more than is free waits."""
+"""Back-pressure by bytes: a caller waits until the bytes that it asks for are free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class ByteBudget:
-    """Bounds the bytes that are held at once; what alone is over the limit passes when nothing else is held.
+    """Bounds the bytes that are held at once. A single larger request passes when nothing else is held.
 
     Args:
         limit: bytes.
@@ -25,24 +25,24 @@ class ByteBudget:
         return Lease(self, size)
 
     def change(self, difference: int) -> None:
-        """Hold more, without waiting, or less."""
+        """Change the held bytes, without waiting."""
         with self._changed:
             self._held += difference
             self._changed.notify_all()
 
 
 class Lease:
-    """Bytes held of a budget, until they are released."""
+    """Bytes that are held until they are released."""
 
     def __init__(self, budget: ByteBudget, size: int) -> None:
         self._budget = budget
         self._size = size
 
     def resize(self, size: int) -> None:
-        """Hold what the thing really takes, where it is not what was reserved for it."""
+        """Correct the reserved bytes to the real size."""
         self._budget.change(size - self._size)
         self._size = size
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Release all bytes."""
         self.resize(0)

@@ -1,8 +1,8 @@
-"""Repair what was lost on the way: compare Label Studio, the pool, the bucket and the registry.
+"""Repair lost events: compare Label Studio, the pool, the bucket and the registry.
 
-Label Studio sends a webhook once. A task sync looks at every task that changed since the task sync before it
-began, and once a day at every task. What the task sync repairs goes the same way as what a webhook brings,
-so that any number of runs, at any time and at once, count nothing twice.
+Label Studio sends each webhook once. A task sync reads every task that changed since the previous task sync
+began, and once a day every task. Its repairs take the same path as webhooks do, so that any number of runs,
+concurrent ones too, count nothing twice.
 """
 
 from __future__ import annotations
@@ -41,35 +41,35 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 PAGE = 100
 BUDGET = 180.0
-"""Seconds after which a run takes no further page; the next run goes on from there."""
+"""Seconds after which a run begins no further page; the next run continues from there."""
 OVERLAP = 600.0
-"""Seconds by which a task sync reaches back before the one before it, for clocks that differ."""
+"""Seconds by which a task sync overlaps the previous one, because clocks differ."""
 FULL_EVERY = 24 * 3600.0
 _RECENT_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
-    """What one run did.
+    """The result of one run.
 
     Attributes:
-        tasks: tasks looked at.
-        annotations: annotations that were missing, out of date, or deleted in Label Studio alone.
-        labels: images that became labelled, or ceased to be.
-        adopted: images with a task in Label Studio that the pool held for selectable.
-        released: images given back to the pool: their claim was over, or their task is gone.
-        duplicates: unanswered tasks deleted, of an image that has another one or other bytes now.
+        tasks: tasks that were read.
+        annotations: annotations that were missing, out of date, or deleted only in Label Studio.
+        labels: images that gained or lost their label.
+        adopted: images with a task in Label Studio that the pool listed as selectable.
+        released: images that are selectable again: their claim expired, or their task is gone.
+        duplicates: deleted unanswered tasks; their image has another task, or other bytes now.
         requeued: objects of the bucket that were never scored.
         withdrawn: images whose object is gone.
-        models: 1 where a version was put into service because somebody moved the registry's alias.
-        at_odds: 1 where alias and champion stay apart until a person does what the log says.
-        elsewhere: annotations of another project, or of an unknown one, that were met and kept.
+        models: 1 if a version was put into service because somebody moved the registry's alias.
+        at_odds: 1 if alias and champion differ until a person does what the log says.
+        elsewhere: annotations of another or an unknown project, which are kept.
         withheld: labels that are kept until a person accepts their removal, because too many are missing.
-        refused: why the removal that a person accepted is not made; empty where it is.
-        uncounted: answers in Label Studio that do not count, of images without a label, as of now.
-        unknown_classes: those of them that name a class that the stack does not have.
-        finished: no changed task is left for the next run.
-        audited: no full audit is under way.
+        refused: why the removal that a person accepted is not made; empty if it is made.
+        uncounted: present answers in Label Studio that do not count, of images without a label.
+        unknown_classes: uncounted answers that name a class that the stack does not have.
+        finished: whether no changed task is left for the next run.
+        audited: whether no full audit is in progress.
         job: the training job that was launched; empty for none.
     """
 
@@ -95,7 +95,7 @@ class ReconcileReport:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What is compared with Label Studio and with each other."""
+    """The stores that are compared with Label Studio and with each other."""
 
     task_syncs: TaskSyncs
     full_audits: FullAudits
@@ -109,14 +109,14 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """The use case: a task sync, a full audit, the alias; then training is launched if it is due.
+    """The use case: a task sync, a full audit and the alias; then training is launched if it is due.
 
     Attributes:
         labeler: Label Studio.
-        stores: what is compared with it.
-        collect: how labels are counted.
+        stores: the stores that are compared with it.
+        collect: counts labels.
         clock: the time.
-        sync_registry_alias: keeps the registry's alias and the champion together; None without a registry.
+        sync_registry_alias: syncs the registry's alias with the champion; None without a registry.
     """
 
     labeler: Labeler
@@ -126,43 +126,35 @@ class Reconcile:
     sync_registry_alias: Callable[[], Followed] | None = None
 
     def __call__(self, *, full: bool = False, accept: str = "") -> ReconcileReport:
-        """Run once; a run that dies is resumed by the next, from the page it was at.
+        """Run once. If a run is interrupted, the next run resumes at the same page.
 
         Args:
-            full: begin a task sync over every task, and a full audit, now.
-            accept: the proposed removal that a person agrees to; it is followed by a look at everything.
+            full: begin a task sync over every task and a full audit now.
+            accept: id of the proposed removal that a person accepts; it implies `full`.
 
         Raises:
-            RetryableError: Label Studio, AWS or the registry did not answer; everything else was done.
+            RetryableError: Label Studio, AWS or the registry did not answer; all other steps were done.
         """
         until = self.clock.now() + BUDGET
-        done: Counter[str] = Counter()
-        failed: list[Exception] = []
-
-        def attempt(step: Callable[[], Counter[str]]) -> None:
-            try:
-                done.update(step())
-            except Exception as error:  # one step that fails keeps no other from being done
-                LOG.exception("a step of the reconciliation failed")
-                failed.append(error)
-
         refused = self._removals.accept(accept) if accept else ""
         full = full or (bool(accept) and not refused)
-        attempt(lambda: self._removals.apply(until))
-        attempt(lambda: self._sync_tasks(until, full=full))
-        attempt(self._claims)
-        attempt(lambda: self._audit(until, full=full))
-        attempt(lambda: self._waiting(until))
-        attempt(self._alias)
-        attempt(self._uncounted)
-        job = self.collect.launch_if_due()  # a job that is due, or lost, waits for nobody
-        if failed:
-            raise failed[0]
+        done, errors = _run_all(
+            lambda: self._removals.apply(until),
+            lambda: self._sync_tasks(until, full=full),
+            self._claims,
+            lambda: self._audit(until, full=full),
+            lambda: self._waiting(until),
+            self._alias,
+            self._uncounted,
+        )
+        job = self.collect.launch_if_due()  # even after errors: a job that is due or lost must not wait
+        if errors:
+            raise errors[0]
         finished, audited = done.pop("finished", 0) > 0, done.pop("audited", 0) > 0
-        held = self.stores.proposals.read()
+        proposal = self.stores.proposals.read()
         return ReconcileReport(
             **done,
-            withheld=held.labels if held.waits else 0,
+            withheld=proposal.labels if proposal.waits else 0,
             refused=refused,
             finished=finished,
             audited=audited,
@@ -193,11 +185,11 @@ class Reconcile:
             ours = task_syncs.save(sync, done)
             sync = done
         if not ours:
-            LOG.info("another run goes on with the task sync")
+            LOG.info("another run continues the task sync")
         return repaired + Counter(finished=ours and sync.finished)
 
     def _next(self, last: TaskSync, *, full: bool) -> TaskSync:
-        # an annotation of a class that came, or went, changes no task: look at all of them
+        # new or removed classes change no task, but may change which annotations count: read all tasks
         classes = ",".join(self.collect.classes)
         full = full or classes != last.classes
         if not last.finished and not full:
@@ -214,18 +206,18 @@ class Reconcile:
         keys = list(dict.fromkeys(task.key for task in changed if task.key))
         repaired: Counter[str] = Counter()
         if keys:
-            # an image may have other tasks, which did not change
+            # an image may have other tasks that did not change
             tasks = self.labeler.tasks_of(keys)
             compared = self._compare(keys, tasks)
             repaired = self._placed(tasks, self.stores.pool.entries(keys)) + compared.repaired
-            if sync.since:  # of everything, the full audit knows what is missing
+            if sync.since:  # in a sync over all tasks, missing annotations are the full audit's work
                 self._removals.keep(walk, str(sync.position), compared.missing)
         if not changed and sync.since:
             repaired += self._removals.decide(walk, project, everything=False)
         return repaired
 
     def _placed(self, tasks: Sequence[AnnotatedTask], entries: dict[str, PoolEntry]) -> Counter[str]:
-        """Let the pool know who has a task, and delete the tasks that an image has too many of."""
+        """Tell the pool which images have a task, and delete superfluous tasks."""
         repaired: Counter[str] = Counter()
         groups = defaultdict(list)
         for task in tasks:
@@ -234,7 +226,7 @@ class Reconcile:
             entry = entries.get(key)
             if entry is None:
                 continue
-            # the first answered one stays, else the first; of bytes that are gone, only answers stay
+            # the first answered task stays, else the first; for replaced bytes, only answered tasks stay
             same.sort(key=lambda task: (not task.annotations, task.id))
             wanted = etag == entry.etag and entry.state is not State.QUARANTINED
             extra = same[1:] if wanted else same
@@ -245,16 +237,16 @@ class Reconcile:
         return repaired
 
     def _unplaced(self, entry: PoolEntry) -> bool:
-        over = entry.state is State.CLAIMED and entry.claim_until < self.clock.now()
-        return entry.state is State.SCORED or over
+        expired = entry.state is State.CLAIMED and entry.claim_until < self.clock.now()
+        return entry.state is State.SCORED or expired
 
     def _waiting(self, until: float) -> Counter[str]:
-        """Look at what waits for annotators, which a change of the image itself does not show in its task."""
+        """Check the tasks that wait for annotators: a change of an image does not change its task."""
         repaired: Counter[str] = Counter()
         after = 0
-        while self.clock.now() < until and (found := self.labeler.waiting(after, PAGE)):
-            after = found[-1].id
-            keys = list(dict.fromkeys(task.key for task in found if task.key))
+        while self.clock.now() < until and (page := self.labeler.waiting(after, PAGE)):
+            after = page[-1].id
+            keys = list(dict.fromkeys(task.key for task in page if task.key))
             if keys:
                 repaired += self._placed(self.labeler.tasks_of(keys), self.stores.pool.entries(keys))
         return repaired
@@ -264,7 +256,7 @@ class Reconcile:
     def _claims(self) -> Counter[str]:
         rounds, last = self.stores.rounds, self.stores.rounds.last_number()
         numbers = range(max(1, last + 1 - _RECENT_ROUNDS), last + 1)
-        return self._full_audit().claims(found for number in numbers if (found := rounds.read(number)))
+        return self._full_audit().claims(round_ for number in numbers if (round_ := rounds.read(number)))
 
     def _audit(self, until: float, *, full: bool) -> Counter[str]:
         repaired, finished = self._full_audit()(until, full=full)
@@ -285,14 +277,27 @@ class Reconcile:
         )
 
     def _uncounted(self) -> Counter[str]:
-        found = self.collect.labels.uncounted(examples=1)
-        for one in found.examples:
-            why = PROBLEMS[one.problem]
-            LOG.warning("annotation %d of %s does not count: %s", one.annotation, one.key, why)
-        return Counter(uncounted=found.total, unknown_classes=found.counts.get(UNKNOWN_CLASS, 0))
+        uncounted = self.collect.labels.uncounted(examples=1)
+        for example in uncounted.examples:
+            why = PROBLEMS[example.problem]
+            LOG.warning("annotation %d of %s does not count: %s", example.annotation, example.key, why)
+        return Counter(uncounted=uncounted.total, unknown_classes=uncounted.counts.get(UNKNOWN_CLASS, 0))
 
     def _alias(self) -> Counter[str]:
         if self.sync_registry_alias is None:
             return Counter()
         followed = self.sync_registry_alias()
         return Counter(models=int(followed.version >= 0), at_odds=int(followed.at_odds))
+
+
+def _run_all(*steps: Callable[[], Counter[str]]) -> tuple[Counter[str], list[Exception]]:
+    """Run every step, whether others fail or not; return the sum of their counts, and the errors."""
+    done: Counter[str] = Counter()
+    errors: list[Exception] = []
+    for step in steps:
+        try:
+            done.update(step())
+        except Exception as error:  # a failed step must not keep the others from running
+            LOG.exception("a step of the reconciliation failed")
+            errors.append(error)
+    return done, errors

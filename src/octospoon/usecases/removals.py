@@ -1,8 +1,9 @@
-"""Take back the annotations that Label Studio no longer has, but never many at once without a person.
+"""Remove the annotations that Label Studio no longer has; many at once only if a person accepts it.
 
-A walk over the tasks or over the stored annotations keeps what is missing, page by page, and removes nothing.
-Its last step decides: a few annotations are removed, many are proposed. A proposal holds up every removal by
-absence until a person accepts it, or until a walk over everything finds few missing.
+A walk over the tasks or the stored annotations records the missing annotations, page by page, and removes
+nothing. Its last step decides: it removes a few annotations, but proposes the removal of many. While a
+proposal waits, no missing annotation is removed. It ends when a person accepts it, or when a walk over
+everything finds only a few missing.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class Removals:
 
     Attributes:
         labeler: Label Studio.
-        missing: what the walks found missing.
+        missing: the annotations that the walks found missing.
         proposals: the mass removal that waits for a person.
         pool: the images.
-        collect: how labels are counted.
+        collect: counts labels.
         clock: the time.
     """
 
@@ -49,53 +50,55 @@ class Removals:
     clock: Clock
 
     def keep(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
-        """Keep what is missing of one page, before the walk goes on to the next."""
+        """Record the missing annotations of one page, before the walk continues with the next page."""
         if annotations:
             self.missing.add(walk, page, annotations)
 
     def decide(self, walk: str, project: str, *, everything: bool) -> Counter[str]:
-        """Remove what a finished walk found missing, or propose to; count the repairs.
+        """Remove the annotations that a walk found missing, or propose it; count the repairs.
 
         Args:
-            walk: that is finished but for this.
-            project: which was walked through.
-            everything: the walk looked at every stored annotation.
+            walk: the walk, whose pages are all done.
+            project: the project of the walk.
+            everything: whether the walk compared every stored annotation.
         """
         held = self.proposals.read()
-        found = self.missing.of(walk)
+        missing = self.missing.of(walk)
         if held.accepted or (held.waits and not everything):
             return Counter()
-        labels = labels_of(found)
+        labels = labels_of(missing)
         if is_mass(len(labels), self._labelled(count_that_decides(len(labels)))):
-            self._propose(held, proposal(found, project, walk, self.clock.now()))
+            self._propose(held, proposal(missing, project, walk, self.clock.now()))
             return Counter()
         if held.waits and not self.proposals.save(held, Proposal()):
             return Counter()
-        return self._remove(found)
+        return self._remove(missing)
 
     def accept(self, proposal_id: str) -> str:
-        """Have the proposed annotations removed; return why not, empty where they are being removed."""
+        """Accept the proposed removal; return why it is refused, or an empty text."""
         held = self.proposals.read()
         if held.id != proposal_id or not held.id:
-            return "what is missing has changed since: look at `octospoon status` and accept it anew"
+            return (
+                "the missing labels have changed since the proposal: see `octospoon status`, and accept again"
+            )
         if held.project != self.labeler.project():
-            return "the annotations are missing in another project than the one that is connected now"
+            return "the proposal belongs to another project than the connected one"
         if not held.accepted and not self.proposals.save(held, replace(held, accepted=True)):
-            return "what is missing is being looked at by another run: try again"
+            return "another run is checking the missing annotations: try again"
         return ""
 
     def apply(self, until: float) -> Counter[str]:
-        """Go on with the removal that a person accepted, until this time."""
+        """Continue the removal that a person accepted, until this time."""
         held = self.proposals.read()
         if not held.accepted:
             return Counter()
         repaired: Counter[str] = Counter()
         if held.project == self.labeler.project():
-            found = self.missing.of(held.walk)
-            while held.applied < len(found):
+            missing = self.missing.of(held.walk)
+            while held.applied < len(missing):
                 if self.clock.now() >= until:
                     return repaired
-                repaired += self._remove(found[held.applied : held.applied + _PAGE])
+                repaired += self._remove(missing[held.applied : held.applied + _PAGE])
                 done = replace(held, applied=held.applied + _PAGE)
                 if not self.proposals.save(held, done):
                     return repaired
@@ -105,10 +108,10 @@ class Removals:
 
     def _propose(self, held: Proposal, new: Proposal) -> None:
         LOG.error(
-            "%d labels would be removed, because project %s does not have their annotations: nothing is "
-            "removed until a person runs `octospoon reconcile --accept-removals`",
-            new.labels,
+            "project %s no longer has the annotations of %d labels: no label is removed until a person runs "
+            "`octospoon reconcile --accept-removals`",
             new.project,
+            new.labels,
         )
         found_at = held.found_at if held.id == new.id else new.found_at
         if not self.proposals.save(held, replace(new, found_at=found_at)):
@@ -143,9 +146,9 @@ class Removals:
 
 
 def _is_version(stored: Annotation, found: Annotation) -> bool:
-    """Say whether a stored annotation is the version that was found missing.
+    """Return whether a stored annotation is the version that was found missing.
 
-    Why it does not count is left aside: that changes with its image.
+    Its problem is not compared, because that changes with its image.
     """
     names = (found.annotation_id, found.updated_at, found.project)
     return not stored.deleted and (stored.annotation_id, stored.updated_at, stored.project) == names

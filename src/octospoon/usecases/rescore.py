@@ -1,9 +1,9 @@
 """Refresh the scores of the selectable images when the champion changes, from stored embeddings.
 
-One message per shard of the pool. Each goes through the days of the uploads, the newest first, and then
-through what is still outdated by the index: images whose day was not asked for, and those that a scorer with
-the old champion wrote meanwhile. After a while it goes on in a next message, so that all shards get equally
-far back. The same messages put the priorities in another order when a changed strategy needs it.
+Each shard of the pool has one message. It refreshes the shard's uploads day by day, the newest first.
+Then it refreshes the rows that are still outdated by the index: images of other days, and images that a
+scorer with the old champion wrote in the meantime. After SLICE seconds it continues in a new message, so that
+all shards progress equally. The same messages reorder the priorities if a new strategy needs another order.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SLICE = 20.0
-"""Seconds after which a message makes room for the other shards'."""
+"""Seconds after which a message gives way to those of the other shards."""
 _STALE_BACKBONE = (
-    "%d rows of shard %d have another backbone's embeddings: `octospoon rescore --full` has their images "
-    "scored again"
+    "%d rows of shard %d have another backbone's embeddings: `octospoon rescore --full` scores their images "
+    "again"
 )
 
 
@@ -48,19 +48,19 @@ class Head(Protocol):
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One shard of the pool to refresh for the pointer of one generation, and how far that is.
+    """A shard of the pool to refresh for one pointer generation, and the progress.
 
     Attributes:
         generation: see `ChampionPointer`.
         shard: of the pool.
         oldest: the first day of the uploads that are refreshed, in UTC; empty for all.
-        walked: the days are being gone through, or have been.
-        day: which is being gone through; empty before the first and after the last.
-        empty: days without an upload since the last one that had some.
+        walked: whether the walk over the days has begun.
+        day: the day in progress; empty before the first and after the last.
+        empty: days without an upload since the last day that had one.
         start: the last sampling key that is done, of the day or of the index.
-        stale: rows met so far whose embedding another backbone made.
-        order: which the priorities are brought into on the way; empty where they are in it already.
-        began: when that began, in epoch seconds: what was written since is in that order.
+        stale: rows so far whose embedding another backbone made.
+        order: the order that the priorities are brought into; empty if they are in it already.
+        began: when the reordering began, in epoch seconds; rows written since are in the new order.
     """
 
     generation: int
@@ -76,7 +76,13 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Page(NamedTuple):
-    """Some images to refresh, whether they are what the days left over, and where to go on, if anywhere."""
+    """A page of images to refresh.
+
+    Attributes:
+        keys: of the images.
+        leftover: whether they come from the index of outdated rows, not from a day.
+        following: where to continue; None after the last page.
+    """
 
     keys: Sequence[str]
     leftover: bool
@@ -84,7 +90,12 @@ class Page(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What became of some rows: how many were written, and how many another backbone's embedding keeps."""
+    """The result of refreshing rows.
+
+    Attributes:
+        written: rows with new scores.
+        stale: rows that cannot be refreshed, because another backbone made their embedding.
+    """
 
     written: int
     stale: int
@@ -107,8 +118,8 @@ class RescorePool:
         page: images of a page of a day.
         look: index entries that are looked at together for what is outdated; a shard of fewer needs no days.
         gap: days in a row without an upload, after which older ones are left to the index.
-        request_batch: asks for a new batch once the pool has the champion's scores; None where only the
-            schedule does.
+        request_batch: requests a new batch when the pool has the champion's scores; None if only the schedule
+            does.
     """
 
     pool: RescoringPool
@@ -129,7 +140,7 @@ class RescorePool:
         """Fan out: queue one message per shard; return how many.
 
         Args:
-            days: whose uploads are refreshed, today included; 0 for all, None for as many as is usual.
+            days: days of uploads to refresh, including today; 0 for all, None for the usual number.
         """
         pointer, head = self.model()
         if head is None:
@@ -140,22 +151,22 @@ class RescorePool:
         return _fan_out(self.enqueue, pointer.generation, range(SHARDS), oldest)
 
     def segment(self, body: str, deadline: float) -> int:
-        """Refresh one shard until it is done, or for a while; return the rows written.
+        """Refresh one shard until it is done or the time is over; return the number of rows written.
 
-        Where priorities are in another order, the whole shard is refreshed, however many days are usual.
+        If the priorities are in another order, the whole shard is refreshed, whatever the usual days are.
 
         Args:
-            body: of the message.
-            deadline: epoch seconds at which the rest must be left to a next message.
+            body: the message.
+            deadline: epoch seconds at which the rest must be left to a new message.
 
         Raises:
-            BadRequest: not a message of ours.
+            BadRequest: it is not a message of `rescore`.
         """
         segment = _decode(body)
         pointer, head = self.model()
         if head is None or segment.generation != pointer.generation:
             LOG.info(
-                "pointer generation %d is over: version %d is in service now",
+                "pointer generation %d is outdated: version %d is in service now",
                 segment.generation,
                 pointer.version,
             )
@@ -163,7 +174,7 @@ class RescorePool:
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.ordered(segment.shard, "")
-            if segment.order != self.order:  # what was done so far was for another order, or for none
+            if segment.order != self.order:  # the progress was for another order, or for none
                 began = self.clock.now()
                 segment = Segment(segment.generation, segment.shard, order=self.order, began=began)
         passed, rest = self._through(
@@ -183,18 +194,18 @@ class RescorePool:
         return passed.written
 
     def _finished(self, pointer: ChampionPointer) -> None:
-        """Ask for a batch of the champion's choice; one that is asked for twice or never does no harm."""
+        """Request a batch that the champion chooses; a lost or repeated request does no harm."""
         if self.request_batch is None or self.progress.progress() != (pointer.version, SHARDS):
             return
         try:
             self.request_batch()
         except OctospoonError:
-            LOG.exception("no new batch could be asked for: the schedule will")
+            LOG.exception("no new batch could be requested: the next scheduled run will choose one")
 
     def _through(
         self, segment: Segment, deadline: float, refresh: Callable[[Page], Passed]
     ) -> tuple[Passed, Segment | None]:
-        """Refresh page by page, some at once; return what became of them, and where to go on if anywhere.
+        """Refresh page by page, some at once; return the result, and where to continue, if anywhere.
 
         Every page before that place is done.
         """
@@ -208,7 +219,7 @@ class RescorePool:
                 if len(working) > self.workers:
                     pages.append(working.popleft().result())
                 at = page.following
-            pages += [one.result() for one in working]
+            pages += [future.result() for future in working]
         written, stale = (sum(counts) for counts in zip(*pages, strict=True))
         return Passed(written, stale), at
 
@@ -227,7 +238,7 @@ class RescorePool:
         return Page([], leftover=False, following=moved(at, walked=True, day=newest, start=-1.0))
 
     def _older(self, at: Segment, *, met: bool) -> Segment:
-        """Return where to go on after a day: at the day before it, or else with what the days left over."""
+        """Return where to continue after a day: at the day before, or with the index of outdated rows."""
         empty, older = 0 if met else at.empty + 1, day_before(at.day)
         if empty > self.gap or older < at.oldest:
             return msgspec.structs.replace(at, day="", start=-1.0)
@@ -236,7 +247,7 @@ class RescorePool:
     def _refresh(self, page: Page, pointer: ChampionPointer, head: Head, *, every: bool) -> Passed:
         stored = [row for row in self.pool.rows(page.keys).values() if row.state is State.SCORED]
         fitting = [row for row in stored if row.backbone == pointer.backbone]
-        # they stay outdated, so that all of them are met once more among what the days left over
+        # these rows stay outdated, so the index brings all of them again, and they are counted there
         stale = len(stored) - len(fitting) if page.leftover else 0
         rows = [row for row in fitting if every or row.generation < pointer.generation]
         if not rows:
@@ -251,16 +262,16 @@ class RescorePool:
 
 @dataclass(frozen=True, slots=True)
 class Reorder:
-    """Has the pool's priorities put in the order that the strategy needs, where they are in another."""
+    """Reorders the pool's priorities for the strategy, if they are in another order."""
 
     progress: Rescoring
     enqueue: Callable[[str], None]
     order: str
 
     def __call__(self, generation: int) -> int:
-        """Queue one message for each shard in another order; return how many there are.
+        """Queue one message for each shard in another order; return their number.
 
-        May be called again until there is none: a shard that is done already is not written twice.
+        May be called until it returns 0: a shard that is done is not written again.
 
         Args:
             generation: of the champion.
@@ -281,4 +292,4 @@ def _decode(body: str) -> Segment:
     try:
         return msgspec.json.decode(body, type=Segment)
     except msgspec.MsgspecError as error:
-        raise BadRequest(f"not a message of ours: {error}") from error
+        raise BadRequest(f"not a message of the rescore function: {error}") from error

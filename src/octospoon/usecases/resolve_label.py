@@ -1,4 +1,4 @@
-"""Settle an image's label: what the annotators of its bytes agree on."""
+"""Resolve an image's label: the class that the annotators of its bytes agree on."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class ResolveLabel:
-    """The use case; it can be repeated at any time.
+    """The use case. It is idempotent.
 
     Attributes:
-        labels: what annotators said.
-        classes: those that count; none for all that are stored.
-        notes_problems: store with answers whether their image is in the pool.
+        labels: the annotations and labels.
+        classes: the classes that count; empty for all stored ones.
+        notes_problems: store with each answer whether its image is in the pool.
     """
 
     labels: Labels
@@ -36,43 +36,43 @@ class ResolveLabel:
     notes_problems: bool = False
 
     def __call__(self, key: str) -> int:
-        """Make what its annotators agree on an image's label; return the change of the number of labels.
+        """Store the label that an image's annotators agree on; return the change of the number of labels.
 
         Raises:
-            Conflict: the image kept changing meanwhile; it can be settled again.
+            Conflict: the image kept changing; the call can be repeated.
         """
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._settle(key)
+                return self._resolve(key)
             except Conflict:
-                LOG.info("%s changed while it was settled: trying again", key)
-        return self._settle(key)
+                LOG.info("%s changed while its label was resolved: trying again", key)
+        return self._resolve(key)
 
-    def _settle(self, key: str) -> int:
-        # the image is read before its annotations: whoever stores one later settles it once more
-        standing = self.labels.label_state(key)
-        if standing is None:
+    def _resolve(self, key: str) -> int:
+        # read the image before its annotations: whoever stores an annotation later resolves the label again
+        state = self.labels.label_state(key)
+        if state is None:
             LOG.info("%s is not in the pool: its annotations do not count", key)
             self._note(self.labels.of(key) if self.notes_problems else (), NOT_IN_POOL)
             return 0
-        annotations = [one for one in self.labels.of(key) if one.etag == standing.etag]
-        self._note([one for one in annotations if one.problem == NOT_IN_POOL], "")
-        agreed = consensus(self._counted(one) for one in annotations)
-        delta = self.labels.resolve_label(standing, agreed)
-        told = {"image": image_id(key, standing.etag)}
-        LOG.info("settled %s: %s (%+d)", key, agreed.label, delta, extra=told)
+        annotations = [annotation for annotation in self.labels.of(key) if annotation.etag == state.etag]
+        self._note([annotation for annotation in annotations if annotation.problem == NOT_IN_POOL], "")
+        agreed = consensus(self._counted(annotation) for annotation in annotations)
+        delta = self.labels.resolve_label(state, agreed)
+        image = {"image": image_id(key, state.etag)}
+        LOG.info("label of %s: %s (%+d)", key, agreed.label, delta, extra=image)
         return delta
 
     def _note(self, annotations: Iterable[Annotation], problem: str) -> None:
-        """Store with answers that name a class why they do not count, or that nothing keeps them from it."""
-        for one in annotations:
-            known = one.label is None or one.deleted or one.problem == problem
+        """Store with each answer that names a class why it does not count; an empty reason if it counts."""
+        for annotation in annotations:
+            known = annotation.label is None or annotation.deleted or annotation.problem == problem
             if self.notes_problems and not known:
-                self.labels.replace(one, replace(one, problem=problem))
+                self.labels.replace(annotation, replace(annotation, problem=problem))
 
     def _counted(self, annotation: Annotation) -> Annotation:
-        """Return an annotation as it counts now: a class that the project has no more is no label."""
+        """Return an annotation as it counts now: without its label if the project no longer has the class."""
         if not self.classes or annotation.label is None or annotation.label in self.classes:
             return annotation
-        LOG.warning("%s: the project has no class %r any more", annotation.key, annotation.label)
+        LOG.warning("%s: the project no longer has the class %r", annotation.key, annotation.label)
         return replace(annotation, label=None)

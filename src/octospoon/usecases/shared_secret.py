@@ -1,4 +1,4 @@
-"""The secrets that callers prove themselves by."""
+"""Compare the secrets that callers send."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hmac
 
 
 def same_secret(given: str, secret: str) -> bool:
-    """Compare what a caller sent with the secret, in a time that does not tell how much of it is right."""
+    """Compare a caller's secret with the right one, in a time that does not depend on how much is right."""
     return hmac.compare_digest(*(text.encode(errors="surrogatepass") for text in (given, secret)))

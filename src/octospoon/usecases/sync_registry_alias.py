@@ -1,8 +1,8 @@
-"""Keep the registry's champion alias and the champion pointer together, whichever of them moved last.
+"""Sync the registry's champion alias and the champion pointer, whichever of them moved last.
 
-The trainer moves the pointer first and the alias after it, and remembers where it put the alias. So an alias
-that is not where it was last seen was moved by a person, and is followed; one that stayed while the pointer
-moved, or that was never set, was left behind (a roll-back by command, a job that died), and is brought along.
+The trainer moves the pointer first and then the alias, and records where it put the alias. If the alias is
+elsewhere, a person moved it, and its version is put into service. If only the pointer moved, or the alias was
+never set (after a rollback by command, or an interrupted job), the alias is moved to the pointer's version.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 _GONE = (
-    "version %d is in service, and the registry has it no more: somebody deleted it, or the registry was "
-    "reset. It goes on serving, and our versions count on; restore the registry if you have a copy. "
-    "`octospoon model rollback --to VERSION` takes one that is there, and the next promotion ends this too"
+    "version %d is serving but was deleted from the registry, or the registry was reset. Restore the "
+    "registry from a backup, roll back with `octospoon model rollback --to VERSION`, or wait for the next "
+    "promotion"
 )
 
 
 class Followed(NamedTuple):
-    """What came of it.
+    """The result of one sync.
 
     Attributes:
-        version: which was put into service because of the alias, -1 for none.
-        at_odds: alias and pointer stay apart until a person does something; the log says what.
+        version: the version that was put into service because of the alias; -1 for none.
+        at_odds: whether alias and pointer differ until a person acts; the log says how.
     """
 
     version: int = -1
@@ -49,24 +49,24 @@ class SyncRegistryAlias:
     def __call__(self) -> Followed:
         """Run once.
 
-        Where nobody can read the pointer, the version that the alias names is put into service. A version of
-        another backbone than the pool's embeddings is not; one in service that was deleted from the registry
-        goes on serving.
+        If the pointer cannot be read, the alias's version is put into service. A version whose backbone did
+        not make the pool's embeddings is never put into service. A version in service that was deleted from
+        the registry keeps serving.
 
         Raises:
-            BadRequest, BadModel: the alias names a version that cannot serve; the one in service stays.
+            BadRequest, BadModel: the alias names a version that cannot serve; the version in service stays.
             RetryableError: MLflow or AWS did not answer.
         """
         named, seen = self.alias.read(), self.history.alias()
         try:
-            found = self.champions.pointer()
+            current = self.champions.pointer()
         except BadModel:
             if named is None:
                 raise
             return self._served(named, "the champion pointer could not be read")
-        if found is None:
+        if current is None:
             return Followed()
-        serving = found[0].version
+        serving = current[0].version
         if named == serving:
             if named != seen:
                 self.history.keep_alias(named)
@@ -83,7 +83,7 @@ class SyncRegistryAlias:
         try:
             self.serve(version)
         except OtherBackbone as error:
-            LOG.error("the alias names version %d, which is not put into service: %s", version, error)  # noqa: TRY400
+            LOG.error("the alias names version %d, which cannot be put into service: %s", version, error)  # noqa: TRY400
             return Followed(at_odds=True)
         self.history.keep_alias(version)
         LOG.warning("version %d is in service: %s", version, why)

@@ -169,7 +169,7 @@ def test_version_deleted_from_the_registry_continues_to_serve(world, caplog):
 
     assert world.follow() == AT_ODDS
     assert world.follow() == AT_ODDS
-    assert caplog.text.count("version 3 is in service, and the registry has it no more") == 2
+    assert caplog.text.count("version 3 is serving but was deleted from the registry") == 2
     assert (world.serving, world.history.alias()) == (3, 3)
 
     world.alias.named = 1  # a person chooses one that is there

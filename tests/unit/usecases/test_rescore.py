@@ -283,7 +283,7 @@ def test_messages_of_an_older_champion_and_of_somebody_else() -> None:
     world.work()
 
     assert world.written == []
-    with pytest.raises(BadRequest, match="not a message of ours"):
+    with pytest.raises(BadRequest, match="not a message of the rescore function"):
         world.case().segment("{}", 1e12)
 
 
