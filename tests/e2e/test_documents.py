@@ -75,7 +75,7 @@ STEPS = {
 }
 # written to say which command is meant, not how it is called; each of them is above
 NAMES = {
-    "demo",  # has a test of its own
+    "demo",  # starts a stack of its own, and so is not run here
     "down",
     "down --forget",
     "drop",
