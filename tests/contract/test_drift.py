@@ -43,8 +43,8 @@ def upload(stores: Stores, folder: str, embeddings: npt.NDArray[np.float32]) -> 
     answers = Sides().run(embeddings)
     stores.scoring.insert_scores(
         [
-            ScoredImage(ImageRef(f"{folder}/{i:03d}", "e", "1", 1), Prediction(3, "b" * 64, *one))
-            for i, one in enumerate(zip(embeddings, answers, strict=True))
+            ScoredImage(ImageRef(f"{folder}/{i:03d}", "e", "1", 1), Prediction(3, "b" * 64, *scores))
+            for i, scores in enumerate(zip(embeddings, answers, strict=True))
         ]
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from contract.test_pool import embedded, image, pick, said
+from contract.test_pool import embedded, image, pick, prediction
 from octospoon.domain.batch.draw import spread
 from octospoon.domain.labelling.reconciliation import FullAudit, PoolEntry
 from octospoon.domain.pool.images import State
@@ -17,25 +17,26 @@ def entry(stores: Stores, i: int) -> PoolEntry:
 
 
 def selectable(stores: Stores) -> set[str]:
-    return {one.key for one in [*stores.ranking.top(99), *spread(stores.pool.selectable, 99, "s")]}
+    candidates = [*stores.ranking.top(99), *spread(stores.pool.selectable, 99, "s")]
+    return {candidate.key for candidate in candidates}
 
 
 def test_every_image_is_on_exactly_one_page(stores: Stores) -> None:
     for i in range(7):
-        stores.scoring.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
     stores.scoring.put_quarantine(image(9), "empty", "no bytes")
-    found, end = stores.entries.page("", 3)
+    entries, end = stores.entries.page("", 3)
     while end:
         page, end = stores.entries.page(end, 3)
-        found += page
+        entries += page
 
-    assert sorted(one.key for one in found) == [image(i).key for i in (*range(7), 9)]
-    refused = next(one for one in found if one.state is State.QUARANTINED)
+    assert sorted(entry.key for entry in entries) == [image(i).key for i in (*range(7), 9)]
+    refused = next(entry for entry in entries if entry.state is State.QUARANTINED)
     assert (refused.etag, refused.reason) == ("e", "empty")
 
 
 def test_a_claim_that_is_over_goes_back_to_both_indexes(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
     stores.scoring.put_score(image(2), embedded(2))
     for i in (1, 2):
         stores.ranking.claim(pick(i), 7, 99.0)
@@ -43,13 +44,13 @@ def test_a_claim_that_is_over_goes_back_to_both_indexes(stores: Stores) -> None:
 
     for i in (1, 2):
         assert stores.entries.release(entry(stores, i))
-    assert {one.key for one in stores.ranking.top(9)} == {image(1).key}
+    assert {candidate.key for candidate in stores.ranking.top(9)} == {image(1).key}
     assert selectable(stores) == {image(1).key, image(2).key}
     assert (entry(stores, 1).state, entry(stores, 1).claim_until) == (State.SCORED, 0.0)
 
 
 def test_renewed_claim_or_changed_bytes_are_left_alone(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
     stores.ranking.claim(pick(1), 7, 99.0)
     before = entry(stores, 1)
     stores.ranking.claim(pick(1), 7, 199.0)
@@ -57,13 +58,13 @@ def test_renewed_claim_or_changed_bytes_are_left_alone(stores: Stores) -> None:
     assert not stores.entries.release(before)
     assert not stores.entries.adopt(before, 5)
     assert not stores.entries.withdraw(before, "gone", "")
-    stores.scoring.put_score(image(1, "newer", "1F"), said(0.5))
+    stores.scoring.put_score(image(1, "newer", "1F"), prediction(0.5))
     assert not stores.entries.release(before)
     assert entry(stores, 1).state is State.SCORED
 
 
 def test_an_image_with_a_task_is_no_longer_selectable(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
 
     assert stores.entries.adopt(entry(stores, 1), 11)
     assert entry(stores, 1).state is State.EXPORTED
@@ -73,13 +74,13 @@ def test_an_image_with_a_task_is_no_longer_selectable(stores: Stores) -> None:
 
 
 def test_an_image_whose_object_is_gone_can_come_back(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
 
     assert stores.entries.withdraw(entry(stores, 1), "gone", "the object was deleted")
     assert (entry(stores, 1).state, entry(stores, 1).reason) == (State.QUARANTINED, "gone")
     assert selectable(stores) == set()
     assert stores.pool.rows([image(1).key]) == {}
-    assert stores.scoring.put_score(image(1), said(0.5)), "the same bytes, uploaded again"
+    assert stores.scoring.put_score(image(1), prediction(0.5)), "the same bytes, uploaded again"
     assert selectable(stores) == {image(1).key}
 
 

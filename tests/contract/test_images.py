@@ -65,11 +65,11 @@ def images(request: pytest.FixtureRequest, s3: S3Client, bucket: str, gets: Sign
 def test_an_object_is_read_whole_whatever_its_key(
     images: S3Images, s3: S3Client, bucket: str, key: str
 ) -> None:
-    found = images.read(key)
+    image = images.read(key)
 
-    assert found.data == bytes([KEYS.index(key)]) * 100_000
-    assert f'"{found.etag}"' == s3.head_object(Bucket=bucket, Key=key)["ETag"]
-    assert found.object_etag == ""
+    assert image.data == bytes([KEYS.index(key)]) * 100_000
+    assert f'"{image.etag}"' == s3.head_object(Bucket=bucket, Key=key)["ETag"]
+    assert image.object_etag == ""
 
 
 def send_whole(s3: S3Client, bucket: str, key: str, data: bytes) -> None:
@@ -101,20 +101,20 @@ def test_the_same_bytes_have_one_identity_however_they_were_sent(
     data = b"the same bytes" * 1000
     send(s3, bucket, send.__name__, data)
 
-    found = images.read(send.__name__)
+    image = images.read(send.__name__)
 
-    (listed,) = [one for one in images.listing("", 100) if one.key == send.__name__]
-    assert found.data == data
-    assert found.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
-    assert listed.etag in (found.etag, found.object_etag)
+    (listed,) = [entry for entry in images.listing("", 100) if entry.key == send.__name__]
+    assert image.data == data
+    assert image.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    assert listed.etag in (image.etag, image.object_etag)
     s3.delete_object(Bucket=bucket, Key=send.__name__)
 
 
 def test_signed_gets_answer_themselves(gets: SignedGets) -> None:
     for number, key in enumerate(KEYS):
-        found = gets(key, 100_000)
-        assert found is not None
-        assert found.data == bytes([number]) * 100_000
+        image = gets(key, 100_000)
+        assert image is not None
+        assert image.data == bytes([number]) * 100_000
         assert gets(key, 99_999) is None
     assert gets("missing", 100_000) is None
     assert gets("empty", 100_000) == (b"", "d41d8cd98f00b204e9800998ecf8427e", "")
@@ -122,14 +122,14 @@ def test_signed_gets_answer_themselves(gets: SignedGets) -> None:
 
 @pytest.mark.parametrize("page", [1, 3, 100])
 def test_a_listing_ends_and_passes_no_key_over(s3: S3Client, bucket: str, page: int) -> None:
-    images, found, after = S3Images(s3, bucket), [], ""
+    images, keys, after = S3Images(s3, bucket), [], ""
 
     while listed := images.listing(after, page):
-        found += [one.key for one in listed]
-        after = found[-1]
-        assert len(found) <= len(KEYS) + 1
+        keys += [entry.key for entry in listed]
+        after = keys[-1]
+        assert len(keys) <= len(KEYS) + 1
 
-    assert found == sorted([*KEYS, "empty"], key=str.encode)
+    assert keys == sorted([*KEYS, "empty"], key=str.encode)
 
 
 def test_an_empty_object_and_a_missing_one_are_told_apart(images: S3Images) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract.test_pool import image, pick, said
+from contract.test_pool import image, pick, prediction
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, UNKNOWN_CLASS, UncountedAnswer
 from octospoon.domain.labelling.consensus import Consensus
@@ -25,7 +25,7 @@ def annotation(i: int, label: str | None = "cat", second: int = 1) -> Annotation
 
 
 def export(stores: Stores, i: int, *, audit: bool = False) -> None:
-    stores.scoring.put_score(image(i), said(0.5))
+    stores.scoring.put_score(image(i), prediction(0.5))
     stores.ranking.claim(pick(i, audit=audit), 1, 99.0)
     stores.ranking.mark_exported(image(i).key, 1, i)
 
@@ -35,8 +35,8 @@ def resolve_label(
 ) -> int:
     standing = stores.labels.label_state(key)
     assert standing is not None
-    said = Consensus(label, agreement, annotators) if label else Consensus(None, 0.0, 0)
-    return stores.labels.resolve_label(standing, said)
+    agreed = Consensus(label, agreement, annotators) if label else Consensus(None, 0.0, 0)
+    return stores.labels.resolve_label(standing, agreed)
 
 
 def test_the_newest_version_of_an_annotation_wins(stores: Stores) -> None:
@@ -67,7 +67,7 @@ def test_a_deletion_is_the_last_word(stores: Stores) -> None:
 
     assert stores.labels.upsert(replace(annotation(1), deleted=True))
     assert not stores.labels.upsert(annotation(1, "dog", 9))
-    assert [one.deleted for one in stores.labels.of(image(1).key)] == [True]
+    assert [stored.deleted for stored in stores.labels.of(image(1).key)] == [True]
 
 
 def test_settling_counts_each_image_once(stores: Stores) -> None:
@@ -158,16 +158,16 @@ def test_only_newer_bytes_reset_the_label_of_an_image(stores: Stores) -> None:
         export(stores, i)
         resolve_label(stores, image(i).key, "cat")
 
-    assert not stores.scoring.put_score(image(1, "older", "0F"), said(0.9))
-    assert not stores.scoring.put_score(image(1), said(0.9, version=9)), "the same bytes again"
+    assert not stores.scoring.put_score(image(1, "older", "0F"), prediction(0.9))
+    assert not stores.scoring.put_score(image(1), prediction(0.9, version=9)), "the same bytes again"
     assert stores.control.state().new_labels == 2
-    assert stores.scoring.put_score(image(1, "newer", "1F"), said(0.9))
+    assert stores.scoring.put_score(image(1, "newer", "1F"), prediction(0.9))
     assert stores.scoring.put_quarantine(image(2, "newer", "1F"), "empty", "no bytes")
     assert stores.control.state().new_labels == 0
     stands = stores.labels.label_state(image(1).key)
     assert stands is not None
     assert (stands.etag, stands.state, stands.label) == ("newer", State.SCORED, None)
-    assert [one.key for one in stores.ranking.top(9)] == [image(1).key]
+    assert [candidate.key for candidate in stores.ranking.top(9)] == [image(1).key]
 
 
 def test_label_stays_with_the_same_bytes_under_any_etag(stores: Stores) -> None:
@@ -175,15 +175,15 @@ def test_label_stays_with_the_same_bytes_under_any_etag(stores: Stores) -> None:
     resolve_label(stores, image(1).key, "cat")
     again = replace(image(1, sequencer="20"), object_etag="e-2")
 
-    assert not stores.scoring.put_score(again, said(0.9, version=2))
-    assert not stores.scoring.put_score(image(1, "other", "15"), said(0.9)), "on its way since before"
+    assert not stores.scoring.put_score(again, prediction(0.9, version=2))
+    assert not stores.scoring.put_score(image(1, "other", "15"), prediction(0.9)), "on its way since before"
     assert not stores.scoring.put_quarantine(again, "truncated", "")
 
     standing = stores.labels.label_state(again.key)
     assert standing is not None
     assert (standing.label, standing.etag) == ("cat", "e")
     assert stores.control.state().new_labels == 1
-    assert stores.scoring.put_score(image(1, "other", "30"), said(0.9))
+    assert stores.scoring.put_score(image(1, "other", "30"), prediction(0.9))
     assert stores.control.state().new_labels == 0
 
 
@@ -193,10 +193,10 @@ def test_label_of_returning_bytes_counts_under_their_original_reason(stores: Sto
     resolve_label(stores, image(1).key, "cat")
     (before,) = stores.labels.labelled()
 
-    assert stores.scoring.put_score(image(1, "other", "20"), said(0.9))
+    assert stores.scoring.put_score(image(1, "other", "20"), prediction(0.9))
     assert ResolveLabel(stores.labels)(image(1).key) == 0
     assert stores.scoring.put_quarantine(image(1, "broken", "30"), "truncated", "")
-    assert stores.scoring.put_score(image(1, sequencer="40"), said(0.5))
+    assert stores.scoring.put_score(image(1, sequencer="40"), prediction(0.5))
     assert [ResolveLabel(stores.labels)(image(1).key) for _ in range(2)] == [1, 0]
 
     (after,) = stores.labels.labelled()
@@ -226,16 +226,16 @@ def test_a_number_means_the_annotation_that_has_it_now(stores: Stores) -> None:
 def test_the_keys_of_stored_annotations_come_in_pages(stores: Stores) -> None:
     for i in range(7):
         stores.labels.upsert(annotation(i))
-    found, end = stores.labels.keys("", 3)
+    keys, end = stores.labels.keys("", 3)
     while end:
         page, end = stores.labels.keys(end, 3)
-        found += page
+        keys += page
 
-    assert sorted(found) == [image(i).key for i in range(7)]
+    assert sorted(keys) == [image(i).key for i in range(7)]
 
 
 def test_label_of_an_unclaimed_image_removes_it_from_the_pool(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
 
     assert resolve_label(stores, image(1).key, "cat", 1.0, 1) == 1
     assert stores.ranking.top(1) == []
@@ -354,15 +354,15 @@ def test_answers_that_do_not_count_are_counted_until_they_do(stores: Stores) -> 
     empty = replace(annotation(1, None), problem=NO_CLASS)
     other = replace(annotation(2, None), problem=UNKNOWN_CLASS)
     elsewhere = replace(annotation(3), problem=NOT_IN_POOL)
-    for one in (empty, other, elsewhere):
-        assert stores.labels.upsert(one)
+    for uncounted in (empty, other, elsewhere):
+        assert stores.labels.upsert(uncounted)
 
-    found = stores.labels.uncounted(examples=1)
+    answers = stores.labels.uncounted(examples=1)
 
-    assert {name: n for name, n in found.counts.items() if n} == dict.fromkeys(
+    assert {name: n for name, n in answers.counts.items() if n} == dict.fromkeys(
         (NO_CLASS, UNKNOWN_CLASS, NOT_IN_POOL), 1
     )
-    assert set(found.examples) == {
+    assert set(answers.examples) == {
         UncountedAnswer(image(1).key, 1, 101, NO_CLASS),
         UncountedAnswer(image(2).key, 2, 102, UNKNOWN_CLASS),
         UncountedAnswer(image(3).key, 0, 103, NOT_IN_POOL),

@@ -86,10 +86,10 @@ def test_an_observation_without_what_drifted_and_its_history_is_read(stack: Loca
         Item={"id": {"S": "watch"}, "observed_at": {"N": "100"}, "body": {"S": body}},
     )
     observations = DynamoObservations(ControlTable(client, table))
-    found = observations.read()
+    observation = observations.read()
     finding = DriftResult(Level.CONFIRMED, 500, 0.001, 0.5, 1.0, 0.2)
-    assert found == Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
-    newer = replace(found, observed_at=200.0, drifted=(DriftExample("a", "e", 0.5),))
+    assert observation == Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
+    newer = replace(observation, observed_at=200.0, drifted=(DriftExample("a", "e", 0.5),))
     observations.save(newer)
     assert observations.read() == newer
 
@@ -100,11 +100,11 @@ def test_the_first_reference_of_a_model_stands_bit_for_bit(stores: Stores) -> No
     assert stores.references.get("a" * 64) is None
     stores.references.put("a" * 64, first)
     stores.references.put("a" * 64, reference(np.eye(8), np.eye(3)[np.arange(8) % 3]))
-    found = stores.references.get("a" * 64)
-    assert found is not None
+    stored = stores.references.get("a" * 64)
+    assert stored is not None
     for name in ("centre", "axes", "components", "probabilities"):
-        assert np.array_equal(getattr(found, name), getattr(first, name))
-        assert getattr(found, name).dtype == np.float32
+        assert np.array_equal(getattr(stored, name), getattr(first, name))
+        assert getattr(stored, name).dtype == np.float32
 
 
 def test_a_request_waits_for_the_next_job_whatever_begins_it(stores: Stores) -> None:

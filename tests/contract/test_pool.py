@@ -24,7 +24,7 @@ def image(i: int, etag: str = "e", sequencer: str = "10") -> ImageRef:
     return ImageRef(f"dir/ä {i:03d}.png", etag, sequencer, 123)
 
 
-def said(margin: float, version: int = 1, generation: int | None = None) -> Prediction:
+def prediction(margin: float, version: int = 1, generation: int | None = None) -> Prediction:
     probabilities = np.array([(1 + margin) / 2, (1 - margin) / 2], np.float32)
     embedding = np.full(4, margin, np.float32)
     return Prediction(
@@ -41,7 +41,7 @@ def pick(i: int, etag: str = "e", *, audit: bool = False) -> Pick:
 
 
 def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
-    assert stores.scoring.put_score(image(1), said(0.5))
+    assert stores.scoring.put_score(image(1), prediction(0.5))
 
     row = stores.pool.rows([image(1).key, "missing"])[image(1).key]
     assert (row.etag, row.state, row.model_version, row.backbone) == ("e", State.SCORED, 1, BACKBONE)
@@ -50,9 +50,9 @@ def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
 
 
 def test_many_new_rows_are_batched_and_old_ones_left_alone(stores: Stores) -> None:
-    stores.scoring.put_score(image(3), said(0.5, version=2))
+    stores.scoring.put_score(image(3), prediction(0.5, version=2))
     stores.scoring.put_quarantine(image(4), "empty", "")
-    scored = [ScoredImage(image(i), said(i / 100)) for i in range(60)]
+    scored = [ScoredImage(image(i), prediction(i / 100)) for i in range(60)]
 
     assert stores.scoring.insert_scores(scored) == {image(i).key for i in range(60) if i not in (3, 4)}
     assert stores.scoring.insert_scores(scored) == set()
@@ -61,17 +61,17 @@ def test_many_new_rows_are_batched_and_old_ones_left_alone(stores: Stores) -> No
     assert len(rows) == 59
     assert rows[image(3).key].model_version == 2
     assert rows[image(7).key].embedding == pytest.approx(np.full(4, 0.07), abs=1e-3)
-    assert [found.key for found in stores.ranking.top(3)] == [image(i).key for i in (0, 1, 2)]
+    assert [candidate.key for candidate in stores.ranking.top(3)] == [image(i).key for i in (0, 1, 2)]
 
 
 def test_score_records_its_bytes_and_its_model(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5, version=2))
+    stores.scoring.put_score(image(1), prediction(0.5, version=2))
     stores.scoring.put_score(image(2), embedded(2))
     stores.scoring.put_quarantine(image(3), "empty", "")
 
-    found = stores.scoring.scored([image(i).key for i in range(5)])
+    scores = stores.scoring.scored([image(i).key for i in range(5)])
 
-    assert {key: known[:3] for key, known in found.items()} == {
+    assert {key: known[:3] for key, known in scores.items()} == {
         image(1).key: ("e", 2, BACKBONE),
         image(2).key: ("e", 0, BACKBONE),
     }
@@ -90,11 +90,11 @@ def test_rows_of_cold_start_models_are_written_at_once_too(stores: Stores) -> No
 def test_top_is_by_doubt_and_then_by_key(stores: Stores) -> None:
     margins = np.linspace(0, 1, 40)
     for i in np.random.default_rng(0).permutation(40):
-        stores.scoring.put_score(image(int(i)), said(float(margins[i])))
+        stores.scoring.put_score(image(int(i)), prediction(float(margins[i])))
     for i in (41, 40):
-        stores.scoring.put_score(image(i), said(0.0))
+        stores.scoring.put_score(image(i), prediction(0.0))
 
-    top = [found.key for found in stores.ranking.top(5)]
+    top = [candidate.key for candidate in stores.ranking.top(5)]
 
     assert top == [image(i).key for i in (0, 40, 41, 1, 2)]
     assert len(stores.ranking.top(100)) == 42
@@ -106,7 +106,7 @@ def test_without_a_head_there_is_no_top_but_a_draw(stores: Stores) -> None:
 
     assert stores.ranking.top(5) == []
     drawn = draw(stores.pool.selectable, 10, "seed")
-    assert len({one.key for one in drawn.images}) == 10
+    assert len({candidate.key for candidate in drawn.images}) == 10
     assert drawn.probability(10) == pytest.approx(1 / 3)
     assert drawn == draw(stores.pool.selectable, 10, "seed")
     assert len(spread(stores.pool.selectable, 100, "seed")) == 30
@@ -117,36 +117,36 @@ def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
         stores.scoring.put_score(image(i), embedded(i))
     for shard in range(SHARDS):
         every, _ = stores.pool.selectable(shard, -1.0, 50)
-        numbers = [one.sampling_key for one in every]
+        numbers = [candidate.sampling_key for candidate in every]
         assert numbers == sorted(numbers)
         for start, end in itertools.combinations(numbers, 2):
-            found, more = stores.pool.selectable(shard, start, 50, end)
-            assert [one.sampling_key for one in found] == [x for x in numbers if start < x <= end]
+            page, more = stores.pool.selectable(shard, start, 50, end)
+            assert [candidate.sampling_key for candidate in page] == [x for x in numbers if start < x <= end]
             assert more is None
             assert stores.pool.selectable(shard, end, 50, end) == ([], None)
 
 
-def test_every_selectable_image_is_on_one_page_of_one_shard(stores: Stores) -> None:
+def test_every_selectable_refis_on_one_page_of_one_shard(stores: Stores) -> None:
     for i in range(50):
         stores.scoring.put_score(image(i), embedded(i))
-    found = []
+    keys = []
     for shard in range(SHARDS):
         start: float | None = -1.0
         while start is not None:
             page, start = stores.pool.selectable(shard, start, 2)
-            found += [one.key for one in page]
+            keys += [candidate.key for candidate in page]
 
-    assert sorted(found) == [image(i).key for i in range(50)]
+    assert sorted(keys) == [image(i).key for i in range(50)]
 
 
-def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
+def test_a_claimed_refis_no_longer_selectable(stores: Stores) -> None:
     for i in range(3):
-        stores.scoring.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
 
     assert stores.ranking.claim(pick(1, audit=True), 7, 99.0)
 
     assert image(1).key not in [
-        one.key for one in stores.ranking.top(9) + spread(stores.pool.selectable, 9, "s")
+        candidate.key for candidate in stores.ranking.top(9) + spread(stores.pool.selectable, 9, "s")
     ]
     assert stores.ranking.claim(pick(1), 7, 99.0), "the same round may claim again"
     assert not stores.ranking.claim(pick(1), 8, 99.0), "another round may not"
@@ -154,9 +154,9 @@ def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
     assert not stores.ranking.claim(pick(9), 7, 99.0), "an image that is not there"
 
 
-def test_a_claimed_image_can_be_blind(stores: Stores) -> None:
+def test_a_claimed_refcan_be_blind(stores: Stores) -> None:
     for i in range(3):
-        stores.scoring.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
     stores.ranking.claim(replace(pick(0), blind=True), 7, 99.0)
     stores.ranking.claim(pick(1), 7, 99.0)
 
@@ -165,7 +165,7 @@ def test_a_claimed_image_can_be_blind(stores: Stores) -> None:
 
 
 def test_exporting_ends_the_claim_of_that_round_only(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
     stores.ranking.claim(pick(1), 7, 99.0)
 
     stores.ranking.mark_exported(image(1).key, 6, 11)
@@ -175,32 +175,32 @@ def test_exporting_ends_the_claim_of_that_round_only(stores: Stores) -> None:
 
 
 def test_a_redelivery_of_the_same_bytes_changes_no_state(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
     stores.ranking.claim(pick(1), 7, 99.0)
 
-    assert not stores.scoring.put_score(image(1), said(0.9, version=2))
+    assert not stores.scoring.put_score(image(1), prediction(0.9, version=2))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
     assert (row.state, row.model_version) == (State.CLAIMED, 1)
 
 
 def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> None:
-    stores.scoring.put_score(image(1, "first", "10"), said(0.5))
+    stores.scoring.put_score(image(1, "first", "10"), prediction(0.5))
     stores.ranking.claim(pick(1, "first"), 7, 99.0)
 
-    assert stores.scoring.put_score(image(1, "second", "1F"), said(0.9))
-    assert not stores.scoring.put_score(image(1, "zeroth", "0F"), said(0.1))
+    assert stores.scoring.put_score(image(1, "second", "1F"), prediction(0.9))
+    assert not stores.scoring.put_score(image(1, "zeroth", "0F"), prediction(0.1))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
     assert (row.etag, row.state) == ("second", State.SCORED)
 
 
 def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> None:
-    stores.scoring.put_score(image(1, "bytes", "10"), said(0.5))
+    stores.scoring.put_score(image(1, "bytes", "10"), prediction(0.5))
     stores.ranking.claim(pick(1, "bytes"), 7, 99.0)
 
     again = replace(image(1, "bytes", "20"), object_etag="bytes-2")
-    assert not stores.scoring.put_score(again, said(0.9, version=2))
+    assert not stores.scoring.put_score(again, prediction(0.9, version=2))
     entry = stores.entries.entries([again.key])[again.key]
     assert (entry.etag, entry.object_etag, entry.state) == ("bytes", "bytes-2", State.CLAIMED)
     assert (entry.sequencer.rstrip("0"), entry.round_number) == ("2", 7)
@@ -215,12 +215,12 @@ def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> No
 
 
 def test_older_upload_of_other_bytes_does_not_undo_newer_ones(stores: Stores) -> None:
-    stores.scoring.put_score(image(1, "bytes", "10"), said(0.5))
+    stores.scoring.put_score(image(1, "bytes", "10"), prediction(0.5))
     stores.scoring.note_upload(replace(image(1, "bytes", "20"), object_etag="bytes-2"))
     stores.scoring.note_upload(image(1, "other", "30"))
     stores.scoring.note_upload(image(2, "bytes", "30"))
 
-    assert not stores.scoring.put_score(image(1, "other", "15"), said(0.9))
+    assert not stores.scoring.put_score(image(1, "other", "15"), prediction(0.9))
     assert not stores.scoring.put_quarantine(image(1, "bad", "15"), "empty", "")
 
     known = stores.scoring.scored([image(1).key])[image(1).key]
@@ -229,11 +229,11 @@ def test_older_upload_of_other_bytes_does_not_undo_newer_ones(stores: Stores) ->
 
 
 def rescored(stores: Stores, rows: list[PoolRow], margin: float, version: int) -> set[str]:
-    return stores.rescoring_pool.rescore(rows, [said(margin, version)] * len(rows))
+    return stores.rescoring_pool.rescore(rows, [prediction(margin, version)] * len(rows))
 
 
 def test_only_a_newer_model_refreshes_a_score(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5, version=2))
+    stores.scoring.put_score(image(1), prediction(0.5, version=2))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
     assert rescored(stores, [row], 0.1, version=1) == set()
@@ -245,14 +245,14 @@ def test_only_a_newer_model_refreshes_a_score(stores: Stores) -> None:
 
 
 def test_older_version_decides_after_a_rollback(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5, version=2, generation=4))
+    stores.scoring.put_score(image(1), prediction(0.5, version=2, generation=4))
     row = stores.pool.rows([image(1).key])[image(1).key]
 
-    assert stores.rescoring_pool.rescore([row], [said(0.9, version=1, generation=5)]) == {image(1).key}
-    assert stores.rescoring_pool.rescore([row], [said(0.1, version=2, generation=4)]) == set(), (
+    assert stores.rescoring_pool.rescore([row], [prediction(0.9, version=1, generation=5)]) == {image(1).key}
+    assert stores.rescoring_pool.rescore([row], [prediction(0.1, version=2, generation=4)]) == set(), (
         "late work of the generation before"
     )
-    assert not stores.scoring.put_score(image(1), said(0.1, version=2, generation=4))
+    assert not stores.scoring.put_score(image(1), prediction(0.1, version=2, generation=4))
 
     row = stores.pool.rows([image(1).key])[image(1).key]
     assert (row.model_version, row.generation) == (1, 5)
@@ -264,7 +264,7 @@ def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores
         stores.scoring.put_score(image(i), embedded(i))
     rows = stores.pool.rows(keys)
     stores.ranking.claim(pick(10), 1, 99.0)
-    stores.scoring.put_score(image(30, "other bytes", "20"), said(0.2, version=1))
+    stores.scoring.put_score(image(30, "other bytes", "20"), prediction(0.2, version=1))
     stores.scoring.put_quarantine(image(31, "bad", "20"), "empty", "")
     rescored(stores, [rows[keys[59]]], 0.3, version=7)
 
@@ -277,36 +277,36 @@ def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores
     assert [after[keys[i]].model_version for i in (10, 30, 59)] == [0, 1, 7]
     assert after[keys[12]].probabilities == pytest.approx([0.95, 0.05], abs=1e-3)
     assert after[keys[12]].embedding == pytest.approx(np.full(4, 12)), "what the picture gave stays"
-    assert {one.key for one in stores.ranking.top(99)} == set(keys) - {keys[10], keys[31]}
+    assert {candidate.key for candidate in stores.ranking.top(99)} == set(keys) - {keys[10], keys[31]}
     assert keys[31] not in after
 
 
 def test_images_with_another_backbones_embedding_are_found_and_rescored(stores: Stores) -> None:
     for i in range(4):
-        stores.scoring.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
     stores.ranking.claim(pick(3), 1, 99.0)
     assert list(stores.pool_report.stale_backbone(BACKBONE)) == []
 
-    found = sorted(stores.pool_report.stale_backbone("c" * 64), key=lambda one: one.key)
-    assert [(one.key, one.etag, one.size) for one in found] == [(image(i).key, "e", 123) for i in range(3)]
+    stale = sorted(stores.pool_report.stale_backbone("c" * 64), key=lambda ref: ref.key)
+    assert [(ref.key, ref.etag, ref.size) for ref in stale] == [(image(i).key, "e", 123) for i in range(3)]
 
-    fresh = replace(said(0.7, version=1, generation=2), backbone="c" * 64)
-    assert stores.scoring.insert_scores([ScoredImage(found[0], fresh)]) == set()
-    assert stores.scoring.put_score(found[0], fresh)
-    assert {one.key for one in stores.pool_report.stale_backbone("c" * 64)} == {image(1).key, image(2).key}
+    fresh = replace(prediction(0.7, version=1, generation=2), backbone="c" * 64)
+    assert stores.scoring.insert_scores([ScoredImage(stale[0], fresh)]) == set()
+    assert stores.scoring.put_score(stale[0], fresh)
+    assert {ref.key for ref in stores.pool_report.stale_backbone("c" * 64)} == {image(1).key, image(2).key}
     assert stores.pool.rows([image(0).key])[image(0).key].embedding == pytest.approx(
         np.full(4, 0.7), abs=1e-3
     )
 
 
-def test_labelled_image_gets_another_backbones_embedding_and_nothing_else_changes(stores: Stores) -> None:
+def test_labelled_refgets_another_backbones_embedding_and_nothing_else_changes(stores: Stores) -> None:
     for i in range(4):
-        stores.scoring.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
         if i:
             stores.ranking.claim(pick(i), 1, 99.0)
             stores.ranking.mark_exported(image(i).key, 1, i)
             stores.labels.resolve_label(stores.labels.label_state(image(i).key), Consensus("cat", 1.0, 1))  # type: ignore[arg-type]
-    stores.scoring.put_score(image(3, "other bytes", "20"), said(0.5))
+    stores.scoring.put_score(image(3, "other bytes", "20"), prediction(0.5))
     before = stores.pool.rows([image(i).key for i in range(4)])
     fresh = [
         replace(row, backbone="c" * 64, embedding=np.full(4, 7.0, np.float32)) for row in before.values()
@@ -321,7 +321,7 @@ def test_labelled_image_gets_another_backbones_embedding_and_nothing_else_change
     assert after[image(1).key].embedding == pytest.approx(np.full(4, 7))
     assert after[image(1).key].probabilities == pytest.approx(before[image(1).key].probabilities)
     assert after[image(1).key].state is State.LABELLED
-    not_ours = {one.key for one in stores.pool_report.stale_backbone("c" * 64)}
+    not_ours = {ref.key for ref in stores.pool_report.stale_backbone("c" * 64)}
     assert not_ours == {image(0).key, image(3).key}, "selectable images wait for a score of their own"
 
 
@@ -330,12 +330,12 @@ def test_quarantine_keeps_the_reason_and_ends_with_a_good_upload(stores: Stores)
 
     assert stores.pool_report.quarantined(5) == [(image(1).key, "truncated", "cut off at byte 100")]
     assert stores.pool.rows([image(1).key]) == {}
-    assert stores.scoring.put_score(image(1, "good", "20"), said(0.5))
+    assert stores.scoring.put_score(image(1, "good", "20"), prediction(0.5))
     assert stores.pool_report.quarantined(5) == []
 
 
 def test_an_old_bad_event_does_not_quarantine_a_good_image(stores: Stores) -> None:
-    stores.scoring.put_score(image(1, "good", "20"), said(0.5))
+    stores.scoring.put_score(image(1, "good", "20"), prediction(0.5))
 
     assert not stores.scoring.put_quarantine(image(1, "bad", "10"), "truncated", "")
     assert stores.pool_report.quarantined(5) == []
@@ -344,13 +344,13 @@ def test_an_old_bad_event_does_not_quarantine_a_good_image(stores: Stores) -> No
 def test_uploads_of_a_day_are_found_in_any_state(stores: Stores) -> None:
     today = day(stores.clock.now())
     for i in range(40):
-        stores.scoring.put_score(image(i), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
     stores.scoring.put_quarantine(image(40), "empty", "")
     stores.clock.time += 24 * 3600
     for i in range(41, 44):
-        stores.scoring.put_score(image(i), said(0.5))
-    stores.scoring.put_score(image(2, sequencer="20"), said(0.5))  # the same bytes again
-    stores.scoring.put_score(image(3, "other bytes", "20"), said(0.5))
+        stores.scoring.put_score(image(i), prediction(0.5))
+    stores.scoring.put_score(image(2, sequencer="20"), prediction(0.5))  # the same bytes again
+    stores.scoring.put_score(image(3, "other bytes", "20"), prediction(0.5))
     stores.ranking.claim(pick(1), 1, 99.0)
     rescored(stores, list(stores.pool.rows([image(4).key]).values()), 0.9, version=2)
 
@@ -366,8 +366,8 @@ def test_uploads_of_a_day_are_found_in_any_state(stores: Stores) -> None:
 
 
 def test_counts_name_every_state(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5))
-    stores.scoring.put_score(image(2), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
+    stores.scoring.put_score(image(2), prediction(0.5))
     stores.ranking.claim(pick(2), 1, 99.0)
     stores.scoring.put_quarantine(image(3), "empty", "")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.test_labels import export, resolve_label
-from contract.test_pool import embedded, image, pick, rescored, said
+from contract.test_pool import embedded, image, pick, prediction, rescored
 from octospoon.adapters.s3.artifacts import S3Artifacts
 from octospoon.adapters.s3.rounds import S3Snapshots
 from octospoon.adapters.s3.versions import S3Versions
@@ -26,14 +26,14 @@ KEY = image(1).key
 
 
 def record(stores: Stores) -> ImageRecord:
-    found = stores.records.record(KEY)
-    assert found is not None
-    return found
+    image_record = stores.records.record(KEY)
+    assert image_record is not None
+    return image_record
 
 
 def rescore(stores: Stores, version: int, generation: int) -> None:
     row = stores.pool.rows([KEY])[KEY]
-    assert stores.rescoring_pool.rescore([row], [said(0.5, version, generation)]) == {KEY}
+    assert stores.rescoring_pool.rescore([row], [prediction(0.5, version, generation)]) == {KEY}
 
 
 def test_every_score_is_kept_with_its_time_and_result(stores: Stores) -> None:
@@ -45,8 +45,8 @@ def test_every_score_is_kept_with_its_time_and_result(stores: Stores) -> None:
 
     scores = record(stores).scores
 
-    assert [(one.model_version, one.generation) for one in scores] == [(0, 0), (1, 1), (2, 2), (1, 3)]
-    assert [one.at - scores[0].at for one in scores] == [0, 10, 20, 30]
+    assert [(score.model_version, score.generation) for score in scores] == [(0, 0), (1, 1), (2, 2), (1, 3)]
+    assert [score.at - scores[0].at for score in scores] == [0, 10, 20, 30]
     assert (scores[0].top_class, scores[0].confidence) == (None, None)
     assert (scores[1].top_class, scores[1].confidence) == (0, pytest.approx(0.75, abs=1e-3))  # type: ignore[comparison-overlap]
 
@@ -56,17 +56,17 @@ def test_row_does_not_grow_with_its_number_of_scores(stores: Stores) -> None:
     for generation in range(1, 2 * SCORES + 3):
         rescore(stores, generation, generation)
 
-    assert [one.generation for one in record(stores).scores] == list(range(SCORES + 3, 2 * SCORES + 3))
+    assert [score.generation for score in record(stores).scores] == list(range(SCORES + 3, 2 * SCORES + 3))
 
 
 def test_a_score_that_was_refused_leaves_no_trace(stores: Stores) -> None:
-    stores.scoring.put_score(image(1), said(0.5, version=2))
+    stores.scoring.put_score(image(1), prediction(0.5, version=2))
     row = stores.pool.rows([KEY])[KEY]
 
     assert rescored(stores, [row], 0.1, version=1) == set()
-    assert not stores.scoring.put_score(image(1, "old", "0F"), said(0.1, version=3))
+    assert not stores.scoring.put_score(image(1, "old", "0F"), prediction(0.1, version=3))
 
-    assert [one.model_version for one in record(stores).scores] == [2]
+    assert [score.model_version for score in record(stores).scores] == [2]
     assert record(stores).previous_uploads == ()
 
 
@@ -74,14 +74,14 @@ def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
     stores.scoring.put_quarantine(image(1, "bad", "05"), "truncated", "cut off")
     assert record(stores).quarantined_at == stores.clock.time
     stores.clock.time += 10
-    stores.scoring.put_score(image(1), said(0.5))
+    stores.scoring.put_score(image(1), prediction(0.5))
     assert record(stores).quarantined_at is None
     stores.ranking.claim(pick(1), 1, 99.0)
     stores.ranking.mark_exported(KEY, 1, 77)
     resolve_label(stores, KEY, "cat")
     stores.clock.time += 10
 
-    assert stores.scoring.put_score(image(1, "new", "20"), said(0.9, version=2))
+    assert stores.scoring.put_score(image(1, "new", "20"), prediction(0.9, version=2))
 
     now = record(stores)
     assert (now.etag, now.state, now.label, now.task_id) == ("new", State.SCORED, None, 0)
@@ -89,16 +89,17 @@ def test_what_newer_bytes_replace_is_kept(stores: Stores) -> None:
     assert (bad.etag, bad.state, bad.reason, bad.scores) == ("bad", "quarantined", "truncated", ())
     assert (labelled.etag, labelled.state, labelled.label) == ("e", "labelled", "cat")
     assert (labelled.round_number, labelled.task_id) == (1, 77)
-    assert [one.model_version for one in labelled.scores] == [1]
+    assert [score.model_version for score in labelled.scores] == [1]
     assert labelled.replaced_at - bad.replaced_at == 10
-    assert [one.model_version for one in now.scores] == [2]
+    assert [score.model_version for score in now.scores] == [2]
 
 
 def test_of_many_uploads_the_newest_are_kept(stores: Stores) -> None:
     for i in range(UPLOADS + 3):
-        stores.scoring.put_score(image(1, f"e{i}", f"1{i}"), said(0.5))
+        stores.scoring.put_score(image(1, f"e{i}", f"1{i}"), prediction(0.5))
 
-    assert [one.etag for one in record(stores).previous_uploads] == [f"e{i}" for i in range(2, UPLOADS + 2)]
+    etags = [upload.etag for upload in record(stores).previous_uploads]
+    assert etags == [f"e{i}" for i in range(2, UPLOADS + 2)]
 
 
 def test_a_task_and_a_label_come_with_their_times(stores: Stores) -> None:
@@ -107,12 +108,12 @@ def test_a_task_and_a_label_come_with_their_times(stores: Stores) -> None:
     stores.clock.time += 10
     resolve_label(stores, KEY, "cat", 0.75, 4)
 
-    found = record(stores)
+    labelled = record(stores)
 
-    assert (found.task_id, found.exported_at) == (1, exported_at)
-    assert (found.label, found.agreement, found.annotators) == ("cat", 0.75, 4)
+    assert (labelled.task_id, labelled.exported_at) == (1, exported_at)
+    assert (labelled.label, labelled.agreement, labelled.annotators) == ("cat", 0.75, 4)
     assert exported_at is not None
-    assert found.labelled_at == exported_at + 10
+    assert labelled.labelled_at == exported_at + 10
 
 
 def test_an_image_given_back_has_no_task(stores: Stores) -> None:
@@ -134,11 +135,11 @@ def test_the_bucket_knows_every_upload_and_deletion_of_a_key(stack: LocalStack) 
     client.delete_object(Bucket=bucket, Key="ä b.png")
     client.put_object(Bucket=bucket, Key="ä b.png2", Body=b"another key")
 
-    found = past.versions("ä b.png")
+    versions = past.versions("ä b.png")
 
-    assert sorted(one.size for one in found if not one.deleted) == [1, 2]
-    assert [one.etag for one in found if one.deleted] == [""]
-    assert len({one.version_id for one in found}) == len(found) == 3
+    assert sorted(version.size for version in versions if not version.deleted) == [1, 2]
+    assert [version.etag for version in versions if version.deleted] == [""]
+    assert len({version.version_id for version in versions}) == len(versions) == 3
 
 
 @pytest.mark.stack
@@ -146,8 +147,8 @@ def test_one_image_is_found_in_a_snapshot(stack: LocalStack) -> None:
     client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=bucket)
     snapshots = S3Snapshots(S3Artifacts(client, bucket))
-    one = LabelledImage("a", "e", "cat", 1.0, 1, False, "margin", None, 1)
-    rows = [replace(one, key=key) for key in ("a", 'b"},{"key":"x"', "c\n", "ä")]
+    labelled = LabelledImage("a", "e", "cat", 1.0, 1, False, "margin", None, 1)
+    rows = [replace(labelled, key=key) for key in ("a", 'b"},{"key":"x"', "c\n", "ä")]
     snapshots.write("job", rows)
 
     assert [snapshots.find("job", row.key) for row in rows] == rows
@@ -160,9 +161,9 @@ def test_image_is_found_in_a_long_snapshot_by_partial_reads(stack: LocalStack) -
     client, bucket = stack.deployment.client("s3"), f"contract-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=bucket)
     snapshots = S3Snapshots(S3Artifacts(client, bucket))
-    one = LabelledImage("", "e" * 32, "cat", 1.0, 1, False, "margin", None, 1)
+    labelled = LabelledImage("", "e" * 32, "cat", 1.0, 1, False, "margin", None, 1)
     keys = sorted(f"{i % 7}/{chr(200 + i)}{'x' * (i % 900)}" for i in range(2000))
-    snapshots.write("job", [replace(one, key=key) for key in keys])
+    snapshots.write("job", [replace(labelled, key=key) for key in keys])
     size = client.head_object(Bucket=bucket, Key="snapshots/job.jsonl")["ContentLength"]
     read: list[int] = []
     client.meta.events.register(
@@ -170,9 +171,9 @@ def test_image_is_found_in_a_long_snapshot_by_partial_reads(stack: LocalStack) -
     )
 
     wanted = [*keys[:2], *keys[2::97], *keys[-2:]]
-    found = [snapshots.find("job", key) for key in wanted]
+    images = [snapshots.find("job", key) for key in wanted]
 
-    assert [image.key for image in found if image] == wanted
+    assert [image.key for image in images if image] == wanted
     assert [snapshots.find("job", key + "!") for key in ("", *keys[::400])] == [None] * 6
     assert max(read) < size / 4
     snapshots.write("nothing", [])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contract.test_pool import BACKBONE, embedded, image, pick, said
+from contract.test_pool import BACKBONE, embedded, image, pick, prediction
 from octospoon.domain.pool.images import ScoredImage, State
 from octospoon.domain.pool.keys import SHARDS, day, sampling_key, shard
 from octospoon.usecases.rescore import RescorePool
@@ -25,7 +25,7 @@ A_DAY = 86_400.0
 
 
 def put(stores: Stores, numbers: range, generation: int = 1) -> None:
-    scored = [ScoredImage(image(i), said(i / 100, version=1, generation=generation)) for i in numbers]
+    scored = [ScoredImage(image(i), prediction(i / 100, version=1, generation=generation)) for i in numbers]
     assert len(stores.scoring.insert_scores(scored)) == len(numbers)
 
 
@@ -47,14 +47,14 @@ def uploaded(walk: PoolWalk, day: str, limit: int) -> list[list[str]]:
 
 
 def outdated(walk: PoolWalk, generation: int, limit: int, before: float = 0.0, oldest: str = "") -> list[str]:
-    found = []
+    outdated_keys = []
     for number in range(SHARDS):
         start: float | None = -1.0
         while start is not None:
             page, start = walk.outdated(number, generation, before, oldest, start, limit)
             assert len(page) <= limit
-            found += page
-    return found
+            outdated_keys += page
+    return outdated_keys
 
 
 def test_uploads_of_a_day_are_paged_by_sampling_key(stores: Stores) -> None:
@@ -86,14 +86,14 @@ def test_outdated_rows_are_found_by_generation_or_also_by_time(stores: Stores) -
     fresh = [image(i).key for i in range(10, 20)]
     rows = stores.pool.rows(fresh)
     stores.rescoring_pool.rescore(
-        [rows[key] for key in fresh], [said(0.5, version=2, generation=2)] * len(fresh)
+        [rows[key] for key in fresh], [prediction(0.5, version=2, generation=2)] * len(fresh)
     )
 
     old = (keys(98, *range(IMAGES)) - keys(3)) - set(fresh)
     for limit in (1, 3, 100):
-        found = outdated(stores.walk, 2, limit)
-        assert len(found) == len(old)
-        assert set(found) == old
+        stale = outdated(stores.walk, 2, limit)
+        assert len(stale) == len(old)
+        assert set(stale) == old
     assert set(outdated(stores.walk, 1, 100)) == keys(98), "a cold-start model's generation is the first"
     assert outdated(stores.walk, 0, 100) == []
     assert set(outdated(stores.walk, 1, 100, before=stores.clock.now())) == old

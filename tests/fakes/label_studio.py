@@ -30,8 +30,8 @@ class FakeLabeler:
     calls: list[tuple[float, int]] = field(default_factory=list)
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
-        found = sorted(self.tasks.items(), reverse=True)
-        return {task.key: id_ for id_, task in found if etags.get(task.key) == task.etag}
+        tasks = sorted(self.tasks.items(), reverse=True)
+        return {task.key: id_ for id_, task in tasks if etags.get(task.key) == task.etag}
 
     def tasks_of(self, keys: Sequence[str]) -> list[AnnotatedTask]:
         return [self._annotated(id_) for id_, task in self.tasks.items() if task.key and task.key in keys]
@@ -121,8 +121,8 @@ class FakePredictions:
         return self.labeler.model_version
 
     def show(self, version: str) -> bool:
-        said = (name for given in self.labeler.predictions.values() for name, _ in given)
-        if version not in said:
+        versions = (name for given in self.labeler.predictions.values() for name, _ in given)
+        if version not in versions:
             return False
         self.labeler.model_version = version
         return True
@@ -143,8 +143,8 @@ class FakePredictions:
         return PredictedTask(id_, {"key": task.key, "etag": task.etag}, versions)
 
     def add(self, guesses: Sequence[Guess], version: str) -> None:
-        for one in guesses:
-            self.labeler.predictions[one.task].append((version, one.label))
+        for guess in guesses:
+            self.labeler.predictions[guess.task].append((version, guess.label))
         if self.lose_answers:
             self.lose_answers -= 1
             raise ServiceUnavailable("the answer was lost, the predictions were added")

@@ -37,11 +37,15 @@ class FakeLabels:
         return newer
 
     def find(self, number: int, project: str) -> Annotation | None:
-        found = [one for one in self.stored.values() if (one.number, one.project) == (number, project)]
-        return max(found, key=lambda one: (not one.deleted, one.updated_at), default=None)
+        same_number = [
+            annotation
+            for annotation in self.stored.values()
+            if (annotation.number, annotation.project) == (number, project)
+        ]
+        return max(same_number, key=lambda stored: (not stored.deleted, stored.updated_at), default=None)
 
     def of(self, key: str) -> list[Annotation]:
-        return [one for one in self.stored.values() if one.key == key]
+        return [annotation for annotation in self.stored.values() if annotation.key == key]
 
     def replace(self, before: Annotation, annotation: Annotation) -> bool:
         held = self.stored.get((annotation.key, annotation.annotation_id))
@@ -76,14 +80,14 @@ class FakeLabels:
         row, now = self.pool.table.get(before.key), self.label_state(before.key)
         label = agreed.label
         delta = int(label is not None) - int(before.state is State.LABELLED)
-        said = (label, agreed.agreement, agreed.annotators)
-        if delta == 0 and (label is None or (before.label, before.agreement, before.annotators) == said):
+        result = (label, agreed.agreement, agreed.annotators)
+        if delta == 0 and (label is None or (before.label, before.agreement, before.annotators) == result):
             return 0
         view = (before.state, before.etag, before.revision)
         if row is None or now is None or (now.state, now.etag, now.revision) != view:
             raise Conflict("the image changed meanwhile")
         row.state = State.EXPORTED if label is None else State.LABELLED
-        row.label, row.agreement, row.annotators = said
+        row.label, row.agreement, row.annotators = result
         row.revision, row.claim_until = row.revision + 1, 0.0
         row.labelled_at = self.pool.clock.now() if label is not None else None
         if delta:
@@ -92,20 +96,20 @@ class FakeLabels:
 
     def uncounted(self, examples: int) -> UncountedAnswers:
         counts, named = dict.fromkeys(PROBLEMS, 0), []
-        for one in self.stored.values():
-            row = self.pool.table.get(one.key)
+        for annotation in self.stored.values():
+            row = self.pool.table.get(annotation.key)
             gone = row is None or row.state is State.QUARANTINED
-            if one.deleted or not one.problem or not (gone or self._open(row, one)):
+            if annotation.deleted or not annotation.problem or not (gone or self._open(row, annotation)):
                 continue
-            counts[one.problem] += 1
-            if counts[one.problem] <= examples:
+            counts[annotation.problem] += 1
+            if counts[annotation.problem] <= examples:
                 task = row.task_id if row and row.task_id else 0
-                named.append(UncountedAnswer(one.key, task, one.number, one.problem))
+                named.append(UncountedAnswer(annotation.key, task, annotation.number, annotation.problem))
         return UncountedAnswers(counts, tuple(named))
 
     @staticmethod
-    def _open(row: Row | None, one: Annotation) -> bool:
-        return row is not None and row.etag == one.etag and row.state is not State.LABELLED
+    def _open(row: Row | None, annotation: Annotation) -> bool:
+        return row is not None and row.etag == annotation.etag and row.state is not State.LABELLED
 
     def labelled(self) -> Iterator[LabelledImage]:
         for key in sorted({key for key, _ in self.stored}):
@@ -183,8 +187,9 @@ class FakeMissing:
         self.pages.setdefault(walk, {}).setdefault(page, list(annotations))
 
     def of(self, walk: str) -> list[Annotation]:
-        found = {one.annotation_id: one for page in self.pages.get(walk, {}).values() for one in page}
-        return sorted(found.values(), key=lambda one: (one.key, one.annotation_id))
+        pages = self.pages.get(walk, {}).values()
+        missing = {annotation.annotation_id: annotation for page in pages for annotation in page}
+        return sorted(missing.values(), key=lambda annotation: (annotation.key, annotation.annotation_id))
 
 
 @dataclass

@@ -132,19 +132,19 @@ class FakePool:
     def _keep_score(self, row: Row) -> None:
         if row.prediction is None:
             return
-        said, row.scored_at = row.prediction, self.clock.now()
-        doubt = None if said.probabilities is None else uncertainty(said.probabilities)
+        prediction, row.scored_at = row.prediction, self.clock.now()
+        doubt = None if prediction.probabilities is None else uncertainty(prediction.probabilities)
         top, confidence = (doubt.top_class, doubt.confidence) if doubt else (None, None)
-        slot = said.generation % SCORES
-        kept = [one for one in row.scores if one.generation % SCORES != slot]
-        kept.append(Score(self.clock.now(), said.model_version, said.generation, top, confidence))
-        row.scores = tuple(sorted(kept, key=lambda one: (one.generation, one.at)))
+        slot = prediction.generation % SCORES
+        kept = [score for score in row.scores if score.generation % SCORES != slot]
+        kept.append(Score(self.clock.now(), prediction.model_version, prediction.generation, top, confidence))
+        row.scores = tuple(sorted(kept, key=lambda score: (score.generation, score.at)))
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
-        new = {one.image.key: one for one in scored if one.image.key not in self.table}
-        for one in new.values():
-            fresh = Row(one.image.etag, one.image.sequencer, State.SCORED, one.prediction)
-            self._put(one.image, fresh)
+        new = {image.image.key: image for image in scored if image.image.key not in self.table}
+        for image in new.values():
+            fresh = Row(image.image.etag, image.image.sequencer, State.SCORED, image.prediction)
+            self._put(image.image, fresh)
         return set(new)
 
     def scored(self, keys: Sequence[str]) -> dict[str, KnownScore]:
@@ -163,8 +163,8 @@ class FakePool:
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
         written = set()
-        for row, said in zip(rows, predictions, strict=True):
-            kept = replace(said, embedding=row.embedding, backbone=row.backbone)
+        for row, prediction in zip(rows, predictions, strict=True):
+            kept = replace(prediction, embedding=row.embedding, backbone=row.backbone)
             if self._refresh(row.key, row.etag, kept):
                 written.add(row.key)
         return written
@@ -210,8 +210,8 @@ class FakePool:
         return priority(uncertainty(row.prediction.probabilities), self.strategy)
 
     def top(self, n: int) -> list[Candidate]:
-        found = [one for one in self._selectable(self.table) if one.priority is not None]
-        return sorted(found, key=lambda one: (-(one.priority or 0.0), one.key))[:n]
+        ranked = [image for image in self._selectable(self.table) if image.priority is not None]
+        return sorted(ranked, key=lambda image: (-(image.priority or 0.0), image.key))[:n]
 
     def selectable(
         self, shard: int, start: float, limit: int, end: float = 1.0
@@ -221,28 +221,28 @@ class FakePool:
             for key in self.table
             if hashes.shard(key) == shard and start < hashes.sampling_key(key) <= end
         ]
-        found = sorted(self._selectable(here), key=lambda one: one.sampling_key)
-        page = found[:limit]
+        candidates = sorted(self._selectable(here), key=lambda candidate: candidate.sampling_key)
+        page = candidates[:limit]
         return page, page[-1].sampling_key if len(page) == limit else None
 
     def rows(self, keys: Sequence[str]) -> dict[str, PoolRow]:
-        found = {}
+        rows = {}
         for key in keys:
             row = self.table.get(key)
             if row is None or row.prediction is None or row.state is State.QUARANTINED:
                 continue
-            said = row.prediction
-            found[key] = PoolRow(
+            prediction = row.prediction
+            rows[key] = PoolRow(
                 key,
                 row.etag,
                 row.state,
-                said.model_version,
-                said.backbone,
-                said.embedding,
-                said.probabilities,
-                said.generation,
+                prediction.model_version,
+                prediction.backbone,
+                prediction.embedding,
+                prediction.probabilities,
+                prediction.generation,
             )
-        return found
+        return rows
 
     def claim(self, pick: Pick, round_number: int, until: float) -> bool:
         row = self.table.get(pick.key)
@@ -276,13 +276,13 @@ class FakePool:
         here = [key for key, row in self.table.items() if row.state is State.SCORED]
         here = self._beyond(here, shard, start)
         page = {key: self.table[key] for key in here[:limit]}
-        found = [
+        keys = [
             key
             for key, row in page.items()
             if row.prediction and (row.prediction.generation < generation or row.scored_at < before)
             if row.arrived >= oldest
         ]
-        return found, hashes.sampling_key(here[limit - 1]) if len(here) >= limit else None
+        return keys, hashes.sampling_key(here[limit - 1]) if len(here) >= limit else None
 
     @staticmethod
     def _beyond(keys: Iterable[str], shard: int, start: float) -> list[str]:
@@ -298,8 +298,8 @@ class FakePool:
         return {state: sum(row.state is state for row in self.table.values()) for state in State}
 
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
-        found = [(key, row) for key, row in self.table.items() if row.state is State.QUARANTINED]
-        return [(key, row.reason, row.detail) for key, row in found[:limit]]
+        rows = [(key, row) for key, row in self.table.items() if row.state is State.QUARANTINED]
+        return [(key, row.reason, row.detail) for key, row in rows[:limit]]
 
 
 @dataclass

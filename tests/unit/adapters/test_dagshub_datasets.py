@@ -31,14 +31,14 @@ ELSEWHERE = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org", "MLFLOW_TRACKI
         ),
     ],
 )
-def test_repository_is_named_by_the_setting_or_tracking_server(named, environment, found):
-    assert Repository.of(named, environment) == found
+def test_repository_is_named_by_the_setting_or_tracking_server(named, environment, repository):
+    assert Repository.of(named, environment) == repository
 
 
 def test_dagshub_never_gets_another_servers_password():
-    found = Repository.of("me/data", ELSEWHERE)
-    assert found is not None
-    assert found.token == ""
+    repository = Repository.of("me/data", ELSEWHERE)
+    assert repository is not None
+    assert repository.token == ""
 
 
 def test_a_name_that_is_none_is_told():

@@ -128,8 +128,8 @@ def test_conversion_in_bands_equals_conversion_of_the_whole(
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
 def test_the_bytes_of_what_is_decoded_at_once_are_bounded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures of which only one fits: the second waits for the first."""
-    one = 4 * 100 * 100 * (4 if kind == "WEBP" else 1)
-    budget, held = ByteBudget(one + 1), []
+    cost = 4 * 100 * 100 * (4 if kind == "WEBP" else 1)
+    budget, held = ByteBudget(cost + 1), []
     monkeypatch.setattr(decode_module, "_under_way", budget)
     shrunk = decode_module.shrunk  # type: ignore[attr-defined]
 
@@ -141,8 +141,8 @@ def test_the_bytes_of_what_is_decoded_at_once_are_bounded(kind: str, monkeypatch
     monkeypatch.setattr(decode_module, "shrunk", watched)
     data = saved(Image.new("RGB", (100, 100), RED), kind)
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: decode(data, 4, 4, "squash"), range(8)))
+        decoded = list(threads.map(lambda _: decode(data, 4, 4, "squash"), range(8)))
 
-    assert held == [one] * 8
+    assert held == [cost] * 8
     assert budget._held == 0
-    assert all((each == RED).all() for each in found if kind == "PNG")
+    assert all((each == RED).all() for each in decoded if kind == "PNG")

@@ -27,7 +27,7 @@ class Client:
     def batch_execute_statement(self, **request: Any) -> Any:
         statements = request["Statements"]
         self.batches.append(len(statements))
-        keys = [one["Parameters"][-4]["S"] for one in statements]
+        keys = [statement["Parameters"][-4]["S"] for statement in statements]
         return {"Responses": [self._said(int(key)) for key in keys]}
 
     @staticmethod
@@ -46,11 +46,11 @@ class Client:
 
 
 def rescored(client: Any) -> set[str]:
-    said = np.array([0.7, 0.3], np.float32)
+    probabilities = np.array([0.7, 0.3], np.float32)
     embedding = np.zeros(4, np.float32)
     rows = [PoolRow(f"{i:03d}", "e", State.SCORED, 1, "b", embedding, None) for i in range(ROWS)]
     pool = DynamoRescoringPool(client, "pool", "margin", lambda: 1.0)
-    return pool.rescore(rows, [Prediction(2, "b", embedding, said, 1)] * ROWS)
+    return pool.rescore(rows, [Prediction(2, "b", embedding, probabilities, 1)] * ROWS)
 
 
 def test_only_a_throttled_statement_is_retried_alone() -> None:

@@ -33,10 +33,10 @@ def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None
     answer = Answer(5, (label, "other"), (0.75, 0.25))
     exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
 
-    (told,) = results(Wanted(("k",), parse_interface(CONFIG).stored), [answer])["results"]
+    (result,) = results(Wanted(("k",), parse_interface(CONFIG).stored), [answer])["results"]
 
-    assert exported.get("predictions", []) == ([told] if told else [])
-    assert (told == []) == (label == "owl")
+    assert exported.get("predictions", []) == ([result] if result else [])
+    assert (result == []) == (label == "owl")
 
 
 @pytest.mark.parametrize("confidence", [None, math.nan, -0.1, 1.1])
@@ -86,9 +86,9 @@ def test_prediction_has_the_name_that_label_studio_stores() -> None:
     config = CONFIG.replace('value="cat"', 'value="cat" alias="c1"')
     answer = Answer(5, ("cat", "other"), (0.75, 0.25))
 
-    (told,) = results(wanted(body("s3://images/k", config), "images"), [answer])["results"]
+    (result,) = results(wanted(body("s3://images/k", config), "images"), [answer])["results"]
 
-    assert told["result"][0]["value"] == {"choices": ["c1"]}
+    assert result["result"][0]["value"] == {"choices": ["c1"]}
 
 
 @given(st.text())

@@ -56,7 +56,7 @@ def test_no_shortcut_key_chooses_a_class_named_like_another(classes: list[str], 
     for given_classes in (classes, list(dict.fromkeys([*classes, *added]))):
         for name, key in bound(given_classes).items():
             assert len(name) > 1 or key in (name.lower(), f"shift+{name.lower()}", " ")
-            assert key == name.lower() or key not in {one.lower() for one in given_classes}
+            assert key == name.lower() or key not in {class_name.lower() for class_name in given_classes}
 
 
 def bound(classes: list[str]) -> dict[str, str]:
@@ -64,7 +64,9 @@ def bound(classes: list[str]) -> dict[str, str]:
     choices = list(ElementTree.fromstring(labelling_interface(classes)).iter("Choice"))
     taken = {choice.get("hotkey") for choice in choices}
     free = iter([key for key in AUTOMATIC if key not in taken])
-    return {name: one.get("hotkey") or next(free, "") for name, one in zip(classes, choices, strict=True)}
+    return {
+        name: choice.get("hotkey") or next(free, "") for name, choice in zip(classes, choices, strict=True)
+    }
 
 
 def test_any_class_name_makes_a_sound_interface() -> None:

@@ -27,10 +27,10 @@ PLAIN = {"etag": f'"{OTHER}"'}
     ],
 )
 def test_bytes_are_hashed_when_the_etag_may_differ(headers: dict[str, str]) -> None:
-    found = identified(DATA, headers, "bucket")
+    image = identified(DATA, headers, "bucket")
 
-    assert (found.data, found.etag) == (DATA, MD5)
-    assert found.object_etag == headers.get("etag", "").strip('"')
+    assert (image.data, image.etag) == (DATA, MD5)
+    assert image.object_etag == headers.get("etag", "").strip('"')
 
 
 @pytest.mark.parametrize("encryption", [{}, {"x-amz-server-side-encryption": "AES256"}])
