@@ -49,13 +49,13 @@ def test_running_stack_is_healthy_and_no_secret_is_shown(
     written = capsys.readouterr()
     told = {one["check"]: one for one in json.loads(written.out)}
 
-    assert {name: one["told"] for name, one in told.items() if not one["ok"]} == {}
+    assert {name: one["message"] for name, one in told.items() if not one["ok"]} == {}
     assert status == 0
     assert {"labelling interface", "answers", "order of tasks"} <= told.keys()
-    assert told["AWS"]["told"].startswith("LocalStack 4")
-    assert told["Label Studio"]["told"].startswith("version 1.")
-    assert told["MLflow"]["told"].startswith("version 3.")
-    assert told["event sources"]["told"] == "3 queues are read"
+    assert told["AWS"]["message"].startswith("LocalStack 4")
+    assert told["Label Studio"]["message"].startswith("version 1.")
+    assert told["MLflow"]["message"].startswith("version 3.")
+    assert told["event sources"]["message"] == "3 queues are read"
     for secret in (
         webhook_secret(stack.deployment),
         predict_secret(stack.deployment),

@@ -1,4 +1,4 @@
-"""What is wrong with a deployment, judged from what its parts say of themselves."""
+"""Find problems of a deployment from the state of its parts."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import TaskCounts
 
 MOST_SKEW = 60.0
-"""Seconds; AWS refuses what is signed five minutes off, and short-lived tokens expire before."""
+"""Largest clock difference in seconds. AWS refuses signatures that are five minutes off, and short-lived
+tokens expire even earlier."""
 _EXAMPLE_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The outcome of one check.
+    """The result of one check.
 
     Attributes:
-        check: its name.
-        ok: False where something is to be done.
-        told: what was found.
-        advice: what to do; empty where nothing is.
+        check: name of the check.
+        ok: False if there is a problem.
+        message: what the check observed.
+        advice: what to do; empty if there is no problem.
     """
 
     check: str
     ok: bool
-    told: str
+    message: str
     advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook as Label Studio has it registered.
+    """A webhook that is registered in Label Studio.
 
     Attributes:
-        url: where it calls.
-        active: whether it does.
-        payload: whether it sends the annotation along.
-        every_action: whether it calls for each action that there is.
-        actions: for which it calls otherwise.
-        headers: which it sends; their values are secrets.
+        url: the URL that it calls.
+        active: whether it is active.
+        payload: whether it sends the annotation.
+        every_action: whether it calls for every action.
+        actions: the actions for which it calls if not for every one.
+        headers: the headers that it sends; their values are secrets.
     """
 
     url: str
@@ -57,20 +58,20 @@ class Webhook:
 
 
 def our_webhooks(hooks: Sequence[Webhook], url: str, header: str) -> list[Webhook]:
-    """Return the webhooks of a project that octospoon counts annotations by; see `webhook_problems`."""
+    """Return the project's webhooks that deliver annotations to octospoon; see `webhook_problems`."""
     return [hook for hook in hooks if header in hook.headers] or [hook for hook in hooks if hook.url == url]
 
 
 def webhook_problems(hooks: Sequence[Webhook], url: str, header: str, actions: Collection[str]) -> list[str]:
-    """Return what is wrong with the webhook that octospoon counts annotations by; no secret is in it.
+    """Return the problems of the webhook that delivers annotations; they contain no secret.
 
-    Whether the secret is right, a test delivery says.
+    A test delivery, not this function, checks the value of the secret.
 
     Args:
-        hooks: all that the project has.
-        url: where ours must call.
-        header: the name of the header that must carry the secret.
-        actions: for which it must call.
+        hooks: all webhooks of the project.
+        url: the URL that our webhook must call.
+        header: name of the header that must contain the secret.
+        actions: the actions for which it must call.
     """
     ours = our_webhooks(hooks, url, header)
     if not ours:
@@ -94,11 +95,11 @@ def _problems(hook: Webhook, url: str, header: str, actions: Collection[str]) ->
 
 
 def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str]:
-    """Return why answers given in a labelling interface would not all count, each with what to do.
+    """Return reasons why some answers in a labelling interface would not count, each with advice.
 
     Args:
-        interface: as annotators have it.
-        classes: of the stack.
+        interface: the interface that annotators use.
+        classes: the classes of the stack.
     """
     known = set(classes)
     offered = [choice for choice in interface.choices if choice.names & known]
@@ -128,7 +129,7 @@ def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str
 
 
 def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
-    """Return by class what is offered instead of it, where the rest stands as it should."""
+    """Return the choice offered instead of each missing class, if the interface only renamed classes."""
     if len(interface.choices) != len(classes):
         return {}
     pairs = zip(classes, interface.choices, strict=True)
@@ -140,13 +141,13 @@ def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str
 def model_problems(
     *, served: Sequence[str], wanted: Sequence[str], file: Sequence[str], backbones: tuple[str, str]
 ) -> list[str]:
-    """Return how a model in service contradicts itself or its project.
+    """Return contradictions between the champion pointer, its model file and the project.
 
     Args:
-        served: class names of the champion pointer; none for a cold-start model.
-        wanted: those of the project, in order.
-        file: those of the model file.
-        backbones: sha256 by the pointer, and by the file.
+        served: class names of the champion pointer; empty for a cold-start model.
+        wanted: class names of the project, in order.
+        file: class names of the model file.
+        backbones: sha256 of the backbone according to the pointer, and according to the file.
     """
     checks = {
         f"its file knows the classes {', '.join(file) or 'none'}, its pointer says "
@@ -159,11 +160,11 @@ def model_problems(
 
 
 def not_ours_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[str, object]]]) -> str:
-    """Return what is wrong with tasks that octospoon did not make.
+    """Return a text about tasks that octospoon did not make.
 
     Args:
-        counts: of all tasks.
-        examples: number and data of some of them.
+        counts: the numbers of tasks.
+        examples: number and data of some of these tasks.
     """
     shown = ", ".join(f"{task} ({_shown(data)})" for task, data in examples)
     number = max(counts.not_ours, len(examples))
@@ -172,7 +173,7 @@ def not_ours_problem(counts: TaskCounts, examples: Sequence[tuple[int, Mapping[s
 
 
 def removals_problem(proposal: Proposal) -> str:
-    """Return what is missing in Label Studio, and what would be removed."""
+    """Return a text about annotations missing in Label Studio, and the labels that would be removed."""
     shown = ", ".join(proposal.examples)
     return (
         f"{proposal.annotations:,} annotations are no longer in project {proposal.project}; "
@@ -181,18 +182,18 @@ def removals_problem(proposal: Proposal) -> str:
 
 
 def _shown(data: Mapping[str, object]) -> str:
-    """Return what a task shows: its image, or else anything that it has."""
+    """Return the image of a task, or its first value if it has no image, cut to _EXAMPLE_LENGTH."""
     value = str(data.get("image") or next(iter(data.values()), "no data"))
     return value if len(value) <= _EXAMPLE_LENGTH else f"{value[:_EXAMPLE_LENGTH]}…"
 
 
 def champion_advice(served: Sequence[str], wanted: Sequence[str], problems: Sequence[str]) -> str:
-    """Return what to do about a model in service that does not fit its project.
+    """Return advice for a model in service that does not fit its project.
 
     Args:
         served: class names of the model.
-        wanted: those of the project.
-        problems: what `model_problems` found.
+        wanted: class names of the project.
+        problems: the result of `model_problems`.
     """
     if len(problems) > 1 or not served or tuple(served) == tuple(wanted):
         return "`octospoon model rollback` serves the version before"

@@ -1,6 +1,6 @@
-"""One image's whole story, from its upload to the training runs that used it.
+"""The history of one image, from its upload to the training jobs that used it.
 
-Times are epoch seconds, None where nobody kept them.
+Times are epoch seconds, or None if they were not recorded.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A whole row of the pool, without its vectors.
+    """A row of the pool without embedding and probabilities.
 
     Attributes:
         key: object key.
-        etag: of the bytes that were scored or refused.
-        sequencer: of their newest upload.
-        state: of the image.
-        scores: of these bytes, oldest first; the newest sixteen.
-        task_id: of the task in Label Studio, 0 for none.
+        etag: ETag of the bytes that were scored or refused.
+        sequencer: sequencer of their newest upload.
+        state: state of the image.
+        scores: the newest sixteen scores of these bytes, oldest first.
+        task_id: id of the task in Label Studio, 0 for none.
         exported_at: when the task was recorded.
-        label: None for none.
-        agreement: share of the annotators who chose it.
-        annotators: people who answered.
-        labelled_at: when the label was settled.
-        reason: why it is in quarantine; empty elsewhere.
-        detail: of the reason.
-        quarantined_at: when its bytes were refused; None also where it was withdrawn later.
-        previous_uploads: the uploads before this one, oldest first; the newest four.
-        object_etag: the bucket's own ETag of the newest upload of these bytes, where it is not `etag`.
+        label: the label, None for none.
+        agreement: share of the annotators who chose the label.
+        annotators: number of annotators who answered.
+        labelled_at: when the label was resolved.
+        reason: the quarantine reason; empty in other states.
+        detail: details of the reason.
+        quarantined_at: when its bytes were refused; also None if it was withdrawn later.
+        previous_uploads: the newest four uploads before this one, oldest first.
+        object_etag: the bucket's own ETag of the newest upload of these bytes, if it differs from `etag`.
     """
 
     key: str
@@ -57,12 +57,12 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """One version of an object, as the bucket lists it.
+    """One version of an object in the listing of the bucket.
 
     Attributes:
-        etag: the bucket's own; empty for a deletion.
-        version_id: the bucket's name of it.
-        at: when it was uploaded, or deleted.
+        etag: the bucket's own ETag; empty for a deletion.
+        version_id: the bucket's id of the version.
+        at: time of the upload or the deletion.
         size: in bytes.
         deleted: True for a deletion.
     """
@@ -76,7 +76,7 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True)
 class SeenScore:
-    """A score, with the class that it names; see `Score`."""
+    """A score with the name of its class; see `Score`."""
 
     at: float
     model_version: int
@@ -87,21 +87,21 @@ class SeenScore:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload of the image, and what its bytes were scored.
+    """One upload of the image, and the scores of its bytes.
 
     Attributes:
         image: correlation id of these bytes.
-        etag: of the bytes.
-        at: when the bucket got them.
-        version_id: the bucket's name of them; empty where it is no longer known.
-        sequencer: S3's order of events on one key; empty where the upload was never seen.
-        scores: oldest first.
-        state: of the image with these bytes; empty where the upload was never seen.
-        replaced_at: when newer bytes took their place in the pool.
-        task_id: of the task that was made for these bytes, 0 for none.
-        label: which the image had with these bytes.
-        reason: why they were in quarantine; empty elsewhere.
-        object_etag: the bucket's own ETag, where it is not `etag`.
+        etag: ETag of the bytes.
+        at: time of the upload.
+        version_id: the bucket's id of the version; empty if it is no longer known.
+        sequencer: S3's order of events on one key; empty if the upload was never processed.
+        scores: the scores, oldest first.
+        state: state of the image with these bytes; empty if the upload was never processed.
+        replaced_at: when newer bytes replaced them in the pool.
+        task_id: id of the task for these bytes, 0 for none.
+        label: label of the image with these bytes.
+        reason: the quarantine reason; empty in other states.
+        object_etag: the bucket's own ETag, if it differs from `etag`.
     """
 
     image: str
@@ -120,7 +120,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A labelling round that chose the image, the model that it was chosen by, and the pick."""
+    """A labelling round that chose the image, the model version that it used, and the pick."""
 
     round_number: int
     at: float
@@ -130,7 +130,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The image's task in Label Studio; `address` is where people see it."""
+    """The image's task in Label Studio; `address` is its URL."""
 
     at: float | None
     task_id: int
@@ -139,7 +139,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The label that the image has now."""
+    """The current label of the image."""
 
     at: float | None
     label: str
@@ -149,18 +149,18 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A training job whose snapshot holds the image.
+    """A training job whose snapshot contains the image.
 
     Attributes:
-        job_id: of the job.
-        snapshot: its address.
-        part: ``audit`` for the share that is never trained on, else ``train``.
-        label: which the image had in the snapshot.
-        etag: of the bytes that this was the label of.
-        at: when the gate decided.
-        model_version: of the job's model.
-        outcome: what the gate said; empty where it did not yet.
-        run: address of the run in the experiment tracker; empty where it is not known.
+        job_id: id of the job.
+        snapshot: address of the snapshot.
+        part: ``audit`` for the share that is never trained on, otherwise ``train``.
+        label: label of the image in the snapshot.
+        etag: ETag of the labelled bytes.
+        at: time of the gate's decision.
+        model_version: version of the job's model.
+        outcome: the gate's decision; empty before it.
+        run: address of the run in the experiment tracker; empty if unknown.
     """
 
     job_id: str
@@ -176,23 +176,23 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The story.
+    """The whole history of an image.
 
     Attributes:
         key: object key.
-        image: correlation id of the bytes that are in the pool now.
-        state: of the image.
-        uploads: oldest first; the last one seen is in the pool.
-        deletions: when the object was deleted.
-        choices: rounds that chose it, oldest first.
+        image: correlation id of the bytes in the pool now.
+        state: state of the image.
+        uploads: the uploads, oldest first; the last processed one is in the pool.
+        deletions: times at which the object was deleted.
+        choices: the rounds that chose it, oldest first.
         export: its task, None for none.
-        annotations: by time, deleted and skipped ones included.
-        label: None for none.
-        reason: why it is in quarantine; empty elsewhere.
-        detail: of the reason.
+        annotations: its annotations by time, with deleted and skipped ones.
+        label: its label, None for none.
+        reason: the quarantine reason; empty in other states.
+        detail: details of the reason.
         quarantined_at: see `ImageRecord`.
-        trainings: jobs that used it, oldest first.
-        notes: what could not be found out, and why.
+        trainings: the jobs that used it, oldest first.
+        notes: facts that could not be determined, and why.
     """
 
     key: str

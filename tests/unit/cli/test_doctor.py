@@ -192,7 +192,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
 
 def failed(found: Deployed) -> dict[str, tuple[str, str]]:
     """Return what is told of the checks that fail, and the advice."""
-    return {one.check: (one.told, one.advice) for one in doctor.findings(found) if not one.ok}
+    return {one.check: (one.message, one.advice) for one in doctor.findings(found) if not one.ok}
 
 
 def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,7 +221,7 @@ def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[st
     written = capsys.readouterr()
     told = json.loads(written.out)
     assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
-    assert set(told[0]) == {"check", "ok", "told", "advice"}
+    assert set(told[0]) == {"check", "ok", "message", "advice"}
     assert f"1 of {len(told)} checks failed: queue rescore" in written.err
 
 
@@ -354,11 +354,11 @@ def test_tracking_server_may_be_absent_or_hide_its_version(
 ) -> None:
     del deployed.server.answers["GET /version"]
     found = {one.check: one for one in doctor.findings(deployed)}
-    assert found["MLflow"].told.startswith("of unknown version at")
+    assert found["MLflow"].message.startswith("of unknown version at")
 
     monkeypatch.setattr(Deployed, "mlflow", None)
     found = {one.check: one for one in doctor.findings(deployed)}
-    assert (found["MLflow"].ok, found["MLflow"].told[:14]) == (True, "not configured")
+    assert (found["MLflow"].ok, found["MLflow"].message[:14]) == (True, "not configured")
 
 
 def test_a_champion_that_was_damaged_or_is_missing(deployed: Deployed) -> None:

@@ -48,5 +48,5 @@ def _table(findings: Sequence[CheckResult]) -> Table:
     table = line_table("check", "", "found", "what to do")
     for finding in findings:
         mark = "[green]ok[/green]" if finding.ok else "[red]FAILED[/red]"
-        table.add_row(finding.check, mark, escape(finding.told), escape(finding.advice))
+        table.add_row(finding.check, mark, escape(finding.message), escape(finding.advice))
     return table

@@ -1,4 +1,4 @@
-"""An image, its scores, and where it stands."""
+"""Data of images: uploads, predictions, scores and states."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 ARCHIVED = "archived"
-"""Reason of the quarantine of an image that is in an archive of S3's, until it is restored."""
+"""The quarantine reason of an image in an S3 archive class, until it is restored."""
 
 
 class State(StrEnum):
-    """Where an image stands; an image is in exactly one state."""
+    """The state of an image; an image is in exactly one state."""
 
     SCORED = "scored"
     CLAIMED = "claimed"
@@ -27,14 +27,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """One upload of one image, as the bucket's event names it.
+    """One upload of one image, from the bucket's event.
 
     Attributes:
         key: object key, decoded.
-        etag: identity of the bytes, see `ImageBytes`; until they are read, the bucket's own ETag.
+        etag: identity of the bytes, see `ImageBytes`; before they are read, the bucket's own ETag.
         sequencer: S3's order of events on one key (hex; compare after right-padding with zeros).
         size: in bytes.
-        object_etag: the bucket's own ETag where it is another one; empty where it is the same.
+        object_etag: the bucket's own ETag if it differs from `etag`, otherwise empty.
     """
 
     key: str
@@ -46,7 +46,7 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Uncertainty:
-    """Raw scores of one image; each grows with the model's doubt.
+    """Uncertainty scores of one image; the first three increase with the model's uncertainty.
 
     Attributes:
         least_confidence: 1 - p(1), in [0, 1 - 1/C].
@@ -65,14 +65,14 @@ class Uncertainty:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one model says of one image.
+    """The output of a model for one image.
 
     Attributes:
-        model_version: version of the model that said it.
+        model_version: version of the model.
         backbone: sha256 of the backbone that made the embedding.
         embedding: float32 [D].
         probabilities: float32 [C], or None from a cold-start model.
-        generation: of the pointer that the model serves by; see `ChampionPointer`.
+        generation: generation of the pointer to the model; see `ChampionPointer`.
     """
 
     model_version: int
@@ -83,12 +83,12 @@ class Prediction:
 
 
 class ImageBytes(NamedTuple):
-    """An object's bytes, and what they are called.
+    """The bytes of an object and their identity.
 
     Attributes:
         data: the bytes.
-        etag: identity of the bytes: their MD5 in hex, whatever the bucket's ETag is.
-        object_etag: the bucket's own ETag where it is another one; empty where it is the same.
+        etag: identity of the bytes: their MD5 in hex, for any ETag of the bucket.
+        object_etag: the bucket's own ETag if it differs from `etag`, otherwise empty.
     """
 
     data: bytes
@@ -96,17 +96,17 @@ class ImageBytes(NamedTuple):
     object_etag: str = ""
 
     def matches(self, etag: str) -> bool:
-        """Say whether these are the bytes of a stored identity.
+        """Return True if a stored identity is that of these bytes.
 
-        Rows that are older than this rule hold the bucket's own ETag.
+        Rows from before this rule contain the bucket's own ETag.
         """
         return etag in (self.etag, self.object_etag)
 
 
 class KnownScore(NamedTuple):
-    """Whose score an image has: of which bytes, by which version, with which backbone's embedding.
+    """The bytes, model version and backbone of an image's stored score.
 
-    `sequencer` is padded, and with `object_etag` it is of the newest upload of these bytes.
+    `sequencer` (padded) and `object_etag` are those of the newest upload of these bytes.
     """
 
     etag: str
@@ -117,11 +117,10 @@ class KnownScore(NamedTuple):
 
 
 def same_bytes(image: ImageRef, known: KnownScore | None) -> ImageRef:
-    """Give an upload the identity under which the pool holds its bytes.
+    """Return an upload with the identity that the pool has for its bytes.
 
-    It has another one at first where its bytes could not be read, so that only the bucket's ETag is known,
-    or where the pool knows them by the bucket's ETag because they were scored before identities were
-    checksums.
+    They differ in two cases: the bytes could not be read, so that only the bucket's ETag is known, or the
+    pool's row is from the time when the bucket's ETag was the identity.
     """
     if known is None:
         return image
@@ -134,7 +133,7 @@ def same_bytes(image: ImageRef, known: KnownScore | None) -> ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class ScoredImage:
-    """One upload and what a model says of it."""
+    """An upload with the output of a model."""
 
     image: ImageRef
     prediction: Prediction
@@ -142,7 +141,7 @@ class ScoredImage:
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """One image of the pool as stored (embedding and probabilities are float16 there)."""
+    """A stored image of the pool; the store has embedding float32 [D] and probabilities [C] as float16."""
 
     key: str
     etag: str
@@ -156,12 +155,12 @@ class PoolRow:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A selectable image as the pool's indexes hold it: small, without its embedding.
+    """A selectable image from the pool's indexes, without its embedding.
 
     Attributes:
         key: object key.
-        etag: of the bytes that were scored.
-        priority: what the strategy wants first, higher first; None while there is no head.
+        etag: ETag of the bytes that were scored.
+        priority: the strategy's order, higher first; None while there is no head.
         sampling_key: fixed number in [0, 1).
     """
 
@@ -173,14 +172,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object of the images bucket, as a listing names it.
+    """One object in the listing of the images bucket.
 
     Attributes:
         key: object key.
-        etag: the bucket's own: equal ones mean equal bytes, different ones mean nothing.
+        etag: the bucket's own ETag. Equal ETags mean equal bytes, but different ETags may be of equal bytes.
         size: in bytes.
         modified: epoch seconds.
-        archived: it must be restored before it can be read.
+        archived: True if it must be restored before it can be read.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Object keys, and hashes of them that stand in for randomness: the same on every machine, for ever."""
+"""Object keys, and hashes of them that replace random numbers and are the same on every machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 
 KEY_BYTES = 1024
-"""The longest object key that S3 takes, in UTF-8."""
+"""Length of the longest object key in S3, in bytes of UTF-8."""
 SHARDS = 16
 STEP = 2.0**-53
 
@@ -15,10 +15,10 @@ def unit_hash(*parts: str) -> float:
     """Map strings to a number in [0, 1), uniformly.
 
     Args:
-        parts: the strings; their order and their borders matter.
+        parts: the strings. Their order and their boundaries change the result.
 
     Returns:
-        A multiple of STEP, so that it survives a round trip through float64 and DynamoDB's Number.
+        A multiple of STEP, which float64 and DynamoDB's Number represent exactly.
     """
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) * STEP
@@ -38,28 +38,28 @@ def shard(key: str) -> int:
 
 
 def image_id(key: str, etag: str) -> str:
-    """Return the correlation id of one upload: what every log line about its bytes carries.
+    """Return the correlation id of one upload, which is in every log line about its bytes.
 
     Args:
         key: object key.
-        etag: of the bytes, without quotes.
+        etag: ETag of the bytes, without quotes.
 
     Returns:
-        16 hex digits, so that a line can name a hundred uploads, whatever their keys are.
+        16 hex digits. They are short, so that a log line can name a hundred uploads.
     """
     return hashlib.blake2b(f"{key}\x1f{etag}".encode(), digest_size=8).hexdigest()
 
 
 def is_folder_marker(key: str, size: int) -> bool:
-    """Say whether an object only makes a folder appear in a list, as consoles and file systems make them."""
+    """Return True if an object only marks a folder; consoles and file systems create such objects."""
     return size == 0 and key.endswith(("/", "_$folder$"))
 
 
 def day(now: float) -> str:
-    """Return the UTC day of epoch seconds, such as 2026-01-31: uploads are told apart by it."""
+    """Return the UTC day of epoch seconds, such as 2026-01-31."""
     return datetime.fromtimestamp(now, UTC).date().isoformat()
 
 
 def day_before(day: str, days: int = 1) -> str:
-    """Return the day so many days before one, both such as 2026-01-31."""
+    """Return the day `days` before `day`; both are ISO dates such as 2026-01-31."""
     return (date.fromisoformat(day) - timedelta(days=days)).isoformat()

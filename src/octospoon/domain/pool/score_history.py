@@ -1,6 +1,6 @@
-"""What an image keeps of its past. Apart from the rest of its story, so that scoring does not load that.
+"""Data about an image's past: earlier scores and earlier uploads. Times are epoch seconds.
 
-Times are epoch seconds.
+This module is separate from `octospoon.domain.trace` so that scoring does not load that.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ UPLOADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One score that an image got, as its row keeps it.
+    """A score in the history of an image.
 
     Attributes:
-        at: when it was given.
-        model_version: of the model.
-        generation: of the pointer by which that model served.
-        top_class: index of the most probable class, None from a cold-start model.
-        confidence: its probability, None from a cold-start model.
+        at: time of the score.
+        model_version: version of the model.
+        generation: generation of the pointer to that model.
+        top_class: index of the most probable class; None from a cold-start model.
+        confidence: its probability; None from a cold-start model.
     """
 
     at: float
@@ -38,7 +38,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class PreviousPick:
-    """How the bytes of a labelled image had been chosen, and when their task was recorded; see `Pick`."""
+    """The pick of an earlier upload that was labelled, and when its task was recorded; see `Pick`."""
 
     strategy: str
     audit: bool
@@ -50,20 +50,20 @@ class PreviousPick:
 
 @dataclass(frozen=True, slots=True)
 class PreviousUpload:
-    """What a row keeps of bytes that it held before.
+    """An earlier upload of an image, with other bytes than the pool has now.
 
     Attributes:
-        etag: of those bytes.
-        sequencer: of their upload.
-        state: in which the image was when it was replaced.
-        replaced_at: when that was.
-        scores: of those bytes.
-        round_number: of the round that had chosen it, 0 for none.
-        task_id: of its task, 0 for none.
-        label: which it had, None for none.
-        reason: why it was in quarantine; empty elsewhere.
-        object_etag: the bucket's own ETag of those bytes, where it is not `etag`.
-        pick: how they had been chosen; None where no round had, or nobody labelled them.
+        etag: ETag of its bytes.
+        sequencer: sequencer of its upload.
+        state: state of the image when it was replaced.
+        replaced_at: time of the replacement.
+        scores: scores of its bytes.
+        round_number: number of the round that chose it, 0 for none.
+        task_id: id of its task, 0 for none.
+        label: its label, None for none.
+        reason: its quarantine reason; empty in other states.
+        object_etag: the bucket's own ETag of its bytes, if it differs from `etag`.
+        pick: how it was chosen; None if no round chose it, or it was not labelled.
     """
 
     etag: str
@@ -80,6 +80,11 @@ class PreviousUpload:
 
 
 def returned(previous_uploads: Sequence[PreviousUpload], etag: str) -> PreviousUpload | None:
-    """Return the newest earlier upload of these bytes if they were labelled: they are back."""
+    """Return the newest earlier upload with these bytes if it was labelled; its label is valid again.
+
+    Args:
+        previous_uploads: the earlier uploads, oldest first.
+        etag: ETag of the bytes uploaded now.
+    """
     newest = next((upload for upload in reversed(previous_uploads) if upload.etag == etag), None)
     return newest if newest and newest.label is not None else None
