@@ -46,7 +46,7 @@ def nothing_failed(answer: Any) -> bool:
 def predicted(answer: Any) -> bool:
     said = json.loads(answer["body"])
     if answer["statusCode"] == 409:  # where no job has trained a head yet
-        return "knows no classes yet" in said["error"]
+        return "has no classes yet" in said["error"]
     return answer["statusCode"] == 200 and said["label"] in CLASSES and len(said["probabilities"]) == 10
 
 

@@ -25,7 +25,7 @@ ANSWERS: dict[bytes, tuple[int, Any]] = {
     b"dog": (200, {"label": "[dog]", "confidence": 0.8, "model_version": 7}),
     b"bad": (422, {"error": "truncated: cut off", "reason": "truncated"}),
     b"large": (413, {"message": "Request Too Long"}),
-    b"cold": (409, {"error": "knows no classes yet"}),
+    b"cold": (409, {"error": "has no classes yet"}),
     b"none": (503, {"error": "run `octospoon init-model` first"}),
     b"crash": (502, "Internal server error"),
 }

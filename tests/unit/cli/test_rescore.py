@@ -124,7 +124,7 @@ def test_rescoring_from_embeddings_is_given_its_earliest_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deployed = Deployed()
-    with pytest.raises(BadRequest, match="knows no classes yet"):
+    with pytest.raises(BadRequest, match="has no classes yet"):
         rescore.shards(deployed.deployment())
     deployed.made.champions.current = replace(deployed.made.champions.current, head_key="h")
 

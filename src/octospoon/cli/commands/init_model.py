@@ -27,7 +27,7 @@ def init_model(
     """Give a new deployment its first model.
 
     Use it once, after the first deployment to AWS; `octospoon up` does it by itself. The model embeds images
-    and knows no classes yet. A model that is in service already stays.
+    and has no classes yet. A model that is in service already stays.
     """
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.extras import require

@@ -53,7 +53,7 @@ def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False)
 
     Raises:
         BadRequest: a path is no file.
-        NotConfigured: the secret is refused, or the model knows no classes yet.
+        NotConfigured: the secret is refused, or the model has no classes yet.
         ServiceUnavailable: there is no model, or no answer.
     """
     for path in paths:

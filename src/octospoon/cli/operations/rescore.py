@@ -82,7 +82,7 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
     """
     pointer = _pointer(deployment)
     if not pointer.head_key:
-        raise BadRequest("the model in service knows no classes yet: there is nothing to score with")
+        raise BadRequest("the model in service has no classes yet: there is nothing to score with")
     with translated("queueing the re-scoring"):
         deployment.client("sqs").send_message(
             QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=json.dumps({"days": days})
