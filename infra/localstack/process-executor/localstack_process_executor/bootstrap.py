@@ -1,9 +1,9 @@
-"""Runs inside a function's process: `python bootstrap.py LIFELINE_FD HANDLER`.
+"""The start of a function's process: `python bootstrap.py LIFELINE_FD HANDLER`.
 
-The standard library only, because the interpreter is the function's. The lifeline is the read end of a pipe
-whose only writer is LocalStack: end of file means that LocalStack is gone, however it went, and the
-function's whole process group must go too. A death signal of the kernel's would not do: it fires when the
-thread that started the process ends.
+This file uses the standard library only, because it runs in the function's interpreter. The lifeline is the
+read end of a pipe, and LocalStack is its only writer. End of file means that LocalStack has ended for any
+reason, so the function's process group must end too. The kernel's parent death signal cannot be used: it
+fires when the thread that started the process ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 
 
 def end_with(lifeline: int) -> None:
-    """Wait for the other side to close the pipe, then end the process group."""
+    """Wait until the pipe is closed, then kill the process group."""
     os.read(lifeline, 1)
     os.killpg(0, signal.SIGKILL)
 
@@ -24,7 +24,7 @@ def end_with(lifeline: int) -> None:
 def main(lifeline: int, handler: str) -> None:
     """Watch the lifeline and serve the handler with AWS's runtime client."""
     threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
-    sys.path[0] = os.getcwd()  # noqa: PTH109 - not this file's folder: its modules would hide the function's own
+    sys.path[0] = os.getcwd()  # noqa: PTH109 - this file's folder would hide modules of the function
     sys.argv = ["awslambdaric", handler]
     runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
 

@@ -1,6 +1,6 @@
-"""A copy of every S3 object in a folder, each under its key, where S3_COPIES names one.
+"""Keep a copy of every S3 object in the folder that S3_COPIES names, each under its key.
 
-LocalStack holds objects in memory and in files without a name: with its process they are gone.
+LocalStack holds objects in memory and in unnamed files, which are lost with its process.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _LONGEST = 240
 
 
 class CopyingObject(EphemeralS3StoredObject):
-    """An object that is being written; its copy is made when it is whole."""
+    """An object that is being written; it is copied when it is complete."""
 
     copy_to: Path | None = None
 
     def close(self) -> None:
-        """Make the copy, then let others read the object."""
+        """Copy the object, then let others read it."""
         try:
             if self.copy_to is not None and not self.file.closed and not self.closed:
                 self._copy(self.copy_to)
@@ -46,10 +46,10 @@ class CopyingObject(EphemeralS3StoredObject):
 
 
 class CopyingStore(EphemeralS3ObjectStore):
-    """LocalStack's own store, with a copy of each object's newest version.
+    """LocalStack's store, with a copy of each object's newest version.
 
     Args:
-        folder: where the copies are, one folder a bucket.
+        folder: of the copies, with one folder for each bucket.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,16 +58,16 @@ class CopyingStore(EphemeralS3ObjectStore):
         self._newest: dict[Path, object] = {}
 
     def open(self, bucket: str, s3_object: Any, mode: str = "r") -> Any:  # noqa: ANN401 - LocalStack's types
-        """Open an object; whoever writes it makes its copy."""
+        """Open an object. Closing a written object copies it."""
         stored = super().open(bucket, s3_object, mode)
         if mode == "w":
-            stored.__class__ = CopyingObject  # the store makes its objects itself
+            stored.__class__ = CopyingObject  # the store creates its objects itself
             stored.copy_to = path_of(self._folder, bucket, s3_object.key)
             self._newest[stored.copy_to] = s3_object.version_id
         return stored
 
     def remove(self, bucket: str, s3_object: Any) -> None:  # noqa: ANN401 - LocalStack's types
-        """Remove objects, and their copies where no newer version has taken their place."""
+        """Remove objects, and their copies unless a newer version has replaced them."""
         super().remove(bucket, s3_object)
         for removed in s3_object if isinstance(s3_object, list) else [s3_object]:
             path = path_of(self._folder, bucket, removed.key)
@@ -77,7 +77,7 @@ class CopyingStore(EphemeralS3ObjectStore):
 
 
 def path_of(folder: Path, bucket: str, key: str) -> Path:
-    """Return where an object's copy is: under its key, or quoted apart where the key is no relative path."""
+    """Return the path of an object's copy: its key, or a quoted name if the key is no relative path."""
     parts = key.split("/")
     plain = all(part not in ("", ".", "..") and len(part.encode()) <= _LONGEST for part in parts)
     path = folder / bucket / key
@@ -90,5 +90,5 @@ def path_of(folder: Path, bucket: str, key: str) -> Path:
 
 
 def _has_a_file_above(path: Path, folder: Path) -> bool:
-    """Whether a key such as `a` has taken the place of the folder of `a/b`."""
+    """Return True if a key such as `a` is a file where `a/b` needs a folder."""
     return any(parent.is_file() for parent in path.parents if parent.is_relative_to(folder))

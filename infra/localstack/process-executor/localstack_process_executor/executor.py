@@ -1,6 +1,6 @@
-"""LAMBDA_RUNTIME_EXECUTOR=process: each Lambda execution environment is a process on this machine.
+"""Run each Lambda execution environment as a process, for LAMBDA_RUNTIME_EXECUTOR=process.
 
-LAMBDA_PROCESS_PYTHON names the interpreter that has `awslambdaric` (default: LocalStack's own).
+LAMBDA_PROCESS_PYTHON names the interpreter that has `awslambdaric` (default: LocalStack's interpreter).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TAIL = 2000
 
 @functools.cache
 def lifeline() -> int:
-    """Return the read end of a pipe whose other end is LocalStack's until it ends."""
+    """Return the read end of a pipe whose write end LocalStack holds until it ends."""
     read, _write = os.pipe()
     return read
 
@@ -49,7 +49,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         self._api = RuntimeApi()
         self._work_dir = Path(tempfile.mkdtemp(prefix=f"lambda-{id[:8]}-"))
         self._log_file = self._work_dir / "runtime.log"
-        self._reported = 0  # how much of the log earlier invocations have returned
+        self._reported = 0  # bytes of the log that earlier invocations have returned
         self._env: dict[str, str] = {}
         self._root = self._work_dir
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,7 +64,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         self._spawn()
 
     def stop(self) -> None:
-        """End the runtime and remove what it left."""
+        """End the runtime and remove its files."""
         self._stopped = True
         if self._api.current:
             self._api.current.finish(error_body("Runtime.Stopped", "environment stopped"), is_error=True)
@@ -73,7 +73,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         shutil.rmtree(self._work_dir, ignore_errors=True)
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
-        """Pass one event through the runtime, which is started anew when the last invocation ended it."""
+        """Pass one event through the runtime, restarting it if the last invocation ended it."""
         if self._exit_code() is not None:
             self._api.reset()
             self._spawn()
@@ -94,24 +94,24 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         )
 
     def get_address(self) -> str:
-        """Return where the runtime is reached: this machine."""
+        """Return the address of the runtime: this machine."""
         return HOST
 
     def get_endpoint_from_executor(self) -> str:
-        """Return where the runtime reaches LocalStack: this machine."""
+        """Return the address of LocalStack for the runtime: this machine."""
         return HOST
 
     def get_runtime_endpoint(self) -> str:
-        """Return an address that nobody asks for: only LocalStack's own init program speaks that protocol."""
+        """Return an unused address: only LocalStack's init program speaks that protocol."""
         return f"http://{HOST}/unused"
 
     def get_logs(self) -> str:
-        """Return everything that the environment wrote."""
+        """Return the whole output of the environment."""
         return self._read_log(0).decode(errors="replace")
 
     @classmethod
     def prepare_version(cls, function_version: FunctionVersion) -> None:
-        """Unpack the code and the layers, or say why this function cannot run here."""
+        """Unpack the code and the layers; raise NotImplementedError for functions that cannot run here."""
         config = function_version.config
         if config.package_type == PackageType.Image or not (config.runtime or "").startswith("python"):
             what = config.runtime or "container images"
@@ -125,7 +125,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         """Do nothing: LocalStack removes the unpacked code itself."""
 
     def _environment(self, env_vars: Mapping[str, object]) -> dict[str, str]:
-        """Return the variables that Lambda would give, and none of those that LocalStack was started with."""
+        """Return the environment variables that Lambda sets, without those of LocalStack's process."""
         config = self.function_version.config
         tmp = self._work_dir / "tmp"
         tmp.mkdir(exist_ok=True)
@@ -178,7 +178,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             self._process.wait(5)
 
     def _wait(self, invocation: Invocation, deadline: float) -> None:
-        """Wait for the answer, the function's own time-out, or the end of its process."""
+        """Wait for the answer, the function's time-out, or the end of its process."""
         while not invocation.done.wait(0.05):
             if time.perf_counter() > deadline:
                 self._kill()
@@ -189,7 +189,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
                 invocation.finish(error_body("Runtime.ExitError", message), is_error=True)
 
     def _logs_of(self, request_id: str, duration: float, init_ms: float) -> str:
-        """Return what Lambda would write to the log stream: the output between START, END and REPORT."""
+        """Return the log as Lambda writes it: the output between START, END and REPORT."""
         output = self._read_log(self._reported)
         self._reported += len(output)
         config, version = self.function_version.config, self.function_version.id.qualifier

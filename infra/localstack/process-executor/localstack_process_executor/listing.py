@@ -24,7 +24,7 @@ class S3ByKey(S3Provider):
         encoding_type: str | None = None,
         **options: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
-        """List without encoding, then encode what S3 would."""
+        """List without encoding, then encode the keys as S3 does."""
         answer: dict[str, Any] = super().list_objects_v2(context, bucket, encoding_type=None, **options)
         if not encoding_type:
             return answer

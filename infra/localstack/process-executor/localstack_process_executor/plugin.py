@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):
-    """Names the executor, and imports it only when it is wanted."""
+    """Names the executor, and imports it at first use."""
 
     name = "process"
 

@@ -40,7 +40,7 @@ _moto = threading.RLock()
 
 
 def _serialised(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """One call at a time: moto checks a condition, then writes, so that concurrent writers would both win."""
+    """One call at a time: moto checks a condition before it writes, so two writers could both win."""
 
     def handle(context: Any, request: Any) -> Any:  # noqa: ANN401 - LocalStack's types are not ours
         with _moto:

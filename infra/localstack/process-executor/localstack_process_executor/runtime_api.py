@@ -67,7 +67,9 @@ class RuntimeApi:
         self.init_error: bytes | None = None
         self.current: Invocation | None = None
         self._changed = threading.Condition()
-        self._generation = 0  # one per runtime process: the long poll of a dead one must not take an event
+        self._generation = (
+            0  # one for each runtime process: the long poll of a dead process must not take an event
+        )
         self._pending: Invocation | None = None
         self._stopping = False
         self._server = _Server(self)
@@ -83,7 +85,7 @@ class RuntimeApi:
         return invocation
 
     def next_event(self) -> Invocation | None:
-        """Block until there is an event; None when the caller's process is no longer the one that serves."""
+        """Block until there is an event; return None if another process has replaced the caller."""
         with self._changed:
             mine = self._generation
             self.ready.set()
@@ -107,7 +109,7 @@ class RuntimeApi:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Release whoever waits and stop serving."""
+        """Release all waiting calls and stop serving."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -123,13 +125,13 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a runtime that was killed drops its connection."""
+        """Ignore errors: a killed runtime drops its connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body in one segment: saves a delayed ACK of 40 ms
+    wbufsize = -1  # headers and body in one segment avoid a delayed ACK of 40 ms
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class named it

@@ -1,10 +1,10 @@
-"""BatchExecuteStatement's INSERT and UPDATE in moto, as DynamoDB does them.
+"""INSERT and UPDATE of BatchExecuteStatement in moto, as DynamoDB executes them.
 
-moto's own cannot read parameters there, copies every item of every table for each statement, overwrites an
-item that exists already, and knows no conditions. Here an INSERT whose values are all parameters writes one
-item, or fails with DuplicateItem; an UPDATE whose values are all parameters sets attributes of the item whose
-key its WHERE names, or fails with ConditionalCheckFailed where the rest of its WHERE is not met. Every other
-statement is left to moto.
+moto's implementation cannot read parameters there, copies every item of every table for each statement,
+overwrites existing items, and supports no conditions. This one handles statements in which every value is a
+parameter. An INSERT writes one item, or fails with DuplicateItem. An UPDATE sets attributes of the item
+with the key in its WHERE, or fails with ConditionalCheckFailed if the rest of its WHERE is not met. moto
+handles every other statement.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Update:
-    """An UPDATE whose values are all parameters.
+    """An UPDATE in which every value is a parameter.
 
     Attributes:
-        table: its name.
+        table: name of the table.
         sets: attributes and their new values.
-        tests: attribute, operator and value of everything that its WHERE wants.
+        tests: attribute, operator and value of each condition of the WHERE.
     """
 
     table: str
@@ -50,7 +50,7 @@ class Update:
 
 
 def inserted(statement: str, parameters: list[dict[str, Any]]) -> tuple[str, dict[str, Any]] | None:
-    """Return table and item of an INSERT whose values are all parameters, else None."""
+    """Return table and item of an INSERT in which every value is a parameter, else None."""
     match = _INSERT.fullmatch(statement)
     if match is None:
         return None
@@ -62,7 +62,7 @@ def inserted(statement: str, parameters: list[dict[str, Any]]) -> tuple[str, dic
 
 
 def updated(statement: str, parameters: list[dict[str, Any]]) -> Update | None:
-    """Return what an UPDATE whose values are all parameters says, else None."""
+    """Return the parsed UPDATE if every value is a parameter, else None."""
     match = _UPDATE.fullmatch(statement)
     if match is None:
         return None
@@ -149,6 +149,6 @@ def _understood(statement: str, parameters: list[dict[str, Any]]) -> Callable[[A
 
 
 def install() -> None:
-    """Replace moto's method, once."""
+    """Replace moto's method, unless it is replaced already."""
     if not hasattr(DynamoDBBackend.batch_execute_statement, "__wrapped__"):
         DynamoDBBackend.batch_execute_statement = _batch(DynamoDBBackend.batch_execute_statement)

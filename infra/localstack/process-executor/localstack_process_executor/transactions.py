@@ -1,7 +1,7 @@
-"""TransactWriteItems in moto, at a price that does not grow with the tables.
+"""TransactWriteItems in moto, at a cost that does not grow with the tables.
 
-Before a transaction moto deep-copies every table, to go back to when a condition fails. Here only the items
-that the transaction names are kept.
+Before a transaction, moto deep-copies every table, to restore it if a condition fails. This one copies only
+the items that the transaction names.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class _Uncopied(dict[str, Any]):
-    """The tables of a backend while a transaction runs: moto's deep copy of them costs nothing."""
+    """The tables of a backend during a transaction, which are not copied by moto's deep copy."""
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> _Uncopied:
         return self
 
 
 class _Snapshot:
-    """What a transaction may change: the items that it names, and the streams of their tables."""
+    """The state that a transaction may change: the items that it names, and the streams of their tables."""
 
     def __init__(self, tables: dict[str, Any], transact_items: list[dict[str, Any]]) -> None:
         self._items = [
@@ -46,7 +46,7 @@ class _Snapshot:
 def _targets(
     tables: dict[str, Any], transact_items: list[dict[str, Any]]
 ) -> Iterator[tuple[Any, tuple[DynamoType, DynamoType | None]]]:
-    """Yield the table and the key of each write, those excepted that moto will refuse anyway."""
+    """Yield the table and the key of each write, except for writes that moto will refuse."""
     for operation in (op for item in transact_items for op in item.values()):
         table = tables.get(operation.get("TableName", "").split(":table/")[-1])
         attributes = operation.get("Key") or operation.get("Item") or {}
@@ -86,6 +86,6 @@ def _transact(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def install() -> None:
-    """Replace moto's method, once."""
+    """Replace moto's method, unless it is replaced already."""
     if not hasattr(DynamoDBBackend.transact_write_items, "__wrapped__"):
         DynamoDBBackend.transact_write_items = _transact(DynamoDBBackend.transact_write_items)
