@@ -1,4 +1,4 @@
-"""What a training job is given: the outside world, the trainer, and the gate's rules."""
+"""Define the dependencies of a training job: ports, trainer and the gate's limits."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPorts:
-    """What a training job needs.
+    """The dependencies of a training job.
 
     Attributes:
-        datasets: where the snapshot's manifest is committed; None where no such place is configured.
+        datasets: where the snapshot's manifest is committed; None if no repository is configured.
         open_model: loads a whole model file (`octospoon.adapters.onnx.scorer.OnnxScorer`).
         open_head: loads a head file (`octospoon.adapters.onnx.session.OnnxHead`).
         classes: the project's class names, in order; at least two.
-        trainer: makes the model.
-        rules: of the gate.
+        trainer: trains the model.
+        rules: the gate's limits.
     """
 
     clock: Clock

@@ -1,6 +1,6 @@
-"""Plays labelling rounds on images whose labels are known: the product's own choice and trainer, no services.
+"""Simulate labelling rounds on images with known labels, with the product's own selection and trainer.
 
-Accuracy is always that on held-out images, which never enter the pool.
+No service is needed. Accuracy is always measured on held-out images, which never enter the pool.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Images whose labels are known.
+    """Images with known labels.
 
     Attributes:
         embeddings: float32 [N, D], rounded to float16 as the pool stores them.
@@ -46,7 +46,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions of the images that can be chosen, and of those that accuracy is measured on; int64."""
+    """Positions of the images that can be chosen, and of the held-out images; both int64."""
 
     pool: npt.NDArray[np.int64]
     held_out: npt.NDArray[np.int64]
@@ -54,12 +54,12 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is replayed.
+    """The rounds of a simulation.
 
     Attributes:
         rounds: number of labelling rounds.
-        rules: of each round's batch, without a control share.
-        last: images of the last round, where it is smaller; 0 where it is as large as the others.
+        rules: settings of each round's batch, without a control share.
+        last: number of images in the last round if it is smaller; 0 if it is as large as the others.
     """
 
     rounds: int
@@ -86,11 +86,11 @@ class Plan:
 
 
 class Score(NamedTuple):
-    """How good a head is on held-out images.
+    """Metrics of a head on held-out images.
 
     Attributes:
-        accuracy: share of them that it gets right.
-        balanced: mean over the classes of that share.
+        accuracy: share of images with the right prediction.
+        balanced: mean of that share over the classes.
     """
 
     accuracy: float
@@ -98,10 +98,10 @@ class Score(NamedTuple):
 
 
 def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[Score]:
-    """Return the held-out scores after each round, of labels chosen by one strategy.
+    """Return the held-out scores after each round for labels that one strategy chooses.
 
-    `CONTROL` labels at random and trains on every label; a strategy's batches hold their audit share, which
-    is labelled and not trained on. So the comparison is that of the cost of labelling.
+    `CONTROL` labels at random and trains on every label. The batches of a strategy include their audit share,
+    which is labelled and not trained on. So strategies are compared at equal labelling cost.
 
     Raises:
         BadRequest: the pool is smaller than the labels that the plan asks for.
@@ -132,14 +132,14 @@ def score(data: Labelled, split: Split, fitted: Head) -> Score:
 def rounds(
     data: Labelled, pool: npt.NDArray[np.int64], plan: Plan, name: str, seed: int
 ) -> Iterator[tuple[npt.NDArray[np.int64], Head]]:
-    """Yield after each round the positions that are trained on, in order, and the head fitted on them.
+    """Yield after each round the positions of the training images, in order, and the head fitted on them.
 
     Args:
         data: the images.
         pool: int64, positions that can be chosen.
         plan: the rounds.
-        name: of the strategy.
-        seed: for whatever is drawn.
+        name: name of the strategy.
+        seed: fixes every random choice.
     """
     left, train = np.sort(pool), np.empty(0, np.int64)
     fitted: Head | None = None
@@ -163,7 +163,7 @@ def rounds(
 
 
 class _Table:
-    """The selectable images as the pool table would hold them."""
+    """The selectable images as rows of the pool table."""
 
     def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: Head | None) -> None:
         self._keys = [f"{position:08d}" for position in left.tolist()]

@@ -1,4 +1,4 @@
-"""A model that was not trained here: read from a file, made to fit the contract and the project, checked."""
+"""Import a model that octospoon did not train: read, fit to contract and project, and check its file."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import Prediction
 
 RESIZE = "cover"
-"""What most models for photos were trained with."""
+"""The resize rule with which most models for photos were trained."""
 _SAME = 1e-3
-"""The pool stores halves: what differs by less is the same there."""
+"""Relative difference that float16, as the pool stores embeddings, does not show."""
 _TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an imported file does not say of itself.
+    """Facts about an imported file that the file does not contain.
 
     Attributes:
-        pixels: how it wants them.
+        pixels: the pixel format of its input.
         resize: ``squash`` or ``cover``; empty for RESIZE.
-        output: name of the tensor that is used; empty for the only output.
-        classes: in the order of the model's answers; empty to use it as a backbone only.
-        pool: how feature maps or tokens become an embedding; empty to take it from the graph.
+        output: name of the output tensor; empty for the only output.
+        classes: class names in the order of the model's predictions; empty to use it as a backbone only.
+        pool: how feature maps or tokens become an embedding; empty to read it from the graph.
     """
 
     pixels: wrap_onnx.Pixels
@@ -54,15 +54,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a model file is made of.
+    """The parts of a model file.
 
     Attributes:
-        backbone: the ONNX file that embeds.
+        backbone: the ONNX file of the backbone.
         resize: its resize rule.
-        classes: in the order of the head; empty without one.
+        classes: class names in the order of the head; empty without a head.
         weights: float32 [D, C], None without a head.
         bias: float32 [C], None without a head.
-        recognised: what was found out about an imported file, in lines for people.
+        recognised: facts recognised in an imported file, one line each, for people.
     """
 
     backbone: bytes
@@ -75,13 +75,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A model that keeps the contract, as version 0.
+    """An imported model that keeps the contract, with version 0.
 
     Attributes:
-        model: the whole file.
+        model: the complete file.
         head: the head alone; None without classes.
-        spec: what the file says of itself.
-        recognised: what was found out about the file that it was made of.
+        spec: the file's own description.
+        recognised: facts recognised in the original file, one line each.
     """
 
     model: bytes
@@ -91,11 +91,11 @@ class Imported:
 
 
 def read(path: Path, options: Options) -> Parts:
-    """Take a model file apart: one of octospoon's own, or any that can be wrapped.
+    """Read the parts of a model file: one that octospoon made, or another that can be wrapped.
 
     Raises:
-        BadRequest: the options do not go together with the file.
-        BadModel: the file is no model that can be used; the message says why.
+        BadRequest: the options do not fit the file.
+        BadModel: the file cannot be used; the message says why.
     """
     try:
         proto = onnx.load(path)  # with its external data
@@ -135,14 +135,14 @@ def _import_plain(proto: onnx.ModelProto, options: Options, output: str) -> Part
 
 
 def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
-    """Put the parts together for a project.
+    """Assemble the parts for a project.
 
     Args:
-        parts: of the model.
-        classes: the project's, in its order; the head's columns are put into it.
+        parts: the parts of the model.
+        classes: the project's class names; the columns of the head are put into their order.
 
     Raises:
-        BadRequest: the model's classes are not the project's.
+        BadRequest: the model's classes are not those of the project.
     """
     spec = model_file.backbone_spec(parts.backbone, parts.resize)
     if parts.weights is None or parts.bias is None:
@@ -159,16 +159,19 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
 
 
 def check(imported: Imported, picture: bytes, rules: Rules) -> tuple[Prediction, float]:
-    """Run a model; return what it says of a picture, and the seconds that one takes.
+    """Run a model on an image and check it by the limits that the gate will apply later.
 
     Args:
         imported: the model.
-        picture: a file's bytes.
-        rules: of the gate: what would be refused later is refused now.
+        picture: the bytes of an image file.
+        rules: the gate's limits.
+
+    Returns:
+        The output for the image, and the seconds per image.
 
     Raises:
-        BadImage: the picture cannot be read.
-        BadModel: the model fails, is too large or too slow, or sees no difference between pictures.
+        BadImage: the image cannot be read.
+        BadModel: the model fails, is too large or too slow, or gives different images equal embeddings.
     """
     if len(imported.model) > rules.most_bytes:
         raise BadModel(

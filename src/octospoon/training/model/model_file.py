@@ -1,4 +1,4 @@
-"""Puts a backbone and a head together into one self-describing ONNX file, and takes them apart again."""
+"""Assemble a backbone and a head into one self-describing ONNX file, and take such a file apart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 FLOOR = 1e-4
-"""Share of every answer that is spread evenly over the classes: none is ruled out, not even in float16."""
+"""Share of each prediction that is spread evenly over the classes, so that no probability is 0 in float16."""
 
 
 def starter_model() -> bytes:
@@ -28,10 +28,10 @@ def starter_model() -> bytes:
 
 
 def backbone_spec(backbone: bytes, resize: str) -> ModelSpec:
-    """Describe a backbone file as a cold-start model; the sizes come from its graph.
+    """Return the description of a backbone as a cold-start model, with the sizes from its graph.
 
     Raises:
-        BadModel: its input is not uint8 [N, H, W, 3] or its output not [N, D], with fixed H, W and D.
+        BadModel: the input is not uint8 [N, H, W, 3] or the output not [N, D], with fixed H, W and D.
     """
     graph = onnx.load_from_string(backbone).graph
     shapes = {value.name: _shape(value) for value in (*graph.input, *graph.output)}
@@ -54,7 +54,7 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
     Args:
         weights: float32 [D, C].
         bias: float32 [C].
-        spec: goes into the file's metadata.
+        spec: the file's metadata.
     """
     dim, classes = weights.shape
     values = {
@@ -81,12 +81,12 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
 
 
 def assemble(backbone: bytes, head: bytes | None, spec: ModelSpec) -> bytes:
-    """Return one file with both outputs, or with the embedding alone where there is no head.
+    """Return a model file with both outputs, or with the embedding alone if there is no head.
 
-    The same arguments give the same bytes, and `extract_backbone` gives the backbone's bytes back.
+    Equal arguments give equal bytes, and `extract_backbone` returns the bytes of the backbone.
 
     Raises:
-        BadModel: spec and files contradict each other.
+        BadModel: the spec contradicts the files.
     """
     spec.check()
     if spec.has_head != (head is not None):
@@ -104,7 +104,7 @@ def extract_backbone(model: bytes) -> bytes:
     """Return the backbone that a model file was assembled from.
 
     Raises:
-        BadModel: the sha256 of what is left is not the one that the file's metadata names.
+        BadModel: the sha256 of the extracted backbone is not the one in the file's metadata.
     """
     proto = onnx.load_from_string(model)
     named = read_spec(model).backbone
@@ -122,7 +122,7 @@ def extract_backbone(model: bytes) -> bytes:
 
 
 def canonical(backbone: bytes) -> bytes:
-    """Return an imported backbone as `assemble` needs it: without metadata, serialised the same way."""
+    """Return an imported backbone in the form that `assemble` needs: no metadata, canonical serialisation."""
     proto = onnx.load_from_string(backbone)
     del proto.metadata_props[:]
     data: bytes = proto.SerializeToString(deterministic=True)
@@ -130,7 +130,7 @@ def canonical(backbone: bytes) -> bytes:
 
 
 def renumbered(file: bytes, version: int) -> bytes:
-    """Return a model or head file as another version; nothing else of it changes."""
+    """Return a model or head file with another version number and no other change."""
     return _serialise(onnx.load_from_string(file), replace(read_spec(file), version=version))
 
 
@@ -151,7 +151,11 @@ def extract_head(model: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.
 
 
 def read_spec(model: bytes) -> ModelSpec:
-    """Read a model file's own description; raises BadModel where it is missing or wrong."""
+    """Read a model file's own description.
+
+    Raises:
+        BadModel: it is missing or wrong.
+    """
     props = onnx.load_from_string(model).metadata_props
     return ModelSpec.from_metadata({prop.key: prop.value for prop in props})
 

@@ -1,4 +1,4 @@
-"""Registers an imported model: it gets a version and a run in MLflow as a trained one does."""
+"""Register an imported model, so that it has a version and a run in MLflow like a trained model."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ FILES = ("model.onnx", "head.onnx")
 
 
 def register(registry: Registry, folder: Path, source: str, above: int = -1) -> int:
-    """Reserve a version for the model in a folder, write it into both files, and log them.
+    """Reserve a version for a model, write it into both files, and log them.
 
-    The same file again gets the same version.
+    Equal files get an equal version.
 
     Args:
-        registry: where.
-        folder: holds ``model.onnx`` and ``head.onnx`` of version 0, and nothing else.
-        source: where the model came from, for people.
-        above: the highest version that the deployment has, or had.
+        registry: the model registry.
+        folder: contains ``model.onnx`` and ``head.onnx`` of version 0, and nothing else.
+        source: origin of the model, for people.
+        above: the highest version that the deployment ever had.
+
+    Returns:
+        The version.
 
     Raises:
-        OctospoonError: the registry failed; nothing is in service yet.
+        OctospoonError: the registry failed; the model in service has not changed.
     """
     spec = model_file.read_spec((folder / "model.onnx").read_bytes())
     job = f"import-{model_file.sha256((folder / 'model.onnx').read_bytes())[:16]}"
