@@ -198,7 +198,7 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
 
     assert first.version == second.version == models.serving
     assert (first.drift, first.asked) == ("none", "")
-    assert "0 uploads on the days not judged yet" in second.drift
+    assert "0 uploads on the days not tested yet" in second.drift
     seen = deployment.observations.read()
     assert seen.finding is not None
     assert (seen.finding.images, seen.version) == (len(keys), models.serving)

@@ -1,4 +1,4 @@
-"""The model that predicts now: revalidated while running, swapped whole, never given up for a bad one."""
+"""The model in service: revalidated while running, replaced as a whole, and never by a bad one."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 MAX_AGE = 5.0
-"""Seconds for which a running function trusts the pointer that it has read."""
+"""Seconds for which a running function uses a pointer without reading it again."""
 NO_MODEL = "no model can be loaded yet: run `octospoon init-model` first"
 
 
 class CurrentModel(Generic[T]):
-    """Holds what was loaded for the champion pointer, and loads anew when the pointer changes.
+    """Holds the model of the champion pointer, and loads a new one when the pointer changes.
 
-    Whoever asks after `max_age` gets the newest: it waits while another thread looks and loads.
+    After `max_age`, callers get the newest model: they wait while another thread checks and loads.
 
     Args:
-        champions: where the pointer is.
-        load: converts a pointer into something that predicts; raises BadModel where it cannot.
+        champions: the pointer.
+        load: loads a pointer's model; raises BadModel if it cannot.
         clock: the time.
-        max_age: seconds for which the pointer is not asked for again.
+        max_age: seconds for which the pointer is not read again.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class CurrentModel(Generic[T]):
         """Return the newest model that could be loaded.
 
         Raises:
-            ServiceUnavailable: there is none yet; the caller's work goes back to its queue.
+            ServiceUnavailable: there is no model yet; the caller's work goes back to its queue.
         """
         model = self._model
         if model is not None and self._clock.now() - self._checked < self._max_age:
             return model
         with self._lock:
-            # that there is none is no news to keep: the first one may come at any moment
+            # a missing pointer is read every time: the first model may come at any moment
             if self._model is None or self._clock.now() - self._checked >= self._max_age:
                 self._revalidate()
                 self._checked = self._clock.now()
@@ -70,16 +70,16 @@ class CurrentModel(Generic[T]):
 
     def _revalidate(self) -> None:
         try:
-            found = self._champions.changed(self._etag)
-            if found is not None:
-                self._take(*found)
+            changed = self._champions.changed(self._etag)
+            if changed is not None:
+                self._use(*changed)
         except OctospoonError as error:
-            # the old model keeps predicting; the next revalidation tries again
+            # the old model keeps serving; the next revalidation tries again
             if self._model is None and not isinstance(error, BadModel):
                 raise
             LOG.exception("the champion cannot be loaded")
 
-    def _take(self, pointer: ChampionPointer, etag: str) -> None:
+    def _use(self, pointer: ChampionPointer, etag: str) -> None:
         try:
             self._model = self._load(pointer)
         except BadModel:
@@ -87,7 +87,7 @@ class CurrentModel(Generic[T]):
                 if pointer.previous is None:
                     raise
                 self._model = self._load(pointer.previous)
-            LOG.exception("version %d cannot be loaded: the one before it goes on", pointer.version)
+            LOG.exception("version %d cannot be loaded: the previous model keeps serving", pointer.version)
         else:
             LOG.info("now predicting with version %d", pointer.version)
-        self._etag = etag  # of a bad model too: it would not be better the next time
+        self._etag = etag  # a model that fails to load is not retried until the pointer changes

@@ -1,4 +1,4 @@
-"""Choose a labelling batch and hand it to the annotators, once, whatever happens in between."""
+"""Choose a labelling batch and export it to the annotators exactly once, despite interruptions."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 CLAIM_SECONDS = 3600.0
 EXPORT_SECONDS = 420.0
-"""Seconds for which one run alone exports a round: the function's own time-out, and for as long as Label
-Studio may go on importing when the function is dead."""
+"""Seconds for which one run alone may export a round: the function's own timeout, and the time for which
+Label Studio may continue an import after the function has died."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankReport:
-    """What one run did.
+    """The result of one run.
 
     Attributes:
-        round_number: of the round that was exported, 0 for none.
-        exported: images of the round that are with the annotators.
+        round_number: number of the exported round; 0 for none.
+        exported: images of the round that have a task.
         created: tasks that this run created.
-        reason: why nothing was exported; empty where something was.
+        reason: why nothing was exported; empty if something was.
         refreshed: open tasks that got a prediction of the model in service.
-        tasks: what waits for annotators and what does not; None where a round had to be finished first.
+        tasks: counts of the tasks; None if an open round had to be finished first.
     """
 
     round_number: int = 0
@@ -70,13 +70,13 @@ class Rank:
     """The use case: finish the open round, or choose and export a new one.
 
     Attributes:
-        rules: of every batch.
+        rules: the rules of every batch.
         strategy: name of the acquisition strategy.
-        open_tasks: what waits for annotators.
-        max_open_tasks: no new round while this many tasks or more wait for an annotator.
-        observations: what watching saw: the images by which drift shows.
-        refresh: gives the open tasks the predictions of the model in service, and has them shown.
-        reorder: puts the pool's priorities in the order of the strategy, after that was changed.
+        open_tasks: the tasks that wait for annotators.
+        max_open_tasks: no new round begins while at least this many tasks wait for an annotator.
+        observations: the results of `watch`, with the drift examples.
+        refresh: gives the open tasks predictions of the model in service, and shows them.
+        reorder: reorders the pool's priorities after a change of the strategy.
     """
 
     pool: RankingPool
@@ -94,7 +94,7 @@ class Rank:
     refresh: Callable[[], int]
 
     def __call__(self) -> RankReport:
-        """Run once. A run that dies is resumed by the next: the same images, each exported once.
+        """Run once. If a run is interrupted, the next run exports the same images, each once.
 
         Raises:
             RetryableError: Label Studio or AWS did not answer.
@@ -110,17 +110,17 @@ class Rank:
         return replace(self._new_round(tasks.waiting), tasks=tasks)
 
     def _new_round(self, waiting: int) -> RankReport:
-        # the count holds tasks of images that are gone, or labelled already: look closer before it decides
+        # the count includes tasks of images that are gone or labelled: check before holding up a batch
         if waiting >= self.max_open_tasks and self.open_tasks.reach(self.max_open_tasks):
-            return RankReport(reason=f"{waiting} tasks wait for an annotator already")
+            return RankReport(reason=f"{waiting} tasks still wait for an annotator")
         shards = self._in_another_order()
         if shards:
             return RankReport(
-                reason=f"the pool is being put in the order of {self.strategy}: {shards} shards to go"
+                reason=f"the pool is being reordered for {self.strategy}: {shards} shards to go"
             )
         round_ = self.choose()
         if not round_.picks:
-            return RankReport(reason="no image can be selected: none is scored, or all are taken")
+            return RankReport(reason="no image can be selected: none is scored, or all have tasks already")
         return self._export(self.rounds.begin(round_))
 
     def _in_another_order(self) -> int:
@@ -129,7 +129,7 @@ class Rank:
         return self.reorder(pointer.generation) if order_of(chosen.name) else 0
 
     def choose(self) -> Round:
-        """Choose the next round from the pool as it is now, and store nothing."""
+        """Choose the next round from the pool's present state; store nothing."""
         number = self.rounds.last_number() + 1
         seed = f"round-{number}"
         pointer = self._champion()
@@ -139,21 +139,22 @@ class Rank:
         pages = self.pool.selectable
         drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
         candidates: Sequence[Candidate] = (
-            # the drawn images may be among the first: ask for as many more
+            # the drawn images may be among the top ones: read as many more
             self.pool.top(wanted + len(drawn.images))
             if chosen.needs_probabilities
             else spread(pages, wanted, seed)
         )
-        new = self._drifted(pointer)
-        candidates = [one for one in candidates if not why_not_shown(one.key)]
+        drifted = self._drifted(pointer)
+        candidates = [candidate for candidate in candidates if not why_not_shown(candidate.key)]
+        keys = [*(image.key for image in candidates), *(image.key for image in drifted)]
         picks = compose(
             rules=rules,
             drawn=drawn,
             candidates=candidates,
-            rows=self.pool.rows([*(one.key for one in candidates), *(one.key for one in new)]),
+            rows=self.pool.rows(keys),
             chosen=chosen,
             seed=seed,
-            drifted=new,
+            drifted=drifted,
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks)
@@ -162,17 +163,17 @@ class Rank:
         return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
 
     def _champion(self) -> ChampionPointer:
-        found = self.champions.pointer()
-        if found is None:
+        current = self.champions.pointer()
+        if current is None:
             raise ServiceUnavailable("no model can be loaded yet: run `octospoon init-model` first")
-        return found[0]
+        return current[0]
 
     def _export(self, round_: Round) -> RankReport:
         now = self.clock.now()
         until = now + EXPORT_SECONDS
         if not self.rounds.acquire(round_.number, now, until):
             return RankReport(
-                reason=f"another run exports round {round_.number}, or died lately while it did"
+                reason=f"another run is exporting round {round_.number}, or was interrupted recently"
             )
         try:
             claimed, known, tasks = self._prepare(round_)
@@ -180,7 +181,7 @@ class Rank:
         except OctospoonError:
             self.rounds.release(round_.number, until)
             raise
-        # from here on Label Studio may hold what we do not know of: who comes next waits, and looks it up
+        # from here on Label Studio may have tasks that we do not know: the next run waits, and looks them up
         version = version_name(round_.model_version)
         created = self.labeler.create(missing, version) if missing else {}
         exported = {**known, **created}
@@ -193,9 +194,9 @@ class Rank:
         return RankReport(round_.number, len(exported), len(created))
 
     def _prepare(self, round_: Round) -> tuple[list[Pick], dict[str, int], list[Task]]:
-        """Claim the round's images; return those, the tasks that are there, and the tasks to be there."""
+        """Claim the round's images; return these picks, the ids of existing tasks, and all tasks."""
         until = self.clock.now() + CLAIM_SECONDS
-        # rows that are older than this rule wait for the reconciler, which puts them in quarantine
+        # rows older than this rule wait for `reconcile`, which puts them in quarantine
         shown = [pick for pick in round_.picks if not why_not_shown(pick.key)]
         claimed = [pick for pick in shown if self.pool.claim(pick, round_.number, until)]
         rows = self.pool.rows([pick.key for pick in claimed])
@@ -209,6 +210,6 @@ class Rank:
             return task
         probabilities = None if row is None else row.probabilities
         if probabilities is None or len(probabilities) != len(classes):
-            return task  # scored without a head, or for another list of classes
+            return task  # scored without a head, or with another list of classes
         best = int(probabilities.argmax())
         return replace(task, label=classes[best], confidence=float(probabilities[best]))

@@ -1,4 +1,4 @@
-"""Take one Label Studio webhook: verify it, keep what counting needs, queue it, answer."""
+"""Receive a Label Studio webhook: verify it, reduce it to what counting needs, and queue it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ACTIONS = frozenset(
     {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
 )
 TEST_ACTION = "OCTOSPOON_TEST"
-"""What `doctor` sends: verified as every other action, and counted as none."""
+"""The action that `doctor` sends: it is verified like every other action, and never counted."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What travels from the webhook to the counting."""
+    """The message from `webhook` to `collect`."""
 
     action: str
     project: int
@@ -63,15 +63,15 @@ class ReceiveWebhook:
     """The use case.
 
     Attributes:
-        secret: gives the shared secret that the header must carry.
-        enqueue: keeps one encoded message; what it has taken is not lost.
+        secret: gives the shared secret that the header must have.
+        enqueue: queues one encoded message durably.
     """
 
     secret: Callable[[], str]
     enqueue: Callable[[str], None]
 
     def __call__(self, body: bytes, given_secret: str) -> bool:
-        """Take one request; say whether it was queued (False: an action that counting does not need).
+        """Receive one request; return whether it was queued (False: an action that counting does not need).
 
         Raises:
             Unauthorized: the secret is missing or wrong.
@@ -96,7 +96,7 @@ def parse(body: bytes) -> list[Message]:
     if len(body) > MAX_BODY:
         raise BadRequest(f"a body of {len(body):,} bytes is over {MAX_BODY:,}")
     try:
-        # only what is counted is looked into: other actions may bring any form
+        # only counted actions are decoded: other actions may have any form
         if msgspec.json.decode(body, type=_Header).action not in ACTIONS:
             return []
         whole = msgspec.json.decode(body, type=_Body)
@@ -104,13 +104,13 @@ def parse(body: bytes) -> list[Message]:
         raise BadRequest(f"not a Label Studio webhook: {error}") from error
     tasks = {task.id: _task(task) for task in _listed(whole.task)}
     shown = _shown(whole.project.label_config)
-    annotations = [_annotation(one, shown) for one in [*_listed(whole.annotation), *whole.annotations]]
+    annotations = [_annotation(body, shown) for body in [*_listed(whole.annotation), *whole.annotations]]
     return [
         Message(
             whole.action,
             whole.project.id,
             part,
-            [tasks[i] for i in {one.task for one in part} & tasks.keys()],
+            [tasks[id_] for id_ in {annotation.task for annotation in part} & tasks.keys()],
             whole.project.created_at,
         )
         for part in _parts(annotations, tasks)
@@ -121,35 +121,35 @@ def _parts(annotations: list[AnnotationBody], tasks: dict[int, TaskBody]) -> Ite
     """Yield the annotations in parts whose messages, with their tasks, are small enough."""
     part: list[AnnotationBody] = []
     size = 0
-    for one in annotations:
-        length = len(msgspec.json.encode((one, tasks.get(one.task))))
+    for annotation in annotations:
+        length = len(msgspec.json.encode((annotation, tasks.get(annotation.task))))
         if part and size + length > MAX_MESSAGE:
             yield part
             part, size = [], 0
-        part.append(one)
+        part.append(annotation)
         size += length
     if part:
         yield part
 
 
 def _task(task: TaskBody) -> TaskBody:
-    """Leave of a task's data what names the image: people keep anything else there."""
+    """Keep only the data that names the image: people store anything else in tasks."""
     return TaskBody(task.id, {"key": task.key, "etag": task.etag})
 
 
 def _annotation(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
-    """Leave of an annotation's result what decides on its class."""
+    """Keep only the part of an annotation's result that decides on its class."""
     return msgspec.structs.replace(body, result=reduced(body.result, shown))
 
 
 def _shown(label_config: object) -> Mapping[str, str]:
-    """Return what annotators saw, by the name that Label Studio stores; see `Interface.shown`."""
+    """Return the labels as annotators saw them, by stored name; see `Interface.shown`."""
     if not isinstance(label_config, str):
         return {}
     try:
         return parse_interface(label_config).shown
     except BadRequest as error:
-        LOG.warning("an annotation of a project whose interface is not ours: %s", error)
+        LOG.warning("an annotation comes from a project with another labelling interface: %s", error)
         return {}
 
 

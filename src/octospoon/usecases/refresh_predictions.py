@@ -1,7 +1,7 @@
-"""Give the tasks that are still open the predictions of the model in service.
+"""Give the open tasks predictions of the model in service.
 
-Label Studio shows, and sorts by, the predictions of one version only: the project's. Once another model
-serves, the open tasks get its predictions first, and then the project's version is moved on.
+Label Studio shows and sorts by the predictions of one version only, which is set in the project. After a
+change of the model, the open tasks first get its predictions, and then the project's version is set.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 PAGE = 100
 LEASE = 420.0
-"""Seconds for which one run alone sends predictions: the function's own time-out, and for as long as Label
-Studio may go on importing when the function is dead."""
+"""Seconds for which one run alone may send predictions: the function's own timeout, and the time for which
+Label Studio may continue an import after the function has died."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshPredictions:
-    """The use case. A run that dies is resumed by the next: no task gets a version's prediction twice.
+    """The use case. If a run is interrupted, the next resumes; no task gets a version's prediction twice.
 
     Attributes:
-        predictions: those of Label Studio.
+        predictions: the predictions in Label Studio.
         pool: the images, with their embeddings.
-        rounds: says who sends predictions.
+        rounds: the lease for sending predictions.
         champions: the model in service.
-        head: opens the part of it that predicts.
+        head: opens the model's head.
         clock: the time.
     """
 
@@ -53,23 +53,23 @@ class RefreshPredictions:
     clock: Clock
 
     def __call__(self) -> int:
-        """Send what is missing, and have the project show it; return how many predictions were sent.
+        """Send missing predictions, and make the project show them; return the number sent.
 
         Raises:
             RetryableError: Label Studio or AWS did not answer.
         """
-        found = self.champions.pointer()
-        if found is None or not found[0].head_key:
+        current = self.champions.pointer()
+        if current is None or not current[0].head_key:
             return 0
-        pointer, version = found[0], version_name(found[0].version)
+        pointer, version = current[0], version_name(current[0].version)
         if self.predictions.version() == version:
             return 0
         until = self.clock.now() + LEASE
         if not self.rounds.acquire_predictions(self.clock.now(), until):
-            LOG.info("another run sends the predictions of %s, or died lately while it did", version)
+            LOG.info("another run is sending the predictions of %s, or was interrupted recently", version)
             return 0
         sent = self._send(pointer, version)
-        # what did not answer may be done all the same: only who knows gives the lease back early
+        # after an error the request may have succeeded nevertheless, so the lease then stays until it expires
         self.predictions.show(version)
         self.rounds.release_predictions(until)
         return sent
@@ -88,7 +88,7 @@ class RefreshPredictions:
     def _guesses(
         self, page: Sequence[PredictedTask], pointer: ChampionPointer, head: Head, version: str
     ) -> list[Guess]:
-        """Return what the model says of the tasks that lack its prediction."""
+        """Return the model's predictions for the tasks that have none of it."""
         lacking = [task for task in page if version not in task.versions]
         rows = self.pool.rows(list(dict.fromkeys(task.key for task in lacking if task.key)))
         fitting = [
@@ -101,6 +101,6 @@ class RefreshPredictions:
             return []
         probabilities = head.run(np.stack([embedding for _, embedding in fitting]))
         return [
-            Guess(task, pointer.classes[int(said.argmax())], float(said.max()))
-            for (task, _), said in zip(fitting, probabilities, strict=True)
+            Guess(task, pointer.classes[int(shares.argmax())], float(shares.max()))
+            for (task, _), shares in zip(fitting, probabilities, strict=True)
         ]

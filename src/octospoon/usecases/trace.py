@@ -1,7 +1,7 @@
-"""Tell one image's whole story, from what is stored anyway.
+"""Trace one image through the system, from data that is stored anyway.
 
-Nothing is written for its sake but what its row keeps (`ImageRecord`): the rest is derived from the bucket's
-versions, the rounds, the annotations and the jobs' snapshots, each of which is kept for ever.
+Only the image's row (`ImageRecord`) has data that is written for this. The rest comes from the bucket's
+versions, the rounds, the annotations and the jobs' snapshots, which are kept for ever.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class TraceImage:
     """The use case.
 
     Attributes:
-        records: what the pool holds.
-        bucket: of the images.
-        rounds: every labelling batch.
-        labels: what annotators said.
-        control: how many jobs there were.
-        history: what the gate said of them.
-        snapshots: what they were trained on.
-        champions: the versions, and the classes that they know.
-        runs: where the experiment tracker shows them; None without one.
+        records: the images' records in the pool.
+        bucket: the versions of the images.
+        rounds: the labelling rounds.
+        labels: the annotations.
+        control: the number of training jobs.
+        history: the gate's decisions.
+        snapshots: the training data of each job.
+        champions: the model versions and their classes.
+        runs: the addresses of runs in the experiment tracker; None without a tracker.
         task_address: gives the address of a task in Label Studio.
-        failure: gives the newest error that scoring logged of a correlation id since a time; empty for none.
+        failure: gives the newest error that scoring logged for an image id since a time; empty for none.
     """
 
     records: ImageRecords
@@ -66,10 +66,10 @@ class TraceImage:
     failure: Callable[[str, float], str] = lambda _image, _since: ""
 
     def __call__(self, key: str) -> Trace:
-        """Return the story of one image.
+        """Return the trace of one image.
 
         Raises:
-            BadRequest: there is no image of this key, or it has not been scored yet; with what to do.
+            BadRequest: there is no image with this key, or it is not scored yet; the error says what to do.
             RetryableError: AWS does not answer.
         """
         versions = self.bucket.versions(key)
@@ -82,10 +82,10 @@ class TraceImage:
             image=image_id(key, record.etag),
             state=record.state,
             uploads=self._uploads(record, versions),
-            deletions=tuple(one.at for one in versions if one.deleted),
+            deletions=tuple(version.at for version in versions if version.deleted),
             choices=self._choices(key),
             export=self._export(record),
-            annotations=tuple(sorted(self.labels.of(key), key=lambda one: one.updated_at)),
+            annotations=tuple(sorted(self.labels.of(key), key=lambda annotation: annotation.updated_at)),
             label=_label(record),
             reason=record.reason,
             detail=record.detail,
@@ -97,22 +97,22 @@ class TraceImage:
     def _unknown(self, key: str, versions: Sequence[StoredVersion]) -> str:
         if not versions:
             return (
-                f"there is no image {key!r}: give the whole object key as the bucket lists it, in its own "
+                f"there is no image {key!r}: give the whole object key as the bucket lists it, in the same "
                 "case, without s3:// and the bucket's name"
             )
         newest = versions[-1]
         if newest.deleted:
             return f"{key!r} was deleted from the bucket before it was scored: upload it again"
         if is_folder_marker(key, newest.size):
-            return f"{key!r} has no bytes and makes a folder appear in a list: it is no image"
+            return f"{key!r} has no bytes: it only marks a folder and is no image"
         if failure := self.failure(image_id(key, newest.etag), newest.at):
             return (
                 f"{key!r} is in the bucket and could not be scored: {failure}. It is tried again; "
                 "`octospoon dlq list` shows what failed for good"
             )
         return (
-            f"{key!r} is in the bucket and was not scored yet: `octospoon status` shows what waits and the "
-            "dead letters; if nothing waits, its event was lost, and `octospoon reconcile --full` queues it "
+            f"{key!r} is in the bucket and is not scored yet: `octospoon status` shows the queues and the "
+            "dead letters. If they are empty, its event was lost, and `octospoon reconcile --full` queues it "
             "again"
         )
 
@@ -122,72 +122,72 @@ class TraceImage:
         return Export(record.exported_at, record.task_id, self.task_address(record.task_id))
 
     def _uploads(self, record: ImageRecord, versions: Sequence[StoredVersion]) -> tuple[Upload, ...]:
-        """Return the bucket's uploads joined with what the pool knows of them, and what it alone knows."""
+        """Return the uploads of the bucket and the pool, joined."""
         classes: dict[int, tuple[str, ...]] = {}
-        seen = [self._known(record.key, one, classes) for one in record.previous_uploads]
+        seen = [self._known(record.key, upload, classes) for upload in record.previous_uploads]
         seen.append(self._known(record.key, record, classes))
-        return _joined(record.key, seen, [one for one in versions if not one.deleted])
+        return _joined(record.key, seen, [version for version in versions if not version.deleted])
 
     def _known(
-        self, key: str, one: PreviousUpload | ImageRecord, classes: dict[int, tuple[str, ...]]
+        self, key: str, stored: PreviousUpload | ImageRecord, classes: dict[int, tuple[str, ...]]
     ) -> Upload:
         return Upload(
-            image_id(key, one.etag),
-            one.etag,
+            image_id(key, stored.etag),
+            stored.etag,
             None,
-            sequencer=one.sequencer,
-            scores=self._seen(one.scores, classes),
-            state=one.state,
-            replaced_at=one.replaced_at if isinstance(one, PreviousUpload) else None,
-            task_id=one.task_id,
-            label=one.label,
-            reason=one.reason,
-            object_etag=one.object_etag,
+            sequencer=stored.sequencer,
+            scores=self._seen(stored.scores, classes),
+            state=stored.state,
+            replaced_at=stored.replaced_at if isinstance(stored, PreviousUpload) else None,
+            task_id=stored.task_id,
+            label=stored.label,
+            reason=stored.reason,
+            object_etag=stored.object_etag,
         )
 
     def _seen(self, scores: Sequence[Score], classes: dict[int, tuple[str, ...]]) -> tuple[SeenScore, ...]:
-        for version in {one.model_version for one in scores} - classes.keys():
+        for version in {score.model_version for score in scores} - classes.keys():
             pointer = self.champions.version(version)
             classes[version] = pointer.classes if pointer else ()
         return tuple(
             SeenScore(
-                one.at,
-                one.model_version,
-                one.generation,
-                _name(one, classes[one.model_version]),
-                one.confidence,
+                score.at,
+                score.model_version,
+                score.generation,
+                _name(score, classes[score.model_version]),
+                score.confidence,
             )
-            for one in scores
+            for score in scores
         )
 
     def _choices(self, key: str) -> tuple[Choice, ...]:
-        found = []
+        choices = []
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             for round_ in threads.map(self.rounds.read, range(1, self.rounds.last_number() + 1)):
                 for pick in round_.picks if round_ else ():
                     if round_ and pick.key == key:
                         at = datetime.fromisoformat(round_.created_at).timestamp()
-                        found.append(Choice(round_.number, at, round_.model_version, pick))
-        return tuple(found)
+                        choices.append(Choice(round_.number, at, round_.model_version, pick))
+        return tuple(choices)
 
     def _trainings(self, key: str) -> tuple[tuple[Training, ...], tuple[str, ...]]:
         jobs = [numbered(job) for job in range(1, self.control.state().jobs + 1)]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            found = zip(jobs, threads.map(lambda job: self.snapshots.find(job, key), jobs), strict=True)
-            used = [(job, image) for job, image in found if image is not None]
+            images = threads.map(lambda job: self.snapshots.find(job, key), jobs)
+            used = [(job, image) for job, image in zip(jobs, images, strict=True) if image is not None]
         decided = {job: self.history.decision(job) for job, _ in used}
-        addresses, notes = self._addresses([one.version for one in decided.values() if one])
+        addresses, notes = self._addresses([decision.version for decision in decided.values() if decision])
         return tuple(self._training(job, image, decided[job], addresses) for job, image in used), notes
 
     def _training(
         self, job: str, image: LabelledImage, decided: ModelDecision | None, addresses: dict[int, str]
     ) -> Training:
         part = "audit" if image.audit else "train"
-        told = Training(job, self.snapshots.uri(job), part, image.label, image.etag)
+        training = Training(job, self.snapshots.uri(job), part, image.label, image.etag)
         if decided is None:
-            return told
+            return training
         return replace(
-            told,
+            training,
             at=decided.decided_at,
             model_version=decided.version,
             outcome="promoted" if decided.promoted else f"refused: {'; '.join(decided.reasons)}",
@@ -195,13 +195,13 @@ class TraceImage:
         )
 
     def _addresses(self, versions: Sequence[int]) -> tuple[dict[int, str], tuple[str, ...]]:
-        """Return the runs' addresses, and why there are none: the rest of the story needs no tracker."""
+        """Return the runs' addresses, and why there are none: the rest of the trace needs no tracker."""
         if self.runs is None or not versions:
             return {}, ()
         try:
             return {version: self.runs.of_version(version) for version in versions}, ()
         except OctospoonError as error:
-            return {}, (f"the runs' addresses are not known: {error}",)
+            return {}, (f"the addresses of the runs are unknown: {error}",)
 
 
 def _name(score: Score, classes: Sequence[str]) -> str | None:
@@ -217,19 +217,22 @@ def _label(record: ImageRecord) -> Label | None:
 
 
 def _joined(key: str, seen: Sequence[Upload], versions: Sequence[StoredVersion]) -> tuple[Upload, ...]:
-    """Return every upload that the bucket or the pool knows of, oldest first.
+    """Return every upload that the bucket or the pool has, oldest first.
 
-    The same bytes may have been uploaded more than once, and the pool need not have seen each time: what it
-    knows goes to the newest upload of these bytes that is free.
+    The same bytes may have been uploaded more than once, and the pool may not have seen each time. The pool's
+    data goes to the newest upload of these bytes that has none yet.
     """
-    known = list(seen)
-    told = []
+    unmatched = list(seen)
+    joined = []
     for version in reversed(versions):
-        own = next((one for one in reversed(known) if version.etag in (one.etag, one.object_etag)), None)
+        own = next(
+            (upload for upload in reversed(unmatched) if version.etag in (upload.etag, upload.object_etag)),
+            None,
+        )
         if own is not None:
-            known.remove(own)
-        told.append(_upload(key, version, own))
-    return (*known, *reversed(told))
+            unmatched.remove(own)
+        joined.append(_upload(key, version, own))
+    return (*unmatched, *reversed(joined))
 
 
 def _upload(key: str, version: StoredVersion, own: Upload | None) -> Upload:

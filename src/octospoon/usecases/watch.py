@@ -1,7 +1,7 @@
-"""Watch the model in service: is it as good as it must be, and do uploads still look as they did?
+"""Monitor the model in service: evaluate its accuracy, and test uploads for drift.
 
-Each UTC day's uploads are judged once, on the day after, from a bounded sample of them; a thin day is judged
-together with those before it. What is found is remembered, and may ask for training.
+Each UTC day's uploads are tested once, on the day after, on a bounded sample. A day with few uploads is
+tested together with the days before it. The results are stored, and may request training.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _DAY = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class WatchReport:
-    """What one run saw.
+    """The result of one run.
 
     Attributes:
-        version: of the model in service; -1 where it has no classes yet.
-        evaluation: its measures.
-        finding: of drift, where this run judged a window.
-        asked: why training was asked for; empty where it was not.
-        reason: why no window was judged; empty where one was.
+        version: of the model in service; -1 if it has no classes yet.
+        evaluation: of the model in service.
+        finding: result of the drift test; None if no uploads were tested.
+        asked: why training was requested; empty if it was not.
+        reason: why no uploads were tested; empty if some were.
     """
 
     version: int = -1
@@ -57,7 +57,7 @@ class WatchReport:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The days' uploads that were judged together, or why none were."""
+    """The uploads that were tested together, or the reason why none were."""
 
     reason: str
     finding: DriftResult | None = None
@@ -71,13 +71,13 @@ class Watch:
 
     Attributes:
         model: gives the model in service, and its head (None for a cold-start model).
-        measure: how good it is.
-        pool: where the uploads are.
-        references: what they looked like when it was trained.
-        observations: what was seen before.
-        control: of the training job.
+        evaluate: evaluates the model.
+        pool: the uploads.
+        references: the drift references of models, from their training data.
+        observations: the results of previous runs.
+        control: the training job's state.
         clock: the time.
-        accuracy_floor: training is asked for where accuracy is shown to be below it; 0 for never.
+        accuracy_floor: training is requested if accuracy is shown to be lower; 0 for never.
     """
 
     model: Callable[[], tuple[ChampionPointer, Head | None]]
@@ -90,7 +90,7 @@ class Watch:
     accuracy_floor: float = 0.0
 
     def __call__(self) -> WatchReport:
-        """Run once; any number of runs judge a day's uploads once.
+        """Run once; repeated runs test each day's uploads only once.
 
         Raises:
             RetryableError: AWS did not answer.
@@ -116,20 +116,20 @@ class Watch:
         return WatchReport(pointer.version, evaluation, judged.finding, asked or "", judged.reason)
 
     def _window(self, pointer: ChampionPointer, head: Head, before: Observation) -> _Window:
-        """Judge the uploads of the days that nobody has judged yet."""
-        known = self.references.get(pointer.sha256)
-        if known is None:
-            return _Window("nothing is known of the uploads that this model was trained on")
+        """Test the uploads of the days that were not tested yet."""
+        reference = self.references.get(pointer.sha256)
+        if reference is None:
+            return _Window("this model has no drift reference")
         days = [day(self.clock.now() - _DAY * back) for back in range(1, _DAYS_BACK + 1)]
         keys: list[str] = []
-        for each in (one for one in days if one > before.judged_until):
-            keys += self.pool.arrived(each, WINDOW - len(keys))
+        for untested in (date for date in days if date > before.judged_until):
+            keys += self.pool.arrived(untested, WINDOW - len(keys))
             if len(keys) >= WINDOW:
                 break
         rows = [row for row in self.pool.rows(keys).values() if row.backbone == pointer.backbone]
         if len(rows) < LEAST:
-            return _Window(f"{len(rows)} uploads on the days not judged yet, {LEAST} are needed")
+            return _Window(f"{len(rows)} uploads on the days not tested yet, {LEAST} are needed")
         embeddings = np.stack([row.embedding for row in rows])
         suspected = before.finding is not None and before.finding.level is not Level.NONE
-        found = drift.compare(known, embeddings, head.run(embeddings), suspected_before=suspected)
-        return _Window("", found, days[0], drift_share.examples(known, rows, found))
+        result = drift.compare(reference, embeddings, head.run(embeddings), suspected_before=suspected)
+        return _Window("", result, days[0], drift_share.examples(reference, rows, result))

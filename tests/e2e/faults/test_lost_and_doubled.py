@@ -67,7 +67,7 @@ def test_two_ranks_at_once_export_every_image_once(make_lab: Callable[..., Lab],
     _, report = second.run(lab.request("rank"))
     first.join()
 
-    assert "another run exports round 2" in report["reason"]
+    assert "another run is exporting round 2" in report["reason"]
     lab.recover()
     assert lab.violations(images) == []
     assert len(lab.tasks()) == 8

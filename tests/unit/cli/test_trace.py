@@ -47,7 +47,7 @@ def test_each_event_is_one_line_however_long(
     assert len(rows) == 10
     assert rows[0].startswith("1970-01-12 13:46:40  uploaded")
     assert "http://labels/[77]" in rows[4], "an address in brackets is no markup"
-    assert note == "the runs' addresses are not known: MLflow does not answer"
+    assert note == "the addresses of the runs are unknown: MLflow does not answer"
     assert "octospoon logs score --search" in hint
 
 

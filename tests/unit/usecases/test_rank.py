@@ -236,7 +236,7 @@ def test_import_whose_answer_is_lost_is_not_repeated() -> None:
 
     with pytest.raises(ServiceUnavailable):
         world.rank()
-    assert "another run exports round 1" in world.rank().reason, "Label Studio may still be importing"
+    assert "another run is exporting round 1" in world.rank().reason, "Label Studio may still be importing"
     world.clock.time += EXPORT_SECONDS + 1
     report = world.rank()
 
@@ -312,7 +312,7 @@ def test_a_rank_in_the_middle_of_anothers_export_creates_nothing() -> None:
     world.labeler.create = slowly
 
     assert world.rank().created == 20
-    assert "another run exports round 1" in reasons[0]
+    assert "another run is exporting round 1" in reasons[0]
     assert len(world.labeler.tasks) == 20
 
 
@@ -378,7 +378,7 @@ def test_changed_strategy_waits_until_the_pool_is_reordered() -> None:
     report = world.rank()
 
     assert report.exported == 0
-    assert report.reason == "the pool is being put in the order of margin_diverse: 2 shards to go"
+    assert report.reason == "the pool is being reordered for margin_diverse: 2 shards to go"
     assert len(world.queue) == 2
     world.rescoring.order = dict.fromkeys(range(SHARDS), "margin")
     assert world.rank().exported == 20
@@ -431,7 +431,7 @@ def test_tasks_of_images_outside_the_pool_block_nothing() -> None:
 
     assert world.rank().exported == 20
     assert [task.id for task in world.rank.open_tasks.not_ours(3)] == [1, 2, 3]
-    assert world.rank().reason == "60 tasks wait for an annotator already"
+    assert world.rank().reason == "60 tasks still wait for an annotator"
 
 
 def test_unanswered_round_blocks_nothing_after_some_days() -> None:

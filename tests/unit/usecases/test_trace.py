@@ -232,7 +232,7 @@ def test_without_the_tracker_all_the_rest_is_told() -> None:
     world.runs = None
 
     assert [one.run for one in found.trainings] == [""]
-    assert found.notes == ("the runs' addresses are not known: MLflow does not answer",)
+    assert found.notes == ("the addresses of the runs are unknown: MLflow does not answer",)
     assert world.trace() == replace(found, notes=())
 
 
@@ -252,7 +252,7 @@ def test_reason_is_shown_for_an_image_without_score() -> None:
     world = World()
     image = world.upload("first", "01")
 
-    with pytest.raises(BadRequest, match="was not scored yet"):
+    with pytest.raises(BadRequest, match="is not scored yet"):
         world.trace()
     world.failures[image_id(KEY, image.etag)] = "ServiceUnavailable: no model"
     with pytest.raises(BadRequest, match="could not be scored: ServiceUnavailable: no model"):

@@ -85,7 +85,7 @@ def made() -> World:
 
 def test_a_days_uploads_are_judged_once_on_the_day_after(world):
     world.upload(600)
-    assert "0 uploads on the days not judged yet" in world.watch().reason
+    assert "0 uploads on the days not tested yet" in world.watch().reason
     world.clock.time += DAY
     report = world.watch()
     assert (report.finding.level, report.finding.images) == (Level.NONE, WINDOW)
@@ -159,7 +159,7 @@ def test_new_model_is_judged_by_its_own_reference_at_once(world):
     world.clock.time += DAY
     assert world.watch().finding
     world.pointer = replace(POINTER, version=4, sha256="t" * 64)
-    assert "nothing is known" in world.watch().reason
+    assert "has no drift reference" in world.watch().reason
     assert world.observations.read().version == 4
     world.references.put("t" * 64, world.references.get(POINTER.sha256))
     assert world.watch().finding
