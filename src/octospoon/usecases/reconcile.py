@@ -170,8 +170,6 @@ class Reconcile:
         stores = self.stores
         return Removals(self.labeler, stores.missing, stores.proposals, stores.pool, self.collect, self.clock)
 
-    # -- Label Studio's tasks -------------------------------------------------------------------
-
     def _sync_tasks(self, until: float, *, full: bool) -> Counter[str]:
         repaired: Counter[str] = Counter()
         task_syncs = self.stores.task_syncs
@@ -250,8 +248,6 @@ class Reconcile:
             if keys:
                 repaired += self._placed(self.labeler.tasks_of(keys), self.stores.pool.entries(keys))
         return repaired
-
-    # -- the rest -------------------------------------------------------------------------------
 
     def _claims(self) -> Counter[str]:
         rounds, last = self.stores.rounds, self.stores.rounds.last_number()

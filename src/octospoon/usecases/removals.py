@@ -145,10 +145,10 @@ class Removals:
         return len(labelled)
 
 
-def _is_version(stored: Annotation, found: Annotation) -> bool:
+def _is_version(stored: Annotation, missing: Annotation) -> bool:
     """Return whether a stored annotation is the version that was found missing.
 
     Its problem is not compared, because that changes with its image.
     """
-    names = (found.annotation_id, found.updated_at, found.project)
+    names = (missing.annotation_id, missing.updated_at, missing.project)
     return not stored.deleted and (stored.annotation_id, stored.updated_at, stored.project) == names

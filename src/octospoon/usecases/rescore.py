@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 SLICE = 20.0
 """Seconds after which a message gives way to those of the other shards."""
+_OUTDATED = "pointer generation %d is outdated: version %d is in service now"
 _STALE_BACKBONE = (
     "%d rows of shard %d have another backbone's embeddings: `octospoon rescore --full` scores their images "
     "again"
@@ -165,11 +166,7 @@ class RescorePool:
         segment = _decode(body)
         pointer, head = self.model()
         if head is None or segment.generation != pointer.generation:
-            LOG.info(
-                "pointer generation %d is outdated: version %d is in service now",
-                segment.generation,
-                pointer.version,
-            )
+            LOG.info(_OUTDATED, segment.generation, pointer.version)
             return 0
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
