@@ -8,6 +8,7 @@ import typer
 
 from octospoon import __version__
 from octospoon.cli.commands import (
+    backbone,
     demo,
     dlq,
     doctor,
@@ -48,7 +49,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
 )
-for module in (demo, up, down, drop, predict, status, report, rank, picture, model, rescore, simulate):
+for module in (
+    demo,
+    up,
+    down,
+    drop,
+    predict,
+    status,
+    report,
+    rank,
+    picture,
+    model,
+    backbone,
+    rescore,
+    simulate,
+):
     app.add_typer(module.app)
 for module in (doctor, trace, logs, dlq, reconcile, watch, init_model, label_studio):
     app.add_typer(module.app)

@@ -22,6 +22,13 @@ def print_line(text: str) -> None:
     _console().print(text, soft_wrap=True, markup=False, highlight=False)
 
 
+def print_error_line(text: str) -> None:
+    """Print a line to standard error, where it does not mix with what a program reads."""
+    from rich.console import Console
+
+    Console(stderr=True).print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines as they are."""
     console = _console()

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from octospoon.cli.deployment import local_project
+from octospoon.cli.operations.new_file import check_new, write_new
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
@@ -105,14 +106,9 @@ def write_model(file: Path, to: Path, options: Options, picture: Path | None) ->
         BadImage: the picture cannot be read.
         BadModel: the file cannot be used; the message says why.
     """
-    if to.exists():
-        raise BadRequest(f"{to} is there already: name another file, or delete it first")
-    if not to.parent.is_dir():
-        raise BadRequest(f"there is no folder {to.parent}")
+    check_new(to)
     model, prediction, seconds = _checked(file, options, None, picture)
-    partial = to.with_name(f".{to.name}.partial")
-    partial.write_bytes(model.model)
-    partial.replace(to)
+    write_new(to, model.model)
     spec = model.spec
     guess = f"; {_guess(spec, prediction)}" if spec.has_head else ""
     return [
@@ -131,7 +127,7 @@ def _checked(
             raise BadRequest(f"there is no file {path}")
     parts = check_import.read(file, options)
     model = check_import.fitted(parts, parts.classes if classes is None else classes)
-    data = picture.read_bytes() if picture else _drawn()
+    data = picture.read_bytes() if picture else drawn_picture()
     return model, *check_import.check(model, data, Rules())
 
 
@@ -206,7 +202,7 @@ def _tracking_server(deployment: Deployment) -> str:
     return server
 
 
-def _drawn() -> bytes:
+def drawn_picture() -> bytes:
     """Return a picture with edges, gradients and colours."""
     y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
     disc = (x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.06

@@ -86,12 +86,13 @@ def projection(features: int, dim: int) -> npt.NDArray[np.float32]:
     return (bits.astype(np.float32) * 2 - 1) / np.float32(np.sqrt(features))
 
 
-def build(size: int = SIZE, dim: int = DIM) -> bytes:
-    """Return the backbone as an ONNX file: uint8 [N, size, size, 3] -> float32 [N, dim].
+def build(size: int = SIZE, dim: int = DIM, shrink: int = 1) -> bytes:
+    """Return the backbone as an ONNX file: uint8 [N, size * shrink, size * shrink, 3] -> float32 [N, dim].
 
     Args:
-        size: input height and width in pixels, a multiple of 16.
+        size: height and width in pixels of what the wavelets see, a multiple of 16.
         dim: length of the embedding.
+        shrink: the input is larger by this factor, and squares of so many pixels are averaged.
 
     Raises:
         ValueError: the size is not a multiple of 16.
@@ -99,7 +100,7 @@ def build(size: int = SIZE, dim: int = DIM) -> bytes:
     if size % 16:
         raise ValueError(f"the size must be a multiple of 16, not {size}")
     graph = _Graph()
-    grey = _grey(graph, size)
+    grey = _grey(graph, size, shrink)
     features = [_average(graph, grey, size, 1, GRID)]
     for first in range(SCALES):
         order1, width = _modulus(graph, grey, size, first, 0)
@@ -109,13 +110,18 @@ def build(size: int = SIZE, dim: int = DIM) -> bytes:
             order2, narrow = _modulus(graph, single, width, second, first)
             features.append(_average(graph, order2, narrow, ANGLES * ANGLES, GRID))
     _project(graph, features, dim)
-    return _serialise(graph, size, dim)
+    return _serialise(graph, size * shrink, dim)
 
 
-def _grey(graph: _Graph, size: int) -> str:
+def _grey(graph: _Graph, size: int, shrink: int) -> str:
     weights = graph.constant("grey_weights", np.full((3, 1), 1 / (3 * 255), np.float32))
     floats = graph.add("Cast", [INPUT], "floats", to=TensorProto.FLOAT)
-    return graph.reshape(graph.add("MatMul", [floats, weights], "mean"), [-1, 1, size, size], "grey")
+    mean, side = graph.add("MatMul", [floats, weights], "mean"), size * shrink
+    if shrink == 1:
+        return graph.reshape(mean, [-1, 1, size, size], "grey")
+    large = graph.reshape(mean, [-1, 1, side, side], "large")
+    squares = [shrink, shrink]
+    return graph.add("AveragePool", [large], "grey", kernel_shape=squares, strides=squares)
 
 
 def _modulus(graph: _Graph, value: str, width: int, scale: int, done: int) -> tuple[str, int]:

@@ -1,0 +1,1 @@
+"""The package registry that pip is configured for."""

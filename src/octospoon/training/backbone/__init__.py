@@ -1,0 +1,1 @@
+"""Backbones that octospoon knows by name."""
