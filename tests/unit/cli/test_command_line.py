@@ -41,6 +41,7 @@ REPORTING = {
         "doctor",
     ),
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
+    *("backbone list", "backbone pull"),
 }
 
 

@@ -25,7 +25,9 @@ def tensors() -> dict[str, np.ndarray]:
     made: dict[str, np.ndarray] = {}
 
     def layer(conv: str, norm: str, *shape: int) -> None:
-        made[f"{conv}.weight"] = rng.normal(size=shape).astype(np.float32) * np.float32(1.3 / np.sqrt(np.prod(shape[1:])))
+        made[f"{conv}.weight"] = rng.normal(size=shape).astype(np.float32) * np.float32(
+            1.3 / np.sqrt(np.prod(shape[1:]))
+        )
         made[f"{norm}.weight"] = rng.uniform(0.5, 2, shape[0]).astype(np.float32)
         made[f"{norm}.bias"] = rng.normal(size=shape[0]).astype(np.float32)
         made[f"{norm}.running_mean"] = rng.normal(size=shape[0]).astype(np.float32)
@@ -68,7 +70,8 @@ def reference(images: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
         groups = x.shape[1] if "depthwise" in conv else 1
         x = convolved(x, parts[f"{conv}.weight"], stride, groups)
         mean, var, scale, shift = (
-            parts[f"{norm}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+            parts[f"{norm}.{part}"][:, None, None]
+            for part in ("running_mean", "running_var", "weight", "bias")
         )
         x = (x - mean) / np.sqrt(var + 1e-3) * scale + shift
         return np.clip(x, 0, 6) if relu else x

@@ -52,9 +52,7 @@ class Harmful:
 
 def test_nothing_in_a_file_is_run(tmp_path) -> None:
     goal = tmp_path / "made by the file"
-    start = b"".join(
-        pickle.dumps(value, protocol=2) for value in (MAGIC, PROTOCOL, {"little_endian": True})
-    )
+    start = b"".join(pickle.dumps(value, protocol=2) for value in (MAGIC, PROTOCOL, {"little_endian": True}))
     harmful = [Harmful(str(goal)), {"weights": Harmful(str(goal))}, os.system, eval]
     for value in harmful:
         with pytest.raises(BadModel, match="only tensors are read"):
@@ -91,7 +89,11 @@ def test_a_tensor_that_reaches_beyond_its_storage_is_refused(tensor: Tensor) -> 
 
 
 def test_other_files_are_refused() -> None:
-    for data in (b"", b"PK\x03\x04 a newer PyTorch writes zip files", pickle.dumps(collections.OrderedDict())):
+    for data in (
+        b"",
+        b"PK\x03\x04 a newer PyTorch writes zip files",
+        pickle.dumps(collections.OrderedDict()),
+    ):
         with pytest.raises(BadModel, match="PyTorch before 1.6"):
             read_tensors(data)
     with pytest.raises(BadModel, match="big-endian"):

@@ -29,9 +29,9 @@ def list_backbones(as_json: AsJson = False) -> None:
 
     require("models", "octospoon backbone")
     from octospoon.cli.operations.backbones import cache_folder, listed
-    from octospoon.training.backbone.catalogue import BACKBONES, PHOTOS
+    from octospoon.training.backbone import catalogue
 
-    rows = [(backbone, listed(backbone)) for backbone in BACKBONES]
+    rows = [(backbone, listed(backbone)) for backbone in catalogue.BACKBONES]
     if as_json:
         print_json([_document(*row) for row in rows])
         return
@@ -39,7 +39,7 @@ def list_backbones(as_json: AsJson = False) -> None:
     for backbone, pulled in rows:
         table.add_row(*_cells(backbone, pulled))
     print_line_table(table)
-    print_line(f"`octospoon up` begins with {PHOTOS}; downloads are kept in {cache_folder()}")
+    print_line(f"`octospoon up` begins with {catalogue.PHOTOS}; downloads are kept in {cache_folder()}")
 
 
 def _cells(backbone: Backbone, pulled: Pulled | None) -> list[str]:
