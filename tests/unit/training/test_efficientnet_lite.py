@@ -126,7 +126,7 @@ def test_the_blocks_are_those_of_the_paper() -> None:
 def test_weights_of_another_network_are_refused() -> None:
     weights = tensors()
     for variant in (Variant(36, 1.0), Variant(36, 1.8)):
-        with pytest.raises(BadModel, match="blocks|not those"):
+        with pytest.raises(BadModel, match=r"blocks|not those"):
             build(weights, variant)
     del weights["_blocks.3._bn1.running_var"]
     with pytest.raises(BadModel, match=r"not those.*_blocks\.3\._bn1\.running_var"):

@@ -17,7 +17,7 @@ NUMBERS = np.random.default_rng(0).normal(size=60).astype(np.float32)
 
 
 def test_tensors_are_read_bit_by_bit() -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "weights": NUMBERS.reshape(3, 4, 5),
         "odd numbers": np.array([np.nan, np.inf, -0.0, 1e-45], np.float32),
         "count": np.array(7, np.int64),
@@ -94,7 +94,7 @@ def test_other_files_are_refused() -> None:
         b"PK\x03\x04 a newer PyTorch writes zip files",
         pickle.dumps(collections.OrderedDict()),
     ):
-        with pytest.raises(BadModel, match="PyTorch before 1.6"):
+        with pytest.raises(BadModel, match=r"PyTorch before 1\.6"):
             read_tensors(data)
     with pytest.raises(BadModel, match="big-endian"):
         read_tensors(written({"weights": NUMBERS}, little_endian=False))

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from octospoon.cli.commands.definition import SETUP, AsJson, Command, Stack, examples
-from octospoon.cli.output import print_json, print_line
+from octospoon.cli.output import print_error_line, print_json, print_line
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 
 app = typer.Typer()
 
@@ -17,10 +18,20 @@ app = typer.Typer()
     "init-model",
     cls=Command,
     rich_help_panel=SETUP,
-    epilog=examples("octospoon init-model --stack prod", "octospoon init-model --file int8.onnx"),
+    epilog=examples(
+        "octospoon init-model --stack prod", "octospoon init-model --backbone efficientnet-lite0"
+    ),
 )
 def init_model(
-    file: Annotated[Path | None, typer.Option(help="A model file instead of the starter.")] = None,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the backbone, see `octospoon backbone list` (default: the best for photos).",
+            show_default=False,
+        ),
+    ] = "",
+    file: Annotated[Path | None, typer.Option(help="A model file instead of a backbone with a name.")] = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,10 +44,37 @@ def init_model(
     from octospoon.cli.extras import require
 
     require("models", "octospoon init-model")
-    from octospoon.cli.operations.first_model import init_model as operation
+    from octospoon.cli.operations import first_model
 
-    pointer = operation(find_deployment(stack), file)
+    if backbone and file:
+        raise BadRequest("--backbone and --file do not go together")
+    deployment = find_deployment(stack)
+    if file:
+        pointer = first_model.init_model(deployment, file)
+    elif backbone:
+        pointer = first_model.begin_with_backbone(deployment, _pulled(backbone))
+    else:
+        pointer = first_model.begin_with(deployment, _for_photos)
     if as_json:
         print_json({"model_version": pointer.version})
     else:
         print_line(f"champion: version {pointer.version}")
+
+
+def _pulled(name: str) -> bytes:
+    from octospoon.cli.operations.backbones import download_bar, pull
+
+    with download_bar() as watch:
+        return pull(name, print_error_line, watch).model
+
+
+def _for_photos() -> bytes:
+    from octospoon.training.backbone.catalogue import PHOTOS
+
+    try:
+        return _pulled(PHOTOS)
+    except (NotConfigured, ServiceUnavailable) as error:
+        advice = (
+            "`octospoon init-model --backbone scattering` begins with the backbone that needs no download"
+        )
+        raise type(error)(f"{error}; {advice}") from error

@@ -26,10 +26,12 @@ class Changes:
     Attributes:
         classes: class names; None if none were given.
         parameters: of the template.
+        backbone: name of the backbone that a new stack begins with; empty where none was given.
     """
 
     classes: tuple[str, ...] | None
     parameters: dict[str, str]
+    backbone: str = ""
 
 
 class UpCommand(Command):
@@ -65,6 +67,15 @@ def up(
             help="A parameter of the template, remembered for the next time. May be given more than once.",
         ),
     ] = None,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Backbone that a new stack begins with, see `octospoon backbone list` (default: the best "
+            "for photos, downloaded if there is a network).",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Start the local stack, or the parts of it that have ended.
 
@@ -74,19 +85,23 @@ def up(
     from octospoon.cli.extras import require
 
     require("local", "octospoon up")
-    print_lines(start_stack(changes(classes, parameters or ()), timed_progress()))
+    print_lines(start_stack(changes(classes, parameters or (), backbone), timed_progress()))
 
 
-def changes(classes: str | None, parameters: Sequence[str]) -> Changes:
+def changes(classes: str | None, parameters: Sequence[str], backbone: str = "") -> Changes:
     """Return the settings to change, checked before anything starts.
 
     Raises:
-        BadRequest: class names or parameters are not allowed.
+        BadRequest: class names or parameters are not allowed, or there is no such backbone.
     """
     from octospoon.cli.deploy.class_names import class_names
     from octospoon.cli.deploy.parameters import given
 
-    return Changes(None if classes is None else class_names(classes), given(parameters))
+    if backbone:
+        from octospoon.training.backbone.catalogue import backbone_named
+
+        backbone_named(backbone)
+    return Changes(None if classes is None else class_names(classes), given(parameters), backbone)
 
 
 def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
@@ -98,12 +113,15 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
 
     Raises:
         NotConfigured: the checkout is not ready, or a setting is not allowed.
-        ServiceUnavailable: a server does not start.
+        ServiceUnavailable: a server does not start, or the backbone cannot be downloaded.
+        Conflict: the stack has a model with another backbone than the given one.
     """
     from octospoon.cli.deployment import remember
     from octospoon.cli.local import addresses, saved_settings
     from octospoon.cli.local.assemble import assemble, trainer_environment
+    from octospoon.cli.local.first_model import FirstModel
     from octospoon.cli.local.preconditions import check_checkout
+    from octospoon.cli.operations.first_model import begin_with_backbone
     from octospoon.cli.stack import attach, start
     from octospoon.cli.stack.layout import Layout
     from octospoon.cli.stack.record import only_one
@@ -113,14 +131,19 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
     with only_one(layout, "command", lambda: progress("waiting for another `octospoon up` or `down`")):
         settings = merged(wanted, saved_settings.recall(layout))
         trainer_environment(settings.parameters.get("Trainer", "head"))
+        model = FirstModel(settings.backbone, progress)
+        if wanted.backbone:
+            model()  # before anything starts
         progress(f"classes: {_listing(settings.classes)}; parameters: {_listing(settings.parameters)}")
         if attach(layout.root) is None:
             saved_settings.remember(layout, settings)  # in case this is killed later
         servers = start(layout.root, progress=progress, fresh=True, detached=True)
-        project = assemble(servers, settings.classes, progress, settings.parameters).project
-        remember(project)
+        stack = assemble(servers, settings.classes, progress, settings.parameters, model)
+        remember(stack.project)
+        if wanted.backbone:
+            begin_with_backbone(stack.deployment, model())
         saved_settings.remember(layout, settings)
-    return addresses.lines(project, servers.credentials, stop="octospoon down")
+    return addresses.lines(stack.project, servers.credentials, stop="octospoon down")
 
 
 def merged(wanted: Changes, before: UpSettings) -> UpSettings:
@@ -131,7 +154,7 @@ def merged(wanted: Changes, before: UpSettings) -> UpSettings:
 
     check(before.parameters)
     classes = wanted.classes or before.classes or digits.CLASSES
-    return UpSettings(classes, before.parameters | wanted.parameters)
+    return UpSettings(classes, before.parameters | wanted.parameters, wanted.backbone or before.backbone)
 
 
 def _listing(names: Sequence[str] | dict[str, str]) -> str:

@@ -133,9 +133,7 @@ class _Queue:
 def _champion(deployment: Deployment) -> str:
     current = deployment.champions.pointer()
     if current is None:
-        raise Advised(
-            "no model is in service: run `octospoon init-model`", "it puts the starter into service"
-        )
+        raise Advised("no model is in service: run `octospoon init-model`", "it puts a backbone into service")
     pointer = current[0]
     with tempfile.TemporaryDirectory() as folder:
         file = deployment.champions.fetch(pointer, Path(folder))

@@ -12,9 +12,10 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
 from octospoon.cli.deploy.deployer import check_classes, deploy
 from octospoon.cli.deploy.urls import webhook_url
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
-from octospoon.cli.operations.first_model import init_model
+from octospoon.cli.operations.first_model import begin_with
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import NotConfigured
+from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +56,7 @@ def assemble(
     classes: Sequence[str],
     progress: Callable[[str], None],
     parameters: Mapping[str, str],
+    first_model: Callable[[], bytes] = starter_model,
 ) -> LocalStack:
     """Deploy octospoon onto running servers; set up Label Studio, a first model and a trainer.
 
@@ -63,6 +65,7 @@ def assemble(
         classes: class names.
         progress: receives a line of text for each step.
         parameters: of the template, except for those that the local stack sets.
+        first_model: returns the model that a new stack begins with.
     """
     check_classes(servers.aws_url, STACK_NAME, classes)
     api = LabelStudioApi(servers.label_studio_url, lambda: servers.credentials.token)
@@ -82,8 +85,8 @@ def assemble(
     stack = LocalStack(servers, project, api)
     progress("connecting Label Studio to the bucket and the webhook")
     connect(setup, project_id, stack.deployment)
-    progress("building the starter model")
-    init_model(stack.deployment)
+    progress("looking for a model in service")
+    begin_with(stack.deployment, first_model)
     progress("starting the trainer")
     start_trainer(stack)
     return stack

@@ -21,10 +21,12 @@ class UpSettings(msgspec.Struct, frozen=True):
     Attributes:
         classes: class names; empty if they were never given.
         parameters: of the template, as given with `--set`.
+        backbone: name of the backbone that a new stack begins with; empty where none was given.
     """
 
     classes: tuple[str, ...] = ()
     parameters: dict[str, str] = {}
+    backbone: str = ""
 
 
 def recall(layout: Layout) -> UpSettings:

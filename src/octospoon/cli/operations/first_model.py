@@ -10,13 +10,44 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.training.model.model_file import extract_backbone, read_spec, sha256, starter_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from octospoon.cli.deployment import Deployment
 
 
-def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPointer:
+def begin_with(deployment: Deployment, model: Callable[[], bytes]) -> ChampionPointer:
     """Give a new deployment its cold-start model (embeddings only), and leave any other as it is.
+
+    Args:
+        deployment: the deployment.
+        model: returns the model file; it is called only if no model is in service.
+    """
+    champion = deployment.champions.pointer()
+    if champion is not None:
+        return champion[0]
+    file = model()
+    sha, _ = deployment.champions.put_model(file, None)
+    pointer = ChampionPointer.of(0, read_spec(file).backbone, sha)
+    deployment.champions.keep(pointer)
+    deployment.champions.promote(pointer, None)
+    return begin_with(deployment, model)
+
+
+def begin_with_backbone(deployment: Deployment, model: bytes) -> ChampionPointer:
+    """Give a new deployment a cold-start model, and check that any other has its backbone.
+
+    Raises:
+        Conflict: the model in service has another backbone.
+    """
+    pointer = begin_with(deployment, lambda: model)
+    if pointer.backbone != read_spec(model).backbone:
+        raise Conflict(_other(pointer))
+    return pointer
+
+
+def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPointer:
+    """Give a new deployment the model of a file, or the starter.
 
     Args:
         deployment: the deployment.
@@ -27,21 +58,20 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
         BadModel: the file is not a cold-start model.
         Conflict: another model than this file is in service already.
     """
-    champions = deployment.champions
-    model = starter_model() if file is None else _cold_start(file)
-    champion = champions.pointer()
-    if champion is not None:
-        if file is not None and champion[0].sha256 != sha256(model):
-            raise Conflict(
-                f"version {champion[0].version} is in service, and its backbone made the pool's embeddings: "
-                "only a new deployment can begin with another one"
-            )
-        return champion[0]
-    sha, _ = champions.put_model(model, None)
-    pointer = ChampionPointer.of(0, read_spec(model).backbone, sha)
-    champions.keep(pointer)
-    champions.promote(pointer, None)
-    return init_model(deployment, file)
+    if file is None:
+        return begin_with(deployment, starter_model)
+    model = _cold_start(file)
+    pointer = begin_with(deployment, lambda: model)
+    if pointer.sha256 != sha256(model):
+        raise Conflict(_other(pointer))
+    return pointer
+
+
+def _other(pointer: ChampionPointer) -> str:
+    return (
+        f"version {pointer.version} is in service, and its backbone made the pool's embeddings: only a new "
+        "deployment can begin with another one"
+    )
 
 
 def _cold_start(file: Path) -> bytes:
