@@ -26,6 +26,7 @@ from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import Prediction, State
+from octospoon.training.backbone.pytorch_file import read_tensors
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.finetune import graph as graphs
 from octospoon.training.finetune.augmentation import augmented
@@ -426,3 +427,14 @@ def test_the_next_job_goes_on_from_the_fine_tuned_backbone(promoted):
     outcome = run("train-000003", made.ports)
     assert outcome in (Outcome.PROMOTED, Outcome.REFUSED)
     assert made.registry.params["backbone"] == promoted_world.champions.current.backbone
+
+
+def test_tensors_of_pytorchs_own_files_are_read_bit_by_bit(tmp_path):
+    import torch
+
+    state = {"weights": torch.randn(3, 4, 5), "turned": torch.randn(6, 10).T, "count": torch.tensor(7)}
+    torch.save(state, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    tensors = read_tensors((tmp_path / "legacy.pth").read_bytes())
+    assert tensors.keys() == state.keys()
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(tensors[name], tensor.numpy(), strict=True)
