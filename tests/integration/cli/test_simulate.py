@@ -1,12 +1,27 @@
+"""Whole simulations, in their worker processes."""
+
 from __future__ import annotations
 
 import json
 
 import httpx
+import numpy as np
+import onnx
 import pytest
-from unit.cli.test_simulate import quiet, source, wanted
+from unit.cli.test_simulate import picture, quiet, source, wanted
+from unit.training.networks import network
 
+from octospoon.cli import main
+from octospoon.cli.operations import simulate as command
+from octospoon.cli.operations import trainer_environment
 from octospoon.cli.operations.simulate import simulate
+from octospoon.domain.errors import NotConfigured
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(command, "local_project", lambda: None)
 
 
 @pytest.mark.stack
@@ -30,3 +45,86 @@ def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
     assert [one["step"] for one in history] == [15, 30]
     files = httpx.get(f"{api}/artifacts/list", params={"run_id": run_id}).json()["files"]
     assert {one["path"] for one in files} == {"simulation.json", "curves.csv", "curves.png"}
+
+
+def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
+    said = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        simulate(source(), wanted(folder, seeds=2, workers=workers), quiet())
+        said.append((folder / "curves.csv").read_text())
+        assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert said[0] == said[1]
+    assert said[0].startswith("strategy,seed,labels,accuracy,balanced_accuracy")
+    assert said[0].count("\n") == 1 + 2 * 2 * 2
+
+    report = json.loads((tmp_path / "1" / "simulation.json").read_text())
+    assert report["labels"] == [15, 30]
+    assert report["held_out"] == 80
+    assert report["majority_share"] == pytest.approx(1 / 3, abs=0.01)
+    assert len(report["strategies"]["margin"]["balanced"]) == 2
+    assert report["strategies"]["margin"]["against_random"]["worse"] in (True, False)
+    assert set(report["strategies"]) == {"random", "margin"}
+    assert report["strategies"]["margin"]["against_random"]["lead"] == pytest.approx(
+        np.mean(np.subtract(*(report["strategies"][name]["mean"] for name in ("margin", "random"))))
+    )
+
+
+def test_plain_and_wrapped_onnx_files_give_the_same_curves(tmp_path, monkeypatch):
+    for i in range(40):
+        picture(tmp_path / "pictures" / ("dark" if i % 2 else "light") / f"{i}.png", 6 * i)
+    onnx.save(network(last="maps"), tmp_path / "plain.onnx")
+    monkeypatch.chdir(tmp_path)
+    options = ["--mean", "0.5,0.5,0.5", "--channels", "bgr"]
+    assert main.main(["model", "import", "plain.onnx", "--to", "wrapped.onnx", *options]) == 0
+    plan = ["--labels", "10", "--batch", "4", "--seeds", "2", "--strategies", "margin", "--workers", "1"]
+    curves = []
+    for model in (["plain.onnx", *options], ["wrapped.onnx"]):
+        assert main.main(["simulate", "pictures", "--model", *model, *plan, "--out", "report"]) == 0
+        curves.append((tmp_path / "report/curves.csv").read_text())
+    assert curves[0] == curves[1]
+    assert json.loads((tmp_path / "report/simulation.json").read_text())["labels"] == [4, 8, 10]
+
+
+def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    plan = ["--labels", "40", "--seeds", "2", "--strategies", "margin", "--workers", "1", "--out", "report"]
+
+    assert main.main(["simulate", "--digits", *plan, "--json"]) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "report/simulation.json").read_text())
+    assert set(document["strategies"]) == {"random", "margin"}
+
+
+def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
+    console = quiet()
+
+    found = simulate(source(learnable=False), wanted(tmp_path, seeds=5), console)
+
+    assert not found["margin"].better
+    interval = found["margin"].labels_interval
+    assert np.isnan(interval.low) or interval.low <= 1 <= interval.high, "no saving is claimed"
+    told = console.export_text()
+    assert "No strategy beats random on these data" in told
+    assert "most frequent class: 33" in told
+    assert "a strategy trains on all but 3 of each 15 labels" in told
+    assert "random trains on all of them" in told
+
+
+def test_table_shows_a_quarter_half_and_all_labels(tmp_path):
+    console = quiet()
+    simulate(source(), wanted(tmp_path, seeds=2, rounds=8), console)
+    told = console.export_text()
+    for shown in ("30 labels", "60 labels", "120 labels", "balanced"):
+        assert shown in told
+
+
+def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(trainer_environment, "TRAINING_PYTHON", tmp_path / "nowhere")
+
+    with pytest.raises(NotConfigured, match="MLflow is not installed"):
+        simulate(source(), wanted(tmp_path, seeds=2), quiet())
+    assert (tmp_path / "simulation.json").exists()
