@@ -28,12 +28,19 @@ AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
+OWN_MODEL = "simulate DIR --model backbone.onnx"
 # in the order in which a person would; where a document leaves something open, what it is here
 STEPS = {
-    UP: UP,
+    UP: f"{UP} --backbone scattering",  # without a download
     "up": "up",
     "up --help": "up --help",
+    "backbone list": "backbone list",
+    "backbone list --json": "backbone list --json",
+    "backbone pull NAME": "backbone pull scattering",
+    "backbone pull NAME --json": "backbone pull scattering --json",
+    "backbone pull NAME --to backbone.onnx": "backbone pull scattering --to backbone.onnx",
     "init-model": "init-model",
+    "init-model --backbone NAME": "init-model --backbone scattering",
     "init-model --file": "init-model --file starter.onnx",
     RESNET: RESNET,
     CAFFE: CAFFE.replace("caffe.onnx", "resnet18.onnx --output features"),
@@ -67,6 +74,7 @@ STEPS = {
     "model rollback": "model rollback",
     "model rollback --to 7 --new-backbone": "model rollback --to 1 --new-backbone",
     "simulate DIR": "simulate ~/photos --seeds 2 --labels 12 --batch 6",
+    OWN_MODEL: f"{OWN_MODEL.replace('DIR', '~/photos')} --seeds 2 --labels 12 --batch 6",
     "simulate --model": "simulate --model starter.onnx --digits --seeds 2 --labels 40",
     OWN_STRATEGY: OWN_STRATEGY.replace("entropy", "margin") + " --seeds 2 --labels 40",
     NEW_PROJECT: "label-studio-project --url {label_studio} --classes cat,dog,owl",
@@ -78,12 +86,14 @@ NAMES = {
     "demo",  # starts a stack of its own, and so is not run here
     "down",
     "down --forget",
+    "backbone pull",
     "drop",
     "label-studio-project --replace-interface",
     "label-studio-project … --classes a,b,new",
     "reconcile --accept-removals",
     "up --classes a,b,new",
     "up --classes …",
+    "up --backbone NAME",
     "init-model --stack octospoon",
     "label-studio-connect",
     "label-studio-project",

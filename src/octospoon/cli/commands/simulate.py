@@ -25,7 +25,7 @@ Folder = Annotated[
 Digits = Annotated[bool, typer.Option("--digits", help="Use scikit-learn's digits instead of a folder.")]
 Model = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="ONNX file that embeds the pictures (default: the starter)."),
+    typer.Option(metavar="FILE", help="ONNX file that embeds the pictures (default: scattering)."),
 ]
 Strategies = Annotated[str, typer.Option(help="Names of strategies, separated by commas.")]
 Seeds = Annotated[int, typer.Option(help="Number of repetitions.")]
