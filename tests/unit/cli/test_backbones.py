@@ -71,7 +71,7 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_a_backbone_is_downloaded_once_and_used_offline_from_then_on(index, tmp_path, capsys) -> None:
+def test_backbone_is_downloaded_once_and_then_used_offline(index, tmp_path, capsys) -> None:
     rows = json.loads(output(capsys, "list", "--json"))
     assert [(row["name"], row["pulled"]) for row in rows] == [("scattering", True), ("tiny", False)]
     assert rows[1]["seconds_per_image"] is None
@@ -92,7 +92,7 @@ def test_a_backbone_is_downloaded_once_and_used_offline_from_then_on(index, tmp_
     assert backbones.pull("tiny", print, lambda *_: None).model == model
 
 
-def test_a_file_that_is_damaged_on_the_disk_is_downloaded_again(index, tmp_path, capsys) -> None:
+def test_damaged_file_on_the_disk_is_downloaded_again(index, tmp_path, capsys) -> None:
     path = tmp_path / "cache/backbones" / NAME
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT[:-1] + b"?")
@@ -101,14 +101,14 @@ def test_a_file_that_is_damaged_on_the_disk_is_downloaded_again(index, tmp_path,
     assert path.read_bytes() == CONTENT
 
 
-def test_a_model_file_is_never_overwritten_and_nothing_is_downloaded_for_it(index, tmp_path, capsys) -> None:
+def test_existing_model_file_is_kept_without_any_download(index, tmp_path, capsys) -> None:
     (tmp_path / "mine.onnx").write_text("mine")
     assert main(["backbone", "pull", "tiny", "--to", str(tmp_path / "mine.onnx")]) == 1
     assert "is there already" in capsys.readouterr().err
     assert index.asked == []
 
 
-def test_a_name_that_does_not_exist_is_answered_with_those_that_do(index) -> None:
+def test_unknown_name_is_answered_with_the_known_names(index) -> None:
     with pytest.raises(BadRequest, match="no backbone 'resnet': the names are scattering, "):
         backbones.pull("resnet", print, lambda *_: None)
 
@@ -179,7 +179,7 @@ def test_a_new_stack_begins_with_the_backbone_for_photos(index, monkeypatch) -> 
     assert first() is first()
 
 
-def test_without_network_a_new_stack_says_so_and_begins_with_scattering(index, monkeypatch) -> None:
+def test_new_stack_without_network_says_so_and_uses_scattering(index, monkeypatch) -> None:
     monkeypatch.setattr(catalogue, "PHOTOS", "tiny")
     index.files.clear()
     lines: list[str] = []

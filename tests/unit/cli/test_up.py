@@ -141,7 +141,7 @@ def test_settings_stay_until_others_are_given(layout: Layout) -> None:
     assert merged(Changes(None, {}, "scattering"), chosen).backbone == "scattering"
 
 
-def test_a_backbone_that_does_not_exist_is_refused_before_anything_starts(
+def test_unknown_backbone_is_refused_before_anything_starts(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["up", "--backbone", "resnet"]) == 1

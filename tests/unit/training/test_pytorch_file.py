@@ -62,7 +62,7 @@ def test_nothing_in_a_file_is_run(tmp_path) -> None:
     assert not goal.exists()
 
 
-def test_a_file_that_is_cut_short_is_refused_wherever_it_ends() -> None:
+def test_file_that_is_cut_short_is_refused() -> None:
     data = written({"weights": NUMBERS.reshape(6, 10), "bias": NUMBERS[:6]})
     assert read_tensors(data)
     for end in range(len(data)):
