@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from octospoon.cli.commands.definition import SETUP, AsJson, Command, Stack, examples
 from octospoon.cli.output import print_error_line, print_json, print_line
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from octospoon.cli.deployment import Deployment
+    from octospoon.domain.model_spec import ChampionPointer
 
 app = typer.Typer()
 
@@ -44,21 +48,23 @@ def init_model(
     from octospoon.cli.extras import require
 
     require("models", "octospoon init-model")
-    from octospoon.cli.operations import first_model
-
     if backbone and file:
         raise BadRequest("--backbone and --file do not go together")
-    deployment = find_deployment(stack)
-    if file:
-        pointer = first_model.init_model(deployment, file)
-    elif backbone:
-        pointer = first_model.begin_with_backbone(deployment, _pulled(backbone))
-    else:
-        pointer = first_model.begin_with(deployment, _for_photos)
+    pointer = _begin(find_deployment(stack), backbone, file)
     if as_json:
         print_json({"model_version": pointer.version})
     else:
         print_line(f"champion: version {pointer.version}")
+
+
+def _begin(deployment: Deployment, backbone: str, file: Path | None) -> ChampionPointer:
+    from octospoon.cli.operations import first_model
+
+    if file:
+        return first_model.init_model(deployment, file)
+    if backbone:
+        return first_model.begin_with_backbone(deployment, _pulled(backbone))
+    return first_model.begin_with(deployment, _for_photos)
 
 
 def _pulled(name: str) -> bytes:

@@ -45,6 +45,12 @@ class UpCommand(Command):
         typer.echo(described())
 
 
+_BACKBONE_HELP = (
+    "Backbone that a new stack begins with, see `octospoon backbone list` (default: the best for photos, "
+    "downloaded if there is a network)."
+)
+
+
 @app.command(
     cls=UpCommand,
     rich_help_panel=LOCAL,
@@ -71,8 +77,7 @@ def up(
         str,
         typer.Option(
             metavar="NAME",
-            help="Backbone that a new stack begins with, see `octospoon backbone list` (default: the best "
-            "for photos, downloaded if there is a network).",
+            help=_BACKBONE_HELP,
             show_default=False,
         ),
     ] = "",
