@@ -102,7 +102,7 @@ bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
 
 oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
-	@.venv/bin/pytest -q tests/unit/domain/test_estimation.py tests/integration/domain/test_oracle.py
+	@.venv/bin/pytest -q tests/unit/domain/test_estimators.py tests/integration/domain/test_oracle.py
 
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
 	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from integration import elsewhere
-from unit.domain.test_estimation import KINDS, POOL, population
+from unit.domain.test_estimators import KINDS, POOL, population
 
 from octospoon.domain.evaluation import estimators
 
