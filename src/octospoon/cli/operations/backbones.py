@@ -109,13 +109,14 @@ def listed(backbone: Backbone) -> Pulled | None:
 
 @contextmanager
 def download_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show on standard error what has arrived of a download; yield the function that moves the bar."""
+    """Show on a terminal how much of a download has arrived; yield the function that moves the bar."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("", visible=False)
         yield lambda arrived, size: bar.update(task, completed=arrived, total=size, visible=True)
 
