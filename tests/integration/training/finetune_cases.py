@@ -206,7 +206,7 @@ def test_an_operator_that_is_unknown_is_named(poor: bytes):
 
 def test_a_graph_without_weights_of_float32_is_refused():
     half = wrap_onnx.wrap(convolutional(np.float16), wrap_onnx.Pixels(), "", head=False)[0]
-    with pytest.raises(BadRequest, match=r"could learn, less than 10%: .* no float32"):
+    with pytest.raises(BadRequest, match=r"can be trained, less than 10%: .* not float32"):
         TorchGraph(half)
 
 

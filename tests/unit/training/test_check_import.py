@@ -141,9 +141,9 @@ def test_what_does_not_fit_is_said(tmp_path):
         taken(tmp_path, network(), Options(Pixels()))
     with pytest.raises(BadRequest, match="no tensor 'other'; its outputs are embedding"):
         taken(tmp_path, network(), Options(Pixels(), output="other"))
-    with pytest.raises(BadRequest, match="three numbers each"):
+    with pytest.raises(BadRequest, match="need three numbers each"):
         taken(tmp_path, network(), Options(Pixels(mean=(1.0,))))
-    with pytest.raises(BadRequest, match="std above zero"):
+    with pytest.raises(BadRequest, match="std must be positive"):
         taken(tmp_path, network(), Options(Pixels(std=(1, 0, 1))))
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(BadModel, match="cannot be read as ONNX"):

@@ -36,7 +36,7 @@ def test_without_pytorch_the_job_fails_and_says_what_to_install(monkeypatch: pyt
         made.label(index, digits.CLASSES[digits.labels()[index]])
     made.serve(starter())
 
-    with pytest.raises(NotConfigured, match=r"install octospoon\[finetune\].*Trainer=head needs none"):
+    with pytest.raises(NotConfigured, match=r"install octospoon\[finetune\].*Trainer=head works without it"):
         run(JOB, replace(made.ports, trainer=FineTuner(made.images)))
 
     assert made.control.state().status is JobStatus.FAILED

@@ -84,7 +84,7 @@ def test_maps_whose_axes_nothing_tells_are_asked_about(tmp_path):
     assert np.allclose(first, plain(made).mean((2, 3)), atol=1e-4)
     second = taken(tmp_path, made, Options(Pixels(), pool="nhwc"))
     assert np.allclose(second, plain(made).mean((1, 2)), atol=1e-4)
-    with pytest.raises(BadRequest, match="--pool mean does not go together"):
+    with pytest.raises(BadRequest, match="--pool mean does not fit"):
         taken(tmp_path, made, Options(Pixels(), pool="mean"))
 
 

@@ -84,14 +84,14 @@ def test_a_batch_of_another_size_is_opened_or_explained(tmp_path):
         node("ReduceMax", "joined", "out", axes=[2], keepdims=0),
     ]
     fixed = model(nodes, shape=four, rows=np.array([4, 8, 121]), token=token)
-    with pytest.raises(BadModel, match=r"4 pictures at once .* batch of any size"):
+    with pytest.raises(BadModel, match=r"only with a batch size of 4: .* dynamic batch size"):
         taken(tmp_path, fixed)
 
 
 def test_what_was_done_about_the_batch_is_told(tmp_path):
     onnx.save(model(BATCHES["a class token of one picture"], shape=ONE, **SHAPES), tmp_path / "m.onnx")
-    told = check_import.read(tmp_path / "m.onnx", Options(Pixels())).recognised
-    assert any("one picture at a time" in line for line in told)
+    notes = check_import.read(tmp_path / "m.onnx", Options(Pixels())).recognised
+    assert any("one image at a time" in line for line in notes)
 
 
 @pytest.mark.parametrize("unknown", [-1, 0, None, "", "unk__1", "height"])
@@ -127,7 +127,7 @@ def test_where_nothing_tells_the_layout_it_is_asked_for(tmp_path):
     nodes = [node("Reshape", "input flat", "long"), node("MatMul", "long big", "out")]
     big = np.random.default_rng(2).normal(size=(1728, 8)).astype(np.float32)
     made = model(nodes, shape=("b", -1, -1, -1), flat=np.array([0, -1]), big=big)
-    with pytest.raises(BadRequest, match="say it with --layout"):
+    with pytest.raises(BadRequest, match="give --layout"):
         taken(tmp_path, made, Options(Pixels(24, 24)))
     for layout in ("nchw", "nhwc"):
         found = taken(tmp_path, made, Options(Pixels(24, 24, layout=layout)))

@@ -1,1 +1,1 @@
-"""The second trainer: the backbone's own weights learn too. Needs the extra ``finetune`` (PyTorch)."""
+"""The second trainer, which also trains the backbone. Needs the extra ``finetune`` (PyTorch)."""

@@ -1,4 +1,4 @@
-"""A backbone's ONNX graph as a function in PyTorch whose weights learn, and back into the same graph."""
+"""Run a backbone's ONNX graph in PyTorch with trainable weights, and write the graph back."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ _WEIGHTS = {
     "MatMul": (0, 1),
     "PRelu": (1,),
 }
-"""Which inputs of an operator learn. Means and variances do not, nor do the pixels' factors and offsets."""
-_BEHIND = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""What may stand between a weight and the operator that uses it."""
+"""The inputs of each operator that are trained. Running statistics and preprocessing constants are not."""
+_BETWEEN = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that may stand between a weight and the operator that uses it."""
 _NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16", "INT8", "UINT8")
-"""Kinds of constants that count as weights, whether or not they can learn."""
+"""Element types of constants that count as weights, trainable or not."""
 LEAST_SHARE = 0.1
-"""Of a backbone's weights that must learn: with fewer, fine-tuning would change next to nothing of it."""
+"""Smallest trainable share of a backbone's weights. Below it, fine-tuning would change almost nothing."""
 
 
 class TorchGraph:
-    """A backbone: uint8 [N, H, W, 3] -> float32 [N, D], with the graph's own weights as leaves.
+    """A backbone in PyTorch: uint8 [N, H, W, 3] -> float32 [N, D], with trainable weights.
 
     Args:
         backbone: the ONNX file.
 
     Attributes:
-        weights: those that learn, float32, by the initializer's name.
-        learning: how many numbers they hold.
-        total: how many numbers all weights hold.
+        weights: the trainable weights, float32, by the name of their initializer.
+        learning: the number of trainable parameters.
+        total: the number of all parameters.
 
     Raises:
-        BadRequest: it has an operator that is not known here (all are named), or too few weights that can
-            learn.
+        BadRequest: the graph has unsupported operators, which the message lists, or too few trainable
+            weights.
     """
 
     def __init__(self, backbone: bytes) -> None:
@@ -71,8 +71,8 @@ class TorchGraph:
         self.total = sum(values[name].size for name in _counted(self._proto.graph))
         if self.learning < LEAST_SHARE * max(1, self.total):
             raise BadRequest(
-                f"{self.learning:,} of the backbone's {self.total:,} weights could learn, less than "
-                f"{LEAST_SHARE:.0%}: the others are no float32 or belong to no layer that is known. Use "
+                f"only {self.learning:,} of the backbone's {self.total:,} weights can be trained, less than "
+                f"{LEAST_SHARE:.0%}: the others are not float32, or their layers are not supported. Use "
                 "Trainer=head, or import a float32 export"
             )
 
@@ -87,7 +87,16 @@ class TorchGraph:
     def embed(
         self, pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], batch: int = 32
     ) -> npt.NDArray[np.float32]:
-        """Return embeddings float32 [M, D] of M rows of uint8 [N, H, W, 3], so many at once."""
+        """Return the embeddings of some images, without gradients.
+
+        Args:
+            pixels: uint8 [N, H, W, 3].
+            rows: int64 [M], which images.
+            batch: images at a time, which limits memory.
+
+        Returns:
+            float32 [M, D].
+        """
         with torch.no_grad():
             parts = [
                 self(torch.from_numpy(np.array(pixels[rows[start : start + batch]]))).numpy()
@@ -96,13 +105,13 @@ class TorchGraph:
         return np.concatenate(parts)
 
     def restore(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Set weights, by name, to these values."""
+        """Set trainable weights to the given values, by name."""
         with torch.no_grad():
             for name, value in weights.items():
                 self.weights[name].copy_(value)
 
     def written(self) -> bytes:
-        """Return the same graph with the weights as they are now, and nothing else changed."""
+        """Return the ONNX file of the same graph with the current weights and nothing else changed."""
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
         for tensor in proto.graph.initializer:
@@ -127,7 +136,7 @@ def _check(graph: onnx.GraphProto) -> None:
 
 
 def _check_outputs(steps: list[Step]) -> None:
-    """Refuse a graph that reads what only training needs: masks, means, positions of maxima."""
+    """Refuse a graph that uses training outputs: dropout masks, batch means, positions of maxima."""
     read = {name for step in steps for name in step.inputs if name}
     for step in steps:
         if step.op != "Split" and read.intersection(step.outputs[1:]):
@@ -140,7 +149,7 @@ def _step(node: onnx.NodeProto, opset: int) -> Step:
     return Step(node.op_type, name, tuple(node.input), tuple(node.output), attributes, opset)
 
 
-def _value(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401  whatever ONNX holds
+def _value(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401  any ONNX type
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode()
@@ -148,7 +157,7 @@ def _value(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401  whatever ONN
 
 
 def _counted(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names of all constants that are weights by their kind."""
+    """Yield the names of all constants whose element type and size make them weights."""
     for tensor in graph.initializer:
         kind = TensorProto.DataType.Name(tensor.data_type)
         if kind in _NUMBERS and not tensor.name.startswith(OURS) and int(np.prod(tensor.dims)) > 1:
@@ -156,7 +165,7 @@ def _counted(graph: onnx.GraphProto) -> Iterator[str]:
 
 
 def _learning(steps: list[Step], values: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
-    """Yield the names of the initializers that are weights: of layers, and biases added behind a MatMul."""
+    """Yield the names of trainable initializers: weights of layers, and biases added after a MatMul."""
     made = {name: step for step in steps for name in step.outputs}
     products = {step.outputs[0] for step in steps if step.op == "MatMul"}
     for step in steps:
@@ -165,7 +174,7 @@ def _learning(steps: list[Step], values: Mapping[str, npt.NDArray[Any]]) -> Iter
             wanted = (0, 1)
         for position in wanted:
             name = step.inputs[position] if position < len(step.inputs) else ""
-            while name not in values and name in made and made[name].op in _BEHIND:
+            while name not in values and name in made and made[name].op in _BETWEEN:
                 name = made[name].inputs[0]
             value = values.get(name)
             if value is not None and value.dtype == np.float32 and value.size > 1:

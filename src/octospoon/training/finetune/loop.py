@@ -1,9 +1,11 @@
-"""Gradient descent on a backbone and a linear head, from where the frozen backbone's head left off.
+"""Train a backbone and a linear head by gradient descent, starting from a head on the frozen backbone.
 
-The head is fitted first and the backbone begins from it (Kumar et al. 2022, arXiv 2202.10054: a random head's
-first gradients would spoil the features). AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with steps in
-proportion to each tensor's own size (Shazeer and Stern 2018, arXiv 1804.04235, section 8), since nothing is
-known of how an imported graph's weights are scaled; one epoch of warm-up, then a cosine.
+- The head is fitted first, because the gradients of a random head would distort the features (Kumar et al.
+  2022, arXiv 2202.10054).
+- The optimiser is AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+- Learning rates are relative to the size of each tensor (Shazeer and Stern 2018, arXiv 1804.04235, section
+  8), because the scale of an imported graph's weights is unknown.
+- The learning rate warms up for one epoch and then follows a cosine.
 """
 
 from __future__ import annotations
@@ -31,22 +33,22 @@ if TYPE_CHECKING:
     from octospoon.training.finetune.options import FineTuning
 
 _LEAST_SIZE = 1e-3
-"""Tensors that are smaller, such as biases of zero, learn as if they were of this size."""
+"""Lower bound of a tensor's size for its learning rate, so that biases of zero can learn."""
 _ERRORS = 1.0
-"""As in the gate: what is shown to be better by less is not worth a new backbone."""
+"""Standard errors by which the loss must fall to justify a new backbone; the gate uses the same number."""
 _TINY = 1e-6
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What is learned from, and what says when to stop.
+    """Training data, and held-out data for early stopping.
 
     Attributes:
-        pixels: uint8 [N, H, W, 3]; only so many at once are read into memory as a step needs.
+        pixels: uint8 [N, H, W, 3]; each step reads only its own images into memory.
         labels: int64 [N], each in [0, C).
-        learned: int64 [L], rows that are learned from.
-        held_out: int64 [M], M >= 2 other rows.
+        learned: int64 [L], the rows for training.
+        held_out: int64 [M], other rows for early stopping, M >= 2.
         class_weights: float32 [C].
     """
 
@@ -59,11 +61,11 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What came of it.
+    """The result of training.
 
     Attributes:
-        epochs: measures after each epoch; the first are those of the frozen backbone.
-        best: position of the epoch whose weights the graph has now; 0 where none is shown to be better.
+        epochs: metrics after each epoch; the first entry is the frozen backbone.
+        best: the epoch whose weights the graph now has; 0 if no epoch is significantly better.
     """
 
     epochs: tuple[dict[str, float], ...]
@@ -71,8 +73,8 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """Held-out labels as one epoch answers them, calibrated by one temperature: losses float64 [M]."""
+class _HeldOut:
+    """Held-out results of one epoch after temperature calibration; losses is float64 [M]."""
 
     losses: npt.NDArray[np.float64]
     accuracy: float
@@ -81,15 +83,15 @@ class _Seen:
     def loss(self) -> float:
         return float(self.losses.mean())
 
-    def surely_better(self, than: _Seen) -> bool:
-        """Say whether the paired losses are smaller by _ERRORS standard errors of their difference."""
-        gain = than.losses - self.losses
+    def surely_better(self, other: _HeldOut) -> bool:
+        """Return True if the paired losses are smaller by more than _ERRORS standard errors."""
+        gain = other.losses - self.losses
         return bool(gain.mean() > _ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 @contextlib.contextmanager
 def reproducible() -> Iterator[None]:
-    """One thread and deterministic algorithms: the same pictures and seed give the same bits."""
+    """Use one thread and deterministic algorithms, so that the same images and seed give the same bits."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
@@ -101,24 +103,24 @@ def reproducible() -> Iterator[None]:
 
 
 def tune(graph: TorchGraph, lesson: Lesson, start: Head, options: FineTuning) -> Course:
-    """Train the graph's weights; it is left with those of the best epoch, or as it was.
+    """Train the weights of a graph and leave it with those of the best epoch, or unchanged.
 
     Args:
         graph: the backbone.
-        lesson: what from.
-        start: the head of the frozen backbone, fitted to what is not held out.
-        options: how.
+        lesson: the training data.
+        start: the head on the frozen backbone, fitted without the held-out rows.
+        options: the settings of fine-tuning.
     """
     tuning = _Tuning(graph, lesson, start, options)
-    frozen, best = tuning.seen(), None
+    frozen, best = tuning.evaluate(), None
     before = kept = _copied(graph)
     at, epochs = 0, [_measures(frozen)]
     for epoch in range(1, options.epochs + 1):
         loss = tuning.epoch()
-        now = tuning.seen()
+        now = tuning.evaluate()
         epochs.append({"epoch_training_loss": loss} | _measures(now))
         _log.info("epoch %d: %s", epoch, epochs[-1])
-        # against one another: the first epochs are often worse than the frozen backbone, and the last better
+        # epochs are compared with each other, as the first ones are often worse than the frozen backbone
         if best is None or now.loss < best.loss:
             best, at, kept = now, epoch, _copied(graph)
         if epoch - at >= options.patience:
@@ -134,13 +136,13 @@ class _Tuning:
 
     def __init__(self, graph: TorchGraph, lesson: Lesson, start: Head, options: FineTuning) -> None:
         self._graph, self._lesson, self._options = graph, lesson, options
-        # the head sees standardised embeddings: in raw ones a small step can move all answers together
+        # the head sees standardised embeddings: with raw ones a small step can shift all predictions together
         frozen = graph.embed(lesson.pixels, lesson.learned)
         self._mean, self._spread = frozen.mean(axis=0), frozen.std(axis=0) + _TINY
         self._weights = torch.from_numpy(start.weights * self._spread[:, None]).requires_grad_()
         self._bias = torch.from_numpy(start.bias + self._mean @ start.weights).requires_grad_()
         self._class_weights = torch.from_numpy(lesson.class_weights)
-        self._drawn = torch.Generator().manual_seed(options.seed)
+        self._generator = torch.Generator().manual_seed(options.seed)
         learning = [*graph.weights.values(), self._weights, self._bias]
         self._optimiser = torch.optim.AdamW([_group(tensor, options) for tensor in learning])
         steps = -(-len(lesson.learned) // options.batch_size)
@@ -149,13 +151,15 @@ class _Tuning:
         )
 
     def epoch(self) -> float:
-        """See every picture that is not held out once; return the mean loss, in nats."""
-        order = self._lesson.learned[torch.randperm(len(self._lesson.learned), generator=self._drawn).numpy()]
+        """Train on every training image once; return the mean loss, in nats."""
+        order = self._lesson.learned[
+            torch.randperm(len(self._lesson.learned), generator=self._generator).numpy()
+        ]
         total = 0.0
         for start in range(0, len(order), self._options.batch_size):
             rows = order[start : start + self._options.batch_size]
             images = torch.from_numpy(np.array(self._lesson.pixels[rows]))
-            logits = self._logits(self._graph(augmented(images, self._options, self._drawn)))
+            logits = self._logits(self._graph(augmented(images, self._options, self._generator)))
             truth = torch.from_numpy(self._lesson.labels[rows])
             loss = functional.cross_entropy(logits, truth, self._class_weights)
             self._optimiser.zero_grad()
@@ -165,8 +169,8 @@ class _Tuning:
             total += float(loss.detach()) * len(rows)
         return total / len(order)
 
-    def seen(self) -> _Seen:
-        """Answer the held-out pictures as they are."""
+    def evaluate(self) -> _HeldOut:
+        """Evaluate the held-out images without augmentation."""
         rows = self._lesson.held_out
         embeddings = torch.from_numpy(self._graph.embed(self._lesson.pixels, rows))
         logits = self._logits(embeddings).detach().numpy()
@@ -174,10 +178,10 @@ class _Tuning:
         divided = logits.astype(np.float64)
         divided /= temperature(divided, truth, len(rows) + len(self._lesson.learned))[0]
         losses = -log_softmax(divided, axis=1)[np.arange(len(truth)), truth]
-        return _Seen(losses, float((logits.argmax(axis=1) == truth).mean()))
+        return _HeldOut(losses, float((logits.argmax(axis=1) == truth).mean()))
 
     def _logits(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Return float32 [N, C] for float32 [N, D]."""
+        """Return the logits, float32 [N, C], for embeddings float32 [N, D]."""
         mean, spread = torch.from_numpy(self._mean), torch.from_numpy(self._spread)
         return (embeddings - mean) / spread @ self._weights + self._bias
 
@@ -189,7 +193,7 @@ def _group(tensor: torch.Tensor, options: FineTuning) -> dict[str, Any]:
 
 
 def _rate(step: int, warm_up: int, steps: int) -> float:
-    """Return the share of the learning rate at a step: up over the first epoch, then down a cosine."""
+    """Return the factor on the learning rate at a step: linear warm-up for one epoch, then a cosine."""
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
@@ -199,5 +203,5 @@ def _copied(graph: TorchGraph) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in graph.weights.items()}
 
 
-def _measures(seen: _Seen) -> dict[str, float]:
-    return {"epoch_held_out_loss": seen.loss, "epoch_held_out_accuracy": seen.accuracy}
+def _measures(result: _HeldOut) -> dict[str, float]:
+    return {"epoch_held_out_loss": result.loss, "epoch_held_out_accuracy": result.accuracy}

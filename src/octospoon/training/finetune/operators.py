@@ -1,7 +1,7 @@
-"""ONNX operators that compute, in PyTorch: layers, activations, arithmetic.
+"""PyTorch versions of ONNX operators that compute: layers, activations, arithmetic.
 
-Each is a function of a step and its inputs (None for one that is left out), as the ONNX operator schemas say
-(https://onnx.ai/onnx/operators/), for maps [N, C, H, W]. What is not here cannot be fine-tuned.
+Each is a function of a step and its inputs (None for an omitted input) and follows the ONNX operator schemas
+(https://onnx.ai/onnx/operators/), for feature maps [N, C, H, W]. Other operators cannot be fine-tuned.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Step:
     """One node of a graph.
 
     Attributes:
-        op: the operator.
-        name: of the node, for people.
-        inputs: names of tensors; empty for an input that is left out.
-        outputs: names of tensors.
-        attributes: as Python values, tensors as numpy arrays.
+        op: the name of the operator.
+        name: the name of the node, for messages.
+        inputs: names of the input tensors; empty for an omitted input.
+        outputs: names of the output tensors.
+        attributes: the attributes as Python values; tensors as numpy arrays.
         opset: the version of the operator set.
     """
 
@@ -44,24 +44,24 @@ class Step:
     attributes: dict[str, Any]
     opset: int
 
-    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  whatever ONNX holds
-        """Return an attribute."""
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  any ONNX type
+        """Return an attribute, or the default if the node lacks it."""
         return self.attributes.get(name, default)
 
     def refuse(self, why: str) -> BadRequest:
-        """Return the error that says that this node cannot be fine-tuned."""
+        """Return the error to raise if this node cannot be fine-tuned; `why` follows the operator's name."""
         return BadRequest(
             f"fine-tuning does not support {self.op} {why} (node {self.name!r}): use Trainer=head"
         )
 
 
 def given(inputs: Sequence[Any], position: int) -> Any:  # noqa: ANN401
-    """Return an input, None where it is left out."""
+    """Return an input, or None if it is omitted."""
     return inputs[position] if position < len(inputs) else None
 
 
 def _conv(step: Step, inputs: Sequence[Any]) -> Tensor:
-    # copied where they are views: see `_transpose` in shapes.py
+    # views are copied: see `_transpose` in shapes.py
     maps, weights, bias = inputs[0].contiguous(), inputs[1].contiguous(), given(inputs, 2)
     strides, dilations = _pair(step, "strides"), _pair(step, "dilations")
     pads = _pads(step, maps, weights.shape[2:], strides, dilations)
@@ -85,13 +85,13 @@ def _average_pool(step: Step, inputs: Sequence[Any]) -> Tensor:
     pooled = functional.avg_pool2d(maps, kernel, strides, own, ceil, whole)
     if whole or maps is inputs[0]:
         return pooled
-    # the average goes over what is no padding
+    # the average must leave out the padding
     share, _ = _padded(step, torch.ones_like(inputs[0][:1, :1]), 0.0)
     return pooled / functional.avg_pool2d(share, kernel, strides)
 
 
 def _padded(step: Step, maps: Tensor, value: float) -> tuple[Tensor, tuple[int, int]]:
-    """Return maps as the windows go over them, and what the pooling pads itself: only with ceil_mode."""
+    """Return padded maps, and the padding that the pooling must add itself, which ceil_mode requires."""
     pads = _pads(step, maps, step.get("kernel_shape"), _pair(step, "strides"), _pair(step, "dilations"))
     if not any(pads):
         return maps, (0, 0)
@@ -110,9 +110,9 @@ def _pair(step: Step, name: str) -> list[int]:
 def _pads(
     step: Step, maps: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> list[int]:
-    """Return the padding as `functional.pad` takes it: left, right, top, bottom."""
+    """Return the padding in the order of `functional.pad`: left, right, top, bottom."""
     if maps.ndim != 4:
-        raise step.refuse(f"of {maps.ndim} dimensions")
+        raise step.refuse(f"on {maps.ndim} dimensions")
     auto = step.get("auto_pad", "NOTSET")
     if auto in ("NOTSET", "VALID"):
         top, left, bottom, right = (step.get("pads") if auto == "NOTSET" else None) or [0, 0, 0, 0]
@@ -126,7 +126,7 @@ def _pads(
 
 
 def _batch_norm(step: Step, inputs: Sequence[Any]) -> Tensor:
-    """As in service: by the stored mean and variance, which small batches would only spoil."""
+    """Normalise by the stored mean and variance, as in service; small batches would give poor estimates."""
     if step.get("training_mode", 0):
         raise step.refuse("in training mode")
     maps, scale, bias, mean, variance = inputs[:5]
@@ -161,16 +161,18 @@ def _clip(step: Step, inputs: Sequence[Any]) -> Tensor:
 def _softmax(step: Step, inputs: Sequence[Any]) -> Tensor:
     if step.opset >= 13:
         return functional.softmax(inputs[0], step.get("axis", -1))
-    # of an older opset, over everything from the axis on
+    # before opset 13, softmax covers all axes from `axis` on
     axis = step.get("axis", 1) % inputs[0].ndim
     flat = inputs[0].flatten(axis) if axis < inputs[0].ndim else inputs[0]
     return functional.softmax(flat, -1).reshape(inputs[0].shape)
 
 
 def _sqrt(_: Step, inputs: Sequence[Any]) -> Tensor:
-    """Return the root, whose slope at zero is zero: a modulus of nothing would make every gradient NaN."""
-    some = inputs[0] > _TINY
-    return torch.where(some, torch.sqrt(torch.where(some, inputs[0], 1.0)), torch.zeros_like(inputs[0]))
+    """Return the root with gradient zero at zero; the infinite gradient would turn all others into NaN."""
+    positive = inputs[0] > _TINY
+    return torch.where(
+        positive, torch.sqrt(torch.where(positive, inputs[0], 1.0)), torch.zeros_like(inputs[0])
+    )
 
 
 def _divide(_: Step, inputs: Sequence[Any]) -> Tensor:
@@ -179,7 +181,7 @@ def _divide(_: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 def _reduced(how: Callable[..., Tensor], attribute_before: int) -> Operator:
-    """Return the operator of a reduction whose axes became an input with an opset."""
+    """Return a reduction operator whose axes are an attribute before the given opset, then an input."""
 
     def operator(step: Step, inputs: Sequence[Any]) -> Tensor:
         axes = step.get("axes") if step.opset < attribute_before else given(inputs, 1)
@@ -196,8 +198,8 @@ def _pooled(how: Callable[..., Tensor]) -> Operator:
     return lambda _, inputs: how(inputs[0], dim=tuple(range(2, inputs[0].ndim)), keepdim=True)
 
 
-def _one(how: Callable[..., Tensor]) -> Operator:
-    """Return the operator of a function of all its inputs."""
+def _plain(how: Callable[..., Tensor]) -> Operator:
+    """Return an operator that passes all its inputs to a function."""
     return lambda _, inputs: how(*inputs)
 
 
@@ -218,41 +220,41 @@ def _prelu(_: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 OPERATORS: dict[str, Operator] = {
-    "Abs": _one(torch.abs),
-    "Add": _one(torch.add),
+    "Abs": _plain(torch.abs),
+    "Add": _plain(torch.add),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
     "Clip": _clip,
     "Conv": _conv,
     "Div": _divide,
     "Elu": lambda step, inputs: functional.elu(inputs[0], step.get("alpha", 1.0)),
-    "Erf": _one(torch.erf),
-    "Exp": _one(torch.exp),
+    "Erf": _plain(torch.erf),
+    "Exp": _plain(torch.exp),
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": _pooled(torch.mean),
     "GlobalMaxPool": _pooled(torch.amax),
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": _one(functional.hardswish),
+    "HardSwish": _plain(functional.hardswish),
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda step, inputs: functional.leaky_relu(inputs[0], step.get("alpha", 0.01)),
-    "Log": _one(torch.log),
+    "Log": _plain(torch.log),
     "LpNormalization": _lp_norm,
-    "MatMul": _one(torch.matmul),
+    "MatMul": _plain(torch.matmul),
     "MaxPool": _max_pool,
-    "Mul": _one(torch.mul),
-    "Neg": _one(torch.neg),
+    "Mul": _plain(torch.mul),
+    "Neg": _plain(torch.neg),
     "PRelu": _prelu,
-    "Pow": _one(torch.pow),
-    "Reciprocal": _one(torch.reciprocal),
+    "Pow": _plain(torch.pow),
+    "Reciprocal": _plain(torch.reciprocal),
     "ReduceL2": _reduced(torch.linalg.vector_norm, 18),
     "ReduceMean": _reduced(torch.mean, 18),
     "ReduceSum": _reduced(torch.sum, 13),
-    "Relu": _one(functional.relu),
-    "Sigmoid": _one(torch.sigmoid),
+    "Relu": _plain(functional.relu),
+    "Sigmoid": _plain(torch.sigmoid),
     "Softmax": _softmax,
-    "Softplus": _one(functional.softplus),
+    "Softplus": _plain(functional.softplus),
     "Sqrt": _sqrt,
-    "Sub": _one(torch.sub),
-    "Tanh": _one(torch.tanh),
+    "Sub": _plain(torch.sub),
+    "Tanh": _plain(torch.tanh),
 }

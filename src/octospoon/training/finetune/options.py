@@ -1,4 +1,4 @@
-"""How the backbone is fine-tuned."""
+"""Settings of fine-tuning."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Settings of fine-tuning.
 
     Attributes:
-        epochs: at most so many.
-        patience: epochs without a better loss on the held-out labels, than after any other, before it ends.
-        batch_size: pictures a step.
-        learning_rate: at its peak, relative to the size of each weight tensor (its root mean square).
-        weight_decay: of AdamW, for tensors of more than one dimension.
-        flip: pictures are mirrored half of the time; wrong where left and right matter, as for digits.
-        shift: by at most this share of its side a picture is moved, its edges repeated.
-        brightness: by at most this share a picture is made brighter or darker.
-        seed: fixes what is held out, the order, and the augmentation.
+        epochs: largest number of epochs.
+        patience: training stops after this many epochs without a new lowest loss on the held-out labels.
+        batch_size: images in each step.
+        learning_rate: peak learning rate, relative to the root mean square of each weight tensor.
+        weight_decay: weight decay of AdamW, for tensors of more than one dimension.
+        flip: mirror half of the images at random; wrong where left and right matter, as for digits.
+        shift: largest random shift, as a share of the image's side; edge pixels are repeated.
+        brightness: largest random change of brightness, as a share.
+        seed: seed of the held-out split, the order of the images, and the augmentation.
     """
 
     epochs: Annotated[int, msgspec.Meta(ge=1, le=200)] = 30
@@ -39,10 +39,10 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @classmethod
     def read(cls, text: str) -> FineTuning:
-        """Read a setting such as ``epochs=20,flip=true``; what it leaves out stays as it is.
+        """Read a setting such as ``epochs=20,flip=true``; other options keep their defaults.
 
         Raises:
-            NotConfigured: it names no such option, or a value outside its range.
+            NotConfigured: an option is unknown, or its value is out of range.
         """
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         given = {name.strip(): value.strip() for name, _, value in pairs}
@@ -50,9 +50,9 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise NotConfigured(
-                f"FineTuning is {text!r}: {error}; it takes {', '.join(cls.__struct_fields__)}"
+                f"FineTuning is {text!r}: {error}; its options are {', '.join(cls.__struct_fields__)}"
             ) from error
 
     def params(self) -> dict[str, str]:
-        """Return every option by the name of its parameter in the experiment tracker."""
+        """Return every option as a parameter for the experiment tracker."""
         return {f"fine_tuning_{name}": f"{value}" for name, value in msgspec.structs.asdict(self).items()}

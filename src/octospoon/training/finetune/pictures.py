@@ -1,4 +1,4 @@
-"""The pixels of labelled images, on disk: there may be more than fit into memory."""
+"""Read the pixels of labelled images into a file on disk, because they may not fit into memory."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _log = logging.getLogger(__name__)
 def read(
     images: Sequence[LabelledImage], store: ImageStore, spec: ModelSpec, folder: Path
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """Read and decode pictures as the model sees them.
+    """Read and decode images into the model's input size.
 
     Args:
-        images: N of them.
-        store: where they are.
-        spec: of the model.
-        folder: where the pixels are kept.
+        images: N labelled images.
+        store: the store that holds the image files.
+        spec: the model's input format.
+        folder: where the file of pixels is written.
 
     Returns:
-        uint8 [N, H, W, 3], mapped from a file, and bool [N]: which could be read. A picture that is gone,
-        unreadable or no longer the one that was labelled is black.
+        The pixels, uint8 [N, H, W, 3], memory-mapped, and bool [N], True for images that could be read.
+        Images that are gone, unreadable or replaced since they were labelled are black.
     """
     shape = (len(images), spec.height, spec.width, 3)
     pixels: npt.NDArray[np.uint8] = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, shape)
@@ -50,7 +50,7 @@ def read(
             data = read_labelled(store, image)
             pixels[position] = decode(data, spec.height, spec.width, spec.resize)
         except BadImage as error:
-            _log.warning("%s is not learned from: %s", image.key, error)
+            _log.warning("%s is left out of training: %s", image.key, error)
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""ONNX operators that move values about and compute none, in PyTorch; see `operators`."""
+"""PyTorch versions of ONNX operators that rearrange values without computing; see `operators`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _flatten(step: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 def _transpose(step: Step, inputs: Sequence[Any]) -> Tensor:
-    # copied: oneDNN's backward pass overruns its memory on some convolutions of channels-last views
+    # copied, because oneDNN's backward pass overruns memory on some convolutions of channels-last views
     return inputs[0].permute(step.get("perm") or list(range(inputs[0].ndim))[::-1]).contiguous()
 
 
@@ -85,7 +85,7 @@ def _split(step: Step, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
     axis = step.get("axis", 0)
     parts = step.get("split") if step.opset < 13 else given(inputs, 1)
     if parts is None:
-        # of equal size; the last is smaller where it does not come out even
+        # equal parts; the last is smaller if the axis cannot be divided evenly
         return tuple(inputs[0].split(-(-inputs[0].shape[axis] // len(step.outputs)), axis))
     return tuple(inputs[0].split([int(part) for part in parts], axis))
 
@@ -133,7 +133,7 @@ def _pad(step: Step, inputs: Sequence[Any]) -> Tensor:
         flat = [width for axis in reversed(range(value.ndim)) for width in pairs[axis]]
         return functional.pad(value, flat, value=0.0 if filler is None else float(filler))
     if value.ndim != 4 or any(pairs[0] + pairs[1]):
-        raise step.refuse(f"in the mode {step.get('mode')} of other axes than height and width")
+        raise step.refuse(f"in the mode {step.get('mode')} on axes other than height and width")
     return functional.pad(value, [*pairs[3], *pairs[2]], mode=mode)
 
 

@@ -1,8 +1,7 @@
-"""Fine-tuning behind the trainer's port: backbone and head learn from the labelled pictures.
+"""Train backbone and head on the labelled images, as a `Trainer`.
 
-The graph, its preprocessing, inputs and outputs stay as they are; only its weights change, and with them its
-sha256. Where the held-out labels do not show that this helps, the backbone stays the one in service, so that
-no stored embedding is given up for nothing.
+Of the backbone, only the weights change, and with them its sha256. Its graph, inputs and outputs stay.
+If the held-out labels show no gain, the backbone in service stays, so that stored embeddings remain valid.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from octospoon.training.finetune.loop import Course
 
 PARITY = 1e-4
-"""How far PyTorch and onnxruntime may lie apart, as a share of the largest number in the embeddings."""
+"""Largest difference between PyTorch and onnxruntime, as a share of the largest value in the embeddings."""
 LEAST_LABELS = 25
 _COMPARED = 32
 _log = logging.getLogger(__name__)
@@ -49,9 +48,9 @@ class FineTuner:
     """Implements `octospoon.training.head.trainer.Trainer`.
 
     Attributes:
-        images: where the pictures are.
-        options: how the backbone is trained.
-        balanced: weigh classes by the inverse of their frequency.
+        images: the store of the labelled images.
+        options: the settings of fine-tuning.
+        balanced: True to weight classes by the inverse of their frequency.
     """
 
     images: ImageStore
@@ -59,14 +58,14 @@ class FineTuner:
     balanced: bool = False
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
-        """Train on every picture that can be read; a fifth of them says when to stop. See `Trainer`.
+        """Train on the readable images and hold out a fifth of them for early stopping. See `Trainer`.
 
-        The same labels, pictures and options give the same bytes on the same machine.
+        The same labels, images and options give the same bytes on the same machine.
 
         Raises:
             NotConfigured: PyTorch is not installed.
-            BadRequest: there is nothing to train on, or the graph cannot be trained.
-            BadModel: PyTorch and onnxruntime disagree about the new weights.
+            BadRequest: there are no labelled images, or the graph cannot be trained.
+            BadModel: PyTorch and onnxruntime compute different embeddings with the new weights.
         """
         check_installed()
         with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +76,7 @@ class FineTuner:
     def _trained(
         self, backbone: bytes, dataset: Dataset, spec: ModelSpec, material: _Material
     ) -> TrainedModel:
-        if why := material.too_little(dataset.labels):
+        if why := material.shortage(dataset.labels):
             return self._frozen(backbone, dataset, spec, why, ())
         from octospoon.training.finetune import loop
         from octospoon.training.finetune.graph import TorchGraph
@@ -85,7 +84,7 @@ class FineTuner:
         with loop.reproducible():
             graph = TorchGraph(backbone)
             learning = {"weights": f"{graph.total}", "weights_that_learn": f"{graph.learning}"}
-            _log.info("%d of the backbone's %d weights learn", graph.learning, graph.total)
+            _log.info("%d of the backbone's %d weights are trained", graph.learning, graph.total)
             _compare(graph, backbone, material)
             course = self._course(graph, dataset, len(spec.classes), material)
             tuned = graph.written() if course.best else backbone
@@ -118,7 +117,7 @@ class FineTuner:
     def _assembled(
         self, backbone: bytes, dataset: Dataset, spec: ModelSpec, material: _Material
     ) -> TrainedModel:
-        """Fit the head on the new embeddings; what was held out of the backbone's training calibrates it."""
+        """Fit the head on the new embeddings and calibrate it on the images held out from training."""
         rows = np.flatnonzero(material.readable)
         embeddings = as_stored(embed(backbone, material.pixels, rows))
         unseen, labels = material.held_out[rows], dataset.labels[rows]
@@ -151,7 +150,7 @@ class FineTuner:
         why: str,
         epochs: tuple[dict[str, float], ...],
     ) -> TrainedModel:
-        """Fit the head alone: the backbone stays, and every stored embedding with it."""
+        """Fit only the head, so that the backbone and all stored embeddings stay valid."""
         _log.info("the backbone is not fine-tuned: %s", why)
         made = train_head(backbone, dataset, spec, balanced=self.balanced)
         params = made.params | self._params() | {"backbone_kept": why}
@@ -164,37 +163,53 @@ class FineTuner:
 
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """Pixels uint8 [N, H, W, 3]; bool [N] each: which could be read, which of these are held out."""
+    """Pixels of the labelled images and their use.
+
+    Attributes:
+        pixels: uint8 [N, H, W, 3].
+        readable: bool [N], True for images that could be read.
+        held_out: bool [N], True for readable images that are held out from training.
+    """
 
     pixels: npt.NDArray[np.uint8]
     readable: npt.NDArray[np.bool_]
     held_out: npt.NDArray[np.bool_]
 
-    def too_little(self, labels: npt.NDArray[np.int64]) -> str:
-        """Return why there is too little to train a backbone on; empty where there is enough."""
+    def shortage(self, labels: npt.NDArray[np.int64]) -> str:
+        """Return why the images are too few to train a backbone; empty if they suffice."""
         learned = labels[self.readable & ~self.held_out]
         if self.readable.sum() < LEAST_LABELS or self.held_out.sum() < 2:
-            return f"{self.readable.sum()} labelled pictures, {LEAST_LABELS} are needed"
-        return "" if len(np.unique(learned)) > 1 else "all labels are of one class"
+            return f"{self.readable.sum()} labelled images can be read, at least {LEAST_LABELS} are needed"
+        return "" if len(np.unique(learned)) > 1 else "all labels are of the same class"
 
     def sample(self) -> npt.NDArray[np.int64]:
-        """Return the rows of some of the pictures that could be read."""
+        """Return the rows of the first readable images, int64 [M], M <= _COMPARED."""
         return np.flatnonzero(self.readable)[:_COMPARED]
 
 
 def check_installed() -> None:
-    """Raise NotConfigured, which says what to install, where there is no PyTorch."""
+    """Raise NotConfigured with installation advice if PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise NotConfigured(
             "Trainer=finetune needs PyTorch, which is not installed here: install octospoon[finetune], or "
-            "build the training image with --build-arg REQUIREMENTS=finetune; Trainer=head needs none"
+            "build the training image with --build-arg REQUIREMENTS=finetune. Trainer=head works without it"
         )
 
 
 def embed(
     backbone: bytes, pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], batch: int = 32
 ) -> npt.NDArray[np.float32]:
-    """Return embeddings float32 [M, D], by onnxruntime, of M rows of uint8 [N, H, W, 3], so many at once."""
+    """Return the embeddings of some images, computed by onnxruntime.
+
+    Args:
+        backbone: the ONNX file.
+        pixels: uint8 [N, H, W, 3].
+        rows: int64 [M], which images.
+        batch: images at a time, which limits memory.
+
+    Returns:
+        float32 [M, D].
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "backbone.onnx"
         path.write_bytes(backbone)
@@ -207,10 +222,10 @@ def embed(
 
 
 def _compare(graph: TorchGraph, backbone: bytes, material: _Material) -> float:
-    """Return how far PyTorch lies from onnxruntime, as a share; see PARITY."""
+    """Return the difference of PyTorch from onnxruntime; raise BadModel if it exceeds PARITY."""
     try:
         ours = graph.embed(material.pixels, material.sample())
-    except (RuntimeError, TypeError, ValueError) as error:  # what PyTorch raises of shapes and types
+    except (RuntimeError, TypeError, ValueError) as error:  # PyTorch raises these for shapes and types
         raise BadRequest(
             f"PyTorch cannot compute the backbone's graph ({error}): use Trainer=head"
         ) from error
@@ -218,14 +233,14 @@ def _compare(graph: TorchGraph, backbone: bytes, material: _Material) -> float:
     gap = float(np.abs(ours - served).max() / max(float(np.abs(served).max()), 1e-12))
     if not gap <= PARITY:
         raise BadModel(
-            f"PyTorch and onnxruntime compute embeddings that differ by {gap:.1e} of their size, more than "
-            f"{PARITY:.0e}: use Trainer=head"
+            f"the embeddings of PyTorch and onnxruntime differ by {gap:.1e} of their largest value, the limit "
+            f"is {PARITY:.0e}: use Trainer=head"
         )
     return gap
 
 
 def _class_weights(labels: npt.NDArray[np.int64], classes: int, *, balanced: bool) -> npt.NDArray[np.float32]:
-    """Return float32 [C]: ones, or the inverse of each class's frequency, one on average over the labels."""
+    """Return float32 [C]: ones, or inverse class frequencies scaled to a mean of 1 over the labels."""
     if not balanced:
         return np.ones(classes, np.float32)
     counts = np.bincount(labels, minlength=classes)

@@ -1,1 +1,1 @@
-"""Transforms ONNX graphs from elsewhere."""
+"""Transform imported ONNX graphs."""

@@ -1,4 +1,4 @@
-"""Makes a graph that was exported for a fixed number of pictures take any number."""
+"""Make a graph that was exported with a fixed batch size accept any batch size."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 OURS = "octospoon_input/"
-"""Stands before every name that is added to an imported graph."""
+"""Prefix of every name that is added to an imported graph."""
 _SCAN_SINCE, _CONVERTED_TO = 9, 13
 _TRIED = 3
 
 
 def sample(height: int, width: int, count: int = _TRIED) -> npt.NDArray[np.uint8]:
-    """Return drawn pictures, uint8 [count, H, W, 3]: edges and gradients, then noise of two sizes."""
+    """Return synthetic images, uint8 [count, H, W, 3]: edges and gradients, coarse noise, fine noise."""
     y, x = np.mgrid[:height, :width]
     disc = (x / width - 0.4) ** 2 + (y / height - 0.5) ** 2 < 0.06
     drawn = np.stack([255 * x / width, 255 * y / height, np.where(disc, 230, 40)], axis=-1)
@@ -39,42 +39,46 @@ def sample(height: int, width: int, count: int = _TRIED) -> npt.NDArray[np.uint8
 def of_any_size(
     whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8]
 ) -> tuple[onnx.ModelProto, npt.NDArray[np.float32], str]:
-    """Return a backbone that takes any number of pictures, its embeddings of some, and what was done to it.
+    """Return a backbone that accepts any batch size.
 
-    Whatever is returned has given each picture the embedding that the graph itself gives it.
+    The result is checked: each image has the embedding that the original graph gives it.
 
     Args:
-        whole: maps INPUT to EMBEDDING; runs for `batch` pictures at once.
-        batch: the number that the file fixes; 0 where it fixes none.
-        images: uint8 [N, H, W, 3].
+        whole: the graph, which maps INPUT to EMBEDDING and runs on `batch` images at a time.
+        batch: the batch size that the file fixes; 0 if it fixes none.
+        images: test images, uint8 [N, H, W, 3].
+
+    Returns:
+        The backbone, the embeddings of the test images (float32 [N, D]), and a description of the change,
+        which is empty if nothing changed.
 
     Raises:
-        BadModel: it runs for its own number of pictures alone.
+        BadModel: the graph works only with its own batch size.
     """
     truth = _as_exported(whole, max(1, batch), images)
     if batch == 0 and _rows(whole, images) == len(truth):
-        # one that answers differently in company is refused by the check that follows every import
+        # the check after every import refuses a model whose embeddings depend on the rest of the batch
         return whole, truth, ""
     for made, what in _candidates(whole, max(1, batch)):
         if _agrees(made, images, truth):
             return made, truth, what
     raise BadModel(
-        f"the model takes {max(1, batch)} pictures at once and no other number: export it with a batch of "
-        "any size (torch.onnx.export: dynamic_axes or dynamic_shapes for axis 0)"
+        f"the model works only with a batch size of {max(1, batch)}: export it with a dynamic batch size "
+        "(torch.onnx.export: dynamic_axes or dynamic_shapes for axis 0)"
     )
 
 
 def _candidates(whole: onnx.ModelProto, batch: int) -> Iterator[tuple[onnx.ModelProto, str]]:
-    yield whole, "" if batch == 1 else f"its batch of {batch} is opened"
-    yield freed(whole, batch), f"its Reshape nodes for a batch of {batch} take any"
+    yield whole, "" if batch == 1 else f"its fixed batch size of {batch} was removed"
+    yield freed(whole, batch), f"its Reshape nodes for a batch size of {batch} now accept any"
     if batch == 1 and (scanned := one_by_one(whole)) is not None:
-        yield scanned, "it takes one picture at a time, so a batch goes through it one by one"
+        yield scanned, "it takes one image at a time, so the images of a batch are processed one by one"
 
 
 def _as_exported(
     whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
-    """Return float32 [N, D], by as many pictures at once as the file fixes."""
+    """Return the embeddings, float32 [N, D], computed in batches of the size that the file fixes."""
     parts = []
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
@@ -82,8 +86,8 @@ def _as_exported(
         outputs = onnx_graph.run(whole, {INPUT: filled}, EMBEDDING)
         if len(outputs) != batch:
             raise BadModel(
-                f"the model gives {list(outputs.shape)} for {batch} pictures: export it with a batch of any "
-                "size"
+                f"the model returns shape {list(outputs.shape)} for {batch} images: export it with a dynamic "
+                "batch size"
             )
         parts.append(outputs[: len(part)])
     joined: npt.NDArray[np.float32] = np.concatenate(parts)
@@ -114,22 +118,23 @@ def same(
 ) -> bool:
     """Return True if numbers are equal except for rounding.
 
+    The tolerance follows the spread between images, so that a large constant part cannot hide a difference.
+
     Args:
         numbers: float [N, D].
         expected: float [N, D].
-        scale: float [M, D], of different pictures: what makes them differ is what must be right, however
-            large a constant part is. Left out, `expected`.
-        share: of the largest difference between pictures that may be wrong.
+        scale: float [M, D], values of different images that set the tolerance; `expected` by default.
+        share: the tolerance, as a share of the largest spread between images.
     """
-    pictures = expected if scale is None else scale
+    reference = expected if scale is None else scale
     if numbers.shape != expected.shape:
         return False
-    size, spread = float(np.abs(pictures).max()), float(np.ptp(pictures, axis=0).max())
+    size, spread = float(np.abs(reference).max()), float(np.ptp(reference, axis=0).max())
     return bool(np.abs(numbers - expected).max() <= share * spread + 1e-5 * size)
 
 
 def freed(whole: onnx.ModelProto, batch: int) -> onnx.ModelProto:
-    """Return the model with each Reshape to the fixed number of pictures keeping the number that comes in."""
+    """Return the model with Reshape nodes that keep the batch size of their input."""
     made = onnx.ModelProto()
     made.CopyFrom(whole)
     constants = Constants(made)
@@ -151,7 +156,7 @@ def freed(whole: onnx.ModelProto, batch: int) -> onnx.ModelProto:
 
 
 def one_by_one(whole: onnx.ModelProto) -> onnx.ModelProto | None:
-    """Return the model inside a Scan over the pictures; None where its operators are too old for that."""
+    """Return the model inside a Scan over the images, or None if its opset is too old to convert."""
     model = _newer(whole)
     if model is None:
         return None
@@ -196,8 +201,8 @@ def _newer(whole: onnx.ModelProto) -> onnx.ModelProto | None:
 
 
 def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto | None:
-    """Return a model with the operators of another opset; None where the onnx package cannot convert it."""
+    """Return the model converted to another opset, or None if the onnx package cannot convert it."""
     try:
         return version_converter.convert_version(model, opset)
-    except Exception:  # noqa: BLE001  it raises RuntimeError and types of its own C++ code
+    except Exception:  # noqa: BLE001  RuntimeError, and types from C++ code
         return None

@@ -1,4 +1,4 @@
-"""What a graph computes from its constants alone, so from no picture."""
+"""Find the tensors of a graph that depend on constants only, so not on the image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from octospoon.training.graph import onnx_graph
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_DRAWN = (
+_RANDOM = (
     "Bernoulli",
     "Multinomial",
     "RandomNormal",
@@ -20,15 +20,15 @@ _DRAWN = (
     "RandomUniform",
     "RandomUniformLike",
 )
-_TRAINED_ON = ("BatchNormalization", "Dropout")
-"""May draw or count in training mode, and never make a constant."""
+_TRAINING_OPERATORS = ("BatchNormalization", "Dropout")
+"""Operators that may be random or keep statistics in training mode; their outputs are never constants."""
 
 
 class Constants:
-    """The constants of a model: its initializers, and whatever nodes make of these alone.
+    """The constants of a model: its initializers, and all tensors that nodes compute from constants only.
 
     Args:
-        model: in which no input has the name of a constant.
+        model: a model in which no input has the name of a constant.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -36,16 +36,16 @@ class Constants:
         self._names = {tensor.name for tensor in model.graph.initializer}
         self._values: dict[str, npt.NDArray[Any] | None] = {}
         for node in model.graph.node:
-            drawn = node.op_type in _DRAWN or node.op_type in _TRAINED_ON
-            if not drawn and onnx_graph.read(node) <= self._names | _inside(node):
+            varies = node.op_type in _RANDOM or node.op_type in _TRAINING_OPERATORS
+            if not varies and onnx_graph.read(node) <= self._names | _inside(node):
                 self._names.update(name for name in node.output if name)
 
     def __contains__(self, name: str) -> bool:
-        """Say whether a tensor is the same for every picture."""
+        """Return True if a tensor is the same for every image."""
         return name in self._names
 
     def value(self, name: str) -> npt.NDArray[Any] | None:
-        """Return a constant; None where the tensor is none, or cannot be computed."""
+        """Return the value of a constant, or None if the tensor is no constant or cannot be computed."""
         if name not in self._names:
             return None
         if name not in self._values:
@@ -69,7 +69,7 @@ class Constants:
 
 
 def _inside(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node's branches and loops define themselves."""
+    """Return the names that are defined inside a node's branches and loops."""
     names: set[str] = set()
     for attribute in node.attribute:
         for inner in (attribute.g, *attribute.graphs):

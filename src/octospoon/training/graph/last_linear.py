@@ -1,4 +1,4 @@
-"""Finds the last linear layer of a classifier: what octospoon calls the head."""
+"""Find the last linear layer of a classifier, which octospoon calls the head."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     import onnx
 
 _SOFT = ("Softmax", "LogSoftmax")
-_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-"""What may stand behind the layer without changing its meaning."""
-_ROUNDS = ("QuantizeLinear", "DequantizeLinear")
+_PASS_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+"""Operators that may follow the layer without changing its meaning."""
+_QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """logits = features @ weights + bias.
+    """A linear layer: logits = features @ weights + bias.
 
     Attributes:
-        features: name of the tensor [N, D] before it.
+        features: name of its input tensor [N, D].
         weights: float32 [D, C].
         bias: float32 [C].
-        rounded: the model's own answers are rounded to 8 bits behind the layer.
+        rounded: True if the model rounds the layer's output to 8 bits.
     """
 
     features: str
@@ -38,34 +38,34 @@ class Linear:
     rounded: bool = False
 
     def logits(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return float64 [N, C] for float32 [N, D]."""
+        """Return the logits, float64 [N, C], for features float32 [N, D]."""
         logits: npt.NDArray[np.float64] = features.astype(np.float64) @ self.weights + self.bias
         return logits
 
 
 def last_linear(model: onnx.ModelProto, output: str) -> Linear:
-    """Return the layer that a classifier's output comes from.
+    """Return the linear layer that computes a classifier's output.
 
     Raises:
         BadModel: the output does not come from a Gemm or MatMul with constant weights.
     """
     made, constants = onnx_graph.made_by(model.graph), Constants(model)
     node, rounded = made.get(output), False
-    while node is not None and node.op_type in (*_SOFT, *_THROUGH, *_ROUNDS, "Clip"):
-        rounded = rounded or node.op_type in _ROUNDS
+    while node is not None and node.op_type in (*_SOFT, *_PASS_THROUGH, *_QUANTISERS, "Clip"):
+        rounded = rounded or node.op_type in _QUANTISERS
         node = made.get(node.input[0])
     layer = None if node is None else _scaled(node, made, constants)
     if layer is None:
         raise BadModel(
             "the model's classes do not come from a linear layer (Gemm or MatMul) with constant weights: "
-            "import it without --classes, with --output naming its last features, and a head will be trained"
+            "import it without --classes and name its last features with --output; then a head is trained"
         )
     return replace(layer, rounded=rounded)
 
 
 def _scaled(node: onnx.NodeProto, made: dict[str, onnx.NodeProto], constants: Constants) -> Linear | None:
-    """Return the layer behind which constants are added and multiplied, such as a bias or a temperature."""
-    if node.op_type in (*_THROUGH, *_ROUNDS):
+    """Return the layer, with constants that are added or multiplied afterwards, such as a bias, merged in."""
+    if node.op_type in (*_PASS_THROUGH, *_QUANTISERS):
         before = made.get(node.input[0])
         return None if before is None else _scaled(before, made, constants)
     if node.op_type not in ("Add", "Sub", "Mul", "Div"):
@@ -79,7 +79,7 @@ def _scaled(node: onnx.NodeProto, made: dict[str, onnx.NodeProto], constants: Co
 def _with(
     op: str, layer: Linear, left: npt.NDArray[Any] | None, right: npt.NDArray[Any] | None
 ) -> Linear | None:
-    """Return a layer with one more constant in it; None where that makes it no linear layer."""
+    """Return the layer with one more constant merged in, or None if the result is not linear."""
     constant = left if right is None else right
     if constant is None or (op == "Div" and right is None):
         return None

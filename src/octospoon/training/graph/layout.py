@@ -1,4 +1,4 @@
-"""Which axis of a tensor holds the channels: told by the operators and constants that it meets."""
+"""Infer which axis of a tensor holds the channels, from the operators and constants around it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CHANNELS_SECOND = (
     "QLinearGlobalAveragePool",
     "SpaceToDepth",
 )
-"""Operators that ONNX defines for [N, C, H, W] alone."""
+"""Operators that ONNX defines only for [N, C, H, W]."""
 _CHANNELS_LAST = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 _ARITHMETIC = ("Add", "Div", "Max", "Mean", "Min", "Mul", "Pow", "PRelu", "Sub", "Sum", "Where")
 _KEEP_AXES = (
@@ -79,16 +79,18 @@ _KEEP_AXES = (
     "ThresholdedRelu",
     "Upsample",
 )
-"""Operators whose outputs have the axes of their inputs, in the same order."""
+"""Operators that keep the axes of their inputs, in the same order."""
 Order = tuple[int, ...]
-"""The axis of some tensor that each axis of the tensor in question is there."""
+"""For each axis of the tensor in question, the matching axis of another tensor of the graph."""
 
 
 def channels_of_maps(graph: onnx.GraphProto, constants: Constants, tensor: str) -> int | None:
-    """Return the axis of a tensor of four axes that holds the channels.
+    """Return the channel axis of a tensor with four axes, from the nodes that compute it.
 
-    It is looked for backwards from the tensor, on every way as far as the order of the axes can be followed.
-    None where nothing tells, or where what tells contradicts itself.
+    The search goes backwards along every path, as far as the order of the axes can be followed.
+
+    Returns:
+        The axis, or None if the graph gives no evidence or contradictory evidence.
     """
     made = onnx_graph.made_by(graph)
     axes: set[int] = set()
@@ -113,7 +115,7 @@ def channels_of_maps(graph: onnx.GraphProto, constants: Constants, tensor: str) 
 
 
 def channels_of_input(graph: onnx.GraphProto, constants: Constants, tensor: str) -> int | None:
-    """Return the axis of a picture [N, ., ., .] that holds the channels, from the nodes that read it."""
+    """Return the channel axis of an image tensor [N, ., ., .], from the nodes that read it, or None."""
     axes: set[int] = set()
     waiting: list[tuple[str, Order]] = [(tensor, tuple(range(_RANK)))]
     for name, order in waiting:
@@ -142,7 +144,7 @@ def _keeps_axes(node: onnx.NodeProto) -> bool:
 
 
 def _axis(node: onnx.NodeProto, constants: Constants, *, behind: bool) -> int | None:
-    """Return the channels' axis of what a node makes, or with `behind` false of what it reads."""
+    """Return the channel axis of a node's output if `behind`, else of its input; None if unknown."""
     if node.op_type in _CHANNELS_SECOND:
         return 1
     if node.op_type in _CHANNELS_LAST:
@@ -156,7 +158,7 @@ def _axis(node: onnx.NodeProto, constants: Constants, *, behind: bool) -> int | 
 
 
 def _axes_of_constants(node: onnx.NodeProto, constants: Constants) -> Iterator[int]:
-    """Yield the axis of each constant vector that a node applies, such as a bias [C, 1, 1]: the channels'."""
+    """Yield the axis along which each constant vector varies, such as 1 for a bias [C, 1, 1]."""
     for name in node.input:
         value = constants.value(name)
         if value is None or value.ndim > _RANK:

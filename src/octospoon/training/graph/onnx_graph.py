@@ -1,4 +1,4 @@
-"""ONNX graphs from elsewhere in a plain form: no functions, no sparse constants, no clash of names."""
+"""Bring imported ONNX graphs into a plain form: no functions, no sparse constants, no name clashes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 THEIRS = "net/"
-"""Stands before every name of an imported graph."""
+"""Prefix of every name of an imported graph."""
 _IR_VERSION = 4
 OLDEST = 7
-"""Opsets before this one spell broadcasting differently."""
+"""The oldest opset that is accepted: earlier opsets define broadcasting differently."""
 _FLOATS = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
 
 
 def opset(model: onnx.ModelProto) -> int:
-    """Return the version of ONNX's own operators that a model uses; 0 if it names none."""
+    """Return the version of ONNX's own operator set that a model uses, or 0 if it names none."""
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
 
 def plain(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in a plain form, every name of it with THEIRS in front.
+    """Return a copy in plain form, with the prefix THEIRS before every name.
 
     Raises:
         BadModel: the file holds no graph, or its operators are too old.
@@ -38,16 +38,16 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
     if not model.graph.node:
         raise BadModel("the file holds no ONNX graph: export the model again")
     if opset(model) < OLDEST:
-        raise BadModel(f"the model is of opset {opset(model)}: export it with {OLDEST} or a newer one")
+        raise BadModel(f"the model uses opset {opset(model)}: export it with opset {OLDEST} or newer")
     made = onnx.ModelProto()
     made.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
     del made.training_info[:]
-    # before this version every constant had to be an input too
+    # before this IR version every constant had to be an input too
     made.ir_version = max(made.ir_version, _IR_VERSION)
     for graph in _all_graphs(made.graph):
         _make_dense(graph)
         _rename(graph)
-        # shapes that the exporter saw would contradict a batch of another size
+        # the recorded shapes would contradict another batch size
         del graph.value_info[:], graph.quantization_annotation[:]
         if graph is not made.graph:
             _forget_shapes(graph)
@@ -56,7 +56,7 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield a graph and those of its branches and loops, to any depth."""
+    """Yield a graph and the graphs of its branches and loops, to any depth."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -87,27 +87,27 @@ def _dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """Put THEIRS before every name: all scopes alike, so that a branch still finds what is outside."""
+    """Put THEIRS before every name, in all scopes, so that branches still find the tensors outside."""
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = THEIRS + value.name
     for node in graph.node:
         node.name = THEIRS + node.name if node.name else ""
         for names in (node.input, node.output):
-            # an empty name is an input or output that is left out
+            # an empty name stands for an omitted input or output
             renamed = [THEIRS + name if name else "" for name in names]
             del names[:]
             names.extend(renamed)
 
 
 def _forget_shapes(graph: onnx.GraphProto) -> None:
-    """Leave out the sizes of a branch's or loop's values; a scalar, such as a loop's counter, stays one."""
+    """Remove the shapes of a branch's or loop's values, except scalars such as a loop counter."""
     for value in (*graph.input, *graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.ClearField("shape")
 
 
 def _hoist(graph: onnx.GraphProto) -> None:
-    """Replace constant nodes that hold weights by initializers: some exporters write every weight so."""
+    """Replace Constant nodes that hold weights by initializers, because some exporters write weights so."""
     kept = []
     for node in graph.node:
         tensor = next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
@@ -125,7 +125,7 @@ def _is_weight(tensor: onnx.TensorProto) -> bool:
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Give a graph these nodes, which may be its own, instead of those that it has."""
+    """Replace the nodes of a graph; the new nodes may come from the graph itself."""
     copies = onnx.GraphProto()
     copies.node.extend(nodes)
     del graph.node[:]
@@ -133,7 +133,7 @@ def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
 
 
 def prune(graph: onnx.GraphProto) -> None:
-    """Take out every node and constant that the outputs do not need."""
+    """Remove every node and constant that the outputs do not need."""
     needed = {value.name for value in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -149,7 +149,7 @@ def prune(graph: onnx.GraphProto) -> None:
 
 
 def read(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node reads, those inside its branches and loops included."""
+    """Return the names that a node reads, including inside its branches and loops."""
     names = set(node.input)
     for attribute in node.attribute:
         for inner in (attribute.g, *attribute.graphs):
@@ -160,12 +160,12 @@ def read(node: onnx.NodeProto) -> set[str]:
 
 
 def made_by(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """Return the node that makes each tensor."""
+    """Return the node that computes each tensor, by the tensor's name."""
     return {name: node for node in graph.node for name in node.output if name}
 
 
-def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:  # noqa: ANN401  whatever ONNX holds
-    """Return an attribute's value."""
+def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:  # noqa: ANN401  any ONNX type
+    """Return the value of a node's attribute, or the default if the node lacks it."""
     return next(
         (helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name),
         default,
@@ -173,18 +173,18 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:  # n
 
 
 def shape(value: onnx.ValueInfoProto) -> list[int] | None:
-    """Return the axes of a tensor, 0 for one that is not fixed however it is written; None if it has none."""
+    """Return the size of each axis of a tensor, 0 for an axis without a fixed size; None without a shape."""
     if not value.type.tensor_type.HasField("shape"):
         return None
     return [max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim]
 
 
 def run(model: onnx.ModelProto, feed: dict[str, npt.NDArray[Any]], output: str) -> npt.NDArray[Any]:
-    """Return one output of a model; raises BadModel where it cannot be loaded or fails."""
+    """Run a model and return one output; raises BadModel if it cannot be loaded or fails."""
     try:
         data = model.SerializeToString()
     except ValueError as error:  # protobuf cannot write more than 2 GB
-        raise BadModel("the model is larger than 2 GB: take a smaller one") from error
+        raise BadModel("the model is larger than 2 GB: use a smaller model") from error
     session = open_session(data)
     values: npt.NDArray[Any] = run_session(session, [output], feed)[0]
     return values

@@ -1,4 +1,4 @@
-"""Makes an embedding [N, D] of feature maps or tokens, and never by the wrong axes."""
+"""Turn feature maps or tokens into an embedding [N, D], and refuse to guess the axes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """What becomes of a tensor.
+    """How a tensor becomes an embedding.
 
     Attributes:
-        how: ``none``, ``flatten``, ``maps``, ``mean``, ``first``, or ``row`` where the number of pictures is
-            no axis of the tensor.
-        description: the same in words.
-        channels: the channels' axis of maps.
+        how: ``none``, ``flatten``, ``maps``, ``mean``, ``first``, or ``row`` if the tensor has no batch axis.
+        description: the same in words, for people.
+        channels: the channel axis of feature maps.
     """
 
     how: str
@@ -46,32 +45,34 @@ def choose(
     """Return how a tensor becomes an embedding.
 
     Args:
-        model: the graph that makes it.
-        constants: of the model.
-        tensor: its name.
-        shape: of the tensor, the number of pictures first.
-        pool: one of POOLS; empty to take it from the graph.
+        model: the graph that computes the tensor.
+        constants: the constants of the model.
+        tensor: the name of the tensor.
+        shape: the shape of the tensor, batch axis first.
+        pool: one of POOLS; empty to infer it from the graph.
 
     Raises:
-        BadRequest: the graph does not tell, or `pool` does not go together with it.
-        BadModel: nothing can be made of it.
+        BadRequest: the graph leaves it open, or `pool` does not fit the tensor.
+        BadModel: the tensor cannot become an embedding.
     """
     name, axes = tensor.removeprefix(onnx_graph.THEIRS), list(shape[1:])
     if not axes and shape and shape[0] > 1:
-        return Pooling("row", f"the tensor {name!r} [{shape[0]}] of one picture")
+        return Pooling("row", f"the tensor {name!r} [{shape[0]}] of one image")
     shown = f"the tensor {name!r} [N, {', '.join(map(str, axes))}]"
     if max(axes, default=0) < 2:
-        raise BadModel(f"{shown} holds one number for a picture, no embedding: name another with --output")
+        raise BadModel(
+            f"{shown} holds one number for each image, not an embedding: name another tensor with --output"
+        )
     if max(axes) == math.prod(axes):
         return Pooling("none" if len(axes) == 1 else "flatten", f"{shown} as it is")
     wanted = {2: TOKENS, 3: LAYOUTS}.get(len(axes))
     if wanted is None:
         raise BadModel(
             f"{shown} has too many axes: an embedding is [N, D], feature maps [N, C, H, W] or [N, H, W, C], "
-            "or tokens [N, T, D]; name another one with --output"
+            "or tokens [N, T, D]; name another tensor with --output"
         )
     if pool and pool not in wanted:
-        raise BadRequest(f"--pool {pool} does not go together with {shown}: use {' or '.join(wanted)}")
+        raise BadRequest(f"--pool {pool} does not fit {shown}: use {' or '.join(wanted)}")
     return _tokens(shown, axes, pool) if wanted is TOKENS else _maps(model, constants, tensor, shown, pool)
 
 
@@ -79,11 +80,13 @@ def _tokens(shown: str, axes: list[int], pool: str) -> Pooling:
     if not pool:
         side = math.isqrt(axes[0] - 1)
         advice = (
-            "the first looks like a class token" if side * side == axes[0] - 1 else "no class token shows"
+            "the first looks like a class token"
+            if side * side == axes[0] - 1
+            else "there is no sign of a class token"
         )
         raise BadRequest(
-            f"{shown} holds {axes[0]} tokens of {axes[1]} numbers ({advice}): say with --pool first or "
-            "--pool mean which is the embedding, or name another tensor with --output"
+            f"{shown} holds {axes[0]} tokens of {axes[1]} numbers ({advice}): choose the embedding with "
+            "--pool first or --pool mean, or name another tensor with --output"
         )
     what = "its first token" if pool == "first" else f"the mean of its {axes[0]} tokens"
     return Pooling(pool, f"{what}, of {shown}")
@@ -95,8 +98,8 @@ def _maps(model: onnx.ModelProto, constants: Constants, tensor: str, shown: str,
         axis = 1 if pool == "nchw" else 3
     if axis not in (1, 2, 3):
         raise BadRequest(
-            f"{shown} holds feature maps, and the graph does not tell which axis is that of the "
-            "channels: say it with --pool nchw or --pool nhwc, or name another tensor with --output"
+            f"{shown} holds feature maps, and the graph does not show which axis holds the channels: "
+            "give --pool nchw or --pool nhwc, or name another tensor with --output"
         )
     order = ["height", "width"]
     order.insert(axis - 1, "channels")
@@ -104,11 +107,11 @@ def _maps(model: onnx.ModelProto, constants: Constants, tensor: str, shown: str,
 
 
 def ended(model: onnx.ModelProto, tensor: str, pooling: Pooling) -> onnx.ModelProto:
-    """Return the model with one output, the embedding, and only what leads to it."""
+    """Return the model with the embedding as its only output, without unused nodes."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     steps = list(_steps(pooling))
-    # floats first: not every operator is there for halves and doubles
+    # cast to float32 first: some operators do not support float16 or float64
     nodes = [("Cast", None, {"to": TensorProto.FLOAT}), *steps]
     last = tensor
     for i, (op, constant, attributes) in enumerate(nodes):
@@ -126,14 +129,14 @@ def ended(model: onnx.ModelProto, tensor: str, pooling: Pooling) -> onnx.ModelPr
 
 
 def _steps(pooling: Pooling) -> Iterator[tuple[str, list[int] | None, dict[str, object]]]:
-    """Yield operators, with the constant and the attributes of each."""
+    """Yield each operator with its constant input and its attributes."""
     if pooling.how == "maps":
         if pooling.channels != 1:
             others = [axis for axis in (1, 2, 3) if axis != pooling.channels]
             yield "Transpose", None, {"perm": [0, pooling.channels, *others]}
         yield "GlobalAveragePool", None, {}
     elif pooling.how == "mean":
-        # as maps of one column: a ReduceMean is written in another way from opset 18 on
+        # treated as feature maps of width 1, because ReduceMean has another form from opset 18 on
         yield "Transpose", None, {"perm": [0, 2, 1]}
         yield "GlobalAveragePool", None, {}
     elif pooling.how == "first":

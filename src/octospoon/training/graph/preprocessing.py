@@ -1,4 +1,4 @@
-"""Puts our pixels in front of an imported graph: their order, their range, the place of their channels."""
+"""Put preprocessing in front of an imported graph: channel order, value range and layout."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
 _BYTES = 20.0
-"""A model that subtracts or divides by more than this itself wants pixels of 0 to 255."""
+"""A model that subtracts, or divides by, more than this expects pixels from 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """How a model wants its pixels.
+    """The pixel format that a model expects.
 
     Attributes:
-        height: in pixels; 0 to take it from the file.
-        width: in pixels; 0 to take it from the file.
-        top: what white is before mean and std: 1 or 255.
-        mean: of red, green and blue, subtracted; None for zero.
-        std: of red, green and blue, divided by; None for one.
-        channels: the order that the model takes them in: ``rgb`` or ``bgr``.
-        layout: of the input, ``nchw`` or ``nhwc``; empty to take it from the file.
+        height: in pixels; 0 to read it from the file.
+        width: in pixels; 0 to read it from the file.
+        top: maximum pixel value before normalisation: 1 or 255.
+        mean: mean of red, green and blue, which is subtracted; None for zero.
+        std: standard deviation of red, green and blue, which divides; None for 1.
+        channels: channel order, ``rgb`` or ``bgr``.
+        layout: input layout, ``nchw`` or ``nhwc``; empty to read it from the file.
     """
 
     height: int = 0
@@ -47,22 +47,28 @@ class Pixels:
     layout: str = ""
 
     def factors(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return what pixels of 0 to 255 are multiplied by, and what is then added, float32 [3] each.
+        """Return the factors and offsets that normalise pixels from 0 to 255.
 
-        In the order that the model takes the channels in.
+        Returns:
+            Factors and offsets, float32 [3] each, in the model's channel order: pixel * factor + offset.
+
+        Raises:
+            BadRequest: mean or std does not have three values, or std is not positive.
         """
         mean, std = (
             np.array(values or [default] * 3) for values, default in ((self.mean, 0.0), (self.std, 1.0))
         )
         if mean.shape != (3,) or std.shape != (3,) or not (std > 0).all():
-            raise BadRequest("mean and std are three numbers each, for red, green and blue; std above zero")
+            raise BadRequest(
+                "mean and std need three numbers each, for red, green and blue, and std must be positive"
+            )
         if self.channels == "bgr":
             mean, std = mean[::-1], std[::-1]
         return (self.top / 255 / std).astype(np.float32), (-mean / std).astype(np.float32)
 
 
 class Image(NamedTuple):
-    """The model's input: its name, its channels' place, the fixed number of pictures (0: any), its size."""
+    """The model's input: name, layout, fixed batch size (0: any), height and width in pixels."""
 
     name: str
     layout: str
@@ -72,12 +78,24 @@ class Image(NamedTuple):
 
 
 def put_pixels_first(theirs: onnx.ModelProto, pixels: Pixels) -> tuple[Image, list[str]]:
-    """Replace the graph's input by our own, with what converts the one into the other."""
+    """Replace the graph's input by INPUT, uint8 [N, H, W, 3], and add nodes that convert it.
+
+    Args:
+        theirs: the imported graph in plain form, which is changed.
+        pixels: the pixel format that it expects.
+
+    Returns:
+        The original input, and notes for people.
+
+    Raises:
+        BadRequest: the options do not fit the model, or an option is missing.
+        BadModel: the model's inputs are not one image.
+    """
     graph, constants = theirs.graph, Constants(theirs)
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1:
         names = ", ".join(value.name.removeprefix(THEIRS) for value in inputs)
-        raise BadModel(f"the model's inputs are {names or 'none'}: it must have one, the image")
+        raise BadModel(f"the model's inputs are {names or 'none'}: it must have exactly one input, the image")
     value = inputs[0]
     name, shape = value.name, _axes(value)
     order = _layout(graph, constants, name, shape, pixels.layout)
@@ -96,7 +114,7 @@ def put_pixels_first(theirs: onnx.ModelProto, pixels: Pixels) -> tuple[Image, li
 
 
 def _axes(value: onnx.ValueInfoProto) -> list[int]:
-    """Return the input's four axes, 0 for any."""
+    """Return the sizes of the input's four axes, 0 for any size."""
     shape = onnx_graph.shape(value)
     if shape is None:
         return [0, 0, 0, 0]
@@ -109,7 +127,7 @@ def _axes(value: onnx.ValueInfoProto) -> list[int]:
 
 
 def _layout(graph: onnx.GraphProto, constants: Constants, name: str, shape: list[int], wanted: str) -> str:
-    """Return ``nchw`` or ``nhwc``: as asked for, by the shape, or by the nodes that read the input."""
+    """Return ``nchw`` or ``nhwc``: as requested, or inferred from the graph."""
     shown = f"the model's input {name.removeprefix(THEIRS)} has shape {shape} (0: any)"
     possible = [order for order, axis in zip(LAYOUTS, (1, 3), strict=True) if shape[axis] in (0, 3)]
     fixed = [order for order, axis in zip(LAYOUTS, (1, 3), strict=True) if shape[axis] == 3]
@@ -127,12 +145,12 @@ def _layout(graph: onnx.GraphProto, constants: Constants, name: str, shape: list
     if len(possible) == 1:
         return possible[0]
     raise BadRequest(
-        f"{shown}, and the graph does not tell which axis is that of the colours: say it with --layout"
+        f"{shown}, and the graph does not show which axis holds the colours: give --layout nchw or nhwc"
     )
 
 
 def _normalising(graph: onnx.GraphProto, kind: int, pixels: Pixels) -> list[onnx.NodeProto]:
-    """Return nodes from our input to the tensor ``pixels`` of the kind that the model takes."""
+    """Return the nodes that convert INPUT to the tensor ``pixels``, in the element type of the model."""
     nodes, image = [], INPUT
     if pixels.channels == "bgr":
         image = f"{OURS}bgr"
@@ -140,7 +158,9 @@ def _normalising(graph: onnx.GraphProto, kind: int, pixels: Pixels) -> list[onnx
         nodes.append(helper.make_node("Gather", [INPUT, f"{OURS}order"], [image], image, axis=3))
     if kind == TensorProto.UINT8:
         if pixels.mean or pixels.std or pixels.top != 1:
-            raise BadRequest("the model takes uint8, so it normalises: leave out --mean, --std, --range")
+            raise BadRequest(
+                "the model takes uint8, so it normalises itself: leave out --mean, --std and --range"
+            )
         return [*nodes, helper.make_node("Identity", [image], [f"{OURS}pixels"], f"{OURS}pixels")]
     if kind not in _FLOATS:
         raise BadModel(f"the model takes {TensorProto.DataType.Name(kind)}: it must take float or uint8")
@@ -159,7 +179,7 @@ def _normalising(graph: onnx.GraphProto, kind: int, pixels: Pixels) -> list[onnx
 
 
 def _own_preprocessing(graph: onnx.GraphProto, constants: Constants, name: str, pixels: Pixels) -> list[str]:
-    """Warn where the model's own first nodes are those for pixels of 0 to 255, and it is given 0 to 1."""
+    """Return a note if the model itself normalises pixels from 0 to 255 but would receive 0 to 1."""
     if pixels.top != 1:
         return []
     waiting = [name]
@@ -174,8 +194,8 @@ def _own_preprocessing(graph: onnx.GraphProto, constants: Constants, name: str, 
                 waiting.append(node.output[0])
                 if values and values[0] is not None and _for_bytes(node.op_type, values[0]):
                     return [
-                        "note: the model itself normalises pixels of 0 to 255, and is given 0 to 1: it seems "
-                        "to need --range 255"
+                        "note: the model itself normalises pixels from 0 to 255 but would receive 0 to 1: it "
+                        "seems to need --range 255"
                     ]
     return []
 

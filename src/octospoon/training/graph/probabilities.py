@@ -1,4 +1,4 @@
-"""Tells whether a tensor holds a classifier's answers, which no embedding must be made of."""
+"""Recognise tensors that hold a classifier's predictions, which must not serve as an embedding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from octospoon.training.graph.constants import Constants
 
-_ANSWERS = (
+_PREDICTING = (
     "ArgMax",
     "ArgMin",
     "BiasSoftmax",
@@ -27,7 +27,7 @@ _ANSWERS = (
     "Softmax",
     "TopK",
 )
-_STILL = (
+_UNARY = (
     "AveragePool",
     "Cast",
     "CastLike",
@@ -57,41 +57,41 @@ _STILL = (
     "Transpose",
     "Unsqueeze",
 )
-"""Of one tensor; probabilities are answers still when these have been at them."""
-_TOGETHER = ("Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Pow", "Sub", "Sum", "Where")
-"""Of several; they make answers of answers and constants alone."""
-_SAME = ("Cast", "Clip", "Expand", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+"""Operators on one tensor; applied to predictions, their output still counts as predictions."""
+_COMBINING = ("Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Pow", "Sub", "Sum", "Where")
+"""Operators on several tensors; predictions combined with predictions or constants stay predictions."""
+_RESHAPING = ("Cast", "Clip", "Expand", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 _LAYERS = ("Conv", "Gemm", "MatMul", "QGemm", "QLinearConv", "QLinearMatMul", "MatMulInteger")
 _NAMES = ("logit", "classif", "class_", "classes", "predict", "prob", "score", "softmax")
 _CLASSES = (1000, 1001, 21841, 21843)
-"""So many outputs have classifiers of ImageNet."""
+"""Numbers of outputs of ImageNet classifiers."""
 _SUM_TOLERANCE = 1e-3
 
 
 class Answers:
-    """Looks for a classifier's answers in a graph."""
+    """Search a graph for a classifier's predictions."""
 
     def __init__(self, graph: onnx.GraphProto, constants: Constants) -> None:
         self._made, self._constants = onnx_graph.made_by(graph), constants
 
     def operator(self, tensor: str) -> str:
-        """Return what made a tensor a classifier's answer, such as Softmax; empty where nothing did."""
+        """Return the operator that makes a tensor a prediction, such as Softmax; empty if there is none."""
         node = self._made.get(tensor)
         if node is None or tensor in self._constants:
             return ""
-        if node.op_type in _ANSWERS:
+        if node.op_type in _PREDICTING:
             return str(node.op_type)
         if written := self._written_out(node):
             return written
-        if node.op_type in _STILL:
+        if node.op_type in _UNARY:
             return self.operator(node.input[0])
-        if node.op_type in _TOGETHER:
+        if node.op_type in _COMBINING:
             parts = [self.operator(name) for name in node.input if name and name not in self._constants]
             return parts[0] if parts and all(parts) else ""
         return ""
 
     def features(self, tensor: str) -> str:
-        """Return the tensor before the last layer that leads to a tensor; empty where there is none."""
+        """Return the input of the last layer before a tensor; empty if there is none."""
         node = self._made.get(tensor)
         while node is not None and node.op_type not in _LAYERS:
             inputs = [name for name in node.input if name and name not in self._constants]
@@ -104,7 +104,7 @@ class Answers:
         return ""
 
     def _written_out(self, node: onnx.NodeProto) -> str:
-        """Recognise softmax and the logistic function where an exporter has written them out."""
+        """Recognise softmax and the logistic function if an exporter wrote them as basic operators."""
         if node.op_type == "Reciprocal" or (node.op_type == "Div" and node.input[0] in self._constants):
             return "Sigmoid" if self._adds_exponential(node.input[-1]) else ""
         if node.op_type == "Div":
@@ -126,7 +126,7 @@ class Answers:
 
     def _sum_of_exponentials(self, tensor: str, of: str = "") -> bool:
         node = self._node(tensor)
-        while node is not None and node.op_type in ("Add", "Max"):  # against a division by zero
+        while node is not None and node.op_type in ("Add", "Max"):  # guards against a division by zero
             moving = [name for name in node.input if name not in self._constants]
             node = self._node(moving[0]) if len(moving) == 1 else None
         if node is None or node.op_type not in ("ReduceSum", "ReduceL1"):
@@ -144,9 +144,9 @@ class Answers:
         return exponential is not None and exponential.op_type == "Exp"
 
     def _base(self, tensor: str) -> str:
-        """Return a tensor before what changes only its shape, kind or limits."""
+        """Return the tensor before operators that change only shape, type or limits."""
         node = self._made.get(tensor)
-        while node is not None and node.op_type in _SAME:
+        while node is not None and node.op_type in _RESHAPING:
             tensor = node.input[0]
             node = self._made.get(tensor)
         return tensor
@@ -156,12 +156,12 @@ class Answers:
 
 
 def named_as_answers(name: str, size: int) -> bool:
-    """Say whether an output's name or its number of values is that of a classifier's answers."""
+    """Return True if an output's name or its number of values suggests a classifier's predictions."""
     return any(part in name.lower() for part in _NAMES) or size in _CLASSES
 
 
 def are_probabilities(values: npt.NDArray[np.float32]) -> bool:
-    """Say whether each row of float [N, D] is a distribution, or the logarithm of one."""
+    """Return True if each row of float32 [N, D] is a probability distribution, or the logarithm of one."""
     if values.shape[1] < 2 or not np.isfinite(values).all():
         return False
     rows = values.astype(np.float64)
