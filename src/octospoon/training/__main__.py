@@ -1,7 +1,9 @@
-"""The training container's entry point: ``run --job-id ID`` for one job, ``worker`` for the queue's.
+"""The entry point of the training container.
 
-``log-simulation FOLDER`` logs a report of `octospoon simulate` to MLflow, ``register-model FOLDER`` what
-`octospoon model import` brings.
+- ``run --job-id ID`` runs one training job.
+- ``worker`` runs the jobs of the training queue.
+- ``log-simulation FOLDER`` logs a report of `octospoon simulate` to MLflow.
+- ``register-model FOLDER`` registers a model from `octospoon model import`.
 """
 
 from __future__ import annotations
@@ -19,18 +21,20 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0 done, 1 failed."""
+    """Run the command line and return the exit code: 0 for success, 1 for failure."""
     parser = argparse.ArgumentParser(prog="python -m octospoon.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run one training job and end")
+    run = commands.add_parser("run", help="run one training job")
     run.add_argument("--job-id", required=True)
     commands.add_parser("worker", help="run the jobs of the training queue until SIGTERM")
     log = commands.add_parser("log-simulation", help="log a report of `octospoon simulate` to MLflow")
     log.add_argument("folder", type=Path)
-    model = commands.add_parser("register-model", help="give an imported model a version in MLflow")
+    model = commands.add_parser("register-model", help="register an imported model as a version in MLflow")
     model.add_argument("folder", type=Path)
-    model.add_argument("--source", required=True, help="where it came from")
-    model.add_argument("--above", type=int, default=-1, help="the highest version that there was")
+    model.add_argument("--source", required=True, help="where the model came from")
+    model.add_argument(
+        "--above", type=int, default=-1, help="the highest version that the deployment ever had"
+    )
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if chosen.command == "log-simulation":
@@ -90,7 +94,7 @@ def _run(job_id: str) -> int:
 
 
 def _stopped(signum: int, frame: FrameType | None) -> None:
-    """End by an exception, so that the job can say that it was stopped."""
+    """Raise SystemExit, so that the job can record that it was stopped."""
     del frame
     sys.exit(128 + signum)
 

@@ -1,4 +1,4 @@
-"""The wiring of a training job; its storage is that of `octospoon.runtime.wiring`."""
+"""Wire a training job, with the storage of `octospoon.runtime.wiring`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 
 def training_ports(job_id: str) -> TrainingPorts:
-    """Wire one training job: its surroundings from the environment, its settings from the control item.
+    """Wire one training job from the environment and the settings in the control item.
 
     Raises:
-        NotConfigured: a setting is missing or wrong; of a job's own, the control item says so too.
+        NotConfigured: a setting is missing or wrong. If it belongs to the job, the control item also records
+            the failure.
     """
     config = load(TrainerSettings)
     storage = Storage(config)
@@ -64,11 +65,11 @@ def training_ports(job_id: str) -> TrainingPorts:
 
 
 def _settings(state: TrainingState, job_id: str) -> JobSettings:
-    """Return a job's settings; those of any other job are as good, because it will not be run."""
+    """Return the current job's settings. If `job_id` is another job, the run refuses it later."""
     if state.settings is None:
         raise NotConfigured(
-            f"job {job_id} was begun without its settings, by functions of an earlier release: deploy the "
-            "functions and the trainer of one release; the job is begun again by itself"
+            f"functions of an earlier release started job {job_id} without its settings: deploy functions "
+            "and trainer of the same release; the job then starts again automatically"
         )
     return state.settings
 

@@ -154,7 +154,7 @@ def test_too_few_pictures_are_refused(count: int) -> None:
         made.drop(index)
     made.serve(starter())
 
-    with pytest.raises(BadRequest, match=f"40 readable pictures .* there are {count}"):
+    with pytest.raises(BadRequest, match=f"40 readable images .* there are {count}"):
         optimize.of_deployment(deployment(made), 100)
 
 

@@ -1,4 +1,4 @@
-"""Measures cheaper forms of the backbone on pictures, and writes the forms that are worth it."""
+"""Measure cheaper forms of the backbone on images, and write the forms that are worth it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ LEAST = 20
 
 
 def of_deployment(deployment: Deployment, pictures: int) -> Forms:
-    """Compare the forms of the champion on the labelled audit sample and on a spread of the pool.
+    """Compare the forms of the champion on the labelled audit sample and on a sample of the pool.
 
     Raises:
         NotConfigured: there is no champion yet.
-        BadRequest: there are too few pictures.
+        BadRequest: there are too few images.
     """
     champion = deployment.champions.pointer()
     if champion is None:
@@ -55,7 +55,7 @@ def of_deployment(deployment: Deployment, pictures: int) -> Forms:
 
 
 def of_file(model: Path, folder: Path, pictures: int) -> Forms:
-    """Compare the forms of a model file on a folder of pictures; raises BadRequest if there are too few."""
+    """Compare the forms of a model file on a folder of images; raises BadRequest if there are too few."""
     paths = sorted(find([folder]).items(), key=lambda item: keys.sampling_key(item[0]))
     read = ((key, path.read_bytes()) for key, path in paths[: pictures + CALIBRATION])
     scorer = OnnxScorer(model)
@@ -63,7 +63,7 @@ def of_file(model: Path, folder: Path, pictures: int) -> Forms:
 
 
 def _spread(deployment: Deployment, count: int) -> list[str]:
-    """Return keys of selectable images by sampling key: a draw that is the same every time."""
+    """Return keys of selectable images in the order of their sampling keys, a repeatable random sample."""
     each = -(-count // keys.SHARDS)
     pages = [deployment.pool.selectable(shard, -1.0, each)[0] for shard in range(keys.SHARDS)]
     return sorted((image.key for page in pages for image in page), key=keys.sampling_key)[:count]
@@ -73,7 +73,7 @@ def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
     for key in wanted:
         try:
             yield key, images.read(key).data
-        except BadImage:  # deleted meanwhile
+        except BadImage:  # deleted in the meantime
             continue
 
 
@@ -93,10 +93,10 @@ def _sample(
     labelled: dict[str, npt.NDArray[np.uint8]],
     labels: dict[str, str],
 ) -> Sample:
-    """Up to CALIBRATION of the pool, and no more than half of it, calibrate; all others are compared on."""
+    """Split the images: up to CALIBRATION, at most half of the pool, for calibration, the rest to compare."""
     calibrating = min(CALIBRATION, len(pool) // 2)
     if calibrating < LEAST:
-        raise BadRequest(f"{2 * LEAST} readable pictures without a label are needed, there are {len(pool)}")
+        raise BadRequest(f"{2 * LEAST} readable images without a label are needed, but there are {len(pool)}")
     position = {name: i for i, name in enumerate(scorer.spec.classes)}
     tensors = list(pool.values())
     compared = [*labelled.values(), *tensors[calibrating:]]
@@ -110,8 +110,8 @@ def _sample(
 
 def document(forms: Forms, folder: Path) -> dict[str, object]:
     """Judge every form, write the files that are worth it, and return all figures as one document."""
-    verdicts = {name: (verdict, path) for name, verdict, path in keep(forms, folder)}
-    return {"forms": [_figures(form, verdicts.get(form.name)) for form in forms], "failed": forms.failed}
+    judged = {name: (verdict, path) for name, verdict, path in keep(forms, folder)}
+    return {"forms": [_figures(form, judged.get(form.name)) for form in forms], "failed": forms.failed}
 
 
 def _figures(form: Form, judged: tuple[optimization.Verdict, Path | None] | None) -> dict[str, object]:
@@ -143,7 +143,7 @@ def _figures(form: Form, judged: tuple[optimization.Verdict, Path | None] | None
 
 def keep(forms: list[Form], folder: Path) -> list[tuple[str, optimization.Verdict, Path | None]]:
     """Judge every form, write those that are worth it, and return the verdict and file of each."""
-    ended: list[tuple[str, optimization.Verdict, Path | None]] = []
+    judged: list[tuple[str, optimization.Verdict, Path | None]] = []
     for form in forms:
         if form.comparison is None:
             continue
@@ -151,5 +151,5 @@ def keep(forms: list[Form], folder: Path) -> list[tuple[str, optimization.Verdic
         if verdict.worth:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(form.model)
-        ended.append((form.name, verdict, path if verdict.worth else None))
-    return ended
+        judged.append((form.name, verdict, path if verdict.worth else None))
+    return judged

@@ -233,8 +233,8 @@ def _compare(graph: TorchGraph, backbone: bytes, material: _Material) -> float:
     gap = float(np.abs(ours - served).max() / max(float(np.abs(served).max()), 1e-12))
     if not gap <= PARITY:
         raise BadModel(
-            f"the embeddings of PyTorch and onnxruntime differ by {gap:.1e} of their largest value, the limit "
-            f"is {PARITY:.0e}: use Trainer=head"
+            f"the embeddings of PyTorch and onnxruntime differ by {gap:.1e} of their largest value, the "
+            f"limit is {PARITY:.0e}: use Trainer=head"
         )
     return gap
 

@@ -1,4 +1,4 @@
-"""Cheaper forms of a backbone, and what they cost and answer beside the original."""
+"""Make cheaper forms of a backbone, and compare their cost and output with the original."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 QUANTISED = ["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "Concat"]
-"""Not the pooling at the end: rounded to 256 levels, an embedding would lose more than it gains."""
+"""Operators to quantise. The final pooling is left out, because 256 levels are too coarse for embeddings."""
 _PER_CHANNEL_SINCE = 13
 _LOADS = 9
 _RUNS = 60
@@ -42,12 +42,12 @@ _RUNS = 60
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Pictures as a model sees them.
+    """Images in the model's input size.
 
     Attributes:
-        calibration: uint8 [M, H, W, 3], from which the ranges of int8 are taken.
-        pictures: uint8 [N, H, W, 3], on which the forms are compared; none of the calibration.
-        labels: int64 [N], positions in the class list; -1 where a picture has no label.
+        calibration: uint8 [M, H, W, 3], images that set the ranges of int8.
+        pictures: uint8 [N, H, W, 3], other images, on which the forms are compared.
+        labels: int64 [N], positions in the class list; -1 for an image without a label.
     """
 
     calibration: Pixels
@@ -57,13 +57,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form of a backbone: a cold-start model file of its own, and how it compares.
+    """One form of a backbone, as a cold-start model file, and its comparison with the original.
 
     Attributes:
         name: ``original``, ``extended`` or ``int8``.
-        model: the file.
-        answers: what it made of the sample.
-        comparison: with the original; None of the original itself.
+        model: the model file.
+        answers: its output and timings on the sample.
+        comparison: the comparison with the original; None for the original.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Forms(list[Form]):
     """The forms that could be made, the original first.
 
     Attributes:
-        failed: why each of the others could not, by its name.
+        failed: the reason why each other form could not be made, by its name.
     """
 
     def __init__(self, made: Iterable[Form], failed: dict[str, str]) -> None:
@@ -87,10 +87,10 @@ class Forms(list[Form]):
 def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
     """Make every form of a model's backbone and compare each with the original.
 
-    A form that cannot be made, loaded or run is left out, and the reason kept.
+    Forms that cannot be made, loaded or run are left out; the result has the reasons.
 
     Raises:
-        BadModel: the model was not assembled by octospoon, or does not run itself.
+        BadModel: octospoon did not assemble the model, or the model itself cannot be run.
     """
     backbone = model_file.extract_backbone(model)
     resize = model_file.read_spec(model).resize
@@ -104,7 +104,7 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
         try:
             files[name] = cold_start(make(backbone), resize)
             _try(files[name], sample.pictures)
-        except Exception as error:  # noqa: BLE001  whatever a graph makes onnx and onnxruntime raise
+        except Exception as error:  # noqa: BLE001  onnx and onnxruntime raise types of their own
             failed[name] = str(error)
             files.pop(name, None)
     answers = measured(files, head, sample.pictures)
@@ -122,7 +122,7 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
 
 
 def _try(file: bytes, pictures: Pixels) -> None:
-    """Raise BadModel where a form cannot be loaded, or fails on a picture."""
+    """Raise BadModel if a form cannot be loaded or fails on an image."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "form.onnx"
         path.write_bytes(file)
@@ -130,15 +130,15 @@ def _try(file: bytes, pictures: Pixels) -> None:
 
 
 def cold_start(backbone: bytes, resize: str) -> bytes:
-    """Return a backbone as a model file of its own: version 0, no head."""
+    """Return a backbone as a cold-start model file, with version 0 and without a head."""
     return model_file.assemble(backbone, None, model_file.backbone_spec(backbone, resize))
 
 
 def extended(backbone: bytes) -> bytes:
-    """Return the graph as onnxruntime's extended optimisations leave it: fused, and for any processor.
+    """Return the graph after onnxruntime's extended optimisations, which work on any processor.
 
     Raises:
-        BadModel: onnxruntime cannot write it.
+        BadModel: onnxruntime cannot write the optimised graph.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -149,22 +149,22 @@ def extended(backbone: bytes) -> bytes:
         try:
             ort.InferenceSession(backbone, options, providers=["CPUExecutionProvider"])
             return model_file.canonical(path.read_bytes())
-        except Exception as error:  # onnxruntime raises types of its own, undocumented
+        except Exception as error:  # onnxruntime documents no exception types
             raise BadModel(f"onnxruntime cannot write the optimised graph: {error}") from error
 
 
 def int8(backbone: bytes, calibration: Pixels) -> bytes:
-    """Return the graph quantised: activations to uint8, weights to int8, ranges by calibration.
+    """Return the quantised graph: uint8 activations, int8 weights, ranges from calibration.
 
-    The weights of a channel share a scale. Before opset 13 ONNX cannot write that: such a graph is converted,
-    and where the onnx package cannot, all weights of a layer share one.
+    The weights of each channel share a scale, which ONNX supports from opset 13 on. Older graphs are
+    converted. If the conversion fails, all weights of a layer share a scale.
 
     Args:
         backbone: the ONNX file.
         calibration: uint8 [M, H, W, 3].
 
     Raises:
-        BadModel: it is quantised already, or onnxruntime cannot quantise it.
+        BadModel: the graph is quantised already, or onnxruntime cannot quantise it.
     """
     graph = onnx.load_from_string(backbone)
     if _quantised(graph):
@@ -192,7 +192,7 @@ def _quantise(backbone: bytes, calibration: Pixels, *, per_channel: bool) -> byt
         whole, ready, small = (Path(folder) / f"{name}.onnx" for name in ("whole", "ready", "small"))
         whole.write_bytes(backbone)
         try:
-            # the quantiser divides by the range of a channel, which for a constant one is zero
+            # the quantiser divides by the range of each channel, which is zero for a constant channel
             warnings.filterwarnings("ignore", category=RuntimeWarning)
             quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
             quantize_static(
@@ -205,16 +205,16 @@ def _quantise(backbone: bytes, calibration: Pixels, *, per_channel: bool) -> byt
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )
-        except Exception as error:  # onnxruntime.quantization raises whatever a graph makes it raise
+        except Exception as error:  # onnxruntime.quantization documents no exception types
             raise BadModel(f"the backbone cannot be quantised: {error}") from error
         made = model_file.canonical(small.read_bytes())
     if not _quantised(onnx.load_from_string(made)):
-        raise BadModel("onnxruntime finds nothing in the backbone that it could quantise")
+        raise BadModel("onnxruntime found nothing to quantise in the backbone")
     return made
 
 
 class _Reader:
-    """Feeds the calibration; onnxruntime asks for this one method."""
+    """Feed the calibration images one by one, as onnxruntime requires."""
 
     def __init__(self, pictures: Pixels) -> None:
         self._pictures: Iterator[Pixels] = iter(pictures)
@@ -227,7 +227,16 @@ class _Reader:
 def measured(
     files: dict[str, bytes], head: HeadScorer | None, pictures: Pixels
 ) -> dict[str, optimization.Answers]:
-    """Load and run the files alternately, so that a busy machine slows each of them alike."""
+    """Measure model files in turns, so that a busy machine slows all of them alike.
+
+    Args:
+        files: the model files, by name.
+        head: the head for the predictions; None for embeddings only.
+        pictures: uint8 [N, H, W, 3].
+
+    Returns:
+        Embeddings, predictions and CPU seconds, by name.
+    """
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder) / f"{name}.onnx" for name in files}
         for name, path in paths.items():
@@ -253,16 +262,16 @@ def _loading(path: Path) -> Callable[[], object]:
 
 
 def _scoring(scorer: OnnxScorer, pictures: Pixels) -> Callable[[], object]:
-    following = itertools.cycle(pictures)
-    return lambda: scorer.run(next(following)[np.newaxis])
+    images = itertools.cycle(pictures)
+    return lambda: scorer.run(next(images)[np.newaxis])
 
 
 def _interleaved(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the CPU seconds of each on this thread, float64 [rounds]."""
+    """Run each piece of work once a round; return its CPU seconds on this thread, float64 [rounds]."""
     spent: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
-        for name, once in work.items():
+        for name, run in work.items():
             began = time.thread_time()
-            once()
+            run()
             spent[name].append(time.thread_time() - began)
     return {name: np.array(seconds) for name, seconds in spent.items()}

@@ -1,8 +1,8 @@
-"""The starter backbone: a fixed wavelet-scattering network written as ONNX; no weights, no download.
+"""Build the starter backbone, a fixed wavelet-scattering network in ONNX that needs no training or download.
 
-Mallat 2012 (arXiv 1101.2286), Bruna and Mallat 2013 (arXiv 1203.1513): Morlet wavelets in SCALES octaves and
-ANGLES directions, modulus, again, averages on a grid; then log, centring, and a random projection
-(Johnson and Lindenstrauss 1984), so that nothing is fitted to any data.
+Scattering follows Mallat 2012 (arXiv 1101.2286) and Bruna and Mallat 2013 (arXiv 1203.1513): Morlet wavelets
+in SCALES octaves and ANGLES directions, the modulus, both once more, and averages on a grid. Then come a
+logarithm, centring, and a random projection (Johnson and Lindenstrauss 1984). Nothing is fitted to data.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class _Graph:
 
 
 def morlet(scale: int, angle: int) -> npt.NDArray[np.complex128]:
-    """Return the Morlet wavelet of an octave and a direction, complex128 [K, K], zero mean.
+    """Return the Morlet wavelet of an octave and a direction, complex128 [K, K], with zero mean.
 
-    Bandwidth, frequency and slant as in Bruna and Mallat 2013 and in kymatio's ``filter_bank``.
+    Bandwidth, frequency and slant follow Bruna and Mallat 2013 and kymatio's ``filter_bank``.
     """
     sigma, slant, theta = _SIGMA * 2**scale, 4.0 / ANGLES, np.pi * angle / ANGLES
     radius = int(np.ceil(4.5 * sigma))
@@ -77,9 +77,9 @@ def morlet(scale: int, angle: int) -> npt.NDArray[np.complex128]:
 
 
 def projection(features: int, dim: int) -> npt.NDArray[np.float32]:
-    """Return random signs over sqrt(features), [features, dim], the same on every machine.
+    """Return random signs divided by sqrt(features), float32 [features, dim], equal on every machine.
 
-    Signs do as well as Gaussian numbers (Achlioptas 2003, doi 10.1016/S0022-0000(03)00025-4).
+    Random signs project as well as Gaussian numbers (Achlioptas 2003, doi 10.1016/S0022-0000(03)00025-4).
     """
     stream = hashlib.shake_256(b"octospoon scattering").digest(-(-features * dim // 8))
     bits = np.unpackbits(np.frombuffer(stream, np.uint8))[: features * dim].reshape(features, dim)
@@ -90,9 +90,9 @@ def build(size: int = SIZE, dim: int = DIM, shrink: int = 1) -> bytes:
     """Return the backbone as an ONNX file: uint8 [N, size * shrink, size * shrink, 3] -> float32 [N, dim].
 
     Args:
-        size: height and width in pixels of what the wavelets see, a multiple of 16.
+        size: height and width in pixels at the wavelets, a multiple of 16.
         dim: length of the embedding.
-        shrink: the input is larger by this factor, and squares of so many pixels are averaged.
+        shrink: the factor by which the input is larger; squares of shrink × shrink pixels are averaged.
 
     Raises:
         ValueError: the size is not a multiple of 16.
@@ -125,9 +125,9 @@ def _grey(graph: _Graph, size: int, shrink: int) -> str:
 
 
 def _modulus(graph: _Graph, value: str, width: int, scale: int, done: int) -> tuple[str, int]:
-    """Convolve [M, 1, width, width] with one octave and take the modulus; return [M, ANGLES, w, w] and w.
+    """Convolve [M, 1, width, width] with an octave and take the modulus; return [M, ANGLES, w, w] and w.
 
-    `done` octaves of the input were decimated already; the output is decimated to its own octave.
+    The input is already decimated by `done` octaves. The output is decimated to its own octave.
     """
     bank = np.stack([morlet(scale - done, angle) for angle in range(ANGLES)])[:, np.newaxis]
     margin = min(bank.shape[-1] // 2, width - 1)
@@ -165,7 +165,7 @@ def _project(graph: _Graph, features: Sequence[str], dim: int) -> None:
 
 
 def _centre() -> npt.NDArray[np.float32]:
-    """Return the constant to take off each coefficient, in the order of `build`'s features."""
+    """Return the constant to subtract from each coefficient, in the order of `build`'s features."""
     paths = [()] + [p for j in range(SCALES) for p in [(j,), *((j, k) for k in range(j + 1, SCALES))]]
     return np.concatenate(
         [np.full(GRID * GRID * ANGLES ** len(path), CENTRE[path], np.float32) for path in paths]
