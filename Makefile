@@ -1,6 +1,6 @@
-# Needs Python 3.11 or newer and make; brings everything else. `make help` lists the targets.
+# Needs only Python 3.11 or newer and make. `make help` lists the targets.
 ifneq ($(words $(CURDIR)),1)
-$(error The path of this folder holds a blank, which make cannot handle: move the checkout, for example to ~/octospoon ("$(CURDIR)"))
+$(error The path of this folder contains a space, which make cannot handle: move the checkout, for example to ~/octospoon ("$(CURDIR)"))
 endif
 PYTHON ?= python3
 ENVS := .octospoon/envs
@@ -29,7 +29,7 @@ TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio 
 	dockercomposeup dockercomposedown clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 demo: prepared ## set up, then run the whole loop on real images and stop
@@ -38,29 +38,29 @@ demo: prepared ## set up, then run the whole loop on real images and stop
 up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 AuditShare=0.3" BACKBONE=name
 	@.venv/bin/octospoon up $(if $(CLASSES),--classes "$(CLASSES)")$(if $(BACKBONE), --backbone "$(BACKBONE)") $(foreach pair,$(SET),--set "$(pair)")
 
-down: ## stop what `make up` left running; what it held is kept
+down: ## stop the stack of `make up` and keep its data
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi
 
-invoke: build $(ENVS)/sam/.installed ## one function, as built, on the running stack: FN=score EVENT=events/score.json
+invoke: build $(ENVS)/sam/.installed ## invoke a built function on the running stack: FN=score EVENT=events/score.json
 	@.venv/bin/python -m octospoon.cli.local.invoke_function "$(FN)" "$(or $(EVENT),events/$(FN).json)" $(WARM:%=--warm %)
 
-samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam: what `sam local` takes, for the running stack
+samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam, the input of `sam local`, for the running stack
 	@$(MAKE) -f infra/build/Makefile aws
 	@.venv/bin/python -m octospoon.cli.local.sam_local
 
-test: prepared $(ENVS)/sam/.installed ## run every test, in two workers; ARGS=options of pytest
+test: prepared $(ENVS)/sam/.installed ## run all tests in two workers; ARGS=pytest options
 	@.venv/bin/pytest --numprocesses 2 $(ARGS)
 
 unit: .venv/.installed ## run the unit tests, which start no server, in two workers
 	@.venv/bin/pytest --numprocesses 2 tests/unit $(ARGS)
 
-soak: prepared ## scoring while the champion changes 50 times, on the real stack
+soak: prepared ## score images while the champion changes 50 times, on the local stack
 	@.venv/bin/pytest tests/e2e/test_swaps.py --soak
 
-faults: prepared ## faults between the steps of everything, on the real servers, and 100,000 random steps; an hour
+faults: prepared ## inject faults between all steps on real servers, then run 100,000 random steps (an hour)
 	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
 
-check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## formatting, lint, types, layers, template
+check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## check formatting, lint, types, layers and template
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -76,35 +76,35 @@ docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site i
 	@NO_MKDOCS_2_WARNING=1 $(ENVS)/docs/bin/mkdocs build --strict  # --quiet would hide the warnings that strict counts
 	@echo "the site is in .octospoon/site: python3 -m http.server --directory .octospoon/site shows it"
 
-bench: .venv/.installed ## accuracy against labels on the digits, twenty seeds, no server
+bench: .venv/.installed ## simulate accuracy by number of labels on the digits, with twenty seeds
 	@.venv/bin/octospoon simulate --digits
 
-bench-score: .venv/.installed ## the scoring function against its floor and peers, and its price; JSON=file keeps the ratios
+bench-score: .venv/.installed ## measure scoring against a bare loop and other libraries, and its price; JSON=file
 	@.venv/bin/python -m bench.score $(if $(JSON),--json $(JSON))
 
-bench-cold: build ## a cold start of the scoring function beside a bare script; JSON=file keeps the ratios
+bench-cold: build ## measure a cold start of scoring against a bare script; JSON=file writes ratios
 	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
 
-bench-load: prepared ## 10,000 images and a stream through the local stack, beside a simulation; JSON=file PICTURE=file
+bench-load: prepared ## send 10,000 images and a stream through the local stack, and simulate both; JSON=file PICTURE=file
 	@.venv/bin/python -m bench.load $(if $(JSON),--json $(JSON)) $(if $(PICTURE),--picture $(PICTURE))
 
-bench-rescore: .venv/.installed ## a new head over 100,000 rows, beside inference of their pictures; JSON=file
+bench-rescore: .venv/.installed ## measure re-scoring 100,000 rows with a new head against new inference; JSON=file
 	@.venv/bin/python -m bench.rescore $(if $(JSON),--json $(JSON))
 
-bench-select: .venv/.installed ## choosing a batch: time, memory and reads, beside peers where they install; JSON=file
-	@$(MAKE) $(ENVS)/peers/.installed || echo "SKIPPED the peers: they could not be installed" >&2
+bench-select: .venv/.installed ## measure batch selection: time, memory and reads, against other libraries; JSON=file
+	@$(MAKE) $(ENVS)/peers/.installed || echo "SKIPPED the other libraries: they could not be installed" >&2
 	@python=$(ENVS)/peers/bin/python; [ -e $(ENVS)/peers/.installed ] || python=.venv/bin/python; \
 		$$python -m bench.select $(if $(JSON),--json $(JSON))
 
-peers: $(ENVS)/peers/.installed ## install the libraries that selection is checked against; `make test` then uses them
+peers: $(ENVS)/peers/.installed ## install the libraries that `make test` then compares selection with
 
-bench-evaluation: .venv/.installed ## naive accuracy, ours and the truth on real pictures; JSON=file keeps the figures
+bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
 
-oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare our estimator with its authors' own package (570 MB)
+oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estimator with its authors' package (570 MB)
 	@.venv/bin/pytest -q tests/unit/domain/test_estimators.py tests/integration/domain/test_oracle.py
 
-finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (some GB) and test it
+finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (several GB) and test it
 	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py
 
 dist: .venv/.installed ## build the wheel and the source distribution into dist/, and check them
@@ -112,53 +112,53 @@ dist: .venv/.installed ## build the wheel and the source distribution into dist/
 	@$(UV) build --quiet --no-build-isolation --python .venv/bin/python --out-dir dist
 	@.venv/bin/python -m tools.release && ls dist
 
-wheel: .venv/.installed ## build the wheel and try it in an environment of its own, also with its extras (400 MB)
+wheel: .venv/.installed ## build the wheel and test it in separate environments, with and without extras (400 MB)
 	@.venv/bin/pytest -s tests/packaging/test_wheel.py -m "not stack" --wheel
 
 build: .venv/.installed $(ENVS)/lambda/.installed ## package the functions for this machine's Python
 	@$(MAKE) $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j2) -f infra/build/Makefile local
 
-container: ## build the training image, and compare a job in it with the same job as a process; BASE_IMAGE=name
+container: ## build the training image and compare its result with that of a local process; BASE_IMAGE=name
 	@if why=$$($(DOCKER) info 2>&1 >/dev/null); then $(MAKE) contained; \
 		else echo "SKIPPED make container: no Docker engine answers ($$why)" >&2; fi
 
-# pip's settings are taken from the environment, where they are set
+# pip's settings come from the environment, if they are set
 BUILD = $(DOCKER) build --network host $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 	$(addprefix --build-arg ,PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_CERT) -f infra/training/Dockerfile -t $(IMAGE) .
 
 contained: prepared
-	@$(BUILD) || { echo "No base image? infra/training/base-image makes one here; then: make container" \
-		"BASE_IMAGE=octospoon-base. No package registry? pip takes PIP_INDEX_URL and PIP_CERT." >&2; exit 1; }
+	@$(BUILD) || { echo "Without an image registry, run infra/training/base-image, then make container" \
+		"BASE_IMAGE=octospoon-base. For another package registry, set PIP_INDEX_URL and PIP_CERT." >&2; exit 1; }
 	@DOCKER=$(DOCKER) .venv/bin/pytest -s tests/e2e/test_container.py --training-image $(IMAGE)
 
-dockercomposeup: .venv/.installed ## the same in containers, where there is Docker
+dockercomposeup: .venv/.installed ## start the same stack in Docker containers
 	@$(MAKE) -f infra/build/Makefile aws
 	@.venv/bin/python -m octospoon.cli.local.compose secrets
 	@$(COMPOSE) up --build --detach || { $(COMPOSE) logs setup >&2; exit 1; }
 	@.venv/bin/python -m octospoon.cli.local.compose addresses
 
-dockercomposedown: ## stop the containers; what Label Studio and MLflow hold stays in their volumes
+dockercomposedown: ## stop the containers; the data of Label Studio and MLflow stay in their volumes
 	@$(COMPOSE) down && rm -f .octospoon/run/project.json
 
-# what people made stays: kept stacks, their settings, and the passwords of the volumes of `make dockercomposeup`
+# user data stay: kept stacks, their settings, and the passwords of the volumes of `make dockercomposeup`
 CLEAN = find $(1) -mindepth 1 -maxdepth 1 $(patsubst %,! -name %,$(2)) -exec rm -rf {} +
 
-clean: down ## remove environments, state and build artefacts; what stacks held stays in .octospoon/kept
-	@if [ -d .octospoon/run/up ]; then echo "a stack's data are in .octospoon/run/up: \`make environments\`," \
-		"then \`make down\` moves them to .octospoon/kept" >&2; exit 1; fi
+clean: down ## remove environments, state and build artefacts; stack data stay in .octospoon/kept
+	@if [ -d .octospoon/run/up ]; then echo "a stack's data are in .octospoon/run/up: run \`make environments\`," \
+		"then \`make down\` to move them to .octospoon/kept" >&2; exit 1; fi
 	@mkdir -p .octospoon/state .octospoon/kept
 	@$(call CLEAN,.octospoon,kept settings.json compose state)
 	@$(call CLEAN,.octospoon/state,compose-credentials.json)
 	@rmdir .octospoon/kept .octospoon/state .octospoon 2>/dev/null || true
 	rm -rf .aws-sam dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@if [ -d .octospoon ]; then echo "left in .octospoon: $$(ls .octospoon | tr '\n' ' '): what stacks held," \
-		"their settings and passwords; \`octospoon down --forget\` removes what was kept"; fi
+	@if [ -d .octospoon ]; then echo "left in .octospoon: $$(ls .octospoon | tr '\n' ' '): stack data," \
+		"settings and passwords; \`octospoon down --forget\` removes them"; fi
 
-# Environments: one stamp file each, so that a second run does nothing. They are made side by side: some wait for the
-# network while others compile, and the slow first start of Label Studio begins as soon as its environment is there.
+# Each environment has a stamp file, so that a second run does nothing. They are built in parallel: some wait for the
+# network while others compile, and the slow first start of Label Studio begins as soon as its environment exists.
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j3)
 
-environments: ## every environment, and the first start of each server
+environments: ## create all environments and start each server once
 	@$(MAKE) $(JOBS) .ready
 
 prepared:
@@ -167,7 +167,7 @@ prepared:
 .ready: $(TEMPLATES) $(ENVIRONMENTS)
 	@:
 
-# $(call install,what,how): the command between two lines of progress
+# $(call install,name,command): run a command between two progress lines
 define install
 	@echo "· $(1): installing"
 	@began=$$(date +%s) && $(2) && echo "· $(1): installed in $$(($$(date +%s) - began)) s"
@@ -243,14 +243,14 @@ $(STATE)/%-template/made-with: $(ENVS)/%/.installed .venv/.installed
 	@.venv/bin/python -m octospoon.cli.stack template $*
 	@touch $@
 
-seed: .venv/.installed $(ENVS)/label-studio/.installed ## write Label Studio's database for first starts again
+seed: .venv/.installed $(ENVS)/label-studio/.installed ## write the database for first starts of Label Studio anew
 	@.venv/bin/python -m octospoon.cli.stack seed
 
-# The pinned files hold neither an address of a registry nor a path of the machine that made them.
+# The pinned files contain no registry address and no local path.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
-requirements: .venv/.uv ## pin every dependency again; UPGRADE=--upgrade takes the newest
+requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects the newest versions
 	@for name in uv lambda-runtime label-studio oracle sam checkov docs; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
