@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.models import FakeChampions
+from fakes.world import FakeWorld
 
 from octospoon.domain.errors import BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer
@@ -21,21 +20,21 @@ def pointer(version: int) -> ChampionPointer:
     return ChampionPointer(version, "a" * 64, "k", "b" * 64)
 
 
-class World:
+class World(FakeWorld):
     def __init__(self) -> None:
-        self.champions, self.clock = FakeChampions(), FakeClock()
+        super().__init__()
         self.bad: set[int] = set()
         self.loads: list[int] = []
-        self.slowly: Callable[[ChampionPointer], str] | None = None
+        self.load_slowly: Callable[[ChampionPointer], str] | None = None
         self.model = CurrentModel(self.champions, self._load, self.clock, max_age=5.0)
 
-    def _load(self, found: ChampionPointer) -> str:
-        self.loads.append(found.version)
-        if found.version in self.bad:
+    def _load(self, pointer: ChampionPointer) -> str:
+        self.loads.append(pointer.version)
+        if pointer.version in self.bad:
             raise BadModel("its checksum differs")
-        if self.slowly:
-            return self.slowly(found)
-        return f"model {found.version}"
+        if self.load_slowly:
+            return self.load_slowly(pointer)
+        return f"model {pointer.version}"
 
 
 def test_the_newest_model_predicts_once_the_age_limit_has_passed() -> None:
@@ -126,12 +125,12 @@ def test_old_model_is_never_served_after_the_refresh_interval() -> None:
     world.model.get()
     loading, loaded = threading.Event(), threading.Event()
 
-    def slowly(found: ChampionPointer) -> str:
+    def load_slowly(pointer: ChampionPointer) -> str:
         loading.set()
         assert loaded.wait(10)
-        return f"model {found.version}"
+        return f"model {pointer.version}"
 
-    world.slowly = slowly
+    world.load_slowly = load_slowly
     world.champions.set(pointer(2))
     world.clock.time += 5
     with ThreadPoolExecutor(2) as threads:

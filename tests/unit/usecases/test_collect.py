@@ -5,45 +5,26 @@ import json
 from dataclasses import replace
 
 import msgspec
-import numpy as np
 import pytest
-from fakes.clock import FakeClock
-from fakes.labelling import FakeLabels
-from fakes.pool import FakePool
-from fakes.training import FakeControl, FakeLauncher
+from fakes.world import FakeWorld
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
-from octospoon.domain.labelling.tasks import Pick
-from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.pool.images import State
 from octospoon.domain.training.jobs import JobSettings, JobStatus
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody, TaskBody
-from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive_webhook import Message
 
 CLASSES = ("cat", "dog")
 
 
-class World:
+class World(FakeWorld):
     def __init__(self, images: int = 10, threshold: int = 3) -> None:
-        self.clock, self.pool, self.launcher = FakeClock(), FakePool(), FakeLauncher()
-        self.control = FakeControl(self.clock)
-        self.labels = FakeLabels(self.pool, self.control)
+        super().__init__()
         for i in range(images):
-            key = f"{i}.png"
-            said = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5], np.float32))
-            self.pool.put_score(ImageRef(key, f"e{i}", "1", 1), said)
-            self.pool.claim(Pick(key, f"e{i}", False, "margin", 0.1, i, None), 1, 0.0)
-            self.pool.mark_exported(key, 1, i)
-        self.collect = CollectAnnotations(
-            self.labels,
-            self.control,
-            self.launcher,
-            self.clock,
-            JobSettings(CLASSES),
-            TrainingRules(threshold),
-        )
+            self.export(f"{i}.png", f"e{i}", task=i)
+        self.collect = self.build_collect(CLASSES, TrainingRules(threshold))
 
 
 def test_job_carries_its_settings_and_the_projects_classes() -> None:
@@ -208,9 +189,13 @@ def test_annotations_of_a_deleted_account_are_voters_of_their_own() -> None:
         world.collect(message(0, label, annotator=annotator, updated=updated))
     for annotator, label, updated in ((2, "cat", 2), (3, "cat", 3)):
         body = msgspec.json.decode(message(0, label, annotator=annotator, updated=updated), type=Message)
-        left = msgspec.structs.replace(body.annotations[0], completed_by=None)
-        stored = world.collect.annotation(left, body.tasks[0])
-        before = next(one for one in world.labels.of("0.png") if one.annotation_id == left.unique_id)
+        anonymous = msgspec.structs.replace(body.annotations[0], completed_by=None)
+        stored = world.collect.annotation(anonymous, body.tasks[0])
+        before = next(
+            annotation
+            for annotation in world.labels.of("0.png")
+            if annotation.annotation_id == anonymous.unique_id
+        )
         assert world.labels.replace(before, stored)
 
     world.collect.resolve_label("0.png")

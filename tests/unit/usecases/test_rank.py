@@ -5,11 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.images import FakeImages
-from fakes.label_studio import FakeLabeler, FakePredictions
-from fakes.labelling import FakeRounds
-from fakes.models import FakeChampions, FakeObservations, FakeRescoring
-from fakes.pool import FakePool
+from fakes.label_studio import FakePredictions
+from fakes.world import FakeWorld
 
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
@@ -19,10 +16,8 @@ from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.ports.labelling import AnnotationBody
-from octospoon.usecases.open_tasks import OpenTasks
-from octospoon.usecases.rank import EXPORT_SECONDS, Rank
+from octospoon.usecases.rank import EXPORT_SECONDS
 from octospoon.usecases.refresh_predictions import RefreshPredictions
-from octospoon.usecases.rescore import Reorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,19 +38,17 @@ class Head:
     """A model whose every version has its own opinion."""
 
     def __init__(self, version: int) -> None:
-        self.said = np.eye(3, dtype=np.float32)[version % 3] * 0.8 + np.float32(0.2 / 3)
+        self.probabilities = np.eye(3, dtype=np.float32)[version % 3] * 0.8 + np.float32(0.2 / 3)
 
     def run(self, embedding: np.ndarray) -> np.ndarray:
-        return np.tile(self.said, (len(embedding), 1))
+        return np.tile(self.probabilities, (len(embedding), 1))
 
 
-class World:
+class World(FakeWorld):
     def __init__(self, images: int, version: int = 1) -> None:
-        self.pool, self.rounds, self.labeler = FakePool(), FakeRounds(), FakeLabeler()
-        self.champions, self.clock = FakeChampions(), self.labeler.clock
-        self.observations = FakeObservations()
+        super().__init__()
         self.predictions = FakePredictions(self.labeler)
-        self.rescoring, self.queue = FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), []
+        self.rescoring.order = dict.fromkeys(range(SHARDS), "margin")
         self.champions.set(
             ChampionPointer(
                 version,
@@ -69,19 +62,11 @@ class World:
         )
         for i in range(images):
             self.pool.put_score(ImageRef(f"{i:04d}.png", f"etag{i}", "1", 10), prediction(i, version))
-        self.rank = Rank(
-            self.pool,
-            self.rounds,
-            self.labeler,
-            FakeImages(),
-            self.champions,
-            self.clock,
-            rules=BatchRules(size=20, audit_share=0.2, drift_share=0.2),
-            strategy="margin_diverse",
-            open_tasks=OpenTasks(self.labeler, self.pool, self.clock, days=14),
+        self.rank = self.build_rank(
+            BatchRules(size=20, audit_share=0.2, drift_share=0.2),
+            "margin_diverse",
+            days=14,
             max_open_tasks=20,
-            observations=self.observations,
-            reorder=Reorder(self.rescoring, self.queue.append, "margin"),
             refresh=RefreshPredictions(
                 self.predictions,
                 self.pool,
@@ -97,8 +82,8 @@ class World:
         self.champions.set(replace(pointer, version=version))
 
     def drift(self, count: int, version: int = 1) -> None:
-        seen = tuple(DriftExample(f"{i:04d}.png", f"etag{i}", 0.3 - i / 1000) for i in range(count))
-        self.observations.save(Observation(version, self.clock.time, drifted=seen))
+        examples = tuple(DriftExample(f"{i:04d}.png", f"etag{i}", 0.3 - i / 1000) for i in range(count))
+        self.observations.save(Observation(version, self.clock.time, drifted=examples))
 
     def by_drift(self, number: int) -> list[str]:
         return sorted(pick.key for pick in self.rounds.files[number].picks if pick.strategy == "drift")
@@ -133,7 +118,7 @@ def test_next_rounds_take_the_most_drifted_images_until_exhausted() -> None:
     for number in (1, 2, 3, 4):
         assert world.rank().exported == 20
         world.labeler.answered = set(world.labeler.tasks)
-        audit = [one.key for one in world.rounds.files[number].picks if one.audit]
+        audit = [pick.key for pick in world.rounds.files[number].picks if pick.audit]
         assert len(audit) == 4
     calm.rank()
 
@@ -142,7 +127,9 @@ def test_next_rounds_take_the_most_drifted_images_until_exhausted() -> None:
     assert world.by_drift(1) == left[:4]
     assert [*world.by_drift(1), *world.by_drift(2), *world.by_drift(3)] == left
     assert world.by_drift(4) == []
-    drawn = [[one.key for one in each.rounds.files[1].picks if one.audit] for each in (world, calm)]
+    drawn = [
+        [pick.key for pick in rounds.files[1].picks if pick.audit] for rounds in (world.rounds, calm.rounds)
+    ]
     assert sorted(drawn[0]) == sorted(drawn[1]), "the audit share is drawn as if nothing had drifted"
     for pick in world.rounds.files[1].picks:
         assert world.pool.table[pick.key].pick == pick
@@ -180,11 +167,11 @@ def test_tasks_carry_the_prediction_of_the_model_that_scored_them() -> None:
         if task.key in blind:
             assert (task.label, task.confidence) == (None, None)
             continue
-        said = world.pool.table[task.key].prediction
-        assert said is not None
-        assert said.probabilities is not None
-        assert task.label == CLASSES[int(said.probabilities.argmax())]
-        assert task.confidence == pytest.approx(float(said.probabilities.max()))
+        scored = world.pool.table[task.key].prediction
+        assert scored is not None
+        assert scored.probabilities is not None
+        assert task.label == CLASSES[int(scored.probabilities.argmax())]
+        assert task.confidence == pytest.approx(float(scored.probabilities.max()))
     assert world.labeler.model_version == "v1"
 
 
@@ -450,13 +437,13 @@ def test_unanswered_round_blocks_nothing_after_some_days() -> None:
 
 def shown(world: World) -> dict[int, list[str]]:
     """Return the versions of every task's predictions."""
-    return {id_: [version for version, _ in said] for id_, said in world.labeler.predictions.items()}
+    return {id_: [version for version, _ in shown] for id_, shown in world.labeler.predictions.items()}
 
 
 def test_open_tasks_get_the_predictions_of_a_promoted_model() -> None:
     world = World(300)
     world.rank()
-    blind = [task for task, said in world.labeler.predictions.items() if not said]
+    blind = [task for task, shown in world.labeler.predictions.items() if not shown]
     answered, skipped, replaced, *others = world.labeler.predictions.keys() - blind
     world.labeler.annotate(answered, AnnotationBody(id=1, unique_id="u", task=answered))
     skip(world, skipped)
@@ -471,7 +458,7 @@ def test_open_tasks_get_the_predictions_of_a_promoted_model() -> None:
     assert [after[task] for task in blind] == [[]] * len(blind), "what is to show no prediction gets none"
     assert blind
     assert {tuple(after[task]) for task in (skipped, *others)} == {("v1", "v2")}
-    assert {label for said in world.labeler.predictions.values() for _, label in said[1:]} == {CLASSES[2]}
+    assert {label for shown in world.labeler.predictions.values() for _, label in shown[1:]} == {CLASSES[2]}
     assert world.rank().refreshed == 0
 
 

@@ -2,75 +2,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from fakes.clock import FakeClock
-from fakes.images import FakeBucket, FakeUploads
-from fakes.label_studio import FakeLabeler
-from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
-from fakes.models import FakeAlias, FakeChampions, FakeHistory
-from fakes.pool import FakeEntries, FakePool
-from fakes.training import FakeControl, FakeLauncher
+from fakes.world import FakeWorld
 
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.answers import choice
-from octospoon.domain.labelling.tasks import Pick, Round, Task
+from octospoon.domain.labelling.tasks import Round, Task
 from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject
+from octospoon.domain.pool.images import ImageRef, State, StoredObject
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases import full_audit as full_audit
 from octospoon.usecases import reconcile as reconcile_
-from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.promote_version import PromoteVersion
-from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, Reconcile, ReconcileReport, Stores
-from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
+from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, ReconcileReport
 
 CLASSES = ("cat", "dog")
 IMAGES = 10
 
 
-class World:
+class World(FakeWorld):
     def __init__(self, threshold: int = 100, images: int = IMAGES) -> None:
-        self.clock, self.launcher = FakeClock(), FakeLauncher()
-        self.task_syncs, self.rounds = FakeTaskSyncs(), FakeRounds()
-        self.control = FakeControl(self.clock)
-        self.pool = FakePool(control=self.control)
-        self.bucket, self.uploads, self.proposals = FakeBucket(), FakeUploads(), FakeProposals()
-        self.champions, self.alias = FakeChampions(), FakeAlias(1)
-        self.labels = FakeLabels(self.pool, self.control)
-        self.labeler = FakeLabeler(clock=self.clock)
+        super().__init__()
+        self.alias.named = 1
         for task in range(1, images + 1):
             key, etag = f"{task}.png", f"e{task}"
-            said = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5], np.float32))
-            self.pool.put_score(ImageRef(key, etag, "1", 1), said)
-            self.pool.claim(Pick(key, etag, False, "margin", 0.1, task, None), 1, 0.0)
-            self.pool.mark_exported(key, 1, task)
+            self.export(key, etag, task)
             self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
             self.bucket.objects[key] = StoredObject(key, etag, 1, 0.0)
-        self.collect = CollectAnnotations(
-            self.labels,
-            self.control,
-            self.launcher,
-            self.clock,
-            JobSettings(CLASSES),
-            TrainingRules(threshold),
-        )
-        self.stores = Stores(
-            self.task_syncs,
-            FakeFullAudits(),
-            FakeEntries(self.pool),
-            self.rounds,
-            self.bucket,
-            self.uploads,
-            FakeMissing(),
-            self.proposals,
-        )
-        follow = SyncRegistryAlias(
-            self.alias, self.champions, FakeHistory(), PromoteVersion(self.champions, FakeEntries(self.pool))
-        )
-        self.reconcile = Reconcile(self.labeler, self.stores, self.collect, self.clock, follow)
+        self.collect = self.build_collect(CLASSES, TrainingRules(threshold))
+        self.stores = self.build_stores()
+        self.reconcile = self.build_reconcile(self.stores, self.collect)
 
     def with_classes(self, *classes: str) -> None:
         """Deploy the functions with other classes."""
@@ -135,11 +97,11 @@ def test_a_run_in_the_middle_of_another_counts_nothing_twice(monkeypatch: pytest
     listed = world.labeler.changed
 
     def changed(since: float, after: int, limit: int) -> list:
-        found = listed(since, after, limit)
+        tasks = listed(since, after, limit)
         calls.append(after)
         if len(calls) == 2:
             world.reconcile()
-        return found
+        return tasks
 
     monkeypatch.setattr(world.labeler, "changed", changed)
 
@@ -157,15 +119,15 @@ def test_a_run_that_dies_anywhere_is_resumed_from_its_page(
     monkeypatch: pytest.MonkeyPatch, dies_at: int
 ) -> None:
     monkeypatch.setattr(reconcile_, "PAGE", 3)
-    world, settled = World(threshold=IMAGES), []
+    world, resolved = World(threshold=IMAGES), []
     world.annotate(*range(1, IMAGES + 1))
-    settle = world.labels.resolve_label
+    resolve_label = world.labels.resolve_label
 
     def dying(*args: object) -> int:
-        settled.append(args[0])
-        if len(settled) == dies_at:
+        resolved.append(args[0])
+        if len(resolved) == dies_at:
             raise ServiceUnavailable("throttled")
-        return settle(*args)
+        return resolve_label(*args)
 
     monkeypatch.setattr(world.labels, "resolve_label", dying)
     with pytest.raises(ServiceUnavailable):
@@ -259,7 +221,12 @@ def test_run_stops_at_its_budget_and_the_next_continues(monkeypatch: pytest.Monk
 
     reports = [world.reconcile() for _ in range(4)]
 
-    assert [(one.tasks, one.finished) for one in reports] == [(4, False), (4, False), (2, False), (0, True)]
+    assert [(report.tasks, report.finished) for report in reports] == [
+        (4, False),
+        (4, False),
+        (2, False),
+        (0, True),
+    ]
     assert world.control.state().new_labels == IMAGES
 
 
@@ -439,7 +406,7 @@ def test_archived_object_is_queued_when_restored_but_folder_markers_never() -> N
     assert world.reconcile(full=True).requeued == 0
     world.bucket.objects["cold.png"] = replace(archived, archived=False)
     assert world.reconcile(full=True).requeued == 1
-    assert [one.key for one in world.uploads.sent] == ["cold.png"]
+    assert [upload.key for upload in world.uploads.sent] == ["cold.png"]
 
 
 def test_image_that_nobody_can_see_is_withdrawn_with_a_reason() -> None:
@@ -531,7 +498,7 @@ def test_one_step_that_fails_keeps_no_other_from_being_done() -> None:
         world.reconcile(full=True)
 
     assert world.alias.named == 2
-    assert [one.key for one in world.uploads.sent] == ["lost.png"]
+    assert [upload.key for upload in world.uploads.sent] == ["lost.png"]
 
 
 @pytest.mark.parametrize("dies_at", range(1, 4))
@@ -552,7 +519,7 @@ def test_a_full_audit_goes_on_from_its_page(monkeypatch: pytest.MonkeyPatch, die
     with pytest.raises(ServiceUnavailable):
         world.reconcile()
     assert world.reconcile().audited
-    assert sorted(one.key for one in world.uploads.sent) == [f"lost{i}.png" for i in range(9)]
+    assert sorted(upload.key for upload in world.uploads.sent) == [f"lost{i}.png" for i in range(9)]
 
 
 def pointer(version: int, head: str = "h") -> ChampionPointer:

@@ -3,28 +3,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.models import FakeAlias, FakeChampions, FakeHistory
-from fakes.pool import FakeEntries, FakePool, Row
+from fakes.pool import Row
+from fakes.world import FakeWorld
 
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, OtherBackbone
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import State
-from octospoon.usecases.promote_version import PromoteVersion
-from octospoon.usecases.sync_registry_alias import Followed, SyncRegistryAlias
+from octospoon.usecases.sync_registry_alias import Followed
 
 NOTHING, AT_ODDS = Followed(), Followed(at_odds=True)
 
 
-class World:
+class World(FakeWorld):
     def __init__(self) -> None:
-        self.alias, self.champions, self.history = FakeAlias(), FakeChampions(), FakeHistory()
+        super().__init__()
         for version in range(4):
             sha = f"{version}" * 64
             self.champions.files[sha] = b"model"
             self.champions.keep(ChampionPointer(version, sha, f"models/{sha}", "b" * 64))
-        self.pool = FakePool()
-        self.serve = PromoteVersion(self.champions, FakeEntries(self.pool))
-        self.follow = SyncRegistryAlias(self.alias, self.champions, self.history, self.serve)
+        self.serve, self.follow = self.build_promote(), self.build_sync_alias()
 
     @property
     def serving(self) -> int:

@@ -1,0 +1,128 @@
+"""The fakes of one deployment, wired once, and the use cases over them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fakes.clock import FakeClock
+from fakes.images import FakeBucket, FakeImages, FakeUploads
+from fakes.label_studio import FakeLabeler
+from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
+from fakes.models import (
+    FakeAlias,
+    FakeChampions,
+    FakeHistory,
+    FakeObservations,
+    FakeReferences,
+    FakeRescoring,
+)
+from fakes.pool import FakeEntries, FakePool
+from fakes.training import FakeControl, FakeLauncher
+from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.domain.training.jobs import JobSettings
+from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.open_tasks import OpenTasks
+from octospoon.usecases.promote_version import PromoteVersion
+from octospoon.usecases.rank import Rank
+from octospoon.usecases.reconcile import Reconcile, Stores
+from octospoon.usecases.rescore import Reorder
+from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from octospoon.domain.batch.compose import BatchRules
+    from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.training.policy import TrainingRules
+
+
+class FakeWorld:
+    """One clock, one pool and one Label Studio project, shared by every fake.
+
+    The builders read the attributes when they are called: a test replaces a fake before it builds a use case.
+    """
+
+    def __init__(self, *, time: float | None = None, strategy: str = "margin_diverse") -> None:
+        self.clock = FakeClock() if time is None else FakeClock(time)
+        self.control, self.launcher = FakeControl(self.clock), FakeLauncher()
+        self.pool = FakePool(strategy, control=self.control, clock=self.clock)
+        self.labels, self.labeler = FakeLabels(self.pool, self.control), FakeLabeler(clock=self.clock)
+        self.rounds, self.task_syncs, self.full_audits = FakeRounds(), FakeTaskSyncs(), FakeFullAudits()
+        self.missing, self.proposals = FakeMissing(), FakeProposals()
+        self.bucket, self.uploads, self.images = FakeBucket(), FakeUploads(), FakeImages()
+        self.champions, self.alias, self.history = FakeChampions(), FakeAlias(), FakeHistory()
+        self.observations: Any = FakeObservations()
+        self.references, self.rescoring = FakeReferences(), FakeRescoring()
+        self.queue: list[str] = []
+
+    def port(self, fake: Any) -> Any:
+        """Return the fake as a use case gets it; the fault tests put faults around each call."""
+        return fake
+
+    # -- use cases ------------------------------------------------------------------------------
+
+    def build_collect(self, classes: tuple[str, ...], rules: TrainingRules) -> CollectAnnotations:
+        labels, control = self.port(self.labels), self.port(self.control)
+        return CollectAnnotations(
+            labels, control, self.port(self.launcher), self.clock, JobSettings(classes), rules
+        )
+
+    def build_promote(self) -> PromoteVersion:
+        return PromoteVersion(self.champions, FakeEntries(self.pool))
+
+    def build_sync_alias(self) -> SyncRegistryAlias:
+        alias, history = self.port(self.alias), self.port(self.history)
+        return SyncRegistryAlias(alias, self.champions, history, self.build_promote())
+
+    def build_stores(self) -> Stores:
+        return Stores(
+            self.port(self.task_syncs),
+            self.port(self.full_audits),
+            self.port(FakeEntries(self.pool)),
+            self.port(self.rounds),
+            self.port(self.bucket),
+            self.port(self.uploads),
+            self.port(self.missing),
+            self.port(self.proposals),
+        )
+
+    def build_reconcile(self, stores: Stores, collect: CollectAnnotations) -> Reconcile:
+        return Reconcile(self.port(self.labeler), stores, collect, self.clock, self.build_sync_alias())
+
+    def build_rank(
+        self, rules: BatchRules, strategy: str, *, days: int, max_open_tasks: int, refresh: Callable[[], int]
+    ) -> Rank:
+        pool, labeler = self.port(self.pool), self.port(self.labeler)
+        return Rank(
+            pool,
+            self.port(self.rounds),
+            labeler,
+            self.images,
+            self.champions,
+            self.clock,
+            rules=rules,
+            strategy=strategy,
+            open_tasks=OpenTasks(labeler, pool, self.clock, days=days),
+            max_open_tasks=max_open_tasks,
+            observations=self.port(self.observations),
+            reorder=Reorder(self.rescoring, self.queue.append, "margin"),
+            refresh=refresh,
+        )
+
+    # -- images ---------------------------------------------------------------------------------
+
+    def export(self, key: str, etag: str, task: int) -> None:
+        """Add a scored image that waits for an annotator, as this task of round 1."""
+        prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5], np.float32))
+        self.pool.put_score(ImageRef(key, etag, "1", 1), prediction)
+        self.pool.claim(Pick(key, etag, False, "margin", 0.1, task, None), 1, 0.0)
+        self.pool.mark_exported(key, 1, task)
+
+    def resolve(self, key: str, agreed: Consensus) -> None:
+        """Give an image the label that its annotators agree on."""
+        state = self.labels.label_state(key)
+        assert state is not None
+        self.labels.resolve_label(state, agreed)
