@@ -1,12 +1,15 @@
-"""A cold start of the scoring function: from the start of the process to the handler's first row.
+"""Measure a cold start of the scoring function, from the start of the process to the handler's first row.
 
-The built artefact (`make build`) is started as Lambda starts it, its own folder alone on the path, with the
-local server of bench/local_aws.py as S3 and DynamoDB. Ready is when the use case is wired and the model has
-been fetched, verified, opened and tried; bare is a script over the same artefact that only imports numpy,
-onnxruntime, Pillow and boto3, opens a session on the same file and makes the two clients. The same artefact
-without its bytecode says what shipping that is worth. Milliseconds of CPU (and of wall) since the process
-began; the designs one after another, and the medians of each; a ratio is the median of those of neighbouring
-starts, since a machine is quicker at one time than at another. Run:
+The built artefact (`make build`) starts as on Lambda, with only its own folder on the path. The local server
+of bench/local_aws.py stands in for S3 and DynamoDB. The function is ready when the use case is wired and the
+model has been fetched, verified, opened and tried.
+
+- The bare script imports numpy, onnxruntime, Pillow and boto3 from the same artefact, opens a session on the
+  same file and creates the two clients.
+- The artefact without bytecode shows how much shipping bytecode gains.
+
+Figures are milliseconds of CPU (and wall) time since the start of the process, medians over all starts. The
+designs run in turns. A ratio is the median over neighbouring starts, because a machine's speed varies. Run:
 
     python -m bench.cold [--json FILE] [--starts 31] [--model small]
 """

@@ -1,22 +1,22 @@
-"""What scoring a million pictures costs on Lambda, from measured milliseconds and megabytes."""
+"""Compute the price of scoring a million images on Lambda, from measured milliseconds and megabytes."""
 
 from __future__ import annotations
 
 from octospoon.cli.operations.prices import MB_A_CORE, SOURCE, around_dollars, lambda_dollars
 
 SPARE = 1.5
-"""The least memory setting is this many times the measured peak."""
+"""The smallest memory setting, as a multiple of the measured peak."""
 MILLION = 1_000_000
 
 
 def memory(peak_mb: float, cores: int) -> int:
-    """Return the memory setting in MB: as many cores as were measured, and room enough."""
+    """Return the memory setting in MB that gives the measured cores and enough memory."""
     return max(MB_A_CORE * cores, int(SPARE * peak_mb))
 
 
 def show(costs: dict[str, dict[str, float]], cores: int, batch: int) -> None:
-    """Print a line for each configuration, by its ``wall`` (seconds a picture) and ``peak_mb``."""
-    print(f"\ndollars for a million pictures at the measured wall time ({SOURCE})")
+    """Print a line for each configuration, from its ``wall`` (seconds per image) and ``peak_mb``."""
+    print(f"\ndollars for a million images at the measured wall time ({SOURCE})")
     print(f"{'':24}{'memory MB':>10}{'arm64':>9}{'x86_64':>9}{'naive x86_64':>14}")
     for name, row in costs.items():
         megabytes = memory(row["peak_mb"], cores)
@@ -25,7 +25,7 @@ def show(costs: dict[str, dict[str, float]], cores: int, batch: int) -> None:
         if "naive" in row:
             line += f"{MILLION * lambda_dollars(row['naive'], megabytes, 1, 'x86_64'):14.2f}"
         print(line)
-    print(f"beside it, whatever the design: S3, SQS and DynamoDB {MILLION * around_dollars(batch):.2f}")
+    print(f"in addition, for every design: S3, SQS and DynamoDB {MILLION * around_dollars(batch):.2f}")
     print(
         f"recommended: {MB_A_CORE} MB a core; less makes each picture slower and none cheaper. "
         "arm64 is taken to be as fast as this machine: measure there before you choose"

@@ -1,13 +1,13 @@
-"""How good is the model? A naive answer, ours and the truth side by side, on real pictures.
+"""Compare naive and live accuracy estimates with the true accuracy, on real images.
 
-For every model: three rounds of 40 labels chosen by margin_diverse, a head fitted on them as the default
-trainer does. Then audit shares of N labels are drawn uniformly from the images that it was not trained on,
-again and again. The truth is its accuracy on all of these. Run:
+Each model is trained like this: margin_diverse chooses three rounds of 40 labels, and the default trainer
+fits a head on them. Then audit samples of N labels are drawn uniformly and repeatedly from the images that
+were not used for training. The true accuracy is the accuracy on all of these images. Run:
 
     python -m bench.evaluation [--repeats 1000] [--labels 100] [--images FOLDER] [--json FILE]
 
-FOLDER holds one folder of pictures per class and is looked at beside scikit-learn's digits; without it,
-../shared/data/sign-digits/Dataset is, where it exists.
+FOLDER has one folder of images for each class and is used in addition to scikit-learn's digits. The default
+is ../shared/data/sign-digits/Dataset, if it exists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NAMES = ("naive: all labels", "naive: held out in training", "audit share alone"
 
 @dataclass(frozen=True)
 class Model:
-    """A model's answers float32 [N, C] on the N images it was not trained on, and naive measures of it."""
+    """A model's predictions float32 [N, C] on N images outside its training set, and naive accuracies."""
 
     answers: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
@@ -56,7 +56,7 @@ def main() -> int:
     signs = chosen.images or SIGNS
     folders = {"digits": None} | ({signs.parent.name: signs} if signs.is_dir() else {})
     if len(folders) == 1:
-        print(f"SKIPPED: there are no pictures at {signs}; give a folder by --images")
+        print(f"SKIPPED: there are no images at {signs}; give a folder with --images")
     results = {name: dataset(name, folder, chosen.repeats, chosen.labels) for name, folder in folders.items()}
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=1))
@@ -120,7 +120,7 @@ def show(
 
 
 def kept(name: str, results: dict[str, dict[str, float]]) -> bool:
-    """Say whether ours keeps its word: it covers as it says, and is no worse than the audit share alone."""
+    """Check that our intervals have their stated coverage and our error is no worse than the audit alone."""
     ours = results["ours"]
     good = 0.93 <= ours["coverage"] <= 0.97 and ours["rmse_ratio"] <= 1.0
     print(

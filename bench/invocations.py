@@ -1,4 +1,4 @@
-"""What the functions' own logs say of their invocations: when, how long, how many images, what memory."""
+"""Read invocations from the functions' logs: time, duration, number of images, memory."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Invocation:
 
 
 def of_score(deployment: Deployment, since: float) -> list[Invocation]:
-    """Return the scoring function's invocations that ended after a moment, by their end."""
+    """Return the scoring function's invocations that ended after a given time, sorted by end."""
     invocations = []
     events = sorted(_events(deployment, "Score", since), key=itemgetter("logStreamName", "ingestionTime"))
     for _, stream in groupby(events, itemgetter("logStreamName")):
@@ -71,7 +71,7 @@ def of_score(deployment: Deployment, since: float) -> list[Invocation]:
 
 
 def peak_memory(deployment: Deployment) -> dict[str, int]:
-    """Return the most memory in MB that each function has used, of those that ran."""
+    """Return the peak memory in MB of each function that ran."""
     names = [key.removesuffix("FunctionName") for key in deployment.outputs if key.endswith("FunctionName")]
     peaks = {
         name.lower(): max(
@@ -88,7 +88,7 @@ def peak_memory(deployment: Deployment) -> dict[str, int]:
 
 
 def pause(invocations: Sequence[Invocation]) -> float:
-    """Return the median of the seconds between one invocation's end and the next one's start."""
+    """Return the median seconds between the end of an invocation and the start of the next."""
     gaps = [after.start - before.end for before, after in pairwise(invocations)]
     return float(np.median(gaps))
 

@@ -1,10 +1,10 @@
-"""A burst of images and a steady stream through the whole local stack, beside what the simulation foretells.
+"""Send a burst and a steady stream of images through the local stack, and compare with a simulation.
 
-Images go by S3 upload, bucket event, queue and the deployed scoring function to rows of the pool table; a
-row's time is its own `scored_at`. A first, small load tells the simulation (bench/queueing.py) what a cold
-start, an invocation and an image cost on this machine; the two that count are then foretold from the moments
-at which their uploads ended alone. The uploader, LocalStack and the functions share the machine's cores, and
-LocalStack polls a queue with one poller: this measures that nothing is lost, and the simulation, not AWS.
+Images pass through S3 upload, bucket event, queue and the deployed scoring function to rows of the pool
+table. The time of a row is its `scored_at`. A small first load calibrates the simulation (bench/queueing.py):
+a cold start, an invocation and an image on this machine. Both loads are then predicted only from the times of
+their uploads. The uploader, LocalStack and the functions share the machine's cores, and LocalStack has one
+poller per queue. This tests that nothing is lost and that the simulation is right. It does not measure AWS.
 
     python -m bench.load [--json FILE] [--picture FILE] [--images 10000] [--rate 15] [--seconds 120]
 """
@@ -49,21 +49,21 @@ ROOT = Path(__file__).parents[1]
 PICTURE, MODEL, SIDE = "640x480.jpeg", "medium", 224
 UPLOADERS = 4
 BATCH, WINDOW, POLLERS = 100, 0.0, 1
-"""The event source's batch in template.yaml; LocalStack has one poller, which waits for no batch to fill."""
+"""The batch of the event source in template.yaml. LocalStack has one poller, which never waits."""
 CALIBRATION = 3000
 TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What was measured of one load.
+    """The measurements of one load.
 
     Attributes:
         run: when each image's upload ended and its row was written, in seconds from the first upload.
-        foretold: what the simulation makes of the same arrivals.
-        counts: of the functions' own metrics, by outcome.
+        foretold: the simulation of the same arrivals.
+        counts: the functions' own metrics, by outcome.
         lost: uploads without a row.
-        invocations: how many.
+        invocations: the number of invocations.
     """
 
     run: Run
@@ -74,7 +74,7 @@ class Phase:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The figures that are kept."""
+        """The figures for the JSON file."""
         measured, expected = (_quantiles(values) for values in (self.run, self.foretold))
         return {
             "images": len(self.run.arrivals),
@@ -98,10 +98,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--picture", type=Path, help="draws what was measured and foretold")
-    parser.add_argument("--images", type=int, default=10_000, help="of the burst")
-    parser.add_argument("--rate", type=float, default=15, help="of the stream, images a second")
-    parser.add_argument("--seconds", type=float, default=120, help="that the stream lasts")
+    parser.add_argument("--picture", type=Path, help="draw measured and predicted times into this PNG file")
+    parser.add_argument("--images", type=int, default=10_000, help="number of images in the burst")
+    parser.add_argument("--rate", type=float, default=15, help="images per second in the stream")
+    parser.add_argument("--seconds", type=float, default=120, help="duration of the stream in seconds")
     chosen = parser.parse_args()
     rare = dict.fromkeys(("RankSchedule", "ReconcileSchedule", "WatchSchedule"), "rate(1 day)")
     with (
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 class Load:
-    """Loads on one stack, and what their scoring costs there."""
+    """Loads on one stack, and the cost of scoring there."""
 
     def __init__(self, deployment: Deployment, pictures: Path) -> None:
         self.deployment = deployment
@@ -126,7 +126,7 @@ class Load:
         self.function, self.rate = Function(BATCH, WINDOW, 0, 0), 1.0
 
     def run(self, chosen: argparse.Namespace) -> tuple[dict[str, Phase], dict[str, int]]:
-        """Calibrate, run both loads, let the other functions work once; return figures and peak memory."""
+        """Calibrate, run both loads, invoke the other functions once; return figures and peak memory."""
         self.calibrate()
         burst = self.phase("burst", np.zeros(chosen.images))
         stream = self.phase("stream", np.arange(0, chosen.seconds, 1 / chosen.rate))
@@ -136,7 +136,7 @@ class Load:
         return {"burst": burst, "stream": stream}, invocations.peak_memory(self.deployment)
 
     def serve(self, model: bytes) -> None:
-        """Put a model into service."""
+        """Deploy a model."""
         champions = self.deployment.champions
         stored, pointer = champions.pointer(), pointer_to(model, 0)
         self._s3.put_object(Bucket=self.deployment.outputs["ArtifactsBucket"], Key=pointer.key, Body=model)
@@ -144,7 +144,7 @@ class Load:
             raise SystemExit("another model was put into service meanwhile: run this again")
 
     def calibrate(self) -> None:
-        """Measure a cold start, an invocation and an image, with and without uploads beside it."""
+        """Measure a cold start, an invocation and an image, with and without concurrent uploads."""
         began = time.time()
         for number, images in enumerate((1, 1, 1, 5, 5, 5, 20, 20, 20)):
             self._upload(f"calibration-{number}", np.zeros(images))
@@ -174,7 +174,7 @@ class Load:
         print(f"beside {self.rate:.0f} uploads a second: {self.function}")
 
     def phase(self, name: str, due: npt.NDArray[np.float64]) -> Phase:
-        """Upload one image at each of these seconds, wait until all are done; return what became of them."""
+        """Upload an image at each given second and wait until all are scored; return the measurements."""
         began = time.time()
         arrivals = self._upload(name, due)
         self._wait()
@@ -190,7 +190,7 @@ class Load:
         return Phase(run, foretold, dict(counts), int((~there).sum()), len(ran))
 
     def _beside(self, rate: float) -> Function:
-        """Return the function beside so many uploads a second: each takes as much of the machine away."""
+        """Return the function slowed down by concurrent uploads, each of which takes CPU time from it."""
         f, part = self.function, rate / self.rate
         assert f.each_busy is not None
         assert f.pause_busy is not None
@@ -201,7 +201,7 @@ class Load:
         )
 
     def _upload(self, name: str, due: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Upload one image at each of these seconds, or as soon after as can be; return when."""
+        """Upload an image at each given second or as soon after as possible; return the actual times."""
         began = time.time()
         bucket = self.deployment.outputs["ImagesBucket"]
 
@@ -225,7 +225,7 @@ class Load:
         )
 
     def _rows(self, name: str) -> dict[str, float]:
-        """Return when each image of a load was scored, by key."""
+        """Return the time at which each image of a load was scored, by key."""
         pages = self.deployment.client("dynamodb").get_paginator("scan")
         wanted: dict[str, Any] = {
             "TableName": self.deployment.outputs["PoolTable"],
@@ -245,14 +245,14 @@ def key_of(name: str, number: int) -> str:
 
 
 def _fit(ran: Sequence[invocations.Invocation]) -> tuple[float, float]:
-    """Return the seconds of an invocation and of each image in it, by least squares."""
+    """Return the seconds of an invocation and of each image in it, fitted by least squares."""
     images = np.array([call.images for call in ran], np.float64)
     fixed, each = np.polynomial.polynomial.polyfit(images, [call.seconds for call in ran], 1)
     return max(float(fixed), 0.0), float(each)
 
 
 def report(phases: dict[str, Phase], memory: dict[str, int], chosen: argparse.Namespace) -> int:
-    """Print the table, keep the figures and the picture; 1 where an image was lost or scored twice."""
+    """Print the table, write figures and plot; return 1 if an image was lost or scored twice."""
     figures = {name: phase.figures for name, phase in phases.items()}
     table = Table("", *figures, title="upload to score row", title_justify="left")
     for name in next(iter(figures.values())):
@@ -267,7 +267,7 @@ def report(phases: dict[str, Phase], memory: dict[str, int], chosen: argparse.Na
         for what in ("p99", "drain")
         if abs(row[f"{what}_ratio"] - 1) > TOLERANCE
     ]
-    print(f"measured over foretold: {'more than 25 % off: ' + ', '.join(far) if far else 'all within 25 %'}")
+    print(f"measured over predicted: {'more than 25 % off: ' + ', '.join(far) if far else 'all within 25 %'}")
     if chosen.json:
         chosen.json.write_text(json.dumps(figures | {"memory_mb": memory}, indent=2) + "\n")
     if chosen.picture:

@@ -1,4 +1,4 @@
-"""The picture of a load: images uploaded and scored over time, measured and foretold."""
+"""Plot a load: images uploaded and scored over time, measured and predicted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def draw(loads: Mapping[str, tuple[Run, Run]], path: Path) -> None:
-    """Draw for each load, above, the images uploaded and scored, and below, the time from one to the other.
+    """Draw for each load the images uploaded and scored (top) and the time between the two (bottom).
 
     Args:
-        loads: by name, what was measured and what was foretold.
-        path: of the PNG file.
+        loads: the measured and the predicted run, by name.
+        path: the PNG file to write.
     """
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
-"""As much of S3 and DynamoDB as scoring asks for, after a while as from afar, in a process of its own.
+"""Serve the part of S3 and DynamoDB that scoring uses, with added latency, in a separate process.
 
-Pictures are served under any key, ``<anything>/<number>``; every conditional write succeeds and is counted.
-`boto3` is used as it is; what is missing from a real network is TLS and the way there.
+Images are served under any key ``<anything>/<number>``. Every conditional write succeeds and is counted.
+Clients use `boto3` unchanged. Compared with AWS, TLS and the network path are missing.
 
     python -m bench.local_aws PICTURES MODEL_FOLDER S3_LATENCY DYNAMODB_LATENCY     (in seconds)
 
@@ -34,7 +34,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass
 class Answers:
-    """What is answered to a request, and how many rows were written."""
+    """The answers to requests, and the number of rows written."""
 
     pictures: list[Path]
     models: dict[str, bytes]
@@ -71,7 +71,7 @@ class Answers:
 
 
 def stored(objects: dict[str, bytes], key: str, head: bytes) -> bytes:
-    """Return S3's answer to a GET of one of these objects; every one of them has the same ETag for ever."""
+    """Return S3's answer to a GET of an object; its ETag never changes."""
     if key not in objects:
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     if b"if-none-match" in head.lower():

@@ -1,7 +1,7 @@
-"""A pool table in memory that answers DynamoDB's reads as DynamoDB does, and what they cost.
+"""A pool table in memory that answers reads like DynamoDB and counts their cost.
 
-It stands under the real `DynamoRankingPool`, so that pages, merges and batches are the product's own. A
-test holds its answers and its costs to those of the emulator.
+The real `DynamoRankingPool` runs on it, so that pages, merges and batches are those of the product. A test
+compares its answers and costs with those of the emulator.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PROJECTED = ("key", "etag", "sampling_key", "priority", "shard", "generation", 
 
 @dataclass
 class Meter:
-    """What was read: requests, items, and read capacity units."""
+    """The number of requests, items and read capacity units."""
 
     requests: int = 0
     items: int = 0

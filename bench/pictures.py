@@ -1,4 +1,4 @@
-"""Generated pictures of about a photograph's detail."""
+"""Generate images with about as much detail as a photograph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIFFERENT = 4
 
 
 def generate(folder: Path, picture: str) -> Path:
-    """Write some pictures, ``WIDTHxHEIGHT.FORMAT``, into a folder of their own; return it."""
+    """Write images, given as ``WIDTHxHEIGHT.FORMAT``, into a new folder and return the folder."""
     size, kind = picture.split(".")
     width, height = (int(side) for side in size.split("x"))
     target = folder / picture

@@ -1,9 +1,9 @@
-"""A queue before a function, message by message: batches, pollers, concurrency, cold starts. Nothing runs.
+"""Simulate a queue in front of a function, message by message: batches, pollers, concurrency, cold starts.
 
 The rules are those of Lambda's event source mapping for a standard SQS queue (AWS Lambda Developer Guide,
 "Using Lambda with Amazon SQS": batching windows, scaling behaviour, maximum concurrency), first come, first
-served; LocalStack's are the same with one poller that pauses between two polls. Pollers that AWS takes away
-again are not modelled: idle ones cost nothing and are quick when needed, which favours the function.
+served. LocalStack follows the same rules, with one poller that pauses between two polls. The simulation never
+removes pollers as AWS does: idle pollers cost nothing and react at once, which favours the function.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """How a function takes messages from its queue; all times in seconds.
+    """The parameters of a function and its queue; all times in seconds.
 
     Attributes:
-        batch: messages of one invocation at most.
-        window: how long a poller waits for a batch to fill, from its first message on.
-        fixed: of an invocation, whatever it holds.
-        each: of every message in it.
-        each_busy: the same while messages are still being sent, where sender and function share a machine.
-        cold: of a new environment before its first invocation.
-        pause: between two polls of one poller.
+        batch: largest number of messages in an invocation.
+        window: time that a poller waits for a batch to fill, from its first message on.
+        fixed: fixed time of each invocation.
+        each: additional time of each message.
+        each_busy: the same while messages are still being sent, if sender and function share a machine.
+        cold: start time of a new environment.
+        pause: time between two polls of a poller.
         pause_busy: the same while messages are still being sent.
-        pollers: at the beginning; each has one invocation at a time.
-        ramp: pollers that come a minute.
-        limit: of pollers, and so of invocations at once.
-        keep: how long an environment stays warm.
+        pollers: number of pollers at the start; each runs one invocation at a time.
+        ramp: pollers added per minute.
+        limit: largest number of pollers, and so of concurrent invocations.
+        keep: time that an idle environment stays warm.
     """
 
     batch: int
@@ -57,15 +57,15 @@ class Function:
 
 @dataclass(slots=True)
 class Run:
-    """What became of the messages.
+    """The result of a simulation or a measurement.
 
     Attributes:
         arrivals: float64 [N], seconds, ascending.
-        done: float64 [N], when each was processed.
-        invocations: how many.
-        cold_starts: how many of them began in a new environment.
-        busy: seconds of all invocations, cold starts included.
-        at_once: the most invocations at one time.
+        done: float64 [N], the time at which each message was processed.
+        invocations: number of invocations.
+        cold_starts: number of invocations in a new environment.
+        busy: total seconds of all invocations, including cold starts.
+        at_once: largest number of concurrent invocations.
     """
 
     arrivals: Seconds
@@ -87,22 +87,22 @@ class Run:
 
     @property
     def batch(self) -> float:
-        """Messages an invocation, in the mean."""
+        """Mean number of messages in an invocation."""
         return len(self.arrivals) / self.invocations
 
 
 @dataclass(slots=True)
 class _Environments:
-    """The function's environments: which are warm, and how many work at once."""
+    """The function's execution environments, warm and working."""
 
     keep: float
     warm: list[float] = field(default_factory=list)
-    """When each that waits became free, ascending."""
+    """The time since which each idle environment is free, ascending."""
     working: list[float] = field(default_factory=list)
-    """When each that works will be free, as a heap."""
+    """The time at which each working environment becomes free, as a heap."""
 
     def take(self, now: float) -> bool:
-        """Let one work from now on; say whether it is a new one."""
+        """Start work in an environment; return True if it is new."""
         while self.working and self.working[0] <= now:
             self.warm.append(heapq.heappop(self.working))
         self.warm = [free for free in self.warm if now - free <= self.keep]
@@ -113,11 +113,11 @@ class _Environments:
 
 
 def simulate(arrivals: Seconds, function: Function) -> Run:
-    """Return what becomes of messages that arrive at these times.
+    """Simulate messages that arrive at the given times.
 
     Args:
         arrivals: float64 [N], seconds, ascending, N >= 1.
-        function: that takes them.
+        function: the parameters of the function.
     """
     run = Run(arrivals, np.empty(len(arrivals)))
     environments = _Environments(function.keep)
@@ -138,7 +138,7 @@ def simulate(arrivals: Seconds, function: Function) -> Run:
 
 
 def _while_sending(function: Function) -> Function:
-    """Return the function as it is while messages are still being sent."""
+    """Return the parameters that apply while messages are still being sent."""
     each, pause = function.each_busy, function.pause_busy
     return replace(
         function,
@@ -148,14 +148,14 @@ def _while_sending(function: Function) -> Function:
 
 
 def _pollers(begin: float, function: Function) -> Iterator[float]:
-    """Yield when each poller begins, in order."""
+    """Yield the start time of each poller, in order."""
     for number in range(function.limit):
         later = max(0, number + 1 - function.pollers)
         yield begin + 60 * later / function.ramp
 
 
 def _batch(arrivals: Seconds, position: int, now: float, function: Function) -> tuple[float, int]:
-    """Return when a poller's next invocation begins, and which message is the first that it leaves."""
+    """Return the start of a poller's next invocation, and the first message after its batch."""
     first = max(now, float(arrivals[position]))
     full = position + function.batch
     if full <= len(arrivals) and arrivals[full - 1] <= first + function.window:

@@ -1,4 +1,4 @@
-"""What choosing a labelling batch reads from the pool, by its size."""
+"""Measure the reads for choosing a labelling batch, by the size of the pool."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Clock:
 
 
 def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, float], list[Pick]]:
-    """Choose some batches; return the mean number of items, requests, units and ms, and all picks."""
+    """Choose several batches; return the mean items, requests, units and ms, and all chosen images."""
     metered = Metered(client)
     nothing: Any = None
     rank = Rank(
@@ -70,7 +70,7 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
 
 
 def by_size(sizes: dict[str, int]) -> dict[str, Any]:
-    """Return the number of items read for a batch of 50 by size of the pool, and what else was measured."""
+    """Return the items read for a batch of 50 by size of the pool, and the other measurements."""
     items: dict[str, Any] = {}
     details: dict[str, dict[str, float]] = {}
     for name, size in sizes.items():

@@ -59,7 +59,7 @@ def main() -> int:
     parser.add_argument("--pictures", nargs="*", default=PICTURES, metavar="WxH.FORMAT")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--latency", type=float, default=0.02, help="of one read of a picture, in seconds")
+    parser.add_argument("--latency", type=float, default=0.02, help="latency of reading an image in seconds")
     chosen = parser.parse_args()
     chosen.cores = CORES
     print(f"load average before: {os.getloadavg()[0]:.2f}")

@@ -1,4 +1,4 @@
-"""The child of bench/rescore.py that measures the real handler; started by it, with its server running.
+"""Measure the real re-scoring handler; bench/rescore.py starts this process while its server runs.
 
 python -m bench.rescore_ours CORES
 """

@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--latency", type=float, default=0.02, help="of one read, in seconds")
+    parser.add_argument("--latency", type=float, default=0.02, help="latency of a read in seconds")
     chosen = parser.parse_args()
     results = compare(chosen)
     if chosen.json:
@@ -105,7 +105,7 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
     peers = [name for name in chosen.peers if Path(PEERS[name] or "none").exists()]
     print(f"batch of {chosen.batch}, {1e3 * chosen.latency:.0f} ms a read, {chosen.cores} cores; ms an image")
     for name in sorted(set(chosen.peers) - set(peers)):
-        print(f"not measured: {name}, there is no such environment")
+        print(f"not measured: {name}, its environment is not installed")
     print(f"load average before: {os.getloadavg()[0]:.2f}")
     names = ("decode", "predict", "floor", "bare", "wall", "cpu", "write", *peers)
     print(

@@ -1,4 +1,4 @@
-"""The child of bench/score.py that measures the real handler; started by it, with its server running.
+"""Measure the real scoring handler; bench/score.py starts this process while its server runs.
 
 python -m bench.score_ours PICTURES CORES BATCH ROUNDS
 """

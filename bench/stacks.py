@@ -1,4 +1,4 @@
-"""Models of three sizes that follow the model contract, with random weights: nothing is downloaded."""
+"""Build models of three sizes that follow the model contract, with random weights and without downloads."""
 
 from __future__ import annotations
 
