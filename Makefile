@@ -48,8 +48,8 @@ samlocal: $(ENVS)/sam/.installed .venv/.installed ## write .octospoon/sam, the i
 	@$(MAKE) -f infra/build/Makefile aws
 	@.venv/bin/python -m octospoon.cli.local.sam_local
 
-test: prepared $(ENVS)/sam/.installed ## run all tests in two workers; ARGS=pytest options
-	@.venv/bin/pytest --numprocesses 2 $(ARGS)
+test: prepared $(ENVS)/sam/.installed ## run all tests in three workers; ARGS=pytest options
+	@.venv/bin/pytest --numprocesses 3 $(ARGS)
 
 unit: .venv/.installed ## run the unit tests, which start no server, in two workers
 	@.venv/bin/pytest --numprocesses 2 tests/unit $(ARGS)
