@@ -168,7 +168,7 @@ def _softmax(step: Step, inputs: Sequence[Any]) -> Tensor:
 
 
 def _sqrt(_: Step, inputs: Sequence[Any]) -> Tensor:
-    """Return the root with gradient zero at zero; the infinite gradient would turn all others into NaN."""
+    """Return the root with gradient zero at zero; the infinite gradient would make all others NaN."""
     positive = inputs[0] > _TINY
     return torch.where(
         positive, torch.sqrt(torch.where(positive, inputs[0], 1.0)), torch.zeros_like(inputs[0])

@@ -1,4 +1,4 @@
-"""Turn feature maps or tokens into an embedding [N, D], and refuse to guess the axes."""
+"""Make an embedding of feature maps or tokens [N, D], and refuse to guess the axes."""
 
 from __future__ import annotations
 
