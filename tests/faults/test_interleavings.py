@@ -44,8 +44,8 @@ class Interleavings(RuleBasedStateMachine):
     @rule(key=keys)
     def replace(self, key: str) -> None:
         self.world.upload(key, good=True, lost=True)
-        found = self.world.bucket.objects[key]
-        self.world.read(ImageRef(key, found.etag, f"{self.world.sequence:08X}", 1))
+        stored = self.world.bucket.objects[key]
+        self.world.read(ImageRef(key, stored.etag, f"{self.world.sequence:08X}", 1))
         self.world.write(*self.world.reading.pop())
 
     @rule(key=keys, lost=seldom)
@@ -63,8 +63,8 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(which=picks, again=seldom)
     def write(self, which: int, again: bool) -> None:
-        if found := self._take(self.world.reading, which, keep=again):
-            self.world.write(*found)
+        if reading := self._take(self.world.reading, which, keep=again):
+            self.world.write(*reading)
 
     @rule(key=keys, really=seldom)
     def remove_object(self, key: str, really: bool) -> None:
@@ -150,7 +150,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.world.recover()
-        found = self.world.violations()
+        violations = self.world.violations()
         DONE["checks"] += 1
         DONE["runs"] += 1
         DONE.update(self.world.faults.happened)
@@ -160,7 +160,7 @@ class Interleavings(RuleBasedStateMachine):
             labelled=len(self.world.labelled()),
             jobs=self.world.control.state().jobs,
         )
-        assert found == []
+        assert violations == []
 
     # -- helpers --------------------------------------------------------------------------------
 
@@ -182,14 +182,14 @@ class Interleavings(RuleBasedStateMachine):
         return {at: special.get(kind) or (lambda kind=kind: other(kind)) for at, kind in plan.items()}  # type: ignore[misc]
 
     @staticmethod
-    def _pick(found: list[Any], which: int) -> Any:
-        return found[which % len(found)] if found else None
+    def _pick(choices: list[Any], which: int) -> Any:
+        return choices[which % len(choices)] if choices else None
 
-    def _take(self, found: list[Any], which: int, *, keep: bool) -> Any:
-        one = self._pick(found, which)
-        if one is not None and not keep:
-            found.remove(one)
-        return one
+    def _take(self, waiting: list[Any], which: int, *, keep: bool) -> Any:
+        picked = self._pick(waiting, which)
+        if picked is not None and not keep:
+            waiting.remove(picked)
+        return picked
 
 
 @pytest.mark.timeout(3600)

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from fakes.clock import FakeClock
-from fakes.images import FakeBucket, FakeImages, FakeUploads
 from fakes.label_studio import FakeLabeler
-from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
-from fakes.models import FakeAlias, FakeChampions, FakeHistory, FakeRescoring
-from fakes.pool import FakeEntries, FakePool
-from fakes.training import FakeControl, FakeLauncher
+from fakes.world import FakeWorld
 
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
@@ -24,21 +19,16 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject, same_bytes
 from octospoon.domain.pool.keys import SHARDS
-from octospoon.domain.training.jobs import JobSettings, JobStatus
+from octospoon.domain.training.jobs import JobStatus
 from octospoon.domain.training.policy import TrainingRules, due
 from octospoon.ports.labelling import AnnotationBody, TaskBody
-from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.open_tasks import OpenTasks
-from octospoon.usecases.promote_version import PromoteVersion
-from octospoon.usecases.rank import Rank
 from octospoon.usecases.receive_webhook import Message
-from octospoon.usecases.reconcile import Reconcile, Stores
-from octospoon.usecases.rescore import Reorder
 from octospoon.usecases.resolve_label import ResolveLabel
-from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from fakes.pool import FakePool
 
     from octospoon.domain.labelling.tasks import Task
 
@@ -84,13 +74,13 @@ class Between:
         self._port, self._faults = port, faults
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self._port, name)
+        if not callable(attribute):
+            return attribute
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._faults.tick()
-            result = found(*args, **kwargs)
+            result = attribute(*args, **kwargs)
             self._faults.tick()
             return result
 
@@ -127,19 +117,17 @@ class Drifting:
     def read(self) -> Observation:
         for key, row in self._pool.table.items():
             self._first.setdefault(key, row.etag)
-        return Observation(1, drifted=tuple(DriftExample(*one, 0.5) for one in self._first.items()))
+        examples = tuple(DriftExample(key, etag, 0.5) for key, etag in self._first.items())
+        return Observation(1, drifted=examples)
 
 
-class World:
+class World(FakeWorld):
     def __init__(self) -> None:
-        self.clock, self.faults = FakeClock(), Faults()
-        self.control = FakeControl(self.clock)
-        self.pool = FakePool("margin", control=self.control)
-        self.labels = FakeLabels(self.pool, self.control)
-        self.studio = Studio(clock=self.clock)
-        self.bucket, self.uploads, self.images = FakeBucket(), FakeUploads(), FakeImages()
-        self.launcher, self.rounds, self.proposals = FakeLauncher(), FakeRounds(), FakeProposals()
-        self.champions = FakeChampions()
+        super().__init__(strategy="margin")
+        self.faults = Faults()
+        self.labeler = self.studio = Studio(clock=self.clock)
+        self.observations, self.alias.named = Drifting(self.pool), 1
+        self.rescoring.order = dict.fromkeys(range(SHARDS), "margin")
         self.champions.set(ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, CLASSES))
         self.events: list[ImageRef] = []
         self.stored: dict[str, list[str]] = {}
@@ -154,10 +142,10 @@ class World:
 
     def _watch(self) -> None:
         """Keep, beside the counter, which labelled images the newest job was begun on."""
-        begin, abort, settle = self.control.begin, self.control.abort, self.labels.resolve_label
+        begin, abort, resolve = self.control.begin, self.control.abort, self.labels.resolve_label
 
         def watched_begin(before: Any, job: str, reason: str, lease: float, settings: Any) -> bool:
-            # what the rules allow, said once more
+            # the rules, written independently of the code under test
             lost = before.status in (JobStatus.LAUNCHING, JobStatus.RUNNING, JobStatus.FAILED)
             assert before.new_labels >= THRESHOLD or (lost and before.lease_until < self.clock.now())
             if begun := begin(before, job, reason, lease, settings):
@@ -170,57 +158,22 @@ class World:
                 self.trained_on = self.before[job] & self.labelled()
             return aborted
 
-        def watched_settle(before: Any, agreed: Any) -> int:
-            delta = settle(before, agreed)
+        def watched_resolve(before: Any, agreed: Any) -> int:
+            delta = resolve(before, agreed)
             self.trained_on &= self.labelled()
             return delta
 
         self.control.begin, self.control.abort = watched_begin, watched_abort  # type: ignore[assignment]
-        self.labels.resolve_label = watched_settle
+        self.labels.resolve_label = watched_resolve
+
+    def port(self, fake: Any) -> Between:
+        return Between(fake, self.faults)
 
     def _wire(self) -> None:
-        def between(port: Any) -> Any:
-            return Between(port, self.faults)
-
-        labeler, labels, control = between(self.studio), between(self.labels), between(self.control)
-        self.rank = Rank(
-            between(self.pool),
-            between(self.rounds),
-            labeler,
-            self.images,
-            self.champions,
-            self.clock,
-            rules=BatchRules(size=3, audit_share=0.34, drift_share=0.34),
-            strategy="margin",
-            open_tasks=OpenTasks(labeler, between(self.pool), self.clock, days=1),
-            max_open_tasks=4,
-            observations=between(Drifting(self.pool)),
-            reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), lambda _: None, "margin"),
-            refresh=lambda: 0,
-        )
-        self.collect = CollectAnnotations(
-            labels,
-            control,
-            between(self.launcher),
-            self.clock,
-            JobSettings(CLASSES),
-            TrainingRules(THRESHOLD, per_day=10**6),
-        )
-        stores = Stores(
-            between(FakeTaskSyncs()),
-            between(FakeFullAudits()),
-            between(FakeEntries(self.pool)),
-            between(self.rounds),
-            between(self.bucket),
-            between(self.uploads),
-            between(FakeMissing()),
-            between(self.proposals),
-        )
-        alias, history = between(FakeAlias(1)), between(FakeHistory())
-        follow = SyncRegistryAlias(
-            alias, self.champions, history, PromoteVersion(self.champions, FakeEntries(self.pool))
-        )
-        self.reconcile = Reconcile(labeler, stores, self.collect, self.clock, follow)
+        rules = BatchRules(size=3, audit_share=0.34, drift_share=0.34)
+        self.rank = self.build_rank(rules, "margin", days=1, max_open_tasks=4, refresh=lambda: 0)
+        self.collect = self.build_collect(CLASSES, TrainingRules(THRESHOLD, per_day=10**6))
+        self.reconcile = self.build_reconcile(self.build_stores(), self.collect)
 
     def labelled(self) -> set[tuple[str, str]]:
         """Return the labelled images with their bytes: a label of other bytes is a new one."""
@@ -255,20 +208,22 @@ class World:
 
     def read(self, event: ImageRef) -> None:
         """Begin to score an upload: what is read is what is there now."""
-        found = self.bucket.objects.get(event.key)
-        if found is None:
+        stored = self.bucket.objects.get(event.key)
+        if stored is None:
             known = self.pool.scored([event.key]).get(event.key)
             self.pool.put_quarantine(same_bytes(event, known), "gone", "")
         else:
             content = self.content(event.key)
-            other = "" if found.etag == content else found.etag
-            self.reading.append((replace(event, etag=content, object_etag=other), content.startswith("good")))
+            object_etag = "" if stored.etag == content else stored.etag
+            image = replace(event, etag=content, object_etag=object_etag)
+            self.reading.append((image, content.startswith("good")))
 
     def write(self, image: ImageRef, good: bool) -> None:
         if good:
             doubt = self.sequence % 10 / 40
-            said = np.array([0.5 + doubt, 0.5 - doubt], np.float32)
-            if self.pool.put_score(image, Prediction(1, "b" * 64, np.zeros(4, np.float32), said)):
+            probabilities = np.array([0.5 + doubt, 0.5 - doubt], np.float32)
+            prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), probabilities)
+            if self.pool.put_score(image, prediction):
                 ResolveLabel(self.labels)(image.key)
         else:
             self.pool.put_quarantine(image, "truncated", "")
@@ -277,8 +232,8 @@ class World:
     def hook(self, action: str, task: int, bodies: list[AnnotationBody], *, lost: bool) -> None:
         if lost:
             return
-        found = self.studio.tasks[task]
-        tasks = [TaskBody(task, {"key": found.key, "etag": found.etag})]
+        exported = self.studio.tasks[task]
+        tasks = [TaskBody(task, {"key": exported.key, "etag": exported.etag})]
         if action == "ANNOTATIONS_DELETED":
             bodies, tasks = [AnnotationBody(id=body.id) for body in bodies], []
         self.messages.append(msgspec.json.encode(Message(action, 1, bodies, tasks, CREATED)).decode())
@@ -299,7 +254,7 @@ class World:
             was_cancelled=label is None,
             result=result,
         )
-        self.studio.touch(task, [*(one for one in bodies if one is not mine), body])
+        self.studio.touch(task, [*(other for other in bodies if other is not mine), body])
         self.hook("ANNOTATION_UPDATED" if mine else "ANNOTATION_CREATED", task, [body], lost=lost)
 
     def unsay(self, task: int, *, lost: bool) -> None:
@@ -312,7 +267,8 @@ class World:
 
     def start_job(self, job: str) -> None:
         if self.control.start(job, self.clock.now() + 600):
-            alive = [one for one, lease in self.running.items() if lease >= self.clock.now() and one != job]
+            now = self.clock.now()
+            alive = [other for other, lease in self.running.items() if lease >= now and other != job]
             assert not alive, f"{job} trains beside {alive}"
             self.running[job] = self.clock.now() + 600
 
@@ -326,7 +282,7 @@ class World:
     # -- running and checking -------------------------------------------------------------------
 
     def run(self, use_case: Callable[[], object], plan: dict[int, Callable[[], None]]) -> bool:
-        """Run a use case with these faults; say whether it came to its end."""
+        """Run a use case with these faults; return whether it came to its end."""
         self.faults.plan, self.faults.at = dict(plan), 0
         try:
             use_case()
@@ -370,8 +326,8 @@ class World:
         """Return every broken invariant, after `recover`."""
         return [*self._states(), *self._twice(), *self._counting()]
 
-    def _said(self, key: str, etag: str) -> str | None:
-        """What Label Studio's annotators agree on, of these bytes, straight from its tasks."""
+    def _agreed(self, key: str, etag: str) -> str | None:
+        """Return the label that Label Studio's annotators agree on for these bytes."""
         tasks = [id_ for id_, task in self.studio.tasks.items() if (task.key, task.etag) == (key, etag)]
         bodies = [
             self.collect.annotation(body, TaskBody(id_, {"key": key, "etag": etag}))
@@ -382,22 +338,24 @@ class World:
 
     def _states(self) -> list[str]:
         wrong = []
-        for key, found in self.bucket.objects.items():
+        for key, stored in self.bucket.objects.items():
             row = self.pool.table.get(key)
             if row is None or row.etag != self.content(key):
-                wrong.append(f"{key} is in the bucket as {found.etag}, in the pool as {row}")
+                wrong.append(f"{key} is in the bucket as {stored.etag}, in the pool as {row}")
         for key, row in self.pool.table.items():
-            said = self._said(key, row.etag)
+            label = self._agreed(key, row.etag)
             tasks = [task for task in self.studio.tasks.values() if (task.key, task.etag) == (key, row.etag)]
             expected = {
                 State.SCORED: not tasks,
                 State.CLAIMED: False,
-                State.EXPORTED: bool(tasks) and said is None,
-                State.LABELLED: said is not None,
+                State.EXPORTED: bool(tasks) and label is None,
+                State.LABELLED: label is not None,
                 State.QUARANTINED: True,
             }[row.state]
-            if not expected or (row.state is not State.QUARANTINED and row.label != said):
-                wrong.append(f"{key} is {row.state} as {row.label}; Label Studio: {len(tasks)} tasks, {said}")
+            if not expected or (row.state is not State.QUARANTINED and row.label != label):
+                wrong.append(
+                    f"{key} is {row.state} as {row.label}; Label Studio: {len(tasks)} tasks, {label}"
+                )
         return wrong
 
     def _twice(self) -> list[str]:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from fakes.clock import FakeClock
-from fakes.models import FakeRescoring
-from fakes.pool import FakePool
+from fakes.world import FakeWorld
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.tasks import Pick
@@ -32,7 +30,7 @@ class Head:
 
 
 @dataclass
-class World:
+class World(FakeWorld):
     """A pool, a queue, and the use case as deployed with one strategy."""
 
     strategy: str = "margin"
@@ -42,42 +40,41 @@ class World:
     days: int = 0
     page: int = 100
     look: int = 500
-    clock: FakeClock = field(default_factory=lambda: FakeClock(500 * A_DAY))
-    progress: FakeRescoring = field(default_factory=FakeRescoring)
-    queue: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    read: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Uploads of each of the days ago, in equal parts."""
-        self.pool = FakePool(clock=self.clock)
+        """Upload images on each of the days ago, in equal parts."""
+        super().__init__(time=500 * A_DAY)
+        self.progress = self.rescoring
+        self.written: list[str] = []
+        self.read: list[str] = []
+        self.asked: list[str] = []
         now, rng = self.clock.time, np.random.default_rng(0)
         for i in range(IMAGES):
             self.clock.time = now - A_DAY * self.ago[i % len(self.ago)]
             self.upload(f"{i:04d}", rng)
         self.clock.time = now
-        rescore, rows, uploaded = self.pool.rescore, self.pool.rows, self.pool.uploaded
+        rescore, read_rows, uploaded = self.pool.rescore, self.pool.rows, self.pool.uploaded
 
-        def counted(rows, predictions):
+        def logged_rescore(rows, predictions):
             self.written += [row.key for row in rows]
             return rescore(rows, predictions)
 
-        def seen(keys):
+        def logged_rows(keys):
             self.read += keys
-            return rows(keys)
+            return read_rows(keys)
 
-        def on(shard, day, start, limit):
+        def logged_uploaded(shard, day, start, limit):
             self.asked.append(day)
             return uploaded(shard, day, start, limit)
 
         self.requests: list[tuple[int, int]] = []
         self.no_answer = False
-        self.pool.rescore, self.pool.rows, self.pool.uploaded = counted, seen, on
+        self.pool.rescore, self.pool.rows, self.pool.uploaded = logged_rescore, logged_rows, logged_uploaded
 
     def upload(self, key: str, rng: np.random.Generator, generation: int = 0) -> None:
-        said = Prediction(generation, BACKBONE, rng.standard_normal(4).astype(np.float32), None, generation)
-        self.pool.put_score(ImageRef(key, "e", "1", 1), said)
+        embedding = rng.standard_normal(4).astype(np.float32)
+        prediction = Prediction(generation, BACKBONE, embedding, None, generation)
+        self.pool.put_score(ImageRef(key, "e", "1", 1), prediction)
 
     @property
     def order(self) -> str:
@@ -300,7 +297,8 @@ def test_the_newest_uploads_are_scored_first_over_all_shards() -> None:
         days = world.arrivals([key for key in world.written if shard(key) == number])
         assert days == sorted(days, reverse=True)
     halves = world.arrivals(world.written[: IMAGES // 2]), world.arrivals(world.written[IMAGES // 2 :])
-    assert sum(one >= day(world.clock.time - A_DAY) for one in halves[0]) > 0.9 * IMAGES / 2
+    yesterday = day(world.clock.time - A_DAY)
+    assert sum(arrived >= yesterday for arrived in halves[0]) > 0.9 * IMAGES / 2
     assert world.progress.progress() == (1, SHARDS)
 
 

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from fakes.clock import FakeClock
 from fakes.images import FakeVersions
-from fakes.labelling import FakeLabels, FakeRounds
-from fakes.models import FakeChampions, FakeHistory
-from fakes.pool import FakePool, FakeRecords
-from fakes.training import FakeControl
+from fakes.pool import FakeRecords
+from fakes.world import FakeWorld
 from unit.training.stack import FakeSnapshots
 
 from octospoon.cli.commands.trace import timeline
@@ -39,23 +36,15 @@ class FakeRuns:
         return f"http://mlflow/{version}"
 
 
-@dataclass
-class World:
+class World(FakeWorld):
     """One image through everything: scored, re-scored, chosen, labelled, trained on, replaced."""
 
-    clock: FakeClock = field(default_factory=FakeClock)
-    versions: FakeVersions = field(default_factory=FakeVersions)
-    rounds: FakeRounds = field(default_factory=FakeRounds)
-    history: FakeHistory = field(default_factory=FakeHistory)
-    champions: FakeChampions = field(default_factory=FakeChampions)
-    snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
-    runs: FakeRuns | None = field(default_factory=FakeRuns)
-    failures: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.control = FakeControl(self.clock, TrainingState(jobs=2))
-        self.pool = FakePool(control=self.control, clock=self.clock)
-        self.labels = FakeLabels(self.pool, self.control)
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions, self.snapshots = FakeVersions(), FakeSnapshots()
+        self.runs: FakeRuns | None = FakeRuns()
+        self.failures: dict[str, str] = {}
+        self.control.now_state = TrainingState(jobs=2)
         self.champions.keep(ChampionPointer(1, "", "", "", classes=("cat", "dog")))
 
     def upload(self, etag: str, sequencer: str) -> ImageRef:
@@ -64,8 +53,9 @@ class World:
         return ImageRef(KEY, etag, sequencer, 5)
 
     def score(self, image: ImageRef, version: int) -> None:
-        said = None if version == 0 else np.array([0.25, 0.75], np.float32)
-        assert self.pool.put_score(image, Prediction(version, "b", np.zeros(4, np.float32), said, version))
+        probabilities = None if version == 0 else np.array([0.25, 0.75], np.float32)
+        prediction = Prediction(version, "b", np.zeros(4, np.float32), probabilities, version)
+        assert self.pool.put_score(image, prediction)
         self.clock.time += 1
 
     def choose(self, image: ImageRef) -> None:
@@ -83,9 +73,7 @@ class World:
 
     def resolve_label(self) -> None:
         self.clock.time = 1_000_050.0
-        standing = self.labels.label_state(KEY)
-        assert standing is not None
-        self.labels.resolve_label(standing, Consensus("dog", 0.5, 2))
+        self.resolve(KEY, Consensus("dog", 0.5, 2))
 
     def train(self, job: str, *, promoted: bool, version: int) -> None:
         self.clock.time += 10
@@ -123,22 +111,22 @@ def labelled() -> World:
 
 
 def test_every_step_is_told_with_its_time() -> None:
-    found = labelled().trace()
+    trace = labelled().trace()
 
-    (upload,) = found.uploads
-    assert (upload.image, found.image) == (image_id(KEY, "e1"), image_id(KEY, "e1"))
+    (upload,) = trace.uploads
+    assert (upload.image, trace.image) == (image_id(KEY, "e1"), image_id(KEY, "e1"))
     assert (upload.at, upload.version_id, upload.replaced_at) == (1_000_000.0, "v-e1", None)
-    scores = [(one.at, one.model_version, one.label, one.confidence) for one in upload.scores]
+    scores = [(score.at, score.model_version, score.label, score.confidence) for score in upload.scores]
     assert scores == [(1_000_001.0, 0, None, None), (1_000_002.0, 1, "dog", 0.75)]
-    (choice,) = found.choices
+    (choice,) = trace.choices
     assert (choice.at, choice.round_number, choice.pick.draw_probability) == (1_000_010.0, 1, 0.125)
-    assert found.export is not None
-    assert (found.export.at, found.export.address) == (1_000_011.0, "http://labels/77")
-    said = [(one.number, one.label, one.deleted) for one in found.annotations]
-    assert said == [(5, "dog", False), (6, None, False), (7, "cat", True)]
-    assert found.label is not None
-    assert (found.label.at, found.label.label, found.label.agreement) == (1_000_050.0, "dog", 0.5)
-    (training,) = found.trainings
+    assert trace.export is not None
+    assert (trace.export.at, trace.export.address) == (1_000_011.0, "http://labels/77")
+    annotations = [(answer.number, answer.label, answer.deleted) for answer in trace.annotations]
+    assert annotations == [(5, "dog", False), (6, None, False), (7, "cat", True)]
+    assert trace.label is not None
+    assert (trace.label.at, trace.label.label, trace.label.agreement) == (1_000_050.0, "dog", 0.5)
+    (training,) = trace.trainings
     assert (training.job_id, training.part, training.outcome) == ("train-000001", "audit", "promoted")
     assert (training.at, training.run, training.etag) == (1_000_060.0, "http://mlflow/2", "e1")
 
@@ -148,11 +136,11 @@ def test_the_table_tells_it_in_order() -> None:
 
     what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "annotated", "annotated"]
     assert [line.what for line in lines] == [*what, "label settled", "judged on"]
-    told = [line.particulars for line in lines]
-    assert told[2] == "by version 1: dog 75.0%"
-    assert told[3] == "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1"
-    assert told[6].startswith("no answer")
-    assert told[7].endswith("deleted since")
+    texts = [line.particulars for line in lines]
+    assert texts[2] == "by version 1: dog 75.0%"
+    assert texts[3] == "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1"
+    assert texts[6].startswith("no answer")
+    assert texts[7].endswith("deleted since")
 
 
 def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
@@ -160,16 +148,16 @@ def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
     world.clock.time += 10
     world.score(world.upload("e2", "20"), 1)
 
-    found = world.trace()
+    trace = world.trace()
 
-    old, new = found.uploads
+    old, new = trace.uploads
     assert (old.etag, old.state, old.label, old.replaced_at) == ("e1", "labelled", "dog", 1_000_071.0)
-    assert [one.model_version for one in old.scores] == [0, 1]
-    assert (new.etag, new.at, len(new.scores), found.state) == ("e2", 1_000_070.0, 1, "scored")
-    assert (found.label, found.export, found.image) == (None, None, image_id(KEY, "e2"))
-    assert len(found.annotations) == 3
-    assert [one.etag for one in found.trainings] == ["e1"]
-    assert "by newer bytes; was labelled, dog, task 77" in [line.particulars for line in timeline(found)]
+    assert [score.model_version for score in old.scores] == [0, 1]
+    assert (new.etag, new.at, len(new.scores), trace.state) == ("e2", 1_000_070.0, 1, "scored")
+    assert (trace.label, trace.export, trace.image) == (None, None, image_id(KEY, "e2"))
+    assert len(trace.annotations) == 3
+    assert [training.etag for training in trace.trainings] == ["e1"]
+    assert "by newer bytes; was labelled, dog, task 77" in [line.particulars for line in timeline(trace)]
 
 
 def test_uploads_known_to_pool_or_bucket_alone_are_shown() -> None:
@@ -180,22 +168,22 @@ def test_uploads_known_to_pool_or_bucket_alone_are_shown() -> None:
     world.versions.stored[KEY].append(StoredVersion("", "gone", 1_000_099.0, deleted=True))
     world.pool.table[KEY].etag = "of a version that was expired"
 
-    found = world.trace()
+    trace = world.trace()
 
-    expired, again, unseen = found.uploads
+    expired, again, unseen = trace.uploads
     assert (expired.at, len(expired.scores)) == (None, 2)
     assert (again.scores, again.sequencer, unseen.scores) == ((), "", ())
-    assert found.deletions == (1_000_099.0,)
+    assert trace.deletions == (1_000_099.0,)
 
 
 def test_an_image_in_quarantine_says_why() -> None:
     world = World()
     world.pool.put_quarantine(world.upload("e1", "10"), "truncated", "cut off at byte 100")
 
-    found = world.trace()
+    trace = world.trace()
 
-    assert (found.state, found.reason, found.detail) == ("quarantined", "truncated", "cut off at byte 100")
-    assert [(line.at, line.what) for line in timeline(found)] == [
+    assert (trace.state, trace.reason, trace.detail) == ("quarantined", "truncated", "cut off at byte 100")
+    assert [(line.at, line.what) for line in timeline(trace)] == [
         (1_000_000.0, "uploaded"),
         (1_000_001.0, "quarantine"),
     ]
@@ -208,9 +196,9 @@ def test_what_was_chosen_because_it_drifted_says_so() -> None:
     pick = Pick(KEY, image.etag, False, "drift", 0.25, 3, None)
     world.rounds.begin(Round(1, ROUND, 4, (pick,)))
 
-    (told,) = [line.particulars for line in timeline(world.trace()) if line.what == "chosen"]
+    (particulars,) = [line.particulars for line in timeline(world.trace()) if line.what == "chosen"]
 
-    assert told == "round 1, rank 3, drift, score 0.2500, by version 4"
+    assert particulars == "round 1, rank 3, drift, score 0.2500, by version 4"
 
 
 def test_refusal_and_running_job_are_reported() -> None:
@@ -228,12 +216,12 @@ def test_without_the_tracker_all_the_rest_is_told() -> None:
     world = labelled()
     world.runs = FakeRuns(down=True)
 
-    found = world.trace()
+    trace = world.trace()
     world.runs = None
 
-    assert [one.run for one in found.trainings] == [""]
-    assert found.notes == ("the addresses of the runs are unknown: MLflow does not answer",)
-    assert world.trace() == replace(found, notes=())
+    assert [training.run for training in trace.trainings] == [""]
+    assert trace.notes == ("the addresses of the runs are unknown: MLflow does not answer",)
+    assert world.trace() == replace(trace, notes=())
 
 
 def test_what_is_not_in_the_pool_says_what_to_do() -> None:

@@ -4,11 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes.clock import FakeClock
-from fakes.labelling import FakeLabels
-from fakes.models import FakeObservations, FakeReferences
-from fakes.pool import FakePool
-from fakes.training import FakeControl
+from fakes.world import FakeWorld
 
 from octospoon.domain.batch import drift_share
 from octospoon.domain.labelling.consensus import Consensus
@@ -35,13 +31,10 @@ class LinearHead:
         return np.stack([1 - right, right], axis=1).astype(np.float32)
 
 
-class World:
+class World(FakeWorld):
     def __init__(self, floor: float = 0.0) -> None:
-        self.clock = FakeClock()
-        self.pool, self.control = FakePool(clock=self.clock), FakeControl(self.clock)
-        self.labels = FakeLabels(self.pool, self.control)
-        self.references, self.observations = FakeReferences(), FakeObservations()
-        self.pointer, self.head, self.uploads = POINTER, LinearHead(), 0
+        super().__init__()
+        self.pointer, self.head, self.uploaded = POINTER, LinearHead(), 0
         self.rng = np.random.default_rng(0)
         self.evaluate = EvaluateLive(self.pool, self.labels)
         self.watch = Watch(
@@ -60,10 +53,10 @@ class World:
     def upload(self, count: int, shift: float = 0.0) -> list[str]:
         keys = []
         for embedding in self.rng.standard_normal((count, 8)).astype(np.float32) + shift:
-            key = f"{self.uploads:06d}.png"
-            self.uploads += 1
-            said = Prediction(3, BACKBONE, embedding, self.head.run(embedding[None])[0])
-            self.pool.put_score(ImageRef(key, "e", "1", 1), said)
+            key = f"{self.uploaded:06d}.png"
+            self.uploaded += 1
+            prediction = Prediction(3, BACKBONE, embedding, self.head.run(embedding[None])[0])
+            self.pool.put_score(ImageRef(key, "e", "1", 1), prediction)
             keys.append(key)
         return keys
 
@@ -73,9 +66,7 @@ class World:
             name = CLASSES[guess if i < right * len(keys) else 1 - guess]
             self.pool.claim(Pick(key, "e", audit, "random", None, i, None), 1, 1e9)
             self.labels.upsert(Annotation(key, "e", key, i, "2026-01-01", "1", name))
-            standing = self.labels.label_state(key)
-            assert standing is not None
-            self.labels.resolve_label(standing, Consensus(name, 1.0, 1))
+            self.resolve(key, Consensus(name, 1.0, 1))
 
 
 @pytest.fixture(name="world")
@@ -106,13 +97,14 @@ def test_confirmed_drift_keeps_its_most_drifted_images_until_it_ends(world):
         world.pool.claim(Pick(key, "e", True, "random", None, i, None), 1, 1e9)
     world.clock.time += DAY
     assert world.watch().finding.level is Level.CONFIRMED
-    seen = world.observations.read().drifted
-    assert len(seen) == drift_share.MOST
-    assert [one.score for one in seen] == sorted((one.score for one in seen), reverse=True)
-    assert all(world.pool.table[one.key].state is State.SCORED for one in seen)
-    assert np.mean([one.key in new for one in seen]) >= 0.9
+    drifted = world.observations.read().drifted
+    assert len(drifted) == drift_share.MOST
+    scores = [example.score for example in drifted]
+    assert scores == sorted(scores, reverse=True)
+    assert all(world.pool.table[example.key].state is State.SCORED for example in drifted)
+    assert np.mean([example.key in new for example in drifted]) >= 0.9
     world.watch()
-    assert world.observations.read().drifted == seen, "nothing was judged anew"
+    assert world.observations.read().drifted == drifted, "nothing was judged anew"
     world.upload(500)
     world.clock.time += DAY
     assert world.watch().finding.level is Level.NONE
@@ -123,8 +115,8 @@ def test_a_suspicion_sends_nobody_anything(world):
     known = world.references.get(POINTER.sha256)
     rows = list(world.pool.rows(world.upload(150, shift=2.0)).values())
     for level in Level:
-        found = drift_share.examples(known, rows, drift.DriftResult(level, 150, 0.0, 0.0, 0.0))
-        assert bool(found) == (level is Level.CONFIRMED)
+        examples = drift_share.examples(known, rows, drift.DriftResult(level, 150, 0.0, 0.0, 0.0))
+        assert bool(examples) == (level is Level.CONFIRMED)
 
 
 def test_a_day_is_remembered_once_and_outlives_its_model(world):
@@ -134,14 +126,15 @@ def test_a_day_is_remembered_once_and_outlives_its_model(world):
     world.label(world.upload(50), right=0.8)
     world.clock.time += 3600
     world.watch()
-    (one,) = world.observations.read().history
-    assert (one.day, one.version, one.finding) == (day(world.clock.now()), 3, first.finding)
-    assert one.accuracy.labels == 50
+    (entry,) = world.observations.read().history
+    assert (entry.day, entry.version, entry.finding) == (day(world.clock.now()), 3, first.finding)
+    assert entry.accuracy.labels == 50
     world.pointer = replace(POINTER, version=4, sha256="t" * 64)
     world.watch()
-    seen = world.observations.read()
-    assert (seen.finding, seen.drifted) == (None, ())
-    assert [(each.version, each.finding) for each in seen.history] == [(3, first.finding), (4, None)]
+    newest = world.observations.read()
+    assert (newest.finding, newest.drifted) == (None, ())
+    history = [(entry.version, entry.finding) for entry in newest.history]
+    assert history == [(3, first.finding), (4, None)]
 
 
 def test_thin_days_are_judged_together(world):
