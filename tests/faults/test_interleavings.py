@@ -99,12 +99,12 @@ class Interleavings(RuleBasedStateMachine):
     @rule(which=picks, annotator=st.integers(1, 3), label=st.sampled_from(["cat", "dog", None]), lost=seldom)
     def annotate(self, which: int, annotator: int, label: str | None, lost: bool) -> None:
         if (task := self._pick(sorted(self.world.studio.tasks), which)) is not None:
-            self.world.say(task, annotator, label, lost=lost)
+            self.world.answer(task, annotator, label, lost=lost)
 
     @rule(label=st.sampled_from(["cat", "dog"]), lost=st.booleans())
     def answer_all(self, label: str, lost: bool) -> None:
         for task in sorted(self.world.studio.tasks):
-            self.world.say(task, 1, label, lost=lost)
+            self.world.answer(task, 1, label, lost=lost)
 
     @rule()
     def collect_all(self) -> None:
@@ -118,7 +118,7 @@ class Interleavings(RuleBasedStateMachine):
             if task_too:
                 self.world.studio.drop(task)
             else:
-                self.world.unsay(task, lost=lost)
+                self.world.delete_answer(task, lost=lost)
 
     # -- time and training ----------------------------------------------------------------------
 

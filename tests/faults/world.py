@@ -238,7 +238,7 @@ class World(FakeWorld):
             bodies, tasks = [AnnotationBody(id=body.id) for body in bodies], []
         self.messages.append(msgspec.json.encode(Message(action, 1, bodies, tasks, CREATED)).decode())
 
-    def say(self, task: int, annotator: int, label: str | None, *, lost: bool) -> None:
+    def answer(self, task: int, annotator: int, label: str | None, *, lost: bool) -> None:
         """One annotator answers, or changes the answer."""
         bodies = list(self.studio.annotations.get(task, []))
         mine = next((body for body in bodies if body.completed_by == annotator), None)
@@ -257,7 +257,7 @@ class World(FakeWorld):
         self.studio.touch(task, [*(other for other in bodies if other is not mine), body])
         self.hook("ANNOTATION_UPDATED" if mine else "ANNOTATION_CREATED", task, [body], lost=lost)
 
-    def unsay(self, task: int, *, lost: bool) -> None:
+    def delete_answer(self, task: int, *, lost: bool) -> None:
         bodies = self.studio.annotations.get(task, [])
         if bodies:
             self.studio.touch(task, bodies[1:])

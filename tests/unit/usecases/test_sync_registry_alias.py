@@ -27,9 +27,9 @@ class World(FakeWorld):
     def serving(self) -> int:
         return self.champions.current.version
 
-    def stands(self, serving: int, alias: int | None, seen: int) -> None:
+    def given(self, serving: int, alias: int | None, last_seen: int) -> None:
         self.champions.set(self.champions.versions[serving])
-        self.alias.named, self.history.named = alias, seen
+        self.alias.named, self.history.named = alias, last_seen
 
 
 @pytest.fixture(name="world")
@@ -38,14 +38,14 @@ def made() -> World:
 
 
 def test_an_alias_that_a_person_moved_is_followed_once(world):
-    world.stands(serving=3, alias=2, seen=3)
+    world.given(serving=3, alias=2, last_seen=3)
     assert world.follow() == Followed(2)
     assert (world.serving, world.history.alias(), world.alias.moves) == (2, 2, [])
     assert world.follow() == NOTHING
 
 
 def test_an_alias_that_stayed_behind_is_brought_along(world):
-    world.stands(serving=3, alias=2, seen=2)  # the job died after it had moved the pointer
+    world.given(serving=3, alias=2, last_seen=2)  # the job died after it had moved the pointer
     assert world.follow() == NOTHING
     assert (world.serving, world.alias.named, world.history.alias()) == (3, 3, 3)
     world.serve(1)  # a roll-back by command
@@ -54,41 +54,41 @@ def test_an_alias_that_stayed_behind_is_brought_along(world):
 
 
 def test_alias_moved_right_after_a_promotion_takes_effect(world):
-    world.stands(serving=3, alias=3, seen=3)
+    world.given(serving=3, alias=3, last_seen=3)
     world.alias.named = 1
     assert world.follow() == Followed(1)
     assert world.serving == 1
 
 
 def test_a_run_that_died_half_way_ends_the_same(world):
-    world.stands(serving=2, alias=2, seen=3)  # served, not yet remembered
+    world.given(serving=2, alias=2, last_seen=3)  # served, not yet remembered
     assert world.follow() == NOTHING
     assert (world.serving, world.history.alias()) == (2, 2)
 
 
 def test_an_alias_that_was_never_set_is_set(world):
-    world.stands(serving=2, alias=None, seen=-1)  # the first job died after it had moved the pointer
+    world.given(serving=2, alias=None, last_seen=-1)  # the first job died after it had moved the pointer
     assert world.follow() == NOTHING
     assert (world.serving, world.alias.named, world.history.alias()) == (2, 2, 2)
 
 
 def test_nothing_happens_without_a_model_or_with_cold_start(world):
     assert world.follow() == NOTHING
-    world.stands(serving=0, alias=None, seen=-1)
+    world.given(serving=0, alias=None, last_seen=-1)
     assert world.follow() == NOTHING
-    world.stands(serving=0, alias=2, seen=2)
+    world.given(serving=0, alias=2, last_seen=2)
     assert world.follow() == NOTHING
     assert (world.serving, world.alias.moves) == (0, [])
 
 
 def test_alias_seen_for_the_first_time_changes_no_model(world):
-    world.stands(serving=3, alias=2, seen=-1)
+    world.given(serving=3, alias=2, last_seen=-1)
     assert world.follow() == NOTHING
     assert (world.serving, world.alias.named) == (3, 3)
 
 
 def test_version_that_cannot_serve_is_reported_and_changes_nothing(world):
-    world.stands(serving=3, alias=9, seen=3)
+    world.given(serving=3, alias=9, last_seen=3)
     with pytest.raises(BadRequest, match="no version 9"):
         world.follow()
     del world.champions.files["2" * 64]
@@ -99,14 +99,14 @@ def test_version_that_cannot_serve_is_reported_and_changes_nothing(world):
 
 
 def test_serving_what_is_served_changes_nothing(world):
-    world.stands(serving=3, alias=3, seen=3)
+    world.given(serving=3, alias=3, last_seen=3)
     etag = world.champions.etag
     assert world.serve(3).version == 3
     assert world.champions.etag == etag
 
 
 def test_concurrently_moved_pointer_is_retried_a_bounded_number_of_times(world):
-    world.stands(serving=3, alias=3, seen=3)
+    world.given(serving=3, alias=3, last_seen=3)
     promote, failures = world.champions.promote, [1]
     world.champions.promote = lambda *wanted: False if failures and failures.pop() else promote(*wanted)
     assert world.serve(1).version == 1
@@ -117,7 +117,7 @@ def test_concurrently_moved_pointer_is_retried_a_bounded_number_of_times(world):
 
 
 def test_unreadable_pointer_is_rewritten_from_the_alias(world):
-    world.stands(serving=3, alias=2, seen=2)
+    world.given(serving=3, alias=2, last_seen=2)
     world.champions.unreadable = True
     assert world.follow() == Followed(2)
     assert (world.serving, world.history.alias()) == (2, 2)
@@ -135,7 +135,7 @@ def other_backbone(world, version):
 
 
 def test_version_of_another_backbone_needs_an_explicit_request(world, caplog):
-    world.stands(serving=3, alias=2, seen=3)
+    world.given(serving=3, alias=2, last_seen=3)
     other_backbone(world, 2)
 
     for times in (1, 2):
@@ -154,14 +154,14 @@ def test_version_of_another_backbone_needs_an_explicit_request(world, caplog):
 
 
 def test_another_backbone_is_no_matter_where_there_are_no_images(world):
-    world.stands(serving=3, alias=2, seen=3)
+    world.given(serving=3, alias=2, last_seen=3)
     other_backbone(world, 2)
     world.pool.table.clear()
     assert world.follow() == Followed(2)
 
 
 def test_version_deleted_from_the_registry_continues_to_serve(world, caplog):
-    world.stands(serving=3, alias=None, seen=3)  # its alias went with it
+    world.given(serving=3, alias=None, last_seen=3)  # its alias went with it
     world.alias.deleted = {3}
 
     assert world.follow() == AT_ODDS
@@ -175,7 +175,7 @@ def test_version_deleted_from_the_registry_continues_to_serve(world, caplog):
 
 
 def test_alias_on_an_older_version_stays_after_serving_version_deletion(world):
-    world.stands(serving=3, alias=2, seen=2)
+    world.given(serving=3, alias=2, last_seen=2)
     world.alias.deleted = {3}
     assert world.follow() == AT_ODDS
     assert (world.serving, world.alias.named, world.history.alias()) == (3, 2, 2)
