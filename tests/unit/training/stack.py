@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
-from fakes.clock import FakeClock
-from fakes.images import FakeImages
-from fakes.labelling import FakeLabels, FakeRounds
-from fakes.models import FakeChampions, FakeHistory, FakeObservations, FakeReferences
-from fakes.pool import FakePool, Row
-from fakes.training import FakeControl
+from fakes.pool import Row
+from fakes.world import FakeWorld
 
 from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.onnx.scorer import OnnxScorer
@@ -122,20 +118,28 @@ def embeddings(count: int) -> Any:
     return session.run(["embedding"], {"image": pixels})[0].astype(np.float16).astype(np.float32)
 
 
-@dataclass
-class World:
-    clock: FakeClock
-    images: FakeImages
-    pool: FakePool
-    control: FakeControl
-    labels: FakeLabels
-    champions: FakeChampions
-    registry: FakeRegistry
-    snapshots: FakeSnapshots
-    references: FakeReferences
-    history: FakeHistory
-    rounds: FakeRounds
-    ports: TrainingPorts
+class World(FakeWorld):
+    def __init__(self) -> None:
+        super().__init__()
+        self.control.now_state = TrainingState(JobStatus.LAUNCHING, JOB, 1)
+        self.registry, self.snapshots = FakeRegistry(), FakeSnapshots()
+        self.ports = TrainingPorts(
+            clock=self.clock,
+            control=self.control,
+            labels=self.labels,
+            snapshots=self.snapshots,
+            pool=self.pool,
+            images=self.images,
+            champions=self.champions,
+            references=self.references,
+            history=self.history,
+            observations=self.observations,
+            registry=self.registry,
+            rounds=self.rounds,
+            open_model=OnnxScorer,
+            open_head=OnnxHead,
+            classes=digits.CLASSES,
+        )
 
     def copied(self) -> World:
         """Return the same surroundings, to be changed alone."""
@@ -146,7 +150,7 @@ class World:
         self.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=job_id)
 
     def drop(self, index: int, prediction: Prediction | None = None) -> Row:
-        """Put one digit into the pool with its embedding, by the starter unless told otherwise."""
+        """Put one digit into the pool, with the starter model's embedding unless another is given."""
         key, data = f"{index:04d}.png", digits.png_bytes(index)
         etag = hashlib.md5(data).hexdigest()
         self.images.objects[key] = (data, etag)
@@ -169,71 +173,24 @@ class World:
         etag, row.state, row.round_number = row.etag, State.EXPORTED, round_number
         row.pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)
         self.labels.upsert(Annotation(key, etag, key, index, "2025-01-01T00:00:00Z", "1", label))
-        standing = self.labels.label_state(key)
-        assert standing is not None
-        self.labels.resolve_label(standing, Consensus(label, 1.0, 1))
+        self.resolve(key, Consensus(label, 1.0, 1))
 
     def serve(self, model: bytes, head: bytes | None = None) -> None:
         """Put a model into service."""
-        found, top = self.champions.put_model(model, head)
+        model_sha256, head_sha256 = self.champions.put_model(model, head)
         spec = read_spec(model)
         self.champions.set(
             ChampionPointer(
                 spec.version,
-                found,
-                model_key(found),
+                model_sha256,
+                model_key(model_sha256),
                 spec.backbone,
-                head_key(top) if head else "",
-                top,
+                head_key(head_sha256) if head else "",
+                head_sha256,
                 spec.classes,
             )
         )
 
 
 def world() -> World:
-    clock = FakeClock()
-    control = FakeControl(clock, TrainingState(JobStatus.LAUNCHING, JOB, 1))
-    pool, images, champions, registry, snapshots = (
-        FakePool(),
-        FakeImages(),
-        FakeChampions(),
-        FakeRegistry(),
-        FakeSnapshots(),
-    )
-    labels, references, history, rounds = (
-        FakeLabels(pool, control),
-        FakeReferences(),
-        FakeHistory(),
-        FakeRounds(),
-    )
-    ports = TrainingPorts(
-        clock=clock,
-        control=control,
-        labels=labels,
-        snapshots=snapshots,
-        pool=pool,
-        images=images,
-        champions=champions,
-        references=references,
-        history=history,
-        observations=FakeObservations(),
-        registry=registry,
-        rounds=rounds,
-        open_model=OnnxScorer,
-        open_head=OnnxHead,
-        classes=digits.CLASSES,
-    )
-    return World(
-        clock,
-        images,
-        pool,
-        control,
-        labels,
-        champions,
-        registry,
-        snapshots,
-        references,
-        history,
-        rounds,
-        ports,
-    )
+    return World()
