@@ -12,7 +12,7 @@ ELSEWHERE = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org", "MLFLOW_TRACKI
 
 
 @pytest.mark.parametrize(
-    ("named", "environment", "found"),
+    ("named", "environment", "repository"),
     [
         ("", {}, None),
         ("", ELSEWHERE, None),
