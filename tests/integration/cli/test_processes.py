@@ -8,10 +8,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from octospoon.cli.deployment import LocalProject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,10 +38,12 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
     )
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    """Keep a port bound without listening, so connections are refused and no other process can take it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -57,8 +63,10 @@ def unused_port() -> int:
     ],
     ids=" ".join,
 )
-def test_a_stack_that_crashed_is_told_as_a_sentence(tmp_path: Path, arguments: list[str]) -> None:
-    url = f"http://127.0.0.1:{unused_port()}"
+def test_a_stack_that_crashed_is_told_as_a_sentence(
+    tmp_path: Path, arguments: list[str], unused_port: int
+) -> None:
+    url = f"http://127.0.0.1:{unused_port}"
     outputs = {
         **dict.fromkeys(("ImagesBucket", "ArtifactsBucket", "PoolTable", "ControlTable"), "name-of-it"),
         **dict.fromkeys(("RankFunctionName", "ScoreFunctionName", "ReconcileFunctionName"), "name"),
