@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from bisect import bisect_right
 
 import numpy as np
 import pytest
@@ -11,9 +11,21 @@ from octospoon.domain.pool.images import Candidate
 from octospoon.domain.pool.keys import SHARDS
 
 
-@cache
-def candidate(shard: int, i: int, number: float) -> Candidate:
-    return Candidate(f"{shard}/{i}", "", None, number)
+class Images:
+    """The images of one shard. Only those that are read are created, and each only once."""
+
+    def __init__(self, shard, numbers):
+        self.shard, self.numbers = shard, numbers
+        self.created = [None] * len(numbers)
+
+    def __getitem__(self, part):
+        page = self.created[part]
+        if None in page:
+            for i in range(*part.indices(len(self.numbers))):
+                if self.created[i] is None:
+                    self.created[i] = Candidate(f"{self.shard}/{i}", "", None, self.numbers[i])
+            page = self.created[part]
+        return page
 
 
 class Index:
@@ -21,13 +33,14 @@ class Index:
 
     def __init__(self, shards):
         self.shards = [np.sort(numbers) for numbers in shards]
+        self.numbers = [numbers.tolist() for numbers in self.shards]
+        self.images = [Images(shard, numbers) for shard, numbers in enumerate(self.numbers)]
         self.items = self.queries = 0
 
     def __call__(self, shard, start, limit, end=1.0):
-        numbers = self.shards[shard]
-        first = int(np.searchsorted(numbers, start, side="right"))
-        stop = min(first + limit, int(np.searchsorted(numbers, end, side="right")))
-        page = [candidate(shard, i, float(numbers[i])) for i in range(first, stop)]
+        numbers, images = self.numbers[shard], self.images[shard]
+        first = bisect_right(numbers, start)
+        page = images[first : min(first + limit, bisect_right(numbers, end))]
         self.items += len(page)
         self.queries += 1
         return page, page[-1].sampling_key if len(page) == limit else None
