@@ -16,7 +16,7 @@ class Images:
 
     def __init__(self, shard, numbers):
         self.shard, self.numbers = shard, numbers
-        self.created = [None] * len(numbers)
+        self.created: list[Candidate | None] = [None] * len(numbers)
 
     def __getitem__(self, part):
         page = self.created[part]
