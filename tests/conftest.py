@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["lanes", "workers"]
+# a busy machine is no reason to fail
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 BATCH = 10
 """Batch size and training threshold of the stack that the tests share."""
 
