@@ -133,7 +133,7 @@ def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
     assert said.index(" dollars (") < said.index(f"{images} images queued")
     other.all_scored()
     assert main(["rescore", "--full", "--yes"]) == 0
-    assert "every embedding is of the backbone in service" in capsys.readouterr().out
+    assert "every embedding is from the backbone in service" in capsys.readouterr().out
 
     scores = [(row.backbone, row.model_version, len(row.embedding)) for row in other.rows()]
     assert scores == [(other.pointer.backbone, version, 8)] * images
