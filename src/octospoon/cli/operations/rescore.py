@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.cli.operations import prices
 from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
+from octospoon.runtime.wiring.triggers import queue_sender
 from octospoon.usecases.champion import MAX_AGE
 
 if TYPE_CHECKING:
@@ -83,10 +83,8 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
     pointer = _pointer(deployment)
     if not pointer.head_key:
         raise BadRequest("the model in service has no classes yet: there is nothing to score with")
-    with translated("queueing the re-scoring"):
-        deployment.client("sqs").send_message(
-            QueueUrl=deployment.outputs["RescoreQueueUrl"], MessageBody=json.dumps({"days": days})
-        )
+    url = deployment.outputs["RescoreQueueUrl"]
+    queue_sender(deployment.client("sqs"), url, "queueing the re-scoring")(json.dumps({"days": days}))
     return pointer
 
 
