@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from e2e.faults.lab import Lab
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600), heavy]
-LABELS = 8
-"""Of each round: four of each class, half of them drawn at random for the audit."""
+LABELS = 16
+"""Labels of each round, eight of each class; half of them are drawn at random for the audit.
+
+The training half must hold both classes. Of 8 labels, it holds a single class in 1 of 35 rounds, and
+the gate then refuses the model; of 16 labels, in 1 of 6,435 rounds.
+"""
 
 
 class Training:
