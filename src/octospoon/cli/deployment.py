@@ -54,6 +54,7 @@ class LocalProject(msgspec.Struct, frozen=True):
         label_studio_url: of Label Studio.
         label_studio_project: id of the project.
         mlflow_url: of the tracking server.
+        experiment: name of the experiment in the tracking server.
     """
 
     endpoint_url: str
@@ -61,6 +62,7 @@ class LocalProject(msgspec.Struct, frozen=True):
     label_studio_url: str
     label_studio_project: int
     mlflow_url: str
+    experiment: str = "octospoon"
 
 
 @dataclass(frozen=True)

@@ -121,11 +121,17 @@ def typed(
         rounds=SimpleNamespace(last_number=lambda: 3),
         outputs=outputs,
         endpoint_url=None,
+        settings={
+            "OCTOSPOON_LABEL_STUDIO_URL": "https://labels.example.com/",
+            "OCTOSPOON_MLFLOW_URL": "https://mlflow.example.com",
+        },
+        label_studio_project=7,
         client=lambda *_: aws,
         label_studio=no_label_studio,
     )
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
-    monkeypatch.setattr("octospoon.cli.deployment.local_project", lambda: None)
+    for module in ("deployment", "operations.addresses"):
+        monkeypatch.setattr(f"octospoon.cli.{module}.local_project", lambda: None)
 
     def command(*arguments: str, answer: object = None, status: int = 0) -> Any:
         aws.answer = answer
@@ -139,24 +145,31 @@ def test_status_holds_every_part(typed: Callable[..., Any], made: World) -> None
     document = typed("status")
 
     assert document["images"]["labelled"] == 160
-    assert document["champion_version"] == made.champions.current.version
-    assert document["drift"] == {
+    model, training, labelling = (document[part] for part in ("model", "training", "labelling"))
+    assert model["version"] == made.champions.current.version
+    assert model["drift"] == {
         "level": "none",
         "images": 200,
         "judged_until": "2026-01-31",
         "drifted": 0,
         "selectable": 0,
     }
-    assert (document["labelling_rounds"], document["training_threshold"]) == (3, 20)
-    assert document["training_job"]["job_id"] == JOB
-    assert document["tasks"] == {
+    assert (labelling["rounds"], training["threshold"], training["job_id"]) == (3, 20, JOB)
+    assert labelling["tasks"] == {
         "counts": None,
         "open_task_days": 0,
         "error": "Label Studio does not answer",
     }
-    uploads = {"queue": "uploads", "waiting": 0, "in_work": 0, "dead_letters": 1, "examples": [BODY]}
-    assert document["queues"][0] == uploads
-    assert document["quarantine"] == []
+    assert list(document["queues"]) == [name.lower() for name in QUEUES]
+    uploads = {"waiting": 0, "in_work": 0, "dead_letters": 1, "examples": [BODY]}
+    assert document["queues"]["uploads"] == uploads
+    assert document["quarantine"] == {"examples": [], "more": False}
+    assert document["addresses"] == {
+        "label_studio": "https://labels.example.com/projects/7/data",
+        "mlflow": "https://mlflow.example.com",
+        "images_bucket": "s3://images",
+        "endpoint_url": "",
+    }
 
 
 def test_report_holds_estimates_decisions_and_drift(typed: Callable[..., Any], made: World) -> None:

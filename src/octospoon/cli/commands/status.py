@@ -10,12 +10,10 @@ from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, exa
 from octospoon.cli.output import print_json, print_lines, print_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.table import Table
 
     from octospoon.cli.deployment import Deployment
-    from octospoon.cli.operations.status import QuarantinedImage, QueueStatus, Status, TaskStatus
+    from octospoon.cli.operations.status import QuarantineStatus, QueueStatus, Status, TaskStatus
 
 app = typer.Typer()
 
@@ -49,9 +47,9 @@ def show(deployment: Deployment, *, as_json: bool = False) -> None:
     print_tables(
         _images(current.images),
         _model(current),
-        _tasks(current.tasks),
+        _tasks(current.labelling.tasks),
         _queues(current.queues),
-        _quarantine(current.quarantine, more=current.more_in_quarantine),
+        _quarantine(current.quarantine),
     )
 
 
@@ -73,22 +71,26 @@ def _model(current: Status) -> Table:
     from octospoon.domain.health import removals_problem
 
     table = Table(title="model and labels", title_justify="left", show_header=False)
-    version = current.champion_version
-    table.add_row("champion", "none: run `octospoon init-model`" if version is None else f"version {version}")
-    table.add_row("drift", describe_drift(current.drift))
-    if current.rescoring:
-        done = current.rescoring
+    model, labelling, training = current.model, current.labelling, current.training
+    table.add_row(
+        "champion",
+        "none: run `octospoon init-model`" if model.version is None else f"version {model.version}",
+    )
+    table.add_row("drift", describe_drift(model.drift))
+    if model.rescoring:
+        done = model.rescoring
         since = f", uploads from {done.oldest} on" if done.oldest else ""
         progress = f"by version {done.model_version}: {done.shards} of {SHARDS} shards{since}"
         table.add_row("pool re-scored", progress)
-    table.add_row("labelling rounds", str(current.labelling_rounds))
-    labels = f"{current.new_labels} of the {current.training_threshold} that start a training job"
-    table.add_row("new labels", labels)
-    if current.removal:
-        table.add_row("labels that may be removed", f"{removals_problem(current.removal)}; {REMOVALS_ADVICE}")
-    table.add_row("answers that do not count", describe_uncounted(current.uncounted_answers))
-    job = current.training_job
-    table.add_row("newest training job", f"{job.job_id or 'none'} ({job.status}) {job.reason}")
+    table.add_row("labelling rounds", str(labelling.rounds))
+    table.add_row(
+        "new labels", f"{training.new_labels} of the {training.threshold} that start a training job"
+    )
+    if labelling.removal:
+        problem = removals_problem(labelling.removal)
+        table.add_row("labels that may be removed", f"{problem}; {REMOVALS_ADVICE}")
+    table.add_row("answers that do not count", describe_uncounted(labelling.uncounted_answers))
+    table.add_row("newest training job", f"{training.job_id or 'none'} ({training.status}) {training.reason}")
     return table
 
 
@@ -109,22 +111,22 @@ def _tasks(tasks: TaskStatus) -> Table:
     return table
 
 
-def _queues(queues: Sequence[QueueStatus]) -> Table:
+def _queues(queues: dict[str, QueueStatus]) -> Table:
     from rich.table import Table
 
     table = Table("queue", "waiting", "in work", "dead letters", "why", title="queues", title_justify="left")
-    for queue in queues:
+    for name, queue in queues.items():
         counts = (queue.waiting, queue.in_work, queue.dead_letters)
-        table.add_row(queue.queue, *map(str, counts), "\n".join(queue.examples))
+        table.add_row(name, *map(str, counts), "\n".join(queue.examples))
     return table
 
 
-def _quarantine(images: Sequence[QuarantinedImage], *, more: bool) -> Table:
+def _quarantine(quarantine: QuarantineStatus) -> Table:
     from rich.table import Table
 
     table = Table("image", "reason", "detail", title="quarantine", title_justify="left")
-    for image in images:
+    for image in quarantine.examples:
         table.add_row(image.key, image.reason, image.detail)
-    if more:
-        table.add_row("…", "", f"only the first {len(images)} are shown")
+    if quarantine.more:
+        table.add_row("…", "", f"only the first {len(quarantine.examples)} are shown")
     return table

@@ -27,6 +27,8 @@ TEMPLATE = Path("template.yaml")
 BUILD_DIR = Path(".octospoon/build")
 TITLE = "octospoon"
 TRAINER = "trainer"
+EXPERIMENT = "octospoon"
+"""The template's default for the name of the experiment."""
 DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
 """Environment variables that the local trainer inherits from the process that starts it."""
 
@@ -81,7 +83,7 @@ def assemble(
         progress=progress,
         by_path=True,
     )
-    project = LocalProject(servers.aws_url, outputs, servers.label_studio_url, project_id, servers.mlflow_url)
+    project = _project(servers, outputs, project_id, parameters)
     stack = LocalStack(servers, project, api)
     progress("connecting Label Studio to the bucket and the webhook")
     connect(setup, project_id, stack.deployment)
@@ -90,6 +92,19 @@ def assemble(
     progress("starting the trainer")
     start_trainer(stack)
     return stack
+
+
+def _project(
+    servers: RunningStack, outputs: dict[str, str], label_studio_project: int, parameters: Mapping[str, str]
+) -> LocalProject:
+    return LocalProject(
+        endpoint_url=servers.aws_url,
+        outputs=outputs,
+        label_studio_url=servers.label_studio_url,
+        label_studio_project=label_studio_project,
+        mlflow_url=servers.mlflow_url,
+        experiment=parameters.get("ExperimentName", EXPERIMENT),
+    )
 
 
 def _parameters(servers: RunningStack, classes: Sequence[str], project_id: int) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.cli.operations.addresses import addresses_of
 from octospoon.cli.operations.labelling_tasks import open_tasks
 from octospoon.cli.operations.queues import QUEUES, depth
 from octospoon.domain.batch import drift_share
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from octospoon.cli.deployment import Deployment
+    from octospoon.cli.operations.addresses import Addresses
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.removals import Proposal
     from octospoon.domain.labelling.tasks import TaskCounts
@@ -61,9 +63,34 @@ class RescoringStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingJobStatus:
-    """The newest training job; `job_id` is empty before the first."""
+class ModelStatus:
+    """The model in service.
 
+    Attributes:
+        version: of the model; None before the first.
+        drift: of the uploads since that model was trained; None if none was tested.
+        rescoring: how far the pool is scored again; None if that never happened.
+    """
+
+    version: int | None
+    drift: DriftStatus | None
+    rescoring: RescoringStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStatus:
+    """The newest training job, and how far the next one is.
+
+    Attributes:
+        new_labels: labels since the newest job.
+        threshold: so many new labels start a job.
+        job_id: of the newest job; empty before the first.
+        status: of the newest job.
+        reason: why the newest job was started.
+    """
+
+    new_labels: int
+    threshold: int
     job_id: str
     status: str
     reason: str
@@ -85,18 +112,33 @@ class TaskStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LabellingStatus:
+    """The work of the annotators.
+
+    Attributes:
+        rounds: number of batches so far.
+        tasks: in Label Studio.
+        uncounted_answers: answers in Label Studio that do not count.
+        removal: labels that may be removed once a person agrees; None if there are none.
+    """
+
+    rounds: int
+    tasks: TaskStatus
+    uncounted_answers: UncountedAnswers
+    removal: Proposal | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
     """The messages of one queue.
 
     Attributes:
-        queue: its name.
         waiting: messages that wait.
         in_work: messages that a function works on.
         dead_letters: messages that failed for good.
         examples: the beginnings of some dead letters.
     """
 
-    queue: str
     waiting: int
     in_work: int
     dead_letters: int
@@ -113,63 +155,76 @@ class QuarantinedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """Where a deployment stands.
+class QuarantineStatus:
+    """Images that cannot be scored.
 
     Attributes:
-        images: number of images by state.
-        champion_version: version of the model in service; None before the first.
-        drift: of the uploads since that model was trained; None if none was tested.
-        rescoring: how far the pool is scored again; None if that never happened.
-        labelling_rounds: number of batches so far.
-        new_labels: labels since the last training job.
-        training_threshold: so many new labels start a training job.
-        removal: labels that may be removed once a person agrees; None if there are none.
-        uncounted_answers: answers in Label Studio that do not count.
-        training_job: the newest training job.
-        tasks: in Label Studio.
-        queues: of the deployment.
-        quarantine: some images that cannot be scored.
-        more_in_quarantine: whether there are others.
+        examples: some of them.
+        more: whether there are others.
+    """
+
+    examples: list[QuarantinedImage]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a deployment stands. `octospoon status --json` prints it under these names.
+
+    Attributes:
+        images: number of images by state, see `State`.
+        model: the model in service.
+        training: the newest training job.
+        labelling: the work of the annotators.
+        queues: by name.
+        quarantine: images that cannot be scored.
+        addresses: for people, and of the images bucket.
     """
 
     images: dict[str, int]
-    champion_version: int | None
-    drift: DriftStatus | None
-    rescoring: RescoringStatus | None
-    labelling_rounds: int
-    new_labels: int
-    training_threshold: int
-    removal: Proposal | None
-    uncounted_answers: UncountedAnswers
-    training_job: TrainingJobStatus
-    tasks: TaskStatus
-    queues: list[QueueStatus]
-    quarantine: list[QuarantinedImage]
-    more_in_quarantine: bool
+    model: ModelStatus
+    training: TrainingStatus
+    labelling: LabellingStatus
+    queues: dict[str, QueueStatus]
+    quarantine: QuarantineStatus
+    addresses: Addresses
 
 
 def read(deployment: Deployment) -> Status:
     """Read where a deployment stands."""
     counts, champion = deployment.pool_report.counts(), deployment.champions.pointer()
-    state, proposal = deployment.control.state(), deployment.proposals.read()
-    quarantined = [QuarantinedImage(*image) for image in deployment.pool_report.quarantined(_SHOWN + 1)]
+    version = champion[0].version if champion else None
     return Status(
         images={each.value: counts[each] for each in State},
-        champion_version=champion[0].version if champion else None,
-        drift=drift(deployment, champion[0].version if champion else -1),
-        rescoring=_rescoring(deployment),
-        labelling_rounds=deployment.rounds.last_number(),
-        new_labels=state.new_labels,
-        training_threshold=int(deployment.outputs["TrainingThreshold"]),
-        removal=proposal if proposal.waits else None,
-        uncounted_answers=uncounted(deployment),
-        training_job=TrainingJobStatus(state.job_id, state.status, state.reason),
-        tasks=tasks(deployment),
+        model=ModelStatus(
+            version, None if version is None else drift(deployment, version), _rescoring(deployment)
+        ),
+        training=_training(deployment),
+        labelling=_labelling(deployment),
         queues=_queues(deployment),
-        quarantine=quarantined[:_SHOWN],
-        more_in_quarantine=len(quarantined) > _SHOWN,
+        quarantine=_quarantine(deployment),
+        addresses=addresses_of(deployment),
     )
+
+
+def _training(deployment: Deployment) -> TrainingStatus:
+    state, threshold = deployment.control.state(), int(deployment.outputs["TrainingThreshold"])
+    return TrainingStatus(state.new_labels, threshold, state.job_id, state.status, state.reason)
+
+
+def _labelling(deployment: Deployment) -> LabellingStatus:
+    proposal = deployment.proposals.read()
+    return LabellingStatus(
+        rounds=deployment.rounds.last_number(),
+        tasks=tasks(deployment),
+        uncounted_answers=uncounted(deployment),
+        removal=proposal if proposal.waits else None,
+    )
+
+
+def _quarantine(deployment: Deployment) -> QuarantineStatus:
+    images = [QuarantinedImage(*image) for image in deployment.pool_report.quarantined(_SHOWN + 1)]
+    return QuarantineStatus(images[:_SHOWN], len(images) > _SHOWN)
 
 
 def drift(deployment: Deployment, version: int) -> DriftStatus | None:
@@ -227,14 +282,14 @@ def _rescoring(deployment: Deployment) -> RescoringStatus | None:
     return RescoringStatus(version, shards, deployment.rescoring.oldest()) if version >= 0 else None
 
 
-def _queues(deployment: Deployment) -> list[QueueStatus]:
-    sqs, queues = deployment.client("sqs"), []
+def _queues(deployment: Deployment) -> dict[str, QueueStatus]:
+    sqs, queues = deployment.client("sqs"), {}
     for name in QUEUES:
         waiting, in_work = depth(sqs, deployment.outputs[f"{name}QueueUrl"])
         url = deployment.outputs[f"{name}DeadLettersUrl"]
         dead_letters, _ = depth(sqs, url)
         examples = _peek(sqs, url) if dead_letters else []
-        queues.append(QueueStatus(name.lower(), waiting, in_work, dead_letters, examples))
+        queues[name.lower()] = QueueStatus(waiting, in_work, dead_letters, examples)
     return queues
 
 

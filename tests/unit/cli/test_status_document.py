@@ -1,0 +1,42 @@
+"""The keys of `octospoon status --json` are public: the reference describes each of them."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+from octospoon.cli.operations import addresses, status
+from octospoon.domain.labelling import answers, removals, tasks
+from octospoon.domain.monitoring import drift
+
+PAGE = Path(__file__).parents[3] / "docs/reference/status-json.md"
+NAMES = {
+    name: value
+    for module in (answers, removals, tasks, drift, addresses)
+    for name, value in vars(module).items()
+}
+PARTS = (status.__name__, addresses.__name__)
+
+
+def keys(part: type) -> list[str]:
+    """Return the dotted keys of a part; the queues stand by the name of the first."""
+    found = []
+    for name, kind in get_type_hints(part, localns=NAMES).items():
+        parts = [each for each in (kind, *get_args(kind)) if is_dataclass(each) and each.__module__ in PARTS]
+        prefix = f"{name}.uploads" if get_origin(kind) is dict else name
+        inner = (
+            [f"{prefix}.{key}" for each in parts for key in keys(each)]
+            if get_origin(kind) is not list
+            else []
+        )
+        found += inner or [name]
+    return found
+
+
+def test_the_reference_describes_every_key() -> None:
+    described = PAGE.read_text("utf-8")
+    names = keys(status.Status)
+
+    assert {"images", "model.version", "queues.uploads.waiting", "addresses.mlflow"} <= set(names)
+    assert [key for key in names if f"`{key}`" not in described] == []
