@@ -1,4 +1,4 @@
-"""The octospoon command: puts the commands together."""
+"""The octospoon command."""
 
 from __future__ import annotations
 
@@ -7,30 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from octospoon import __version__
-from octospoon.cli.commands import (
-    backbone,
-    demo,
-    dlq,
-    doctor,
-    down,
-    drop,
-    init_model,
-    label_studio,
-    logs,
-    model,
-    picture,
-    predict,
-    rank,
-    reconcile,
-    report,
-    rescore,
-    simulate,
-    status,
-    trace,
-    up,
-    watch,
-)
-from octospoon.cli.commands.definition import Group, examples
+from octospoon.cli.commands.definition import examples
+from octospoon.cli.commands.overview import Overview
 from octospoon.cli.exit_status import run
 
 if TYPE_CHECKING:
@@ -38,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="octospoon",
-    cls=Group,
+    cls=Overview,
     help="Event-driven active learning for images.",
     epilog=examples(
         "octospoon up --classes cat,dog",
@@ -49,24 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
 )
-for module in (
-    demo,
-    up,
-    down,
-    drop,
-    predict,
-    status,
-    report,
-    rank,
-    picture,
-    model,
-    backbone,
-    rescore,
-    simulate,
-):
-    app.add_typer(module.app)
-for module in (doctor, trace, logs, dlq, reconcile, watch, init_model, label_studio):
-    app.add_typer(module.app)
 
 
 def _version(asked: bool) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from typer.main import get_command
+from typer.main import get_command, get_group
 
-from octospoon.cli.commands import onnx_options
+from octospoon.cli.commands import onnx_options, overview
 from octospoon.cli.main import app, main
 from octospoon.domain import model_spec
 
@@ -81,6 +84,25 @@ def test_help_loads_no_heavy_module(arguments: list[str]) -> None:
 
 def test_the_version_needs_neither_rich_nor_pydantic() -> None:
     assert not loaded_after("--version") & {*HEAVY, "rich", "pydantic", "msgspec"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=" ".join)
+def test_the_help_of_octospoon_imports_no_command(arguments: list[str]) -> None:
+    package = "octospoon.cli.commands"
+    loaded = {name for name in loaded_after(*arguments) if name.startswith(f"{package}.")}
+    assert loaded == {f"{package}.definition", f"{package}.overview"}
+
+
+def test_the_overview_has_every_command_with_its_first_sentence() -> None:
+    folder = Path(overview.__file__).parent
+    modules = [f"octospoon.cli.commands.{each.name}" for each in pkgutil.iter_modules([str(folder)])]
+    declared = {
+        name: command.help.split("\n\n")[0]
+        for module in map(importlib.import_module, modules)
+        if (own := getattr(module, "app", None))
+        for name, command in get_group(own).commands.items()
+    }
+    assert {name: entry.line for name, entry in overview.ENTRIES.items()} == declared
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -8,12 +8,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-LOCAL = "Local stack"
-DAILY = "Images and labels"
-MODEL = "Model"
-CARE = "Health and repair"
-SETUP = "Setup"
-
 Stack = Annotated[
     str | None,
     typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from octospoon.cli.commands.definition import LOCAL, Command, examples
+from octospoon.cli.commands.definition import Command, examples
 from octospoon.cli.output import timed_progress
 
 STARTED = "OCTOSPOON_STARTED"
@@ -13,7 +13,7 @@ STARTED = "OCTOSPOON_STARTED"
 app = typer.Typer()
 
 
-@app.command(cls=Command, rich_help_panel=LOCAL, epilog=examples("octospoon demo"))
+@app.command(cls=Command, epilog=examples("octospoon demo"))
 def demo() -> None:
     """Run the whole loop on real images, then stop everything.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import CARE, AsJson, Command, Group, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Group, Stack, examples
 from octospoon.cli.output import print_json, print_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ app.add_typer(
     group,
     name="dlq",
     help="List the messages that failed for good, or give them back to their queues.",
-    rich_help_panel=CARE,
     epilog=examples("octospoon dlq list"),
 )
 Queues = Annotated[

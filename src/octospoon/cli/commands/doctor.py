@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from octospoon.cli.commands.definition import CARE, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import line_table, print_json, print_line_table
 from octospoon.domain.errors import NotConfigured
 
@@ -22,7 +22,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=CARE,
     epilog=examples("octospoon doctor", "octospoon doctor --stack prod --json"),
 )
 def doctor(stack: Stack = None, as_json: AsJson = False) -> None:

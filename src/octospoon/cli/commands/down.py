@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import LOCAL, Command, examples
+from octospoon.cli.commands.definition import Command, examples
 from octospoon.cli.output import timed_progress
 from octospoon.domain.errors import BadRequest
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(
-    cls=Command, rich_help_panel=LOCAL, epilog=examples("octospoon down", "octospoon down --forget --yes")
-)
+@app.command(cls=Command, epilog=examples("octospoon down", "octospoon down --forget --yes"))
 def down(
     forget: Annotated[
         bool, typer.Option("--forget", help="Remove the data of this and earlier stacks. Asks first.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line, print_lines
 from octospoon.domain.errors import BadRequest
 
@@ -20,7 +20,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=DAILY,
     epilog=examples("octospoon drop photos/", "octospoon drop photos/ extra.jpg --prefix trip-7/"),
 )
 def drop(

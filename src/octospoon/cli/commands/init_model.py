@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import SETUP, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_error_line, print_json, print_line
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 
@@ -21,7 +21,6 @@ app = typer.Typer()
 @app.command(
     "init-model",
     cls=Command,
-    rich_help_panel=SETUP,
     epilog=examples(
         "octospoon init-model --stack prod", "octospoon init-model --backbone efficientnet-lite0"
     ),

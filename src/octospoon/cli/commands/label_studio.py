@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import SETUP, Command, Stack, examples
+from octospoon.cli.commands.definition import Command, Stack, examples
 from octospoon.cli.output import print_line
 from octospoon.domain.errors import NotConfigured
 
@@ -24,7 +24,6 @@ Url = Annotated[
 @app.command(
     "label-studio-project",
     cls=Command,
-    rich_help_panel=SETUP,
     epilog=examples("octospoon label-studio-project --url https://labels.example.com --classes cat,dog"),
 )
 def label_studio_project(
@@ -54,7 +53,6 @@ def label_studio_project(
 @app.command(
     "label-studio-connect",
     cls=Command,
-    rich_help_panel=SETUP,
     epilog=examples(
         "octospoon label-studio-connect --url https://labels.example.com --project 3 --stack prod"
     ),

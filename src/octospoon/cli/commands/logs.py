@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import CARE, Command, Stack, examples
+from octospoon.cli.commands.definition import Command, Stack, examples
 from octospoon.cli.operations.functions import FUNCTIONS, FunctionName
 from octospoon.cli.output import print_json_line, print_line
 
@@ -16,7 +16,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=CARE,
     epilog=examples("octospoon logs score", "octospoon logs rank --minutes 60 --search ERROR"),
 )
 def logs(

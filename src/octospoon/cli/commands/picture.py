@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import DAILY, Command, examples
+from octospoon.cli.commands.definition import Command, examples
 from octospoon.cli.commands.onnx_options import ResizeRule
 from octospoon.domain.errors import BadRequest
 
@@ -16,7 +16,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=DAILY,
     epilog=examples("octospoon picture cat.jpg", "octospoon picture photos/*.jpg --to decoded/"),
 )
 def picture(

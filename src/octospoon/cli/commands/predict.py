@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_tables
 from octospoon.domain.errors import BadRequest
 
@@ -23,7 +23,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=DAILY,
     epilog=examples("octospoon predict cat.jpg", "octospoon predict photos/*.jpg --add --json"),
 )
 def predict(

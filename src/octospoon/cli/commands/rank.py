@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line
 
 app = typer.Typer()
 
 
-@app.command(cls=Command, rich_help_panel=DAILY, epilog=examples("octospoon rank"))
+@app.command(cls=Command, epilog=examples("octospoon rank"))
 def rank(stack: Stack = None, as_json: AsJson = False) -> None:
     """Choose a batch of images and send it to Label Studio now.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import CARE, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line
 from octospoon.domain.errors import BadRequest, NotConfigured
 
@@ -31,9 +31,7 @@ REPAIRS = {
 """How each count of the function's report is shown."""
 
 
-@app.command(
-    cls=Command, rich_help_panel=CARE, epilog=examples("octospoon reconcile", "octospoon reconcile --full")
-)
+@app.command(cls=Command, epilog=examples("octospoon reconcile", "octospoon reconcile --full"))
 def reconcile(
     full: Annotated[
         bool, typer.Option("--full", help="Look at every task, not only at the changed tasks.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line, print_tables
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=DAILY,
     epilog=examples("octospoon report", "octospoon report --days 30 --json"),
 )
 def report(

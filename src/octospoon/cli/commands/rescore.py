@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import MODEL, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line
 from octospoon.domain.errors import BadRequest
 
@@ -18,7 +18,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=MODEL,
     epilog=examples("octospoon rescore --days 7", "octospoon rescore --full"),
 )
 def rescore(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from octospoon.cli.commands import onnx_options as onnx
-from octospoon.cli.commands.definition import MODEL, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ EXAMPLES = examples(
 )
 
 
-@app.command(cls=Command, rich_help_panel=MODEL, epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def simulate(
     folder: Folder = None,
     digits: Digits = False,

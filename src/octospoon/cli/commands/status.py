@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from octospoon.cli.commands.definition import DAILY, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_lines, print_tables
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ app = typer.Typer()
 
 @app.command(
     cls=Command,
-    rich_help_panel=DAILY,
     epilog=examples("octospoon status", "octospoon status --stack prod --json"),
 )
 def status(stack: Stack = None, as_json: AsJson = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from octospoon.cli.commands.definition import CARE, Command, Stack, examples
+from octospoon.cli.commands.definition import Command, Stack, examples
 from octospoon.cli.output import line_table, print_json, print_line, print_line_table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Event(NamedTuple):
     particulars: str
 
 
-@app.command(cls=Command, rich_help_panel=CARE, epilog=examples("octospoon trace trip-7/IMG_0042.jpg"))
+@app.command(cls=Command, epilog=examples("octospoon trace trip-7/IMG_0042.jpg"))
 def trace(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Object key in the images bucket.")],
     stack: Stack = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octospoon.cli.commands.definition import LOCAL, Command, examples
+from octospoon.cli.commands.definition import Command, examples
 from octospoon.cli.output import print_lines, timed_progress
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ _BACKBONE_HELP = (
 
 @app.command(
     cls=UpCommand,
-    rich_help_panel=LOCAL,
     epilog=examples("octospoon up --classes cat,dog", "octospoon up --set BatchSize=20 --set AuditShare=0.3"),
 )
 def up(

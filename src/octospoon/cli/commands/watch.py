@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from octospoon.cli.commands.definition import CARE, AsJson, Command, Stack, examples
+from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line
 
 app = typer.Typer()
 
 
-@app.command(cls=Command, rich_help_panel=CARE, epilog=examples("octospoon watch"))
+@app.command(cls=Command, epilog=examples("octospoon watch"))
 def watch(stack: Stack = None, as_json: AsJson = False) -> None:
     """Measure the model in service and test yesterday's uploads for drift now.
 

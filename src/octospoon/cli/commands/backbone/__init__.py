@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from octospoon.cli.commands.backbone import list_backbones, pull
-from octospoon.cli.commands.definition import MODEL, Group, examples
+from octospoon.cli.commands.definition import Group, examples
 
 app = typer.Typer()
 group = typer.Typer(cls=Group, no_args_is_help=True)
@@ -15,6 +15,5 @@ app.add_typer(
     group,
     name="backbone",
     help="List or download the backbones that embed images.",
-    rich_help_panel=MODEL,
     epilog=examples("octospoon backbone list", "octospoon backbone pull efficientnet-lite0"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from octospoon.cli.commands.definition import MODEL, Group, examples
+from octospoon.cli.commands.definition import Group, examples
 from octospoon.cli.commands.model import import_model, optimize, rollback
 
 app = typer.Typer()
@@ -15,6 +15,5 @@ app.add_typer(
     group,
     name="model",
     help="Optimise, import or roll back the model.",
-    rich_help_panel=MODEL,
     epilog=examples("octospoon model rollback"),
 )
