@@ -260,7 +260,7 @@ requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra train -o $(REQUIREMENTS)/training.txt
 	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		--extra finetune -o $(REQUIREMENTS)/finetune.txt
-	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra compiled --group dev \
+	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra parquet --extra compiled --group dev \
 		$(addprefix --group ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
 	@echo "· octospoon" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml -o $(REQUIREMENTS)/octospoon.txt
 	@echo "· octospoon-simulate" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml --extra simulate \

@@ -9,7 +9,7 @@ from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
 from octospoon.domain.labelling.removals import Proposal
-from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState, Round
+from octospoon.domain.labelling.tasks import Annotation, LabelState, Round
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fakes.pool import FakePool, Row
     from fakes.training import FakeControl
     from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.labelling.tasks import LabelledImage
 
 
 @dataclass
@@ -71,6 +72,7 @@ class FakeLabels:
             row.annotators,
             row.revision,
             row.counted_in,
+            row.pick.audit if row.pick else False,
         )
 
     def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
@@ -112,23 +114,8 @@ class FakeLabels:
         return row is not None and row.etag == annotation.etag and row.state is not State.LABELLED
 
     def labelled(self) -> Iterator[LabelledImage]:
-        for key in sorted({key for key, _ in self.stored}):
-            row = self.pool.table[key]
-            if row.state is State.LABELLED and row.label is not None:
-                pick = row.pick
-                yield LabelledImage(
-                    key=key,
-                    etag=row.etag,
-                    label=row.label,
-                    agreement=row.agreement,
-                    annotators=row.annotators,
-                    audit=pick.audit if pick else False,
-                    blind=pick.blind if pick else False,
-                    strategy=pick.strategy if pick else "",
-                    draw_probability=pick.draw_probability if pick else None,
-                    round_number=row.round_number,
-                    arrived=row.arrived,
-                )
+        keys = {key for key, _ in self.stored}
+        return iter(sorted((i for i in self.pool.labelled() if i.key in keys), key=lambda i: i.key))
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fakes.clock import FakeClock
 from octospoon.domain.labelling.reconciliation import PoolEntry
-from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.labelling.tasks import LabelledImage, Pick
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.images import (
     Candidate,
@@ -17,6 +17,7 @@ from octospoon.domain.pool.images import (
     Prediction,
     ScoredImage,
     State,
+    StoredPrediction,
 )
 from octospoon.domain.pool.score_history import SCORES, UPLOADS, PreviousPick, PreviousUpload, Score, returned
 from octospoon.domain.trace import ImageRecord
@@ -293,6 +294,42 @@ class FakePool:
         for key, row in self.table.items():
             if row.state is State.SCORED and row.prediction and row.prediction.backbone != backbone:
                 yield ImageRef(key, row.etag, row.sequencer, row.size)
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        for key, row in self.table.items():
+            if row.state is not State.LABELLED or row.label is None:
+                continue
+            pick = row.pick
+            yield LabelledImage(
+                key=key,
+                etag=row.etag,
+                label=row.label,
+                agreement=row.agreement,
+                annotators=row.annotators,
+                audit=pick.audit if pick else False,
+                blind=pick.blind if pick else False,
+                strategy=pick.strategy if pick else "",
+                draw_probability=pick.draw_probability if pick else None,
+                round_number=row.round_number,
+                arrived=row.arrived,
+            )
+
+    def predictions(self) -> Iterator[StoredPrediction]:
+        for key, row in self.table.items():
+            if row.state is State.QUARANTINED or row.prediction is None:
+                continue
+            probabilities = row.prediction.probabilities
+            doubt = None if probabilities is None else uncertainty(probabilities)
+            yield StoredPrediction(
+                key,
+                row.etag,
+                row.state,
+                row.prediction.model_version,
+                doubt.top_class if doubt else None,
+                doubt.confidence if doubt else 0.0,
+                row.scored_at,
+                row.label,
+            )
 
     def counts(self) -> dict[State, int]:
         return {state: sum(row.state is state for row in self.table.values()) for state in State}

@@ -14,6 +14,7 @@ MODULES = {
     "models": _MODELS,
     "simulate": _SIMULATE,
     "local": (*_SIMULATE, "yaml"),
+    "parquet": ("pyarrow",),
 }
 """What each extra of the command line lets Python import."""
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from octospoon.domain.labelling.reconciliation import FullAudit, PoolEntry
-    from octospoon.domain.labelling.tasks import Pick
+    from octospoon.domain.labelling.tasks import LabelledImage, Pick
     from octospoon.domain.pool.images import (
         Candidate,
         ImageRef,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Prediction,
         ScoredImage,
         State,
+        StoredPrediction,
     )
     from octospoon.domain.trace import ImageRecord
 
@@ -156,6 +157,12 @@ class PoolReport(Protocol):
 
     def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
         """Yield the selectable images that have an embedding of another backbone."""
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        """Yield every labelled image, in any order, with a memory that does not grow with the pool."""
+
+    def predictions(self) -> Iterator[StoredPrediction]:
+        """Yield the stored prediction of every image outside quarantine, in any order."""
 
 
 class PoolWalk(Protocol):

@@ -45,6 +45,7 @@ REPORTING = {
     ),
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull"),
+    *("labels export", "predictions export"),
 }
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, names_of, number, text
 from octospoon.adapters.dynamodb.label_counter import NOT_COUNTED, LabelCounter
+from octospoon.adapters.dynamodb.labelled import labelled_image
 from octospoon.adapters.dynamodb.requests import batch_get, if_met, update_expression
 from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
-from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState
+from octospoon.domain.labelling.tasks import Annotation, LabelState
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.labelling.tasks import LabelledImage
 
 # a deletion is final, even if older versions of the annotation arrive after it
 _NEWER = (
@@ -220,7 +222,7 @@ class DynamoLabels:
             for page in pages:
                 keys.update(text(item, "key") for item in page["Items"])
         items = batch_get(self._client, self._pool, sorted(keys))
-        images = [_labelled(item) for item in items if text(item, "state") == State.LABELLED]
+        images = [labelled_image(item) for item in items if text(item, "state") == State.LABELLED]
         yield from sorted(images, key=lambda image: image.key)
 
 
@@ -236,20 +238,4 @@ def _annotation(item: Item) -> Annotation:
         deleted=flag(item, "deleted"),
         project=text(item, "project"),
         problem=text(item, "problem"),
-    )
-
-
-def _labelled(item: Item) -> LabelledImage:
-    return LabelledImage(
-        key=text(item, "key"),
-        etag=text(item, "etag"),
-        label=text(item, "label"),
-        agreement=number(item, "agreement"),
-        annotators=integer(item, "annotators"),
-        audit=flag(item, "audit"),
-        blind=flag(item, "blind"),
-        strategy=text(item, "strategy"),
-        draw_probability=number(item, "draw_probability") if "draw_probability" in item else None,
-        round_number=integer(item, "round"),
-        arrived=text(item, "arrival").partition("/")[0],
     )

@@ -47,6 +47,8 @@ ENTRIES = {
     "status": Entry(DAILY, "Show where everything stands, and what needs a person."),
     "report": Entry(DAILY, "Show how good the model in service is."),
     "rank": Entry(DAILY, "Choose a batch of images and send it to Label Studio now."),
+    "labels": Entry(DAILY, "Export labels."),
+    "predictions": Entry(DAILY, "Export the predictions of all images."),
     "picture": Entry(DAILY, "Show what a model sees of picture files, or why it cannot."),
     "model": Entry(MODEL, "Optimise, import or roll back the model."),
     "backbone": Entry(MODEL, "List or download the backbones that embed images."),

@@ -19,12 +19,12 @@ from octospoon.cli.datasets.uploads import UNREADABLE, Skipped, find
 from octospoon.domain.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from octospoon.cli.deployment import Deployment
 
-__all__ = ["Dropped", "drop", "find", "run_all"]
+__all__ = ["Dropped", "drop", "each", "find", "run_all"]
 
 SAME = "there already, with the same bytes"
 OTHER = "there already, with other bytes: --replace replaces them, --prefix NAME/ keeps both"
@@ -69,7 +69,7 @@ def drop(
     done = Dropped()
     pictures = find(paths, prefix, done.skipped)
     upload = _Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
-    for (_, file), outcome in _each(upload, list(pictures.items()), "Uploading"):
+    for (_, file), outcome in each(upload, pictures.items(), "Uploading", len(pictures)):
         if outcome == _UPLOADED:
             done.uploaded += 1
         elif outcome == _REPLACED:
@@ -156,7 +156,7 @@ def _md5(chunks: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tuple[T, R]]:
+def each(work: Callable[[T], R], items: Iterable[T], title: str, total: int) -> Iterator[tuple[T, R]]:
     """Call `work` with each item on a few threads, with a progress bar; yield the results in order."""
 
     def results() -> Iterator[tuple[T, R]]:
@@ -166,9 +166,9 @@ def _each(work: Callable[[T], R], items: Sequence[T], title: str) -> Iterator[tu
                 yield from zip(some, threads.map(work, some), strict=True)
 
     console = Console(stderr=True)
-    return iter(track(results(), description=title, total=len(items), console=console))
+    return iter(track(results(), description=title, total=total, console=console))
 
 
 def run_all(work: Callable[[T], object], items: Sequence[T], title: str) -> int:
     """Call `work` with each item on a few threads, with a progress bar; return the number of items."""
-    return sum(1 for _ in _each(work, items, title))
+    return sum(1 for _ in each(work, items, title, len(items)))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from octospoon.domain.pool.images import State
+from octospoon.domain.pool.images import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +108,7 @@ class Annotation:
         deleted: True if Label Studio no longer has it.
         project: its Label Studio project, see `project_name`; empty if unknown.
         problem: why the answer does not count, see `answers.PROBLEMS`; empty for a valid answer or a skip.
+        source: ``imported`` for a label from before octospoon; empty for an answer in Label Studio.
     """
 
     key: str
@@ -122,6 +121,7 @@ class Annotation:
     deleted: bool = False
     project: str = ""
     problem: str = ""
+    source: str = ""
 
     @property
     def voter(self) -> str:
@@ -153,9 +153,10 @@ class LabelState:
         state: state of the image.
         label: its current label, None for none.
         agreement: share of the annotators who chose the label.
-        annotators: number of annotators who answered.
+        annotators: number of annotators who answered; 0 for an imported label.
         revision: increases with every change of the label, so that a write based on an older read fails.
         counted_in: number of jobs started when its label was counted; -1 if it was not counted.
+        audit: whether it was last chosen for the audit share.
     """
 
     key: str
@@ -166,6 +167,12 @@ class LabelState:
     annotators: int = 0
     revision: int = 0
     counted_in: int = -1
+    audit: bool = False
+
+    @property
+    def reserved(self) -> bool:
+        """True if only people may label the image, because it serves as audit."""
+        return self.audit and self.state in (State.CLAIMED, State.EXPORTED, State.LABELLED)
 
 
 @dataclass(frozen=True, slots=True)

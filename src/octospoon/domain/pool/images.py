@@ -154,6 +154,31 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """The newest stored prediction of one image of the pool, without its embedding.
+
+    Attributes:
+        key: object key.
+        etag: identity of the bytes.
+        state: state of the image.
+        model_version: version of the model that scored it.
+        top_class: index of the most probable class in that model's list; None from a model without classes.
+        confidence: its probability.
+        scored_at: epoch seconds of the score.
+        label: the label of the image; None for none.
+    """
+
+    key: str
+    etag: str
+    state: State
+    model_version: int
+    top_class: int | None
+    confidence: float
+    scored_at: float
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A selectable image from the pool's indexes, without its embedding.
 

@@ -6,13 +6,19 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, text
-from octospoon.domain.pool.images import ImageRef, State
+from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, number, text
+from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
+from octospoon.domain.pool.images import ImageRef, State, StoredPrediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from octospoon.domain.labelling.tasks import LabelledImage
+
+_PREDICTED = ("key", "etag", "state", "model_version", "top_class", "confidence", "scored_at", "label")
 
 
 class DynamoPoolReport:
@@ -49,9 +55,35 @@ class DynamoPoolReport:
                 text(item, "key"), text(item, "etag"), text(item, "sequencer"), integer(item, "size")
             )
 
-    def _scan(self, projection: str, filtered: tuple[str, dict[str, Value]] | None) -> Iterator[Item]:
+    def labelled(self) -> Iterator[LabelledImage]:
+        """Yield every labelled image, in any order."""
+        chosen = ", ".join(f"#{name}" for name in ATTRIBUTES)
+        given: dict[str, Value] = {":state": State.LABELLED}
+        for item in self._scan(chosen, ("#state = :state", given), consistent=True):
+            yield labelled_image(item)
+
+    def predictions(self) -> Iterator[StoredPrediction]:
+        """Yield the stored prediction of every image outside quarantine, in any order."""
+        given: dict[str, Value] = {":state": State.QUARANTINED}
+        chosen = ", ".join(f"#{name}" for name in _PREDICTED)
+        for item in self._scan(chosen, ("#state <> :state", given)):
+            yield StoredPrediction(
+                text(item, "key"),
+                text(item, "etag"),
+                State(text(item, "state")),
+                integer(item, "model_version"),
+                integer(item, "top_class") if "top_class" in item else None,
+                number(item, "confidence"),
+                number(item, "scored_at"),
+                text(item, "label") if "label" in item else None,
+            )
+
+    def _scan(
+        self, projection: str, filtered: tuple[str, dict[str, Value]] | None, *, consistent: bool = False
+    ) -> Iterator[Item]:
         request: dict[str, Any] = {
             "TableName": self._table,
+            "ConsistentRead": consistent,
             "ProjectionExpression": projection,
             "ExpressionAttributeNames": names_of(f"{projection} {filtered[0] if filtered else ''}"),
         }
@@ -60,5 +92,6 @@ class DynamoPoolReport:
                 "FilterExpression": filtered[0],
                 "ExpressionAttributeValues": dump_item(filtered[1]),
             }
-        for page in self._client.get_paginator("scan").paginate(**request):
-            yield from page["Items"]
+        with translated("reading the pool"):
+            for page in self._client.get_paginator("scan").paginate(**request):
+                yield from page["Items"]

@@ -1,0 +1,1 @@
+"""Files of labels and predictions, in the formats of other programs."""

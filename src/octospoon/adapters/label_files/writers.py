@@ -1,0 +1,138 @@
+"""Write labels in the formats of other programs, each row as it is read, so that memory stays bounded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from octospoon.adapters.label_files.tables import write_csv
+from octospoon.domain.batch.selection import selection, source
+from octospoon.domain.labelling.addresses import address_of
+from octospoon.domain.labelling.answers import choice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from octospoon.domain.labelling.tasks import LabelledImage
+
+COLUMNS: Mapping[str, type] = {
+    "key": str,
+    "label": str,
+    "source": str,
+    "selection": str,
+    "strategy": str,
+    "round": int,
+    "draw_probability": float,
+    "annotators": int,
+    "agreement": float,
+    "uploaded": str,
+    "etag": str,
+}
+"""What every format says of a label: the columns of CSV, in order, with their types."""
+
+
+def described(image: LabelledImage) -> dict[str, Any]:
+    """Return what an export says of a label: a value for each of `COLUMNS`."""
+    return {
+        "key": image.key,
+        "label": image.label,
+        "source": source(image),
+        "selection": selection(image),
+        "strategy": image.strategy,
+        "round": image.round_number or None,
+        "draw_probability": image.draw_probability,
+        "annotators": image.annotators,
+        "agreement": image.agreement,
+        "uploaded": image.arrived,
+        "etag": image.etag,
+    }
+
+
+def csv_file(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
+    """Write CSV with a line of column names."""
+    del bucket
+    write_csv(path, COLUMNS, (described(image) for image in images))
+
+
+def manifest(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
+    """Write octospoon's own manifest: JSON Lines, one object for each image."""
+    del bucket
+    with path.open("wb") as file:
+        for image in images:
+            file.write(msgspec.json.encode(described(image)) + b"\n")
+
+
+def coco(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
+    """Write COCO JSON: each image has one annotation with its category, and no box.
+
+    Args:
+        path: of the file.
+        images: the labels; they are read three times.
+        bucket: the images bucket, for addresses.
+    """
+    classes = {name: i for i, name in enumerate(sorted({image.label for image in images}), 1)}
+    with path.open("wb") as file:
+        file.write(b'{"info":{"description":"labels of octospoon"},"licenses":[],"categories":')
+        file.write(msgspec.json.encode([{"id": i, "name": name} for name, i in classes.items()]))
+        file.write(b',\n"images":[\n')
+        _write_list(file, (_coco_image(i, image, bucket) for i, image in enumerate(images, 1)))
+        file.write(b'],\n"annotations":[\n')
+        _write_list(file, (_coco_annotation(i, image, classes) for i, image in enumerate(images, 1)))
+        file.write(b"]}\n")
+
+
+def _coco_image(number: int, image: LabelledImage, bucket: str) -> dict[str, Any]:
+    return {
+        "id": number,
+        "file_name": image.key,
+        "coco_url": address_of(bucket, image.key),
+        "date_captured": image.arrived,
+    }
+
+
+def _coco_annotation(number: int, image: LabelledImage, classes: Mapping[str, int]) -> dict[str, Any]:
+    attributes = {name: value for name, value in described(image).items() if name not in ("key", "label")}
+    return {
+        "id": number,
+        "image_id": number,
+        "category_id": classes[image.label],
+        "iscrowd": 0,
+        "attributes": attributes,
+    }
+
+
+def label_studio(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
+    """Write tasks with annotations, as Label Studio exports and imports them.
+
+    Args:
+        path: of the file.
+        images: the labels.
+        bucket: the images bucket, for addresses.
+    """
+    with path.open("wb") as file:
+        file.write(b"[\n")
+        _write_list(file, (_task(image, bucket) for image in images))
+        file.write(b"]\n")
+
+
+def _task(image: LabelledImage, bucket: str) -> dict[str, Any]:
+    return {
+        "data": {"image": address_of(bucket, image.key), "key": image.key, "etag": image.etag},
+        "annotations": [{"result": [choice(image.label)], "was_cancelled": False, "ground_truth": False}],
+        "meta": described(image),
+    }
+
+
+def _write_list(file: BinaryIO, values: Iterator[dict[str, Any]]) -> None:
+    separator = b""
+    for value in values:
+        file.write(separator + msgspec.json.encode(value))
+        separator = b",\n"
+    file.write(b"\n")
+
+
+WRITERS = {"csv": csv_file, "manifest": manifest, "coco": coco, "label-studio": label_studio}
+"""The formats that are one file."""

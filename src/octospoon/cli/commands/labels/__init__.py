@@ -1,0 +1,19 @@
+"""octospoon labels: the commands that bring labels in and out."""
+
+from __future__ import annotations
+
+import typer
+
+from octospoon.cli.commands.definition import Group, examples
+from octospoon.cli.commands.labels import export
+
+app = typer.Typer()
+group = typer.Typer(cls=Group, no_args_is_help=True)
+for command in (export,):
+    group.add_typer(command.app)
+app.add_typer(
+    group,
+    name="labels",
+    help="Export labels.",
+    epilog=examples("octospoon labels export labels.csv"),
+)

@@ -1,0 +1,200 @@
+"""Writes labels and predictions to files, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from octospoon.adapters.label_files import folders
+from octospoon.adapters.label_files.spool import spooled
+from octospoon.adapters.label_files.tables import write_csv, write_parquet
+from octospoon.adapters.label_files.writers import WRITERS, described
+from octospoon.cli.extras import require
+from octospoon.cli.operations.new_file import check_new
+from octospoon.cli.operations.upload import each
+from octospoon.domain.errors import BadImage, BadRequest
+from octospoon.domain.labelling.tasks import LabelledImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from octospoon.adapters.label_files.spool import Spool
+    from octospoon.cli.deployment import Deployment
+    from octospoon.domain.pool.images import StoredPrediction
+
+FOLDERS, YOLO = "folders", "yolo"
+LABEL_FORMATS = (*WRITERS, FOLDERS, YOLO)
+_SUFFIXES = {".csv": "csv", ".jsonl": "manifest", ".ndjson": "manifest", "": FOLDERS}
+_PREDICTED: Mapping[str, type] = {
+    "key": str,
+    "prediction": str,
+    "confidence": float,
+    "model_version": int,
+    "state": str,
+    "label": str,
+    "scored_at": str,
+    "etag": str,
+}
+"""The columns of exported predictions, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The outcome of an export.
+
+    Attributes:
+        file: the file or folder.
+        format: its format.
+        rows: labels or predictions in it.
+        left_out: images that are not in it, by reason.
+    """
+
+    file: str
+    format: str
+    rows: int
+    left_out: Mapping[str, int]
+
+
+def labels(deployment: Deployment, to: Path, form: str = "") -> Exported:
+    """Write every label of a deployment.
+
+    Args:
+        deployment: the deployment.
+        to: a file, or a folder for the formats that hold pictures.
+        form: one of `LABEL_FORMATS`; empty for the one that the name of the file says.
+
+    Raises:
+        BadRequest: the format is unknown or not clear, or something is there already.
+    """
+    form = form or _form_of(to)
+    if form not in LABEL_FORMATS:
+        raise BadRequest(f"there is no format {form}: choose one of {', '.join(LABEL_FORMATS)}")
+    rows = ((image.key, image) for image in deployment.pool_report.labelled())
+    if form in (FOLDERS, YOLO):
+        folder = _Folder(deployment, to, split=form == YOLO)
+        with spooled(LabelledImage, rows) as images:
+            return folder.write(images, form)
+    with _new(to) as partial, spooled(LabelledImage, rows) as images:
+        WRITERS[form](partial, images, deployment.outputs["ImagesBucket"])
+        return Exported(str(to), form, len(images), {})
+
+
+def _form_of(to: Path) -> str:
+    if to.suffix.lower() == ".json":
+        raise BadRequest(f"{to} can be of two formats: add --format coco or --format label-studio")
+    form = _SUFFIXES.get(to.suffix.lower())
+    if form is None:
+        raise BadRequest(f"the name {to} does not say the format: add --format, one of {LABEL_FORMATS}")
+    return form
+
+
+@contextmanager
+def _new(to: Path) -> Iterator[Path]:
+    """Yield a path to write to, which becomes the file if nothing fails."""
+    check_new(to)
+    partial = to.with_name(f".{to.name}.partial")
+    try:
+        yield partial
+        partial.replace(to)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class _Folder:
+    """A folder with a folder of pictures for each class. An interrupted export can be repeated."""
+
+    def __init__(self, deployment: Deployment, to: Path, *, split: bool) -> None:
+        check_new(to / folders.MANIFEST) if to.is_dir() else check_new(to)
+        self._images, self._to, self._split = deployment.images, to, split
+
+    def write(self, images: Spool[LabelledImage], form: str) -> Exported:
+        """Download the pictures, then write the manifest."""
+        left_out: dict[str, int] = {}
+        rows = 0
+        self._to.mkdir(exist_ok=True)
+        partial = self._to / f".{folders.MANIFEST}.partial"
+        with partial.open("wb") as manifest:
+            for image, problem in each(self._fetch, images, "Downloading", len(images)):
+                if problem:
+                    left_out[problem] = left_out.get(problem, 0) + 1
+                    continue
+                row = {"file": folders.place(image, split=self._split)} | described(image)
+                manifest.write(msgspec.json.encode(row) + b"\n")
+                rows += 1
+        partial.replace(self._to / folders.MANIFEST)
+        return Exported(str(self._to), form, rows, left_out)
+
+    def _fetch(self, image: LabelledImage) -> str:
+        """Write one picture unless it is there; return why it cannot be had, or an empty text."""
+        file = self._to / folders.place(image, split=self._split)
+        if file.exists() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == image.etag:
+            return ""
+        try:
+            stored = self._images.read(image.key)
+        except BadImage as error:
+            return error.reason
+        if not stored.matches(image.etag):
+            return "changed since it was labelled"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.partial")
+        partial.write_bytes(stored.data)
+        partial.replace(file)
+        return ""
+
+
+def predictions(deployment: Deployment, to: Path) -> Exported:
+    """Write the stored prediction of every image of the pool.
+
+    Args:
+        deployment: the deployment.
+        to: the file; its name ends with ``.csv`` or ``.parquet``.
+
+    Raises:
+        BadRequest: the name ends otherwise, or the file exists.
+        NotConfigured: Parquet needs a package that is not installed.
+    """
+    writers = {".csv": write_csv, ".parquet": write_parquet}
+    writer = writers.get(to.suffix.lower())
+    if writer is None:
+        raise BadRequest(f"the name of {to} must end with .csv or .parquet")
+    if writer is write_parquet:
+        require("parquet", "octospoon predictions export FILE.parquet")
+    left_out: dict[str, int] = {}
+    with _new(to) as partial:
+        rows = writer(partial, _PREDICTED, _predicted(deployment, left_out))
+    return Exported(str(to), to.suffix.lower()[1:], rows, left_out)
+
+
+def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dict[str, Any]]:
+    @cache
+    def classes(version: int) -> tuple[str, ...]:
+        pointer = deployment.champions.version(version)
+        return () if pointer is None else tuple(pointer.classes)
+
+    for image in deployment.pool_report.predictions():
+        names = () if image.top_class is None else classes(image.model_version)
+        if image.top_class is None or image.top_class >= len(names):
+            reason = "scored before there was a trained model"
+            left_out[reason] = left_out.get(reason, 0) + 1
+            continue
+        yield _prediction(image, names[image.top_class])
+
+
+def _prediction(image: StoredPrediction, name: str) -> dict[str, Any]:
+    return {
+        "key": image.key,
+        "prediction": name,
+        "confidence": image.confidence,
+        "model_version": image.model_version,
+        "state": str(image.state),
+        "label": image.label,
+        "scored_at": datetime.fromtimestamp(image.scored_at, UTC).isoformat(timespec="seconds"),
+        "etag": image.etag,
+    }
