@@ -10,7 +10,9 @@ UV := .venv/bin/uv
 PLUGIN := infra/localstack/process-executor
 DOCKER ?= docker
 IMAGE := octospoon-training
-COMPOSE = $(DOCKER) compose -f docker-compose.localstack.yml
+# the plug-in, or the program docker-compose that came before it
+COMPOSE = $(shell $(DOCKER) compose version >/dev/null 2>&1 && echo "$(DOCKER) compose" || echo docker-compose) \
+	-f docker-compose.localstack.yml
 FUNCTIONS := score rank webhook collect reconcile rescore watch predict
 
 STARTED := $(shell date +%s)
@@ -131,13 +133,18 @@ contained: prepared
 		"BASE_IMAGE=octospoon-base. For another package registry, set PIP_INDEX_URL and PIP_CERT." >&2; exit 1; }
 	@DOCKER=$(DOCKER) .venv/bin/pytest -s tests/e2e/test_container.py --training-image $(IMAGE)
 
-dockercomposeup: .venv/.installed ## start the same stack in Docker containers
-	@$(MAKE) -f infra/build/Makefile aws
-	@.venv/bin/python -m octospoon.cli.local.compose secrets
-	@$(COMPOSE) up --build --detach || { $(COMPOSE) logs setup >&2; exit 1; }
+dockercomposeup: .venv/.installed ## start the same stack in Docker containers; takes the variables of `make up`
+	@.venv/bin/python -m octospoon.cli.local.compose prepare $(if $(CLASSES),--classes "$(CLASSES)") \
+		--backbone "$(BACKBONE)" $(foreach pair,$(SET),--set "$(pair)")
+	@$(COMPOSE) build
+	@image=($$($(DOCKER) run --rm --network none --entrypoint /opt/functions/bin/python octospoon-localstack -c \
+		'import platform as p; print(*p.python_version_tuple()[:2], p.machine().replace("aarch64", "arm64"))')) && \
+		$(MAKE) -f infra/build/Makefile aws AWS_BUILD_DIR=.octospoon/build-compose \
+		PYTHON_VERSION=$${image[0]}.$${image[1]} ARCHITECTURE=$${image[2]}
+	@$(COMPOSE) up --detach || { $(COMPOSE) logs setup >&2; exit 1; }
 	@.venv/bin/python -m octospoon.cli.local.compose addresses
 
-dockercomposedown: ## stop the containers; the data of Label Studio and MLflow stay in their volumes
+dockercomposedown: ## stop the containers; all data stay in their volumes
 	@$(COMPOSE) down && rm -f .octospoon/run/project.json
 
 # user data stay: kept stacks, their settings, and the passwords of the volumes of `make dockercomposeup`
@@ -251,7 +258,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
 requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects the newest versions
-	@for name in uv lambda-runtime label-studio oracle sam checkov docs; do \
+	@for name in uv build lambda-runtime label-studio oracle sam checkov docs; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \

@@ -1,7 +1,8 @@
-"""The compose file: reachable from this machine alone, healthy before used, and without secrets in it."""
+"""The compose file: accepted by both tools, local only, healthy before use, without secrets in it."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import subprocess
@@ -13,7 +14,14 @@ import yaml
 
 from octospoon.cli.deployment import LocalProject, remember
 from octospoon.cli.local import compose as deploy_compose
+from octospoon.cli.local import saved_settings
+from octospoon.cli.local.assemble import Addresses
+from octospoon.cli.stack.credentials import Credentials
+from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, SETTINGS, Place
+from octospoon.cli.stack.services import SERVICES as PROCESSES
 from octospoon.domain.errors import NotConfigured
+from octospoon.training.model.model_file import starter_model
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.localstack.yml").read_text())
@@ -22,8 +30,25 @@ SERVERS = ["localstack", "label-studio", "mlflow"]
 """What people and functions reach; PostgreSQL is for Label Studio alone."""
 
 
-def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", "compose", *arguments], capture_output=True, text=True, check=False)
+PROCESSES_ONLY = {"OVERRIDE_IN_DOCKER", "FILESYSTEM_ROOT"}
+OTHER_FILES = {
+    "LABEL_STUDIO_BASE_DATA_DIR",  # the image sets it
+    *("LABEL_STUDIO_USERNAME", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_TOKEN"),
+}
+TOOLS = {"plug-in": ["docker", "compose"], "docker-compose 1.29": ["docker-compose"]}
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with what `prepare` reads, as the working directory; nothing is downloaded."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "template.yaml").symlink_to(ROOT / "template.yaml")
+    monkeypatch.setattr(deploy_compose, "FirstModel", lambda *_: starter_model)
+    return tmp_path
+
+
+def variables(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in path.read_text().splitlines())
 
 
 def test_the_file_is_valid_by_the_compose_specifications_schema():
@@ -33,14 +58,21 @@ def test_the_file_is_valid_by_the_compose_specifications_schema():
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_docker_compose_takes_the_file(tmp_path, monkeypatch):
-    if not shutil.which("docker") or compose("version").returncode:
-        pytest.skip("the docker client here has no `compose`: the file is checked by its schema alone")
-    monkeypatch.chdir(tmp_path)
-    deploy_compose.main(["secrets"])
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
+def test_each_compose_tool_takes_the_file(tool, checkout):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*tool, *arguments], capture_output=True, text=True, check=False)
+
+    if not shutil.which(tool[0]) or run("version").returncode:
+        pytest.skip(f"there is no `{' '.join(tool)}` here: the file is checked by its schema alone")
+    assert deploy_compose.main(["prepare"]) == 0
     file = str(ROOT / "docker-compose.localstack.yml")
-    said = compose("--file", file, "--project-directory", str(tmp_path), "config", "--quiet")
+    said = run("--file", file, "--project-directory", str(checkout), "config", "--quiet")
     assert said.returncode == 0, said.stderr
+
+
+def test_old_compose_knows_every_key_at_the_top():
+    assert {name for name in COMPOSE if not name.startswith("x-")} == {"services", "volumes"}
 
 
 def test_the_database_is_label_studios_alone_and_outlives_its_container():
@@ -76,7 +108,53 @@ def test_server_is_pinned_healthy_before_use_and_local_only(name):
 def test_localstack_is_the_version_that_the_tests_run():
     pinned = (ROOT / "infra" / "requirements" / "localstack.txt").read_text()
     version = pinned.split("localstack-core==")[1].split()[0]
-    assert SERVICES["localstack"]["image"] == f"localstack/localstack:${{LOCALSTACK_TAG:-{version}}}"
+    assert SERVICES["localstack"]["build"]["args"]["BASE_IMAGE"] == f"localstack/localstack:{version}"
+    assert (
+        f"BASE_IMAGE=localstack/localstack:{version}\n" in (ROOT / "infra/localstack/Dockerfile").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", [LOCALSTACK, LABEL_STUDIO, MLFLOW])
+def test_a_container_has_the_settings_of_the_process(name, checkout):
+    assert deploy_compose.main(["prepare"]) == 0
+
+    given = variables(checkout / f".octospoon/compose/{name}-settings.env")
+
+    files = SERVICES[name]["env_file"]
+    assert f".octospoon/compose/{name}-settings.env" in ([files] if isinstance(files, str) else files)
+    place = Place(Layout(checkout), 1, checkout, checkout, Credentials("a@b.c", "d", "e"))
+    process = PROCESSES[name].env(place)
+    assert process.items() >= SETTINGS[name].items()
+    assert given.items() >= SETTINGS[name].items()
+    others = SERVICES[name].get("environment", {})
+    assert not set(SETTINGS[name]) & set(others), "one value must not hide the other"
+    assert set(process) - PROCESSES_ONLY - OTHER_FILES <= set(given) | set(others)
+
+
+def test_classes_parameters_and_backbone_are_those_of_make_up(checkout):
+    layout = Layout(checkout)
+    saved_settings.remember(layout, saved_settings.UpSettings(("cat", "dog"), {"BatchSize": "20"}))
+
+    assert deploy_compose.main(["prepare", "--set", "AuditShare=0.3", "--backbone", "scattering"]) == 0
+
+    expected = {"BatchSize": "20", "AuditShare": "0.3"}
+    assert saved_settings.recall(layout) == saved_settings.UpSettings(("cat", "dog"), expected, "scattering")
+    assert (checkout / deploy_compose.FIRST_MODEL).read_bytes() == starter_model()
+
+
+def test_fine_tuning_without_pytorch_in_the_image_is_refused(checkout, capsys, monkeypatch):
+    monkeypatch.delenv("TRAINING_REQUIREMENTS", raising=False)
+    assert deploy_compose.main(["prepare", "--set", "Trainer=finetune"]) == 1
+    assert "TRAINING_REQUIREMENTS=finetune" in capsys.readouterr().err
+    monkeypatch.setenv("TRAINING_REQUIREMENTS", "finetune")
+    assert deploy_compose.main(["prepare", "--set", "Trainer=finetune"]) == 0
+
+
+def test_a_running_stack_of_make_up_is_in_the_way(checkout, capsys, monkeypatch):
+    monkeypatch.setattr(deploy_compose, "attach", lambda _: object())
+    assert deploy_compose.main(["prepare"]) == 1
+    assert "make down" in capsys.readouterr().err
+    assert not (checkout / ".octospoon/compose").exists()
 
 
 @pytest.mark.parametrize(
@@ -109,60 +187,52 @@ def test_no_password_stands_in_the_file():
 def test_the_setup_takes_the_arguments_that_the_file_gives(monkeypatch):
     calls = []
     monkeypatch.setattr(deploy_compose, "set_up", lambda *given: calls.append(given))
-    arguments = [
-        str(one).replace("${CLASSES:-0,1", "0,1").rstrip("}") for one in SERVICES["setup"]["command"]
-    ]
+    monkeypatch.setenv(deploy_compose.TOKEN, "token")
+    arguments = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(one)) for one in SERVICES["setup"]["command"]]
     assert deploy_compose.main(["setup", *arguments]) == 0
-    ((network, classes, build_dir, settings, project),) = calls
-    assert network.endpoint_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
-    assert len(network.published) == 3
-    assert classes == tuple("0123456789")
-    assert build_dir == Path(".octospoon/build-aws")
-    assert (settings.name, project.name) == ("trainer.env", "project.json")
+    ((servers, published, backbone, trainer_env, project),) = calls
+    assert servers.aws_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
+    assert published == deploy_compose.Published(
+        "http://127.0.0.1:4566", "http://127.0.0.1:8080", "http://127.0.0.1:5000"
+    )
+    assert (servers.token, backbone) == ("token", "")
+    assert (trainer_env.name, project.name) == ("trainer.env", "project.json")
 
 
-def test_sign_in_is_made_once_and_readable_only_by_us(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert deploy_compose.main(["secrets"]) == 0
-    file = tmp_path / deploy_compose.LABEL_STUDIO_ENV
-    first = file.read_text()
-    assert deploy_compose.main(["secrets"]) == 0
-    assert file.read_text() == first
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    values = dict(line.split("=", 1) for line in first.splitlines())
-    assert len(values["LABEL_STUDIO_USER_TOKEN"]) == 40
-    assert len(values["LABEL_STUDIO_PASSWORD"]) >= 16
+def test_passwords_are_made_once_and_readable_only_by_us(checkout):
+    files = [checkout / name for name in (deploy_compose.LABEL_STUDIO_ENV, deploy_compose.POSTGRES_ENV)]
+    assert deploy_compose.main(["prepare"]) == 0
+    first = [file.read_text() for file in files]
+    assert deploy_compose.main(["prepare"]) == 0
+    assert [file.read_text() for file in files] == first
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+    sign_in, database = map(variables, files)
+    assert len(sign_in["LABEL_STUDIO_USER_TOKEN"]) == 40
+    assert len(sign_in["LABEL_STUDIO_PASSWORD"]) >= 16
+    assert database["POSTGRES_PASSWORD"] == database["POSTGRE_PASSWORD"]
+    assert len(database["POSTGRES_PASSWORD"]) >= 32
+    assert database["POSTGRES_USER"] == deploy_compose.POSTGRES_USER
 
 
-def test_database_password_is_made_once_for_both(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        assert deploy_compose.main(["secrets"]) == 0
-        text = (tmp_path / deploy_compose.POSTGRES_ENV).read_text()
-    values = dict(line.split("=", 1) for line in text.splitlines())
-    assert values["POSTGRES_PASSWORD"] == values["POSTGRE_PASSWORD"]
-    assert len(values["POSTGRES_PASSWORD"]) >= 32
-    assert values["POSTGRES_USER"] == deploy_compose.POSTGRES_USER
-    assert stat.S_IMODE((tmp_path / deploy_compose.POSTGRES_ENV).stat().st_mode) == 0o600
-
-
-def test_the_addresses_are_told_once_there_are_any(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_the_addresses_are_told_once_there_are_any(checkout, capsys):
     assert deploy_compose.main(["addresses"]) == 1
     assert "make dockercomposeup" in capsys.readouterr().err
-    deploy_compose.main(["secrets"])
+    deploy_compose.main(["prepare"])
     remember(LocalProject("http://a:1", {"ImagesBucket": "pictures"}, "http://b:2", 7, "http://c:3"))
 
     assert deploy_compose.main(["addresses"]) == 0
 
     shown = capsys.readouterr().out
-    password = (tmp_path / deploy_compose.LABEL_STUDIO_ENV).read_text().split("PASSWORD=")[1].split()[0]
+    password = (checkout / deploy_compose.LABEL_STUDIO_ENV).read_text().split("PASSWORD=")[1].split()[0]
     for part in ("http://b:2/projects/7/data", "http://c:3", "s3://pictures at http://a:1", password):
         assert part in shown
 
 
-def test_a_setup_without_a_token_says_what_makes_it(tmp_path, monkeypatch):
-    monkeypatch.delenv(deploy_compose.TOKEN, raising=False)
-    network = deploy_compose.Network("http://a", "http://b", "http://c", ("d", "e", "f"))
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_setup_without_passwords_or_model_says_what_makes_them(prepared, checkout):
+    if prepared:
+        deploy_compose.main(["prepare"])
+    servers = Addresses("http://a", "http://b", "http://c", "" if prepared else "token")
+    published = deploy_compose.Published("d", "e", "f")
     with pytest.raises(NotConfigured, match="make dockercomposeup"):
-        deploy_compose.set_up(network, ["a", "b"], tmp_path, tmp_path / "s", tmp_path / "p")
+        deploy_compose.set_up(servers, published, "", checkout / "s", checkout / "p")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
 from octospoon.cli.deploy.deployer import check_classes, deploy
 from octospoon.cli.deploy.urls import webhook_url
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
+from octospoon.cli.local.saved_settings import UpSettings
 from octospoon.cli.operations.first_model import begin_with
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import NotConfigured
@@ -53,6 +54,53 @@ class LocalStack:
         return Deployment(self.project.outputs, self.project.endpoint_url)
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where octospoon is deployed to, as the functions and the trainer reach it.
+
+    Attributes:
+        aws_url: of LocalStack.
+        label_studio_url: of Label Studio.
+        mlflow_url: of MLflow.
+        token: of Label Studio.
+    """
+
+    aws_url: str
+    label_studio_url: str
+    mlflow_url: str
+    token: str = field(repr=False)
+
+    def project(self, outputs: dict[str, str], project_id: int, settings: UpSettings) -> LocalProject:
+        """Describe what was deployed there.
+
+        Args:
+            outputs: of the CloudFormation stack.
+            project_id: of the Label Studio project.
+            settings: with which it was deployed.
+        """
+        return LocalProject(
+            endpoint_url=self.aws_url,
+            outputs=outputs,
+            label_studio_url=self.label_studio_url,
+            label_studio_project=project_id,
+            mlflow_url=self.mlflow_url,
+            experiment=settings.parameters.get("ExperimentName", EXPERIMENT),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """The built functions.
+
+    Attributes:
+        folder: with one folder for each function.
+        by_path: whether LocalStack reads them from that folder; otherwise they are uploaded as zip files.
+    """
+
+    folder: Path
+    by_path: bool
+
+
 def assemble(
     servers: RunningStack,
     classes: Sequence[str],
@@ -69,52 +117,67 @@ def assemble(
         parameters: of the template, except for those that the local stack sets.
         first_model: returns the model that a new stack begins with.
     """
-    check_classes(servers.aws_url, STACK_NAME, classes)
-    api = LabelStudioApi(servers.label_studio_url, lambda: servers.credentials.token)
-    setup = LabelStudioSetup(api)
-    progress("setting up the Label Studio project")
-    project_id = setup.project(TITLE, classes)
-    outputs = deploy(
-        template=TEMPLATE,
-        build_dir=BUILD_DIR,
-        endpoint_url=servers.aws_url,
-        stack_name=STACK_NAME,
-        parameters={**_parameters(servers, classes, project_id), **parameters},
-        progress=progress,
-        by_path=True,
+    addresses = Addresses(
+        servers.aws_url, servers.label_studio_url, servers.mlflow_url, servers.credentials.token
     )
-    project = _project(servers, outputs, project_id, parameters)
+    settings = UpSettings(tuple(classes), dict(parameters))
+    artefacts = Artefacts(BUILD_DIR, by_path=True)
+    api, project = install(addresses, settings, artefacts, first_model, progress)
     stack = LocalStack(servers, project, api)
-    progress("connecting Label Studio to the bucket and the webhook")
-    connect(setup, project_id, stack.deployment)
-    progress("looking for a model in service")
-    begin_with(stack.deployment, first_model)
     progress("starting the trainer")
     start_trainer(stack)
     return stack
 
 
-def _project(
-    servers: RunningStack, outputs: dict[str, str], label_studio_project: int, parameters: Mapping[str, str]
-) -> LocalProject:
-    return LocalProject(
-        endpoint_url=servers.aws_url,
-        outputs=outputs,
-        label_studio_url=servers.label_studio_url,
-        label_studio_project=label_studio_project,
-        mlflow_url=servers.mlflow_url,
-        experiment=parameters.get("ExperimentName", EXPERIMENT),
+def install(
+    addresses: Addresses,
+    settings: UpSettings,
+    artefacts: Artefacts,
+    first_model: Callable[[], bytes],
+    progress: Callable[[str], None],
+) -> tuple[LabelStudioApi, LocalProject]:
+    """Deploy octospoon onto servers, whatever they run in; set up Label Studio and a first model.
+
+    Args:
+        addresses: of the servers.
+        settings: class names, and parameters except for those that a local stack sets.
+        artefacts: the built functions.
+        first_model: returns the model that a new stack begins with.
+        progress: receives a line of text for each step.
+
+    Returns:
+        A connection to Label Studio, and the addresses and names that other commands need.
+    """
+    check_classes(addresses.aws_url, STACK_NAME, settings.classes)
+    api = LabelStudioApi(addresses.label_studio_url, lambda: addresses.token)
+    setup = LabelStudioSetup(api)
+    progress("setting up the Label Studio project")
+    project_id = setup.project(TITLE, settings.classes)
+    outputs = deploy(
+        template=TEMPLATE,
+        build_dir=artefacts.folder,
+        endpoint_url=addresses.aws_url,
+        stack_name=STACK_NAME,
+        parameters={**_parameters(addresses, settings.classes, project_id), **settings.parameters},
+        progress=progress,
+        by_path=artefacts.by_path,
     )
+    deployment = Deployment(outputs, addresses.aws_url)
+    progress("connecting Label Studio to the bucket and the webhook")
+    connect(setup, project_id, deployment)
+    progress("looking for a model in service")
+    begin_with(deployment, first_model)
+    return api, addresses.project(outputs, project_id, settings)
 
 
-def _parameters(servers: RunningStack, classes: Sequence[str], project_id: int) -> dict[str, str]:
-    """Return the parameters of the template that the local stack sets."""
+def _parameters(addresses: Addresses, classes: Sequence[str], project_id: int) -> dict[str, str]:
+    """Return the parameters of the template that a local stack sets."""
     return {
         "Classes": ",".join(classes),
-        "LabelStudioUrl": servers.label_studio_url,
+        "LabelStudioUrl": addresses.label_studio_url,
         "LabelStudioProject": str(project_id),
-        "LabelStudioToken": servers.credentials.token,
-        "MlflowTrackingUri": servers.mlflow_url,
+        "LabelStudioToken": addresses.token,
+        "MlflowTrackingUri": addresses.mlflow_url,
         "Launcher": "queue",
     }
 

@@ -22,6 +22,39 @@ LOCALSTACK = "localstack"
 MLFLOW = "mlflow"
 OBJECTS = "objects"
 """The folder of LocalStack's data with a copy of every S3 object: its own are gone with it."""
+SETTINGS = {
+    LOCALSTACK: {
+        "DNS_ADDRESS": "0",
+        "DISABLE_EVENTS": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "SQS_ENDPOINT_STRATEGY": "path",
+        "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # they cost a request for every message
+        "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
+        "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",  # or a message waits ten seconds
+        "LAMBDA_RUNTIME_EXECUTOR": "process",
+        "LAMBDA_SYNCHRONOUS_CREATE": "1",  # or CloudFormation waits five seconds for every function
+        "PROVIDER_OVERRIDE_DYNAMODB": "moto",
+        "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
+        "PROVIDER_OVERRIDE_S3": "temporary",
+    },
+    LABEL_STUDIO: {
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "LABEL_STUDIO_WEBHOOK_TIMEOUT": "5",
+        "SSRF_PROTECTION_ENABLED": "false",  # images and the webhook are on this machine
+        "ML_BLOCK_LOCAL_IP": "false",
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+    },
+    MLFLOW: {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    },
+}
+"""Environment variables of each server that are the same as a process and as a container."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +106,12 @@ def _localstack_argv(place: Place) -> list[str]:
 
 def _localstack_env(place: Place) -> dict[str, str]:
     return {
+        **SETTINGS[LOCALSTACK],
         "GATEWAY_LISTEN": f"{HOST}:{place.port}",
         "LOCALSTACK_HOST": f"{HOST}:{place.port}",
         "OVERRIDE_IN_DOCKER": "0",  # or it writes to /etc and /var/lib when it finds itself in a container
         "FILESYSTEM_ROOT": str(place.data / "filesystem"),
-        "DNS_ADDRESS": "0",
-        "DISABLE_EVENTS": "1",
-        "SKIP_SSL_CERT_DOWNLOAD": "1",
-        "SQS_ENDPOINT_STRATEGY": "path",
-        "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # they cost a request for every message
-        "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
-        "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",  # or a message waits ten seconds
-        "LAMBDA_RUNTIME_EXECUTOR": "process",
-        "LAMBDA_SYNCHRONOUS_CREATE": "1",  # or CloudFormation waits five seconds for every function
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
-        "PROVIDER_OVERRIDE_DYNAMODB": "moto",
-        "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "moto",
-        "PROVIDER_OVERRIDE_S3": "temporary",
         "S3_COPIES": str(place.data / OBJECTS),
     }
 
@@ -101,20 +123,12 @@ def _label_studio_argv(place: Place) -> list[str]:
 
 def _label_studio_env(place: Place) -> dict[str, str]:
     return {
+        **SETTINGS[LABEL_STUDIO],
         "LABEL_STUDIO_BASE_DATA_DIR": str(place.data),
         "LABEL_STUDIO_USERNAME": place.credentials.email,
         "LABEL_STUDIO_PASSWORD": place.credentials.password,
         "LABEL_STUDIO_USER_TOKEN": place.credentials.token,
-        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "LABEL_STUDIO_HOST": f"http://{HOST}:{place.port}",
-        "LABEL_STUDIO_WEBHOOK_TIMEOUT": "5",
-        "SSRF_PROTECTION_ENABLED": "false",  # images and the webhook are on this machine
-        "ML_BLOCK_LOCAL_IP": "false",
-        "COLLECT_ANALYTICS": "false",
-        "LATEST_VERSION_CHECK": "false",
-        "SENTRY_DSN": "",
-        "FRONTEND_SENTRY_DSN": "",
     }
 
 
@@ -130,11 +144,7 @@ def _mlflow_argv(place: Place) -> list[str]:
 
 
 def _mlflow_env(_place: Place) -> dict[str, str]:
-    return {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
+    return SETTINGS[MLFLOW]
 
 
 SERVICES = {

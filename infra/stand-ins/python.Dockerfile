@@ -1,0 +1,3 @@
+# In the place of Python's image: Debian's Python.
+FROM octospoon-base
+CMD ["python3"]
