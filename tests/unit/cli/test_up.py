@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from octospoon.cli import deployment
-from octospoon.cli.commands.up import Changes, changes, merged
 from octospoon.cli.deploy import parameters, sam_template
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.local import saved_settings
 from octospoon.cli.local.preconditions import check_checkout
-from octospoon.cli.local.saved_settings import UpSettings
+from octospoon.cli.local.saved_settings import Changes, UpSettings, changes, merged
 from octospoon.cli.main import main
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import BadRequest, NotConfigured, OctospoonError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,24 +13,9 @@ from octospoon.cli.output import print_lines, timed_progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octospoon.cli.local.saved_settings import UpSettings
+    from octospoon.cli.local.saved_settings import Changes
 
 app = typer.Typer()
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The settings that the command line changes.
-
-    Attributes:
-        classes: class names; None if none were given.
-        parameters: of the template.
-        backbone: name of the backbone that a new stack begins with; empty where none was given.
-    """
-
-    classes: tuple[str, ...] | None
-    parameters: dict[str, str]
-    backbone: str = ""
 
 
 class UpCommand(Command):
@@ -89,23 +73,9 @@ def up(
     from octospoon.cli.extras import require
 
     require("local", "octospoon up")
+    from octospoon.cli.local.saved_settings import changes
+
     print_lines(start_stack(changes(classes, parameters or (), backbone), timed_progress()))
-
-
-def changes(classes: str | None, parameters: Sequence[str], backbone: str = "") -> Changes:
-    """Return the settings to change, checked before anything starts.
-
-    Raises:
-        BadRequest: class names or parameters are not allowed, or there is no such backbone.
-    """
-    from octospoon.cli.deploy.class_names import class_names
-    from octospoon.cli.deploy.parameters import given
-
-    if backbone:
-        from octospoon.training.backbone.catalogue import backbone_named
-
-        backbone_named(backbone)
-    return Changes(None if classes is None else class_names(classes), given(parameters), backbone)
 
 
 def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
@@ -133,7 +103,7 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
     layout = Layout(Path.cwd().resolve())
     check_checkout(layout)
     with only_one(layout, "command", lambda: progress("waiting for another `octospoon up` or `down`")):
-        settings = merged(wanted, saved_settings.recall(layout))
+        settings = saved_settings.merged(wanted, saved_settings.recall(layout))
         trainer_environment(settings.parameters.get("Trainer", "head"))
         model = FirstModel(settings.backbone, progress)
         if wanted.backbone:
@@ -148,17 +118,6 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
             begin_with_backbone(stack.deployment, model())
         saved_settings.remember(layout, settings)
     return addresses.lines(stack.project, servers.credentials, stop="octospoon down")
-
-
-def merged(wanted: Changes, before: UpSettings) -> UpSettings:
-    """Return the settings of the last time with these changes."""
-    from octospoon.cli.datasets import digits
-    from octospoon.cli.deploy.parameters import check
-    from octospoon.cli.local.saved_settings import UpSettings
-
-    check(before.parameters)
-    classes = wanted.classes or before.classes or digits.CLASSES
-    return UpSettings(classes, before.parameters | wanted.parameters, wanted.backbone or before.backbone)
 
 
 def _listing(names: Sequence[str] | dict[str, str]) -> str:

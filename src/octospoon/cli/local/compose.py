@@ -76,12 +76,11 @@ def prepare(classes: str | None, parameters: Sequence[str], backbone: str) -> No
         NotConfigured: the stack of `octospoon up` runs in this checkout.
         ServiceUnavailable: the backbone with this name cannot be downloaded.
     """
-    from octospoon.cli.commands.up import changes, merged
-
     layout = Layout(Path.cwd().resolve())
     if attach(layout.root) is not None:
         raise NotConfigured("the stack of `make up` runs in this checkout: stop it first, with `make down`")
-    settings = merged(changes(classes, parameters, backbone), saved_settings.recall(layout))
+    changes = saved_settings.changes(classes, parameters, backbone)
+    settings = saved_settings.merged(changes, saved_settings.recall(layout))
     _check_trainer(settings.parameters.get("Trainer", "head"))
     # otherwise Docker creates the folder, and only root can write to it
     PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,24 @@
-"""The settings of `octospoon up`, saved for the next call: it changes only the settings that are given."""
+"""The settings of a local stack, saved for the next start, which changes only the settings that are given."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from octospoon.cli.datasets import digits
+from octospoon.cli.deploy.class_names import class_names
+from octospoon.cli.deploy.parameters import check, given
 from octospoon.cli.deployment import local_project
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.settings import listed
+from octospoon.training.backbone.catalogue import backbone_named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from octospoon.cli.stack.layout import Layout
 
 
@@ -27,6 +34,44 @@ class UpSettings(msgspec.Struct, frozen=True):
     classes: tuple[str, ...] = ()
     parameters: dict[str, str] = {}
     backbone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The settings that a person gives now.
+
+    Attributes:
+        classes: class names; None if none were given.
+        parameters: of the template.
+        backbone: name of the backbone that a new stack begins with; empty where none was given.
+    """
+
+    classes: tuple[str, ...] | None
+    parameters: dict[str, str]
+    backbone: str = ""
+
+
+def changes(classes: str | None, parameters: Sequence[str], backbone: str = "") -> Changes:
+    """Return the settings to change, checked before anything starts.
+
+    Args:
+        classes: class names, separated by commas; None if none were given.
+        parameters: of the template, as NAME=VALUE.
+        backbone: name of the backbone that a new stack begins with; empty where none was given.
+
+    Raises:
+        BadRequest: class names or parameters are not allowed, or there is no such backbone.
+    """
+    if backbone:
+        backbone_named(backbone)
+    return Changes(None if classes is None else class_names(classes), given(parameters), backbone)
+
+
+def merged(wanted: Changes, before: UpSettings) -> UpSettings:
+    """Return the settings of the last time with these changes."""
+    check(before.parameters)
+    classes = wanted.classes or before.classes or digits.CLASSES
+    return UpSettings(classes, before.parameters | wanted.parameters, wanted.backbone or before.backbone)
 
 
 def recall(layout: Layout) -> UpSettings:
