@@ -58,11 +58,7 @@ def up(
     ] = None,
     backbone: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help=_BACKBONE_HELP,
-            show_default=False,
-        ),
+        typer.Option(metavar="NAME", help=_BACKBONE_HELP, show_default=False),
     ] = "",
 ) -> None:
     """Start the local stack, or the parts of it that have ended.
