@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.clock import FakeClock
+from fakes.images import FakeBackfills
 from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
 from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeRescoring
 from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
 from fakes.training import FakeControl
 from lanes import LANES, on
 
+from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
 from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
 from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
@@ -42,6 +44,7 @@ from octospoon.adapters.s3.rounds import RoundFiles
 if TYPE_CHECKING:
     from lanes import Lane
 
+    from octospoon.ports.images import Backfills
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
     from octospoon.ports.pool import (
@@ -86,6 +89,7 @@ class Stores:
     missing: MissingAnnotations
     proposals: Proposals
     blind: BlindImages
+    backfills: Backfills
 
 
 @pytest.fixture(params=["fake", *LANES])
@@ -121,6 +125,7 @@ def fake() -> Stores:
         FakeMissing(),
         FakeProposals(),
         FakeBlindImages(pool),
+        FakeBackfills(),
     )
 
 
@@ -157,6 +162,7 @@ def real(lane: Lane) -> Stores:
         S3MissingAnnotations(S3Artifacts(s3, bucket)),
         DynamoProposals(table),
         DynamoBlindImages(client, pool),
+        DynamoBackfills(table),
     )
 
 

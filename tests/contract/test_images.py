@@ -132,6 +132,14 @@ def test_a_listing_ends_and_passes_no_key_over(s3: S3Client, bucket: str, page: 
     assert keys == sorted([*KEYS, "empty"], key=str.encode)
 
 
+def test_a_listing_of_a_prefix_holds_its_keys_alone(s3: S3Client, bucket: str) -> None:
+    images = S3Images(s3, bucket)
+
+    assert [entry.key for entry in images.listing("", 100, "long")] == ["long/" + "é" * 509]
+    assert images.listing("long/" + "é" * 509, 100, "long") == []
+    assert [entry.key for entry in images.listing("", 100, "no such")] == []
+
+
 def test_an_empty_object_and_a_missing_one_are_told_apart(images: S3Images) -> None:
     assert images.read("empty").data == b""
     with pytest.raises(BadImage, match="deleted"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadImage
+from octospoon.domain.pool.backfill import Backfill
 from octospoon.domain.pool.images import ARCHIVED, ImageBytes, ImageRef, StoredObject
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from octospoon.domain.trace import StoredVersion
 
 
@@ -46,8 +49,9 @@ class FakeInbox:
 class FakeBucket:
     objects: dict[str, StoredObject] = field(default_factory=dict)
 
-    def listing(self, after: str, limit: int) -> list[StoredObject]:
-        return [self.objects[key] for key in sorted(key for key in self.objects if key > after)[:limit]]
+    def listing(self, after: str, limit: int, prefix: str = "") -> list[StoredObject]:
+        keys = sorted(key for key in self.objects if key > after and key.startswith(prefix))
+        return [self.objects[key] for key in keys[:limit]]
 
     def problem(self, key: str) -> BadImage | None:
         if key not in self.objects:
@@ -61,6 +65,24 @@ class FakeUploads:
 
     def send(self, image: ImageRef) -> None:
         self.sent.append(image)
+
+    def send_all(self, images: Sequence[ImageRef]) -> None:
+        for image in images:
+            self.send(image)
+
+
+@dataclass
+class FakeBackfills:
+    backfill: Backfill = field(default_factory=Backfill)
+
+    def read(self) -> Backfill:
+        return self.backfill
+
+    def save(self, before: Backfill, backfill: Backfill) -> bool:
+        if self.backfill.revision != before.revision:
+            return False
+        self.backfill = replace(backfill, revision=before.revision + 1)
+        return True
 
 
 @dataclass

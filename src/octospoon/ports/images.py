@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from octospoon.domain.errors import BadImage
+    from octospoon.domain.pool.backfill import Backfill
     from octospoon.domain.pool.images import (
         ImageBytes,
         ImageRef,
@@ -43,8 +46,11 @@ class Inbox(Protocol):
 class Bucket(Protocol):
     """The images bucket as a list of objects."""
 
-    def listing(self, after: str, limit: int) -> list[StoredObject]:
-        """Return up to `limit` objects whose keys follow `after`; fewer does not mean the end."""
+    def listing(self, after: str, limit: int, prefix: str = "") -> list[StoredObject]:
+        """Return up to `limit` objects whose keys follow `after` and begin with `prefix`; none at the end.
+
+        Fewer than `limit` does not mean the end.
+        """
 
     def problem(self, key: str) -> BadImage | None:
         """Return why an object cannot be read now, or None if it can; `ImageStore.read` lists the reasons."""
@@ -62,3 +68,16 @@ class Uploads(Protocol):
 
     def send(self, image: ImageRef) -> None:
         """Queue one upload in the same form as the bucket's event."""
+
+    def send_all(self, images: Sequence[ImageRef]) -> None:
+        """Queue many uploads in few requests; some are queued if this raises an error."""
+
+
+class Backfills(Protocol):
+    """The progress of the newest backfill."""
+
+    def read(self) -> Backfill:
+        """Return the newest backfill."""
+
+    def save(self, before: Backfill, backfill: Backfill) -> bool:
+        """Replace `before`; return False if it has been replaced already."""

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadImage
 from octospoon.domain.labelling.addresses import KEY_NOT_SHOWN, why_not_shown
-from octospoon.domain.labelling.reconciliation import FullAudit
-from octospoon.domain.pool.images import ARCHIVED, ImageRef, State
-from octospoon.domain.pool.keys import is_folder_marker
+from octospoon.domain.labelling.reconciliation import FullAudit, needs_scoring
+from octospoon.domain.pool.images import ImageRef, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -120,13 +119,7 @@ class RunFullAudit:
     def _unseen(self, stored: StoredObject, entry: PoolEntry | None) -> bool:
         if stored.modified > self.clock.now() - SETTLING:
             return False
-        if is_folder_marker(stored.key, stored.size):
-            return False
-        if entry is None or entry.reason == "gone":
-            return True
-        if entry.reason == ARCHIVED and not stored.archived:
-            return True
-        return stored.etag not in (entry.etag, entry.object_etag)
+        return needs_scoring(stored, entry)
 
     def _pool_page(self, at: FullAudit) -> tuple[Counter[str], str]:
         entries, end = self.pool.page(at.cursor, ROWS)

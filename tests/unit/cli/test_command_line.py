@@ -32,6 +32,7 @@ HEAVY = (
 REPORTING = {
     *(
         "drop",
+        "backfill",
         "predict",
         "status",
         "report",

@@ -65,11 +65,12 @@ class S3Images:
         if self._gets:
             self._gets.close()
 
-    def listing(self, after: str, limit: int) -> list[StoredObject]:
-        """Return up to `limit` objects whose keys follow `after`; none at the end."""
+    def listing(self, after: str, limit: int, prefix: str = "") -> list[StoredObject]:
+        """Return up to `limit` objects whose keys follow `after` and begin with `prefix`; none at the end."""
         with translated("listing the images"):
             answer = self._client.list_objects_v2(
                 Bucket=self._bucket,
+                Prefix=prefix,
                 StartAfter=after,
                 MaxKeys=limit,
                 OptionalObjectAttributes=["RestoreStatus"],

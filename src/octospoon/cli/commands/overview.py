@@ -43,6 +43,7 @@ ENTRIES = {
     "up": Entry(LOCAL, "Start the local stack, or the parts of it that have ended."),
     "down": Entry(LOCAL, "Stop the local stack and keep its data."),
     "drop": Entry(DAILY, "Upload pictures into the images bucket."),
+    "backfill": Entry(DAILY, "Queue the images that the bucket already holds, to be scored."),
     "predict": Entry(DAILY, "Ask the model in service about pictures."),
     "status": Entry(DAILY, "Show where everything stands, and what needs a person."),
     "report": Entry(DAILY, "Show how good the model in service is."),

@@ -103,18 +103,29 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
     Raises:
         BadRequest: none of those that were tried can be read.
     """
-    from octospoon.adapters.onnx.scorer import OnnxScorer  # an optional package: see cli/extras.py
-
-    pointer = _pointer(deployment)
-    with tempfile.TemporaryDirectory() as folder:
-        scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))
-        spent = _seconds(scorer, deployment.images, images)
+    spent = measured_seconds(deployment, images[:: max(1, len(images) // MEASURED)])
     if not spent:
         raise BadRequest(
             "none of the images can be read: `octospoon reconcile --full` removes images that are gone"
         )
     size = sum(image.size for image in images) / 1e6
     return Estimate(len(images), size, float(np.mean(spent)), len(spent))
+
+
+def measured_seconds(deployment: Deployment, images: Sequence[ImageRef]) -> list[float]:
+    """Return the seconds of one core in which the model in service scores each of these images, here.
+
+    Images that cannot be read are left out. The extra ``models`` must be installed.
+
+    Raises:
+        NotConfigured: there is no model.
+    """
+    from octospoon.adapters.onnx.scorer import OnnxScorer  # an optional package: see cli/extras.py
+
+    pointer = _pointer(deployment)
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))
+        return _seconds(scorer, deployment.images, images)
 
 
 def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
@@ -138,7 +149,7 @@ def _pointer(deployment: Deployment) -> ChampionPointer:
 
 def _seconds(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> list[float]:
     spent = []
-    for image in images[:: max(1, len(images) // MEASURED)]:
+    for image in images:
         try:
             data = store.read(image.key).data
             began = time.thread_time()

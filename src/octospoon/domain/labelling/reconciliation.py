@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.domain.pool.images import ARCHIVED
+from octospoon.domain.pool.keys import is_folder_marker
+
 if TYPE_CHECKING:
-    from octospoon.domain.pool.images import State
+    from octospoon.domain.pool.images import State, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,22 @@ class PoolEntry:
     claim_until: float = 0.0
     reason: str = ""
     object_etag: str = ""
+
+
+def needs_scoring(stored: StoredObject, entry: PoolEntry | None) -> bool:
+    """Return whether the pool does not know the bytes that a bucket holds now.
+
+    Args:
+        stored: the object.
+        entry: of the pool for its key, if there is one.
+    """
+    if is_folder_marker(stored.key, stored.size):
+        return False
+    if entry is None or entry.reason == "gone":
+        return True
+    if entry.reason == ARCHIVED and not stored.archived:
+        return True
+    return stored.etag not in (entry.etag, entry.object_etag)
 
 
 @dataclass(frozen=True, slots=True)

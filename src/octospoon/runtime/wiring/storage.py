@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
+    from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
     from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
     from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
     from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
@@ -212,6 +213,13 @@ class Storage(BucketStorage):
         from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits
 
         return DynamoFullAudits(self.control_table)
+
+    @property
+    def backfills(self) -> DynamoBackfills:
+        """The progress of the newest backfill."""
+        from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
+
+        return DynamoBackfills(self.control_table)
 
     @property
     def proposals(self) -> DynamoProposals:
