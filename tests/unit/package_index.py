@@ -87,7 +87,7 @@ def running(index: Index) -> Iterator[Index]:
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
     thread.start()
     index.url = f"http://127.0.0.1:{server.server_address[1]}/simple"
     try:

@@ -12,6 +12,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
@@ -20,6 +21,7 @@ from fakes.pool import FakePool
 from unit.training.stack import World, starter, world
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.queries import after
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, labelling_interface
 from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.cli.doctor import doctor
@@ -38,7 +40,7 @@ API = "/_aws/execute-api"
 
 @dataclass
 class Server:
-    """Answers by method and path, (status, JSON or text); what is not there is 404."""
+    """Answers by method and path: status, and JSON, text or a function of the path; 404 for all others."""
 
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     signed: dict[str, tuple[int, Any]] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Server:
                 bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 known = answers | signed if self.headers.get(SECRET_HEADER) == HOOK else answers
                 status, said = known.get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
+                said = said(self.path) if callable(said) else said
                 body = said if isinstance(said, str) else json.dumps(said)
                 self.send_response(status)
                 self.end_headers()
@@ -181,7 +184,7 @@ class Deployed:
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     server = Server()
-    thread = threading.Thread(target=server.http.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.http.serve_forever, args=[0.02], daemon=True)
     thread.start()
     found = Deployed(server)
     monkeypatch.setattr(doctor, "find_deployment", lambda _: found)
@@ -388,7 +391,12 @@ def test_without_a_stack_one_line_says_how_to_name_it(
 
 def test_tasks_that_are_not_ours_are_named(deployed: Deployed) -> None:
     task = {"id": 31, "data": {"image": "s3://images/a.png"}}
-    deployed.server.answers["GET /api/tasks"] = (200, {"tasks": [task], "total": 6})
+    behind = quote_plus(json.dumps(after(task["id"])))
+
+    def page(path: str) -> Any:
+        return {"tasks": [] if behind in path else [task], "total": 6}
+
+    deployed.server.answers["GET /api/tasks"] = (200, page)
 
     found = failed(deployed)
 

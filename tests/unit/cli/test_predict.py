@@ -51,7 +51,7 @@ def deployment(asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(predict_, "predict_secret", lambda _: "s3cret")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     yield Deployment(
         {"PredictApiId": "abc", "PredictApiStage": "v1"}, f"http://127.0.0.1:{server.server_port}"
     )

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from unit.training.stack import starter
 
 from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.onnx.session import open_session
 from octospoon.cli.datasets import digits
 from octospoon.domain.monitoring import drift, two_sample_tests
 from octospoon.domain.monitoring.drift import Level
@@ -30,9 +31,7 @@ def single_threaded():
 
 @functools.cache
 def embed(blur: float):
-    import onnxruntime as ort
-
-    session = ort.InferenceSession(starter())
+    session = open_session(starter())
     pixels = np.stack([blurred(digits.png_bytes(i), blur) for i in range(len(digits.labels()))])
     return np.concatenate(
         [session.run(["embedding"], {"image": part})[0] for part in np.array_split(pixels, 30)]
@@ -56,9 +55,14 @@ def made():
     fitted = fit_head(plain[trained], labels[trained], 10)
     axes = rng.standard_normal((plain.shape[1], 64)) / 8
 
+    @functools.cache
+    def seen(blur):
+        every = embed(blur)
+        return (every @ axes).astype(np.float32), softmax(fitted.logits(every), axis=1)
+
     def see(images, blur=0.0):
-        seen = embed(blur)[images]
-        return (seen @ axes).astype(np.float32), softmax(fitted.logits(seen), axis=1)
+        projected, probabilities = seen(blur)
+        return projected[images], probabilities[images]
 
     return see, np.setdiff1d(np.arange(len(labels)), trained)
 

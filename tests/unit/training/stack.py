@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from fakes.pool import Row
 from fakes.world import FakeWorld
 
 from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.adapters.onnx.session import OnnxHead
+from octospoon.adapters.onnx.session import OnnxHead, open_session
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.consensus import Consensus
@@ -113,7 +112,7 @@ def backbone() -> str:
 
 @functools.cache
 def embeddings(count: int) -> Any:
-    session = ort.InferenceSession(starter())
+    session = open_session(starter())
     pixels = np.stack([decode(digits.png_bytes(i), 32, 32, "squash") for i in range(count)])
     return session.run(["embedding"], {"image": pixels})[0].astype(np.float16).astype(np.float32)
 

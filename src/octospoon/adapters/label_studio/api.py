@@ -12,6 +12,7 @@ import msgspec
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import queries
 from octospoon.adapters.label_studio.results import prediction
+from octospoon.adapters.tls import tls_settings
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.domain.labelling.answers import reduced
 from octospoon.domain.labelling.interface import parse_interface
@@ -75,7 +76,7 @@ class LabelStudioApi:
         self.url, _ = split_sign_in("the address of Label Studio", url)  # requests are signed with the token
         self._token = token
         self._client = httpx.Client(
-            base_url=self.url, auth=LabelStudioAuth(self.url, token), timeout=_TIMEOUT
+            base_url=self.url, auth=LabelStudioAuth(self.url, token), timeout=_TIMEOUT, verify=tls_settings()
         )
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:  # noqa: ANN401 - JSON

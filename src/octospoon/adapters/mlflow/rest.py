@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from octospoon.adapters.http_errors import described
+from octospoon.adapters.tls import tls_settings
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable, Unauthorized
 from octospoon.domain.secrets import hidden, split_sign_in
 
@@ -54,6 +55,7 @@ class MlflowApi:
                 self.server + path,
                 auth=auth if any(auth) else None,
                 timeout=_SECONDS,
+                verify=tls_settings(),
                 **options,  # type: ignore[arg-type]
             )
         except httpx.HTTPError as error:

@@ -23,7 +23,11 @@ _LONGEST = 4096
 """Maximum number of characters of a parameter in CloudFormation."""
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml reads the template ten times as fast; PyYAML's wheels have it, a build without a C compiler has not
+_SAFE = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+class _Loader(_SAFE):  # type: ignore[misc, valid-type]  # chosen when the module is imported
     """A loader that also reads CloudFormation's tags."""
 
 

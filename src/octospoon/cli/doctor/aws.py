@@ -14,6 +14,7 @@ import httpx
 from octospoon import __version__
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.onnx.file_reader import LinearHead, read_spec
+from octospoon.adapters.tls import tls_settings
 from octospoon.cli import extras
 from octospoon.cli.doctor.check import Advised, Check
 from octospoon.cli.operations.functions import FUNCTIONS
@@ -57,7 +58,9 @@ def _endpoint(deployment: Deployment) -> str:
     if deployment.endpoint_url is None:
         return f"region {deployment.client('sts').meta.region_name}"
     try:
-        answer = httpx.get(f"{deployment.endpoint_url}/_localstack/health", timeout=_SECONDS)
+        answer = httpx.get(
+            f"{deployment.endpoint_url}/_localstack/health", timeout=_SECONDS, verify=tls_settings()
+        )
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise ServiceUnavailable(f"LocalStack does not answer: {described(error)}") from None

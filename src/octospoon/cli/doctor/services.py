@@ -12,6 +12,7 @@ from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
 from octospoon.adapters.mlflow.rest import MlflowRefused
+from octospoon.adapters.tls import tls_settings
 from octospoon.cli.deploy.urls import predict_url, webhook_url
 from octospoon.cli.doctor.check import Check
 from octospoon.cli.operations.labelling_tasks import open_tasks
@@ -184,7 +185,7 @@ def _asked(
     method: str, url: str, headers: dict[str, str], json: dict[str, str] | None = None
 ) -> httpx.Response:
     try:
-        return httpx.request(method, url, headers=headers, json=json, timeout=_SECONDS)
+        return httpx.request(method, url, headers=headers, json=json, timeout=_SECONDS, verify=tls_settings())
     except httpx.HTTPError as error:
         raise ServiceUnavailable(f"{url} does not answer: {described(error)}") from None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from octospoon.adapters.http_errors import described
+from octospoon.adapters.tls import tls_settings
 from octospoon.cli.deploy.urls import predict_url
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.runtime.rest import SECRET_HEADER
@@ -61,7 +62,7 @@ def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False)
             raise BadRequest(f"{path} is no file")
     url = f"{predict_url(deployment.outputs, deployment.endpoint_url)}/predict"
     headers = {SECRET_HEADER: predict_secret(deployment), "Content-Type": "application/octet-stream"}
-    with httpx.Client(headers=headers, timeout=_LONGER_THAN_THE_FUNCTION) as client:
+    with httpx.Client(headers=headers, timeout=_LONGER_THAN_THE_FUNCTION, verify=tls_settings()) as client:
         return [_ask(client, f"{url}?add=true" if add else url, path) for path in paths]
 
 
