@@ -149,7 +149,26 @@ class Deployment(Storage):
     def label_studio(self) -> LabelStudioApi:
         """Return a new connection to Label Studio, with the token of the functions."""
         token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
-        return label_studio_api(self.settings["OCTOSPOON_LABEL_STUDIO_URL"], token, self.secret)
+        return label_studio_api(self.label_studio_url, token, self.secret)
+
+    @property
+    def label_studio_url(self) -> str:
+        """The address of Label Studio, as this machine reaches it."""
+        project = self._local_project
+        url = project.label_studio_url if project else self.settings["OCTOSPOON_LABEL_STUDIO_URL"]
+        return url.rstrip("/")
+
+    @property
+    def mlflow_url(self) -> str:
+        """The address of MLflow, as this machine reaches it; empty if it is not configured."""
+        project = self._local_project
+        return project.mlflow_url if project else self.settings["OCTOSPOON_MLFLOW_URL"]
+
+    @cached_property
+    def _local_project(self) -> LocalProject | None:
+        """The local stack, whose containers know the servers by other addresses than this machine does."""
+        project = local_project() if self.endpoint_url else None
+        return project if project and project.endpoint_url == self.endpoint_url else None
 
     @property
     def label_studio_project(self) -> int:
@@ -168,15 +187,14 @@ class Deployment(Storage):
 
     def task_address(self, task_id: int) -> str:
         """Return the address of a task, for people."""
-        url = self.settings["OCTOSPOON_LABEL_STUDIO_URL"].rstrip("/")
-        return f"{url}/projects/{self.label_studio_project}/data?task={task_id}"
+        return f"{self.label_studio_url}/projects/{self.label_studio_project}/data?task={task_id}"
 
     @property
     def mlflow(self) -> MlflowApi | None:
         """The tracking server; None if it is not configured."""
         settings = self.settings
         return mlflow_api(
-            settings["OCTOSPOON_MLFLOW_URL"],
+            self.mlflow_url,
             settings["OCTOSPOON_MLFLOW_USERNAME"],
             settings["OCTOSPOON_MLFLOW_PASSWORD_SECRET"],
             self.password,
@@ -239,6 +257,15 @@ def find_deployment(stack_name: str | None) -> Deployment:
     name = stack_name or os.environ.get("OCTOSPOON_STACK")
     if name:
         return Deployment(_outputs(name), None)
+    return find_local()
+
+
+def find_local() -> Deployment:
+    """Return the local stack.
+
+    Raises:
+        NotConfigured: no local stack runs.
+    """
     project = local_project()
     if project is None:
         raise NotConfigured(

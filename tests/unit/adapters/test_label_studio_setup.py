@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octospoon.adapters.label_studio.setup import _earlier_interface, hotkeys, is_ours, labelling_interface
+from octospoon.adapters.label_studio.setup import _earlier_interfaces, hotkeys, is_ours, labelling_interface
 from octospoon.domain.labelling.interface import parse_interface
 
 AUTOMATIC = "1234567890qwetasdfgzxcvbyiopjklnm"
@@ -87,7 +87,7 @@ def test_a_choice_is_required() -> None:
 @given(class_lists)
 def test_an_interface_that_nobody_changed_is_known_for_ours(classes: list[str]) -> None:
     assert is_ours(labelling_interface(classes))
-    assert is_ours(_earlier_interface(classes))
+    assert all(is_ours(interface) for interface in _earlier_interfaces(classes))
 
 
 @pytest.mark.parametrize(

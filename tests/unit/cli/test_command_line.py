@@ -44,6 +44,7 @@ REPORTING = {
         "trace",
         "doctor",
     ),
+    "invite",
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull"),
     *("labels export", "predictions export"),

@@ -121,10 +121,8 @@ def typed(
         rounds=SimpleNamespace(last_number=lambda: 3),
         outputs=outputs,
         endpoint_url=None,
-        settings={
-            "OCTOSPOON_LABEL_STUDIO_URL": "https://labels.example.com/",
-            "OCTOSPOON_MLFLOW_URL": "https://mlflow.example.com",
-        },
+        label_studio_url="https://labels.example.com",
+        mlflow_url="https://mlflow.example.com",
         label_studio_project=7,
         client=lambda *_: aws,
         label_studio=no_label_studio,

@@ -27,6 +27,10 @@ _DIGITS = "1234567890"
 _NO_KEY = " "
 """A hotkey that matches no key."""
 _ASK = "Choose a class before you submit, or skip the task."
+_OPTIONAL = 'choice="single" showInLine="true"'
+_REQUIRED = f'{_OPTIONAL} required="true" requiredMessage={quoteattr(_ASK)}'
+_IMAGE = 'zoom="true" zoomControl="true"'
+_SMALL_IMAGE = 'zoom="true" maxWidth="512px"'  # of earlier interfaces
 _EMPTY = "<View></View>"  # the interface of a new project
 SAMPLING = "Sequential sampling"
 """Label Studio gives tasks to annotators in the order of creation, which keeps the order of a batch."""
@@ -54,19 +58,21 @@ class S3Access:
 
 
 def labelling_interface(classes: Sequence[str]) -> str:
-    """Return the labelling interface of a single-choice image classification, as Label Studio's XML."""
-    asked = f'choice="single" showInLine="true" required="true" requiredMessage={quoteattr(_ASK)}'
-    return _interface(classes, [_bound(*pair) for pair in zip(classes, hotkeys(classes), strict=True)], asked)
+    """Return the labelling interface of a single-choice image classification, as Label Studio's XML.
+
+    The image takes the whole width, and annotators can zoom.
+    """
+    return _interface(classes, _bound_keys(classes), _IMAGE, _REQUIRED)
 
 
-def _interface(classes: Sequence[str], keys: Sequence[str], asked: str) -> str:
+def _interface(classes: Sequence[str], keys: Sequence[str], image: str, asked: str) -> str:
     choices = "\n".join(
         f"    <Choice value={quoteattr(name)}" + (f" hotkey={quoteattr(key)}/>" if key else "/>")
         for name, key in zip(classes, keys, strict=True)
     )
     return (
         "<View>\n"
-        f'  <Image name="{TO_NAME}" value="$image" zoom="true" maxWidth="512px"/>\n'
+        f'  <Image name="{TO_NAME}" value="$image" {image}/>\n'
         f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" {asked}>\n'
         f"{choices}\n  </Choices>\n</View>"
     )
@@ -98,22 +104,29 @@ def _bound(name: str, key: str) -> str:
     return f"shift+{name.lower()}" if _is_key(name) else _NO_KEY
 
 
+def _bound_keys(classes: Sequence[str]) -> list[str]:
+    return [_bound(*pair) for pair in zip(classes, hotkeys(classes), strict=True)]
+
+
 def is_ours(label_config: str) -> bool:
     """Return True if octospoon made this labelling interface, for any classes, and nobody changed it."""
     try:
         classes = [choice.value for choice in parse_interface(label_config).choices]
     except BadRequest:
         return False
-    made = {_canonical(labelling_interface(classes)), _canonical(_earlier_interface(classes))}
-    return _canonical(label_config) in made
+    made = {labelling_interface(classes), *_earlier_interfaces(classes)}
+    return _canonical(label_config) in {_canonical(interface) for interface in made}
 
 
-def _earlier_interface(classes: Sequence[str]) -> str:
-    """Return the interface of earlier releases, which did not require a choice."""
+def _earlier_interfaces(classes: Sequence[str]) -> tuple[str, str]:
+    """Return the interfaces of earlier releases: the second did not require a choice."""
     names = [name.lower() for name in classes]
     keys = all(_is_key(name) for name in names) and len(set(names)) == len(names)
-    earlier = names if keys else [*_DIGITS, *[""] * len(names)][: len(names)]
-    return _interface(classes, earlier, 'choice="single" showInLine="true"')
+    earliest = names if keys else [*_DIGITS, *[""] * len(names)][: len(names)]
+    return (
+        _interface(classes, _bound_keys(classes), _SMALL_IMAGE, _REQUIRED),
+        _interface(classes, earliest, _SMALL_IMAGE, _OPTIONAL),
+    )
 
 
 def _canonical(label_config: str) -> str:
@@ -157,6 +170,11 @@ class LabelStudioSetup:
             del settings["label_config"]
         self._api.call("PATCH", path, json=settings)
         return int(project["id"])
+
+    def instruct(self, project: int, instruction: str) -> None:
+        """Show an instruction, as HTML, to annotators before they label."""
+        shown = {"expert_instruction": instruction, "show_instruction": True}
+        self._api.call("PATCH", f"/api/projects/{project}", json=shown)
 
     def order(self, project: int) -> None:
         """Give tasks to annotators in the order of the batches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,15 @@ Stack = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+
+Instruction = Annotated[
+    Path | None,
+    typer.Option(
+        "--instruction",
+        metavar="FILE",
+        help="Text or HTML that Label Studio shows to annotators before they label.",
+    ),
+]
 
 
 class Command(TyperCommand):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octospoon.cli.commands.definition import Command, Stack, examples
+from octospoon.cli.commands.definition import Command, Instruction, Stack, examples
 from octospoon.cli.output import print_line
 from octospoon.domain.errors import NotConfigured
 
@@ -30,6 +30,7 @@ def label_studio_project(
     url: Url,
     classes: Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")],
     title: Annotated[str, typer.Option(help="Title of the project.")] = "octospoon",
+    instruction: Instruction = None,
     replace_interface: Annotated[
         bool,
         typer.Option(
@@ -45,9 +46,14 @@ def label_studio_project(
     """
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
     from octospoon.cli.deploy.class_names import class_names
+    from octospoon.cli.operations.instruction import read_instruction
 
+    text = read_instruction(instruction) if instruction else ""
     setup = LabelStudioSetup(_label_studio(url))
-    print_line(str(setup.project(title, class_names(classes), replace_interface=replace_interface)))
+    project = setup.project(title, class_names(classes), replace_interface=replace_interface)
+    if text:
+        setup.instruct(project, text)
+    print_line(str(project))
 
 
 @app.command(

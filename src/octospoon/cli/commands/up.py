@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octospoon.cli.commands.definition import Command, examples
+from octospoon.cli.commands.definition import Command, Instruction, examples
 from octospoon.cli.output import print_lines, timed_progress
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def up(
         str,
         typer.Option(metavar="NAME", help=_BACKBONE_HELP, show_default=False),
     ] = "",
+    instruction: Instruction = None,
 ) -> None:
     """Start the local stack, or the parts of it that have ended.
 
@@ -69,9 +70,15 @@ def up(
     from octospoon.cli.extras import require
 
     require("local", "octospoon up")
+    from octospoon.cli.deployment import find_local
     from octospoon.cli.local.saved_settings import changes
+    from octospoon.cli.operations.instruction import instruct, read_instruction
 
-    print_lines(start_stack(changes(classes, parameters or (), backbone), timed_progress()))
+    text = read_instruction(instruction) if instruction else ""
+    lines = start_stack(changes(classes, parameters or (), backbone), timed_progress())
+    if text:
+        instruct(find_local(), text)
+    print_lines(lines)
 
 
 def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:

@@ -36,10 +36,9 @@ def addresses_of(deployment: Deployment) -> Addresses:
     project = local_project()
     if project is not None and project.endpoint_url == deployment.endpoint_url:
         return local_addresses(project)
-    settings = deployment.settings
     return Addresses(
-        _project_page(settings["OCTOSPOON_LABEL_STUDIO_URL"], deployment.label_studio_project),
-        settings["OCTOSPOON_MLFLOW_URL"],
+        _project_page(deployment.label_studio_url, deployment.label_studio_project),
+        deployment.mlflow_url,
         f"s3://{deployment.outputs['ImagesBucket']}",
         deployment.endpoint_url or "",
     )
