@@ -29,10 +29,31 @@ class UpCommand(Command):
         typer.echo(described())
 
 
-_BACKBONE_HELP = (
-    "Backbone that a new stack begins with, see `octospoon backbone list` (default: the best for photos, "
-    "downloaded if there is a network)."
-)
+_Classes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,…",
+        help="Class names, remembered for the next time (default: those of the last time, else the "
+        "digits 0 to 9).",
+    ),
+]
+_Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter of the template, remembered for the next time. May be given more than once.",
+    ),
+]
+_Backbone = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Backbone that a new stack begins with, see `octospoon backbone list` (default: the best for "
+        "photos, downloaded if there is a network).",
+        show_default=False,
+    ),
+]
 
 
 @app.command(
@@ -40,26 +61,9 @@ _BACKBONE_HELP = (
     epilog=examples("octospoon up --classes cat,dog", "octospoon up --set BatchSize=20 --set AuditShare=0.3"),
 )
 def up(
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Class names, remembered for the next time (default: those of the last time, else the "
-            "digits 0 to 9).",
-        ),
-    ] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A parameter of the template, remembered for the next time. May be given more than once.",
-        ),
-    ] = None,
-    backbone: Annotated[
-        str,
-        typer.Option(metavar="NAME", help=_BACKBONE_HELP, show_default=False),
-    ] = "",
+    classes: _Classes = None,
+    parameters: _Parameters = None,
+    backbone: _Backbone = "",
     instruction: Instruction = None,
 ) -> None:
     """Start the local stack, or the parts of it that have ended.
