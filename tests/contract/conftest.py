@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fakes.clock import FakeClock
 from fakes.images import FakeBackfills
+from fakes.imported_labels import FakeImportedLabels
 from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
 from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeRescoring
 from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
@@ -23,6 +24,7 @@ from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
 from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
 from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.adapters.dynamodb.control.training import DynamoControl
+from octospoon.adapters.dynamodb.imported_labels import DynamoImportedLabels
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from lanes import Lane
 
     from octospoon.ports.images import Backfills
+    from octospoon.ports.imported_labels import ImportedLabels
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
     from octospoon.ports.pool import (
@@ -90,6 +93,7 @@ class Stores:
     proposals: Proposals
     blind: BlindImages
     backfills: Backfills
+    imported: ImportedLabels
 
 
 @pytest.fixture(params=["fake", *LANES])
@@ -101,6 +105,7 @@ def fake() -> Stores:
     clock = FakeClock()
     control = FakeControl(clock)
     pool = FakePool(control=control, clock=clock)
+    labels = FakeLabels(pool, control)
     return Stores(
         clock,
         pool,
@@ -112,7 +117,7 @@ def fake() -> Stores:
         pool,
         pool,
         control,
-        FakeLabels(pool, control),
+        labels,
         FakeRounds(),
         FakeTaskSyncs(),
         FakeEntries(pool),
@@ -126,6 +131,7 @@ def fake() -> Stores:
         FakeProposals(),
         FakeBlindImages(pool),
         FakeBackfills(),
+        FakeImportedLabels(labels),
     )
 
 
@@ -163,6 +169,7 @@ def real(lane: Lane) -> Stores:
         DynamoProposals(table),
         DynamoBlindImages(client, pool),
         DynamoBackfills(table),
+        DynamoImportedLabels(client, pool, annotations, control, clock.now),
     )
 
 

@@ -83,17 +83,17 @@ def test_bytes_whose_etag_is_no_md5_are_compared(deployment: Deployment, picture
 def test_of_two_drops_at_once_one_keeps_its_bytes(
     deployment: Deployment, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, there = threading.Barrier(2), drops._Upload._there
+    looked, there = threading.Barrier(2), drops.Upload._there
 
-    def both_see_nothing(self: drops._Upload, key: str) -> object:
+    def both_see_nothing(self: drops.Upload, key: str) -> object:
         found = there(self, key)
         if found is None:
             looked.wait(30)
         return found
 
-    monkeypatch.setattr(drops._Upload, "_there", both_see_nothing)
+    monkeypatch.setattr(drops.Upload, "_there", both_see_nothing)
     bucket = deployment.outputs["ImagesBucket"]
-    upload = drops._Upload(deployment.client("s3"), bucket, replace=False)
+    upload = drops.Upload(deployment.client("s3"), bucket, replace=False)
     files = [(f"{PREFIX}a.png", pictures / name / "a.png") for name in ("one", "two")]
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(upload, files)) == sorted(["uploaded", OTHER])

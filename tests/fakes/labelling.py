@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
 from octospoon.domain.labelling.removals import Proposal
-from octospoon.domain.labelling.tasks import Annotation, LabelState, Round
+from octospoon.domain.labelling.tasks import Annotation, LabelState, Pick, Round
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ class FakeLabels:
         view = (before.state, before.etag, before.revision)
         if row is None or now is None or (now.state, now.etag, now.revision) != view:
             raise Conflict("the image changed meanwhile")
+        if agreed.imported and row.state is State.SCORED:
+            row.pick = Pick(before.key, row.etag, False, IMPORTED, None, 0, None)
+            row.round_number, row.task_id, row.exported_at = 0, 0, None
         row.state = State.EXPORTED if label is None else State.LABELLED
         row.label, row.agreement, row.annotators = result
         row.revision, row.claim_until = row.revision + 1, 0.0
@@ -101,7 +105,11 @@ class FakeLabels:
         for annotation in self.stored.values():
             row = self.pool.table.get(annotation.key)
             gone = row is None or row.state is State.QUARANTINED
-            if annotation.deleted or not annotation.problem or not (gone or self._open(row, annotation)):
+            if (
+                annotation.deleted
+                or annotation.problem not in PROBLEMS
+                or not (gone or self._open(row, annotation))
+            ):
                 continue
             counts[annotation.problem] += 1
             if counts[annotation.problem] <= examples:

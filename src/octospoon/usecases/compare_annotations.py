@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from octospoon.domain.labelling.answers import NOT_IN_POOL
+from octospoon.domain.labelling.imported import IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ class CompareAnnotations:
                 answered += [key] if changed else []
                 repaired["labels"] += abs(self.collect.resolve_label(key))
             ids = {annotation.annotation_id for annotation in listed}
-            gone = [stored[id_] for id_ in stored if id_ not in ids and not stored[id_].deleted]
+            gone = [stored[id_] for id_ in stored if id_ not in ids and _is_alive(stored[id_])]
             ours = [annotation for annotation in gone if annotation.project == project]
             elsewhere += len(gone) - len(ours)
             # the tasks may have been read before the table: ask for each annotation itself
@@ -93,3 +94,8 @@ class CompareAnnotations:
             return False
         # it was stored as deleted, or read by other rules: Label Studio's version is right
         return self.labeler.has(current) and labels.replace(stored, current)
+
+
+def _is_alive(stored: Annotation) -> bool:
+    """Return whether Label Studio should have a stored annotation; it never had imported ones."""
+    return not stored.deleted and stored.source != IMPORTED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import NOT_IN_POOL
 from octospoon.domain.labelling.consensus import consensus
+from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.pool.keys import image_id
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class ResolveLabel:
             return 0
         annotations = [annotation for annotation in self.labels.of(key) if annotation.etag == state.etag]
         self._note([annotation for annotation in annotations if annotation.problem == NOT_IN_POOL], "")
+        if state.reserved:  # an imported label never serves as audit
+            annotations = [annotation for annotation in annotations if annotation.source != IMPORTED]
         agreed = consensus(self._counted(annotation) for annotation in annotations)
         delta = self.labels.resolve_label(state, agreed)
         image = {"image": image_id(key, state.etag)}
@@ -67,7 +70,7 @@ class ResolveLabel:
         """Store with each answer that names a class why it does not count; an empty reason if it counts."""
         for annotation in annotations:
             known = annotation.label is None or annotation.deleted or annotation.problem == problem
-            if self.notes_problems and not known:
+            if self.notes_problems and not known and annotation.source != IMPORTED:
                 self.labels.replace(annotation, replace(annotation, problem=problem))
 
     def _counted(self, annotation: Annotation) -> Annotation:

@@ -47,7 +47,7 @@ REPORTING = {
     "invite",
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull"),
-    *("labels export", "predictions export"),
+    *("labels import", "labels export", "predictions export"),
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, names_of, number, text
-from octospoon.adapters.dynamodb.label_counter import NOT_COUNTED, LabelCounter
+from octospoon.adapters.dynamodb.annotation_items import annotation, annotation_item
+from octospoon.adapters.dynamodb.items import Value, dump_item, names_of, text
+from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.label_update import label_state, label_update
 from octospoon.adapters.dynamodb.labelled import labelled_image
-from octospoon.adapters.dynamodb.requests import batch_get, if_met, update_expression
+from octospoon.adapters.dynamodb.requests import batch_get, if_met
 from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
-from octospoon.domain.labelling.tasks import Annotation, LabelState
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.consensus import Consensus
-    from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState
 
 # a deletion is final, even if older versions of the annotation arrive after it
 _NEWER = (
     "attribute_not_exists(#key) OR (#deleted = :alive AND (#updated_at < :updated_at OR :deleted = :gone))"
 )
 _THIS_VERSION = "#updated_at = :was_updated_at AND #deleted = :was_deleted"
-_SAME_LABEL_STATE = "#state = :was_state AND #etag = :was_etag"
 
 
 class DynamoLabels:
@@ -61,14 +61,11 @@ class DynamoLabels:
         return self._put(annotation, _THIS_VERSION, given)
 
     def _put(self, annotation: Annotation, condition: str, given: dict[str, Value]) -> bool:
-        values = {name: getattr(annotation, name) for name in Annotation.__slots__}
-        if annotation.deleted or not annotation.problem:
-            del values["problem"]  # without the attribute, it is not in the index of problems
         with translated(f"storing annotation {annotation.annotation_id}"):
             return if_met(
                 lambda: self._client.put_item(
                     TableName=self._annotations,
-                    Item=dump_item(values),
+                    Item=annotation_item(annotation),
                     ConditionExpression=condition,
                     ExpressionAttributeNames=names_of(condition),
                     ExpressionAttributeValues=dump_item(given),
@@ -87,7 +84,7 @@ class DynamoLabels:
             )
             keys = [{name: item[name] for name in ("key", "annotation_id")} for item in answer["Items"]]
             items = [self._client.get_item(TableName=self._annotations, Key=key).get("Item") for key in keys]
-        annotations = [_annotation(item) for item in items if item]
+        annotations = [annotation(item) for item in items if item]
         # Label Studio may give the number of a deleted annotation to a new one, which is meant then
         return max(
             (annotation for annotation in annotations if annotation.project == project),
@@ -106,7 +103,7 @@ class DynamoLabels:
         }
         with translated(f"reading the annotations of {key}"):
             pages = self._client.get_paginator("query").paginate(**request)
-            return [_annotation(item) for page in pages for item in page["Items"]]
+            return [annotation(item) for page in pages for item in page["Items"]]
 
     def keys(self, after: str, limit: int) -> tuple[list[str], str]:
         """Return a page of the keys of images with stored annotations, and the position where it ends."""
@@ -131,16 +128,7 @@ class DynamoLabels:
         item = next(batch_get(self._client, self._pool, [key]), None)
         if item is None or text(item, "state") == State.QUARANTINED:
             return None
-        return LabelState(
-            key=key,
-            etag=text(item, "etag"),
-            state=State(text(item, "state")),
-            label=text(item, "label") if "label" in item else None,
-            agreement=number(item, "agreement"),
-            annotators=integer(item, "annotators"),
-            revision=integer(item, "revision"),
-            counted_in=integer(item, "counted_in", NOT_COUNTED),
-        )
+        return label_state(item)
 
     def resolve_label(self, before: LabelState, agreed: Consensus) -> int:
         """Store the agreed label, or remove it, and adjust the counter of new labels in one transaction.
@@ -166,44 +154,9 @@ class DynamoLabels:
             writes = [count]
         with translated(f"labelling {before.key}"):
             self._client.transact_write_items(
-                TransactItems=[self._label(before, agreed, counted_in), *writes]  # type: ignore[list-item]
+                TransactItems=[label_update(self._pool, before, agreed, counted_in, self._now()), *writes]  # type: ignore[list-item]
             )
         return delta
-
-    def _label(self, before: LabelState, agreed: Consensus, counted_in: int) -> dict[str, Any]:
-        label = agreed.label
-        values: dict[str, Value | None] = {
-            "state": State.EXPORTED if label is None else State.LABELLED,
-            "revision": before.revision + 1,
-            "label": label,
-            "agreement": None if label is None else agreed.agreement,
-            "annotators": None if label is None else agreed.annotators,
-            "labelled_at": None if label is None else self._now(),
-            "counted_in": None if label is None else counted_in,
-        }
-        gone = [name for name, value in values.items() if value is None]
-        update = update_expression(
-            [name for name, value in values.items() if value is not None],
-            ["shard", "priority_shard", "claim_until", *gone],
-        )
-        condition = _SAME_LABEL_STATE
-        given: dict[str, Value | None] = {f":set_{name}": value for name, value in values.items()}
-        given |= {":was_state": before.state, ":was_etag": before.etag}
-        if before.revision:
-            condition += " AND #revision = :was_revision"
-            given[":was_revision"] = before.revision
-        else:
-            condition += " AND attribute_not_exists(#revision)"
-        return {
-            "Update": {
-                "TableName": self._pool,
-                "Key": dump_item({"key": before.key}),
-                "UpdateExpression": update,
-                "ConditionExpression": condition,
-                "ExpressionAttributeNames": names_of(update + condition),
-                "ExpressionAttributeValues": dump_item(given),
-            }
-        }
 
     def uncounted(self, examples: int) -> UncountedAnswers:
         """Count the answers that yield no label, by problem, with up to `examples` answers of each."""
@@ -224,18 +177,3 @@ class DynamoLabels:
         items = batch_get(self._client, self._pool, sorted(keys))
         images = [labelled_image(item) for item in items if text(item, "state") == State.LABELLED]
         yield from sorted(images, key=lambda image: image.key)
-
-
-def _annotation(item: Item) -> Annotation:
-    return Annotation(
-        key=text(item, "key"),
-        etag=text(item, "etag"),
-        annotation_id=text(item, "annotation_id"),
-        number=integer(item, "number"),
-        updated_at=text(item, "updated_at"),
-        annotator=text(item, "annotator"),
-        label=text(item, "label") if "label" in item else None,
-        deleted=flag(item, "deleted"),
-        project=text(item, "project"),
-        problem=text(item, "problem"),
-    )

@@ -97,7 +97,8 @@ def _events(image: Trace) -> Iterator[Event]:
     yield from map(_annotation, image.annotations)
     if image.label:
         label = image.label
-        particulars = f"{label.label}, agreement {label.agreement:.0%} of {label.annotators}"
+        given = f"agreement {label.agreement:.0%} of {label.annotators}" if label.annotators else "imported"
+        particulars = f"{label.label}, {given}"
         yield Event(label.at, "label settled", particulars)
     if image.reason:
         yield Event(image.quarantined_at, "quarantine", f"{image.reason}: {image.detail}")

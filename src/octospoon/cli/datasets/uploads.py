@@ -84,7 +84,7 @@ def find(paths: Sequence[Path], prefix: str = "", skipped: Skipped | None = None
         key, real = prefix + name, os.path.realpath(file)
         if real in taken or key in pictures:
             left_out.add(TWICE, str(file))
-        elif reason := _problem(key):
+        elif reason := key_problem(key):
             left_out.add(reason, str(file))
         else:
             taken.add(real)
@@ -162,8 +162,8 @@ def _reason(file: Path) -> str:
     return "" if os.access(file, os.R_OK) else UNREADABLE
 
 
-def _problem(key: str) -> str:
-    """Return why a key cannot be used; empty if it can."""
+def key_problem(key: str) -> str:
+    """Return why a picture cannot be uploaded under a key; empty if it can."""
     try:
         size = len(key.encode())
     except UnicodeEncodeError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deployment import Deployment
 
-__all__ = ["Dropped", "drop", "each", "find", "run_all"]
+__all__ = ["UPLOADED", "Dropped", "Upload", "drop", "each", "find", "in_parallel", "run_all", "with_progress"]
 
 SAME = "there already, with the same bytes"
 OTHER = "there already, with other bytes: --replace replaces them, --prefix NAME/ keeps both"
@@ -68,9 +68,9 @@ def drop(
     """
     done = Dropped()
     pictures = find(paths, prefix, done.skipped)
-    upload = _Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
+    upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
     for (_, file), outcome in each(upload, pictures.items(), "Uploading", len(pictures)):
-        if outcome == _UPLOADED:
+        if outcome == UPLOADED:
             done.uploaded += 1
         elif outcome == _REPLACED:
             done.replaced += 1
@@ -79,10 +79,10 @@ def drop(
     return done
 
 
-_UPLOADED, _REPLACED = "uploaded", "replaced"
+UPLOADED, _REPLACED = "uploaded", "replaced"
 
 
-class _Upload:
+class Upload:
     """Uploads one file on a condition, so that two uploads at once do not replace each other."""
 
     def __init__(self, client: Any, bucket: str, *, replace: bool) -> None:  # noqa: ANN401 - boto3
@@ -91,7 +91,7 @@ class _Upload:
         self._replace = replace
 
     def __call__(self, item: tuple[str, Path]) -> str:
-        """Upload a file; return the outcome."""
+        """Upload a file; return `UPLOADED`, `SAME`, or another outcome."""
         key, file = item
         try:
             with translated(f"uploading {file}"):
@@ -113,7 +113,7 @@ class _Upload:
                     raise
                 there = self._there(key)
             else:
-                return _UPLOADED
+                return UPLOADED
         if there is None:
             return MEANWHILE
         if self._is_same(key, file, there):
@@ -142,31 +142,36 @@ class _Upload:
             return False
         plain = _PLAIN_ETAG.fullmatch(there["ETag"])
         with file.open("rb") as ours:
-            md5 = _md5(iter(lambda: ours.read(_CHUNK), b""))
+            ours_md5 = md5(iter(lambda: ours.read(_CHUNK), b""))
         if plain and there.get("ServerSideEncryption", "AES256") == "AES256":
-            return plain[1] == md5
+            return plain[1] == ours_md5
         body = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=there["ETag"])["Body"]
-        return _md5(body.iter_chunks(_CHUNK)) == md5
+        return md5(body.iter_chunks(_CHUNK)) == ours_md5
 
 
-def _md5(chunks: Iterator[bytes]) -> str:
+def md5(chunks: Iterator[bytes]) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
 
 
+def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+    """Call `work` with each item on a few threads; yield the results in order."""
+    rest = iter(items)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        while some := list(islice(rest, _AT_ONCE)):
+            yield from zip(some, threads.map(work, some), strict=True)
+
+
 def each(work: Callable[[T], R], items: Iterable[T], title: str, total: int) -> Iterator[tuple[T, R]]:
     """Call `work` with each item on a few threads, with a progress bar; yield the results in order."""
+    return with_progress(in_parallel(work, items), title, total)
 
-    def results() -> Iterator[tuple[T, R]]:
-        rest = iter(items)
-        with ThreadPoolExecutor(_THREADS) as threads:
-            while some := list(islice(rest, _AT_ONCE)):
-                yield from zip(some, threads.map(work, some), strict=True)
 
-    console = Console(stderr=True)
-    return iter(track(results(), description=title, total=total, console=console))
+def with_progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
+    """Yield the items, with a progress bar on standard error."""
+    return iter(track(items, description=title, total=total, console=Console(stderr=True)))
 
 
 def run_all(work: Callable[[T], object], items: Sequence[T], title: str) -> int:

@@ -123,6 +123,23 @@ def reduced(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict
     return [_region("", [])] if result else []
 
 
+def choices_by_control(result: Sequence[Any]) -> dict[str, set[str]]:
+    """Return the names of the chosen choices by control, for all controls of the type ``choices``.
+
+    Args:
+        result: the result of an annotation of any project, as Label Studio stores it.
+    """
+    found: dict[str, set[str]] = {}
+    for region in result:
+        if not isinstance(region, dict) or region.get("type") != "choices":
+            continue
+        value = region.get("value")
+        chosen = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(chosen, list):
+            found.setdefault(str(region.get("from_name")), set()).update(map(_leaf, chosen))
+    return found
+
+
 def choice(name: str) -> dict[str, Any]:
     """Return a choice of our control in the form of a Label Studio result, for the name that it stores."""
     return _region(FROM_NAME, [name])

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.domain.labelling.imported import IMPORTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,12 +21,17 @@ class Consensus:
     Attributes:
         label: the class of the majority; None without answers.
         agreement: share of the annotators who chose it, in (0, 1]; 0 without answers.
-        annotators: number of annotators who answered.
+        annotators: number of annotators who answered; 0 without answers, and for an imported label.
     """
 
     label: str | None
     agreement: float
     annotators: int
+
+    @property
+    def imported(self) -> bool:
+        """True for an imported label, which no annotator gave."""
+        return self.label is not None and self.annotators == 0
 
 
 def consensus(annotations: Iterable[Annotation]) -> Consensus:
@@ -37,14 +44,28 @@ def consensus(annotations: Iterable[Annotation]) -> Consensus:
     If classes tie, the class whose votes were complete first wins: the newest votes of the tied classes are
     compared, and the earliest wins. So a late second opinion does not change a label. If these tie too, the
     first name wins.
+
+    An imported label counts only while no annotator has an answer.
     """
-    votes = [vote for vote in _newest(annotations) if vote.label is not None]
+    given = list(annotations)
+    votes = [
+        vote for vote in _newest(each for each in given if each.source != IMPORTED) if vote.label is not None
+    ]
     if not votes:
-        return Consensus(None, 0.0, 0)
+        return _imported(given)
     counts = Counter(vote.label for vote in votes)
     completed = {vote.label: vote.updated_at for vote in sorted(votes, key=lambda vote: vote.updated_at)}
     label = min(counts, key=lambda name: (-counts[name], completed[name], name or ""))
     return Consensus(label, counts[label] / len(votes), len(votes))
+
+
+def _imported(annotations: Iterable[Annotation]) -> Consensus:
+    """Return the newest imported label that counts, or no label."""
+    labels = [each for each in annotations if each.source == IMPORTED and not (each.deleted or each.problem)]
+    newest = max(labels, key=_age, default=None)
+    if newest is None or newest.label is None:
+        return Consensus(None, 0.0, 0)
+    return Consensus(newest.label, 1.0, 0)
 
 
 def _newest(annotations: Iterable[Annotation]) -> list[Annotation]:

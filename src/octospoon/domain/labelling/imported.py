@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     OTHER_BYTES = "for other bytes than the pool has under that key"
     QUARANTINED = "of images in quarantine: `octospoon status` names the reasons"
     MISSING = "of images that are neither in the pool nor on this disk"
+    UNSCORED = "of pictures that are not scored yet: run the import again later"
+    UNSETTLED = "of images that other programs change now, or that were drawn for people to confirm"
 
     @property
     def stores(self) -> bool:
@@ -83,3 +85,18 @@ def decide(label: ImportedLabel, state: LabelState | None, *, replace: bool = Fa
     if state.label == label.label:
         return Outcome.SAME
     return Outcome.REPLACED if replace else Outcome.OTHER_IMPORT
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """An imported label that was drawn for people to confirm.
+
+    Attributes:
+        key: object key of the image.
+        imported: the class that was imported.
+        answered: the class that people agree on; None while nobody has answered.
+    """
+
+    key: str
+    imported: str
+    answered: str | None

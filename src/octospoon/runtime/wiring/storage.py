@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
     from octospoon.adapters.dynamodb.control.table import ControlTable
     from octospoon.adapters.dynamodb.control.training import DynamoControl
+    from octospoon.adapters.dynamodb.imported_labels import DynamoImportedLabels
     from octospoon.adapters.dynamodb.labels import DynamoLabels
     from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
     from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
@@ -154,6 +155,16 @@ class Storage(BucketStorage):
 
         names = self._names
         return DynamoLabels(
+            self._dynamodb(), names.pool_table, names.annotations_table, names.control_table, self._now
+        )
+
+    @property
+    def imported_labels(self) -> DynamoImportedLabels:
+        """The imported labels."""
+        from octospoon.adapters.dynamodb.imported_labels import DynamoImportedLabels
+
+        names = self._names
+        return DynamoImportedLabels(
             self._dynamodb(), names.pool_table, names.annotations_table, names.control_table, self._now
         )
 

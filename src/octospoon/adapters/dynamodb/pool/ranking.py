@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from octospoon.adapters.dynamodb.items import Value
     from octospoon.domain.labelling.tasks import Pick
 
 _CLAIM = "(#state = :scored AND #etag = :etag) OR (#round = :round AND #state IN (:claimed, :exported))"
@@ -52,17 +53,7 @@ class DynamoRankingPool(DynamoSampling):
         """Claim one selectable image for a round; return False if another run was first."""
         return self._table.update(
             pick.key,
-            {
-                "state": State.CLAIMED,
-                "round": round_number,
-                "strategy": pick.strategy,
-                "pick_score": pick.score,
-                "pick_rank": pick.rank,
-                "draw_probability": pick.draw_probability,
-                "audit": pick.audit,
-                "blind": pick.blind,
-                "claim_until": until,
-            },
+            {"state": State.CLAIMED, "claim_until": until, **picked(pick, round_number)},
             ("shard", "priority_shard"),
             _CLAIM,
             {
@@ -83,3 +74,16 @@ class DynamoRankingPool(DynamoSampling):
             "#round = :round AND #state = :claimed",
             {":round": round_number, ":claimed": State.CLAIMED},
         )
+
+
+def picked(pick: Pick, round_number: int) -> dict[str, Value | None]:
+    """Return the attributes that say how an image was chosen for a round."""
+    return {
+        "round": round_number,
+        "strategy": pick.strategy,
+        "pick_score": pick.score,
+        "pick_rank": pick.rank,
+        "draw_probability": pick.draw_probability,
+        "audit": pick.audit,
+        "blind": pick.blind,
+    }

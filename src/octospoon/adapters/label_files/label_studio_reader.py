@@ -1,0 +1,123 @@
+"""Read labels from Label Studio's exports ``JSON`` and ``JSON_MIN``; its ``CSV`` is read as any CSV."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from octospoon.adapters.label_files.csv_reader import LABELS
+from octospoon.adapters.label_files.json_stream import elements
+from octospoon.adapters.label_files.rows import NO_IMAGE, NO_LABEL, SEVERAL, LabelRow
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.answers import choices_by_control
+from octospoon.domain.labelling.consensus import consensus
+from octospoon.domain.labelling.interface import FROM_NAME
+from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_UPLOADED = re.compile(r"^/?data/upload/\d+/(?:[0-9a-f]{8}-)?(?P<name>.+)$")
+_LOCAL = "/data/local-files/"
+_ABOUT_TASKS = frozenset(("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"))
+_WAITING = "that nobody has answered"
+
+
+def read(path: Path, control: str = "") -> Iterator[LabelRow]:
+    """Yield a row for each task, with the class on which its annotators agree.
+
+    Args:
+        path: of the file.
+        control: name of the control with the classes; empty for octospoon's own, or the only one of a task.
+
+    Raises:
+        BadRequest: the file is not an export of Label Studio.
+    """
+    for number, (name, task) in enumerate(elements(path), 1):
+        if name or not isinstance(task, dict):
+            raise BadRequest(f"{path} is not an export of Label Studio, which is a list of tasks")
+        data = task.get("data")
+        if isinstance(data, dict):
+            yield _of_task(f"task {task.get('id', number)}", data, task, control)
+        else:
+            yield _of_flat(f"task {task.get('id', number)}", task, control)
+
+
+def _of_task(place: str, data: Mapping[str, Any], task: Mapping[str, Any], control: str) -> LabelRow:
+    image, key = _image(data), data.get("key")
+    if not image:
+        return LabelRow(place, "", problem=NO_IMAGE)
+    label, problem = _agreed(task, control)
+    etag = data.get("etag")
+    return LabelRow(
+        place,
+        image,
+        label,
+        problem,
+        key if isinstance(key, str) else "",
+        etag if isinstance(etag, str) else "",
+    )
+
+
+def _agreed(task: Mapping[str, Any], control: str) -> tuple[str, str]:
+    """Return the class on which the annotators agree, or why there is none."""
+    bodies = task.get("annotations", task.get("completions"))
+    given = [body for body in bodies or () if isinstance(body, dict) and not body.get("was_cancelled")]
+    if not given:
+        return "", _WAITING
+    votes, problems = [], []
+    for number, body in enumerate(given):
+        names, problem = _names(body.get("result"), control)
+        label = names.pop() if len(names) == 1 else None
+        problems.append(problem or (SEVERAL if names else NO_LABEL))
+        votes.append(_vote(body, number, label))
+    label = consensus(votes).label
+    return (label.strip(), "") if label and label.strip() else ("", problems[0])
+
+
+def _vote(body: Mapping[str, Any], number: int, label: str | None) -> Annotation:
+    person = body.get("completed_by")
+    if isinstance(person, dict):
+        person = person.get("id")
+    annotator = UNKNOWN_ANNOTATOR if person is None else str(person)
+    return Annotation("", "", str(number), number, str(body.get("updated_at", "")), annotator, label)
+
+
+def _names(result: Any, control: str) -> tuple[set[str], str]:  # noqa: ANN401 - JSON
+    """Return the classes in one answer, and why there is none if several controls could mean it."""
+    controls = choices_by_control(result if isinstance(result, list) else ())
+    if control:
+        return controls.get(control, set()), ""
+    if FROM_NAME in controls:
+        return controls[FROM_NAME], ""
+    if len(controls) > 1:
+        return set(), "answered by several controls: --control names the one with the classes"
+    return next(iter(controls.values()), set()), ""
+
+
+def _of_flat(place: str, task: Mapping[str, Any], control: str) -> LabelRow:
+    image = _image(task)
+    if not image:
+        return LabelRow(place, "", problem=NO_IMAGE)
+    named = {name: value for name, value in task.items() if name not in _ABOUT_TASKS}
+    wanted = [control] if control else [FROM_NAME, *LABELS]
+    value = next((named[name] for name in wanted if name in named), None)
+    if isinstance(value, dict):
+        value = value.get("choices")
+    if isinstance(value, list):
+        return LabelRow(place, image, problem=SEVERAL if value else NO_LABEL)
+    label = value.strip() if isinstance(value, str) else ""
+    return LabelRow(place, image, label, "" if label else NO_LABEL)
+
+
+def _image(data: Mapping[str, Any]) -> str:
+    """Return the image of a task as a path, an object key or an address."""
+    values = [data.get("image"), *data.values()]
+    address = next((value for value in values if isinstance(value, str) and value), "")
+    if uploaded := _UPLOADED.match(address):
+        return unquote(uploaded["name"])
+    if address.startswith(_LOCAL):
+        return "".join(parse_qs(urlsplit(address).query).get("d", [""]))
+    return address

@@ -1,0 +1,110 @@
+"""Find out the format of labels, and read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.label_files import (
+    coco_reader,
+    csv_reader,
+    folder_reader,
+    label_studio_reader,
+    manifest_reader,
+)
+from octospoon.adapters.label_files.folders import MANIFEST
+from octospoon.domain.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from octospoon.adapters.label_files.rows import LabelRow
+
+FORMATS = ("folders", "csv", "coco", "yolo", "label-studio", "manifest")
+_SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "manifest",
+    ".ndjson": "manifest",
+    ".yaml": "yolo",
+    ".yml": "yolo",
+}
+_PEEKED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names in a file that differ from the usual ones; empty for the usual ones.
+
+    Attributes:
+        image: the column of a CSV file with the image.
+        label: the column of a CSV file with the class.
+        control: the control in Label Studio with the classes.
+    """
+
+    image: str = ""
+    label: str = ""
+    control: str = ""
+
+
+def format_of(source: Path) -> str:
+    """Return the format of a file or folder of labels.
+
+    Raises:
+        BadRequest: it does not exist, or has no format that is known.
+    """
+    if source.is_dir():
+        if (source / MANIFEST).is_file():
+            return "manifest"
+        if folder_reader.is_detection(source) or folder_reader.is_split(source):
+            return "yolo"
+        return "folders"
+    if not source.is_file():
+        raise BadRequest(f"{source} does not exist")
+    if source.suffix.lower() == ".json":
+        return _json_format(source)
+    if source.suffix.lower() == ".zip":
+        raise BadRequest(f"{source} is an archive: unpack it first")
+    if (form := _SUFFIXES.get(source.suffix.lower())) is None:
+        raise BadRequest(f"the name {source} does not say its format: add --format, one of {_listed()}")
+    return form
+
+
+def _json_format(source: Path) -> str:
+    with source.open(encoding="utf-8-sig", errors="replace") as file:
+        start = file.read(_PEEKED).lstrip()
+    return "coco" if start.startswith("{") else "label-studio"
+
+
+def read(source: Path, form: str, columns: Columns) -> Iterator[LabelRow]:
+    """Yield the labels of a file or folder; each is read when it is asked for.
+
+    Args:
+        source: the file or folder.
+        form: one of `FORMATS`.
+        columns: names in the file.
+
+    Raises:
+        BadRequest: the format is unknown, or the file does not have it.
+    """
+    if form not in FORMATS:
+        raise BadRequest(f"there is no format {form}: choose one of {_listed()}")
+    if form in ("folders", "yolo") and not source.exists():
+        raise BadRequest(f"{source} does not exist")
+    if form == "folders":
+        return folder_reader.read_folders(source)
+    if form == "yolo":
+        return folder_reader.read_yolo(source)
+    if form == "manifest":
+        return manifest_reader.read(source / MANIFEST if source.is_dir() else source)
+    if form == "csv":
+        return csv_reader.read(source, columns.image, columns.label)
+    if form == "coco":
+        return coco_reader.read(source)
+    return label_studio_reader.read(source, columns.control)
+
+
+def _listed() -> str:
+    return ", ".join(FORMATS)
