@@ -14,13 +14,32 @@ if TYPE_CHECKING:
 
 SHARED = "stack"
 """The group of the tests that use the shared stack: one worker starts it and runs all of them."""
+TESTS = Path(__file__).parent
 
 
 def group(item: pytest.Item) -> str:
     """Return the name of the tests that one worker runs in their order; empty where any worker may run it."""
     if mark := item.get_closest_marker("stack"):
         return item.path.stem if mark.kwargs.get("own") else SHARED
-    return next((name for name in ("docker", "packaging") if item.get_closest_marker(name)), "")
+    if name := next((name for name in ("docker", "packaging") if item.get_closest_marker(name)), ""):
+        return name
+    # the tests of a file share its fixtures and what it imports
+    return str(item.path.relative_to(TESTS)) if is_unit(item) else ""
+
+
+def is_unit(item: pytest.Item) -> bool:
+    """Return whether a test is a unit test, which takes milliseconds."""
+    return item.path.is_relative_to(TESTS / "unit")
+
+
+def order(item: pytest.Item) -> int:
+    """Return the place of a test in the run: the larger, the later."""
+    name = group(item)
+    if name == SHARED:
+        return 0
+    if is_unit(item):
+        return 3
+    return 1 if name else 2
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -47,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put what takes longest first: the shared stack, then the tests with servers of their own."""
     if not is_worker(config):
         return
-    items.sort(key=lambda item: (group(item) != SHARED, not group(item)))
+    items.sort(key=order)
     # every worker writes the same: the process that started them distributes tests that it did not collect
     file = groups_file(config)
     draft = file.with_suffix(f".{os.getpid()}")
