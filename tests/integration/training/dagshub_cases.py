@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from integration.training.dagshub_stub import FIRST, TOKEN, Dagshub
-from unit.training.stack import JOB, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.adapters.dagshub.datasets import DagshubDatasets, Repository
 from octospoon.cli.datasets import digits
@@ -126,7 +126,7 @@ def test_a_server_that_does_not_answer_is_told(hub):
 
 def test_stalled_upload_loses_no_model_and_blocks_no_job(hub, caplog):
     hub.stalls = True
-    made = world()
+    made = World()
     for index in range(60):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
     made.serve(starter())

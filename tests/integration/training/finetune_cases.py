@@ -17,7 +17,7 @@ from fakes.models import FakeRescoring
 from onnx import helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 from unit.training.networks import convolutional
-from unit.training.stack import JOB, World, world
+from unit.training.stack import JOB, World
 
 from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.onnx.scorer import OnnxScorer
@@ -337,7 +337,7 @@ def test_augmentation_moves_mirrors_and_brightens_within_bounds():
 @pytest.fixture(scope="module", name="promoted")
 def promote(poor: bytes) -> tuple[World, World]:
     """A world with a poor backbone and its head in service, before and after a job that fine-tunes."""
-    made, said = world(), predictions(poor)
+    made, said = World(), predictions(poor)
     for index in range(720):
         number, prediction = int(ORDER[index]), said[index]
         if index < 120:

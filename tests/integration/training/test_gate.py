@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from unit.training.stack import JOB, World, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.cli.datasets import digits
 from octospoon.training.head.trainer import train_head
@@ -24,7 +24,7 @@ AUDIT, FIRST, MORE = 100, 160, 120
 @pytest.fixture(scope="module", name="served")
 def serve():
     """A first model in service, trained on 160 labels, and 120 more labels since; never changed by a test."""
-    made = world()
+    made = World()
     for index in range(AUDIT + FIRST):
         made.label(index, truth(index), audit=index < AUDIT)
     made.serve(starter())

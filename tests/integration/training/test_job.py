@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
-from unit.training.stack import JOB, World, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
@@ -23,7 +23,7 @@ from octospoon.training.model.model_file import read_spec, sha256
 
 
 def labelled(count: int = 60, audit: int = 10) -> World:
-    made = world()
+    made = World()
     for index in range(count):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < audit)
     made.serve(starter())
@@ -153,7 +153,7 @@ def test_what_drifted_is_shown_where_something_was_watched():
 
 
 def test_job_forecasts_another_batch_from_the_third_round():
-    made = world()
+    made = World()
     for i in range(120):
         made.label(
             i,
@@ -269,7 +269,7 @@ def sound(made: World, key: str) -> str:
 
 
 def test_without_any_label_the_job_fails_with_the_reason():
-    made = world()
+    made = World()
     with pytest.raises(BadRequest, match="no label"):
         run(JOB, made.ports)
     assert "no label" in made.control.state().reason
@@ -287,7 +287,7 @@ def test_running_job_is_left_alone_until_its_lease_expires():
 
 
 def test_classes_without_labels_are_predicted_with_a_finite_probability(tmp_path):
-    made = world()
+    made = World()
     for index in [i for i in range(200) if digits.labels()[i] < 5]:
         made.label(index, digits.CLASSES[digits.labels()[index]])
     made.serve(starter())

@@ -14,7 +14,7 @@ from sklearn.datasets import load_sample_images
 from unit.cli.test_model_import import deployment
 from unit.package_index import Index, running, wheel_file
 from unit.training.pytorch_files import written
-from unit.training.stack import world
+from unit.training.stack import World
 from unit.training.test_efficientnet_lite import FEATURES, TINY, tensors
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
@@ -192,7 +192,7 @@ def test_new_stack_without_network_says_so_and_uses_scattering(index, monkeypatc
 
 
 def test_only_a_new_deployment_begins_with_a_backbone(index) -> None:
-    deployed = deployment(world())
+    deployed = deployment(World())
     model = FirstModel("tiny", print)()
     pointer = begin_with_backbone(deployed, model)
     assert (pointer.version, pointer.backbone) == (0, read_spec(model).backbone)
@@ -204,7 +204,7 @@ def test_only_a_new_deployment_begins_with_a_backbone(index) -> None:
 
 @pytest.mark.parametrize("arguments", [["--backbone", "tiny"], []])
 def test_init_model_puts_a_named_backbone_into_service(index, monkeypatch, capsys, arguments) -> None:
-    deployed = deployment(world())
+    deployed = deployment(World())
     monkeypatch.setattr(catalogue, "PHOTOS", "tiny")
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployed)
     content = dict(index.files)

@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from fakes.labelling import FakeProposals
 from fakes.pool import FakePool
-from unit.training.stack import World, starter, world
+from unit.training.stack import World, starter
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.queries import after
@@ -113,7 +113,7 @@ class Deployed:
 
     server: Server
     aws: Aws = field(default_factory=Aws)
-    made: World = field(default_factory=world)
+    made: World = field(default_factory=World)
     classes: tuple[str, ...] = CLASSES
     label_studio_project: int = 3
     answers: UncountedAnswers = field(default_factory=lambda: UncountedAnswers({}))

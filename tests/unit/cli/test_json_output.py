@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from fakes.labelling import FakeProposals
 from fakes.models import FakeObservations, FakeRescoring
-from unit.training.stack import JOB, World, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
@@ -76,7 +76,7 @@ class FakeAws:
 @pytest.fixture(name="made", scope="module")
 def trained() -> World:
     """A world with a promoted model, a labelled audit share and a pool."""
-    made = world()
+    made = World()
     for index in range(160):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 40)
     for index in range(160, 200):

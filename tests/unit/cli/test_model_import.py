@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import onnx
 import pytest
 from fakes.pool import FakeEntries
+from fakes.training import FakeRegistry
 from unit.training.networks import network
-from unit.training.stack import JOB, FakeRegistry, World, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
@@ -41,7 +42,7 @@ def deployment(made: World) -> SimpleNamespace:
 
 @pytest.fixture(name="made")
 def new_deployment(monkeypatch) -> World:
-    made = world()
+    made = World()
 
     def here(arguments, server):
         assert server == "http://mlflow"
@@ -144,7 +145,7 @@ def test_images_in_the_pool_keep_another_backbone_out(made, backbone, classifier
 
 
 def test_head_for_the_backbone_in_service_is_always_accepted(made, tmp_path):
-    other = world()
+    other = World()
     for index in range(60):
         other.label(index, digits.CLASSES[digits.labels()[index]])
     other.serve(starter())
@@ -233,7 +234,7 @@ def test_a_backbone_is_written_as_a_cold_start_model(made, backbone, tmp_path):
     out = tmp_path / "out.onnx"
     assert main(["model", "import", str(backbone), "--to", str(out)]) == 0
     assert read_spec(out.read_bytes()).has_head is False
-    assert init_model(deployment(world()), out).version == 0
+    assert init_model(deployment(World()), out).version == 0
 
 
 def test_a_file_that_is_there_is_not_written_over(made, backbone, tmp_path, capsys):

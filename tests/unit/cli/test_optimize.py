@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from unit.training.exports import IMAGES, ONE, model, node, trunk
-from unit.training.stack import JOB, World, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.commands.model.optimize import table
@@ -42,7 +42,7 @@ def deployment(made: World) -> SimpleNamespace:
 @pytest.fixture(name="made", scope="module")
 def trained() -> World:
     """A world with a model of two classes and more, a labelled audit share and a pool."""
-    made = world()
+    made = World()
     for index in range(160):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 40)
     for index in range(160, 300):
@@ -149,7 +149,7 @@ def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("count", [0, 39])
 def test_too_few_pictures_are_refused(count: int) -> None:
-    made = world()
+    made = World()
     for index in range(count):
         made.drop(index)
     made.serve(starter())
@@ -160,7 +160,7 @@ def test_too_few_pictures_are_refused(count: int) -> None:
 
 def test_without_a_model_there_is_nothing_to_optimize() -> None:
     with pytest.raises(NotConfigured, match="init-model"):
-        optimize.of_deployment(deployment(world()), 100)
+        optimize.of_deployment(deployment(World()), 100)
 
 
 def test_new_deployment_takes_a_form_and_trained_ones_keep_backbones(
@@ -168,7 +168,7 @@ def test_new_deployment_takes_a_form_and_trained_ones_keep_backbones(
 ) -> None:
     path = tmp_path / "extended.onnx"
     path.write_bytes(found[1].model)
-    new = world()
+    new = World()
 
     pointer = init_model(deployment(new), path)
 
@@ -180,7 +180,7 @@ def test_new_deployment_takes_a_form_and_trained_ones_keep_backbones(
 
 
 def test_training_goes_on_from_a_form(found: list[Form]) -> None:
-    made = world()
+    made = World()
     for index in range(60):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
     made.serve(found[1].model)
@@ -196,9 +196,9 @@ def test_a_trained_model_is_no_cold_start_model(made: World, tmp_path: Path) -> 
     path.write_bytes(made.champions.files[made.champions.current.sha256])
 
     with pytest.raises(BadModel, match="no cold-start model"):
-        init_model(deployment(world()), path)
+        init_model(deployment(World()), path)
     with pytest.raises(BadRequest, match=r"there is no file .*gone\.onnx"):
-        init_model(deployment(world()), tmp_path / "gone.onnx")
+        init_model(deployment(World()), tmp_path / "gone.onnx")
 
 
 SAMPLE = Sample(IMAGES[:4].repeat(5, 0), IMAGES, np.full(len(IMAGES), -1))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from unit.training.stack import World, starter, world
+from unit.training.stack import World, starter
 
 from octospoon.cli.main import main
 from octospoon.cli.operations import prices, rescore
@@ -31,7 +31,7 @@ class FakeSqs:
 class Deployed:
     """A pool of which the first half has the embeddings of another backbone."""
 
-    made: World = field(default_factory=world)
+    made: World = field(default_factory=World)
     sqs: FakeSqs = field(default_factory=FakeSqs)
 
     def __post_init__(self) -> None:

@@ -5,101 +5,27 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from fakes.pool import Row
+from fakes.training import FakeRegistry, FakeSnapshots
 from fakes.world import FakeWorld
 
 from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead, open_session
 from octospoon.cli.datasets import digits
-from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.consensus import Consensus
-from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Pick
+from octospoon.domain.labelling.tasks import Annotation, Pick
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.training.jobs import JobStatus, TrainingState
-from octospoon.ports.training import ModelRun, TrainingData
 from octospoon.training.context import TrainingPorts
 from octospoon.training.model.model_file import read_spec, starter_model
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
 JOB = "train-000001"
-
-
-@dataclass
-class FakeRegistry:
-    runs: dict[str, ModelRun] = field(default_factory=dict)
-    run_tags: dict[str, dict[str, str]] = field(default_factory=dict)
-    logged: dict[int, dict[str, bytes]] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[int, dict[str, str]] = field(default_factory=dict)
-    aliases: dict[str, int] = field(default_factory=dict)
-    ended: list[bool] = field(default_factory=list)
-    data: dict[int, TrainingData] = field(default_factory=dict)
-    params: dict[str, str] = field(default_factory=dict)
-    epochs: list[Mapping[str, float]] = field(default_factory=list)
-    alone: list[ModelRun] = field(default_factory=list)
-    failures: int = 0
-
-    def begin(self, job_id: str, tags: Mapping[str, str], claim: Callable[[int], int]) -> ModelRun:
-        self.run_tags[job_id] = dict(tags)
-        if job_id not in self.runs:
-            number = len(self.runs) + 1
-            self.runs[job_id] = ModelRun(f"run-{job_id}", claim(number), number)
-        return self.runs[job_id]
-
-    def log(
-        self,
-        run: ModelRun,
-        params: Mapping[str, str],
-        metrics: Mapping[str, float],
-        folder: Path,
-        epochs: Sequence[Mapping[str, float]] = (),
-    ) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise ServiceUnavailable("MLflow does not answer")
-        self.logged[run.version] = {path.name: path.read_bytes() for path in folder.iterdir()}
-        self.metrics, self.params, self.epochs = dict(metrics), dict(params), list(epochs)
-
-    def trained_on(self, run: ModelRun, data: TrainingData) -> None:
-        self.data[run.version] = data
-
-    def tag(self, run: ModelRun, tags: Mapping[str, str]) -> None:
-        self.tags.setdefault(run.version, {}).update(tags)
-
-    def set_alias(self, alias: str, run: ModelRun) -> None:
-        self.aliases[alias] = run.version
-
-    def end(self, run: ModelRun, *, succeeded: bool) -> None:
-        self.ended.append(succeeded)
-
-    def end_others(self, run: ModelRun) -> None:
-        self.alone.append(run)
-
-
-@dataclass
-class FakeSnapshots:
-    stored: dict[str, list[LabelledImage]] = field(default_factory=dict)
-
-    def read(self, job_id: str) -> list[LabelledImage] | None:
-        return self.stored.get(job_id)
-
-    def write(self, job_id: str, rows: Sequence[LabelledImage]) -> list[LabelledImage]:
-        return self.stored.setdefault(job_id, list(rows))
-
-    def find(self, job_id: str, key: str) -> LabelledImage | None:
-        return next((image for image in self.stored.get(job_id, ()) if image.key == key), None)
-
-    def uri(self, job_id: str) -> str:
-        return f"s3://artifacts/snapshots/{job_id}.jsonl"
 
 
 starter = functools.cache(starter_model)
@@ -189,7 +115,3 @@ class World(FakeWorld):
                 spec.classes,
             )
         )
-
-
-def world() -> World:
-    return World()

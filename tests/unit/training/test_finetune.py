@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.training.stack import JOB, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.s3.images import S3Images
@@ -31,7 +31,7 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_pytorch_the_job_fails_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     without_torch(monkeypatch)
-    made = world()
+    made = World()
     for index in range(30):
         made.label(index, digits.CLASSES[digits.labels()[index]])
     made.serve(starter())

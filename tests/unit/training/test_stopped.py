@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.training.stack import JOB, world
+from unit.training.stack import JOB, World
 
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.training.job import lease as lease_
@@ -17,8 +17,6 @@ from octospoon.training.job.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from unit.training.stack import World
 
 
 def during(made: World, what: Callable[[], object]) -> None:
@@ -31,7 +29,7 @@ def during(made: World, what: Callable[[], object]) -> None:
 
 
 def labelled() -> World:
-    made = world()
+    made = World()
     for index in range(8):
         made.label(index, "cat" if index % 2 else "dog", audit=index > 5)
     return made

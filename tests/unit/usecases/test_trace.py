@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fakes.images import FakeVersions
 from fakes.pool import FakeRecords
+from fakes.training import FakeSnapshots
 from fakes.world import FakeWorld
-from unit.training.stack import FakeSnapshots
 
 from octospoon.cli.commands.trace import timeline
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
