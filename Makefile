@@ -28,7 +28,7 @@ TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio 
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults check bench bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
-	dockercomposeup dockercomposedown clean environments prepared .ready seed
+	dockercomposeup dockercomposedown compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -133,19 +133,28 @@ contained: prepared
 		"BASE_IMAGE=octospoon-base. For another package registry, set PIP_INDEX_URL and PIP_CERT." >&2; exit 1; }
 	@DOCKER=$(DOCKER) .venv/bin/pytest -s tests/e2e/test_container.py --training-image $(IMAGE)
 
+# the Python that runs the functions in LocalStack's container: they are built for it
+IN_IMAGE = $(DOCKER) run --rm --network none --user $$(id -u):$$(id -g) --volume $(CURDIR):$(CURDIR) \
+	--workdir $(CURDIR) --entrypoint /opt/functions/bin/python octospoon-localstack
+
 dockercomposeup: .venv/.installed ## start the same stack in Docker containers; takes the variables of `make up`
 	@.venv/bin/python -m octospoon.cli.local.compose prepare $(if $(CLASSES),--classes "$(CLASSES)") \
 		--backbone "$(BACKBONE)" $(foreach pair,$(SET),--set "$(pair)")
 	@$(COMPOSE) build
-	@image=($$($(DOCKER) run --rm --network none --entrypoint /opt/functions/bin/python octospoon-localstack -c \
-		'import platform as p; print(*p.python_version_tuple()[:2], p.machine().replace("aarch64", "arm64"))')) && \
-		$(MAKE) -f infra/build/Makefile aws AWS_BUILD_DIR=.octospoon/build-compose \
-		PYTHON_VERSION=$${image[0]}.$${image[1]} ARCHITECTURE=$${image[2]}
+	@image=($$($(IN_IMAGE) -c 'import platform as p; print(*p.python_version_tuple()[:2], p.machine())')) && \
+		$(MAKE) -f infra/build/Makefile aws AWS_BUILD_DIR=.octospoon/build-compose compiler_aws='$(IN_IMAGE)' \
+		PYTHON_VERSION=$${image[0]}.$${image[1]} ARCHITECTURE=$${image[2]/aarch64/arm64}
+	@.venv/bin/python -m octospoon.cli.local.compose functions
 	@$(COMPOSE) up --detach || { $(COMPOSE) logs setup >&2; exit 1; }
 	@.venv/bin/python -m octospoon.cli.local.compose addresses
 
 dockercomposedown: ## stop the containers; all data stay in their volumes
 	@$(COMPOSE) down && rm -f .octospoon/run/project.json
+
+compose-test: .venv/.installed ## run the loop in the containers of `make dockercomposeup`, stop and start them
+	@if why=$$($(DOCKER) info 2>&1 >/dev/null); then \
+		DOCKER=$(DOCKER) .venv/bin/pytest -s tests/e2e/test_compose.py --compose $(ARGS); \
+		else echo "SKIPPED make compose-test: no Docker engine answers ($$why)" >&2; fi
 
 # user data stay: kept stacks, their settings, and the passwords of the volumes of `make dockercomposeup`
 CLEAN = find $(1) -mindepth 1 -maxdepth 1 $(patsubst %,! -name %,$(2)) -exec rm -rf {} +

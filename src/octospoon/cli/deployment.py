@@ -55,6 +55,7 @@ class LocalProject(msgspec.Struct, frozen=True):
         label_studio_project: id of the project.
         mlflow_url: of the tracking server.
         experiment: name of the experiment in the tracking server.
+        inside_endpoint_url: of LocalStack, as containers reach it; empty if that is `endpoint_url`.
     """
 
     endpoint_url: str
@@ -63,6 +64,7 @@ class LocalProject(msgspec.Struct, frozen=True):
     label_studio_project: int
     mlflow_url: str
     experiment: str = "octospoon"
+    inside_endpoint_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from octospoon.cli.deployment import LocalProject, remember
 from octospoon.cli.local import compose as deploy_compose
-from octospoon.cli.local import saved_settings
+from octospoon.cli.local import compose_files, saved_settings
 from octospoon.cli.local.assemble import Addresses
 from octospoon.cli.stack.credentials import Credentials
 from octospoon.cli.stack.layout import Layout
@@ -43,7 +44,7 @@ def checkout(tmp_path, monkeypatch):
     """A folder with what `prepare` reads, as the working directory; nothing is downloaded."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "template.yaml").symlink_to(ROOT / "template.yaml")
-    monkeypatch.setattr(deploy_compose, "FirstModel", lambda *_: starter_model)
+    monkeypatch.setattr(compose_files, "FirstModel", lambda *_: starter_model)
     return tmp_path
 
 
@@ -84,7 +85,7 @@ def test_the_database_is_label_studios_alone_and_outlives_its_container():
     assert label_studio["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     given = label_studio["environment"]
     assert (given["DJANGO_DB"], given["POSTGRE_HOST"]) == ("default", "postgres")
-    assert given["POSTGRE_USER"] == given["POSTGRE_NAME"] == deploy_compose.POSTGRES_USER
+    assert given["POSTGRE_USER"] == given["POSTGRE_NAME"] == compose_files.POSTGRES_USER
     users = [name for name, one in SERVICES.items() if "compose/postgres.env" in str(one.get("env_file"))]
     assert users == ["postgres", "label-studio"]
 
@@ -139,7 +140,7 @@ def test_classes_parameters_and_backbone_are_those_of_make_up(checkout):
 
     expected = {"BatchSize": "20", "AuditShare": "0.3"}
     assert saved_settings.recall(layout) == saved_settings.UpSettings(("cat", "dog"), expected, "scattering")
-    assert (checkout / deploy_compose.FIRST_MODEL).read_bytes() == starter_model()
+    assert (checkout / compose_files.FIRST_MODEL).read_bytes() == starter_model()
 
 
 def test_fine_tuning_without_pytorch_in_the_image_is_refused(checkout, capsys, monkeypatch):
@@ -151,7 +152,7 @@ def test_fine_tuning_without_pytorch_in_the_image_is_refused(checkout, capsys, m
 
 
 def test_a_running_stack_of_make_up_is_in_the_way(checkout, capsys, monkeypatch):
-    monkeypatch.setattr(deploy_compose, "attach", lambda _: object())
+    monkeypatch.setattr(compose_files, "attach", lambda _: object())
     assert deploy_compose.main(["prepare"]) == 1
     assert "make down" in capsys.readouterr().err
     assert not (checkout / ".octospoon/compose").exists()
@@ -186,21 +187,36 @@ def test_no_password_stands_in_the_file():
 
 def test_the_setup_takes_the_arguments_that_the_file_gives(monkeypatch):
     calls = []
-    monkeypatch.setattr(deploy_compose, "set_up", lambda *given: calls.append(given))
+    monkeypatch.setattr(deploy_compose.SetUp, "__call__", lambda *given: calls.append(given))
     monkeypatch.setenv(deploy_compose.TOKEN, "token")
     arguments = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(one)) for one in SERVICES["setup"]["command"]]
     assert deploy_compose.main(["setup", *arguments]) == 0
-    ((servers, published, backbone, trainer_env, project),) = calls
-    assert servers.aws_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
-    assert published == deploy_compose.Published(
+    ((set_up, backbone),) = calls
+    assert set_up.servers.aws_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
+    assert set_up.published == deploy_compose.Published(
         "http://127.0.0.1:4566", "http://127.0.0.1:8080", "http://127.0.0.1:5000"
     )
-    assert (servers.token, backbone) == ("token", "")
-    assert (trainer_env.name, project.name) == ("trainer.env", "project.json")
+    assert (set_up.servers.token, backbone) == ("token", "")
+    assert (set_up.trainer_env.name, set_up.project_file.name) == ("trainer.env", "project.json")
+
+
+def test_label_studio_accepts_the_address_that_its_webhook_has():
+    host = urlsplit(SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]).hostname
+    assert "." in host
+    assert SERVICES["localstack"]["networks"]["default"]["aliases"] == [host]
+
+
+def test_only_the_setup_that_stays_is_started_again_by_the_engine():
+    setup, redeploy = SERVICES["setup"], SERVICES["redeploy"]
+    assert (setup["restart"], redeploy["restart"]) == ("no", "unless-stopped")
+    assert redeploy["entrypoint"] == [*setup["entrypoint"], "--stay"]
+    assert redeploy["command"] == setup["command"]
+    servers = {name: one["restart"] for name, one in SERVICES.items() if name != "setup"}
+    assert set(servers.values()) == {"unless-stopped"}
 
 
 def test_passwords_are_made_once_and_readable_only_by_us(checkout):
-    files = [checkout / name for name in (deploy_compose.LABEL_STUDIO_ENV, deploy_compose.POSTGRES_ENV)]
+    files = [checkout / name for name in (compose_files.LABEL_STUDIO_ENV, compose_files.POSTGRES_ENV)]
     assert deploy_compose.main(["prepare"]) == 0
     first = [file.read_text() for file in files]
     assert deploy_compose.main(["prepare"]) == 0
@@ -211,7 +227,7 @@ def test_passwords_are_made_once_and_readable_only_by_us(checkout):
     assert len(sign_in["LABEL_STUDIO_PASSWORD"]) >= 16
     assert database["POSTGRES_PASSWORD"] == database["POSTGRE_PASSWORD"]
     assert len(database["POSTGRES_PASSWORD"]) >= 32
-    assert database["POSTGRES_USER"] == deploy_compose.POSTGRES_USER
+    assert database["POSTGRES_USER"] == compose_files.POSTGRES_USER
 
 
 def test_the_addresses_are_told_once_there_are_any(checkout, capsys):
@@ -223,7 +239,7 @@ def test_the_addresses_are_told_once_there_are_any(checkout, capsys):
     assert deploy_compose.main(["addresses"]) == 0
 
     shown = capsys.readouterr().out
-    password = (checkout / deploy_compose.LABEL_STUDIO_ENV).read_text().split("PASSWORD=")[1].split()[0]
+    password = (checkout / compose_files.LABEL_STUDIO_ENV).read_text().split("PASSWORD=")[1].split()[0]
     for part in ("http://b:2/projects/7/data", "http://c:3", "s3://pictures at http://a:1", password):
         assert part in shown
 
@@ -234,5 +250,17 @@ def test_a_setup_without_passwords_or_model_says_what_makes_them(prepared, check
         deploy_compose.main(["prepare"])
     servers = Addresses("http://a", "http://b", "http://c", "" if prepared else "token")
     published = deploy_compose.Published("d", "e", "f")
+    set_up = deploy_compose.SetUp(servers, published, checkout / "s", checkout / "p")
     with pytest.raises(NotConfigured, match="make dockercomposeup"):
-        deploy_compose.set_up(servers, published, "", checkout / "s", checkout / "p")
+        set_up()
+
+
+def test_a_setup_that_stays_waits_for_servers_that_do_not_answer(checkout, capsys):
+    servers = Addresses("http://127.0.0.1:1", "http://b", "http://c", "token")
+    set_up = deploy_compose.SetUp(
+        servers, deploy_compose.Published("d", "e", "f"), checkout / "s", checkout / "p"
+    )
+
+    set_up.again()
+
+    assert "not deployed yet" in capsys.readouterr().out

@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack, reasons
 from octospoon.cli.deploy.deployer import deploy
-from octospoon.cli.deploy.urls import webhook_url
+from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
+from octospoon.cli.deployment import Deployment, LocalProject, remember
 from octospoon.domain.errors import NotConfigured
 
 
@@ -171,3 +172,21 @@ def test_mistakes_are_found_before_anything_is_uploaded(tmp_path, stack_name, pa
             parameters=parameters,
             progress=print,
         )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "inside", "expected"),
+    [
+        ("http://127.0.0.1:4566", "", "http://127.0.0.1:4566"),
+        ("http://127.0.0.1:4566", "http://inside.example:4566", "http://inside.example:4566"),
+        ("http://127.0.0.1:1", "http://inside.example:4566", "http://127.0.0.1:1"),
+        (None, "http://inside.example:4566", None),
+    ],
+)
+def test_label_studio_in_a_container_reaches_localstack_elsewhere(
+    endpoint, inside, expected, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    project = LocalProject("http://127.0.0.1:4566", {}, "http://b", 1, "http://c", inside_endpoint_url=inside)
+    remember(project)
+    assert endpoint_for_label_studio(Deployment({}, endpoint)) == expected

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from octospoon.cli.deployment import local_project
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from octospoon.cli.deployment import Deployment
+
+
+def endpoint_for_label_studio(deployment: Deployment) -> str | None:
+    """Return the address at which Label Studio reaches LocalStack; None for AWS.
+
+    In containers it is not the address that this machine uses.
+    """
+    project = local_project() if deployment.endpoint_url else None
+    if project and project.endpoint_url == deployment.endpoint_url and project.inside_endpoint_url:
+        return project.inside_endpoint_url
+    return deployment.endpoint_url
 
 
 def webhook_url(outputs: Mapping[str, str], endpoint_url: str | None) -> str:

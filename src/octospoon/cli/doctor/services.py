@@ -13,7 +13,7 @@ from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEAD
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
 from octospoon.adapters.mlflow.rest import MlflowRefused
 from octospoon.adapters.tls import tls_settings
-from octospoon.cli.deploy.urls import predict_url, webhook_url
+from octospoon.cli.deploy.urls import endpoint_for_label_studio, predict_url, webhook_url
 from octospoon.cli.doctor.check import Check
 from octospoon.cli.operations.labelling_tasks import open_tasks
 from octospoon.cli.operations.predict import predict_secret
@@ -134,7 +134,7 @@ def _order(deployment: Deployment) -> str:
 def _webhook(deployment: Deployment) -> str:
     with closing(deployment.label_studio()) as api:
         hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
-    url = webhook_url(deployment.outputs, deployment.endpoint_url)
+    url = webhook_url(deployment.outputs, endpoint_for_label_studio(deployment))
     problems = webhook_problems(hooks, url, SECRET_HEADER, ACTIONS)
     if problems:
         raise NotConfigured("; ".join(problems))
@@ -145,8 +145,9 @@ def _test_delivery(deployment: Deployment) -> str:
     """Send a test request with the headers of Label Studio and a body that changes no label."""
     with closing(deployment.label_studio()) as api:
         hooks = LabelStudioSetup(api).webhooks(deployment.label_studio_project)
+    registered = webhook_url(deployment.outputs, endpoint_for_label_studio(deployment))
     url = webhook_url(deployment.outputs, deployment.endpoint_url)
-    ours = our_webhooks(hooks, url, SECRET_HEADER)
+    ours = our_webhooks(hooks, registered, SECRET_HEADER)
     if not ours:
         raise NotConfigured("there is no webhook to test")
     headers = {name: header_secret(f"header {name}", value) for name, value in ours[0].headers.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
 from octospoon.cli.deploy.deployer import check_classes, deploy
-from octospoon.cli.deploy.urls import webhook_url
+from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
 from octospoon.cli.local.saved_settings import UpSettings
 from octospoon.cli.operations.first_model import begin_with
@@ -188,10 +188,11 @@ def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> No
     On AWS, Label Studio reads the bucket with its own role, or with AWS_ACCESS_KEY_ID and
     AWS_SECRET_ACCESS_KEY if they are set.
     """
-    local = deployment.endpoint_url is not None
+    endpoint = endpoint_for_label_studio(deployment)
+    local = endpoint is not None
     access = S3Access(
         bucket=deployment.outputs["ImagesBucket"],
-        endpoint_url=deployment.endpoint_url or "",
+        endpoint_url=endpoint or "",
         region=session(deployment.endpoint_url).region_name or LOCAL_REGION,
         access_key=LOCAL_KEY if local else os.environ.get("AWS_ACCESS_KEY_ID", ""),
         secret_key=LOCAL_KEY if local else os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
@@ -199,9 +200,7 @@ def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> No
     )
     setup.order(project)
     setup.storage(project, access)
-    setup.webhook(
-        project, webhook_url(deployment.outputs, deployment.endpoint_url), webhook_secret(deployment)
-    )
+    setup.webhook(project, webhook_url(deployment.outputs, endpoint), webhook_secret(deployment))
 
 
 def webhook_secret(deployment: Deployment) -> str:

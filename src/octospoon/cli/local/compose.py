@@ -1,17 +1,19 @@
 """Set octospoon up in the containers of docker-compose.localstack.yml.
 
-``python -m octospoon.cli.local.compose prepare`` writes the files that the containers read: passwords, the
-settings of the servers, the first model.
-``python -m octospoon.cli.local.compose setup`` deploys onto the running servers, and ends.
-``python -m octospoon.cli.local.compose addresses`` prints where everything is.
+The Makefile calls `prepare`, which writes the files that the containers read; `functions`, once these are
+built; and `addresses` at the end. In containers run `setup`, which deploys onto the servers and ends, and
+`setup --stay`, which deploys again whenever LocalStack has started anew: it keeps its data and not what was
+deployed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-import secrets
 import shlex
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,37 +21,24 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from octospoon.cli.deployment import PROJECT_FILE, Deployment, local_project
+from octospoon.adapters.aws.errors import translated
+from octospoon.cli.deploy.cloudformation import Stack
+from octospoon.cli.deployment import Deployment, local_project, session
 from octospoon.cli.exit_status import run
-from octospoon.cli.local import saved_settings
+from octospoon.cli.local import compose_files, saved_settings
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
-from octospoon.cli.local.assemble import Addresses, Artefacts, install, trainer_settings
-from octospoon.cli.local.first_model import FirstModel
+from octospoon.cli.local.assemble import STACK_NAME, Addresses, Artefacts, install, trainer_settings
+from octospoon.cli.local.compose_files import BUILD_DIR, FIRST_MODEL, TOKEN
 from octospoon.cli.operations.first_model import begin_with_backbone
-from octospoon.cli.stack import attach
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout
-from octospoon.cli.stack.services import LOCALSTACK, SETTINGS
-from octospoon.domain.errors import BadRequest, NotConfigured
+from octospoon.domain.errors import NotConfigured, OctospoonError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-FOLDER = Path(".octospoon/compose")
-LABEL_STUDIO_ENV = FOLDER / "label-studio.env"
-POSTGRES_ENV = FOLDER / "postgres.env"
-FIRST_MODEL = FOLDER / "first-model.onnx"
-BUILD_DIR = Path(".octospoon/build-compose")
-POSTGRES_USER = "label-studio"
-TOKEN = "LABEL_STUDIO_USER_TOKEN"  # noqa: S105 - the variable's name
-LOCALSTACK_DATA = "/var/lib/localstack"
-CONTAINERS = {
-    LOCALSTACK: {
-        "LAMBDA_PROCESS_PYTHON": "/opt/functions/bin/python",
-        "S3_COPIES": f"{LOCALSTACK_DATA}/objects",
-    },
-}
-"""Settings of the servers that only containers have, beside those of every local stack."""
+_SECONDS = 5.0
+"""Between two looks at LocalStack."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -63,100 +52,75 @@ class Published:
     mlflow: str
 
 
-def prepare(classes: str | None, parameters: Sequence[str], backbone: str) -> None:
-    """Check and remember the settings, and write the files that the containers read.
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """Deploys octospoon onto the servers.
 
-    Args:
-        classes: class names, separated by commas; None for those of the last time.
-        parameters: of the template, as NAME=VALUE.
-        backbone: that a new stack begins with; empty for that of the last time, or the default.
-
-    Raises:
-        BadRequest: a setting is not allowed.
-        NotConfigured: the stack of `octospoon up` runs in this checkout.
-        ServiceUnavailable: the backbone with this name cannot be downloaded.
-    """
-    layout = Layout(Path.cwd().resolve())
-    if attach(layout.root) is not None:
-        raise NotConfigured("the stack of `make up` runs in this checkout: stop it first, with `make down`")
-    changes = saved_settings.changes(classes, parameters, backbone)
-    settings = saved_settings.merged(changes, saved_settings.recall(layout))
-    _check_trainer(settings.parameters.get("Trainer", "head"))
-    # otherwise Docker creates the folder, and only root can write to it
-    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
-    write_secrets()
-    for name, variables in SETTINGS.items():
-        _write(FOLDER / f"{name}-settings.env", variables | CONTAINERS.get(name, {}))
-    FIRST_MODEL.write_bytes(FirstModel(settings.backbone, _print)())
-    saved_settings.remember(layout, settings)
-
-
-def _check_trainer(trainer: str) -> None:
-    if trainer == "finetune" and os.environ.get("TRAINING_REQUIREMENTS") != "finetune":
-        raise BadRequest(
-            "Trainer=finetune needs PyTorch in the training image: set TRAINING_REQUIREMENTS=finetune, for "
-            "example `make dockercomposeup TRAINING_REQUIREMENTS=finetune`"
-        )
-
-
-def write_secrets() -> None:
-    """Write the environment files with the passwords of the servers, unless they exist."""
-    label_studio, password = credentials(COMPOSE_CREDENTIALS), secrets.token_urlsafe(24)
-    sign_in = {
-        "LABEL_STUDIO_USERNAME": label_studio.email,
-        "LABEL_STUDIO_PASSWORD": label_studio.password,
-        TOKEN: label_studio.token,
-    }
-    # PostgreSQL and Label Studio read the same password from variables of different names
-    database = {
-        "POSTGRES_USER": POSTGRES_USER,
-        "POSTGRES_PASSWORD": password,
-        "POSTGRE_PASSWORD": password,
-    }
-    for path, variables in ((LABEL_STUDIO_ENV, sign_in), (POSTGRES_ENV, database)):
-        if not path.exists():
-            _write(path, variables)
-
-
-def _write(path: Path, variables: Mapping[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-
-
-def set_up(
-    servers: Addresses, published: Published, backbone: str, trainer_env: Path, project_file: Path
-) -> None:
-    """Deploy octospoon onto the servers, connect them, and write the settings of trainer and commands.
-
-    Args:
+    Attributes:
         servers: their addresses inside the network of the containers.
         published: their addresses on the host.
-        backbone: if it is named, the model in service must have it.
         trainer_env: file for the environment variables of the trainer.
         project_file: file for the addresses that `octospoon` on the host needs.
-
-    Raises:
-        NotConfigured: `prepare` has not run, or the settings do not fit the stack.
-        Conflict: the model in service has another backbone than the named one.
     """
-    if not (servers.token and FIRST_MODEL.exists()):
-        raise NotConfigured("the stack has no passwords or first model: run `make dockercomposeup`")
-    settings = saved_settings.recall(Layout(Path.cwd()))
-    artefacts = Artefacts(BUILD_DIR, by_path=False)
-    _, inside = install(servers, settings, artefacts, FIRST_MODEL.read_bytes, _print)
-    if backbone:
-        begin_with_backbone(Deployment(inside.outputs, inside.endpoint_url), FIRST_MODEL.read_bytes())
-    variables = trainer_settings(inside)
-    trainer_env.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
-    outside = msgspec.structs.replace(
-        inside,
-        endpoint_url=published.localstack,
-        label_studio_url=published.label_studio,
-        mlflow_url=published.mlflow,
-    )
-    _write_for_owner(project_file, msgspec.json.format(msgspec.json.encode(outside)))
-    _print(f"octospoon is ready: Label Studio is at {published.label_studio}, MLflow at {published.mlflow}")
+
+    servers: Addresses
+    published: Published
+    trainer_env: Path
+    project_file: Path
+
+    def __call__(self, backbone: str = "") -> None:
+        """Deploy, connect the servers, and write the settings of trainer and commands.
+
+        Args:
+            backbone: if it is named, the model in service must have it.
+
+        Raises:
+            NotConfigured: `prepare` has not run, or the settings do not fit the stack.
+            Conflict: the model in service has another backbone than the named one.
+        """
+        if not (self.servers.token and FIRST_MODEL.exists()):
+            raise NotConfigured("the stack has no passwords or first model: run `make dockercomposeup`")
+        settings = saved_settings.recall(Layout(Path.cwd()))
+        artefacts = Artefacts(BUILD_DIR, by_path=True)
+        with self._alone():
+            _, inside = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print)
+            if backbone:
+                begin_with_backbone(Deployment(inside.outputs, inside.endpoint_url), FIRST_MODEL.read_bytes())
+        variables = trainer_settings(inside)
+        text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+        self.trainer_env.write_text(text)
+        outside = msgspec.structs.replace(
+            inside,
+            endpoint_url=self.published.localstack,
+            label_studio_url=self.published.label_studio,
+            mlflow_url=self.published.mlflow,
+            inside_endpoint_url=inside.endpoint_url,
+        )
+        _write_for_owner(self.project_file, msgspec.json.format(msgspec.json.encode(outside)))
+        _print(f"Label Studio is at {self.published.label_studio}, MLflow at {self.published.mlflow}")
+
+    def again(self) -> None:
+        """Deploy if LocalStack answers and has nothing; report an error and raise nothing."""
+        try:
+            with self._alone():
+                missing = not self._deployed()
+            if missing:
+                self()
+        except OctospoonError as error:
+            _print(f"not deployed yet: {error}")
+
+    def _deployed(self) -> bool:
+        url = self.servers.aws_url
+        with translated("looking for what is deployed"):
+            client = session(url).client("cloudformation", endpoint_url=url)
+            return bool(Stack(client, STACK_NAME, _print, _SECONDS).outputs())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other container deploys."""
+        with self.trainer_env.with_name("lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def _write_for_owner(path: Path, content: bytes) -> None:
@@ -187,7 +151,13 @@ def prepare_command(
     backbone: Annotated[str, typer.Option(help="That a new stack begins with.")] = "",
 ) -> None:
     """Write the files that the containers read."""
-    prepare(classes, parameters or (), backbone)
+    compose_files.prepare(classes, parameters or (), backbone, _print)
+
+
+@app.command("functions")
+def functions_command() -> None:
+    """Make the copies of the built functions that LocalStack runs."""
+    compose_files.link_functions()
 
 
 @app.command("addresses")
@@ -210,10 +180,17 @@ def setup_command(
     trainer_env: Annotated[Path, typer.Option(help="Written for the trainer.")],
     project: Annotated[Path, typer.Option(help="Written for `octospoon` on the host.")],
     backbone: Annotated[str, typer.Option(help="That the model in service must have.")] = "",
+    *,
+    stay: Annotated[bool, typer.Option("--stay", help="Deploy again when LocalStack starts anew.")] = False,
 ) -> None:
     """Deploy onto the running servers."""
     servers = Addresses(endpoint_url, label_studio_url, mlflow_url, os.environ.get(TOKEN, ""))
-    set_up(servers, Published(*published), backbone, trainer_env, project)
+    set_up = SetUp(servers, Published(*published), trainer_env, project)
+    if not stay:
+        set_up(backbone)
+    while stay:
+        set_up.again()
+        time.sleep(_SECONDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,282 @@
+"""The loop in the containers of docker-compose.localstack.yml, from a fresh checkout, as a user starts it.
+
+`make compose-test` runs it. The images are pulled, or built before by infra/stand-ins/build.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import httpx
+import msgspec
+import pytest
+from conftest import ROOT
+from e2e.checkouts import CLASSES, write_photos
+from e2e.helpers import job_done, scored, serving
+
+from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
+from octospoon.cli.demo.oracle import annotate
+from octospoon.cli.deployment import Deployment, LocalProject
+from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS
+from octospoon.cli.operations import run_now
+from octospoon.cli.operations.waiting import wait_for
+from octospoon.cli.stack.credentials import credentials
+from octospoon.domain.errors import OctospoonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PHOTOS = 100
+"""Of each class."""
+BATCH = 20
+ROUNDS = 4
+"""The most that are labelled until a model is promoted."""
+SETTINGS = f"BatchSize={BATCH} TrainingThreshold={BATCH} AuditShare=0.3 RankTriggers=schedule MaxOpenTasks=1"
+PORTS = ("LOCALSTACK_PORT", "LABEL_STUDIO_PORT", "MLFLOW_PORT")
+ENGINE = ROOT / "infra/stand-ins/engine"
+MINUTES = 60.0
+SECONDS_FOR_A_JOB = 600.0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a stack holds, as its servers tell it."""
+
+    labels: int
+    annotations: int
+    images: int
+    objects: int
+    version: int
+    rounds: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Containers:
+    """A checkout whose stack runs in containers.
+
+    Attributes:
+        root: the checkout.
+        environment: in which its commands run.
+    """
+
+    root: Path
+    environment: dict[str, str]
+
+    def run(self, *command: str | Path, seconds: float = 30 * MINUTES) -> str:
+        """Run a command that must succeed; return what it printed."""
+        ran = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        told = ran.stdout + ran.stderr
+        assert ran.returncode == 0, f"{command}:\n{told[-6000:]}"
+        return told
+
+    def up(self) -> float:
+        """Start the stack; return the seconds that it took."""
+        began = time.monotonic()
+        self.run("make", "dockercomposeup", f"CLASSES={','.join(CLASSES)}", f"SET={SETTINGS}")
+        return time.monotonic() - began
+
+    def octospoon(self, *arguments: str) -> str:
+        return self.run(".venv/bin/octospoon", *arguments)
+
+    @property
+    def project(self) -> LocalProject:
+        text = (self.root / ".octospoon/run/project.json").read_bytes()
+        return msgspec.json.decode(text, type=LocalProject)
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(self.project.outputs, self.project.endpoint_url)
+
+    @cached_property
+    def label_studio(self) -> LabelStudioApi:
+        token = credentials(self.root / COMPOSE_CREDENTIALS).token
+        return LabelStudioApi(self.project.label_studio_url, lambda: token)
+
+    def held(self) -> Held:
+        deployment = self.deployment
+        s3 = deployment.client("s3").get_paginator("list_objects_v2")
+        pages = s3.paginate(Bucket=deployment.outputs["ImagesBucket"])
+        project = self.label_studio.call("GET", f"/api/projects/{self.project.label_studio_project}")
+        found = deployment.champions.pointer()
+        return Held(
+            labels=sum(1 for _ in deployment.labels.labelled()),
+            annotations=project["total_annotations_number"],
+            images=sum(deployment.pool_report.counts().values()),
+            objects=sum(page["KeyCount"] for page in pages),
+            version=found[0].version if found else -1,
+            rounds=deployment.rounds.last_number(),
+            runs=self.runs(),
+        )
+
+    def runs(self) -> int:
+        """Return how many runs MLflow has."""
+        base = f"{self.project.mlflow_url}/api/2.0/mlflow"
+        experiment = httpx.get(f"{base}/experiments/get-by-name", params={"experiment_name": "octospoon"})
+        if experiment.status_code == httpx.codes.NOT_FOUND:
+            return 0
+        body = {"experiment_ids": [experiment.json()["experiment"]["experiment_id"]]}
+        answer = httpx.post(f"{base}/runs/search", json=body, timeout=60)
+        return len(answer.raise_for_status().json().get("runs", []))
+
+    def label_round(self) -> None:
+        """Choose a batch, and label it in Label Studio as an annotator does who is always right."""
+        number = run_now.rank(self.deployment).round_number
+        assert number is not None
+        round_ = self.deployment.rounds.read(number)
+        tasks = LabelStudio(self.label_studio, self.project.label_studio_project)
+        found = tasks.find({pick.key: pick.etag for pick in round_.picks})
+        for pick in round_.picks:
+            annotate(
+                self.label_studio, found[pick.key], next(name for name in CLASSES if f"{name}/" in pick.key)
+            )
+
+    def train(self) -> None:
+        """Label a batch, and wait for the training job that it starts."""
+        jobs = self.deployment.control.state().jobs
+        self.label_round()
+        job_done(self.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
+
+
+def free_ports() -> dict[str, str]:
+    """Return a port of this machine for each server."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    numbers = {name: str(bound.getsockname()[1]) for name, bound in zip(PORTS, sockets, strict=True)}
+    for bound in sockets:
+        bound.close()
+    return numbers
+
+
+def clone(target: Path) -> None:
+    """Copy the files of this checkout that git knows or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+@pytest.fixture(scope="module")
+def containers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Containers]:
+    """A fresh checkout; its containers and volumes are removed at the end."""
+    if not request.config.getoption("--compose"):
+        pytest.skip("`make compose-test` runs this: it needs a Docker engine and ten minutes")
+    root = tmp_path_factory.mktemp("checkout")
+    clone(root)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    outside |= free_ports() | {"COMPOSE_PROJECT_NAME": f"octospoon-test-{uuid.uuid4().hex[:8]}"}
+    made = Containers(root, outside)
+    try:
+        yield made
+    finally:
+        tool = made.run("make", "-s", "--eval=tool: ; @echo '$(COMPOSE)'", "tool").split()
+        made.run(*tool, "down", "--volumes", "--remove-orphans")
+
+
+@pytest.fixture(scope="module")
+def promoted(containers: Containers) -> Containers:
+    """A stack with a promoted model, from nothing."""
+    began = time.monotonic()
+    started = containers.up()
+    photos = containers.root / "photos"
+    for name in CLASSES:
+        write_photos(photos, name, range(PHOTOS))
+    containers.octospoon("drop", "photos")
+    keys = [f"{name}/{number}.png" for name in CLASSES for number in range(PHOTOS)]
+    scored(containers.deployment, keys, seconds=300)
+    for _ in range(ROUNDS):
+        containers.train()
+        if serving(containers.deployment).version:
+            break
+    minutes = (time.monotonic() - began) / 60
+    print(f"\nfrom nothing: {started:.0f} s to a stack, {minutes:.1f} minutes to a promoted model")
+    print(memory(containers))
+    return containers
+
+
+def memory(containers: Containers) -> str:
+    """Return the memory of each container."""
+    name = containers.environment["COMPOSE_PROJECT_NAME"]
+    docker = containers.environment.get("DOCKER", "docker")
+    listed = containers.run(docker, "ps", "--quiet", "--filter", f"label=com.docker.compose.project={name}")
+    return containers.run(
+        docker, "stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", *listed.split()
+    )
+
+
+def test_a_model_trained_in_the_worker_container_is_promoted(promoted: Containers) -> None:
+    held = promoted.held()
+
+    assert held.version >= 1
+    assert held.labels == held.annotations >= BATCH
+    assert held.images == held.objects == PHOTOS * len(CLASSES)
+    assert held.runs >= 1
+    assert "Label Studio" in promoted.octospoon("status")
+
+
+def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
+    before, sign_in = promoted.held(), (promoted.root / COMPOSE_CREDENTIALS).read_text()
+    promoted.run("make", "dockercomposedown")
+    with pytest.raises(OctospoonError):
+        promoted.deployment.control.state()
+
+    seconds = promoted.up()
+
+    assert promoted.held() == before
+    assert (promoted.root / COMPOSE_CREDENTIALS).read_text() == sign_in
+    print(f"\nup again in {seconds:.0f} s with {before}")
+    promoted.train()
+    assert promoted.held().labels == before.labels + BATCH
+
+
+def test_work_is_kept_when_the_engine_is_killed(promoted: Containers) -> None:
+    if not own_engine(promoted.environment):
+        pytest.skip(
+            f"only an engine of {ENGINE.relative_to(ROOT)} may be killed: this one is somebody else's"
+        )
+    before = promoted.held()
+
+    subprocess.run([ENGINE, "kill"], check=True)
+    began = time.monotonic()
+    subprocess.run([ENGINE, "start"], check=True)
+
+    def look() -> bool | None:
+        try:
+            return True if promoted.held() == before else None
+        except (OctospoonError, httpx.HTTPError):
+            return None
+
+    wait_for(f"the stack with {before}", look, seconds=600, interval=2)
+    print(f"\nafter a killed engine, everything answers in {time.monotonic() - began:.0f} s with {before}")
+    promoted.train()
+    assert promoted.held().labels == before.labels + BATCH
+
+
+def own_engine(environment: dict[str, str]) -> bool:
+    """Whether the engine is the one that this checkout started."""
+    pid = ROOT / ".octospoon/engine/dockerd.pid"
+    return pid.exists() and environment.get("DOCKER_HOST", "").endswith("octospoon-engine.sock")
