@@ -192,6 +192,7 @@ def containers(
     made = Containers(root, outside)
     try:
         yield made
+        made.label_studio.close()
     finally:
         tool = made.run("make", "-s", "--eval=tool: ; @echo '$(COMPOSE)'", "tool").split()
         made.run(*tool, "down", "--volumes", "--remove-orphans")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +19,7 @@ import yaml
 from octospoon.cli.deployment import LocalProject, remember
 from octospoon.cli.local import compose as deploy_compose
 from octospoon.cli.local import compose_files, saved_settings
+from octospoon.cli.local import redeploy as redeploying
 from octospoon.cli.local.assemble import Addresses
 from octospoon.cli.stack.credentials import Credentials
 from octospoon.cli.stack.layout import Layout
@@ -188,9 +192,10 @@ def test_no_password_stands_in_the_file():
 def test_the_setup_takes_the_arguments_that_the_file_gives(monkeypatch):
     calls = []
     monkeypatch.setattr(deploy_compose.SetUp, "__call__", lambda *given: calls.append(given))
-    monkeypatch.setenv(deploy_compose.TOKEN, "token")
-    arguments = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(one)) for one in SERVICES["setup"]["command"]]
-    assert deploy_compose.main(["setup", *arguments]) == 0
+    monkeypatch.setenv(compose_files.TOKEN, "token")
+    given = [*SERVICES["setup"]["entrypoint"][3:], *SERVICES["setup"]["command"]]
+    arguments = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(one)) for one in given]
+    assert deploy_compose.main(arguments) == 0
     ((set_up, backbone),) = calls
     assert set_up.servers.aws_url == SERVICES["setup"]["environment"]["AWS_ENDPOINT_URL"]
     assert set_up.published == deploy_compose.Published(
@@ -206,10 +211,10 @@ def test_label_studio_accepts_the_address_that_its_webhook_has():
     assert SERVICES["localstack"]["networks"]["default"]["aliases"] == [host]
 
 
-def test_only_the_setup_that_stays_is_started_again_by_the_engine():
+def test_the_engine_starts_everything_again_except_for_the_setup():
     setup, redeploy = SERVICES["setup"], SERVICES["redeploy"]
     assert (setup["restart"], redeploy["restart"]) == ("no", "unless-stopped")
-    assert redeploy["entrypoint"] == [*setup["entrypoint"], "--stay"]
+    assert redeploy["entrypoint"] == ["python", "-m", redeploying.__name__]
     assert redeploy["command"] == setup["command"]
     servers = {name: one["restart"] for name, one in SERVICES.items() if name != "setup"}
     assert set(servers.values()) == {"unless-stopped"}
@@ -255,12 +260,52 @@ def test_a_setup_without_passwords_or_model_says_what_makes_them(prepared, check
         set_up()
 
 
-def test_a_setup_that_stays_waits_for_servers_that_do_not_answer(checkout, capsys):
-    servers = Addresses("http://127.0.0.1:1", "http://b", "http://c", "token")
-    set_up = deploy_compose.SetUp(
-        servers, deploy_compose.Published("d", "e", "f"), checkout / "s", checkout / "p"
-    )
+@pytest.fixture
+def localstack():
+    """The address of a server that tells what LocalStack tells of itself, and the ids that it had so far."""
 
-    set_up.again()
+    sessions = ["first"]
 
-    assert "not deployed yet" in capsys.readouterr().out
+    class Info(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"session_id": sessions[-1]}).encode()
+            self.send_response(200 if self.path == "/_localstack/info" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Info) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", sessions
+        server.shutdown()
+
+
+def test_a_new_localstack_is_deployed_to_once(localstack, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
+    url, sessions = localstack
+    arguments = [
+        f"--endpoint-url={url}",
+        f"--trainer-env={tmp_path / 'trainer.env'}",
+        "--mlflow-url=http://c",
+    ]
+
+    def look():
+        tried = redeploying.look(arguments)
+        (tmp_path / redeploying.SESSION).write_text(redeploying.session_of(url))  # as `setup` does
+        return tried
+
+    assert [look(), look()] == [True, False]
+    sessions.append("second")
+    assert [look(), look()] == [True, False]
+    assert calls[0] == [sys.executable, "-m", "octospoon.cli.local.compose", "setup", *arguments]
+    assert len(calls) == 2
+
+
+def test_nothing_is_deployed_while_localstack_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", pytest.fail)
+    arguments = ["--endpoint-url=http://127.0.0.1:1", f"--trainer-env={tmp_path / 'trainer.env'}"]
+    assert not redeploying.look(arguments)

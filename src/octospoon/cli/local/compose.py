@@ -1,9 +1,8 @@
 """Set octospoon up in the containers of docker-compose.localstack.yml.
 
 The Makefile calls `prepare`, which writes the files that the containers read; `functions`, once these are
-built; and `addresses` at the end. In containers run `setup`, which deploys onto the servers and ends, and
-`setup --stay`, which deploys again whenever LocalStack has started anew: it keeps its data and not what was
-deployed.
+built; and `addresses` at the end. In a container runs `setup`, which deploys onto the servers and ends. See
+`octospoon.cli.local.redeploy` for what happens after a restart.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import fcntl
 import os
 import shlex
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +19,20 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from octospoon.adapters.aws.errors import translated
-from octospoon.cli.deploy.cloudformation import Stack
-from octospoon.cli.deployment import Deployment, local_project, session
+from octospoon.cli.deployment import Deployment, local_project
 from octospoon.cli.exit_status import run
 from octospoon.cli.local import compose_files, saved_settings
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
-from octospoon.cli.local.assemble import STACK_NAME, Addresses, Artefacts, install, trainer_settings
+from octospoon.cli.local.assemble import Addresses, Artefacts, install, trainer_settings
 from octospoon.cli.local.compose_files import BUILD_DIR, FIRST_MODEL, TOKEN
+from octospoon.cli.local.redeploy import SESSION, session_of
 from octospoon.cli.operations.first_model import begin_with_backbone
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout
-from octospoon.domain.errors import NotConfigured, OctospoonError
+from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_SECONDS = 5.0
-"""Between two looks at LocalStack."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -83,12 +77,14 @@ class SetUp:
         settings = saved_settings.recall(Layout(Path.cwd()))
         artefacts = Artefacts(BUILD_DIR, by_path=True)
         with self._alone():
+            session = session_of(self.servers.aws_url)
             _, inside = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print)
             if backbone:
                 begin_with_backbone(Deployment(inside.outputs, inside.endpoint_url), FIRST_MODEL.read_bytes())
         variables = trainer_settings(inside)
         text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
         self.trainer_env.write_text(text)
+        self.trainer_env.with_name(SESSION).write_text(session)
         outside = msgspec.structs.replace(
             inside,
             endpoint_url=self.published.localstack,
@@ -98,22 +94,6 @@ class SetUp:
         )
         _write_for_owner(self.project_file, msgspec.json.format(msgspec.json.encode(outside)))
         _print(f"Label Studio is at {self.published.label_studio}, MLflow at {self.published.mlflow}")
-
-    def again(self) -> None:
-        """Deploy if LocalStack answers and has nothing; report an error and raise nothing."""
-        try:
-            with self._alone():
-                missing = not self._deployed()
-            if missing:
-                self()
-        except OctospoonError as error:
-            _print(f"not deployed yet: {error}")
-
-    def _deployed(self) -> bool:
-        url = self.servers.aws_url
-        with translated("looking for what is deployed"):
-            client = session(url).client("cloudformation", endpoint_url=url)
-            return bool(Stack(client, STACK_NAME, _print, _SECONDS).outputs())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -180,17 +160,10 @@ def setup_command(
     trainer_env: Annotated[Path, typer.Option(help="Written for the trainer.")],
     project: Annotated[Path, typer.Option(help="Written for `octospoon` on the host.")],
     backbone: Annotated[str, typer.Option(help="That the model in service must have.")] = "",
-    *,
-    stay: Annotated[bool, typer.Option("--stay", help="Deploy again when LocalStack starts anew.")] = False,
 ) -> None:
     """Deploy onto the running servers."""
     servers = Addresses(endpoint_url, label_studio_url, mlflow_url, os.environ.get(TOKEN, ""))
-    set_up = SetUp(servers, Published(*published), trainer_env, project)
-    if not stay:
-        set_up(backbone)
-    while stay:
-        set_up.again()
-        time.sleep(_SECONDS)
+    SetUp(servers, Published(*published), trainer_env, project)(backbone)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
