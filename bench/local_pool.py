@@ -1,18 +1,18 @@
-"""A pool table, and as much of S3, DynamoDB and SQS around it as re-scoring asks for, in its own process.
+"""A local server with a pool table and all else that re-scoring needs, in its own process.
 
-Every row is selectable, was uploaded on one of the last 30 days, and holds a score of generation 0. Queries
-of by_arrival and by_sampling_key (whose filter goes by the generation), reads of rows and batches of
-PartiQL's UPDATE are answered after a while as from afar; an UPDATE changes a row only where etag, state and
-generation are as its WHERE wants them. Of what is written the generation alone is kept. The embeddings
-repeat after some thousand rows. What is missing from DynamoDB is TLS, the indexes' writes, and the way
-there. Every other
-call (the control table's) is answered by an empty object.
+    python -m bench.local_pool ROWS DIMENSIONS BACKBONE MODEL_FOLDER LATENCY
 
-    python -m bench.local_pool ROWS DIMENSIONS BACKBONE MODEL_FOLDER LATENCY     (in seconds)
+LATENCY is the delay of each answer in seconds. The program prints its port and serves until its standard
+input ends. Then it prints the number of re-scored rows and of writes, the mean number of reads and of index
+entries for each row, the number of requests for images, and its CPU seconds.
 
-prints the port, serves until its standard input ends, and then prints what became of the rows, how many
-times each was read on average and how many index entries, how many pictures were asked for, and its CPU
-seconds.
+Each row can be selected, was uploaded on one of the last 30 days, and has a score of generation 0. The
+embeddings repeat after 4,096 rows. The server answers queries of the indexes by_arrival and by_sampling_key,
+the latter with its filter on the generation. It answers BatchGetItem and batches of PartiQL's UPDATE. An
+UPDATE changes a row only if etag, state and generation meet its WHERE clause. The server stores only the new
+generation. It answers all other calls with an empty object, such as those to the control table.
+
+Compared with DynamoDB, it has no TLS, no network and no writes to the indexes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OPERATION = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
 
 
 class Rows:
-    """The items, and what was written to them."""
+    """The rows of the pool, and the counts of reads and writes."""
 
     def __init__(self, size: int, dimensions: int, backbone: str) -> None:
         self.keys = [f"photos/{i:08d}.jpg" for i in range(size)]
@@ -163,7 +163,7 @@ def _number(key: str) -> int:
 
 @dataclass
 class Answers:
-    """What is answered to a request."""
+    """Answers requests to S3 and DynamoDB."""
 
     rows: Rows
     models: dict[str, bytes]

@@ -1,12 +1,12 @@
-"""Re-scoring a pool from stored embeddings, beside inference of the same pictures anew, a core each.
+"""Compare re-scoring a pool from stored embeddings with new inference on the same images, on one core each.
 
-Ours is the real handler of functions/rescore on its queue messages, a new head over 768 float16 numbers a
-row, from and to a local server that answers as DynamoDB does (bench/local_pool.py, another process; it holds
-every write to its condition). It counts the pictures that are asked for, and the rows of the new generation.
+Re-scoring runs the real handler of functions/rescore on its queue messages. A new head scores 768 float16
+numbers for each row. bench/local_pool.py answers as DynamoDB does, in another process, and checks the
+condition of each write. It counts the requests for images and the rows of the new generation.
 
-Full re-inference is the real handler of functions/score with the medium model (bench/score.py), measured on a
-sample and multiplied: its rows are written as if they were new, which favours it. Seconds of CPU are the
-process' own, without the servers'. Needs Linux. Run:
+New inference runs the real handler of functions/score with the medium model of bench/score.py. It is measured
+on a sample and extrapolated. It writes its rows as new ones, which makes it look faster than it is. CPU
+seconds are those of the measured process, without the servers. Linux only.
 
     python -m bench.rescore [--json FILE] [--rows 100000] [--pictures 640x480.jpeg ...]
 """
@@ -44,7 +44,7 @@ AT_LEAST = 20
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of one row or picture."""
+    """Seconds for one row or one image."""
 
     wall: float
     cpu: float
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def rescored(folder: Path, rows: int) -> dict[str, float]:
-    """Re-score a pool; return what the handler and the server measured.
+    """Re-score a pool; return the measurements of the handler and of the server.
 
     Raises:
         SystemExit: the handler failed, or not every row has the new version's score.
@@ -105,7 +105,7 @@ def rescored(folder: Path, rows: int) -> dict[str, float]:
 
 
 def serve_head(folder: Path) -> None:
-    """Write an artifacts bucket whose champion, version 1, has a new head for the pool's backbone."""
+    """Write an artifacts bucket. Its champion is version 1, with a new head for the pool's backbone."""
     classes = tuple(str(i) for i in range(CLASSES))
     weights = np.random.default_rng(1).standard_normal((DIMENSIONS, CLASSES)).astype(np.float32)
     spec = ModelSpec(classes, SIDE, SIDE, DIMENSIONS, "cover", BACKBONE, 1)
@@ -118,7 +118,7 @@ def serve_head(folder: Path) -> None:
 
 
 def beside(folder: Path, picture: str, ours: Spent, chosen: argparse.Namespace) -> dict[str, float]:
-    """Measure inference on a sample of pictures; print what the pool would take; return ratios to ours."""
+    """Measure inference on a sample; print the time for the whole pool; return ratios to re-scoring."""
     model = folder / picture.split(".")[0] / MODEL
     model.parent.mkdir()
     pictures = generate(folder, picture)

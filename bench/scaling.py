@@ -1,8 +1,8 @@
-"""What 10,000, a million and a hundred million images a day take: the table of docs/explanation/scaling.md.
+"""Compute the costs of 10,000 to 100 million images a day, for the table of docs/explanation/scaling.md.
 
-From measured milliseconds (below, with the command that measures each), the list prices in
-octospoon/cli/operations/prices.py and the simulation of bench/queueing.py: nothing is run.
-A test holds the document to what this prints:
+The inputs are the measured times below, each with the command that measures it, the list prices in
+octospoon/cli/operations/prices.py, and the simulation of bench/queueing.py. Nothing is deployed. A test
+compares the document with the output of
 
     python -m bench.scaling
 """
@@ -22,68 +22,73 @@ if TYPE_CHECKING:
 
 PER_DAY = {"10,000": 10_000, "1,000,000": 1_000_000, "100,000,000": 100_000_000}
 PEAK = 3.0
-"""The busiest hour has this many times the mean rate."""
+"""Rate in the busiest hour, as a multiple of the mean rate."""
 MINUTES = 10
-"""Of the busiest hour, that are simulated."""
+"""Length of the simulated part of the busiest hour."""
 
 EACH, FIXED, COLD = 0.021, 0.055, 1.0
-"""Seconds of an image (1920×1080 JPEG, a model of MobileNetV2's size, one core: `make bench-score`), of an
-invocation (first read, last write), and of a cold start (twice `make bench-cold`'s, for AWS's own part)."""
+"""Seconds for one image, for one invocation, and for one cold start.
+
+An image is a 1920×1080 JPEG; the model has the size of MobileNetV2, on one core (`make bench-score`). An
+invocation has a first read and a last write. A cold start is twice the time of `make bench-cold`, because AWS
+has its own part in it."""
 BATCH, WINDOW, CONCURRENCY = 100, 1.0, 1000
-"""Of the template, and the default quota of an account."""
+"""Batch size and window in seconds of the template, and the default concurrency quota of an AWS account."""
 ROW_BYTES, PICTURE_BYTES, LOG_BYTES = 2_650, 500_000, 60
-"""Of a pool row with its index entries (768 numbers of 16 bits in it), a picture, an image's share of logs"""
+"""Bytes of a pool row with 768 float16 numbers and its index entries, of an image, and of its log lines."""
 RESCORED_A_SECOND, RESCORE_UNITS, RESCORE_READ_UNITS, LOOK_UNITS = 2_500, 5, 1.02, 0.025
-"""Rows a second of a core (`make bench-rescore`); write units of a row, whose priority moves in an index;
-read units of a row with its entry among the day's; those of the entry by which an outdated row is found."""
+"""The cost of re-scoring: rows a second on one core (`make bench-rescore`), then units for each row.
+
+A row takes write units for itself and its index entries, and read units for itself and its entry in the index
+of its day. The last number is the read units of the index entry that shows whether a row is outdated."""
 RANK_READS = 3_500
-"""Items that a labelling batch of 50 reads (`make bench-select`), of half a read unit at most."""
+"""Items that are read for a labelling batch of 50 (`make bench-select`), at most half a read unit each."""
 SHARDS, SHARD_UNITS = 16, 1000
-"""Of the pool, and write units a second of one partition, which one shard of an index is at first."""
+"""Shards of the pool, and write units a second for each. A shard of an index begins as one partition."""
 MOVED_UNITS = 2
-"""Write units that an index takes for a row whose priority moves."""
+"""Write units of an index for a row whose priority changes."""
 POOL_DAYS = 30
 
 
 @dataclass(frozen=True)
 class Day:
-    """One number of images a day."""
+    """The costs for one number of images a day."""
 
     images: int
     peak: Run
 
     @property
     def batch(self) -> float:
-        """Images an invocation at the peak."""
+        """Images in each invocation at the peak."""
         return self.peak.batch
 
     @property
     def scoring(self) -> float:
-        """Dollars a day of the scoring function on arm64."""
+        """Dollars a day for the scoring function on arm64."""
         seconds = self.peak.busy / len(self.peak.arrivals)
         return self.images * prices.lambda_dollars(seconds, prices.MB_A_CORE, self.batch, "arm64")
 
     @property
     def around(self) -> float:
-        """Dollars a day of what stands around it: bucket, queue, table, logs."""
+        """Dollars a day for requests to the bucket, the queue and the table, and for logs."""
         return self.images * (
             prices.S3_PUT + prices.around_dollars(self.batch) + prices.LOGS_GB * LOG_BYTES / 1e9
         )
 
     @property
     def pool(self) -> int:
-        """Rows of the pool, which keeps POOL_DAYS days' images."""
+        """Rows of the pool, which holds the images of POOL_DAYS days."""
         return POOL_DAYS * self.images
 
     @property
     def storage(self) -> float:
-        """Dollars a day of keeping the pool and its pictures."""
+        """Dollars a day for storing the pool and its images."""
         gigabytes = self.pool / 1e9
         a_month = gigabytes * (ROW_BYTES * prices.DYNAMODB_GB_MONTH + PICTURE_BYTES * prices.S3_GB_MONTH)
         return a_month * 12 / 365
 
     def rescoring(self, days: int) -> float:
-        """Dollars of one new head over the newest days' rows of the pool."""
+        """Dollars for re-scoring the rows of the newest days with one new head."""
         compute = prices.lambda_dollars(1 / RESCORED_A_SECOND, prices.MB_A_CORE, 100, "arm64")
         units = RESCORE_UNITS * prices.DYNAMODB_WRITE_UNIT + RESCORE_READ_UNITS * prices.DYNAMODB_READ_UNIT
         look = self.pool * LOOK_UNITS * prices.DYNAMODB_READ_UNIT
@@ -91,12 +96,12 @@ class Day:
 
     @property
     def rescoring_hours(self) -> float:
-        """Hours of one new head over the whole pool, all of its 16 shards at once."""
+        """Hours for re-scoring the whole pool with one new head, with all 16 shards at the same time."""
         return self.pool / (SHARDS * min(RESCORED_A_SECOND, SHARD_UNITS / MOVED_UNITS)) / 3600
 
 
 def peak(images: int, concurrency: int = CONCURRENCY) -> Run:
-    """Simulate some minutes of the busiest hour of a day with so many images, Poisson arrivals."""
+    """Simulate MINUTES of the busiest hour, with Poisson arrivals, for this number of images a day."""
     rate = PEAK * images / 86_400
     count = max(20, round(60 * MINUTES * rate))
     arrivals = np.cumsum(np.random.default_rng(0).exponential(1 / rate, count))
@@ -120,7 +125,7 @@ LINES: dict[str, Callable[[Day], str]] = {
 
 
 def table() -> str:
-    """Return the document's table, in Markdown."""
+    """Return the table of the document, in Markdown."""
     days = {name: Day(images, peak(images)) for name, images in PER_DAY.items()}
     head = f"| images a day | {' | '.join(days)} |\n|---|{'---:|' * len(days)}"
     return "\n".join(

@@ -1,17 +1,21 @@
-"""The scoring function against its floor and against what one would write instead, on generated pictures.
+"""Compare the scoring function with its lower bound and with simpler designs, on generated images.
 
-Ours is the real handler of functions/score on real SQS batches, through boto3, from and to a local server
-that answers as S3 and DynamoDB do, after a while (bench/local_aws.py; its processor time counts against all).
-The floor is the CPU time of decode and inference, on one thread in the same process and between our own
-rounds, over the cores. Bare is what as many threads take for decode and inference of the same pictures from
-memory, without a pipeline: on a busy machine it says what the cores gave. Over floor and cpu/work are made
-round by round; then the median is taken. Write is the CPU time of one row. The others (bench/score_peers.py)
-go through the same server. Every design has a process of its own. Needs Linux. Run:
+Scoring runs the real handler of functions/score on SQS batches, through boto3. bench/local_aws.py answers
+as S3 and DynamoDB do, with a delay. Its processor time counts for every design. Each design has its own
+process.
+
+- floor: the CPU time of decoding and inference on one thread, divided by the number of cores. It is measured
+  in the same process, between the rounds of scoring.
+- bare: the time for decoding and inference of the same images from memory, with as many threads and without a
+  pipeline. On a busy machine it shows what the cores could give.
+- over floor, cpu/work: computed for each round; the table shows the median.
+- write: the CPU time of one row.
+- the others are in bench/score_peers.py and use the same server.
+
+MLflow's pyfunc runs in the Python of TRAINING_PYTHON, by default MLflow's environment. PyTorch runs in the
+Python of TORCH_PYTHON. Linux only.
 
     python -m bench.score [--json FILE] [--pictures 1920x1080.jpeg ...] [--models medium ...] [--cores 2]
-
-MLflow's pyfunc is measured with the Python that TRAINING_PYTHON names (the environment of MLflow by default),
-PyTorch with TORCH_PYTHON's.
 """
 
 from __future__ import annotations
@@ -40,20 +44,20 @@ PEERS = {
     "torch": os.environ.get("TORCH_PYTHON", ""),
 }
 PEERS_SCORE = ("8", "2")
-"""Pictures that a peer is measured on, and pictures before that."""
+"""Number of measured images of a peer, and number of images for warming up."""
 RATIOS = ("over_floor", "naive_ratio", "cpu_over_work", "peak_mb", "write_ms")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One configuration: where its pictures and its model lie, and how it is measured."""
+    """One configuration: the paths of its images and its model, and how it is measured."""
 
     pictures: Path
     model: Path
     chosen: argparse.Namespace
 
     def run(self, command: list[str]) -> dict[str, float]:
-        """Return what a command measured that finds the server in its environment."""
+        """Run a command with the server's address in its environment; return its measurements."""
         with local_aws.running(self.pictures, self.model.parent, self.chosen.latency) as server:
             answer = subprocess.run(
                 command,
@@ -101,7 +105,7 @@ def main() -> int:
 
 
 def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Measure every configuration; print a row each, and at the end what a million pictures cost."""
+    """Measure each configuration and print its row; at the end, print the cost of a million images."""
     peers = [name for name in chosen.peers if Path(PEERS[name] or "none").exists()]
     print(f"batch of {chosen.batch}, {1e3 * chosen.latency:.0f} ms a read, {chosen.cores} cores; ms an image")
     for name in sorted(set(chosen.peers) - set(peers)):
@@ -126,7 +130,7 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def one(setup: Setup, peers: list[str]) -> dict[str, float]:
-    """Measure one configuration; seconds, ratios and megabytes by name."""
+    """Measure one configuration; return seconds, ratios and megabytes by name."""
     row = setup.ours()
     there = {name: setup.peer(name) for name in peers}
     row |= {name: spent["wall"] for name, spent in there.items()}

@@ -1,10 +1,10 @@
-"""Scoring as one writes it first, in three ways; each in the environment that has what it takes.
+"""Score images with three simple designs, each in the environment that has its libraries.
 
-Each reads, decodes in full and predicts one picture after another, and puts one item after another, with
-boto3, Pillow, onnxruntime, MLflow or PyTorch as they come. Knows nothing of octospoon, so that it runs where
-that is not installed:
+Each design reads, decodes in full and predicts one image after another, and writes one item after another.
+It uses boto3, Pillow, and onnxruntime, MLflow or PyTorch with their defaults. This module does not import
+octospoon, so it runs in environments without it.
 
-    python -P bench/score_peers.py naive|mlflow|torch MODEL PICTURES_TO_SCORE PICTURES_TO_WARM_UP
+    python -P bench/score_peers.py naive|mlflow|torch MODEL IMAGES_TO_SCORE IMAGES_TO_WARM_UP
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def pytorch(model: str) -> Predict:
 
 
 def torch_layers(model: str) -> tuple[Any, Any]:
-    """Return the same network as PyTorch's modules; its weights and strides lie beside the ONNX file."""
+    """Return the same network in PyTorch. Its weights and strides are in files next to the ONNX file."""
     import torch
 
     with np.load(Path(model).with_suffix(".npz")) as stored:

@@ -1,13 +1,15 @@
-"""Time, memory and reads of choosing a batch, ours beside numpy and other libraries, in one run.
+"""Compare the time, memory and reads of choosing a batch with numpy and other libraries, in one run.
 
-    python -m bench.select [--json FILE]        (by path, its name would hide a module of Python's own)
+    python -m bench.select [--json FILE]
 
-Peers are optional: modAL-python, scikit-activeml, small-text (`make peers`); one that is not installed is
-named and left out, and its ratio is null. Every time is the median of several runs, scikit-activeml's and
-small-text's of one run. All are given the same float32 probabilities, row-major as a model gives them: what
-it takes to convert them is within our time. octospoon takes a thread for each core, the others know one only;
-`_one_thread` is ours in one thread. The floor is reading as many bytes once, with as many threads as ours:
-the faster of numpy's sum and max over arrays that no cache holds.
+Run it as a module: as a script, its name would hide Python's own module. `make peers` installs modAL-python,
+scikit-activeml and small-text. A missing library is named and left out, and its ratio is null.
+
+Each time is the median of several runs; scikit-activeml and small-text run once. All get the same float32
+probabilities in row-major order, as a model returns them. The time for converting them counts. octospoon uses
+one thread for each core, the others use one thread; `_one_thread` is octospoon with one thread. The floor is
+the time for reading the same number of bytes once, with as many threads as octospoon. It is the faster of
+numpy's sum and max, over arrays that no cache holds.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def main() -> int:
 
 
 def margin(size: int) -> dict[str, float | None]:
-    """Compare on one pool; `_class_major` is for arrays that lie class by class, where callers have such."""
+    """Compare on one pool. `_class_major` is for arrays in column-major order, for callers that have them."""
     print(f"margin, {CHOSEN:,} of {size:,} x {CLASSES}")
     rows = dirichlet(size)
     ids = range(size)  # ties between equal margins are few: the ids cost nothing here
@@ -121,7 +123,7 @@ def dirichlet(size: int) -> Rows:
 
 
 def floor_of(rows: Rows, read: Callable[[Rows], object], threads: int) -> Callable[[], object]:
-    """Return a call that reads as many bytes as the array has, elsewhere in a large block each time."""
+    """Return a function that reads as many bytes as the array has, each time from another place."""
     blocks = max(2, min(8, 400_000_000 // rows.nbytes))
     places = itertools.cycle(np.ones((blocks, rows.size), np.float32))
     if threads == 1:
@@ -137,7 +139,7 @@ def argpartition(rows: Rows) -> npt.NDArray[np.int64]:
 
 
 class Fixed:
-    """A classifier, to the peers, that has predicted already."""
+    """A classifier for the other libraries, with predictions that exist already."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -152,7 +154,7 @@ def modal(module: ModuleType, rows: Rows) -> Callable[[], object]:
 
 
 def skactiveml(module: ModuleType, rows: Rows) -> Callable[[], object]:
-    """Its own scores, then its own choice of a batch: what `query` does around a fitted classifier."""
+    """Return a call of its scores and its choice of a batch, as `query` does for a fitted classifier."""
     scores = importlib.import_module("skactiveml.pool._uncertainty_sampling").uncertainty_scores
     batch = importlib.import_module("skactiveml.utils").simple_batch
     del module
@@ -160,7 +162,7 @@ def skactiveml(module: ModuleType, rows: Rows) -> Callable[[], object]:
 
 
 def small_text(module: ModuleType, rows: Rows) -> Callable[[], object]:
-    """Its BreakingTies, asked for the whole batch: every row unlabelled."""
+    """Return a call of BreakingTies for the whole batch, with all rows unlabelled."""
     every, nothing = np.arange(len(rows)), np.empty(0, np.int64)
     query = module.BreakingTies().query
     return lambda: query(Fixed(rows), every, every, nothing, nothing, n=CHOSEN)
