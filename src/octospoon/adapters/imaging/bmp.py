@@ -11,13 +11,13 @@ from PIL import Image
 
 from octospoon.adapters.imaging.limits import affordable, check_size
 from octospoon.adapters.imaging.orientation import UPRIGHT
-from octospoon.adapters.imaging.pillow_images import PillowPicture
+from octospoon.adapters.imaging.pillow_images import PillowImage
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from octospoon.adapters.imaging.picture import Picture
+    from octospoon.adapters.imaging.open_image import OpenImage
     from octospoon.adapters.imaging.pixels import Source
 
     Words = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -46,14 +46,14 @@ class _Header:
         return (self.size[0] * self.bits + 31) // 32 * 4
 
 
-def bmp(data: bytes) -> Picture:
+def bmp(data: bytes) -> OpenImage:
     """Open a BMP.
 
     Raises:
         BadImage: reason ``unsupported``, ``truncated``, ``too-large`` or ``too-narrow``.
     """
     header = _masked(data)
-    return PillowPicture("BMP", data) if header is None else BmpPicture(data, header)
+    return PillowImage("BMP", data) if header is None else BmpImage(data, header)
 
 
 def _masked(data: bytes) -> _Header | None:
@@ -85,8 +85,8 @@ def _read_masks(data: bytes, *, has_alpha: bool) -> tuple[int, int, int, int]:
     return red, green, blue, alpha if has_alpha else 0
 
 
-class BmpPicture:
-    """Implements `octospoon.adapters.imaging.picture.Picture` for a file with masks.
+class BmpImage:
+    """Implements `octospoon.adapters.imaging.open_image.OpenImage` for a file with masks.
 
     Args:
         data: the file.
@@ -102,14 +102,14 @@ class BmpPicture:
         self._header = header
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         return affordable(self.size, self.kind, self._header.row_bytes * self.size[1])
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         header, height = self._header, self.size[1]
         if header.start + header.row_bytes * height > len(self._data):
             raise BadImage("truncated", "the BMP ends before its last row")
@@ -120,7 +120,7 @@ class BmpPicture:
         return BmpSource(words if header.from_the_top else words[::-1], header.masks)
 
     def completed(self) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
 
 
 class BmpSource:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from octospoon.adapters.imaging.image_file import bad, open_picture
+from octospoon.adapters.imaging.image_file import bad, open_image
 from octospoon.adapters.imaging.limits import MAX_DECODED
 from octospoon.adapters.imaging.orientation import SWAPS_AXES
 from octospoon.adapters.imaging.pixels import shrunk
@@ -24,7 +24,7 @@ from octospoon.usecases.byte_budget import ByteBudget
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from octospoon.adapters.imaging.picture import Picture
+    from octospoon.adapters.imaging.open_image import OpenImage
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -102,44 +102,44 @@ def decode(data: bytes, height: int, width: int, resize: str) -> npt.NDArray[np.
         BadImage: reason ``empty``, ``not-an-image``, ``too-large``, ``too-narrow``, ``unsupported`` or
             ``truncated``.
     """
-    return decode_opened(open_picture(data), Target(height, width, resize)).pixels
+    return decode_opened(open_image(data), Target(height, width, resize)).pixels
 
 
-def decode_opened(picture: Picture, target: Target) -> Decoded:
+def decode_opened(image: OpenImage, target: Target) -> Decoded:
     """Decode an open image and resize it; see `decode`."""
     try:
-        return _decoded(picture, target)
+        return _decoded(image, target)
     except OctospoonError:
         raise
     except Exception as error:
         reason = bad(error)
         if reason.reason == "truncated":
             with suppress(Exception):  # report the first error, not one from this repair
-                if (completed := _completed(picture)) is not None:
+                if (completed := _completed(image)) is not None:
                     return _decoded(completed, target)
         raise reason from error
 
 
-def _completed(picture: Picture) -> Picture | None:
+def _completed(image: OpenImage) -> OpenImage | None:
     """Return the image if only data after its last pixel is missing; None if pixels are missing."""
     lease = _under_way.reserve(MAX_DECODED)
     try:
-        return picture.completed()
+        return image.completed()
     finally:
         lease.release()
 
 
-def _decoded(picture: Picture, target: Target) -> Decoded:
-    picture.draft(_upright(target, picture.orientation).doubled(*picture.size))
-    lease = _under_way.reserve(picture.cost())
+def _decoded(image: OpenImage, target: Target) -> Decoded:
+    image.draft(_upright(target, image.orientation).doubled(*image.size))
+    lease = _under_way.reserve(image.cost())
     try:
-        source = picture.load()
-        lying = _upright(target, picture.orientation)
+        source = image.load()
+        lying = _upright(target, image.orientation)
         small = shrunk(source, (lying.width, lying.height), lying.region(*source.size))
     finally:
         lease.release()
-    if picture.orientation in _TRANSPOSITIONS:
-        small = small.transpose(_TRANSPOSITIONS[picture.orientation])
+    if image.orientation in _TRANSPOSITIONS:
+        small = small.transpose(_TRANSPOSITIONS[image.orientation])
     pixels = np.frombuffer(small.tobytes(), np.uint8).reshape(target.height, target.width, 3)
     return Decoded(pixels, source.note)
 

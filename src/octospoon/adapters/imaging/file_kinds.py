@@ -145,7 +145,7 @@ def _by_brand(data: bytes) -> str:
             raise unread(_UNREAD_BRANDS[brand])
     if major in _HEIC:
         return "HEIC"
-    raise BadImage("not-an-image", f"a video or another file of brand {major!r}, not a picture")
+    raise BadImage("not-an-image", f"a video or another file of brand {major!r}, not an image")
 
 
 def _compatible(data: bytes, size: int) -> list[bytes]:

@@ -21,8 +21,8 @@ _BYTES, _DEEP_BYTES = 5, 10
 """Bytes per pixel that decoding takes: for eight bits without alpha, and for everything else."""
 
 
-class HeifPicture:
-    """Implements `octospoon.adapters.imaging.picture.Picture` for the primary image of a file.
+class HeifImage:
+    """Implements `octospoon.adapters.imaging.open_image.OpenImage` for the primary image of a file.
 
     libheif applies the orientation in the file's properties. EXIF repeats it and is ignored.
 
@@ -39,7 +39,7 @@ class HeifPicture:
     def __init__(self, data: bytes) -> None:
         file = _library().HeifFile(data)
         if not len(file):
-            raise BadImage("unsupported", "a HEIF file without a still picture is not read")
+            raise BadImage("unsupported", "a HEIF file without a still image is not read")
         self._image = file[file.primary_index]
         self.size: tuple[int, int] = self._image.size
         check_size(*self.size)
@@ -47,17 +47,17 @@ class HeifPicture:
             raise BadImage("unsupported", f"HEIC with pixels of mode {self._image.mode} is not read")
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         plain = self._image.info["bit_depth"] == 8 and self._image.mode in ("L", "RGB")
         return affordable(
             self.size, self.kind, self.size[0] * self.size[1] * (_BYTES if plain else _DEEP_BYTES)
         )
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         pixels = np.frombuffer(self._image.data, np.uint8)
         width, height = self.size = self._image.size
         channels = _CHANNELS[self._image.mode]
@@ -65,7 +65,7 @@ class HeifPicture:
         return HeifSource(rows, self.size, self._image.mode)
 
     def completed(self) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
 
 
 class HeifSource:

@@ -8,32 +8,32 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.imaging import pillow_images
 from octospoon.adapters.imaging.bmp import bmp
 from octospoon.adapters.imaging.file_kinds import format_of
-from octospoon.adapters.imaging.heif import HeifPicture
+from octospoon.adapters.imaging.heif import HeifImage
 from octospoon.adapters.imaging.tiff.image import tiff
 from octospoon.domain.errors import BadImage, OctospoonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from octospoon.adapters.imaging.picture import Picture
+    from octospoon.adapters.imaging.open_image import OpenImage
 
 _UNREAD = re.compile(r"cannot handle|unsupported|unknown pixel mode|samples per pixel", re.IGNORECASE)
 _TOO_MUCH = re.compile(r"data too large|too much memory|security limit", re.IGNORECASE)
 
 
-_OPENERS: dict[str, Callable[[bytes], Picture]] = {
-    "JPEG": pillow_images.JpegPicture,
+_OPENERS: dict[str, Callable[[bytes], OpenImage]] = {
+    "JPEG": pillow_images.JpegImage,
     "PNG": pillow_images.png,
     "WEBP": pillow_images.webp,
     "GIF": pillow_images.gif,
     "TIFF": tiff,
     "BMP": bmp,
-    "HEIC": HeifPicture,
+    "HEIC": HeifImage,
     "AVIF": pillow_images.avif,
 }
 
 
-def open_picture(data: bytes) -> Picture:
+def open_image(data: bytes) -> OpenImage:
     """Read a file's header and check that decoding it is worth its cost.
 
     Raises:

@@ -96,7 +96,7 @@ class JpegFile:
         """Return the file, ended after its last scan, in two forms; None if it is incomplete.
 
         The second form has other bits behind its last scan. A decoder reads these only where the file holds
-        fewer blocks than the picture has: both forms give the same pixels if, and only if, the file is whole.
+        fewer blocks than the image has: both forms give the same pixels if, and only if, the file is whole.
         """
         covered, stop = _Coverage(self), None
         for body, end in self.scans():

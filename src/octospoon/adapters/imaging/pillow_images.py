@@ -36,8 +36,8 @@ _BUFFERS = {"WEBP": 4, "AVIF": 3}
 Image.MAX_IMAGE_PIXELS = None  # `limits` raises errors; Pillow would only warn
 
 
-class PillowPicture:
-    """Implements `octospoon.adapters.imaging.picture.Picture`.
+class PillowImage:
+    """Implements `octospoon.adapters.imaging.open_image.OpenImage`.
 
     Args:
         kind: one of `_PLUGINS`.
@@ -57,20 +57,20 @@ class PillowPicture:
         self._reading = Reading.of(self._image)
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         self._image.draft("RGB", size)
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         return affordable(self.size, self.kind, self._image.width * self._image.height * self._pixel_bytes())
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         self._image.load()
         return PillowSource(self._image, self._reading, deep=self._deep)
 
-    def completed(self) -> PillowPicture | None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+    def completed(self) -> PillowImage | None:
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         return None
 
     def info(self, name: str) -> bytes:
@@ -86,7 +86,7 @@ class PillowPicture:
         return each * _BUFFERS.get(self.kind, 1)
 
 
-class JpegPicture(PillowPicture):
+class JpegImage(PillowImage):
     """A JPEG, scaled while it is decoded, and read at once instead of in blocks of 64 KB."""
 
     def __init__(self, data: bytes) -> None:
@@ -95,16 +95,16 @@ class JpegPicture(PillowPicture):
         self._image.decodermaxblock = self._bytes
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         needed = self._image.width * self._image.height * self._pixel_bytes()
         if self._file.progressive:  # libjpeg keeps the coefficients of the whole image
             needed += self.size[0] * self.size[1] * self._coefficients() * _COEFFICIENT_BYTES
         return affordable(self.size, self.kind, needed)
 
-    def completed(self) -> PillowPicture | None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+    def completed(self) -> PillowImage | None:
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         forms = self._file.completed()
-        return JpegPicture(forms[0]) if forms and _same_pixels(*forms) else None
+        return JpegImage(forms[0]) if forms and _same_pixels(*forms) else None
 
     def _coefficients(self) -> float:
         """Return the number of coefficients per pixel."""
@@ -129,33 +129,33 @@ def _same_pixels(first: bytes, second: bytes) -> bool:
     return ImageChops.difference(*images).getbbox() is None
 
 
-def png(data: bytes) -> PillowPicture:
+def png(data: bytes) -> PillowImage:
     """Open a PNG."""
     file = PngFile.parse(data)
-    return PillowPicture("PNG", file.stripped(), orientation(file.exif, file.xmp), deep=file.depth == 16)
+    return PillowImage("PNG", file.stripped(), orientation(file.exif, file.xmp), deep=file.depth == 16)
 
 
-def webp(data: bytes) -> PillowPicture:
+def webp(data: bytes) -> PillowImage:
     """Open a WebP."""
     file = WebpFile.parse(data)
     check_size(*file.canvas)  # Pillow reserves the canvas when it opens the file
-    return PillowPicture("WEBP", file.stripped, orientation(file.exif, file.xmp))
+    return PillowImage("WEBP", file.stripped, orientation(file.exif, file.xmp))
 
 
-def gif(data: bytes) -> PillowPicture:
+def gif(data: bytes) -> PillowImage:
     """Open a GIF."""
-    return PillowPicture("GIF", first_frame(data))
+    return PillowImage("GIF", first_frame(data))
 
 
-def avif(data: bytes) -> PillowPicture:
+def avif(data: bytes) -> PillowImage:
     """Open an AVIF. Pillow returns the orientation of its properties as an EXIF number.
 
     The file's own EXIF may be damaged. It is ignored and hidden from Pillow.
     """
     start = _EXIF_ITEM.sub(rb"\1none", data[:_AVIF_HEADER])
-    picture = PillowPicture("AVIF", start + data[_AVIF_HEADER:])
-    picture.orientation = orientation(picture.info("exif"))
-    return picture
+    image = PillowImage("AVIF", start + data[_AVIF_HEADER:])
+    image.orientation = orientation(image.info("exif"))
+    return image
 
 
 def opened(kind: str, data: bytes) -> ImageFile:

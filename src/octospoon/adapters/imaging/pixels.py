@@ -146,7 +146,7 @@ def shrunk(source: Source, size: tuple[int, int], box: Box) -> Image.Image:
     """Resize a box of a decoded image to a size (width, height), with transparency over white.
 
     Pillow resizes rows, then columns, and rounds in between. So do the bands: the result is the same, bit for
-    bit, as of a picture converted whole.
+    bit, as of an image converted whole.
     """
     if (image := source.whole()) is not None:
         return _resized(image, size, box).convert("RGB")
@@ -159,7 +159,7 @@ def shrunk(source: Source, size: tuple[int, int], box: Box) -> Image.Image:
         part = _resized(part, (size[0], part.height), (left, 0, right, part.height))
         narrow = narrow or Image.new(part.mode, (size[0], height))
         narrow.paste(part, (0, start))
-    assert narrow is not None, "every picture has a row"  # noqa: S101
+    assert narrow is not None, "every image has a row"  # noqa: S101
     return _on_white(_resized(narrow, size, (0, top, size[0], bottom)))
 
 

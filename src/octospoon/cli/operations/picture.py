@@ -1,4 +1,4 @@
-"""Decodes picture files as scoring does, and prints what it finds; needs no stack."""
+"""Decodes image files as scoring does, and prints what it finds; needs no stack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from octospoon.adapters.imaging.decode import Target, decode_opened
-from octospoon.adapters.imaging.image_file import open_picture
+from octospoon.adapters.imaging.image_file import open_image
 from octospoon.adapters.imaging.orientation import SWAPS_AXES
 from octospoon.domain.errors import BadImage, BadRequest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from octospoon.adapters.imaging.picture import Picture
+    from octospoon.adapters.imaging.open_image import OpenImage
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Checked:
         ok: whether it can be scored.
         reason: the reason for quarantine, ``unreadable`` or ``not-written``; empty if the file is ok.
         detail: the error, or a note about the decoding.
-        source: width and height of the upright picture; None if the header cannot be read.
+        source: width and height of the upright image; None if the header cannot be read.
     """
 
     file: str
@@ -69,16 +69,16 @@ def check(paths: Sequence[Path], target: Target, folder: Path | None) -> bool:
 def _check(path: Path, target: Target, folder: Path | None, written: dict[Path, Path]) -> Checked:
     checked = Checked(str(path))
     try:
-        picture = open_picture(path.read_bytes())
-        checked.source = _upright_size(picture)
-        decoded = decode_opened(picture, target)
+        image = open_image(path.read_bytes())
+        checked.source = _upright_size(image)
+        decoded = decode_opened(image, target)
     except BadImage as error:
         checked.reason, checked.detail = error.reason, error.detail
         return checked
     except OSError as error:
         checked.reason, checked.detail = "unreadable", error.strerror or str(error)
         return checked
-    checked.source = _upright_size(picture)
+    checked.source = _upright_size(image)
     checked.ok, checked.detail = True, decoded.note
     if folder is not None:
         _write(checked, Image.fromarray(decoded.pixels), path, folder, written)
@@ -108,6 +108,6 @@ def _is_free(output: Path, path: Path, written: dict[Path, Path]) -> bool:
     return output not in written and not (output.exists() and output.samefile(path))
 
 
-def _upright_size(picture: Picture) -> tuple[int, int]:
-    width, height = picture.size
-    return (height, width) if picture.orientation in SWAPS_AXES else (width, height)
+def _upright_size(image: OpenImage) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if image.orientation in SWAPS_AXES else (width, height)

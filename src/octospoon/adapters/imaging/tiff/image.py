@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.imaging.file_kinds import unread
 from octospoon.adapters.imaging.limits import affordable
 from octospoon.adapters.imaging.orientation import UPRIGHT, orientation
-from octospoon.adapters.imaging.pillow_images import PillowPicture
+from octospoon.adapters.imaging.pillow_images import PillowImage
 from octospoon.adapters.imaging.tiff import directory as tag
 from octospoon.adapters.imaging.tiff.layout import Layout
 from octospoon.adapters.imaging.tiff.planes import Blocks
 from octospoon.adapters.imaging.tiff.source import TiffSource
 
 if TYPE_CHECKING:
-    from octospoon.adapters.imaging.picture import Picture
+    from octospoon.adapters.imaging.open_image import OpenImage
     from octospoon.adapters.imaging.pixels import Source
 
 _MOSAICS = (32_803, 34_892)
@@ -42,7 +42,7 @@ _FOR_PILLOW = (
 )
 
 
-def tiff(data: bytes) -> Picture:
+def tiff(data: bytes) -> OpenImage:
     """Open the first image of a TIFF that is not a thumbnail of another.
 
     Raises:
@@ -54,10 +54,10 @@ def tiff(data: bytes) -> Picture:
     oriented = directory.number(tag.ORIENTATION) or orientation(b"", xmp)
     oriented = oriented if 1 <= oriented <= 8 else UPRIGHT
     if not layout.by_pillow:
-        return TiffPicture(data, directory, layout, oriented)
+        return TiffImage(data, directory, layout, oriented)
     tags = {name: directory.tags[name] for name in _FOR_PILLOW if name in directory.tags}
     plain = tag.rewritten(data, tags | {tag.PHOTOMETRIC: (layout.photometric,)})
-    return LibtiffPicture(plain, oriented, Blocks(directory, layout).cost())
+    return LibtiffImage(plain, oriented, Blocks(directory, layout).cost())
 
 
 def _chosen(reader: tag.TiffReader) -> tag.Directory:
@@ -68,7 +68,7 @@ def _chosen(reader: tag.TiffReader) -> tag.Directory:
             _refuse_raw(each)
         if _is_reduced(directory) and not all(map(_is_reduced, within)):
             raise unread(
-                "a TIFF that begins with a thumbnail of the picture in a directory within (a raw photo?)"
+                "a TIFF that begins with a thumbnail of the image in a directory within (a raw photo?)"
             )
     return next((each for each in chain if not _is_reduced(each)), chain[0])
 
@@ -85,7 +85,7 @@ def _is_reduced(directory: tag.Directory) -> bool:
     return bool(directory.number(tag.SUBFILE) & 1) or directory.number(tag.OLD_SUBFILE) == 2
 
 
-class LibtiffPicture(PillowPicture):
+class LibtiffImage(PillowImage):
     """A lossy or fax TIFF, which Pillow and libtiff decode whole.
 
     Args:
@@ -99,12 +99,12 @@ class LibtiffPicture(PillowPicture):
         self._beside = beside
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         return affordable(self.size, self.kind, super().cost() + self._beside)
 
 
-class TiffPicture:
-    """Implements `octospoon.adapters.imaging.picture.Picture` for every other TIFF.
+class TiffImage:
+    """Implements `octospoon.adapters.imaging.open_image.OpenImage` for every other TIFF.
 
     Args:
         data: the file.
@@ -124,16 +124,16 @@ class TiffPicture:
         self._blocks = Blocks(directory, layout)
 
     def draft(self, size: tuple[int, int]) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
 
     def cost(self) -> int:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         return affordable(self.size, self.kind, self._blocks.cost())
 
     def load(self) -> Source:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""
         planes = [self._blocks.plane(self._data, index) for index in range(self._blocks.planes)]
         return TiffSource(planes, self._blocks, self._directory, self._layout)
 
     def completed(self) -> None:
-        """See `octospoon.adapters.imaging.picture.Picture`."""
+        """See `octospoon.adapters.imaging.open_image.OpenImage`."""

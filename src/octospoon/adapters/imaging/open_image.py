@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.imaging.pixels import Source
 
 
-class Picture(Protocol):
+class OpenImage(Protocol):
     """An image file whose header is read.
 
     Attributes:
@@ -34,5 +34,5 @@ class Picture(Protocol):
     def load(self) -> Source:
         """Decode the pixels. For some formats `orientation` is known only after this call."""
 
-    def completed(self) -> Picture | None:
+    def completed(self) -> OpenImage | None:
         """Return the image if `load` failed although no pixel is missing; else None."""
