@@ -224,26 +224,31 @@ def session(endpoint_url: str | None) -> boto3.Session:
     )
 
 
-def local_project() -> LocalProject | None:
+def local_project(path: Path = PROJECT_FILE) -> LocalProject | None:
     """Return the running local stack; None if no local stack runs.
 
+    Args:
+        path: of its description.
+
     Raises:
-        NotConfigured: its description cannot be read.
+        NotConfigured: the description cannot be read.
     """
-    if not PROJECT_FILE.exists():
+    if not path.exists():
         return None
     try:
-        return msgspec.json.decode(PROJECT_FILE.read_bytes(), type=LocalProject)
+        return msgspec.json.decode(path.read_bytes(), type=LocalProject)
     except msgspec.MsgspecError as error:
         raise NotConfigured(
-            f"{PROJECT_FILE} cannot be read ({error}): `octospoon up` writes it again, and nothing is lost"
+            f"{path} cannot be read ({error}): `octospoon up` writes it again, and nothing is lost"
         ) from error
 
 
-def remember(project: LocalProject) -> None:
-    """Write the description by which the other commands find the local stack."""
-    PROJECT_FILE.parent.mkdir(parents=True, exist_ok=True)
-    PROJECT_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
+def remember(project: LocalProject, path: Path = PROJECT_FILE) -> None:
+    """Write the description by which the other commands find the local stack, as one atomic change."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
+    draft.replace(path)
 
 
 def find_deployment(stack_name: str | None) -> Deployment:

@@ -7,6 +7,7 @@ import pytest
 from integration.stack.stand_ins import SERVER
 
 from octospoon.cli.stack import down
+from octospoon.cli.stack.ports import free_port
 from octospoon.cli.stack.services import SERVICES
 
 
@@ -24,6 +25,7 @@ def root(tmp_path, monkeypatch):
             service,
             argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)],
             env=lambda _: {},
+            port=free_port(),  # other tests run at the same time
             prepare=None,
         )
         monkeypatch.setitem(SERVICES, service.name, stand_in)

@@ -1,4 +1,4 @@
-"""The stack that `octospoon up` leaves running, over small stand-ins: nothing that it held is removed."""
+"""The stack that `octospoon up` leaves running, over small stand-ins: it goes on with what it held."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,13 +19,13 @@ from integration.stack.stand_ins import SERVER, running, starts
 
 from octospoon.cli.stack import attach, down, kept, start
 from octospoon.cli.stack.layout import Layout
-from octospoon.cli.stack.ports import HOST
+from octospoon.cli.stack.ports import HOST, free_port
 from octospoon.cli.stack.strays import strays
 from octospoon.domain.errors import ServiceUnavailable
 
 
 def up(root: Path, progress=print):
-    return start(root, progress=progress, fresh=True, detached=True)
+    return start(root, progress=progress, detached=True)
 
 
 def kill(stack, *names: str) -> None:
@@ -54,7 +55,7 @@ def held(folder: Path) -> set[str]:
 
 def work(root: Path, name: str) -> None:
     """Leave what somebody made in Label Studio's folder."""
-    (root / ".octospoon" / "run" / "up" / "label-studio" / f"work-{name}").write_text(name)
+    (root / ".octospoon" / "data" / "label-studio" / f"work-{name}").write_text(name)
 
 
 def kept_work(root: Path) -> set[str]:
@@ -83,7 +84,7 @@ def test_a_detached_stack_is_found_again_and_ended(root):
     assert not down(root, progress=print)
 
 
-@pytest.mark.parametrize("name", ["label-studio", "mlflow"])
+@pytest.mark.parametrize("name", ["label-studio", "mlflow", "localstack"])
 def test_ended_server_is_restarted_on_its_data_and_port(root, name):
     stack = up(root)
     work(root, "before")
@@ -92,7 +93,8 @@ def test_ended_server_is_restarted_on_its_data_and_port(root, name):
     assert again.urls == stack.urls
     assert all(process.alive() for process in again.processes)
     assert {one.pid for one in again.processes} > {one.pid for one in stack.processes if one.name != name}
-    assert starts(stack.run_dir / name) == 3  # the template, the stack, the stack again
+    first_starts = 1 if name == "localstack" else 2  # others have a template
+    assert starts(stack.run_dir / name) == first_starts + 1
     assert held(stack.run_dir) == {"work-before"}
     assert not kept_work(root)
     assert attach(root).urls == stack.urls
@@ -111,50 +113,139 @@ def test_only_the_trainer_is_removed_for_a_restart(root):
     assert held(stack.run_dir) == {"work-before"}
 
 
-def test_without_localstack_data_are_kept_and_a_new_stack_starts(root):
-    stack = up(root)
-    work(root, "before")
-    (root / ".octospoon/run/project.json").write_text(json.dumps({"endpoint_url": stack.aws_url}))
-    kill(stack, "localstack")
-    lines: list[str] = []
-    again = up(root, lines.append)
-    assert all(process.alive() for process in again.processes)
-    assert not any(process.alive() for process in stack.processes)
-    (folder,) = kept.folders(Layout(root))
-    assert {path.name for path in folder.iterdir()} >= {
-        *("label-studio", "mlflow", "logs", "stack.json", "project.json", "credentials.json", kept.README)
-    }
-    assert held(folder) == {"work-before"}
-    assert any(folder.name in line for line in lines)
-    assert "--forget" in (folder / kept.README).read_text()
+ENDS = {
+    "down": lambda root, stack: down(root, progress=print),
+    "killed": lambda root, stack: kill(stack, "label-studio", "mlflow", "localstack"),
+    "reboot": lambda root, stack: reboot(root, stack),
+}
 
 
-def test_after_a_reboot_everything_is_kept_aside(root):
-    stack = up(root)
-    work(root, "before")
-    record = root / ".octospoon/run/stack.json"
+def reboot(root: Path, stack) -> None:
+    """End everything, and let another boot have given the ids."""
     kill(stack, "label-studio", "mlflow", "localstack")
+    record = root / ".octospoon/run/stack.json"
     content = json.loads(record.read_text())
     for process in content["processes"]:
         process["started"] = "another boot.1"
     record.write_text(json.dumps(content))
-    assert attach(root) is None
-    assert held(stack.run_dir) == {"work-before"}, "looking changes nothing"
-    up(root)
-    assert kept_work(root) == {"work-before"}
 
 
-def test_down_keeps_what_the_stack_held_and_forgetting_removes_it(root):
-    for number in range(3):
-        up(root)
+@pytest.mark.parametrize("end", ENDS)
+def test_a_stack_goes_on_with_its_data_and_ports(root, end):
+    first = up(root)
+    for number in range(2):
         work(root, str(number))
-        assert down(root, progress=print)
-    assert kept_work(root) == {"work-0", "work-1", "work-2"}
-    assert not (root / ".octospoon/run/up").exists()
+        ENDS[end](root, attach(root))
+        assert attach(root) is None
+        assert held(first.run_dir) == {f"work-{before}" for before in range(number + 1)}
+        again = up(root)
+        assert again.urls == first.urls
+        assert all(process.alive() for process in again.processes)
+        assert held(again.run_dir) == held(first.run_dir)
+    assert not kept.folders(Layout(root))
+    assert len(running(root)) == 2 * len(again.processes), "each with its guard, and nothing of before"
+
+
+def test_after_down_no_command_finds_the_stack_and_forgetting_removes_its_data(root):
+    stack = up(root)
+    work(root, "before")
+    layout = Layout(root)
+    for path in (layout.project, layout.resumed_project):
+        path.write_text(json.dumps({"endpoint_url": stack.aws_url}))
+    assert down(root, progress=print)
+    assert not layout.project.exists()
+    assert not layout.detached.exists()
+    assert held(layout.data) == {"work-before"}
     assert not down(root, progress=print)
-    assert len(kept.folders(Layout(root))) == 3
-    kept.forget(Layout(root))
-    assert kept.folders(Layout(root)) == []
+    assert kept.all_data(layout) == [layout.data]
+    kept.forget(layout)
+    assert kept.all_data(layout) == []
+    assert not layout.data.exists()
+
+
+def test_down_leaves_the_description_of_a_stack_in_containers(root):
+    up(root)
+    project = Layout(root).project
+    project.write_text(json.dumps({"endpoint_url": "http://127.0.0.1:1"}))
+    assert down(root, progress=print)
+    assert not down(root, progress=print)
+    assert project.exists()
+
+
+def test_ports_are_those_of_the_file(root):
+    stack = up(root)
+    down(root, progress=print)
+    layout = Layout(root)
+    chosen = json.loads(layout.ports.read_text()) | {"mlflow": free_port()}
+    layout.ports.write_text(json.dumps(chosen))
+    again = up(root)
+    assert again.mlflow_url == f"http://{HOST}:{chosen['mlflow']}"
+    assert again.aws_url == stack.aws_url
+
+
+def test_what_follows_a_server_is_done_while_others_start(root):
+    seen = []
+    start(root, progress=print, detached=True, when_ready=lambda name, urls: seen.append((name, urls)))
+    stack = attach(root)
+    assert {name for name, _ in seen} == {"label-studio", "mlflow", "localstack"}
+    assert all(urls == stack.urls for _, urls in seen)
+    kill(stack, "localstack")
+    start(root, progress=print, detached=True, when_ready=lambda name, _: seen.append(name))
+    assert seen[3:] == ["localstack"]
+
+
+def test_when_the_work_that_follows_fails_nothing_runs_and_nothing_is_lost(root):
+    def fails(*_):
+        raise ServiceUnavailable("no luck")
+
+    up(root)
+    work(root, "before")
+    down(root, progress=print)
+    with pytest.raises(ServiceUnavailable, match="no luck"):
+        start(root, progress=print, detached=True, when_ready=fails)
+    assert running(root) == []
+    assert held(up(root).run_dir) == {"work-before"}
+
+
+DAMAGE = {
+    "format.json is missing": lambda data: (data / "format.json").unlink(),
+    "a newer version": lambda data: (data / "format.json").write_text('{"format": 2, "octospoon": "99"}'),
+    "label-studio/label_studio.sqlite3 is damaged": lambda data: (
+        data / "label-studio/label_studio.sqlite3"
+    ).write_text("no database" * 1000),
+    "localstack/state.sqlite3 is missing": lambda data: (data / "project.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("why", DAMAGE)
+def test_data_that_cannot_be_used_again_are_moved_aside(root, why):
+    up(root)
+    work(root, "before")
+    down(root, progress=print)
+    layout = Layout(root)
+    for name, database in (("label-studio", "label_studio.sqlite3"), ("mlflow", "mlflow.db")):
+        with contextlib.closing(sqlite3.connect(layout.data / name / database)) as connection:
+            connection.execute("CREATE TABLE t (x)")
+    DAMAGE[why](layout.data)
+    lines: list[str] = []
+    up(root, lines.append)
+    (folder,) = kept.folders(layout)
+    assert kept_work(root) == {"work-before"}
+    assert any("cannot be used again" in line and why in line for line in lines)
+    assert any(folder.name in line for line in lines)
+    assert {path.name for path in folder.iterdir()} >= {"label-studio", "mlflow", "logs", kept.README}
+    assert why in (folder / kept.README).read_text()
+    assert held(layout.data) == set()
+
+
+def test_data_of_an_older_version_are_moved_aside(root):
+    older = root / ".octospoon/run/up/label-studio"
+    older.mkdir(parents=True)
+    (older / "work-before").touch()
+    lines: list[str] = []
+    up(root, lines.append)
+    assert kept_work(root) == {"work-before"}
+    assert any("an older version" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +259,7 @@ def test_unreadable_record_loses_nothing_and_leaves_nothing_running(root, conten
     if content is not None:
         record.write_text(content)
     again = up(root)
-    assert kept_work(root) == {"work-before"}
+    assert held(again.run_dir) == {"work-before"}
     assert len(running(root)) == 2 * len(again.processes), "each with its guard, and nothing of before"
     assert down(root, progress=print)
     assert running(root) == []
@@ -231,6 +322,7 @@ def test_two_at_once_mend_it_once(root):
 def test_full_disk_does_not_prevent_moving_work_aside(root, monkeypatch, full):
     up(root)
     work(root, "before")
+    down(root, progress=print)
 
     def fails(*_args, **_options):
         raise OSError(28, "No space left on device")
@@ -239,32 +331,31 @@ def test_full_disk_does_not_prevent_moving_work_aside(root, monkeypatch, full):
         monkeypatch.setattr(Path, "write_text", fails)
     else:
         monkeypatch.setattr(os, "link", fails)
-    assert down(root, progress=print)
+    kept.keep_aside(Layout(root), "a reason")
     assert kept_work(root) == {"work-before"}
 
 
-@pytest.mark.parametrize("step", ["replace", "rename"])
-def test_interruption_at_any_step_of_moving_aside_loses_nothing(root, monkeypatch, step):
+@pytest.mark.parametrize("aside", [lambda layout: kept.keep_aside(layout, "a reason"), kept.forget])
+def test_interruption_at_any_step_leaves_all_work_in_one_place(root, monkeypatch, aside):
     stack = up(root)
     work(root, "before")
-    (root / ".octospoon/run/project.json").write_text(json.dumps({"endpoint_url": stack.aws_url}))
-    real = getattr(Path, step)
+    down(root, progress=print)
+    real = Path.rename
     left: list[int] = []
 
-    def dies(self, target):
+    def dies(self, *target):
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        return real(self, target)
+        return real(self, *target)
 
-    for steps in range(3):
+    for steps in range(2):
         left[:] = range(steps)
         with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
-            patched.setattr(Path, step, dies)
-            down(root, progress=print)
+            patched.setattr(Path, "rename", dies)
+            patched.setattr("shutil.rmtree", dies)
+            aside(Layout(root))
         assert kept_work(root) | held(stack.run_dir) == {"work-before"}
-    down(root, progress=print)
-    assert kept_work(root) == {"work-before"}
 
 
 OWNER = """
@@ -280,11 +371,11 @@ for name, service in list(SERVICES.items()):
         health="/health" if service.name != "mlflow" else "/never",
         prepare=None,
     )
-start(pathlib.Path(sys.argv[1]), progress=lambda line: print(line, flush=True), fresh=True, detached=True)
+start(pathlib.Path(sys.argv[1]), progress=lambda line: print(line, flush=True), detached=True)
 """
 
 
-def test_killed_ups_processes_end_and_its_data_are_kept(root):
+def test_killed_ups_processes_end_and_its_data_stay(root):
     server = root / "server.py"
     server.write_text(
         SERVER.replace("self.send_response(200)", 'self.send_response(404 if self.path == "/never" else 200)')
@@ -296,6 +387,7 @@ def test_killed_ups_processes_end_and_its_data_are_kept(root):
         owner.kill()
     assert running(root)
     assert strays(root, "up", ())
+    work(root, "before")
     stack = up(root)
     assert len(running(root)) == 2 * len(stack.processes)
-    assert kept.folders(Layout(root))
+    assert held(stack.run_dir) == {"work-before"}

@@ -7,9 +7,7 @@ LocalStacks on one machine would keep their objects in one folder, and a listing
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localstack.services.plugins import Service, aws_provider
@@ -37,6 +35,12 @@ def _answered_by_moto(service: str) -> Service:
 
 
 _moto = threading.RLock()
+_afterwards: list[Callable[[], None]] = []
+
+
+def after_each_request(action: Callable[[], None]) -> None:
+    """Call an action after each request that moto handles, before its answer is sent."""
+    _afterwards.append(action)
 
 
 def _serialised(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +48,11 @@ def _serialised(handler: Callable[..., Any]) -> Callable[..., Any]:
 
     def handle(context: Any, request: Any) -> Any:  # noqa: ANN401 - LocalStack's types are not ours
         with _moto:
-            return handler(context, request)
+            try:
+                return handler(context, request)
+            finally:
+                for action in _afterwards:
+                    action()
 
     return handle
 
@@ -67,15 +75,19 @@ def dynamodbstreams() -> Service:
 
 @aws_provider(api="s3", name="temporary")
 def s3() -> Service:
-    """S3 in a temporary folder, chosen with PROVIDER_OVERRIDE_S3=temporary; S3_COPIES keeps copies."""
+    """S3 in a folder of its own, chosen with PROVIDER_OVERRIDE_S3=temporary; it is kept in STATE_FOLDER."""
     from localstack.services.s3.storage.ephemeral import EphemeralS3ObjectStore
 
-    from localstack_process_executor.copies import CopyingStore
+    from localstack_process_executor.durable import hook
     from localstack_process_executor.listing import S3ByKey
 
-    copies = os.environ.get("S3_COPIES")
-    store = CopyingStore(Path(copies)) if copies else EphemeralS3ObjectStore()
-    return Service.for_provider(S3ByKey(storage_backend=store))
+    store = hook.opened()
+    if store is None:
+        return Service.for_provider(S3ByKey(storage_backend=EphemeralS3ObjectStore()))
+
+    from localstack_process_executor.durable import objects
+
+    return Service.for_provider(S3ByKey(storage_backend=objects.install(store, store.path.parent)))
 
 
 @aws_provider(api="ecs")

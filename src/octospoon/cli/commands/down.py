@@ -22,14 +22,14 @@ app = typer.Typer()
 @app.command(cls=Command, epilog=examples("octospoon down", "octospoon down --forget --yes"))
 def down(
     forget: Annotated[
-        bool, typer.Option("--forget", help="Remove the data of this and earlier stacks. Asks first.")
+        bool, typer.Option("--forget", help="Remove the data and the settings, for good. Asks first.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --forget: do not ask.")] = False,
 ) -> None:
     """Stop the local stack and keep its data.
 
-    Use it when you are done for now. It prints where the data are kept, and the settings stay for the next
-    `octospoon up`. With --forget it also removes the data of all stopped stacks, for good.
+    Use it when you are done for now. The next `octospoon up` goes on with the same addresses, accounts,
+    images, labels and models. With --forget it also removes all of that, for good.
     """
     from pathlib import Path
 
@@ -56,9 +56,9 @@ def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
         raise BadRequest(
             "--forget removes labels, pictures and models for good: add --yes if nobody can be asked"
         )
-    for folder in kept.folders(layout):
+    for folder in kept.all_data(layout):
         progress(f"kept: {kept.description(layout, folder)}")
-    question = "Stop the local stack, and remove for good its data and the data of all earlier stacks? [y/N] "
+    question = "Stop the local stack, and remove its data, the kept data and the settings for good? [y/N] "
     try:
         answer = input(question)
     except EOFError:
@@ -73,10 +73,10 @@ def _forget(layout: Layout, progress: Callable[[str], None]) -> None:
     from octospoon.cli.stack import kept
     from octospoon.cli.stack.record import DETACHED
 
-    count = len(kept.folders(layout))
+    count = len(kept.all_data(layout))
     kept.forget(layout)
     shutil.rmtree(layout.logs / DETACHED, ignore_errors=True)
-    layout.settings.unlink(missing_ok=True)
-    progress(
-        f"removed the data of {count} stacks, and the remembered settings" if count else "nothing was kept"
-    )
+    for remembered in (layout.settings, layout.ports):
+        remembered.unlink(missing_ok=True)
+    stacks = "1 stack" if count == 1 else f"{count} stacks"
+    progress(f"removed the data of {stacks}, and the settings" if count else "there were no data")

@@ -102,6 +102,7 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
     from octospoon.cli.local.assemble import assemble, trainer_environment
     from octospoon.cli.local.first_model import FirstModel
     from octospoon.cli.local.preconditions import check_checkout
+    from octospoon.cli.local.resume import Resumption
     from octospoon.cli.operations.first_model import begin_with_backbone
     from octospoon.cli.stack import attach, start
     from octospoon.cli.stack.layout import Layout
@@ -115,12 +116,15 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         model = FirstModel(settings.backbone, progress)
         if wanted.backbone:
             model()  # before anything starts
+        resumed = Resumption(layout, settings, progress)
         progress(f"classes: {_listing(settings.classes)}; parameters: {_listing(settings.parameters)}")
         if attach(layout.root) is None:
             saved_settings.remember(layout, settings)  # in case this is killed later
-        servers = start(layout.root, progress=progress, fresh=True, detached=True)
-        stack = assemble(servers, settings.classes, progress, settings.parameters, model)
-        remember(stack.project)
+        servers = start(layout.root, progress=progress, detached=True, when_ready=resumed)
+        stack = assemble(servers, settings.classes, progress, settings.parameters, model, resumed.outputs)
+        for path in (layout.resumed_project, layout.project):
+            remember(stack.project, path)
+        resumed.repair(stack.deployment)
         if wanted.backbone:
             begin_with_backbone(stack.deployment, model())
         saved_settings.remember(layout, settings)

@@ -101,8 +101,20 @@ def check_classes(endpoint_url: str | None, stack_name: str, classes: Sequence[s
     aws = _Clients(session(endpoint_url), endpoint_url)
     with translated(f"reading the classes of {stack_name}"):
         outputs = Stack(aws.client("cloudformation"), stack_name, lambda _: None, _LOCAL_POLL).outputs()
-    before = listed(outputs.get("Classes", ""))
-    if tuple(classes[: len(before)]) != before:
+    check_order(listed(outputs.get("Classes", "")), classes)
+
+
+def check_order(before: Sequence[str], classes: Sequence[str]) -> None:
+    """Make sure that new class names come after those that have labels.
+
+    Args:
+        before: the class names of the stack; none for a new stack.
+        classes: all class names, in the new order.
+
+    Raises:
+        NotConfigured: a class of the stack is missing, renamed or at another position.
+    """
+    if tuple(classes[: len(before)]) != tuple(before):
         raise NotConfigured(
             f"the project already has labels of the classes {','.join(before)}. Add new classes at the end "
             f"of this list: {','.join(classes)} removes, renames or moves a class"

@@ -101,12 +101,17 @@ class Artefacts:
     by_path: bool
 
 
+BY_PATH = Artefacts(BUILD_DIR, by_path=True)
+"""The functions that run on this machine."""
+
+
 def assemble(
     servers: RunningStack,
     classes: Sequence[str],
     progress: Callable[[str], None],
     parameters: Mapping[str, str],
     first_model: Callable[[], bytes] = starter_model,
+    outputs: dict[str, str] | None = None,
 ) -> LocalStack:
     """Deploy octospoon onto running servers; set up Label Studio, a first model and a trainer.
 
@@ -116,13 +121,13 @@ def assemble(
         progress: receives a line of text for each step.
         parameters: of the template, except for those that the local stack sets.
         first_model: returns the model that a new stack begins with.
+        outputs: of the template, if it is deployed already.
     """
     addresses = Addresses(
         servers.aws_url, servers.label_studio_url, servers.mlflow_url, servers.credentials.token
     )
     settings = UpSettings(tuple(classes), dict(parameters))
-    artefacts = Artefacts(BUILD_DIR, by_path=True)
-    api, project = install(addresses, settings, artefacts, first_model, progress)
+    api, project = install(addresses, settings, BY_PATH, first_model, progress, outputs)
     stack = LocalStack(servers, project, api)
     progress("starting the trainer")
     start_trainer(stack)
@@ -135,6 +140,7 @@ def install(
     artefacts: Artefacts,
     first_model: Callable[[], bytes],
     progress: Callable[[str], None],
+    outputs: dict[str, str] | None = None,
 ) -> tuple[LabelStudioApi, LocalProject]:
     """Deploy octospoon onto servers, whatever they run in; set up Label Studio and a first model.
 
@@ -144,16 +150,36 @@ def install(
         artefacts: the built functions.
         first_model: returns the model that a new stack begins with.
         progress: receives a line of text for each step.
+        outputs: of the template, if it is deployed already.
 
     Returns:
         A connection to Label Studio, and the addresses and names that other commands need.
     """
-    check_classes(addresses.aws_url, STACK_NAME, settings.classes)
+    if outputs is None:
+        check_classes(addresses.aws_url, STACK_NAME, settings.classes)
     api = LabelStudioApi(addresses.label_studio_url, lambda: addresses.token)
     setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")
     project_id = setup.project(TITLE, settings.classes)
-    outputs = deploy(
+    if outputs is None:
+        outputs = deploy_template(addresses, settings, project_id, artefacts, progress)
+    deployment = Deployment(outputs, addresses.aws_url)
+    progress("connecting Label Studio to the bucket and the webhook")
+    connect(setup, project_id, deployment)
+    progress("looking for a model in service")
+    begin_with(deployment, first_model)
+    return api, addresses.project(outputs, project_id, settings)
+
+
+def deploy_template(
+    addresses: Addresses,
+    settings: UpSettings,
+    project_id: int,
+    artefacts: Artefacts,
+    progress: Callable[[str], None],
+) -> dict[str, str]:
+    """Deploy the template onto servers, of which only LocalStack needs to answer; return its outputs."""
+    return deploy(
         template=TEMPLATE,
         build_dir=artefacts.folder,
         endpoint_url=addresses.aws_url,
@@ -162,12 +188,6 @@ def install(
         progress=progress,
         by_path=artefacts.by_path,
     )
-    deployment = Deployment(outputs, addresses.aws_url)
-    progress("connecting Label Studio to the bucket and the webhook")
-    connect(setup, project_id, deployment)
-    progress("looking for a model in service")
-    begin_with(deployment, first_model)
-    return api, addresses.project(outputs, project_id, settings)
 
 
 def _parameters(addresses: Addresses, classes: Sequence[str], project_id: int) -> dict[str, str]:

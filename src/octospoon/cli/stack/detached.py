@@ -1,125 +1,161 @@
-"""The stack of `octospoon up`: restarted if parts of it ended, and kept aside when it ends."""
+"""The stack of `octospoon up`: it goes on with its data after `octospoon down`, a crash or a reboot."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING
 
-from octospoon.cli.stack import kept
+from octospoon.cli.stack import kept, ports, resumable, templates
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.health import wait_until_ready
 from octospoon.cli.stack.layout import Layout
-from octospoon.cli.stack.ports import Listener, listener
+from octospoon.cli.stack.ports import HOST, Listener, listener
 from octospoon.cli.stack.process import end
 from octospoon.cli.stack.record import DETACHED, Record, only_one
 from octospoon.cli.stack.running import RunningStack
-from octospoon.cli.stack.services import LOCALSTACK, SERVICES
+from octospoon.cli.stack.services import SERVICES
 from octospoon.cli.stack.signals import TerminationAsExit
-from octospoon.cli.stack.starting import launch, start_servers
+from octospoon.cli.stack.starting import launch, make_missing_templates
 from octospoon.cli.stack.strays import strays
-from octospoon.domain.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from octospoon.cli.stack.health import Launch
     from octospoon.cli.stack.services import Service
 
     Progress = Callable[[str], None]
+    WhenReady = Callable[[str, Mapping[str, str]], None]
 
 _CLOSING = 10.0
 
 
-def start_detached(
-    layout: Layout, wanted: Sequence[Service], progress: Progress, *, fresh: bool
-) -> RunningStack:
-    """Return the running detached stack with all its servers, or a new stack.
+def nothing_more(_name: str, _urls: Mapping[str, str]) -> None:
+    """Do nothing when a server is ready."""
 
-    Servers with their state on disk are started again, as long as LocalStack runs: buckets, tables and queues
-    are in its memory. If LocalStack has ended, the data are moved aside and a new stack starts.
+
+def start_detached(
+    layout: Layout, wanted: Sequence[Service], progress: Progress, when_ready: WhenReady = nothing_more
+) -> RunningStack:
+    """Return the detached stack with all its servers: those that do not run are started.
+
+    They get their data and their ports. Data that cannot be used again are moved aside.
+
+    Args:
+        layout: of the checkout.
+        wanted: the servers.
+        progress: receives a line of text for each step.
+        when_ready: is called with the name of each started server that answers, and with all addresses.
     """
     with only_one(layout):
-        stack = _recorded(layout)
-        end(strays(layout.root, DETACHED, stack.processes if stack else ()))
-        if stack and _can_be_mended(stack, wanted):
-            return _mended(stack, layout, progress, fresh=fresh)
-        if stack:
-            progress("LocalStack has ended, and its memory is lost: starting a new stack")
-            stack.end_all()
-        _keep(layout, progress)
-        return start_servers(layout, wanted, progress, fresh=fresh, name=DETACHED, lifeline=None)
+        before = _recorded(layout)
+        end(strays(layout.root, DETACHED, before.processes))
+        running = [process for process in before.processes if process.alive()]
+        missing = [service for service in wanted if service.name not in {one.name for one in running}]
+        ended = [process for process in before.processes if process not in running]
+        if not missing and not ended:
+            progress("the stack is running already")
+            return before
+        end(ended)  # a process that they started may still run
+        if running:
+            names = dict.fromkeys([*(one.name for one in ended), *(service.name for service in missing)])
+            progress(f"{', '.join(names)}: ended, starting again")
+        stopped = {service.name for service in missing}
+        if kept.older_version_left_data(layout) or resumable.problem(layout, stopped):
+            end(running)
+            _move_aside(layout, stopped, progress)
+            running, missing = [], list(wanted)
+        before.processes[:] = running
+        return _started(before, layout, missing, progress, when_ready)
 
 
 def attach(root: Path) -> RunningStack | None:
     """Return the detached stack of a checkout if any part of it runs; change nothing."""
     stack = _recorded(Layout(root.resolve()))
-    return stack if stack and any(process.alive() for process in stack.processes) else None
+    return stack if any(process.alive() for process in stack.processes) else None
 
 
 def down(root: Path, *, progress: Progress) -> bool:
-    """End the detached stack of a checkout and move its data aside; return whether any part ran."""
+    """End the detached stack of a checkout; return whether any part ran. Its data stay where they are."""
     layout = Layout(root.resolve())
     with only_one(layout):
-        stack = _recorded(layout)
-        known = stack.processes if stack else []
+        known = _recorded(layout).processes
         doomed = [*known, *strays(layout.root, DETACHED, known)]
         ran = [process for process in doomed if process.alive()]
         progress(f"stopping {', '.join(process.name for process in ran)}" if ran else "no stack is running")
         end(doomed)
-        _keep(layout, progress)
+        kept.forget_addresses(layout)
+        shutil.rmtree(layout.run / DETACHED / "tmp", ignore_errors=True)
         if ran:
-            progress("the stack is down")
+            progress("the stack is down; `octospoon up` goes on with its data")
         return bool(ran)
 
 
-def _recorded(layout: Layout) -> RunningStack | None:
+def _recorded(layout: Layout) -> RunningStack:
+    """Return the stack in the record; without a readable record, a stack without processes."""
     record = Record.read(layout.detached)
-    if record is None:
-        return None
-    stack = RunningStack(layout, record.name, credentials(layout.credentials), lifeline=None)
-    stack.urls.update(record.urls)
-    stack.processes.extend(record.processes)
+    stack = RunningStack(layout, DETACHED, credentials(layout.credentials), lifeline=None)
+    if record is not None:
+        stack.urls.update(record.urls)
+        stack.processes.extend(record.processes)
     return stack
 
 
-def _can_be_mended(stack: RunningStack, wanted: Sequence[Service]) -> bool:
-    alive = {process.name for process in stack.processes if process.alive()}
-    return bool(alive) and {service.name for service in wanted} <= set(stack.urls) and LOCALSTACK in alive
+def _move_aside(layout: Layout, stopped: set[str], progress: Progress) -> None:
+    """Move data aside that cannot be used again, with a message."""
+    if kept.older_version_left_data(layout):
+        folder = kept.keep_older_aside(layout)
+        progress(f"the data of an older version of octospoon are kept in {kept.description(layout, folder)}")
+    if why := resumable.problem(layout, stopped):
+        progress(f"the data of the stack cannot be used again: {why}")
+        folder = kept.keep_aside(layout, why)
+        progress(f"they are kept in {kept.description(layout, folder)}; {kept.README} there says what to do")
 
 
-def _mended(stack: RunningStack, layout: Layout, progress: Progress, *, fresh: bool) -> RunningStack:
-    """Start the ended servers again, with their data and their ports."""
-    ended = [process for process in stack.processes if not process.alive()]
-    if not ended:
-        progress("the stack is running already")
-        return stack
-    progress(f"{', '.join(process.name for process in ended)}: ended, starting again")
-    end(ended)  # a process that they started may still run
-    running = RunningStack(
-        layout, stack.name, stack.credentials, lifeline=None, termination=TerminationAsExit()
-    )
-    running.processes.extend(process for process in stack.processes if process not in ended)
-    names = [process.name for process in ended if process.name in SERVICES]
+def _started(
+    before: RunningStack,
+    layout: Layout,
+    missing: Sequence[Service],
+    progress: Progress,
+    when_ready: WhenReady,
+) -> RunningStack:
+    """Start servers with their data and their ports, or none of them."""
+    stack = RunningStack(layout, DETACHED, before.credentials, lifeline=None, termination=TerminationAsExit())
+    stack.processes.extend(before.processes)
+    if not stack.processes:
+        shutil.rmtree(stack.temp_dir, ignore_errors=True)
+    for folder in (stack.temp_dir, stack.logs_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    chosen = ports.remembered(layout.ports, {service.name: service.port for service in SERVICES.values()})
+    urls = {**before.urls, **{service.name: f"http://{HOST}:{chosen[service.name]}" for service in missing}}
     try:
-        wait_until_ready([_again(name, stack, running, layout, fresh=fresh) for name in names], progress)
-        running.serve(stack.urls)
+        _fill(stack, layout, missing, progress)
+        launches = [_launch(service, stack, layout, chosen[service.name]) for service in missing]
+        wait_until_ready(launches, progress, lambda name: when_ready(name, urls))
+        stack.serve(urls)
     except BaseException:
-        end(process for process in running.processes if process not in stack.processes)
+        end(process for process in stack.processes if process not in before.processes)
         raise
-    return running
+    return stack
 
 
-def _again(name: str, stack: RunningStack, running: RunningStack, layout: Layout, *, fresh: bool) -> Launch:
-    service = SERVICES[name]
-    data = (stack.run_dir if fresh else layout.state) / name
-    if service.stateful and not data.is_dir():
-        raise ServiceUnavailable(
-            f"the data of {name} are gone ({data}): run `octospoon down`, then `octospoon up`"
-        )
-    port = int(stack.urls[name].rpartition(":")[2])
+def _fill(stack: RunningStack, layout: Layout, missing: Sequence[Service], progress: Progress) -> None:
+    """Give servers without data those of a first start."""
+    resumable.mark(layout)
+    new = [service for service in missing if service.stateful and not (layout.data / service.name).exists()]
+    if new and not stack.processes:
+        make_missing_templates(stack, layout, new, progress)
+    for service in missing:
+        if service.stateful:
+            data = layout.data / service.name
+            templates.unpack(service, layout, data, stack.credentials, stack.temp_dir)
+
+
+def _launch(service: Service, stack: RunningStack, layout: Layout, port: int) -> Launch:
     _wait_until_free(port)
-    return launch(service, running, layout, data, port)
+    return launch(service, stack, layout, stack.run_dir / service.name, port)
 
 
 def _wait_until_free(port: int) -> None:
@@ -127,12 +163,3 @@ def _wait_until_free(port: int) -> None:
     deadline = time.monotonic() + _CLOSING
     while listener(port, 0) is Listener.OTHERS and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def _keep(layout: Layout, progress: Progress) -> None:
-    folder = kept.keep_aside(layout)
-    if folder is not None:
-        progress(f"the data of the stack are kept in {kept.description(layout, folder)}")
-        progress(
-            f"{kept.README} there says how to export the labels; only `octospoon down --forget` removes it"
-        )

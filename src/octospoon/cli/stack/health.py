@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octospoon.cli.stack.ports import HOST, Listener, free_port, listener
+from octospoon.cli.stack.ports import FILE, HOST, Listener, free_port, listener
 from octospoon.cli.stack.process import Supervised, end, exit_code
 from octospoon.domain.errors import ServiceUnavailable
 
@@ -58,8 +58,8 @@ class Launch:
         holder = listener(self.port, self.process.pid)
         if holder is Listener.OTHERS and self.fixed:
             raise ServiceUnavailable(
-                f"another program listens on port {self.port}, the port of {self.name}: end that "
-                "program, then `octospoon up` starts it again; nothing was changed"
+                f"another program listens on port {self.port}, the port of {self.name}: end that program, "
+                f"or write another port into {FILE}, then run `octospoon up` again; nothing was changed"
             )
         if holder is Listener.OTHERS and self.attempt < ATTEMPTS:
             end([self.process])
@@ -70,8 +70,18 @@ class Launch:
         return holder is Listener.US and answers(self.port, self.health)
 
 
-def wait_until_ready(launches: Sequence[Launch], progress: Callable[[str], None]) -> None:
-    """Wait until all servers answer, and report progress."""
+def wait_until_ready(
+    launches: Sequence[Launch],
+    progress: Callable[[str], None],
+    when_ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Wait until all servers answer, and report progress.
+
+    Args:
+        launches: the servers.
+        progress: receives a line of text for each step.
+        when_ready: is called with the name of each server as soon as it answers, while others still start.
+    """
     began = reminded = time.monotonic()
     waiting = list(launches)
     while waiting:
@@ -79,6 +89,7 @@ def wait_until_ready(launches: Sequence[Launch], progress: Callable[[str], None]
         for launch in [launch for launch in waiting if launch.ready()]:
             progress(f"{launch.name}: ready after {now - began:.1f} s, {launch.url}")
             waiting.remove(launch)
+            when_ready(launch.name)
         if waiting and now - began > PATIENCE:
             raise failure(waiting[0].process, f"did not answer within {PATIENCE:.0f} s")
         if waiting and now - reminded > REMINDER:

@@ -1,4 +1,4 @@
-"""Move the data of a detached stack aside when it ends: people made them, and only people remove them."""
+"""Move data that cannot be used again aside: people made them, and only people remove them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from octospoon.cli.stack.record import DETACHED, Record
+from octospoon.cli.stack.resumable import holds_files
 from octospoon.cli.stack.seed import DATABASE
 from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, OBJECTS
 
@@ -25,34 +26,58 @@ _PARTS = {
     MLFLOW: "MLflow's database (experiments, runs, registered models) and artefacts",
     f"{LOCALSTACK}/{OBJECTS}": "the objects of the buckets, a folder for each bucket{pictures}",
     "logs": "the logs of the servers and the functions",
-    "stack.json": "the servers and their addresses, which do not answer any more",
     "project.json": "the deployed stack: names of buckets, tables and queues, and the class names",
     "credentials.json": "the e-mail address and the password of Label Studio; keep them secret",
 }
 
 
-def keep_aside(layout: Layout) -> Path | None:
+def keep_aside(layout: Layout, why: str) -> Path:
     """Move the data of the detached stack to a folder of their own.
 
     A single rename moves everything: after an interruption, the next call finds all data where they were. The
     stack must have ended.
 
+    Args:
+        layout: of the checkout.
+        why: the reason, for the README of the folder.
+
     Returns:
-        The new folder; None if there are no data.
+        The new folder.
     """
-    run_dir, logs = layout.run / DETACHED, layout.logs / DETACHED
-    record = Record.read(layout.detached)
-    if not _holds_files(run_dir):
-        _forget_record(layout, record)
-        return None
-    _put_beside(layout, run_dir, record)
-    target = _new_folder(layout.kept)
-    with contextlib.suppress(OSError):  # a full disk must not stop the move
-        (run_dir / README).write_text(_readme(layout, run_dir, target))
-    run_dir.rename(target)
+    logs = layout.logs / DETACHED
+    with contextlib.suppress(OSError):
+        os.link(layout.credentials, layout.data / layout.credentials.name)
+    target = _moved(layout, layout.data, why)
     if logs.is_dir():
         logs.rename(target / "logs")
+    forget_addresses(layout)
     return target
+
+
+def keep_older_aside(layout: Layout) -> Path:
+    """Move the data of a version that could not go on with them to a folder of their own; return it."""
+    return _moved(layout, layout.run / DETACHED, "an older version of octospoon wrote them")
+
+
+def older_version_left_data(layout: Layout) -> bool:
+    """Return whether there are data of a version that kept them beside its temporary files."""
+    return any((layout.run / DETACHED / name).is_dir() for name in (LABEL_STUDIO, MLFLOW, LOCALSTACK))
+
+
+def _moved(layout: Layout, folder: Path, why: str) -> Path:
+    target = _new_folder(layout.kept)
+    with contextlib.suppress(OSError):  # a full disk must not stop the move
+        (folder / README).write_text(_readme(layout, folder, target, why))
+    folder.rename(target)
+    return target
+
+
+def forget_addresses(layout: Layout) -> None:
+    """Remove the record of the servers and the description for other commands; the data stay."""
+    record = Record.read(layout.detached)
+    if _is_ours(layout, record):
+        layout.project.unlink(missing_ok=True)
+    layout.detached.unlink(missing_ok=True)
 
 
 def description(layout: Layout, folder: Path) -> str:
@@ -71,41 +96,31 @@ def folders(layout: Layout) -> list[Path]:
     return sorted(layout.kept.iterdir()) if layout.kept.is_dir() else []
 
 
+def all_data(layout: Layout) -> list[Path]:
+    """Return the kept folders, and then the data of the stack and of an older version, if there are any."""
+    older = [layout.run / DETACHED] if older_version_left_data(layout) else []
+    return [*folders(layout), *(path for path in [*older, layout.data] if holds_files(path))]
+
+
 def forget(layout: Layout) -> None:
-    """Remove all kept folders."""
+    """Remove all data. The stack must have ended.
+
+    The data are moved aside first: after an interruption, no stack goes on with a part of them.
+    """
+    for folder in all_data(layout):
+        if folder.parent != layout.kept:
+            folder.rename(_new_folder(layout.kept))
     for folder in folders(layout):
         shutil.rmtree(folder)
 
 
-def _holds_files(folder: Path) -> bool:
-    return folder.is_dir() and any(not path.is_dir() or path.is_symlink() for path in folder.rglob("*"))
-
-
-def _forget_record(layout: Layout, record: Record | None) -> None:
-    """Remove the record of a stack without data, and its empty folder."""
-    if (layout.run / DETACHED).is_dir():
-        shutil.rmtree(layout.run / DETACHED)
-    if _is_ours(layout, record):
-        layout.project.unlink(missing_ok=True)
-    layout.detached.unlink(missing_ok=True)
-
-
-def _put_beside(layout: Layout, run_dir: Path, record: Record | None) -> None:
-    """Move the files that are needed to use the data into their folder."""
-    with contextlib.suppress(OSError):
-        os.link(layout.credentials, run_dir / layout.credentials.name)
-    if layout.project.exists() and _is_ours(layout, record):
-        layout.project.replace(run_dir / layout.project.name)
-    if layout.detached.exists():
-        layout.detached.replace(run_dir / layout.detached.name)
-
-
 def _is_ours(layout: Layout, record: Record | None) -> bool:
     """Say whether the project file belongs to this stack: it may belong to a stack in containers."""
-    if record is None or LOCALSTACK not in record.urls:
-        return True
     try:
-        return f'"{record.urls[LOCALSTACK]}"' in layout.project.read_text()
+        project = layout.project.read_text()
+        if record is not None and LOCALSTACK in record.urls:
+            return f'"{record.urls[LOCALSTACK]}"' in project
+        return project == layout.resumed_project.read_text()
     except OSError:
         return False
 
@@ -141,20 +156,23 @@ def _pictures(folder: Path) -> int:
     return sum(1 for bucket in buckets for path in bucket.rglob("*") if path.is_file())
 
 
-def _readme(layout: Layout, run_dir: Path, target: Path) -> str:
-    labels, pictures = _labels(run_dir), _pictures(run_dir)
+def _readme(layout: Layout, folder: Path, target: Path, why: str) -> str:
+    labels, pictures = _labels(folder), _pictures(folder)
     counts = {
         "labels": f" ({labels:,} annotations)" if labels is not None else "",
         "pictures": f" ({pictures:,} pictures in the folder octospoon-images-…)",
     }
     parts = "\n".join(f"{name:22}{text.format(**counts)}" for name, text in _PARTS.items())
     short = _short(layout, target)
-    return f"""This folder contains the data of a local stack of octospoon that has ended.
+    return f"""This folder contains the data of a local stack. They were moved here, because octospoon could
+not go on with them: {why}.
 
 {parts}
 
-The pool, the queues and the counters were in LocalStack's memory and are lost. The labels are in Label
-Studio's database. To export them, run this command in the checkout:
+If the reason is gone, stop the new stack with `octospoon down`, move its folder .octospoon/data away, and
+move this folder to .octospoon/data. Then run `octospoon up`.
+
+The labels are in Label Studio's database. To export them, run this command in the checkout:
 
 COLLECT_ANALYTICS=false .octospoon/envs/label-studio/bin/label-studio start --no-browser --port {_PORT} \
 --data-dir {short}/{LABEL_STUDIO}

@@ -31,6 +31,16 @@ class Layout:
         return self.home / "logs"
 
     @property
+    def data(self) -> Path:
+        """What the detached stack holds, whether it runs or not."""
+        return self.home / "data"
+
+    @property
+    def ports(self) -> Path:
+        """The port of each server of the detached stack."""
+        return self.home / "ports.json"
+
+    @property
     def run(self) -> Path:
         """A folder for each running stack, and the record of the detached stack."""
         return self.home / "run"
@@ -51,8 +61,13 @@ class Layout:
         return self.run / "project.json"
 
     @property
+    def resumed_project(self) -> Path:
+        """The same description, kept with the data while the stack does not run."""
+        return self.data / "project.json"
+
+    @property
     def kept(self) -> Path:
-        """A folder for each ended detached stack, with its data."""
+        """A folder for each detached stack whose data cannot be used again."""
         return self.home / "kept"
 
     @property

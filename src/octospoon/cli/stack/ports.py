@@ -1,17 +1,25 @@
-"""Find a free loopback port, and the process that listens on a port."""
+"""Find a free loopback port, remember chosen ports, and find the process that listens on a port."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
+import json
 import re
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from octospoon.cli.stack.process import members
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HOST = "127.0.0.1"
+FILE = ".octospoon/ports.json"
 LISTENING = "0A"
+_NEIGHBOURS = 20
 
 
 class Listener(enum.Enum):
@@ -28,6 +36,55 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def remembered(path: Path, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return the port of each server; choose and write those that are new.
+
+    Args:
+        path: of the file with the chosen ports.
+        wanted: the port that each server gets if it is free, else one of the next ones.
+
+    Raises:
+        NotConfigured: the file does not contain ports.
+    """
+    ports = _read(path)
+    for name in wanted.keys() - ports.keys():
+        taken = set(ports.values())
+        nearby = range(wanted[name], wanted[name] + _NEIGHBOURS)
+        free = (port for port in nearby if port not in taken and _is_free(port))
+        ports[name] = next(free, 0) or free_port()
+    text = json.dumps(ports, indent=2)
+    if not path.exists() or path.read_text() != text:
+        draft = path.with_suffix(".draft")
+        draft.write_text(text)
+        draft.replace(path)
+    return ports
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        content = json.loads(path.read_text())
+        ports = {str(name): int(port) for name, port in content.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NotConfigured(
+            f"{path} cannot be read ({error}): correct it, or remove it so that new ports are chosen"
+        ) from error
+    if wrong := [port for port in ports.values() if not 0 < port < 65536]:
+        raise NotConfigured(f"{path} has {wrong[0]} as a port: write a number from 1 to 65535")
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def listener(port: int, group: int) -> Listener:

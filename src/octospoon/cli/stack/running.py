@@ -88,7 +88,12 @@ class RunningStack:
     @property
     def run_dir(self) -> Path:
         """A folder with what the stack holds; kept when a detached stack ends, else removed."""
-        return self._layout.run / self.name
+        return self._layout.data if self.detached else self._layout.run / self.name
+
+    @property
+    def temp_dir(self) -> Path:
+        """A folder for temporary files."""
+        return self._layout.run / self.name / "tmp"
 
     @property
     def logs_dir(self) -> Path:
@@ -145,13 +150,9 @@ class RunningStack:
         self.processes.clear()
 
     def stop(self) -> None:
-        """End everything and remove what it left, the logs and the state excepted.
-
-        What a detached stack holds since it served is never removed: see `octospoon.cli.stack.kept`.
-        """
+        """End everything and remove what it left, except for logs, state, and a detached stack's data."""
         self.end_all()
-        if not (self.detached and self.urls):
-            shutil.rmtree(self.run_dir, ignore_errors=True)
+        shutil.rmtree(self._layout.run / self.name, ignore_errors=True)
         if self._termination:
             self._termination.restore()
 

@@ -21,7 +21,9 @@ LABEL_STUDIO = "label-studio"
 LOCALSTACK = "localstack"
 MLFLOW = "mlflow"
 OBJECTS = "objects"
-"""The folder of LocalStack's data with a copy of every S3 object: its own are gone with it."""
+"""The folder of LocalStack's data that shows every S3 object under its key."""
+STATE = "state.sqlite3"
+"""The database of LocalStack's data."""
 SETTINGS = {
     LOCALSTACK: {
         "DNS_ADDRESS": "0",
@@ -59,13 +61,23 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a server: its port, its data, its temporary files."""
+    """The place of a server.
+
+    Attributes:
+        layout: of the checkout.
+        port: where it listens.
+        data: the folder of its data.
+        temp: the folder of its temporary files.
+        credentials: how to sign in to Label Studio.
+        keeps: whether a server that may forget its data keeps them.
+    """
 
     layout: Layout
     port: int
     data: Path
     temp: Path
     credentials: Credentials
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,7 @@ class Service:
         name: what it is called, and the folder of its environment.
         requirements: the file that the environment was made from.
         health: the path that answers 200 once the server is ready.
+        port: where the detached stack's server listens, if this port is free when it is first started.
         stateful: whether its data folder is copied from a template, because a first start is slow.
         prepare: fills an empty data folder before the first start.
     """
@@ -83,6 +96,7 @@ class Service:
     name: str
     requirements: str
     health: str
+    port: int
     stateful: bool
     prepare: Callable[[Layout, Path], None] | None
     argv: Callable[[Place], list[str]]
@@ -105,14 +119,15 @@ def _localstack_argv(place: Place) -> list[str]:
 
 
 def _localstack_env(place: Place) -> dict[str, str]:
+    kept = {"STATE_FOLDER": str(place.data)} if place.keeps else {}
     return {
         **SETTINGS[LOCALSTACK],
+        **kept,
         "GATEWAY_LISTEN": f"{HOST}:{place.port}",
         "LOCALSTACK_HOST": f"{HOST}:{place.port}",
         "OVERRIDE_IN_DOCKER": "0",  # or it writes to /etc and /var/lib when it finds itself in a container
         "FILESYSTEM_ROOT": str(place.data / "filesystem"),
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
-        "S3_COPIES": str(place.data / OBJECTS),
     }
 
 
@@ -154,6 +169,7 @@ SERVICES = {
             name=LABEL_STUDIO,
             requirements="label-studio",
             health="/health",
+            port=8080,
             stateful=True,
             prepare=plant,
             argv=_label_studio_argv,
@@ -163,6 +179,7 @@ SERVICES = {
             name=MLFLOW,
             requirements="training",
             health="/health",
+            port=5000,
             stateful=True,
             prepare=None,
             argv=_mlflow_argv,
@@ -172,6 +189,7 @@ SERVICES = {
             name=LOCALSTACK,
             requirements="localstack",
             health="/_localstack/health",
+            port=4566,
             stateful=False,
             prepare=None,
             argv=_localstack_argv,

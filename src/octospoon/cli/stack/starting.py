@@ -27,9 +27,9 @@ def start_servers(
     *,
     fresh: bool,
     name: str,
-    lifeline: int | None,
+    lifeline: int,
 ) -> RunningStack:
-    """Start servers on new folders; return when all of them answer, or end all of them.
+    """Start servers that end with this process; return when all of them answer, or end all of them.
 
     Args:
         layout: of the checkout.
@@ -37,7 +37,7 @@ def start_servers(
         progress: receives a line of text for each step.
         fresh: whether the data folders lie in the stack's own folder.
         name: of the stack; its folder must not exist.
-        lifeline: closes when the servers must end, see `guard`; None for a detached stack.
+        lifeline: closes when the servers must end, see `guard`.
     """
     stack = new_stack(layout, name, lifeline)
     try:
@@ -46,7 +46,7 @@ def start_servers(
         for service in wanted:
             data = (stack.run_dir if fresh or not service.stateful else layout.state) / service.name
             if service.stateful:
-                templates.unpack(service, layout, data, stack.credentials)
+                templates.unpack(service, layout, data, stack.credentials, stack.temp_dir)
             launches.append(launch(service, stack, layout, data))
         wait_until_ready(launches, progress)
         stack.serve({launch.name: launch.url for launch in launches})
@@ -56,17 +56,13 @@ def start_servers(
     return stack
 
 
-def new_stack(layout: Layout, name: str, lifeline: int | None) -> RunningStack:
-    """Return a stack without running programs, with empty folders for its data and its logs.
-
-    Raises:
-        FileExistsError: a folder with data exists.
-    """
+def new_stack(layout: Layout, name: str, lifeline: int) -> RunningStack:
+    """Return a stack without running programs, with empty folders for its data and its logs."""
     termination = TerminationAsExit()
     stack = RunningStack(
         layout, name, credentials(layout.credentials), lifeline=lifeline, termination=termination
     )
-    stack.run_dir.mkdir(parents=True)
+    stack.temp_dir.mkdir(parents=True)
     stack.logs_dir.mkdir(parents=True, exist_ok=True)
     return stack
 
@@ -83,7 +79,7 @@ def make_missing_templates(
     if not missing:
         return
     progress(f"{', '.join(service.name for service in missing)}: first start, kept as a template")
-    drafts = {service: stack.run_dir / f"{service.name}-draft" for service in missing}
+    drafts = {service: stack.temp_dir / f"{service.name}-draft" for service in missing}
     for service, draft in drafts.items():
         draft.mkdir()
         if service.prepare:
@@ -98,12 +94,12 @@ def launch(
     service: Service, stack: RunningStack, layout: Layout, data: Path, port: int | None = None
 ) -> Launch:
     """Start a server, on the given port or on a free port."""
-    temp = stack.run_dir / "tmp"
+    temp = stack.temp_dir
     for folder in (data, temp):
         folder.mkdir(parents=True, exist_ok=True)
 
     def start_on(port: int) -> Supervised:
-        place = Place(layout, port, data, temp, stack.credentials)
+        place = Place(layout, port, data, temp, stack.credentials, keeps=stack.detached)
         return stack.launch(service.name, service.argv(place), environment(service, place), cwd=data)
 
     return Launch.begin(service.name, service.health, start_on, port)

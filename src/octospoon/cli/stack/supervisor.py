@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.cli.stack.detached import start_detached
+from octospoon.cli.stack.detached import nothing_more, start_detached
 from octospoon.cli.stack.health import wait_until_ready
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.process import lifeline
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from octospoon.cli.stack.detached import WhenReady
     from octospoon.cli.stack.running import RunningStack
 
 ALL = tuple(SERVICES)
@@ -35,6 +36,7 @@ def start(
     services: Sequence[str] = ALL,
     fresh: bool = False,
     detached: bool = False,
+    when_ready: WhenReady = nothing_more,
     name: str = "stack",
 ) -> RunningStack:
     """Start the servers at the same time; return when all of them answer.
@@ -45,8 +47,10 @@ def start(
         services: names of the servers; all of them by default.
         fresh: whether Label Studio and MLflow start empty, and forget everything at the end.
         detached: whether the stack outlives this process. `attach` finds it and `down` ends it. A checkout
-            has only one detached stack: if it runs, its servers that have ended are started again, see
+            has only one detached stack. Its servers that have ended are started again with their data, see
             `octospoon.cli.stack.detached`.
+        when_ready: of a detached stack. It is called with the name of each server that was started and
+            answers, and with the addresses of all servers, while others still start.
         name: prefix of the folders of a stack that is not detached.
 
     Raises:
@@ -58,7 +62,7 @@ def start(
     require_environments(layout, wanted)
     remove_stale(layout)
     if detached:
-        return start_detached(layout, wanted, progress, fresh=fresh)
+        return start_detached(layout, wanted, progress, when_ready)
     return start_servers(layout, wanted, progress, fresh=fresh, name=run_name(name), lifeline=lifeline())
 
 

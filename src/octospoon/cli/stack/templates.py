@@ -38,10 +38,19 @@ def keep(draft: Path, service: Service, layout: Layout, credentials: Credentials
     shutil.rmtree(old, ignore_errors=True)
 
 
-def unpack(service: Service, layout: Layout, data: Path, credentials: Credentials) -> None:
-    """Fill a data folder from the template, unless it is already in use."""
+def unpack(service: Service, layout: Layout, data: Path, credentials: Credentials, temp: Path) -> None:
+    """Fill a data folder from the template, unless it is already in use.
+
+    Args:
+        service: whose folder it is.
+        layout: of the checkout.
+        data: the folder.
+        credentials: with which the data must have been made.
+        temp: a folder on the same file system, for an incomplete copy.
+    """
     if not data.exists():
-        draft = data.with_name(f"{data.name}.{os.getpid()}")
+        data.parent.mkdir(parents=True, exist_ok=True)
+        draft = temp / f"{service.name}.{os.getpid()}"
         shutil.copytree(layout.template(service.name), draft)
         draft.rename(data)
     elif _credentials_of(data) != credentials.digest():

@@ -1,0 +1,78 @@
+"""Whether the data of a stopped stack can be used again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from octospoon.cli.stack.seed import DATABASE
+from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, STATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octospoon.cli.stack.layout import Layout
+
+FORMAT = 1
+"""The format of the data folder. A release that changes it must bring older folders to it here."""
+_STAMP = "format.json"
+_DATABASES = {LABEL_STUDIO: DATABASE, MLFLOW: "mlflow.db", LOCALSTACK: STATE}
+
+
+def mark(layout: Layout) -> None:
+    """Write the format of the data into a new data folder."""
+    stamp = layout.data / _STAMP
+    if not stamp.exists():
+        layout.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = stamp.with_suffix(".draft")
+        draft.write_text(json.dumps({"format": FORMAT, "octospoon": version("octospoon")}))
+        draft.replace(stamp)
+
+
+def problem(layout: Layout, stopped: set[str]) -> str:
+    """Return why the data cannot be used again; empty if they can, or if there are none.
+
+    Args:
+        layout: of the checkout.
+        stopped: names of the servers that do not run. Only their databases are checked.
+    """
+    if not holds_files(layout.data):
+        return ""
+    try:
+        stamp = json.loads((layout.data / _STAMP).read_text())
+        wrote, by = int(stamp["format"]), stamp["octospoon"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{_STAMP} is missing or cannot be read"
+    if wrote > FORMAT:
+        return f"octospoon {by}, a newer version, wrote them. To use them, install that version"
+    return _damage(layout, stopped)
+
+
+def holds_files(folder: Path) -> bool:
+    """Return whether there is anything but folders in a folder."""
+    return folder.is_dir() and any(not path.is_dir() or path.is_symlink() for path in folder.rglob("*"))
+
+
+def _damage(layout: Layout, stopped: set[str]) -> str:
+    complete = layout.resumed_project.exists()
+    for name in sorted(stopped & _DATABASES.keys()):
+        database = layout.data / name / _DATABASES[name]
+        if not database.is_file():
+            if complete:
+                return f"{database.relative_to(layout.data)} is missing"
+        elif error := _error(database):
+            return f"{database.relative_to(layout.data)} is damaged ({error})"
+    return ""
+
+
+def _error(database: Path) -> str:
+    """Return what SQLite finds wrong with a database; empty if nothing is."""
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            (first,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if first == "ok" else str(first)
