@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults check bench bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults persistence check bench bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -61,6 +61,9 @@ soak: prepared ## score images while the champion changes 50 times, on the local
 
 faults: prepared ## inject faults between all steps on real servers, then run 100,000 random steps (an hour)
 	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
+
+persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)
+	@OCTOSPOON_KILLS=$(or $(KILLS),20) .venv/bin/pytest -s tests/e2e/test_persistence.py
 
 check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## check formatting, lint, types, layers and template
 	.venv/bin/ruff check .
@@ -156,15 +159,15 @@ compose-test: .venv/.installed ## run the loop in the containers of `make docker
 		DOCKER=$(DOCKER) .venv/bin/pytest -s tests/e2e/test_compose.py --compose $(ARGS); \
 		else echo "SKIPPED make compose-test: no Docker engine answers ($$why)" >&2; fi
 
-# user data stay: kept stacks, their settings, and the passwords of the volumes of `make dockercomposeup`
+# user data stay: stacks' data, settings and ports, and the passwords of both kinds of stack
 CLEAN = find $(1) -mindepth 1 -maxdepth 1 $(patsubst %,! -name %,$(2)) -exec rm -rf {} +
 
-clean: down ## remove environments, state and build artefacts; stack data stay in .octospoon/kept
-	@if [ -d .octospoon/run/up ]; then echo "a stack's data are in .octospoon/run/up: run \`make environments\`," \
-		"then \`make down\` to move them to .octospoon/kept" >&2; exit 1; fi
+clean: down ## remove environments, state and build artefacts; stack data stay in .octospoon/data
+	@if [ -d .octospoon/run/up/label-studio ]; then echo "the data of an older version are in .octospoon/run/up:" \
+		"run \`make up\`, which moves them to .octospoon/kept" >&2; exit 1; fi
 	@mkdir -p .octospoon/state .octospoon/kept
-	@$(call CLEAN,.octospoon,kept settings.json compose state)
-	@$(call CLEAN,.octospoon/state,compose-credentials.json)
+	@$(call CLEAN,.octospoon,data kept settings.json ports.json compose state)
+	@$(call CLEAN,.octospoon/state,credentials.json compose-credentials.json)
 	@rmdir .octospoon/kept .octospoon/state .octospoon 2>/dev/null || true
 	rm -rf .aws-sam dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@if [ -d .octospoon ]; then echo "left in .octospoon: $$(ls .octospoon | tr '\n' ' '): stack data," \

@@ -198,42 +198,49 @@ def dry_run(*arguments: str) -> str:
     return done.stdout.split("\n")[-2]
 
 
-def test_what_was_kept_is_removed_only_when_somebody_says_so(
+def test_data_are_removed_only_when_somebody_says_so(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = layout.kept / "2026-01-01T00-00-00Z" / "label-studio"
-    folder.mkdir(parents=True)
-    (folder / "work").write_text("mine")
+    held = [layout.kept / "2026-01-01T00-00-00Z/label-studio/work", layout.data / "label-studio/work"]
+    for file in held:
+        file.parent.mkdir(parents=True)
+        file.write_text("mine")
+    layout.ports.write_text("{}")
     saved_settings.remember(layout, UpSettings(("cat", "dog")))
     assert main(["down"]) == 0
     assert main(["down", "--forget"]) == 1
     assert main(["down", "--yes"]) == 1
-    assert (folder / "work").exists()
+    assert all(file.exists() for file in held)
     assert "add --yes" in capsys.readouterr().err
     assert main(["down", "--forget", "--yes"]) == 0
-    assert not layout.kept.exists() or not list(layout.kept.iterdir())
+    assert "removed the data of 2 stacks" in capsys.readouterr().out
+    assert not any(file.exists() for file in held)
+    assert not layout.ports.exists()
     assert saved_settings.recall(layout) == UpSettings()
 
 
 def test_make_clean_leaves_what_was_kept(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
+    stays = {
+        *("kept/x/work", "data/mlflow/work", "settings.json", "ports.json"),
+        *("state/credentials.json", "state/compose-credentials.json"),
+    }
     for name in (
-        "kept/x/work",
-        "settings.json",
-        "state/compose-credentials.json",
+        *stays,
+        "state/mlflow-template/x",
         "envs/mlflow/x",
         "build/x",
     ):
         (tmp_path / ".octospoon" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / ".octospoon" / name).touch()
-    (tmp_path / ".octospoon/run/up").mkdir(parents=True)
+    (tmp_path / ".octospoon/run/up/label-studio").mkdir(parents=True)
 
     def clean() -> subprocess.CompletedProcess[str]:
         return subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert clean().returncode != 0, "a stack's data are where they were"
-    (tmp_path / ".octospoon/run/up").rmdir()
+    assert clean().returncode != 0, "an older version's data are where they were"
+    (tmp_path / ".octospoon/run/up/label-studio").rmdir()
     assert ".octospoon" in clean().stdout
     home = tmp_path / ".octospoon"
     left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
-    assert left == {"kept/x/work", "settings.json", "state/compose-credentials.json"}
+    assert left == stays

@@ -41,6 +41,9 @@ def test_ids_have_the_form_of_their_service():
     api = derived.id(identifier("apigateway", "rest_api", "octospoon-webhook"))
     assert api
     assert re.fullmatch(r"[0-9a-f]{10}", api)
+    secret = derived.id(identifier("secretsmanager", "secret", "octospoon-WebhookSecret"))
+    assert secret
+    assert re.fullmatch(r"[0-9a-f]{6}", secret)
     assert derived.id(identifier("apigateway", "deployment", "x")) is None
     assert derived.id({}) is None
 

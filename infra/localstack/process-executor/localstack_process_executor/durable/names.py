@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localstack_process_executor.durable.store import Store
 
 _UNIQUE = 8
-_API_ID = 10
+_LENGTHS = {("apigateway", "rest_api"): 10, ("secretsmanager", "secret"): 6}
 
 
 def install(store: Store) -> None:
@@ -55,13 +55,13 @@ class Derived:
         return f"{stack_name[: 63 - 2 - len(unique) - len(resource)]}-{resource}-{unique}"
 
     def id(self, context: Any) -> str | None:  # noqa: ANN401 - a dictionary of LocalStack's
-        """Return the id of a stack or a REST API; None for everything else."""
+        """Return the id of a stack, a REST API or a secret; None for everything else."""
         identifier = context.get("resource_identifier")
         what = (identifier.service, identifier.resource) if identifier else None
         digest = self._digest(f"id {identifier}")
         if what == ("cloudformation", "stack"):
             return str(uuid.UUID(bytes=digest[:16], version=4))
-        return digest.hex()[:_API_ID] if what == ("apigateway", "rest_api") else None
+        return digest.hex()[: _LENGTHS[what]] if what in _LENGTHS else None
 
     def for_resource(self, create: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Return a `create` of a resource provider whose random numbers belong to the resource."""
