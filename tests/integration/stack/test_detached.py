@@ -146,7 +146,7 @@ def test_a_stack_goes_on_with_its_data_and_ports(root, end):
     assert len(running(root)) == 2 * len(again.processes), "each with its guard, and nothing of before"
 
 
-def test_after_down_no_command_finds_the_stack_and_forgetting_removes_its_data(root):
+def test_down_hides_the_stack_and_forgetting_removes_its_data(root):
     stack = up(root)
     work(root, "before")
     layout = Layout(root)
@@ -194,7 +194,7 @@ def test_what_follows_a_server_is_done_while_others_start(root):
     assert seen[3:] == ["localstack"]
 
 
-def test_when_the_work_that_follows_fails_nothing_runs_and_nothing_is_lost(root):
+def test_failure_of_later_work_loses_nothing(root):
     def fails(*_):
         raise ServiceUnavailable("no luck")
 
@@ -336,7 +336,7 @@ def test_full_disk_does_not_prevent_moving_work_aside(root, monkeypatch, full):
 
 
 @pytest.mark.parametrize("aside", [lambda layout: kept.keep_aside(layout, "a reason"), kept.forget])
-def test_interruption_at_any_step_leaves_all_work_in_one_place(root, monkeypatch, aside):
+def test_interruption_at_any_step_loses_nothing(root, monkeypatch, aside):
     stack = up(root)
     work(root, "before")
     down(root, progress=print)

@@ -115,7 +115,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     assert not [pid for pid in marked("up") if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(tmp_path)]
 
 
-def test_ended_part_of_a_detached_stack_is_restarted_with_its_data(
+def test_ended_part_of_a_detached_stack_gets_its_data(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, service in SERVICES.items():  # other tests run at the same time

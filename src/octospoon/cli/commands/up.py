@@ -97,14 +97,12 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         ServiceUnavailable: a server does not start, or the backbone cannot be downloaded.
         Conflict: the stack has a model with another backbone than the given one.
     """
-    from octospoon.cli.deployment import remember
     from octospoon.cli.local import addresses, saved_settings
-    from octospoon.cli.local.assemble import assemble, trainer_environment
+    from octospoon.cli.local.assemble import trainer_environment
     from octospoon.cli.local.first_model import FirstModel
     from octospoon.cli.local.preconditions import check_checkout
-    from octospoon.cli.local.resume import Resumption
+    from octospoon.cli.local.resume import start_with_data
     from octospoon.cli.operations.first_model import begin_with_backbone
-    from octospoon.cli.stack import attach, start
     from octospoon.cli.stack.layout import Layout
     from octospoon.cli.stack.record import only_one
 
@@ -116,19 +114,12 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         model = FirstModel(settings.backbone, progress)
         if wanted.backbone:
             model()  # before anything starts
-        resumed = Resumption(layout, settings, progress)
         progress(f"classes: {_listing(settings.classes)}; parameters: {_listing(settings.parameters)}")
-        if attach(layout.root) is None:
-            saved_settings.remember(layout, settings)  # in case this is killed later
-        servers = start(layout.root, progress=progress, detached=True, when_ready=resumed)
-        stack = assemble(servers, settings.classes, progress, settings.parameters, model, resumed.outputs)
-        for path in (layout.resumed_project, layout.project):
-            remember(stack.project, path)
-        resumed.repair(stack.deployment)
+        stack = start_with_data(layout, settings, progress, model)
         if wanted.backbone:
             begin_with_backbone(stack.deployment, model())
         saved_settings.remember(layout, settings)
-    return addresses.lines(stack.project, servers.credentials, stop="octospoon down")
+    return addresses.lines(stack.project, stack.servers.credentials, stop="octospoon down")
 
 
 def _listing(names: Sequence[str] | dict[str, str]) -> str:

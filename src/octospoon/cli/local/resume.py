@@ -1,4 +1,4 @@
-"""Go on with the data of a stopped local stack."""
+"""Start the local stack with the data that it had when it stopped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.deployer import check_order
-from octospoon.cli.deployment import local_project
-from octospoon.cli.local.assemble import BY_PATH, Addresses, deploy_template
+from octospoon.cli.deployment import local_project, remember
+from octospoon.cli.local import saved_settings
+from octospoon.cli.local.assemble import BY_PATH, Addresses, assemble, deploy_template
+from octospoon.cli.stack import attach, start
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW
 from octospoon.runtime.settings import listed
@@ -17,8 +19,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from octospoon.cli.deployment import Deployment
+    from octospoon.cli.local.assemble import LocalStack
     from octospoon.cli.local.saved_settings import UpSettings
     from octospoon.cli.stack.layout import Layout
+
+
+def start_with_data(
+    layout: Layout,
+    settings: UpSettings,
+    progress: Callable[[str], None],
+    first_model: Callable[[], bytes],
+) -> LocalStack:
+    """Start the servers that do not run, with their data, and deploy octospoon onto them.
+
+    Args:
+        layout: of the checkout.
+        settings: of the stack.
+        progress: receives a line of text for each step.
+        first_model: returns the model that a new stack begins with.
+
+    Raises:
+        NotConfigured: the class names do not fit the labels of the data.
+        ServiceUnavailable: a server does not start.
+    """
+    resumption = Resumption(layout, settings, progress)
+    if attach(layout.root) is None:
+        saved_settings.remember(layout, settings)  # in case this is killed later
+    servers = start(layout.root, progress=progress, detached=True, when_ready=resumption)
+    stack = assemble(
+        servers, settings.classes, progress, settings.parameters, first_model, resumption.outputs
+    )
+    for path in (layout.resumed_project, layout.project):
+        remember(stack.project, path)
+    resumption.repair(stack.deployment)
+    return stack
 
 
 class Resumption:
