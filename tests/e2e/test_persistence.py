@@ -201,9 +201,8 @@ def violations(place: Checkout, keys: list[str], answered: dict[str, str]) -> li
         stored = standing.label if standing else None
         expected = State.LABELLED if key in said else State.EXPORTED if key in count else State.SCORED
         if stored != said.get(key) or entry.state is not expected:
-            wrong.append(
-                f"{key} is {entry.state} as {stored}; Label Studio: {count[key]} tasks, {said.get(key)}"
-            )
+            answers = f"{count[key]} tasks, {said.get(key)}"
+            wrong.append(f"{key} is {entry.state} as {stored}; Label Studio: {answers}")
     return wrong + left_over(aws)
 
 
@@ -250,9 +249,8 @@ def test_work_survives_kills_and_power_failures(tmp_path: Path) -> None:
                 place.octospoon("up")
                 resumed.append(time.monotonic() - began)
                 assert addresses(place) == first
-                print(
-                    f"end {number + 1}: {how}; {len(annotator.answered)} labels; {resumed[-1]:.0f} s to resume"
-                )
+                took = f"{resumed[-1]:.0f} s to resume"
+                print(f"end {number + 1}: {how}; {len(annotator.answered)} labels; {took}")
         settle(place, keys, annotator.answered)
         model = deployment(place).champions.pointer()
         place.octospoon("down")
@@ -262,10 +260,9 @@ def test_work_survives_kills_and_power_failures(tmp_path: Path) -> None:
         assert deployment(place).champions.pointer() == model
         assert violations(place, keys, annotator.answered) == []
         resumed.sort()
-        print(
-            f"{KILLS} ends, {len(annotator.answered)} labels, none lost; model {model[0].version if model else 0}; "
-            f"resumed in {resumed[len(resumed) // 2]:.0f} s (median), {resumed[-1]:.0f} s (longest)"
-        )
+        version = model[0].version if model else 0
+        print(f"{KILLS} ends, {len(annotator.answered)} labels, none lost; model {version}")
+        print(f"resumed in {resumed[len(resumed) // 2]:.0f} s (median), {resumed[-1]:.0f} s (longest)")
 
 
 def stop(place: Checkout, chance: random.Random, copy: Path, *, power: bool) -> str:

@@ -34,7 +34,7 @@ LOCALSTACK_DATA = "/var/lib/localstack"
 CONTAINERS = {
     LOCALSTACK: {
         "LAMBDA_PROCESS_PYTHON": "/opt/functions/bin/python",
-        "S3_COPIES": f"{LOCALSTACK_DATA}/objects",
+        "STATE_FOLDER": LOCALSTACK_DATA,
     },
 }
 """Settings of the servers that only containers have, beside those of every local stack."""
