@@ -225,10 +225,7 @@ def session(endpoint_url: str | None) -> boto3.Session:
 
 
 def local_project(path: Path = PROJECT_FILE) -> LocalProject | None:
-    """Return the running local stack; None if no local stack runs.
-
-    Args:
-        path: of its description.
+    """Return the running local stack, as the file at `path` describes it; None if no local stack runs.
 
     Raises:
         NotConfigured: the description cannot be read.

@@ -190,8 +190,8 @@ def test_what_follows_a_server_is_done_while_others_start(root):
     assert {name for name, _ in seen} == {"label-studio", "mlflow", "localstack"}
     assert all(urls == stack.urls for _, urls in seen)
     kill(stack, "localstack")
-    start(root, progress=print, detached=True, when_ready=lambda name, _: seen.append(name))
-    assert seen[3:] == ["localstack"]
+    start(root, progress=print, detached=True, when_ready=lambda name, urls: seen.append((name, urls)))
+    assert seen[3:] == [("localstack", stack.urls)]
 
 
 def test_failure_of_later_work_loses_nothing(root):

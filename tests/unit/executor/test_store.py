@@ -138,7 +138,7 @@ def test_synced_records_are_in_the_database_itself(tmp_path, store):
 
 def test_many_new_files_are_synced_together(tmp_path, store, monkeypatch):
     synced = []
-    monkeypatch.setattr(module.os, "sync", lambda: synced.append(True))
+    monkeypatch.setattr("os.sync", lambda: synced.append(True))
     store.write([Change("a", "1", "x")], [tmp_path / str(number) for number in range(501)])
     store.sync()
     assert synced == [True]
