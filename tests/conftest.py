@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
-    """The real LocalStack, Label Studio, MLflow and trainer, with octospoon deployed: one for all tests."""
+    """The real LocalStack, Label Studio, MLflow and trainer, with octospoon deployed: one for each worker."""
     from octospoon.cli.datasets import digits
     from octospoon.cli.local.assemble import assemble
     from octospoon.cli.stack import start

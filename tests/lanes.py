@@ -101,7 +101,7 @@ def on(request: pytest.FixtureRequest, name: str) -> Lane:
 
 @pytest.fixture(scope="session")
 def on_host(stack: LocalStack) -> Iterator[Lane]:
-    """The stack that all tests share."""
+    """The shared stack."""
     address = urlsplit(stack.project.endpoint_url)
     running = RunningSession(
         address.hostname,

@@ -12,15 +12,17 @@ import pytest
 if TYPE_CHECKING:
     from worker_groups import Groups
 
-SHARED = "stack"
-"""The group of the tests that use the shared stack: one worker starts it and runs all of them."""
+SHARED = ("e2e", "parts")
+"""The groups of the tests that use the shared stack: those of the whole system, and those of its parts.
+
+Each worker that runs one starts a stack. With two, both groups run at the same time."""
 TESTS = Path(__file__).parent
 
 
 def group(item: pytest.Item) -> str:
     """Return the name of the tests that one worker runs in their order; empty where any worker may run it."""
     if mark := item.get_closest_marker("stack"):
-        return item.path.stem if mark.kwargs.get("own") else SHARED
+        return item.path.stem if mark.kwargs.get("own") else SHARED[item.path.parent != TESTS / "e2e"]
     if name := next((name for name in ("docker", "packaging") if item.get_closest_marker(name)), ""):
         return name
     # the tests of a file share its fixtures and what it imports
@@ -35,11 +37,11 @@ def is_unit(item: pytest.Item) -> bool:
 def order(item: pytest.Item) -> int:
     """Return the place of a test in the run: the larger, the later."""
     name = group(item)
-    if name == SHARED:
-        return 0
+    if name in SHARED:
+        return SHARED.index(name)
     if is_unit(item):
-        return 3
-    return 1 if name else 2
+        return 4
+    return 2 if name else 3
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -63,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 
 @pytest.hookimpl(trylast=True)  # when `-m` and `-k` have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what takes longest first: the shared stack, then the tests with servers of their own."""
+    """Put what takes longest first: the shared stacks, then the tests with servers of their own."""
     if not is_worker(config):
         return
     items.sort(key=order)
