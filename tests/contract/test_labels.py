@@ -10,7 +10,9 @@ from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, UNKNOWN_CLASS, UncountedAnswer
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Round
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import State
+from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage
 from octospoon.domain.training.jobs import JobSettings, JobStatus
 from octospoon.usecases.resolve_label import ResolveLabel
 
@@ -289,6 +291,27 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
     assert not control.renew("job-1", 4e9)
     assert not control.fail("job-1", "too late", 3e9)
     assert (control.state().status, control.state().reason) == (JobStatus.IDLE, "promoted")
+
+
+def test_change_of_backbone_is_stored_once_and_survives_jobs(stores: Stores) -> None:
+    control = stores.control
+    assert control.state().backbone_change is None
+    before = ChampionPointer.of(3, "c" * 64, "d" * 64, "e" * 64, ("cat", "ďábel"))
+    requested = BackboneChange(Candidate("lite0", "a" * 64, "b" * 64), before)
+    assert control.change_backbone(requested)
+    assert not control.change_backbone(requested), "somebody else was first"
+    stored = control.state().backbone_change
+    assert stored == replace(requested, revision=1)
+
+    settings = JobSettings(("cat", "ďábel"), candidate=requested.candidate)
+    assert control.begin(control.state(), "job-1", "a change", 1e9, settings)
+    assert control.state().settings == settings
+    assert control.state().backbone_change == stored
+    assert control.change_backbone(stored.at(Stage.REVOKED, "by a person"))
+    assert not control.change_backbone(stored.at(Stage.SERVING, "too late"))
+    revoked = control.state().backbone_change
+    assert revoked == replace(stored, stage=Stage.REVOKED, reason="by a person", revision=2)
+    assert control.change_backbone(replace(requested, revision=2)), "another change may follow"
 
 
 def test_a_launch_that_fails_gives_its_labels_back(stores: Stores) -> None:

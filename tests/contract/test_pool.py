@@ -299,6 +299,14 @@ def test_images_with_another_backbones_embedding_are_found_and_rescored(stores: 
     )
 
 
+def test_newest_uploads_of_another_backbone_come_first(stores: Stores) -> None:
+    for i in range(6):
+        stores.scoring.put_score(image(i), prediction(0.5))
+        stores.clock.time += 24 * 3600.0
+    stale = [ref.key for ref in stores.pool_report.stale_backbone("c" * 64)]
+    assert stale == [image(i).key for i in reversed(range(6))]
+
+
 def test_labelled_refgets_another_backbones_embedding_and_nothing_else_changes(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), prediction(0.5))

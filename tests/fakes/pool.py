@@ -291,7 +291,8 @@ class FakePool:
         return sorted(here, key=hashes.sampling_key)
 
     def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        for key, row in self.table.items():
+        newest_first = sorted(self.table.items(), key=lambda item: item[1].arrived, reverse=True)
+        for key, row in newest_first:
             if row.state is State.SCORED and row.prediction and row.prediction.backbone != backbone:
                 yield ImageRef(key, row.etag, row.sequencer, row.size)
 

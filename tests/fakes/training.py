@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fakes.clock import FakeClock
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.training.backbone_change import BackboneChange
     from octospoon.ports.training import TrainingData
 
 
@@ -58,6 +59,7 @@ class FakeControl:
             begun_today=before.begun_today + 1 if before.begun_day == today else 1,
             settings=settings,
             project_classes=now.project_classes,
+            backbone_change=now.backbone_change,
         )
         return True
 
@@ -66,6 +68,14 @@ class FakeControl:
 
     def request(self, reason: str) -> None:
         self.now_state = replace(self.now_state, requested=reason)
+
+    def change_backbone(self, change: BackboneChange) -> bool:
+        stored = self.now_state.backbone_change
+        if (stored.revision if stored else 0) != change.revision:
+            return False
+        stored = replace(change, revision=change.revision + 1)
+        self.now_state = replace(self.now_state, backbone_change=stored)
+        return True
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
         if not self._is(job_id, JobStatus.LAUNCHING):

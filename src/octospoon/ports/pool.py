@@ -156,7 +156,10 @@ class PoolReport(Protocol):
         """Return (key, reason, detail) of up to `limit` images in quarantine."""
 
     def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images that have an embedding of another backbone."""
+        """Yield the selectable images with an embedding of another backbone, the newest uploads first.
+
+        The order is by day of the upload. All of them are read before the first is yielded.
+        """
 
     def labelled(self) -> Iterator[LabelledImage]:
         """Yield every labelled image, in any order, with a memory that does not grow with the pool."""

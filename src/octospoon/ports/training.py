@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.training.backbone_change import BackboneChange
     from octospoon.domain.training.jobs import JobSettings, TrainingState
 
 
@@ -42,6 +43,13 @@ class Control(Protocol):
 
     def request(self, reason: str) -> None:
         """Request a training job. The request lapses when the next job begins for any reason."""
+
+    def change_backbone(self, change: BackboneChange) -> bool:
+        """Store a change of the backbone with the next revision.
+
+        Return False, and store nothing, if the stored change no longer has the revision of `change`, or 0 if
+        there is none.
+        """
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
         """Move launching -> idle after a failed launch, and restore the counter of new labels."""

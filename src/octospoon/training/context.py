@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from octospoon.domain.training.backbone_change import Candidate
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labels, Rounds
@@ -31,6 +32,7 @@ class TrainingPorts:
         classes: the project's class names, in order; at least two.
         trainer: trains the model.
         rules: the gate's limits.
+        candidate: the backbone that was requested for this job; None for the one in service.
     """
 
     clock: Clock
@@ -51,3 +53,4 @@ class TrainingPorts:
     datasets: DatasetArchive | None = None
     trainer: Trainer = train_head
     rules: gate.Rules = field(default_factory=gate.Rules)
+    candidate: Candidate | None = None

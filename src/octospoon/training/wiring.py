@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,18 +13,21 @@ from octospoon.adapters.mlflow.registry import MlflowRegistry
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.evaluation.gate import Rules
 from octospoon.runtime import aws
 from octospoon.runtime.settings import TrainerSettings, load
 from octospoon.runtime.wiring.storage import Storage
 from octospoon.training.context import TrainingPorts
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
+from octospoon.training.head.requested_backbone import RequestedBackbone
 from octospoon.training.head.trainer import train_head
 from octospoon.training.job.lease import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from octospoon.domain.training.jobs import JobSettings, TrainingState
     from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import Champions
     from octospoon.ports.training import DatasetArchive
     from octospoon.training.head.trainer import Trainer
 
@@ -39,7 +44,7 @@ def training_ports(job_id: str) -> TrainingPorts:
     control, images = storage.control, storage.images
     try:
         settings = _settings(control.state(), job_id)
-        trainer = _trainer(settings, images)
+        trainer = _trainer(settings, images, storage.champions)
     except NotConfigured as error:
         control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
         raise
@@ -61,6 +66,8 @@ def training_ports(job_id: str) -> TrainingPorts:
         datasets=_datasets(config),
         classes=settings.classes,
         trainer=trainer,
+        rules=_rules(settings),
+        candidate=settings.candidate,
     )
 
 
@@ -74,8 +81,15 @@ def _settings(state: TrainingState, job_id: str) -> JobSettings:
     return state.settings
 
 
-def _trainer(settings: JobSettings, images: ImageStore) -> Trainer:
+def _rules(settings: JobSettings) -> Rules:
+    """Return the gate's limits. A person who requested a backbone has seen how slow it is."""
+    return replace(Rules(), slowdown=math.inf) if settings.candidate else Rules()
+
+
+def _trainer(settings: JobSettings, images: ImageStore, champions: Champions) -> Trainer:
     balanced = settings.class_weights == "balanced"
+    if settings.candidate is not None:
+        return RequestedBackbone(images, champions, settings.candidate, balanced=balanced)
     if settings.trainer == "finetune":
         return FineTuner(images, FineTuning.read(settings.fine_tuning), balanced=balanced)
     return partial(train_head, balanced=balanced)

@@ -11,6 +11,7 @@ import msgspec
 from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.labelling.answers import Answer, read
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation, project_name
+from octospoon.domain.training.backbone_change import next_candidate
 from octospoon.domain.training.policy import due, job_id
 from octospoon.usecases.receive_webhook import Message
 from octospoon.usecases.resolve_label import ResolveLabel
@@ -98,7 +99,8 @@ class CollectAnnotations:
         if reason is None:
             return None
         job = job_id(state)
-        if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, self.settings):
+        settings = replace(self.settings, candidate=next_candidate(state.backbone_change))
+        if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, settings):
             return None  # another run was first
         try:
             self.launcher.launch(job)

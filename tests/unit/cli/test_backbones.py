@@ -198,7 +198,7 @@ def test_only_a_new_deployment_begins_with_a_backbone(index) -> None:
     assert (pointer.version, pointer.backbone) == (0, read_spec(model).backbone)
     assert begin_with_backbone(deployed, model) == pointer
     assert begin_with(deployed, lambda: pytest.fail("a model is in service")) == pointer
-    with pytest.raises(Conflict, match=r"version 0 is in service.*only a new deployment"):
+    with pytest.raises(Conflict, match=r"version 0 is in service.*octospoon backbone use"):
         begin_with_backbone(deployed, starter_model())
 
 
@@ -220,7 +220,7 @@ def test_init_model_puts_a_named_backbone_into_service(index, monkeypatch, capsy
     assert champion is not None
     assert champion[0].backbone == read_spec(FirstModel("tiny", print)()).backbone
     assert main(["init-model", "--backbone", "scattering"]) == 1
-    assert "only a new deployment can begin with another one" in capsys.readouterr().err
+    assert "`octospoon backbone use` changes the backbone and keeps the labels" in capsys.readouterr().err
 
 
 def test_a_backbone_and_a_file_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ REPORTING = {
     ),
     "invite",
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
-    *("backbone list", "backbone pull"),
+    *("backbone list", "backbone pull", "backbone use"),
     *("labels import", "labels export", "predictions export"),
 }
 

@@ -175,7 +175,7 @@ def test_new_deployment_takes_a_form_and_trained_ones_keep_backbones(
     assert new.champions.files[pointer.sha256] == found[1].model
     assert (pointer.version, pointer.backbone) == (0, read_spec(found[1].model).backbone)
     assert init_model(deployment(new), path) == init_model(deployment(new)) == pointer
-    with pytest.raises(Conflict, match="only a new deployment"):
+    with pytest.raises(Conflict, match="octospoon backbone use"):
         init_model(deployment(made), path)
 
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from octospoon.domain.evaluation.estimators import proportion
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.pool.keys import day
+from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage, next_candidate
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.domain.training.policy import TrainingRules, due, job_id, wanted
 
@@ -55,6 +57,45 @@ def test_failed_job_costs_its_budget_but_a_lost_job_restarts():
     spent = TrainingState(JobStatus.FAILED, lease_until=NOW - 1, begun_day=day(NOW), begun_today=3)
     assert due(spent, RULES, NOW) is None
     assert due(replace(spent, status=JobStatus.RUNNING), RULES, NOW)
+
+
+def change(**fields: object) -> BackboneChange:
+    candidate = Candidate("lite0", "a" * 64, "b" * 64)
+    before = ChampionPointer.of(3, "c" * 64, "d" * 64, "e" * 64, ("cat", "dog"))
+    return replace(BackboneChange(candidate, before), **fields)
+
+
+@pytest.mark.parametrize(
+    ("status", "lease_until", "starts"),
+    [
+        (JobStatus.IDLE, 0, True),
+        (JobStatus.RUNNING, NOW + 1, False),
+        (JobStatus.FAILED, NOW + 1, False),
+        (JobStatus.FAILED, NOW - 1, True),
+    ],
+)
+def test_requested_backbone_waits_only_for_the_job_before_it(status, lease_until, starts):
+    state = TrainingState(status, "train-000003", 3, 0, lease_until, backbone_change=change())
+    assert (due(state, RULES, NOW) is not None) == starts
+    spent = replace(state, status=JobStatus.IDLE, begun_day=day(NOW), begun_today=3)
+    assert due(spent, RULES, NOW) == "change of the backbone to lite0", "a person asked for it"
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [change(stage=stage) for stage in Stage if stage is not Stage.REQUESTED]
+    + [change(before=ChampionPointer.of(0, "c" * 64, "d" * 64)), None],
+)
+def test_no_job_is_due_for_a_change_that_ended(ended):
+    assert due(TrainingState(backbone_change=ended), RULES, NOW) is None
+    assert next_candidate(ended) is None
+
+
+def test_change_ends_by_what_serves_even_if_the_job_died():
+    open_change = change()
+    assert open_change.ended("c" * 64, promoted=True, reason="better").stage is Stage.SERVING
+    assert open_change.ended("b" * 64, promoted=False, reason="lost").stage is Stage.SERVING
+    assert open_change.ended("c" * 64, promoted=False, reason="worse").stage is Stage.REFUSED
 
 
 def test_accuracy_requests_training_only_when_it_is_significantly_low():

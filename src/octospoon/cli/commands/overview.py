@@ -54,7 +54,7 @@ ENTRIES = {
     "predictions": Entry(DAILY, "Export the predictions of all images."),
     "picture": Entry(DAILY, "Show what a model sees of picture files, or why it cannot."),
     "model": Entry(MODEL, "Optimise, import or roll back the model."),
-    "backbone": Entry(MODEL, "List or download the backbones that embed images."),
+    "backbone": Entry(MODEL, "List, download or change the backbones that embed images."),
     "rescore": Entry(MODEL, "Score the pool again with the model in service."),
     "simulate": Entry(
         MODEL, "Compare labelling strategies with random choice, on images whose labels are known."

@@ -95,7 +95,7 @@ def photos_or_scattering(tell: Callable[[str], None], watch: Callable[[int, int]
     except (NotConfigured, ServiceUnavailable, BadModel) as error:
         tell(
             f"{catalogue.PHOTOS} cannot be downloaded ({error}). The stack begins with scattering, which "
-            "suits drawings and not photos; to change that, remove the stack with `octospoon down --forget`"
+            "suits drawings and not photos; `octospoon backbone use` changes that later and keeps all labels"
         )
         return pull(catalogue.SCATTERING, tell, watch).model
 

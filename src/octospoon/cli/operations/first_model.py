@@ -69,8 +69,8 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
 
 def _other(pointer: ChampionPointer) -> str:
     return (
-        f"version {pointer.version} is in service, and its backbone made the pool's embeddings: only a new "
-        "deployment can begin with another one"
+        f"version {pointer.version} is in service, and its backbone made the pool's embeddings: `octospoon "
+        "backbone use` changes the backbone and keeps the labels"
     )
 
 

@@ -139,7 +139,9 @@ def _guess(spec: ModelSpec, prediction: Prediction) -> str:
 
 def _check_place(deployment: Deployment, model: Imported) -> None:
     serve = PromoteVersion(deployment.champions, deployment.entries)
-    serve.check(model.spec.backbone, "only a deployment without images can take this one")
+    serve.check(
+        model.spec.backbone, "`octospoon backbone use FILE.onnx` changes the backbone and keeps the labels"
+    )
     champion = deployment.champions.pointer()
     served = champion[0] if champion else None
     if model.head is None and served and served.backbone == model.spec.backbone and served.version > 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 SOURCE = (
     "AWS price lists, us-east-1, on demand, without free tiers and savings plans; "
     "check them before you rely on them"
@@ -27,6 +29,14 @@ def lambda_dollars(seconds: float, megabytes: int, batch: float, architecture: s
     """Return the dollars for one image of `seconds` in a function of this memory, in batches."""
     compute = seconds * megabytes / 1024 * LAMBDA_GB_SECOND[architecture]
     return compute + LAMBDA_REQUEST / batch
+
+
+def write_units(dim: int) -> int:
+    """Return the write units of a row with an embedding of `dim` numbers and its entries in three indexes.
+
+    A number takes two bytes, and the rest of a row up to 900. A write unit is a kilobyte.
+    """
+    return max(2, math.ceil((2 * dim + 900) / 1024)) + 3
 
 
 def around_dollars(batch: float, write_units: int = 5) -> float:

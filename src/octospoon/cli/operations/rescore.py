@@ -45,17 +45,19 @@ class Estimate:
         megabytes: of their files.
         seconds: of one core for one image, measured on this machine.
         measured: images that were measured.
+        dim: numbers in an embedding.
     """
 
     images: int
     megabytes: float
     seconds: float
     measured: int
+    dim: int = 0
 
     def dollars(self) -> float:
         """Return the price of all images, at the rate of x86_64."""
         scoring = prices.lambda_dollars(self.seconds, prices.MB_A_CORE, BATCH, "x86_64")
-        return self.images * (scoring + prices.around_dollars(BATCH))
+        return self.images * (scoring + prices.around_dollars(BATCH, prices.write_units(self.dim)))
 
     def __str__(self) -> str:
         """Return the estimate as a line."""
@@ -80,7 +82,7 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
         NotConfigured: there is no model.
         BadRequest: the model in service knows no classes.
     """
-    pointer = _pointer(deployment)
+    pointer = serving(deployment)
     if not pointer.head_key:
         raise BadRequest("the model in service has no classes yet: there is nothing to score with")
     url = deployment.outputs["RescoreQueueUrl"]
@@ -94,7 +96,7 @@ def stale_images(deployment: Deployment) -> list[ImageRef]:
     Raises:
         NotConfigured: there is no model.
     """
-    return list(deployment.pool_report.stale_backbone(_pointer(deployment).backbone))
+    return list(deployment.pool_report.stale_backbone(serving(deployment).backbone))
 
 
 def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
@@ -103,13 +105,27 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
     Raises:
         BadRequest: none of those that were tried can be read.
     """
-    spent = measured_seconds(deployment, images[:: max(1, len(images) // MEASURED)])
+    from octospoon.adapters.onnx.scorer import OnnxScorer  # an optional package: see cli/extras.py
+
+    pointer = serving(deployment)
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))
+        return measured(scorer, deployment.images, images)
+
+
+def measured(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> Estimate:
+    """Return what scoring these images with a model takes, measured on some of them.
+
+    Raises:
+        BadRequest: none of those that were tried can be read.
+    """
+    spent = _seconds(scorer, store, images[:: max(1, len(images) // MEASURED)])
     if not spent:
         raise BadRequest(
             "none of the images can be read: `octospoon reconcile --full` removes images that are gone"
         )
     size = sum(image.size for image in images) / 1e6
-    return Estimate(len(images), size, float(np.mean(spent)), len(spent))
+    return Estimate(len(images), size, float(np.mean(spent)), len(spent), scorer.spec.dim)
 
 
 def measured_seconds(deployment: Deployment, images: Sequence[ImageRef]) -> list[float]:
@@ -122,7 +138,7 @@ def measured_seconds(deployment: Deployment, images: Sequence[ImageRef]) -> list
     """
     from octospoon.adapters.onnx.scorer import OnnxScorer  # an optional package: see cli/extras.py
 
-    pointer = _pointer(deployment)
+    pointer = serving(deployment)
     with tempfile.TemporaryDirectory() as folder:
         scorer = OnnxScorer(deployment.champions.fetch(pointer, Path(folder)))
         return _seconds(scorer, deployment.images, images)
@@ -140,7 +156,8 @@ def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
     return run_all(uploads.send, images, "Queueing")
 
 
-def _pointer(deployment: Deployment) -> ChampionPointer:
+def serving(deployment: Deployment) -> ChampionPointer:
+    """Return the pointer of the model in service; raises NotConfigured if there is none."""
     champion = deployment.champions.pointer()
     if champion is None:
         raise NotConfigured("there is no model yet: run `octospoon init-model` first")

@@ -62,7 +62,7 @@ class Expectation:
             return ""
         return (
             f"; at {100 * self.accuracy:.0f} % accuracy the backbone limits the model: next, try another "
-            "backbone in a new deployment (`octospoon model import`), or Trainer=finetune"
+            "backbone (`octospoon backbone use`), or Trainer=finetune"
         )
 
 

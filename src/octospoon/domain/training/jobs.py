@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from octospoon.domain.training.backbone_change import BackboneChange, Candidate  # noqa: TC001 - msgspec resolves
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -31,6 +33,7 @@ class JobSettings:
         class_weights: ``none`` or ``balanced``.
         model_name: name of the registered model.
         experiment: name of the experiment in the tracker.
+        candidate: a backbone that is to replace the one in service; None for an ordinary job.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +42,7 @@ class JobSettings:
     class_weights: str = "none"
     model_name: str = "octospoon"
     experiment: str = "octospoon"
+    candidate: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class TrainingState:
         requested: why `watch` requested a job since the newest was started; empty if it did not.
         settings: settings of the newest job; None before the first.
         project_classes: the project's current class names, in order; empty while they are unknown.
+        backbone_change: the newest change of the backbone that a person requested; None before the first.
     """
 
     status: JobStatus = JobStatus.IDLE
@@ -74,6 +79,7 @@ class TrainingState:
     requested: str = ""
     settings: JobSettings | None = None
     project_classes: tuple[str, ...] = ()
+    backbone_change: BackboneChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

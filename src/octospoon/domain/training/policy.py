@@ -1,4 +1,4 @@
-"""Decide when to train: after enough new labels, low accuracy, drift, or a lost or failed job."""
+"""Decide when to train: after enough new labels, low accuracy, drift, a lost or failed job, or on request."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.pool.keys import day
+from octospoon.domain.training.backbone_change import next_candidate
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
     A launching or running job with an expired lease is lost. Its labels were already subtracted from the
     counter, so it is due again at once. A failed job is due again when its lease has expired, or when there
     are enough new labels. A request of `wanted` waits for the cool-down and for at least one new label,
-    because the same labels would give the same model.
+    because the same labels would give the same model. A person's request for another backbone waits for
+    nothing but the job before it.
 
     Args:
         state: the stored state.
@@ -45,6 +47,9 @@ def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
     if state.status in (JobStatus.LAUNCHING, JobStatus.RUNNING):
         lost = now > state.lease_until
         return f"job {state.job_id} was lost: its lease ran out while {state.status}" if lost else None
+    candidate = next_candidate(state.backbone_change)
+    if candidate is not None and state.status is JobStatus.IDLE:
+        return f"change of the backbone to {candidate.name}"
     if state.begun_day == day(now) and state.begun_today >= rules.per_day:
         return None
     if state.new_labels >= rules.new_labels:

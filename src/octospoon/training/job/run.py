@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
-from octospoon.domain.errors import Conflict, OctospoonError, RetryableError
+from octospoon.domain.errors import Conflict, OctospoonError, PermanentError, RetryableError
 from octospoon.domain.evaluation import gate
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.model_spec import ChampionPointer
@@ -30,6 +30,7 @@ from octospoon.training.data import embeddings
 from octospoon.training.data.dataset import Dataset, gather
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
+from octospoon.training.job import requested_backbone
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
 from octospoon.training.model import model_file
 from octospoon.training.report.figures import Figures
@@ -73,11 +74,14 @@ def run(job_id: str, ports: TrainingPorts) -> Outcome:
     try:
         with lease_kept(job_id, ports):
             outcome, reason = _with_retries(job_id, ports)
+            requested_backbone.settle(ports, reason, promoted=outcome is Outcome.PROMOTED)
     except (SystemExit, KeyboardInterrupt):
         # A stopped container has a few seconds left. Ending the lease now lets the next job start at once.
         ports.control.fail(job_id, "the job was stopped from outside", ports.clock.now())
         raise
     except Exception as error:
+        if isinstance(error, PermanentError):
+            requested_backbone.give_up(ports, failure_text(error))
         ports.control.fail(job_id, failure_text(error), ports.clock.now() + LEASE_SECONDS)
         raise
     ports.control.finish(job_id, f"{outcome}: {reason}")
@@ -185,8 +189,9 @@ class _Job:
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
         metrics |= evaluated.metrics | gain(next_batch)
         metrics |= against_control(train, audit, len(spec.classes))
-        project = self._ports.control.state().project_classes
-        decision = gate.of_project(judged.decision, spec.classes, project)
+        state = self._ports.control.state()
+        decision = gate.of_project(judged.decision, spec.classes, state.project_classes)
+        decision = requested_backbone.unless_revoked(decision, self._ports.candidate, state.backbone_change)
         decided = self._decided(run, decision, metrics)
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
         Figures(self._ports, folder, spec.resize).versions(decided)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from octospoon.adapters.dynamodb.items import Item, integer, number, text
+from octospoon.domain.training.backbone_change import BackboneChange
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 
 
@@ -24,6 +27,7 @@ def training_state(item: Item) -> TrainingState:
         requested=text(item, "requested"),
         settings=_settings(text(item, "settings")),
         project_classes=tuple(msgspec.json.decode(text(item, "project_classes", "[]"))),
+        backbone_change=_change(text(item, "backbone_change"), integer(item, "backbone_revision")),
     )
 
 
@@ -35,6 +39,17 @@ def settings_text(settings: JobSettings | None) -> str:
 def classes_text(classes: tuple[str, ...]) -> str:
     """Return class names as they are stored."""
     return msgspec.json.encode(classes).decode()
+
+
+def change_text(change: BackboneChange) -> str:
+    """Return a change of the backbone as it is stored, without its revision."""
+    return msgspec.json.encode(replace(change, revision=0)).decode()
+
+
+def _change(stored: str, revision: int) -> BackboneChange | None:
+    if not stored:
+        return None
+    return replace(msgspec.json.decode(stored, type=BackboneChange), revision=revision)
 
 
 def _settings(stored: str) -> JobSettings | None:

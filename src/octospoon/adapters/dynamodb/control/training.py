@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb.control.job_items import classes_text, settings_text, training_state
+from octospoon.adapters.dynamodb.control.job_items import (
+    change_text,
+    classes_text,
+    settings_text,
+    training_state,
+)
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.dynamodb.control.table import ControlTable
     from octospoon.adapters.dynamodb.items import Value
+    from octospoon.domain.training.backbone_change import BackboneChange
 
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 _UNCHANGED = (
@@ -74,6 +80,18 @@ class DynamoControl:
         others = "attribute_not_exists(#project_classes) OR #project_classes <> :classes"
         value = classes_text(classes)
         self._table.update("training", {"project_classes": value}, others, {":classes": value})
+
+    def change_backbone(self, change: BackboneChange) -> bool:
+        """Store a change of the backbone with the next revision, unless the stored one has another."""
+        values: dict[str, Value] = {
+            "backbone_change": change_text(change),
+            "backbone_revision": change.revision + 1,
+        }
+        condition = "#backbone_revision = :revision"
+        if change.revision == 0:
+            condition = "attribute_not_exists(#backbone_revision)"
+            return self._table.update("training", values, condition, {})
+        return self._table.update("training", values, condition, {":revision": change.revision})
 
     def abort(self, job_id: str, before: TrainingState) -> bool:
         """Move launching -> idle after a failed launch, and restore the counter of new labels."""

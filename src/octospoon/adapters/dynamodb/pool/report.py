@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws.errors import translated
@@ -47,13 +48,20 @@ class DynamoPoolReport:
         ]
 
     def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images that have an embedding of another backbone."""
+        """Yield the selectable images with an embedding of another backbone, the newest uploads first."""
         condition = "#state = :scored AND #backbone <> :backbone"
         given: dict[str, Value] = {":scored": State.SCORED, ":backbone": backbone}
-        for item in self._scan("#key, #etag, #sequencer, #size", (condition, given)):
-            yield ImageRef(
-                text(item, "key"), text(item, "etag"), text(item, "sequencer"), integer(item, "size")
+        uploads = [
+            (
+                text(item, "arrival").partition("/")[0],
+                ImageRef(
+                    text(item, "key"), text(item, "etag"), text(item, "sequencer"), integer(item, "size")
+                ),
             )
+            for item in self._scan("#key, #etag, #sequencer, #size, #arrival", (condition, given))
+        ]
+        uploads.sort(key=itemgetter(0), reverse=True)
+        yield from (image for _, image in uploads)
 
     def labelled(self) -> Iterator[LabelledImage]:
         """Yield every labelled image, in any order."""

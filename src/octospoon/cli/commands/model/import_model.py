@@ -59,8 +59,8 @@ def import_model(
 ) -> None:
     """Wrap an ONNX file from elsewhere, check it, and put it into service.
 
-    Use it to begin with a backbone or classifier of your own. A new backbone needs a deployment without
-    images. With --to it writes a file that `octospoon init-model --file` takes.
+    Use it to begin with a backbone or classifier of your own. Where there are images already, `octospoon
+    backbone use` changes the backbone. With --to it writes a file that `octospoon init-model --file` takes.
     """
     from octospoon.cli.deploy.class_names import class_names
     from octospoon.cli.extras import require

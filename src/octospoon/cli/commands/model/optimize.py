@@ -70,7 +70,10 @@ def _print(forms: Forms, folder: Path) -> None:
         print_line(f"{name}: {kept}: {'; '.join(verdict.reasons)}")
     for name, reason in forms.failed.items():
         print_line(f"{name}: cannot be made: {reason}")
-    print_line("a new deployment, and only a new one, begins with a form by `octospoon init-model --file`")
+    print_line(
+        "a new deployment begins with a form by `octospoon init-model --file`; one that has images changes "
+        "to it by `octospoon backbone use FILE.onnx`"
+    )
 
 
 def table(forms: list[Form]) -> Table:

@@ -1,0 +1,280 @@
+"""`octospoon backbone use`: what it shows first, what it does, and what it leaves alone."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+import pytest
+from fakes.pool import FakeEntries
+from unit.training.stack import World, starter, world
+
+from octospoon.cli.datasets import digits
+from octospoon.cli.main import main
+from octospoon.cli.operations import change_backbone, prices, read_again, rescore, run_now
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.training.backbone_change import Stage
+from octospoon.domain.training.jobs import TrainingState
+from octospoon.training.model import model_file
+from octospoon.training.model import starter as scattering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+IMAGES = 30
+LARGER = scattering.build(shrink=2)
+MODEL = model_file.assemble(LARGER, None, model_file.backbone_spec(LARGER, "squash"))
+NEW = model_file.read_spec(MODEL).backbone
+
+
+@dataclass
+class FakeQueues:
+    """Scores each queued image at once with the model in service, as `score` does."""
+
+    made: World
+    queued: list[str] = field(default_factory=list)
+    messages: list[tuple[str, Any]] = field(default_factory=list)
+    down: bool = False
+
+    def send_message(self, **message: str) -> None:
+        body = json.loads(message["MessageBody"])
+        self.messages.append((message["QueueUrl"], body))
+        if message["QueueUrl"] != "Uploads" or self.down:
+            return
+        key = unquote_plus(body["Records"][0]["s3"]["object"]["key"])
+        self.queued.append(key)
+        serving, row = self.made.champions.current, self.made.pool.table[key]
+        assert serving
+        assert row.prediction
+        row.prediction = replace(row.prediction, backbone=serving.backbone)
+
+    def get_queue_attributes(self, **request: Any) -> object:
+        return {"Attributes": dict.fromkeys(request["AttributeNames"], "0")}
+
+
+class Deployed:
+    """A deployment with images; with labels and a model with classes if `trained`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, trained: bool = False) -> None:
+        self.made = made = world()
+        made.control.now_state = TrainingState()
+        for index in range(IMAGES):
+            if trained and index < 10:
+                made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 4)
+            else:
+                made.drop(index).arrived = f"2026-01-{index + 1:02d}"
+        made.serve(starter())
+        if trained:
+            spec = model_file.read_spec(starter())
+            shas = made.champions.put_model(b"model", b"head")
+            pointer = ChampionPointer.of(3, spec.backbone, *shas, digits.CLASSES)
+            made.champions.keep(pointer)
+            made.champions.set(pointer)
+        self.queues, self.folder = FakeQueues(made), folder
+        (folder / "larger.onnx").write_bytes(MODEL)
+        monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: self.deployment())
+        monkeypatch.setattr(read_again, "MAX_AGE", 0.0)
+        monkeypatch.setattr(read_again, "_PAUSE", 0.0)
+        monkeypatch.setattr(change_backbone, "_PAUSE", 0.0)
+        monkeypatch.setattr(run_now, "reconcile", lambda _: self.reconcile())
+        self.reconcile: Callable[[], None] = lambda: None
+
+    def deployment(self) -> Any:
+        made = self.made
+        return SimpleNamespace(
+            champions=made.champions,
+            control=made.control,
+            labels=made.labels,
+            images=made.images,
+            pool_report=made.pool,
+            entries=FakeEntries(made.pool),
+            outputs={f"{name}QueueUrl": name for name in ("Uploads", "Rescore")},
+            client=lambda _: self.queues,
+            endpoint_url=None,
+        )
+
+    def run(self, *options: str) -> int:
+        return main(["backbone", "use", *options])
+
+    def use(self, *options: str) -> int:
+        return self.run(str(self.folder / "larger.onnx"), *options)
+
+    @property
+    def stage(self) -> Stage | None:
+        change = self.made.control.state().backbone_change
+        return change.stage if change else None
+
+    @property
+    def serving(self) -> ChampionPointer:
+        assert self.made.champions.current
+        return self.made.champions.current
+
+
+def promoted(deployed: Deployed) -> None:
+    """Do what the job does whose model passed the gate."""
+    made = deployed.made
+    change = made.control.state().backbone_change
+    assert change
+    shas = made.champions.put_model(b"new", b"new head")
+    pointer = ChampionPointer.of(4, NEW, *shas, digits.CLASSES)
+    made.champions.set(pointer.after(made.champions.current))
+    made.control.change_backbone(change.ended(NEW, promoted=True, reason="accuracy 0.9 against 0.8"))
+
+
+def test_cost_is_shown_and_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+    before = deployed.serving
+
+    assert deployed.use("--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "40 images are read again" in out, "20 unlabelled images, and 10 labelled ones twice"
+    assert "with 100 functions at once, less than a cent" in out
+    assert "a head from 6 labels" in out
+    assert "version 3 on 4 audit labels" in out
+    assert "all 10 labels stay" in out
+
+    assert deployed.use("--dry-run", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["plan"]["images"], document["plan"]["labelled"]) == (40, 10)
+    assert document["dollars"] > 0
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    assert deployed.use() == 1, "nobody can be asked"
+    assert (deployed.stage, deployed.serving, deployed.queues.messages) == (None, before, [])
+
+
+def test_model_without_classes_changes_at_once_and_newest_images_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path)
+
+    assert deployed.use("--yes", "--json") == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert (document["stage"], document["read"], document["left"]) == ("serving", IMAGES, 0)
+    assert deployed.serving.backbone == NEW
+    assert sorted(deployed.queues.queued) == sorted(deployed.made.pool.table)
+    assert deployed.queues.queued[0] == f"{IMAGES - 1:04d}.png"
+    assert deployed.use("--yes") == 0, "it is done already"
+    assert len(deployed.queues.queued) == IMAGES
+
+
+def test_the_gates_promotion_is_followed_by_reading_the_pool(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+    deployed.reconcile = lambda: promoted(deployed)
+
+    assert deployed.use("--yes") == 0
+
+    out = capsys.readouterr().out
+    assert "version 4 is in service with larger.onnx" in out
+    assert "accuracy 0.9 against 0.8" in out
+    assert sorted(deployed.queues.queued) == [f"{i:04d}.png" for i in range(10, IMAGES)]
+    assert ("Rescore", {"days": 0}) in deployed.queues.messages, "the shards are counted as done"
+
+
+def test_interrupted_command_goes_on_without_asking_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    deployed.reconcile = killed
+    assert deployed.use("--yes") != 0
+    assert deployed.stage is Stage.REQUESTED
+    assert deployed.serving.version == 3
+
+    deployed.reconcile = lambda: promoted(deployed)
+    deployed.queues.down = True  # the command dies while images are read
+    monkeypatch.setattr(read_again, "_wait_until_read", lambda _: killed())
+    assert deployed.use() != 0
+    assert deployed.serving.version == 4
+
+    deployed.queues.down = False
+    monkeypatch.setattr(read_again, "_wait_until_read", lambda _: None)
+    assert deployed.use() == 0
+    assert not rescore.stale_images(deployed.deployment())
+
+
+def test_refused_backbone_is_told_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+
+    def refused() -> None:
+        change = deployed.made.control.state().backbone_change
+        assert change
+        ended = change.ended(change.before.backbone, promoted=False, reason="worse than the model in service")
+        deployed.made.control.change_backbone(ended)
+
+    deployed.reconcile = refused
+    assert deployed.use("--yes") == 1
+    out = capsys.readouterr().out
+    assert "larger.onnx is not used (refused): worse than the model in service" in out
+    assert "version 3 stays in service" in out
+    assert deployed.queues.messages == []
+
+
+def test_without_audit_labels_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+    for row in deployed.made.pool.table.values():
+        row.pick = replace(row.pick, audit=False) if row.pick else None
+    assert deployed.use("--yes") == 1
+    assert "label some images of the audit share" in capsys.readouterr().err
+    assert deployed.stage is None
+
+
+def test_revoked_change_has_images_read_with_the_old_backbone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path)
+    old = deployed.serving.backbone
+    assert deployed.use("--yes") == 0
+    capsys.readouterr()
+
+    assert deployed.run("--revoke", "--yes") == 0
+
+    assert deployed.serving.backbone == old
+    assert deployed.stage is Stage.REVOKED
+    assert not rescore.stale_images(deployed.deployment())
+    assert f"{IMAGES} images were read again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ((), "name a backbone"),
+        (("scattering", "--revoke"), "name a backbone"),
+        (("scattering", "--size", "64"), "only an ONNX file has options"),
+        (("absent.onnx",), "there is no file"),
+        (("resnet",), "there is no backbone 'resnet'"),
+        (("--revoke",), "no change of the backbone to revoke"),
+    ],
+)
+def test_wrong_use_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    reason: str,
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path)
+    assert deployed.run(*options) == 1
+    assert reason in " ".join(capsys.readouterr().err.split())
+
+
+def test_larger_embeddings_cost_more_write_units() -> None:
+    assert prices.write_units(512) == 5
+    assert prices.write_units(1792) == 8
