@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.training.context import TrainingPorts
 
 LABELS, AUDIT, UNLABELLED = 60, 20, 10
 BEFORE = "train-000000"
@@ -90,6 +91,10 @@ def launch(made: World, candidate: Candidate) -> None:
     made.ports = replace(made.ports, trainer=trainer, candidate=candidate)
 
 
+def with_trainer(made: World, trainer: Any) -> TrainingPorts:
+    return replace(made.ports, trainer=trainer)
+
+
 def labels(made: World) -> dict[str, str | None]:
     return {key: row.label for key, row in made.pool.table.items()}
 
@@ -148,13 +153,13 @@ def test_worse_backbone_is_refused_and_the_old_stays() -> None:
 
 def test_change_revoked_during_training_never_goes_into_service() -> None:
     made = requested(larger())
-    train = made.ports.trainer
+    train: Any = made.ports.trainer
 
     def revoked(*arguments: Any) -> Any:
         made.control.change_backbone(change(made).at(Stage.REVOKED, "revoked by a person"))
         return train(*arguments)
 
-    assert run(JOB, replace(made.ports, trainer=revoked)) is Outcome.REFUSED
+    assert run(JOB, with_trainer(made, revoked)) is Outcome.REFUSED
     assert served(made) == served(before())
     assert change(made).stage is Stage.REVOKED
     assert "was revoked" in made.control.state().reason
@@ -167,7 +172,7 @@ def test_missing_model_file_ends_the_change_not_all_training() -> None:
         raise BadModel("there is no object models/sha256/…")
 
     with pytest.raises(BadModel):
-        run(JOB, replace(made.ports, trainer=missing))
+        run(JOB, with_trainer(made, missing))
     assert change(made).stage is Stage.FAILED
     assert "there is no object" in change(made).reason
     assert made.control.state().status is JobStatus.FAILED

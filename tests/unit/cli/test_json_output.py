@@ -21,6 +21,7 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import Observation
+from octospoon.domain.training.backbone_change import BackboneChange, Candidate
 from octospoon.training.job.run import Outcome, run
 from octospoon.usecases.rank import RankReport
 from octospoon.usecases.reconcile import ReconcileReport
@@ -168,6 +169,14 @@ def test_status_holds_every_part(typed: Callable[..., Any], made: World) -> None
         "images_bucket": "s3://images",
         "endpoint_url": "",
     }
+
+
+def test_status_shows_a_change_of_the_backbone(typed: Callable[..., Any], made: World) -> None:
+    assert typed("status")["model"]["backbone_change"] is None
+    change = BackboneChange(Candidate("lite0", "a" * 64, "b" * 64), made.champions.current)
+    assert made.control.change_backbone(change)
+    shown = {"backbone": "lite0", "stage": "requested", "reason": ""}
+    assert typed("status")["model"]["backbone_change"] == shown
 
 
 def test_report_holds_estimates_decisions_and_drift(typed: Callable[..., Any], made: World) -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from octospoon.cli.deployment import Deployment
-    from octospoon.cli.operations.status import QuarantineStatus, QueueStatus, Status, TaskStatus
+    from octospoon.cli.operations.queues import QueueStatus
+    from octospoon.cli.operations.status import QuarantineStatus, Status, TaskStatus
 
 app = typer.Typer()
 
@@ -81,6 +82,9 @@ def _model(current: Status) -> Table:
         since = f", uploads from {done.oldest} on" if done.oldest else ""
         progress = f"by version {done.model_version}: {done.shards} of {SHARDS} shards{since}"
         table.add_row("pool re-scored", progress)
+    if (change := model.backbone_change) is not None:
+        follow = "" if change.reason else "; `octospoon backbone use` goes on with it, --revoke gives it up"
+        table.add_row("change of the backbone", f"{change.backbone}: {change.stage}{follow}")
     table.add_row("labelling rounds", str(labelling.rounds))
     table.add_row(
         "new labels", f"{training.new_labels} of the {training.threshold} that start a training job"

@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING
 
 from octospoon.cli.operations.addresses import addresses_of
 from octospoon.cli.operations.labelling_tasks import open_tasks
-from octospoon.cli.operations.queues import QUEUES, depth
+from octospoon.cli.operations.queues import read_queues
 from octospoon.domain.batch import drift_share
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
     from octospoon.cli.deployment import Deployment
     from octospoon.cli.operations.addresses import Addresses
+    from octospoon.cli.operations.queues import QueueStatus
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.removals import Proposal
     from octospoon.domain.labelling.tasks import TaskCounts
     from octospoon.domain.monitoring.drift import Level
+    from octospoon.domain.training.backbone_change import BackboneChange, ChangeSummary
 
 SHARDS = 16
 _SHOWN = 20
 _EXAMPLES = 3
-_LETTER = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +69,13 @@ class ModelStatus:
         version: of the model; None before the first.
         drift: of the uploads since that model was trained; None if none was tested.
         rescoring: how far the pool is scored again; None if that never happened.
+        backbone_change: the newest change of the backbone; None if there was none.
     """
 
     version: int | None
     drift: DriftStatus | None
     rescoring: RescoringStatus | None
+    backbone_change: ChangeSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +130,6 @@ class LabellingStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueStatus:
-    """The messages of one queue.
-
-    Attributes:
-        waiting: messages that wait.
-        in_work: messages that a function works on.
-        dead_letters: messages that failed for good.
-        examples: the beginnings of some dead letters.
-    """
-
-    waiting: int
-    in_work: int
-    dead_letters: int
-    examples: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class QuarantinedImage:
     """An image that cannot be scored, and why."""
 
@@ -192,24 +176,28 @@ class Status:
 
 def read(deployment: Deployment) -> Status:
     """Read where a deployment stands."""
-    counts, champion = deployment.pool_report.counts(), deployment.champions.pointer()
-    version = champion[0].version if champion else None
+    counts, state = deployment.pool_report.counts(), deployment.control.state()
+    threshold = int(deployment.outputs["TrainingThreshold"])
     return Status(
         images={each.value: counts[each] for each in State},
-        model=ModelStatus(
-            version, None if version is None else drift(deployment, version), _rescoring(deployment)
-        ),
-        training=_training(deployment),
+        model=_model(deployment, state.backbone_change),
+        training=TrainingStatus(state.new_labels, threshold, state.job_id, state.status, state.reason),
         labelling=_labelling(deployment),
-        queues=_queues(deployment),
+        queues=read_queues(deployment),
         quarantine=_quarantine(deployment),
         addresses=addresses_of(deployment),
     )
 
 
-def _training(deployment: Deployment) -> TrainingStatus:
-    state, threshold = deployment.control.state(), int(deployment.outputs["TrainingThreshold"])
-    return TrainingStatus(state.new_labels, threshold, state.job_id, state.status, state.reason)
+def _model(deployment: Deployment, change: BackboneChange | None) -> ModelStatus:
+    champion = deployment.champions.pointer()
+    version = champion[0].version if champion else None
+    return ModelStatus(
+        version,
+        None if version is None else drift(deployment, version),
+        _rescoring(deployment),
+        change.summary() if change else None,
+    )
 
 
 def _labelling(deployment: Deployment) -> LabellingStatus:
@@ -280,20 +268,3 @@ def tasks(deployment: Deployment) -> TaskStatus:
 def _rescoring(deployment: Deployment) -> RescoringStatus | None:
     version, shards = deployment.rescoring.progress()
     return RescoringStatus(version, shards, deployment.rescoring.oldest()) if version >= 0 else None
-
-
-def _queues(deployment: Deployment) -> dict[str, QueueStatus]:
-    sqs, queues = deployment.client("sqs"), {}
-    for name in QUEUES:
-        waiting, in_work = depth(sqs, deployment.outputs[f"{name}QueueUrl"])
-        url = deployment.outputs[f"{name}DeadLettersUrl"]
-        dead_letters, _ = depth(sqs, url)
-        examples = _peek(sqs, url) if dead_letters else []
-        queues[name.lower()] = QueueStatus(waiting, in_work, dead_letters, examples)
-    return queues
-
-
-def _peek(sqs: SQSClient, url: str) -> list[str]:
-    """Return the beginnings of some dead letters, without taking them away."""
-    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-    return [message["Body"][:_LETTER] for message in answer.get("Messages", [])]

@@ -42,6 +42,21 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeSummary:
+    """A change of the backbone, for people and programs.
+
+    Attributes:
+        backbone: name of the new backbone.
+        stage: how far the change is.
+        reason: why it ended; empty while it is open.
+    """
+
+    backbone: str
+    stage: Stage
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackboneChange:
     """A change of the backbone.
 
@@ -68,6 +83,10 @@ class BackboneChange:
     def needs_training(self) -> bool:
         """Whether a training job must make a head first, because the model in service predicts classes."""
         return bool(self.before.head_key)
+
+    def summary(self) -> ChangeSummary:
+        """Return the change as `octospoon status` shows it."""
+        return ChangeSummary(self.candidate.name, self.stage, self.reason)
 
     def at(self, stage: Stage, reason: str) -> BackboneChange:
         """Return the change at another stage."""

@@ -35,7 +35,9 @@ def list_backbones(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_document(*row) for row in rows])
         return
-    table = line_table("name", "for", "input", "numbers", "MB", "licence", "ms an image", "on this machine")
+    table = line_table(
+        "name", "for", "input", "bytes in the pool", "MB", "licence", "ms an image", "on this machine"
+    )
     for backbone, pulled in rows:
         table.add_row(*_cells(backbone, pulled))
     print_line_table(table)
@@ -48,7 +50,7 @@ def _cells(backbone: Backbone, pulled: Pulled | None) -> list[str]:
         backbone.name,
         backbone.purpose,
         f"{backbone.size}×{backbone.size}",
-        str(backbone.dim),
+        f"{2 * backbone.dim:,}",
         f"{backbone.model_bytes / 1e6:.1f}",
         backbone.licence,
         f"{1e3 * pulled.seconds:.1f}" if pulled else "",
@@ -62,6 +64,7 @@ def _document(backbone: Backbone, pulled: Pulled | None) -> dict[str, Any]:
         "purpose": backbone.purpose,
         "input": backbone.size,
         "embedding": backbone.dim,
+        "embedding_bytes": 2 * backbone.dim,
         "model_bytes": backbone.model_bytes,
         "licence": backbone.licence,
         "download_bytes": backbone.weights.wheel_bytes if backbone.weights else 0,
