@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from unit.training.networks import network
-from unit.training.stack import JOB, World, starter, world
+from unit.training.stack import JOB, World, starter
 
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadModel
@@ -55,7 +55,7 @@ def poor() -> bytes:
 
 def deployed() -> World:
     """Return a deployment with a trained model, labels and unlabelled images, before the change."""
-    made = world()
+    made = World()
     for index in range(LABELS):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < AUDIT)
     for index in range(LABELS, LABELS + UNLABELLED):

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 from fakes.pool import FakeEntries
-from unit.training.stack import World, starter, world
+from unit.training.stack import World, starter
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
@@ -61,7 +61,7 @@ class Deployed:
     """A deployment with images; with labels and a model with classes if `trained`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, trained: bool = False) -> None:
-        self.made = made = world()
+        self.made = made = World()
         made.control.now_state = TrainingState()
         for index in range(IMAGES):
             if trained and index < 10:
@@ -71,8 +71,8 @@ class Deployed:
         made.serve(starter())
         if trained:
             spec = model_file.read_spec(starter())
-            shas = made.champions.put_model(b"model", b"head")
-            pointer = ChampionPointer.of(3, spec.backbone, *shas, digits.CLASSES)
+            sha, head = made.champions.put_model(b"model", b"head")
+            pointer = ChampionPointer.of(3, spec.backbone, sha, head, digits.CLASSES)
             made.champions.keep(pointer)
             made.champions.set(pointer)
         self.queues, self.folder = FakeQueues(made), folder
@@ -120,8 +120,8 @@ def promoted(deployed: Deployed) -> None:
     made = deployed.made
     change = made.control.state().backbone_change
     assert change
-    shas = made.champions.put_model(b"new", b"new head")
-    pointer = ChampionPointer.of(4, NEW, *shas, digits.CLASSES)
+    sha, head = made.champions.put_model(b"new", b"new head")
+    pointer = ChampionPointer.of(4, NEW, sha, head, digits.CLASSES)
     made.champions.set(pointer.after(made.champions.current))
     made.control.change_backbone(change.ended(NEW, promoted=True, reason="accuracy 0.9 against 0.8"))
 
