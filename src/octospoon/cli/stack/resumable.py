@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from octospoon.cli.stack.seed import DATABASE
-from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, STATE
+from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, OBJECTS, STATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The format of the data folder. A release that changes it must bring older folders to it here."""
 _STAMP = "format.json"
-_DATABASES = {LABEL_STUDIO: DATABASE, MLFLOW: "mlflow.db", LOCALSTACK: STATE}
+DATABASES = {LABEL_STUDIO: DATABASE, MLFLOW: "mlflow.db", LOCALSTACK: STATE}
 
 
 def mark(layout: Layout) -> None:
@@ -58,8 +58,8 @@ def holds_files(folder: Path) -> bool:
 
 def _damage(layout: Layout, stopped: set[str]) -> str:
     complete = layout.resumed_project.exists()
-    for name in sorted(stopped & _DATABASES.keys()):
-        database = layout.data / name / _DATABASES[name]
+    for name in sorted(stopped & DATABASES.keys()):
+        database = layout.data / name / DATABASES[name]
         if not database.is_file():
             if complete:
                 return f"{database.relative_to(layout.data)} is missing"
@@ -76,3 +76,14 @@ def _error(database: Path) -> str:
     except sqlite3.DatabaseError as error:
         return str(error)
     return "" if first == "ok" else str(first)
+
+
+def figures(layout: Layout) -> dict[str, int]:
+    """Return what a data folder holds, for people: the number of annotations and of stored objects."""
+    counts = {}
+    database = layout.data / LABEL_STUDIO / DATABASE
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as connection:
+        counts["annotations"] = int(connection.execute("SELECT count(*) FROM task_completion").fetchone()[0])
+    objects = layout.data / LOCALSTACK / OBJECTS
+    counts["objects"] = sum(1 for path in objects.rglob("*") if path.is_file())
+    return counts
