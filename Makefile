@@ -180,7 +180,7 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j3)
 environments: ## create all environments and start each server once
 	@$(MAKE) $(JOBS) .ready
 
-prepared:
+prepared: ## set everything up and start nothing
 	@$(MAKE) $(JOBS) .ready build
 
 .ready: $(TEMPLATES) $(ENVIRONMENTS)
