@@ -45,6 +45,7 @@ REPORTING = {
         "doctor",
     ),
     "invite",
+    "backup",
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull", "backbone use"),
     *("labels import", "labels export", "predictions export"),

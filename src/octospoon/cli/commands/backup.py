@@ -23,9 +23,9 @@ def backup(
 ) -> None:
     """Write everything that a deployment holds into one file.
 
-    Use it before you change a machine or a version. For the local stack, the file contains the images, labels,
-    models, runs, accounts and settings, and `octospoon restore` reads it. The stack may run meanwhile. For a
-    stack on AWS, it contains the tables and the labels.
+    Use it before you change a machine or a version. For the local stack, the file contains the images,
+    labels, models, runs, accounts and settings, and `octospoon restore` reads it. The stack may run
+    meanwhile. For a stack on AWS, it contains the tables and the labels.
     """
     import os
 

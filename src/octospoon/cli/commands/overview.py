@@ -65,6 +65,8 @@ ENTRIES = {
     "dlq": Entry(CARE, "List the messages that failed for good, or give them back to their queues."),
     "reconcile": Entry(CARE, "Count the answers that a lost webhook left uncounted, and repair the rest."),
     "watch": Entry(CARE, "Measure the model in service and test yesterday's uploads for drift now."),
+    "backup": Entry(CARE, "Write everything that a deployment holds into one file."),
+    "restore": Entry(CARE, "Read a backup of a local stack into this checkout."),
     "init-model": Entry(SETUP, "Give a new deployment its first model."),
     "label-studio-project": Entry(
         SETUP, "Create the project in Label Studio, and print its id.", "label_studio"
