@@ -53,9 +53,9 @@ def test_a_stack_on_aws_gives_its_tables_and_labels(
     assert json.loads(capsys.readouterr().out) == {
         "file": str(file),
         "bytes": file.stat().st_size,
-        "items of the table pool": 2,
-        "items of the table annotations": 0,
-        "items of the table control": 0,
+        "pool_items": 2,
+        "annotations_items": 0,
+        "control_items": 0,
         "labels": 0,
     }
     with tarfile.open(file) as archive:

@@ -37,5 +37,5 @@ def backup(
     if as_json:
         print_json({"file": str(file), "bytes": file.stat().st_size, **manifest.details})
         return
-    details = ", ".join(f"{count:,} {what}" for what, count in manifest.details.items())
+    details = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in manifest.details.items())
     print_lines([f"{file}: {file.stat().st_size / 1e6:,.1f} MB ({details})"])

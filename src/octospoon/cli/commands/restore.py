@@ -25,5 +25,5 @@ def restore(
     from octospoon.cli.operations.backup import restore_local
 
     manifest = restore_local(file, timed_progress())
-    details = ", ".join(f"{count:,} {what}" for what, count in manifest.details.items())
+    details = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in manifest.details.items())
     print_lines([f"restored {details}: `octospoon up` goes on with them"])

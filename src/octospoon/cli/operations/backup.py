@@ -69,7 +69,7 @@ def back_up_aws(stack: str, target: Path, progress: Progress) -> backup.Manifest
     with backup.new_file(target) as draft, tempfile.TemporaryDirectory() as folder:
         here, counts = Path(folder), {}
         for name, output in TABLES.items():
-            counts[f"items of the table {name}"] = _dump(deployment, output, here / f"{name}.jsonl", progress)
+            counts[f"{name}_items"] = _dump(deployment, output, here / f"{name}.jsonl", progress)
         counts["labels"] = labels(deployment, here / "labels.csv").rows
         manifest = backup.manifest_now(backup.AWS, counts)
         with tarfile.open(draft, "w:gz") as archive:
