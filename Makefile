@@ -37,8 +37,8 @@ help: ## list the targets
 demo: prepared ## set up, then run the whole loop on real images and stop
 	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo
 
-up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 AuditShare=0.3" BACKBONE=name INSTRUCTION=file
-	@.venv/bin/octospoon up $(if $(CLASSES),--classes "$(CLASSES)")$(if $(BACKBONE), --backbone "$(BACKBONE)")$(if $(INSTRUCTION), --instruction "$(INSTRUCTION)") $(foreach pair,$(SET),--set "$(pair)")
+up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 AuditShare=0.3" BACKBONE=name INSTRUCTION=file HOST=0.0.0.0
+	@.venv/bin/octospoon up $(if $(CLASSES),--classes "$(CLASSES)")$(if $(BACKBONE), --backbone "$(BACKBONE)")$(if $(INSTRUCTION), --instruction "$(INSTRUCTION)")$(if $(findstring command,$(origin HOST)), --host "$(HOST)") $(foreach pair,$(SET),--set "$(pair)")
 
 down: ## stop the stack of `make up` and keep its data
 	@if [ -x .venv/bin/octospoon ]; then .venv/bin/octospoon down; fi

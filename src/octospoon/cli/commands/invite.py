@@ -21,9 +21,11 @@ def invite(stack: Stack = None, as_json: AsJson = False) -> None:
     the address in Label Studio, under Organization, once it is no longer needed.
     """
     from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.local.addresses import shared_address
     from octospoon.cli.operations.invitation import invitation
 
     address = invitation(find_deployment(stack))
+    address = shared_address(address) or address
     if as_json:
         print_json({"address": address})
         return

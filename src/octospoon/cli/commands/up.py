@@ -55,6 +55,16 @@ _Backbone = Annotated[
     ),
 ]
 
+_Host = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="0.0.0.0 lets other machines in your network reach Label Studio (default: this machine alone). "
+        "Remembered for the next time.",
+        show_default=False,
+    ),
+]
+
 
 @app.command(
     cls=UpCommand,
@@ -64,6 +74,7 @@ def up(
     classes: _Classes = None,
     parameters: _Parameters = None,
     backbone: _Backbone = "",
+    host: _Host = "",
     instruction: Instruction = None,
 ) -> None:
     """Start the local stack, or the parts of it that have ended.
@@ -79,7 +90,7 @@ def up(
     from octospoon.cli.operations.instruction import instruct, read_instruction
 
     text = read_instruction(instruction) if instruction else ""
-    lines = start_stack(changes(classes, parameters or (), backbone), timed_progress())
+    lines = start_stack(changes(classes, parameters or (), backbone, host), timed_progress())
     if text:
         instruct(find_local(), text)
     print_lines(lines)

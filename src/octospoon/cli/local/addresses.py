@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from octospoon.cli.deployment import local_project
+from octospoon.cli.local.saved_settings import recall
 from octospoon.cli.operations.addresses import local_addresses
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.ports import HOST
 from octospoon.cli.stack.record import Record
 
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment, LocalProject
     from octospoon.cli.stack import Credentials
 
+_SOMEWHERE = ("192.0.2.1", 9)
+"""An address that is reserved for documentation."""
 COMPOSE_CREDENTIALS = Path(".octospoon/state/compose-credentials.json")
 
 
@@ -27,14 +33,39 @@ def lines(project: LocalProject, sign_in: Credentials, *, stop: str) -> list[str
         stop: the command that stops the stack.
     """
     where = local_addresses(project)
+    shared = shared_address(where.label_studio)
     addresses = {
         "Label Studio": where.label_studio,
+        **(
+            {"  for others": f"{shared}  WITHOUT ENCRYPTION: only in a network that you trust"}
+            if shared
+            else {}
+        ),
         "  sign in as": f"{sign_in.email}  {sign_in.password}",
         "MLflow": where.mlflow,
         "images bucket": f"{where.images_bucket} at {where.endpoint_url}",
         "next": f"octospoon drop DIR · octospoon rank · octospoon status · {stop}",
     }
     return [f"{name:15}{value}" for name, value in addresses.items()]
+
+
+def shared_address(address: str) -> str:
+    """Return a page of the local Label Studio as other machines reach it; empty if they cannot."""
+    layout = Layout(Path.cwd())
+    parts = urlsplit(address)
+    if recall(layout).host == HOST or parts.hostname != HOST:
+        return ""
+    return parts._replace(netloc=f"{_network_address()}:{parts.port}").geturl()
+
+
+def _network_address() -> str:
+    """Return the address of this machine in its network, or its name if it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_SOMEWHERE)  # sends nothing
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 def of_deployment(deployment: Deployment) -> list[str]:

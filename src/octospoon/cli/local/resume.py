@@ -45,7 +45,9 @@ def start_with_data(
     resumption = Resumption(layout, settings, progress)
     if attach(layout.root) is None:
         saved_settings.remember(layout, settings)  # in case this is killed later
-    servers = start(layout.root, progress=progress, detached=True, when_ready=resumption)
+    servers = start(
+        layout.root, progress=progress, detached=True, when_ready=resumption, listen=settings.host
+    )
     stack = assemble(
         servers, settings.classes, progress, settings.parameters, first_model, resumption.outputs
     )

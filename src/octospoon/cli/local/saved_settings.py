@@ -12,7 +12,8 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.deploy.parameters import check, given
 from octospoon.cli.deployment import local_project
-from octospoon.domain.errors import NotConfigured
+from octospoon.cli.stack.ports import EVERYWHERE, HOST
+from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.runtime.settings import listed
 from octospoon.training.backbone.catalogue import backbone_named
 
@@ -29,11 +30,13 @@ class UpSettings(msgspec.Struct, frozen=True):
         classes: class names; empty if they were never given.
         parameters: of the template, as given with `--set`.
         backbone: name of the backbone that a new stack begins with; empty where none was given.
+        host: the address at which Label Studio listens.
     """
 
     classes: tuple[str, ...] = ()
     parameters: dict[str, str] = {}
     backbone: str = ""
+    host: str = HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +47,53 @@ class Changes:
         classes: class names; None if none were given.
         parameters: of the template.
         backbone: name of the backbone that a new stack begins with; empty where none was given.
+        host: the address at which Label Studio listens; empty where none was given.
     """
 
     classes: tuple[str, ...] | None
     parameters: dict[str, str]
     backbone: str = ""
+    host: str = ""
 
 
-def changes(classes: str | None, parameters: Sequence[str], backbone: str = "") -> Changes:
+def changes(classes: str | None, parameters: Sequence[str], backbone: str = "", host: str = "") -> Changes:
     """Return the settings to change, checked before anything starts.
 
     Args:
         classes: class names, separated by commas; None if none were given.
         parameters: of the template, as NAME=VALUE.
         backbone: name of the backbone that a new stack begins with; empty where none was given.
+        host: the address at which Label Studio listens; empty where none was given.
 
     Raises:
-        BadRequest: class names or parameters are not allowed, or there is no such backbone.
+        BadRequest: class names, parameters or the address are not allowed, or there is no such backbone.
     """
     if backbone:
         backbone_named(backbone)
-    return Changes(None if classes is None else class_names(classes), given(parameters), backbone)
+    if host:
+        check_host(host)
+    return Changes(None if classes is None else class_names(classes), given(parameters), backbone, host)
+
+
+def check_host(host: str) -> None:
+    """Raise BadRequest unless the address is that of this machine alone, or of all its networks."""
+    if host not in (HOST, EVERYWHERE):
+        raise BadRequest(
+            f"--host {host} is not possible: use {EVERYWHERE} for every machine in your network, or {HOST} "
+            "for this machine alone"
+        )
 
 
 def merged(wanted: Changes, before: UpSettings) -> UpSettings:
     """Return the settings of the last time with these changes."""
     check(before.parameters)
     classes = wanted.classes or before.classes or digits.CLASSES
-    return UpSettings(classes, before.parameters | wanted.parameters, wanted.backbone or before.backbone)
+    return UpSettings(
+        classes,
+        before.parameters | wanted.parameters,
+        wanted.backbone or before.backbone,
+        wanted.host or before.host,
+    )
 
 
 def recall(layout: Layout) -> UpSettings:

@@ -37,7 +37,11 @@ def nothing_more(_name: str, _urls: Mapping[str, str]) -> None:
 
 
 def start_detached(
-    layout: Layout, wanted: Sequence[Service], progress: Progress, when_ready: WhenReady = nothing_more
+    layout: Layout,
+    wanted: Sequence[Service],
+    progress: Progress,
+    when_ready: WhenReady = nothing_more,
+    listen: str = HOST,
 ) -> RunningStack:
     """Return the detached stack with all its servers: those that do not run are started.
 
@@ -48,9 +52,11 @@ def start_detached(
         wanted: the servers.
         progress: receives a line of text for each step.
         when_ready: is called with the name of each started server that answers, and with all addresses.
+        listen: the address at which Label Studio listens, if it is started.
     """
     with only_one(layout):
         before = _recorded(layout)
+        before.listen = listen
         end(strays(layout.root, DETACHED, before.processes))
         running = [process for process in before.processes if process.alive()]
         missing = [service for service in wanted if service.name not in {one.name for one in running}]
@@ -123,6 +129,7 @@ def _started(
 ) -> RunningStack:
     """Start servers with their data and their ports, or none of them."""
     stack = RunningStack(layout, DETACHED, before.credentials, lifeline=None, termination=TerminationAsExit())
+    stack.listen = before.listen
     stack.processes.extend(before.processes)
     if not stack.processes:
         shutil.rmtree(stack.temp_dir, ignore_errors=True)

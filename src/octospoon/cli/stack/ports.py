@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOST = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where a person asks for it
+"""The address at which a server listens for every machine in the network."""
 FILE = ".octospoon/ports.json"
 LISTENING = "0A"
 _NEIGHBOURS = 20

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Self
 
 from octospoon.cli.stack.health import failure
+from octospoon.cli.stack.ports import HOST
 from octospoon.cli.stack.process import Supervised, end, spawn
 from octospoon.cli.stack.record import Record
 from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, base_environment
@@ -42,6 +43,7 @@ class RunningStack:
         credentials: how to sign in to Label Studio.
         processes: what runs, the newest last.
         detached: whether it outlives this process.
+        listen: the address at which Label Studio listens.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class RunningStack:
         self.credentials = credentials
         self.processes: list[Supervised] = []
         self.detached = lifeline is None
+        self.listen = HOST
         self._layout = layout
         self._lifeline = lifeline
         self._termination = termination

@@ -70,6 +70,7 @@ class Place:
         temp: the folder of its temporary files.
         credentials: how to sign in to Label Studio.
         keeps: whether a server that may forget its data keeps them.
+        listen: the address at which Label Studio listens.
     """
 
     layout: Layout
@@ -78,6 +79,7 @@ class Place:
     temp: Path
     credentials: Credentials
     keeps: bool = False
+    listen: str = HOST
 
 
 @dataclass(frozen=True)
@@ -133,17 +135,19 @@ def _localstack_env(place: Place) -> dict[str, str]:
 
 def _label_studio_argv(place: Place) -> list[str]:
     program = str(place.layout.program("label-studio", "label-studio"))
-    return [program, "start", "--no-browser", "--internal-host", HOST, "--port", str(place.port)]
+    return [program, "start", "--no-browser", "--internal-host", place.listen, "--port", str(place.port)]
 
 
 def _label_studio_env(place: Place) -> dict[str, str]:
+    # other machines know this server by another address: without one, its pages use their own
+    address = {"LABEL_STUDIO_HOST": f"http://{HOST}:{place.port}"} if place.listen == HOST else {}
     return {
         **SETTINGS[LABEL_STUDIO],
+        **address,
         "LABEL_STUDIO_BASE_DATA_DIR": str(place.data),
         "LABEL_STUDIO_USERNAME": place.credentials.email,
         "LABEL_STUDIO_PASSWORD": place.credentials.password,
         "LABEL_STUDIO_USER_TOKEN": place.credentials.token,
-        "LABEL_STUDIO_HOST": f"http://{HOST}:{place.port}",
     }
 
 

@@ -99,7 +99,7 @@ def launch(
         folder.mkdir(parents=True, exist_ok=True)
 
     def start_on(port: int) -> Supervised:
-        place = Place(layout, port, data, temp, stack.credentials, keeps=stack.detached)
+        place = Place(layout, port, data, temp, stack.credentials, stack.detached, stack.listen)
         return stack.launch(service.name, service.argv(place), environment(service, place), cwd=data)
 
     return Launch.begin(service.name, service.health, start_on, port)

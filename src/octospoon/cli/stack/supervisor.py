@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from octospoon.cli.stack.detached import nothing_more, start_detached
 from octospoon.cli.stack.health import wait_until_ready
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.ports import HOST
 from octospoon.cli.stack.process import lifeline
 from octospoon.cli.stack.record import remove_stale, run_name
 from octospoon.cli.stack.seed import harvest
@@ -37,6 +38,7 @@ def start(
     fresh: bool = False,
     detached: bool = False,
     when_ready: WhenReady = nothing_more,
+    listen: str = HOST,
     name: str = "stack",
 ) -> RunningStack:
     """Start the servers at the same time; return when all of them answer.
@@ -51,6 +53,7 @@ def start(
             `octospoon.cli.stack.detached`.
         when_ready: of a detached stack. It is called with the name of each server that was started and
             answers, and with the addresses of all servers, while others still start.
+        listen: of a detached stack: the address at which Label Studio listens.
         name: prefix of the folders of a stack that is not detached.
 
     Raises:
@@ -62,7 +65,7 @@ def start(
     require_environments(layout, wanted)
     remove_stale(layout)
     if detached:
-        return start_detached(layout, wanted, progress, when_ready)
+        return start_detached(layout, wanted, progress, when_ready, listen)
     return start_servers(layout, wanted, progress, fresh=fresh, name=run_name(name), lifeline=lifeline())
 
 
