@@ -19,11 +19,7 @@ from docker.errors import APIError
 from docker.models.containers import ContainerCollection
 from pytest_localstack.session import LocalstackSession, RunningSession
 
-from octospoon.cli.datasets import digits
-from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deployment import LOCAL_REGION, Deployment
-from octospoon.cli.local.assemble import STACK_NAME
-from octospoon.cli.operations.first_model import init_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,6 +112,8 @@ def on_host(stack: LocalStack) -> Iterator[Lane]:
 @pytest.fixture(scope="session")
 def in_docker(request: pytest.FixtureRequest) -> Iterator[Lane]:
     """A LocalStack of its own in a container, the template deployed for AWS's Python; no Label Studio."""
+    from octospoon.cli.operations.first_model import init_model
+
     with contextlib.closing(Engine.from_env()) as engine:
         _has_image(engine, required=request.config.getoption("--localstack") == "docker")
         started = LocalstackSession(
@@ -151,6 +149,11 @@ def _has_image(engine: docker.DockerClient, *, required: bool) -> None:
 
 
 def _deployed(endpoint: str) -> dict[str, str]:
+    # here, because scikit-learn's import takes longer than most unit tests
+    from octospoon.cli.datasets import digits
+    from octospoon.cli.deploy.deployer import deploy
+    from octospoon.cli.local.assemble import STACK_NAME
+
     subprocess.run(["make", "-f", "infra/build/Makefile", "aws"], cwd=ROOT, check=True)
     return deploy(
         template=ROOT / "template.yaml",
