@@ -15,6 +15,7 @@ MODULES = {
     "simulate": _SIMULATE,
     "local": (*_SIMULATE, "yaml"),
     "parquet": ("pyarrow",),
+    "labels": ("label_studio_sdk",),
 }
 """What each extra of the command line lets Python import."""
 

@@ -48,7 +48,7 @@ REPORTING = {
     "backup",
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull", "backbone use"),
-    *("labels import", "labels export", "predictions export"),
+    *("labels import", "labels audit", "labels export", "predictions export"),
 }
 
 

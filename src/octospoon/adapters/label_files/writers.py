@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -10,6 +10,7 @@ from octospoon.adapters.label_files.tables import write_csv
 from octospoon.domain.batch.selection import selection, source
 from octospoon.domain.labelling.addresses import address_of
 from octospoon.domain.labelling.answers import choice
+from octospoon.domain.labelling.interface import TO_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,24 +105,49 @@ def _coco_annotation(number: int, image: LabelledImage, classes: Mapping[str, in
     }
 
 
-def label_studio(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
+class Interface(Protocol):
+    """The labelling interface that tasks are written for."""
+
+    image: str
+    """Name of the image in the data of a task."""
+
+    def result(self, label: str) -> list[dict[str, Any]] | None:
+        """Return the result of an annotation with a class; None if the interface does not offer the class."""
+
+
+class OwnInterface:
+    """The labelling interface of octospoon's own project."""
+
+    image = TO_NAME
+
+    def result(self, label: str) -> list[dict[str, Any]]:
+        """Return the result of an annotation with a class."""
+        return [choice(label)]
+
+
+def label_studio(
+    path: Path, images: Iterable[LabelledImage], bucket: str, interface: Interface | None = None
+) -> None:
     """Write tasks with annotations, as Label Studio exports and imports them.
 
     Args:
         path: of the file.
-        images: the labels.
+        images: the labels, of classes that the interface offers.
         bucket: the images bucket, for addresses.
+        interface: of the project that takes them; None for octospoon's own.
     """
+    project = interface or OwnInterface()
     with path.open("wb") as file:
         file.write(b"[\n")
-        _write_list(file, (_task(image, bucket) for image in images))
+        _write_list(file, (_task(image, bucket, project) for image in images))
         file.write(b"]\n")
 
 
-def _task(image: LabelledImage, bucket: str) -> dict[str, Any]:
+def _task(image: LabelledImage, bucket: str, interface: Interface) -> dict[str, Any]:
+    result = interface.result(image.label)
     return {
-        "data": {"image": address_of(bucket, image.key), "key": image.key, "etag": image.etag},
-        "annotations": [{"result": [choice(image.label)], "was_cancelled": False, "ground_truth": False}],
+        "data": {interface.image: address_of(bucket, image.key), "key": image.key, "etag": image.etag},
+        "annotations": [{"result": result, "was_cancelled": False, "ground_truth": False}],
         "meta": described(image),
     }
 

@@ -14,7 +14,7 @@ import msgspec
 from octospoon.adapters.label_files import folders
 from octospoon.adapters.label_files.spool import spooled
 from octospoon.adapters.label_files.tables import write_csv, write_parquet
-from octospoon.adapters.label_files.writers import WRITERS, described
+from octospoon.adapters.label_files.writers import WRITERS, described, label_studio
 from octospoon.cli.extras import require
 from octospoon.cli.operations.new_file import check_new
 from octospoon.cli.operations.upload import each
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.adapters.label_files.spool import Spool
+    from octospoon.adapters.label_studio.other_project import OtherProject
     from octospoon.cli.deployment import Deployment
     from octospoon.domain.pool.images import StoredPrediction
 
@@ -62,17 +63,21 @@ class Exported:
     left_out: Mapping[str, int]
 
 
-def labels(deployment: Deployment, to: Path, form: str = "") -> Exported:
+def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path | None = None) -> Exported:
     """Write every label of a deployment.
 
     Args:
         deployment: the deployment.
         to: a file, or a folder for the formats that hold pictures.
         form: one of `LABEL_FORMATS`; empty for the one that the name of the file says.
+        label_config: the labelling interface of the Label Studio project that takes the labels; None for
+            octospoon's own.
 
     Raises:
         BadRequest: the format is unknown or not clear, or something is there already.
     """
+    if label_config is not None:
+        return _for_project(deployment, to, other_project(label_config, "octospoon labels export"))
     form = form or _form_of(to)
     if form not in LABEL_FORMATS:
         raise BadRequest(f"there is no format {form}: choose one of {', '.join(LABEL_FORMATS)}")
@@ -84,6 +89,39 @@ def labels(deployment: Deployment, to: Path, form: str = "") -> Exported:
     with _new(to) as partial, spooled(LabelledImage, rows) as images:
         WRITERS[form](partial, images, deployment.outputs["ImagesBucket"])
         return Exported(str(to), form, len(images), {})
+
+
+def other_project(label_config: Path, command: str, control: str = "") -> OtherProject:
+    """Read the labelling interface of another Label Studio project.
+
+    Raises:
+        NotConfigured: Label Studio's SDK is not installed.
+        BadRequest: the file cannot be read, or has no choices for an image.
+    """
+    require("labels", f"{command} --label-config")
+    from octospoon.adapters.label_studio.other_project import OtherProject
+
+    try:
+        text = label_config.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{label_config} cannot be read: {error}") from error
+    return OtherProject(text, control)
+
+
+def _for_project(deployment: Deployment, to: Path, project: OtherProject) -> Exported:
+    left_out: dict[str, int] = {}
+
+    def offered() -> Iterator[tuple[str, LabelledImage]]:
+        for image in deployment.pool_report.labelled():
+            if project.result(image.label) is None:
+                reason = f"the labelling interface does not offer the class {image.label}"
+                left_out[reason] = left_out.get(reason, 0) + 1
+            else:
+                yield image.key, image
+
+    with _new(to) as partial, spooled(LabelledImage, offered()) as images:
+        label_studio(partial, images, deployment.outputs["ImagesBucket"], project)
+        return Exported(str(to), "label-studio", len(images), left_out)
 
 
 def _form_of(to: Path) -> str:

@@ -33,6 +33,12 @@ def export(
             show_default=False,
         ),
     ] = "",
+    label_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Labelling interface of another Label Studio project that takes the labels."
+        ),
+    ] = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +50,7 @@ def export(
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations import exports
 
-    done = exports.labels(find_deployment(stack), to, form)
+    done = exports.labels(find_deployment(stack), to, form, label_config)
     if as_json:
         print_json(done)
     else:

@@ -51,6 +51,14 @@ Control = Annotated[
 ]
 
 
+LabelConfig = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Labelling interface of the Label Studio project of the export."),
+]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace labels of an earlier import that differ.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")]
+
+
 @app.command("import", cls=Command, epilog=EXAMPLES)
 def import_labels(
     source: Source,
@@ -61,10 +69,9 @@ def import_labels(
     image_column: Column = "",
     label_column: ClassColumn = "",
     control: Control = "",
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace labels of an earlier import that differ.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")] = False,
+    label_config: LabelConfig = None,
+    replace: Replace = False,
+    dry_run: DryRun = False,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,9 +84,14 @@ def import_labels(
     from octospoon.adapters.label_files.readers import Columns
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations import label_import
+    from octospoon.cli.operations.exports import other_project
 
+    names = _pairs(renamed or [])
+    if label_config is not None:
+        project = other_project(label_config, "octospoon labels import", control)
+        control, names = project.control, project.classes | names
     columns = Columns(image_column, label_column, control)
-    options = label_import.Options(form, images, prefix, columns, _pairs(renamed or []), replace, dry_run)
+    options = label_import.Options(form, images, prefix, columns, names, replace, dry_run)
     done = label_import.import_labels(find_deployment(stack), source, options)
     if as_json:
         print_json(_document(done))

@@ -1,0 +1,72 @@
+"""A stack that starts from labels: they train, people confirm some, and a second import changes nothing."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e.helpers import digit_label, digit_pictures, job_done, label_round
+
+from octospoon.cli.operations import exports, label_audit
+from octospoon.cli.operations.label_import import Options, import_labels
+from octospoon.cli.operations.run_now import reconcile
+from octospoon.cli.operations.waiting import wait_for
+from octospoon.domain.labelling.imported import Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octospoon.cli.deployment import Deployment
+    from octospoon.cli.local.assemble import LocalStack
+
+pytestmark = pytest.mark.stack
+PREFIX = "from-labels/"
+PICTURES = range(300, 320)
+DRAWN = 4
+
+
+def imported(deployment: Deployment) -> set[str]:
+    labelled = deployment.pool_report.labelled()
+    return {image.key for image in labelled if image.key.startswith(PREFIX) and not image.annotators}
+
+
+def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_path: Path) -> None:
+    deployment, photos = stack.deployment, tmp_path / "photos"
+    for name, picture in digit_pictures("", PICTURES).items():
+        file = photos / digit_label(name) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(picture)
+    jobs = deployment.control.state().jobs
+    job_done(deployment, jobs)
+
+    done = import_labels(deployment, photos, Options(prefix=PREFIX))
+    assert (done.stored, done.uploads, done.note) == (20, 20, "")
+    assert done.job == f"train-{jobs + 1:06d}"
+    again = import_labels(deployment, photos, Options(prefix=PREFIX))
+    assert (again.outcomes, again.uploads, again.job) == ({Outcome.SAME: 20}, 0, "")
+
+    job_done(deployment, jobs + 1)
+    reconcile(deployment, full=True)
+    assert len(imported(deployment)) == 20
+
+    drawn, note = label_audit.draw(deployment, DRAWN)
+    assert (drawn.drawn, note) == (DRAWN, "")
+    assert len(imported(deployment)) == 20 - DRAWN
+    round_ = deployment.rounds.read(drawn.round_number)
+    assert round_ is not None
+    label_round(stack, round_)
+
+    def all_answered() -> label_audit.Confirmed | None:
+        confirmed = label_audit.confirmed(deployment)
+        return confirmed if confirmed.answered == DRAWN else None
+
+    assert wait_for("the answers to be counted", all_answered).right.value == 1.0
+    exports.labels(deployment, tmp_path / "labels.csv")
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text("utf-8").splitlines()))
+    ours = [row for row in rows if row["key"].startswith(PREFIX)]
+    assert sorted({(row["source"], row["selection"]) for row in ours}) == [
+        ("imported", "imported"),
+        ("people", "audit"),
+    ]
+    assert all(row["label"] == digit_label(row["key"]) for row in ours)
