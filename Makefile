@@ -87,6 +87,9 @@ bench: .venv/.installed ## simulate accuracy by number of labels on the digits, 
 bench-score: .venv/.installed ## measure scoring against a bare loop and other libraries, and its price; JSON=file
 	@.venv/bin/python -m bench.score $(if $(JSON),--json $(JSON))
 
+bench-backbone: .venv/.installed ## change the backbone of the running stack's pool, killed twice; DIR=folder of classes, JSON=file
+	@.venv/bin/python -m bench.change_backbone $(DIR) $(if $(JSON),--json $(JSON))
+
 bench-cold: build ## measure a cold start of scoring against a bare script; JSON=file writes ratios
 	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
 

@@ -21,6 +21,7 @@ from octospoon.domain.training.backbone_change import Stage
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.training.model import model_file
 from octospoon.training.model import starter as scattering
+from octospoon.usecases.change_backbone import ChangeBackbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,6 +253,27 @@ def test_revoked_change_has_images_read_with_the_old_backbone(
     assert f"{IMAGES} images were read again" in capsys.readouterr().out
 
 
+def test_open_change_is_revoked_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path)
+    sha, head = deployed.made.champions.put_model(starter(), b"head")
+    deployed.made.champions.set(ChampionPointer.of(3, deployed.serving.backbone, sha, head, digits.CLASSES))
+    deployed.made.champions.keep(deployed.serving)
+    ChangeBackbone(deployed.made.champions, deployed.made.control, deployed.made.build_promote()).request(
+        "larger", MODEL, NEW
+    )
+
+    assert deployed.run("--revoke", "--dry-run") == 0
+    assert "larger is given up, and the backbone of version 3 serves" in capsys.readouterr().out
+    assert deployed.stage is Stage.REQUESTED
+
+    assert deployed.run("--revoke", "--yes") == 0
+    assert deployed.stage is Stage.REVOKED
+    assert deployed.serving.version == 3
+    assert deployed.queues.queued == []
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -261,6 +283,7 @@ def test_revoked_change_has_images_read_with_the_old_backbone(
         (("absent.onnx",), "there is no file"),
         (("resnet",), "there is no backbone 'resnet'"),
         (("--revoke",), "no change of the backbone to revoke"),
+        (("--revoke", "--dry-run"), "no change of the backbone to revoke"),
     ],
 )
 def test_wrong_use_is_explained(

@@ -63,6 +63,7 @@ class Plan:
         at_once: cores of this machine, or functions on AWS.
         local: whether the images are read on this machine.
         bytes_per_image: that the pool will store for an embedding.
+        given_up: name of the backbone whose change is revoked; empty for a change to a new backbone.
     """
 
     backbone: str
@@ -76,10 +77,14 @@ class Plan:
     at_once: int
     local: bool
     bytes_per_image: int
+    given_up: str = ""
 
     def lines(self) -> list[str]:
         """Return the plan for people."""
-        lines = [f"{self.backbone} replaces the backbone of version {self.serves}", *self._cost()]
+        begins = f"{self.backbone} replaces the backbone of version {self.serves}"
+        if self.given_up:
+            begins = f"{self.given_up} is given up, and {self.backbone} serves"
+        lines = [begins, *self._cost()]
         if self.trains:
             trained = self.labelled - self.audit
             lines.append(

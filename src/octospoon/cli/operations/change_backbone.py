@@ -7,7 +7,7 @@ again, on any machine.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -107,7 +107,7 @@ class BackboneUse:
         """
         case = self._case()
         change = case.newest()
-        if change is not None and change.stage is Stage.SERVING:
+        if change is not None and change.stage in (Stage.REQUESTED, Stage.SERVING):
             self.agree(self._way_back(change))
         change = case.revoke()
         control, clock = self.deployment.control, time.time
@@ -171,12 +171,13 @@ class BackboneUse:
         with TemporaryDirectory() as folder:
             model = self.deployment.champions.fetch(before, Path(folder)).read_bytes()
         spec = model_file.read_spec(model)
-        name = f"the backbone of version {before.version}"
+        name = f"the backbone of version {before.version}"  # of which there is no other name
         choice = backbone_plan.Choice(name, model, spec.backbone, spec.dim, 0.0)
         images = list(self.deployment.pool_report.stale_backbone(spec.backbone))
         counts = (len(labels), sum(image.audit for image in labels))
         serves = rescore.serving(self.deployment).version
-        return backbone_plan.planned(self.deployment, choice, serves, images, counts, trains=False)
+        plan = backbone_plan.planned(self.deployment, choice, serves, images, counts, trains=False)
+        return replace(plan, given_up=change.candidate.name)
 
 
 def _news(state: TrainingState) -> str:
