@@ -184,8 +184,10 @@ def _news(state: TrainingState) -> str:
     candidate = state.settings.candidate if state.settings else None
     change = state.backbone_change
     ours = change is not None and candidate == change.candidate
-    if ours and state.status in (JobStatus.LAUNCHING, JobStatus.RUNNING):
-        return f"job {state.job_id} is {state.status}: it reads the labelled images and trains a head"
+    if ours and state.status is JobStatus.LAUNCHING:
+        return f"job {state.job_id} is launching"
+    if ours and state.status is JobStatus.RUNNING:
+        return f"job {state.job_id} reads the labelled images and trains a head"
     if state.status is JobStatus.FAILED:
         return f"job {state.job_id} failed and is tried again: {state.reason}"
     if state.status is JobStatus.IDLE:
