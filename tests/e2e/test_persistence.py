@@ -7,6 +7,7 @@ not forced to the disk were lost. `make persistence` runs it and prints figures.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -25,8 +26,10 @@ from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.deployment import Deployment, Outputs
 from octospoon.cli.operations.waiting import wait_for
+from octospoon.cli.stack.ports import free_port
 from octospoon.cli.stack.process import MARK
 from octospoon.cli.stack.record import Record
+from octospoon.cli.stack.services import SERVICES
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import State
 
@@ -231,6 +234,8 @@ def test_work_survives_kills_and_power_failures(tmp_path: Path) -> None:
     with checkout(tmp_path) as place:
         for name in CLASSES:
             write_photos(tmp_path / "photos", name, range(PHOTOS))
+        ports = {name: free_port() for name in SERVICES}  # other stacks start at the same time
+        (tmp_path / ".octospoon/ports.json").write_text(json.dumps(ports))
         place.octospoon(
             f"up --classes {','.join(CLASSES)} --backbone scattering --set BatchSize=40 --set MaxOpenTasks=20"
             " --set TrainingThreshold=30"

@@ -20,6 +20,7 @@ from integration.stack.stand_ins import SERVER, running, starts
 from octospoon.cli.stack import attach, down, kept, start
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.ports import HOST, free_port
+from octospoon.cli.stack.services import SERVICES
 from octospoon.cli.stack.strays import strays
 from octospoon.domain.errors import ServiceUnavailable
 
@@ -56,6 +57,19 @@ def held(folder: Path) -> set[str]:
 def work(root: Path, name: str) -> None:
     """Leave what somebody made in Label Studio's folder."""
     (root / ".octospoon" / "data" / "label-studio" / f"work-{name}").write_text(name)
+
+
+def complete(layout: Layout) -> None:
+    """Leave the files of a stack that was started completely."""
+    files = (
+        ("label-studio", "label_studio.sqlite3"),
+        ("mlflow", "mlflow.db"),
+        ("localstack", "state.sqlite3"),
+    )
+    for name, database in files:
+        with contextlib.closing(sqlite3.connect(layout.data / name / database)) as connection:
+            connection.execute("CREATE TABLE t (x)")
+    layout.resumed_project.write_text("{}")
 
 
 def kept_work(root: Path) -> set[str]:
@@ -213,7 +227,7 @@ DAMAGE = {
     "label-studio/label_studio.sqlite3 is damaged": lambda data: (
         data / "label-studio/label_studio.sqlite3"
     ).write_text("no database" * 1000),
-    "localstack/state.sqlite3 is missing": lambda data: (data / "project.json").write_text("{}"),
+    "localstack/state.sqlite3 is missing": lambda data: (data / "localstack/state.sqlite3").unlink(),
 }
 
 
@@ -223,9 +237,7 @@ def test_data_that_cannot_be_used_again_are_moved_aside(root, why):
     work(root, "before")
     down(root, progress=print)
     layout = Layout(root)
-    for name, database in (("label-studio", "label_studio.sqlite3"), ("mlflow", "mlflow.db")):
-        with contextlib.closing(sqlite3.connect(layout.data / name / database)) as connection:
-            connection.execute("CREATE TABLE t (x)")
+    complete(layout)
     DAMAGE[why](layout.data)
     lines: list[str] = []
     up(root, lines.append)
@@ -295,6 +307,7 @@ def test_port_taken_by_another_program_is_reported_and_nothing_lost(root, monkey
     monkeypatch.setattr("octospoon.cli.stack.detached._CLOSING", 0.2)
     stack = up(root)
     work(root, "before")
+    complete(Layout(root))
     kill(stack, "mlflow")
     port = int(stack.mlflow_url.rpartition(":")[2])
     with listening_on(port), pytest.raises(ServiceUnavailable, match=f"port {port}"):
@@ -303,6 +316,20 @@ def test_port_taken_by_another_program_is_reported_and_nothing_lost(root, monkey
     again = up(root)
     assert again.urls == stack.urls
     assert all(process.alive() for process in again.processes)
+
+
+def test_a_first_start_moves_to_another_port(root, monkeypatch):
+    monkeypatch.setattr("octospoon.cli.stack.detached._CLOSING", 0.2)
+    wanted = SERVICES["mlflow"].port
+    layout = Layout(root)
+    layout.home.mkdir(exist_ok=True)
+    layout.ports.write_text(json.dumps({name: service.port for name, service in SERVICES.items()}))
+    with listening_on(wanted):
+        stack = up(root)
+    port = int(stack.mlflow_url.rpartition(":")[2])
+    assert port != wanted
+    assert json.loads(layout.ports.read_text())["mlflow"] == port
+    assert attach(root).urls == stack.urls
 
 
 def test_two_at_once_mend_it_once(root):

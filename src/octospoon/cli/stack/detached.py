@@ -141,7 +141,8 @@ def _started(
         _fill(stack, layout, missing, progress)
         launches = [_launch(service, stack, layout, chosen[service.name]) for service in missing]
         wait_until_ready(launches, progress, lambda name: when_ready(name, urls))
-        stack.serve(urls)
+        ports.remember(layout.ports, chosen | {each.name: each.port for each in launches})
+        stack.serve(urls | {each.name: each.url for each in launches})
     except BaseException:
         end(process for process in stack.processes if process not in before.processes)
         raise
@@ -162,7 +163,8 @@ def _fill(stack: RunningStack, layout: Layout, missing: Sequence[Service], progr
 
 def _launch(service: Service, stack: RunningStack, layout: Layout, port: int) -> Launch:
     _wait_until_free(port)
-    return launch(service, stack, layout, stack.run_dir / service.name, port)
+    used_before = layout.resumed_project.exists()  # people know the address
+    return launch(service, stack, layout, stack.run_dir / service.name, port, fixed=used_before)
 
 
 def _wait_until_free(port: int) -> None:

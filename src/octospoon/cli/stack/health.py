@@ -42,11 +42,25 @@ class Launch:
 
     @classmethod
     def begin(
-        cls, name: str, health: str, start: Callable[[int], Supervised], port: int | None = None
+        cls,
+        name: str,
+        health: str,
+        start: Callable[[int], Supervised],
+        port: int | None = None,
+        *,
+        fixed: bool = True,
     ) -> Launch:
-        """Start the server for the first time, on the given port or on a free port."""
+        """Start the server for the first time, on a free port.
+
+        Args:
+            name: of the server.
+            health: the path that answers 200 once it is ready.
+            start: starts the server on a port.
+            port: where it starts, if one is given.
+            fixed: whether it must answer on the given port and no other.
+        """
         chosen = free_port() if port is None else port
-        return cls(name, health, start, start(chosen), chosen, fixed=port is not None)
+        return cls(name, health, start, start(chosen), chosen, fixed=fixed and port is not None)
 
     @property
     def url(self) -> str:

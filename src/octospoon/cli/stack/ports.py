@@ -56,12 +56,17 @@ def remembered(path: Path, wanted: Mapping[str, int]) -> dict[str, int]:
         nearby = range(wanted[name], wanted[name] + _NEIGHBOURS)
         free = (port for port in nearby if port not in taken and _is_free(port))
         ports[name] = next(free, 0) or free_port()
+    remember(path, ports)
+    return ports
+
+
+def remember(path: Path, ports: Mapping[str, int]) -> None:
+    """Write the port of each server, as one atomic change."""
     text = json.dumps(ports, indent=2)
     if not path.exists() or path.read_text() != text:
         draft = path.with_suffix(".draft")
         draft.write_text(text)
         draft.replace(path)
-    return ports
 
 
 def _read(path: Path) -> dict[str, int]:

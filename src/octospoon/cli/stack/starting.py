@@ -91,9 +91,24 @@ def make_missing_templates(
 
 
 def launch(
-    service: Service, stack: RunningStack, layout: Layout, data: Path, port: int | None = None
+    service: Service,
+    stack: RunningStack,
+    layout: Layout,
+    data: Path,
+    port: int | None = None,
+    *,
+    fixed: bool = True,
 ) -> Launch:
-    """Start a server, on the given port or on a free port."""
+    """Start a server, on the given port or on a free port.
+
+    Args:
+        service: the server.
+        stack: that it belongs to.
+        layout: of the checkout.
+        data: the folder of its data.
+        port: where it starts, if one is given.
+        fixed: whether it must answer on the given port and no other.
+    """
     temp = stack.temp_dir
     for folder in (data, temp):
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +117,7 @@ def launch(
         place = Place(layout, port, data, temp, stack.credentials, stack.detached, stack.listen)
         return stack.launch(service.name, service.argv(place), environment(service, place), cwd=data)
 
-    return Launch.begin(service.name, service.health, start_on, port)
+    return Launch.begin(service.name, service.health, start_on, port, fixed=fixed)
 
 
 def require_environments(layout: Layout, wanted: Iterable[Service]) -> None:

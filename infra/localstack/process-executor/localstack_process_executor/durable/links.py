@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -24,12 +23,9 @@ def link(folder: Path, bucket: str, key: str, stored: Path) -> None:
     draft.replace(target)
 
 
-def unlink(folder: Path, bucket: str, key: str, stored: Path) -> None:
-    """Show a stored file no longer. Nothing happens if another one is shown."""
-    target = path_of(folder, bucket, key)
-    with contextlib.suppress(FileNotFoundError):
-        if target.samefile(stored):
-            target.unlink()
+def unlink(folder: Path, bucket: str, key: str) -> None:
+    """Show nothing under bucket and key."""
+    path_of(folder, bucket, key).unlink(missing_ok=True)
 
 
 def path_of(folder: Path, bucket: str, key: str) -> Path:

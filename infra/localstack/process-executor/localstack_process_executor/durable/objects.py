@@ -82,16 +82,20 @@ class BucketRecords:
         path = self._files.complete(self._bucket, entry)
         old = self._files.path_of(replaced) if replaced is not None else None
         self._store.write([Change(self._space, _key(entry), packed(entry))], [path] if path else [])
-        if path:
-            links.link(self._shown, self._bucket, entry.key, path)
         if old and old != path:
             old.unlink(missing_ok=True)
 
     def drop(self, entry: Any) -> None:  # noqa: ANN401
         """Remove the record of an object. LocalStack removes its file afterwards."""
         self._store.write([Change(self._space, _key(entry), None)])
-        if path := self._files.path_of(entry):
-            links.unlink(self._shown, self._bucket, entry.key, path)
+
+    def show(self, key: str, newest: Any) -> None:  # noqa: ANN401
+        """Show people the newest version of an object; nothing for None and for a delete marker."""
+        path = self._files.path_of(newest) if newest is not None else None
+        if path:
+            links.link(self._shown, self._bucket, key, path)
+        else:
+            links.unlink(self._shown, self._bucket, key)
 
     def _entry(self, body: str) -> Any:  # noqa: ANN401
         """Return an object, or None if its file is incomplete since a power failure."""
@@ -124,12 +128,14 @@ class DurableKeys(KeyStore):
         with self.records.lock:
             self.records.put(s3_object, self.get(object_key))
             super().set(object_key, s3_object)
+            self.records.show(object_key, s3_object)
 
     def pop(self, object_key: str, default: Any = None) -> Any:  # noqa: ANN401
         """Remove an object."""
         with self.records.lock:
             if (found := self.get(object_key)) is not None:
                 self.records.drop(found)
+            self.records.show(object_key, None)
             return super().pop(object_key, default)
 
 
@@ -165,13 +171,16 @@ class DurableVersions(VersionedKeyStore):
         with self.records.lock:
             self.records.put(s3_object, self.get(object_key, s3_object.version_id))
             super().set(object_key, s3_object)
+            self.records.show(object_key, s3_object)
 
     def pop(self, object_key: str, version_id: str | None = None, default: Any = None) -> Any:  # noqa: ANN401
         """Remove a version."""
         with self.records.lock:
             if (found := self.get(object_key, version_id)) is not None:
                 self.records.drop(found)
-            return super().pop(object_key, version_id, default)
+            popped = super().pop(object_key, version_id, default)
+            self.records.show(object_key, self.get(object_key))
+            return popped
 
 
 def _key(entry: Any) -> str:  # noqa: ANN401
