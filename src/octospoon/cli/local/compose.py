@@ -19,20 +19,29 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from octospoon.cli.deployment import Deployment, local_project
+from octospoon.cli.deploy.deployer import check_order
+from octospoon.cli.deployment import Deployment, local_project, remember
 from octospoon.cli.exit_status import run
 from octospoon.cli.local import compose_files, saved_settings
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
 from octospoon.cli.local.assemble import Addresses, Artefacts, install, trainer_settings
 from octospoon.cli.local.compose_files import BUILD_DIR, FIRST_MODEL, TOKEN
-from octospoon.cli.local.redeploy import SESSION, session_of
+from octospoon.cli.local.redeploy import SESSION, deployed_session, session_of
+from octospoon.cli.local.resume import repair
 from octospoon.cli.operations.first_model import begin_with_backbone
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import NotConfigured
+from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from octospoon.cli.deployment import LocalProject
+    from octospoon.cli.local.saved_settings import UpSettings
+
+PROJECT = "project.json"
+"""The file beside the trainer's settings that describes what was deployed: it lives as long as the data."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -75,25 +84,37 @@ class SetUp:
         if not (self.servers.token and FIRST_MODEL.exists()):
             raise NotConfigured("the stack has no passwords or first model: run `make dockercomposeup`")
         settings = saved_settings.recall(Layout(Path.cwd()))
-        artefacts = Artefacts(BUILD_DIR, by_path=True)
         with self._alone():
-            session = session_of(self.servers.aws_url)
-            _, inside = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print)
-            if backbone:
-                begin_with_backbone(Deployment(inside.outputs, inside.endpoint_url), FIRST_MODEL.read_bytes())
-        variables = trainer_settings(inside)
+            project = self._deploy(settings, backbone)
+        variables = trainer_settings(project)
         text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
         self.trainer_env.write_text(text)
-        self.trainer_env.with_name(SESSION).write_text(session)
         outside = msgspec.structs.replace(
-            inside,
+            project,
             endpoint_url=self.published.localstack,
             label_studio_url=self.published.label_studio,
             mlflow_url=self.published.mlflow,
-            inside_endpoint_url=inside.endpoint_url,
+            inside_endpoint_url=project.endpoint_url,
         )
         _write_for_owner(self.project_file, msgspec.json.format(msgspec.json.encode(outside)))
         _print(f"Label Studio is at {self.published.label_studio}, MLflow at {self.published.mlflow}")
+
+    def _deploy(self, settings: UpSettings, backbone: str) -> LocalProject:
+        """Deploy, after a restart onto the data of before; return what was deployed."""
+        folder = self.trainer_env.parent
+        session, before = session_of(self.servers.aws_url), local_project(folder / PROJECT)
+        if before is not None:
+            check_order(listed(before.outputs.get("Classes", "")), settings.classes)
+        artefacts = Artefacts(BUILD_DIR, by_path=True)
+        _, project = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print)
+        deployment = Deployment(project.outputs, project.endpoint_url)
+        if backbone:
+            begin_with_backbone(deployment, FIRST_MODEL.read_bytes())
+        if before is not None and session != deployed_session(folder):
+            repair(deployment, _print, full=True)
+        remember(project, folder / PROJECT)
+        (folder / SESSION).write_text(session)
+        return project
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

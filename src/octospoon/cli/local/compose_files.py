@@ -30,11 +30,10 @@ FIRST_MODEL = FOLDER / "first-model.onnx"
 BUILD_DIR = Path(".octospoon/build-compose")
 POSTGRES_USER = "label-studio"
 TOKEN = "LABEL_STUDIO_USER_TOKEN"  # noqa: S105 - the variable's name
-LOCALSTACK_DATA = "/var/lib/localstack"
 CONTAINERS = {
     LOCALSTACK: {
         "LAMBDA_PROCESS_PYTHON": "/opt/functions/bin/python",
-        "STATE_FOLDER": LOCALSTACK_DATA,
+        "STATE_FOLDER": "/var/lib/localstack/octospoon",
     },
 }
 """Settings of the servers that only containers have, beside those of every local stack."""

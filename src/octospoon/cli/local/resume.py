@@ -96,11 +96,21 @@ class Resumption:
         """
         if self.outputs is None:
             return
-        self._progress("reconcile repairs in the background what the stop interrupted")
-        event = {} if self._ended_by_down else {"full": True}
-        with translated("starting reconcile"):
-            deployment.client("lambda").invoke(
-                FunctionName=deployment.outputs["ReconcileFunctionName"],
-                InvocationType="Event",
-                Payload=json.dumps(event).encode(),
-            )
+        repair(deployment, self._progress, full=not self._ended_by_down)
+
+
+def repair(deployment: Deployment, progress: Callable[[str], None], *, full: bool) -> None:
+    """Run `reconcile` in the background, which repairs what a stop interrupted.
+
+    Args:
+        deployment: the stack, which has started with its data.
+        progress: receives a line of text.
+        full: whether every task is looked at, as after a crash.
+    """
+    progress("reconcile repairs in the background what the stop interrupted")
+    with translated("starting reconcile"):
+        deployment.client("lambda").invoke(
+            FunctionName=deployment.outputs["ReconcileFunctionName"],
+            InvocationType="Event",
+            Payload=json.dumps({"full": full}).encode(),
+        )
