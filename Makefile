@@ -169,7 +169,7 @@ clean: down ## remove environments, state and build artefacts; stack data stay i
 	@if [ -d .octospoon/run/up/label-studio ]; then echo "the data of an older version are in .octospoon/run/up:" \
 		"run \`make up\`, which moves them to .octospoon/kept" >&2; exit 1; fi
 	@mkdir -p .octospoon/state .octospoon/kept
-	@$(call CLEAN,.octospoon,data kept settings.json ports.json compose state)
+	@$(call CLEAN,.octospoon,data kept settings.json ports.json compose engine state)
 	@$(call CLEAN,.octospoon/state,credentials.json compose-credentials.json)
 	@rmdir .octospoon/kept .octospoon/state .octospoon 2>/dev/null || true
 	rm -rf .aws-sam dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -241,9 +241,10 @@ def test_a_model_trained_in_the_worker_container_is_promoted(promoted: Container
 
 def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
     before, sign_in = promoted.held(), (promoted.root / COMPOSE_CREDENTIALS).read_text()
+    deployment = promoted.deployment
     promoted.run("make", "dockercomposedown")
     with pytest.raises(OctospoonError):
-        promoted.deployment.control.state()
+        deployment.control.state()
 
     seconds = promoted.up()
 
