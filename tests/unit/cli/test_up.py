@@ -222,7 +222,7 @@ def test_data_are_removed_only_when_somebody_says_so(
 def test_make_clean_leaves_what_was_kept(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     stays = {
-        *("kept/x/work", "data/mlflow/work", "settings.json", "ports.json"),
+        *("kept/x/work", "data/mlflow/work", "settings.json", "ports.json", "engine/data/work"),
         *("state/credentials.json", "state/compose-credentials.json"),
     }
     for name in (
