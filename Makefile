@@ -146,7 +146,7 @@ IN_IMAGE = $(DOCKER) run --rm --network none --user $$(id -u):$$(id -g) --volume
 dockercomposeup: .venv/.installed ## start the same stack in Docker containers; takes the variables of `make up`
 	@.venv/bin/python -m octospoon.cli.local.compose prepare $(if $(CLASSES),--classes "$(CLASSES)") \
 		--backbone "$(BACKBONE)" $(foreach pair,$(SET),--set "$(pair)")
-	@$(COMPOSE) build
+	@$(COMPOSE) build || { echo "Without an image registry, run infra/stand-ins/build first." >&2; exit 1; }
 	@image=($$($(IN_IMAGE) -c 'import platform as p; print(*p.python_version_tuple()[:2], p.machine())')) && \
 		$(MAKE) -f infra/build/Makefile aws AWS_BUILD_DIR=.octospoon/build-compose compiler_aws='$(IN_IMAGE)' \
 		PYTHON_VERSION=$${image[0]}.$${image[1]} ARCHITECTURE=$${image[2]/aarch64/arm64}
