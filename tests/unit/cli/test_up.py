@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -14,7 +15,7 @@ from octospoon.cli import deployment
 from octospoon.cli.deploy import parameters, sam_template
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.local import saved_settings
-from octospoon.cli.local.preconditions import check_checkout
+from octospoon.cli.local.preconditions import PLUGIN, check_checkout
 from octospoon.cli.local.saved_settings import Changes, UpSettings, changes, merged
 from octospoon.cli.main import main
 from octospoon.cli.stack.layout import Layout
@@ -165,6 +166,27 @@ def test_checkout_without_setup_differs_from_no_checkout(layout: Layout) -> None
         check_checkout(layout)
     (layout.root / "template.yaml").unlink()
     with pytest.raises(NotConfigured, match="not a checkout"):
+        check_checkout(layout)
+
+
+def test_an_environment_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text())
+    plugin = tmp_path / PLUGIN
+    plugin.parent.mkdir(parents=True)
+    plugin.touch()
+    for name in ("label-studio", "mlflow", "localstack", "lambda"):
+        program = layout.program(name, "python")
+        program.parent.mkdir(parents=True)
+        program.touch()
+        (program.parents[1] / (".plugged" if name == "localstack" else ".installed")).touch()
+    with pytest.raises(NotConfigured, match="not built yet"):
+        check_checkout(layout)
+
+    later = plugin.stat().st_mtime + 60
+    os.utime(plugin, (later, later))
+
+    with pytest.raises(NotConfigured, match=r"^localstack: installed for an earlier version"):
         check_checkout(layout)
 
 

@@ -10,7 +10,13 @@ from octospoon.cli.stack.services import SERVICES
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from octospoon.cli.stack.layout import Layout
+
+_INSTALLED = ".installed"
+_PLUGGED = ".plugged"
+PLUGIN = "infra/localstack/process-executor/pyproject.toml"
 
 
 def check_checkout(layout: Layout) -> None:
@@ -34,7 +40,38 @@ def check_checkout(layout: Layout) -> None:
         raise NotConfigured(
             f"this checkout is not set up yet: run `make up`, which installs {', '.join(missing)}"
         )
+    if outdated := _outdated(layout):
+        raise NotConfigured(
+            f"{', '.join(outdated)}: installed for an earlier version of this checkout: run `make up`, which "
+            "installs what has changed"
+        )
     built = layout.home / "build"
     names = sam_template.functions(sam_template.read(template))
     if not all((built / name / "app.py").is_file() for name in names):
         raise NotConfigured("the functions are not built yet: run `make up`, or `make build`")
+
+
+def _outdated(layout: Layout) -> list[str]:
+    """Return the environments that are older than their definition, as make sees them.
+
+    A LocalStack without the newest plug-in would answer and keep nothing.
+    """
+    sources = {
+        "label-studio": (_INSTALLED, layout.requirements("label-studio")),
+        "mlflow": (_INSTALLED, layout.requirements("training")),
+        "localstack": (_PLUGGED, layout.root / PLUGIN),
+        "lambda": (_INSTALLED, layout.requirements("lambda-runtime")),
+    }
+    return [
+        name
+        for name, (stamp, source) in sources.items()
+        if _changed(layout.program(name, "python").parents[1] / stamp) < _changed(source)
+    ]
+
+
+def _changed(path: Path) -> float:
+    """Return when a file was changed, in epoch seconds; 0 if it does not exist."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
