@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from e2e.faults.lab import Lab
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600), heavy]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(7200), heavy]
 LABELS = 16
 """Labels of each round, eight of each class; half of them are drawn at random for the audit.
 
