@@ -137,6 +137,7 @@ def test_backbone_and_head_change_together_and_labels_stay() -> None:
     assert run(JOB, made.ports) is Outcome.PROMOTED
     assert_changed(made)
     assert "against" in change(made).reason, "the gate compared it with the model in service"
+    assert "`octospoon backbone use` reads their images again" in change(made).reason
     assert made.registry.params["requested_backbone"] == "another"
     assert made.registry.params["embedding"] == str(model_file.read_spec(larger()).dim)
 

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from octospoon.training.context import TrainingPorts
     from octospoon.training.evaluation.gate import Judged
 
-_RESCORE = (
-    "the backbone is new: stored embeddings are of the old one; `octospoon rescore --full` scores their "
-    "images again"
-)
+_STALE = "the backbone is new: stored embeddings are of the old one; "
+_RESCORE = f"{_STALE}`octospoon rescore --full` scores their images again"
+_REQUESTED = f"{_STALE}`octospoon backbone use` reads their images again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,8 @@ class EvaluateChallenger:
         bare = ports.open_model(self._file("backbone", cold_start(backbone, challenger.spec.resize)))
         judged = self._judged(trained, challenger, head, bare, uploads, old.part(audit=True))
         if judged.decision.promote:
-            decision = replace(judged.decision, reasons=(*judged.decision.reasons, _RESCORE))
+            advice = _RESCORE if ports.candidate is None else _REQUESTED
+            decision = replace(judged.decision, reasons=(*judged.decision.reasons, advice))
             judged = replace(judged, decision=decision)
         return Evaluated(judged, new, trained, {"uploads_read_again": float(uploads.drawn)})
 
