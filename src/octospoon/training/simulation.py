@@ -130,7 +130,12 @@ def score(data: Labelled, split: Split, fitted: Head) -> Score:
 
 
 def rounds(
-    data: Labelled, pool: npt.NDArray[np.int64], plan: Plan, name: str, seed: int
+    data: Labelled,
+    pool: npt.NDArray[np.int64],
+    plan: Plan,
+    name: str,
+    seed: int,
+    imported: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Head]]:
     """Yield after each round the positions of the training images, in order, and the head fitted on them.
 
@@ -140,9 +145,11 @@ def rounds(
         plan: the rounds.
         name: name of the strategy.
         seed: fixes every random choice.
+        imported: int64, positions in the pool whose labels were imported before the first round.
     """
-    left, train = np.sort(pool), np.empty(0, np.int64)
-    fitted: Head | None = None
+    train = np.empty(0, np.int64) if imported is None else imported
+    left = np.setdiff1d(pool, train)
+    fitted = fit(data, train) if len(train) else None
     for number, rules in enumerate(plan.batches):
         chosen = strategy_for(name, has_head=fitted is not None)
         table = _Table(data, left, fitted)

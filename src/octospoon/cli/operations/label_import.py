@@ -158,11 +158,11 @@ class _Importer:
 
     def page(self, page: Sequence[StagedLabel]) -> None:
         """Import some labels; pictures that are new wait until they are scored."""
-        hashed = list(in_parallel(_hashed, page))
+        md5s = dict(in_parallel(_hashed, [label for label in page if label.file]))
         labels = [
-            ImportedLabel(label.key, label.label, md5_ or label.etag)
-            for label, md5_ in hashed
-            if not self._unreadable(label, md5_)
+            ImportedLabel(label.key, label.label, md5s.get(label) or label.etag)
+            for label in page
+            if not self._unreadable(label, md5s.get(label, ""))
         ]
         files = {label.key: Path(label.file) for label in page if label.file}
         missing = self._settle(labels)
