@@ -6,12 +6,14 @@ import csv
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import BATCH
 from e2e.helpers import digit_label, digit_pictures, job_done, label_round
 
 from octospoon.cli.operations import exports, label_audit
 from octospoon.cli.operations.label_import import Options, import_labels
 from octospoon.cli.operations.run_now import reconcile
 from octospoon.cli.operations.waiting import wait_for
+from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.imported import Outcome
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deployment import Deployment
     from octospoon.cli.local.assemble import LocalStack
+    from octospoon.usecases.draw_audit import AuditDraw
 
 pytestmark = pytest.mark.stack
 PREFIX = "from-labels/"
@@ -31,6 +34,15 @@ def imported(deployment: Deployment) -> set[str]:
     return {image.key for image in labelled if image.key.startswith(PREFIX) and not image.annotators}
 
 
+def draw(deployment: Deployment) -> AuditDraw | None:
+    try:
+        drawn, note = label_audit.draw(deployment, DRAWN)
+    except ServiceUnavailable:  # the schedule exports a round now
+        return None
+    assert note == ""
+    return drawn
+
+
 def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_path: Path) -> None:
     deployment, photos = stack.deployment, tmp_path / "photos"
     for name, picture in digit_pictures("", PICTURES).items():
@@ -41,18 +53,22 @@ def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_pa
     job_done(deployment, jobs)
 
     done = import_labels(deployment, photos, Options(prefix=PREFIX))
-    assert (done.stored, done.uploads, done.note) == (20, 20, "")
+    # the schedule may choose some pictures before their labels arrive
+    for_people = done.outcomes[Outcome.AUDIT]
+    stored = len(PICTURES) - for_people
+    assert (done.stored, done.uploads, done.note) == (stored, len(PICTURES), "")
+    assert stored >= BATCH
     assert done.job == f"train-{jobs + 1:06d}"
     again = import_labels(deployment, photos, Options(prefix=PREFIX))
-    assert (again.outcomes, again.uploads, again.job) == ({Outcome.SAME: 20}, 0, "")
+    assert (again.outcomes[Outcome.SAME], again.stored, again.uploads, again.job) == (stored, 0, 0, "")
 
     job_done(deployment, jobs + 1)
     reconcile(deployment, full=True)
-    assert len(imported(deployment)) == 20
+    assert len(imported(deployment)) == stored
 
-    drawn, note = label_audit.draw(deployment, DRAWN)
-    assert (drawn.drawn, note) == (DRAWN, "")
-    assert len(imported(deployment)) == 20 - DRAWN
+    drawn = wait_for("a draw between two rounds", lambda: draw(deployment))
+    assert drawn.drawn == DRAWN
+    assert len(imported(deployment)) == stored - DRAWN
     round_ = deployment.rounds.read(drawn.round_number)
     assert round_ is not None
     label_round(stack, round_)
@@ -65,8 +81,7 @@ def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_pa
     exports.labels(deployment, tmp_path / "labels.csv")
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text("utf-8").splitlines()))
     ours = [row for row in rows if row["key"].startswith(PREFIX)]
-    assert sorted({(row["source"], row["selection"]) for row in ours}) == [
-        ("imported", "imported"),
-        ("people", "audit"),
-    ]
+    kinds = {(row["source"], row["selection"]) for row in ours}
+    assert {("imported", "imported"), ("people", "audit")} <= kinds
+    assert ("imported", "audit") not in kinds
     assert all(row["label"] == digit_label(row["key"]) for row in ours)
