@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults persistence check bench bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -98,6 +98,9 @@ bench-load: prepared ## send 10,000 images and a stream through the local stack,
 
 bench-rescore: .venv/.installed ## measure re-scoring 100,000 rows with a new head against new inference; JSON=file
 	@.venv/bin/python -m bench.rescore $(if $(JSON),--json $(JSON))
+
+bench-backfill: .venv/.installed $(ENVS)/localstack/.plugged ## queue 100,000 objects of a bucket, killed five times; ARGS="--objects 20000"
+	@.venv/bin/python -m bench.backfill $(ARGS)
 
 bench-select: .venv/.installed ## measure batch selection: time, memory and reads, against other libraries; JSON=file
 	@$(MAKE) $(ENVS)/peers/.installed || echo "SKIPPED the other libraries: they could not be installed" >&2
@@ -282,7 +285,7 @@ requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra train -o $(REQUIREMENTS)/training.txt
 	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		--extra finetune -o $(REQUIREMENTS)/finetune.txt
-	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra parquet --extra compiled --group dev \
+	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra watch --extra parquet --extra compiled --group dev \
 		$(addprefix --group ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
 	@echo "· octospoon" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml -o $(REQUIREMENTS)/octospoon.txt
 	@echo "· octospoon-simulate" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml --extra simulate \

@@ -13,6 +13,7 @@ MODULES = {
     "pictures": _PICTURES,
     "models": _MODELS,
     "simulate": _SIMULATE,
+    "watch": ("watchfiles",),
     "local": (*_SIMULATE, "yaml"),
     "parquet": ("pyarrow",),
     "labels": ("label_studio_sdk",),

@@ -9,39 +9,56 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
-from octospoon.cli.output import print_json, print_line, print_lines
+from octospoon.cli.output import print_error_line, print_json, print_json_line, print_line, print_lines
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
+    from octospoon.cli.deployment import Deployment
     from octospoon.cli.operations.upload import Dropped
 
 app = typer.Typer()
 
 
-@app.command(
-    cls=Command,
-    epilog=examples("octospoon drop photos/", "octospoon drop photos/ extra.jpg --prefix trip-7/"),
+Paths = Annotated[list[Path], typer.Argument(metavar="DIR|FILE", help="Folders and picture files.")]
+Prefix = Annotated[
+    str, typer.Option(help="Put this before every object key, such as trip-7/.", show_default=False)
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace pictures of the same name, and reset their labels.")
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Also upload what appears in the folder later, until Ctrl-C.")
+]
+EXAMPLES = examples(
+    "octospoon drop photos/",
+    "octospoon drop photos/ extra.jpg --prefix trip-7/",
+    "octospoon drop --watch camera/",
 )
+
+
+@app.command(cls=Command, epilog=EXAMPLES)
 def drop(
-    paths: Annotated[list[Path], typer.Argument(metavar="DIR|FILE", help="Folders and picture files.")],
-    prefix: Annotated[
-        str, typer.Option(help="Put this before every object key, such as trip-7/.", show_default=False)
-    ] = "",
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace pictures of the same name, and reset their labels.")
-    ] = False,
+    paths: Paths,
+    prefix: Prefix = "",
+    replace: Replace = False,
+    watch: Watch = False,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Upload pictures into the images bucket.
 
     Use it to add images to the pool. Every uploaded picture is scored within seconds, and `octospoon status`
-    shows what became of it. Files that are no pictures are skipped and counted by reason.
+    shows what became of it. Files that are no pictures are skipped and counted by reason. With --watch, each
+    file is uploaded when it is complete, and --json prints a line for each file.
     """
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations import upload
 
-    done = upload.drop(find_deployment(stack), paths, prefix, replace=replace)
+    deployment = find_deployment(stack)
+    if watch:
+        _watch(deployment, paths, prefix, replace=replace, as_json=as_json)
+        return
+    done = upload.drop(deployment, paths, prefix, replace=replace)
     if as_json:
         print_json(_document(done))
     else:
@@ -50,6 +67,39 @@ def drop(
         raise BadRequest("nothing was uploaded")
     if not as_json:
         print_line("`octospoon status` shows whether they are scored")
+
+
+def _watch(
+    deployment: Deployment,
+    paths: list[Path],
+    prefix: str,
+    *,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    from octospoon.cli.operations.watch_folder import watch_folder
+
+    if len(paths) != 1 or not paths[0].is_dir():
+        raise BadRequest("--watch takes one folder")
+    counts: Counter[str] = Counter()
+
+    def report(key: str, outcome: str) -> None:
+        counts[outcome] += 1
+        if as_json:
+            print_json_line({"key": key, "outcome": outcome})
+        else:
+            print_line(f"{key}: {outcome}")
+
+    print_error_line(f"watching {paths[0]}; Ctrl-C ends it")
+    watch_folder(
+        deployment,
+        paths[0],
+        prefix,
+        report,
+        print_error_line,
+        replace=replace,
+    )
+    print_error_line(f"ended: {counts['uploaded']:,} pictures uploaded, {counts['replaced']:,} replaced")
 
 
 def summary(done: Dropped) -> list[str]:
