@@ -92,7 +92,7 @@ class Change:
         jobs = self.deployment.control.state().jobs
         self._killed("training", lambda: self._trains(jobs))
         self._label(self._open_round(), LATE)
-        self._killed("reading", self._reads)
+        self._killed("reading", self._reads, interval=5.0)  # each look reads the whole pool
         self._command(self.to)
         change = self.deployment.control.state().backbone_change
         assert change
@@ -112,10 +112,10 @@ class Change:
         self.figures["left_when_killed"] = left
         return True if 0 < left < 0.9 * (len(self.files) - 200) else None
 
-    def _killed(self, during: str, when: Callable[[], bool | None]) -> None:
+    def _killed(self, during: str, when: Callable[[], bool | None], interval: float = 0.5) -> None:
         process = subprocess.Popen([OCTOSPOON, "backbone", "use", self.to, "--yes"])
         try:
-            wait_for(during, when, seconds=900, interval=0.5)
+            wait_for(during, when, seconds=3600, interval=interval)
             assert process.poll() is None, "it ended before it could be killed"
         finally:
             process.kill()
