@@ -155,7 +155,7 @@ def real(lane: Lane) -> Stores:
         DynamoPoolReport(client, pool),
         DynamoWalk(client, pool),
         DynamoControl(table, clock.now),
-        DynamoLabels(client, pool, annotations, control, clock.now),
+        DynamoLabels(client, pool, annotations, table, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
         DynamoTaskSync(table),
         DynamoEntries(client, pool),

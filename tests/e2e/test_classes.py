@@ -1,4 +1,4 @@
-"""A class is added to a running project, as a user does it: its labels count, and the next model knows it."""
+"""Classes of a running project are added, renamed, merged and given back, as a user does it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e2e import checkouts
 from e2e.checkouts import CLASSES, write_photos
 from e2e.helpers import job_done, scored, serving, task_ids
 
-from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.local.assemble import LocalStack
 from octospoon.cli.operations import run_now
@@ -106,6 +106,41 @@ def metrics_of(stack: LocalStack, job: str) -> dict[str, float]:
     return {metric["key"]: metric["value"] for metric in run["metrics"]}
 
 
+def labels(deployment: Deployment) -> dict[str, str]:
+    """Return the class of every labelled image."""
+    return {image.key: image.label for image in deployment.labels.labelled()}
+
+
+def changed_and_undone(checkout: Checkout, stack: LocalStack, key: str) -> None:
+    """Rename and merge classes, train, and undo both: every image has its earlier label again."""
+    deployment, before = stack.deployment, labels(stack.deployment)
+    checkout.octospoon("classes rename dog hound")
+    checkout.octospoon("classes merge cat,hound --into pet")
+    interface = LabelStudio(stack.label_studio, stack.project.label_studio_project).interface()
+    assert [choice.value for choice in interface.choices] == [ADDED, "pet"]
+    names = {"cat": "pet", "dog": "pet", ADDED: ADDED}
+    assert labels(deployment) == {image: names[label] for image, label in before.items()}
+
+    run_now.reconcile(deployment)
+    job_done(deployment, 3)
+    third, state = serving(deployment), deployment.control.state()
+    assert (third.version, third.classes) == (3, (ADDED, "pet")), state.reason
+    scored_by(deployment, key, third.version)
+
+    checkout.octospoon("classes undo")
+    assert deployment.classes == ("cat", "hound", ADDED)
+    interface = LabelStudio(stack.label_studio, stack.project.label_studio_project).interface()
+    assert interface.shown == {"dog": "hound"}, "answers from before show the new name"
+    checkout.octospoon("classes undo")
+    assert deployment.classes == ("cat", "dog", ADDED)
+    assert labels(deployment) == before
+
+
+def scored_by(deployment: Deployment, key: str, version: int) -> None:
+    """Wait until a model has scored an image."""
+    wait_for(f"the score of {key}", lambda: deployment.pool.rows([key])[key].model_version == version)
+
+
 def test_a_class_added_to_a_running_project_is_trained_on(checkout: Checkout, stack: LocalStack) -> None:
     deployment = stack.deployment
     label(stack, exported(stack, dropped(checkout, deployment, "before")))
@@ -140,3 +175,4 @@ def test_a_class_added_to_a_running_project_is_trained_on(checkout: Checkout, st
     assert row.model_version == second.version
     assert row.probabilities is not None
     assert second.classes[int(row.probabilities.argmax())] == ADDED
+    changed_and_undone(checkout, stack, key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.classes import ClassHistory, labelled_now
 from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
 from octospoon.domain.labelling.removals import Proposal
@@ -28,6 +29,7 @@ class FakeLabels:
     control: FakeControl
     stored: dict[tuple[str, str], Annotation] = field(default_factory=dict)
     conflicts: int = 0
+    classes: ClassHistory = field(default_factory=ClassHistory)
 
     def upsert(self, annotation: Annotation) -> bool:
         held = self.stored.get((annotation.key, annotation.annotation_id))
@@ -123,7 +125,8 @@ class FakeLabels:
 
     def labelled(self) -> Iterator[LabelledImage]:
         keys = {key for key, _ in self.stored}
-        return iter(sorted((i for i in self.pool.labelled() if i.key in keys), key=lambda i: i.key))
+        images = sorted((i for i in self.pool.labelled() if i.key in keys), key=lambda i: i.key)
+        return labelled_now(images, self.classes)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from fakes.models import (
 )
 from fakes.pool import FakeEntries, FakePool
 from fakes.training import FakeControl, FakeLauncher
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.training.jobs import JobSettings
@@ -67,7 +68,13 @@ class FakeWorld:
     def build_collect(self, classes: tuple[str, ...], rules: TrainingRules) -> CollectAnnotations:
         labels, control = self.port(self.labels), self.port(self.control)
         return CollectAnnotations(
-            labels, control, self.port(self.launcher), self.clock, JobSettings(classes), rules
+            labels,
+            control,
+            self.port(self.launcher),
+            self.clock,
+            JobSettings(classes),
+            lambda: ClassHistory(classes),
+            rules,
         )
 
     def build_promote(self) -> PromoteVersion:

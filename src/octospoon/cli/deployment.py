@@ -23,10 +23,11 @@ from octospoon.runtime.wiring.mlflow import mlflow_api
 from octospoon.runtime.wiring.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from botocore.config import Config
 
+    from octospoon.adapters.dynamodb.control.classes import DynamoClassRecord
     from octospoon.adapters.label_studio.api import LabelStudioApi
     from octospoon.adapters.mlflow.rest import MlflowApi
 
@@ -194,13 +195,8 @@ class Deployment(Storage):
     @property
     def mlflow(self) -> MlflowApi | None:
         """The tracking server; None if it is not configured."""
-        settings = self.settings
-        return mlflow_api(
-            self.mlflow_url,
-            settings["OCTOSPOON_MLFLOW_USERNAME"],
-            settings["OCTOSPOON_MLFLOW_PASSWORD_SECRET"],
-            self.password,
-        )
+        user, secret = (self.settings[f"OCTOSPOON_MLFLOW_{name}"] for name in ("USERNAME", "PASSWORD_SECRET"))
+        return mlflow_api(self.mlflow_url, user, secret, self.password)
 
     @property
     def runs(self) -> MlflowRuns | None:
@@ -208,10 +204,14 @@ class Deployment(Storage):
         api = self.mlflow
         return MlflowRuns(api, self.settings["OCTOSPOON_MODEL_NAME"]) if api else None
 
+    def class_record(self, first: Sequence[str] = ()) -> DynamoClassRecord:
+        """Return the classes and their changes; before the first change, the classes of the template."""
+        return super().class_record(first or listed(self.outputs["Classes"]))
+
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names."""
-        return listed(self.outputs["Classes"])
+        """The class names now."""
+        return self.class_record().read().names
 
 
 def session(endpoint_url: str | None) -> boto3.Session:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from octospoon.domain.labelling.interface import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.interface import Interface
     from octospoon.domain.labelling.removals import Proposal
     from octospoon.domain.labelling.tasks import TaskCounts
@@ -94,14 +97,15 @@ def _problems(hook: Webhook, url: str, header: str, actions: Collection[str]) ->
     return [problem for problem, there in checks.items() if there]
 
 
-def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str]:
+def interface_problems(interface: Interface, history: ClassHistory) -> list[str]:
     """Return reasons why some answers in a labelling interface would not count, each with advice.
 
     Args:
         interface: the interface that annotators use.
-        classes: the classes of the stack.
+        history: the classes of the stack.
     """
-    known = set(classes)
+    classes, known = history.names, set(history.names)
+    interface, merged = _by_current_names(interface, history)
     offered = [choice for choice in interface.choices if choice.names & known]
     there = {name for choice in offered for name in choice.names}
     missing = [name for name in classes if name not in there]
@@ -116,6 +120,7 @@ def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str
         f"it does not offer {', '.join(missing)}: add them": missing,
         f"it offers {', '.join(extra)}, which the stack does not have, so that these answers do not count: "
         "remove them, or add them to the stack's classes": extra,
+        f"it still offers {', '.join(merged)}, which is part of another class now: remove it": merged,
         f"{', '.join(unclear)}: value and alias stand for different classes; change the alias": unclear,
         'it lets annotators submit without a class: add required="true" to our <Choices>': (
             not interface.required
@@ -126,6 +131,20 @@ def interface_problems(interface: Interface, classes: Sequence[str]) -> list[str
     }
     renames = [f"it offers {new} in the place of {old}: rename it back" for old, new in renamed.items()]
     return renames + [problem for problem, there in problems.items() if there]
+
+
+def _by_current_names(interface: Interface, history: ClassHistory) -> tuple[Interface, list[str]]:
+    """Return the interface with the current names of classes, and the merged classes that it still offers."""
+    choices, merged = [], []
+    for choice in interface.choices:
+        owners = {own.key: own for name in choice.names if (own := history.of(name))}
+        if any(own.into for own in owners.values()):
+            merged.append(choice.value)
+        elif len(owners) == 1:
+            choices.append(Choice(owners.popitem()[1].name))
+        else:
+            choices.append(choice)
+    return replace(interface, choices=tuple(choices)), merged
 
 
 def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
@@ -139,14 +158,18 @@ def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str
 
 
 def model_problems(
-    *, served: Sequence[str], wanted: Sequence[str], file: Sequence[str], backbones: tuple[str, str]
+    *,
+    served: Sequence[str],
+    wanted: Sequence[str],
+    file: Sequence[str],
+    backbones: tuple[str, str],
 ) -> list[str]:
     """Return contradictions between the champion pointer, its model file and the project.
 
     Args:
-        served: class names of the champion pointer; empty for a cold-start model.
+        served: class names of the champion pointer as they are now; empty for a cold-start model.
         wanted: class names of the project, in order.
-        file: class names of the model file.
+        file: class names of the model file as they are now.
         backbones: sha256 of the backbone according to the pointer, and according to the file.
     """
     checks = {

@@ -190,9 +190,14 @@ def owner_key(owner: str) -> str:
     return f"models/claims/{owner}"
 
 
-def version_name(version: int) -> str:
-    """Return the name of a version in Label Studio, such as v7."""
-    return f"v{version}"
+def version_name(version: int, revision: int = 0) -> str:
+    """Return the name of a version's predictions in Label Studio, such as v7.
+
+    Args:
+        version: of the model.
+        revision: of the classes that the predictions name; see `ClassHistory.revision`.
+    """
+    return f"v{version}, classes {revision}" if revision else f"v{version}"
 
 
 CHAMPION_KEY = "models/champion.json"

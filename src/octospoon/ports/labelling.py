@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from octospoon.domain.labelling.answers import UncountedAnswers
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.reconciliation import TaskSync
     from octospoon.domain.labelling.removals import Proposal
@@ -67,7 +68,23 @@ class Labels(Protocol):
         """Count the answers that yield no label, by problem, with up to `examples` answers of each."""
 
     def labelled(self) -> Iterator[LabelledImage]:
-        """Yield every labelled image, ordered by key."""
+        """Yield every labelled image with its class now, ordered by key; none of a retired class."""
+
+
+class ClassRecord(Protocol):
+    """The project's classes and the history of their changes."""
+
+    def read(self) -> ClassHistory:
+        """Return the project's classes and their changes."""
+
+    def save(self, before: ClassHistory, history: ClassHistory) -> bool:
+        """Replace `before`; return False if it has been replaced already."""
+
+    def labels(self) -> Mapping[str, int]:
+        """Return the number of training labels of each class at the newest training job."""
+
+    def keep_labels(self, labels: Mapping[str, int]) -> None:
+        """Store the number of training labels of each class."""
 
 
 class Rounds(Protocol):

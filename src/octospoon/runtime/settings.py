@@ -66,6 +66,7 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     control_share: Share = 0.0
     audit_predictions: Literal["hidden", "shown"] = "hidden"
     drift_share: Share = 0.1
+    class_share: Share = 0.2
     min_distance: Distance = 0.003
     class_quota: Quota = 1.0
     group_quota: Quota = 1.0
@@ -95,6 +96,7 @@ class PredictSettings(Buckets, frozen=True, kw_only=True):
     """Settings of `predict`."""
 
     pool_table: Name
+    control_table: Name
     predict_secret: Name
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octospoon.domain.evaluation import gate
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.training.head.trainer import Trainer, train_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from octospoon.domain.training.backbone_change import Candidate
@@ -30,6 +31,8 @@ class TrainingPorts:
         open_model: loads a whole model file (`octospoon.adapters.onnx.scorer.OnnxScorer`).
         open_head: loads a head file (`octospoon.adapters.onnx.session.OnnxHead`).
         classes: the project's class names, in order; at least two.
+        class_history: returns the changes of these classes, for older labels and models.
+        keep_labels: stores the number of training labels of each class, for the choice of the next batch.
         trainer: trains the model.
         rules: the gate's limits.
         candidate: the backbone that was requested for this job; None for the one in service.
@@ -54,3 +57,5 @@ class TrainingPorts:
     trainer: Trainer = train_head
     rules: gate.Rules = field(default_factory=gate.Rules)
     candidate: Candidate | None = None
+    class_history: Callable[[], ClassHistory] = ClassHistory
+    keep_labels: Callable[[Mapping[str, int]], None] = lambda _: None

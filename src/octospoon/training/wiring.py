@@ -68,6 +68,8 @@ def training_ports(job_id: str) -> TrainingPorts:
         trainer=trainer,
         rules=_rules(settings),
         candidate=settings.candidate,
+        class_history=storage.class_record(settings.classes).read,
+        keep_labels=storage.class_record().keep_labels,
     )
 
 

@@ -19,6 +19,7 @@ from octospoon.usecases.resolve_label import ResolveLabel
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.training.jobs import JobSettings
     from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.clock import Clock
@@ -39,7 +40,8 @@ class CollectAnnotations:
         control: the training job's state.
         launcher: starts training jobs.
         clock: the time.
-        settings: of the next job.
+        settings: of the next job; its classes are the project's when it is launched.
+        history: returns the project's classes and their changes.
         rules: when the next job is due.
         finished: requests a new batch if the newest round waits for no answer; None if only the schedule
             does.
@@ -50,13 +52,9 @@ class CollectAnnotations:
     launcher: TrainingLauncher
     clock: Clock
     settings: JobSettings
+    history: Callable[[], ClassHistory]
     rules: TrainingRules
     finished: Callable[[Collection[str]], bool] | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The project's class names: the labels that count, and the classes of the next job."""
-        return self.settings.classes
 
     def __call__(self, body: str) -> str | None:
         """Count one message; return the id of the training job that it launched, if any.
@@ -88,18 +86,19 @@ class CollectAnnotations:
         Raises:
             Conflict: the image kept changing; the call can be repeated.
         """
-        return ResolveLabel(self.labels, self.classes, notes_problems=True)(key)
+        return ResolveLabel(self.labels, self.history, notes_problems=True)(key)
 
     def launch_if_due(self) -> str | None:
         """Launch a training job if the rules say so; return its id."""
-        state = self.control.state()
-        if state.project_classes != self.classes:
-            self.control.keep_classes(self.classes)
+        state, classes = self.control.state(), self.history().names
+        if state.project_classes != classes:
+            self.control.keep_classes(classes)
         reason = due(state, self.rules, self.clock.now())
         if reason is None:
             return None
         job = job_id(state)
-        settings = replace(self.settings, candidate=next_candidate(state.backbone_change))
+        candidate = next_candidate(state.backbone_change)
+        settings = replace(self.settings, classes=classes, candidate=candidate)
         if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, settings):
             return None  # another run was first
         try:
@@ -113,7 +112,7 @@ class CollectAnnotations:
 
     def annotation(self, body: AnnotationBody, task: TaskBody, project: str = "") -> Annotation:
         """Convert an annotation of Label Studio's."""
-        answer = Answer(None) if body.was_cancelled else read(body.result, self.classes)
+        answer = Answer(None) if body.was_cancelled else read(body.result, self.history())
         return Annotation(
             key=task.key,
             etag=task.etag,

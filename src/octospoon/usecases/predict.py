@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import BadImage, ServiceUnavailable
+from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.usecases.champion import NO_MODEL
 from octospoon.usecases.scoring.predict_image import predict_image
 
@@ -61,12 +63,14 @@ class PredictImages:
         inbox: takes images that are added to the pool.
         model: gives the model in service.
         blind: knows the images that annotators label without seeing a prediction.
+        history: returns the project's classes; answers name these.
     """
 
     images: ImageStore
     inbox: Inbox
     model: Callable[[], Scorer]
     blind: BlindImages
+    history: Callable[[], ClassHistory] = ClassHistory
 
     def image(self, data: bytes, seconds_left: Callable[[], float], *, add: bool = False) -> Answer:
         """Predict one image.
@@ -86,10 +90,11 @@ class PredictImages:
             raise ServiceUnavailable("no time left for this image: ask again")
         prediction = predict_image(scorer, scorer.preprocess(data))
         given = prediction.probabilities
-        shares = () if given is None else given.astype(np.float64).tolist()
+        translated = translation(self.history(), scorer.spec.classes)
+        shares = () if given is None else translated(given[np.newaxis])[0].astype(np.float64).tolist()
         return Answer(
             prediction.model_version,
-            scorer.spec.classes,
+            translated.names,
             tuple(round(share, _DIGITS) for share in shares),
             self.inbox.add(data) if add else "",
         )

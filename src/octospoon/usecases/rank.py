@@ -7,22 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from octospoon.domain.batch import drift_share
-from octospoon.domain.batch.compose import candidates_wanted, compose, strategy_for
+import numpy as np
+
+from octospoon.domain.batch import class_share, drift_share
+from octospoon.domain.batch.compose import CANDIDATES_PER_PICK, candidates_wanted, compose, strategy_for
 from octospoon.domain.batch.draw import draw, spread
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.labelling.addresses import why_not_shown
+from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.labelling.classes import LEAST, ClassHistory
 from octospoon.domain.labelling.tasks import (
     Round,
     Task,
     TaskCounts,
 )
 from octospoon.domain.model_spec import version_name
+from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.uncertainty import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.tasks import Pick
@@ -77,6 +82,8 @@ class Rank:
         observations: the results of `watch`, with the drift examples.
         refresh: gives the open tasks predictions of the model in service, and shows them.
         reorder: reorders the pool's priorities after a change of the strategy.
+        history: returns the project's classes; predictions name these.
+        class_labels: returns the number of training labels of each class at the newest training job.
     """
 
     pool: RankingPool
@@ -92,6 +99,8 @@ class Rank:
     observations: Observations
     reorder: Reorder
     refresh: Callable[[], int]
+    history: Callable[[], ClassHistory] = ClassHistory
+    class_labels: Callable[[], Mapping[str, int]] = dict
 
     def __call__(self) -> RankReport:
         """Run once. If a run is interrupted, the next run exports the same images, each once.
@@ -146,18 +155,55 @@ class Rank:
         )
         drifted = self._drifted(pointer)
         candidates = [candidate for candidate in candidates if not why_not_shown(candidate.key)]
-        keys = [*(image.key for image in candidates), *(image.key for image in drifted)]
+        promising = self._promising(pointer, f"{seed}-classes")
+        keys = [image.key for images in (candidates, drifted, promising) for image in images]
         picks = compose(
             rules=rules,
             drawn=drawn,
             candidates=candidates,
-            rows=self.pool.rows(keys),
+            rows=self._rows(keys, pointer),
             chosen=chosen,
             seed=seed,
             drifted=drifted,
+            promising=promising,
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks)
+
+    def _promising(self, pointer: ChampionPointer, seed: str) -> Sequence[DriftExample]:
+        """Return images that may show an added class with few labels, best first."""
+        history = self.history()
+        wanted = class_share.sought(history, self.class_labels()) if history.changes else {}
+        if not wanted or not self.rules.new_classes:
+            return ()
+        images = spread(self.pool.selectable, class_share.LOOKED_AT, seed)
+        rows = self.pool.rows([image.key for image in images if not why_not_shown(image.key)])
+        labelled = () if any(wanted.values()) else self._labelled()
+        found = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
+        return found[: CANDIDATES_PER_PICK * self.rules.new_classes]
+
+    def _labelled(self) -> Sequence[PoolRow]:
+        """Return the labelled images of the newest rounds."""
+        last = self.rounds.last_number()
+        numbers = range(last, max(0, last - class_share.ROUNDS), -1)
+        rounds = [round_ for number in numbers if (round_ := self.rounds.read(number))]
+        keys = [pick.key for round_ in rounds for pick in round_.picks]
+        return [
+            row for row in self.pool.rows(list(dict.fromkeys(keys))).values() if row.state is State.LABELLED
+        ]
+
+    def _rows(self, keys: Sequence[str], pointer: ChampionPointer) -> dict[str, PoolRow]:
+        """Return rows of the pool with probabilities of the project's classes."""
+        rows, history = self.pool.rows(keys), self.history()
+        translated = translation(history, pointer.classes)
+        if not history.revision or len(translated.names) < LEAST:
+            return rows
+        return {
+            key: replace(row, probabilities=translated(row.probabilities[np.newaxis])[0])
+            if row.probabilities is not None and len(row.probabilities) == len(pointer.classes)
+            else row
+            for key, row in rows.items()
+        }
 
     def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftExample]:
         return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
@@ -182,7 +228,7 @@ class Rank:
             self.rounds.release(round_.number, until)
             raise
         # from here on Label Studio may have tasks that we do not know: the next run waits, and looks them up
-        version = version_name(round_.model_version)
+        version = version_name(round_.model_version, self.history().revision)
         created = self.labeler.create(missing, version) if missing else {}
         exported = {**known, **created}
         for pick in claimed:
@@ -201,15 +247,20 @@ class Rank:
         claimed = [pick for pick in shown if self.pool.claim(pick, round_.number, until)]
         rows = self.pool.rows([pick.key for pick in claimed])
         known = self.labeler.find({pick.key: pick.etag for pick in claimed})
-        classes = self._champion().classes
-        return claimed, known, [self._task(pick, rows.get(pick.key), classes) for pick in claimed]
+        model, history = self._champion(), self.history()
+        return claimed, known, [self._task(pick, rows.get(pick.key), model, history) for pick in claimed]
 
-    def _task(self, pick: Pick, row: PoolRow | None, classes: Sequence[str]) -> Task:
+    def _task(self, pick: Pick, row: PoolRow | None, model: ChampionPointer, history: ClassHistory) -> Task:
         task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)
         if pick.blind:
             return task
-        probabilities = None if row is None else row.probabilities
-        if probabilities is None or len(probabilities) != len(classes):
+        if row is None or row.probabilities is None or len(row.probabilities) != len(model.classes):
             return task  # scored without a head, or with another list of classes
-        best = int(probabilities.argmax())
-        return replace(task, label=classes[best], confidence=float(probabilities[best]))
+        if history.revision and row.model_version != model.version:
+            return task  # the older model may have had other classes, in the same number
+        translated = translation(history, model.classes)
+        shares = translated(row.probabilities[np.newaxis])[0]
+        if not len(shares):
+            return task  # all its classes are retired
+        best = int(shares.argmax())
+        return replace(task, label=translated.names[best], confidence=float(shares[best]))

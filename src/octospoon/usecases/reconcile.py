@@ -187,8 +187,9 @@ class Reconcile:
         return repaired + Counter(finished=ours and sync.finished)
 
     def _next(self, last: TaskSync, *, full: bool) -> TaskSync:
-        # new or removed classes change no task, but may change which annotations count: read all tasks
-        classes = ",".join(self.collect.classes)
+        # a change of the classes changes no task, but may change which annotations count: read all tasks
+        history = self.collect.history()
+        classes = ",".join(history.names) + (f" revision {history.revision}" if history.revision else "")
         full = full or classes != last.classes
         if not last.finished and not full:
             return last

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.labelling.class_translation import Translation, translation
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Guess
 from octospoon.domain.model_spec import version_name
 
@@ -43,6 +45,7 @@ class RefreshPredictions:
         champions: the model in service.
         head: opens the model's head.
         clock: the time.
+        history: returns the project's classes; predictions name these.
     """
 
     predictions: ShownPredictions
@@ -51,6 +54,7 @@ class RefreshPredictions:
     champions: Champions
     head: Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]
     clock: Clock
+    history: Callable[[], ClassHistory] = ClassHistory
 
     def __call__(self) -> int:
         """Send missing predictions, and make the project show them; return the number sent.
@@ -61,35 +65,36 @@ class RefreshPredictions:
         current = self.champions.pointer()
         if current is None or not current[0].head_key:
             return 0
-        pointer, version = current[0], version_name(current[0].version)
+        pointer, history = current[0], self.history()
+        version = version_name(pointer.version, history.revision)
         if self.predictions.version() == version:
             return 0
         until = self.clock.now() + LEASE
         if not self.rounds.acquire_predictions(self.clock.now(), until):
             LOG.info("another run is sending the predictions of %s, or was interrupted recently", version)
             return 0
-        sent = self._send(pointer, version)
+        sent = self._send(pointer, version, translation(history, pointer.classes))
         # after an error the request may have succeeded nevertheless, so the lease then stays until it expires
         self.predictions.show(version)
         self.rounds.release_predictions(until)
         return sent
 
-    def _send(self, pointer: ChampionPointer, version: str) -> int:
+    def _send(self, pointer: ChampionPointer, version: str, translated: Translation) -> int:
         _, head = self.head(pointer)
         after = sent = 0
-        while head is not None and (page := self.predictions.tasks(after, PAGE)):
+        while head is not None and translated.names and (page := self.predictions.tasks(after, PAGE)):
             after = page[-1].id
-            guesses = self._guesses(page, pointer, head, version)
+            lacking = [task for task in page if version not in task.versions]
+            guesses = self._guesses(lacking, pointer, head, translated)
             if guesses:
                 self.predictions.add(guesses, version)
             sent += len(guesses)
         return sent
 
     def _guesses(
-        self, page: Sequence[PredictedTask], pointer: ChampionPointer, head: Head, version: str
+        self, lacking: Sequence[PredictedTask], pointer: ChampionPointer, head: Head, translated: Translation
     ) -> list[Guess]:
-        """Return the model's predictions for the tasks that have none of it."""
-        lacking = [task for task in page if version not in task.versions]
+        """Return the model's predictions for these tasks, of the project's classes."""
         rows = self.pool.rows(list(dict.fromkeys(task.key for task in lacking if task.key)))
         fitting = [
             (task.id, row.embedding)
@@ -99,8 +104,8 @@ class RefreshPredictions:
         ]
         if not fitting:
             return []
-        probabilities = head.run(np.stack([embedding for _, embedding in fitting]))
+        probabilities = translated(head.run(np.stack([embedding for _, embedding in fitting])))
         return [
-            Guess(task, pointer.classes[int(shares.argmax())], float(shares.max()))
+            Guess(task, translated.names[int(shares.argmax())], float(shares.max()))
             for (task, _), shares in zip(fitting, probabilities, strict=True)
         ]

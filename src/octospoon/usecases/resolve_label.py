@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import NOT_IN_POOL
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.pool.keys import image_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from octospoon.domain.labelling.tasks import Annotation
     from octospoon.ports.labelling import Labels
@@ -28,12 +29,12 @@ class ResolveLabel:
 
     Attributes:
         labels: the annotations and labels.
-        classes: the classes that count; empty for all stored ones.
+        history: returns the classes that count; all stored ones count while they are unknown.
         notes_problems: store with each answer whether its image is in the pool.
     """
 
     labels: Labels
-    classes: tuple[str, ...] = ()
+    history: Callable[[], ClassHistory] = ClassHistory
     notes_problems: bool = False
 
     def __call__(self, key: str) -> int:
@@ -60,7 +61,8 @@ class ResolveLabel:
         self._note([annotation for annotation in annotations if annotation.problem == NOT_IN_POOL], "")
         if state.reserved:  # an imported label never serves as audit
             annotations = [annotation for annotation in annotations if annotation.source != IMPORTED]
-        agreed = consensus(self._counted(annotation) for annotation in annotations)
+        classes = self.history()
+        agreed = consensus((_counted(annotation, classes) for annotation in annotations), classes.current)
         delta = self.labels.resolve_label(state, agreed)
         image = {"image": image_id(key, state.etag)}
         LOG.info("label of %s: %s (%+d)", key, agreed.label, delta, extra=image)
@@ -73,9 +75,10 @@ class ResolveLabel:
             if self.notes_problems and not known and annotation.source != IMPORTED:
                 self.labels.replace(annotation, replace(annotation, problem=problem))
 
-    def _counted(self, annotation: Annotation) -> Annotation:
-        """Return an annotation as it counts now: without its label if the project no longer has the class."""
-        if not self.classes or annotation.label is None or annotation.label in self.classes:
-            return annotation
-        LOG.warning("%s: the project no longer has the class %r", annotation.key, annotation.label)
-        return replace(annotation, label=None)
+
+def _counted(annotation: Annotation, classes: ClassHistory) -> Annotation:
+    """Return an annotation as it counts now: without its label if the project never had the class."""
+    if not classes.first or annotation.label is None or classes.of(annotation.label):
+        return annotation
+    LOG.warning("%s: the project has no class %r", annotation.key, annotation.label)
+    return replace(annotation, label=None)

@@ -210,7 +210,7 @@ class Lab:
         self.pool_report = DynamoPoolReport(dynamodb, tables["pool"])
         self.entries = DynamoEntries(dynamodb, tables["pool"])
         self.labels = DynamoLabels(
-            dynamodb, tables["pool"], tables["annotations"], tables["control"], self.now
+            dynamodb, tables["pool"], tables["annotations"], self.control_table, self.now
         )
         self._names = {f"OCTOSPOON_{name.upper()}_TABLE": table for name, table in tables.items()}
         self._names |= {"OCTOSPOON_IMAGES_BUCKET": self.bucket, "OCTOSPOON_ARTIFACTS_BUCKET": artifacts}

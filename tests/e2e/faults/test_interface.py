@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octospoon.adapters.label_studio.setup import LabelStudioSetup, labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.domain.labelling.answers import choice
 
 if TYPE_CHECKING:

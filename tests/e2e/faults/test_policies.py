@@ -14,7 +14,7 @@ import pytest
 from e2e.faults.proxy import Fault
 from e2e.faults.test_between_two_steps import drift, exported, queued
 
-from octospoon.adapters.label_studio.setup import labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.cli.datasets import digits
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.local.assemble import TRAINER

@@ -49,6 +49,7 @@ REPORTING = {
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull", "backbone use"),
     *("labels import", "labels audit", "labels export", "predictions export"),
+    *(f"classes {name}" for name in ("list", "add", "rename", "merge", "retire", "undo")),
 }
 
 

@@ -21,8 +21,9 @@ from fakes.pool import FakePool
 from unit.training.stack import World, starter
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.queries import after
-from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, labelling_interface
+from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER
 from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.cli.doctor import doctor
 from octospoon.cli.main import main

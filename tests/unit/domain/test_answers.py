@@ -17,9 +17,11 @@ from octospoon.domain.labelling.answers import (
     read,
     reduced,
 )
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.interface import Choice, Interface
 
 CLASSES = ("cat", "dog")
+HISTORY = ClassHistory(CLASSES)
 ALIASES = Interface((Choice("a cat", "cat"), Choice("dog", "d1"), Choice("cat", "dog"), Choice("owl"))).shown
 
 
@@ -57,8 +59,8 @@ def ours(*choices: object, **more: object) -> dict:
 def test_only_our_own_control_is_read(result: list | None, answer: Answer) -> None:
     result = json.loads(json.dumps(result))
 
-    assert read(result, CLASSES) == answer
-    assert read(reduced(result, {}), CLASSES) == answer
+    assert read(result, HISTORY) == answer
+    assert read(reduced(result, {}), HISTORY) == answer
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_only_our_own_control_is_read(result: list | None, answer: Answer) -> No
 def test_class_may_be_an_alias_or_its_value(stored: str, answer: Answer) -> None:
     result = reduced([ours(stored)], ALIASES)
 
-    assert read(result, CLASSES) == answer
+    assert read(result, HISTORY) == answer
     assert reduced(result, ALIASES) == result
 
 
@@ -101,5 +103,5 @@ anything = st.recursive(
 
 @given(st.lists(anything | st.builds(lambda value: ours(value=value), anything), max_size=4))
 def test_any_result_is_read(result: list) -> None:
-    assert read(reduced(result, {}), CLASSES).label in (None, *CLASSES)
-    assert read(result, CLASSES).label in (None, *CLASSES)
+    assert read(reduced(result, {}), HISTORY).label in (None, *CLASSES)
+    assert read(result, HISTORY).label in (None, *CLASSES)

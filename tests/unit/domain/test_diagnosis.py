@@ -11,6 +11,7 @@ from octospoon.domain.health import (
     model_problems,
     webhook_problems,
 )
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.interface import Choice, Interface
 
 URL, HEADER, SECRET = "https://hook", "X-Secret", "s3cret"
@@ -72,7 +73,7 @@ def interface(*choices: str | tuple[str, str], **more: bool) -> Interface:
     ],
 )
 def test_each_way_in_which_an_interface_loses_answers(given: Interface, problems: list[str]) -> None:
-    found = interface_problems(given, ("cat", "dog"))
+    found = interface_problems(given, ClassHistory(("cat", "dog")))
 
     assert len(found) == len(problems)
     assert all(part in told for part, told in zip(problems, found, strict=True)), found

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from octospoon.adapters.imaging.decode import decode
-from octospoon.adapters.label_studio.setup import labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.cli.deploy import sam_template
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec

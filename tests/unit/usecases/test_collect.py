@@ -10,6 +10,7 @@ from fakes.world import FakeWorld
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.pool.images import State
 from octospoon.domain.training.jobs import JobSettings, JobStatus
 from octospoon.domain.training.policy import TrainingRules
@@ -39,7 +40,7 @@ def test_a_class_that_was_removed_stops_counting() -> None:
     world = World(threshold=100)
     world.collect(message(1, "dog"))
     assert world.control.state().new_labels == 1
-    world.collect = replace(world.collect, settings=JobSettings(("cat", "owl")))
+    world.collect = replace(world.collect, history=lambda: ClassHistory(("cat", "owl")))
     world.collect.resolve_label("1.png")
     assert world.pool.table["1.png"].label is None
     assert world.control.state().new_labels == 0
@@ -240,3 +241,49 @@ def test_answer_counts_as_soon_as_its_image_joins_the_pool() -> None:
 
     assert world.labels.uncounted(examples=1).total == 0
     assert row.label == "cat"
+
+
+def test_votes_of_merged_classes_count_together_until_undone() -> None:
+    world = World(threshold=100)
+    history = ClassHistory(("cat", "kitten", "dog"))
+    merged = history.merge(["kitten"], "cat", 1.0)
+    for annotator, label in ((1, "dog"), (2, "kitten"), (3, "cat")):
+        world.collect = replace(world.collect, history=lambda: merged)
+        world.collect(message(1, label, annotator=annotator, updated=annotator))
+    row = world.pool.table["1.png"]
+    world.labels.classes = merged
+    assert [image.label for image in world.labels.labelled()] == ["cat"]
+    assert (row.agreement, row.annotators) == (pytest.approx(2 / 3), 3)
+
+    world.labels.classes = undone = merged.undo(2.0)
+    world.collect = replace(world.collect, history=lambda: undone)
+    assert world.collect.resolve_label("1.png") == 0
+    assert (row.label, row.agreement) == ("dog", pytest.approx(1 / 3))
+    assert world.control.state().new_labels == 1
+
+
+def test_labels_of_a_retired_class_are_kept_and_come_back() -> None:
+    world = World(threshold=100)
+    world.collect(message(1, "dog"))
+    retired = ClassHistory(("cat", "dog", "owl")).retire(["dog"], 1.0)
+    world.collect = replace(world.collect, history=lambda: retired)
+    world.labels.classes = retired
+    assert world.collect.resolve_label("1.png") == 0
+    assert list(world.labels.labelled()) == []
+    world.collect(message(2, "dog"))
+    assert world.pool.table["2.png"].state is State.LABELLED
+
+    world.labels.classes = retired.undo(2.0)
+    assert [image.label for image in world.labels.labelled()] == ["dog", "dog"]
+
+
+def test_an_answer_with_an_earlier_name_counts_for_the_renamed_class() -> None:
+    world = World(threshold=100)
+    history = ClassHistory(CLASSES).rename("dog", "hound", 1.0)
+    world.collect = replace(world.collect, history=lambda: history)
+    world.collect(message(1, "dog"))
+    world.collect(message(2, "hound"))
+    world.labels.classes = history
+    assert [image.label for image in world.labels.labelled()] == ["hound", "hound"]
+    world.labels.classes = history.undo(2.0)
+    assert [image.label for image in world.labels.labelled()] == ["dog", "dog"]

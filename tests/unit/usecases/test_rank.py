@@ -10,6 +10,7 @@ from fakes.world import FakeWorld
 
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Task, TaskCounts
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import DriftExample, Observation
@@ -493,3 +494,29 @@ def test_model_without_predicted_tasks_is_shown_with_its_first_round() -> None:
 
     assert world.rank().exported == 20
     assert world.labeler.model_version == "v2"
+
+
+def test_an_added_class_has_a_share_until_it_has_labels() -> None:
+    world = World(300)
+    history = ClassHistory(CLASSES).add(["new"], 1.0)
+    labels: dict[str, int] = {}
+    rules = replace(world.rank.rules, class_share=0.2)
+    world.rank = replace(world.rank, rules=rules, history=lambda: history, class_labels=lambda: labels)
+
+    picks = world.rank.choose().picks
+    assert sum(pick.strategy == "new-class" for pick in picks) == 4
+    assert sum(pick.audit for pick in picks) == 4
+
+    labels["new"] = 20
+    assert {pick.strategy for pick in world.rank.choose().picks} == {"random", "margin_diverse"}
+
+
+def test_predictions_name_the_classes_of_today() -> None:
+    world = World(40)
+    history = ClassHistory(CLASSES).rename(CLASSES[0], "first", 1.0).merge(CLASSES[1:], "others", 2.0)
+    world.rank = replace(world.rank, history=lambda: history)
+    world.rank()
+    labels = {task.label for task in world.labeler.tasks.values() if task.label}
+    assert labels == {"first", "others"}
+    confidences = [task.confidence for task in world.labeler.tasks.values() if task.confidence]
+    assert min(confidences) >= 0.499, "the parts of a merged class are added"

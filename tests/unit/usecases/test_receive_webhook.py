@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.domain.labelling.answers import Answer, read
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive_webhook import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
 
+CLASSES = ClassHistory(("cat", "dog"))
 CHOICE = {"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": ["cat"]}}
 ANNOTATION = {
     "id": 11,
@@ -94,14 +96,14 @@ def test_what_annotators_saw_travels_with_the_alias_that_is_stored() -> None:
 
     (message,) = parse(body(annotation=ANNOTATION | result, task=TASK, project=project))
 
-    assert read(message.annotations[0].result, ("cat",)) == Answer("cat")
+    assert read(message.annotations[0].result, CLASSES) == Answer("cat")
 
 
 @pytest.mark.parametrize("config", [None, 3, ["x"], "", "<View/>", "no XML", "<!DOCTYPE a><View/>"])
 def test_an_annotation_of_any_interface_is_queued(config: object) -> None:
     (message,) = parse(body(annotation=ANNOTATION, task=TASK, project={"id": 9, "label_config": config}))
 
-    assert read(message.annotations[0].result, ("cat",)) == Answer("cat")
+    assert read(message.annotations[0].result, CLASSES) == Answer("cat")
 
 
 def test_many_annotations_travel_in_messages_that_the_queue_takes(
@@ -165,8 +167,10 @@ def test_any_body_is_countable_when_queued_else_ignored_or_refused(data: bytes) 
     clock = FakeClock()
     control = FakeControl(clock)
     labels = FakeLabels(FakePool(control=control), control)
-    settings = JobSettings(("cat", "dog"))
-    collect = CollectAnnotations(labels, control, FakeLauncher(), clock, settings, TrainingRules(1))
+    settings = JobSettings(CLASSES.names)
+    collect = CollectAnnotations(
+        labels, control, FakeLauncher(), clock, settings, lambda: CLASSES, TrainingRules(1)
+    )
     for message in queued:
         collect(message)
 

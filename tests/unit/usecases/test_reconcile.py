@@ -7,10 +7,10 @@ from fakes.world import FakeWorld
 
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.answers import choice
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, State, StoredObject
-from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases import full_audit as full_audit
@@ -36,7 +36,7 @@ class World(FakeWorld):
 
     def with_classes(self, *classes: str) -> None:
         """Deploy the functions with other classes."""
-        self.collect = replace(self.collect, settings=JobSettings(classes))
+        self.collect = replace(self.collect, history=lambda: ClassHistory(classes))
         self.reconcile = replace(self.reconcile, collect=self.collect)
 
     def annotate(self, *tasks: int, label: str | None = "cat", version: int = 1) -> None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.dynamodb.annotation_items import annotation, annotation_item
+from octospoon.adapters.dynamodb.control.classes import DynamoClassRecord
 from octospoon.adapters.dynamodb.items import Value, dump_item, names_of, text
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.label_update import label_state, label_update
 from octospoon.adapters.dynamodb.labelled import labelled_image
 from octospoon.adapters.dynamodb.requests import batch_get, if_met
 from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
+from octospoon.domain.labelling.classes import labelled_now
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from octospoon.adapters.dynamodb.control.table import ControlTable
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState
@@ -34,12 +37,18 @@ class DynamoLabels:
     """Implements `octospoon.ports.labelling.Labels`."""
 
     def __init__(
-        self, client: DynamoDBClient, pool: str, annotations: str, control: str, now: Callable[[], float]
+        self,
+        client: DynamoDBClient,
+        pool: str,
+        annotations: str,
+        control: ControlTable,
+        now: Callable[[], float],
     ) -> None:
         self._client = client
         self._pool = pool
         self._annotations = annotations
-        self._counter = LabelCounter(client, control)
+        self._counter = LabelCounter(client, control.table)
+        self._classes = DynamoClassRecord(control)
         self._now = now
 
     def upsert(self, annotation: Annotation) -> bool:
@@ -163,7 +172,7 @@ class DynamoLabels:
         return uncounted_answers(self._client, self._pool, self._annotations, examples)
 
     def labelled(self) -> Iterator[LabelledImage]:
-        """Yield every labelled image, ordered by key."""
+        """Yield every labelled image with its class now, ordered by key; none of a retired class."""
         keys: set[str] = set()
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._annotations,
@@ -176,4 +185,4 @@ class DynamoLabels:
                 keys.update(text(item, "key") for item in page["Items"])
         items = batch_get(self._client, self._pool, sorted(keys))
         images = [labelled_image(item) for item in items if text(item, "state") == State.LABELLED]
-        yield from sorted(images, key=lambda image: image.key)
+        yield from labelled_now(sorted(images, key=lambda image: image.key), self._classes.read())

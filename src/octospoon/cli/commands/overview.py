@@ -50,6 +50,7 @@ ENTRIES = {
     "open": Entry(DAILY, "Open Label Studio or MLflow in the browser."),
     "invite": Entry(DAILY, "Print the address at which another annotator signs up."),
     "rank": Entry(DAILY, "Choose a batch of images and send it to Label Studio now."),
+    "classes": Entry(DAILY, "List or change the classes while everything runs."),
     "labels": Entry(DAILY, "Import labels that you have, and export all labels."),
     "predictions": Entry(DAILY, "Export the predictions of all images."),
     "picture": Entry(DAILY, "Show what a model sees of picture files, or why it cannot."),

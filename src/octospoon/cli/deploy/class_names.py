@@ -21,11 +21,17 @@ def class_names(text: str, option: str = "--classes") -> tuple[str, ...]:
     Raises:
         BadRequest: there are fewer than two names, a name is repeated, or a name cannot be stored or shown.
     """
+    names = checked_names(text, option)
+    if len(names) < 2:
+        raise BadRequest(f"{option} {text!r}: give at least two class names, like cat,dog")
+    return names
+
+
+def checked_names(text: str, option: str) -> tuple[str, ...]:
+    """Return comma-separated class names, one or more; see `class_names`."""
     names = [unicodedata.normalize("NFC", name.strip()) for name in text.split(",")]
     if not all(names):
         raise BadRequest(f"{option} {text!r}: a name is missing beside a comma; write names like cat,dog")
-    if len(names) < 2:
-        raise BadRequest(f"{option} {text!r}: give at least two class names, like cat,dog")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise BadRequest(f"{option} {text!r}: {', '.join(repeated)} is there more than once")
     for name in names:

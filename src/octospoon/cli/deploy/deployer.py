@@ -14,7 +14,6 @@ from octospoon.cli.deploy.cloudformation import DeployFailed, Stack
 from octospoon.cli.deploy.package import ArtefactBucket, code_by_path
 from octospoon.cli.deployment import session
 from octospoon.domain.errors import NotConfigured
-from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,21 +86,16 @@ def _upload(
     return bucket.put_template(sam_template.with_code(source, code))
 
 
-def check_classes(endpoint_url: str | None, stack_name: str, classes: Sequence[str]) -> None:
-    """Make sure that new class names come after those of a stack that exists.
+def stack_outputs(endpoint_url: str | None, stack_name: str) -> dict[str, str]:
+    """Return the outputs of a stack; none if it does not exist yet.
 
     Args:
         endpoint_url: of LocalStack; None for AWS.
         stack_name: of the stack.
-        classes: all class names, in the new order.
-
-    Raises:
-        NotConfigured: a class of the stack is missing, renamed or at another position.
     """
     aws = _Clients(session(endpoint_url), endpoint_url)
-    with translated(f"reading the classes of {stack_name}"):
-        outputs = Stack(aws.client("cloudformation"), stack_name, lambda _: None, _LOCAL_POLL).outputs()
-    check_order(listed(outputs.get("Classes", "")), classes)
+    with translated(f"reading the outputs of {stack_name}"):
+        return Stack(aws.client("cloudformation"), stack_name, lambda _: None, _LOCAL_POLL).outputs()
 
 
 def check_order(before: Sequence[str], classes: Sequence[str]) -> None:
@@ -116,8 +110,8 @@ def check_order(before: Sequence[str], classes: Sequence[str]) -> None:
     """
     if tuple(classes[: len(before)]) != tuple(before):
         raise NotConfigured(
-            f"the project already has labels of the classes {','.join(before)}. Add new classes at the end "
-            f"of this list: {','.join(classes)} removes, renames or moves a class"
+            f"the project already has labels of the classes {','.join(before)}. `octospoon classes` "
+            f"renames, merges and retires them. {','.join(classes)} must begin with this list"
         )
 
 

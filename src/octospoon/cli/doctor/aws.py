@@ -21,6 +21,7 @@ from octospoon.cli.operations.functions import FUNCTIONS
 from octospoon.cli.operations.queues import QUEUES, depth
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.health import MOST_SKEW, champion_advice, model_problems
+from octospoon.domain.labelling.class_translation import translation
 
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
@@ -144,14 +145,16 @@ def _champion(deployment: Deployment) -> str:
         if pointer.head_key:
             LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
         ran = _runs(file)
+    history = deployment.class_record().read()
+    known = translation(history, pointer.classes).names
     problems = model_problems(
-        served=pointer.classes,
-        wanted=deployment.classes,
-        file=spec.classes,
+        served=known,
+        wanted=history.names,
+        file=translation(history, spec.classes).names,
         backbones=(pointer.backbone, spec.backbone),
     )
     if problems:
-        raise Advised("; ".join(problems), champion_advice(pointer.classes, deployment.classes, problems))
+        raise Advised("; ".join(problems), champion_advice(known, history.names, problems))
     classes = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
     not_run = "" if ran else '; not run here, which needs: pip install "octospoon[models]"'
     return f"version {pointer.version}, {classes}, sha256 {pointer.sha256[:12]}… as stored{not_run}"

@@ -105,11 +105,12 @@ def _labels(deployment: Deployment) -> str:
 def _interface(deployment: Deployment) -> str:
     with closing(deployment.label_studio()) as api:
         interface = LabelStudio(api, deployment.label_studio_project).interface()
-    if problems := interface_problems(interface, deployment.classes):
+    history = deployment.class_record().read()
+    if problems := interface_problems(interface, history):
         raise NotConfigured("; ".join(problems))
     aliases = f", {len(interface.shown)} of them by an alias" if interface.shown else ""
     others = f"; answers to {', '.join(interface.others)} are not read" if interface.others else ""
-    return f"offers all {len(deployment.classes)} classes{aliases}{others}"
+    return f"offers all {len(history.names)} classes{aliases}{others}"
 
 
 def _answers(deployment: Deployment) -> str:

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
-from octospoon.cli.deploy.deployer import check_classes, deploy
+from octospoon.cli.deploy.deployer import deploy, stack_outputs
 from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
 from octospoon.cli.local.saved_settings import UpSettings
+from octospoon.cli.operations.classes import at_start, settle
 from octospoon.cli.operations.first_model import begin_with
 from octospoon.cli.stack.layout import Layout
 from octospoon.domain.errors import NotConfigured
@@ -155,15 +158,17 @@ def install(
     Returns:
         A connection to Label Studio, and the addresses and names that other commands need.
     """
-    if outputs is None:
-        check_classes(addresses.aws_url, STACK_NAME, settings.classes)
+    known = Deployment(outputs, addresses.aws_url) if outputs else _deployed(addresses.aws_url)
+    classes = at_start(known, settings.classes)
     api = LabelStudioApi(addresses.label_studio_url, lambda: addresses.token)
     setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")
-    project_id = setup.project(TITLE, settings.classes)
+    project_id = setup.project(TITLE, classes.names, classes)
     if outputs is None:
-        outputs = deploy_template(addresses, settings, project_id, artefacts, progress)
+        first = msgspec.structs.replace(settings, classes=classes.first)
+        outputs = deploy_template(addresses, first, project_id, artefacts, progress)
     deployment = Deployment(outputs, addresses.aws_url)
+    settle(deployment, classes, setup, project_id)
     progress("connecting Label Studio to the bucket and the webhook")
     connect(setup, project_id, deployment)
     progress("looking for a model in service")
@@ -188,6 +193,12 @@ def deploy_template(
         progress=progress,
         by_path=artefacts.by_path,
     )
+
+
+def _deployed(aws_url: str) -> Deployment | None:
+    """Return the stack as it was deployed before; None for a new one."""
+    outputs = stack_outputs(aws_url, STACK_NAME)
+    return Deployment(outputs, aws_url) if outputs else None
 
 
 def _parameters(addresses: Addresses, classes: Sequence[str], project_id: int) -> dict[str, str]:

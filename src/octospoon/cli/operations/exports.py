@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from octospoon.cli.extras import require
 from octospoon.cli.operations.new_file import check_new
 from octospoon.cli.operations.upload import each
 from octospoon.domain.errors import BadImage, BadRequest
+from octospoon.domain.labelling.classes import labelled_now
 from octospoon.domain.labelling.tasks import LabelledImage
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
     form = form or _form_of(to)
     if form not in LABEL_FORMATS:
         raise BadRequest(f"there is no format {form}: choose one of {', '.join(LABEL_FORMATS)}")
-    rows = ((image.key, image) for image in deployment.pool_report.labelled())
+    current = labelled_now(deployment.pool_report.labelled(), deployment.class_record().read())
+    rows = ((image.key, image) for image in current)
     if form in (FOLDERS, YOLO):
         folder = _Folder(deployment, to, split=form == YOLO)
         with spooled(LabelledImage, rows) as images:
@@ -211,6 +213,8 @@ def predictions(deployment: Deployment, to: Path) -> Exported:
 
 
 def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dict[str, Any]]:
+    history = deployment.class_record().read()
+
     @cache
     def classes(version: int) -> tuple[str, ...]:
         pointer = deployment.champions.version(version)
@@ -222,7 +226,13 @@ def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dic
             reason = "scored before there was a trained model"
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
-        yield _prediction(image, names[image.top_class])
+        name = history.current(names[image.top_class])
+        if name is None:
+            reason = "predicted as a class that is retired"
+            left_out[reason] = left_out.get(reason, 0) + 1
+            continue
+        label = None if image.label is None else history.current(image.label)
+        yield _prediction(replace(image, label=label), name)
 
 
 def _prediction(image: StoredPrediction, name: str) -> dict[str, Any]:

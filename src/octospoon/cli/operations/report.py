@@ -34,7 +34,7 @@ class Report:
 
     Attributes:
         model_version: the model.
-        classes: their names, in the order of the recalls.
+        classes: names of the project's classes that it knows, in the order of the recalls.
         since: first UTC day of the uploads that count; empty for all.
         measured: accuracy and other measures, on the audit share.
         decisions: about the newest models, newest first.
@@ -71,11 +71,14 @@ def read(deployment: Deployment, days: float | None) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         head = LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
     drift = status.drift(deployment, pointer.version)
+    measured = EvaluateLive(deployment.pool, deployment.labels, deployment.class_history())(
+        pointer, head, since
+    )
     return Report(
         pointer.version,
-        pointer.classes,
+        measured.classes,
         since,
-        EvaluateLive(deployment.pool, deployment.labels)(pointer, head, since),
+        measured,
         _decisions(deployment),
         drift,
         deployment.observations.read().finding if drift else None,

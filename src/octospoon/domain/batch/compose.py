@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
-from octospoon.domain.batch.drift_share import most_drifted, waiting
+from octospoon.domain.batch.class_share import NEW_CLASS
+from octospoon.domain.batch.drift_share import DRIFT, by_score, waiting
 from octospoon.domain.batch.limits import Limits, within
 from octospoon.domain.labelling.blinding import blinded, interleaved
 from octospoon.domain.labelling.tasks import Pick
@@ -41,6 +42,7 @@ class BatchRules:
         control_share: share drawn uniformly and trained on, for comparison, in [0, 1].
         limits: limits on the rest, which the strategy chooses.
         drift_share: share for the uploads that differ most, while drift is confirmed, in [0, 1].
+        class_share: share for added classes, while they have few labels, in [0, 1].
         blind: whether annotators see no prediction for the drawn shares and as many other images.
     """
 
@@ -49,6 +51,7 @@ class BatchRules:
     control_share: float = 0.0
     limits: Limits = field(default_factory=Limits)
     drift_share: float = 0.0
+    class_share: float = 0.0
     blind: bool = True
 
     @property
@@ -65,6 +68,12 @@ class BatchRules:
     def drift(self) -> int:
         """Largest number of images in the drift share."""
         return min(round(self.size * self.drift_share), self.size - self.audit - self.control)
+
+    @property
+    def new_classes(self) -> int:
+        """Largest number of images in the share of added classes."""
+        left = self.size - self.audit - self.control - self.drift
+        return min(round(self.size * self.class_share), left)
 
 
 def strategy_for(name: str, *, has_head: bool) -> Strategy:
@@ -94,6 +103,7 @@ def compose(
     chosen: Strategy,
     seed: str,
     drifted: Sequence[DriftExample] = (),
+    promising: Sequence[DriftExample] = (),
 ) -> tuple[Pick, ...]:
     """Choose a batch of at most `rules.size` distinct images.
 
@@ -103,10 +113,11 @@ def compose(
         rules: settings of the batch.
         drawn: a uniform draw of `rules.audit + rules.control` images, or fewer if the pool has fewer.
         candidates: the images that the strategy may choose from; see `candidates_wanted`.
-        rows: rows of the pool for `candidates` and `drifted`, by key; an image without a row is skipped.
+        rows: rows of the pool for all these images, by key; an image without a row is skipped.
         chosen: the strategy, from `strategy_for`.
         seed: fixes every random choice; a name of the round.
         drifted: the drift examples; empty unless drift is confirmed.
+        promising: images for the share of added classes, see `class_share.examples`.
     """
     audit = drawn.images[: rules.audit]
     control = drawn.images[rules.audit : rules.audit + rules.control]
@@ -115,8 +126,8 @@ def compose(
         for share in (audit, control)
         for image in share
     ]
-    left = _without(picks, waiting(drifted, rows))
-    picks += _drifted(left, rows, drifted, rules)
+    picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
+    picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
     left = _without(picks, candidates)
     picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits)
     if rules.blind:
@@ -129,17 +140,21 @@ def _without(picks: Sequence[Pick], images: Sequence[Candidate]) -> list[Candida
     return [image for image in images if image.key not in taken]
 
 
-def _drifted(
-    images: Sequence[Candidate],
+def _reserved(
+    picks: Sequence[Pick],
     rows: Mapping[str, PoolRow],
-    drifted: Sequence[DriftExample],
-    rules: BatchRules,
+    examples: Sequence[DriftExample],
+    share: tuple[str, int],
+    limits: Limits,
 ) -> list[Pick]:
-    """Choose the drift share, without quotas: drifted images are often of one class or one folder."""
-    scores = {example.key: example.score for example in drifted}
-    apart = Limits(rules.limits.min_distance)
-    picks = _chosen(images, rows, most_drifted(drifted), rules.drift, "", apart, fill=False)
-    return [replace(pick, score=scores[pick.key]) for pick in picks]
+    """Choose the best examples for a share, its name and size, without quotas.
+
+    Such images are often of one class or one folder.
+    """
+    scores = {example.key: example.score for example in examples}
+    left, apart = _without(picks, waiting(examples, rows)), Limits(limits.min_distance)
+    chosen = _chosen(left, rows, by_score(share[0], scores), share[1], "", apart, fill=False)
+    return [replace(pick, score=scores[pick.key]) for pick in chosen]
 
 
 def _chosen(

@@ -70,12 +70,16 @@ def waiting(drifted: Sequence[DriftExample], rows: Mapping[str, PoolRow]) -> lis
     ]
 
 
-def most_drifted(drifted: Sequence[DriftExample]) -> Strategy:
-    """Return the strategy that takes the highest scores among these examples; it scores no other image."""
-    scores = {example.key: example.score for example in drifted}
+def by_score(name: str, scores: Mapping[str, float]) -> Strategy:
+    """Return the strategy that takes the highest scores among these images; it scores no other image.
+
+    Args:
+        name: of the strategy.
+        scores: by key.
+    """
 
     def select(pool: Candidates, n: int, seed: str) -> npt.NDArray[np.int64]:
         del seed
         return highest(np.array([scores[key] for key in pool.ids], np.float64), pool.ids, n)
 
-    return Strategy(DRIFT, select, needs_embeddings=True)
+    return Strategy(name, select, needs_embeddings=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from octospoon.domain.batch.class_share import NEW_CLASS
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.batch.drift_share import DRIFT
 from octospoon.domain.labelling.imported import IMPORTED
@@ -14,16 +15,23 @@ if TYPE_CHECKING:
 AUDIT_SHARE = "audit"
 CONTROL_SHARE = "control"
 DRIFT_SHARE = "drift"
+CLASS_SHARE = "new-class"
 STRATEGY = "strategy"
 UNCHOSEN = ""
 """The selection of an image whose task was not made by a labelling round."""
 
 
 def selection(image: LabelledImage) -> str:
-    """Return the part of a batch that an image belongs to: audit, control, drift, strategy or imported."""
+    """Return the part of a batch that an image belongs to, such as audit, control, drift or strategy."""
     if image.audit:
         return AUDIT_SHARE
-    named = {CONTROL: CONTROL_SHARE, DRIFT: DRIFT_SHARE, IMPORTED: IMPORTED, "": UNCHOSEN}
+    named = {
+        CONTROL: CONTROL_SHARE,
+        DRIFT: DRIFT_SHARE,
+        NEW_CLASS: CLASS_SHARE,
+        IMPORTED: IMPORTED,
+        "": UNCHOSEN,
+    }
     return named.get(image.strategy, STRATEGY)
 
 

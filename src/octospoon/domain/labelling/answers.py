@@ -10,6 +10,8 @@ from octospoon.domain.labelling.interface import FROM_NAME, TO_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from octospoon.domain.labelling.classes import ClassHistory
+
 NO_CLASS = "no-class"
 UNKNOWN_CLASS = "unknown-class"
 SEVERAL_CLASSES = "several-classes"
@@ -79,7 +81,7 @@ class Answer:
     """The class that one annotation names.
 
     Attributes:
-        label: the class; None unless there is exactly one.
+        label: key of the class, its first name; None unless there is exactly one.
         problem: why there is no class, a key of `PROBLEMS`; empty if there is one.
     """
 
@@ -87,14 +89,15 @@ class Answer:
     problem: str = ""
 
 
-def read(result: Sequence[Any] | None, classes: Sequence[str]) -> Answer:
+def read(result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
     """Return the class that the result of a submitted annotation names, or why it names none.
 
-    Only results of our own control are read. An annotation may also have results of other controls.
+    Only results of our own control are read. An annotation may also have results of other controls. A name of
+    a class that is merged or retired by now is read as that class, so that an undone change brings it back.
 
     Args:
         result: the result as Label Studio stores it, or reduced by `reduced`.
-        classes: the classes of the stack.
+        classes: the classes of the project, with their earlier names.
     """
     choices = dict(_choices(result))
     if not choices:
@@ -102,7 +105,8 @@ def read(result: Sequence[Any] | None, classes: Sequence[str]) -> Answer:
         return Answer(None, OTHER_CONTROL if answered_elsewhere else NO_CLASS)
     if len(choices) > 1:
         return Answer(None, SEVERAL_CLASSES)
-    named = {name for names in choices.items() for name in names} & set(classes)
+    owners = (classes.of(name) for names in choices.items() for name in names)
+    named = {owner.key for owner in owners if owner}
     if len(named) > 1:
         return Answer(None, AMBIGUOUS_CLASS)
     return Answer(named.pop()) if named else Answer(None, UNKNOWN_CLASS)

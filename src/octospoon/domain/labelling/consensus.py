@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.labelling.imported import IMPORTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from octospoon.domain.labelling.tasks import Annotation
 
@@ -19,7 +19,7 @@ class Consensus:
     """The result of a vote of the annotators.
 
     Attributes:
-        label: the class of the majority; None without answers.
+        label: the class of the majority, as most of its voters named it; None without answers.
         agreement: share of the annotators who chose it, in (0, 1]; 0 without answers.
         annotators: number of annotators who answered; 0 without answers, and for an imported label.
     """
@@ -34,7 +34,11 @@ class Consensus:
         return self.label is not None and self.annotators == 0
 
 
-def consensus(annotations: Iterable[Annotation]) -> Consensus:
+def _itself(label: str) -> str | None:
+    return label
+
+
+def consensus(annotations: Iterable[Annotation], meaning: Callable[[str], str | None] = _itself) -> Consensus:
     """Return the majority label of an image's annotations.
 
     Each annotator has one vote, their newest answer. If the annotator's account was deleted, each annotation
@@ -46,6 +50,11 @@ def consensus(annotations: Iterable[Annotation]) -> Consensus:
     first name wins.
 
     An imported label counts only while no annotator has an answer.
+
+    Args:
+        annotations: of one image.
+        meaning: returns the class that a recorded label stands for, such as a merged class; None for a
+            retired class, whose votes count only where there are no others.
     """
     given = list(annotations)
     votes = [
@@ -53,10 +62,18 @@ def consensus(annotations: Iterable[Annotation]) -> Consensus:
     ]
     if not votes:
         return _imported(given)
-    counts = Counter(vote.label for vote in votes)
-    completed = {vote.label: vote.updated_at for vote in sorted(votes, key=lambda vote: vote.updated_at)}
-    label = min(counts, key=lambda name: (-counts[name], completed[name], name or ""))
-    return Consensus(label, counts[label] / len(votes), len(votes))
+    counted = [vote for vote in votes if meaning(vote.label or "") is not None] or votes
+    winners = _majority(counted, lambda vote: meaning(vote.label or "") or vote.label or "")
+    (label, *_) = (vote.label for vote in _majority(winners, lambda vote: vote.label or ""))
+    return Consensus(label, len(winners) / len(counted), len(counted))
+
+
+def _majority(votes: list[Annotation], name: Callable[[Annotation], str]) -> list[Annotation]:
+    """Return the votes for the name that wins; see `consensus`."""
+    counts = Counter(name(vote) for vote in votes)
+    completed = {name(vote): vote.updated_at for vote in sorted(votes, key=lambda vote: vote.updated_at)}
+    winner = min(counts, key=lambda each: (-counts[each], completed[each], each))
+    return [vote for vote in votes if name(vote) == winner]
 
 
 def _imported(annotations: Iterable[Annotation]) -> Consensus:

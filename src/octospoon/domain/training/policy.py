@@ -36,8 +36,9 @@ def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
     A launching or running job with an expired lease is lost. Its labels were already subtracted from the
     counter, so it is due again at once. A failed job is due again when its lease has expired, or when there
     are enough new labels. A request of `wanted` waits for the cool-down and for at least one new label,
-    because the same labels would give the same model. A person's request for another backbone waits for
-    nothing but the job before it.
+    because the same labels would give the same model. If the classes changed since the newest job, neither is
+    needed: the same labels mean other classes. A person's request for another backbone waits for nothing but
+    the job before it.
 
     Args:
         state: the stored state.
@@ -54,7 +55,9 @@ def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
         return None
     if state.new_labels >= rules.new_labels:
         return f"{state.new_labels} new labels, threshold {rules.new_labels}"
-    if state.requested and state.new_labels > 0 and now >= state.begun_at + rules.cool_down:
+    changed = state.settings is not None and state.project_classes not in ((), state.settings.classes)
+    rested = state.new_labels > 0 and now >= state.begun_at + rules.cool_down
+    if state.requested and (changed or rested):
         return state.requested
     if state.status is JobStatus.FAILED and now > state.lease_until:
         return f"job {state.job_id} failed: {state.reason}"

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
     config = load(CollectSettings)
-    storage = Storage(config)
+    storage, classes = Storage(config), listed(config.classes)
     return CollectAnnotations(
         labels=storage.labels,
         control=storage.control,
         launcher=_launcher(config),
         clock=aws.CLOCK,
+        history=storage.class_history(classes),
         settings=JobSettings(
-            classes=listed(config.classes),
+            classes=classes,
             trainer=config.trainer,
             fine_tuning=config.fine_tuning,
             class_weights=config.class_weights,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
+from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
 from octospoon.runtime import aws
 from octospoon.runtime.settings import Buckets, PredictSettings, load
@@ -13,11 +15,13 @@ from octospoon.usecases import predict as usecase
 def predict() -> usecase.PredictImages:
     """Wire the predictions for single images."""
     config = load(PredictSettings)
+    classes = DynamoClassRecord(ControlTable(aws.dynamodb(), config.control_table))
     return usecase.PredictImages(
         images=images(),
         inbox=BucketStorage(config).inbox,
         model=current_scorer(),
         blind=DynamoBlindImages(aws.dynamodb(), config.pool_table),
+        history=CachedClasses(classes.read, aws.CLOCK.now),
     )
 
 

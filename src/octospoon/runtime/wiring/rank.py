@@ -47,6 +47,8 @@ def rank() -> Rank:
             storage.rescoring, rescore_queue(config.rescore_queue_url), order_of(config.strategy)
         ),
         refresh=_refresh(storage, label_studio, pool),
+        history=storage.class_history(),
+        class_labels=storage.class_record().labels,
     )
 
 
@@ -57,6 +59,7 @@ def _rules(config: RankSettings) -> BatchRules:
         control_share=config.control_share,
         limits=Limits(config.min_distance, config.class_quota, config.group_quota),
         drift_share=config.drift_share,
+        class_share=config.class_share,
         blind=config.audit_predictions == HIDDEN,
     )
 
@@ -77,4 +80,5 @@ def _refresh(storage: Storage, label_studio: LabelStudio, pool: DynamoRankingPoo
         champions=champions,
         head=load_head,
         clock=aws.CLOCK,
+        history=storage.class_history(),
     )

@@ -12,12 +12,13 @@ from octospoon.runtime import aws
 from octospoon.runtime.wiring.buckets import BucketNames, BucketStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
     from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
+    from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
     from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
     from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
     from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
@@ -155,7 +156,7 @@ class Storage(BucketStorage):
 
         names = self._names
         return DynamoLabels(
-            self._dynamodb(), names.pool_table, names.annotations_table, names.control_table, self._now
+            self._dynamodb(), names.pool_table, names.annotations_table, self.control_table, self._now
         )
 
     @property
@@ -167,6 +168,22 @@ class Storage(BucketStorage):
         return DynamoImportedLabels(
             self._dynamodb(), names.pool_table, names.annotations_table, names.control_table, self._now
         )
+
+    def class_record(self, first: Sequence[str] = ()) -> DynamoClassRecord:
+        """Return the project's classes and their changes.
+
+        Args:
+            first: the class names of the template, which count until the first change; empty if unknown.
+        """
+        from octospoon.adapters.dynamodb.control.classes import DynamoClassRecord
+
+        return DynamoClassRecord(self.control_table, first)
+
+    def class_history(self, first: Sequence[str] = ()) -> CachedClasses:
+        """Return a function that reads the classes at most every few seconds; see `class_record`."""
+        from octospoon.adapters.dynamodb.control.classes import CachedClasses
+
+        return CachedClasses(self.class_record(first).read, self._now)
 
     @cached_property
     def control_table(self) -> ControlTable:

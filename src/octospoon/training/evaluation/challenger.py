@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.evaluation import gate
+from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.labelling.classes import LEAST
 from octospoon.training.data.dataset import Dataset, gather
 from octospoon.training.data.pool_sample import Uploads, embedded
 from octospoon.training.evaluation.gate import judge
@@ -148,6 +150,9 @@ class EvaluateChallenger:
         `audit` are their audit images with embeddings of the backbone in service.
         """
         champion, old = self.champion, self._old_head()
+        spec = champion.scorer.spec
+        translated = translation(self.ports.class_history(), spec.classes)
+        known = translated.names if len(translated.names) >= LEAST else ()
         reference = uploads.reference(head, trained.held_out)
         if reference is not None:
             self.ports.references.put(model_file.sha256(trained.model), reference)
@@ -161,8 +166,8 @@ class EvaluateChallenger:
             ),
             gate.Answers(
                 # the pointer, not the file, says which version is in service
-                replace(champion.scorer.spec, version=champion.version),
-                old.run(audit.embeddings) if old else None,
+                replace(spec, version=champion.version, classes=known),
+                translated(old.run(audit.embeddings)) if old and known else None,
                 seconds_per_image(champion.scorer),
                 len(champion.file),
             ),

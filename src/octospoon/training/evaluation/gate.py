@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation import gate, metrics
 from octospoon.domain.evaluation.estimators import evaluate
+from octospoon.domain.labelling.class_translation import translation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
+    from octospoon.training.context import TrainingPorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +78,16 @@ def judge(
     known = set(champion.spec.classes) <= set(challenger.spec.classes)
     before = gate.in_classes(champion, challenger.spec.classes) if known else None
     return Judged(decision, challenger.probabilities, before, evaluation)
+
+
+def for_project(decision: gate.Decision, classes: Sequence[str], ports: TrainingPorts) -> gate.Decision:
+    """Return the decision, or a refusal if the project has classes by now that the model does not know.
+
+    Args:
+        decision: of the gate.
+        classes: names of the new model's classes.
+        ports: of the job.
+    """
+    history = ports.class_history()
+    project = history.names if history.changes else ports.control.state().project_classes
+    return gate.of_project(decision, translation(history, classes).names, project)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.batch.class_share import NEW_CLASS
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.batch.drift_share import DRIFT
 from octospoon.domain.evaluation import isotonic, metrics, stopping
@@ -73,7 +74,7 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
     """
     by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
     control = [i for i in by_age if train.images[i].strategy == CONTROL]
-    chosen = [i for i in by_age if train.images[i].strategy not in (CONTROL, DRIFT, IMPORTED)]
+    chosen = [i for i in by_age if train.images[i].strategy not in (CONTROL, DRIFT, NEW_CLASS, IMPORTED)]
     n = min(len(control), len(chosen))
     if n < _FEWEST_CONTROL or len(audit) < stopping.FEWEST_IMAGES:
         return {}

@@ -20,15 +20,16 @@ import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
 from octospoon.domain.errors import Conflict, OctospoonError, PermanentError, RetryableError
-from octospoon.domain.evaluation import gate
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.ports.training import TrainingData
 from octospoon.training.data import embeddings
-from octospoon.training.data.dataset import Dataset, gather
+from octospoon.training.data.dataset import Dataset
+from octospoon.training.data.snapshot import read_labels
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
+from octospoon.training.evaluation.gate import for_project
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
 from octospoon.training.job import requested_backbone
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
@@ -37,6 +38,7 @@ from octospoon.training.report.figures import Figures
 from octospoon.training.report.files import manifest, write_files
 
 if TYPE_CHECKING:
+    from octospoon.domain.evaluation.gate import Decision
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.training import ModelRun
@@ -109,7 +111,7 @@ class _Job:
             # importing MLflow and opening the run takes seconds; snapshot and images are read meanwhile
             opening = background.submit(self._open, self._ports.control.state().reason)
             champion = self._champion(Path(scratch))
-            dataset = self._dataset(champion)
+            self._ports, dataset = read_labels(self._id, self._ports, champion.scorer)
             run = opening.result()
             try:
                 outcome = self._train(run, champion, dataset, Path(scratch))
@@ -157,20 +159,6 @@ class _Job:
         pointer, etag = stored or (None, None)
         return Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path))
 
-    def _dataset(self, champion: Champion) -> Dataset:
-        """Read the snapshot, or write it if this is the first attempt, and collect its embeddings."""
-        snapshots = self._ports.snapshots
-        snapshot = snapshots.read(self._id)
-        if snapshot is None:
-            snapshot = snapshots.write(self._id, list(self._ports.labels.labelled()))
-        rows = self._ports.pool.rows([image.key for image in snapshot])
-        dataset = gather(snapshot, self._ports.classes, rows, self._ports.images, champion.scorer)
-        embeddings.keep(self._ports.pool, dataset, rows, champion.scorer.spec.backbone)
-        dataset.log_ids(self._id)
-        if dataset.dropped:
-            _log.warning("job %s: %s", self._id, dataset.left_out())
-        return dataset
-
     def _train(
         self, run: ModelRun, champion: Champion, dataset: Dataset, scratch: Path
     ) -> tuple[Outcome, str]:
@@ -189,9 +177,9 @@ class _Job:
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
         metrics |= evaluated.metrics | gain(next_batch)
         metrics |= against_control(train, audit, len(spec.classes))
-        state = self._ports.control.state()
-        decision = gate.of_project(judged.decision, spec.classes, state.project_classes)
-        decision = requested_backbone.unless_revoked(decision, self._ports.candidate, state.backbone_change)
+        decision = for_project(judged.decision, spec.classes, self._ports)
+        backbone_change = self._ports.control.state().backbone_change
+        decision = requested_backbone.unless_revoked(decision, self._ports.candidate, backbone_change)
         decided = self._decided(run, decision, metrics)
         folder = self._artefacts(scratch / "artefacts", spec, dataset, trained, judged)
         Figures(self._ports, folder, spec.resize).versions(decided)
@@ -213,7 +201,7 @@ class _Job:
         decision = self._ports.history.decision(self._id)
         return decision is not None and decision.promoted and decision.version == run.version
 
-    def _decided(self, run: ModelRun, decision: gate.Decision, metrics: dict[str, float]) -> ModelDecision:
+    def _decided(self, run: ModelRun, decision: Decision, metrics: dict[str, float]) -> ModelDecision:
         finite, now = {name: x for name, x in metrics.items() if np.isfinite(x)}, self._ports.clock.now()
         return ModelDecision(self._id, run.version, decision.promote, decision.reasons, now, finite)
 

@@ -1,0 +1,122 @@
+"""Write the labelling interface of a project, and recognise the interfaces that octospoon wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import canonicalize
+from xml.sax.saxutils import quoteattr
+
+from octospoon.adapters.label_studio.results import FROM_NAME, TO_NAME
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.interface import parse_interface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from octospoon.domain.labelling.classes import ClassHistory
+
+_DIGITS = "1234567890"
+_NO_KEY = " "
+"""A hotkey that matches no key."""
+_ASK = "Choose a class before you submit, or skip the task."
+_OPTIONAL = 'choice="single" showInLine="true"'
+_REQUIRED = f'{_OPTIONAL} required="true" requiredMessage={quoteattr(_ASK)}'
+_IMAGE = 'zoom="true" zoomControl="true"'
+_SMALL_IMAGE = 'zoom="true" maxWidth="512px"'  # of earlier interfaces
+
+
+def labelling_interface(classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
+    """Return the labelling interface of a single-choice image classification, as Label Studio's XML.
+
+    The image takes the whole width, and annotators can zoom.
+
+    Args:
+        classes: names of the classes, as annotators see them.
+        stored: the name that Label Studio stores, for each class that was renamed. So answers from before
+            show the new name.
+    """
+    return _interface(classes, _bound_keys(classes), _IMAGE, _REQUIRED, stored)
+
+
+def _interface(
+    classes: Sequence[str],
+    keys: Sequence[str],
+    image: str,
+    asked: str,
+    stored: Mapping[str, str] | None = None,
+) -> str:
+    aliases = {name: f" alias={quoteattr(alias)}" for name, alias in (stored or {}).items()}
+    choices = "\n".join(
+        f"    <Choice value={quoteattr(name)}{aliases.get(name, '')}"
+        + (f" hotkey={quoteattr(key)}/>" if key else "/>")
+        for name, key in zip(classes, keys, strict=True)
+    )
+    return (
+        "<View>\n"
+        f'  <Image name="{TO_NAME}" value="$image" {image}/>\n'
+        f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" {asked}>\n'
+        f"{choices}\n  </Choices>\n</View>"
+    )
+
+
+def hotkeys(classes: Sequence[str]) -> list[str]:
+    """Return a hotkey for each class, empty for none.
+
+    A class named by a single letter or digit gets that key. If two such names differ only in case, the
+    lower-case one gets it. Other single characters get none, because browsers name those keys by their place
+    on the keyboard. All other classes get the remaining digits, 1 to 9 and 0, in order.
+    """
+    own = {name.lower(): name for name in sorted(classes) if _is_key(name)}
+    free = iter([key for key in _DIGITS if key not in own])
+    return [
+        (name.lower() if own.get(name.lower()) == name else "") if len(name) == 1 else next(free, "")
+        for name in classes
+    ]
+
+
+def _is_key(name: str) -> bool:
+    return len(name) == 1 and name.isascii() and name.isalnum()
+
+
+def _bound(name: str, key: str) -> str:
+    """Return the hotkey to write for a class. Label Studio gives a free key to a class without one."""
+    if key or len(name) != 1:
+        return key
+    return f"shift+{name.lower()}" if _is_key(name) else _NO_KEY
+
+
+def _bound_keys(classes: Sequence[str]) -> list[str]:
+    return [_bound(*pair) for pair in zip(classes, hotkeys(classes), strict=True)]
+
+
+def is_ours(label_config: str, history: ClassHistory | None = None) -> bool:
+    """Return True if octospoon made this labelling interface, for any classes, and nobody changed it.
+
+    Args:
+        label_config: the XML text.
+        history: of the project's classes, whose renamed ones have an alias.
+    """
+    try:
+        choices = parse_interface(label_config).choices
+    except BadRequest:
+        return False
+    classes = [choice.value for choice in choices]
+    earlier = history.earlier if history else {}
+    stored = {name: earlier[name] for name in classes if name in earlier}
+    made = {labelling_interface(classes, stored), *_earlier_interfaces(classes)}
+    return _canonical(label_config) in {_canonical(interface) for interface in made}
+
+
+def _earlier_interfaces(classes: Sequence[str]) -> tuple[str, str]:
+    """Return the interfaces of earlier releases: the second did not require a choice."""
+    names = [name.lower() for name in classes]
+    keys = all(_is_key(name) for name in names) and len(set(names)) == len(names)
+    earliest = names if keys else [*_DIGITS, *[""] * len(names)][: len(names)]
+    return (
+        _interface(classes, _bound_keys(classes), _SMALL_IMAGE, _REQUIRED),
+        _interface(classes, earliest, _SMALL_IMAGE, _OPTIONAL),
+    )
+
+
+def _canonical(label_config: str) -> str:
+    return canonicalize(label_config, strip_text=True)

@@ -1,0 +1,141 @@
+"""octospoon classes: the labelling interface, the record and the training follow a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from fakes.clock import FakeClock
+from fakes.training import FakeControl
+
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.commands.classes.list_classes import document
+from octospoon.cli.operations.classes import at_start, change, settle
+from octospoon.domain.errors import NotConfigured
+from octospoon.domain.labelling.classes import ClassHistory
+
+FIRST = ("cat", "dog")
+
+
+@dataclass
+class Api:
+    """One project of Label Studio."""
+
+    label_config: str = field(default_factory=lambda: labelling_interface(FIRST))
+
+    def call(self, method: str, path: str, json: Any = None) -> dict[str, Any]:
+        assert path == "/api/projects/7"
+        if method == "PATCH":
+            self.label_config = json["label_config"]
+        return {"id": 7, "label_config": self.label_config}
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Record:
+    """The record of classes; other people may change it between a reading and a saving."""
+
+    history: ClassHistory = field(default_factory=lambda: ClassHistory(FIRST))
+    others: list[ClassHistory] = field(default_factory=list)
+
+    def read(self) -> ClassHistory:
+        return self.history
+
+    def save(self, before: ClassHistory, history: ClassHistory) -> bool:
+        if self.others:
+            self.history = self.others.pop()
+        if self.history.revision != before.revision:
+            return False
+        self.history = history
+        return True
+
+
+@dataclass
+class Stack:
+    api: Api = field(default_factory=Api)
+    record: Record = field(default_factory=Record)
+    control: FakeControl = field(default_factory=lambda: FakeControl(FakeClock()))
+    label_studio_project: int = 7
+
+    def class_record(self) -> Record:
+        return self.record
+
+    def label_studio(self) -> Api:
+        return self.api
+
+    @property
+    def deployment(self) -> Any:
+        return self
+
+
+def test_an_added_class_is_offered_and_needs_no_training_yet() -> None:
+    stack = Stack()
+    made = change(stack.deployment, lambda history, now: history.add(["owl"], now))
+    assert (made.interface, str(made.change)) == (True, "add owl")
+    assert stack.record.history.names == (*FIRST, "owl")
+    assert stack.api.label_config == labelling_interface((*FIRST, "owl"))
+    assert stack.control.state().requested == ""
+
+
+def test_a_renamed_class_keeps_what_label_studio_stores() -> None:
+    stack = Stack()
+    change(stack.deployment, lambda history, now: history.rename("dog", "hound", now))
+    assert '<Choice value="hound" alias="dog" hotkey="2"/>' in stack.api.label_config
+    again = change(stack.deployment, lambda history, now: history.rename("dog", "hound", now))
+    assert again.change is None
+    change(stack.deployment, lambda history, now: history.undo(now))
+    assert stack.api.label_config == labelling_interface(FIRST)
+
+
+def test_merging_and_undoing_ask_for_training() -> None:
+    stack = Stack()
+    change(stack.deployment, lambda history, now: history.add(["kitten"], now))
+    change(stack.deployment, lambda history, now: history.merge(["kitten"], "cat", now))
+    assert stack.control.state().requested == "the classes changed: merge kitten --into cat"
+    undone = change(stack.deployment, lambda history, now: history.undo(now))
+    assert undone.history.names == (*FIRST, "kitten")
+    assert stack.control.state().requested == "the classes changed: merge kitten --into cat undone"
+
+
+def test_an_interface_that_people_changed_stays() -> None:
+    own = labelling_interface(FIRST).replace("<View>", "<View><Header value='Look closely'/>")
+    stack = Stack(api=Api(own))
+    made = change(stack.deployment, lambda history, now: history.add(["owl"], now))
+    assert not made.interface
+    assert stack.api.label_config == own
+    assert stack.record.history.names == (*FIRST, "owl")
+
+
+def test_two_people_who_change_the_classes_lose_nothing() -> None:
+    stack = Stack(record=Record(others=[ClassHistory(FIRST).add(["fox"], 1.0)]))
+    made = change(stack.deployment, lambda history, now: history.add(["owl"], now))
+    assert made.history.names == (*FIRST, "fox", "owl")
+    assert stack.api.label_config == labelling_interface((*FIRST, "fox", "owl"))
+
+
+def test_a_start_adds_new_names_and_keeps_changed_classes() -> None:
+    stack = Stack()
+    assert at_start(None, FIRST).names == FIRST
+    assert at_start(stack.deployment, (*FIRST, "owl")).names == (*FIRST, "owl")
+    with pytest.raises(NotConfigured, match="`octospoon classes` renames"):
+        at_start(stack.deployment, ("dog", "cat"))
+
+    change(stack.deployment, lambda history, now: history.rename("dog", "hound", now))
+    kept = at_start(stack.deployment, FIRST)
+    assert kept.names == ("cat", "hound"), "the saved settings are older than the change"
+    stack.api.label_config = labelling_interface(FIRST)
+    settle(stack.deployment, kept, LabelStudioSetup(cast("Any", stack.api)), 7)
+    assert stack.api.label_config == labelling_interface(("cat", "hound"), {"hound": "dog"})
+
+
+def test_the_list_has_every_class_and_every_change() -> None:
+    history = ClassHistory((*FIRST, "owl")).rename("dog", "hound", 1.0).merge(["owl"], "cat", 2.0).undo(3.0)
+    shown = document(history.retire(["owl"], 4.0), {"cat": 2, "hound": 1, "owl": 9})
+    assert [each["state"] for each in shown["classes"]] == ["active", "active", "retired"]
+    assert [each["labels"] for each in shown["classes"]] == [2, 1, 0]
+    assert shown["classes"][1]["earlier_names"] == ["dog"]
+    assert [each["undone_at"] for each in shown["changes"]] == [None, 3.0, None]
