@@ -26,7 +26,6 @@ from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.ports.training import TrainingData
 from octospoon.training.data import embeddings
-from octospoon.training.data.dataset import Dataset
 from octospoon.training.data.snapshot import read_labels
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
 from octospoon.training.evaluation.gate import for_project
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.training import ModelRun
     from octospoon.training.context import TrainingPorts
+    from octospoon.training.data.dataset import Dataset
     from octospoon.training.evaluation.gate import Judged
 
 ATTEMPTS = 3
