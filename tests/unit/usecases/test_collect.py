@@ -279,7 +279,7 @@ def test_labels_of_a_retired_class_are_kept_and_come_back() -> None:
     assert [image.label for image in world.labels.labelled()] == ["dog", "dog"]
 
 
-def test_an_answer_with_an_earlier_name_counts_for_the_renamed_class() -> None:
+def test_an_earlier_name_counts_for_the_renamed_class() -> None:
     world = World(threshold=100)
     history = ClassHistory(CLASSES).rename("dog", "hound", 1.0)
     world.collect = replace(world.collect, history=lambda: history)
