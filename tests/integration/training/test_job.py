@@ -11,6 +11,7 @@ from unit.training.stack import JOB, World, starter
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadRequest, Conflict, ServiceUnavailable, VersionTaken
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick, Round
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, Observation, ObservedDay
@@ -67,6 +68,28 @@ def test_class_added_to_a_running_project_goes_into_service(caplog):
     assert made.champions.current.classes == (*digits.CLASSES, "torn")
     assert "new class torn: " in made.control.state().reason
     assert "left out" not in made.control.state().reason
+
+
+def test_changed_classes_are_trained_and_compared_as_now():
+    made = labelled()
+    assert run(JOB, made.ports) is Outcome.PROMOTED
+    history = ClassHistory(digits.CLASSES).rename("7", "seven", 1.0).merge(["0", "6", "8"], "round", 2.0)
+    made.labels.classes = history
+    counts: dict[str, int] = {}
+    ports = replace(made.ports, class_history=lambda: history, keep_labels=counts.update)
+
+    made.launch("train-000002")
+    assert run("train-000002", ports) is Outcome.PROMOTED, made.control.state().reason
+    assert made.champions.current.classes == ("1", "2", "3", "4", "5", "seven", "9", "round")
+    assert "accuracy " in made.control.state().reason, "compared on classes that both know"
+    assert sum(counts.values()) == 50
+    assert counts["round"] > counts["seven"] > 0
+
+    made.labels.classes = undone = history.undo(3.0)
+    back = replace(made.ports, class_history=lambda: undone)
+    made.launch("train-000003")
+    assert run("train-000003", back) is Outcome.PROMOTED, made.control.state().reason
+    assert made.champions.current.classes == undone.names
 
 
 def test_job_older_than_a_class_is_refused_by_its_name():
