@@ -29,6 +29,7 @@ from octospoon.cli.doctor import doctor
 from octospoon.cli.main import main
 from octospoon.cli.operations.queues import QUEUES
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.removals import Proposal
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ class Deployed:
     label_studio_url: str = ""
     endpoint_url: str = ""
     settings: dict[str, str] = field(default_factory=lambda: {"OCTOSPOON_MODEL_NAME": "octospoon"})
+
+    def class_record(self) -> Any:
+        return SimpleNamespace(read=lambda: ClassHistory(self.classes))
 
     @property
     def labels(self) -> Any:

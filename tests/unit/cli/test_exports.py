@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from octospoon.cli.operations import exports
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ChampionPointer
@@ -55,7 +56,11 @@ def deployment() -> SimpleNamespace:
     champions = FakeChampions(versions={3: ChampionPointer.of(3, "b" * 64, "m" * 64, "h" * 64, CLASSES)})
     images = FakeImages({key: (content(key), etag(key)) for key in ("cat/a.jpg", "b c,d.jpg")})
     return SimpleNamespace(
-        pool_report=world.pool, champions=champions, images=images, outputs={"ImagesBucket": "images"}
+        pool_report=world.pool,
+        champions=champions,
+        images=images,
+        outputs={"ImagesBucket": "images"},
+        class_record=lambda: SimpleNamespace(read=ClassHistory),
     )
 
 
