@@ -202,7 +202,7 @@ def main() -> None:
         queue(Deployment(arguments.child["outputs"], arguments.child["endpoint"]), RATE)
         return
     with start(ROOT, services=[LOCALSTACK], progress=print, fresh=True, name="backfill") as servers:
-        outputs = {"ImagesBucket": BUCKET, "ArtifactsBucket": "none"}
+        outputs = {"ImagesBucket": BUCKET, "ArtifactsBucket": "none", "ImagesSource": "existing"}
         outputs |= {"PoolTable": "pool", "ControlTable": "control"}
         deployment = Deployment(outputs, servers.aws_url)
         tables(deployment)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.clock import FakeClock
-from fakes.images import FakeBackfills
+from fakes.images import FakeBackfills, FakeBacklog
 from fakes.imported_labels import FakeImportedLabels
 from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
 from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeRescoring
@@ -16,7 +16,7 @@ from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
 from fakes.training import FakeControl
 from lanes import LANES, on
 
-from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
+from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
 from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
 from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
@@ -46,7 +46,7 @@ from octospoon.adapters.s3.rounds import RoundFiles
 if TYPE_CHECKING:
     from lanes import Lane
 
-    from octospoon.ports.images import Backfills
+    from octospoon.ports.images import Backfills, Backlog
     from octospoon.ports.imported_labels import ImportedLabels
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
     from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
@@ -94,6 +94,7 @@ class Stores:
     blind: BlindImages
     backfills: Backfills
     imported: ImportedLabels
+    backlog: Backlog
 
 
 @pytest.fixture(params=["fake", *LANES])
@@ -132,6 +133,7 @@ def fake() -> Stores:
         FakeBlindImages(pool),
         FakeBackfills(),
         FakeImportedLabels(labels),
+        FakeBacklog(),
     )
 
 
@@ -170,6 +172,7 @@ def real(lane: Lane) -> Stores:
         DynamoBlindImages(client, pool),
         DynamoBackfills(table),
         DynamoImportedLabels(client, pool, annotations, control, clock.now),
+        DynamoBacklog(table),
     )
 
 

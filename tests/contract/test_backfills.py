@@ -41,3 +41,21 @@ def test_of_two_writers_only_the_first_replaces_the_progress(stores: Stores) -> 
     assert not stores.backfills.save(Backfill(), RUNNING)
 
     assert stores.backfills.read() == replace(first, cursor="m", revision=2)
+
+
+def test_the_backlog_begins_with_the_first_look_and_only_shrinks(stores: Stores) -> None:
+    assert stores.backlog.until(1763813687.25) == 1763813687.25
+    assert stores.backlog.until(1763819999.0) == 1763813687.25
+
+    stores.backlog.reach(1763819999.0)
+    assert stores.backlog.until(0.0) == 1763813687.25
+    stores.backlog.reach(500.5)
+    stores.backlog.reach(1763813687.25)
+
+    assert stores.backlog.until(1763819999.0) == 500.5
+
+
+def test_a_backfill_before_the_first_look_is_kept(stores: Stores) -> None:
+    stores.backlog.reach(0.0)
+
+    assert stores.backlog.until(1763813687.25) == 0.0

@@ -12,6 +12,7 @@ from octospoon.adapters.s3.images import S3Images
 from octospoon.adapters.s3.signed_gets import SignedGets
 from octospoon.cli.deployment import session
 from octospoon.domain.errors import BadImage
+from octospoon.domain.pool.source import ImagesSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +139,37 @@ def test_a_listing_of_a_prefix_holds_its_keys_alone(s3: S3Client, bucket: str) -
     assert [entry.key for entry in images.listing("", 100, "long")] == ["long/" + "é" * 509]
     assert images.listing("long/" + "é" * 509, 100, "long") == []
     assert [entry.key for entry in images.listing("", 100, "no such")] == []
+
+
+@pytest.mark.parametrize("page", [1, 100])
+def test_a_listing_of_an_existing_bucket_holds_its_prefixes(s3: S3Client, bucket: str, page: int) -> None:
+    source = ImagesSource(True, ("quote'", "a/", "long/", "//leading//", "a/./"))
+    images, keys, after = S3Images(s3, bucket, source=source), [], ""
+
+    while listed := images.listing(after, page):
+        keys += [entry.key for entry in listed]
+        after = keys[-1]
+        assert len(keys) <= len(KEYS)
+
+    wanted = [key for key in KEYS if key.startswith(source.prefixes)]
+    assert keys == sorted(wanted, key=str.encode)
+    assert len(wanted) == 4
+    assert not any(entry.other_file for entry in images.listing("", 100))
+
+
+def test_other_files_of_an_existing_bucket_are_marked(s3: S3Client, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="plain.json", Body=b"{}")
+    marked = {
+        source.existing: {
+            entry.key
+            for entry in S3Images(s3, bucket, source=source).listing("", 100, "plain")
+            if entry.other_file
+        }
+        for source in (ImagesSource(), ImagesSource(True))
+    }
+    s3.delete_object(Bucket=bucket, Key="plain.json")
+
+    assert marked == {False: set(), True: {"plain.json"}}
 
 
 def test_an_empty_object_and_a_missing_one_are_told_apart(images: S3Images) -> None:

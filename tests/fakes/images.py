@@ -86,6 +86,18 @@ class FakeBackfills:
 
 
 @dataclass
+class FakeBacklog:
+    time: float | None = None
+
+    def until(self, now: float) -> float:
+        self.time = now if self.time is None else self.time
+        return self.time
+
+    def reach(self, since: float) -> None:
+        self.time = since if self.time is None else min(self.time, since)
+
+
+@dataclass
 class FakeVersions:
     stored: dict[str, list[StoredVersion]] = field(default_factory=dict)
 

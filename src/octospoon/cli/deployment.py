@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.mlflow.alias import MlflowRuns
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.pool.source import source_of
 from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime.settings import listed
 from octospoon.runtime.wiring.label_studio import label_studio_api
@@ -115,9 +116,9 @@ class Deployment(Storage):
     def __init__(self, outputs: Mapping[str, str], endpoint_url: str | None) -> None:
         self.outputs = outputs
         self.endpoint_url = endpoint_url
-        super().__init__(
-            OutputNames(outputs), lambda: self.client("s3"), lambda: self.client("dynamodb"), time.time
-        )
+        s3, dynamodb = lambda: self.client("s3"), lambda: self.client("dynamodb")
+        source = source_of(outputs.get("ImagesSource", ""), outputs.get("ImagesPrefixes", ""))
+        super().__init__(OutputNames(outputs), s3, dynamodb, time.time, source)
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""

@@ -73,6 +73,20 @@ class Uploads(Protocol):
         """Queue many uploads in few requests; some are queued if this raises an error."""
 
 
+class Backlog(Protocol):
+    """The objects that a user's bucket held before the stack read it, which only a backfill queues."""
+
+    def until(self, now: float) -> float:
+        """Return the epoch seconds before which unknown objects are left to a backfill.
+
+        Args:
+            now: epoch seconds, which the first call stores.
+        """
+
+    def reach(self, since: float) -> None:
+        """Record that no unknown object since this time is left to a backfill; 0 for none at all."""
+
+
 class Backfills(Protocol):
     """The progress of the newest backfill."""
 

@@ -98,6 +98,7 @@ class PredictSettings(Buckets, frozen=True, kw_only=True):
     pool_table: Name
     control_table: Name
     predict_secret: Name
+    images_source: Literal["made", "existing"] = "made"
 
 
 class CollectSettings(Stores, frozen=True, kw_only=True):
@@ -127,6 +128,8 @@ class ReconcileSettings(Stores, frozen=True, kw_only=True):
     """Settings of `reconcile`, besides those of `collect` and of Label Studio."""
 
     uploads_queue_url: Name
+    images_source: Literal["made", "existing"] = "made"
+    images_prefixes: str = ""
     model_name: Name = "octospoon"
     mlflow_password_secret: str = ""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.backfill import Pace
     from octospoon.domain.pool.images import StoredObject
     from octospoon.ports.clock import Clock
-    from octospoon.ports.images import Backfills, Bucket, Uploads
+    from octospoon.ports.images import Backfills, Backlog, Bucket, Uploads
     from octospoon.ports.pool import PoolEntries
 
 PAGE = 1000
@@ -94,6 +94,7 @@ class RunBackfill:
         is_dead: returns True if another owner certainly runs no more.
         settling: seconds after which the number of waiting messages is exact.
         report: called with the progress after each step.
+        backlog: what reconciliation leaves to a backfill; None if it leaves nothing.
     """
 
     bucket: Bucket
@@ -107,6 +108,7 @@ class RunBackfill:
     is_dead: Callable[[str], bool] = lambda _: False
     settling: float = 60.0
     report: Callable[[Backfill], None] = field(default=lambda _: None)
+    backlog: Backlog | None = None
 
     def scope(self, prefix: str, since: float, *, restart: bool = False) -> Backfill:
         """Return the unfinished backfill of this scope, or a new one; writes nothing.
@@ -158,7 +160,10 @@ class RunBackfill:
                 state = self._queued(state, self._known(state, page), pace)
                 state = self._saved(state, replace(state, cursor=page[-1].key))
             state = self._settled(state)
-            state = self._saved(state, replace(state, finished=not state.doubtful, lease_until=0.0))
+            if self.backlog and not state.prefix:
+                # from now on, reconciliation repairs what is lost of these objects too
+                self.backlog.reach(state.since)
+            state = self._saved(state, replace(state, finished=not state.doubtful))
         except BaseException:
             self._release()
             raise

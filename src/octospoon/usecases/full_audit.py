@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import Round
     from octospoon.domain.pool.images import StoredObject
     from octospoon.ports.clock import Clock
-    from octospoon.ports.images import Bucket, Uploads
+    from octospoon.ports.images import Backlog, Bucket, Uploads
     from octospoon.ports.labelling import AnnotatedTask, Labeler, Labels
     from octospoon.ports.pool import FullAudits, PoolEntries
     from octospoon.usecases.compare_annotations import Compared
@@ -55,6 +55,7 @@ class RunFullAudit:
         clock: the time.
         compare: compares annotations of images with their tasks, and repairs.
         removals: removes annotations that Label Studio no longer has.
+        backlog: the objects that are left to a backfill; None for none.
     """
 
     bucket: Bucket
@@ -66,6 +67,7 @@ class RunFullAudit:
     clock: Clock
     compare: Callable[[Sequence[str], Sequence[AnnotatedTask]], Compared]
     removals: Removals
+    backlog: Backlog | None = None
 
     def __call__(self, until: float, *, full: bool = False) -> tuple[Counter[str], bool]:
         """Continue the full audit, or begin one if it is due, until this time.
@@ -107,7 +109,13 @@ class RunFullAudit:
     def _bucket_page(self, at: FullAudit) -> tuple[Counter[str], str]:
         page = self.bucket.listing(at.cursor, OBJECTS)
         entries = self.pool.entries([stored.key for stored in page])
-        unseen = [stored for stored in page if self._unseen(stored, entries.get(stored.key))]
+        oldest = self.backlog.until(self.clock.now()) if self.backlog else 0.0
+        unseen = [
+            stored
+            for stored in page
+            if (stored.key in entries or stored.modified >= oldest)
+            and self._unseen(stored, entries.get(stored.key))
+        ]
         for stored in unseen:
             entry = entries.get(stored.key)
             LOG.warning("%s was never scored: queueing it again", stored.key)

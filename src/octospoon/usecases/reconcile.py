@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.reconciliation import PoolEntry
     from octospoon.ports.clock import Clock
-    from octospoon.ports.images import Bucket, Uploads
+    from octospoon.ports.images import Backlog, Bucket, Uploads
     from octospoon.ports.labelling import (
         AnnotatedTask,
         Labeler,
@@ -105,6 +105,7 @@ class Stores:
     uploads: Uploads
     missing: MissingAnnotations
     proposals: Proposals
+    backlog: Backlog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +203,8 @@ class Reconcile:
 
     def _page(self, sync: TaskSync, changed: Sequence[TaskBody]) -> Counter[str]:
         walk, project = f"task-sync-{sync.began:.6f}", self.labeler.project()
-        keys = list(dict.fromkeys(task.key for task in changed if task.key))
         repaired: Counter[str] = Counter()
-        if keys:
+        if keys := list(dict.fromkeys(task.key for task in changed if task.key)):
             # an image may have other tasks that did not change
             tasks = self.labeler.tasks_of(keys)
             compared = self._compare(keys, tasks)
@@ -245,8 +245,7 @@ class Reconcile:
         after = 0
         while self.clock.now() < until and (page := self.labeler.waiting(after, PAGE)):
             after = page[-1].id
-            keys = list(dict.fromkeys(task.key for task in page if task.key))
-            if keys:
+            if keys := list(dict.fromkeys(task.key for task in page if task.key)):
                 repaired += self._placed(self.labeler.tasks_of(keys), self.stores.pool.entries(keys))
         return repaired
 
@@ -271,6 +270,7 @@ class Reconcile:
             clock=self.clock,
             compare=self._compare,
             removals=self._removals,
+            backlog=stores.backlog,
         )
 
     def _uncounted(self) -> Counter[str]:

@@ -201,6 +201,7 @@ def statements(function: str) -> Iterator[tuple[list[str], list[str]]]:
     for resource in RESOURCES.values():
         ours = resource["Type"] == "AWS::IAM::Policy" and resource.get("Condition") in (
             "LauncherIsQueue",
+            "MakesImagesBucket",
             "RankOnEvents",
         )
         if ours and {"Ref": role} in resource["Properties"]["Roles"]:
@@ -215,6 +216,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def named(resource: dict[str, Any]) -> str:
+    if "Fn::If" in resource:  # a resource of a stack that has it
+        return named(resource["Fn::If"][1])
     if "Ref" in resource:
         return str(resource["Ref"])
     if "Fn::GetAtt" in resource:

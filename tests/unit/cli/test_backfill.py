@@ -57,6 +57,7 @@ class Deployed(SimpleNamespace):
             images=self.bucket,
             entries=FakeEntries(FakePool()),
             backfills=self.progress,
+            backlog=None,
             outputs={"UploadsQueueUrl": "uploads", "ImagesBucket": "images"},
             endpoint_url="http://here",
             client=lambda *_: self.sqs,

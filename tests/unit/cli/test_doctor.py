@@ -86,7 +86,9 @@ class Aws:
     disabled: str = "Enabled"
     gone: set[str] = field(default_factory=set)
     state: str = "Active"
-    meta: Any = field(default_factory=lambda: SimpleNamespace(region_name="eu-west-1"))
+    meta: Any = field(default_factory=lambda: SimpleNamespace(region_name="eu-west-1", partition="aws"))
+    notifications: dict[str, Any] = field(default_factory=dict)
+    cors: list[dict[str, Any]] = field(default_factory=list)
 
     def get_caller_identity(self) -> Any:
         date = formatdate(timeval=None if not self.skew else time.time() - self.skew, usegmt=True)
@@ -105,6 +107,15 @@ class Aws:
     def list_event_source_mappings(self, *, FunctionName: str) -> Any:  # noqa: N803
         return {"EventSourceMappings": [{"UUID": "u", "State": self.disabled}]}
 
+    def get_bucket_notification_configuration(self, *, Bucket: str) -> Any:  # noqa: N803
+        topic = {"TopicConfigurations": [{"TopicArn": "arn:t", "Events": ["s3:ObjectRemoved:*"]}]}
+        return {**topic, "ResponseMetadata": {}, **self.notifications}
+
+    def get_bucket_cors(self, *, Bucket: str) -> Any:  # noqa: N803
+        if not self.cors:
+            raise ClientError({"Error": {"Code": "NoSuchCORSConfiguration"}}, "GetBucketCors")
+        return {"CORSRules": self.cors}
+
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> Any:  # noqa: N803
         return {"Attributes": dict.fromkeys(AttributeNames, str(self.depths.get(QueueUrl, 0)))}
 
@@ -121,6 +132,7 @@ class Deployed:
     answers: UncountedAnswers = field(default_factory=lambda: UncountedAnswers({}))
     label_studio_url: str = ""
     endpoint_url: str = ""
+    backlog: Any = None
     settings: dict[str, str] = field(default_factory=lambda: {"OCTOSPOON_MODEL_NAME": "octospoon"})
 
     def class_record(self) -> Any:
@@ -219,6 +231,41 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
     ):
         assert told in written.out
     assert not [secret for secret in (TOKEN, HOOK, ASK) if secret in written.out]
+
+
+@pytest.fixture
+def existing(deployed: Deployed) -> Deployed:
+    """A deployment that reads a bucket of its user's."""
+    deployed.outputs |= {"ImagesSource": "existing", "ImagesPrefixes": "photos/"}
+    deployed.settings["OCTOSPOON_LABEL_STUDIO_URL"] = "https://labels.example.org:8443/studio/"
+    deployed.backlog = SimpleNamespace(peek=lambda: 86_400.0)
+    return deployed
+
+
+def test_settings_that_an_existing_bucket_lacks_are_shown(existing: Deployed) -> None:
+    found = failed(existing)
+
+    assert set(found) == {"new images", "images in the browser"}
+    command = found["new images"][1]
+    # the command replaces the whole configuration: it must keep what is there
+    shown = json.loads(command.partition("'{")[0] and "{" + command.partition("'{")[2].rpartition("'`")[0])
+    assert shown["EventBridgeConfiguration"] == {}
+    assert shown["TopicConfigurations"][0]["TopicArn"] == "arn:t"
+    problem, advice = found["images in the browser"]
+    assert "https://labels.example.org:8443 read" in problem
+    rule = json.loads(advice[advice.index("{") :])
+    assert rule["AllowedOrigins"] == ["https://labels.example.org:8443"]
+    existing.aws.cors = [rule]
+    existing.aws.notifications = {"EventBridgeConfiguration": {}}
+    assert failed(existing) == {}
+
+
+def test_what_label_studio_needs_of_an_existing_bucket_is_shown(existing: Deployed) -> None:
+    found = {one.check: one.message for one in doctor.findings(existing)}
+
+    statement = json.loads(found["access of Label Studio"].partition(": ")[2])
+    assert statement["Resource"] == ["arn:aws:s3:::ImagesBucket", "arn:aws:s3:::ImagesBucket/photos/*"]
+    assert "before 1970-01-02 00:00 UTC" in found["older images"]
 
 
 def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,19 @@ def csv_of(path: Path, *rows: str) -> Path:
     return path
 
 
+def test_a_bucket_that_is_only_read_gets_no_picture(here, tmp_path) -> None:
+    here.deployment.outputs["ImagesSource"] = "existing"
+    source = folder(tmp_path / "photos", "cat/a.jpg", "dog/b.jpg")
+    here.bucket.put_object("images", "cat/a.jpg", io.BytesIO(b"picture cat/a.jpg"))
+    here.bucket.puts = 0
+
+    done = here.run(source)
+
+    assert (done.stored, done.uploads, here.bucket.puts) == (1, 0, 0)
+    assert done.skipped.counts == {label_import.ONLY_READ: 1}
+    assert list(here.labels()) == ["cat/a.jpg"]
+
+
 def test_folder_is_uploaded_and_labelled_once(here, tmp_path) -> None:
     source = folder(tmp_path / "photos", "cat/a b.jpg", "cat/c.jpg", "dog/d.jpg")
 

@@ -277,3 +277,27 @@ def test_only_one_folder_can_be_watched(
     assert main(["drop", "--watch", *paths]) == 1
 
     assert "--watch takes one folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("watch", [[], ["--watch"]])
+def test_a_bucket_that_is_only_read_is_not_written(
+    tmp_path: Path,
+    s3: FakeS3,
+    watch: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    outputs = {"ImagesBucket": "b", "ImagesSource": "existing", "ImagesPrefixes": "photos/"}
+    deployment = SimpleNamespace(outputs=outputs, client=lambda _: s3)
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
+
+    assert main(["drop", *watch, str(tmp_path)]) == 1
+    assert "allow it with --into-existing-bucket" in capsys.readouterr().err
+    assert main(["drop", *watch, str(tmp_path), "--into-existing-bucket"]) == 1
+    assert "only keys that begin with photos/" in capsys.readouterr().err
+    assert s3.puts == []
+    if not watch:
+        allowed = ["drop", str(tmp_path), "--into-existing-bucket", "--prefix", "photos/"]
+        assert main(allowed) == 0
+        assert s3.puts == ["photos/a.jpg"]

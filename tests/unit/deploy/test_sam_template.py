@@ -13,6 +13,7 @@ import pytest
 from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
 from octospoon.cli.deploy import sam_template
 from octospoon.domain.acquisition import STRATEGIES
+from octospoon.domain.errors import NotConfigured
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = sam_template.read(ROOT / "template.yaml")
@@ -125,7 +126,7 @@ def statements():
                 yield name, statement
     for name, policy in of("AWS::IAM::Policy").items():
         for statement in policy["PolicyDocument"]["Statement"]:
-            yield name, statement
+            yield name, statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def listed(value):
@@ -230,13 +231,125 @@ def test_what_no_queue_tries_again_alarms_when_it_fails(name):
     assert name_in(alarm["Dimensions"][0]["Value"]) == f"{name}Function"
 
 
-def test_predict_writes_nothing_but_its_own_folder_of_the_images():
+def test_only_predict_writes_images_into_the_stacks_own_bucket():
     writes = [
-        statement
+        (owner, statement["Resource"])
         for owner, statement in statements()
-        if owner == "PredictRole" and "s3:PutObject" in listed(statement["Action"])
+        if "images" in json.dumps(statement["Resource"]).lower()
+        and set(listed(statement["Action"])) - {"s3:GetObject", "s3:ListBucket", "kms:Decrypt"}
     ]
-    assert [statement["Resource"] for statement in writes] == [[{"Fn::Sub": "${ImagesBucket.Arn}/predict/*"}]]
+    folder = {"Fn::Sub": "${ImagesBucket.Arn}/predict/*"}
+    assert writes == [
+        ("PredictAddsImages", {"Fn::If": ["MakesImagesBucket", folder, {"Ref": "AWS::NoValue"}]})
+    ]
+    policy = RESOURCES["PredictAddsImages"]
+    assert policy["Condition"] == "MakesImagesBucket"
+    assert policy["Properties"]["Roles"] == [{"Ref": "PredictRole"}]
+
+
+@pytest.mark.parametrize("name", ["ReadsExistingImages", "TrainingReadsExistingImages"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 8, 9, 30])
+def test_exactly_the_prefixes_of_an_existing_bucket_are_read(name, count):
+    given = [f"p{number}/" for number in range(count)]
+    values = {"ImagesBucketName": "photos", "ImagesPrefixes": ",".join(given)}
+    read, list_, decrypt = of("AWS::IAM::Policy")[name]["PolicyDocument"]["Statement"]
+
+    objects = resolved(read["Resource"], values)
+    listed_ = resolved(list_["Condition"], values)["StringLikeIfExists"]["s3:prefix"]
+
+    prefixes = [f"{prefix}*" for prefix in given] or ["*"]
+    assert listed_ == prefixes
+    bucket = "arn:aws:s3:::photos"
+    assert resolved(list_["Resource"], values) == bucket
+    if count <= 8:
+        assert set(objects) == {f"{bucket}/{prefix}" for prefix in prefixes}
+    else:
+        assert f"{bucket}/*" in objects
+    assert resolved(decrypt, values) is None
+    assert resolved(decrypt, values | {"ImagesKmsKeyArn": "arn:key"})["Resource"] == "arn:key"
+
+
+@pytest.mark.parametrize("given", ["", "a b/", "a/,b c/,ä/"])
+def test_the_rule_matches_new_objects_of_the_prefixes(given):
+    rule = of("AWS::Events::Rule")["ExistingImagesRule"]
+    values = {"ImagesBucketName": "photos", "ImagesPrefixes": given}
+
+    pattern = json.loads(resolved(rule["EventPattern"], values))
+
+    detail: dict[str, Any] = {"bucket": {"name": ["photos"]}}
+    if given:
+        detail["object"] = {"key": [{"prefix": prefix} for prefix in given.split(",")]}
+    assert pattern == {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+    assert name_in(rule["Targets"][0]["Arn"]) == "UploadsQueue"
+
+
+def test_the_uploads_queue_takes_events_of_the_rule_alone():
+    _, statement = RESOURCES["UploadsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    condition, allowed, otherwise = statement["Fn::If"]
+
+    assert (condition, otherwise) == ("HasImagesBucket", {"Ref": "AWS::NoValue"})
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert name_in(allowed["Condition"]["ArnEquals"]["aws:SourceArn"]) == "ExistingImagesRule"
+
+
+@pytest.mark.parametrize("name", ["ImagesBucket", "ImagesBucketPolicy", "ReadsImages", "PredictAddsImages"])
+def test_no_images_bucket_is_made_beside_an_existing_one(name):
+    assert RESOURCES[name]["Condition"] == "MakesImagesBucket"
+    given = {"ImagesBucketName": "photos"}
+    variables = FUNCTIONS["ScoreFunction"]["Environment"]["Variables"]
+    assert resolved(variables["OCTOSPOON_IMAGES_BUCKET"], given) == "photos"
+    assert resolved(TEMPLATE["Outputs"]["ImagesBucket"]["Value"], given) == "photos"
+
+
+@pytest.mark.parametrize("name", ["photos", "my.bucket-7", ""])
+def test_bucket_names_and_prefixes_are_accepted(name):
+    sam_template.check_values(TEMPLATE, {"ImagesBucketName": name, "ImagesPrefixes": "a/,b c/d,ä"})
+
+
+@pytest.mark.parametrize("value", [",", "a/,", " a/", "a/, b/", 'a"', "a*", "a?", "${a}", "a\\b", "a\n"])
+def test_prefixes_that_a_policy_would_misread_are_refused(value):
+    with pytest.raises(NotConfigured, match="beginnings of object keys"):
+        sam_template.check_values(TEMPLATE, {"ImagesPrefixes": value})
+
+
+def resolved(value, given):
+    """Return what CloudFormation makes of a value, given some parameters; None for no value."""
+    values = {name: each.get("Default", "") for name, each in TEMPLATE["Parameters"].items()} | given
+    values["AWS::Partition"] = "aws"
+
+    def resolve(node):
+        if isinstance(node, list):
+            return [each for each in map(resolve, node) if each is not None]
+        if not isinstance(node, dict):
+            return node
+        (name, argument), *others = node.items()
+        if others or not (name.startswith("Fn::") or name in ("Ref", "Condition")):
+            return {key: resolve(each) for key, each in node.items()}
+        return FUNCTIONS_OF_CLOUDFORMATION[name](argument, resolve, values)
+
+    return resolve(value)
+
+
+def substituted(argument, resolve, values):
+    text, own = argument if isinstance(argument, list) else (argument, {})
+    known = values | {name: resolve(each) for name, each in own.items()}
+    return re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], text)
+
+
+FUNCTIONS_OF_CLOUDFORMATION = {
+    "Ref": lambda name, _, values: None if name == "AWS::NoValue" else values[name],
+    "Condition": lambda name, resolve, _: resolve(TEMPLATE["Conditions"][name]),
+    "Fn::If": lambda given, resolve, _: resolve(
+        given[1] if resolve(TEMPLATE["Conditions"][given[0]]) else given[2]
+    ),
+    "Fn::Not": lambda given, resolve, _: not resolve(given[0]),
+    "Fn::Equals": lambda given, resolve, _: resolve(given[0]) == resolve(given[1]),
+    "Fn::Sub": substituted,
+    "Fn::Join": lambda given, resolve, _: given[0].join(resolve(given[1])),
+    "Fn::Split": lambda given, resolve, _: resolve(given[1]).split(given[0]),
+    "Fn::Select": lambda given, resolve, _: resolve(given[1])[int(given[0])],
+}
 
 
 def drawn():

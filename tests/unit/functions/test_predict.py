@@ -25,8 +25,10 @@ from octospoon.cli.deploy import sam_template
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
+from octospoon.domain.pool.source import ImagesSource
 from octospoon.runtime import rest
 from octospoon.runtime.wiring import predict as wiring
+from octospoon.runtime.wiring.buckets import BucketStorage
 from octospoon.usecases.predict import PredictImages
 
 if TYPE_CHECKING:
@@ -201,6 +203,21 @@ def test_other_files_are_refused_with_reason_and_join_nothing(world: World, data
     assert (status, said["reason"]) == (422, reason)
     assert said["error"].startswith(f"{reason}: ")
     assert world.inbox.added == {}
+
+
+def test_a_bucket_that_is_only_read_gets_no_picture(
+    world: World, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: Any = None
+    inbox = BucketStorage(names, source=ImagesSource(existing=True)).inbox
+    use_case = PredictImages(world.images, inbox, lambda: world.model(), FakeBlindImages())
+    monkeypatch.setattr(module, "use_case", lambda: use_case)
+
+    status, said = world.ask(body=LIGHT, queryStringParameters={"add": "true"})
+
+    assert status == 400
+    assert "only reads its images bucket" in said["error"]
+    assert world.ask(body=LIGHT) == (200, DOG)
 
 
 def test_a_key_that_is_not_there(world: World) -> None:

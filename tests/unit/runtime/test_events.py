@@ -26,11 +26,45 @@ def test_keys_are_decoded() -> None:
     assert uploads(notification("a+b%2Bc/%C3%A4.png")) == [ImageRef("a b+c/ä.png", "e", "0A", 5)]
 
 
+def event(key: str) -> str:
+    """Return an event of EventBridge, as S3 sends it."""
+    written = {"key": key, "size": 5, "etag": "e", "version-id": "v", "sequencer": "0A"}
+    return json.dumps(
+        {
+            "version": "0",
+            "id": "17793124-05d4-b198-2fde-7ededc63b103",
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "detail": {"version": "0", "bucket": {"name": "b"}, "object": written, "reason": "PutObject"},
+        }
+    )
+
+
+def test_keys_of_an_existing_bucket_are_taken_as_they_are() -> None:
+    assert uploads(event("a+b%20c/ä.png")) == [ImageRef("a+b%20c/ä.png", "e", "0A", 5)]
+
+
+@pytest.mark.parametrize("key", ["a.json", "photos/a.XML", "a.jpg.txt", "scan.7z"])
+def test_other_files_of_an_existing_bucket_are_left_alone(key: str) -> None:
+    assert uploads(event(key)) == []
+
+
+@pytest.mark.parametrize("key", ["a.JPG", "b/0f3c", "v1.0/2026.01", "a.jpeg", "a.heic", "day.2026-01-31"])
+def test_pictures_and_names_without_extension_are_uploads(key: str) -> None:
+    assert [image.key for image in uploads(event(key))] == [key]
+
+
 def test_the_test_event_of_a_new_bucket_is_nothing() -> None:
     assert uploads(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})) == []
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", "null", '{"Records": [{}]}', '{"Records": [{"s3": 1}]}'])
+REFUSED = (
+    *("", "[]", "{}", "null", '{"Records": [{}]}', '{"Records": [{"s3": 1}]}'),
+    *('{"detail-type": 1}', '{"detail-type": "", "detail": {}}'),
+)
+
+
+@pytest.mark.parametrize("body", REFUSED)
 def test_anything_else_is_refused(body: str) -> None:
     with pytest.raises(BadRequest):
         uploads(body)

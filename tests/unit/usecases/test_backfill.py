@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fakes.clock import FakeClock
-from fakes.images import FakeBackfills, FakeBucket, FakeUploads
+from fakes.images import FakeBackfills, FakeBacklog, FakeBucket, FakeUploads
 from fakes.pool import FakeEntries, FakePool
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -271,7 +271,29 @@ def test_objects_in_doubt_wait_for_an_empty_queue() -> None:
 def test_a_survey_counts_what_a_run_would_queue() -> None:
     world = World(5)
     world.pool.put_score(ImageRef("001.jpg", "e-001.jpg", "7", 10), PREDICTION)
-    run = RunBackfill(
+    run = plain_run(world)
+
+    counted = survey(run.pages(run.scope("", 0.0)))
+
+    assert (counted.objects, counted.known, counted.images, counted.pages) == (5, 1, 4, 1)
+    assert counted.megabytes == pytest.approx(40 / 1e6)
+    assert [image.key for image in counted.sample] == ["002.jpg"]
+    assert world.queued() == []
+    assert world.progress.backfill == Backfill()
+
+
+@pytest.mark.parametrize(("prefix", "since", "left"), [("", 0.0, 0.0), ("", 15.0, 15.0), ("a/", 0.0, 99.0)])
+def test_a_whole_backfill_leaves_no_backlog(prefix: str, since: float, left: float) -> None:
+    world, backlog = World(1), FakeBacklog(99.0)
+    run = replace(plain_run(world), backlog=backlog)
+
+    run(run.scope(prefix, since), Pace(10))
+
+    assert backlog.time == left
+
+
+def plain_run(world: World) -> RunBackfill:
+    return RunBackfill(
         world.bucket,
         FakeEntries(world.pool),
         world.uploads,
@@ -281,14 +303,6 @@ def test_a_survey_counts_what_a_run_would_queue() -> None:
         lambda: 0,
         "here:1",
     )
-
-    counted = survey(run.pages(run.scope("", 0.0)))
-
-    assert (counted.objects, counted.known, counted.images, counted.pages) == (5, 1, 4, 1)
-    assert counted.megabytes == pytest.approx(40 / 1e6)
-    assert [image.key for image in counted.sample] == ["002.jpg"]
-    assert world.queued() == []
-    assert world.progress.backfill == Backfill()
 
 
 def test_ranges_in_doubt_that_touch_become_one() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fakes.images import FakeBacklog
 from fakes.world import FakeWorld
 
 from octospoon.domain.errors import ServiceUnavailable
@@ -420,6 +421,26 @@ def test_image_that_nobody_can_see_is_withdrawn_with_a_reason() -> None:
     assert (world.pool.table["1.png"].reason, row.reason) == ("archived", "key-not-shown")
     assert world.reconcile().duplicates == 0
     assert {1, 2}.isdisjoint(world.labeler.tasks), "nobody answers for an image that is not seen"
+
+
+def test_what_an_existing_bucket_held_is_left_to_a_backfill() -> None:
+    world = World()
+    backlog, began = FakeBacklog(), world.clock.time
+    stores = replace(world.stores, backlog=backlog)
+    reconcile = world.build_reconcile(stores, world.collect)
+    for key, modified in (("old.png", began - 9000), ("new.png", began + 10)):
+        world.bucket.objects[key] = StoredObject(key, "e", 5, modified)
+    world.bucket.objects["1.png"] = StoredObject("1.png", "newer", 5, began - 9000)
+    reconcile(full=True)
+    assert [image.key for image in world.uploads.sent] == ["1.png"]
+
+    world.clock.time += 3600  # the event of a new object was lost
+    reconcile(full=True)
+    assert [image.key for image in world.uploads.sent[1:]] == ["1.png", "new.png"]
+
+    backlog.reach(0.0)
+    reconcile(full=True)
+    assert [image.key for image in world.uploads.sent[3:]] == ["1.png", "new.png", "old.png"]
 
 
 def test_unscored_object_is_queued_after_its_grace_period() -> None:

@@ -13,6 +13,14 @@ EXTENSIONS = (
     *(".heic", ".heif", ".hif", ".avif"),
 )
 """The file name extensions of the supported formats."""
+_EXTENSION = re.compile(r"\.(?=[0-9]*[a-z])[a-z0-9]{1,5}$", re.IGNORECASE)
+
+
+def other_file(name: str) -> bool:
+    """Return whether a name ends like that of another kind of file; one without an extension does not."""
+    extension = _EXTENSION.search(name)
+    return extension is not None and extension[0].lower() not in EXTENSIONS
+
 
 _MAGIC = {
     b"\xff\xd8": "JPEG",

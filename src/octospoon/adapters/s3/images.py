@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import code, translated
+from octospoon.adapters.imaging.file_kinds import other_file
 from octospoon.adapters.s3.content import identified
 from octospoon.adapters.s3.unreadable import archived, unreadable
 from octospoon.domain.errors import BadImage
 from octospoon.domain.labelling.addresses import address_of
 from octospoon.domain.pool.images import StoredObject
+from octospoon.domain.pool.source import MADE, ImagesSource
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,12 +32,20 @@ class S3Images:
         client: of S3.
         bucket: the images bucket.
         gets: a faster reader, which is tried first.
+        source: which keys of the bucket are listed.
     """
 
-    def __init__(self, client: S3Client, bucket: str, gets: SignedGets | None = None) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        gets: SignedGets | None = None,
+        source: ImagesSource = MADE,
+    ) -> None:
         self._client = client
         self._bucket = bucket
         self._gets = gets
+        self._source = source
 
     def read(self, key: str) -> ImageBytes:
         """Return an object's bytes and their identity, both of the same version.
@@ -67,6 +77,13 @@ class S3Images:
 
     def listing(self, after: str, limit: int, prefix: str = "") -> list[StoredObject]:
         """Return up to `limit` objects whose keys follow `after` and begin with `prefix`; none at the end."""
+        for range_ in self._source.ranges(prefix):
+            past = after > range_ and not after.startswith(range_)
+            if not past and (page := self._page(after, limit, range_)):
+                return page
+        return []
+
+    def _page(self, after: str, limit: int, prefix: str) -> list[StoredObject]:
         with translated("listing the images"):
             answer = self._client.list_objects_v2(
                 Bucket=self._bucket,
@@ -75,7 +92,19 @@ class S3Images:
                 MaxKeys=limit,
                 OptionalObjectAttributes=["RestoreStatus"],
             )
-        return [_stored(entry) for entry in answer.get("Contents", [])]
+        return [self._stored(entry) for entry in answer.get("Contents", [])]
+
+    def _stored(self, entry: ObjectTypeDef) -> StoredObject:
+        status = entry.get("RestoreStatus", {})
+        restored = bool(status.get("RestoreExpiryDate")) and not status.get("IsRestoreInProgress")
+        return StoredObject(
+            key=entry["Key"],
+            etag=entry["ETag"].strip('"'),
+            size=entry.get("Size", 0),
+            modified=entry["LastModified"].timestamp(),
+            archived=archived(entry.get("StorageClass", ""), restored=restored) is not None,
+            other_file=self._source.existing and other_file(entry["Key"]),
+        )
 
     def problem(self, key: str) -> BadImage | None:
         """Return why an object cannot be read now, or None if it can."""
@@ -103,11 +132,3 @@ class S3Images:
     def uri(self, key: str) -> str:
         """Return the s3:// address of an image."""
         return address_of(self._bucket, key)
-
-
-def _stored(entry: ObjectTypeDef) -> StoredObject:
-    status = entry.get("RestoreStatus", {})
-    restored = bool(status.get("RestoreExpiryDate")) and not status.get("IsRestoreInProgress")
-    frozen = archived(entry.get("StorageClass", ""), restored=restored) is not None
-    modified = entry["LastModified"].timestamp()
-    return StoredObject(entry["Key"], entry["ETag"].strip('"'), entry.get("Size", 0), modified, frozen)

@@ -9,12 +9,25 @@ from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import code, translated
 from octospoon.adapters.imaging.file_kinds import format_of
+from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "predict/"
 _THERE = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+
+
+class ClosedInbox:
+    """Implements `octospoon.ports.images.Inbox` for a bucket that octospoon only reads."""
+
+    def add(self, data: bytes) -> str:
+        """Refuse; raises BadRequest."""
+        del data
+        raise BadRequest(
+            "the stack only reads its images bucket, so that no image can be added: upload it there "
+            "yourself, and ask again without add=true"
+        )
 
 
 class S3Inbox:

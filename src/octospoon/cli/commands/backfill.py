@@ -57,6 +57,7 @@ def backfill(
     from octospoon.cli.operations import backfill as operation
 
     deployment = find_deployment(stack)
+    operation.check_prefix(deployment, prefix)
     scope = operation.run_backfill(deployment).scope(prefix, operation.epoch_seconds(since), restart=restart)
     if scope.queued and not as_json:
         print_error_line(f"continues an unfinished backfill, which has queued {scope.queued:,} objects")

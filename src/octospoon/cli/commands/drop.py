@@ -29,6 +29,9 @@ Replace = Annotated[
 Watch = Annotated[
     bool, typer.Option("--watch", help="Also upload what appears in the folder later, until Ctrl-C.")
 ]
+IntoExisting = Annotated[
+    bool, typer.Option("--into-existing-bucket", help="Write to a bucket that the stack itself only reads.")
+]
 EXAMPLES = examples(
     "octospoon drop photos/",
     "octospoon drop photos/ extra.jpg --prefix trip-7/",
@@ -42,6 +45,7 @@ def drop(
     prefix: Prefix = "",
     replace: Replace = False,
     watch: Watch = False,
+    into_existing: IntoExisting = False,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,9 +60,9 @@ def drop(
 
     deployment = find_deployment(stack)
     if watch:
-        _watch(deployment, paths, prefix, replace=replace, as_json=as_json)
+        _watch(deployment, paths, prefix, replace=replace, into_existing=into_existing, as_json=as_json)
         return
-    done = upload.drop(deployment, paths, prefix, replace=replace)
+    done = upload.drop(deployment, paths, prefix, replace=replace, into_existing=into_existing)
     if as_json:
         print_json(_document(done))
     else:
@@ -75,6 +79,7 @@ def _watch(
     prefix: str,
     *,
     replace: bool,
+    into_existing: bool,
     as_json: bool,
 ) -> None:
     from octospoon.cli.operations.watch_folder import watch_folder
@@ -98,6 +103,7 @@ def _watch(
         report,
         print_error_line,
         replace=replace,
+        into_existing=into_existing,
     )
     print_error_line(f"ended: {counts['uploaded']:,} pictures uploaded, {counts['replaced']:,} replaced")
 

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from octospoon.cli.deployment import find_deployment
 from octospoon.cli.doctor import aws as checks_aws
+from octospoon.cli.doctor import existing_bucket as checks_bucket
 from octospoon.cli.doctor import services as checks_services
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.health import CheckResult
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 def findings(deployment: Deployment) -> list[CheckResult]:
     """Make every check of a deployment; changes nothing."""
-    return [check.made(deployment) for check in (*checks_aws.checks(), *checks_services.checks())]
+    every = (*checks_aws.checks(), *checks_bucket.checks(deployment), *checks_services.checks())
+    return [check.made(deployment) for check in every]
 
 
 def of_stack(name: str | None) -> list[CheckResult]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.cli import extras
+from octospoon.cli.deploy.images_source import images_source
 from octospoon.cli.operations import prices
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.rescore import BATCH, MEASURED, measured_seconds
@@ -115,6 +116,20 @@ def measured(deployment: Deployment, found: Survey) -> list[float]:
     return measured_seconds(deployment, found.sample[:: max(1, len(found.sample) // MEASURED)])
 
 
+def check_prefix(deployment: Deployment, prefix: str) -> None:
+    """Make sure that the stack reads keys that begin so.
+
+    Raises:
+        BadRequest: it reads none.
+    """
+    source = images_source(deployment.outputs)
+    if not source.ranges(prefix):
+        raise BadRequest(
+            f"the stack reads no key that begins with {prefix}, only {' and '.join(source.prefixes)}: leave "
+            "--prefix out, or give one of them"
+        )
+
+
 def run_backfill(deployment: Deployment, report: Callable[[Backfill], None] = lambda _: None) -> RunBackfill:
     """Wire a backfill of a deployment.
 
@@ -135,6 +150,7 @@ def run_backfill(deployment: Deployment, report: Callable[[Backfill], None] = la
         is_dead=is_dead,
         settling=_SETTLING_LOCAL if deployment.endpoint_url else _SETTLING_AWS,
         report=report,
+        backlog=deployment.backlog,
     )
 
 

@@ -12,6 +12,7 @@ from octospoon.adapters.label_files import readers
 from octospoon.adapters.label_files.locate import Locator
 from octospoon.cli.datasets.staged_labels import staged
 from octospoon.cli.datasets.uploads import UNREADABLE, Skipped, key_problem
+from octospoon.cli.deploy.images_source import images_source
 from octospoon.cli.operations import run_now
 from octospoon.cli.operations.upload import SAME, UPLOADED, Upload, in_parallel, md5, with_progress
 from octospoon.domain.errors import BadRequest, OctospoonError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
     from octospoon.domain.labelling.tasks import LabelState
 
+ONLY_READ = "not in the pool, and the stack only reads its bucket: upload them there with your own tools"
 _PAGE = 490
 """Ten transactions of labels."""
 _WINDOW = 10_000
@@ -151,6 +153,7 @@ class _Importer:
 
     def __init__(self, deployment: Deployment, options: Options, done: Imported) -> None:
         self._imports = deployment.imported_labels
+        self._only_reads = images_source(deployment.outputs).existing
         self._upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=False)
         self._options = options
         self._done = done
@@ -215,10 +218,12 @@ class _Importer:
         return missing
 
     def _send(self, labels: Sequence[ImportedLabel], files: Mapping[str, Path]) -> None:
-        """Upload the pictures of these labels."""
+        """Upload the pictures of these labels, unless the stack only reads its bucket."""
         usable = []
         for label in labels:
-            if problem := key_problem(label.key):
+            if self._only_reads:
+                self._done.skipped.add(ONLY_READ, str(files[label.key]))
+            elif problem := key_problem(label.key):
                 self._done.skipped.add(problem, str(files[label.key]))
             else:
                 usable.append(label)

@@ -16,13 +16,15 @@ from rich.progress import track
 
 from octospoon.adapters.aws.errors import code, translated
 from octospoon.cli.datasets.uploads import UNREADABLE, Skipped, find
-from octospoon.domain.errors import Conflict
+from octospoon.cli.deploy.images_source import images_source
+from octospoon.domain.errors import BadRequest, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from octospoon.cli.deployment import Deployment
+    from octospoon.domain.pool.source import ImagesSource
 
 __all__ = ["UPLOADED", "Dropped", "Upload", "drop", "each", "find", "in_parallel", "run_all", "with_progress"]
 
@@ -53,7 +55,12 @@ class Dropped:
 
 
 def drop(
-    deployment: Deployment, paths: Sequence[Path], prefix: str = "", *, replace: bool = False
+    deployment: Deployment,
+    paths: Sequence[Path],
+    prefix: str = "",
+    *,
+    replace: bool = False,
+    into_existing: bool = False,
 ) -> Dropped:
     """Upload everything that `find` finds, with a progress bar.
 
@@ -62,10 +69,12 @@ def drop(
         paths: of folders and files.
         prefix: put before every object key.
         replace: whether other bytes under a key are replaced, which resets their labels.
+        into_existing: whether a bucket that the stack only reads is written to.
 
     Raises:
-        BadRequest: a path does not exist.
+        BadRequest: a path does not exist; or the stack only reads its bucket, or not these keys.
     """
+    check_bucket(images_source(deployment.outputs), prefix, into_existing=into_existing)
     done = Dropped()
     pictures = find(paths, prefix, done.skipped)
     upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
@@ -80,6 +89,29 @@ def drop(
 
 
 UPLOADED, _REPLACED = "uploaded", "replaced"
+
+
+def check_bucket(source: ImagesSource, prefix: str, *, into_existing: bool) -> None:
+    """Make sure that the bucket may be written to, and that the pictures will be scored.
+
+    Args:
+        source: the part of the bucket that the stack reads.
+        prefix: put before every object key.
+        into_existing: whether a person allows writing to a bucket that the stack only reads.
+
+    Raises:
+        BadRequest: it must not, or they will not.
+    """
+    if source.existing and not into_existing:
+        raise BadRequest(
+            "the stack only reads its images bucket, which is yours: upload with your own tools, or allow "
+            "it with --into-existing-bucket"
+        )
+    if not source.reads(prefix):
+        raise BadRequest(
+            f"the stack reads only keys that begin with {' or '.join(source.prefixes)}: give one of them "
+            "with --prefix"
+        )
 
 
 class Upload:

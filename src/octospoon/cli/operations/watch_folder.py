@@ -18,7 +18,8 @@ from botocore.exceptions import BotoCoreError
 from octospoon.cli import extras
 from octospoon.cli.datasets.settling import SETTLING, Settling, being_written, stamp
 from octospoon.cli.datasets.uploads import Skipped, find
-from octospoon.cli.operations.upload import SAME, Upload
+from octospoon.cli.deploy.images_source import images_source
+from octospoon.cli.operations.upload import SAME, Upload, check_bucket
 from octospoon.domain.errors import BadRequest, RetryableError
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def watch_folder(
     warn: Callable[[str], None],
     *,
     replace: bool = False,
+    into_existing: bool = False,
 ) -> None:
     """Upload what is in a folder and what appears in it, until Ctrl-C or SIGTERM.
 
@@ -149,10 +151,12 @@ def watch_folder(
         report: called with a key and what became of its file.
         warn: called with what is left out, and with problems that go away by themselves.
         replace: whether other bytes under a key are replaced, which resets their labels.
+        into_existing: whether a bucket that the stack only reads is written to.
 
     Raises:
-        BadRequest: there is no such folder.
+        BadRequest: there is no such folder; or the stack only reads its bucket, or not these keys.
     """
+    check_bucket(images_source(deployment.outputs), prefix, into_existing=into_existing)
     upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
     watched, stop = WatchFolder(folder, prefix, upload, report, warn), threading.Event()
     with stopped_by_signals(stop):

@@ -44,7 +44,7 @@ def needs_scoring(stored: StoredObject, entry: PoolEntry | None) -> bool:
         stored: the object.
         entry: of the pool for its key, if there is one.
     """
-    if is_folder_marker(stored.key, stored.size):
+    if stored.other_file or is_folder_marker(stored.key, stored.size):
         return False
     if entry is None or entry.reason == "gone":
         return True

@@ -205,6 +205,7 @@ class StoredObject:
         size: in bytes.
         modified: epoch seconds.
         archived: True if it must be restored before it can be read.
+        other_file: True if it is another kind of file among a user's own, such as a text.
     """
 
     key: str
@@ -212,3 +213,4 @@ class StoredObject:
     size: int
     modified: float
     archived: bool = False
+    other_file: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from octospoon.domain.pool.source import MADE, ImagesSource
 from octospoon.runtime import aws
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
     from octospoon.adapters.s3.drift_references import S3References
     from octospoon.adapters.s3.images import S3Images
-    from octospoon.adapters.s3.inbox import S3Inbox
+    from octospoon.adapters.s3.inbox import ClosedInbox, S3Inbox
     from octospoon.adapters.s3.removals import S3MissingAnnotations
     from octospoon.adapters.s3.rounds import S3Snapshots
     from octospoon.adapters.s3.versions import S3Versions
@@ -42,24 +43,33 @@ class BucketStorage:
     Args:
         buckets: their names.
         s3: returns the client.
+        source: the part of the images bucket that is read, and whether it is only read.
     """
 
-    def __init__(self, buckets: BucketNames, s3: Callable[[], S3Client] = aws.s3) -> None:
+    def __init__(
+        self,
+        buckets: BucketNames,
+        s3: Callable[[], S3Client] = aws.s3,
+        source: ImagesSource = MADE,
+    ) -> None:
         self._buckets = buckets
         self._s3 = s3
+        self._source = source
 
     @cached_property
     def images(self) -> S3Images:
         """The images bucket."""
         from octospoon.adapters.s3.images import S3Images
 
-        return S3Images(self._s3(), self._buckets.images_bucket)
+        return S3Images(self._s3(), self._buckets.images_bucket, source=self._source)
 
     @property
-    def inbox(self) -> S3Inbox:
+    def inbox(self) -> S3Inbox | ClosedInbox:
         """The images bucket, for adding images."""
-        from octospoon.adapters.s3.inbox import S3Inbox
+        from octospoon.adapters.s3.inbox import ClosedInbox, S3Inbox
 
+        if self._source.existing:
+            return ClosedInbox()
         return S3Inbox(self._s3(), self._buckets.images_bucket)
 
     @property

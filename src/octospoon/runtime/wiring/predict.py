@@ -5,6 +5,7 @@ from __future__ import annotations
 from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
 from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
+from octospoon.domain.pool.source import source_of
 from octospoon.runtime import aws
 from octospoon.runtime.settings import Buckets, PredictSettings, load
 from octospoon.runtime.wiring.buckets import BucketStorage
@@ -18,7 +19,7 @@ def predict() -> usecase.PredictImages:
     classes = DynamoClassRecord(ControlTable(aws.dynamodb(), config.control_table))
     return usecase.PredictImages(
         images=images(),
-        inbox=BucketStorage(config).inbox,
+        inbox=BucketStorage(config, source=source_of(config.images_source, "")).inbox,
         model=current_scorer(),
         blind=DynamoBlindImages(aws.dynamodb(), config.pool_table),
         history=CachedClasses(classes.read, aws.CLOCK.now),

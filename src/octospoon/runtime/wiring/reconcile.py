@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.adapters.mlflow.alias import MlflowAlias
+from octospoon.domain.pool.source import source_of
 from octospoon.runtime import aws
 from octospoon.runtime.settings import MlflowSettings, ReconcileSettings, load
 from octospoon.runtime.wiring.collect import collect
@@ -18,7 +19,8 @@ from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
 def reconcile() -> Reconcile:
     """Wire the repair of lost events."""
     config = load(ReconcileSettings)
-    storage = Storage(config)
+    source = source_of(config.images_source, config.images_prefixes)
+    storage = Storage(config, source=source)
     return Reconcile(
         labeler=labeler(),
         stores=Stores(
@@ -30,6 +32,7 @@ def reconcile() -> Reconcile:
             uploads=SqsUploads(aws.client("sqs"), config.uploads_queue_url),
             missing=storage.missing_annotations,
             proposals=storage.proposals,
+            backlog=storage.backlog,
         ),
         collect=collect(),
         clock=aws.CLOCK,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from octospoon.domain.pool.source import MADE, ImagesSource
 from octospoon.runtime import aws
 from octospoon.runtime.wiring.buckets import BucketNames, BucketStorage
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-    from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
+    from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
     from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
     from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
     from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
@@ -64,6 +65,7 @@ class Storage(BucketStorage):
         s3: returns the S3 client.
         dynamodb: returns the DynamoDB client.
         now: returns the time in epoch seconds; by default, of the process' clock.
+        source: the part of the images bucket that is read, and whether it is only read.
     """
 
     def __init__(
@@ -72,8 +74,9 @@ class Storage(BucketStorage):
         s3: Callable[[], S3Client] = aws.s3,
         dynamodb: Callable[[], DynamoDBClient] = aws.dynamodb,
         now: Callable[[], float] | None = None,
+        source: ImagesSource = MADE,
     ) -> None:
-        super().__init__(names, s3)
+        super().__init__(names, s3, source)
         self._names = names
         self._dynamodb = dynamodb
         self._now = now or aws.CLOCK.now
@@ -248,6 +251,13 @@ class Storage(BucketStorage):
         from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills
 
         return DynamoBackfills(self.control_table)
+
+    @property
+    def backlog(self) -> DynamoBacklog | None:
+        """The objects that are left to a backfill; None if the stack made the images bucket."""
+        from octospoon.adapters.dynamodb.control.backfill import DynamoBacklog
+
+        return DynamoBacklog(self.control_table) if self._source.existing else None
 
     @property
     def proposals(self) -> DynamoProposals:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from octospoon.adapters.dynamodb.items import text
+from octospoon.adapters.dynamodb.items import number, text
 from octospoon.domain.pool.backfill import Backfill
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control.table import ControlTable
 
 _ITEM = "backfill"
+_BACKLOG = "backlog"
 
 
 class DynamoBackfills:
@@ -36,3 +38,28 @@ class DynamoBackfills:
             "attribute_not_exists(#revision) OR #revision = :was",
             {":was": before.revision},
         )
+
+
+class DynamoBacklog:
+    """Implements `octospoon.ports.images.Backlog`."""
+
+    def __init__(self, table: ControlTable) -> None:
+        self._table = table
+
+    def until(self, now: float) -> float:
+        """Return the time before which unknown objects are left to a backfill; `now` for the first call."""
+        item = self._table.read(_BACKLOG)
+        if not item:
+            values = {"until": now}
+            self._table.update(_BACKLOG, dict(values), "attribute_not_exists(#until)", {})
+            item = self._table.read(_BACKLOG)
+        return number(item, "until")
+
+    def peek(self) -> float:
+        """Return what `until` returns, without storing anything; infinity before its first call."""
+        return number(self._table.read(_BACKLOG), "until", inf)
+
+    def reach(self, since: float) -> None:
+        """Record that no unknown object since this time is left to a backfill."""
+        earlier = "attribute_not_exists(#until) OR #until > :since"
+        self._table.update(_BACKLOG, {"until": since}, earlier, {":since": since})
