@@ -74,7 +74,7 @@ class Checkout:
             arguments: as typed; `~` is the home here, `{label_studio}` the address of Label Studio.
         """
         environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        environment |= {"HOME": str(self.home), "COLUMNS": "200"}
+        environment |= {"HOME": str(self.home), "COLUMNS": "200", "BROWSER": "true"}  # shows no page
         typed = arguments.replace("~", environment["HOME"])
         if "{label_studio}" in typed:
             typed = typed.replace("{label_studio}", self.project.label_studio_url)

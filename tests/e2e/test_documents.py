@@ -47,8 +47,16 @@ STEPS = {
     MINE: MINE,
     "drop ~/photos": "drop ~/photos",
     "drop ~/cat ~/dog": "drop ~/photos/cat ~/photos/dog --prefix again/",
+    "up --instruction rules.txt": "up --instruction rules.txt --host 127.0.0.1",
+    "open label-studio": "open label-studio",
+    "open mlflow": "open mlflow",
+    "invite": "invite",
+    "backfill --dry-run": "backfill --dry-run",
+    "backfill --yes": "backfill --yes",
+    "labels import photos/ --dry-run": "labels import ~/photos --dry-run",
     "rank": "rank",
     "status": "status",
+    "status --json": "status --json",
     "picture FILE…": "picture ~/photos/cat/0.png",
     "predict FILE…": "predict --add ~/photos/cat/0.png ~/photos/dog/1.png",
     "predict ~/photos/new.jpg": "predict ~/photos/cat/0.png",
@@ -84,14 +92,25 @@ STEPS = {
     "simulate --model": "simulate --model starter.onnx --digits --seeds 2 --labels 40",
     OWN_STRATEGY: OWN_STRATEGY.replace("entropy", "margin") + " --seeds 2 --labels 40",
     NEW_PROJECT: "label-studio-project --url {label_studio} --classes cat,dog,owl",
+    "label-studio-project --instruction rules.txt": (
+        "label-studio-project --instruction rules.txt --url {label_studio} --classes cat,dog,owl"
+    ),
     # with --stack, Label Studio would ask AWS itself
     AS_ON_AWS: "label-studio-connect --url {label_studio} --project 1",
+    "backup monday.tar": "backup monday.tar",
+    "down --forget": "down --forget --yes",
+    "restore monday.tar": "restore monday.tar",
 }
 # written to say which command is meant, not how it is called; each of them is above
 NAMES = {
     "demo",  # starts a stack of its own, and so is not run here
     "down",
-    "down --forget",
+    "backup",
+    "backup prod.tar --stack prod",  # there is no stack on AWS
+    "open",
+    "restore",
+    "status --json | jq .images.labelled",  # a shell's
+    "up --host 0.0.0.0",  # tests stay on this machine
     "backbone pull",
     "drop",
     "label-studio-project --replace-interface",
@@ -133,6 +152,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
         features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
         onnx.save(features, tmp_path / "resnet18.onnx")
         onnx.save(network(), tmp_path / "mine.onnx")
+        (tmp_path / "rules.txt").write_text("Choose the class with the bright band.")
         yield made
 
 
