@@ -12,6 +12,7 @@ from e2e.checkouts import CLASSES, Checkout, write_photos
 from unit.test_docs import DOCUMENTS, code
 from unit.training.networks import network
 
+from octospoon.adapters.label_studio.setup import labelling_interface
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,
 CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
 AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
+LABELS_OUT = "labels export tasks.json --label-config interface.xml"
+LABELS_IN = "labels import export.json --label-config interface.xml"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
@@ -46,6 +49,7 @@ STEPS = {
     CAFFE: CAFFE.replace("caffe.onnx", "resnet18.onnx --output features"),
     MINE: MINE,
     "drop ~/photos": "drop ~/photos",
+    "drop ~/pictures": "drop ~/photos/cat",
     "drop ~/cat ~/dog": "drop ~/photos/cat ~/photos/dog --prefix again/",
     "up --instruction rules.txt": "up --instruction rules.txt --host 127.0.0.1",
     "open label-studio": "open label-studio",
@@ -63,6 +67,13 @@ STEPS = {
     "doctor": "doctor",
     "trace photos/0001.jpg": "trace cat/0.png",
     "report": "report",
+    "labels audit --count 50": "labels audit --count 50",
+    "labels export labels.csv": "labels export labels.csv",
+    LABELS_OUT: LABELS_OUT,
+    LABELS_IN: f"{LABELS_IN.replace('export.json', 'tasks.json')} --dry-run",
+    "predictions export predictions.csv": "predictions export predictions.csv",
+    "predictions export predictions.parquet": "predictions export predictions.parquet",
+    "predictions export FILE.parquet": "predictions export all.parquet",
     "watch": "watch",
     "rescore": "rescore",
     "rescore --days 30": "rescore --days 30",
@@ -84,6 +95,7 @@ STEPS = {
     "classes merge cat,hound --into pet": "classes merge cat,hound --into pet",
     "classes retire fox": "classes retire owl",
     "classes undo": "classes undo",
+    "backbone use efficientnet-lite0 --dry-run": "backbone use scattering --dry-run",
     "model optimize": "model optimize",
     "model rollback": "model rollback",
     "model rollback --to 7 --new-backbone": "model rollback --to 1 --new-backbone",
@@ -112,6 +124,18 @@ NAMES = {
     "status --json | jq .images.labelled",  # a shell's
     "up --host 0.0.0.0",  # tests stay on this machine
     "backbone pull",
+    "backbone use",
+    "backbone use --revoke",  # tests/integration/training/test_requested_backbone.py follows a whole change
+    "backbone use FILE.onnx",
+    "backbone use NAME --json",
+    "backbone use efficientnet-lite0",
+    "backbone use mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5",
+    "labels audit",
+    "labels audit --count N",
+    "labels export",
+    "labels import",
+    "predictions export",
+    "backfill",
     "drop",
     "label-studio-project --replace-interface",
     "reconcile --accept-removals",
@@ -152,6 +176,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
         features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
         onnx.save(features, tmp_path / "resnet18.onnx")
         onnx.save(network(), tmp_path / "mine.onnx")
+        (tmp_path / "interface.xml").write_text(labelling_interface(CLASSES))
         (tmp_path / "rules.txt").write_text("Choose the class with the bright band.")
         yield made
 
