@@ -118,7 +118,15 @@ NAMES = {
     "demo",  # starts a stack of its own, and so is not run here
     "down",
     "backup",
-    "backup prod.tar --stack prod",  # there is no stack on AWS
+    # there is no stack on AWS
+    "backfill --stack octospoon",
+    "backfill --stack octospoon --dry-run",
+    "backup prod.tar --stack prod",
+    "doctor --stack octospoon",
+    # they end when a person ends them
+    "drop --watch",
+    "drop --watch DIR",
+    "drop --watch ~/camera",
     "open",
     "restore",
     "status --json | jq .images.labelled",  # a shell's
