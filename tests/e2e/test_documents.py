@@ -12,7 +12,7 @@ from e2e.checkouts import CLASSES, Checkout, write_photos
 from unit.test_docs import DOCUMENTS, code
 from unit.training.networks import network
 
-from octospoon.adapters.label_studio.setup import labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
