@@ -87,7 +87,8 @@ class Resumption:
         token = credentials(self._layout.credentials).token
         addresses = Addresses(urls[LOCALSTACK], urls[LABEL_STUDIO], urls[MLFLOW], token)
         project_id = self._project.label_studio_project
-        self.outputs = deploy_template(addresses, self._settings, project_id, BY_PATH, self._progress)
+        self._progress("giving functions, tables, buckets and queues their data again")
+        self.outputs = deploy_template(addresses, self._settings, project_id, BY_PATH, lambda _: None)
 
     def repair(self, deployment: Deployment) -> None:
         """Run `reconcile` in the background, after a crash with a full audit.
