@@ -158,9 +158,8 @@ class Deployment(Storage):
     @property
     def label_studio_url(self) -> str:
         """The address of Label Studio, as this machine reaches it."""
-        project = self._local_project
-        url = project.label_studio_url if project else self.settings["OCTOSPOON_LABEL_STUDIO_URL"]
-        return url.rstrip("/")
+        local = self._local_project
+        return (local.label_studio_url if local else self.settings["OCTOSPOON_LABEL_STUDIO_URL"]).rstrip("/")
 
     @property
     def mlflow_url(self) -> str:
@@ -225,12 +224,13 @@ def session(endpoint_url: str | None) -> boto3.Session:
     )
 
 
-def local_project(path: Path = PROJECT_FILE) -> LocalProject | None:
-    """Return the running local stack, as the file at `path` describes it; None if no local stack runs.
+def local_project(path: Path | None = None) -> LocalProject | None:
+    """Return the local stack that `path` or else `PROJECT_FILE` describes; None if there is no such file.
 
     Raises:
         NotConfigured: the description cannot be read.
     """
+    path = path or PROJECT_FILE
     if not path.exists():
         return None
     try:
@@ -241,8 +241,9 @@ def local_project(path: Path = PROJECT_FILE) -> LocalProject | None:
         ) from error
 
 
-def remember(project: LocalProject, path: Path = PROJECT_FILE) -> None:
+def remember(project: LocalProject, path: Path | None = None) -> None:
     """Write the description by which the other commands find the local stack, as one atomic change."""
+    path = path or PROJECT_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_bytes(msgspec.json.format(msgspec.json.encode(project)))

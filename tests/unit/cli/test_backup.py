@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 
 from octospoon.cli.main import main
 from octospoon.cli.operations import backup as operation
+from octospoon.domain.labelling.classes import ClassHistory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Stubber:
     stubber.activate()
     outputs = {output: name for name, output in operation.TABLES.items()} | {"ImagesBucket": "images"}
     deployment = SimpleNamespace(
-        outputs=outputs, client=lambda _: client, pool_report=SimpleNamespace(labelled=lambda: iter(()))
+        outputs=outputs,
+        client=lambda _: client,
+        pool_report=SimpleNamespace(labelled=lambda: iter(())),
+        class_record=lambda: SimpleNamespace(read=ClassHistory),
     )
     monkeypatch.setattr(operation, "find_deployment", lambda _: deployment)
     return stubber

@@ -18,6 +18,7 @@ from unit.training.stack import JOB, World, starter
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import Observation
@@ -127,6 +128,7 @@ def typed(
         label_studio_project=7,
         client=lambda *_: aws,
         label_studio=no_label_studio,
+        class_history=lambda: ClassHistory,
     )
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
     for module in ("deployment", "operations.addresses"):

@@ -22,6 +22,7 @@ from octospoon.cli.operations import exports, label_import, run_now
 from octospoon.cli.operations.label_import import Options
 from octospoon.cli.operations.upload import OTHER
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import Outcome
 from octospoon.domain.labelling.tasks import Pick
@@ -91,6 +92,7 @@ def make() -> Here:
         pool_report=world.pool,
         images=images,
         client=lambda _: bucket,
+        class_record=lambda: SimpleNamespace(read=ClassHistory),
     )
     return Here(world=world, bucket=bucket, deployment=deployment)
 
