@@ -41,7 +41,8 @@ NEEDS = {
     ("picture", "cat.jpg"): "pictures",
 }
 LOCAL_ONLY = {
-    *("assemble", "compose", "events", "first_model", "invoke_function", "preconditions", "sam_local"),
+    *("assemble", "compose", "compose_files", "events", "first_model", "invoke_function", "preconditions"),
+    *("resume", "sam_local"),
 }
 OPTIONAL = {
     "octospoon.cli.datasets.digits",
@@ -54,8 +55,8 @@ OPTIONAL = {
     *(
         f"octospoon.cli.operations.{name}"
         for name in (
-            *("backbones", "first_model", "import_model", "optimize", "picture"),
-            *("plots", "simulate", "simulation_report"),
+            *("backbone_plan", "backbones", "change_backbone", "first_model", "import_model", "optimize"),
+            *("picture", "plots", "simulate", "simulation_report"),
         )
     ),
 }

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octospoon.cli.datasets import digits
 from octospoon.cli.deploy.class_names import class_names
-from octospoon.cli.deploy.parameters import check, given
 from octospoon.cli.deployment import local_project
 from octospoon.cli.stack.ports import EVERYWHERE, HOST
 from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.runtime.settings import listed
-from octospoon.training.backbone.catalogue import backbone_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +65,10 @@ def changes(classes: str | None, parameters: Sequence[str], backbone: str = "", 
     Raises:
         BadRequest: class names, parameters or the address are not allowed, or there is no such backbone.
     """
+    # both need extras, which `octospoon status` does without
+    from octospoon.cli.deploy.parameters import given
+    from octospoon.training.backbone.catalogue import backbone_named
+
     if backbone:
         backbone_named(backbone)
     if host:
@@ -86,6 +87,9 @@ def check_host(host: str) -> None:
 
 def merged(wanted: Changes, before: UpSettings) -> UpSettings:
     """Return the settings of the last time with these changes."""
+    from octospoon.cli.datasets import digits
+    from octospoon.cli.deploy.parameters import check
+
     check(before.parameters)
     classes = wanted.classes or before.classes or digits.CLASSES
     return UpSettings(
