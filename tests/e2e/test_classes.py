@@ -121,7 +121,8 @@ def changed_and_undone(checkout: Checkout, stack: LocalStack, key: str) -> None:
     names = {"cat": "pet", "dog": "pet", ADDED: ADDED}
     assert labels(deployment) == {image: names[label] for image, label in before.items()}
 
-    run_now.reconcile(deployment)
+    # a function that runs already reads the classes a few seconds later
+    wait_for("the launch of job 3", lambda: run_now.reconcile(deployment).job or None, interval=2)
     job_done(deployment, 3)
     third, state = serving(deployment), deployment.control.state()
     assert (third.version, third.classes) == (3, (ADDED, "pet")), state.reason

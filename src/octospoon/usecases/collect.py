@@ -93,6 +93,7 @@ class CollectAnnotations:
         state, classes = self.control.state(), self.history().names
         if state.project_classes != classes:
             self.control.keep_classes(classes)
+            state = replace(state, project_classes=classes)
         reason = due(state, self.rules, self.clock.now())
         if reason is None:
             return None

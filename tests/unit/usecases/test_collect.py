@@ -46,6 +46,20 @@ def test_a_class_that_was_removed_stops_counting() -> None:
     assert world.control.state().new_labels == 0
 
 
+def test_a_request_after_a_change_of_classes_starts_a_job_at_once() -> None:
+    world = World(threshold=1)
+    world.collect(message(1))
+    job = world.control.state().job_id
+    world.control.start(job, world.clock.now() + 60)
+    world.control.finish(job, "promoted")
+    world.control.request("the classes changed")
+    assert world.collect.launch_if_due() is None, "the same labels would give the same model"
+
+    world.collect = replace(world.collect, history=lambda: ClassHistory(("cat", "hound")))
+
+    assert world.collect.launch_if_due() not in (None, job)
+
+
 def choice(*names: str) -> list[dict]:
     return [{"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": list(names)}}]
 
