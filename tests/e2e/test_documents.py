@@ -12,7 +12,6 @@ from e2e.checkouts import CLASSES, Checkout, write_photos
 from unit.test_docs import DOCUMENTS, code
 from unit.training.networks import network
 
-from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,
 CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
 AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
-LABELS_OUT = "labels export tasks.json --label-config interface.xml"
-LABELS_IN = "labels import export.json --label-config interface.xml"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
@@ -69,8 +66,6 @@ STEPS = {
     "report": "report",
     "labels audit": "labels audit",
     "labels export labels.csv": "labels export labels.csv",
-    LABELS_OUT: LABELS_OUT,
-    LABELS_IN: f"{LABELS_IN.replace('export.json', 'tasks.json')} --dry-run",
     "predictions export predictions.csv": "predictions export predictions.csv",
     "predictions export predictions.parquet": "predictions export predictions.parquet",
     "predictions export FILE.parquet": "predictions export all.parquet",
@@ -143,6 +138,9 @@ NAMES = {
     "labels audit --count N",
     "labels export",
     "labels import",
+    # they need the extra `labels`, see tests/integration/labels/test_sdk.py
+    "labels export tasks.json --label-config interface.xml",
+    "labels import export.json --label-config interface.xml",
     "predictions export",
     "backfill",
     "drop",
@@ -185,7 +183,6 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
         features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
         onnx.save(features, tmp_path / "resnet18.onnx")
         onnx.save(network(), tmp_path / "mine.onnx")
-        (tmp_path / "interface.xml").write_text(labelling_interface(CLASSES))
         (tmp_path / "rules.txt").write_text("Choose the class with the bright band.")
         yield made
 
