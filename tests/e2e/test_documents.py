@@ -90,7 +90,6 @@ STEPS = {
     "classes merge cat,hound --into pet": "classes merge cat,hound --into pet",
     "classes retire fox": "classes retire owl",
     "classes undo": "classes undo",
-    "backbone use efficientnet-lite0 --dry-run": "backbone use scattering --dry-run",
     "model optimize": "model optimize",
     "model rollback": "model rollback",
     "model rollback --to 7 --new-backbone": "model rollback --to 1 --new-backbone",
@@ -127,8 +126,10 @@ NAMES = {
     "status --json | jq .images.labelled",  # a shell's
     "up --host 0.0.0.0",  # tests stay on this machine
     "backbone pull",
+    # tests/integration/training/test_requested_backbone.py has the audit labels that a change needs
     "backbone use",
-    "backbone use --revoke",  # tests/integration/training/test_requested_backbone.py follows a whole change
+    "backbone use --revoke",
+    "backbone use efficientnet-lite0 --dry-run",
     "backbone use FILE.onnx",
     "backbone use NAME --json",
     "backbone use efficientnet-lite0",
