@@ -46,7 +46,7 @@ def test_a_class_that_was_removed_stops_counting() -> None:
     assert world.control.state().new_labels == 0
 
 
-def test_a_request_after_a_change_of_classes_starts_a_job_at_once() -> None:
+def test_changed_classes_start_the_requested_job_at_once() -> None:
     world = World(threshold=1)
     world.collect(message(1))
     job = world.control.state().job_id
