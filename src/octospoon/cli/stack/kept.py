@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 import time
 from typing import TYPE_CHECKING
 
 from octospoon.cli.stack.record import DETACHED, Record
-from octospoon.cli.stack.resumable import holds_files
-from octospoon.cli.stack.seed import DATABASE
+from octospoon.cli.stack.resumable import annotation_count, holds_files
 from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, OBJECTS
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ def forget_addresses(layout: Layout) -> None:
 
 def description(layout: Layout, folder: Path) -> str:
     """Return a short description of a kept folder."""
-    labels, pictures = _labels(folder), _pictures(folder)
+    labels, pictures = annotation_count(folder), _pictures(folder)
     parts = [
         "Label Studio's database" + (f" with {labels:,} annotations" if labels is not None else ""),
         "MLflow's runs",
@@ -138,18 +136,6 @@ def _short(layout: Layout, folder: Path) -> str:
     return folder.relative_to(layout.root).as_posix()
 
 
-def _labels(folder: Path) -> int | None:
-    """Return the number of annotations in a kept database; None if it cannot be read."""
-    database = folder / LABEL_STUDIO / DATABASE
-    if not database.is_file():
-        return None
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            return int(connection.execute("SELECT count(*) FROM task_completion").fetchone()[0])
-    except sqlite3.Error:
-        return None
-
-
 def _pictures(folder: Path) -> int:
     """Return the number of objects of the images bucket in a kept folder."""
     buckets = (folder / LOCALSTACK / OBJECTS).glob("*-images-*")
@@ -157,7 +143,7 @@ def _pictures(folder: Path) -> int:
 
 
 def _readme(layout: Layout, folder: Path, target: Path, why: str) -> str:
-    labels, pictures = _labels(folder), _pictures(folder)
+    labels, pictures = annotation_count(folder), _pictures(folder)
     counts = {
         "labels": f" ({labels:,} annotations)" if labels is not None else "",
         "pictures": f" ({pictures:,} pictures in the folder octospoon-images-…)",

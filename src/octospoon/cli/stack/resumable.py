@@ -80,10 +80,19 @@ def _error(database: Path) -> str:
 
 def figures(layout: Layout) -> dict[str, int]:
     """Return what a data folder holds, for people: the number of annotations and of stored objects."""
-    counts = {}
-    database = layout.data / LABEL_STUDIO / DATABASE
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as connection:
-        counts["annotations"] = int(connection.execute("SELECT count(*) FROM task_completion").fetchone()[0])
+    labels = annotation_count(layout.data)
     objects = layout.data / LOCALSTACK / OBJECTS
-    counts["objects"] = sum(1 for path in objects.rglob("*") if path.is_file())
-    return counts
+    counts = {} if labels is None else {"annotations": labels}
+    return counts | {"objects": sum(1 for path in objects.rglob("*") if path.is_file())}
+
+
+def annotation_count(folder: Path) -> int | None:
+    """Return the number of annotations in a data folder; None if its database cannot be read."""
+    database = folder / LABEL_STUDIO / DATABASE
+    if not database.is_file():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            return int(connection.execute("SELECT count(*) FROM task_completion").fetchone()[0])
+    except sqlite3.Error:
+        return None
