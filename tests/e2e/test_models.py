@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack
 MODEL = "octospoon"
+DAY = 24 * 3600
 WATCHED = range(200, 320)
 """The very images of the reference: they cannot have drifted."""
 
@@ -192,7 +193,8 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
     deployment = models.stack.deployment
     keys = upload(deployment, digit_pictures("models/", WATCHED))
     scored(deployment, keys)
-    put_off_to_yesterday(deployment, keys)
+    put_off(deployment, deployment.pool.arrived(day(CLOCK.now() - DAY), 10_000), to=CLOCK.now())
+    put_off(deployment, keys, to=CLOCK.now() - DAY)
 
     first, second = run_now.watch(deployment), run_now.watch(deployment)
 
@@ -208,17 +210,17 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
     assert f"on {len(keys)} uploads" in shown
 
 
-def put_off_to_yesterday(deployment: Any, keys: list[str]) -> None:
+def put_off(deployment: Any, keys: list[str], *, to: float) -> None:
+    """Let uploads arrive on another day. Without it, a run over midnight would mix others' uploads in."""
     client, table = deployment.client("dynamodb"), deployment.outputs["PoolTable"]
-    yesterday = day(CLOCK.now() - 24 * 3600)
 
-    def put_off(key: str) -> None:
+    def put_off_one(key: str) -> None:
         shard = client.get_item(TableName=table, Key={"key": {"S": key}})["Item"]["arrival"]["S"][-2:]
         client.update_item(
             TableName=table,
             Key={"key": {"S": key}},
             UpdateExpression="SET arrival = :arrival",
-            ExpressionAttributeValues={":arrival": {"S": f"{yesterday}/{shard}"}},
+            ExpressionAttributeValues={":arrival": {"S": f"{day(to)}/{shard}"}},
         )
 
-    run_all(put_off, keys, "Putting uploads off")
+    run_all(put_off_one, keys, "Putting uploads off")
