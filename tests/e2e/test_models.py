@@ -193,7 +193,8 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
     deployment = models.stack.deployment
     keys = upload(deployment, digit_pictures("models/", WATCHED))
     scored(deployment, keys)
-    put_off(deployment, deployment.pool.arrived(day(CLOCK.now() - DAY), 10_000), to=CLOCK.now())
+    others = deployment.watching_pool.arrived(day(CLOCK.now() - DAY), 10_000)
+    put_off(deployment, others, to=CLOCK.now())
     put_off(deployment, keys, to=CLOCK.now() - DAY)
 
     first, second = run_now.watch(deployment), run_now.watch(deployment)
