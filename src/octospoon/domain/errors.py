@@ -10,6 +10,7 @@ OctospoonError
     ├── BadModel            the model file breaks the model contract
     ├── OtherBackbone       another backbone made the pool's embeddings
     ├── VersionTaken        the version number belongs to another model
+    ├── NoProgress          work that queues its own continuation gets nowhere
     ├── BadRequest          the payload cannot be read
     ├── Unauthorized        the secret is missing or wrong
     └── NotConfigured       a setting is missing or contradicts another
@@ -65,6 +66,10 @@ class OtherBackbone(PermanentError):
 
 class VersionTaken(PermanentError):
     """The version number belongs to another model. A stored version is never replaced."""
+
+
+class NoProgress(PermanentError):
+    """Work that queues its own continuation gets nowhere, or takes too long."""
 
 
 class BadRequest(PermanentError):

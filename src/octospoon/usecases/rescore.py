@@ -3,7 +3,8 @@
 Each shard of the pool has one message. It refreshes the shard's uploads day by day, the newest first.
 Then it refreshes the rows that are still outdated by the index: images of other days, and images that a
 scorer with the old champion wrote in the meantime. After SLICE seconds it continues in a new message, so that
-all shards progress equally. The same messages reorder the priorities if a new strategy needs another order.
+all shards progress equally; `rescore_segment` has the bounds of such a chain. The same messages reorder the
+priorities if a new strategy needs another order.
 """
 
 from __future__ import annotations
@@ -17,9 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, day_before
+from octospoon.usecases.rescore_segment import (
+    Segment,
+    check_age,
+    continuation,
+    decode,
+    encode,
+    reordering,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,34 +55,6 @@ class Head(Protocol):
 
     def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return probabilities float32 [N, C] for embeddings float32 [N, D]."""
-
-
-class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A shard of the pool to refresh for one pointer generation, and the progress.
-
-    Attributes:
-        generation: see `ChampionPointer`.
-        shard: of the pool.
-        oldest: the first day of the uploads that are refreshed, in UTC; empty for all.
-        walked: whether the walk over the days has begun.
-        day: the day in progress; empty before the first and after the last.
-        empty: days without an upload since the last day that had one.
-        start: the last sampling key that is done, of the day or of the index.
-        stale: rows so far whose embedding another backbone made.
-        order: the order that the priorities are brought into; empty if they are in it already.
-        began: when the reordering began, in epoch seconds; rows written since are in the new order.
-    """
-
-    generation: int
-    shard: int
-    oldest: str = ""
-    walked: bool = False
-    day: str = ""
-    empty: int = 0
-    start: float = -1.0
-    stale: int = 0
-    order: str = ""
-    began: float = 0.0
 
 
 class Page(NamedTuple):
@@ -162,24 +143,25 @@ class RescorePool:
 
         Raises:
             BadRequest: it is not a message of `rescore`.
+            NoProgress: the shard's messages get nowhere, or take too long; no further message is queued.
         """
-        segment = _decode(body)
+        segment = decode(body)
         pointer, head = self.model()
         if head is None or segment.generation != pointer.generation:
             LOG.info(_OUTDATED, segment.generation, pointer.version)
             return 0
+        check_age(segment, self.clock.now())
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.ordered(segment.shard, "")
             if segment.order != self.order:  # the progress was for another order, or for none
-                began = self.clock.now()
-                segment = Segment(segment.generation, segment.shard, order=self.order, began=began)
+                segment = reordering(segment, self.order, self.clock.now())
         passed, rest = self._through(
             segment, deadline, lambda page: self._refresh(page, pointer, head, every=every)
         )
         stale = segment.stale + passed.stale
         if rest is not None:
-            self.enqueue(msgspec.json.encode(msgspec.structs.replace(rest, stale=stale)).decode())
+            self.enqueue(encode(continuation(segment, rest, stale, self.clock.now())))
             return passed.written
         if every:
             self.progress.ordered(segment.shard, self.order)
@@ -279,14 +261,7 @@ class Reorder:
 
 
 def _fan_out(enqueue: Callable[[str], None], generation: int, shards: Iterable[int], oldest: str = "") -> int:
-    bodies = [msgspec.json.encode(Segment(generation, shard, oldest)).decode() for shard in shards]
+    bodies = [encode(Segment(generation, shard, oldest)) for shard in shards]
     for body in bodies:
         enqueue(body)
     return len(bodies)
-
-
-def _decode(body: str) -> Segment:
-    try:
-        return msgspec.json.decode(body, type=Segment)
-    except msgspec.MsgspecError as error:
-        raise BadRequest(f"not a message of the rescore function: {error}") from error

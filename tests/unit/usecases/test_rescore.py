@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from fakes.world import FakeWorld
 
-from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.errors import BadRequest, NoProgress, ServiceUnavailable
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, shard
 from octospoon.domain.uncertainty import uncertainty
 from octospoon.usecases.rescore import SLICE, Reorder, RescorePool
+from octospoon.usecases.rescore_segment import LONGEST, Segment, continuation, decode
 
 BACKBONE = "b" * 64
 IMAGES = 400
@@ -287,8 +290,14 @@ def test_messages_of_an_older_champion_and_of_somebody_else() -> None:
 def test_the_newest_uploads_are_scored_first_over_all_shards() -> None:
     world = World(ago=(0, 1, 2, 5), page=10, look=10)
     world.case().champion_changed()
+    places: dict[int, list[tuple[int, int, float]]] = {number: [] for number in range(SHARDS)}
+    while world.queue:  # a page each: the shards take generations
+        message = decode(world.queue[0])
+        places[message.shard].append(message.place)
+        world.case().segment(world.queue.pop(0), 0.0)
 
-    world.work(deadline=0.0)  # a page each: the shards take generations
+    for walked in places.values():
+        assert walked == sorted(set(walked)), "every message continues at a later place"
 
     world.check()
     assert len(world.written) == IMAGES
@@ -456,3 +465,83 @@ def test_batch_is_requested_when_the_pool_has_the_champions_scores(no_answer: bo
 
     assert world.requests == [(world.version, SHARDS)]
     world.check()
+
+
+@pytest.mark.parametrize("stuck", ["uploaded", "outdated"])
+def test_shard_without_progress_stops_and_says_so(stuck: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(page=10, look=10)
+    read = getattr(world.pool, stuck)
+
+    def stays(*args):
+        start = args[-2]
+        return ([], start) if start >= 0 else read(*args)
+
+    monkeypatch.setattr(world.pool, stuck, stays)
+    world.case().champion_changed()
+    stopped: list[str] = []
+    while world.queue and len(stopped) <= SHARDS:
+        try:
+            world.case().segment(world.queue.pop(0), 0.0)
+        except NoProgress as error:
+            stopped.append(str(error))
+
+    assert len(stopped) == SHARDS
+    assert all("made no progress" in text and "`octospoon rescore` begins again" in text for text in stopped)
+
+
+def test_chain_of_messages_ends_after_the_longest_time() -> None:
+    world = World(page=10, look=10)
+    world.case().champion_changed()
+    for _ in range(SHARDS):
+        world.case().segment(world.queue.pop(0), 0.0)
+    began = [decode(body).since for body in world.queue]
+    assert began == [world.clock.time] * SHARDS
+    world.clock.time += LONGEST - 60
+    world.case().segment(world.queue.pop(0), 0.0)
+    assert decode(world.queue[-1]).since == began[0], "the beginning is kept"
+
+    world.clock.time += 61
+    with pytest.raises(NoProgress, match="shard 1 stopped: it took more than 7 days"):
+        world.case().segment(world.queue.pop(0), 0.0)
+
+    world.case().champion_changed()
+    world.queue = world.queue[-SHARDS:]
+    world.work()
+    world.check()
+
+
+def test_order_that_keeps_changing_ends_too() -> None:
+    world = scored()
+    world.page, world.look, world.strategy = 10, 10, "entropy"
+    world.reorder()
+    del world.queue[1:]
+
+    def deployments() -> None:
+        """Two versions of the function take turns."""
+        for turn in range(2000):
+            world.strategy = ("entropy", "margin")[turn % 2]
+            world.clock.time += LONGEST / 1000
+            world.case().segment(world.queue.pop(0), 0.0)
+
+    with pytest.raises(NoProgress):
+        deployments()
+
+
+def test_places_are_in_the_order_of_the_walk() -> None:
+    first = Segment(1, 0)
+    newest = Segment(1, 0, walked=True, day="2026-02-01")
+    walk = [
+        first,
+        newest,
+        msgspec.structs.replace(newest, start=0.5),
+        msgspec.structs.replace(newest, day="2026-01-31"),
+        msgspec.structs.replace(newest, day="2025-12-31", start=0.9),
+        msgspec.structs.replace(newest, day=""),
+        msgspec.structs.replace(newest, day="", start=0.1),
+    ]
+    for earlier, later in pairwise(walk):
+        expected = msgspec.structs.replace(later, stale=3, since=9.0)
+        assert continuation(earlier, later, 3, 9.0) == expected
+        for late in (earlier, later):
+            with pytest.raises(NoProgress):
+                continuation(late, earlier, 0, 9.0)
