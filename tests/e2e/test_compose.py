@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from conftest import ROOT
 from e2e.checkouts import CLASSES, write_photos
 from e2e.helpers import job_done, scored, serving
@@ -40,12 +40,16 @@ if TYPE_CHECKING:
 
 PHOTOS = 100
 """Of each class."""
+NEW_CLASS = "fox"
+"""Added later, by command: no picture shows it."""
 BATCH = 20
 ROUNDS = 4
 """The most that are labelled until a model is promoted."""
 SETTINGS = f"BatchSize={BATCH} TrainingThreshold={BATCH} AuditShare=0.3 RankTriggers=schedule MaxOpenTasks=1"
 PORTS = ("LOCALSTACK_PORT", "LABEL_STUDIO_PORT", "MLFLOW_PORT")
 ENGINE = ROOT / "infra/stand-ins/engine"
+LOG = ROOT / ".octospoon/logs/compose-test.log"
+"""Gets what all containers said."""
 MINUTES = 60.0
 SECONDS_FOR_A_JOB = 600.0
 
@@ -60,6 +64,9 @@ class Held(msgspec.Struct, frozen=True):
     version: int
     rounds: int
     runs: int
+    classes: tuple[str, ...]
+    interface: str
+    """Of the labelling project, which offers the classes."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,8 @@ class Containers:
             version=found[0].version if found else -1,
             rounds=deployment.rounds.last_number(),
             runs=self.runs(),
+            classes=deployment.classes,
+            interface=project["label_config"],
         )
 
     def runs(self) -> int:
@@ -134,7 +143,7 @@ class Containers:
         experiment = httpx.get(f"{base}/experiments/get-by-name", params={"experiment_name": "octospoon"})
         if experiment.status_code == httpx.codes.NOT_FOUND:
             return 0
-        body = {"experiment_ids": [experiment.json()["experiment"]["experiment_id"]]}
+        body = {"experiment_ids": [experiment.raise_for_status().json()["experiment"]["experiment_id"]]}
         answer = httpx.post(f"{base}/runs/search", json=body, timeout=60)
         return len(answer.raise_for_status().json().get("runs", []))
 
@@ -144,13 +153,27 @@ class Containers:
         assert number is not None
         return self.deployment.rounds.read(number).picks
 
-    def label(self, picks: Sequence[Pick]) -> None:
-        """Label images in Label Studio as an annotator does who is always right."""
+    def label(self, picks: Sequence[Pick], *, as_class: str = "") -> None:
+        """Label images in Label Studio, with a class or else as an annotator does who is always right."""
         labeler = LabelStudio(self.label_studio, self.project.label_studio_project)
         tasks = labeler.find({pick.key: pick.etag for pick in picks})
         for pick in picks:
-            label = next(name for name in CLASSES if f"{name}/" in pick.key)
-            annotate(self.label_studio, tasks[pick.key], label)
+            truth = next(name for name in CLASSES if f"{name}/" in pick.key)
+            annotate(self.label_studio, tasks[pick.key], as_class or truth)
+
+    def counted(self, labels: int) -> float:
+        """Wait until all servers answer and every label in Label Studio counts; return the seconds."""
+        began = time.monotonic()
+
+        def look() -> bool | None:
+            try:
+                held = self.held()
+            except (OctospoonError, httpx.HTTPError, BotoCoreError, ClientError):
+                return None
+            return True if held.labels == held.annotations == labels else None
+
+        wait_for("every label in Label Studio to be counted", look, seconds=600, interval=2)
+        return time.monotonic() - began
 
     def train(self) -> None:
         """Label a batch, and wait for the training job that it starts."""
@@ -200,6 +223,8 @@ def containers(
         made.label_studio.close()
     finally:
         tool = made.run("make", "-s", "--eval=tool: ; @echo '$(COMPOSE)'", "tool").split()
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.write_text(made.run(*tool, "logs", "--no-color", "--timestamps"))
         made.run(*tool, "down", "--volumes", "--remove-orphans")
 
 
@@ -245,6 +270,11 @@ def test_a_model_trained_in_the_worker_container_is_promoted(promoted: Container
 
 
 def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
+    jobs, labels = promoted.deployment.control.state().jobs, promoted.held().labels
+    promoted.octospoon("classes", "add", NEW_CLASS)
+    picks = promoted.choose()
+    promoted.label(picks[:1], as_class=NEW_CLASS)
+    promoted.counted(labels + 1)
     before, sign_in = promoted.held(), (promoted.root / COMPOSE_CREDENTIALS).read_text()
     deployment = promoted.deployment
     promoted.run("make", "dockercomposedown")
@@ -254,10 +284,12 @@ def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
     seconds = promoted.up()
 
     assert promoted.held() == before
+    assert before.classes == (*CLASSES, NEW_CLASS)
     assert (promoted.root / COMPOSE_CREDENTIALS).read_text() == sign_in
     print(f"\nup again in {seconds:.0f} s with {before}")
-    promoted.train()
-    assert promoted.held().labels == before.labels + BATCH
+    promoted.label(picks[1:])
+    job_done(promoted.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
+    assert promoted.held().labels == labels + BATCH
 
 
 def test_work_is_kept_when_the_engine_is_killed(promoted: Containers) -> None:
@@ -270,23 +302,16 @@ def test_work_is_kept_when_the_engine_is_killed(promoted: Containers) -> None:
     promoted.label(picks[: BATCH // 2])
 
     subprocess.run([ENGINE, "kill"], check=True)
-    began = time.monotonic()
     subprocess.run([ENGINE, "start"], check=True)
 
-    def look() -> bool | None:
-        try:
-            held = promoted.held()
-        except (OctospoonError, httpx.HTTPError, ClientError):
-            return None
-        return True if held.labels == held.annotations == before.labels + BATCH // 2 else None
-
-    wait_for("every label in Label Studio to be counted", look, seconds=600, interval=2)
-    print(f"\nafter a killed engine, every label counts in {time.monotonic() - began:.0f} s")
+    seconds = promoted.counted(before.labels + BATCH // 2)
+    print(f"\nthe engine answers again; after {seconds:.0f} s, every label counts")
     promoted.label(picks[BATCH // 2 :])
     job_done(promoted.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
     after = promoted.held()
     assert after.labels == after.annotations == before.labels + BATCH
     assert (after.images, after.objects) == (before.images, before.objects)
+    assert (after.classes, after.interface) == (before.classes, before.interface)
     assert (after.rounds, after.runs) == (before.rounds + 1, before.runs + 1)
     assert after.version >= before.version
     print(f"the killed engine lost nothing: {before} became {after}")

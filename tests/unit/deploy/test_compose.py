@@ -260,6 +260,46 @@ def test_a_setup_without_passwords_or_model_says_what_makes_them(prepared, check
         set_up()
 
 
+@pytest.mark.parametrize(
+    ("deployed_to", "expected"),
+    [
+        ("second", ["install onto what LocalStack has"]),
+        ("first", ["deploy for project 7", "install onto tables", "repair"]),
+    ],
+)
+def test_a_new_localstack_gets_its_tables_before_anything_reads_them(
+    deployed_to, expected, checkout, monkeypatch
+):
+    calls = []
+    project = LocalProject("http://a", {"ArtifactsBucket": "tables"}, "http://b", 7, "http://c")
+
+    def deploy(_servers, _settings, project_id, *_):
+        calls.append(f"deploy for project {project_id}")
+        return project.outputs
+
+    def install(*given):
+        calls.append(f"install onto {given[-1]['ArtifactsBucket'] if given[-1] else 'what LocalStack has'}")
+        return None, project
+
+    deploy_compose.main(["prepare"])
+    remember(project, checkout / deploy_compose.PROJECT)
+    (checkout / redeploying.SESSION).write_text(deployed_to)
+    for name, replaced in {
+        "deploy_template": deploy,
+        "install": install,
+        "repair": lambda *_, full: calls.append("repair"),
+        "session_of": lambda _: "second",
+        "trainer_settings": lambda _: {},
+    }.items():
+        monkeypatch.setattr(deploy_compose, name, replaced)
+    servers, published = Addresses("a", "b", "c", "token"), deploy_compose.Published("d", "e", "f")
+
+    deploy_compose.SetUp(servers, published, checkout / "trainer.env", checkout / "out.json")()
+
+    assert calls == expected
+    assert redeploying.deployed_session(checkout) == "second"
+
+
 @pytest.fixture
 def localstack():
     """The address of a server that tells what LocalStack tells of itself, and the ids that it had so far."""

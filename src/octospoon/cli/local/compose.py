@@ -24,7 +24,7 @@ from octospoon.cli.deployment import Deployment, local_project, remember
 from octospoon.cli.exit_status import run
 from octospoon.cli.local import compose_files, saved_settings
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
-from octospoon.cli.local.assemble import Addresses, Artefacts, install, trainer_settings
+from octospoon.cli.local.assemble import Addresses, Artefacts, deploy_template, install, trainer_settings
 from octospoon.cli.local.compose_files import BUILD_DIR, FIRST_MODEL, TOKEN
 from octospoon.cli.local.redeploy import SESSION, deployed_session, session_of
 from octospoon.cli.local.resume import repair
@@ -103,14 +103,19 @@ class SetUp:
         """Deploy, after a restart onto the data of before; return what was deployed."""
         folder = self.trainer_env.parent
         session, before = session_of(self.servers.aws_url), local_project(folder / PROJECT)
+        artefacts, outputs = Artefacts(BUILD_DIR, by_path=True), None
         if before is not None:
             check_order(listed(before.outputs.get("Classes", "")), settings.classes)
-        artefacts = Artefacts(BUILD_DIR, by_path=True)
-        _, project = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print)
+            if session != deployed_session(folder):
+                # first of all, because the classes may have changed since: their record is in a table
+                outputs = deploy_template(
+                    self.servers, settings, before.label_studio_project, artefacts, _print
+                )
+        _, project = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print, outputs)
         deployment = Deployment(project.outputs, project.endpoint_url)
         if backbone:
             begin_with_backbone(deployment, FIRST_MODEL.read_bytes())
-        if before is not None and session != deployed_session(folder):
+        if outputs is not None:
             repair(deployment, _print, full=True)
         remember(project, folder / PROJECT)
         (folder / SESSION).write_text(session)
