@@ -23,7 +23,7 @@ from octospoon.cli.operations import label_import, run_now
 from octospoon.cli.operations.label_import import Options
 from octospoon.domain.labelling.tasks import LabelState
 from octospoon.domain.pool.images import State
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -139,7 +139,7 @@ def test_counter_holds_the_labels_again_after_a_failed_launch(stores: Stores) ->
     before = stores.control.state()
     stores.control.begin(before, "job-1", "1 label", 1e9)
     resolve_label(stores, image(2).key, "cat")
-    stores.control.abort("job-1", before)
+    stores.control.abort("job-1", before, "no subnet")
 
     assert stores.control.state().new_labels == 2
     resolve_label(stores, image(1).key, None)
@@ -286,7 +286,7 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
     assert not control.renew("job-0", 3e9)
     assert control.renew("job-1", 3e9)
     assert control.state().lease_until == 3e9
-    assert not control.abort("job-1", before)
+    assert not control.abort("job-1", before, "too late")
     assert control.finish("job-1", "promoted")
     assert not control.renew("job-1", 4e9)
     assert not control.fail("job-1", "too late", 3e9)
@@ -320,8 +320,10 @@ def test_a_launch_that_fails_gives_its_labels_back(stores: Stores) -> None:
     before = stores.control.state()
     stores.control.begin(before, "job-1", "1 label", 1e9)
 
-    assert stores.control.abort("job-1", before)
-    assert (stores.control.state().status, stores.control.state().new_labels) == (JobStatus.IDLE, 1)
+    assert stores.control.abort("job-1", before, "no subnet")
+    state = stores.control.state()
+    assert (state.status, state.reason, state.new_labels) == (JobStatus.FAILED, "no subnet", 1)
+    assert state.lease_until == stores.clock.now(), "it is due again at once"
 
 
 @pytest.mark.parametrize("running", [False, True])

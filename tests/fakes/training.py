@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.errors import Refused, ServiceUnavailable
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.ports.training import ModelRun
@@ -57,6 +57,7 @@ class FakeControl:
             begun_at=self.clock.now(),
             begun_day=(today := hashes.day(self.clock.now())),
             begun_today=before.begun_today + 1 if before.begun_day == today else 1,
+            lost=before.lost_before_next(),
             settings=settings,
             project_classes=now.project_classes,
             backbone_change=now.backbone_change,
@@ -77,11 +78,19 @@ class FakeControl:
         self.now_state = replace(self.now_state, backbone_change=stored)
         return True
 
-    def abort(self, job_id: str, before: TrainingState) -> bool:
+    def abort(self, job_id: str, before: TrainingState, reason: str) -> bool:
         if not self._is(job_id, JobStatus.LAUNCHING):
             return False
         back = self.now_state.new_labels + before.new_labels
-        self.now_state = replace(self.now_state, status=JobStatus.IDLE, new_labels=back, since=before.since)
+        now = self.clock.now()
+        self.now_state = replace(
+            self.now_state,
+            status=JobStatus.FAILED,
+            new_labels=back,
+            since=before.since,
+            reason=reason,
+            lease_until=now,
+        )
         return True
 
     def start(self, job_id: str, lease_until: float) -> bool:
@@ -117,10 +126,13 @@ class FakeControl:
 class FakeLauncher:
     launched: list[str] = field(default_factory=list)
     down: bool = False
+    refuses: str = ""
 
     def launch(self, job_id: str) -> None:
         if self.down:
             raise ServiceUnavailable("no capacity")
+        if self.refuses:
+            raise Refused(self.refuses)
         self.launched.append(job_id)
 
 

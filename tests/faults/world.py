@@ -153,8 +153,8 @@ class World(FakeWorld):
                 self.trained_on = self.labelled()
             return begun
 
-        def watched_abort(job: str, before: Any) -> bool:
-            if aborted := abort(job, before):
+        def watched_abort(job: str, before: Any, why: str) -> bool:
+            if aborted := abort(job, before, why):
                 self.trained_on = self.before[job] & self.labelled()
             return aborted
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
-from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.mlflow.alias import MlflowRuns
-from octospoon.domain.errors import NotConfigured
+from octospoon.domain.errors import NotConfigured, Refused
 from octospoon.domain.pool.source import source_of
 from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime.settings import listed
@@ -285,7 +284,7 @@ def _outputs(name: str) -> Outputs:
     try:
         with translated(f"looking for the stack {name}"):
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
+    except Refused as error:
         if "does not exist" not in str(error):
             raise
         raise NotConfigured(

@@ -12,7 +12,7 @@ import msgspec
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from octospoon.domain.errors import OctospoonError
+from octospoon.domain.errors import OctospoonError, Refused
 
 LOGS = Path(".octospoon/logs")
 _SIGN_IN = "sign in again, for example with `aws sso login`, and check that AWS_PROFILE is right"
@@ -79,6 +79,8 @@ _FILES = {
 
 def sentence(error: BaseException) -> str:
     """Return the sentence to show for an error."""
+    if isinstance(error, Refused) and isinstance(error.__cause__, ClientError):
+        return _refused(error.__cause__)
     if isinstance(error, OctospoonError):
         return f"{error}: {_RUNNING}" if isinstance(error.__cause__, _UNREACHED) else str(error)
     if isinstance(error, ClientError):

@@ -13,6 +13,7 @@ OctospoonError
     ├── NoProgress          work that queues its own continuation gets nowhere
     ├── BadRequest          the payload cannot be read
     ├── Unauthorized        the secret is missing or wrong
+    ├── Refused             a service refuses the request until a person changes a permission or a setting
     └── NotConfigured       a setting is missing or contradicts another
 ```
 
@@ -78,6 +79,10 @@ class BadRequest(PermanentError):
 
 class Unauthorized(PermanentError):
     """The secret is missing or wrong."""
+
+
+class Refused(PermanentError):
+    """A service refuses the request until a person changes a permission or a setting."""
 
 
 class NotConfigured(PermanentError):

@@ -51,8 +51,11 @@ class Control(Protocol):
         there is none.
         """
 
-    def abort(self, job_id: str, before: TrainingState) -> bool:
-        """Move launching -> idle after a failed launch, and restore the counter of new labels."""
+    def abort(self, job_id: str, before: TrainingState, reason: str) -> bool:
+        """Move launching -> failed after a launch that failed, and restore the counter of new labels.
+
+        The job is due again at once.
+        """
 
     def start(self, job_id: str, lease_until: float) -> bool:
         """Move launching -> running, or take over a running job with an expired lease."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.errors import BadRequest, OctospoonError, RetryableError
 from octospoon.domain.labelling.answers import Answer, read
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation, project_name
 from octospoon.domain.training.backbone_change import next_candidate
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from octospoon.domain.labelling.classes import ClassHistory
-    from octospoon.domain.training.jobs import JobSettings
+    from octospoon.domain.training.jobs import JobSettings, TrainingState
     from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import AnnotationBody, Labels, TaskBody
@@ -88,13 +88,23 @@ class CollectAnnotations:
         """
         return ResolveLabel(self.labels, self.history, notes_problems=True)(key)
 
-    def launch_if_due(self) -> str | None:
-        """Launch a training job if the rules say so; return its id."""
+    def launch_if_due(self, *, at_once: bool = False) -> str | None:
+        """Launch a training job if the rules say so; return its id.
+
+        If it can never start, the labels are back in the counter, and the state and the log have the reason.
+        It is tried again after a pause, which grows with each try.
+
+        Args:
+            at_once: whether a person asks for what is due without a pause.
+
+        Raises:
+            RetryableError: it could not be started now; its labels are back in the counter.
+        """
         state, classes = self.control.state(), self.history().names
         if state.project_classes != classes:
             self.control.keep_classes(classes)
             state = replace(state, project_classes=classes)
-        reason = due(state, self.rules, self.clock.now())
+        reason = due(state, self.rules, self.clock.now(), at_once=at_once)
         if reason is None:
             return None
         job = job_id(state)
@@ -102,14 +112,21 @@ class CollectAnnotations:
         settings = replace(self.settings, classes=classes, candidate=candidate)
         if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, settings):
             return None  # another run was first
+        return job if self._launched(job, state) else None
+
+    def _launched(self, job: str, before: TrainingState) -> bool:
+        """Launch a job that has begun; return False if it can never start."""
         try:
             self.launcher.launch(job)
-        except OctospoonError:
-            self.control.abort(job, state)
-            if state.requested:
-                self.control.request(state.requested)
-            raise
-        return job
+        except OctospoonError as error:
+            self.control.abort(job, before, f"it could not be started: {error}")
+            if before.requested:
+                self.control.request(before.requested)
+            if isinstance(error, RetryableError):
+                raise
+            LOG.exception("job %s could not be started; it is tried again after a pause", job)
+            return False
+        return True
 
     def annotation(self, body: AnnotationBody, task: TaskBody, project: str = "") -> Annotation:
         """Convert an annotation of Label Studio's."""

@@ -17,6 +17,7 @@ from octospoon.domain.labelling.reconciliation import TaskSync
 from octospoon.domain.pool.images import State
 from octospoon.usecases.compare_annotations import CompareAnnotations
 from octospoon.usecases.full_audit import RunFullAudit
+from octospoon.usecases.reconcile_report import ReconcileReport
 from octospoon.usecases.removals import Removals
 
 if TYPE_CHECKING:
@@ -46,51 +47,6 @@ OVERLAP = 600.0
 """Seconds by which a task sync overlaps the previous one, because clocks differ."""
 FULL_EVERY = 24 * 3600.0
 _RECENT_ROUNDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ReconcileReport:
-    """The result of one run.
-
-    Attributes:
-        tasks: tasks that were read.
-        annotations: annotations that were missing, out of date, or deleted only in Label Studio.
-        labels: images that gained or lost their label.
-        adopted: images with a task in Label Studio that the pool listed as selectable.
-        released: images that are selectable again: their claim expired, or their task is gone.
-        duplicates: deleted unanswered tasks; their image has another task, or other bytes now.
-        requeued: objects of the bucket that were never scored.
-        withdrawn: images whose object is gone.
-        models: 1 if a version was put into service because somebody moved the registry's alias.
-        at_odds: 1 if alias and champion differ until a person does what the log says.
-        elsewhere: annotations of another or an unknown project, which are kept.
-        withheld: labels that are kept until a person accepts their removal, because too many are missing.
-        refused: why the removal that a person accepted is not made; empty if it is made.
-        uncounted: present answers in Label Studio that do not count, of images without a label.
-        unknown_classes: uncounted answers that name a class that the stack does not have.
-        finished: whether no changed task is left for the next run.
-        audited: whether no full audit is in progress.
-        job: the training job that was launched; empty for none.
-    """
-
-    tasks: int = 0
-    annotations: int = 0
-    labels: int = 0
-    adopted: int = 0
-    released: int = 0
-    duplicates: int = 0
-    requeued: int = 0
-    withdrawn: int = 0
-    models: int = 0
-    at_odds: int = 0
-    elsewhere: int = 0
-    withheld: int = 0
-    refused: str = ""
-    uncounted: int = 0
-    unknown_classes: int = 0
-    finished: bool = False
-    audited: bool = False
-    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +86,7 @@ class Reconcile:
         """Run once. If a run is interrupted, the next run resumes at the same page.
 
         Args:
-            full: begin a task sync over every task and a full audit now.
+            full: begin a task sync over every task and a full audit now; training that is due does not pause.
             accept: id of the proposed removal that a person accepts; it implies `full`.
 
         Raises:
@@ -148,7 +104,8 @@ class Reconcile:
             self._alias,
             self._uncounted,
         )
-        job = self.collect.launch_if_due()  # even after errors: a job that is due or lost must not wait
+        # even after errors: a job that is due or lost must not wait
+        job = self.collect.launch_if_due(at_once=full)
         if errors:
             raise errors[0]
         finished, audited = done.pop("finished", 0) > 0, done.pop("audited", 0) > 0
@@ -160,6 +117,7 @@ class Reconcile:
             finished=finished,
             audited=audited,
             job=job or "",
+            lost_jobs=self.collect.control.state().lost_in_a_row(),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import boto3
@@ -9,7 +10,8 @@ import pytest
 from botocore.stub import Stubber
 
 from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
-from octospoon.domain.errors import ServiceUnavailable
+from octospoon.adapters.aws.sqs_launcher import QueueLauncher
+from octospoon.domain.errors import PermanentError, RetryableError, ServiceUnavailable
 
 TARGET = EcsTarget("cluster", "definition:3", "trainer", ("subnet-1", "subnet-2"), ("sg-1",))
 
@@ -57,3 +59,55 @@ def test_a_task_that_finds_no_machine_is_tried_again_later(ecs):
     stubber.add_response("run_task", {"tasks": [], "failures": [failure]}, asked("FARGATE"))
     with pytest.raises(ServiceUnavailable, match="RESOURCE:CPU"):
         EcsLauncher(client, TARGET).launch("train-000007")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status"),
+    [
+        ("InvalidParameterException", "Error retrieving subnet information for [subnet-1]", 400),
+        ("AccessDeniedException", "User is not authorized to perform: ecs:RunTask", 400),
+        ("ClusterNotFoundException", "Cluster not found.", 400),
+        ("ClientException", "TaskDefinition is inactive", 400),
+        ("PlatformTaskDefinitionIncompatibilityException", "not on this platform", 400),
+    ],
+)
+def test_task_that_can_never_start_is_refused_with_the_reason(ecs, code, message, status):
+    client, stubber = ecs
+    stubber.add_client_error("run_task", code, message, status, expected_params=asked("FARGATE"))
+    with pytest.raises(PermanentError, match="starting the task of train-000007: .*" + re.escape(message)):
+        EcsLauncher(client, TARGET).launch("train-000007")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status"),
+    [
+        ("ServerException", "Service Unavailable", 500),
+        ("ThrottlingException", "Rate exceeded", 400),
+        ("LimitExceededException", "too many", 400),
+        ("ClientException", "Capacity is unavailable at this time. Please try again later", 400),
+        ("ClientException", "You've reached the limit on the number of vCPUs you can run concurrently", 400),
+    ],
+)
+def test_task_that_may_start_later_is_tried_again(ecs, code, message, status):
+    client, stubber = ecs
+    stubber.add_client_error("run_task", code, message, status, expected_params=asked("FARGATE"))
+    with pytest.raises(RetryableError, match=re.escape(message)):
+        EcsLauncher(client, TARGET).launch("train-000007")
+
+
+@pytest.mark.parametrize("reason", ["MISSING", "ATTRIBUTE", "LOCATION"])
+def test_failure_that_only_a_person_can_mend_is_refused(ecs, reason):
+    client, stubber = ecs
+    stubber.add_response("run_task", {"tasks": [], "failures": [{"reason": reason}]}, asked("FARGATE"))
+    with pytest.raises(PermanentError, match=f"ECS answers {reason}"):
+        EcsLauncher(client, TARGET).launch("train-000007")
+
+
+def test_queue_that_does_not_exist_is_refused():
+    client = boto3.client(
+        "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    with Stubber(client) as stubber:
+        stubber.add_client_error("send_message", "QueueDoesNotExist", "no such queue", 400)
+        with pytest.raises(PermanentError, match=r"queueing train-000007: .*no such queue"):
+            QueueLauncher(client, "https://queue").launch("train-000007")

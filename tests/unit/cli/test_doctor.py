@@ -31,6 +31,7 @@ from octospoon.cli.operations.queues import QUEUES
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.removals import Proposal
+from octospoon.domain.training.jobs import JobStatus, TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +134,7 @@ class Deployed:
     label_studio_url: str = ""
     endpoint_url: str = ""
     backlog: Any = None
+    training: TrainingState = field(default_factory=TrainingState)
     settings: dict[str, str] = field(default_factory=lambda: {"OCTOSPOON_MODEL_NAME": "octospoon"})
 
     def class_record(self) -> Any:
@@ -152,7 +154,12 @@ class Deployed:
         for kind in ("Score", "Rank", "Webhook", "Collect", "Reconcile", "Rescore", "Watch", "Predict"):
             names.append(f"{kind}FunctionName")
         self.outputs = {name: name for name in names}
-        self.outputs |= {"OpenTaskDays": "14", "RestApiId": "hook", "PredictApiId": "ask"}
+        self.outputs |= {
+            "Launcher": "queue",
+            "OpenTaskDays": "14",
+            "RestApiId": "hook",
+            "PredictApiId": "ask",
+        }
         self.outputs |= dict.fromkeys(("RestApiStage", "PredictApiStage"), "v1")
         self.outputs |= {"WebhookSecretArn": HOOK, "PredictSecretArn": ASK}
         self.hook: dict[str, Any] = {
@@ -183,6 +190,7 @@ class Deployed:
 
         self.server.signed[f"POST {API}/hook/v1/webhook"] = (200, "ignored")
 
+    control = property(lambda self: SimpleNamespace(state=lambda: self.training))
     pool = FakePool()
     proposals = FakeProposals()
     champions = property(lambda self: self.made.champions)
@@ -220,7 +228,7 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 24
+    assert len(rows) == 25
     assert all(" ok " in row for row in rows)
     for told in (
         "LocalStack 4.5",
@@ -231,6 +239,40 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
     ):
         assert told in written.out
     assert not [secret for secret in (TOKEN, HOOK, ASK) if secret in written.out]
+
+
+def test_training_queue_that_no_worker_reads_is_named(deployed: Deployed) -> None:
+    deployed.training = TrainingState(JobStatus.LAUNCHING, "train-000004", begun_at=time.time() - 3600)
+    deployed.aws.depths["TrainingQueueUrl"] = 1
+    problem, advice = failed(deployed)["training"]
+    assert problem == "no worker reads the training queue: train-000004 has waited there for 60 minutes"
+    assert "start a worker" in advice
+
+    deployed.outputs["Launcher"] = "ecs"
+    assert failed(deployed) == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting"),
+    [
+        (TrainingState(JobStatus.LAUNCHING, "train-000004", begun_at=time.time() - 60), 1),
+        (TrainingState(JobStatus.LAUNCHING, "train-000004", begun_at=time.time() - 3600), 0),
+        (TrainingState(JobStatus.RUNNING, "train-000004", begun_at=time.time() - 3600), 1),
+        (TrainingState(JobStatus.FAILED, "train-000004", reason="no disk"), 0),
+    ],
+)
+def test_training_that_goes_on_is_no_problem(deployed: Deployed, state: TrainingState, waiting: int) -> None:
+    deployed.training, deployed.aws.depths["TrainingQueueUrl"] = state, waiting
+    assert failed(deployed) == {}
+
+
+def test_training_jobs_that_are_lost_again_and_again_are_named(deployed: Deployed) -> None:
+    deployed.training = TrainingState(JobStatus.FAILED, "train-000004", lost=2, reason="AccessDenied: no")
+    problem, advice = failed(deployed)["training"]
+    assert problem.startswith(
+        "3 training jobs in a row did not come to their end; train-000004: AccessDenied"
+    )
+    assert "octospoon reconcile --full" in advice
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from octospoon.cli.operations.run_now import WatchAnswer
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.usecases.rank import RankReport
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 
 
 @pytest.mark.parametrize(

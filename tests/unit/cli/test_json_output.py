@@ -25,7 +25,7 @@ from octospoon.domain.monitoring.observations import Observation
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate
 from octospoon.training.job.run import Outcome, run
 from octospoon.usecases.rank import RankReport
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

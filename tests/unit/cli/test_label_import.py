@@ -27,7 +27,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import Outcome
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction, State
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 
 if TYPE_CHECKING:
     from pathlib import Path

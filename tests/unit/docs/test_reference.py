@@ -15,7 +15,7 @@ from octospoon.cli.deploy import sam_template
 from octospoon.domain.evaluation.estimators import Estimate, Evaluation
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.runtime import settings
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 from octospoon.usecases.scoring.outcomes import Outcome
 
 ROOT = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage, next_candidate
-from octospoon.domain.training.jobs import JobStatus, TrainingState
-from octospoon.domain.training.policy import TrainingRules, due, job_id, wanted
+from octospoon.domain.training.jobs import STOPPED, JobStatus, TrainingState
+from octospoon.domain.training.policy import TrainingRules, due, job_id, pause, wanted
 
 NOW = 1_000_000.0
 RULES = TrainingRules(50, cool_down=3600.0, per_day=3)
@@ -115,3 +115,40 @@ def test_only_confirmed_drift_asks_for_training():
 def test_every_job_has_an_id_of_its_own():
     assert job_id(TrainingState()) == "train-000001"
     assert job_id(TrainingState(jobs=41)) == "train-000042"
+
+
+def test_pause_doubles_with_each_lost_job_up_to_six_hours():
+    assert [pause(lost) / 60 for lost in range(8)] == [0, 15, 30, 60, 120, 240, 360, 360]
+    assert pause(10**9) == pause(8)
+
+
+@pytest.mark.parametrize("status", [JobStatus.LAUNCHING, JobStatus.RUNNING, JobStatus.FAILED])
+def test_after_several_lost_jobs_the_next_waits(status):
+    state = TrainingState(status, lost=3, begun_at=NOW - 3599, lease_until=NOW - 1, new_labels=500)
+    assert due(state, RULES, NOW) is None
+    assert due(state, RULES, NOW, at_once=True), "a person asks for it"
+    assert due(state, RULES, NOW + 1)
+    assert due(replace(state, lost=0), RULES, NOW), "one lost job is normal: machines end"
+    assert due(replace(state, status=JobStatus.IDLE), RULES, NOW), "the newest job came to its end"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_jobs_lost_again_and_again_keep_the_days_limit(at_once):
+    spent = TrainingState(JobStatus.LAUNCHING, lost=1, begun_day=day(NOW), begun_today=3)
+    assert due(spent, RULES, NOW, at_once=at_once) is None
+    assert due(replace(spent, lost=0), RULES, NOW, at_once=at_once)
+    assert due(spent, RULES, NOW + 24 * 3600, at_once=at_once)
+
+
+@pytest.mark.parametrize(
+    ("state", "next_lost", "in_a_row"),
+    [
+        (TrainingState(lost=5), 0, 0),
+        (TrainingState(JobStatus.LAUNCHING, lost=5), 6, 5),
+        (TrainingState(JobStatus.RUNNING, lost=0), 1, 0),
+        (TrainingState(JobStatus.FAILED, lost=1, reason="no disk"), 2, 2),
+        (TrainingState(JobStatus.FAILED, lost=1, reason=STOPPED), 1, 1),
+    ],
+)
+def test_jobs_that_did_not_end_well_are_counted(state, next_lost, in_a_row):
+    assert (state.lost_before_next(), state.lost_in_a_row()) == (next_lost, in_a_row)

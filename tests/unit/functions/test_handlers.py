@@ -19,7 +19,7 @@ from octospoon.domain.pool.images import ImageRef
 from octospoon.domain.pool.keys import image_id
 from octospoon.runtime import aws
 from octospoon.usecases.rank import RankReport
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 from octospoon.usecases.scoring.outcomes import Outcome
 from octospoon.usecases.watch import WatchReport
 

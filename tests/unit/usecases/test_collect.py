@@ -151,6 +151,54 @@ def test_failed_launch_returns_the_labels_and_is_retried() -> None:
     assert world.control.state().new_labels == 0
 
 
+def test_refused_launch_says_why_and_gives_labels_back(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(threshold=2)
+    world.collect(message(0))
+    world.launcher.refuses = "AccessDenied: no ecs:RunTask"
+
+    assert world.collect(message(1)) is None, "the annotation is counted: its message must not come again"
+    state = world.control.state()
+    assert (state.status, state.new_labels) == (JobStatus.FAILED, 2)
+    assert state.reason == "it could not be started: AccessDenied: no ecs:RunTask"
+    assert "no ecs:RunTask" in caplog.text
+
+    for image in range(2, 9):
+        world.collect(message(image))
+    assert world.control.state().jobs == 2, "one more try at once, then a pause"
+    assert world.control.state().lost_in_a_row() == 2
+
+    world.launcher.refuses = ""
+    assert world.collect.launch_if_due(at_once=True) == "train-000003"
+    assert world.control.state().new_labels == 0
+
+
+def test_lost_job_whose_relaunch_is_refused_stays_due() -> None:
+    world = World(threshold=1)
+    world.collect(message(0))
+    world.clock.time += 10_000
+    world.launcher.refuses = "the subnet does not exist"
+    assert world.collect.launch_if_due() is None
+
+    world.launcher.refuses = ""
+    world.clock.time += 10_000
+    assert world.collect.launch_if_due() == "train-000003", "its labels are not forgotten"
+
+
+def test_job_that_never_starts_is_launched_ever_more_rarely() -> None:
+    world = World(threshold=1)
+    world.collect(message(0))
+    begun, days = [], 7
+    for _ in range(days * 24 * 4):  # reconcile, every 15 minutes
+        world.clock.time += 901
+        if world.collect.launch_if_due():
+            begun.append(world.clock.time)
+
+    assert len(begun) <= 8 + 4 * days
+    waits = [later - earlier for earlier, later in itertools.pairwise(begun)]
+    assert waits[-1] >= 6 * 3600
+    assert waits == sorted(waits), waits
+
+
 def test_a_job_that_never_started_is_launched_anew() -> None:
     world = World(threshold=1)
     world.collect(message(0))

@@ -16,7 +16,8 @@ from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases import full_audit as full_audit
 from octospoon.usecases import reconcile as reconcile_
-from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP, ReconcileReport
+from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP
+from octospoon.usecases.reconcile_report import ReconcileReport
 
 CLASSES = ("cat", "dog")
 IMAGES = 10

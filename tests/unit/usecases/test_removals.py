@@ -15,7 +15,7 @@ from octospoon.usecases import full_audit as full_audit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from octospoon.usecases.reconcile import ReconcileReport
+    from octospoon.usecases.reconcile_report import ReconcileReport
 
 LABELS = 30
 ANOTHER = "1 of 2027-01-01T00:00:00Z"

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.errors import Refused, ServiceUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
+
+
+_LATER = ("Capacity is unavailable", "reached the limit on the number of")
+"""Parts of the messages of a ClientException that later tries do not get (ECS API, RunTask)."""
+_NEVER = ("MISSING", "ATTRIBUTE", "LOCATION")
+"""Beginnings of the reasons of failures that only a person can mend (ECS, "API failure reasons")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +47,39 @@ class EcsLauncher:
 
         Raises:
             ServiceUnavailable: ECS has no capacity for it now.
+            Refused: it could never start, for example in these subnets.
         """
-        with translated(f"starting the task of {job_id}"):
-            answer = self._client.run_task(
-                cluster=self._target.cluster,
-                taskDefinition=self._target.task_definition,
-                capacityProviderStrategy=[{"capacityProvider": self._target.capacity, "weight": 1}],
-                clientToken=job_id,
-                startedBy=job_id[:128],
-                networkConfiguration={
-                    "awsvpcConfiguration": {
-                        "subnets": list(self._target.subnets),
-                        "securityGroups": list(self._target.security_groups),
-                        "assignPublicIp": "ENABLED",
-                    }
-                },
-                overrides={
-                    "containerOverrides": [
-                        {"name": self._target.container, "command": ["run", "--job-id", job_id]}
-                    ]
-                },
-            )
-        if failures := answer.get("failures"):
-            raise ServiceUnavailable(f"ECS did not start the task of {job_id}: {failures}")
+        doing = f"starting the task of {job_id}"
+        try:
+            with translated(doing):
+                failures = self._run_task(job_id)
+        except Refused as error:
+            if any(text in str(error) for text in _LATER):
+                raise ServiceUnavailable(str(error)) from error
+            raise
+        if failures:
+            never = all(reason.startswith(_NEVER) for reason in failures)
+            raise (Refused if never else ServiceUnavailable)(f"{doing}: ECS answers {', '.join(failures)}")
+
+    def _run_task(self, job_id: str) -> list[str]:
+        """Run the task; return the reasons why it does not start, if any."""
+        answer = self._client.run_task(
+            cluster=self._target.cluster,
+            taskDefinition=self._target.task_definition,
+            capacityProviderStrategy=[{"capacityProvider": self._target.capacity, "weight": 1}],
+            clientToken=job_id,
+            startedBy=job_id[:128],
+            networkConfiguration={
+                "awsvpcConfiguration": {
+                    "subnets": list(self._target.subnets),
+                    "securityGroups": list(self._target.security_groups),
+                    "assignPublicIp": "ENABLED",
+                }
+            },
+            overrides={
+                "containerOverrides": [
+                    {"name": self._target.container, "command": ["run", "--job-id", job_id]}
+                ]
+            },
+        )
+        return [failure.get("reason", "no reason") for failure in answer.get("failures", [])]

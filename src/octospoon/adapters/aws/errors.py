@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from octospoon.adapters.http_errors import described
-from octospoon.domain.errors import Conflict, ServiceUnavailable
+from octospoon.domain.errors import Conflict, Refused, ServiceUnavailable
 from octospoon.domain.secrets import without_sign_in
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def translated(doing: str) -> Iterator[None]:
     Raises:
         Conflict: a condition was not met, or a transaction collided with another.
         ServiceUnavailable: AWS throttled the call, answered 5xx, or could not be reached.
+        Refused: AWS refuses the call whenever it comes, for example without a permission.
     """
     try:
         yield
@@ -60,7 +61,7 @@ def translated(doing: str) -> Iterator[None]:
             raise Conflict(f"{doing}: {error}") from error
         if code(error) in _BUSY or status >= 500:
             raise ServiceUnavailable(f"{doing}: {error}") from error
-        raise
+        raise Refused(f"{doing}: {error}") from error
     except NoConnectionError as error:
         raise ServiceUnavailable(f"{doing}: {without_sign_in(str(error))}") from None
     except HTTPClientError as error:

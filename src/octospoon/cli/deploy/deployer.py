@@ -6,14 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack
 from octospoon.cli.deploy.package import ArtefactBucket, code_by_path
 from octospoon.cli.deployment import session
-from octospoon.domain.errors import NotConfigured
+from octospoon.domain.errors import NotConfigured, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,8 +64,8 @@ def deploy(
             template_url = _upload(source, build_dir, aws, progress, by_path=by_path)
             stack = Stack(aws.client("cloudformation"), stack_name, progress, poll)
             return stack.deploy(template_url, parameters, source["Parameters"].keys())
-    except ClientError as error:
-        raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error}") from error
+    except Refused as error:
+        raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error.__cause__}") from error
 
 
 def _upload(

@@ -10,6 +10,7 @@ from octospoon.cli.deployment import find_deployment
 from octospoon.cli.doctor import aws as checks_aws
 from octospoon.cli.doctor import existing_bucket as checks_bucket
 from octospoon.cli.doctor import services as checks_services
+from octospoon.cli.doctor import training as checks_training
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.health import CheckResult
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 def findings(deployment: Deployment) -> list[CheckResult]:
     """Make every check of a deployment; changes nothing."""
-    every = (*checks_aws.checks(), *checks_bucket.checks(deployment), *checks_services.checks())
+    every = (
+        *checks_aws.checks(),
+        *checks_bucket.checks(deployment),
+        *checks_services.checks(),
+        *checks_training.checks(),
+    )
     return [check.made(deployment) for check in every]
 
 

@@ -13,7 +13,7 @@ from octospoon.adapters.aws.errors import translated
 from octospoon.domain import errors
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.usecases.rank import RankReport
-from octospoon.usecases.reconcile import ReconcileReport
+from octospoon.usecases.reconcile_report import ReconcileReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+STOPPED = "the job was stopped from outside"
+"""Why a job failed that got a signal to end, as a Spot task does when AWS takes back its machine."""
+
+
 class JobStatus(StrEnum):
     """The state of a project's training job; there is one job at a time."""
 
@@ -60,6 +64,7 @@ class TrainingState:
         begun_at: epoch seconds at which the newest job was started.
         begun_day: UTC day of that time, such as 2026-01-31.
         begun_today: number of jobs started on that day.
+        lost: number of jobs in a row, up to the one before the newest, that did not come to their end.
         requested: why `watch` requested a job since the newest was started; empty if it did not.
         settings: settings of the newest job; None before the first.
         project_classes: the project's current class names, in order; empty while they are unknown.
@@ -76,10 +81,27 @@ class TrainingState:
     begun_at: float = 0.0
     begun_day: str = ""
     begun_today: int = 0
+    lost: int = 0
     requested: str = ""
     settings: JobSettings | None = None
     project_classes: tuple[str, ...] = ()
     backbone_change: BackboneChange | None = None
+
+    def lost_before_next(self) -> int:
+        """Return `lost` of the next job. A job that was stopped from outside is not counted."""
+        if self.status is JobStatus.IDLE:
+            return 0
+        stopped = self.status is JobStatus.FAILED and self.reason == STOPPED
+        return self.lost + (not stopped)
+
+    def lost_in_a_row(self) -> int:
+        """Return how many jobs in a row, up to now, did not come to their end."""
+        return self.lost_before_next() if self.status is JobStatus.FAILED else self.lost * self.is_active
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the newest job is launching or running."""
+        return self.status in (JobStatus.LAUNCHING, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from octospoon.domain.monitoring.drift import DriftResult
 
 
+_PAUSE = 900.0
+"""Seconds from the start of a job to the next, if two jobs in a row did not come to their end."""
+_LONGEST_PAUSE = 6 * 3600.0
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingRules:
     """The settings for starting jobs.
@@ -22,7 +27,7 @@ class TrainingRules:
     Attributes:
         new_labels: number of new labels that starts a job, at least 1.
         cool_down: seconds after the start of a job during which accuracy and drift start no other.
-        per_day: largest number of jobs per UTC day, at least 1. A lost job is restarted in any case.
+        per_day: largest number of jobs per UTC day, at least 1. A lost job is restarted once in any case.
     """
 
     new_labels: int
@@ -30,28 +35,46 @@ class TrainingRules:
     per_day: int = 24
 
 
-def due(state: TrainingState, rules: TrainingRules, now: float) -> str | None:
+def pause(lost: int) -> float:
+    """Return the seconds that must be between the start of a job and the next.
+
+    Args:
+        lost: see `TrainingState`. One lost job is normal, because machines end. The pause then doubles with
+            each further job.
+    """
+    return 0.0 if lost == 0 else min(_PAUSE * 2.0 ** min(lost - 1, 16), _LONGEST_PAUSE)
+
+
+def due(state: TrainingState, rules: TrainingRules, now: float, *, at_once: bool = False) -> str | None:
     """Return why a training job should start now, or None.
 
     A launching or running job with an expired lease is lost. Its labels were already subtracted from the
-    counter, so it is due again at once. A failed job is due again when its lease has expired, or when there
-    are enough new labels. A request of `wanted` waits for the cool-down and for at least one new label,
-    because the same labels would give the same model. If the classes changed since the newest job, neither is
-    needed: the same labels mean other classes. A person's request for another backbone waits for nothing but
-    the job before it.
+    counter, so it is due again at once. If several jobs in a row were lost, failed or could not be started,
+    the next waits for `pause`, and it counts against the jobs of a day.
+
+    A failed job is due again when its lease has expired, or when there are enough new labels. A request of
+    `wanted` waits for the cool-down and for at least one new label, because the same labels would give the
+    same model. If the classes changed since the newest job, neither is needed: the same labels mean other
+    classes. A person's request for another backbone waits for nothing but the job before it.
 
     Args:
         state: the stored state.
         rules: the settings.
         now: epoch seconds.
+        at_once: whether a person asks for what is due without a pause.
     """
+    lost = 0 if state.status is JobStatus.IDLE else state.lost
+    if lost and not at_once and now < state.begun_at + pause(lost):
+        return None
+    spent = state.begun_day == day(now) and state.begun_today >= rules.per_day
     if state.status in (JobStatus.LAUNCHING, JobStatus.RUNNING):
-        lost = now > state.lease_until
-        return f"job {state.job_id} was lost: its lease ran out while {state.status}" if lost else None
+        if now <= state.lease_until or (lost and spent):
+            return None
+        return f"job {state.job_id} was lost: its lease ran out while {state.status}"
     candidate = next_candidate(state.backbone_change)
     if candidate is not None and state.status is JobStatus.IDLE:
         return f"change of the backbone to {candidate.name}"
-    if state.begun_day == day(now) and state.begun_today >= rules.per_day:
+    if spent:
         return None
     if state.new_labels >= rules.new_labels:
         return f"{state.new_labels} new labels, threshold {rules.new_labels}"

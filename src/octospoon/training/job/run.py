@@ -23,7 +23,7 @@ from octospoon.domain.errors import Conflict, OctospoonError, PermanentError, Re
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
-from octospoon.domain.training.jobs import JobStatus
+from octospoon.domain.training.jobs import STOPPED, JobStatus
 from octospoon.ports.training import TrainingData
 from octospoon.training.data import embeddings
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
@@ -79,7 +79,7 @@ def run(job_id: str, ports: TrainingPorts) -> Outcome:
             requested_backbone.settle(ports, reason, promoted=outcome is Outcome.PROMOTED)
     except (SystemExit, KeyboardInterrupt):
         # A stopped container has a few seconds left. Ending the lease now lets the next job start at once.
-        ports.control.fail(job_id, "the job was stopped from outside", ports.clock.now())
+        ports.control.fail(job_id, STOPPED, ports.clock.now())
         raise
     except Exception as error:
         if isinstance(error, PermanentError):

@@ -24,6 +24,7 @@ def training_state(item: Item) -> TrainingState:
         begun_at=number(item, "begun_at"),
         begun_day=text(item, "begun_day"),
         begun_today=integer(item, "begun_today"),
+        lost=integer(item, "lost"),
         requested=text(item, "requested"),
         settings=_settings(text(item, "settings")),
         project_classes=tuple(msgspec.json.decode(text(item, "project_classes", "[]"))),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.items import Value
     from octospoon.domain.training.backbone_change import BackboneChange
 
+_REASON = 1000
+"""Characters of a reason that are kept."""
 _THIS_JOB = "#job_id = :job_id AND #status IN "
 _UNCHANGED = (
     "(attribute_not_exists(#jobs) OR #jobs = :jobs) AND "
@@ -63,6 +65,7 @@ class DynamoControl:
                 "begun_at": now,
                 "begun_day": today,
                 "begun_today": before.begun_today + 1 if before.begun_day == today else 1,
+                "lost": before.lost_before_next(),
                 "requested": "",
                 "settings": settings_text(settings),
             },
@@ -93,9 +96,14 @@ class DynamoControl:
             return self._table.update("training", values, condition, {})
         return self._table.update("training", values, condition, {":revision": change.revision})
 
-    def abort(self, job_id: str, before: TrainingState) -> bool:
-        """Move launching -> idle after a failed launch, and restore the counter of new labels."""
-        values: dict[str, Value] = {"status": JobStatus.IDLE, "since": before.since}
+    def abort(self, job_id: str, before: TrainingState, reason: str) -> bool:
+        """Move launching -> failed after a launch that failed, and restore the counter of new labels."""
+        values: dict[str, Value] = {
+            "status": JobStatus.FAILED,
+            "since": before.since,
+            "reason": reason[:_REASON],
+            "lease_until": self._now(),
+        }
         return self._move(job_id, [JobStatus.LAUNCHING], values, ("new_labels", before.new_labels))
 
     def start(self, job_id: str, lease_until: float) -> bool:
@@ -128,7 +136,7 @@ class DynamoControl:
         active = [JobStatus.LAUNCHING, JobStatus.RUNNING]
         values: dict[str, Value] = {
             "status": JobStatus.FAILED,
-            "reason": reason[:1000],
+            "reason": reason[:_REASON],
             "lease_until": retry_at,
         }
         return self._move(job_id, active, values)
