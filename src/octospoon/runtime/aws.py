@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from botocore.config import Config
 
+from octospoon.adapters.aws.errors import translated
 from octospoon.domain.secrets import checked_secret, header_secret
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def secret(name: str) -> str:
 
     Raises:
         NotConfigured: an HTTP header cannot hold it. The message has its name, never its value.
+        ServiceUnavailable: Secrets Manager did not answer.
+        Refused: the secret does not exist, or may not be read.
     """
     return header_secret(name, _stored_secret(name))
 
@@ -80,5 +83,9 @@ def _stored_secret(name: str) -> str:
     # brings boto3 along, which functions without secrets do not need
     from aws_lambda_powertools.utilities import parameters
 
-    value: str | bytes = parameters.get_secret(name, max_age=_SECRET_MAX_AGE)
+    with translated(f"reading the secret {name}"):
+        try:
+            value: str | bytes = parameters.get_secret(name, max_age=_SECRET_MAX_AGE)
+        except parameters.GetParameterError as error:
+            raise error.__context__ or error from None  # Powertools hides the error of botocore
     return value if isinstance(value, str) else value.decode(errors="replace")
