@@ -19,7 +19,7 @@ from docker.errors import APIError
 from docker.models.containers import ContainerCollection
 from pytest_localstack.session import LocalstackSession, RunningSession
 
-from octospoon.cli.deployment import LOCAL_REGION, Deployment
+from octospoon.cli.deployment import LOCAL_REGION, Deployment, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -152,9 +152,11 @@ def _deployed(endpoint: str) -> dict[str, str]:
     # here, because scikit-learn's import takes longer than most unit tests
     from octospoon.cli.datasets import digits
     from octospoon.cli.deploy.deployer import deploy
+    from octospoon.cli.deploy.secrets import keep_secret
     from octospoon.cli.local.assemble import STACK_NAME
 
     subprocess.run(["make", "-f", "infra/build/Makefile", "aws"], cwd=ROOT, check=True)
+    secrets = session(endpoint).client("secretsmanager", endpoint_url=endpoint)
     return deploy(
         template=ROOT / "template.yaml",
         build_dir=ROOT / ".octospoon/build-aws",
@@ -164,7 +166,7 @@ def _deployed(endpoint: str) -> dict[str, str]:
             "Classes": ",".join(digits.CLASSES),
             "LabelStudioUrl": "http://label-studio.invalid",
             "LabelStudioProject": "1",
-            "LabelStudioToken": "none",
+            "LabelStudioTokenSecretArn": keep_secret(secrets, STACK_NAME, "label-studio-token", "none"),
         },
         progress=print,
     )

@@ -164,9 +164,8 @@ def by_function(lab: Lab, calls: list[dict[str, Any]]) -> dict[str, set[tuple[st
         for name in ("uploads", "annotations", "training", "rescore")
     }
     outputs = lab.stack.project.outputs
-    logical |= {
-        outputs[f"{name}Arn"]: name for name in ("WebhookSecret", "LabelStudioTokenSecret", "PredictSecret")
-    }
+    logical |= {outputs[f"{name}Arn"]: name for name in ("WebhookSecret", "PredictSecret")}
+    logical[outputs["LabelStudioTokenSecretArn"]] = "LabelStudioTokenSecretArn"
     found: dict[str, set[tuple[str, str]]] = {}
     for call in calls:
         found.setdefault(call["function"], set()).update(actions(call, logical))

@@ -70,7 +70,7 @@ def test_class_names_that_can_be_used_are_taken(text: str) -> None:
         ("ScoreSnapshot=" + "x" * 65, "0 to 64"),
         ("Classes=cat,dog", "--classes"),
         ("Launcher=ecs", "worker"),
-        ("LabelStudioToken=x", "creates the token"),
+        ("LabelStudioTokenSecretArn=x", "creates the token"),
     ],
 )
 def test_parameters_that_are_not_allowed_are_refused_before_anything_starts(

@@ -194,14 +194,45 @@ def test_fargate_is_made_only_on_request():
             assert resource["Condition"] == "LauncherIsEcs", name
 
 
-def test_secrets_are_no_parameters_that_anybody_can_read():
+def test_no_parameter_is_a_secret():
+    # SAM's hidden prompt repeats until something is typed, and CloudFormation keeps what is typed
     for name, parameter in TEMPLATE["Parameters"].items():
-        if re.search("Token|Password|Secret", name):
-            assert parameter["NoEcho"] is True
+        assert "NoEcho" not in parameter, name
         assert parameter["Description"]
-    for name in ("WebhookSecret", "PredictSecret"):
-        generated = of("AWS::SecretsManager::Secret")[name]["GenerateSecretString"]
-        assert generated["PasswordLength"] >= 32
+        if re.search("Token|Password|Secret", name):
+            assert name.endswith("SecretArn")
+    stored = of("AWS::SecretsManager::Secret")
+    assert stored.keys() == {"WebhookSecret", "PredictSecret"}
+    for generated in stored.values():
+        assert generated["GenerateSecretString"]["PasswordLength"] >= 32
+
+
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbC123"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "condition", "policies"),
+    [
+        (
+            "MlflowPasswordSecretArn",
+            "HasMlflowPassword",
+            ["ReconcileSignsInToMlflow", "TrainingExecutionSecrets"],
+        ),
+        ("DagshubTokenSecretArn", "HasDagshubToken", ["TrainingDagshubSecret"]),
+    ],
+)
+def test_a_named_secret_is_read_only_where_needed(parameter, condition, policies):
+    assert resolved({"Condition": condition}, {}) is False
+    assert resolved({"Condition": condition}, {parameter: ARN}) is True
+    may = [
+        (owner, statement["Action"])
+        for owner, statement in statements()
+        if {"Ref": parameter} in listed(statement["Resource"])
+    ]
+    assert may == [(name, "secretsmanager:GetSecretValue") for name in policies]
+    container = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
+    assert [each["ValueFrom"] for each in resolved(container["Secrets"], {parameter: ARN})] == [ARN]
+    assert resolved(container["Secrets"], {}) == []
 
 
 def test_pictures_reach_predict_as_their_bytes():

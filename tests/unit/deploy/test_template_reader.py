@@ -88,18 +88,40 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(declaration, value, messa
         sam_template.check_value("Name", declaration, value)
 
 
-@pytest.mark.parametrize("value", ["", "s3cr\net", "s3cret\n", "s3crét", "s3cr et", "s3cret\x00"])
-@pytest.mark.parametrize("name", ["LabelStudioToken", "DagshubToken", "MlflowPassword"])
-def test_a_malformed_secret_is_refused_and_not_quoted(name, value):
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:octospoon/token-AbC123"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "token",
+        ARN[:-7],  # IAM would match no secret
+        ARN + "\n",
+        ARN.replace("token", "*"),
+        ARN.replace(":secret:", ":secret:a,"),
+        ARN.replace("secretsmanager", "ssm"),
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["LabelStudioTokenSecretArn", "DagshubTokenSecretArn", "MlflowPasswordSecretArn"]
+)
+def test_a_secret_is_named_by_its_whole_arn(name, value):
     declaration = sam_template.read(ROOT / "template.yaml")["Parameters"][name]
-    if name != "LabelStudioToken" and not value:
-        return
-    if name == "MlflowPassword" and value in ("s3crét", "s3cr et"):
+    sam_template.check_value(name, declaration, ARN)
+    sam_template.check_value(name, declaration, ARN.replace("arn:aws:", "arn:aws-us-gov:"))
+    if not value and name != "LabelStudioTokenSecretArn":
         sam_template.check_value(name, declaration, value)
         return
-    with pytest.raises(NotConfigured, match=f"{name} must be ") as caught:
+    with pytest.raises(NotConfigured, match="the whole ARN of a secret"):
         sam_template.check_value(name, declaration, value)
-    assert "s3cr" not in str(caught.value)
+
+
+def test_a_refused_value_that_nobody_may_see_is_not_quoted():
+    declaration = {"Type": "String", "NoEcho": True, "AllowedPattern": "^a$"}
+    with pytest.raises(NotConfigured, match=r"^Name must match") as caught:
+        sam_template.check_value("Name", declaration, "s3cret")
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

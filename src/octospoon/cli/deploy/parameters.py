@@ -17,7 +17,7 @@ _DECIDED = {
     "Classes": "give the class names with --classes",
     "LabelStudioUrl": "the local stack starts its own Label Studio",
     "LabelStudioProject": "the local stack creates the project",
-    "LabelStudioToken": "the local stack creates the token",
+    "LabelStudioTokenSecretArn": "the local stack creates the token",
     "ImagesBucketName": "the local stack has a bucket of its own: `octospoon drop` fills it",
     "ImagesPrefixes": "the local stack reads all of its own bucket",
     "ImagesKmsKeyArn": "the local stack has a bucket of its own",

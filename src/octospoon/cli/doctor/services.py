@@ -51,7 +51,7 @@ def checks() -> list[Check]:
         Check(
             "Label Studio",
             _label_studio,
-            f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioToken, LabelStudioProject",
+            f"start it, or {_SETTINGS}: LabelStudioUrl, LabelStudioProject, LabelStudioTokenSecretArn",
         ),
         Check("tasks", _tasks, _DELETE_NOT_OURS),
         Check("labels", _labels, REMOVALS_ADVICE),
@@ -75,7 +75,7 @@ def checks() -> list[Check]:
         Check(
             "MLflow",
             _mlflow,
-            f"start it, or {_SETTINGS}: MlflowTrackingUri, MlflowUsername, MlflowPassword",
+            f"start it, or {_SETTINGS}: MlflowTrackingUri, MlflowUsername, MlflowPasswordSecretArn",
         ),
     ]
 

@@ -12,6 +12,7 @@ import msgspec
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
 from octospoon.cli.deploy.deployer import deploy, stack_outputs
+from octospoon.cli.deploy.secrets import keep_secret
 from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import LOCAL_KEY, LOCAL_REGION, Deployment, LocalProject, session
 from octospoon.cli.local.saved_settings import UpSettings
@@ -202,12 +203,13 @@ def _deployed(aws_url: str) -> Deployment | None:
 
 
 def _parameters(addresses: Addresses, classes: Sequence[str], project_id: int) -> dict[str, str]:
-    """Return the parameters of the template that a local stack sets."""
+    """Return the parameters of the template that a local stack sets, and store the secret among them."""
+    secrets = session(addresses.aws_url).client("secretsmanager", endpoint_url=addresses.aws_url)
     return {
         "Classes": ",".join(classes),
         "LabelStudioUrl": addresses.label_studio_url,
         "LabelStudioProject": str(project_id),
-        "LabelStudioToken": addresses.token,
+        "LabelStudioTokenSecretArn": keep_secret(secrets, STACK_NAME, "label-studio-token", addresses.token),
         "MlflowTrackingUri": addresses.mlflow_url,
         "Launcher": "queue",
     }
