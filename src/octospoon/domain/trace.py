@@ -5,10 +5,11 @@ Times are epoch seconds, or None if they were not recorded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.tasks import Annotation, Pick
     from octospoon.domain.pool.images import State
     from octospoon.domain.pool.score_history import PreviousUpload, Score
@@ -192,7 +193,7 @@ class Trace:
         detail: details of the reason.
         quarantined_at: see `ImageRecord`.
         trainings: the jobs that used it, oldest first.
-        notes: facts that could not be determined, and why.
+        notes: what became of its classes, and facts that could not be determined.
     """
 
     key: str
@@ -209,3 +210,26 @@ class Trace:
     quarantined_at: float | None
     trainings: tuple[Training, ...]
     notes: tuple[str, ...]
+
+
+def with_names_of_now(trace: Trace, history: ClassHistory) -> Trace:
+    """Return a trace with the present name of every class, and a note on each merged or retired class."""
+
+    def shown(label: str | None) -> str | None:
+        return None if label is None else history.shown(label)
+
+    def upload(each: Upload) -> Upload:
+        scores = tuple(replace(score, label=shown(score.label)) for score in each.scores)
+        return replace(each, label=shown(each.label), scores=scores)
+
+    answers = [annotation.label for annotation in trace.annotations if annotation.label is not None]
+    given = [*answers, *([trace.label.label] if trace.label else [])]
+    fates = {f"{history.shown(label)} is {fate}" for label in given if (fate := history.fate(label))}
+    return replace(
+        trace,
+        uploads=tuple(upload(each) for each in trace.uploads),
+        annotations=tuple(replace(each, label=shown(each.label)) for each in trace.annotations),
+        label=trace.label and replace(trace.label, label=history.shown(trace.label.label)),
+        trainings=tuple(replace(each, label=history.shown(each.label)) for each in trace.trainings),
+        notes=(*sorted(fates), *trace.notes),
+    )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.acquisition import Strategy
+    from octospoon.domain.labelling.tasks import Pick
+    from octospoon.domain.monitoring.observations import DriftExample
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +153,7 @@ def rounds(
     left = np.setdiff1d(pool, train)
     fitted = fit(data, train) if len(train) else None
     for number, rules in enumerate(plan.batches):
-        chosen = strategy_for(name, has_head=fitted is not None)
-        table = _Table(data, left, fitted)
-        picks = compose(
-            rules=rules,
-            drawn=Draw(table.uniform(rules.audit, f"{seed}/{number}/audit"), len(left)),
-            candidates=table.candidates(chosen, rules.size, f"{seed}/{number}"),
-            rows=table.rows,
-            chosen=chosen,
-            seed=f"{seed}/{number}",
-        )
+        picks = Table(data, left, fitted).batch(rules, name, f"{seed}/{number}")
         train = np.concatenate(
             [train, np.array([int(pick.key) for pick in picks if not pick.audit], np.int64)]
         )
@@ -169,8 +162,14 @@ def rounds(
         yield train, fitted
 
 
-class _Table:
-    """The selectable images as rows of the pool table."""
+class Table:
+    """Images as rows of the pool table. The key of an image is its position, with zeros in front.
+
+    Args:
+        data: the images.
+        left: int64, positions of the rows.
+        fitted: the head that scored them; None before the first.
+    """
 
     def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: Head | None) -> None:
         self._keys = [f"{position:08d}" for position in left.tolist()]
@@ -183,14 +182,36 @@ class _Table:
             for i, key in enumerate(self._keys)
         }
 
-    def uniform(self, n: int, seed: str) -> list[Candidate]:
+    def batch(
+        self, rules: BatchRules, name: str, seed: str, promising: Sequence[DriftExample] = ()
+    ) -> tuple[Pick, ...]:
+        """Choose a batch; see `compose` for `promising`.
+
+        Args:
+            rules: of the batch.
+            name: name of the strategy.
+            seed: fixes every random choice.
+            promising: images for the share of added classes.
+        """
+        chosen = strategy_for(name, has_head=self._guesses is not None)
+        return compose(
+            rules=rules,
+            drawn=Draw(self._uniform(rules.audit, f"{seed}/audit"), len(self._keys)),
+            candidates=self._candidates(chosen, rules.size, seed),
+            rows=self.rows,
+            chosen=chosen,
+            seed=seed,
+            promising=promising,
+        )
+
+    def _uniform(self, n: int, seed: str) -> list[Candidate]:
         order = sorted(self._keys, key=lambda key: unit_hash("replay", key, seed))
         return [_candidate(key, None) for key in order[:n]]
 
-    def candidates(self, chosen: Strategy, n: int, seed: str) -> Sequence[Candidate]:
+    def _candidates(self, chosen: Strategy, n: int, seed: str) -> Sequence[Candidate]:
         wanted = candidates_wanted(n, chosen)
         if chosen.score is None or self._guesses is None:
-            return self.uniform(wanted, seed)
+            return self._uniform(wanted, seed)
         scores = chosen.score(self._guesses)
         return [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
 

@@ -65,7 +65,8 @@ class ResolveLabel:
         agreed = consensus((_counted(annotation, classes) for annotation in annotations), classes.current)
         delta = self.labels.resolve_label(state, agreed)
         image = {"image": image_id(key, state.etag)}
-        LOG.info("label of %s: %s (%+d)", key, agreed.label, delta, extra=image)
+        shown = None if agreed.label is None else classes.shown(agreed.label)
+        LOG.info("label of %s: %s (%+d)", key, shown, delta, extra=image)
         return delta
 
     def _note(self, annotations: Iterable[Annotation], problem: str) -> None:

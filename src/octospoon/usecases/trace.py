@@ -12,10 +12,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import BadRequest, OctospoonError
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import image_id, is_folder_marker
 from octospoon.domain.pool.score_history import PreviousUpload
-from octospoon.domain.trace import Choice, Export, Label, SeenScore, Trace, Training, Upload
+from octospoon.domain.trace import (
+    Choice,
+    Export,
+    Label,
+    SeenScore,
+    Trace,
+    Training,
+    Upload,
+    with_names_of_now,
+)
 from octospoon.domain.training.policy import numbered
 
 if TYPE_CHECKING:
@@ -51,6 +61,7 @@ class TraceImage:
         runs: the addresses of runs in the experiment tracker; None without a tracker.
         task_address: gives the address of a task in Label Studio.
         failure: gives the newest error that scoring logged for an image id since a time; empty for none.
+        classes: the project's classes, whose present names are shown.
     """
 
     records: ImageRecords
@@ -64,6 +75,7 @@ class TraceImage:
     runs: RunAddresses | None
     task_address: Callable[[int], str]
     failure: Callable[[str, float], str] = lambda _image, _since: ""
+    classes: Callable[[], ClassHistory] = ClassHistory
 
     def __call__(self, key: str) -> Trace:
         """Return the trace of one image.
@@ -77,7 +89,7 @@ class TraceImage:
         if record is None:
             raise BadRequest(self._unknown(key, versions))
         trainings, notes = self._trainings(key)
-        return Trace(
+        trace = Trace(
             key=key,
             image=image_id(key, record.etag),
             state=record.state,
@@ -93,6 +105,7 @@ class TraceImage:
             trainings=trainings,
             notes=notes,
         )
+        return with_names_of_now(trace, self.classes())
 
     def _unknown(self, key: str, versions: Sequence[StoredVersion]) -> str:
         if not versions:

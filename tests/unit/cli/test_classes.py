@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,12 +12,17 @@ from fakes.training import FakeControl
 
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.commands import label_studio
 from octospoon.cli.commands.classes.list_classes import document
+from octospoon.cli.main import main
+from octospoon.cli.operations import label_audit
 from octospoon.cli.operations.classes import at_start, change, settle
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.labelling.imported import Confirmation
 
 FIRST = ("cat", "dog")
+SET_UP = ["label-studio-project", "--url", "http://127.0.0.1:9", "--title", "photos"]
 
 
 @dataclass
@@ -139,3 +145,68 @@ def test_the_list_has_every_class_and_every_change() -> None:
     assert [each["labels"] for each in shown["classes"]] == [2, 1, 0]
     assert shown["classes"][1]["earlier_names"] == ["dog"]
     assert [each["undone_at"] for each in shown["changes"]] == [None, 3.0, None]
+
+
+def test_an_audit_counts_merged_classes_as_one_class() -> None:
+    history = ClassHistory((*FIRST, "owl", "fox")).rename("dog", "hound", 1.0).merge(["owl"], "cat", 2.0)
+    drawn = [
+        Confirmation("same.jpg", "hound", "dog"),
+        Confirmation("merged.jpg", "owl", "cat"),
+        Confirmation("other.jpg", "fox", "dog"),
+        Confirmation("open.jpg", "fox", None),
+    ]
+    deployment = SimpleNamespace(
+        imported_labels=SimpleNamespace(confirmations=lambda: drawn),
+        class_record=lambda: Record(history),
+    )
+
+    confirmed = label_audit.confirmed(cast("Any", deployment))
+
+    assert (confirmed.drawn, confirmed.answered) == (4, 3)
+    assert confirmed.right.value == pytest.approx(2 / 3)
+    assert confirmed.others == (Confirmation("other.jpg", "fox", "hound"),)
+
+
+@dataclass
+class Projects(Api):
+    """A Label Studio in which the project has a title."""
+
+    def call(self, method: str, path: str, json: Any = None, params: Any = None) -> dict[str, Any]:
+        if path == "/api/projects":
+            return {"results": [{"title": "photos", "id": 7}]}
+        return super().call(method, path, {"label_config": self.label_config} | (json or {}))
+
+
+OFFERED = labelling_interface(("cat", "hound"), {"hound": "dog"})
+
+
+@pytest.mark.parametrize("classes", ["cat,dog", "cat,hound"])
+@pytest.mark.parametrize("options", [[], ["--replace-interface"]])
+def test_a_repeated_set_up_keeps_stored_names(
+    monkeypatch: pytest.MonkeyPatch, classes: str, options: list[str]
+) -> None:
+    api = Projects(OFFERED)
+    monkeypatch.setattr(label_studio, "_label_studio", lambda _: api)
+
+    assert main([*SET_UP, "--classes", classes, *options]) == 0
+
+    assert api.label_config == OFFERED
+
+
+def test_a_set_up_takes_the_classes_of_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, api = Stack(), Projects(labelling_interface(FIRST))
+    stack.record.history = ClassHistory(FIRST).rename("dog", "hound", 1.0)
+    monkeypatch.setattr(label_studio, "_label_studio", lambda _: api)
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: stack)
+
+    assert main([*SET_UP, "--stack", "prod"]) == 0
+
+    assert api.label_config == OFFERED
+
+
+@pytest.mark.parametrize("options", [[], ["--classes", "cat,dog", "--stack", "prod"]])
+def test_a_set_up_takes_classes_from_one_place(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SET_UP, *options]) == 1
+    assert "give either --classes, or --stack" in capsys.readouterr().err

@@ -189,3 +189,17 @@ def test_predictions_have_class_confidence_and_version(deployment, tmp_path, nam
 def test_other_endings_of_predictions_are_refused(deployment, tmp_path) -> None:
     with pytest.raises(BadRequest, match=r"must end with \.csv or \.parquet"):
         exports.predictions(deployment, tmp_path / "out.json")
+
+
+def test_another_project_gets_the_present_names(deployment, tmp_path, monkeypatch) -> None:
+    history = ClassHistory((*CLASSES, "owl")).rename("dog", "hound", 1.0).retire(["cat"], 2.0)
+    deployment.class_record = lambda: SimpleNamespace(read=lambda: history)
+    offered = {"hound": [{"value": {"choices": ["hound"]}}]}
+    project = SimpleNamespace(result=offered.get, image="image")
+    monkeypatch.setattr(exports, "other_project", lambda *_: project)
+
+    done = exports.labels(deployment, tmp_path / "tasks.json", label_config=tmp_path / "interface.xml")
+
+    assert (done.rows, done.left_out) == (1, {})
+    (task,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert task["annotations"][0]["result"] == offered["hound"]

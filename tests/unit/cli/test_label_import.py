@@ -64,6 +64,7 @@ class Here(SimpleNamespace):
     world: FakeWorld
     bucket: Bucket
     deployment: Any
+    classes: ClassHistory
 
     def add(self, *keys: str) -> None:
         for key in keys:
@@ -85,16 +86,16 @@ def md5(data: bytes) -> str:
 def make() -> Here:
     world, images = FakeWorld(), FakeImages()
     bucket = Bucket(world, images)
-    deployment = SimpleNamespace(
+    made = Here(world=world, bucket=bucket, classes=ClassHistory(CLASSES))
+    made.deployment = SimpleNamespace(
         outputs={"ImagesBucket": "images"},
-        classes=CLASSES,
         imported_labels=FakeImportedLabels(world.labels),
         pool_report=world.pool,
         images=images,
         client=lambda _: bucket,
-        class_record=lambda: SimpleNamespace(read=ClassHistory),
+        class_record=lambda: SimpleNamespace(read=lambda: made.classes),
     )
-    return Here(world=world, bucket=bucket, deployment=deployment)
+    return made
 
 
 @pytest.fixture
@@ -323,3 +324,20 @@ def test_wrong_options_are_refused(here, tmp_path) -> None:
         here.run(tmp_path / "none")
     with pytest.raises(BadRequest, match="there is no folder"):
         here.run(csv_of(tmp_path / "l.csv"), images=tmp_path / "none")
+
+
+def test_a_renamed_class_is_imported_by_any_of_its_names(here, tmp_path) -> None:
+    here.add("old.jpg", "new.jpg", "person.jpg", "before.jpg", "merged.jpg")
+    here.run(csv_of(tmp_path / "first.csv", "before.jpg,dog"))
+    here.world.pool.claim(Pick("person.jpg", md5(b"person.jpg"), False, "random", None, 0, 0.5), 1, 0.0)
+    here.world.pool.mark_exported("person.jpg", 1, 1)
+    here.world.resolve("person.jpg", Consensus("dog", 1.0, 1))
+    history = ClassHistory((*CLASSES, "owl")).rename("dog", "hound", 1.0)
+    here.classes = history.merge(["owl"], "cat", 2.0)
+    rows = ["old.jpg,dog", "new.jpg,hound", "person.jpg,hound", "before.jpg,hound", "merged.jpg,owl"]
+
+    done = here.run(csv_of(tmp_path / "l.csv", *rows))
+
+    assert done.outcomes == {Outcome.NEW: 2, Outcome.CONFIRMED: 1, Outcome.SAME: 1}
+    assert (done.classes, done.unknown_classes) == ({"hound": 4}, {"owl": 1})
+    assert {here.classes.current(label) for label, _ in here.labels().values()} == {"hound"}

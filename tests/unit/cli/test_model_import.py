@@ -19,6 +19,7 @@ from octospoon.cli.operations import import_model as model_import
 from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.operations.rollback import rollback
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model.check_import import Options
 from octospoon.training.model.model_file import read_spec
@@ -26,14 +27,15 @@ from octospoon.training.model.register import register
 from octospoon.training.model.wrap_onnx import Pixels
 
 OPTIONS = Options(Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+CLASSES = ClassHistory(digits.CLASSES)
 HEADED = Options(OPTIONS.pixels, classes=digits.CLASSES)
 
 
-def deployment(made: World) -> SimpleNamespace:
+def deployment(made: World, history: ClassHistory = CLASSES) -> SimpleNamespace:
     return SimpleNamespace(
         champions=made.champions,
         entries=FakeEntries(made.pool),
-        classes=digits.CLASSES,
+        class_record=lambda: SimpleNamespace(read=lambda: history),
         endpoint_url="http://127.0.0.1:9",
         control=made.control,
         history=made.history,
@@ -132,6 +134,14 @@ def test_the_same_file_again_is_the_same_version(made, classifier):
 
     assert again.pointer == first.pointer
     assert len(made.registry.runs) == 1
+
+
+def test_a_model_from_before_a_change_of_names_fits(made, classifier):
+    renamed = CLASSES.rename("3", "three", 1.0)
+
+    done = model_import.import_model(deployment(made, renamed), classifier, HEADED, None)
+
+    assert done.pointer.classes == renamed.names
 
 
 def test_images_in_the_pool_keep_another_backbone_out(made, backbone, classifier):

@@ -21,6 +21,7 @@ from octospoon.cli.operations import optimize
 from octospoon.cli.operations.first_model import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.optimization import Comparison
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import check_import
 from octospoon.training.model import optimize as optimizing
@@ -32,11 +33,18 @@ from octospoon.training.model.wrap_onnx import Pixels
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octospoon.ports.models import HeadScorer
     from octospoon.training.model.optimize import Form
 
 
 def deployment(made: World) -> SimpleNamespace:
-    return SimpleNamespace(champions=made.champions, images=made.images, labels=made.labels, pool=made.pool)
+    return SimpleNamespace(
+        champions=made.champions,
+        images=made.images,
+        labels=made.labels,
+        pool=made.pool,
+        class_record=lambda: SimpleNamespace(read=lambda: made.labels.classes),
+    )
 
 
 @pytest.fixture(name="made", scope="module")
@@ -64,6 +72,25 @@ def test_champion_is_compared_on_audit_sample_and_pool(found: list[Form]) -> Non
         assert compared.pictures == 40 + 70
         assert len(compared.right) == len(compared.original_right) == 40
         assert compared.original_right.mean() > 0.7
+
+
+def test_changed_classes_are_compared_by_their_present_names(
+    made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = ClassHistory(digits.CLASSES).rename("3", "three", 1.0).merge(["1", "7"], "1", 2.0)
+    monkeypatch.setattr(made.labels, "classes", changed)
+    given: list[tuple[HeadScorer, Sample]] = []
+    monkeypatch.setattr(optimizing, "forms", lambda _file, head, sample: given.append((head, sample)))
+
+    optimize.of_deployment(deployment(made), 100)
+
+    ((head, sample),) = given
+    labels = sample.labels[:40]
+    truth = [changed.names.index(image.label) for image in made.labels.labelled() if image.audit]
+    assert labels.tolist() == truth
+    embeddings = np.zeros((2, read_spec(starter()).dim), np.float32)
+    assert head.run(embeddings).shape == (2, 9)
+    assert np.allclose(head.run(embeddings).sum(axis=1), 1.0)
 
 
 def test_an_extended_graph_answers_the_same(found: list[Form]) -> None:

@@ -11,6 +11,7 @@ from fakes.pool import FakeRecords
 from unit.usecases.test_trace import KEY, FakeRuns, World, labelled
 
 from octospoon.cli.main import main
+from octospoon.domain.labelling.classes import ClassHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         snapshots=made.snapshots,
         champions=made.champions,
         runs=made.runs,
+        class_record=lambda: SimpleNamespace(
+            read=lambda: ClassHistory(("cat", "dog")).rename("dog", "hound", 1)
+        ),
         task_address=lambda task: f"http://labels/[{task}]",
     )
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: deployment)
@@ -55,7 +59,7 @@ def test_json_holds_the_same(run: Callable[..., int], capsys: pytest.CaptureFixt
     assert run(KEY, "--json") == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert (told["key"], told["label"]["label"], told["choices"][0]["pick"]["audit"]) == (KEY, "dog", True)
+    assert (told["key"], told["label"]["label"], told["choices"][0]["pick"]["audit"]) == (KEY, "hound", True)
     assert [one["confidence"] for one in told["uploads"][0]["scores"]] == [None, 0.75]
 
 

@@ -204,3 +204,17 @@ def test_unknown_classes_stand_for_themselves() -> None:
     unknown = ClassHistory()
     assert (unknown.names, unknown.current("cat")) == ((), "cat")
     assert translation(unknown, ("b", "a")).names == ("b", "a")
+
+
+def test_a_recorded_name_tells_its_class_and_fate() -> None:
+    history = HISTORY.rename("dog", "hound", 1.0).merge(["cat", "owl"], "pet", 2.0).add(["fox"], 3.0)
+
+    assert [history.shown(name) for name in ("dog", "cat", "pet", "wolf")] == ["hound", "cat", "pet", "wolf"]
+    assert [history.fate(name) for name in ("dog", "cat", "wolf")] == ["", "merged into pet", ""]
+    assert history.same("cat", "owl")
+    assert history.same("dog", "hound")
+    assert history.same("wolf", "wolf")
+    assert not history.same("dog", "cat")
+    assert not history.same("wolf", "elk")
+    assert history.retire(["fox"], 4.0).fate("fox") == "retired"
+    assert history.retire(["pet"], 4.0).fate("cat") == "merged into a retired class"

@@ -11,6 +11,7 @@ from fakes.world import FakeWorld
 
 from octospoon.cli.commands.trace import timeline
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Pick, Round
 from octospoon.domain.model_spec import ChampionPointer
@@ -44,6 +45,7 @@ class World(FakeWorld):
         self.versions, self.snapshots = FakeVersions(), FakeSnapshots()
         self.runs: FakeRuns | None = FakeRuns()
         self.failures: dict[str, str] = {}
+        self.classes = ClassHistory(("cat", "dog", "owl"))
         self.control.now_state = TrainingState(jobs=2)
         self.champions.keep(ChampionPointer(1, "", "", "", classes=("cat", "dog")))
 
@@ -93,6 +95,7 @@ class World(FakeWorld):
             self.runs,
             lambda task: f"http://labels/{task}",
             lambda image, since: self.failures.get(image, "") if since else "",
+            lambda: self.classes,
         )(key)
 
 
@@ -255,3 +258,32 @@ def test_an_upload_is_known_by_the_buckets_etag_too() -> None:
     (upload,) = world.trace().uploads
 
     assert (upload.etag, upload.object_etag, upload.version_id) == ("md5", "in-parts-2", "v-in-parts-2")
+
+
+def test_every_class_has_its_present_name() -> None:
+    world = labelled()
+    world.classes = world.classes.rename("dog", "hound", 1.0).merge(["cat", "owl"], "pet", 2.0)
+    world.score(world.upload("e2", "20"), 1)
+
+    trace = world.trace()
+
+    replaced, _ = trace.uploads
+    assert [score.label for score in replaced.scores] == [None, "hound"]
+    assert replaced.label == "hound"
+    assert [answer.label for answer in trace.annotations] == ["hound", None, "cat"]
+    assert [training.label for training in trace.trainings] == ["hound"]
+    assert trace.notes == ("cat is merged into pet",)
+    text = " ".join(event.particulars for event in timeline(trace))
+    assert "hound" in text
+    assert "dog" not in text
+
+
+def test_settled_label_of_a_retired_class_is_named_as_such() -> None:
+    world = labelled()
+    world.classes = world.classes.rename("dog", "hound", 1.0).retire(["hound"], 2.0)
+
+    trace = world.trace()
+
+    assert trace.label is not None
+    assert trace.label.label == "hound"
+    assert trace.notes == ("hound is retired",)

@@ -8,12 +8,11 @@ from xml.sax.saxutils import quoteattr
 
 from octospoon.adapters.label_studio.results import FROM_NAME, TO_NAME
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.interface import parse_interface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from octospoon.domain.labelling.classes import ClassHistory
 
 _DIGITS = "1234567890"
 _NO_KEY = " "
@@ -105,6 +104,18 @@ def is_ours(label_config: str, history: ClassHistory | None = None) -> bool:
     stored = {name: earlier[name] for name in classes if name in earlier}
     made = {labelling_interface(classes, stored), *_earlier_interfaces(classes)}
     return _canonical(label_config) in {_canonical(interface) for interface in made}
+
+
+def history_of(label_config: str) -> ClassHistory:
+    """Return the classes of an interface, renamed as its aliases say; none if it cannot be read."""
+    try:
+        choices = parse_interface(label_config).choices
+        history = ClassHistory(tuple(choice.stored for choice in choices))
+        for choice in choices:
+            history = history.rename(choice.stored, choice.value, 0.0)
+    except BadRequest:
+        return ClassHistory()
+    return history
 
 
 def _earlier_interfaces(classes: Sequence[str]) -> tuple[str, str]:

@@ -6,7 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from octospoon.adapters.label_studio.labelling_interface import is_ours, labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import (
+    history_of,
+    is_ours,
+    labelling_interface,
+)
 from octospoon.domain.health import Webhook
 from octospoon.domain.secrets import header_secret
 
@@ -67,21 +71,19 @@ class LabelStudioSetup:
         Args:
             title: of the project.
             classes: that annotators choose from.
-            history: of these classes, if they were changed.
+            history: of these classes. None if it is unknown: then aliases in the present interface say which
+                classes were renamed.
             replace_interface: replace a labelling interface that people changed.
         """
-        settings = {
-            "title": title,
-            "label_config": labelling_interface(classes, history.stored if history else None),
-            "sampling": SAMPLING,
-            "show_collab_predictions": True,
-        }
-        title = title.strip()  # as Label Studio does
-        project = self._titled(title)
+        settings = {"title": title, "sampling": SAMPLING, "show_collab_predictions": True}
+        project = self._titled(title.strip())  # as Label Studio stores it
+        path = "/api/projects" if project is None else f"/api/projects/{project['id']}"
+        interface = "" if project is None else self._api.call("GET", path).get("label_config") or ""
+        history = history_of(interface) if history is None else history
+        names = dict.fromkeys(map(history.shown, classes))
+        settings["label_config"] = labelling_interface(tuple(names), history.stored)
         if project is None:
-            return int(self._api.call("POST", "/api/projects", json=settings)["id"])
-        path = f"/api/projects/{project['id']}"
-        interface = self._api.call("GET", path).get("label_config") or ""
+            return int(self._api.call("POST", path, json=settings)["id"])
         if not (replace_interface or interface in ("", _EMPTY) or is_ours(interface, history)):
             LOG.warning(
                 "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` "

@@ -9,15 +9,31 @@ import typer
 
 from octospoon.cli.commands.definition import Command, Instruction, Stack, examples
 from octospoon.cli.output import print_line
-from octospoon.domain.errors import NotConfigured
+from octospoon.domain.errors import BadRequest, NotConfigured
 
 if TYPE_CHECKING:
     from octospoon.adapters.label_studio.api import LabelStudioApi
+    from octospoon.domain.labelling.classes import ClassHistory
 
 app = typer.Typer()
 Url = Annotated[
     str,
     typer.Option("--url", help="Address of Label Studio. Its token is read from LABEL_STUDIO_TOKEN."),
+]
+ReplaceInterface = Annotated[
+    bool,
+    typer.Option(
+        "--replace-interface",
+        help="Replace a labelling interface that was changed by hand (default: it stays).",
+    ),
+]
+ClassesOfStack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        metavar="STACK",
+        help="Take the classes of this stack, as `octospoon classes` changed them, instead of --classes.",
+    ),
 ]
 
 
@@ -28,29 +44,24 @@ Url = Annotated[
 )
 def label_studio_project(
     url: Url,
-    classes: Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")],
+    classes: Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")] = "",
     title: Annotated[str, typer.Option(help="Title of the project.")] = "octospoon",
     instruction: Instruction = None,
-    replace_interface: Annotated[
-        bool,
-        typer.Option(
-            "--replace-interface",
-            help="Replace a labelling interface that was changed by hand (default: it stays).",
-        ),
-    ] = False,
+    replace_interface: ReplaceInterface = False,
+    stack: ClassesOfStack = None,
 ) -> None:
     """Create the project in Label Studio, and print its id.
 
     Use it before you deploy to AWS: the stack's parameter LabelStudioProject takes the id. A project of this
-    title is used again.
+    title is used again. Classes that were renamed there keep the names that Label Studio stores.
     """
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
-    from octospoon.cli.deploy.class_names import class_names
     from octospoon.cli.operations.instruction import read_instruction
 
     text = read_instruction(instruction) if instruction else ""
+    names, history = _classes(classes, stack)
     setup = LabelStudioSetup(_label_studio(url))
-    project = setup.project(title, class_names(classes), replace_interface=replace_interface)
+    project = setup.project(title, names, history, replace_interface=replace_interface)
     if text:
         setup.instruct(project, text)
     print_line(str(project))
@@ -80,6 +91,19 @@ def label_studio_connect(
     deployment = find_deployment(stack)
     connect(LabelStudioSetup(_label_studio(url)), project, deployment)
     print_line(f"project {project} reads the bucket and calls the webhook")
+
+
+def _classes(classes: str, stack: str | None) -> tuple[tuple[str, ...], ClassHistory | None]:
+    """Return the class names, and their history if they are those of a stack."""
+    from octospoon.cli.deploy.class_names import class_names
+    from octospoon.cli.deployment import find_deployment
+
+    if bool(classes) == bool(stack):
+        raise BadRequest("give either --classes, or --stack for the classes of a deployed stack")
+    if not stack:
+        return class_names(classes), None
+    history = find_deployment(stack).class_record().read()
+    return history.names, history
 
 
 def _label_studio(url: str) -> LabelStudioApi:

@@ -11,7 +11,7 @@ from octospoon.cli.commands.definition import Command, Instruction, examples
 from octospoon.cli.output import print_lines, timed_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from octospoon.cli.local.saved_settings import Changes
 
@@ -125,13 +125,9 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         model = FirstModel(settings.backbone, progress)
         if wanted.backbone:
             model()  # before anything starts
-        progress(f"classes: {_listing(settings.classes)}; parameters: {_listing(settings.parameters)}")
+        progress(f"parameters: {', '.join(settings.parameters) or 'as the template has them'}")
         stack = start_with_data(layout, settings, progress, model)
         if wanted.backbone:
             begin_with_backbone(stack.deployment, model())
         saved_settings.remember(layout, settings)
     return addresses.lines(stack.project, stack.servers.credentials, stop="octospoon down")
-
-
-def _listing(names: Sequence[str] | dict[str, str]) -> str:
-    return ", ".join(names) or "as the template has them"

@@ -11,7 +11,7 @@ from octospoon.domain.pool.keys import KEY_BYTES
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from octospoon.adapters.label_files.locate import Located
     from octospoon.adapters.label_files.rows import LabelRow
@@ -59,23 +59,23 @@ class StagedLabels:
         database.execute(_TABLE)
 
     def add(
-        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], renamed: Mapping[str, str]
+        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], class_of: Callable[[str], str]
     ) -> None:
         """Add rows.
 
         Args:
             rows: of the source.
             locate: finds the image of a row.
-            renamed: the class by the name that the source has for it, where they differ.
+            class_of: gives the class for a name of the source.
         """
-        insert(self._database, _INSERT, self._usable(rows, locate, renamed))
+        insert(self._database, _INSERT, self._usable(rows, locate, class_of))
         for key, place, other in self._database.execute(
             "SELECT key, place, other FROM labels WHERE other IS NOT NULL ORDER BY key"
         ):
             self.skipped.add(CONTRADICTION, f"{key} ({place} and {other})")
 
     def _usable(
-        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], renamed: Mapping[str, str]
+        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], class_of: Callable[[str], str]
     ) -> Iterator[tuple[object, ...]]:
         for row in rows:
             self.rows += 1
@@ -86,8 +86,7 @@ class StagedLabels:
             if problem := found.problem or _problem(found.key):
                 self.skipped.add(problem, row.place)
                 continue
-            label = renamed.get(row.label, row.label)
-            yield found.key, label, found.file, row.etag, row.place
+            yield found.key, class_of(row.label), found.file, row.etag, row.place
 
     def classes(self) -> dict[str, int]:
         """Return the number of images of each class, by name."""
@@ -116,10 +115,10 @@ def _problem(key: str) -> str:
 
 @contextmanager
 def staged(
-    rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], renamed: Mapping[str, str]
+    rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], class_of: Callable[[str], str]
 ) -> Iterator[StagedLabels]:
     """Read all rows of a source; see `StagedLabels.add` for the arguments."""
     with temporary_database() as database:
         labels = StagedLabels(database)
-        labels.add(rows, locate, renamed)
+        labels.add(rows, locate, class_of)
         yield labels

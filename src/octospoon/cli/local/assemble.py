@@ -161,6 +161,7 @@ def install(
     """
     known = Deployment(outputs, addresses.aws_url) if outputs else _deployed(addresses.aws_url)
     classes = at_start(known, settings.classes)
+    progress(f"classes: {', '.join(classes.names)}")
     api = LabelStudioApi(addresses.label_studio_url, lambda: addresses.token)
     setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")

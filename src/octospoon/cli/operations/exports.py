@@ -23,7 +23,7 @@ from octospoon.domain.labelling.classes import labelled_now
 from octospoon.domain.labelling.tasks import LabelledImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from octospoon.adapters.label_files.spool import Spool
@@ -77,12 +77,13 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
     Raises:
         BadRequest: the format is unknown or not clear, or something is there already.
     """
+    current = labelled_now(deployment.pool_report.labelled(), deployment.class_record().read())
     if label_config is not None:
-        return _for_project(deployment, to, other_project(label_config, "octospoon labels export"))
+        project = other_project(label_config, "octospoon labels export")
+        return _for_project(deployment, current, to, project)
     form = form or _form_of(to)
     if form not in LABEL_FORMATS:
         raise BadRequest(f"there is no format {form}: choose one of {', '.join(LABEL_FORMATS)}")
-    current = labelled_now(deployment.pool_report.labelled(), deployment.class_record().read())
     rows = ((image.key, image) for image in current)
     if form in (FOLDERS, YOLO):
         folder = _Folder(deployment, to, split=form == YOLO)
@@ -110,11 +111,13 @@ def other_project(label_config: Path, command: str, control: str = "") -> OtherP
     return OtherProject(text, control)
 
 
-def _for_project(deployment: Deployment, to: Path, project: OtherProject) -> Exported:
+def _for_project(
+    deployment: Deployment, labelled: Iterable[LabelledImage], to: Path, project: OtherProject
+) -> Exported:
     left_out: dict[str, int] = {}
 
     def offered() -> Iterator[tuple[str, LabelledImage]]:
-        for image in deployment.pool_report.labelled():
+        for image in labelled:
             if project.result(image.label) is None:
                 reason = f"the labelling interface does not offer the class {image.label}"
                 left_out[reason] = left_out.get(reason, 0) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,8 @@ from octospoon.training.model.register import FILES
 from octospoon.usecases.promote_version import PromoteVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from octospoon.cli.deployment import Deployment
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.pool.images import Prediction
     from octospoon.training.model.check_import import Imported, Options
@@ -83,7 +82,7 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
         Conflict: there is nothing new in it.
         NotConfigured: no MLflow server is named, and the model has classes.
     """
-    model, prediction, seconds = _checked(file, options, deployment.classes, picture)
+    model, prediction, seconds = _checked(file, options, deployment.class_record().read(), picture)
     _check_place(deployment, model)
     pointer = _served(deployment, model, file.name)
     return Done(pointer, model, prediction, seconds)
@@ -119,14 +118,16 @@ def write_model(file: Path, to: Path, options: Options, picture: Path | None) ->
 
 
 def _checked(
-    file: Path, options: Options, classes: Sequence[str] | None, picture: Path | None
+    file: Path, options: Options, history: ClassHistory | None, picture: Path | None
 ) -> tuple[Imported, Prediction, float]:
     """Return a model for a project's classes, or for its own, tried on a picture."""
     for path in (file, picture):
         if path is not None and not path.is_file():
             raise BadRequest(f"there is no file {path}")
     parts = check_import.read(file, options)
-    model = check_import.fitted(parts, parts.classes if classes is None else classes)
+    if history is not None:
+        parts = replace(parts, classes=tuple(map(history.shown, parts.classes)))
+    model = check_import.fitted(parts, parts.classes if history is None else history.names)
     data = picture.read_bytes() if picture else drawn_picture()
     return model, *check_import.check(model, data, Rules())
 

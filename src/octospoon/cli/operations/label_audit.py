@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octospoon.cli.operations import run_now
@@ -60,9 +60,17 @@ def draw(deployment: Deployment, count: int) -> tuple[AuditDraw, str]:
 
 
 def confirmed(deployment: Deployment) -> Confirmed:
-    """Return how many of the drawn imported labels people have confirmed so far."""
+    """Return how many of the drawn imported labels people have confirmed so far.
+
+    Classes that were merged count as one class.
+    """
+    history = deployment.class_record().read()
     drawn = list(deployment.imported_labels.confirmations())
     answered = [each for each in drawn if each.answered is not None]
-    others = [each for each in answered if each.answered != each.imported]
+    others = [
+        replace(each, imported=history.shown(each.imported), answered=history.shown(each.answered))
+        for each in answered
+        if each.answered is not None and not history.same(each.imported, each.answered)
+    ]
     right = estimators.proportion(len(answered) - len(others), len(answered))
     return Confirmed(len(drawn), len(answered), right, tuple(others[:_EXAMPLES]))

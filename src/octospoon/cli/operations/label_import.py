@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.datasets.staged_labels import StagedLabel, StagedLabels
     from octospoon.cli.deployment import Deployment
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.tasks import LabelState
 
 ONLY_READ = "not in the pool, and the stack only reads its bucket: upload them there with your own tools"
@@ -121,10 +122,15 @@ def import_labels(deployment: Deployment, source: Path, options: Options) -> Imp
         raise BadRequest(f"there is no folder {root}")
     locate = Locator(deployment.outputs["ImagesBucket"], root, options.prefix)
     done = Imported(str(source), form, options.dry_run)
-    with staged(readers.read(source, form, options.columns), locate, options.renamed) as labels:
-        _describe(labels, deployment.classes, done)
-        importer = _Importer(deployment, options, done)
-        pages = labels.pages(deployment.classes, _PAGE)
+    history = deployment.class_record().read()
+
+    def class_of(name: str) -> str:
+        return history.shown(options.renamed.get(name, name))
+
+    with staged(readers.read(source, form, options.columns), locate, class_of) as labels:
+        _describe(labels, history.names, done)
+        importer = _Importer(deployment, history, options, done)
+        pages = labels.pages(history.names, _PAGE)
         for page in with_progress(pages, "Importing", -(-sum(done.classes.values()) // _PAGE)):
             importer.page(page)
         importer.finish()
@@ -151,8 +157,10 @@ def _launch(deployment: Deployment, done: Imported) -> None:
 class _Importer:
     """Imports labels page by page."""
 
-    def __init__(self, deployment: Deployment, options: Options, done: Imported) -> None:
-        self._imports = deployment.imported_labels
+    def __init__(
+        self, deployment: Deployment, history: ClassHistory, options: Options, done: Imported
+    ) -> None:
+        self._imports, self._history = deployment.imported_labels, history
         self._only_reads = images_source(deployment.outputs).existing
         self._upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=False)
         self._options = options
@@ -199,7 +207,8 @@ class _Importer:
             to_store: list[tuple[LabelState, str]] = []
             outcomes: dict[str, Outcome] = {}
             for label in left:
-                outcome = decide(label, states.get(label.key), replace=self._options.replace)
+                state = states.get(label.key)
+                outcome = decide(label, state, self._history, replace=self._options.replace)
                 if outcome is Outcome.MISSING:
                     missing.append(label)
                 elif outcome.stores:

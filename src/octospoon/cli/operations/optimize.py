@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.cli.operations.upload import find
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
 from octospoon.domain.evaluation import optimization
+from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.pool import keys
 from octospoon.training.model import optimize
 from octospoon.training.model.optimize import Sample
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.cli.deployment import Deployment
+    from octospoon.domain.labelling.class_translation import Translation
     from octospoon.ports.images import ImageStore
+    from octospoon.ports.models import HeadScorer
     from octospoon.training.model.optimize import Form, Forms
 
     Picture = tuple[str, bytes]
@@ -44,14 +48,38 @@ def of_deployment(deployment: Deployment, pictures: int) -> Forms:
         raise NotConfigured("there is no model yet: run `octospoon init-model` first")
     images = deployment.images
     audit = {image.key: image.label for image in deployment.labels.labelled() if image.audit}
-    pointer = champion[0]
+    history, pointer = deployment.class_record().read(), champion[0]
     with tempfile.TemporaryDirectory() as folder:
         path = deployment.champions.fetch(pointer, Path(folder))
-        head = OnnxHead(deployment.champions.fetch_head(pointer, Path(folder))) if pointer.head_key else None
         scorer = OnnxScorer(path)
+        translated = translation(history, scorer.spec.classes)
+        head = None
+        if pointer.head_key and translated.names:
+            head = TranslatedHead(
+                OnnxHead(deployment.champions.fetch_head(pointer, Path(folder))), translated
+            )
         labelled = _tensors(scorer, _read(images, list(audit)[:pictures]))
         pool = _tensors(scorer, _read(images, _spread(deployment, pictures + CALIBRATION)))
-        return optimize.forms(path.read_bytes(), head, _sample(scorer, pool, labelled, audit))
+        classes = {name: position for position, name in enumerate(translated.names)}
+        labels = [classes.get(audit[key], -1) for key in labelled]
+        return optimize.forms(path.read_bytes(), head, _sample(pool, list(labelled.values()), labels))
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedHead:
+    """A head that answers with the classes that the project has now.
+
+    Attributes:
+        head: of the model, with the classes of its training.
+        translated: these classes as the project's.
+    """
+
+    head: HeadScorer
+    translated: Translation
+
+    def run(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return probabilities float32 [N, C] for embeddings float32 [N, D]."""
+        return self.translated(self.head.run(embeddings)).astype(np.float32)
 
 
 def of_file(model: Path, folder: Path, pictures: int) -> Forms:
@@ -59,7 +87,7 @@ def of_file(model: Path, folder: Path, pictures: int) -> Forms:
     paths = sorted(find([folder]).items(), key=lambda item: keys.sampling_key(item[0]))
     read = ((key, path.read_bytes()) for key, path in paths[: pictures + CALIBRATION])
     scorer = OnnxScorer(model)
-    return optimize.forms(model.read_bytes(), None, _sample(scorer, _tensors(scorer, read), {}, {}))
+    return optimize.forms(model.read_bytes(), None, _sample(_tensors(scorer, read), [], []))
 
 
 def _spread(deployment: Deployment, count: int) -> list[str]:
@@ -88,23 +116,24 @@ def _tensors(scorer: OnnxScorer, pictures: Iterable[Picture]) -> dict[str, npt.N
 
 
 def _sample(
-    scorer: OnnxScorer,
-    pool: dict[str, npt.NDArray[np.uint8]],
-    labelled: dict[str, npt.NDArray[np.uint8]],
-    labels: dict[str, str],
+    pool: dict[str, npt.NDArray[np.uint8]], labelled: list[npt.NDArray[np.uint8]], labels: list[int]
 ) -> Sample:
-    """Split the images: up to CALIBRATION, at most half of the pool, for calibration, the rest to compare."""
+    """Split the images: up to CALIBRATION, at most half of the pool, for calibration, the rest to compare.
+
+    Args:
+        pool: images without a label, by key.
+        labelled: images with a label.
+        labels: their positions in the class list; -1 for a class that the model does not know.
+    """
     calibrating = min(CALIBRATION, len(pool) // 2)
     if calibrating < LEAST:
         raise BadRequest(f"{2 * LEAST} readable images without a label are needed, but there are {len(pool)}")
-    position = {name: i for i, name in enumerate(scorer.spec.classes)}
     tensors = list(pool.values())
-    compared = [*labelled.values(), *tensors[calibrating:]]
-    known = [position.get(labels[key], -1) for key in labelled]
+    compared = [*labelled, *tensors[calibrating:]]
     return Sample(
         np.stack(tensors[:calibrating]),
         np.stack(compared),
-        np.array(known + [-1] * (len(compared) - len(known)), np.int64),
+        np.array(labels + [-1] * (len(compared) - len(labels)), np.int64),
     )
 
 

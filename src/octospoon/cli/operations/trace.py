@@ -31,4 +31,5 @@ def trace(deployment: Deployment, key: str) -> Trace:
         runs=deployment.runs,
         task_address=deployment.task_address,
         failure=partial(log_reasons.newest, deployment, "score"),
+        classes=deployment.class_record().read,
     )(key)

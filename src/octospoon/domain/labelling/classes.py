@@ -153,9 +153,25 @@ class ClassHistory:
         return None if found.retired else found.name
 
     def shown(self, label: str) -> str:
-        """Return a recorded label for people: its own class by its name now, even if merged or retired."""
+        """Return the name of a recorded label's own class now, even if that class is merged or retired.
+
+        Lists of what happened show this name. What counts has the class of `current`.
+        """
         found = self.of(label)
         return found.name if found else label
+
+    def same(self, label: str, other: str) -> bool:
+        """Return True if two recorded labels stand for one class now."""
+        return label == other or ((own := self.target(label)) is not None and own is self.target(other))
+
+    def fate(self, label: str) -> str:
+        """Return what became of the class of a label, such as ``merged into pet``; empty if it is active."""
+        own, target = self.of(label), self.target(label)
+        if own is None or target is None:
+            return ""
+        if own is not target:
+            return f"merged into {'a retired class' if target.retired else target.name}"
+        return "retired" if own.retired else ""
 
     def add(self, names: Iterable[str], at: float) -> ClassHistory:
         """Return the history with new classes at the end of the list; a retired class comes back.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.tasks import LabelState
 
 IMPORTED = "imported"
@@ -64,12 +65,15 @@ def annotation_id(etag: str) -> str:
     return f"{IMPORTED}-{etag}"
 
 
-def decide(label: ImportedLabel, state: LabelState | None, *, replace: bool = False) -> Outcome:
+def decide(
+    label: ImportedLabel, state: LabelState | None, history: ClassHistory, *, replace: bool = False
+) -> Outcome:
     """Return what an import does with a label.
 
     Args:
         label: the label to import.
         state: of its image; None if the image is not in the pool.
+        history: the project's classes.
         replace: whether an earlier import's label is replaced by another class.
     """
     if state is None:
@@ -80,9 +84,10 @@ def decide(label: ImportedLabel, state: LabelState | None, *, replace: bool = Fa
         return Outcome.OTHER_BYTES
     if state.state is not State.LABELLED:
         return Outcome.AUDIT if state.reserved else Outcome.NEW
+    same = history.same(state.label or "", label.label)
     if state.annotators:
-        return Outcome.CONFIRMED if state.label == label.label else Outcome.CONTRADICTED
-    if state.label == label.label:
+        return Outcome.CONFIRMED if same else Outcome.CONTRADICTED
+    if same:
         return Outcome.SAME
     return Outcome.REPLACED if replace else Outcome.OTHER_IMPORT
 

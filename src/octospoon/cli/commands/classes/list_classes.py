@@ -81,6 +81,5 @@ def document(history: ClassHistory, labels: Mapping[str, int]) -> dict[str, Any]
 
 
 def _state(own: KnownClass, history: ClassHistory) -> str:
-    if own.into:
-        return f"merged into {history.current(own.key) or 'a retired class'}"
-    return "retired: its labels are kept" if own.retired else ""
+    fate = history.fate(own.key)
+    return f"{fate}: its labels are kept" if own.retired and not own.into else fate
