@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 NAMESPACE = "octospoon"
+STACK = "OCTOSPOON_STACK_NAME"
+"""The environment variable that holds the name of the CloudFormation stack."""
 
 
 def make_logger(service: str) -> Logger:
@@ -22,10 +25,17 @@ def make_logger(service: str) -> Logger:
 
 
 def make_metrics(service: str) -> Metrics:
-    """Return the function's metrics; the handler flushes them after every invocation."""
+    """Return the function's metrics; the handler flushes them after every invocation.
+
+    Their dimensions are `service` and `stack`, so that two stacks in one region have metrics of their own.
+    Without the variable `STACK`, which the template sets, there is no dimension `stack`.
+    """
     # an invocation that counts nothing is normal
     warnings.filterwarnings("ignore", message="No application metrics to publish")
-    return Metrics(namespace=NAMESPACE, service=service)
+    metrics = Metrics(namespace=NAMESPACE, service=service)
+    if stack := os.environ.get(STACK):
+        metrics.set_default_dimensions(stack=stack)
+    return metrics
 
 
 def count(metrics: Metrics, name: str, value: float) -> None:

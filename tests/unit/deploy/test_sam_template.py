@@ -109,7 +109,10 @@ def documented():
 )
 def test_a_function_gets_the_variables_that_the_reference_names(user):
     variables = FUNCTIONS[f"{user.capitalize()}Function"]["Environment"]["Variables"]
-    assert variables.keys() - DEFAULT_ONLY == documented()[user]
+    everywhere = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    # webhook gets the name of the stack too, but publishes no metrics
+    shared = {name for name in everywhere if name.startswith("OCTOSPOON_") and user != "webhook"}
+    assert variables.keys() - DEFAULT_ONLY | shared == documented()[user]
 
 
 def test_the_training_container_gets_the_variables_that_the_reference_names():
@@ -384,22 +387,69 @@ FUNCTIONS_OF_CLOUDFORMATION = {
 
 
 def drawn():
-    """Return the dashboard's metrics: namespace, name, dimension, value."""
+    """Return the dashboard's metrics: namespace, name, dimension, value, and the other dimensions."""
     body = of("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
     return [tuple(one) for widget in json.loads(body)["widgets"] for one in widget["properties"]["metrics"]]
 
 
+def test_two_stacks_in_one_region_have_metrics_alarms_and_dashboards_apart():
+    stack = {"Name": "stack", "Value": {"Ref": "AWS::StackName"}}
+    assert (
+        TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["OCTOSPOON_STACK_NAME"] == stack["Value"]
+    )
+    for name, alarm in of("AWS::CloudWatch::Alarm").items():
+        if alarm["Namespace"] == "octospoon":
+            assert stack in alarm["Dimensions"], name
+        else:  # of AWS's own metrics, by a resource of this stack
+            assert all(name_in(each["Value"]) in RESOURCES for each in alarm["Dimensions"]), name
+    for space, *_, name, value in drawn():
+        assert (space == "octospoon") == ((name, value) == ("stack", "${AWS::StackName}"))
+
+
+EXPLICIT_NAMES = {
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::ECS::TaskDefinition": "Family",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::Serverless::Api": "Name",
+    "AWS::Serverless::Function": "FunctionName",
+}
+NAMES_OF_RESOURCES = re.compile(
+    r"Name|Family|.*(Bucket|Cluster|Dashboard|Function|Group|Queue|Role|Rule|Secret|Table)Name"
+)
+
+
+def test_every_explicit_name_differs_between_two_stacks():
+    for name, resource in RESOURCES.items():
+        given = [each for each in resource.get("Properties", {}) if NAMES_OF_RESOURCES.fullmatch(each)]
+        if resource["Type"] in (
+            "AWS::Lambda::Alias",
+            "AWS::Lambda::EventSourceMapping",
+            "AWS::Lambda::Version",
+        ):
+            continue  # their names are within a function
+        expected = EXPLICIT_NAMES.get(resource["Type"])
+        assert given == ([expected] if expected else []), name
+        assert "AWS::Stack" in json.dumps([resource["Properties"][each] for each in given] or "AWS::Stack"), (
+            name
+        )
+
+
 def test_the_dashboard_shows_every_function_and_every_queue():
-    shown = {value for _, _, _, value in drawn()}
+    shown = {value for _, _, _, value, *_ in drawn()}
     assert {f"${{{name}}}" for name in FUNCTIONS} <= shown
     assert {f"${{{name}.QueueName}}" for name in QUEUES} <= shown
 
 
-@pytest.mark.parametrize("service", sorted({value for space, _, _, value in drawn() if space == "octospoon"}))
+@pytest.mark.parametrize(
+    "service", sorted({value for space, _, _, value, *_ in drawn() if space == "octospoon"})
+)
 def test_the_dashboard_shows_metrics_that_the_functions_publish(service):
     section = METRICS.split(f"### {service}\n", 1)[1].split("\n##")[0]
     names = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", section, re.MULTILINE))))
-    assert {name for space, name, _, value in drawn() if (space, value) == ("octospoon", service)} <= names
+    assert {
+        name for space, name, _, value, *_ in drawn() if (space, value) == ("octospoon", service)
+    } <= names
 
 
 def test_every_queue_consumer_has_a_configurable_limit():
