@@ -392,7 +392,7 @@ def drawn():
     return [tuple(one) for widget in json.loads(body)["widgets"] for one in widget["properties"]["metrics"]]
 
 
-def test_two_stacks_in_one_region_have_metrics_alarms_and_dashboards_apart():
+def test_two_stacks_have_metrics_alarms_and_dashboards_apart():
     stack = {"Name": "stack", "Value": {"Ref": "AWS::StackName"}}
     assert (
         TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["OCTOSPOON_STACK_NAME"] == stack["Value"]
