@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from bench import scaling
+from bench import new_account, scaling
 from tools import reference, sentences
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,10 @@ def test_every_file_of_ours_that_is_named_exists(document: Path) -> None:
 
 def test_scaling_table_matches_the_simulation_and_prices() -> None:
     assert scaling.table() in (ROOT / "docs/explanation/scaling.md").read_text("utf-8")
+
+
+def test_table_of_a_new_account_matches_the_simulation() -> None:
+    assert new_account.table() in (ROOT / "docs/explanation/scaling.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

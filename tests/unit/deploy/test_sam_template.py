@@ -74,6 +74,19 @@ def test_message_is_hidden_for_six_times_its_functions_timeout(function, event):
     assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[function]["Timeout"]
 
 
+def test_the_queues_fit_into_a_new_account_by_default():
+    """It has 10 invocations at once: two are left to the functions without a queue."""
+    default = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
+    limits = [event["ScalingConfig"]["MaximumConcurrency"] for _, event in queue_events()]
+    assert sum(limit if isinstance(limit, int) else default[limit["Ref"]] for limit in limits) <= 8
+
+
+@pytest.mark.parametrize(("function", "event"), queue_events())
+def test_throttled_receives_of_an_hour_make_no_dead_letter(function, event):
+    queue = QUEUES[name_in(event["Queue"])]
+    assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 3600
+
+
 @pytest.mark.parametrize(("function", "event"), queue_events())
 def test_one_bad_message_does_not_send_back_its_whole_batch(function, event):
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
