@@ -19,7 +19,8 @@ from docker.errors import APIError
 from docker.models.containers import ContainerCollection
 from pytest_localstack.session import LocalstackSession, RunningSession
 
-from octospoon.cli.deployment import LOCAL_REGION, Deployment, session
+from octospoon.cli.deploy.session import LOCAL_REGION, session
+from octospoon.cli.deployment import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

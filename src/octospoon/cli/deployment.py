@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import msgspec
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.mlflow.alias import MlflowRuns
+from octospoon.cli.deploy.session import CHOICE, session
 from octospoon.domain.errors import NotConfigured, Refused
 from octospoon.domain.pool.source import source_of
 from octospoon.domain.secrets import checked_secret, header_secret
@@ -25,6 +25,7 @@ from octospoon.runtime.wiring.storage import Storage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import boto3
     from botocore.config import Config
 
     from octospoon.adapters.dynamodb.control.classes import DynamoClassRecord
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from octospoon.adapters.mlflow.rest import MlflowApi
 
 PROJECT_FILE = Path(".octospoon/run/project.json")
-LOCAL_KEY = "test"
-LOCAL_REGION = "us-east-1"
 
 
 class Outputs(dict[str, str]):
@@ -213,16 +212,6 @@ class Deployment(Storage):
         return self.class_record().read().names
 
 
-def session(endpoint_url: str | None) -> boto3.Session:
-    """Return a boto3 session: with the user's credentials for AWS, with test credentials for LocalStack."""
-    if endpoint_url is None:
-        # boto3 itself reads only AWS_DEFAULT_REGION
-        return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
-    return boto3.Session(
-        aws_access_key_id=LOCAL_KEY, aws_secret_access_key=LOCAL_KEY, region_name=LOCAL_REGION
-    )
-
-
 def local_project(path: Path | None = None) -> LocalProject | None:
     """Return the local stack that `path` or else `PROJECT_FILE` describes; None if there is no such file.
 
@@ -261,6 +250,7 @@ def find_deployment(stack_name: str | None) -> Deployment:
     """
     name = stack_name or os.environ.get("OCTOSPOON_STACK")
     if name:
+        CHOICE.stack = name
         return Deployment(_outputs(name), None)
     return find_local()
 
@@ -289,7 +279,7 @@ def _outputs(name: str) -> Outputs:
             raise
         raise NotConfigured(
             f"there is no stack {name} in {client.meta.region_name}: check the name (--stack or "
-            "OCTOSPOON_STACK), the region (AWS_REGION) and the account (AWS_PROFILE)"
+            "OCTOSPOON_STACK), the region (--region or AWS_REGION) and the account (--profile or AWS_PROFILE)"
         ) from error
     outputs = Outputs({item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])})
     if "ImagesBucket" not in outputs:

@@ -12,11 +12,12 @@ import msgspec
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
+from octospoon.cli.deploy.session import NO_REGION
 from octospoon.domain.errors import OctospoonError, Refused
 
 LOGS = Path(".octospoon/logs")
-_SIGN_IN = "sign in again, for example with `aws sso login`, and check that AWS_PROFILE is right"
-_RUNNING = "`octospoon up` starts the local stack again; for AWS, check the network and the region"
+_SIGN_IN = "sign in again, for example with `aws sso login`, and check --profile or AWS_PROFILE"
+_RUNNING = "`octospoon up` starts the local stack again; for AWS, check the network and --region"
 _LOGIN = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -115,9 +116,9 @@ def _refused(error: ClientError) -> str:
 
 def _not_asked(error: BotoCoreError) -> str:
     if isinstance(error, aws.NoRegionError):
-        return "no AWS region is set: set AWS_REGION, or one in your AWS profile"
+        return NO_REGION
     if isinstance(error, aws.ProfileNotFound):
-        return f"{error}: set AWS_PROFILE to one that `aws configure list-profiles` names"
+        return f"{error}: use one that `aws configure list-profiles` names, with --profile or AWS_PROFILE"
     if isinstance(error, _LOGIN):
         return f"there is no valid AWS sign-in ({error}): {_SIGN_IN}"
     if isinstance(error, _UNREACHED):

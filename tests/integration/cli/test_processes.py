@@ -90,7 +90,7 @@ def test_a_stack_that_crashed_is_told_as_a_sentence(
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({}, "set AWS_REGION"),
+        ({}, "use --region or AWS_REGION"),
         ({"AWS_REGION": "eu-west-1"}, "aws sso login"),
         ({"AWS_PROFILE": "nobody"}, "list-profiles"),
     ],

@@ -85,6 +85,8 @@ class Aws:
     skew: float = 0.0
     depths: dict[str, int] = field(default_factory=dict)
     disabled: str = "Enabled"
+    alias: bool = False
+    """Whether an alias reads the queues."""
     gone: set[str] = field(default_factory=set)
     state: str = "Active"
     meta: Any = field(default_factory=lambda: SimpleNamespace(region_name="eu-west-1", partition="aws"))
@@ -105,8 +107,10 @@ class Aws:
     def get_function_configuration(self, *, FunctionName: str) -> Any:  # noqa: N803
         return {"State": self.state, "StateReason": "it was broken"}
 
-    def list_event_source_mappings(self, *, FunctionName: str) -> Any:  # noqa: N803
-        return {"EventSourceMappings": [{"UUID": "u", "State": self.disabled}]}
+    def list_event_source_mappings(self, *, EventSourceArn: str) -> Any:  # noqa: N803
+        assert EventSourceArn == "arn:queue"
+        states = [self.disabled, *(["Enabled"] if self.alias else [])]
+        return {"EventSourceMappings": [{"UUID": "u", "State": state} for state in states]}
 
     def get_bucket_notification_configuration(self, *, Bucket: str) -> Any:  # noqa: N803
         topic = {"TopicConfigurations": [{"TopicArn": "arn:t", "Events": ["s3:ObjectRemoved:*"]}]}
@@ -118,7 +122,8 @@ class Aws:
         return {"CORSRules": self.cors}
 
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> Any:  # noqa: N803
-        return {"Attributes": dict.fromkeys(AttributeNames, str(self.depths.get(QueueUrl, 0)))}
+        counts = dict.fromkeys(AttributeNames, str(self.depths.get(QueueUrl, 0)))
+        return {"Attributes": {**counts, "QueueArn": "arn:queue"}}
 
 
 @dataclass
@@ -339,6 +344,11 @@ def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
     assert found["tables"][0] == "PoolTable is DELETING"
     assert all(advice for _, advice in found.values())
     assert len(found) == 6
+
+
+def test_a_queue_that_an_alias_reads_is_read(deployed: Deployed) -> None:
+    deployed.aws.disabled, deployed.aws.alias = "Disabled", True
+    assert failed(deployed) == {}
 
 
 def test_without_credentials_the_rest_is_checked_all_the_same(

@@ -34,7 +34,7 @@ def refused(code: str, message: str = "told so", status: int = 400) -> ClientErr
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (aws.NoRegionError(), "set AWS_REGION"),
+        (aws.NoRegionError(), "use --region or AWS_REGION"),
         (aws.NoCredentialsError(), "aws sso login"),
         (aws.UnauthorizedSSOTokenError(), "aws sso login"),
         (aws.TokenRetrievalError(provider="sso", error_msg="expired"), "aws sso login"),

@@ -78,6 +78,21 @@ def test_prediction_or_the_problem_of_the_picture_is_shown(
     assert set(asked) == {("/_aws/execute-api/abc/v1/predict?add=true", "s3cret")}
 
 
+def test_a_picture_too_large_for_a_request_is_named(
+    deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    large, *_ = files(tmp_path, "huge.jpg", "dog")
+    large.write_bytes(bytes(4_500_001))
+
+    first, second = predict(deployment, [large, tmp_path / "dog"])
+
+    assert first.file == large
+    assert "it has 4.50 MB, and a request has room for a picture of 4.5 MB" in first.error
+    assert "octospoon drop" in first.error
+    assert second.label == "[dog]"
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "why"),
     [

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 Stack = Annotated[
     str | None,
@@ -35,6 +36,8 @@ class Command(TyperCommand):
     def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - as Typer has them
         super().__init__(*arguments, **settings)
         self.help = one_line_paragraphs(self.help or "")
+        if any(parameter.name == "stack" for parameter in self.params):
+            self.params += _sign_in_options()
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer does not export the types
         """Return the parameters."""
@@ -47,6 +50,47 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer does not export the types
         """Return the parameters."""
         return without_flag_types(super().get_params(ctx))
+
+
+def _choose(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> None:
+    """Remember the value of an option for `octospoon.cli.deploy.session`."""
+    del context
+    from octospoon.cli.deploy.session import CHOICE
+
+    setattr(CHOICE, str(parameter.name), value)
+    CHOICE.stack = None
+
+
+def _sign_in_options() -> list[Any]:
+    """Return the options of every command that has `--stack`. They reach the session, not the function."""
+
+    def options(
+        region: Annotated[
+            str | None,
+            typer.Option(
+                metavar="REGION",
+                callback=_choose,
+                help="AWS region of the stack (default: AWS_REGION, AWS_DEFAULT_REGION, the profile's "
+                "region, or the region in samconfig.toml).",
+            ),
+        ] = None,
+        profile: Annotated[
+            str | None,
+            typer.Option(
+                metavar="PROFILE",
+                callback=_choose,
+                help="AWS profile to sign in with (default: AWS_PROFILE).",
+            ),
+        ] = None,
+    ) -> None:
+        del region, profile
+
+    app = typer.Typer(add_completion=False)
+    app.command()(options)
+    found = [each for each in get_command(app).params if each.name in ("region", "profile")]
+    for each in found:
+        each.expose_value = False
+    return found
 
 
 def without_flag_types(parameters: list[Any]) -> list[Any]:

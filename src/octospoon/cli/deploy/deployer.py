@@ -11,7 +11,7 @@ from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack
 from octospoon.cli.deploy.package import ArtefactBucket, code_by_path
-from octospoon.cli.deployment import session
+from octospoon.cli.deploy.session import NO_REGION, session
 from octospoon.domain.errors import NotConfigured, Refused
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Clients:
 
     def __init__(self, session: boto3.Session, endpoint_url: str | None) -> None:
         if session.region_name is None:
-            raise NotConfigured("no AWS region is set: set AWS_REGION, or a region in your AWS profile")
+            raise NotConfigured(NO_REGION)
         if session.get_credentials() is None:
             raise NotConfigured(
                 "no AWS credentials were found: sign in first, for example with `aws sso login`"

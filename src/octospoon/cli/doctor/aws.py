@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
 
 _SECONDS = 10.0
+_READERS = {"Score": "Uploads", "Collect": "Annotations", "Rescore": "Rescore"}
+_READS = ("Enabled", "Updating")
 _DEPLOY = "deploy the stack again: on AWS `sam deploy`, on this machine `make down`, then `make up`"
 
 
@@ -108,14 +110,17 @@ def _functions(deployment: Deployment) -> str:
 
 
 def _event_sources(deployment: Deployment) -> str:
-    lambdas, enabled = deployment.client("lambda"), 0
-    for kind in ("Score", "Collect", "Rescore"):
-        name = deployment.outputs[f"{kind}FunctionName"]
-        sources = lambdas.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-        if stopped := [f"{s['UUID']} is {s['State']}" for s in sources if s["State"] != "Enabled"]:
-            raise NotConfigured(f"{name} does not read its queue: {', '.join(stopped)}")
-        enabled += len(sources)
-    return f"{enabled} queues are read"
+    """Check that every queue is read. With ScoreSnapshot, an alias of `score` reads it, not the function."""
+    lambdas, sqs = deployment.client("lambda"), deployment.client("sqs")
+    for kind, queue in _READERS.items():
+        url = deployment.outputs[f"{queue}QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sources = lambdas.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+        if not any(source["State"] in _READS for source in sources):
+            states = ", ".join(f"{source['UUID']} is {source['State']}" for source in sources)
+            name = deployment.outputs[f"{kind}FunctionName"]
+            raise NotConfigured(f"{name} does not read its queue: {states or 'it has no event source'}")
+    return f"{len(_READERS)} queues are read"
 
 
 class _Queue:

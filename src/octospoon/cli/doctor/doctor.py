@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from octospoon.cli.deployment import find_deployment
 from octospoon.cli.doctor import aws as checks_aws
 from octospoon.cli.doctor import existing_bucket as checks_bucket
 from octospoon.cli.doctor import services as checks_services
 from octospoon.cli.doctor import training as checks_training
-from octospoon.domain.errors import NotConfigured
+from octospoon.cli.failures import sentence
+from octospoon.domain.errors import OctospoonError
 from octospoon.domain.health import CheckResult
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ def of_stack(name: str | None) -> list[CheckResult]:
     """
     try:
         deployment = find_deployment(name)
-    except (NotConfigured, BotoCoreError, ClientError) as error:
+    except (OctospoonError, BotoCoreError) as error:
         advice = (
-            "name it with --stack, sign in to its account and set AWS_REGION; or start it here: `make up`"
+            "name it with --stack and its region with --region, and sign in to its account; or start it "
+            "here: `make up`"
         )
-        return [CheckResult("stack", False, str(error), advice)]
+        return [CheckResult("stack", False, sentence(error), advice)]
     return findings(deployment)

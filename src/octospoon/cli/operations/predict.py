@@ -11,7 +11,7 @@ from octospoon.adapters.http_errors import described
 from octospoon.adapters.tls import tls_settings
 from octospoon.cli.deploy.urls import predict_url
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
-from octospoon.runtime.rest import SECRET_HEADER
+from octospoon.runtime.rest import LARGEST_PICTURE, SECRET_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +72,8 @@ def predict_secret(deployment: Deployment) -> str:
 
 
 def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
+    if (size := path.stat().st_size) > LARGEST_PICTURE:
+        return Answer(path, error=_too_large(size))
     try:
         answer = client.post(url, content=path.read_bytes())
     except httpx.HTTPError as error:
@@ -85,6 +87,14 @@ def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
         )
     why = f"the predict function answered {answer.status_code}: {content.get('error') or answer.text[:500]}"
     raise NotConfigured(why) if answer.status_code < 500 else ServiceUnavailable(why)
+
+
+def _too_large(size: int) -> str:
+    limit = f"{LARGEST_PICTURE / 1e6:.1f} MB"
+    return (
+        f"it has {size / 1e6:.2f} MB, and a request has room for a picture of {limit}: upload it with "
+        "`octospoon drop`, which takes larger files"
+    )
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
