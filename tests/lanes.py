@@ -19,8 +19,8 @@ from docker.errors import APIError
 from docker.models.containers import ContainerCollection
 from pytest_localstack.session import LocalstackSession, RunningSession
 
-from octospoon.cli.deploy.session import LOCAL_REGION, session
 from octospoon.cli.deployment import Deployment
+from octospoon.cli.deployment.session import LOCAL_REGION, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

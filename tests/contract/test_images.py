@@ -10,7 +10,7 @@ import pytest
 
 from octospoon.adapters.s3.images import S3Images
 from octospoon.adapters.s3.signed_gets import SignedGets
-from octospoon.cli.deploy.session import session
+from octospoon.cli.deployment.session import session
 from octospoon.domain.errors import BadImage
 from octospoon.domain.pool.source import ImagesSource
 

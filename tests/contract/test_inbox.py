@@ -14,7 +14,7 @@ from octospoon.adapters.s3.images import S3Images
 from octospoon.adapters.s3.inbox import S3Inbox
 from octospoon.adapters.s3.signed_gets import SignedGets
 from octospoon.cli.datasets import digits
-from octospoon.cli.deploy.session import session
+from octospoon.cli.deployment.session import session
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:

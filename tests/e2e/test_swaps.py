@@ -26,7 +26,7 @@ from PIL import Image
 
 from octospoon.adapters.dynamodb.pool.rows import DynamoRows
 from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
-from octospoon.cli.deploy.session import LOCAL_KEY, LOCAL_REGION
+from octospoon.cli.deployment.session import LOCAL_KEY, LOCAL_REGION
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
 from octospoon.domain.pool.images import State

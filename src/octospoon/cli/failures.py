@@ -12,10 +12,10 @@ import msgspec
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from octospoon.cli.deploy.session import NO_REGION
 from octospoon.domain.errors import OctospoonError, Refused
 
 LOGS = Path(".octospoon/logs")
+NO_REGION = "no AWS region is set: use --region or AWS_REGION, or set a region in your AWS profile"
 _SIGN_IN = "sign in again, for example with `aws sso login`, and check --profile or AWS_PROFILE"
 _RUNNING = "`octospoon up` starts the local stack again; for AWS, check the network and --region"
 _LOGIN = (

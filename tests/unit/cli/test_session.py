@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.main import get_command
 
-from octospoon.cli.deploy import session as sessions
-from octospoon.cli.deploy.session import CHOICE, Choice, environment, session
+from octospoon.cli.deployment.session import CHOICE, Choice, environment, session
 from octospoon.cli.doctor import doctor
+from octospoon.cli.failures import NO_REGION
 from octospoon.cli.main import app, main
 from octospoon.domain.errors import Refused
 
@@ -103,7 +103,7 @@ def test_every_command_with_a_stack_takes_region_and_profile(monkeypatch: pytest
 
 def test_a_command_without_a_region_says_where_to_name_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--stack", "nowhere"]) == 1
-    assert sessions.NO_REGION in capsys.readouterr().err
+    assert NO_REGION in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

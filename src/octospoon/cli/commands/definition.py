@@ -53,9 +53,9 @@ class Group(TyperGroup):
 
 
 def _choose(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> None:
-    """Remember the value of an option for `octospoon.cli.deploy.session`."""
+    """Remember the value of an option for `octospoon.cli.deployment.session`."""
     del context
-    from octospoon.cli.deploy.session import CHOICE
+    from octospoon.cli.deployment.session import CHOICE
 
     setattr(CHOICE, str(parameter.name), value)
     CHOICE.stack = None

@@ -11,7 +11,8 @@ from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack
 from octospoon.cli.deploy.package import ArtefactBucket, code_by_path
-from octospoon.cli.deploy.session import NO_REGION, session
+from octospoon.cli.deployment.session import session
+from octospoon.cli.failures import NO_REGION
 from octospoon.domain.errors import NotConfigured, Refused
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
 from octospoon.cli.deploy.deployer import deploy, stack_outputs
 from octospoon.cli.deploy.secrets import keep_secret
-from octospoon.cli.deploy.session import LOCAL_KEY, LOCAL_REGION, session
 from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import Deployment, LocalProject
+from octospoon.cli.deployment.session import LOCAL_KEY, LOCAL_REGION, session
 from octospoon.cli.local.saved_settings import UpSettings
 from octospoon.cli.operations.classes import at_start, settle
 from octospoon.cli.operations.first_model import begin_with

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 LOCAL_KEY = "test"
 LOCAL_REGION = "us-east-1"
-NO_REGION = "no AWS region is set: use --region or AWS_REGION, or set a region in your AWS profile"
 _CONFIGURATIONS = "samconfig*.toml"
 
 

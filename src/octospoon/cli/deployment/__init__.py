@@ -13,7 +13,7 @@ import msgspec
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.mlflow.alias import MlflowRuns
-from octospoon.cli.deploy.session import CHOICE, session
+from octospoon.cli.deployment.session import CHOICE, session
 from octospoon.domain.errors import NotConfigured, Refused
 from octospoon.domain.pool.source import source_of
 from octospoon.domain.secrets import checked_secret, header_secret
