@@ -130,9 +130,9 @@ def test_no_file_is_replaced_and_none_is_left_incomplete(layout: Layout, tmp_pat
     file = tmp_path / "all.tar"
     file.write_text("mine")
 
-    with pytest.raises(BadRequest, match="replaces no file"):
+    with pytest.raises(BadRequest, match="is there already"):
         backup.back_up(layout, file, silent)
-    with pytest.raises(BadRequest, match="does not exist"):
+    with pytest.raises(BadRequest, match="there is no folder"):
         backup.back_up(layout, tmp_path / "missing" / "all.tar", silent)
 
     assert file.read_text() == "mine"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.files import draft_of
 from octospoon.adapters.mlflow.alias import MlflowRuns
 from octospoon.cli.deployment.session import CHOICE, session
 from octospoon.domain.errors import NotConfigured, Refused
@@ -233,9 +234,8 @@ def remember(project: LocalProject, path: Path | None = None) -> None:
     """Write the description by which the other commands find the local stack, as one atomic change."""
     path = path or PROJECT_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
-    draft.replace(path)
+    with draft_of(path) as draft:
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(project)))
 
 
 def find_deployment(stack_name: str | None) -> Deployment:

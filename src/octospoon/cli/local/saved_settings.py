@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from octospoon.adapters.files import PRIVATE, draft_of
 from octospoon.cli.deploy.class_names import class_names
 from octospoon.cli.deployment import local_project
 from octospoon.cli.stack.ports import EVERYWHERE, HOST
@@ -121,10 +121,5 @@ def recall(layout: Layout) -> UpSettings:
 def remember(layout: Layout, settings: UpSettings) -> None:
     """Write the settings as one atomic change; only their owner may read them."""
     layout.settings.parent.mkdir(parents=True, exist_ok=True)
-    draft = layout.settings.with_name(f"{layout.settings.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(settings)))
-        draft.replace(layout.settings)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft_of(layout.settings, PRIVATE) as draft:
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.files import PRIVATE, new_file
 from octospoon.cli.deployment import find_deployment
 from octospoon.cli.operations.exports import labels
 from octospoon.cli.stack import attach, backup, resumable
@@ -66,7 +67,7 @@ def back_up_aws(stack: str, target: Path, progress: Progress) -> backup.Manifest
         NotConfigured: there is no such stack.
     """
     deployment = find_deployment(stack)
-    with backup.new_file(target) as draft, tempfile.TemporaryDirectory() as folder:
+    with new_file(target, PRIVATE) as draft, tempfile.TemporaryDirectory() as folder:
         here, counts = Path(folder), {}
         for name, output in TABLES.items():
             counts[f"{name}_items"] = _dump(deployment, output, here / f"{name}.jsonl", progress)

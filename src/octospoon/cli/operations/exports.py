@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from octospoon.adapters.files import check_new, draft_of, new_file
 from octospoon.adapters.label_files import folders
 from octospoon.adapters.label_files.spool import spooled
 from octospoon.adapters.label_files.tables import write_csv, write_parquet
 from octospoon.adapters.label_files.writers import WRITERS, described, label_studio
 from octospoon.cli.extras import require
-from octospoon.cli.operations.new_file import check_new
 from octospoon.cli.operations.upload import each
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.domain.labelling.classes import labelled_now
@@ -89,8 +88,8 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
         folder = _Folder(deployment, to, split=form == YOLO)
         with spooled(LabelledImage, rows) as images:
             return folder.write(images, form)
-    with _new(to) as partial, spooled(LabelledImage, rows) as images:
-        WRITERS[form](partial, images, deployment.outputs["ImagesBucket"])
+    with new_file(to) as draft, spooled(LabelledImage, rows) as images:
+        WRITERS[form](draft, images, deployment.outputs["ImagesBucket"])
         return Exported(str(to), form, len(images), {})
 
 
@@ -124,8 +123,8 @@ def _for_project(
             else:
                 yield image.key, image
 
-    with _new(to) as partial, spooled(LabelledImage, offered()) as images:
-        label_studio(partial, images, deployment.outputs["ImagesBucket"], project)
+    with new_file(to) as draft, spooled(LabelledImage, offered()) as images:
+        label_studio(draft, images, deployment.outputs["ImagesBucket"], project)
         return Exported(str(to), "label-studio", len(images), left_out)
 
 
@@ -136,18 +135,6 @@ def _form_of(to: Path) -> str:
     if form is None:
         raise BadRequest(f"the name {to} does not say the format: add --format, one of {LABEL_FORMATS}")
     return form
-
-
-@contextmanager
-def _new(to: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes the file if nothing fails."""
-    check_new(to)
-    partial = to.with_name(f".{to.name}.partial")
-    try:
-        yield partial
-        partial.replace(to)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class _Folder:
@@ -162,8 +149,7 @@ class _Folder:
         left_out: dict[str, int] = {}
         rows = 0
         self._to.mkdir(exist_ok=True)
-        partial = self._to / f".{folders.MANIFEST}.partial"
-        with partial.open("wb") as manifest:
+        with draft_of(self._to / folders.MANIFEST) as draft, draft.open("wb") as manifest:
             for image, problem in each(self._fetch, images, "Downloading", len(images)):
                 if problem:
                     left_out[problem] = left_out.get(problem, 0) + 1
@@ -171,7 +157,6 @@ class _Folder:
                 row = {"file": folders.place(image, split=self._split)} | described(image)
                 manifest.write(msgspec.json.encode(row) + b"\n")
                 rows += 1
-        partial.replace(self._to / folders.MANIFEST)
         return Exported(str(self._to), form, rows, left_out)
 
     def _fetch(self, image: LabelledImage) -> str:
@@ -186,9 +171,8 @@ class _Folder:
         if not stored.matches(image.etag):
             return "changed since it was labelled"
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.partial")
-        partial.write_bytes(stored.data)
-        partial.replace(file)
+        with draft_of(file, forced=False) as draft:  # its etag is checked when the export is repeated
+            draft.write_bytes(stored.data)
         return ""
 
 
@@ -210,8 +194,8 @@ def predictions(deployment: Deployment, to: Path) -> Exported:
     if writer is write_parquet:
         require("parquet", "octospoon predictions export FILE.parquet")
     left_out: dict[str, int] = {}
-    with _new(to) as partial:
-        rows = writer(partial, _PREDICTED, _predicted(deployment, left_out))
+    with new_file(to) as draft:
+        rows = writer(draft, _PREDICTED, _predicted(deployment, left_out))
     return Exported(str(to), to.suffix.lower()[1:], rows, left_out)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from octospoon.adapters.files import check_new, new_file
 from octospoon.cli.deployment import local_project
-from octospoon.cli.operations.new_file import check_new, write_new
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
@@ -107,7 +107,8 @@ def write_model(file: Path, to: Path, options: Options, picture: Path | None) ->
     """
     check_new(to)
     model, prediction, seconds = _checked(file, options, None, picture)
-    write_new(to, model.model)
+    with new_file(to) as draft:
+        draft.write_bytes(model.model)
     spec = model.spec
     guess = f"; {_guess(spec, prediction)}" if spec.has_head else ""
     return [

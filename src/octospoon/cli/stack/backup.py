@@ -18,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.files import PRIVATE, new_file
 from octospoon.cli.stack import resumable
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.snapshot import snapshot
@@ -72,7 +73,7 @@ def back_up(layout: Layout, target: Path, progress: Progress) -> Manifest:
     """
     if not resumable.holds_files(layout.data):
         raise BadRequest("the local stack has no data: start it with `octospoon up`")
-    with new_file(target) as draft, _staging(layout) as staging:
+    with new_file(target, PRIVATE) as draft, _staging(layout) as staging:
         progress("copying the databases and listing the files")
         snapshot(layout.data, staging.data)
         for source, copy in ((layout.settings, staging.settings), (layout.credentials, staging.credentials)):
@@ -118,30 +119,6 @@ def restore(layout: Layout, source: Path, progress: Progress) -> Manifest:
             shutil.rmtree(layout.data)
         staging.data.rename(layout.data)
     return manifest
-
-
-@contextmanager
-def new_file(target: Path) -> Iterator[Path]:
-    """Return the path of a draft, which becomes the target once the block has ended without an error.
-
-    Only the owner may read the file: it contains credentials, labels and images.
-
-    Raises:
-        BadRequest: the target exists, or its folder does not.
-    """
-    if target.exists():
-        raise BadRequest(f"{target} exists: a backup replaces no file")
-    if not target.absolute().parent.is_dir():
-        raise BadRequest(f"the folder {target.absolute().parent} does not exist")
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.rename(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def add_manifest(archive: tarfile.TarFile, manifest: Manifest) -> None:

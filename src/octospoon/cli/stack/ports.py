@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.files import draft_of
 from octospoon.cli.stack.process import members
 from octospoon.domain.errors import NotConfigured
 
@@ -64,9 +65,8 @@ def remember(path: Path, ports: Mapping[str, int]) -> None:
     """Write the port of each server, as one atomic change."""
     text = json.dumps(ports, indent=2)
     if not path.exists() or path.read_text() != text:
-        draft = path.with_suffix(".draft")
-        draft.write_text(text)
-        draft.replace(path)
+        with draft_of(path) as draft:
+            draft.write_text(text)
 
 
 def _read(path: Path) -> dict[str, int]:

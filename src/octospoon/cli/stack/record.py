@@ -12,6 +12,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.files import draft_of
 from octospoon.cli.stack.process import Supervised, identity
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Replace the file."""
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(self), indent=2))
-        draft.replace(path)
+        with draft_of(path) as draft:
+            draft.write_text(json.dumps(asdict(self), indent=2))
 
     @classmethod
     def read(cls, path: Path) -> Record | None:

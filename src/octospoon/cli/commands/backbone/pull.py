@@ -38,14 +38,16 @@ def pull(
     from octospoon.cli.extras import require
 
     require("models", "octospoon backbone")
-    from octospoon.cli.operations import backbones, new_file
+    from octospoon.adapters.files import check_new, new_file
+    from octospoon.cli.operations import backbones
 
     if to is not None:
-        new_file.check_new(to)
+        check_new(to)
     with backbones.download_bar() as watch:
         pulled = backbones.pull(name, print_error_line, watch)
     if to is not None:
-        new_file.write_new(to, pulled.model)
+        with new_file(to) as draft:
+            draft.write_bytes(pulled.model)
     if as_json:
         print_json(_document(pulled, to))
     else:
