@@ -27,6 +27,7 @@ def root(tmp_path, monkeypatch):
             env=lambda _: {},
             port=free_port(),  # other tests run at the same time
             prepare=None,
+            upgrade=None,
         )
         monkeypatch.setitem(SERVICES, service.name, stand_in)
     yield tmp_path

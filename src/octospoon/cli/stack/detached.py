@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from octospoon.cli.stack import kept, ports, resumable, templates
+from octospoon.cli.stack import kept, ports, resumable
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.health import wait_until_ready
 from octospoon.cli.stack.layout import Layout
@@ -16,7 +16,7 @@ from octospoon.cli.stack.record import DETACHED, Record, only_one
 from octospoon.cli.stack.running import RunningStack
 from octospoon.cli.stack.services import SERVICES
 from octospoon.cli.stack.signals import TerminationAsExit
-from octospoon.cli.stack.starting import launch, make_missing_templates
+from octospoon.cli.stack.starting import give_data, launch, make_missing_templates
 from octospoon.cli.stack.strays import strays
 
 if TYPE_CHECKING:
@@ -157,8 +157,7 @@ def _fill(stack: RunningStack, layout: Layout, missing: Sequence[Service], progr
         make_missing_templates(stack, layout, new, progress)
     for service in missing:
         if service.stateful:
-            data = layout.data / service.name
-            templates.unpack(service, layout, data, stack.credentials, stack.temp_dir)
+            give_data(service, stack, layout, layout.data / service.name, progress)
 
 
 def _launch(service: Service, stack: RunningStack, layout: Layout, port: int) -> Launch:

@@ -8,8 +8,8 @@ import sqlite3
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from octospoon.cli.stack.seed import DATABASE
-from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, OBJECTS, STATE
+from octospoon.adapters.files import draft_of
+from octospoon.cli.stack.services import DATABASES, LABEL_STUDIO, LOCALSTACK, OBJECTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The format of the data folder. A release that changes it must bring older folders to it here."""
 _STAMP = "format.json"
-DATABASES = {LABEL_STUDIO: DATABASE, MLFLOW: "mlflow.db", LOCALSTACK: STATE}
 
 
 def mark(layout: Layout) -> None:
@@ -27,9 +26,8 @@ def mark(layout: Layout) -> None:
     stamp = layout.data / _STAMP
     if not stamp.exists():
         layout.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = stamp.with_suffix(".draft")
-        draft.write_text(json.dumps({"format": FORMAT, "octospoon": version("octospoon")}))
-        draft.replace(stamp)
+        with draft_of(stamp) as draft:
+            draft.write_text(json.dumps({"format": FORMAT, "octospoon": version("octospoon")}))
 
 
 def problem(layout: Layout, stopped: set[str]) -> str:
@@ -88,7 +86,7 @@ def figures(layout: Layout) -> dict[str, int]:
 
 def annotation_count(folder: Path) -> int | None:
     """Return the number of annotations in a data folder; None if its database cannot be read."""
-    database = folder / LABEL_STUDIO / DATABASE
+    database = folder / LABEL_STUDIO / DATABASES[LABEL_STUDIO]
     if not database.is_file():
         return None
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING, Self
 
 from octospoon.cli.stack.health import failure
 from octospoon.cli.stack.ports import HOST
-from octospoon.cli.stack.process import Supervised, end, spawn
+from octospoon.cli.stack.process import Supervised, end, exit_code, spawn
 from octospoon.cli.stack.record import Record
 from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, base_environment
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from octospoon.cli.stack.signals import TerminationAsExit
 
 REGION = "us-east-1"
+_POLL = 0.05
+"""Seconds between two looks at a program that is waited for."""
 
 
 def aws_environment(url: str) -> dict[str, str]:
@@ -133,6 +136,22 @@ class RunningStack:
         self.processes = [other for other in self.processes if other.name != name or other.alive()]
         self.processes.append(process)
         return process
+
+    def run_to_end(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, cwd: Path) -> None:
+        """Run a program with exactly this environment, and wait until it ends.
+
+        Raises:
+            ServiceUnavailable: it failed; the message has the end of its log.
+        """
+        process = self.launch(name, argv, env, cwd=cwd)
+        try:
+            while process.alive():
+                time.sleep(_POLL)
+        finally:
+            end([process])
+            self.processes.remove(process)
+        if exit_code(process.pid) != 0:
+            raise failure(process)
 
     def check(self) -> None:
         """Raise ServiceUnavailable, with the end of its log, if one of the programs has ended."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octospoon.cli.stack.ports import HOST
-from octospoon.cli.stack.seed import plant
+from octospoon.cli.stack.seed import DATABASE, plant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ LOCALSTACK = "localstack"
 MLFLOW = "mlflow"
 OBJECTS = "objects"
 """The folder of LocalStack's data that shows every S3 object under its key."""
-STATE = "state.sqlite3"
-"""The database of LocalStack's data."""
+DATABASES = {LABEL_STUDIO: DATABASE, MLFLOW: "mlflow.db", LOCALSTACK: "state.sqlite3"}
+"""The file of each server's database, in the folder of its data."""
 SETTINGS = {
     LOCALSTACK: {
         "DNS_ADDRESS": "0",
@@ -93,6 +93,8 @@ class Service:
         port: where the detached stack's server listens, if this port is free when it is first started.
         stateful: whether its data folder is copied from a template, because a first start is slow.
         prepare: fills an empty data folder before the first start.
+        upgrade: returns a command that makes the database, or brings it to the server's version; None for a
+            server that does this when it starts.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Service:
     port: int
     stateful: bool
     prepare: Callable[[Layout, Path], None] | None
+    upgrade: Callable[[Place], list[str]] | None
     argv: Callable[[Place], list[str]]
     env: Callable[[Place], dict[str, str]]
 
@@ -152,18 +155,25 @@ def _label_studio_env(place: Place) -> dict[str, str]:
 
 
 def _mlflow_argv(place: Place) -> list[str]:
-    address = f"http://{HOST}:{place.port}"
-    return [
-        *(str(place.layout.program("mlflow", "mlflow")), "server"),
-        *("--backend-store-uri", f"sqlite:///{place.data / 'mlflow.db'}"),
-        *("--serve-artifacts", "--artifacts-destination", str(place.data / "artifacts")),
-        *("--host", HOST, "--port", str(place.port), "--workers", "1"),
-        *("--allowed-hosts", f"localhost:*,{HOST}:*", "--cors-allowed-origins", address),
-    ]
+    python = str(place.layout.program("mlflow", "python"))
+    where = [_mlflow_database(place), str(place.data / "artifacts"), HOST, str(place.port)]
+    return [python, "-m", "octospoon.adapters.mlflow.serve", *where]
 
 
-def _mlflow_env(_place: Place) -> dict[str, str]:
-    return SETTINGS[MLFLOW]
+def _mlflow_upgrade(place: Place) -> list[str]:
+    return [str(place.layout.program("mlflow", "mlflow")), "db", "upgrade", _mlflow_database(place)]
+
+
+def _mlflow_database(place: Place) -> str:
+    return f"sqlite:///{place.data / DATABASES[MLFLOW]}"
+
+
+def _mlflow_env(place: Place) -> dict[str, str]:
+    return {
+        **SETTINGS[MLFLOW],
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:*,{HOST}:*",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{place.port}",
+    }
 
 
 SERVICES = {
@@ -176,6 +186,7 @@ SERVICES = {
             port=8080,
             stateful=True,
             prepare=plant,
+            upgrade=None,
             argv=_label_studio_argv,
             env=_label_studio_env,
         ),
@@ -186,6 +197,7 @@ SERVICES = {
             port=5000,
             stateful=True,
             prepare=None,
+            upgrade=_mlflow_upgrade,
             argv=_mlflow_argv,
             env=_mlflow_env,
         ),
@@ -196,6 +208,7 @@ SERVICES = {
             port=4566,
             stateful=False,
             prepare=None,
+            upgrade=None,
             argv=_localstack_argv,
             env=_localstack_env,
         ),

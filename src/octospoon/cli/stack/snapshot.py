@@ -35,7 +35,7 @@ def snapshot(source: Path, target: Path) -> None:
         else:
             _link(path, target / path.relative_to(source))
     for path in databases:
-        _copy_database(path, target / path.relative_to(source))
+        copy_database(path, target / path.relative_to(source))
     for path in _files(source):
         copy = target / path.relative_to(source)
         if not copy.exists():
@@ -67,7 +67,13 @@ def _link(path: Path, copy: Path) -> None:
         os.link(path, copy)
 
 
-def _copy_database(path: Path, copy: Path) -> None:
+def copy_database(path: Path, copy: Path) -> None:
+    """Copy an SQLite database, also while a program writes to it.
+
+    Args:
+        path: of the database.
+        copy: a new or an empty file; its folder is created.
+    """
     copy.parent.mkdir(parents=True, exist_ok=True)
     with (
         contextlib.closing(sqlite3.connect(path, timeout=60)) as running,

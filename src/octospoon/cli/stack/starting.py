@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.cli.stack import templates
+from octospoon.cli.stack import templates, upgrades
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.health import Launch, wait_until_ready
 from octospoon.cli.stack.running import RunningStack
@@ -46,7 +46,7 @@ def start_servers(
         for service in wanted:
             data = (stack.run_dir if fresh or not service.stateful else layout.state) / service.name
             if service.stateful:
-                templates.unpack(service, layout, data, stack.credentials, stack.temp_dir)
+                give_data(service, stack, layout, data, progress)
             launches.append(launch(service, stack, layout, data))
         wait_until_ready(launches, progress)
         stack.serve({launch.name: launch.url for launch in launches})
@@ -54,6 +54,14 @@ def start_servers(
         stack.stop()
         raise
     return stack
+
+
+def give_data(
+    service: Service, stack: RunningStack, layout: Layout, data: Path, progress: Callable[[str], None]
+) -> None:
+    """Fill the data folder of a server from its template, or bring what it has to the installed version."""
+    templates.unpack(service, layout, data, stack.credentials, stack.temp_dir)
+    upgrades.bring_up_to_date(service, stack, layout, data, progress)
 
 
 def new_stack(layout: Layout, name: str, lifeline: int) -> RunningStack:
@@ -82,9 +90,9 @@ def make_missing_templates(
     drafts = {service: stack.temp_dir / f"{service.name}-draft" for service in missing}
     for service, draft in drafts.items():
         draft.mkdir()
-        if service.prepare:
-            service.prepare(layout, draft)
-    wait_until_ready([launch(service, stack, layout, draft) for service, draft in drafts.items()], progress)
+        upgrades.prepare(service, stack, layout, draft)
+    slow = [service for service in missing if service.upgrade is None]
+    wait_until_ready([launch(service, stack, layout, drafts[service]) for service in slow], progress)
     stack.end_all()
     for service, draft in drafts.items():
         templates.keep(draft, service, layout, stack.credentials)

@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.files import draft_of
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
@@ -21,13 +22,24 @@ MADE_WITH = "made-with"
 
 def outdated(service: Service, layout: Layout, credentials: Credentials) -> bool:
     """Say whether a template for this server version and these credentials is missing."""
-    stamp = layout.template(service.name) / MADE_WITH
-    return not stamp.exists() or stamp.read_text() != _stamp(service, layout, credentials)
+    template = layout.template(service.name)
+    return not (template / MADE_WITH).exists() or of_another_version(service, layout, template, credentials)
+
+
+def of_another_version(service: Service, layout: Layout, data: Path, credentials: Credentials) -> bool:
+    """Say whether another version of the server wrote a data folder."""
+    return (data / MADE_WITH).read_text() != _stamp(service, layout, credentials)
+
+
+def mark(service: Service, layout: Layout, data: Path, credentials: Credentials) -> None:
+    """Note that a data folder fits the installed version of its server."""
+    with draft_of(data / MADE_WITH) as draft:
+        draft.write_text(_stamp(service, layout, credentials))
 
 
 def keep(draft: Path, service: Service, layout: Layout, credentials: Credentials) -> None:
     """Make the data folder of a server the template, after its first start."""
-    (draft / MADE_WITH).write_text(_stamp(service, layout, credentials))
+    mark(service, layout, draft, credentials)
     kept, old = layout.template(service.name), draft.with_name(f"{draft.name}-old")
     if kept.exists():
         kept.rename(old)
