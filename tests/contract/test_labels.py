@@ -287,7 +287,15 @@ def test_the_job_moves_only_as_it_may(stores: Stores) -> None:
     assert control.renew("job-1", 3e9)
     assert control.state().lease_until == 3e9
     assert not control.abort("job-1", before, "too late")
+    lost = control.state()
+    assert control.renew("job-1", stores.clock.now() + 600.123456)
+    assert not control.relaunch(lost, 5e9), "its process lives: it has renewed the lease"
+    assert control.relaunch(control.state(), 5e9)
+    assert (control.state().status, control.state().lease_until) == (JobStatus.LAUNCHING, 5e9)
+    assert not control.renew("job-1", 4e9)
+    assert control.start("job-1", 3e9)
     assert control.finish("job-1", "promoted")
+    assert not control.relaunch(control.state(), 5e9)
     assert not control.renew("job-1", 4e9)
     assert not control.fail("job-1", "too late", 3e9)
     assert (control.state().status, control.state().reason) == (JobStatus.IDLE, "promoted")

@@ -26,7 +26,7 @@ from octospoon.adapters.mlflow.registry import JOB_TAG
 from octospoon.adapters.s3.rounds import S3Snapshots
 from octospoon.cli.datasets import digits
 from octospoon.cli.deployment import Deployment, LocalProject
-from octospoon.cli.local.assemble import trainer_settings
+from octospoon.cli.local.trainer import trainer_settings
 from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.waiting import wait_for

@@ -100,6 +100,12 @@ class FakeControl:
         self.now_state = replace(self.now_state, status=JobStatus.RUNNING, lease_until=lease_until)
         return True
 
+    def relaunch(self, lost: TrainingState, lease_until: float) -> bool:
+        if not self._is(lost.job_id, JobStatus.RUNNING) or self.now_state.lease_until != lost.lease_until:
+            return False
+        self.now_state = replace(self.now_state, status=JobStatus.LAUNCHING, lease_until=lease_until)
+        return True
+
     def renew(self, job_id: str, lease_until: float) -> bool:
         if not self._is(job_id, JobStatus.RUNNING):
             return False

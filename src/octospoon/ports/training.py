@@ -60,6 +60,14 @@ class Control(Protocol):
     def start(self, job_id: str, lease_until: float) -> bool:
         """Move launching -> running, or take over a running job with an expired lease."""
 
+    def relaunch(self, lost: TrainingState, lease_until: float) -> bool:
+        """Move running -> launching, because the process of the job is known to be dead.
+
+        Args:
+            lost: the state as it was read; return False if the job has ended or renewed its lease since.
+            lease_until: epoch seconds by which the job must have started again.
+        """
+
     def renew(self, job_id: str, lease_until: float) -> bool:
         """Extend the lease of a running job; return False if this job is no longer the running one."""
 

@@ -17,7 +17,7 @@ from e2e.faults.test_between_two_steps import drift, exported, queued
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.cli.datasets import digits
 from octospoon.cli.deploy import sam_template
-from octospoon.cli.local.assemble import TRAINER
+from octospoon.cli.local.trainer import TRAINER
 from octospoon.cli.operations.predict import predict_secret
 from octospoon.domain.pool.keys import day
 

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import boto3
 import pytest
@@ -25,6 +26,11 @@ TEMPLATE = {
             "Properties": {
                 "BucketName": {"Fn::Sub": "pictures-${AWS::StackName}"},
                 "VersioningConfiguration": {"Status": "Enabled"},
+                "NotificationConfiguration": {
+                    "QueueConfigurations": [
+                        {"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["Uploads", "Arn"]}}
+                    ]
+                },
             },
         },
         "Pool": {
@@ -41,6 +47,7 @@ TEMPLATE = {
                 ],
             },
         },
+        "Uploads": {"Type": "AWS::SQS::Queue"},
         "Letters": {"Type": "AWS::SQS::Queue"},
         "Work": {
             "Type": "AWS::SQS::Queue",
@@ -54,7 +61,10 @@ TEMPLATE = {
         },
         "Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {}}},
     },
-    "Outputs": {name: {"Value": {"Ref": name}} for name in ("Pictures", "Pool", "Letters", "Work", "Secret")},
+    "Outputs": {
+        name: {"Value": {"Ref": name}}
+        for name in ("Pictures", "Pool", "Uploads", "Letters", "Work", "Secret")
+    },
 }
 ITEM = {
     "key": {"S": "a/1.png"},
@@ -275,6 +285,18 @@ def test_items_are_as_they_were_after_a_kill(killed):
     assert ITEM in before.items
     assert len(before.items) == 4
     assert sorted(after, key=repr) == sorted(before.items, key=repr)
+
+
+def test_uploads_are_announced_once_and_the_test_event_too(killed):
+    aws, _ = killed
+    found = [json.loads(message["Body"]) for message in aws.messages("Uploads")]
+    assert [message["Event"] for message in found if "Event" in message] == ["s3:TestEvent"]
+    records = [record for message in found for record in message.get("Records", ())]
+    keys = [unquote_plus(record["s3"]["object"]["key"]) for record in records]
+    assert sorted(keys) == ["a b/é", "a/1.png", "a/1.png", "copy", "empty", "erased", "gone", "large"]
+    aws.s3.put_object(Bucket=aws.names["Pictures"], Key="later", Body=b"x")
+    (later,) = aws.messages("Uploads")
+    assert "later" in later["Body"]
 
 
 def test_messages_wait_after_a_kill(killed):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import json
 import os
+import shutil
 import signal
+import sqlite3
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from octospoon.cli.stack import down, kept, start
+from octospoon.cli.stack import down, kept, resumable, start, templates, upgrades
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.ports import HOST, free_port
 from octospoon.cli.stack.process import MARK
@@ -27,6 +31,21 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack(own=True)
 ROOT = Path(__file__).parents[3]
+OLDER = """
+import sys
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils
+
+engine = utils.create_sqlalchemy_engine_with_retry(sys.argv[1])
+utils.InitialBase.metadata.create_all(engine)
+config = utils._get_alembic_config(sys.argv[1])
+revisions = [each.revision for each in ScriptDirectory.from_config(config).walk_revisions()]
+with engine.begin() as connection:
+    config.attributes["connection"] = connection
+    command.upgrade(config, revisions[10])
+"""
+"""Makes the database of an MLflow that is ten changes of the schema older."""
 AWS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
@@ -75,9 +94,25 @@ def test_label_studio_knows_the_token(stack):
     assert json.loads(body)["count"] == 0
 
 
-def test_mlflow_answers(stack):
-    status, _ = get(stack.mlflow_url, "/api/2.0/mlflow/experiments/get?experiment_id=0")
+def test_mlflow_keeps_its_data_in_the_run_folder(stack):
+    status, body = get(stack.mlflow_url, "/api/2.0/mlflow/experiments/get?experiment_id=0")
     assert status == http.HTTPStatus.OK
+    assert json.loads(body)["experiment"]["artifact_location"] == "mlflow-artifacts:/0"
+    with contextlib.closing(sqlite3.connect(stack.run_dir / "mlflow/mlflow.db")) as database:
+        assert database.execute("SELECT name FROM experiments").fetchall() == [("Default",)]
+    connection = http.client.HTTPConnection(stack.mlflow_url.removeprefix("http://"), timeout=30)
+    connection.request("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/a/words.txt", b"some words")
+    assert connection.getresponse().status == http.HTTPStatus.OK
+    connection.close()
+    assert (stack.run_dir / "mlflow/artifacts/0/a/words.txt").read_bytes() == b"some words"
+
+
+def test_mlflow_answers_no_page_of_others(stack):
+    connection = http.client.HTTPConnection(stack.mlflow_url.removeprefix("http://"), timeout=30)
+    path = "/api/2.0/mlflow/experiments/get?experiment_id=0"
+    connection.request("GET", path, headers={"Host": "evil.example"})
+    assert connection.getresponse().status == http.HTTPStatus.FORBIDDEN
+    connection.close()
 
 
 def test_localstack_keeps_its_files_in_the_run_folder(stack):
@@ -106,7 +141,7 @@ def test_nothing_is_left():
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
     """A checkout of its own for a stack that is left running."""
-    for name in ("envs", "state/label-studio-template", "state/credentials.json"):
+    for name in ("envs", "state/label-studio-template", "state/mlflow-template", "state/credentials.json"):
         (tmp_path / ".octospoon" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / ".octospoon" / name).symlink_to(ROOT / ".octospoon" / name)
     (tmp_path / "infra").symlink_to(ROOT / "infra")
@@ -157,3 +192,40 @@ def test_ended_part_of_a_detached_stack_gets_its_data(
     assert shown.read_bytes() == picture
     assert kept.description(Layout(checkout), Layout(checkout).data).endswith("1 pictures)")
     assert not kept.folders(Layout(checkout))
+
+
+def test_mlflow_goes_on_with_the_database_of_an_older_version(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = dataclasses.replace(SERVICES["mlflow"], port=free_port())
+    monkeypatch.setitem(SERVICES, "mlflow", mlflow)
+    layout = Layout(checkout)
+    resumable.mark(layout)
+    data = layout.data / "mlflow"
+    shutil.copytree(layout.template("mlflow"), data)
+    stamp, database = data / templates.MADE_WITH, data / "mlflow.db"
+    stamp.write_text("an older version\n" + "".join(stamp.read_text().splitlines(keepends=True)[1:]))
+    newest = revision(database)
+    database.unlink()
+    subprocess.run([layout.program("mlflow", "python"), "-c", OLDER, f"sqlite:///{database}"], check=True)
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage)"
+            " VALUES (1, 'mine', 'mlflow-artifacts:/1', 'active')"
+        )
+    older = revision(database)
+
+    stack = start(checkout, progress=print, services=("mlflow",), detached=True)
+
+    status, body = get(stack.mlflow_url, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=mine")
+    assert status == http.HTTPStatus.OK
+    assert json.loads(body)["experiment"]["experiment_id"] == "1"
+    (copy,) = (data / upgrades.BEFORE).iterdir()
+    assert older != newest
+    assert (revision(copy), revision(database)) == (older, newest)
+
+
+def revision(database: Path) -> str:
+    """Return the version of the schema of MLflow's database."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])

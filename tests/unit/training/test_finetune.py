@@ -12,7 +12,7 @@ from unit.training.stack import JOB, World, starter
 from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.s3.images import S3Images
 from octospoon.cli.datasets import digits
-from octospoon.cli.local.assemble import trainer_environment
+from octospoon.cli.local.trainer import trainer_environment
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
 from octospoon.training.finetune.options import FineTuning

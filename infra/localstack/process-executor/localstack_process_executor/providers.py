@@ -85,8 +85,9 @@ def s3() -> Service:
     if store is None:
         return Service.for_provider(S3ByKey(storage_backend=EphemeralS3ObjectStore()))
 
-    from localstack_process_executor.durable import objects
+    from localstack_process_executor.durable import notifications, objects
 
+    notifications.install(store)
     return Service.for_provider(S3ByKey(storage_backend=objects.install(store, store.path.parent)))
 
 

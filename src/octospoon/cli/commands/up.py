@@ -109,10 +109,10 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         Conflict: the stack has a model with another backbone than the given one.
     """
     from octospoon.cli.local import addresses, saved_settings
-    from octospoon.cli.local.assemble import trainer_environment
     from octospoon.cli.local.first_model import FirstModel
     from octospoon.cli.local.preconditions import check_checkout
     from octospoon.cli.local.resume import start_with_data
+    from octospoon.cli.local.trainer import trainer_environment
     from octospoon.cli.operations.first_model import begin_with_backbone
     from octospoon.cli.stack.layout import Layout
     from octospoon.cli.stack.record import only_one

@@ -17,10 +17,9 @@ from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import Deployment, LocalProject
 from octospoon.cli.deployment.session import LOCAL_KEY, LOCAL_REGION, session
 from octospoon.cli.local.saved_settings import UpSettings
+from octospoon.cli.local.trainer import start_trainer
 from octospoon.cli.operations.classes import at_start, settle
 from octospoon.cli.operations.first_model import begin_with
-from octospoon.cli.stack.layout import Layout
-from octospoon.domain.errors import NotConfigured
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
@@ -32,11 +31,8 @@ STACK_NAME = "octospoon"
 TEMPLATE = Path("template.yaml")
 BUILD_DIR = Path(".octospoon/build")
 TITLE = "octospoon"
-TRAINER = "trainer"
 EXPERIMENT = "octospoon"
 """The template's default for the name of the experiment."""
-DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
-"""Environment variables that the local trainer inherits from the process that starts it."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +130,7 @@ def assemble(
     settings = UpSettings(tuple(classes), dict(parameters))
     api, project = install(addresses, settings, BY_PATH, first_model, progress, outputs)
     stack = LocalStack(servers, project, api)
-    progress("starting the trainer")
-    start_trainer(stack)
+    start_trainer(servers, project, stack.deployment, progress)
     return stack
 
 
@@ -241,41 +236,3 @@ def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> No
 def webhook_secret(deployment: Deployment) -> str:
     """Return the secret that Label Studio must send with every call of the webhook."""
     return deployment.secret(deployment.outputs["WebhookSecretArn"])
-
-
-def start_trainer(stack: LocalStack) -> None:
-    """Start the worker that runs the training jobs of the queue, in the environment of the trainer."""
-    servers = stack.servers
-    if any(process.name == TRAINER and process.alive() for process in servers.processes):
-        return
-    python = Layout(Path.cwd()).program(trainer_environment(stack.project.outputs["Trainer"]), "python")
-    dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
-    environment = servers.aws_environment() | trainer_settings(stack.project) | dagshub
-    servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
-
-
-def trainer_environment(trainer: str) -> str:
-    """Return the name of the environment that a trainer runs in.
-
-    Raises:
-        NotConfigured: the environment is not installed.
-    """
-    if trainer != "finetune":
-        return "mlflow"
-    if not Layout(Path.cwd()).program(trainer, "python").exists():
-        raise NotConfigured("Trainer=finetune needs PyTorch: run `make finetune`, which installs it")
-    return trainer
-
-
-def trainer_settings(project: LocalProject) -> dict[str, str]:
-    """Return the settings of the trainer, as environment variables."""
-    outputs = project.outputs
-    return {
-        "MLFLOW_TRACKING_URI": project.mlflow_url,
-        "OCTOSPOON_IMAGES_BUCKET": outputs["ImagesBucket"],
-        "OCTOSPOON_ARTIFACTS_BUCKET": outputs["ArtifactsBucket"],
-        "OCTOSPOON_POOL_TABLE": outputs["PoolTable"],
-        "OCTOSPOON_ANNOTATIONS_TABLE": outputs["AnnotationsTable"],
-        "OCTOSPOON_CONTROL_TABLE": outputs["ControlTable"],
-        "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
-    }

@@ -24,10 +24,11 @@ from octospoon.cli.deployment import Deployment, local_project, remember
 from octospoon.cli.exit_status import run
 from octospoon.cli.local import compose_files, saved_settings
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS, lines
-from octospoon.cli.local.assemble import Addresses, Artefacts, deploy_template, install, trainer_settings
+from octospoon.cli.local.assemble import Addresses, Artefacts, deploy_template, install
 from octospoon.cli.local.compose_files import BUILD_DIR, FIRST_MODEL, TOKEN
 from octospoon.cli.local.redeploy import SESSION, deployed_session, session_of
 from octospoon.cli.local.resume import repair
+from octospoon.cli.local.trainer import trainer_settings
 from octospoon.cli.operations.first_model import begin_with_backbone
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout

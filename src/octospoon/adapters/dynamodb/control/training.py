@@ -123,6 +123,15 @@ class DynamoControl:
             },
         )
 
+    def relaunch(self, lost: TrainingState, lease_until: float) -> bool:
+        """Move running -> launching, because the process of the job is known to be dead."""
+        return self._table.update(
+            "training",
+            {"status": JobStatus.LAUNCHING, "lease_until": lease_until},
+            "#job_id = :job_id AND #status = :running AND #lease_until = :lease",
+            {":job_id": lost.job_id, ":running": JobStatus.RUNNING, ":lease": lost.lease_until},
+        )
+
     def renew(self, job_id: str, lease_until: float) -> bool:
         """Extend the lease of a running job; return False if this job is no longer the running one."""
         return self._move(job_id, [JobStatus.RUNNING], {"lease_until": lease_until})

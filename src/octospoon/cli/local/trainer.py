@@ -1,0 +1,95 @@
+"""The worker of the local stack that runs training jobs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.process import end
+from octospoon.domain.errors import NotConfigured
+from octospoon.domain.training.jobs import JobStatus
+from octospoon.usecases.collect import LAUNCH_LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from octospoon.cli.deployment import Deployment, LocalProject
+    from octospoon.cli.stack.running import RunningStack
+    from octospoon.ports.training import Control
+
+TRAINER = "trainer"
+DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
+"""Environment variables that the local trainer inherits from the process that starts it."""
+
+
+def start_trainer(
+    servers: RunningStack, project: LocalProject, deployment: Deployment, progress: Callable[[str], None]
+) -> None:
+    """Start the worker that runs the training jobs of the queue, unless it runs.
+
+    Args:
+        servers: the running programs.
+        project: what is deployed on them.
+        deployment: the same, with its stores.
+        progress: receives a line of text for each step.
+    """
+    trainers = [process for process in servers.processes if process.name == TRAINER]
+    if any(process.alive() for process in trainers):
+        return
+    end(trainers)  # their jobs, which may have outlived them
+    if job := restart_lost_job(deployment.control, time.time()):
+        progress(f"training job {job} was interrupted and starts again")
+    progress("starting the trainer")
+    python = Layout(Path.cwd()).program(trainer_environment(project.outputs["Trainer"]), "python")
+    dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
+    environment = servers.aws_environment() | trainer_settings(project) | dagshub
+    servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
+
+
+def restart_lost_job(control: Control, now: float) -> str:
+    """Let the job of a dead worker start again, without waiting for the end of its lease.
+
+    The message with its id is in the queue until the job has succeeded, and the next worker receives it. Only
+    the local stack can do this: it has one worker, and knows that no process of it lives. A job that is
+    started by hand at the same time does no harm, because a job that runs twice promotes once.
+
+    Args:
+        control: the state of the training job.
+        now: epoch seconds.
+
+    Returns:
+        The id of the job; empty if no job was interrupted.
+    """
+    state = control.state()
+    lost = state.status is JobStatus.RUNNING and control.relaunch(state, now + LAUNCH_LEASE)
+    return state.job_id if lost else ""
+
+
+def trainer_environment(trainer: str) -> str:
+    """Return the name of the environment that a trainer runs in.
+
+    Raises:
+        NotConfigured: the environment is not installed.
+    """
+    if trainer != "finetune":
+        return "mlflow"
+    if not Layout(Path.cwd()).program(trainer, "python").exists():
+        raise NotConfigured("Trainer=finetune needs PyTorch: run `make finetune`, which installs it")
+    return trainer
+
+
+def trainer_settings(project: LocalProject) -> dict[str, str]:
+    """Return the settings of the trainer, as environment variables."""
+    outputs = project.outputs
+    return {
+        "MLFLOW_TRACKING_URI": project.mlflow_url,
+        "OCTOSPOON_IMAGES_BUCKET": outputs["ImagesBucket"],
+        "OCTOSPOON_ARTIFACTS_BUCKET": outputs["ArtifactsBucket"],
+        "OCTOSPOON_POOL_TABLE": outputs["PoolTable"],
+        "OCTOSPOON_ANNOTATIONS_TABLE": outputs["AnnotationsTable"],
+        "OCTOSPOON_CONTROL_TABLE": outputs["ControlTable"],
+        "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
+    }
