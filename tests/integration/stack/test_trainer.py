@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from types import SimpleNamespace
 
 import pytest
 from fakes.clock import FakeClock
@@ -55,7 +54,7 @@ def jobs(root) -> list[str]:
 
 def start_worker(stack, control: FakeControl) -> list[str]:
     lines: list[str] = []
-    start_trainer(stack, PROJECT, SimpleNamespace(control=control), lines.append)
+    start_trainer(stack, PROJECT, control, lines.append)
     return lines
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from octospoon.cli.stack import backup, resumable
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.services import DATABASES
 from octospoon.domain.errors import BadRequest, NotConfigured
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def layout(tmp_path: Path) -> Layout:
     write(layout.settings, '{"classes": ["cat"]}')
     write(layout.resumed_project, "{}")
     for name, table in (("label-studio", "task_completion"), ("mlflow", "runs"), ("localstack", "records")):
-        database(layout.data / name / resumable.DATABASES[name], table)
+        database(layout.data / name / DATABASES[name], table)
     stored = layout.data / "localstack/object-files/ab/1"
     write(stored, "pixels")
     shown = layout.data / "localstack/objects/octospoon-images-1/a b.png"
@@ -87,7 +88,7 @@ def test_a_backup_brings_everything_into_an_empty_checkout(layout: Layout, tmp_p
     assert other.settings.read_text() == layout.settings.read_text()
     assert other.credentials.read_text() == layout.credentials.read_text()
     assert not (other.data / "localstack/filesystem").exists()
-    assert resumable.problem(other, set(resumable.DATABASES)) == ""
+    assert resumable.problem(other, set(DATABASES)) == ""
     assert file.stat().st_mode & 0o077 == 0
     assert not list(layout.home.glob("backup-*")) + list(other.home.glob("backup-*"))
 
@@ -99,7 +100,7 @@ def test_a_backup_of_a_running_stack_is_sound(layout: Layout, tmp_path: Path) ->
     folder.mkdir()
 
     def serve() -> None:
-        path = layout.data / "localstack" / resumable.DATABASES["localstack"]
+        path = layout.data / "localstack" / DATABASES["localstack"]
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             number = 1
             while not ended.is_set():
@@ -116,7 +117,7 @@ def test_a_backup_of_a_running_stack_is_sound(layout: Layout, tmp_path: Path) ->
             file, other = tmp_path / f"{number}.tar", Layout(tmp_path / f"other-{number}")
             backup.back_up(layout, file, silent)
             backup.restore(other, file, silent)
-            state = other.data / "localstack" / resumable.DATABASES["localstack"]
+            state = other.data / "localstack" / DATABASES["localstack"]
             with closing(sqlite3.connect(state)) as connection:
                 known = {str(row[0]) for row in connection.execute("SELECT id FROM records WHERE id > 1")}
             assert known <= {path.name for path in (other.data / "localstack/object-files/cd").iterdir()}

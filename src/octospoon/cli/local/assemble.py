@@ -130,7 +130,7 @@ def assemble(
     settings = UpSettings(tuple(classes), dict(parameters))
     api, project = install(addresses, settings, BY_PATH, first_model, progress, outputs)
     stack = LocalStack(servers, project, api)
-    start_trainer(servers, project, stack.deployment, progress)
+    start_trainer(servers, project, stack.deployment.control, progress)
     return stack
 
 

@@ -16,7 +16,7 @@ from octospoon.usecases.collect import LAUNCH_LEASE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from octospoon.cli.deployment import Deployment, LocalProject
+    from octospoon.cli.deployment import LocalProject
     from octospoon.cli.stack.running import RunningStack
     from octospoon.ports.training import Control
 
@@ -26,21 +26,21 @@ DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
 
 
 def start_trainer(
-    servers: RunningStack, project: LocalProject, deployment: Deployment, progress: Callable[[str], None]
+    servers: RunningStack, project: LocalProject, control: Control, progress: Callable[[str], None]
 ) -> None:
     """Start the worker that runs the training jobs of the queue, unless it runs.
 
     Args:
         servers: the running programs.
         project: what is deployed on them.
-        deployment: the same, with its stores.
+        control: the state of the training job.
         progress: receives a line of text for each step.
     """
     trainers = [process for process in servers.processes if process.name == TRAINER]
     if any(process.alive() for process in trainers):
         return
     end(trainers)  # their jobs, which may have outlived them
-    if job := restart_lost_job(deployment.control, time.time()):
+    if job := restart_lost_job(control, time.time()):
         progress(f"training job {job} was interrupted and starts again")
     progress("starting the trainer")
     python = Layout(Path.cwd()).program(trainer_environment(project.outputs["Trainer"]), "python")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.files import PRIVATE, new_file
 from octospoon.cli.stack import resumable
 from octospoon.cli.stack.layout import Layout
+from octospoon.cli.stack.services import DATABASES
 from octospoon.cli.stack.snapshot import snapshot
 from octospoon.domain.errors import BadRequest, NotConfigured
 
@@ -108,7 +109,7 @@ def restore(layout: Layout, source: Path, progress: Progress) -> Manifest:
             raise BadRequest(f"{source} does not exist") from error
         except (tarfile.TarError, EOFError) as error:
             raise BadRequest(f"{source} is not a complete backup: {error}") from error
-        problem = resumable.problem(staging, set(resumable.DATABASES))
+        problem = resumable.problem(staging, set(DATABASES))
         if problem or not staging.credentials.exists():
             raise BadRequest(f"{source} cannot be restored: {problem or 'it has no credentials'}")
         layout.state.mkdir(parents=True, exist_ok=True)
