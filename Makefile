@@ -28,7 +28,7 @@ TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio 
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
-	dockercomposeup dockercomposedown compose-test clean environments prepared .ready seed
+	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -146,13 +146,16 @@ contained: prepared
 IN_IMAGE = $(DOCKER) run --rm --network none --user $$(id -u):$$(id -g) --volume $(CURDIR):$(CURDIR) \
 	--workdir $(CURDIR) --entrypoint /opt/functions/bin/python octospoon-localstack
 
+functions-in-image: .venv/.installed
+	@image=($$($(IN_IMAGE) -c 'import platform as p; print(*p.python_version_tuple()[:2], p.machine())')) && \
+		$(MAKE) -f infra/build/Makefile aws AWS_BUILD_DIR=.octospoon/build-compose compiler_aws='$(IN_IMAGE)' \
+		PYTHON_VERSION=$${image[0]}.$${image[1]} ARCHITECTURE=$${image[2]/aarch64/arm64}
+
 dockercomposeup: .venv/.installed ## start the same stack in Docker containers; takes the variables of `make up`
 	@.venv/bin/python -m octospoon.cli.local.compose prepare $(if $(CLASSES),--classes "$(CLASSES)") \
 		--backbone "$(BACKBONE)" $(foreach pair,$(SET),--set "$(pair)")
 	@$(COMPOSE) build || { echo "Without an image registry, run infra/stand-ins/build first." >&2; exit 1; }
-	@image=($$($(IN_IMAGE) -c 'import platform as p; print(*p.python_version_tuple()[:2], p.machine())')) && \
-		$(MAKE) -f infra/build/Makefile aws AWS_BUILD_DIR=.octospoon/build-compose compiler_aws='$(IN_IMAGE)' \
-		PYTHON_VERSION=$${image[0]}.$${image[1]} ARCHITECTURE=$${image[2]/aarch64/arm64}
+	@$(MAKE) functions-in-image
 	@.venv/bin/python -m octospoon.cli.local.compose functions
 	@$(COMPOSE) up --detach || { $(COMPOSE) logs setup >&2; exit 1; }
 	@.venv/bin/python -m octospoon.cli.local.compose addresses

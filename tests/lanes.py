@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,11 +34,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SOCKET = "/var/run/docker.sock"
+STAND_IN = "octospoon.stand-in"
+"""The label of an image that infra/stand-ins/build made in the place of one from a registry."""
 SERVICES = (
     *("apigateway", "cloudformation", "cloudwatch", "dynamodb", "events", "iam", "lambda", "logs"),
     *("s3", "secretsmanager", "sqs", "sts"),
 )
 """What the template needs, and pytest-localstack waits for."""
+SECONDS_TO_START = 300.0
 TAKE_A_LANE = ("lane", "stores")
 """The fixtures that have it as their parameter."""
 LANES = [pytest.param("host", marks=pytest.mark.stack), pytest.param("docker", marks=pytest.mark.docker)]
@@ -110,57 +115,105 @@ def on_host(stack: LocalStack) -> Iterator[Lane]:
         yield Lane(stack.project.outputs, stack.project.endpoint_url, running)
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image of LocalStack.
+
+    Attributes:
+        name: without the tag.
+        tag: its tag.
+        environment: variables of the container.
+        target: arguments of make, which builds the functions for it.
+        build_dir: where make leaves them.
+        sees_engine: whether LocalStack starts functions as containers.
+    """
+
+    name: str
+    tag: str
+    environment: Mapping[str, str]
+    target: tuple[str, ...]
+    build_dir: str
+    sees_engine: bool
+
+
+def official() -> Image:
+    """Return LocalStack's own image, with its DynamoDB; it runs functions in AWS's images."""
+    variables = {"DISABLE_EVENTS": "1", "LAMBDA_SYNCHRONOUS_CREATE": "1", "SQS_ENDPOINT_STRATEGY": "path"}
+    target = ("-f", "infra/build/Makefile", "aws")
+    return Image(
+        "localstack/localstack", version(), variables, target, ".octospoon/build-aws", sees_engine=True
+    )
+
+
+def plugged() -> Image:
+    """Return the image with our plug-in that infra/stand-ins/build makes, where no registry has the other."""
+    from octospoon.cli.local.compose_files import CONTAINERS
+    from octospoon.cli.stack.services import LOCALSTACK, SETTINGS
+
+    variables = SETTINGS[LOCALSTACK] | {
+        "GATEWAY_LISTEN": "0.0.0.0:4566",
+        "LAMBDA_PROCESS_PYTHON": CONTAINERS[LOCALSTACK]["LAMBDA_PROCESS_PYTHON"],
+    }
+    target = ("functions-in-image",)
+    return Image(
+        "octospoon-localstack", "latest", variables, target, ".octospoon/build-compose", sees_engine=False
+    )
+
+
 @pytest.fixture(scope="session")
 def in_docker(request: pytest.FixtureRequest) -> Iterator[Lane]:
-    """A LocalStack of its own in a container, the template deployed for AWS's Python; no Label Studio."""
+    """A LocalStack of its own in a container, the template deployed for its Python; no Label Studio."""
     from octospoon.cli.operations.first_model import init_model
 
     with contextlib.closing(Engine.from_env()) as engine:
-        _has_image(engine, required=request.config.getoption("--localstack") == "docker")
+        image = _image(engine, required=request.config.getoption("--localstack") == "docker")
+        engine.visible = image.sees_engine
         started = LocalstackSession(
             engine,
             services=list(SERVICES),
             region_name=LOCAL_REGION,
-            localstack_version=version(),
+            localstack_version=image.tag,
             pull_image=False,
-            container_env={
-                "DISABLE_EVENTS": "1",
-                "LAMBDA_SYNCHRONOUS_CREATE": "1",
-                "SQS_ENDPOINT_STRATEGY": "path",
-            },
+            container_env=image.environment,
         )
-        with started:
+        started.image_name = image.name
+        started.start(timeout=SECONDS_TO_START)
+        try:
             endpoint = started.endpoint_url("s3")
-            lane = Lane(_deployed(endpoint), endpoint, started)
+            lane = Lane(_deployed(endpoint, image), endpoint, started)
             init_model(lane)
             yield lane
+        finally:
+            started.stop()
 
 
-def _has_image(engine: docker.DockerClient, *, required: bool) -> None:
-    """Pull LocalStack's image unless it is there; without it there is no lane, unless one was asked for."""
-    image = f"{LocalstackSession.image_name}:{version()}"
-    if engine.images.list(name=image):
-        return
+def _image(engine: docker.DockerClient, *, required: bool) -> Image:
+    """Return the image to take, pulled if need be; without it there is no lane, unless one was asked for."""
+    image = official()
+    name = f"{image.name}:{image.tag}"
+    for there in engine.images.list(name=name):
+        return plugged() if STAND_IN in there.labels else image
     try:
-        engine.images.pull(*image.split(":"))
+        engine.images.pull(image.name, image.tag)
     except APIError as error:
         if required:
             raise
-        pytest.skip(f"the Docker engine has no {image} and cannot get it: {error.explanation or error}")
+        pytest.skip(f"the Docker engine has no {name} and cannot get it: {error.explanation or error}")
+    return image
 
 
-def _deployed(endpoint: str) -> dict[str, str]:
+def _deployed(endpoint: str, image: Image) -> dict[str, str]:
     # here, because scikit-learn's import takes longer than most unit tests
     from octospoon.cli.datasets import digits
     from octospoon.cli.deploy.deployer import deploy
     from octospoon.cli.deploy.secrets import keep_secret
     from octospoon.cli.local.assemble import STACK_NAME
 
-    subprocess.run(["make", "-f", "infra/build/Makefile", "aws"], cwd=ROOT, check=True)
+    subprocess.run(["make", *image.target], cwd=ROOT, check=True)
     secrets = session(endpoint).client("secretsmanager", endpoint_url=endpoint)
     return deploy(
         template=ROOT / "template.yaml",
-        build_dir=ROOT / ".octospoon/build-aws",
+        build_dir=ROOT / image.build_dir,
         endpoint_url=endpoint,
         stack_name=STACK_NAME,
         parameters={
@@ -177,10 +230,25 @@ class _Containers(ContainerCollection):
     """LocalStack starts functions as containers, for which pytest-localstack gives it no socket."""
 
     def run(self, *arguments: Any, **options: Any) -> Container:
-        return super().run(*arguments, **options, volumes=[f"{SOCKET}:{SOCKET}"])
+        client: Engine = self.client
+        volumes = [f"{client.socket}:{SOCKET}"] if client.visible else []
+        return super().run(*arguments, **options, volumes=volumes)
 
 
 class Engine(docker.DockerClient):
+    """The engine that the environment names.
+
+    Attributes:
+        visible: whether its containers get its socket.
+    """
+
+    visible = False
+
+    @property
+    def socket(self) -> str:
+        """The path of its socket on this machine."""
+        return os.environ.get("DOCKER_HOST", SOCKET).removeprefix("unix://")
+
     @property
     def containers(self) -> _Containers:
         return _Containers(client=self)
