@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.clock import FakeClock
+from fakes.events import FakeEventProgress
 from fakes.images import FakeBackfills, FakeBacklog
 from fakes.imported_labels import FakeImportedLabels
 from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
@@ -17,6 +18,7 @@ from fakes.training import FakeControl
 from lanes import LANES, on
 
 from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
+from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
 from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
 from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
 from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
@@ -46,6 +48,7 @@ from octospoon.adapters.s3.rounds import RoundFiles
 if TYPE_CHECKING:
     from lanes import Lane
 
+    from octospoon.ports.events import EventProgress
     from octospoon.ports.images import Backfills, Backlog
     from octospoon.ports.imported_labels import ImportedLabels
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
@@ -92,6 +95,7 @@ class Stores:
     missing: MissingAnnotations
     proposals: Proposals
     blind: BlindImages
+    event_progress: EventProgress
     backfills: Backfills
     imported: ImportedLabels
     backlog: Backlog
@@ -131,6 +135,7 @@ def fake() -> Stores:
         FakeMissing(),
         FakeProposals(),
         FakeBlindImages(pool),
+        FakeEventProgress(),
         FakeBackfills(),
         FakeImportedLabels(labels),
         FakeBacklog(),
@@ -170,6 +175,7 @@ def real(lane: Lane) -> Stores:
         S3MissingAnnotations(S3Artifacts(s3, bucket)),
         DynamoProposals(table),
         DynamoBlindImages(client, pool),
+        DynamoEventProgress(table),
         DynamoBackfills(table),
         DynamoImportedLabels(client, pool, annotations, control, clock.now),
         DynamoBacklog(table),

@@ -12,6 +12,7 @@ from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.domain.batch import drift_share
 from octospoon.domain.evaluation.estimators import Estimate
 from octospoon.domain.monitoring.drift import DriftResult, Level, reference
+from octospoon.domain.monitoring.events import Published
 from octospoon.domain.monitoring.observations import (
     HISTORY,
     DriftExample,
@@ -92,6 +93,17 @@ def test_an_observation_without_what_drifted_and_its_history_is_read(stack: Loca
     newer = replace(observation, observed_at=200.0, drifted=(DriftExample("a", "e", 0.5),))
     observations.save(newer)
     assert observations.read() == newer
+
+
+def test_progress_of_events_is_kept_and_one_writer_wins(stores: Stores) -> None:
+    assert stores.event_progress.read() == Published()
+    progress = Published(9.5, 3, 4, 5, "7/2026-01-31", 8.25, ("ďábel/1",))
+    assert stores.event_progress.save(progress)
+    assert not stores.event_progress.save(progress), "somebody else was first"
+    stored = stores.event_progress.read()
+    assert stored == replace(progress, revision=1)
+    assert stores.event_progress.save(replace(stored, round=4))
+    assert stores.event_progress.read() == replace(progress, round=4, revision=2)
 
 
 def test_the_first_reference_of_a_model_stands_bit_for_bit(stores: Stores) -> None:

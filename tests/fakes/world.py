@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fakes.clock import FakeClock
+from fakes.events import FakeEventBus, FakeEventProgress
 from fakes.images import FakeBucket, FakeImages, FakeUploads
 from fakes.label_studio import FakeLabeler
 from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
@@ -27,6 +28,7 @@ from octospoon.domain.training.jobs import JobSettings
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.promote_version import PromoteVersion
+from octospoon.usecases.publish_events import PublishEvents
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.reconcile import Reconcile, Stores
 from octospoon.usecases.rescore import Reorder
@@ -58,6 +60,7 @@ class FakeWorld:
         self.observations: Any = FakeObservations()
         self.references, self.rescoring = FakeReferences(), FakeRescoring()
         self.queue: list[str] = []
+        self.bus, self.event_progress = FakeEventBus(), FakeEventProgress()
 
     def port(self, fake: Any) -> Any:
         """Return the fake as a use case gets it; the fault tests put faults around each call."""
@@ -83,6 +86,20 @@ class FakeWorld:
     def build_sync_alias(self) -> SyncRegistryAlias:
         alias, history = self.port(self.alias), self.port(self.history)
         return SyncRegistryAlias(alias, self.champions, history, self.build_promote())
+
+    def build_events(self, collect: CollectAnnotations) -> PublishEvents:
+        return PublishEvents(
+            self.port(self.bus),
+            self.port(self.event_progress),
+            self.port(self.rounds),
+            self.port(self.control),
+            self.port(self.history),
+            self.champions,
+            self.port(self.observations),
+            self.port(self.labels),
+            collect.history,
+            self.clock,
+        )
 
     def build_stores(self) -> Stores:
         return Stores(

@@ -14,6 +14,11 @@ STACK = "OCTOSPOON_STACK_NAME"
 """The environment variable that holds the name of the CloudFormation stack."""
 
 
+def stack_name() -> str:
+    """Return the name of the CloudFormation stack; empty outside of one."""
+    return os.environ.get(STACK, "")
+
+
 def make_logger(service: str) -> Logger:
     """Return the function's logger; the loggers of octospoon's modules use its handlers."""
     logger = Logger(service=service, log_uncaught_exceptions=True)
@@ -33,7 +38,7 @@ def make_metrics(service: str) -> Metrics:
     # an invocation that counts nothing is normal
     warnings.filterwarnings("ignore", message="No application metrics to publish")
     metrics = Metrics(namespace=NAMESPACE, service=service)
-    if stack := os.environ.get(STACK):
+    if stack := stack_name():
         metrics.set_default_dimensions(stack=stack)
     return metrics
 

@@ -130,6 +130,7 @@ class ReconcileSettings(Stores, frozen=True, kw_only=True):
     uploads_queue_url: Name
     images_source: Literal["made", "existing"] = "made"
     images_prefixes: str = ""
+    event_bus: str = ""
     model_name: Name = "octospoon"
     mlflow_password_secret: str = ""
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from octospoon.ports.pool import FullAudits, PoolEntries
     from octospoon.usecases.collect import CollectAnnotations
+    from octospoon.usecases.publish_events import PublishEvents
     from octospoon.usecases.sync_registry_alias import Followed
 
 LOG = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Reconcile:
         collect: counts labels.
         clock: the time.
         sync_registry_alias: syncs the registry's alias with the champion; None without a registry.
+        events: publishes what happened; None without a bus.
     """
 
     labeler: Labeler
@@ -81,6 +83,7 @@ class Reconcile:
     collect: CollectAnnotations
     clock: Clock
     sync_registry_alias: Callable[[], Followed] | None = None
+    events: PublishEvents | None = None
 
     def __call__(self, *, full: bool = False, accept: str = "") -> ReconcileReport:
         """Run once. If a run is interrupted, the next run resumes at the same page.
@@ -103,6 +106,7 @@ class Reconcile:
             lambda: self._waiting(until),
             self._alias,
             self._uncounted,
+            self._events,
         )
         # even after errors: a job that is due or lost must not wait
         job = self.collect.launch_if_due(at_once=full)
@@ -143,6 +147,8 @@ class Reconcile:
             sync = done
         if not ours:
             LOG.info("another run continues the task sync")
+        elif sync.finished and self.events:
+            self.events.settled_until(sync.began)
         return repaired + Counter(finished=ours and sync.finished)
 
     def _next(self, last: TaskSync, *, full: bool) -> TaskSync:
@@ -167,6 +173,8 @@ class Reconcile:
             tasks = self.labeler.tasks_of(keys)
             compared = self._compare(keys, tasks)
             repaired = self._placed(tasks, self.stores.pool.entries(keys)) + compared.repaired
+            if self.events:
+                repaired["events"] += self.events.settled(tasks)
             if sync.since:  # in a sync over all tasks, missing annotations are the full audit's work
                 self._removals.keep(walk, str(sync.position), compared.missing)
         if not changed and sync.since:
@@ -237,6 +245,9 @@ class Reconcile:
             why = PROBLEMS[example.problem]
             LOG.warning("annotation %d of %s does not count: %s", example.annotation, example.key, why)
         return Counter(uncounted=uncounted.total, unknown_classes=uncounted.counts.get(UNKNOWN_CLASS, 0))
+
+    def _events(self) -> Counter[str]:
+        return Counter(events=self.events() if self.events else 0)
 
     def _alias(self) -> Counter[str]:
         if self.sync_registry_alias is None:

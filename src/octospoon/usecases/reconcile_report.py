@@ -28,6 +28,7 @@ class ReconcileReport:
         finished: whether no changed task is left for the next run.
         audited: whether no full audit is in progress.
         job: the training job that was launched; empty for none.
+        events: events published.
         lost_jobs: training jobs in a row, up to now, that did not come to their end.
     """
 
@@ -49,4 +50,5 @@ class ReconcileReport:
     finished: bool = False
     audited: bool = False
     job: str = ""
+    events: int = 0
     lost_jobs: int = 0

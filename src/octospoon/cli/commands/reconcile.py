@@ -27,6 +27,7 @@ REPAIRS = {
     "models": "versions put into service by MLflow's alias",
     "at_odds": "alias that is not followed (`octospoon logs reconcile` says why)",
     "elsewhere": "annotations of another project kept",
+    "events": "events published",
     "lost_jobs": "training jobs in a row that did not end well (`octospoon status` says why)",
 }
 """How each count of the function's report is shown."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
     from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
+    from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
     from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
     from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
     from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
@@ -230,6 +231,13 @@ class Storage(BucketStorage):
         from octospoon.adapters.dynamodb.control.model_history import DynamoObservations
 
         return DynamoObservations(self.control_table)
+
+    @property
+    def event_progress(self) -> DynamoEventProgress:
+        """How far events are published."""
+        from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
+
+        return DynamoEventProgress(self.control_table)
 
     @property
     def task_syncs(self) -> DynamoTaskSync:
