@@ -80,7 +80,12 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
         open_tasks=OpenTasks(labeler, stores.pool, stores.clock, days=14),
         max_open_tasks=100,
         observations=stores.observations,
-        reorder=Reorder(FakeRescoring(dict.fromkeys(range(SHARDS), "margin")), [].append, "margin"),  # type: ignore[arg-type]
+        reorder=Reorder(
+            FakeRescoring(dict.fromkeys(range(SHARDS), "margin")),
+            [].append,  # type: ignore[arg-type]
+            "margin",
+            stores.clock,
+        ),
         refresh=lambda: 0,
     )
 

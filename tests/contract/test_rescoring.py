@@ -25,12 +25,18 @@ def test_each_shard_has_its_own_order_independent_of_versions(stores: Stores) ->
     assert stores.rescoring.orders() == {}
 
     stores.rescoring.ordered(3, "margin")
-    stores.rescoring.ordered(15, "")
+    stores.rescoring.reordering(15, "entropy", 100.5)
+    stores.rescoring.reordering(4, "entropy", 90.0)
+    assert stores.rescoring.orders() == {3: "margin", 4: "", 15: ""}
+    assert stores.rescoring.at_work("entropy", 100.5) == {15}
+    assert stores.rescoring.at_work("entropy", 90.0) == {4, 15}
+    assert stores.rescoring.at_work("margin", 0.0) == set()
     stores.rescoring.ordered(15, "entropy")
     stores.rescoring.ordered(15, "entropy")
+    stores.rescoring.ordered(4, "margin")
     stores.rescoring.begin(1, 1)
 
-    assert stores.rescoring.orders() == {3: "margin", 15: "entropy"}
+    assert stores.rescoring.orders() == {3: "margin", 4: "margin", 15: "entropy"}
 
 
 def test_longer_reach_is_counted_again_and_shorter_ignored(stores: Stores) -> None:

@@ -154,6 +154,7 @@ class FakeRescoring:
     version: int = -1
     shards: set[int] = field(default_factory=set)
     since: str = ""
+    into: dict[int, tuple[str, float]] = field(default_factory=dict)
 
     def begin(self, generation: int, version: int, oldest: str = "") -> None:
         if generation > self.generation or (generation == self.generation and self.since > oldest):
@@ -174,3 +175,10 @@ class FakeRescoring:
 
     def ordered(self, shard: int, order: str) -> None:
         self.order[shard] = order
+
+    def reordering(self, shard: int, order: str, now: float) -> None:
+        self.order[shard] = ""
+        self.into[shard] = (order, now)
+
+    def at_work(self, order: str, since: float) -> set[int]:
+        return {shard for shard, (into, at) in self.into.items() if into == order and at >= since}

@@ -132,7 +132,7 @@ class FakeWorld:
             open_tasks=OpenTasks(labeler, pool, self.clock, days=days),
             max_open_tasks=max_open_tasks,
             observations=self.port(self.observations),
-            reorder=Reorder(self.rescoring, self.queue.append, "margin"),
+            reorder=Reorder(self.rescoring, self.queue.append, "margin", self.clock),
             refresh=refresh,
         )
 

@@ -167,7 +167,13 @@ class Rescoring(Protocol):
         """Return by shard the score that its priorities hold; unknown shards are left out."""
 
     def ordered(self, shard: int, order: str) -> None:
-        """Record the score that the priorities of a shard hold; empty while they are being changed."""
+        """Record the score that the priorities of a shard hold."""
+
+    def reordering(self, shard: int, order: str, now: float) -> None:
+        """Record that the priorities of a shard are being changed to this score now, in epoch seconds."""
+
+    def at_work(self, order: str, since: float) -> set[int]:
+        """Return the shards whose priorities were being changed to this score at `since` or later."""
 
 
 class Observations(Protocol):

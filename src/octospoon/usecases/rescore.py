@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from octospoon.ports.pool import PoolWalk, RescoringPool
 
 LOG = logging.getLogger(__name__)
+SILENT = 2 * 3600.0
+"""Seconds after which a message that reorders a shard counts as lost; its tries take an hour and a half."""
 SLICE = 20.0
 """Seconds after which a message gives way to those of the other shards."""
 _OUTDATED = "pointer generation %d is outdated: version %d is in service now"
@@ -153,7 +155,7 @@ class RescorePool:
         check_age(segment, self.clock.now())
         every = self.progress.orders().get(segment.shard) != self.order
         if every:
-            self.progress.ordered(segment.shard, "")
+            self.progress.reordering(segment.shard, self.order, self.clock.now())
             if segment.order != self.order:  # the progress was for another order, or for none
                 segment = reordering(segment, self.order, self.clock.now())
         passed, rest = self._through(
@@ -241,23 +243,34 @@ class RescorePool:
 
 @dataclass(frozen=True, slots=True)
 class Reorder:
-    """Reorders the pool's priorities for the strategy, if they are in another order."""
+    """Reorders the pool's priorities for the strategy, if they are in another order.
+
+    Attributes:
+        progress: in which order each shard is.
+        enqueue: sends a message to `rescore`.
+        order: the stored score that the priorities are to be.
+        clock: the time.
+    """
 
     progress: Rescoring
     enqueue: Callable[[str], None]
     order: str
+    clock: Clock
 
     def __call__(self, generation: int) -> int:
-        """Queue one message for each shard in another order; return their number.
+        """Queue one message for each shard in another order, unless it is at work; return how many are left.
 
-        May be called until it returns 0: a shard that is done is not written again.
+        May be called until it returns 0: a shard that is done is not written again. A shard at work gets no
+        second message, which would write all its rows once more. After SILENT seconds its message is lost.
 
         Args:
             generation: of the champion.
         """
         orders = self.progress.orders()
         wrong = [shard for shard in range(SHARDS) if orders.get(shard) != self.order]
-        return _fan_out(self.enqueue, generation, wrong)
+        at_work = self.progress.at_work(self.order, self.clock.now() - SILENT) if wrong else set()
+        _fan_out(self.enqueue, generation, [shard for shard in wrong if shard not in at_work])
+        return len(wrong)
 
 
 def _fan_out(enqueue: Callable[[str], None], generation: int, shards: Iterable[int], oldest: str = "") -> int:

@@ -14,7 +14,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, shard
 from octospoon.domain.uncertainty import uncertainty
-from octospoon.usecases.rescore import SLICE, Reorder, RescorePool
+from octospoon.usecases.rescore import SILENT, SLICE, Reorder, RescorePool
 from octospoon.usecases.rescore_segment import LONGEST, Segment, continuation, decode
 
 BACKBONE = "b" * 64
@@ -121,7 +121,7 @@ class World(FakeWorld):
         return [self.pool.table[key].arrived for key in keys]
 
     def reorder(self) -> int:
-        return Reorder(self.progress, self.queue.append, self.order)(self.version)
+        return Reorder(self.progress, self.queue.append, self.order, self.clock)(self.version)
 
     def check(self) -> None:
         """Every selectable row is scored by the champion."""
@@ -240,6 +240,24 @@ def test_a_shard_whose_message_was_lost_is_queued_again() -> None:
     world.work()
     assert world.reorder() == 0
     assert len(world.written) == IMAGES
+
+
+def test_shard_at_work_gets_no_second_message_from_rank() -> None:
+    world = scored()
+    world.strategy, world.page, world.look = "entropy", 10, 10
+    world.reorder()
+    for _ in range(SHARDS - 1):
+        world.case().segment(world.queue.pop(0), 0.0)
+    waiting = list(world.queue)
+
+    assert world.reorder() == SHARDS, "rank waits for all of them"
+    assert len(world.queue) == len(waiting) + 1, "one shard was not at work yet"
+    del world.queue[:]
+    world.clock.time += SILENT + 1
+    assert world.reorder() == SHARDS
+    assert len(world.queue) == SHARDS, "the messages were lost"
+    world.work()
+    assert world.reorder() == 0
 
 
 def test_going_back_half_way_leaves_no_shard_half_ordered() -> None:

@@ -44,7 +44,10 @@ def rank() -> Rank:
         max_open_tasks=config.max_open_tasks,
         observations=storage.observations,
         reorder=Reorder(
-            storage.rescoring, rescore_queue(config.rescore_queue_url), order_of(config.strategy)
+            progress=storage.rescoring,
+            enqueue=rescore_queue(config.rescore_queue_url),
+            order=order_of(config.strategy),
+            clock=aws.CLOCK,
         ),
         refresh=_refresh(storage, label_studio, pool),
         history=storage.class_history(),

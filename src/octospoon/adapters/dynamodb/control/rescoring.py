@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.items import Item, dump_item, integer, names_of, text
+from octospoon.adapters.dynamodb.items import Item, dump_item, integer, names_of, number, text
 from octospoon.adapters.dynamodb.requests import if_met
 from octospoon.domain.pool.keys import SHARDS
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control.table import ControlTable
+    from octospoon.adapters.dynamodb.items import Value
 
 _FIRST_OR_WIDER = (
     "attribute_not_exists(#generation) OR #generation < :generation OR "
@@ -53,10 +54,27 @@ class DynamoRescoring:
         return {shard: text(item, name) for shard, name in names.items() if name in item}
 
     def ordered(self, shard: int, order: str) -> None:
-        """Record the score that the priorities of a shard hold; empty while they are being changed."""
+        """Record the score that the priorities of a shard hold."""
         name = f"order_{shard:02d}"
         another = f"attribute_not_exists(#{name}) OR #{name} <> :order"
         self._table.update("rescore", {name: order}, another, {":order": order})
+
+    def reordering(self, shard: int, order: str, now: float) -> None:
+        """Record that the priorities of a shard are being changed to this score."""
+        values: dict[str, Value] = {f"order_{shard:02d}": "", f"into_{shard:02d}": order}
+        at = f"at_{shard:02d}"
+        # always, whatever the clock of another message said: rows are in neither order from here on
+        always = f"attribute_not_exists(#{at}) OR #{at} >= :zero"
+        self._table.update("rescore", {**values, at: now}, always, {":zero": 0})
+
+    def at_work(self, order: str, since: float) -> set[int]:
+        """Return the shards whose priorities were being changed to this score at `since` or later."""
+        item = self._table.read("rescore")
+        return {
+            shard
+            for shard in range(SHARDS)
+            if text(item, f"into_{shard:02d}") == order and number(item, f"at_{shard:02d}") >= since
+        }
 
     def _write(self, update: str, condition: str, generation: int, given: Item) -> bool:
         with translated("recording the progress of re-scoring"):
