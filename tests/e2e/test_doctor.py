@@ -10,8 +10,8 @@ from e2e.helpers import changed_webhook
 
 from octospoon.adapters.label_studio.setup import ACTIONS
 from octospoon.cli.doctor import doctor
-from octospoon.cli.local.assemble import webhook_secret
 from octospoon.cli.main import main
+from octospoon.cli.operations.label_studio_access import webhook_secret
 from octospoon.cli.operations.predict import predict_secret
 from octospoon.cli.operations.queues import QUEUES, depth
 

@@ -24,7 +24,7 @@ UP = "up --classes cat,dog,owl --set BatchSize=20 --set TrainingThreshold=20"
 RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output features"
 CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
-AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1"
+AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1 --new-key"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
@@ -154,10 +154,15 @@ NAMES = {
     "up --backbone NAME",
     "init-model --stack octospoon",
     "label-studio-connect",
+    "label-studio-connect --new-key",
+    "label-studio-connect --own-role",
+    "worker --stack NAME",
+    "worker --stack octospoon",
     "label-studio-project",
     "model import",
     "model import FILE",
     "picture",
+    "predict",
     "simulate",
     "trace",
     "trace KEY",

@@ -306,7 +306,8 @@ def test_the_webhook_refuses_strangers(stack: LocalStack, secret: str | None) ->
 
 def test_setting_label_studio_up_again_changes_nothing(stack: LocalStack) -> None:
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
-    from octospoon.cli.local.assemble import TITLE, connect
+    from octospoon.cli.local.assemble import TITLE
+    from octospoon.cli.operations.label_studio_access import connect
 
     def found() -> tuple[list[int], list[int], int]:
         project = stack.project.label_studio_project

@@ -41,7 +41,7 @@ from octospoon.adapters.label_studio.results import choice
 from octospoon.adapters.label_studio.setup import SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.adapters.s3.rounds import RoundFiles
-from octospoon.cli.local.assemble import webhook_secret
+from octospoon.cli.operations.label_studio_access import webhook_secret
 from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.labelling.tasks import Annotation
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key

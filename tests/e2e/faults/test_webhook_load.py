@@ -19,7 +19,7 @@ from e2e.faults.lab import heavy
 
 from octospoon.adapters.label_studio.setup import SECRET_HEADER
 from octospoon.cli.deploy.urls import webhook_url
-from octospoon.cli.local.assemble import webhook_secret
+from octospoon.cli.operations.label_studio_access import webhook_secret
 from octospoon.cli.operations.waiting import wait_for
 
 if TYPE_CHECKING:

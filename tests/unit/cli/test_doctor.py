@@ -251,7 +251,7 @@ def test_training_queue_that_no_worker_reads_is_named(deployed: Deployed) -> Non
     deployed.aws.depths["TrainingQueueUrl"] = 1
     problem, advice = failed(deployed)["training"]
     assert problem == "no worker reads the training queue: train-000004 has waited there for 60 minutes"
-    assert "start a worker" in advice
+    assert "octospoon worker" in advice
 
     deployed.outputs["Launcher"] = "ecs"
     assert failed(deployed) == {}

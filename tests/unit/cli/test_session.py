@@ -75,13 +75,15 @@ def test_the_first_source_that_names_a_region_is_taken(
     assert session(None).region_name == region
 
 
-def test_a_program_of_ours_gets_the_same_choice() -> None:
+def test_a_program_of_ours_gets_the_same_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
     CHOICE.region, CHOICE.profile = "eu-west-3", "bare"
-    assert environment(None) == {
-        "AWS_REGION": "eu-west-3",
-        "AWS_DEFAULT_REGION": "eu-west-3",
-        "AWS_PROFILE": "bare",
-    }
+    given = environment(None)
+    assert (given["AWS_REGION"], given["AWS_DEFAULT_REGION"]) == ("eu-west-3", "eu-west-3")
+    # boto3 takes keys from the environment before a profile
+    assert (given["AWS_PROFILE"], given.get("AWS_ACCESS_KEY_ID")) == ("bare", None)
+    CHOICE.profile = None
+    assert environment(None)["AWS_ACCESS_KEY_ID"] == "another"
     assert environment("http://127.0.0.1:4566")["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
 
 

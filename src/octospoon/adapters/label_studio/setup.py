@@ -37,7 +37,7 @@ class S3Access:
         bucket: name of the images bucket.
         endpoint_url: address of S3; empty for AWS.
         region: of the bucket.
-        access_key: empty to let Label Studio use its own role.
+        access_key: empty to let Label Studio use its own role; None to keep what Label Studio has.
         secret_key: of the access key.
         presign: True redirects browsers to S3; False makes Label Studio proxy the bytes.
     """
@@ -45,7 +45,7 @@ class S3Access:
     bucket: str
     endpoint_url: str = ""
     region: str = "us-east-1"
-    access_key: str = ""
+    access_key: str | None = ""
     secret_key: str = ""
     presign: bool = True
 
@@ -126,16 +126,21 @@ class LabelStudioSetup:
             "bucket": access.bucket,
             "region_name": access.region,
             "s3_endpoint": access.endpoint_url or None,
-            "aws_access_key_id": access.access_key,
-            "aws_secret_access_key": access.secret_key,
             "presign": access.presign,
             "use_blob_urls": False,
         }
-        storage = self._first(f"/api/storages/s3?project={project}", "bucket", access.bucket)
+        if access.access_key is not None:
+            keys = {"aws_access_key_id": access.access_key, "aws_secret_access_key": access.secret_key}
+            settings |= keys | {"aws_session_token": ""}
+        storage = self._storage(project, access.bucket)
         if storage is None:
             self._api.call("POST", "/api/storages/s3", json=settings)
         else:
             self._api.call("PATCH", f"/api/storages/s3/{storage['id']}", json=settings)
+
+    def has_storage(self, project: int, bucket: str) -> bool:
+        """Return whether the project reads a bucket already."""
+        return self._storage(project, bucket) is not None
 
     def webhook(self, project: int, url: str, secret: str) -> None:
         """Create or update the webhook that sends annotation events, with the secret in a header.
@@ -190,8 +195,9 @@ class LabelStudioSetup:
                 return None
             asked["page"] += 1
 
-    def _first(self, path: str, name: str, value: str) -> dict[str, Any] | None:
-        return next((item for item in self._list(path) if item.get(name) == value), None)
+    def _storage(self, project: int, bucket: str) -> dict[str, Any] | None:
+        storages = self._list(f"/api/storages/s3?project={project}")
+        return next((storage for storage in storages if storage.get("bucket") == bucket), None)
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         answer = self._api.call("GET", path)

@@ -71,26 +71,40 @@ def label_studio_project(
     "label-studio-connect",
     cls=Command,
     epilog=examples(
-        "octospoon label-studio-connect --url https://labels.example.com --project 3 --stack prod"
+        "octospoon label-studio-connect --url https://labels.example.com --project 3 --stack prod --new-key"
     ),
 )
 def label_studio_connect(
     url: Url,
     project: Annotated[int, typer.Option("--project", help="Id of the project.")],
+    new_key: Annotated[
+        bool,
+        typer.Option(
+            "--new-key",
+            help="Make an access key of the stack's user, who only reads images, for Label Studio.",
+        ),
+    ] = False,
+    own_role: Annotated[
+        bool, typer.Option("--own-role", help="Let Label Studio read images with the role that it runs with.")
+    ] = False,
     stack: Stack = None,
 ) -> None:
     """Connect a project in Label Studio to a deployed stack.
 
     Use it once, after the first deployment to AWS. The project then shows the pictures of the bucket, and
-    calls the stack's webhook for every answer.
+    calls the stack's webhook for every answer. Your own AWS keys stay with you. Without --new-key and
+    --own-role, Label Studio keeps the rights that it has. To rotate the key, use --new-key again.
     """
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
     from octospoon.cli.deployment import find_deployment
-    from octospoon.cli.local.assemble import connect
+    from octospoon.cli.operations.label_studio_access import Credentials, connect, connected
 
-    deployment = find_deployment(stack)
-    connect(LabelStudioSetup(_label_studio(url)), project, deployment)
-    print_line(f"project {project} reads the bucket and calls the webhook")
+    if new_key and own_role:
+        raise BadRequest("--new-key and --own-role do not go together")
+    credentials = Credentials.NEW_KEY if new_key else Credentials.ROLE if own_role else Credentials.KEPT
+    made = connect(LabelStudioSetup(_label_studio(url)), project, find_deployment(stack), credentials)
+    for line in connected(project, made):
+        print_line(line)
 
 
 def _classes(classes: str, stack: str | None) -> tuple[tuple[str, ...], ClassHistory | None]:

@@ -60,6 +60,7 @@ ENTRIES = {
     "simulate": Entry(
         MODEL, "Compare labelling strategies with random choice, on images whose labels are known."
     ),
+    "worker": Entry(MODEL, "Run the training jobs of a stack on this machine."),
     "doctor": Entry(CARE, "Check every part of a deployment, and say what to do."),
     "trace": Entry(CARE, "Show the whole story of one image."),
     "logs": Entry(CARE, "Show what a function logged lately."),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOCAL_KEY = "test"
 LOCAL_REGION = "us-east-1"
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _CONFIGURATIONS = "samconfig*.toml"
 
 
@@ -64,13 +65,13 @@ def session(endpoint_url: str | None) -> boto3.Session:
 
 
 def environment(endpoint_url: str | None) -> dict[str, str]:
-    """Return the variables with which another program uses the same region and sign-in.
+    """Return the environment with which another program uses the same region and sign-in.
 
     Args:
         endpoint_url: of LocalStack; None for AWS.
     """
     if endpoint_url is not None:
-        return {
+        return os.environ | {
             "AWS_ENDPOINT_URL": endpoint_url,
             "AWS_ACCESS_KEY_ID": LOCAL_KEY,
             "AWS_SECRET_ACCESS_KEY": LOCAL_KEY,
@@ -79,7 +80,9 @@ def environment(endpoint_url: str | None) -> dict[str, str]:
         }
     region = session(None).region_name
     variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_PROFILE": CHOICE.profile}
-    return {name: value for name, value in variables.items() if value}
+    # keys in the environment would go before the profile
+    others = {name: value for name, value in os.environ.items() if not (CHOICE.profile and name in _KEYS)}
+    return others | {name: value for name, value in variables.items() if value}
 
 
 def configured_region(stack: str, folder: Path = Path()) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +9,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
-from octospoon.adapters.label_studio.setup import LabelStudioSetup, S3Access
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy.deployer import deploy, stack_outputs
 from octospoon.cli.deploy.secrets import keep_secret
-from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import Deployment, LocalProject
-from octospoon.cli.deployment.session import LOCAL_KEY, LOCAL_REGION, session
+from octospoon.cli.deployment.session import session
 from octospoon.cli.local.saved_settings import UpSettings
 from octospoon.cli.local.trainer import start_trainer
 from octospoon.cli.operations.classes import at_start, settle
 from octospoon.cli.operations.first_model import begin_with
+from octospoon.cli.operations.label_studio_access import connect
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
@@ -210,29 +209,3 @@ def _parameters(addresses: Addresses, classes: Sequence[str], project_id: int) -
         "MlflowTrackingUri": addresses.mlflow_url,
         "Launcher": "queue",
     }
-
-
-def connect(setup: LabelStudioSetup, project: int, deployment: Deployment) -> None:
-    """Let a Label Studio project read the images bucket and call the webhook.
-
-    On AWS, Label Studio reads the bucket with its own role, or with AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY if they are set.
-    """
-    endpoint = endpoint_for_label_studio(deployment)
-    local = endpoint is not None
-    access = S3Access(
-        bucket=deployment.outputs["ImagesBucket"],
-        endpoint_url=endpoint or "",
-        region=session(deployment.endpoint_url).region_name or LOCAL_REGION,
-        access_key=LOCAL_KEY if local else os.environ.get("AWS_ACCESS_KEY_ID", ""),
-        secret_key=LOCAL_KEY if local else os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
-        presign=not local,
-    )
-    setup.order(project)
-    setup.storage(project, access)
-    setup.webhook(project, webhook_url(deployment.outputs, endpoint), webhook_secret(deployment))
-
-
-def webhook_secret(deployment: Deployment) -> str:
-    """Return the secret that Label Studio must send with every call of the webhook."""
-    return deployment.secret(deployment.outputs["WebhookSecretArn"])

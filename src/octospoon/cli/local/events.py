@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from octospoon.cli.datasets import digits
-from octospoon.cli.local.assemble import webhook_secret
+from octospoon.cli.operations.label_studio_access import webhook_secret
 from octospoon.cli.operations.predict import predict_secret
 from octospoon.domain.errors import BadRequest
 

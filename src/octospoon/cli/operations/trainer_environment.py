@@ -15,6 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TRAINING_PYTHON = Path(".octospoon/envs/mlflow/bin/python")
+FINE_TUNING_PYTHON = Path(".octospoon/envs/finetune/bin/python")
+
+
+def trainer_python(*, fine_tunes: bool = False) -> str:
+    """Return the Python that has the trainer's packages: this one, or that of an environment of the checkout.
+
+    Args:
+        fine_tunes: whether it must have PyTorch too.
+
+    Raises:
+        NotConfigured: no Python has them.
+    """
+    needed, folder, extra = (
+        ("torch", FINE_TUNING_PYTHON, "finetune") if fine_tunes else ("mlflow", TRAINING_PYTHON, "train")
+    )
+    if importlib.util.find_spec(needed):
+        return sys.executable
+    if folder.exists():
+        return str(folder.absolute())
+    target = "make finetune" if fine_tunes else "make environments"
+    raise NotConfigured(
+        f'training needs more packages: pip install "octospoon[{extra}]", or run `{target}` in a checkout'
+    )
 
 
 def in_trainer(arguments: Sequence[str], server: str) -> str:
@@ -28,14 +51,8 @@ def in_trainer(arguments: Sequence[str], server: str) -> str:
         NotConfigured: MLflow is not installed.
         ServiceUnavailable: the command failed; with the end of its error output.
     """
-    python = sys.executable if importlib.util.find_spec("mlflow") else str(TRAINING_PYTHON.absolute())
-    if not Path(python).exists():
-        raise NotConfigured(
-            f"the tracking server {server} is set, but MLflow is not installed here: pip install "
-            '"octospoon[train]", or run `make environments` in a checkout'
-        )
     done = subprocess.run(
-        [python, "-m", "octospoon.training", *arguments],
+        [trainer_python(), "-m", "octospoon.training", *arguments],
         env=os.environ | {"MLFLOW_TRACKING_URI": server},
         capture_output=True,
         text=True,
