@@ -82,7 +82,7 @@ def making(iam: Any, *keys: str) -> Stubber:
 
 
 def setup(server: LabelStudio) -> LabelStudioSetup:
-    return LabelStudioSetup(server)  # type: ignore[arg-type]
+    return LabelStudioSetup(server)
 
 
 def test_keys_of_the_operator_stay_with_the_operator(aws: dict[str, Any]) -> None:

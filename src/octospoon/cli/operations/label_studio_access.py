@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -21,8 +21,6 @@ from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailabl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from mypy_boto3_iam import IAMClient
 
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
     from octospoon.cli.deployment import Deployment
@@ -137,7 +135,7 @@ def _user(deployment: Deployment) -> str:
     return user
 
 
-def new_key(client: IAMClient, user: str) -> AccessKey:
+def new_key(client: Any, user: str) -> AccessKey:  # noqa: ANN401 - boto3's type is not installed
     """Make an access key of a user.
 
     Args:
