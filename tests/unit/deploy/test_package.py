@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from octospoon.cli.deploy import package
 from octospoon.cli.deploy.package import ArtefactBucket, code_by_path, digest, make_zip
 from octospoon.domain.errors import NotConfigured
 
@@ -59,7 +60,22 @@ def test_code_by_path_is_not_changed_by_the_next_build(tmp_path):
     assert first["Bucket"] == second["Bucket"] == "hot-reload"
     assert (Path(first["Key"]) / "app.py").read_bytes() == b"x = 1\n"
     assert (Path(second["Key"]) / "app.py").read_bytes() == b"x = 2\n"
-    assert len(list((tmp_path / ".deployed").iterdir())) == 2
+    assert len([path for path in (tmp_path / ".deployed").iterdir() if path.is_dir()]) == 2
+
+
+def test_code_that_has_not_changed_is_not_read_again(tmp_path, monkeypatch):
+    folder = artefact(tmp_path / "Work")
+    read = []
+    monkeypatch.setattr(package, "digest", lambda folder: read.append(folder) or digest(folder))
+    first = code_by_path(folder)
+    assert code_by_path(folder) == first
+    assert len(read) == 1
+    (folder / "app.py").write_bytes(b"x = 3\n")
+    assert code_by_path(folder) != first
+    assert len(read) == 2
+    (tmp_path / ".deployed" / "Work.json").write_text("{")
+    assert code_by_path(folder) != first
+    assert len(read) == 3
 
 
 class S3:

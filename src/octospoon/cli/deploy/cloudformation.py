@@ -20,6 +20,8 @@ _CAPABILITIES: Any = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO
 _NEVER_CREATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
 _NEW = "REVIEW_IN_PROGRESS"
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+_BETWEEN_REPORTS = 1.0
+"""Seconds: each request for the events returns all of them, which takes LocalStack a while."""
 _CONSEQUENCES = ("cancelled", "Resource creation", "The following resource")
 
 
@@ -122,12 +124,14 @@ class Stack:
             self._seen.add(event["EventId"])
         self._client.execute_change_set(ChangeSetName=change_set)
         failed: list[StackEventTypeDef] = []
-        status = "_IN_PROGRESS"
+        status, reported = "_IN_PROGRESS", time.monotonic()
         while status.endswith("_IN_PROGRESS"):
             time.sleep(self._poll)
             stack = self._find()
             status = stack["StackStatus"] if stack else "gone"
-            failed += self._report_events()
+            if not status.endswith("_IN_PROGRESS") or time.monotonic() - reported >= _BETWEEN_REPORTS:
+                failed += self._report_events()
+                reported = time.monotonic()
         if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
             raise DeployFailed(f"{self._name} is {status}: {reasons(failed)}")
 
