@@ -16,11 +16,12 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.answers import choice
 from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.monitoring.events import Published
 from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject, same_bytes
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.jobs import JobStatus
-from octospoon.domain.training.policy import TrainingRules, due
+from octospoon.domain.training.policy import TrainingRules, due, numbered
 from octospoon.ports.labelling import AnnotationBody, TaskBody
 from octospoon.usecases.receive_webhook import Message
 from octospoon.usecases.resolve_label import ResolveLabel
@@ -133,6 +134,7 @@ class World(FakeWorld):
         self.stored: dict[str, list[str]] = {}
         self.messages: list[str] = []
         self.reading: list[tuple[ImageRef, bool]] = []
+        self.event_progress.stored = Published(at=self.clock.now())
         self.sequence = self.unique = 0
         self.trained_on: set[tuple[str, str]] = set()
         self.before: dict[str, set[tuple[str, str]]] = {}
@@ -173,7 +175,8 @@ class World(FakeWorld):
         rules = BatchRules(size=3, audit_share=0.34, drift_share=0.34)
         self.rank = self.build_rank(rules, "margin", days=1, max_open_tasks=4, refresh=lambda: 0)
         self.collect = self.build_collect(CLASSES, TrainingRules(THRESHOLD, per_day=10**6))
-        self.reconcile = self.build_reconcile(self.build_stores(), self.collect)
+        published = self.build_events(self.collect)
+        self.reconcile = replace(self.build_reconcile(self.build_stores(), self.collect), events=published)
 
     def labelled(self) -> set[tuple[str, str]]:
         """Return the labelled images with their bytes: a label of other bytes is a new one."""
@@ -313,6 +316,8 @@ class World(FakeWorld):
             self.reconcile(accept=self.proposals.newest.id)
         if self.rounds.is_open:
             self.rank()
+        assert self.reconcile.events
+        self.reconcile.events()
 
     def _score_events(self) -> None:
         for event in self.events:
@@ -324,7 +329,16 @@ class World(FakeWorld):
 
     def violations(self) -> list[str]:
         """Return every broken invariant, after `recover`."""
-        return [*self._states(), *self._twice(), *self._counting()]
+        return [*self._states(), *self._twice(), *self._counting(), *self._untold()]
+
+    def _untold(self) -> list[str]:
+        """Return what happened and was never published."""
+        told, state = {event.id for event in self.bus.published}, self.control.state()
+        exported = range(1, self.rounds.last_number() + 1 - self.rounds.is_open)
+        ended = range(1, state.jobs + 1 - state.is_active)
+        wanted = [f"round-exported/{number}" for number in exported]
+        wanted += [f"training-finished/{numbered(number)}" for number in ended]
+        return [f"{event} was never published" for event in wanted if event not in told]
 
     def _agreed(self, key: str, etag: str) -> str | None:
         """Return the label that Label Studio's annotators agree on for these bytes."""
