@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from octospoon.cli.deploy.secrets import DESCRIPTIONS, keep_secret
-from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.errors import Refused, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +71,7 @@ def test_secret_that_is_scheduled_for_deletion_is_restored(
 
 @pytest.mark.parametrize(
     ("refusal", "raised"),
-    [("AccessDeniedException", ClientError), ("ThrottlingException", ServiceUnavailable)],
+    [("AccessDeniedException", Refused), ("ThrottlingException", ServiceUnavailable)],
 )
 def test_refusal_quotes_no_secret(
     manager: tuple[SecretsManagerClient, Stubber], refusal: str, raised: Any
