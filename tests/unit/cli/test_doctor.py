@@ -258,16 +258,19 @@ def test_training_queue_that_no_worker_reads_is_named(deployed: Deployed) -> Non
 
 
 @pytest.mark.parametrize(
-    ("state", "waiting"),
+    ("status", "age", "waiting"),
     [
-        (TrainingState(JobStatus.LAUNCHING, "train-000004", begun_at=time.time() - 60), 1),
-        (TrainingState(JobStatus.LAUNCHING, "train-000004", begun_at=time.time() - 3600), 0),
-        (TrainingState(JobStatus.RUNNING, "train-000004", begun_at=time.time() - 3600), 1),
-        (TrainingState(JobStatus.FAILED, "train-000004", reason="no disk"), 0),
+        (JobStatus.LAUNCHING, 60, 1),
+        (JobStatus.LAUNCHING, 3600, 0),
+        (JobStatus.RUNNING, 3600, 1),
+        (JobStatus.FAILED, 3600, 0),
     ],
 )
-def test_training_that_goes_on_is_no_problem(deployed: Deployed, state: TrainingState, waiting: int) -> None:
-    deployed.training, deployed.aws.depths["TrainingQueueUrl"] = state, waiting
+def test_training_that_goes_on_is_no_problem(
+    deployed: Deployed, status: JobStatus, age: float, waiting: int
+) -> None:
+    deployed.training = TrainingState(status, "train-000004", begun_at=time.time() - age, reason="no disk")
+    deployed.aws.depths["TrainingQueueUrl"] = waiting
     assert failed(deployed) == {}
 
 
