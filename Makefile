@@ -93,8 +93,8 @@ bench-backbone: .venv/.installed ## change the backbone of the running stack's p
 bench-cold: build ## measure a cold start of scoring against a bare script; JSON=file writes ratios
 	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
 
-bench-load: prepared ## send 10,000 images and a stream through the local stack, and simulate both; JSON=file PICTURE=file
-	@.venv/bin/python -m bench.load $(if $(JSON),--json $(JSON)) $(if $(PICTURE),--picture $(PICTURE))
+bench-load: prepared ## send 10,000 images and a stream through the local stack, and simulate both; JSON=file PLOT=file
+	@.venv/bin/python -m bench.load $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))
 
 bench-rescore: .venv/.installed ## measure re-scoring 100,000 rows with a new head against new inference; JSON=file
 	@.venv/bin/python -m bench.rescore $(if $(JSON),--json $(JSON))

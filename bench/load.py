@@ -6,7 +6,7 @@ a cold start, an invocation and an image on this machine. Both loads are then pr
 their uploads. The uploader, LocalStack and the functions share the machine's cores, and LocalStack has one
 poller per queue. This tests that nothing is lost and that the simulation is right. It does not measure AWS.
 
-    python -m bench.load [--json FILE] [--picture FILE] [--images 10000] [--rate 15] [--seconds 120]
+    python -m bench.load [--json FILE] [--plot FILE] [--images 10000] [--rate 15] [--seconds 120]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bench import invocations, load_picture
+from bench import invocations, load_plot
 from bench.pictures import generate
 from bench.queueing import Function, Run, simulate
 from bench.stacks import build, pointer_to
@@ -98,7 +98,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--picture", type=Path, help="draw measured and predicted times into this PNG file")
+    parser.add_argument("--plot", type=Path, help="draw measured and predicted times into this PNG file")
     parser.add_argument("--images", type=int, default=10_000, help="number of images in the burst")
     parser.add_argument("--rate", type=float, default=15, help="images per second in the stream")
     parser.add_argument("--seconds", type=float, default=120, help="duration of the stream in seconds")
@@ -270,10 +270,8 @@ def report(phases: dict[str, Phase], memory: dict[str, int], chosen: argparse.Na
     print(f"measured over predicted: {'more than 25 % off: ' + ', '.join(far) if far else 'all within 25 %'}")
     if chosen.json:
         chosen.json.write_text(json.dumps(figures | {"memory_mb": memory}, indent=2) + "\n")
-    if chosen.picture:
-        load_picture.draw(
-            {name: (phase.run, phase.foretold) for name, phase in phases.items()}, chosen.picture
-        )
+    if chosen.plot:
+        load_plot.draw({name: (phase.run, phase.foretold) for name, phase in phases.items()}, chosen.plot)
     return int(any(row["lost"] or row["twice"] for row in figures.values()))
 
 

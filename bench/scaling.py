@@ -116,7 +116,7 @@ LINES: dict[str, Callable[[Day], str]] = {
     "upload to row, p99": lambda day: f"{np.percentile(day.peak.latencies, 99):,.1f} s",
     "scoring, a day": lambda day: money(day.scoring),
     "S3, SQS, DynamoDB, logs, a day": lambda day: money(day.around),
-    f"keeping {POOL_DAYS} days' rows and pictures, a day": lambda day: money(day.storage),
+    f"keeping {POOL_DAYS} days' rows and images, a day": lambda day: money(day.storage),
     "one labelling batch of 50": lambda _: money(RANK_READS * 0.5 * prices.DYNAMODB_READ_UNIT),
     f"a new head over {POOL_DAYS} days' rows": lambda day: money(day.rescoring(POOL_DAYS)),
     "the same, at least": lambda day: duration(day.rescoring_hours),

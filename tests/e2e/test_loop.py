@@ -163,8 +163,8 @@ def test_cheaper_forms_are_measured_on_the_audit_sample(
 
     for compared in (extended.comparison, int8.comparison):
         assert len(compared.right) == BATCH // 5
-        assert compared.pictures > 20
-    assert extended.comparison.same_top == extended.comparison.pictures
+        assert compared.images > 20
+    assert extended.comparison.same_top == extended.comparison.images
 
 
 @pytest.fixture(scope="module")

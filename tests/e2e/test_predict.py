@@ -227,4 +227,4 @@ def test_the_command_shows_label_confidence_and_version(
     shown = capsys.readouterr()
     assert f"{champion.version}" in shown.out
     assert "not-an-image" in shown.out
-    assert "1 of 2 pictures" in shown.err
+    assert "1 of 2 images" in shown.err

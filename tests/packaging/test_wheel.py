@@ -178,7 +178,7 @@ def test_plain_installation_works_with_a_deployed_stack(plain: Installed, stack:
 
     dropped = plain.octospoon("drop", "pictures")
     assert dropped.returncode == 0, dropped.stderr
-    assert "1 pictures uploaded" in dropped.stdout
+    assert "1 images uploaded" in dropped.stdout
     assert s3.get_object(Bucket=bucket, Key="seven.png")["Body"].read() == digits.png_bytes(7)
 
     status = json.loads(plain.octospoon("status", "--json").stdout)

@@ -222,7 +222,7 @@ def champion_advice(served: Sequence[str], wanted: Sequence[str], problems: Sequ
         return "`octospoon model rollback` serves the version before"
     if new := [name for name in wanted if name not in served]:
         return (
-            f"label pictures of {', '.join(new)}: the next training learns them; `octospoon status` shows "
+            f"label images of {', '.join(new)}: the next training learns them; `octospoon status` shows "
             "how far it is; a roll-back would not help, because no earlier version knows them"
         )
     return "the next training knows the project's classes; a roll-back would not help"

@@ -190,7 +190,7 @@ def test_ended_part_of_a_detached_stack_gets_its_data(
     s3.close()
     shown = checkout / ".octospoon/data/localstack/objects/my-images-1/cat/a picture.jpg"
     assert shown.read_bytes() == picture
-    assert kept.description(Layout(checkout), Layout(checkout).data).endswith("1 pictures)")
+    assert kept.description(Layout(checkout), Layout(checkout).data).endswith("1 images)")
     assert not kept.folders(Layout(checkout))
 
 

@@ -233,7 +233,7 @@ def test_drop_counts_uploads_and_what_it_skipped(typed: Callable[..., Any], tmp_
         "replaced": 0,
         "skipped": [
             {
-                "reason": "the name does not end like the name of a picture",
+                "reason": "the name does not end like the name of an image",
                 "count": 1,
                 "examples": [str(tmp_path / "notes.txt")],
             }

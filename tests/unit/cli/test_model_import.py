@@ -105,7 +105,7 @@ def test_a_classifier_becomes_a_version_of_its_own(made, classifier, tmp_path):
     assert made.champions.current.previous.backbone == done.pointer.backbone
     label_all(made)
     assert rollback(deployment(made), None).backbone == done.pointer.backbone
-    assert "the picture is " in done.summary()
+    assert "the image is " in done.summary()
 
 
 def test_a_model_is_trained_on_the_imported_one(made, classifier):

@@ -69,7 +69,7 @@ def test_champion_is_compared_on_audit_sample_and_pool(found: list[Form]) -> Non
     assert [form.name for form in found] == ["original", "extended", "int8"]
     for form in found[1:]:
         compared = form.comparison
-        assert compared.pictures == 40 + 70
+        assert compared.images == 40 + 70
         assert len(compared.right) == len(compared.original_right) == 40
         assert compared.original_right.mean() > 0.7
 
@@ -97,7 +97,7 @@ def test_an_extended_graph_answers_the_same(found: list[Form]) -> None:
     compared = found[1].comparison
 
     assert compared.cosine > 0.999
-    assert compared.same_top == compared.pictures
+    assert compared.same_top == compared.images
     assert compared.probability_gap < 0.01  # type: ignore[operator]
 
 
@@ -156,7 +156,7 @@ def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
         (pictures / f"{index}.png").write_bytes(digits.png_bytes(index))
     (pictures / "broken.png").write_bytes(b"no picture")
 
-    given = ["--file", str(tmp_path / "starter.onnx"), "--pictures", str(pictures), "--output", str(tmp_path)]
+    given = ["--file", str(tmp_path / "starter.onnx"), "--images", str(pictures), "--output", str(tmp_path)]
     assert main(["model", "optimize", *given]) == 0
 
     said = capsys.readouterr().out
@@ -171,7 +171,7 @@ def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert [form["name"] for form in (original, extended, int8)] == ["original", "extended", "int8"]
     assert original["image_seconds"] > 0
     assert (int8["worth"], int8["file"], document["failed"]) == (False, None, {})
-    assert extended["pictures"] == int8["pictures"]
+    assert extended["images"] == int8["images"]
 
 
 @pytest.mark.parametrize("count", [0, 39])

@@ -87,7 +87,7 @@ def test_a_picture_too_large_for_a_request_is_named(
     first, second = predict(deployment, [large, tmp_path / "dog"])
 
     assert first.file == large
-    assert "it has 4.50 MB, and a request has room for a picture of 4.5 MB" in first.error
+    assert "it has 4.50 MB, and a request has room for an image of 4.5 MB" in first.error
     assert "octospoon drop" in first.error
     assert second.label == "[dog]"
     assert len(asked) == 1
@@ -123,7 +123,7 @@ def test_json_holds_an_answer_or_an_error_for_each_file(
     assert main(["predict", dog, bad, "--json"]) == 1
     shown = capsys.readouterr()
     assert [each["error"] for each in json.loads(shown.out)] == ["", "truncated: cut off"]
-    assert "1 of 2 pictures have no prediction" in shown.err
+    assert "1 of 2 images have no prediction" in shown.err
 
 
 def test_a_path_that_is_no_file(deployment: Deployment, tmp_path: Path) -> None:

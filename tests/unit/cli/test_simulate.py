@@ -92,12 +92,12 @@ def test_folder_of_classes_is_read_without_its_other_files(tmp_path):
     assert found.data.labels.tolist() == [0] * 4 + [1] * 4
     assert found.data.classes == 2
     assert np.array_equal(found.data.embeddings, found.data.embeddings.astype(np.float16))
-    assert found.notes == ("1 pictures could not be read and are left out",)
+    assert found.notes == ("1 images could not be read and are left out",)
 
 
 def test_folder_without_classes_or_with_two_per_class_is_refused(tmp_path):
     picture(tmp_path / "a" / "0.png", 1)
-    with pytest.raises(BadRequest, match="at least two folders of pictures"):
+    with pytest.raises(BadRequest, match="at least two folders of images"):
         labelled.of_folder(tmp_path, None)
     for i in range(3):
         picture(tmp_path / "b" / f"{i}.png", i)

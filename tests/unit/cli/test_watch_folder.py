@@ -264,7 +264,7 @@ def test_a_signal_ends_the_command_cleanly(
 
     written = capsys.readouterr()
     assert written.out == '{"key":"a.jpg","outcome":"uploaded"}\n'
-    assert "ended: 1 pictures uploaded, 0 replaced" in written.err
+    assert "ended: 1 images uploaded, 0 replaced" in written.err
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -97,7 +97,7 @@ def test_after_a_change_of_classes_no_roll_back_is_advised() -> None:
     two, three = ("cat", "dog"), ("cat", "dog", "owl")
     changed = model_problems(served=two, wanted=three, file=two, backbones=("a", "a"))
     assert len(changed) == 1
-    assert champion_advice(two, three, changed).startswith("label pictures of owl")
+    assert champion_advice(two, three, changed).startswith("label images of owl")
     damaged = model_problems(served=two, wanted=two, file=three, backbones=("a", "a"))
     assert "rollback" in champion_advice(two, two, damaged)
     assert "rollback" in champion_advice(two, three, [*changed, *damaged])

@@ -28,7 +28,7 @@ def test_a_faster_form_that_agrees_is_worth_it() -> None:
     found = compare(ORIGINAL, FASTER, NONE)
 
     assert found.image_ratio == pytest.approx(0.8)
-    assert (found.same_top, found.pictures, found.probability_gap) == (N, N, 0)
+    assert (found.same_top, found.images, found.probability_gap) == (N, N, 0)
     assert judge(found).worth
 
 

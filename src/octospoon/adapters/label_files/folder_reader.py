@@ -20,10 +20,10 @@ _NO_CLASS = "outside of the folder of a class"
 
 
 def read_folders(folder: Path) -> Iterator[LabelRow]:
-    """Yield a row for each picture; its class is the name of the first folder on its path.
+    """Yield a row for each image; its class is the name of the first folder on its path.
 
     Raises:
-        BadRequest: there is no folder, or it has no pictures in folders.
+        BadRequest: there is no folder, or it has no images in folders.
     """
     yield from _classes(folder, depth=0)
 
@@ -38,7 +38,7 @@ def read_yolo(source: Path) -> Iterator[LabelRow]:
     """Yield the labels of YOLO's folders.
 
     A classification set has a folder for each class below ``train`` and ``val``. A detection set has a text
-    file for each picture, and a file that names the classes; the class of an image is that of its boxes.
+    file for each image, and a file that names the classes; the class of an image is that of its boxes.
 
     Args:
         source: the folder, or its ``data.yaml``.
@@ -78,7 +78,7 @@ def _classes(folder: Path, depth: int) -> Iterator[LabelRow]:
 
 
 def pictures(folder: Path, below: str = "") -> Iterator[str]:
-    """Yield the pictures of a folder as paths below it, by name; hidden files are left out."""
+    """Yield the images of a folder as paths below it, by name; hidden files are left out."""
     for entry in _entries(folder / below):
         path = f"{below}/{entry.name}" if below else entry.name
         if entry.name.startswith("."):
@@ -98,7 +98,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _detection(folder: Path, names: Mapping[int, str]) -> Iterator[LabelRow]:
-    """Yield a row for each class of each picture that is not below ``labels``."""
+    """Yield a row for each class of each image that is not below ``labels``."""
     for path in pictures(folder):
         boxes = folder / _label_file(path)
         if not boxes.is_file():
@@ -112,7 +112,7 @@ def _detection(folder: Path, names: Mapping[int, str]) -> Iterator[LabelRow]:
 
 
 def _label_file(picture: str) -> str:
-    """Return the file with a picture's boxes: ``images`` becomes ``labels``, as YOLO itself does it."""
+    """Return the file with an image's boxes: ``images`` becomes ``labels``, as YOLO itself does it."""
     stem = picture.rpartition(".")[0]
     parts = stem.split("/")
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]

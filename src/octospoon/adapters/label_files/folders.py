@@ -1,4 +1,4 @@
-"""Names for pictures in a folder for each class."""
+"""Names for images in a folder for each class."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
 
 MANIFEST = "manifest.jsonl"
-"""The file in an exported folder that names object key and label of each picture."""
+"""The file in an exported folder that names object key and label of each image."""
 TRAIN, VALIDATION = "train", "val"
 _LONGEST = 200
 _FORBIDDEN = set('<>:"|?*\\')
 
 
 def place(image: LabelledImage, *, split: bool) -> str:
-    """Return the path of a labelled image's picture below the exported folder.
+    """Return the path of a labelled image's file below the exported folder.
 
     A key keeps its own path, without the class at its beginning. A key that some file system cannot have as a
     path is replaced by a hash.

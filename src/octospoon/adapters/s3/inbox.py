@@ -1,4 +1,4 @@
-"""Pictures that somebody asked about, on their way into the pool by the images bucket's own event."""
+"""Images that somebody asked about, on their way into the pool by the images bucket's own event."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class S3Inbox:
         self._bucket = bucket
 
     def add(self, data: bytes) -> str:
-        """Put a picture into the images bucket, the same bytes once; return its object key.
+        """Put an image into the images bucket, the same bytes once; return its object key.
 
         Raises:
             BadImage: the bytes are none of `picture_file.FORMATS`.

@@ -54,7 +54,7 @@ def _ask(layout: Layout, progress: Callable[[str], None]) -> None:
 
     if not sys.stdin.isatty():
         raise BadRequest(
-            "--forget removes labels, pictures and models for good: add --yes if nobody can be asked"
+            "--forget removes labels, images and models for good: add --yes if nobody can be asked"
         )
     for folder in kept.all_data(layout):
         progress(f"kept: {kept.description(layout, folder)}")

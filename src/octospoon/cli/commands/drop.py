@@ -1,4 +1,4 @@
-"""octospoon drop: upload pictures."""
+"""octospoon drop: upload images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-Paths = Annotated[list[Path], typer.Argument(metavar="DIR|FILE", help="Folders and picture files.")]
+Paths = Annotated[list[Path], typer.Argument(metavar="DIR|FILE", help="Folders and image files.")]
 Prefix = Annotated[
     str, typer.Option(help="Put this before every object key, such as trip-7/.", show_default=False)
 ]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Replace pictures of the same name, and reset their labels.")
+    bool, typer.Option("--replace", help="Replace images of the same name, and reset their labels.")
 ]
 Watch = Annotated[
     bool, typer.Option("--watch", help="Also upload what appears in the folder later, until Ctrl-C.")
@@ -49,10 +49,10 @@ def drop(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload pictures into the images bucket.
+    """Upload images into the images bucket.
 
-    Use it to add images to the pool. Every uploaded picture is scored within seconds, and `octospoon status`
-    shows what became of it. Files that are no pictures are skipped and counted by reason. With --watch, each
+    Use it to add images to the pool. Every uploaded image is scored within seconds, and `octospoon status`
+    shows what became of it. Files that are no images are skipped and counted by reason. With --watch, each
     file is uploaded when it is complete, and --json prints a line for each file.
     """
     from octospoon.cli.deployment import find_deployment
@@ -105,13 +105,13 @@ def _watch(
         replace=replace,
         into_existing=into_existing,
     )
-    print_error_line(f"ended: {counts['uploaded']:,} pictures uploaded, {counts['replaced']:,} replaced")
+    print_error_line(f"ended: {counts['uploaded']:,} images uploaded, {counts['replaced']:,} replaced")
 
 
 def summary(done: Dropped) -> list[str]:
     """Return what became of the files, one line for each kind."""
     counts = Counter({"uploaded": done.uploaded, "replaced": done.replaced})
-    lines = [f"{count:,} pictures {what}" for what, count in counts.items() if count or what == "uploaded"]
+    lines = [f"{count:,} images {what}" for what, count in counts.items() if count or what == "uploaded"]
     return lines + done.skipped.lines()
 
 

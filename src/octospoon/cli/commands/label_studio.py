@@ -91,7 +91,7 @@ def label_studio_connect(
 ) -> None:
     """Connect a project in Label Studio to a deployed stack.
 
-    Use it once, after the first deployment to AWS. The project then shows the pictures of the bucket, and
+    Use it once, after the first deployment to AWS. The project then shows the images of the bucket, and
     calls the stack's webhook for every answer. Your own AWS keys stay with you. Without --new-key and
     --own-role, Label Studio keeps the rights that it has. To rotate the key, use --new-key again.
     """

@@ -1,4 +1,4 @@
-"""octospoon picture: what a model sees of picture files."""
+"""octospoon picture: what a model sees of image files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ app = typer.Typer()
     epilog=examples("octospoon picture cat.jpg", "octospoon picture photos/*.jpg --to decoded/"),
 )
 def picture(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Picture files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Image files.")],
     height: Annotated[int, typer.Option(help="Height in pixels.")] = 224,
     width: Annotated[int, typer.Option(help="Width in pixels.")] = 224,
-    resize: Annotated[ResizeRule, typer.Option(help="How a picture of another shape fits.")] = "squash",
+    resize: Annotated[ResizeRule, typer.Option(help="How an image of another shape fits.")] = "squash",
     to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the decoded pixels there, as NAME.png.")
     ] = None,
 ) -> None:
-    """Show what a model sees of picture files, or why it cannot.
+    """Show what a model sees of image files, or why it cannot.
 
-    Use it when a picture is in quarantine, or before you upload many. It prints one line of JSON for each
+    Use it when an image is in quarantine, or before you upload many. It prints one line of JSON for each
     file, and needs no stack.
     """
     from octospoon.cli.extras import require
@@ -39,4 +39,4 @@ def picture(
     from octospoon.cli.operations.picture import check
 
     if not check(files, Target(height, width, resize), to):
-        raise BadRequest("not every file is a picture that can be scored; the lines above say why")
+        raise BadRequest("not every file is an image that can be scored; the lines above say why")

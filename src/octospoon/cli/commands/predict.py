@@ -1,4 +1,4 @@
-"""octospoon predict: ask the model in service about pictures."""
+"""octospoon predict: ask the model in service about images."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ app = typer.Typer()
     epilog=examples("octospoon predict cat.jpg", "octospoon predict photos/*.jpg --add --json"),
 )
 def predict(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Picture files.")],
-    add: Annotated[bool, typer.Option("--add", help="Also add the pictures to the pool.")] = False,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Image files.")],
+    add: Annotated[bool, typer.Option("--add", help="Also add the images to the pool.")] = False,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the model in service about pictures.
+    """Ask the model in service about images.
 
-    Use it to see at once what the model says of a few pictures. It prints the most probable class of each,
-    its probability, and the version of the model. The pictures join the pool only with --add.
+    Use it to see at once what the model says of a few images. It prints the most probable class of each,
+    its probability, and the version of the model. The images join the pool only with --add.
     """
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations.predict import predict as ask
@@ -45,7 +45,7 @@ def predict(
     else:
         print_tables(table(answers))
     if failed := sum(bool(answer.error) for answer in answers):
-        raise BadRequest(f"{failed} of {len(answers)} pictures have no prediction")
+        raise BadRequest(f"{failed} of {len(answers)} images have no prediction")
 
 
 def table(answers: Sequence[Answer]) -> Table:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="DIR", help="Folder with one folder of pictures per class.")
+    Path | None, typer.Argument(metavar="DIR", help="Folder with one folder of images per class.")
 ]
 Digits = Annotated[bool, typer.Option("--digits", help="Use scikit-learn's digits instead of a folder.")]
 Model = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="ONNX file that embeds the pictures (default: scattering)."),
+    typer.Option(metavar="FILE", help="ONNX file that embeds the images (default: scattering)."),
 ]
 Strategies = Annotated[str, typer.Option(help="Names of strategies, separated by commas.")]
 Seeds = Annotated[int, typer.Option(help="Number of repetitions.")]
@@ -130,7 +130,7 @@ class _Plan:
     out: Path
 
     def wanted(self) -> Wanted:
-        """Return what to simulate; raises BadRequest, before any picture is read, if it is not possible."""
+        """Return what to simulate; raises BadRequest, before any image is read, if it is not possible."""
         from octospoon.cli.operations.simulate import check_options
         from octospoon.cli.operations.simulation_report import Wanted
         from octospoon.domain.batch.compose import BatchRules

@@ -27,7 +27,7 @@ def status(stack: Stack = None, as_json: AsJson = False) -> None:
     """Show where everything stands, and what needs a person.
 
     Use it to follow uploads, labelling and training. It shows the images by state, the model in service, the
-    open tasks, the queues with their dead letters, and the pictures in quarantine.
+    open tasks, the queues with their dead letters, and the images in quarantine.
     """
     from octospoon.cli.deployment import find_deployment
 

@@ -1,1 +1,1 @@
-"""Pictures to upload, and labelled pictures to simulate with."""
+"""Images to upload, and labelled images to simulate with."""

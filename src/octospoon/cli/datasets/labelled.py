@@ -1,4 +1,4 @@
-"""Labelled images for simulations: the digits, a folder of pictures, or the labels of a project."""
+"""Labelled images for simulations: the digits, a folder of images, or the labels of a project."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def of_digits(model: bytes | None = None, check: Check = _no_check) -> Source:
 
 
 def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check) -> Source:
-    """Return the pictures of a folder that has a subfolder for each class.
+    """Return the images of a folder that has a subfolder for each class.
 
     Args:
         folder: its path.
@@ -117,7 +117,7 @@ def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check
         check: receives the number of images that can be labelled, before an image is embedded.
 
     Raises:
-        BadRequest: the folder has fewer than two subfolders, or a class has too few pictures.
+        BadRequest: the folder has fewer than two subfolders, or a class has too few images.
     """
     if not folder.is_dir():
         raise BadRequest(f"there is no folder {folder}")
@@ -125,7 +125,7 @@ def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check
     names = [path.relative_to(folder).parts[0] for path in paths]
     classes = sorted({name for name, path in zip(names, paths, strict=True) if path.parent != folder})
     if len(classes) < 2:
-        raise BadRequest(f"{folder} must have at least two folders of pictures, a folder for each class")
+        raise BadRequest(f"{folder} must have at least two folders of images, a folder for each class")
     known = [(path, name) for path, name in zip(paths, names, strict=True) if path.parent != folder]
     labels = np.array([classes.index(name) for _, name in known], np.int64)
     _check(labels, classes)
@@ -134,7 +134,7 @@ def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check
     labels = labels[kept]
     _check(labels, classes)
     unread = len(known) - len(kept)
-    notes = (f"{unread} pictures could not be read and are left out",) if unread else ()
+    notes = (f"{unread} images could not be read and are left out",) if unread else ()
     return Source(folder.name, Labelled(embeddings, labels, len(classes)), None, notes)
 
 
@@ -144,7 +144,8 @@ def of_project(deployment: Deployment) -> Source:
     Raises:
         BadRequest: the project has too few labels.
     """
-    images = [image for image in deployment.labels.labelled() if image.label in deployment.classes]
+    classes = deployment.classes
+    images = [image for image in deployment.labels.labelled() if image.label in classes]
     rows = deployment.pool.rows([image.key for image in images])
     backbones = [rows[image.key].backbone for image in images if image.key in rows]
     newest = max(set(backbones), key=backbones.count, default="")
@@ -153,13 +154,13 @@ def of_project(deployment: Deployment) -> Source:
     if len(audit) < _FEWEST_AUDIT:
         raise BadRequest(
             f"{len(audit)} audit images are labelled, and accuracy is measured on them. Label at least "
-            f"{_FEWEST_AUDIT} first, or simulate on a folder of labelled pictures"
+            f"{_FEWEST_AUDIT} first, or simulate on a folder of labelled images"
         )
-    labels = np.array([deployment.classes.index(image.label) for image in used], np.int64)
+    labels = np.array([classes.index(image.label) for image in used], np.int64)
     embeddings = np.stack([rows[image.key].embedding for image in used])
     return Source(
         "this project's labels",
-        Labelled(embeddings, labels, len(deployment.classes)),
+        Labelled(embeddings, labels, len(classes)),
         audit,
         (
             f"accuracy is measured on the {len(audit)} labelled images of the audit share",
@@ -169,17 +170,17 @@ def of_project(deployment: Deployment) -> Source:
 
 
 def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.float32], list[int]]:
-    """Embed pictures as the pool stores them.
+    """Embed images as the pool stores them.
 
     Args:
-        files: contents of N picture files.
+        files: contents of N image files.
         model: the content of an ONNX file; None for the starter backbone.
 
     Returns:
         Embeddings float32 [K, D] of the K files that can be read, and the positions of these files.
 
     Raises:
-        BadRequest: no file can be read as a picture.
+        BadRequest: no file can be read as an image.
     """
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"
@@ -195,7 +196,7 @@ def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.f
     embeddings = _on_all_cores(embedding, files)
     kept = [i for i, row in enumerate(embeddings) if row is not None]
     if not kept:
-        raise BadRequest("none of the files could be read as a picture")
+        raise BadRequest("none of the files could be read as an image")
     rows = np.stack([row for row in embeddings if row is not None])
     return as_stored(rows), kept
 
@@ -214,5 +215,5 @@ def _check(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
     few = [name for name, count in zip(classes, counts, strict=True) if count < _FEWEST_EACH]
     if few:
         raise BadRequest(
-            f"each class needs at least {_FEWEST_EACH} readable pictures: {', '.join(few)} has fewer"
+            f"each class needs at least {_FEWEST_EACH} readable images: {', '.join(few)} has fewer"
         )

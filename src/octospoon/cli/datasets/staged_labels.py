@@ -34,7 +34,7 @@ class StagedLabel(NamedTuple):
     Attributes:
         key: object key of the image.
         label: the class.
-        file: the picture on this disk; None if it is in the bucket.
+        file: the image on this disk; None if it is in the bucket.
         etag: identity of the bytes, as the source names it; empty if it does not.
     """
 

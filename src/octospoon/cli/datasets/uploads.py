@@ -1,4 +1,4 @@
-"""Find the pictures in folders, with their object keys, and report what is skipped and why."""
+"""Find the images in folders, with their object keys, and report what is skipped and why."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _OTHER_PICTURES = (
 _LONGEST_KEY = 1024
 _EXAMPLES = 3
 
-NO_PICTURE = "the name does not end like the name of a picture"
-NOT_READ = "pictures of a format that octospoon does not read: convert them to JPEG or PNG"
+NO_PICTURE = "the name does not end like the name of an image"
+NOT_READ = "images of a format that octospoon does not read: convert them to JPEG or PNG"
 HIDDEN = "hidden: the name begins with a dot"
 EMPTY = "empty files"
 UNREADABLE = "cannot be read: check permissions and broken links"
@@ -60,7 +60,7 @@ class Skipped:
 
 
 def find(paths: Sequence[Path], prefix: str = "", skipped: Skipped | None = None) -> dict[str, Path]:
-    """Return the pictures under these folders and files, by object key.
+    """Return the images under these folders and files, by object key.
 
     The key of a file in a folder is its path below that folder. With several folders, the key begins with the
     name of the folder. The same call always gives the same keys. Folders with the same name keep as much of
@@ -93,7 +93,7 @@ def find(paths: Sequence[Path], prefix: str = "", skipped: Skipped | None = None
 
 
 def _named(paths: Sequence[Path], skipped: Skipped) -> Iterator[tuple[str, Path]]:
-    """Yield the pictures with their keys."""
+    """Yield the images with their keys."""
     folders = list(dict.fromkeys(path.resolve() for path in paths if path.is_dir()))
     files = [path for path in dict.fromkeys(paths) if not path.is_dir()]
     names = {folders[0]: ""} if len(folders) == 1 else _apart(folders)
@@ -124,7 +124,7 @@ def _apart(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _walk(folder: Path, visited: set[tuple[int, int]], skipped: Skipped) -> Iterator[Path]:
-    """Yield the pictures below a folder in the order of their names. Follow a link to a folder only once."""
+    """Yield the images below a folder in the order of their names. Follow a link to a folder only once."""
     try:
         status = folder.stat()
         entries = sorted(folder.iterdir())
@@ -163,7 +163,7 @@ def _reason(file: Path) -> str:
 
 
 def key_problem(key: str) -> str:
-    """Return why a picture cannot be uploaded under a key; empty if it can."""
+    """Return why an image cannot be uploaded under a key; empty if it can."""
     try:
         size = len(key.encode())
     except UnicodeEncodeError:

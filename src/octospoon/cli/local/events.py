@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 GENERATED = "events/digit.png"
-"""Key of the picture that is uploaded if the bucket is empty."""
+"""Key of the image that is uploaded if the bucket is empty."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Filling:
 
     @cached_property
     def _picture(self) -> dict[str, Any]:
-        """The first object of the images bucket. If the bucket is empty, a picture is uploaded first."""
+        """The first object of the images bucket. If the bucket is empty, an image is uploaded first."""
         s3, bucket = self.deployment.client("s3"), self.deployment.outputs["ImagesBucket"]
         if not s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents"):
             s3.put_object(Bucket=bucket, Key=GENERATED, Body=digits.png_bytes(0))

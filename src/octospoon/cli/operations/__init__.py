@@ -1,1 +1,1 @@
-"""What the commands do to a deployment, a model or pictures; nothing here reads the command line."""
+"""What the commands do to a deployment, a model or images; nothing here reads the command line."""

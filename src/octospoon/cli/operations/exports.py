@@ -68,7 +68,7 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
 
     Args:
         deployment: the deployment.
-        to: a file, or a folder for the formats that hold pictures.
+        to: a file, or a folder for the formats that hold images.
         form: one of `LABEL_FORMATS`; empty for the one that the name of the file says.
         label_config: the labelling interface of the Label Studio project that takes the labels; None for
             octospoon's own.
@@ -138,14 +138,14 @@ def _form_of(to: Path) -> str:
 
 
 class _Folder:
-    """A folder with a folder of pictures for each class. An interrupted export can be repeated."""
+    """A folder with a folder of images for each class. An interrupted export can be repeated."""
 
     def __init__(self, deployment: Deployment, to: Path, *, split: bool) -> None:
         check_new(to / folders.MANIFEST) if to.is_dir() else check_new(to)
         self._images, self._to, self._split = deployment.images, to, split
 
     def write(self, images: Spool[LabelledImage], form: str) -> Exported:
-        """Download the pictures, then write the manifest."""
+        """Download the images, then write the manifest."""
         left_out: dict[str, int] = {}
         rows = 0
         self._to.mkdir(exist_ok=True)
@@ -160,7 +160,7 @@ class _Folder:
         return Exported(str(self._to), form, rows, left_out)
 
     def _fetch(self, image: LabelledImage) -> str:
-        """Write one picture unless it is there; return why it cannot be had, or an empty text."""
+        """Write one image unless it is there; return why it cannot be had, or an empty text."""
         file = self._to / folders.place(image, split=self._split)
         if file.exists() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == image.etag:
             return ""

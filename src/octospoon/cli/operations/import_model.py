@@ -41,7 +41,7 @@ class Done:
     Attributes:
         pointer: what is in service.
         model: what was made of the file.
-        prediction: of the picture that it was tried on.
+        prediction: of the image that it was tried on.
         seconds: for one image on one thread.
     """
 
@@ -62,8 +62,8 @@ class Done:
         return f"{line}; {_guess(spec, self.prediction)}"
 
 
-def import_model(deployment: Deployment, file: Path, options: Options, picture: Path | None) -> Done:
-    """Wrap a file into the model contract, try it on a picture, and put it into service.
+def import_model(deployment: Deployment, file: Path, options: Options, image: Path | None) -> Done:
+    """Wrap a file into the model contract, try it on an image, and put it into service.
 
     With classes it becomes a new version, numbered by MLflow; a new backbone becomes the cold-start model,
     version 0.
@@ -72,41 +72,41 @@ def import_model(deployment: Deployment, file: Path, options: Options, picture: 
         deployment: the deployment.
         file: an ONNX file, octospoon's own or not.
         options: the properties that the file itself does not state.
-        picture: a picture to try the model on; None for a generated picture.
+        image: an image to try the model on; None for a generated image.
 
     Raises:
         BadRequest: the options do not go together with the file or the project.
-        BadImage: the picture cannot be read.
+        BadImage: the image cannot be read.
         BadModel: the file cannot be used; the message says why.
         OtherBackbone: the pool's embeddings are those of another backbone.
         Conflict: there is nothing new in it.
         NotConfigured: no MLflow server is named, and the model has classes.
     """
-    model, prediction, seconds = _checked(file, options, deployment.class_record().read(), picture)
+    model, prediction, seconds = _checked(file, options, deployment.class_record().read(), image)
     _check_place(deployment, model)
     pointer = _served(deployment, model, file.name)
     return Done(pointer, model, prediction, seconds)
 
 
-def write_model(file: Path, to: Path, options: Options, picture: Path | None) -> list[str]:
+def write_model(file: Path, to: Path, options: Options, image: Path | None) -> list[str]:
     """Wrap a file into the model contract and write the result, without any deployment.
 
     Args:
         file: an ONNX file, octospoon's own or not.
         to: where the model goes, as version 0; with classes in the order of the options.
         options: the properties that the file itself does not state.
-        picture: a picture to try the model on; None for a generated picture.
+        image: an image to try the model on; None for a generated image.
 
     Returns:
         What was recognised, in lines for people.
 
     Raises:
         BadRequest: the options do not go together with the file, or `to` is there already.
-        BadImage: the picture cannot be read.
+        BadImage: the image cannot be read.
         BadModel: the file cannot be used; the message says why.
     """
     check_new(to)
-    model, prediction, seconds = _checked(file, options, None, picture)
+    model, prediction, seconds = _checked(file, options, None, image)
     with new_file(to) as draft:
         draft.write_bytes(model.model)
     spec = model.spec
@@ -119,24 +119,24 @@ def write_model(file: Path, to: Path, options: Options, picture: Path | None) ->
 
 
 def _checked(
-    file: Path, options: Options, history: ClassHistory | None, picture: Path | None
+    file: Path, options: Options, history: ClassHistory | None, image: Path | None
 ) -> tuple[Imported, Prediction, float]:
-    """Return a model for a project's classes, or for its own, tried on a picture."""
-    for path in (file, picture):
+    """Return a model for a project's classes, or for its own, tried on an image."""
+    for path in (file, image):
         if path is not None and not path.is_file():
             raise BadRequest(f"there is no file {path}")
     parts = check_import.read(file, options)
     if history is not None:
         parts = replace(parts, classes=tuple(map(history.shown, parts.classes)))
     model = check_import.fitted(parts, parts.classes if history is None else history.names)
-    data = picture.read_bytes() if picture else drawn_picture()
+    data = image.read_bytes() if image else drawn_picture()
     return model, *check_import.check(model, data, Rules())
 
 
 def _guess(spec: ModelSpec, prediction: Prediction) -> str:
     assert prediction.probabilities is not None  # noqa: S101  asked of models with classes alone
     best = int(prediction.probabilities.argmax())
-    return f"the picture is {spec.classes[best]} ({prediction.probabilities[best]:.1%})"
+    return f"the image is {spec.classes[best]} ({prediction.probabilities[best]:.1%})"
 
 
 def _check_place(deployment: Deployment, model: Imported) -> None:
@@ -207,7 +207,7 @@ def _tracking_server(deployment: Deployment) -> str:
 
 
 def drawn_picture() -> bytes:
-    """Return a picture with edges, gradients and colours."""
+    """Return an image with edges, gradients and colours."""
     y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
     disc = (x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.06
     pixels = np.stack([255 * x, 255 * y, np.where(disc, 230, 40)], axis=-1).astype(np.uint8)

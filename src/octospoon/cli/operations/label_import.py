@@ -1,4 +1,4 @@
-"""Imports labels that exist already, and uploads their pictures where that is needed."""
+"""Imports labels that exist already, and uploads their images where that is needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ONLY_READ = "not in the pool, and the stack only reads its bucket: upload them t
 _PAGE = 490
 """Ten transactions of labels."""
 _WINDOW = 10_000
-"""Uploaded pictures that may wait for their score before another one is uploaded."""
+"""Uploaded images that may wait for their score before another one is uploaded."""
 _PATIENCE = 180.0
 _PAUSE = 1.0
 _ATTEMPTS = 3
@@ -44,7 +44,7 @@ class Options:
     Attributes:
         form: format of the source; empty to find it out.
         images: the folder that paths begin at; None for the folder of the source.
-        prefix: put before the object keys of pictures that are uploaded.
+        prefix: put before the object keys of images that are uploaded.
         columns: names in the file.
         renamed: the class by the name that the source has for it, where they differ.
         replace: whether labels of an earlier import are replaced.
@@ -72,9 +72,9 @@ class Imported:
         classes: images of each class of the project.
         unknown_classes: images of each class that the project does not have.
         outcomes: labels by outcome.
-        skipped: rows and pictures that give no label, by reason.
+        skipped: rows and images that give no label, by reason.
         examples: images of some outcomes.
-        uploads: pictures that were uploaded, or would be.
+        uploads: images that were uploaded, or would be.
         job: the training job that was launched; empty for none.
         note: why no training job could be asked for; empty if it could.
     """
@@ -168,7 +168,7 @@ class _Importer:
         self._waiting: dict[str, ImportedLabel] = {}
 
     def page(self, page: Sequence[StagedLabel]) -> None:
-        """Import some labels; pictures that are new wait until they are scored."""
+        """Import some labels; images that are new wait until they are scored."""
         md5s = dict(in_parallel(_hashed, [label for label in page if label.file]))
         labels = [
             ImportedLabel(label.key, label.label, md5s.get(label) or label.etag)
@@ -195,7 +195,7 @@ class _Importer:
         return False
 
     def finish(self) -> None:
-        """Wait until all uploaded pictures are scored, or none was for some minutes."""
+        """Wait until all uploaded images are scored, or none was for some minutes."""
         while self._waiting:
             self._wait()
 
@@ -227,7 +227,7 @@ class _Importer:
         return missing
 
     def _send(self, labels: Sequence[ImportedLabel], files: Mapping[str, Path]) -> None:
-        """Upload the pictures of these labels, unless the stack only reads its bucket."""
+        """Upload the images of these labels, unless the stack only reads its bucket."""
         usable = []
         for label in labels:
             if self._only_reads:
@@ -253,7 +253,7 @@ class _Importer:
                 self._done.skipped.add(outcome, str(files[label.key]))
 
     def _wait(self) -> None:
-        """Import the labels of waiting pictures that are scored by now; give up if none is for minutes."""
+        """Import the labels of waiting images that are scored by now; give up if none is for minutes."""
         deadline = time.monotonic() + _PATIENCE
         before = len(self._waiting)
         while True:
@@ -273,7 +273,7 @@ class _Importer:
 
 
 def _hashed(label: StagedLabel) -> str:
-    """Return the MD5 of a label's picture; empty if it cannot be read, or the label has none."""
+    """Return the MD5 of a label's image; empty if it cannot be read, or the label has none."""
     if not label.file:
         return ""
     try:

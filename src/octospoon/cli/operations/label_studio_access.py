@@ -169,7 +169,7 @@ def connected(project: int, made: AccessKey | None) -> list[str]:
     if made:
         lines.append(f"Label Studio has the new access key {made.key} of the user {made.user}")
         lines += [
-            f"the older key {key} still works: once the pictures show, remove it with "
+            f"the older key {key} still works: once the images show, remove it with "
             f"`{_removal(made.user, key)}`"
             for key in made.older
         ]

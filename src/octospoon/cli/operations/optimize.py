@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from octospoon.ports.models import HeadScorer
     from octospoon.training.model.optimize import Form, Forms
 
-    Picture = tuple[str, bytes]
+    File = tuple[str, bytes]
 
 CALIBRATION = 100
 LEAST = 20
 
 
-def of_deployment(deployment: Deployment, pictures: int) -> Forms:
+def of_deployment(deployment: Deployment, count: int) -> Forms:
     """Compare the forms of the champion on the labelled audit sample and on a sample of the pool.
 
     Raises:
@@ -58,8 +58,8 @@ def of_deployment(deployment: Deployment, pictures: int) -> Forms:
             head = TranslatedHead(
                 OnnxHead(deployment.champions.fetch_head(pointer, Path(folder))), translated
             )
-        labelled = _tensors(scorer, _read(images, list(audit)[:pictures]))
-        pool = _tensors(scorer, _read(images, _spread(deployment, pictures + CALIBRATION)))
+        labelled = _tensors(scorer, _read(images, list(audit)[:count]))
+        pool = _tensors(scorer, _read(images, _spread(deployment, count + CALIBRATION)))
         classes = {name: position for position, name in enumerate(translated.names)}
         labels = [classes.get(audit[key], -1) for key in labelled]
         return optimize.forms(path.read_bytes(), head, _sample(pool, list(labelled.values()), labels))
@@ -82,10 +82,10 @@ class TranslatedHead:
         return self.translated(self.head.run(embeddings)).astype(np.float32)
 
 
-def of_file(model: Path, folder: Path, pictures: int) -> Forms:
+def of_file(model: Path, folder: Path, count: int) -> Forms:
     """Compare the forms of a model file on a folder of images; raises BadRequest if there are too few."""
     paths = sorted(find([folder]).items(), key=lambda item: keys.sampling_key(item[0]))
-    read = ((key, path.read_bytes()) for key, path in paths[: pictures + CALIBRATION])
+    read = ((key, path.read_bytes()) for key, path in paths[: count + CALIBRATION])
     scorer = OnnxScorer(model)
     return optimize.forms(model.read_bytes(), None, _sample(_tensors(scorer, read), [], []))
 
@@ -97,7 +97,7 @@ def _spread(deployment: Deployment, count: int) -> list[str]:
     return sorted((image.key for page in pages for image in page), key=keys.sampling_key)[:count]
 
 
-def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
+def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[File]:
     for key in wanted:
         try:
             yield key, images.read(key).data
@@ -105,9 +105,9 @@ def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[Picture]:
             continue
 
 
-def _tensors(scorer: OnnxScorer, pictures: Iterable[Picture]) -> dict[str, npt.NDArray[np.uint8]]:
+def _tensors(scorer: OnnxScorer, files: Iterable[File]) -> dict[str, npt.NDArray[np.uint8]]:
     tensors = {}
-    for key, data in pictures:
+    for key, data in files:
         try:
             tensors[key] = scorer.preprocess(data)
         except BadImage:
@@ -155,7 +155,7 @@ def _figures(form: Form, judged: tuple[optimization.Verdict, Path | None] | None
         return figures
     verdict, path = judged
     return figures | {
-        "pictures": compared.pictures,
+        "images": compared.images,
         "image_ratio": compared.image_ratio,
         "cosine": compared.cosine,
         "cosine_low": compared.cosine_low,

@@ -1,4 +1,4 @@
-"""Asks the deployed function what the model in service says of pictures."""
+"""Asks the deployed function what the model in service says of images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Answer:
         label: the most probable class; empty if there is no answer.
         confidence: its probability.
         model_version: of the model that answered.
-        key: under which the picture joins the pool; empty if it does not.
+        key: under which the image joins the pool; empty if it does not.
         error: why there is no answer.
     """
 
@@ -49,7 +49,7 @@ def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False)
 
     Args:
         deployment: the deployment.
-        paths: of picture files.
+        paths: of image files.
         add: let them join the pool.
 
     Raises:
@@ -92,7 +92,7 @@ def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
 def _too_large(size: int) -> str:
     limit = f"{LARGEST_PICTURE / 1e6:.1f} MB"
     return (
-        f"it has {size / 1e6:.2f} MB, and a request has room for a picture of {limit}: upload it with "
+        f"it has {size / 1e6:.2f} MB, and a request has room for an image of {limit}: upload it with "
         "`octospoon drop`, which takes larger files"
     )
 

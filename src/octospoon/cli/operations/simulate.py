@@ -70,7 +70,7 @@ def simulate(
 def _print(report: Report, console: Console) -> None:
     console.print(simulation_report.table(report))
     lines = [*simulation_report.legend(report), *report.source.notes, report.verdict]
-    for line in (*lines, f"figures and picture: {report.wanted.folder}"):
+    for line in (*lines, f"figures and plot: {report.wanted.folder}"):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

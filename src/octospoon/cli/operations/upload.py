@@ -1,4 +1,4 @@
-"""Uploads pictures into the images bucket; replaces a picture only if asked to."""
+"""Uploads images into the images bucket; replaces an image only if asked to."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ UPLOADED, _REPLACED = "uploaded", "replaced"
 
 
 def check_bucket(source: ImagesSource, prefix: str, *, into_existing: bool) -> None:
-    """Make sure that the bucket may be written to, and that the pictures will be scored.
+    """Make sure that the bucket may be written to, and that the images will be scored.
 
     Args:
         source: the part of the bucket that the stack reads.

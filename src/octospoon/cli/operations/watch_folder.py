@@ -1,4 +1,4 @@
-"""octospoon drop --watch: upload the pictures that appear in a folder, each when it is complete."""
+"""octospoon drop --watch: upload the images that appear in a folder, each when it is complete."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _TICK = 0.5
 
 @dataclass
 class WatchFolder:
-    """A folder as a source of pictures.
+    """A folder as a source of images.
 
     Attributes:
-        folder: with the pictures, also in folders below it.
+        folder: with the images, also in folders below it.
         prefix: put before every object key.
         upload: uploads a file under a key; returns the outcome.
         report: called with a key and what became of its file.

@@ -84,7 +84,7 @@ def description(layout: Layout, folder: Path) -> str:
     parts = [
         "Label Studio's database" + (f" with {labels:,} annotations" if labels is not None else ""),
         "MLflow's runs",
-        f"{pictures:,} pictures",
+        f"{pictures:,} images",
     ]
     return f"{_short(layout, folder)} ({', '.join(parts)})"
 
@@ -146,7 +146,7 @@ def _readme(layout: Layout, folder: Path, target: Path, why: str) -> str:
     labels, pictures = annotation_count(folder), _pictures(folder)
     counts = {
         "labels": f" ({labels:,} annotations)" if labels is not None else "",
-        "pictures": f" ({pictures:,} pictures in the folder octospoon-images-…)",
+        "pictures": f" ({pictures:,} images in the folder octospoon-images-…)",
     }
     parts = "\n".join(f"{name:22}{text.format(**counts)}" for name, text in _PARTS.items())
     short = _short(layout, target)
@@ -164,11 +164,11 @@ COLLECT_ANALYTICS=false .octospoon/envs/label-studio/bin/label-studio start --no
 --data-dir {short}/{LABEL_STUDIO}
 
 Then open http://localhost:{_PORT}, sign in with credentials.json, open the project and choose Export. Label
-Studio cannot show the pictures, because their addresses belonged to the ended stack. Each exported task names
-its picture.
+Studio cannot show the images, because their addresses belonged to the ended stack. Each exported task names
+its image.
 
-To use the pictures again, run `octospoon drop` with a new stack, on the folder of their bucket (in
-{short}/{LOCALSTACK}/{OBJECTS}). Each picture gets the key that it had. Objects with keys that cannot be file
+To use the images again, run `octospoon drop` with a new stack, on the folder of their bucket (in
+{short}/{LOCALSTACK}/{OBJECTS}). Each image gets the key that it had. Objects with keys that cannot be file
 names are in odd-keys.
 
 `octospoon down --forget` removes this folder and all others like it. Nothing else does.

@@ -51,7 +51,7 @@ class Comparison:
     """A cheaper form compared with the original.
 
     Attributes:
-        pictures: number of images compared.
+        images: number of images compared.
         image_ratio: median ratio of the times per image.
         load_saved: seconds, the difference of the median loading times.
         cosine: mean cosine of the embeddings; see `centred_cosine`.
@@ -62,7 +62,7 @@ class Comparison:
         original_right: bool [M], the same for the original.
     """
 
-    pictures: int
+    images: int
     image_ratio: float
     load_saved: float
     cosine: float
@@ -75,7 +75,7 @@ class Comparison:
     @property
     def same_top_interval(self) -> metrics.Interval:
         """The 95 % interval of the share of images for which both predict the same class."""
-        return metrics.wilson(self.same_top or 0, self.pictures)
+        return metrics.wilson(self.same_top or 0, self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def compare(original: Answers, cheaper: Answers, labels: npt.NDArray[np.int64]) 
         gap = float(np.abs(original.probabilities - cheaper.probabilities).max())
         original_right, right = (top[known] == labels[known] for top in tops)
     return Comparison(
-        pictures=len(labels),
+        images=len(labels),
         image_ratio=float(np.median(cheaper.image / original.image)),
         load_saved=float(np.median(original.load) - np.median(cheaper.load)),
         cosine=float(cosine.mean()),
@@ -171,10 +171,10 @@ def _disagreement(comparison: Comparison) -> list[str]:
     if not comparison.cosine >= COSINE:
         reasons.append(f"the embeddings differ: mean cosine {comparison.cosine:.3f}, below {COSINE}")
     if comparison.same_top is not None:
-        share, low = comparison.same_top / comparison.pictures, comparison.same_top_interval.low
+        share, low = comparison.same_top / comparison.images, comparison.same_top_interval.low
         if share < SAME_TOP or low < SAME_TOP_LOW:
             reasons.append(
-                f"the same class for {share:.1%} of {comparison.pictures} images (95 % interval from "
+                f"the same class for {share:.1%} of {comparison.images} images (95 % interval from "
                 f"{low:.1%}); required: {SAME_TOP:.0%} (interval from {SAME_TOP_LOW:.0%})"
             )
     right, original_right = comparison.right, comparison.original_right

@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     OTHER_BYTES = "for other bytes than the pool has under that key"
     QUARANTINED = "of images in quarantine: `octospoon status` names the reasons"
     MISSING = "of images that are neither in the pool nor on this disk"
-    UNSCORED = "of pictures that are not scored yet: run the import again later"
+    UNSCORED = "of images that are not scored yet: run the import again later"
     UNSETTLED = "of images that other programs change now, or that were drawn for people to confirm"
 
     @property

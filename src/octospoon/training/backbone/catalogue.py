@@ -60,7 +60,7 @@ class Backbone:
         dim: length of the embedding.
         model_bytes: size of the ONNX file, rounded to 100,000.
         licence: SPDX name.
-        resize: how a picture of another shape fits, one of `RESIZE_RULES`.
+        resize: how an image of another shape fits, one of `RESIZE_RULES`.
         weights: what must be downloaded; None if nothing must.
         with_scattering: whether scattering stands beside the network.
     """

@@ -207,5 +207,5 @@ def _check_embeddings(alone: npt.NDArray[np.float32], together: npt.NDArray[np.f
     # each number beside its own size: a large constant one must hide nothing, nor pass for a difference
     if not (np.ptp(alone, axis=0) > _SAME * size.max(axis=0) + _TINY * size.max()).any():
         raise BadModel(
-            "the model gives different pictures the same embedding: see --mean, --std, --range and --output"
+            "the model gives different images the same embedding: see --mean, --std, --range and --output"
         )

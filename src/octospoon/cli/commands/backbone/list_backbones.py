@@ -22,7 +22,7 @@ app = typer.Typer()
 def list_backbones(as_json: AsJson = False) -> None:
     """List the backbones, with what they cost.
 
-    Use it to choose a backbone before the first picture comes. It needs no deployment and no network. The
+    Use it to choose a backbone before the first image comes. It needs no deployment and no network. The
     time of an image is measured now, on one thread, for the backbones that are on this machine.
     """
     from octospoon.cli.extras import require

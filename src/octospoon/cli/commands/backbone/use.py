@@ -61,7 +61,7 @@ def use(
 ) -> None:
     """Change the backbone, and keep all labels.
 
-    Use it when another backbone suits your pictures better. It shows the cost and asks. A training job makes
+    Use it when another backbone suits your images better. It shows the cost and asks. A training job makes
     a head on the new backbone, and the gate compares it with the model in service on the audit labels. If it
     passes, both change together, and the pool's images are read again, the newest first. Until then the old
     model serves. After an interruption, run the command again.

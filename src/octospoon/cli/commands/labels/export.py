@@ -24,7 +24,7 @@ EXAMPLES = examples(
 
 @app.command("export", cls=Command, epilog=EXAMPLES)
 def export(
-    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A new file, or a folder for pictures.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A new file, or a folder for images.")],
     form: Annotated[
         str,
         typer.Option(
@@ -45,7 +45,7 @@ def export(
     """Write every label to a file, with how its image was chosen.
 
     Use it to train elsewhere, or to keep a copy. Each row has the label, its source, the share of the batch,
-    strategy, round and number of annotators. The formats folders and yolo also download the pictures.
+    strategy, round and number of annotators. The formats folders and yolo also download the images.
     """
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations import exports

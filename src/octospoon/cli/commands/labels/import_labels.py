@@ -23,7 +23,7 @@ EXAMPLES = examples(
 )
 Source = Annotated[
     Path,
-    typer.Argument(metavar="FILE|DIR", help="A file of labels, or a folder with folders of pictures."),
+    typer.Argument(metavar="FILE|DIR", help="A file of labels, or a folder with folders of images."),
 ]
 Form = Annotated[
     str,
@@ -38,7 +38,7 @@ Images = Annotated[
     typer.Option(metavar="DIR", help="Folder that paths of images begin at (default: that of the source)."),
 ]
 Prefix = Annotated[
-    str, typer.Option(help="Put this before the object key of each picture to upload.", show_default=False)
+    str, typer.Option(help="Put this before the object key of each image to upload.", show_default=False)
 ]
 Map = Annotated[
     list[str] | None,
@@ -75,7 +75,7 @@ def import_labels(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import labels that exist already, and upload their pictures where that is needed.
+    """Import labels that exist already, and upload their images where that is needed.
 
     Use it to start from labels that you have. They train models, but never measure them: people's answers
     count more. An image is named by its path, its object key or its s3:// address. Running it twice changes
@@ -120,7 +120,7 @@ def summary(done: Imported) -> list[str]:
         named = "" if outcome.stores else f": {', '.join(done.examples[outcome])}" + "…" * (count > 3)
         lines.append(f"{count:,} {outcome.value}{named}")
     if done.uploads:
-        lines.append(f"{done.uploads:,} pictures {'to upload' if done.dry_run else 'uploaded'}")
+        lines.append(f"{done.uploads:,} images {'to upload' if done.dry_run else 'uploaded'}")
     lines += done.skipped.lines()
     if done.dry_run:
         lines.append("nothing was changed: run it again without --dry-run")

@@ -25,8 +25,8 @@ Classes = Annotated[
         help="Class names of a classifier, separated by commas, in its own order.", show_default=False
     ),
 ]
-Picture = Annotated[
-    Path | None, typer.Option(help="Picture to try the model on (default: a generated picture).")
+TriedImage = Annotated[
+    Path | None, typer.Option(help="Image to try the model on (default: a generated image).")
 ]
 To = Annotated[
     Path | None,
@@ -53,7 +53,7 @@ def import_model(
     layout: onnx.Layout = None,
     output: onnx.Output = "",
     pool: onnx.Pool = None,
-    picture: Picture = None,
+    image: TriedImage = None,
     to: To = None,
     stack: Stack = None,
 ) -> None:
@@ -69,23 +69,21 @@ def import_model(
     names = class_names(classes, "--classes") if classes else ()
     options = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool).read(names)
     print_lines(
-        _imported(file, options, picture, stack)
-        if to is None
-        else _written(file, options, picture, to, stack)
+        _imported(file, options, image, stack) if to is None else _written(file, options, image, to, stack)
     )
 
 
-def _imported(file: Path, options: Options, picture: Path | None, stack: str | None) -> list[str]:
+def _imported(file: Path, options: Options, image: Path | None, stack: str | None) -> list[str]:
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations.import_model import import_model as operation
 
-    done = operation(find_deployment(stack), file, options, picture)
+    done = operation(find_deployment(stack), file, options, image)
     return [*done.model.recognised, done.summary()]
 
 
-def _written(file: Path, options: Options, picture: Path | None, to: Path, stack: str | None) -> list[str]:
+def _written(file: Path, options: Options, image: Path | None, to: Path, stack: str | None) -> list[str]:
     from octospoon.cli.operations.import_model import write_model
 
     if stack:
         raise BadRequest("--to writes a file and asks no deployment: leave out --stack")
-    return write_model(file, to, options, picture)
+    return write_model(file, to, options, image)

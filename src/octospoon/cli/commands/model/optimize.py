@@ -21,17 +21,17 @@ app = typer.Typer()
 
 EXAMPLES = examples(
     "octospoon model optimize",
-    "octospoon model optimize --file model.onnx --pictures photos/ --output forms/",
+    "octospoon model optimize --file model.onnx --images photos/ --output forms/",
 )
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
 def optimize(
     file: Annotated[Path | None, typer.Option(help="A model file instead of the model in service.")] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --file: folder of pictures to measure on.")
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --file: folder of images to measure on.")
     ] = None,
-    sample: Annotated[int, typer.Option(help="Number of pictures to compare on.")] = 400,
+    sample: Annotated[int, typer.Option(help="Number of images to compare on.")] = 400,
     output: Annotated[
         Path, typer.Option(help="Folder for the forms that are worth it (default: here).", show_default=False)
     ] = Path(),
@@ -49,12 +49,12 @@ def optimize(
     require("models", "octospoon model optimize")
     from octospoon.cli.operations import optimize as operation
 
-    if file is not None and pictures is not None:
-        forms = operation.of_file(file, pictures, sample)
-    elif file is None and pictures is None:
+    if file is not None and images is not None:
+        forms = operation.of_file(file, images, sample)
+    elif file is None and images is None:
         forms = operation.of_deployment(find_deployment(stack), sample)
     else:
-        raise BadRequest("--file and --pictures go together: a model file, and a folder to measure it on")
+        raise BadRequest("--file and --images go together: a model file, and a folder to measure it on")
     if as_json:
         print_json(operation.document(forms, output))
     else:
@@ -106,8 +106,8 @@ def _figures(form: Form) -> dict[str, str]:
         "cosine, 5 % are below": f"{compared.cosine_low:.4f}",
     }
     if compared.same_top is not None:
-        shown["same class"] = f"{compared.same_top} of {compared.pictures}"
-        shown["same class, 95 % interval"] = _interval(compared.same_top, compared.pictures)
+        shown["same class"] = f"{compared.same_top} of {compared.images}"
+        shown["same class, 95 % interval"] = _interval(compared.same_top, compared.images)
         shown["largest gap of a probability"] = f"{compared.probability_gap:.3f}"
     if n := len(compared.right):
         shown["accuracy, audit labels"] = f"{compared.right.mean():.1%} of {n}"
