@@ -26,6 +26,23 @@ def known() -> dict[str, set[str]]:
     return found | {"global": set.intersection(found["deploy"], {"stack_name", "region", "profile"})}
 
 
+OPEN = """
+import json
+from samcli.commands.deploy.auth_utils import auth_per_resource
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+stacks, _ = SamLocalStackProvider.get_stacks("template.yaml")
+print(json.dumps(auth_per_resource(stacks)))
+"""
+
+
+def test_a_guided_deployment_asks_about_no_route(known: dict[str, set[str]]) -> None:
+    assert known
+    said = subprocess.run([PYTHON, "-c", OPEN], capture_output=True, text=True, check=True, cwd=ROOT)
+    routes = json.loads(said.stdout)
+    assert len(routes) == 6
+    assert [name for name, asks_nothing in routes if not asks_nothing] == []
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_sam_knows_every_key(environment: str, known: dict[str, set[str]]) -> None:
     for command, section in CONFIG[environment].items():

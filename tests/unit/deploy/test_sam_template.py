@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from unit.deploy.intrinsics import RESOURCES, ROOT, TEMPLATE, listed, name_in, of, resolved
 
 from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
 from octospoon.cli.deploy import sam_template
 from octospoon.domain.acquisition import STRATEGIES
 from octospoon.domain.errors import NotConfigured
 
-ROOT = Path(__file__).parents[3]
-TEMPLATE = sam_template.read(ROOT / "template.yaml")
-RESOURCES = TEMPLATE["Resources"]
 SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
 METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 API_SECONDS = 29
@@ -29,18 +26,9 @@ EVERYTHING_IS_ALL_AWS_OFFERS = {
 }
 
 
-def of(kind):
-    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
-
-
 QUEUES = of("AWS::SQS::Queue")
 FUNCTIONS = of("AWS::Serverless::Function")
 WORK_QUEUES = {name: queue for name, queue in QUEUES.items() if name.endswith("Queue")}
-
-
-def name_in(reference):
-    """Return the logical id in ``{"Fn::GetAtt": [id, …]}`` or ``{"Ref": id}``."""
-    return reference["Ref"] if "Ref" in reference else reference["Fn::GetAtt"][0]
 
 
 @pytest.mark.parametrize("name", WORK_QUEUES)
@@ -145,10 +133,6 @@ def statements():
             yield name, statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
-def listed(value):
-    return value if isinstance(value, list) else [value]
-
-
 @pytest.mark.parametrize(("owner", "statement"), list(statements()))
 def test_no_role_may_do_everything_or_act_on_everything(owner, statement):
     actions = listed(statement["Action"])
@@ -170,7 +154,9 @@ def test_every_bucket_is_private_encrypted_versioned_and_kept(name):
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
     assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
     assert bucket["BucketEncryption"]
-    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+    # what a failed first deployment made is empty, and goes
+    assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
     policy = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
     assert policy["Effect"] == "Deny"
     assert policy["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -182,10 +168,10 @@ def test_the_queue_policy_names_the_bucket_that_sends(bucket):
     notification = properties["NotificationConfiguration"]["QueueConfigurations"][0]
     queue = name_in(notification["Queue"])
     policy = RESOURCES[f"{queue}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
-    pattern, values = policy["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::Sub"]
-    assert [pattern.removeprefix("arn:${AWS::Partition}:s3:::"), values] == properties["BucketName"][
-        "Fn::Sub"
-    ]
+    for names in ("id", "name"):
+        name = resolved(properties["BucketName"], {"BucketNames": names})
+        source = resolved(policy["Condition"], {"BucketNames": names})["ArnEquals"]["aws:SourceArn"]
+        assert source == f"arn:aws:s3:::{name}"
     assert RESOURCES[f"{bucket}Bucket"]["DependsOn"] == f"{queue}Policy"
 
 
@@ -195,7 +181,9 @@ def test_every_table_is_kept_encrypted_restorable_and_paid_by_use(name):
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["SSESpecification"]["SSEEnabled"] is True
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
-    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+    # what a failed first deployment made is empty, and goes
+    assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("name", QUEUES)
@@ -358,45 +346,6 @@ def test_bucket_names_and_prefixes_are_accepted(name):
 def test_prefixes_that_a_policy_would_misread_are_refused(value):
     with pytest.raises(NotConfigured, match="beginnings of object keys"):
         sam_template.check_values(TEMPLATE, {"ImagesPrefixes": value})
-
-
-def resolved(value, given):
-    """Return what CloudFormation makes of a value, given some parameters; None for no value."""
-    values = {name: each.get("Default", "") for name, each in TEMPLATE["Parameters"].items()} | given
-    values["AWS::Partition"] = "aws"
-
-    def resolve(node):
-        if isinstance(node, list):
-            return [each for each in map(resolve, node) if each is not None]
-        if not isinstance(node, dict):
-            return node
-        (name, argument), *others = node.items()
-        if others or not (name.startswith("Fn::") or name in ("Ref", "Condition")):
-            return {key: resolve(each) for key, each in node.items()}
-        return FUNCTIONS_OF_CLOUDFORMATION[name](argument, resolve, values)
-
-    return resolve(value)
-
-
-def substituted(argument, resolve, values):
-    text, own = argument if isinstance(argument, list) else (argument, {})
-    known = values | {name: resolve(each) for name, each in own.items()}
-    return re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], text)
-
-
-FUNCTIONS_OF_CLOUDFORMATION = {
-    "Ref": lambda name, _, values: None if name == "AWS::NoValue" else values[name],
-    "Condition": lambda name, resolve, _: resolve(TEMPLATE["Conditions"][name]),
-    "Fn::If": lambda given, resolve, _: resolve(
-        given[1] if resolve(TEMPLATE["Conditions"][given[0]]) else given[2]
-    ),
-    "Fn::Not": lambda given, resolve, _: not resolve(given[0]),
-    "Fn::Equals": lambda given, resolve, _: resolve(given[0]) == resolve(given[1]),
-    "Fn::Sub": substituted,
-    "Fn::Join": lambda given, resolve, _: given[0].join(resolve(given[1])),
-    "Fn::Split": lambda given, resolve, _: resolve(given[1]).split(given[0]),
-    "Fn::Select": lambda given, resolve, _: resolve(given[1])[int(given[0])],
-}
 
 
 def drawn():

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack, reasons
-from octospoon.cli.deploy.deployer import deploy
+from octospoon.cli.deploy.deployer import deploy, kept_names
 from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import Deployment, LocalProject, remember
 from octospoon.domain.errors import NotConfigured
@@ -155,8 +155,9 @@ def test_the_webhook_is_called_by_path_on_localstack():
 @pytest.mark.parametrize(
     ("stack_name", "parameters", "message"),
     [
-        ("Octospoon", {}, "lower-case letters"),
-        ("x" * 41, {}, "lower-case letters"),
+        ("octo_spoon", {}, "letters, digits and hyphens"),
+        ("x" * 55, {}, "letters, digits and hyphens"),
+        ("My-" + "x" * 51, {}, "make build"),
         ("octospoon", {"Colour": "red"}, "no parameter Colour"),
         ("octospoon", {"Launcher": "hand"}, "queue, ecs"),
         ("octospoon", {}, "make build"),
@@ -172,6 +173,18 @@ def test_mistakes_are_found_before_anything_is_uploaded(tmp_path, stack_name, pa
             parameters=parameters,
             progress=print,
         )
+
+
+@pytest.mark.parametrize(
+    ("bucket", "parameters"),
+    [
+        ("octospoon-artifacts-0e2f5a5d4c4b", {"BucketNames": "name"}),
+        ("octospoon-artifacts-5a4c1e30-7f1b-11f0-9d3e-0e2f5a5d4c4b", {}),
+        ("", {}),
+    ],
+)
+def test_an_older_stack_keeps_its_buckets(bucket, parameters):
+    assert kept_names("octospoon", {"ArtifactsBucket": bucket} if bucket else {}) == parameters
 
 
 @pytest.mark.parametrize(

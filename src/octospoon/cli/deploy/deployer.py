@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deploy.sam_template import Template
 
-# the names of the buckets begin with it: lower case, and short
-_STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+# the names of the functions begin with it: Lambda takes 64 characters, and -reconcile has ten of them
+_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,53}")
 _AWS_POLL = 3.0
 _LOCAL_POLL = 0.3
 
@@ -64,7 +64,8 @@ def deploy(
         with translated(f"deploying {stack_name}"):
             template_url = _upload(source, build_dir, aws, progress, by_path=by_path)
             stack = Stack(aws.client("cloudformation"), stack_name, progress, poll)
-            return stack.deploy(template_url, parameters, source["Parameters"].keys())
+            kept = kept_names(stack_name, stack.outputs())
+            return stack.deploy(template_url, kept | parameters, source["Parameters"].keys())
     except Refused as error:
         raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error.__cause__}") from error
 
@@ -115,6 +116,13 @@ def check_order(before: Sequence[str], classes: Sequence[str]) -> None:
         )
 
 
+def kept_names(stack_name: str, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameter that keeps the buckets of a stack from before `BucketNames` existed."""
+    # the end of the stack's id has no hyphen; the names of newer buckets end with the whole id
+    older = re.fullmatch(rf"{re.escape(stack_name)}-artifacts-[0-9a-f]+", outputs.get("ArtifactsBucket", ""))
+    return {"BucketNames": "name"} if older else {}
+
+
 class _Clients:
     """The boto3 clients of a deployment, with credentials and a region checked first."""
 
@@ -143,8 +151,8 @@ def _check(template: Template, build_dir: Path, stack_name: str, parameters: Map
     """Find mistakes before the upload: CloudFormation would report them minutes later."""
     if not _STACK_NAME.fullmatch(stack_name):
         raise NotConfigured(
-            f"the stack cannot be named {stack_name!r}: use lower-case letters, digits and hyphens, "
-            "at most 40, with a letter first"
+            f"the stack cannot be named {stack_name!r}: use letters, digits and hyphens, at most 54, with a "
+            "letter first"
         )
     sam_template.check_values(template, parameters)
     for name in sam_template.functions(template):
