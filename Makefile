@@ -73,7 +73,7 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## che
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	for name in local dev prod; do AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 \
 		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
-	$(ENVS)/sam/bin/cfn-lint template.yaml
+	$(ENVS)/sam/bin/cfn-lint template.yaml infra/network/endpoints.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly

@@ -122,6 +122,7 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     ecs_subnets: str = ""
     ecs_security_groups: str = ""
     ecs_capacity: str = "FARGATE"
+    ecs_public_ip: Literal["ENABLED", "DISABLED"] = "ENABLED"
 
 
 class ReconcileSettings(Stores, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ def stubbed():
         stubber.assert_no_pending_responses()
 
 
-def asked(capacity: str) -> dict[str, object]:
+def asked(capacity: str, address: str = "ENABLED") -> dict[str, object]:
     return {
         "cluster": "cluster",
         "taskDefinition": "definition:3",
@@ -37,7 +37,7 @@ def asked(capacity: str) -> dict[str, object]:
             "awsvpcConfiguration": {
                 "subnets": ["subnet-1", "subnet-2"],
                 "securityGroups": ["sg-1"],
-                "assignPublicIp": "ENABLED",
+                "assignPublicIp": address,
             }
         },
         "overrides": {
@@ -51,6 +51,12 @@ def test_job_is_one_task_on_the_chosen_capacity(ecs, capacity):
     client, stubber = ecs
     stubber.add_response("run_task", {"tasks": [{}], "failures": []}, asked(capacity))
     EcsLauncher(client, replace(TARGET, capacity=capacity)).launch("train-000007")
+
+
+def test_task_in_a_private_subnet_gets_no_public_address(ecs):
+    client, stubber = ecs
+    stubber.add_response("run_task", {"tasks": [{}], "failures": []}, asked("FARGATE", "DISABLED"))
+    EcsLauncher(client, replace(TARGET, public_ip="DISABLED")).launch("train-000007")
 
 
 def test_a_task_that_finds_no_machine_is_tried_again_later(ecs):

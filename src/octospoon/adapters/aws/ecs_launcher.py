@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.domain.errors import Refused, ServiceUnavailable
@@ -25,6 +25,7 @@ class EcsTarget:
     Attributes:
         capacity: FARGATE, or FARGATE_SPOT for a third of the price. When AWS takes back the machine of a Spot
             task, its job is launched again.
+        public_ip: whether the task gets a public address, which it needs in subnets without NAT or endpoints.
     """
 
     cluster: str
@@ -33,6 +34,7 @@ class EcsTarget:
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]
     capacity: str = "FARGATE"
+    public_ip: Literal["ENABLED", "DISABLED"] = "ENABLED"
 
 
 class EcsLauncher:
@@ -73,7 +75,7 @@ class EcsLauncher:
                 "awsvpcConfiguration": {
                     "subnets": list(self._target.subnets),
                     "securityGroups": list(self._target.security_groups),
-                    "assignPublicIp": "ENABLED",
+                    "assignPublicIp": self._target.public_ip,
                 }
             },
             overrides={

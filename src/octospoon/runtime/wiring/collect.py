@@ -62,6 +62,7 @@ def _launcher(config: CollectSettings) -> TrainingLauncher:
             subnets=listed(config.ecs_subnets),
             security_groups=listed(config.ecs_security_groups),
             capacity=config.ecs_capacity,
+            public_ip=config.ecs_public_ip,
         )
         return EcsLauncher(aws.client("ecs"), target)
     raise NotConfigured(f"OCTOSPOON_LAUNCHER is {config.launcher!r}: it must be queue or ecs")
