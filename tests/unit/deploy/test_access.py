@@ -75,7 +75,7 @@ def test_a_worker_reads_what_a_training_task_reads(policy: str) -> None:
     assert [each for each in statements(RESOURCES[policy]["Properties"]) if each not in given] == []
 
 
-def test_a_worker_takes_jobs_settings_and_secrets_of_this_stack_alone() -> None:
+def test_a_worker_takes_jobs_and_secrets_of_this_stack_alone() -> None:
     assert WORKER["TakeJobs"]["Resource"] == {"Fn::GetAtt": ["TrainingQueue", "Arn"]}
     assert set(WORKER["TakeJobs"]["Action"]) == {
         "sqs:ReceiveMessage",

@@ -55,7 +55,7 @@ def named(value: Any) -> Iterator[str]:
 def statements(resources: dict[str, Any], role: str) -> Iterator[dict[str, Any]]:
     """What a role may do, by its own policies and by those that name it."""
     for policy in resources[role]["Properties"].get("Policies", []):
-        yield from policy["PolicyDocument"]["Statement"]
+        yield from (policy["Fn::If"][1] if "Fn::If" in policy else policy)["PolicyDocument"]["Statement"]
     for resource in resources.values():
         if resource["Type"] == "AWS::IAM::Policy" and role in named(resource["Properties"]["Roles"]):
             for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
