@@ -15,7 +15,8 @@ import pytest
 from octospoon.cli.datasets import digits
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deploy.secrets import keep_secret
-from octospoon.cli.deployment import Deployment, session
+from octospoon.cli.deployment import Deployment
+from octospoon.cli.deployment.session import session
 from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack import start
@@ -142,9 +143,10 @@ def dimensions(alarm: Any) -> tuple[tuple[str, str], ...]:
 
 
 def put(cloudwatch: Any, metric: str, found: dict[str, str], value: float) -> None:
-    data = {"MetricName": metric, "Value": value}
-    data["Dimensions"] = [{"Name": name, "Value": each} for name, each in found.items()]  # type: ignore[assignment]
-    cloudwatch.put_metric_data(Namespace="octospoon", MetricData=[data])
+    pairs = [{"Name": name, "Value": each} for name, each in found.items()]
+    cloudwatch.put_metric_data(
+        Namespace="octospoon", MetricData=[{"MetricName": metric, "Value": value, "Dimensions": pairs}]
+    )
 
 
 def points(cloudwatch: Any, alarm: Any) -> int:
