@@ -37,7 +37,7 @@ def test_label_studio_may_only_list_and_read_images() -> None:
     }
     assert actions == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt"}
     conditions = {policy["Condition"] for policy in given_to_label_studio()}
-    assert conditions == {"MakesImagesBucket", "HasImagesBucket", "HasKmsKey"}
+    assert conditions == {"MakesImagesBucket", "HasImagesBucket"}
 
 
 def test_label_studio_has_either_a_user_or_a_role() -> None:
