@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -66,14 +66,8 @@ def test_sam_build_installs_wheels_of_the_target() -> None:
 
 
 def test_sam_build_on_a_fresh_clone_brings_its_uv(tmp_path: Path) -> None:
-    tools: dict[str, Any] = {
-        name: subprocess.run(
-            ["/bin/sh", "-c", f"command -v {name}"], capture_output=True, text=True, check=True
-        )
-        for name in ("make", "find", "python3", "dirname")
-    }
-    for name, found in tools.items():
-        (tmp_path / name).symlink_to(found.stdout.strip())
+    for name in ("make", "find", "python3"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
 
     commands = dry_run(f"ROOT={tmp_path}", "PYTHON_VERSION=3.12", "ARCHITECTURE=arm64", path=str(tmp_path))
 
