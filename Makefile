@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -62,6 +62,9 @@ soak: prepared ## score images while the champion changes 50 times, on the local
 faults: prepared ## inject faults between all steps on real servers, then run 100,000 random steps (an hour)
 	@OCTOSPOON_FAULTS=every OCTOSPOON_FAULT_STEPS=100000 .venv/bin/pytest -s tests/faults tests/e2e/faults
 
+two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 images in each
+	@OCTOSPOON_TWO_STACKS_IMAGES=1000 .venv/bin/pytest -s tests/e2e/test_two_stacks.py
+
 persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)
 	@OCTOSPOON_KILLS=$(or $(KILLS),20) .venv/bin/pytest -s tests/e2e/test_persistence.py
 
@@ -73,7 +76,7 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## che
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	for name in local dev prod; do AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 \
 		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
-	$(ENVS)/sam/bin/cfn-lint template.yaml infra/network/endpoints.yaml
+	$(ENVS)/sam/bin/cfn-lint template.yaml infra/key/key.yaml infra/network/endpoints.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly

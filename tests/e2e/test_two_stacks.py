@@ -1,4 +1,7 @@
-"""Two stacks in one account and region: each scores its own images, and no metric or alarm is shared."""
+"""Two stacks in one account and region: each scores its own images, and no metric or alarm is shared.
+
+The second has a KMS key of its own. LocalStack encrypts with it, and enforces no key's policy.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,12 @@ Stacks = dict[str, Deployment]
 def stacks() -> Iterator[Stacks]:
     """Two deployments of the template on one LocalStack; Label Studio is not needed for scoring."""
     with start(ROOT, services=[LOCALSTACK], progress=print, fresh=True, name="two-stacks") as servers:
-        yield {name: deployed(servers.aws_url, name) for name in NAMES}
+        kms = session(servers.aws_url).client("kms", endpoint_url=servers.aws_url)
+        keys = ("", kms.create_key()["KeyMetadata"]["Arn"])
+        yield {name: deployed(servers.aws_url, name, key) for name, key in zip(NAMES, keys, strict=True)}
 
 
-def deployed(endpoint: str, name: str) -> Deployment:
+def deployed(endpoint: str, name: str, key: str) -> Deployment:
     secrets = session(endpoint).client("secretsmanager", endpoint_url=endpoint)
     outputs = deploy(
         template=ROOT / "template.yaml",
@@ -50,7 +55,8 @@ def deployed(endpoint: str, name: str) -> Deployment:
             "Classes": ",".join(digits.CLASSES),
             "LabelStudioUrl": "http://label-studio.invalid",
             "LabelStudioProject": "1",
-            "LabelStudioTokenSecretArn": keep_secret(secrets, name, "label-studio-token", name),
+            "LabelStudioTokenSecretArn": keep_secret(secrets, name, "label-studio-token", name, key),
+            "KmsKeyArn": key,
             "AccuracyFloor": "0.8",
             "RankSchedule": "rate(1 day)",
             "ReconcileSchedule": "rate(1 day)",
@@ -95,6 +101,24 @@ def test_both_score_their_own_images_and_count_them_apart(stacks: Stacks) -> Non
     )
     for name in NAMES:
         assert {line["stack"] for line in published(stacks[name], name)} == {name}
+
+
+def test_the_key_of_a_stack_encrypts_what_it_stores(stacks: Stacks) -> None:
+    for name, encrypted in zip(NAMES, (False, True), strict=True):
+        stack = stacks[name]
+        bucket = stack.client("s3").get_bucket_encryption(Bucket=stack.outputs["ImagesBucket"])
+        (rule,) = bucket["ServerSideEncryptionConfiguration"]["Rules"]
+        algorithm = rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+        queue = stack.client("sqs").get_queue_attributes(
+            QueueUrl=stack.outputs["UploadsQueueUrl"], AttributeNames=["All"]
+        )
+        table = stack.client("dynamodb").describe_table(TableName=stack.outputs["PoolTable"])["Table"]
+        kinds = (
+            algorithm == "aws:kms",
+            "KmsMasterKeyId" in queue["Attributes"],
+            "KMSMasterKeyArn" in table["SSEDescription"],
+        )
+        assert kinds == (encrypted,) * 3, name
 
 
 def test_alarm_of_a_stack_sees_its_own_metrics_alone(stacks: Stacks) -> None:
