@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from unit.deploy.test_samconfig import CONFIG, ENVIRONMENTS, ROOT
+from unit.deploy.test_samconfig import CONFIG, ENVIRONMENTS, PARAMETERS, ROOT
 
 PYTHON = ROOT / ".octospoon/envs/sam/bin/python"
 SAID = """
@@ -41,6 +41,35 @@ def test_a_guided_deployment_asks_about_no_route(known: dict[str, set[str]]) -> 
     routes = json.loads(said.stdout)
     assert len(routes) == 6
     assert [name for name, asks_nothing in routes if not asks_nothing] == []
+
+
+GUIDED = """
+import json
+import click
+from click.testing import CliRunner
+from samcli.commands._utils.template import get_template_parameters
+from samcli.commands.deploy.guided_context import GuidedContext
+context = GuidedContext("template.yaml", "octospoon", None, None, None, None)
+parameters = get_template_parameters("template.yaml")
+found = {}
+
+@click.command()
+def ask():
+    found.update(context.prompt_parameters(parameters, {}, "", ""))
+
+typed = ["typed" if "Default" not in each else "" for each in parameters.values()]
+ended = CliRunner().invoke(ask, input="".join(f"{line}\\n" for line in typed))
+print(json.dumps([ended.exit_code, {name: each["Value"] for name, each in found.items()}]))
+"""
+
+
+def test_a_guided_deployment_takes_every_default_by_enter(known: dict[str, set[str]]) -> None:
+    assert known
+    said = subprocess.run([PYTHON, "-c", GUIDED], capture_output=True, text=True, check=True, cwd=ROOT)
+    status, values = json.loads(said.stdout)
+    assert status == 0, "SAM repeats a hidden prompt until something is typed"
+    expected = {name: str(each.get("Default", "typed")) for name, each in PARAMETERS.items()}
+    assert {name: str(value) for name, value in values.items()} == expected
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
