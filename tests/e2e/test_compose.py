@@ -31,9 +31,10 @@ from octospoon.cli.operations import run_now
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack.credentials import credentials
 from octospoon.domain.errors import OctospoonError
+from octospoon.domain.training.jobs import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from octospoon.domain.labelling.tasks import Pick
@@ -249,6 +250,22 @@ def promoted(containers: Containers) -> Containers:
     return containers
 
 
+@pytest.fixture
+def kill_engine(promoted: Containers) -> Callable[[], None]:
+    """Ends the engine and all containers, and starts the engine again."""
+    ours = promoted.environment.get("DOCKER_HOST", "").endswith("octospoon-engine.sock")
+    if not (ours and (ROOT / ".octospoon/engine/dockerd.pid").exists()):
+        pytest.skip(
+            f"only an engine of {ENGINE.relative_to(ROOT)} may be killed: this one is somebody else's"
+        )
+
+    def kill() -> None:
+        subprocess.run([ENGINE, "kill"], check=True)
+        subprocess.run([ENGINE, "start"], check=True)
+
+    return kill
+
+
 def memory(containers: Containers) -> str:
     """Return the memory of each container."""
     name = containers.environment["COMPOSE_PROJECT_NAME"]
@@ -292,17 +309,14 @@ def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
     assert promoted.held().labels == labels + BATCH
 
 
-def test_work_is_kept_when_the_engine_is_killed(promoted: Containers) -> None:
-    if not own_engine(promoted.environment):
-        pytest.skip(
-            f"only an engine of {ENGINE.relative_to(ROOT)} may be killed: this one is somebody else's"
-        )
+def test_work_is_kept_when_the_engine_is_killed(
+    promoted: Containers, kill_engine: Callable[[], None]
+) -> None:
     jobs, before = promoted.deployment.control.state().jobs, promoted.held()
     picks = promoted.choose()
     promoted.label(picks[: BATCH // 2])
 
-    subprocess.run([ENGINE, "kill"], check=True)
-    subprocess.run([ENGINE, "start"], check=True)
+    kill_engine()
 
     seconds = promoted.counted(before.labels + BATCH // 2)
     print(f"\nthe engine answers again; after {seconds:.0f} s, every label counts")
@@ -317,7 +331,26 @@ def test_work_is_kept_when_the_engine_is_killed(promoted: Containers) -> None:
     print(f"the killed engine lost nothing: {before} became {after}")
 
 
-def own_engine(environment: dict[str, str]) -> bool:
-    """Whether the engine is the one that this checkout started."""
-    pid = ROOT / ".octospoon/engine/dockerd.pid"
-    return pid.exists() and environment.get("DOCKER_HOST", "").endswith("octospoon-engine.sock")
+def test_a_training_job_starts_again_after_a_killed_engine(
+    promoted: Containers, kill_engine: Callable[[], None]
+) -> None:
+    control, before = promoted.deployment.control, promoted.held()
+    jobs = control.state().jobs
+    promoted.label(promoted.choose())
+
+    def runs() -> bool | None:
+        state = control.state()
+        return True if state.jobs > jobs and state.status is JobStatus.RUNNING else None
+
+    wait_for("a training job to run", runs, seconds=SECONDS_FOR_A_JOB)
+
+    kill_engine()
+
+    began = time.monotonic()
+    promoted.counted(before.labels + BATCH)
+    job_done(promoted.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
+    print(f"\nthe engine answers again; after {time.monotonic() - began:.0f} s, the job is done")
+    after = promoted.held()
+    assert control.state().jobs == jobs + 1
+    assert after.labels == after.annotations == before.labels + BATCH
+    assert after.version >= before.version

@@ -266,14 +266,14 @@ def test_a_setup_without_passwords_or_model_says_what_makes_them(prepared, check
     ("deployed_to", "expected"),
     [
         ("second", ["install onto what LocalStack has"]),
-        ("first", ["deploy for project 7", "install onto tables", "repair"]),
+        ("first", ["deploy for project 7", "install onto tables", "restart the job", "repair"]),
     ],
 )
 def test_a_new_localstack_gets_its_tables_before_anything_reads_them(
     deployed_to, expected, checkout, monkeypatch
 ):
-    calls = []
-    project = LocalProject("http://a", {"ArtifactsBucket": "tables"}, "http://b", 7, "http://c")
+    calls, outputs = [], {"ArtifactsBucket": "tables", "ControlTable": "control"}
+    project = LocalProject("http://a", outputs, "http://b", 7, "http://c")
 
     def deploy(_servers, _settings, project_id, *_):
         calls.append(f"deploy for project {project_id}")
@@ -289,6 +289,7 @@ def test_a_new_localstack_gets_its_tables_before_anything_reads_them(
     for name, replaced in {
         "deploy_template": deploy,
         "install": install,
+        "restart_lost_job": lambda *_: calls.append("restart the job"),
         "repair": lambda *_, full: calls.append("repair"),
         "session_of": lambda _: "second",
         "trainer_settings": lambda _: {},

@@ -11,6 +11,7 @@ import fcntl
 import os
 import shlex
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from octospoon.cli.local.assemble import Addresses, Artefacts, deploy_template, 
 from octospoon.cli.local.compose_files import BUILD_DIR, FIRST_MODEL, TOKEN
 from octospoon.cli.local.redeploy import SESSION, deployed_session, session_of
 from octospoon.cli.local.resume import repair
-from octospoon.cli.local.trainer import trainer_settings
+from octospoon.cli.local.trainer import restart_lost_job, trainer_settings
 from octospoon.cli.operations.first_model import begin_with_backbone
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout
@@ -117,6 +118,8 @@ class SetUp:
         if backbone:
             begin_with_backbone(deployment, FIRST_MODEL.read_bytes())
         if outputs is not None:
+            if job := restart_lost_job(deployment.control, time.time()):
+                _print(f"training job {job} was interrupted and starts again")
             repair(deployment, _print, full=True)
         remember(project, folder / PROJECT)
         (folder / SESSION).write_text(session)

@@ -53,8 +53,8 @@ def restart_lost_job(control: Control, now: float) -> str:
     """Let the job of a dead worker start again, without waiting for the end of its lease.
 
     The message with its id is in the queue until the job has succeeded, and the next worker receives it. Only
-    the local stack can do this: it has one worker, and knows that no process of it lives. A job that is
-    started by hand at the same time does no harm, because a job that runs twice promotes once.
+    a stack on one machine can do this: it has one worker, which ended with the rest of the stack. A job that
+    runs nevertheless does no harm, because a job that runs twice promotes once.
 
     Args:
         control: the state of the training job.
