@@ -33,6 +33,15 @@ def doctor(stack: Stack = None, as_json: AsJson = False) -> None:
     from octospoon.cli.doctor import doctor as checks
 
     findings = checks.of_stack(stack)
+    report(findings, as_json=as_json)
+
+
+def report(findings: Sequence[CheckResult], *, as_json: bool = False) -> None:
+    """Print what the checks found.
+
+    Raises:
+        NotConfigured: a check failed.
+    """
     if as_json:
         print_json(findings)
     else:

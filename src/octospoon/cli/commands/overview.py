@@ -69,6 +69,7 @@ ENTRIES = {
     "watch": Entry(CARE, "Measure the model in service and test yesterday's uploads for drift now."),
     "backup": Entry(CARE, "Write everything that a deployment holds into one file."),
     "restore": Entry(CARE, "Read a backup of a local stack into this checkout."),
+    "aws": Entry(SETUP, "Set up, deploy, show or remove a stack on AWS."),
     "init-model": Entry(SETUP, "Give a new deployment its first model."),
     "label-studio-project": Entry(
         SETUP, "Create the project in Label Studio, and print its id.", "label_studio"

@@ -147,13 +147,22 @@ class _Clients:
         return ArtefactBucket(self.client("s3"), name, account)
 
 
-def _check(template: Template, build_dir: Path, stack_name: str, parameters: Mapping[str, str]) -> None:
-    """Find mistakes before the upload: CloudFormation would report them minutes later."""
-    if not _STACK_NAME.fullmatch(stack_name):
+def check_stack_name(name: str) -> None:
+    """Check the name of a stack, with which the names of its functions begin.
+
+    Raises:
+        NotConfigured: it has other characters, or is too long.
+    """
+    if not _STACK_NAME.fullmatch(name):
         raise NotConfigured(
-            f"the stack cannot be named {stack_name!r}: use letters, digits and hyphens, at most 54, with a "
+            f"the stack cannot be named {name!r}: use letters, digits and hyphens, at most 54, with a "
             "letter first"
         )
+
+
+def _check(template: Template, build_dir: Path, stack_name: str, parameters: Mapping[str, str]) -> None:
+    """Find mistakes before the upload: CloudFormation would report them minutes later."""
+    check_stack_name(stack_name)
     sam_template.check_values(template, parameters)
     for name in sam_template.functions(template):
         if not (build_dir / name / "app.py").is_file():

@@ -14,7 +14,7 @@ import msgspec
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.files import draft_of
 from octospoon.adapters.mlflow.alias import MlflowRuns
-from octospoon.cli.deployment.session import CHOICE, session
+from octospoon.cli.deployment.session import CHOICE, localstack, session
 from octospoon.domain.errors import NotConfigured, Refused
 from octospoon.domain.pool.source import source_of
 from octospoon.domain.secrets import checked_secret, header_secret
@@ -251,7 +251,8 @@ def find_deployment(stack_name: str | None) -> Deployment:
     name = stack_name or os.environ.get("OCTOSPOON_STACK")
     if name:
         CHOICE.stack = name
-        return Deployment(_outputs(name), None)
+        endpoint_url = localstack()
+        return Deployment(_outputs(name, endpoint_url), endpoint_url)
     return find_local()
 
 
@@ -269,8 +270,8 @@ def find_local() -> Deployment:
     return Deployment(Outputs(project.outputs), project.endpoint_url)
 
 
-def _outputs(name: str) -> Outputs:
-    client = session(None).client("cloudformation")
+def _outputs(name: str, endpoint_url: str | None) -> Outputs:
+    client = session(endpoint_url).client("cloudformation", endpoint_url=endpoint_url)
     try:
         with translated(f"looking for the stack {name}"):
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]

@@ -64,6 +64,11 @@ def session(endpoint_url: str | None) -> boto3.Session:
     return boto3.Session(profile_name=CHOICE.profile, region_name=configured_region(CHOICE.stack))
 
 
+def localstack() -> str | None:
+    """Return the LocalStack that stands for AWS in a rehearsal; None for AWS."""
+    return os.environ.get("AWS_ENDPOINT_URL") or None
+
+
 def environment(endpoint_url: str | None) -> dict[str, str]:
     """Return the environment with which another program uses the same region and sign-in.
 

@@ -1,0 +1,57 @@
+"""octospoon aws deploy: from the parameter file to a working stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from octospoon.cli.commands.definition import Command, Stack, examples
+from octospoon.cli.output import print_line, timed_progress
+
+app = typer.Typer()
+File = Annotated[
+    Path | None,
+    typer.Option("--file", metavar="FILE", help="Parameter file (default: the only samconfig-….toml here)."),
+]
+
+
+@app.command(
+    cls=Command, epilog=examples("octospoon aws deploy", "octospoon aws deploy --file samconfig-prod.toml")
+)
+def deploy(
+    file: File = None,
+    backbone: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Backbone of a new stack (default: the best for photos)."),
+    ] = "",
+    stack: Stack = None,
+) -> None:
+    """Deploy the stack of a parameter file, and make it ready for images.
+
+    Use it after `octospoon aws init`, and again after every change of the file or of octospoon. It packages
+    the functions for the chosen processor without Docker, and deploys them. It gives a new stack its first
+    model, connects Label Studio, and ends with `octospoon doctor`. You can stop and repeat it at any time.
+    """
+    from octospoon.cli.commands.doctor import report
+    from octospoon.cli.deployment.session import CHOICE, localstack, session
+    from octospoon.cli.doctor.doctor import findings
+    from octospoon.cli.extras import require
+    from octospoon.cli.local.first_model import FirstModel
+    from octospoon.cli.operations.aws.deployment_steps import deploy_choices
+    from octospoon.cli.operations.aws.parameter_file import chosen_file, read
+
+    require("local", "octospoon aws deploy")
+    choices, progress = read(chosen_file(file, stack)), timed_progress()
+    CHOICE.region = CHOICE.region or choices.region
+    first_model = FirstModel(backbone, progress)
+    deployment = deploy_choices(choices, session(localstack()), localstack(), first_model, progress)
+    progress("checking every part")
+    report(findings(deployment))
+    if policy := deployment.outputs.get("WorkerPolicyArn"):
+        print_line(
+            f"training needs a worker: attach {policy} to the user or role of a machine, and run there:"
+        )
+        print_line(f"octospoon worker --stack {choices.stack} --region {choices.region}")
+    print_line(f"upload images: octospoon drop DIR --stack {choices.stack} --region {choices.region}")

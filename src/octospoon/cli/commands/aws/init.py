@@ -1,0 +1,101 @@
+"""octospoon aws init: prepare a stack on AWS."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from octospoon.cli.commands.definition import Command, Stack, examples
+from octospoon.cli.output import print_line, timed_progress
+from octospoon.domain.errors import BadRequest
+
+app = typer.Typer()
+_EXAMPLE = "https://labels.example.org"
+
+
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "octospoon aws init",
+        "octospoon aws init --stack prod --classes cat,dog --architecture arm64",
+    ),
+)
+def init(
+    classes: Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")] = "",
+    label_studio: Annotated[
+        str,
+        typer.Option(
+            "--label-studio", metavar="URL", help="Address of Label Studio; its token: LABEL_STUDIO_TOKEN."
+        ),
+    ] = "",
+    mlflow: Annotated[str, typer.Option("--mlflow", metavar="URL", help="Address of MLflow.")] = "",
+    mlflow_user: Annotated[
+        str | None,
+        typer.Option(
+            "--mlflow-user",
+            metavar="NAME",
+            help="User name in MLflow, empty for none; its password: MLFLOW_TRACKING_PASSWORD.",
+        ),
+    ] = None,
+    architecture: Annotated[
+        str, typer.Option(help="Processor of the functions: x86_64 or arm64.")
+    ] = "x86_64",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another parameter of the template; repeatable."),
+    ] = None,
+    stack: Stack = None,
+) -> None:
+    """Prepare a stack on AWS.
+
+    Use it before the first deployment. It asks for what no option gives, and checks your sign-in, the region,
+    limits and names. It makes the project in Label Studio and stores the secrets in Secrets Manager. Then it
+    writes samconfig-STACK.toml: the few choices that matter, with comments, and no secret. Nothing else is
+    made. You can repeat it.
+    """
+    from octospoon.cli.deploy.class_names import class_names
+    from octospoon.cli.deployment.session import localstack, session
+    from octospoon.cli.operations.aws.parameter_file import file_name
+    from octospoon.cli.operations.aws.setup import Answers
+    from octospoon.cli.operations.aws.setup import init as prepare
+
+    name = stack or os.environ.get("OCTOSPOON_STACK") or _ask("Name of the stack", "--stack", "octospoon")
+    path = file_name(name)
+    user = _ask("User in MLflow, empty for none", "--mlflow-user", "") if mlflow_user is None else mlflow_user
+    answers = Answers(
+        stack=name,
+        classes=class_names(classes or _ask("Classes, such as cat,dog", "--classes")),
+        label_studio_url=label_studio
+        or _ask(f"Address of Label Studio, such as {_EXAMPLE}", "--label-studio"),
+        label_studio_token=_secret("LABEL_STUDIO_TOKEN", "Access token of Label Studio"),
+        mlflow_url=mlflow or _ask("Address of MLflow", "--mlflow"),
+        mlflow_user=user,
+        mlflow_password=_secret("MLFLOW_TRACKING_PASSWORD", "Password in MLflow") if user else "",
+        architecture=architecture,
+        others=_pairs(set_ or []),
+    )
+    prepare(answers, session(localstack()), localstack(), path, timed_progress())
+    print_line(f"wrote {path}: read it, then run `octospoon aws deploy --file {path}`")
+
+
+def _ask(question: str, option: str, default: str | None = None) -> str:
+    if not sys.stdin.isatty():
+        raise BadRequest(f"give {option}: nobody can be asked here")
+    return str(typer.prompt(question, default=default))
+
+
+def _secret(variable: str, question: str) -> str:
+    if value := os.environ.get(variable):
+        return value
+    if not sys.stdin.isatty():
+        raise BadRequest(f"set {variable}: nobody can be asked here")
+    return str(typer.prompt(question, hide_input=True))
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    if wrong := [text for text in texts if "=" not in text]:
+        raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
+    return dict(text.split("=", 1) for text in texts)

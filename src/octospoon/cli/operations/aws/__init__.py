@@ -1,0 +1,1 @@
+"""The guided path to a stack on AWS: choices, checks, deployment and removal."""

@@ -1,0 +1,95 @@
+"""Checks of an AWS account before anything is created in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from octospoon.adapters.aws.errors import code, translated
+from octospoon.cli.deploy.deployer import check_stack_name
+from octospoon.cli.failures import NO_REGION
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    import boto3
+
+_USUAL = 1000
+"""Lambda's usual limit of invocations at once, per account and region."""
+_LEAST, _MOST = 2, 500
+ECS_ROLE = "AWSServiceRoleForECS"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account that a stack goes to.
+
+    Attributes:
+        number: of the account.
+        region: AWS region.
+        identity: ARN of who is signed in.
+        concurrency: invocations of functions that Lambda allows at once.
+    """
+
+    number: str
+    region: str
+    identity: str
+    concurrency: int
+
+    @property
+    def score_concurrency(self) -> int:
+        """The invocations that `score` may take: two fifths of the limit, so that others go on."""
+        return max(_LEAST, min(_MOST, self.concurrency * 2 // 5))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know before the deployment."""
+        if self.concurrency >= _USUAL:
+            return []
+        return [
+            f"Lambda allows {self.concurrency} invocations at once here, and score gets "
+            f"{self.score_concurrency} of them. For more, ask Service Quotas for 1,000 concurrent "
+            "executions, and raise ScoreMaximumConcurrency"
+        ]
+
+
+def check_account(session: boto3.Session, endpoint_url: str | None, stack: str) -> Account:
+    """Check sign-in, region, name and limits; creates nothing.
+
+    Args:
+        session: for AWS, or for LocalStack.
+        endpoint_url: of LocalStack; None for AWS.
+        stack: name of the stack.
+
+    Raises:
+        NotConfigured: the region, the sign-in or the name is missing or wrong.
+    """
+    check_stack_name(stack)
+    if session.region_name is None:
+        raise NotConfigured(NO_REGION)
+    if session.get_credentials() is None:
+        raise NotConfigured("there is no AWS sign-in: sign in first, for example with `aws sso login`")
+
+    def client(service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
+        return session.client(service, endpoint_url=endpoint_url)
+
+    with translated("checking the account"):
+        who = client("sts").get_caller_identity()
+        limits = client("lambda").get_account_settings()["AccountLimit"]
+    return Account(
+        str(who["Account"]), session.region_name, str(who["Arn"]), int(limits["ConcurrentExecutions"])
+    )
+
+
+def ensure_ecs_role(iam: Any) -> bool:  # noqa: ANN401 - boto3's type is not installed
+    """Make the role that ECS needs in an account that never used it; return whether it was made."""
+    with translated(f"looking for the role {ECS_ROLE}"):
+        try:
+            iam.get_role(RoleName=ECS_ROLE)
+        except ClientError as error:
+            if code(error) not in ("NoSuchEntity", "NoSuchEntityException"):
+                raise
+            iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
+            return True
+    return False

@@ -1,0 +1,122 @@
+"""`octospoon aws deploy`: from the parameter file to a stack that scores. Every step can be repeated."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.deploy.deployer import deploy
+from octospoon.cli.deploy.parameters import TEMPLATE
+from octospoon.cli.deployment import Deployment, Outputs
+from octospoon.cli.operations.aws.account import check_account, ensure_ecs_role
+from octospoon.cli.operations.aws.built_for import check_artefacts
+from octospoon.cli.operations.first_model import begin_with
+from octospoon.cli.operations.label_studio_access import Credentials, connect, connected
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import boto3
+
+    from octospoon.cli.operations.aws.parameter_file import Choices
+
+_MAKEFILE = Path("infra/build/Makefile")
+_ON_AWS, _LOCAL = Path(".octospoon/build-aws"), Path(".octospoon/build")
+
+
+def deploy_choices(
+    choices: Choices,
+    session: boto3.Session,
+    endpoint_url: str | None,
+    first_model: Callable[[], bytes],
+    progress: Callable[[str], None],
+) -> Deployment:
+    """Package, deploy, give the first model and connect Label Studio.
+
+    Args:
+        choices: of the parameter file.
+        session: for AWS, or for LocalStack.
+        endpoint_url: of LocalStack, in a rehearsal; None for AWS.
+        first_model: returns the model that a new stack begins with.
+        progress: receives a line of text for each step.
+
+    Returns:
+        The deployment.
+
+    Raises:
+        NotConfigured: the account, a parameter or a built function is wrong.
+        DeployFailed: CloudFormation refused.
+    """
+    progress(f"checking the account for the stack {choices.stack}")
+    account = check_account(session, endpoint_url, choices.stack)
+    for note in account.notes:
+        progress(note)
+    build_dir = _build(choices, endpoint_url, progress)
+    if choices.parameters.get("Launcher") == "ecs" and ensure_ecs_role(
+        session.client("iam", endpoint_url=endpoint_url)
+    ):
+        progress("made the service-linked role of ECS")
+    outputs = deploy(
+        template=TEMPLATE,
+        build_dir=build_dir,
+        endpoint_url=endpoint_url,
+        stack_name=choices.stack,
+        parameters=dict(choices.parameters),
+        progress=progress,
+        by_path=endpoint_url is not None,
+    )
+    deployment = Deployment(Outputs(outputs), endpoint_url)
+    progress("looking for a model in service")
+    begin_with(deployment, first_model)
+    progress("connecting Label Studio")
+    for line in _connect(deployment):
+        progress(line)
+    return deployment
+
+
+def _build(choices: Choices, endpoint_url: str | None, progress: Callable[[str], None]) -> Path:
+    """Package the functions for the chosen architecture, without Docker; return their folder."""
+    if not _MAKEFILE.is_file():
+        raise NotConfigured(
+            "run this in a checkout of octospoon: it has the template and builds the functions"
+        )
+    progress("packaging the functions")
+    parameters = choices.parameters
+    target = (
+        ["local"]
+        if endpoint_url
+        else [
+            "aws",
+            f"PYTHON_VERSION={parameters['PythonRuntime'].removeprefix('python')}",
+            f"ARCHITECTURE={parameters['Architecture']}",
+        ]
+    )
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-j2", "-f", str(_MAKEFILE), *target],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise NotConfigured(
+            f"the functions cannot be packaged: {(done.stderr or done.stdout)[-500:].strip()}"
+        )
+    if endpoint_url:
+        return _LOCAL
+    check_artefacts(_ON_AWS, parameters)
+    return _ON_AWS
+
+
+def _connect(deployment: Deployment) -> list[str]:
+    """Connect Label Studio; it gets a new key if it has no access to the bucket yet."""
+    project = deployment.label_studio_project
+    with closing(deployment.label_studio()) as api:
+        setup = LabelStudioSetup(api)
+        has_access = setup.has_storage(project, deployment.outputs["ImagesBucket"])
+        needs_key = not has_access and "LabelStudioUser" in deployment.outputs
+        credentials = Credentials.NEW_KEY if needs_key else Credentials.KEPT
+        return connected(project, connect(setup, project, deployment, credentials))

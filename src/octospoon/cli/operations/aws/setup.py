@@ -1,0 +1,127 @@
+"""`octospoon aws init`: make what a stack needs before it exists, and write its parameter file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.deploy.parameters import TEMPLATE
+from octospoon.cli.deploy.secrets import keep_secret
+from octospoon.cli.operations.aws.account import check_account
+from octospoon.cli.operations.aws.parameter_file import Choices, write
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.secrets import checked_secret, header_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import boto3
+
+    from octospoon.cli.operations.aws.account import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a person answers.
+
+    Attributes:
+        stack: name of the stack.
+        classes: class names.
+        label_studio_url: address of Label Studio.
+        label_studio_token: access token of Label Studio.
+        mlflow_url: address of MLflow.
+        mlflow_user: user name in MLflow; empty for a server without sign-in.
+        mlflow_password: its password; empty for a server without sign-in.
+        architecture: x86_64 or arm64.
+        python: such as ``python3.12``.
+        launcher: queue or ecs.
+        others: further parameters of the template.
+    """
+
+    stack: str
+    classes: Sequence[str]
+    label_studio_url: str
+    label_studio_token: str = field(repr=False)
+    mlflow_url: str
+    mlflow_user: str = ""
+    mlflow_password: str = field(default="", repr=False)
+    architecture: str = "x86_64"
+    python: str = "python3.12"
+    launcher: str = "queue"
+    others: dict[str, str] = field(default_factory=dict)
+
+
+def init(
+    answers: Answers,
+    session: boto3.Session,
+    endpoint_url: str | None,
+    path: Path,
+    progress: Callable[[str], None],
+) -> Account:
+    """Check the account, store the secrets, make the labelling project, and write the parameter file.
+
+    It can be repeated: secrets and project are found again, and the file is written anew.
+
+    Args:
+        answers: of a person.
+        session: for AWS, or for LocalStack.
+        endpoint_url: of LocalStack; None for AWS.
+        path: of the parameter file.
+        progress: receives a line of text for each step.
+
+    Raises:
+        BadRequest: an address is not one that AWS reaches.
+        NotConfigured: an answer, the sign-in or the region is wrong; nothing was made.
+    """
+    progress("checking the account and the answers")
+    account = check_account(session, endpoint_url, answers.stack)
+    for note in account.notes:
+        progress(note)
+    token = header_secret("LABEL_STUDIO_TOKEN", answers.label_studio_token)
+    password = (
+        checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password) if answers.mlflow_user else ""
+    )
+    parameters = {
+        "Classes": ",".join(answers.classes),
+        "LabelStudioUrl": answers.label_studio_url.rstrip("/"),
+        "LabelStudioRole": "",
+        "Launcher": answers.launcher,
+        "MlflowTrackingUri": answers.mlflow_url,
+        "MlflowUsername": answers.mlflow_user,
+        "Architecture": answers.architecture,
+        "PythonRuntime": answers.python,
+        "ScoreMaximumConcurrency": str(account.score_concurrency),
+        "AlarmTopicArn": "",
+    } | answers.others
+    sam_template.check_values(sam_template.read(TEMPLATE), parameters)
+    if endpoint_url is None:
+        _reachable(parameters["LabelStudioUrl"], "Label Studio")
+        _reachable(parameters["MlflowTrackingUri"], "MLflow")
+    progress("making the project in Label Studio")
+    setup = LabelStudioSetup(LabelStudioApi(parameters["LabelStudioUrl"], lambda: token))
+    parameters["LabelStudioProject"] = str(setup.project(answers.stack, answers.classes))
+    progress("storing the secrets in Secrets Manager")
+    secrets, key = (
+        session.client("secretsmanager", endpoint_url=endpoint_url),
+        parameters.get("KmsKeyArn", ""),
+    )
+    parameters["LabelStudioTokenSecretArn"] = keep_secret(
+        secrets, answers.stack, "label-studio-token", token, key
+    )
+    if password:
+        parameters["MlflowPasswordSecretArn"] = keep_secret(
+            secrets, answers.stack, "mlflow-password", password, key
+        )
+    write(Choices(answers.stack, account.region, parameters), path)
+    return account
+
+
+def _reachable(url: str, name: str) -> None:
+    """Refuse an address that only this machine reaches."""
+    host = url.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+    if host in ("localhost", "127.0.0.1", "0.0.0.0", "::1"):  # noqa: S104 - it is refused
+        raise BadRequest(f"AWS cannot reach {name} at {url}: give an address that the functions reach too")
