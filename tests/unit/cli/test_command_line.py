@@ -46,6 +46,7 @@ REPORTING = {
     ),
     "invite",
     "backup",
+    "aws status",
     *("dlq list", "dlq redrive", "simulate", "init-model", "model rollback", "model optimize"),
     *("backbone list", "backbone pull", "backbone use"),
     *("labels import", "labels audit", "labels export", "predictions export"),

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError
 
 from octospoon.cli.deployment import find_deployment
 from octospoon.cli.doctor import aws as checks_aws
+from octospoon.cli.doctor import code as checks_code
 from octospoon.cli.doctor import existing_bucket as checks_bucket
 from octospoon.cli.doctor import services as checks_services
 from octospoon.cli.doctor import training as checks_training
@@ -23,6 +24,7 @@ def findings(deployment: Deployment) -> list[CheckResult]:
     """Make every check of a deployment; changes nothing."""
     every = (
         *checks_aws.checks(),
+        *checks_code.checks(deployment),
         *checks_bucket.checks(deployment),
         *checks_services.checks(),
         *checks_training.checks(),

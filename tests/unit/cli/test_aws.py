@@ -1,0 +1,281 @@
+"""The guided path to AWS: its file, its checks, and what it removes."""
+
+from __future__ import annotations
+
+import threading
+import tomllib
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from octospoon.cli.doctor import code as doctor_code
+from octospoon.cli.main import main
+from octospoon.cli.operations.aws import account, removal, stack_status
+from octospoon.cli.operations.aws.built_for import built_for, check_artefacts
+from octospoon.cli.operations.aws.parameter_file import Choices, chosen_file, file_name, read, write
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[3]
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:octospoon/label-studio-token-AbCdEf"
+PARAMETERS = {
+    "Classes": 'black cat,"dog",Füchse',
+    "LabelStudioUrl": "https://labels.example.org",
+    "LabelStudioProject": "3",
+    "LabelStudioTokenSecretArn": SECRET,
+    "LabelStudioRole": "",
+    "Architecture": "arm64",
+    "PythonRuntime": "python3.13",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "template.yaml").symlink_to(ROOT / "template.yaml")
+    return tmp_path
+
+
+def test_the_file_gives_back_what_was_chosen(folder: Path) -> None:
+    choices = Choices("prod", "eu-west-1", PARAMETERS)
+    write(choices, folder / "samconfig-prod.toml")
+
+    assert read(folder / "samconfig-prod.toml") == choices
+
+
+def test_sam_reads_the_file_too(folder: Path) -> None:
+    path = file_name("prod")
+    write(Choices("prod", "eu-west-1", PARAMETERS), path)
+
+    default = tomllib.loads(path.read_text())["default"]
+    assert default["global"]["parameters"] == {"stack_name": "prod", "region": "eu-west-1"}
+    assert "CAPABILITY_NAMED_IAM" in default["deploy"]["parameters"]["capabilities"]
+    # SAM splits texts at spaces that no quotes enclose
+    assert all(
+        text.partition("=")[2].startswith('"')
+        for text in default["deploy"]["parameters"]["parameter_overrides"]
+    )
+    explained = [line for line in path.read_text().splitlines() if line.startswith("  # ")]
+    assert len(explained) == len(PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "says"),
+    [
+        (None, BadRequest, "octospoon aws init"),
+        ("version = 0.1", NotConfigured, "cannot be read"),
+        ("[", NotConfigured, "cannot be read"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(
+    folder: Path, content: str | None, kind: type[Exception], says: str
+) -> None:
+    if content is not None:
+        (folder / "samconfig-x.toml").write_text(content)
+    with pytest.raises(kind, match=says):
+        read(Path("samconfig-x.toml"))
+
+
+def test_a_wrong_value_in_the_file_is_named(folder: Path) -> None:
+    write(Choices("prod", "eu-west-1", PARAMETERS | {"Architecture": "riscv"}), file_name("prod"))
+    with pytest.raises(NotConfigured, match="Architecture is 'riscv'"):
+        read(file_name("prod"))
+
+
+def test_one_file_needs_no_name_and_two_do(folder: Path) -> None:
+    with pytest.raises(BadRequest, match="octospoon aws init"):
+        chosen_file(None, None)
+    (folder / "samconfig-a.toml").touch()
+    assert chosen_file(None, None) == Path("samconfig-a.toml")
+    (folder / "samconfig-b.toml").touch()
+    with pytest.raises(BadRequest, match=r"samconfig-a\.toml, samconfig-b\.toml"):
+        chosen_file(None, None)
+    assert chosen_file(None, "b") == Path("samconfig-b.toml")
+
+
+@pytest.mark.parametrize(("limit", "score"), [(10, 4), (1, 2), (1000, 400), (10_000, 500)])
+def test_a_new_accounts_limit_leaves_room_for_others(limit: int, score: int) -> None:
+    found = account.Account("1", "eu-west-1", "arn:me", limit)
+    assert found.score_concurrency == score
+    assert bool(found.notes) == (limit < 1000)
+
+
+def test_the_account_is_checked_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    nowhere = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b")
+    with pytest.raises(NotConfigured, match="cannot be named 'no_name'"):
+        account.check_account(nowhere, None, "no_name")
+    if nowhere.region_name is None:
+        with pytest.raises(NotConfigured, match="--region"):
+            account.check_account(nowhere, None, "prod")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_role_of_ecs_is_made_once(exists: bool) -> None:
+    iam: Any = boto3.client("iam", region_name="eu-west-1")
+    stub = Stubber(iam)
+    if exists:
+        role = {"Path": "/", "RoleName": account.ECS_ROLE, "RoleId": "A" * 16, "Arn": "a" * 20}
+        stub.add_response("get_role", {"Role": role | {"CreateDate": "2026-01-01T00:00:00Z"}})
+    else:
+        stub.add_client_error("get_role", "NoSuchEntity")
+        stub.add_response("create_service_linked_role", {}, {"AWSServiceName": "ecs.amazonaws.com"})
+    with stub:
+        assert account.ensure_ecs_role(iam) is not exists
+    stub.assert_no_pending_responses()
+
+
+COMPILED = "numpy/_core/_multiarray_umath.cpython-312-x86_64-linux-gnu.so"
+
+
+def test_compiled_modules_name_their_target() -> None:
+    assert built_for([COMPILED, "octospoon/app.py", "PIL/_webp.cpython-313-aarch64-linux-gnu.so"]) == {
+        ("python3.12", "x86_64"),
+        ("python3.13", "arm64"),
+    }
+
+
+def test_functions_built_for_another_machine_are_not_deployed(tmp_path: Path) -> None:
+    (tmp_path / "ScoreFunction").mkdir()
+    (tmp_path / "ScoreFunction" / Path(COMPILED).name).touch()
+    check_artefacts(tmp_path, {"PythonRuntime": "python3.12", "Architecture": "x86_64"})
+    for runtime, architecture in (("python3.13", "x86_64"), ("python3.12", "arm64")):
+        with pytest.raises(NotConfigured, match=f"ARCHITECTURE={architecture}"):
+            check_artefacts(tmp_path, {"PythonRuntime": runtime, "Architecture": architecture})
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Iterator[str]:
+    """The address of the code of a function."""
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
+        archive.writestr(COMPILED, bytes(100))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def deployed(code: str, architecture: str, endpoint_url: str | None = None) -> Any:
+    configuration = {"Runtime": "python3.12", "Architectures": [architecture]}
+    answer = {"Configuration": configuration, "Code": {"Location": f"{code}/code.zip"}}
+    return SimpleNamespace(
+        outputs={"ScoreFunctionName": "score"},
+        endpoint_url=endpoint_url,
+        client=lambda _: SimpleNamespace(get_function=lambda **_: answer),
+    )
+
+
+def test_doctor_compares_code_and_machine(code: str) -> None:
+    (check,) = doctor_code.checks(deployed(code, "x86_64"))
+    assert check.made(deployed(code, "x86_64")).ok
+    result = check.made(deployed(code, "arm64"))
+    assert not result.ok
+    assert result.message == "the code was built for python3.12 on x86_64, but runs with python3.12 on arm64"
+    assert not check.made(deployed(f"{code}/missing", "arm64")).ok
+    assert doctor_code.checks(deployed(code, "arm64", "http://localstack")) == []
+
+
+class Formation:
+    """CloudFormation, which removes a stack in two steps."""
+
+    meta = SimpleNamespace(region_name="eu-west-1")
+
+    def __init__(self, last: str = "DELETE_COMPLETE") -> None:
+        self.states = ["UPDATE_COMPLETE", "DELETE_IN_PROGRESS", last]
+        self.deleted: list[str] = []
+        self.parameters = [{"ParameterKey": "Architecture", "ParameterValue": "x86_64"}]
+
+    def describe_stacks(self, **_: str) -> Any:
+        state = self.states.pop(0) if self.deleted or len(self.states) == 3 else self.states[0]
+        return {"Stacks": [{"StackId": "id", "StackStatus": state, "Parameters": self.parameters}]}
+
+    def delete_stack(self, *, StackName: str) -> None:  # noqa: N803
+        self.deleted.append(StackName)
+
+    def list_access_keys(self, **_: str) -> Any:
+        return {"AccessKeyMetadata": [{"AccessKeyId": "AKIA1"}]}
+
+    def delete_access_key(self, *, UserName: str, AccessKeyId: str) -> None:  # noqa: N803
+        assert not self.deleted
+        self.deleted += [] if (UserName, AccessKeyId) == ("user", "AKIA1") else ["wrong key"]
+
+    def describe_table(self, *, TableName: str) -> Any:  # noqa: N803
+        return {"Table": {"TableName": TableName, "TableSizeBytes": 2_000_000_000}}
+
+
+def standing(formation: Formation, **outputs: str) -> Any:
+    names = ("ImagesBucket", "ArtifactsBucket", "PoolTable", "AnnotationsTable", "ControlTable")
+    return SimpleNamespace(
+        outputs={**{name: name.lower() for name in names}, "LabelStudioUser": "user", **outputs},
+        client=lambda _: formation,
+    )
+
+
+def test_what_stays_is_listed_with_its_price() -> None:
+    lines = "\n".join(removal.kept(standing(Formation()), "prod"))
+    assert "the bucket imagesbucket: 0.023 USD" in lines
+    assert "the table pooltable: about 0.50 USD a month for 2.00 GB" in lines
+    assert "prod/label-studio-token" in lines
+    assert "imagesbucket" not in "\n".join(removal.kept(standing(Formation(), ImagesSource="existing"), "x"))
+
+
+def test_keys_go_before_the_user_and_the_stack_follows() -> None:
+    formation, told = Formation(), list[str]()
+    removal.destroy(standing(formation), "prod", told.append, poll=0)
+    assert formation.deleted == ["prod"]
+    assert told == [
+        "removing the access key AKIA1 of user",
+        "removing the stack prod",
+        "removed the stack prod",
+    ]
+
+
+def test_a_removal_that_stops_halfway_can_be_repeated() -> None:
+    with pytest.raises(ServiceUnavailable, match=r"DELETE_FAILED.*again"):
+        removal.destroy(standing(Formation("DELETE_FAILED")), "prod", lambda _: None, poll=0)
+
+
+def test_nothing_is_removed_without_a_yes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    formation = Formation()
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: standing(formation))
+    assert main(["aws", "destroy", "--stack", "prod"]) == 1
+    assert "add --yes" in capsys.readouterr().err
+    assert formation.deleted == []
+
+
+def test_status_names_what_is_not_deployed_yet(folder: Path) -> None:
+    write(Choices("prod", "eu-west-1", {"Architecture": "arm64"}), file_name("prod"))
+    found = stack_status.read_stack(standing(Formation()), "prod")
+    assert found.changes == {"Architecture": ("x86_64", "arm64")}
+    assert ("not deployed yet: Architecture", "arm64 (now x86_64)") in found.rows()
+
+
+def test_questions_that_nobody_can_answer_name_their_option(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LABEL_STUDIO_TOKEN", raising=False)
+    options = ["--stack", "prod", "--classes", "a,b", "--label-studio", "https://x", "--mlflow", "https://y"]
+    for number, missing in ((0, "--stack"), (2, "--classes"), (4, "--label-studio")):
+        assert main(["aws", "init", "--mlflow-user", "", *options[:number]]) == 1
+        assert f"give {missing}" in capsys.readouterr().err
+    assert main(["aws", "init", "--mlflow-user", "", *options]) == 1
+    assert "set LABEL_STUDIO_TOKEN" in capsys.readouterr().err
+    assert list(folder.glob("samconfig*")) == []
