@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +13,32 @@ from octospoon.cli.commands.definition import Command, Stack, examples
 from octospoon.cli.output import print_line, timed_progress
 from octospoon.domain.errors import BadRequest
 
+if TYPE_CHECKING:
+    from octospoon.cli.operations.aws.setup import Answers
+
 app = typer.Typer()
 _EXAMPLE = "https://labels.example.org"
+Classes = Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")]
+LabelStudioUrl = Annotated[
+    str,
+    typer.Option(
+        "--label-studio", metavar="URL", help="Address of Label Studio; its token: LABEL_STUDIO_TOKEN."
+    ),
+]
+MlflowUrl = Annotated[str, typer.Option("--mlflow", metavar="URL", help="Address of MLflow.")]
+MlflowUser = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow-user",
+        metavar="NAME",
+        help="User name in MLflow, empty for none; its password: MLFLOW_TRACKING_PASSWORD.",
+    ),
+]
+Architecture = Annotated[str, typer.Option(help="Processor of the functions: x86_64 or arm64.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Another parameter of the template; repeatable."),
+]
 
 
 @app.command(
@@ -24,29 +49,12 @@ _EXAMPLE = "https://labels.example.org"
     ),
 )
 def init(
-    classes: Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")] = "",
-    label_studio: Annotated[
-        str,
-        typer.Option(
-            "--label-studio", metavar="URL", help="Address of Label Studio; its token: LABEL_STUDIO_TOKEN."
-        ),
-    ] = "",
-    mlflow: Annotated[str, typer.Option("--mlflow", metavar="URL", help="Address of MLflow.")] = "",
-    mlflow_user: Annotated[
-        str | None,
-        typer.Option(
-            "--mlflow-user",
-            metavar="NAME",
-            help="User name in MLflow, empty for none; its password: MLFLOW_TRACKING_PASSWORD.",
-        ),
-    ] = None,
-    architecture: Annotated[
-        str, typer.Option(help="Processor of the functions: x86_64 or arm64.")
-    ] = "x86_64",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another parameter of the template; repeatable."),
-    ] = None,
+    classes: Classes = "",
+    label_studio: LabelStudioUrl = "",
+    mlflow: MlflowUrl = "",
+    mlflow_user: MlflowUser = None,
+    architecture: Architecture = "x86_64",
+    set_: Parameters = None,
     stack: Stack = None,
 ) -> None:
     """Prepare a stack on AWS.
@@ -56,29 +64,30 @@ def init(
     writes samconfig-STACK.toml: the few choices that matter, with comments, and no secret. Nothing else is
     made. You can repeat it.
     """
-    from octospoon.cli.deploy.class_names import class_names
     from octospoon.cli.deployment.session import localstack, session
     from octospoon.cli.operations.aws.parameter_file import file_name
-    from octospoon.cli.operations.aws.setup import Answers
     from octospoon.cli.operations.aws.setup import init as prepare
 
     name = stack or os.environ.get("OCTOSPOON_STACK") or _ask("Name of the stack", "--stack", "octospoon")
+    answers = _answers(name, classes, label_studio, mlflow, mlflow_user)
+    answers = replace(answers, architecture=architecture, others=_pairs(set_ or []))
     path = file_name(name)
-    user = _ask("User in MLflow, empty for none", "--mlflow-user", "") if mlflow_user is None else mlflow_user
-    answers = Answers(
-        stack=name,
-        classes=class_names(classes or _ask("Classes, such as cat,dog", "--classes")),
-        label_studio_url=label_studio
-        or _ask(f"Address of Label Studio, such as {_EXAMPLE}", "--label-studio"),
-        label_studio_token=_secret("LABEL_STUDIO_TOKEN", "Access token of Label Studio"),
-        mlflow_url=mlflow or _ask("Address of MLflow", "--mlflow"),
-        mlflow_user=user,
-        mlflow_password=_secret("MLFLOW_TRACKING_PASSWORD", "Password in MLflow") if user else "",
-        architecture=architecture,
-        others=_pairs(set_ or []),
-    )
     prepare(answers, session(localstack()), localstack(), path, timed_progress())
     print_line(f"wrote {path}: read it, then run `octospoon aws deploy --file {path}`")
+
+
+def _answers(name: str, classes: str, label_studio: str, mlflow: str, mlflow_user: str | None) -> Answers:
+    """Return the answers, and ask for those that no option gives."""
+    from octospoon.cli.deploy.class_names import class_names
+    from octospoon.cli.operations.aws.setup import Answers
+
+    names = class_names(classes or _ask("Classes, such as cat,dog", "--classes"))
+    url = label_studio or _ask(f"Address of Label Studio, such as {_EXAMPLE}", "--label-studio")
+    token = _secret("LABEL_STUDIO_TOKEN", "Access token of Label Studio")
+    server = mlflow or _ask("Address of MLflow", "--mlflow")
+    user = _ask("User in MLflow, empty for none", "--mlflow-user", "") if mlflow_user is None else mlflow_user
+    password = _secret("MLFLOW_TRACKING_PASSWORD", "Password in MLflow") if user else ""
+    return Answers(name, names, url, token, server, user, password)
 
 
 def _ask(question: str, option: str, default: str | None = None) -> str:

@@ -35,7 +35,7 @@ def deploy_choices(
     first_model: Callable[[], bytes],
     progress: Callable[[str], None],
 ) -> Deployment:
-    """Package, deploy, give the first model and connect Label Studio.
+    """Package, deploy, give the first model and connect Label Studio; return the deployment.
 
     Args:
         choices: of the parameter file.
@@ -43,9 +43,6 @@ def deploy_choices(
         endpoint_url: of LocalStack, in a rehearsal; None for AWS.
         first_model: returns the model that a new stack begins with.
         progress: receives a line of text for each step.
-
-    Returns:
-        The deployment.
 
     Raises:
         NotConfigured: the account, a parameter or a built function is wrong.
@@ -56,10 +53,8 @@ def deploy_choices(
     for note in account.notes:
         progress(note)
     build_dir = _build(choices, endpoint_url, progress)
-    if choices.parameters.get("Launcher") == "ecs" and ensure_ecs_role(
-        session.client("iam", endpoint_url=endpoint_url)
-    ):
-        progress("made the service-linked role of ECS")
+    if choices.parameters.get("Launcher") == "ecs":
+        ensure_ecs_role(session.client("iam", endpoint_url=endpoint_url))
     outputs = deploy(
         template=TEMPLATE,
         build_dir=build_dir,

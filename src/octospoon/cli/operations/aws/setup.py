@@ -61,7 +61,7 @@ def init(
     endpoint_url: str | None,
     path: Path,
     progress: Callable[[str], None],
-) -> Account:
+) -> None:
     """Check the account, store the secrets, make the labelling project, and write the parameter file.
 
     It can be repeated: secrets and project are found again, and the file is written anew.
@@ -82,9 +82,26 @@ def init(
     for note in account.notes:
         progress(note)
     token = header_secret("LABEL_STUDIO_TOKEN", answers.label_studio_token)
-    password = (
-        checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password) if answers.mlflow_user else ""
-    )
+    parameters = _parameters(answers, account)
+    if endpoint_url is None:
+        _reachable(parameters["LabelStudioUrl"], "Label Studio")
+        _reachable(parameters["MlflowTrackingUri"], "MLflow")
+    progress("making the project in Label Studio")
+    setup = LabelStudioSetup(LabelStudioApi(parameters["LabelStudioUrl"], lambda: token))
+    parameters["LabelStudioProject"] = str(setup.project(answers.stack, answers.classes))
+    progress("storing the secrets in Secrets Manager")
+    client, key = session.client("secretsmanager", endpoint_url=endpoint_url), parameters.get("KmsKeyArn", "")
+    arn = keep_secret(client, answers.stack, "label-studio-token", token, key)
+    parameters["LabelStudioTokenSecretArn"] = arn
+    if answers.mlflow_user:
+        password = checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password)
+        arn = keep_secret(client, answers.stack, "mlflow-password", password, key)
+        parameters["MlflowPasswordSecretArn"] = arn
+    write(Choices(answers.stack, account.region, parameters), path)
+
+
+def _parameters(answers: Answers, account: Account) -> dict[str, str]:
+    """Return the parameters that are known before anything is made, checked against the template."""
     parameters = {
         "Classes": ",".join(answers.classes),
         "LabelStudioUrl": answers.label_studio_url.rstrip("/"),
@@ -98,26 +115,7 @@ def init(
         "AlarmTopicArn": "",
     } | answers.others
     sam_template.check_values(sam_template.read(TEMPLATE), parameters)
-    if endpoint_url is None:
-        _reachable(parameters["LabelStudioUrl"], "Label Studio")
-        _reachable(parameters["MlflowTrackingUri"], "MLflow")
-    progress("making the project in Label Studio")
-    setup = LabelStudioSetup(LabelStudioApi(parameters["LabelStudioUrl"], lambda: token))
-    parameters["LabelStudioProject"] = str(setup.project(answers.stack, answers.classes))
-    progress("storing the secrets in Secrets Manager")
-    secrets, key = (
-        session.client("secretsmanager", endpoint_url=endpoint_url),
-        parameters.get("KmsKeyArn", ""),
-    )
-    parameters["LabelStudioTokenSecretArn"] = keep_secret(
-        secrets, answers.stack, "label-studio-token", token, key
-    )
-    if password:
-        parameters["MlflowPasswordSecretArn"] = keep_secret(
-            secrets, answers.stack, "mlflow-password", password, key
-        )
-    write(Choices(answers.stack, account.region, parameters), path)
-    return account
+    return parameters
 
 
 def _reachable(url: str, name: str) -> None:
