@@ -46,7 +46,6 @@ def deploy_choices(
 
     Raises:
         NotConfigured: the account, a parameter or a built function is wrong.
-        DeployFailed: CloudFormation refused.
     """
     progress(f"checking the account for the stack {choices.stack}")
     account = check_account(session, endpoint_url, choices.stack)
@@ -68,8 +67,7 @@ def deploy_choices(
     progress("looking for a model in service")
     begin_with(deployment, first_model)
     progress("connecting Label Studio")
-    for line in _connect(deployment):
-        progress(line)
+    _connect(deployment, progress)
     return deployment
 
 
@@ -106,7 +104,7 @@ def _build(choices: Choices, endpoint_url: str | None, progress: Callable[[str],
     return _ON_AWS
 
 
-def _connect(deployment: Deployment) -> list[str]:
+def _connect(deployment: Deployment, progress: Callable[[str], None]) -> None:
     """Connect Label Studio; it gets a new key if it has no access to the bucket yet."""
     project = deployment.label_studio_project
     with closing(deployment.label_studio()) as api:
@@ -114,4 +112,6 @@ def _connect(deployment: Deployment) -> list[str]:
         has_access = setup.has_storage(project, deployment.outputs["ImagesBucket"])
         needs_key = not has_access and "LabelStudioUser" in deployment.outputs
         credentials = Credentials.NEW_KEY if needs_key else Credentials.KEPT
-        return connected(project, connect(setup, project, deployment, credentials))
+        made = connect(setup, project, deployment, credentials)
+    for line in connected(project, made):
+        progress(line)

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from octospoon.cli.operations.aws.account import Account
 
 
+_PARAMETERS = {
+    "label-studio-token": "LabelStudioTokenSecretArn",
+    "mlflow-password": "MlflowPasswordSecretArn",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What a person answers.
@@ -81,23 +87,28 @@ def init(
     account = check_account(session, endpoint_url, answers.stack)
     for note in account.notes:
         progress(note)
-    token = header_secret("LABEL_STUDIO_TOKEN", answers.label_studio_token)
-    parameters = _parameters(answers, account)
+    parameters, secrets = _parameters(answers, account), _secrets(answers)
     if endpoint_url is None:
         _reachable(parameters["LabelStudioUrl"], "Label Studio")
         _reachable(parameters["MlflowTrackingUri"], "MLflow")
     progress("making the project in Label Studio")
-    setup = LabelStudioSetup(LabelStudioApi(parameters["LabelStudioUrl"], lambda: token))
-    parameters["LabelStudioProject"] = str(setup.project(answers.stack, answers.classes))
+    api = LabelStudioApi(parameters["LabelStudioUrl"], lambda: secrets["label-studio-token"])
+    parameters["LabelStudioProject"] = str(LabelStudioSetup(api).project(answers.stack, answers.classes))
     progress("storing the secrets in Secrets Manager")
-    client, key = session.client("secretsmanager", endpoint_url=endpoint_url), parameters.get("KmsKeyArn", "")
-    arn = keep_secret(client, answers.stack, "label-studio-token", token, key)
-    parameters["LabelStudioTokenSecretArn"] = arn
-    if answers.mlflow_user:
-        password = checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password)
-        arn = keep_secret(client, answers.stack, "mlflow-password", password, key)
-        parameters["MlflowPasswordSecretArn"] = arn
+    client = session.client("secretsmanager", endpoint_url=endpoint_url)
+    for kind, value in secrets.items():
+        key = parameters.get("KmsKeyArn", "")
+        parameters[_PARAMETERS[kind]] = keep_secret(client, answers.stack, kind, value, key)
     write(Choices(answers.stack, account.region, parameters), path)
+
+
+def _secrets(answers: Answers) -> dict[str, str]:
+    """Return the secrets by their kind, checked."""
+    token = header_secret("LABEL_STUDIO_TOKEN", answers.label_studio_token)
+    if not answers.mlflow_user:
+        return {"label-studio-token": token}
+    password = checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password)
+    return {"label-studio-token": token, "mlflow-password": password}
 
 
 def _parameters(answers: Answers, account: Account) -> dict[str, str]:
