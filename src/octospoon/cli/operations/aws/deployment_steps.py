@@ -49,8 +49,7 @@ def deploy_choices(
     """
     progress(f"checking the account for the stack {choices.stack}")
     account = check_account(session, endpoint_url, choices.stack)
-    for note in account.notes:
-        progress(note)
+    list(map(progress, account.notes))
     build_dir = _build(choices, endpoint_url, progress)
     if choices.parameters.get("Launcher") == "ecs":
         ensure_ecs_role(session.client("iam", endpoint_url=endpoint_url))
