@@ -112,12 +112,11 @@ def test_a_new_accounts_limit_leaves_room_for_others(limit: int, score: int) -> 
 def test_the_account_is_checked_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
     nowhere = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b")
-    with pytest.raises(NotConfigured, match="cannot be named 'no_name'"):
-        account.check_account(nowhere, None, "no_name")
-    if nowhere.region_name is None:
-        with pytest.raises(NotConfigured, match="--region"):
-            account.check_account(nowhere, None, "prod")
+    for name, says in (("no_name", "cannot be named 'no_name'"), ("prod", "--region")):
+        with pytest.raises(NotConfigured, match=says):
+            account.check_account(nowhere, None, name)
 
 
 @pytest.mark.parametrize("exists", [True, False])
