@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 from unit.deploy.test_samconfig import CONFIG, ENVIRONMENTS, PARAMETERS, ROOT
+
+from octospoon.cli.operations.aws.parameter_file import Choices, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PYTHON = ROOT / ".octospoon/envs/sam/bin/python"
 SAID = """
@@ -75,4 +82,25 @@ def test_a_guided_deployment_takes_every_default_by_enter(known: dict[str, set[s
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_sam_knows_every_key(environment: str, known: dict[str, set[str]]) -> None:
     for command, section in CONFIG[environment].items():
+        assert section["parameters"].keys() <= known[command], command
+
+
+READ = """
+import json, sys, tomllib
+from samcli.cli.types import CfnParameterOverridesType
+default = tomllib.load(open(sys.argv[1], "rb"))["default"]
+overrides = default["deploy"]["parameters"]["parameter_overrides"]
+print(json.dumps(CfnParameterOverridesType().convert(tuple(overrides), None, None)))
+"""
+
+
+def test_sam_reads_the_parameter_file_as_octospoon_does(tmp_path: Path, known: dict[str, set[str]]) -> None:
+    values = {"Classes": 'black cat,"dog",Füchse', "LabelStudioRole": "", "RankSchedule": "rate(1 hour)"}
+    path = tmp_path / "samconfig-prod.toml"
+    write(Choices("prod", "eu-west-1", values), path)
+
+    found = subprocess.run([PYTHON, "-c", READ, path], capture_output=True, text=True, check=True)
+
+    assert json.loads(found.stdout) == values
+    for command, section in tomllib.loads(path.read_text())["default"].items():
         assert section["parameters"].keys() <= known[command], command

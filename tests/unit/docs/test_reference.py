@@ -176,7 +176,7 @@ def test_an_index_projects_what_the_page_says(index):
     (declared,) = (
         each
         for table in TEMPLATE["Resources"].values()
-        for each in table["Properties"].get("GlobalSecondaryIndexes", ())
+        for each in table.get("Properties", {}).get("GlobalSecondaryIndexes", ())
         if each["IndexName"] == index
     )
     (cells,) = (cells for cells in rows("reference/storage.md") if code(cells[0]) == [index])

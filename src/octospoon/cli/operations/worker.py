@@ -68,15 +68,19 @@ def work(deployment: Deployment) -> int:
     settings = worker_settings(deployment)
     fine_tunes = deployment.outputs.get("Trainer") == "finetune"
     command = [trainer_python(fine_tunes=fine_tunes), "-m", "octospoon.training", "worker"]
-    child = subprocess.Popen(command, env=environment(deployment.endpoint_url) | settings)
+    # a signal that comes before the handler is there ends this process alone, so the child starts after it
+    children: list[subprocess.Popen[bytes]] = []
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        child.terminate()  # the worker ends its job, which another worker then takes
+        del frame
+        if not children:
+            sys.exit(128 + signum)
+        children[0].terminate()  # the worker ends its job, which another worker then takes
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        return _wait(child)
+        children.append(subprocess.Popen(command, env=environment(deployment.endpoint_url) | settings))
+        return _wait(children[0])
     finally:
         signal.signal(signal.SIGTERM, before)
 
