@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.secrets import DESCRIPTIONS
 from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, S3_GB_MONTH
@@ -19,6 +21,7 @@ SECRET_MONTH = 0.40
 """Dollars for a secret of Secrets Manager and month, by the price list of us-east-1."""
 _TABLES = ("PoolTable", "AnnotationsTable", "ControlTable")
 _POLL = 5.0
+_GONE = "DELETE_COMPLETE"
 
 
 def kept(deployment: Deployment, stack: str) -> list[str]:
@@ -64,7 +67,7 @@ def destroy(deployment: Deployment, stack: str, progress: Callable[[str], None],
         client.delete_stack(StackName=stack)
         while (status := _status(client, found)).endswith("_IN_PROGRESS"):
             time.sleep(poll)
-    if status != "DELETE_COMPLETE":
+    if status != _GONE:
         raise ServiceUnavailable(
             f"the stack {stack} is {status}: the CloudFormation console shows what is in the way; then try "
             "again"
@@ -73,7 +76,12 @@ def destroy(deployment: Deployment, stack: str, progress: Callable[[str], None],
 
 
 def _status(client: Any, stack_id: str) -> str:  # noqa: ANN401 - a fake in tests
-    return str(client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"])
+    try:
+        return str(client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"])
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        return _GONE
 
 
 def _remove_keys(iam: Any, user: str, progress: Callable[[str], None]) -> None:  # noqa: ANN401 - not installed
