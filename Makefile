@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks guided persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -64,6 +64,9 @@ faults: prepared ## inject faults between all steps on real servers, then run 10
 
 two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 images in each
 	@OCTOSPOON_TWO_STACKS_IMAGES=1000 .venv/bin/pytest -s tests/e2e/test_two_stacks.py
+
+guided: prepared ## run `octospoon aws` from init to destroy, with LocalStack in the place of AWS
+	@OCTOSPOON_GUIDED=1 .venv/bin/pytest -s tests/e2e/test_guided.py
 
 persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)
 	@OCTOSPOON_KILLS=$(or $(KILLS),20) .venv/bin/pytest -s tests/e2e/test_persistence.py

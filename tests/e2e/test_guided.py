@@ -1,8 +1,9 @@
-"""`octospoon aws`: from nothing to a scored image, with LocalStack in the place of AWS."""
+"""`octospoon aws`: from nothing to a scored image, with LocalStack in the place of AWS; see `make guided`."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
     from octospoon.cli.local.assemble import LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif("OCTOSPOON_GUIDED" not in os.environ, reason="`make guided` runs it"),
+]
 STACK = "octospoon-guided"
 PATH = file_name(STACK)
 QUIET = ("RankSchedule=rate(1 day)", "RankTriggers=schedule", "ReconcileSchedule=rate(1 day)")

@@ -15,9 +15,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from octospoon.cli.deploy import sam_template
 from octospoon.cli.doctor import code as doctor_code
 from octospoon.cli.main import main
-from octospoon.cli.operations.aws import account, removal, stack_status
+from octospoon.cli.operations.aws import account, removal, setup, stack_status
 from octospoon.cli.operations.aws.built_for import built_for, check_artefacts
 from octospoon.cli.operations.aws.parameter_file import Choices, chosen_file, file_name, read, write
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
@@ -277,4 +278,82 @@ def test_questions_that_nobody_can_answer_name_their_option(
         assert f"give {missing}" in capsys.readouterr().err
     assert main(["aws", "init", "--mlflow-user", "", *options]) == 1
     assert "set LABEL_STUDIO_TOKEN" in capsys.readouterr().err
+    assert list(folder.glob("samconfig*")) == []
+
+
+class Amazon:
+    """The services that `octospoon aws init` asks."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, str] = {}
+
+    def get_caller_identity(self) -> Any:
+        return {"Account": "123456789012", "Arn": "arn:me"}
+
+    def get_account_settings(self) -> Any:
+        return {"AccountLimit": {"ConcurrentExecutions": 10}}
+
+    def create_secret(self, *, Name: str, SecretString: str, Description: str) -> Any:  # noqa: N803
+        assert Description
+        self.secrets[Name] = SecretString
+        return {"ARN": f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{Name}-AbCdEf"}
+
+
+def prepare(amazon: Amazon, path: Path, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> list[str]:
+    session: Any = SimpleNamespace(
+        region_name="eu-west-1", get_credentials=lambda: "mine", client=lambda *_, **__: amazon
+    )
+    monkeypatch.setattr(setup.LabelStudioSetup, "project", lambda *_, **__: 7)
+    told = list[str]()
+    given = setup.Answers(
+        **{
+            "stack": "prod",
+            "classes": ("cat", "dog"),
+            "label_studio_url": "https://labels.example.org/",
+            "label_studio_token": "the-token",
+            "mlflow_url": "https://mlflow.example.org",
+            "mlflow_user": "me",
+            "mlflow_password": "the-password",
+            **answers,
+        }
+    )
+    setup.init(given, session, None, path, told.append)
+    return told
+
+
+def test_init_writes_every_answer_and_no_secret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    amazon, path = Amazon(), file_name("prod")
+    told = prepare(amazon, path, monkeypatch, others={"KmsKeyArn": ""})
+
+    choices = read(path)
+    assert choices.parameters["LabelStudioProject"] == "7"
+    assert choices.parameters["ScoreMaximumConcurrency"] == "4"
+    assert choices.parameters["LabelStudioUrl"] == "https://labels.example.org"
+    assert amazon.secrets == {"prod/label-studio-token": "the-token", "prod/mlflow-password": "the-password"}
+    assert not [secret for secret in ("the-token", "the-password") if secret in path.read_text()]
+    template = sam_template.read(ROOT / "template.yaml")["Parameters"]
+    assert {name for name, each in template.items() if "Default" not in each} <= choices.parameters.keys()
+    assert any("10 invocations" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stack": "no_name"},
+        {"label_studio_token": "two\nlines"},
+        {"mlflow_password": "a\x00b"},
+        {"architecture": "riscv"},
+        {"mlflow_url": "http://127.0.0.1:5000"},
+        {"label_studio_url": "http://localhost:8080"},
+        {"others": {"Clases": "a,b"}},
+    ],
+    ids=str,
+)
+def test_nothing_is_made_if_an_answer_is_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    amazon = Amazon()
+    with pytest.raises((NotConfigured, BadRequest)):
+        prepare(amazon, file_name("prod"), monkeypatch, **wrong)
+    assert amazon.secrets == {}
     assert list(folder.glob("samconfig*")) == []
