@@ -15,6 +15,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.doctor import code as doctor_code
 from octospoon.cli.main import main
@@ -303,7 +304,7 @@ def prepare(amazon: Amazon, path: Path, monkeypatch: pytest.MonkeyPatch, **answe
     session: Any = SimpleNamespace(
         region_name="eu-west-1", get_credentials=lambda: "mine", client=lambda *_, **__: amazon
     )
-    monkeypatch.setattr(setup.LabelStudioSetup, "project", lambda *_, **__: 7)
+    monkeypatch.setattr(LabelStudioSetup, "project", lambda *_, **__: 7)
     told = list[str]()
     given = setup.Answers(
         **{
