@@ -28,9 +28,12 @@ from octospoon.cli.stack.services import LOCALSTACK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.stack(own=True)
 ROOT = Path(__file__).parents[2]
-IMAGES = int(os.environ.get("OCTOSPOON_TWO_STACKS_IMAGES", "20"))
+IMAGES = int(os.environ.get("OCTOSPOON_TWO_STACKS_IMAGES", "0"))
+pytestmark = [
+    pytest.mark.stack(own=True),
+    pytest.mark.skipif(not IMAGES, reason="`make two-stacks` runs this"),
+]
 NAMES = ("Pictures-Dev", "pictures-prod")
 Stacks = dict[str, Deployment]
 
