@@ -169,6 +169,7 @@ NAMES = {
     AS_ON_AWS.replace("octospoon ", "STACK "),
     "doctor --stack STACK",
     "worker --stack STACK",
+    "worker",
     "worker --stack NAME",
     "worker --stack octospoon",
     "label-studio-project",

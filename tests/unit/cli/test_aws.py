@@ -358,3 +358,17 @@ def test_nothing_is_made_if_an_answer_is_wrong(
         prepare(amazon, file_name("prod"), monkeypatch, **wrong)
     assert amazon.secrets == {}
     assert list(folder.glob("samconfig*")) == []
+
+
+def test_the_example_of_the_guide_is_a_file_that_init_writes(folder: Path) -> None:
+    guide = (ROOT / "docs/how-to/deploy-to-aws.md").read_text(encoding="utf-8")
+    example = guide.partition("```toml\n")[2].partition("```")[0]
+    path = file_name("octospoon")
+    path.write_text(example)
+
+    choices = read(path)
+    write(choices, path)
+
+    assert path.read_text() == example
+    template = sam_template.read(ROOT / "template.yaml")["Parameters"]
+    assert {name for name, each in template.items() if "Default" not in each} <= choices.parameters.keys()
