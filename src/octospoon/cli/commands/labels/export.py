@@ -18,7 +18,7 @@ app = typer.Typer()
 EXAMPLES = examples(
     "octospoon labels export labels.csv",
     "octospoon labels export annotations.json --format coco",
-    "octospoon labels export pictures --format yolo",
+    "octospoon labels export images --format yolo",
 )
 
 
