@@ -152,7 +152,7 @@ def test_stack_of_another_name_or_project_is_reported(monkeypatch: pytest.Monkey
 
     formation = Formation()
     monkeypatch.setattr(
-        deployment, "session", lambda _: type("Session", (), {"client": lambda *_: formation})()
+        deployment, "session", lambda _: type("Session", (), {"client": lambda *_, **__: formation})()
     )
     with pytest.raises(NotConfigured, match=r"no stack mine in eu-west-1.*AWS_PROFILE"):
         find_deployment("mine")
