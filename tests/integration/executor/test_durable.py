@@ -117,11 +117,14 @@ class Aws:
                 time.sleep(0.02)
         self.begin()
 
-    def messages(self, queue: str) -> list:
-        """Receive what is visible now."""
-        found = []
+    def messages(self, queue: str, seconds: int = 0) -> list:
+        """Receive what is visible now, or the first within some seconds."""
+        found: list[dict] = []
         while more := self.queues.receive_message(
-            QueueUrl=self.names[queue], MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            QueueUrl=self.names[queue],
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            WaitTimeSeconds=0 if found else seconds,
         ).get("Messages"):
             found += more
         return found
@@ -295,7 +298,7 @@ def test_uploads_are_announced_once_and_the_test_event_too(killed):
     keys = [unquote_plus(record["s3"]["object"]["key"]) for record in records]
     assert sorted(keys) == ["a b/é", "a/1.png", "a/1.png", "copy", "empty", "erased", "gone", "large"]
     aws.s3.put_object(Bucket=aws.names["Pictures"], Key="later", Body=b"x")
-    (later,) = aws.messages("Uploads")
+    (later,) = aws.messages("Uploads", seconds=20)
     assert "later" in later["Body"]
 
 
