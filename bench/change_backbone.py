@@ -30,6 +30,7 @@ from octospoon.cli.operations import rescore, run_now
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.upload import run_all
 from octospoon.cli.operations.waiting import wait_for
+from octospoon.domain.errors import RetryableError
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.backbone_change import Stage
@@ -108,7 +109,10 @@ class Change:
         change = self.deployment.control.state().backbone_change
         if change is None or change.is_open:
             return None
-        left = len(rescore.stale_images(self.deployment))
+        try:
+            left = len(rescore.stale_images(self.deployment))
+        except RetryableError:  # a busy machine: look again
+            return None
         self.figures["left_when_killed"] = left
         return True if 0 < left < 0.9 * (len(self.files) - 200) else None
 
