@@ -58,7 +58,7 @@ def second(stack: LocalStack, s3: Any) -> Iterator[Deployment]:
             "ImagesPrefixes": "photos/,trips/",
             "LabelStudioUrl": stack.project.label_studio_url,
             "LabelStudioProject": "999999",
-            "LabelStudioToken": "none",
+            "LabelStudioTokenSecretArn": stack.project.outputs["LabelStudioTokenSecretArn"],
             "MlflowTrackingUri": stack.project.mlflow_url,
             "Launcher": "queue",
             "RankSchedule": "rate(1 day)",
