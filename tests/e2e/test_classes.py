@@ -71,7 +71,12 @@ def dropped(checkout: Checkout, deployment: Deployment, folder: str) -> list[str
 
 def exported(stack: LocalStack, keys: list[str]) -> dict[str, int]:
     """Export all these images; return the task of each."""
-    assert run_now.rank(stack.deployment).exported == len(keys) == BATCH
+
+    def exports() -> int | None:
+        report = run_now.rank(stack.deployment)
+        return None if "being reordered" in report.reason else report.exported
+
+    assert wait_for("a pool in the order of the strategy", exports, seconds=120) == len(keys) == BATCH
     round_ = stack.deployment.rounds.read(stack.deployment.rounds.last_number())
     assert round_ is not None
     tasks = task_ids(stack, round_)
