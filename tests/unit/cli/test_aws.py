@@ -360,7 +360,7 @@ def test_nothing_is_made_if_an_answer_is_wrong(
     assert list(folder.glob("samconfig*")) == []
 
 
-def test_the_example_of_the_guide_is_a_file_that_init_writes(folder: Path) -> None:
+def test_the_guides_example_is_a_file_that_init_writes(folder: Path) -> None:
     guide = (ROOT / "docs/how-to/deploy-to-aws.md").read_text(encoding="utf-8")
     example = guide.partition("```toml\n")[2].partition("```")[0]
     path = file_name("octospoon")
