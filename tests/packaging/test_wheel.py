@@ -39,6 +39,9 @@ NEEDS = {
     ("backbone", "pull", "scattering"): "models",
     ("rescore", "--full"): "models",
     ("picture", "cat.jpg"): "pictures",
+    ("aws", "init"): "local",
+    ("aws", "deploy"): "local",
+    ("aws", "status"): "local",
 }
 LOCAL_ONLY = {
     *("assemble", "compose", "compose_files", "events", "first_model", "invoke_function", "preconditions"),
@@ -58,6 +61,10 @@ OPTIONAL = {
             *("backbone_plan", "backbones", "change_backbone", "first_model", "import_model", "optimize"),
             *("picture", "plots", "simulate", "simulation_report"),
         )
+    ),
+    *(
+        f"octospoon.cli.operations.aws.{name}"
+        for name in ("account", "deployment_steps", "parameter_file", "setup", "stack_status")
     ),
 }
 """The modules that need an extra."""

@@ -152,6 +152,7 @@ for name, service in list(SERVICES.items()):
         argv=lambda place: [sys.executable, "-c", SERVER, str(place.port)],
         env=lambda _: {},
         prepare=None,
+        upgrade=None,
     )
 with start(pathlib.Path(sys.argv[1]), progress=print, fresh=True):
     print("up", flush=True)

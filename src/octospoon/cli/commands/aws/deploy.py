@@ -34,15 +34,16 @@ def deploy(
     the functions for the chosen processor without Docker, and deploys them. It gives a new stack its first
     model, connects Label Studio, and ends with `octospoon doctor`. You can stop and repeat it at any time.
     """
+    from octospoon.cli.extras import require
+
+    require("local", "octospoon aws deploy")
     from octospoon.cli.commands.doctor import report
     from octospoon.cli.deployment.session import CHOICE, localstack, session
     from octospoon.cli.doctor.doctor import findings
-    from octospoon.cli.extras import require
     from octospoon.cli.local.first_model import FirstModel
     from octospoon.cli.operations.aws.deployment_steps import deploy_choices
     from octospoon.cli.operations.aws.parameter_file import chosen_file, read
 
-    require("local", "octospoon aws deploy")
     choices, progress = read(chosen_file(file, stack)), timed_progress()
     CHOICE.region = CHOICE.region or choices.region
     first_model = FirstModel(backbone, progress)

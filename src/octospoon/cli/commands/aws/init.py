@@ -64,6 +64,9 @@ def init(
     writes samconfig-STACK.toml: the few choices that matter, with comments, and no secret. Nothing else is
     made. You can repeat it.
     """
+    from octospoon.cli.extras import require
+
+    require("local", "octospoon aws init")
     from octospoon.cli.deployment.session import localstack, session
     from octospoon.cli.operations.aws.parameter_file import file_name
     from octospoon.cli.operations.aws.setup import init as prepare

@@ -20,6 +20,9 @@ def status(stack: Stack = None, as_json: AsJson = False) -> None:
     Use it to see whether a deployment has ended, and which changes of the file are not deployed yet. For
     images, labels and models, use `octospoon status`.
     """
+    from octospoon.cli.extras import require
+
+    require("local", "octospoon aws status")
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations.aws.stack_status import read_stack
 
