@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.tasks import Pick
 
+pytestmark = pytest.mark.timeout(2 * 3600)
+
 PHOTOS = 100
 """Of each class."""
 NEW_CLASS = "fox"
