@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from e2e.faults.lab import Lab
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(7200), heavy]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(4 * 3600), heavy]
 LABELS = 16
 """Labels of each round, eight of each class; half of them are drawn at random for the audit.
 
@@ -127,6 +127,7 @@ def test_promotion(world: Callable[[], tuple[Lab, Training]]) -> None:
     first = next(at for at, step in enumerate(steps, 1) if "/models/" in step and "PUT" in step)
 
     for at, step in enumerate(steps[first - 1 :], first):
+        print(f"step {at} of {len(steps)}: {step}")
         lab, trained = world()  # what is reconciled grows with the tasks
         # killed before a step is killed after the one before it
         for fault in (

@@ -94,7 +94,7 @@ def submit(url: str, secret: str) -> tuple[list[int], list[float]]:
 
 
 def counted(stack: LocalStack) -> int:
-    """How many messages the collecting function has counted so far, by its own log."""
+    """Return how many deliveries the collecting function has counted so far, by its own log."""
     name = stack.project.outputs["CollectFunctionName"]
     pages = stack.deployment.client("logs").get_paginator("filter_log_events")
     lines = [
@@ -130,5 +130,5 @@ def test_fifty_annotators_at_once(stack: LocalStack, empty_url: str) -> None:
         f" difference {(ours - empty) * 1000:.0f} ms"
     )
     assert set(statuses) == {200}
-    assert counted(stack) == wanted
+    assert counted(stack) >= wanted  # a queue may deliver a message twice; none may be lost
     assert ours - empty < LIMIT
