@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import Conflict, NotConfigured
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage, next_candidate
-from octospoon.domain.training.jobs import JobStatus
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from octospoon.ports.models import Champions
     from octospoon.ports.training import Control
     from octospoon.usecases.promote_version import PromoteVersion
-
-_RUNS = (JobStatus.LAUNCHING, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +141,9 @@ def job_runs(state: TrainingState, change: BackboneChange, now: float) -> bool:
         now: epoch seconds.
     """
     candidate = state.settings.candidate if state.settings else None
-    return candidate == change.candidate and state.status in _RUNS and now <= state.lease_until
+    return candidate == change.candidate and state.is_active and now <= state.lease_until
 
 
 def waits_for_a_start(state: TrainingState) -> bool:
     """Return whether a job for the open change is due, and nothing has started it yet."""
-    return next_candidate(state.backbone_change) is not None and state.status not in _RUNS
+    return next_candidate(state.backbone_change) is not None and not state.is_active

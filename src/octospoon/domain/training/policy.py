@@ -67,7 +67,7 @@ def due(state: TrainingState, rules: TrainingRules, now: float, *, at_once: bool
     if lost and not at_once and now < state.begun_at + pause(lost):
         return None
     spent = state.begun_day == day(now) and state.begun_today >= rules.per_day
-    if state.status in (JobStatus.LAUNCHING, JobStatus.RUNNING):
+    if state.is_active:
         if now <= state.lease_until or (lost and spent):
             return None
         return f"job {state.job_id} was lost: its lease ran out while {state.status}"
