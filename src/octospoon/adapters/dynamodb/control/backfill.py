@@ -32,12 +32,7 @@ class DynamoBackfills:
     def save(self, before: Backfill, backfill: Backfill) -> bool:
         """Replace `before`; return False if it has been replaced already."""
         now = replace(backfill, revision=before.revision + 1)
-        return self._table.update(
-            _ITEM,
-            {"revision": now.revision, "body": msgspec.json.encode(now).decode()},
-            "attribute_not_exists(#revision) OR #revision = :was",
-            {":was": before.revision},
-        )
+        return self._table.replace(_ITEM, msgspec.json.encode(now).decode(), before.revision)
 
 
 class DynamoBacklog:

@@ -29,9 +29,4 @@ class DynamoEventProgress:
     def save(self, progress: Published) -> bool:
         """Store the progress with the next revision; return False if the stored revision is another."""
         later = replace(progress, revision=progress.revision + 1)
-        return self._table.update(
-            _ITEM,
-            {"revision": later.revision, "body": msgspec.json.encode(later).decode()},
-            "attribute_not_exists(#revision) OR #revision = :was",
-            {":was": progress.revision},
-        )
+        return self._table.replace(_ITEM, msgspec.json.encode(later).decode(), progress.revision)

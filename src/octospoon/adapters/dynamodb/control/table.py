@@ -27,6 +27,15 @@ class ControlTable:
             )
         return answer.get("Item") or {}
 
+    def replace(self, id_: str, body: str, before: int) -> bool:
+        """Replace the body of revision `before` by the next; return False if the revision is another."""
+        return self.update(
+            id_,
+            {"revision": before + 1, "body": body},
+            "attribute_not_exists(#revision) OR #revision = :was",
+            {":was": before},
+        )
+
     def update(
         self,
         id_: str,
