@@ -127,12 +127,7 @@ class _Clients:
     """The boto3 clients of a deployment, with credentials and a region checked first."""
 
     def __init__(self, session: boto3.Session, endpoint_url: str | None) -> None:
-        if session.region_name is None:
-            raise NotConfigured(NO_REGION)
-        if session.get_credentials() is None:
-            raise NotConfigured(
-                "no AWS credentials were found: sign in first, for example with `aws sso login`"
-            )
+        check_sign_in(session)
         self._session = session
         self._endpoint_url = endpoint_url
         self.local = endpoint_url is not None
@@ -145,6 +140,18 @@ class _Clients:
         account = self.client("sts").get_caller_identity()["Account"]
         name = f"octospoon-code-{account}-{self._session.region_name}"
         return ArtefactBucket(self.client("s3"), name, account)
+
+
+def check_sign_in(session: boto3.Session) -> None:
+    """Check that a session can reach AWS; sends nothing.
+
+    Raises:
+        NotConfigured: it has no region or no credentials.
+    """
+    if session.region_name is None:
+        raise NotConfigured(NO_REGION)
+    if session.get_credentials() is None:
+        raise NotConfigured("no AWS credentials were found: sign in first, for example with `aws sso login`")
 
 
 def check_stack_name(name: str) -> None:

@@ -33,11 +33,16 @@ def given(pairs: Sequence[str]) -> dict[str, str]:
         BadRequest: an argument has no equals sign, or the local stack sets this parameter itself.
         NotConfigured: the template has no such parameter, or the value is not allowed.
     """
-    if wrong := [pair for pair in pairs if "=" not in pair]:
-        raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
-    values = dict(pair.split("=", 1) for pair in pairs)
+    values = split(pairs)
     check(values)
     return values
+
+
+def split(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the values of NAME=VALUE by name; raises BadRequest where there is no equals sign."""
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def check(values: Mapping[str, str]) -> None:

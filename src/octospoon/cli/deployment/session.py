@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octospoon.domain.errors import BadRequest
+
 if TYPE_CHECKING:
     import boto3
 
@@ -62,6 +64,18 @@ def session(endpoint_url: str | None) -> boto3.Session:
     if found.region_name or not CHOICE.stack:
         return found
     return boto3.Session(profile_name=CHOICE.profile, region_name=configured_region(CHOICE.stack))
+
+
+def named_stack(stack: str | None) -> str:
+    """Return the stack on AWS that a command is for: `stack`, or else the one that OCTOSPOON_STACK names.
+
+    Raises:
+        BadRequest: neither names a stack.
+    """
+    name = stack or os.environ.get("OCTOSPOON_STACK")
+    if not name:
+        raise BadRequest("name the stack: --stack NAME, or OCTOSPOON_STACK")
+    return name
 
 
 def localstack() -> str | None:

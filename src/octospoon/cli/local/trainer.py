@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octospoon.cli.operations.trainer_environment import storage_settings
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.process import end
 from octospoon.domain.errors import NotConfigured
@@ -83,13 +84,4 @@ def trainer_environment(trainer: str) -> str:
 
 def trainer_settings(project: LocalProject) -> dict[str, str]:
     """Return the settings of the trainer, as environment variables."""
-    outputs = project.outputs
-    return {
-        "MLFLOW_TRACKING_URI": project.mlflow_url,
-        "OCTOSPOON_IMAGES_BUCKET": outputs["ImagesBucket"],
-        "OCTOSPOON_ARTIFACTS_BUCKET": outputs["ArtifactsBucket"],
-        "OCTOSPOON_POOL_TABLE": outputs["PoolTable"],
-        "OCTOSPOON_ANNOTATIONS_TABLE": outputs["AnnotationsTable"],
-        "OCTOSPOON_CONTROL_TABLE": outputs["ControlTable"],
-        "OCTOSPOON_TRAINING_QUEUE_URL": outputs["TrainingQueueUrl"],
-    }
+    return {"MLFLOW_TRACKING_URI": project.mlflow_url} | storage_settings(project.outputs)

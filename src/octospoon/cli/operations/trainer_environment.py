@@ -12,10 +12,24 @@ from typing import TYPE_CHECKING
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TRAINING_PYTHON = Path(".octospoon/envs/mlflow/bin/python")
 FINE_TUNING_PYTHON = Path(".octospoon/envs/finetune/bin/python")
+_STORAGE = {
+    "OCTOSPOON_IMAGES_BUCKET": "ImagesBucket",
+    "OCTOSPOON_ARTIFACTS_BUCKET": "ArtifactsBucket",
+    "OCTOSPOON_POOL_TABLE": "PoolTable",
+    "OCTOSPOON_ANNOTATIONS_TABLE": "AnnotationsTable",
+    "OCTOSPOON_CONTROL_TABLE": "ControlTable",
+    "OCTOSPOON_TRAINING_QUEUE_URL": "TrainingQueueUrl",
+}
+"""The trainer's variables by the stack's output that they hold."""
+
+
+def storage_settings(outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of the trainer with a stack's buckets, tables and queue."""
+    return {name: outputs[output] for name, output in _STORAGE.items()}
 
 
 def trainer_python(*, fine_tunes: bool = False) -> str:

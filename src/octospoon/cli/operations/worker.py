@@ -8,22 +8,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from octospoon.cli.deployment.session import environment
-from octospoon.cli.operations.trainer_environment import trainer_python
+from octospoon.cli.operations.trainer_environment import storage_settings, trainer_python
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from octospoon.cli.deployment import Deployment
-
-_OUTPUTS = {
-    "OCTOSPOON_IMAGES_BUCKET": "ImagesBucket",
-    "OCTOSPOON_ARTIFACTS_BUCKET": "ArtifactsBucket",
-    "OCTOSPOON_POOL_TABLE": "PoolTable",
-    "OCTOSPOON_ANNOTATIONS_TABLE": "AnnotationsTable",
-    "OCTOSPOON_CONTROL_TABLE": "ControlTable",
-    "OCTOSPOON_TRAINING_QUEUE_URL": "TrainingQueueUrl",
-}
 
 
 def worker_settings(deployment: Deployment) -> dict[str, str]:
@@ -43,8 +34,7 @@ def worker_settings(deployment: Deployment) -> dict[str, str]:
         raise NotConfigured(
             "the stack has no MLflow, which training needs: set the parameter MlflowTrackingUri"
         )
-    settings = {name: deployment.outputs[output] for name, output in _OUTPUTS.items()}
-    settings |= {"MLFLOW_TRACKING_URI": deployment.mlflow_url}
+    settings = storage_settings(deployment.outputs) | {"MLFLOW_TRACKING_URI": deployment.mlflow_url}
     if user := deployment.settings.get("OCTOSPOON_MLFLOW_USERNAME"):
         settings["MLFLOW_TRACKING_USERNAME"] = user
     if secret := deployment.outputs.get("MlflowPasswordSecretArn"):

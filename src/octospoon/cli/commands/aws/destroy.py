@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -25,12 +24,11 @@ def destroy(
     made is deleted with a stack. The command lists them with what they cost, and asks first.
     """
     from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.deployment.session import named_stack
     from octospoon.cli.operations.aws.removal import destroy as remove
     from octospoon.cli.operations.aws.removal import kept
 
-    name = stack or os.environ.get("OCTOSPOON_STACK")
-    if not name:
-        raise BadRequest("name the stack: --stack NAME, or OCTOSPOON_STACK")
+    name = named_stack(stack)
     deployment = find_deployment(name)
     print_line("these stay, and you can delete them yourself:")
     print_lines(f"  {line}" for line in kept(deployment, name))

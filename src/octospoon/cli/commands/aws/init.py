@@ -67,13 +67,14 @@ def init(
     from octospoon.cli.extras import require
 
     require("local", "octospoon aws init")
+    from octospoon.cli.deploy.parameters import split
     from octospoon.cli.deployment.session import localstack, session
     from octospoon.cli.operations.aws.parameter_file import file_name
     from octospoon.cli.operations.aws.setup import init as prepare
 
     name = stack or os.environ.get("OCTOSPOON_STACK") or _ask("Name of the stack", "--stack", "octospoon")
     answers = _answers(name, classes, label_studio, mlflow, mlflow_user)
-    answers = replace(answers, architecture=architecture, others=_pairs(set_ or []))
+    answers = replace(answers, architecture=architecture, others=split(set_ or []))
     path = file_name(name)
     prepare(answers, session(localstack()), localstack(), path, timed_progress())
     print_line(f"wrote {path}: read it, then run `octospoon aws deploy --file {path}`")
@@ -105,9 +106,3 @@ def _secret(variable: str, question: str) -> str:
     if not sys.stdin.isatty():
         raise BadRequest(f"set {variable}: nobody can be asked here")
     return str(typer.prompt(question, hide_input=True))
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    if wrong := [text for text in texts if "=" not in text]:
-        raise BadRequest(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
-    return dict(text.split("=", 1) for text in texts)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import typer
 
 from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import line_table, print_json, print_line_table
-from octospoon.domain.errors import BadRequest
 
 app = typer.Typer()
 
@@ -24,11 +21,10 @@ def status(stack: Stack = None, as_json: AsJson = False) -> None:
 
     require("local", "octospoon aws status")
     from octospoon.cli.deployment import find_deployment
+    from octospoon.cli.deployment.session import named_stack
     from octospoon.cli.operations.aws.stack_status import read_stack
 
-    name = stack or os.environ.get("OCTOSPOON_STACK")
-    if not name:
-        raise BadRequest("name the stack: --stack NAME, or OCTOSPOON_STACK")
+    name = named_stack(stack)
     found = read_stack(find_deployment(name), name)
     if as_json:
         print_json(found)

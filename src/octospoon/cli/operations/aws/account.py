@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import code, translated
-from octospoon.cli.deploy.deployer import check_stack_name
-from octospoon.cli.failures import NO_REGION
-from octospoon.domain.errors import NotConfigured
+from octospoon.cli.deploy.deployer import check_sign_in, check_stack_name
 
 if TYPE_CHECKING:
     import boto3
@@ -66,10 +64,7 @@ def check_account(session: boto3.Session, endpoint_url: str | None, stack: str) 
         NotConfigured: the region, the sign-in or the name is missing or wrong.
     """
     check_stack_name(stack)
-    if session.region_name is None:
-        raise NotConfigured(NO_REGION)
-    if session.get_credentials() is None:
-        raise NotConfigured("there is no AWS sign-in: sign in first, for example with `aws sso login`")
+    check_sign_in(session)
 
     def client(service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
         return session.client(service, endpoint_url=endpoint_url)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from octospoon.adapters.files import draft_of
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.parameters import TEMPLATE
 from octospoon.domain.errors import BadRequest, NotConfigured
@@ -100,9 +101,8 @@ def write(choices: Choices, path: Path) -> None:
         # SAM splits a text at spaces unless the value is quoted
         value = json.dumps(choices.parameters[name], ensure_ascii=False)
         lines.append(f"  {json.dumps(f'{name}={value}', ensure_ascii=False)},\n")
-    draft = path.with_suffix(".draft")
-    draft.write_text("".join([*lines, "]\n"]), encoding="utf-8")
-    draft.replace(path)
+    with draft_of(path) as draft:
+        draft.write_text("".join([*lines, "]\n"]), encoding="utf-8")
 
 
 def read(path: Path) -> Choices:
