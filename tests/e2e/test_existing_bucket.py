@@ -13,7 +13,6 @@ from octospoon.cli.deployment import Deployment
 from octospoon.cli.local.assemble import BUILD_DIR, TEMPLATE
 from octospoon.cli.operations.backfill import run_backfill
 from octospoon.cli.operations.first_model import begin_with
-from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.pool.backfill import Pace
 from octospoon.training.model.model_file import starter_model
 
@@ -111,7 +110,7 @@ def test_stack_scores_new_and_older_images_below_its_prefixes_only(
 
 
 def test_repeated_backfill_queues_nothing(second: Deployment) -> None:
-    wait_for("an idle backfill", lambda: known(second, list(OLDER)) == set(OLDER), seconds=60)
+    scored(second, list(OLDER))
     run = run_backfill(second)
 
     assert run(run.scope("", 0.0, restart=True), Pace(100)).queued == 0

@@ -87,6 +87,13 @@ def install_another_version(root: Path, name: str) -> None:
     requirements.write_text(requirements.read_text() + "+1")
 
 
+def work_and_install_another_version(root: Path, name: str) -> None:
+    up(root)
+    down(root, progress=print)
+    work(root, name)
+    install_another_version(root, name)
+
+
 def test_a_first_start_makes_the_database(root, trouble):
     up(root)
     assert version(database(root, "mlflow")) == 1
@@ -101,10 +108,7 @@ def test_the_same_version_is_not_upgraded_again(root, trouble):
 
 
 def test_another_version_upgrades_and_keeps_a_copy(root, trouble):
-    up(root)
-    down(root, progress=print)
-    work(root, "mlflow")
-    install_another_version(root, "mlflow")
+    work_and_install_another_version(root, "mlflow")
     lines: list[str] = []
     up(root, lines.append)
     assert version(database(root, "mlflow")) == 2
@@ -118,10 +122,7 @@ def test_another_version_upgrades_and_keeps_a_copy(root, trouble):
 
 
 def test_a_server_that_upgrades_itself_gets_its_own_database(root, trouble):
-    up(root)
-    down(root, progress=print)
-    work(root, "label-studio")
-    install_another_version(root, "label-studio")
+    work_and_install_another_version(root, "label-studio")
     up(root)
     (copy,) = kept(root, "label-studio")
     assert rows(copy) == rows(database(root, "label-studio")) == ["mine"]
@@ -129,10 +130,7 @@ def test_a_server_that_upgrades_itself_gets_its_own_database(root, trouble):
 
 
 def test_an_upgrade_that_fails_changes_nothing(root, trouble):
-    up(root)
-    down(root, progress=print)
-    work(root, "mlflow")
-    install_another_version(root, "mlflow")
+    work_and_install_another_version(root, "mlflow")
     trouble.write_text("0")
     for _ in range(2):
         with pytest.raises(ServiceUnavailable, match=r"(?s)mlflow\.db cannot be used .*no such revision"):
@@ -146,10 +144,7 @@ def test_an_upgrade_that_fails_changes_nothing(root, trouble):
 
 
 def test_a_killed_upgrade_is_repeated(root, trouble):
-    up(root)
-    down(root, progress=print)
-    work(root, "mlflow")
-    install_another_version(root, "mlflow")
+    work_and_install_another_version(root, "mlflow")
     trouble.write_text("300")
     killed = os.fork()
     if killed == 0:
