@@ -84,10 +84,10 @@ class PublishEvents:
         if before.begins(now):
             self.progress.save(replace(reached, labels_until=now + OVERLAP))
             return 0
-        found = [event for event, _ in happened if event is not None]
-        self.bus.publish(found)
+        events = [event for event, _ in happened if event is not None]
+        self.bus.publish(events)
         self.progress.save(reached)
-        return len(found)
+        return len(events)
 
     def settled(self, tasks: Iterable[AnnotatedTask]) -> int:
         """Publish the labels of images whose answers changed since the last publication; return their number.
@@ -103,11 +103,11 @@ class PublishEvents:
             return 0
         since = before.labels_until - OVERLAP
         keys = dict.fromkeys(task.key for task in tasks if task.key and _changed(task) > since)
-        found = [event for key in keys if (event := self._label(key)) and event.subject not in before.recent]
-        if found:
-            self.bus.publish(found)
-            self.progress.save(before.with_labels(found))
-        return len(found)
+        events = [event for key in keys if (event := self._label(key)) and event.subject not in before.recent]
+        if events:
+            self.bus.publish(events)
+            self.progress.save(before.with_labels(events))
+        return len(events)
 
     def _label(self, key: str) -> Event | None:
         state = self.labels.label_state(key)

@@ -179,8 +179,8 @@ class Rank:
         images = spread(self.pool.selectable, class_share.LOOKED_AT, seed)
         rows = self.pool.rows([image.key for image in images if not why_not_shown(image.key)])
         labelled = () if any(wanted.values()) else self._labelled()
-        found = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
-        return found[: CANDIDATES_PER_PICK * self.rules.new_classes]
+        examples = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
+        return examples[: CANDIDATES_PER_PICK * self.rules.new_classes]
 
     def _labelled(self) -> Sequence[PoolRow]:
         """Return the labelled images of the newest rounds."""

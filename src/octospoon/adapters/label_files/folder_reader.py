@@ -104,10 +104,10 @@ def _detection(folder: Path, names: Mapping[int, str]) -> Iterator[LabelRow]:
         if not boxes.is_file():
             yield LabelRow(path, path, problem=NO_LABEL)
             continue
-        found = sorted({_class(boxes, line, names) for line in lines(boxes) if line.strip()})
-        if not found:
+        classes = sorted({_class(boxes, line, names) for line in lines(boxes) if line.strip()})
+        if not classes:
             yield LabelRow(path, path, problem=NO_LABEL)
-        for name in found:
+        for name in classes:
             yield LabelRow(path, path, name)
 
 
@@ -134,9 +134,9 @@ def _names(description: Path) -> dict[int, str]:
     content = _yaml(description)
     names = content.get("names") if isinstance(content, dict) else None
     pairs = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
-    if not (found := {int(number): str(name) for number, name in pairs}):
+    if not (classes := {int(number): str(name) for number, name in pairs}):
         raise BadRequest(f"{description} has no names of classes")
-    return found
+    return classes
 
 
 def _yaml(path: Path) -> Any:  # noqa: ANN401 - YAML

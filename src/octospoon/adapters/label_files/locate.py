@@ -54,10 +54,10 @@ class Locator:
             return Located(row.key or key) if key else Located("", problem=OTHER_BUCKET)
         if scheme[1] and scheme[0] in ("http", "https"):
             return Located(row.key) if row.key else Located("", problem=ON_THE_WEB)
-        found = self._file(image)
-        if found is None:
+        local_file = self._file(image)
+        if local_file is None:
             return Located(row.key or image)
-        path, file = found
+        path, file = local_file
         if not path:
             return Located("", problem=OUTSIDE)
         return Located(row.key or self._prefix + path, file)

@@ -36,15 +36,17 @@ class OtherProject:
         except Exception as error:  # the SDK raises many kinds, some of which are no ValueError
             raise BadRequest(f"the labelling interface cannot be read: {error}") from error
         images = {tag.name: tag for tag in self._interface.objects if tag.tag == "Image"}
-        found = {
+        controls = {
             tag.name: tag
             for tag in self._interface.controls
             if tag.tag == "Choices" and set(tag.to_name or ()) & set(images) and control in ("", tag.name)
         }
-        if len(found) != 1:
-            several = f"several controls ({', '.join(found)}): --control names one" if found else "no control"
+        if len(controls) != 1:
+            several = (
+                f"several controls ({', '.join(controls)}): --control names one" if controls else "no control"
+            )
             raise BadRequest(f"the labelling interface has {several} with choices for an image")
-        ((self.control, self._tag),) = found.items()
+        ((self.control, self._tag),) = controls.items()
         shown_over = next(name for name in self._tag.to_name if name in images)
         self.image: str = images[shown_over].value_name
         self.classes: dict[str, str] = {

@@ -97,8 +97,8 @@ def _estimate(deployment: Deployment, scope: Backfill, rate: int) -> Estimate:
         def report(counted: Survey) -> None:
             shown.update(f"Listing the bucket: {counted.objects:,} objects, {counted.images:,} to queue")
 
-        found = survey(operation.run_backfill(deployment).pages(scope), report)
-    return operation.estimate(found, rate, operation.measured(deployment, found))
+        surveyed = survey(operation.run_backfill(deployment).pages(scope), report)
+    return operation.estimate(surveyed, rate, operation.measured(deployment, surveyed))
 
 
 def _queue(deployment: Deployment, scope: Backfill, rate: int, images: int) -> Backfill:

@@ -87,10 +87,10 @@ def _sign_in_options() -> list[Any]:
 
     app = typer.Typer(add_completion=False)
     app.command()(options)
-    found = [each for each in get_command(app).params if each.name in ("region", "profile")]
-    for each in found:
+    shared_options = [each for each in get_command(app).params if each.name in ("region", "profile")]
+    for each in shared_options:
         each.expose_value = False
-    return found
+    return shared_options
 
 
 def without_flag_types(parameters: list[Any]) -> list[Any]:

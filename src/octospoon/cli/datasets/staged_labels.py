@@ -82,11 +82,11 @@ class StagedLabels:
             if row.problem:
                 self.skipped.add(row.problem, row.place)
                 continue
-            found = locate(row)
-            if problem := found.problem or _problem(found.key):
+            image = locate(row)
+            if problem := image.problem or _problem(image.key):
                 self.skipped.add(problem, row.place)
                 continue
-            yield found.key, class_of(row.label), found.file, row.etag, row.place
+            yield image.key, class_of(row.label), image.file, row.etag, row.place
 
     def classes(self) -> dict[str, int]:
         """Return the number of images of each class, by name."""

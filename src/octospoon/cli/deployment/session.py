@@ -60,9 +60,9 @@ def session(endpoint_url: str | None) -> boto3.Session:
         )
     # boto3 itself reads only AWS_DEFAULT_REGION
     named = CHOICE.region or os.environ.get("AWS_REGION") or None
-    found = boto3.Session(profile_name=CHOICE.profile, region_name=named)
-    if found.region_name or not CHOICE.stack:
-        return found
+    session = boto3.Session(profile_name=CHOICE.profile, region_name=named)
+    if session.region_name or not CHOICE.stack:
+        return session
     return boto3.Session(profile_name=CHOICE.profile, region_name=configured_region(CHOICE.stack))
 
 

@@ -33,8 +33,8 @@ def _code(deployment: Deployment) -> str:
     function = deployment.client("lambda").get_function(FunctionName=deployment.outputs["ScoreFunctionName"])
     configuration = function["Configuration"]
     runs_on = (str(configuration["Runtime"]), str(configuration["Architectures"][0]))
-    found = built_for([_names(function["Code"]["Location"])])
-    if other := found - {runs_on}:
+    targets = built_for([_names(function["Code"]["Location"])])
+    if other := targets - {runs_on}:
         raise NotConfigured(
             f"the code was built for {' and '.join(map(' on '.join, sorted(other)))}, but runs with "
             f"{' on '.join(runs_on)}"

@@ -88,32 +88,34 @@ class Estimate:
         return {**vars(self), "minutes": self.minutes, "total_dollars": self.total}
 
 
-def estimate(found: Survey, rate: int, spent: list[float]) -> Estimate:
-    """Return what it takes to queue and score what a survey found.
+def estimate(survey: Survey, rate: int, spent: list[float]) -> Estimate:
+    """Return what it takes to queue and score what a survey counted.
 
     Args:
-        found: by the survey.
+        survey: of the bucket.
         rate: objects to queue a second.
         spent: measured seconds of one core for some images; none to assume `ASSUMED_SECONDS`.
     """
     seconds = sum(spent) / len(spent) if spent else ASSUMED_SECONDS
-    images, writes = found.images, found.images / min(rate, MOST_AT_ONCE) + found.pages
+    images, writes = survey.images, survey.images / min(rate, MOST_AT_ONCE) + survey.pages
     dollars = {
-        "listing": _PASSES * found.pages * prices.S3_LIST,
-        "looking up": _PASSES * found.objects * prices.DYNAMODB_READ_UNIT,
+        "listing": _PASSES * survey.pages * prices.S3_LIST,
+        "looking up": _PASSES * survey.objects * prices.DYNAMODB_READ_UNIT,
         "queue": images * prices.SQS_REQUEST * 3 / 10,  # ten in a request: sent, received and deleted
         "reading": images * prices.S3_GET,
         "scoring": images * prices.lambda_dollars(seconds, prices.MB_A_CORE, BATCH, "x86_64"),
         "writing": (images * ROW_WRITE_UNITS + writes) * prices.DYNAMODB_WRITE_UNIT,
     }
-    return Estimate(found.objects, found.known, images, found.megabytes, rate, seconds, len(spent), dollars)
+    return Estimate(
+        survey.objects, survey.known, images, survey.megabytes, rate, seconds, len(spent), dollars
+    )
 
 
-def measured(deployment: Deployment, found: Survey) -> list[float]:
+def measured(deployment: Deployment, survey: Survey) -> list[float]:
     """Return the measured seconds of some images; none if this machine cannot score, or there is no model."""
-    if not found.sample or not extras.installed("models") or deployment.champions.pointer() is None:
+    if not survey.sample or not extras.installed("models") or deployment.champions.pointer() is None:
         return []
-    return measured_seconds(deployment, found.sample[:: max(1, len(found.sample) // MEASURED)])
+    return measured_seconds(deployment, survey.sample[:: max(1, len(survey.sample) // MEASURED)])
 
 
 def check_prefix(deployment: Deployment, prefix: str) -> None:

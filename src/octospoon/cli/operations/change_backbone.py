@@ -144,7 +144,7 @@ class BackboneUse:
 
     def _followed(self) -> BackboneChange:
         """Wait until the change has ended, and tell what happens meanwhile."""
-        told, nudged = "", 0.0
+        last_message, nudged = "", 0.0
         while True:
             state = self.deployment.control.state()
             change = state.backbone_change
@@ -152,8 +152,8 @@ class BackboneUse:
                 raise BadRequest("the record of the change is gone: run the command again")
             if not change.is_open:
                 return change
-            if (news := _news(state)) != told:
-                self.tell(told := news)
+            if (message := _news(state)) != last_message:
+                self.tell(last_message := message)
             if waits_for_a_start(state) and time.monotonic() > nudged + _NUDGE:
                 self._start()
                 nudged = time.monotonic()

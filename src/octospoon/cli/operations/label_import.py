@@ -140,10 +140,10 @@ def import_labels(deployment: Deployment, source: Path, options: Options) -> Imp
 
 
 def _describe(labels: StagedLabels, classes: Sequence[str], done: Imported) -> None:
-    found = labels.classes()
+    counts = labels.classes()
     done.rows, done.skipped = labels.rows, labels.skipped
-    done.classes = {name: found[name] for name in classes if name in found}
-    done.unknown_classes = {name: count for name, count in found.items() if name not in classes}
+    done.classes = {name: counts[name] for name in classes if name in counts}
+    done.unknown_classes = {name: count for name, count in counts.items() if name not in classes}
 
 
 def _launch(deployment: Deployment, done: Imported) -> None:

@@ -59,14 +59,16 @@ def start_detached(
         before.listen = listen
         end(strays(layout.root, DETACHED, before.processes))
         running = [process for process in before.processes if process.alive()]
-        missing = [service for service in wanted if service.name not in {one.name for one in running}]
+        missing = [service for service in wanted if service.name not in {process.name for process in running}]
         ended = [process for process in before.processes if process not in running]
         if not missing and not ended:
             progress("the stack is running already")
             return before
         end(ended)  # a process that they started may still run
         if running:
-            names = dict.fromkeys([*(one.name for one in ended), *(service.name for service in missing)])
+            names = dict.fromkeys(
+                [*(process.name for process in ended), *(service.name for service in missing)]
+            )
             progress(f"{', '.join(names)}: ended, starting again")
         stopped = {service.name for service in missing}
         if kept.older_version_left_data(layout) or resumable.problem(layout, stopped):

@@ -82,11 +82,11 @@ def examples(
         promising = shares[:, known].sum(axis=1)
     else:
         promising = _novelty([row for row, _ in scored], labelled, 1.0 - shares.max(axis=1, initial=0.0))
-    found = [
+    ranked = [
         DriftExample(row.key, row.etag, score)
         for (row, _), score in zip(scored, promising.tolist(), strict=True)
     ]
-    return sorted(found, key=lambda example: (-example.score, example.key))
+    return sorted(ranked, key=lambda example: (-example.score, example.key))
 
 
 def _novelty(

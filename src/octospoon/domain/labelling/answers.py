@@ -133,15 +133,15 @@ def choices_by_control(result: Sequence[Any]) -> dict[str, set[str]]:
     Args:
         result: the result of an annotation of any project, as Label Studio stores it.
     """
-    found: dict[str, set[str]] = {}
+    choices: dict[str, set[str]] = {}
     for region in result:
         if not isinstance(region, dict) or region.get("type") != "choices":
             continue
         value = region.get("value")
         chosen = value.get("choices") if isinstance(value, dict) else None
         if isinstance(chosen, list):
-            found.setdefault(str(region.get("from_name")), set()).update(map(_leaf, chosen))
-    return found
+            choices.setdefault(str(region.get("from_name")), set()).update(map(_leaf, chosen))
+    return choices
 
 
 def choice(name: str) -> dict[str, Any]:

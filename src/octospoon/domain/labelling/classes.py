@@ -137,28 +137,28 @@ class ClassHistory:
 
     def target(self, name: str) -> KnownClass | None:
         """Return the class that a name counts for, after all merges; None if no class has or had the name."""
-        found = self.of(name)
-        while found and found.into:
-            found = self.known[found.into]
-        return found
+        known_class = self.of(name)
+        while known_class and known_class.into:
+            known_class = self.known[known_class.into]
+        return known_class
 
     def current(self, label: str) -> str | None:
         """Return the class that a recorded label stands for now; None if that class is retired.
 
         A label that no class ever had stands for itself.
         """
-        found = self.target(label)
-        if found is None:
+        known_class = self.target(label)
+        if known_class is None:
             return label
-        return None if found.retired else found.name
+        return None if known_class.retired else known_class.name
 
     def shown(self, label: str) -> str:
         """Return the name of a recorded label's own class now, even if that class is merged or retired.
 
         Lists of what happened show this name. What counts has the class of `current`.
         """
-        found = self.of(label)
-        return found.name if found else label
+        known_class = self.of(label)
+        return known_class.name if known_class else label
 
     def same(self, label: str, other: str) -> bool:
         """Return True if two recorded labels stand for one class now."""
@@ -181,12 +181,12 @@ class ClassHistory:
         """
         new = []
         for name in dict.fromkeys(names):
-            found = self.of(name)
-            if found and found.name != name:
-                raise BadRequest(f"{name} was a name of {found.name} before: choose another name")
-            if found and found.into:
+            known_class = self.of(name)
+            if known_class and known_class.name != name:
+                raise BadRequest(f"{name} was a name of {known_class.name} before: choose another name")
+            if known_class and known_class.into:
                 raise BadRequest(f"{name} is merged into {self.current(name)}: choose another name")
-            if found is None or found.retired:
+            if known_class is None or known_class.retired:
                 new.append(name)
         return self._with(ClassChange(ChangeKind.ADD, tuple(new), at=at)) if new else self
 
@@ -196,11 +196,11 @@ class ClassHistory:
         Raises:
             BadRequest: there is no such class, or the new name belongs or belonged to another class.
         """
-        found, other = self.of(old), self.of(new)
-        if found and found.active and found is other and found.name == new:
+        renamed, other = self.of(old), self.of(new)
+        if renamed and renamed.active and renamed is other and renamed.name == new:
             return self  # done already
         self._check_active([old])
-        if other is not None and other is not found:
+        if other is not None and other is not renamed:
             raise BadRequest(f"{new} is or was a name of {other.name}: choose another name")
         return self._with(ClassChange(ChangeKind.RENAME, (old,), new, at))
 
@@ -211,11 +211,11 @@ class ClassHistory:
             BadRequest: a class is missing, too few classes are left, or the name belongs to another class.
         """
         parts = [name for name in dict.fromkeys(names) if name != into]
-        found = self.of(into)
-        if found and parts and all((own := self.of(part)) and own.into == found.key for part in parts):
+        target = self.of(into)
+        if target and parts and all((own := self.of(part)) and own.into == target.key for part in parts):
             return self  # done already
-        comes_back = found is not None and found.retired and found.name == into
-        new = found is None or comes_back
+        comes_back = target is not None and target.retired and target.name == into
+        new = target is None or comes_back
         self._check_active(parts if new else [*parts, into])
         if not parts or (new and len(parts) < LEAST):
             raise BadRequest(f"merge at least {LEAST} classes, such as `merge a,b --into c`")
