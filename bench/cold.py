@@ -31,7 +31,7 @@ from typing import cast
 
 from bench import local_aws
 from bench.pictures import generate
-from bench.stacks import STACKS, publish
+from bench.stacks import DEFAULT, STACKS, publish
 
 ROOT = Path(__file__).parents[1]
 ARTEFACT = ROOT / ".octospoon/build/ScoreFunction"
@@ -94,7 +94,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--starts", type=int, default=31)
-    parser.add_argument("--model", default="small", choices=list(STACKS))
+    parser.add_argument("--model", default="small", choices=[*STACKS, DEFAULT])
     chosen = parser.parse_args()
     if not ARTEFACT.exists():
         raise SystemExit(f"there is no {ARTEFACT}: run `make build` first")

@@ -32,10 +32,10 @@ from typing import cast
 
 from bench import costs, local_aws
 from bench.pictures import generate
-from bench.stacks import publish
+from bench.stacks import DEFAULT, STACKS, publish
 
 PICTURES = ("640x480.jpeg", "640x480.png", "1920x1080.jpeg", "1920x1080.png", "4032x3024.jpeg")
-MODELS = ("small", "medium", "large")
+MODELS = (*STACKS, DEFAULT)
 SIDE = 224
 ROOT = Path(__file__).parents[1]
 PEERS = {
@@ -122,7 +122,8 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
         for picture in chosen.pictures:
             pictures = generate(Path(folder), picture)
             for model, path in models.items():
-                row = one(Setup(pictures, path, chosen), peers)
+                others = [] if model == DEFAULT else peers  # they compute models of known layers
+                row = one(Setup(pictures, path, chosen), others)
                 results[f"{picture}/{model}"] = row
                 print(f"{picture:16}{model:8}" + shown(row, names), flush=True)
     costs.show(results, chosen.cores, chosen.batch)
@@ -141,7 +142,9 @@ def one(setup: Setup, peers: list[str]) -> dict[str, float]:
 
 
 def shown(row: dict[str, float], names: tuple[str, ...]) -> str:
-    times = "".join(f"{1e3 * row[name]:8.{2 if name == 'write' else 1}f}" for name in names)
+    times = "".join(
+        f"{1e3 * row[name]:8.{2 if name == 'write' else 1}f}" if name in row else f"{'':8}" for name in names
+    )
     return (
         f"{times}{row['over_floor']:12.2f}{row['cpu_over_work']:10.2f}{row.get('naive_ratio', 0):12.1f}"
         f"{row['peak_mb']:9.0f}{os.getloadavg()[0]:6.1f}"

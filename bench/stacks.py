@@ -1,4 +1,7 @@
-"""Build models of three sizes that follow the model contract, with random weights and without downloads."""
+"""Build models of three sizes that follow the model contract, with random weights and without downloads.
+
+The default backbone of a new stack is a fourth model, which is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from octospoon.cli.operations.backbones import download_bar, pull
 from octospoon.domain.model_spec import (
     CHAMPION_KEY,
     EMBEDDING,
@@ -19,6 +23,8 @@ from octospoon.domain.model_spec import (
     ModelSpec,
     model_key,
 )
+from octospoon.training.backbone import catalogue
+from octospoon.training.model.model_file import read_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 CLASSES = 10
 NAMES = tuple(str(i) for i in range(CLASSES))
 BACKBONE = "0" * 64
+DEFAULT = "default"
+"""The backbone of a new stack, as it serves before the first training job."""
 
 # (kernel, channels, stride); kernel 0 is a depthwise 3×3 followed by a pointwise convolution
 Layers = list[tuple[int, int, int]]
@@ -127,20 +135,34 @@ def pointer_to(model: bytes, version: int) -> ChampionPointer:
 
 
 def publish(folder: Path, name: str, side: int) -> Path:
-    """Write a model of STACKS as `model.onnx`, as arrays for other frameworks, and as a bucket's champion.
+    """Write a model as `model.onnx` and as a champion; those of STACKS also as arrays for frameworks.
+
+    Args:
+        folder: to create.
+        name: of STACKS, or DEFAULT.
+        side: of the input in pixels; the default backbone has its own.
 
     Returns:
         The path of `model.onnx`; its folder holds the artifacts bucket's ``models/`` too.
     """
     folder.mkdir()
-    model = build(name, side)
+    if name == DEFAULT:
+        model = _default()
+        pointer = ChampionPointer.of(0, read_spec(model).backbone, hashlib.sha256(model).hexdigest())
+    else:
+        model = build(name, side)
+        pointer = pointer_to(model, 1)
+        np.savez(folder / "model.npz", **_arrays(model))  # type: ignore[arg-type]
     (folder / "model.onnx").write_bytes(model)
-    np.savez(folder / "model.npz", **_arrays(model))  # type: ignore[arg-type]
-    pointer = pointer_to(model, 1)
     for key, body in {CHAMPION_KEY: msgspec.json.encode(pointer), pointer.key: model}.items():
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(body)
     return folder / "model.onnx"
+
+
+def _default() -> bytes:
+    with download_bar() as watch:
+        return pull(catalogue.PHOTOS, print, watch).model
 
 
 def _arrays(model: bytes) -> dict[str, npt.NDArray[np.generic]]:
