@@ -65,7 +65,7 @@ faults: prepared ## inject faults between all steps on real servers, then run 10
 two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 images in each
 	@OCTOSPOON_TWO_STACKS_IMAGES=1000 .venv/bin/pytest -s tests/e2e/test_two_stacks.py
 
-guided: prepared ## run `octospoon aws` from init to destroy, with LocalStack in the place of AWS
+guided: prepared $(ENVS)/sam/.installed ## follow the guide to AWS by both ways, with LocalStack in the place of AWS
 	@OCTOSPOON_GUIDED=1 .venv/bin/pytest -s tests/e2e/test_guided.py
 
 persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)
@@ -79,7 +79,7 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## che
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	for name in local dev prod; do AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 \
 		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
-	$(ENVS)/sam/bin/cfn-lint template.yaml infra/key/key.yaml infra/network/endpoints.yaml
+	$(ENVS)/sam/bin/cfn-lint template.yaml infra/key/key.yaml infra/network/endpoints.yaml infra/training/image.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly

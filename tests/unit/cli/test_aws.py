@@ -13,15 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+from botocore.exceptions import ClientError
 
+from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.doctor import code as doctor_code
 from octospoon.cli.main import main
 from octospoon.cli.operations.aws import account, removal, setup, stack_status
 from octospoon.cli.operations.aws.built_for import built_for, check_artefacts
-from octospoon.cli.operations.aws.parameter_file import Choices, chosen_file, file_name, read, write
+from octospoon.cli.operations.aws.parameter_file import (
+    Choices,
+    chosen_file,
+    file_name,
+    read,
+    set_parameter,
+    write,
+)
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -118,22 +126,7 @@ def test_the_account_is_checked_before_anything_is_made(monkeypatch: pytest.Monk
     nowhere = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b")
     for name, says in (("no_name", "cannot be named 'no_name'"), ("prod", "--region")):
         with pytest.raises(NotConfigured, match=says):
-            account.check_account(nowhere, None, name)
-
-
-@pytest.mark.parametrize("exists", [True, False])
-def test_the_role_of_ecs_is_made_once(exists: bool) -> None:
-    iam: Any = boto3.client("iam", region_name="eu-west-1")
-    stub = Stubber(iam)
-    if exists:
-        role = {"Path": "/", "RoleName": account.ECS_ROLE, "RoleId": "A" * 16, "Arn": "a" * 20}
-        stub.add_response("get_role", {"Role": role | {"CreateDate": "2026-01-01T00:00:00Z"}})
-    else:
-        stub.add_client_error("get_role", "NoSuchEntity")
-        stub.add_response("create_service_linked_role", {}, {"AWSServiceName": "ecs.amazonaws.com"})
-    with stub:
-        assert account.ensure_ecs_role(iam) is not exists
-    stub.assert_no_pending_responses()
+            account.check_account(nowhere, None, name, {})
 
 
 COMPILED = "numpy/_core/_multiarray_umath.cpython-312-x86_64-linux-gnu.so"
@@ -202,7 +195,9 @@ class Formation:
         self.deleted: list[str] = []
         self.parameters = [{"ParameterKey": "Architecture", "ParameterValue": "x86_64"}]
 
-    def describe_stacks(self, **_: str) -> Any:
+    def describe_stacks(self, *, StackName: str) -> Any:  # noqa: N803
+        if StackName.endswith("-image"):
+            raise ClientError({"Error": {"Message": f"{StackName} does not exist"}}, "DescribeStacks")
         state = self.states.pop(0) if self.deleted or len(self.states) == 3 else self.states[0]
         return {"Stacks": [{"StackId": "id", "StackStatus": state, "Parameters": self.parameters}]}
 
@@ -234,6 +229,55 @@ def test_what_stays_is_listed_with_its_price() -> None:
     assert "the table pooltable: about 0.50 USD a month for 2.00 GB" in lines
     assert "prod/label-studio-token" in lines
     assert "imagesbucket" not in "\n".join(removal.kept(standing(Formation(), ImagesSource="existing"), "x"))
+
+
+class Images(Formation):
+    """A stack that trains with an image in ECR, perhaps with the stack that built it."""
+
+    def __init__(self, *, stands: bool = True, repository: bool = True) -> None:
+        super().__init__()
+        self.stands, self.repository = stands, repository
+        self.parameters = [{"ParameterKey": "TrainingImageUri", "ParameterValue": "x"}]
+
+    def describe_stacks(self, *, StackName: str) -> Any:  # noqa: N803
+        if StackName == "prod-image" and self.stands:
+            outputs = [{"OutputKey": "RepositoryName", "OutputValue": "octospoon/prod"}]
+            return {"Stacks": [{"StackId": "id", "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+        return super().describe_stacks(StackName=StackName)
+
+    def describe_repositories(self, *, repositoryNames: list[str]) -> Any:  # noqa: N803
+        if not self.repository:
+            raise ClientError({"Error": {"Code": "RepositoryNotFoundException"}}, "DescribeRepositories")
+        return {"repositories": [{"repositoryUri": "uri"}]}
+
+    def get_paginator(self, name: str) -> Any:
+        images = {"imageDetails": [{"imageSizeInBytes": 1_000_000_000}] * 2}
+        return SimpleNamespace(paginate=lambda **given: [images] if given["repositoryName"] else [])
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_training_images_stay_and_have_a_price(stands: bool) -> None:
+    (line,) = removal.kept_images(standing(Images(stands=stands)), "prod")
+    assert "octospoon/prod with 2 training images: at most 0.20 USD a month for 2.00 GB" in line
+    assert "aws ecr delete-repository" in line
+    assert removal.kept_images(standing(Images(stands=stands, repository=False)), "prod") == []
+    assert removal.image_stack_of(Images(stands=stands), "prod") == ("prod-image" if stands else None)
+
+
+def test_without_a_training_image_ecr_is_not_asked() -> None:
+    assert removal.kept_images(standing(Formation()), "prod") == []
+
+
+@pytest.mark.parametrize(("options", "gone"), [(["--image"], ["prod-image", "prod"]), ([], ["prod"])])
+def test_the_stack_of_the_image_goes_only_if_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], gone: list[str]
+) -> None:
+    removed = list[str]()
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: standing(Images()))
+    monkeypatch.setattr(removal, "remove_stack", lambda client, stack, *_: removed.append(stack))
+    assert main(["aws", "destroy", "--stack", "prod", "--yes", *options]) == 0
+    assert removed == gone
+    assert ("delete-stack --stack-name prod-image" in capsys.readouterr().out) == (not options)
 
 
 def test_keys_go_before_the_user_and_the_stack_follows() -> None:
@@ -279,7 +323,15 @@ def test_questions_that_nobody_can_answer_name_their_option(
         assert f"give {missing}" in capsys.readouterr().err
     assert main(["aws", "init", "--mlflow-user", "", *options]) == 1
     assert "set LABEL_STUDIO_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("LABEL_STUDIO_TOKEN", "t")
+    assert main(["aws", "init", "--mlflow-user", "", *options]) == 1
+    assert "give --dagshub" in capsys.readouterr().err
+    assert main(["aws", "init", "--mlflow-user", "", "--dagshub", "", *options]) == 1
+    assert "give --launcher" in capsys.readouterr().err
     assert list(folder.glob("samconfig*")) == []
+
+
+NETWORK = {"TrainingSubnets": "subnet-1,subnet-2", "TrainingSecurityGroups": "sg-1"}
 
 
 class Amazon:
@@ -301,8 +353,13 @@ class Amazon:
 
 
 def prepare(amazon: Amazon, path: Path, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> list[str]:
+    lists = boto3.Session(region_name="eu-west-1")
     session: Any = SimpleNamespace(
-        region_name="eu-west-1", get_credentials=lambda: "mine", client=lambda *_, **__: amazon
+        region_name="eu-west-1",
+        get_credentials=lambda: "mine",
+        client=lambda *_, **__: amazon,
+        get_partition_for_region=lists.get_partition_for_region,
+        get_available_regions=lists.get_available_regions,
     )
     monkeypatch.setattr(LabelStudioSetup, "project", lambda *_, **__: 7)
     told = list[str]()
@@ -337,6 +394,63 @@ def test_init_writes_every_answer_and_no_secret(folder: Path, monkeypatch: pytes
     assert any("10 invocations" in line for line in told)
 
 
+def test_dagshubs_secret_and_places_for_training_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amazon, path = Amazon(), file_name("prod")
+    monkeypatch.setattr(account, "check_training", lambda client, parameters: ["a note"])
+    answers = {"launcher": "ecs", "dagshub_repository": "me/birds", "dagshub_token": "the-dagshub-token"}
+    told = prepare(amazon, path, monkeypatch, others=NETWORK, **answers)
+
+    parameters = read(path).parameters
+    assert amazon.secrets["prod/dagshub-token"] == "the-dagshub-token"
+    assert parameters["DagshubTokenSecretArn"].endswith("secret:prod/dagshub-token-AbCdEf")
+    assert parameters["DagshubRepository"] == "me/birds"
+    assert parameters["TrainingImageUri"] == "", "the deployment makes it"
+    assert NETWORK.items() <= parameters.items()
+    assert "the-dagshub-token" not in path.read_text()
+    assert "a note" in told
+
+
+def test_connections_to_label_studio_are_closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = list[str]()
+    monkeypatch.setattr(LabelStudioApi, "close", lambda self: closed.append(self.url))
+    prepare(Amazon(), file_name("prod"), monkeypatch)
+    assert closed == ["https://labels.example.org"]
+
+
+def test_one_parameter_changes_and_other_lines_stay(folder: Path) -> None:
+    path = file_name("prod")
+    write(Choices("prod", "eu-west-1", PARAMETERS | {"TrainingImageUri": ""}), path)
+    before = path.read_text().replace("  # the build", "  # my own remark: the build")
+    path.write_text(before)
+    for uri in ("1.dkr.ecr/a@sha256:1", "2.dkr.ecr/b@sha256:2"):
+        set_parameter(path, "TrainingImageUri", uri)
+        assert read(path).parameters["TrainingImageUri"] == uri
+        assert path.read_text() == before.replace(
+            r'"TrainingImageUri=\"\""', rf'"TrainingImageUri=\"{uri}\""'
+        )
+
+
+def test_a_missing_parameter_is_added_to_the_list(folder: Path) -> None:
+    path = file_name("prod")
+    write(Choices("prod", "eu-west-1", PARAMETERS), path)
+    set_parameter(path, "TrainingImageUri", "x:1")
+    assert read(path).parameters == PARAMETERS | {"TrainingImageUri": "x:1"}
+
+
+def test_a_list_of_another_form_is_left_alone(folder: Path) -> None:
+    path = file_name("prod")
+    write(Choices("prod", "eu-west-1", {}), path)
+    text = path.read_text().replace(
+        "parameter_overrides = [\n]", 'parameter_overrides = ["Architecture=arm64"]'
+    )
+    path.write_text(text)
+    with pytest.raises(NotConfigured, match=r"add the line \"TrainingImageUri="):
+        set_parameter(path, "TrainingImageUri", "x:1")
+    assert path.read_text() == text
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -347,6 +461,11 @@ def test_init_writes_every_answer_and_no_secret(folder: Path, monkeypatch: pytes
         {"mlflow_url": "http://127.0.0.1:5000"},
         {"label_studio_url": "http://localhost:8080"},
         {"others": {"Clases": "a,b"}},
+        {"launcher": "slurm"},
+        {"launcher": "ecs"},  # without a network
+        {"launcher": "ecs", "others": NETWORK | {"TrainingMemory": "1024"}},
+        {"dagshub_repository": "me/birds", "dagshub_token": ""},
+        {"dagshub_repository": "birds", "dagshub_token": "t"},
     ],
     ids=str,
 )

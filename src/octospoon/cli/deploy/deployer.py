@@ -58,7 +58,7 @@ def deploy(
     """
     source = sam_template.read(template)
     _check(source, build_dir, stack_name, parameters)
-    aws = _Clients(session(endpoint_url), endpoint_url)
+    aws = Clients(session(endpoint_url), endpoint_url)
     poll = _LOCAL_POLL if aws.local else _AWS_POLL
     try:
         with translated(f"deploying {stack_name}"):
@@ -71,7 +71,7 @@ def deploy(
 
 
 def _upload(
-    source: Template, build_dir: Path, aws: _Clients, progress: Callable[[str], None], *, by_path: bool
+    source: Template, build_dir: Path, aws: Clients, progress: Callable[[str], None], *, by_path: bool
 ) -> str:
     """Upload the artefacts and the template that names them; return the template's address."""
     bucket = aws.artefact_bucket()
@@ -94,7 +94,7 @@ def stack_outputs(endpoint_url: str | None, stack_name: str) -> dict[str, str]:
         endpoint_url: of LocalStack; None for AWS.
         stack_name: of the stack.
     """
-    aws = _Clients(session(endpoint_url), endpoint_url)
+    aws = Clients(session(endpoint_url), endpoint_url)
     with translated(f"reading the outputs of {stack_name}"):
         return Stack(aws.client("cloudformation"), stack_name, lambda _: None, _LOCAL_POLL).outputs()
 
@@ -123,7 +123,7 @@ def kept_names(stack_name: str, outputs: Mapping[str, str]) -> dict[str, str]:
     return {"BucketNames": "name"} if older else {}
 
 
-class _Clients:
+class Clients:
     """The boto3 clients of a deployment, with credentials and a region checked first."""
 
     def __init__(self, session: boto3.Session, endpoint_url: str | None) -> None:
@@ -133,10 +133,12 @@ class _Clients:
         self.local = endpoint_url is not None
 
     def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
+        """Return a client of a service."""
         config = Config(s3={"addressing_style": "path"}) if self.local else None
         return self._session.client(service, endpoint_url=self._endpoint_url, config=config)
 
     def artefact_bucket(self) -> ArtefactBucket:
+        """Return the bucket for code, templates and sources; it may not exist yet."""
         account = self.client("sts").get_caller_identity()["Account"]
         name = f"octospoon-code-{account}-{self._session.region_name}"
         return ArtefactBucket(self.client("s3"), name, account)
@@ -169,8 +171,10 @@ def check_stack_name(name: str) -> None:
 
 def _check(template: Template, build_dir: Path, stack_name: str, parameters: Mapping[str, str]) -> None:
     """Find mistakes before the upload: CloudFormation would report them minutes later."""
-    check_stack_name(stack_name)
+    functions = sam_template.functions(template)
+    if functions:
+        check_stack_name(stack_name)
     sam_template.check_values(template, parameters)
-    for name in sam_template.functions(template):
+    for name in functions:
         if not (build_dir / name / "app.py").is_file():
             raise NotConfigured(f"{build_dir / name} has no built function: run `make build` first")

@@ -107,7 +107,7 @@ class ArtefactBucket:
 
     def __init__(self, client: S3Client, name: str, account: str) -> None:
         self._client = client
-        self._name = name
+        self.name = name
         self._account = account
 
     def ensure(self) -> None:
@@ -117,25 +117,25 @@ class ArtefactBucket:
             NotConfigured: another account owns the name.
         """
         try:
-            self._client.head_bucket(Bucket=self._name, ExpectedBucketOwner=self._account)
+            self._client.head_bucket(Bucket=self.name, ExpectedBucketOwner=self._account)
         except ClientError as error:
             if code(error) != "404":
                 raise NotConfigured(
-                    f"the bucket {self._name} cannot be used: another account may own it ({error})"
+                    f"the bucket {self.name} cannot be used: another account may own it ({error})"
                 ) from error
             self._create()
 
     def _create(self) -> None:
         region = self._client.meta.region_name
         if region == "us-east-1":  # S3 refuses the name of this region
-            self._client.create_bucket(Bucket=self._name)
+            self._client.create_bucket(Bucket=self.name)
         else:
             self._client.create_bucket(
-                Bucket=self._name,
+                Bucket=self.name,
                 CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
             )
         self._client.put_public_access_block(
-            Bucket=self._name,
+            Bucket=self.name,
             PublicAccessBlockConfiguration={
                 "BlockPublicAcls": True,
                 "IgnorePublicAcls": True,
@@ -144,29 +144,38 @@ class ArtefactBucket:
             },
         )
 
-    def put_artefact(self, folder: Path, *, compress: bool, progress: Callable[[str], None]) -> str:
-        """Upload a built function unless the bucket has the same contents; return its s3:// address."""
-        key = f"{digest(folder)}.zip"
+    def put_artefact(
+        self, folder: Path, *, compress: bool, progress: Callable[[str], None], prefix: str = ""
+    ) -> str:
+        """Upload a folder as a zip file unless the bucket has the same contents; return its s3:// address.
+
+        Args:
+            folder: a built function, or the sources of an image.
+            compress: whether the zip file is compressed.
+            progress: receives a line of text if something is uploaded.
+            prefix: the beginning of the key, such as ``training/``.
+        """
+        key = f"{prefix}{digest(folder)}.zip"
         if not self._has(key):
             with tempfile.TemporaryDirectory() as scratch:
-                archive = Path(scratch) / key
+                archive = Path(scratch) / "archive.zip"
                 make_zip(folder, archive, compress=compress)
                 progress(f"uploading {folder.name} ({archive.stat().st_size / 1e6:.0f} MB)")
                 self._client.upload_file(
-                    str(archive), self._name, key, ExtraArgs={"ExpectedBucketOwner": self._account}
+                    str(archive), self.name, key, ExtraArgs={"ExpectedBucketOwner": self._account}
                 )
-        return f"s3://{self._name}/{key}"
+        return f"s3://{self.name}/{key}"
 
     def put_template(self, template: dict[str, object]) -> str:
         """Upload a template; return its address for CloudFormation."""
         body = json.dumps(template, separators=(",", ":")).encode()
         key = f"{hashlib.sha256(body).hexdigest()}.template"
-        self._client.put_object(Bucket=self._name, Key=key, Body=body, ExpectedBucketOwner=self._account)
-        return f"{self._client.meta.endpoint_url}/{self._name}/{key}"
+        self._client.put_object(Bucket=self.name, Key=key, Body=body, ExpectedBucketOwner=self._account)
+        return f"{self._client.meta.endpoint_url}/{self.name}/{key}"
 
     def _has(self, key: str) -> bool:
         try:
-            self._client.head_object(Bucket=self._name, Key=key, ExpectedBucketOwner=self._account)
+            self._client.head_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self._account)
         except ClientError as error:
             if code(error) == "404":
                 return False

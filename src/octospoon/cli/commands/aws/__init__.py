@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from octospoon.cli.commands.aws import deploy, destroy, init, status
+from octospoon.cli.commands.aws import deploy, destroy, image, init, status
 from octospoon.cli.commands.definition import Group, examples
 
 app = typer.Typer()
 group = typer.Typer(cls=Group, no_args_is_help=True)
-for command in (init, deploy, status, destroy):
+for command in (init, image, deploy, status, destroy):
     group.add_typer(command.app)
 app.add_typer(
     group,

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from octospoon.cli.commands.definition import Command, Stack, examples
@@ -14,10 +15,16 @@ from octospoon.cli.output import print_line, timed_progress
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import boto3
+
     from octospoon.cli.operations.aws.setup import Answers
 
 app = typer.Typer()
 _EXAMPLE = "https://labels.example.org"
+_DAGSHUB = "dagshub.com/"
+_SUBNETS, _GROUPS = "TrainingSubnets", "TrainingSecurityGroups"
 Classes = Annotated[str, typer.Option("--classes", help="Class names, separated by commas.")]
 LabelStudioUrl = Annotated[
     str,
@@ -34,6 +41,17 @@ MlflowUser = Annotated[
         help="User name in MLflow, empty for none; its password: MLFLOW_TRACKING_PASSWORD.",
     ),
 ]
+Dagshub = Annotated[
+    str | None,
+    typer.Option(
+        "--dagshub",
+        metavar="OWNER/REPOSITORY",
+        help="DagsHub repository for snapshots, empty for none; its token: DAGSHUB_USER_TOKEN.",
+    ),
+]
+Launcher = Annotated[
+    str, typer.Option("--launcher", help="What runs training: a value of the template's parameter Launcher.")
+]
 Architecture = Annotated[str, typer.Option(help="Processor of the functions: x86_64 or arm64.")]
 Parameters = Annotated[
     list[str] | None,
@@ -43,16 +61,15 @@ Parameters = Annotated[
 
 @app.command(
     cls=Command,
-    epilog=examples(
-        "octospoon aws init",
-        "octospoon aws init --stack prod --classes cat,dog --architecture arm64",
-    ),
+    epilog=examples("octospoon aws init", "octospoon aws init --stack prod --launcher ecs"),
 )
 def init(
     classes: Classes = "",
     label_studio: LabelStudioUrl = "",
     mlflow: MlflowUrl = "",
     mlflow_user: MlflowUser = None,
+    dagshub: Dagshub = None,
+    launcher: Launcher = "",
     architecture: Architecture = "x86_64",
     set_: Parameters = None,
     stack: Stack = None,
@@ -60,9 +77,9 @@ def init(
     """Prepare a stack on AWS.
 
     Use it before the first deployment. It asks for what no option gives, and checks your sign-in, the region,
-    limits and names. It makes the project in Label Studio and stores the secrets in Secrets Manager. Then it
-    writes samconfig-STACK.toml: the few choices that matter, with comments, and no secret. Nothing else is
-    made. You can repeat it.
+    quotas and names. For training on AWS it offers the network of your default VPC. It makes the project in
+    Label Studio and stores the secrets in Secrets Manager. Then it writes samconfig-STACK.toml: the few
+    choices that matter, with comments, and no secret. Nothing else is made. You can repeat it.
     """
     from octospoon.cli.extras import require
 
@@ -73,10 +90,11 @@ def init(
     from octospoon.cli.operations.aws.setup import init as prepare
 
     name = stack or os.environ.get("OCTOSPOON_STACK") or _ask("Name of the stack", "--stack", "octospoon")
-    answers = _answers(name, classes, label_studio, mlflow, mlflow_user)
-    answers = replace(answers, architecture=architecture, others=split(set_ or []))
-    path = file_name(name)
-    prepare(answers, session(localstack()), localstack(), path, timed_progress())
+    answers = _with_dagshub(_answers(name, classes, label_studio, mlflow, mlflow_user), dagshub)
+    chosen, others = launcher or _launcher(), split(set_ or [])
+    answers = replace(answers, launcher=chosen, architecture=architecture, others=others)
+    aws, path = session(localstack()), file_name(name)
+    prepare(_with_demanded(answers, aws, localstack()), aws, localstack(), path, timed_progress())
     print_line(f"wrote {path}: read it, then run `octospoon aws deploy --file {path}`")
 
 
@@ -94,10 +112,52 @@ def _answers(name: str, classes: str, label_studio: str, mlflow: str, mlflow_use
     return Answers(name, names, url, token, server, user, password)
 
 
-def _ask(question: str, option: str, default: str | None = None) -> str:
+def _with_dagshub(answers: Answers, repository: str | None) -> Answers:
+    """Add the DagsHub repository. Where MLflow is DagsHub's, its address and its password are enough."""
+    if repository is None and _DAGSHUB in answers.mlflow_url:
+        return answers
+    if repository is None:
+        repository = _ask("DagsHub repository for snapshots, empty for none", "--dagshub", "")
+    token = _secret("DAGSHUB_USER_TOKEN", "Token of DagsHub") if repository else ""
+    return replace(answers, dagshub_repository=repository, dagshub_token=token)
+
+
+def _launcher() -> str:
+    """Ask for one of the template's launchers."""
+    from octospoon.cli.deploy import sam_template
+    from octospoon.cli.deploy.parameters import TEMPLATE
+
+    declared = sam_template.read(TEMPLATE)["Parameters"]["Launcher"]
+    return _ask(declared["Description"], "--launcher", declared["Default"], declared["AllowedValues"])
+
+
+def _with_demanded(answers: Answers, aws: boto3.Session, endpoint_url: str | None) -> Answers:
+    """Ask for the parameters that the template demands with these answers; offer the default network."""
+    from octospoon.cli.deploy import sam_template
+    from octospoon.cli.deploy.deployer import check_sign_in
+    from octospoon.cli.deploy.parameters import TEMPLATE
+    from octospoon.cli.operations.aws.setup import asked
+    from octospoon.cli.operations.aws.training_account import default_network
+
+    names = asked(answers)
+    if not names:
+        return answers
+    check_sign_in(aws)
+    offered = dict[str, str]()
+    if _SUBNETS in names and (found := default_network(aws.client("ec2", endpoint_url=endpoint_url))):
+        offered = {_SUBNETS: found.subnets, _GROUPS: found.groups}
+    declared = sam_template.read(TEMPLATE)["Parameters"]
+    given = {
+        name: _ask(declared[name]["Description"], f"--set {name}=VALUE", offered.get(name) or None)
+        for name in names
+    }
+    return replace(answers, others={**answers.others, **given})
+
+
+def _ask(question: str, option: str, default: str | None = None, choices: Sequence[str] = ()) -> str:
     if not sys.stdin.isatty():
         raise BadRequest(f"give {option}: nobody can be asked here")
-    return str(typer.prompt(question, default=default))
+    return str(typer.prompt(question, default=default, type=click.Choice(choices) if choices else None))
 
 
 def _secret(variable: str, question: str) -> str:

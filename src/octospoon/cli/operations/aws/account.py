@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from octospoon.adapters.aws.errors import code, translated
+from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.deployer import check_sign_in, check_stack_name
+from octospoon.cli.operations.aws.training_account import check_services, check_training
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import boto3
 
 _USUAL = 1000
 """Lambda's usual limit of invocations at once, per account and region."""
 _LEAST, _MOST = 2, 500
-ECS_ROLE = "AWSServiceRoleForECS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,14 @@ class Account:
         region: AWS region.
         identity: ARN of who is signed in.
         concurrency: invocations of functions that Lambda allows at once.
+        others: what else a person should know, a sentence each.
     """
 
     number: str
     region: str
     identity: str
     concurrency: int
+    others: tuple[str, ...] = ()
 
     @property
     def score_concurrency(self) -> int:
@@ -44,27 +46,32 @@ class Account:
     def notes(self) -> list[str]:
         """What a person should know before the deployment."""
         if self.concurrency >= _USUAL:
-            return []
+            return list(self.others)
         return [
             f"Lambda allows {self.concurrency} invocations at once here, and score gets "
             f"{self.score_concurrency} of them. For more, ask Service Quotas for 1,000 concurrent "
-            "executions, and raise ScoreMaximumConcurrency"
+            "executions, and raise ScoreMaximumConcurrency",
+            *self.others,
         ]
 
 
-def check_account(session: boto3.Session, endpoint_url: str | None, stack: str) -> Account:
+def check_account(
+    session: boto3.Session, endpoint_url: str | None, stack: str, parameters: Mapping[str, str]
+) -> Account:
     """Check sign-in, region, name and limits; creates nothing.
 
     Args:
         session: for AWS, or for LocalStack.
         endpoint_url: of LocalStack; None for AWS.
         stack: name of the stack.
+        parameters: of the template.
 
     Raises:
-        NotConfigured: the region, the sign-in or the name is missing or wrong.
+        NotConfigured: the region, the sign-in or the name is missing or wrong, or a limit is too low.
     """
     check_stack_name(stack)
     check_sign_in(session)
+    check_services(session, parameters.get("Launcher", "queue"))
 
     def client(service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
         return session.client(service, endpoint_url=endpoint_url)
@@ -72,19 +79,11 @@ def check_account(session: boto3.Session, endpoint_url: str | None, stack: str) 
     with translated("checking the account"):
         who = client("sts").get_caller_identity()
         limits = client("lambda").get_account_settings()["AccountLimit"]
+    others = () if endpoint_url else check_training(client, parameters)
     return Account(
-        str(who["Account"]), session.region_name, str(who["Arn"]), int(limits["ConcurrentExecutions"])
+        str(who["Account"]),
+        session.region_name,
+        str(who["Arn"]),
+        int(limits["ConcurrentExecutions"]),
+        tuple(others),
     )
-
-
-def ensure_ecs_role(iam: Any) -> bool:  # noqa: ANN401 - boto3's type is not installed
-    """Make the role that ECS needs in an account that never used it; return whether it was made."""
-    with translated(f"looking for the role {ECS_ROLE}"):
-        try:
-            iam.get_role(RoleName=ECS_ROLE)
-        except ClientError as error:
-            if code(error) not in ("NoSuchEntity", "NoSuchEntityException"):
-                raise
-            iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
-            return True
-    return False

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deploy.parameters import TEMPLATE
+from octospoon.cli.deploy.rules import check_rules, demanded
 from octospoon.cli.deployment import Deployment, Outputs
-from octospoon.cli.operations.aws.account import check_account, ensure_ecs_role
+from octospoon.cli.operations.aws.account import check_account
 from octospoon.cli.operations.aws.built_for import check_artefacts
+from octospoon.cli.operations.aws.image.build import IMAGE, ImageStack, training_image
+from octospoon.cli.operations.aws.image.builder import Builder
+from octospoon.cli.operations.aws.parameter_file import read, set_parameter
+from octospoon.cli.operations.aws.training_account import ensure_roles
 from octospoon.cli.operations.first_model import begin_with
 from octospoon.cli.operations.label_studio_access import Credentials, connect, connected
 from octospoon.domain.errors import NotConfigured
@@ -28,31 +34,31 @@ _MAKEFILE = Path("infra/build/Makefile")
 _ON_AWS, _LOCAL = Path(".octospoon/build-aws"), Path(".octospoon/build")
 
 
-def deploy_choices(
-    choices: Choices,
+def deploy_file(
+    path: Path,
     session: boto3.Session,
     endpoint_url: str | None,
     first_model: Callable[[], bytes],
     progress: Callable[[str], None],
+    builder: Builder = Builder.AUTO,
 ) -> Deployment:
     """Package, deploy, give the first model and connect Label Studio; return the deployment.
 
     Args:
-        choices: of the parameter file.
+        path: of the parameter file. It gets the address of the training image, if there is one.
         session: for AWS, or for LocalStack.
         endpoint_url: of LocalStack, in a rehearsal; None for AWS.
         first_model: returns the model that a new stack begins with.
         progress: receives a line of text for each step.
+        builder: what builds the training image.
 
     Raises:
-        NotConfigured: the account, a parameter or a built function is wrong.
+        NotConfigured: the account, a parameter or a built function is wrong, or the image cannot be built.
     """
-    progress(f"checking the account for the stack {choices.stack}")
-    account = check_account(session, endpoint_url, choices.stack)
-    list(map(progress, account.notes))
+    choices = store_image(path, session, endpoint_url, progress, builder)
     build_dir = _build(choices, endpoint_url, progress)
-    if choices.parameters.get("Launcher") == "ecs":
-        ensure_ecs_role(session.client("iam", endpoint_url=endpoint_url))
+    iam = session.client("iam", endpoint_url=endpoint_url)
+    ensure_roles(iam, choices.parameters.get("Launcher", "queue"), progress)
     outputs = deploy(
         template=TEMPLATE,
         build_dir=build_dir,
@@ -68,6 +74,38 @@ def deploy_choices(
     progress("connecting Label Studio")
     _connect(deployment, progress)
     return deployment
+
+
+def store_image(
+    path: Path,
+    session: boto3.Session,
+    endpoint_url: str | None,
+    progress: Callable[[str], None],
+    builder: Builder = Builder.AUTO,
+) -> Choices:
+    """Check the account, make the training image if the launcher needs one, and name it in the file.
+
+    Args:
+        path: of the parameter file.
+        session: for AWS, or for LocalStack.
+        endpoint_url: of LocalStack; None for AWS.
+        progress: receives a line of text for each step.
+        builder: what builds the image.
+
+    Returns:
+        The choices of the file as it is then.
+    """
+    choices, template = read(path), sam_template.read(TEMPLATE)
+    check_rules(template, {**choices.parameters, IMAGE: "made later"})
+    progress(f"checking the account for the stack {choices.stack}")
+    account = check_account(session, endpoint_url, choices.stack, choices.parameters)
+    list(map(progress, account.notes))
+    if IMAGE not in demanded(template, choices.parameters):
+        return choices
+    progress("looking for the training image")
+    where = ImageStack(choices.stack, session, endpoint_url, progress)
+    set_parameter(path, IMAGE, training_image(choices, where, builder))
+    return read(path)
 
 
 def _build(choices: Choices, endpoint_url: str | None, progress: Callable[[str], None]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +23,16 @@ _CHOICES = {
     "LabelStudioProject": "the project that `octospoon aws init` made",
     "LabelStudioTokenSecretArn": "the token is in Secrets Manager, and not in this file",
     "LabelStudioRole": "the role that Label Studio runs with on AWS; empty for an IAM user of the stack",
-    "Launcher": "what runs training: queue (`octospoon worker`), or ecs with the Training… parameters",
+    "Launcher": "what runs training: queue is `octospoon worker`; the others need the Training… parameters",
+    "TrainingImageUri": "empty: `octospoon aws deploy` and `aws image` build the image and set this",
+    "TrainingArchitecture": "X86_64, or ARM64 for a fifth less; the image is built for it",
+    "TrainingSubnets": "public subnets; or private ones with a NAT gateway and TrainingPublicIp=DISABLED",
+    "TrainingSecurityGroups": "a group that lets everything out",
     "MlflowTrackingUri": "the tracking server that the functions and the trainer reach; training needs one",
     "MlflowUsername": "empty for a server without sign-in",
     "MlflowPasswordSecretArn": "the password is in Secrets Manager, and not in this file",
+    "DagshubRepository": "OWNER/REPOSITORY for snapshots; empty for none, or for that of MlflowTrackingUri",
+    "DagshubTokenSecretArn": "the token is in Secrets Manager, and not in this file",
     "Architecture": "x86_64, or arm64 for a fifth less; the build reads it from here",
     "PythonRuntime": "the build reads it from here",
     "ScoreMaximumConcurrency": "score takes at most so many of the account's invocations at once",
@@ -98,11 +105,43 @@ def write(choices: Choices, path: Path) -> None:
     for name in sorted(choices.parameters, key=[*_CHOICES, *choices.parameters].index):
         if comment := _CHOICES.get(name):
             lines.append(f"  # {comment}\n")
-        # SAM splits a text at spaces unless the value is quoted
-        value = json.dumps(choices.parameters[name], ensure_ascii=False)
-        lines.append(f"  {json.dumps(f'{name}={value}', ensure_ascii=False)},\n")
+        lines.append(_line(name, choices.parameters[name]))
     with draft_of(path) as draft:
         draft.write_text("".join([*lines, "]\n"]), encoding="utf-8")
+
+
+def set_parameter(path: Path, name: str, value: str) -> None:
+    """Change one parameter in the file of a stack, and leave every other line as it is.
+
+    Args:
+        path: of the file.
+        name: of the parameter.
+        value: the new value.
+
+    Raises:
+        NotConfigured: the file has no place for it; the message says which line to add.
+    """
+    if read(path).parameters.get(name) == value:
+        return
+    text, line = path.read_text(encoding="utf-8"), _line(name, value)
+    changed, found = re.subn(rf'^ *"{name}=.*\n', lambda _: line, text, flags=re.MULTILINE)
+    if not found:  # at the end of the list
+        changed = re.sub(
+            r"(^parameter_overrides = \[\n(?:.*\n)*?)(?=\])",
+            lambda it: it[1] + line,
+            text,
+            flags=re.MULTILINE,
+        )
+    with draft_of(path) as draft:
+        draft.write_text(changed, encoding="utf-8")
+        if read(draft).parameters.get(name) != value:
+            raise NotConfigured(f"{path}: add the line {line.strip()} to parameter_overrides")
+
+
+def _line(name: str, value: str) -> str:
+    # SAM splits a text at spaces unless the value is quoted
+    quoted = json.dumps(value, ensure_ascii=False)
+    return f"  {json.dumps(f'{name}={quoted}', ensure_ascii=False)},\n"
 
 
 def read(path: Path) -> Choices:

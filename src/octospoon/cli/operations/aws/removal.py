@@ -9,7 +9,9 @@ from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.secrets import DESCRIPTIONS
-from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, S3_GB_MONTH
+from octospoon.cli.operations.aws.image.build import IMAGE, image_stack
+from octospoon.cli.operations.aws.image.repository import Repository, repository_name
+from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, ECR_GB_MONTH, S3_GB_MONTH
 from octospoon.domain.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -43,7 +45,50 @@ def kept(deployment: Deployment, stack: str) -> list[str]:
             f"{gigabytes:.2f} GB, without its backups"
         )
     names = " and ".join(f"{stack}/{kind}" for kind in DESCRIPTIONS)
-    return [*lines, f"the secrets {names}, as far as they exist: {SECRET_MONTH:.2f} USD each and month"]
+    lines.append(f"the secrets {names}, as far as they exist: {SECRET_MONTH:.2f} USD each and month")
+    return [*lines, *kept_images(deployment, stack)]
+
+
+def kept_images(deployment: Deployment, stack: str) -> list[str]:
+    """Return a line for the repository of the training image, if the stack has one in ECR.
+
+    Args:
+        deployment: the stack.
+        stack: its name.
+    """
+    client = deployment.client("cloudformation")
+    if not (image_stack_of(client, stack) or _trains_with_image(client, stack)):
+        return []
+    repository = Repository(deployment.client("ecr"), repository_name(stack))
+    if not repository.exists():
+        return []
+    number, size = repository.size()
+    return [
+        f"the repository {repository.name} with {number} training images: at most "
+        f"{size / 1e9 * ECR_GB_MONTH:.2f} USD a month for {size / 1e9:.2f} GB. Remove it with `aws ecr "
+        f"delete-repository --force --repository-name {repository.name}`"
+    ]
+
+
+def image_stack_of(client: Any, stack: str) -> str | None:  # noqa: ANN401 - a fake in tests
+    """Return the name of the stack that has the training image of a stack; None if there is none."""
+    name = image_stack(stack)
+    with translated(f"looking for the stack {name}"):
+        try:
+            found = client.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            return None
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
+    # another stack may have the name
+    return name if outputs.get("RepositoryName") == repository_name(stack) else None
+
+
+def _trains_with_image(client: Any, stack: str) -> bool:  # noqa: ANN401 - a fake in tests
+    with translated(f"reading the stack {stack}"):
+        found = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
+    return any(each["ParameterKey"] == IMAGE and each.get("ParameterValue") for each in found)
 
 
 def destroy(deployment: Deployment, stack: str, progress: Callable[[str], None], poll: float = _POLL) -> None:
@@ -58,10 +103,30 @@ def destroy(deployment: Deployment, stack: str, progress: Callable[[str], None],
     Raises:
         ServiceUnavailable: CloudFormation could not remove everything; it can be repeated.
     """
-    with translated(f"removing {stack}"):
-        if user := deployment.outputs.get("LabelStudioUser"):
+    if user := deployment.outputs.get("LabelStudioUser"):
+        with translated(f"removing the keys of {user}"):
             _remove_keys(deployment.client("iam"), user, progress)
-        client = deployment.client("cloudformation")
+    remove_stack(deployment.client("cloudformation"), stack, progress, poll)
+
+
+def remove_stack(
+    client: Any,  # noqa: ANN401 - a fake in tests
+    stack: str,
+    progress: Callable[[str], None],
+    poll: float = _POLL,
+) -> None:
+    """Remove one stack of CloudFormation, and wait until it is gone.
+
+    Args:
+        client: of CloudFormation.
+        stack: its name.
+        progress: receives a line of text for each step.
+        poll: seconds between two requests for its state.
+
+    Raises:
+        ServiceUnavailable: CloudFormation could not remove everything; it can be repeated.
+    """
+    with translated(f"removing {stack}"):
         found = client.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
         progress(f"removing the stack {stack}")
         client.delete_stack(StackName=stack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.parameters import TEMPLATE
+from octospoon.cli.deploy.rules import check_rules, demanded
 from octospoon.cli.deploy.secrets import keep_secret
 from octospoon.cli.operations.aws.account import check_account
+from octospoon.cli.operations.aws.image.build import IMAGE
 from octospoon.cli.operations.aws.parameter_file import Choices, write
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.secrets import checked_secret, header_secret
@@ -21,12 +24,10 @@ if TYPE_CHECKING:
 
     import boto3
 
-    from octospoon.cli.operations.aws.account import Account
-
-
 _PARAMETERS = {
     "label-studio-token": "LabelStudioTokenSecretArn",
     "mlflow-password": "MlflowPasswordSecretArn",
+    "dagshub-token": "DagshubTokenSecretArn",
 }
 
 
@@ -44,7 +45,9 @@ class Answers:
         mlflow_password: its password; empty for a server without sign-in.
         architecture: x86_64 or arm64.
         python: such as ``python3.12``.
-        launcher: queue or ecs.
+        launcher: what runs training, a value of Launcher.
+        dagshub_repository: OWNER/REPOSITORY for snapshots; empty for none, or for that of MLflow's address.
+        dagshub_token: its token; empty without a repository.
         others: further parameters of the template.
     """
 
@@ -58,6 +61,8 @@ class Answers:
     architecture: str = "x86_64"
     python: str = "python3.12"
     launcher: str = "queue"
+    dagshub_repository: str = ""
+    dagshub_token: str = field(default="", repr=False)
     others: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,35 +89,52 @@ def init(
         NotConfigured: an answer, the sign-in or the region is wrong; nothing was made.
     """
     progress("checking the account and the answers")
-    account = check_account(session, endpoint_url, answers.stack)
-    for note in account.notes:
-        progress(note)
-    parameters, secrets = _parameters(answers, account), _secrets(answers)
-    if endpoint_url is None:
-        _reachable(parameters["LabelStudioUrl"], "Label Studio")
-        _reachable(parameters["MlflowTrackingUri"], "MLflow")
+    secrets = _secrets(answers)
+    parameters = _checked(answers, session, endpoint_url, progress)
     progress("making the project in Label Studio")
-    api = LabelStudioApi(parameters["LabelStudioUrl"], lambda: secrets["label-studio-token"])
-    parameters["LabelStudioProject"] = str(LabelStudioSetup(api).project(answers.stack, answers.classes))
+    with closing(LabelStudioApi(parameters["LabelStudioUrl"], lambda: secrets["label-studio-token"])) as api:
+        parameters["LabelStudioProject"] = str(LabelStudioSetup(api).project(answers.stack, answers.classes))
     progress("storing the secrets in Secrets Manager")
     client = session.client("secretsmanager", endpoint_url=endpoint_url)
     for kind, value in secrets.items():
         key = parameters.get("KmsKeyArn", "")
         parameters[_PARAMETERS[kind]] = keep_secret(client, answers.stack, kind, value, key)
-    write(Choices(answers.stack, account.region, parameters), path)
+    write(Choices(answers.stack, session.region_name, parameters), path)
+
+
+def _checked(
+    answers: Answers, session: boto3.Session, endpoint_url: str | None, progress: Callable[[str], None]
+) -> dict[str, str]:
+    """Return the parameters that are known before anything is made, checked against template and account."""
+    parameters, template = parameters_of(answers), sam_template.read(TEMPLATE)
+    sam_template.check_values(template, parameters)
+    # the deployment makes the image
+    check_rules(template, {**parameters, IMAGE: "made later"})
+    if endpoint_url is None:
+        _reachable(parameters["LabelStudioUrl"], "Label Studio")
+        _reachable(parameters["MlflowTrackingUri"], "MLflow")
+    account = check_account(session, endpoint_url, answers.stack, parameters)
+    for note in account.notes:
+        progress(note)
+    # the file has a place for the image, and says what runs where
+    training = (
+        {IMAGE: "", "TrainingArchitecture": "X86_64"} if IMAGE in demanded(template, parameters) else {}
+    )
+    return {"ScoreMaximumConcurrency": str(account.score_concurrency)} | training | parameters
 
 
 def _secrets(answers: Answers) -> dict[str, str]:
     """Return the secrets by their kind, checked."""
-    token = header_secret("LABEL_STUDIO_TOKEN", answers.label_studio_token)
-    if not answers.mlflow_user:
-        return {"label-studio-token": token}
-    password = checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password)
-    return {"label-studio-token": token, "mlflow-password": password}
+    secrets = {"label-studio-token": header_secret("LABEL_STUDIO_TOKEN", answers.label_studio_token)}
+    if answers.mlflow_user:
+        secrets["mlflow-password"] = checked_secret("MLFLOW_TRACKING_PASSWORD", answers.mlflow_password)
+    if answers.dagshub_repository:
+        secrets["dagshub-token"] = header_secret("DAGSHUB_USER_TOKEN", answers.dagshub_token)
+    return secrets
 
 
-def _parameters(answers: Answers, account: Account) -> dict[str, str]:
-    """Return the parameters that are known before anything is made, checked against the template."""
+def parameters_of(answers: Answers) -> dict[str, str]:
+    """Return the parameters that the answers give, before anything is made or checked."""
     parameters = {
         "Classes": ",".join(answers.classes),
         "LabelStudioUrl": answers.label_studio_url.rstrip("/"),
@@ -122,11 +144,21 @@ def _parameters(answers: Answers, account: Account) -> dict[str, str]:
         "MlflowUsername": answers.mlflow_user,
         "Architecture": answers.architecture,
         "PythonRuntime": answers.python,
-        "ScoreMaximumConcurrency": str(account.score_concurrency),
         "AlarmTopicArn": "",
-    } | answers.others
-    sam_template.check_values(sam_template.read(TEMPLATE), parameters)
-    return parameters
+    }
+    if answers.dagshub_repository:
+        parameters["DagshubRepository"] = answers.dagshub_repository
+    return parameters | answers.others
+
+
+def asked(answers: Answers) -> list[str]:
+    """Return the parameters that the template demands with these answers, and that nobody gave yet.
+
+    The address of the training image is none of them: the deployment makes the image.
+    """
+    parameters = parameters_of(answers)
+    wanted = demanded(sam_template.read(TEMPLATE), parameters)
+    return [name for name in wanted if name != IMAGE and not parameters.get(name)]
 
 
 def _reachable(url: str, name: str) -> None:

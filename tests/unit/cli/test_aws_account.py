@@ -1,0 +1,157 @@
+"""What training asks of an AWS account, before anything is made in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from octospoon.cli.operations.aws import training_account as account
+from octospoon.domain.errors import NotConfigured, Refused
+
+FARGATE = {"Launcher": "ecs", "TrainingSubnets": "subnet-1,subnet-2", "TrainingSecurityGroups": "sg-1"}
+
+
+def client(service: Any, region: str = "eu-west-1") -> Any:
+    return boto3.client(service, region_name=region, aws_access_key_id="a", aws_secret_access_key="b")
+
+
+@pytest.mark.parametrize(
+    ("region", "launcher"),
+    [("eu-west-1", "ecs"), ("cn-north-1", "ecs"), ("us-gov-west-1", "batch"), ("eu-new-9", "batch")],
+)
+def test_a_region_that_offers_everything_is_fine(region: str, launcher: str) -> None:
+    account.check_services(boto3.Session(region_name=region), launcher)
+
+
+def test_a_region_that_lacks_a_service_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = boto3.Session(region_name="eu-west-1")
+    regions = session.get_available_regions
+    monkeypatch.setattr(
+        session,
+        "get_available_regions",
+        lambda name, **given: [] if name in ("ecs", "ecr") else regions(name, **given),
+    )
+    account.check_services(session, "queue")
+    with pytest.raises(NotConfigured, match="eu-west-1 has no ecr and no ecs"):
+        account.check_services(session, "ecs")
+
+
+def role(stub: Stubber, *, exists: bool) -> None:
+    if exists:
+        name = {"Path": "/", "RoleName": "r", "RoleId": "A" * 16, "Arn": "a" * 20}
+        stub.add_response("get_role", {"Role": name | {"CreateDate": "2026-01-01T00:00:00Z"}})
+    else:
+        stub.add_client_error("get_role", "NoSuchEntity")
+
+
+def test_roles_of_services_are_made_once() -> None:
+    iam, told = client("iam"), list[str]()
+    with Stubber(iam) as stub:
+        account.ensure_roles(iam, "queue", told.append)
+        role(stub, exists=True)
+        account.ensure_roles(iam, "ecs", told.append)
+        for exists in (False, True, False):
+            role(stub, exists=exists)
+        for service in ("batch.amazonaws.com", "ecs.amazonaws.com"):
+            stub.add_response("create_service_linked_role", {}, {"AWSServiceName": service})
+        account.ensure_roles(iam, "batch", told.append)
+        stub.assert_no_pending_responses()
+    assert told == ["making the role AWSServiceRoleForBatch", "making the role AWSServiceRoleForECS"]
+
+
+def subnet(name: str, vpc: str = "vpc-1", zone: str = "euw1-az1") -> dict[str, str]:
+    return {"SubnetId": name, "VpcId": vpc, "AvailabilityZoneId": zone}
+
+
+def group(vpc: str = "vpc-1", address: str = "0.0.0.0/0") -> dict[str, Any]:
+    rule = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": address}]}
+    return {"GroupId": "sg-1", "VpcId": vpc, "IpPermissionsEgress": [rule]}
+
+
+def network(stub: Stubber, vpc: str = "vpc-1", zone: str = "euw1-az1") -> None:
+    places = [subnet("subnet-1"), subnet("subnet-2", zone=zone)]
+    stub.add_response("describe_subnets", {"Subnets": places}, {"SubnetIds": ["subnet-1", "subnet-2"]})
+    stub.add_response("describe_security_groups", {"SecurityGroups": [group(vpc)]}, {"GroupIds": ["sg-1"]})
+
+
+def told(quota: float | None, parameters: dict[str, str]) -> list[str]:
+    """Return what a person is told of an account with this quota and no role for ECS."""
+    clients = {name: client(name) for name in ("service-quotas", "ec2", "iam")}
+    quotas, ec2, iam = (Stubber(each) for each in clients.values())
+    with quotas, ec2, iam:
+        if quota is None:
+            quotas.add_client_error("get_service_quota", "AccessDeniedException", "no right")
+        else:
+            number = "L-36FBB829" if "TrainingCapacity" in parameters else "L-3032A538"
+            answer = {"Quota": {"QuotaName": "Fargate vCPUs", "Value": quota}}
+            asked = {"ServiceCode": "fargate", "QuotaCode": number}
+            quotas.add_response("get_service_quota", answer, asked)
+        network(ec2)
+        role(iam, exists=False)
+        return list(account.check_training(clients.__getitem__, parameters))
+
+
+def test_quotas_and_roles_are_told_before_anything_is_made() -> None:
+    (missing,) = told(6, FARGATE)
+    assert missing == "this account lacks the role AWSServiceRoleForECS: the deployment makes it"
+    assert len(told(4, FARGATE | {"TrainingCapacity": "FARGATE_SPOT", "TrainingCpu": "4096"})) == 1
+    unknown, _ = told(None, FARGATE)
+    assert "is not known" in unknown
+    assert "no right" in unknown
+    with pytest.raises(NotConfigured, match=r'"Fargate vCPUs" is 4 here, but one training task needs 8'):
+        told(4, FARGATE | {"TrainingCpu": "8192"})
+
+
+def test_a_queue_needs_neither_quota_nor_network() -> None:
+    assert list(account.check_training({}.__getitem__, {"Launcher": "queue"})) == []
+
+
+def test_a_network_of_two_vpcs_is_refused() -> None:
+    ec2 = client("ec2")
+    with Stubber(ec2) as stub:
+        network(stub, vpc="vpc-2")
+        with pytest.raises(NotConfigured, match="several VPCs: vpc-1, vpc-2"):
+            account.check_network(ec2, FARGATE)
+        stub.add_client_error("describe_subnets", "InvalidSubnetID.NotFound", "subnet-1 does not exist")
+        with pytest.raises(Refused, match="subnet-1 does not exist"):
+            account.check_network(ec2, FARGATE)
+
+
+def test_zones_without_fargate_are_refused() -> None:
+    ec2 = client("ec2", "ca-central-1")
+    with Stubber(ec2) as stub:
+        places = [subnet("subnet-1", zone="cac1-az1"), subnet("subnet-2", zone="cac1-az4")]
+        for _ in range(2):
+            stub.add_response("describe_subnets", {"Subnets": places})
+            stub.add_response("describe_security_groups", {"SecurityGroups": [group()]})
+        with pytest.raises(NotConfigured, match="zone of subnet-2: leave it out"):
+            account.check_network(ec2, FARGATE)
+        account.check_network(ec2, FARGATE | {"Launcher": "batch"})
+
+
+def offered(*, vpcs: int = 1, zone: str = "cac1-az2", address: str = "0.0.0.0/0") -> account.Network | None:
+    ec2 = client("ec2", "ca-central-1")
+    with Stubber(ec2) as stub:
+        found = [{"VpcId": "vpc-1"}] * vpcs
+        stub.add_response(
+            "describe_vpcs", {"Vpcs": found}, {"Filters": [{"Name": "is-default", "Values": ["true"]}]}
+        )
+        if vpcs:
+            places = [subnet("subnet-2", zone=zone), subnet("subnet-1", zone="cac1-az4")]
+            of_vpc = {"Name": "vpc-id", "Values": ["vpc-1"]}
+            zones = {"Filters": [of_vpc, {"Name": "default-for-az", "Values": ["true"]}]}
+            stub.add_response("describe_subnets", {"Subnets": places}, zones)
+            names = {"Filters": [of_vpc, {"Name": "group-name", "Values": ["default"]}]}
+            groups = {"SecurityGroups": [group(address=address)]}
+            stub.add_response("describe_security_groups", groups, names)
+        return account.default_network(ec2)
+
+
+def test_the_default_network_is_offered_where_it_can_be_used() -> None:
+    assert offered() == account.Network("subnet-2", "sg-1")
+    assert offered(address="10.0.0.0/8") == account.Network("subnet-2", "")
+    assert offered(vpcs=0) is None
+    assert offered(zone="cac1-az4") is None

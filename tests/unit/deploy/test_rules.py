@@ -1,0 +1,59 @@
+"""The template's rules, read before CloudFormation reads them."""
+
+from __future__ import annotations
+
+import pytest
+from unit.deploy.intrinsics import TEMPLATE, refused
+
+from octospoon.cli.deploy.rules import check_rules, demanded
+from octospoon.domain.errors import NotConfigured
+
+FARGATE = {
+    "Launcher": "ecs",
+    "TrainingImageUri": "x:1",
+    "TrainingSubnets": "subnet-1",
+    "TrainingSecurityGroups": "sg-1",
+    "MlflowTrackingUri": "https://mlflow.example.org",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        FARGATE,
+        FARGATE | {"TrainingSubnets": ""},
+        FARGATE | {"TrainingMemory": "4095"},
+        FARGATE | {"TrainingCpu": "1024", "TrainingMemory": "8192"},
+        FARGATE | {"TrainingCpu": "16384", "TrainingMemory": "8192"},
+        {"Launcher": "ecs"},
+        {"ImagesPrefixes": "a/", "FunctionSubnets": "subnet-1"},
+    ],
+    ids=str,
+)
+def test_rules_are_read_as_cloudformation_reads_them(given: dict[str, str]) -> None:
+    expected = refused(given)
+    if not expected:
+        check_rules(TEMPLATE, given)
+        return
+    with pytest.raises(NotConfigured) as error:
+        check_rules(TEMPLATE, given)
+    assert str(error.value).split(". ") == expected
+
+
+def test_demanded_parameters_are_those_that_no_rule_lets_be_empty() -> None:
+    assert demanded(TEMPLATE, {}) == []
+    assert demanded(TEMPLATE, FARGATE) == [name for name in TEMPLATE["Parameters"] if name in FARGATE][1:]
+    assert demanded(TEMPLATE, {"FunctionSubnets": "subnet-1"}) == ["FunctionSecurityGroups"]
+
+
+def test_every_launcher_but_the_queue_demands_an_image() -> None:
+    launchers = TEMPLATE["Parameters"]["Launcher"]["AllowedValues"]
+    demands = {name for name in launchers if "TrainingImageUri" in demanded(TEMPLATE, {"Launcher": name})}
+    assert demands == {*launchers} - {"queue"}
+
+
+def test_a_function_that_is_not_known_is_no_silent_pass() -> None:
+    rule = {"Assertions": [{"Assert": {"Fn::EachMemberIn": [[], []]}, "AssertDescription": "x"}]}
+    with pytest.raises(NotConfigured, match="Fn::EachMemberIn"):
+        check_rules({"Parameters": {}, "Rules": {"New": rule}}, {})
