@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import botocore
 
 from octospoon.cli.stack.ports import HOST
 from octospoon.cli.stack.seed import DATABASE, plant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from octospoon.cli.stack.credentials import Credentials
     from octospoon.cli.stack.layout import Layout
 
+RECORD_REQUESTS = "OCTOSPOON_RECORD_REQUESTS"
+"""The variable that names a file in which LocalStack records every request, for the tests."""
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 LABEL_STUDIO = "label-studio"
 LOCALSTACK = "localstack"
@@ -128,12 +132,22 @@ def _localstack_env(place: Place) -> dict[str, str]:
     return {
         **SETTINGS[LOCALSTACK],
         **kept,
+        **_recording(),
         "GATEWAY_LISTEN": f"{HOST}:{place.port}",
         "LOCALSTACK_HOST": f"{HOST}:{place.port}",
         "OVERRIDE_IN_DOCKER": "0",  # or it writes to /etc and /var/lib when it finds itself in a container
         "FILESYSTEM_ROOT": str(place.data / "filesystem"),
         "LAMBDA_PROCESS_PYTHON": str(place.layout.program("lambda", "python")),
     }
+
+
+def _recording() -> dict[str, str]:
+    """Return LocalStack's settings for a record, checked by the models of the botocore that we use."""
+    file = os.environ.get(RECORD_REQUESTS)
+    if not file:
+        return {}
+    models = Path(botocore.__file__).parent / "data"
+    return {"RECORD_REQUESTS": str(Path(file).absolute()), "RECORD_REQUESTS_MODELS": str(models)}
 
 
 def _label_studio_argv(place: Place) -> list[str]:
