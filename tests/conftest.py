@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from octospoon.cli.local.assemble import LocalStack
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["lanes", "workers"]
+pytest_plugins = ["lanes", "workers", "recording"]
 # a busy machine is no reason to fail
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -47,6 +47,7 @@ def stack() -> Iterator[LocalStack]:
                 "RankSchedule": "rate(1 day)",
                 "RankTriggers": "schedule",
                 "ReconcileSchedule": "rate(1 day)",
+                "EventBusName": "default",
             },
         )
         yield running

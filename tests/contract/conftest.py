@@ -1,7 +1,11 @@
-"""Every test here runs over the in-memory fakes, and over the real tables on every lane to LocalStack."""
+"""Every test here runs over the in-memory fakes, and over the real tables on every lane to LocalStack.
+
+`make second-dynamodb` runs them over the tables of another emulator.
+"""
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +19,7 @@ from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposa
 from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeRescoring
 from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
 from fakes.training import FakeControl
-from lanes import LANES, on
+from lanes import LANES, ROOT, on
 
 from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
 from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
@@ -44,8 +48,12 @@ from octospoon.adapters.s3.artifacts import S3Artifacts
 from octospoon.adapters.s3.drift_references import S3References
 from octospoon.adapters.s3.removals import S3MissingAnnotations
 from octospoon.adapters.s3.rounds import RoundFiles
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.deployment.session import session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lanes import Lane
 
     from octospoon.ports.events import EventProgress
@@ -68,6 +76,10 @@ if TYPE_CHECKING:
         WatchingPool,
     )
     from octospoon.ports.training import Control
+
+SECOND = "OCTOSPOON_SECOND_DYNAMODB"
+"""The variable that names the address of another emulator."""
+RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
 
 
 @dataclass
@@ -101,9 +113,36 @@ class Stores:
     backlog: Backlog
 
 
-@pytest.fixture(params=["fake", *LANES])
+@pytest.fixture(params=["fake", *LANES, "second"])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    return fake() if request.param == "fake" else real(on(request, request.param))
+    if request.param == "fake":
+        return fake()
+    lane = request.getfixturevalue("second") if request.param == "second" else on(request, request.param)
+    return real(lane)
+
+
+@pytest.fixture(scope="session")
+def second() -> Second:
+    """The second emulator, with tables as the template has them."""
+    url = os.environ.get(SECOND)
+    if not url:
+        pytest.skip("`make second-dynamodb` runs this")
+    return Second(url)
+
+
+class Second:
+    """An emulator that runs, with tables as the template has them."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.outputs: dict[str, str] = {}
+        for name, table in RESOURCES.items():
+            if table["Type"] == "AWS::DynamoDB::Table":
+                self.outputs[name] = f"template-{name}-{uuid.uuid4().hex}"
+                create_table(self.client("dynamodb"), self.outputs[name], table["Properties"])
+
+    def client(self, service: Any) -> Any:
+        return session(self._url).client(service, endpoint_url=self._url)
 
 
 def fake() -> Stores:
@@ -142,7 +181,7 @@ def fake() -> Stores:
     )
 
 
-def real(lane: Lane) -> Stores:
+def real(lane: Lane | Second) -> Stores:
     """Empty tables and an empty bucket, shaped as the template shapes them."""
     clock, outputs, client = FakeClock(), lane.outputs, lane.client("dynamodb")
     pool, annotations, control = (
@@ -183,17 +222,21 @@ def real(lane: Lane) -> Stores:
 
 
 def copy_table(client: Any, name: str) -> str:
-    described = client.describe_table(TableName=name)["Table"]
     copy = f"contract-{uuid.uuid4().hex}"
+    create_table(client, copy, client.describe_table(TableName=name)["Table"])
+    return copy
+
+
+def create_table(client: Any, name: str, like: Mapping[str, Any]) -> None:
+    """Create a table with the keys and indexes of another, or of a table of the template."""
     indexes = [
         {part: index[part] for part in ("IndexName", "KeySchema", "Projection")}
-        for index in described.get("GlobalSecondaryIndexes", [])
+        for index in like.get("GlobalSecondaryIndexes", [])
     ]
     client.create_table(
-        TableName=copy,
-        KeySchema=described["KeySchema"],
-        AttributeDefinitions=described["AttributeDefinitions"],
+        TableName=name,
+        KeySchema=like["KeySchema"],
+        AttributeDefinitions=like["AttributeDefinitions"],
         BillingMode="PAY_PER_REQUEST",
         **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
     )
-    return copy

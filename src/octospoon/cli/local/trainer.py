@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from octospoon.ports.training import Control
 
 TRAINER = "trainer"
+WORKER = "octospoon-worker"
+"""What the worker calls itself in its requests to AWS."""
 DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
 """Environment variables that the local trainer inherits from the process that starts it."""
 
@@ -47,6 +49,8 @@ def start_trainer(
     python = Layout(Path.cwd()).program(trainer_environment(project.outputs["Trainer"]), "python")
     dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
     environment = servers.aws_environment() | trainer_settings(project) | dagshub
+    # LocalStack gives all programs the same keys: this tells its requests from those of others
+    environment["AWS_SDK_UA_APP_ID"] = WORKER
     servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
 
 

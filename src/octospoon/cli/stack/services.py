@@ -53,6 +53,7 @@ SETTINGS = {
         "LATEST_VERSION_CHECK": "false",
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
+        "AWS_SDK_UA_APP_ID": LABEL_STUDIO,  # tells its requests from those of programs with the same keys
     },
     MLFLOW: {
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -54,28 +54,28 @@ def _owner(account: str, key: str) -> str:
 
 
 def policies(account: str, caller: str) -> dict[str, Any]:
-    """Return the documents of a caller's policies by name; for an application, all that the account made."""
+    """Return the documents of a caller's policies by name.
+
+    An application has keys of nobody. For it, these are the policies that the account has made, and those of
+    its users as ``USER/POLICY``.
+    """
     backend = iam_backends[account][_PARTITION]
     kind, _, name = caller.partition("/")
     if kind == "app":
-        return {each.name: json.loads(each.document) for each in _own(backend)}
-    owner = (backend.roles if kind == "role" else backend.users).get(name)
-    if kind == "role":  # roles are kept by id
-        owner = next((role for role in backend.roles.values() if role.name == name), None)
-    if owner is None:
-        return {}
+        own = [each for each in backend.managed_policies.values() if ":aws:policy/" not in each.arn]
+        found = {each.name: each.document for each in own}
+        for user in backend.users.values():
+            found |= {f"{user.name}/{policy}": document for policy, document in _of(user).items()}
+    else:
+        owners = (backend.roles if kind == "role" else backend.users).values()
+        found = next((_of(owner) for owner in owners if owner.name == name), {})
+    return {each: _parsed(document) for each, document in found.items()}
+
+
+def _of(owner: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's types are not ours
+    """Return the documents of a role's or a user's policies, attached or its own."""
     attached = {each.name: each.document for each in owner.managed_policies.values()}
-    return {each: _parsed(document) for each, document in (attached | dict(_inline(owner))).items()}
-
-
-def _own(backend: Any) -> list[Any]:  # noqa: ANN401 - moto's types are not ours
-    return [each for each in backend.managed_policies.values() if ":aws:policy/" not in each.arn]
-
-
-def _inline(owner: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
-    if isinstance(owner.policies, dict):
-        return list(owner.policies.items())
-    return [(each["policy_name"], each["policy_document"]) for each in owner.policies]
+    return attached | owner.policies
 
 
 def _parsed(document: Any) -> Any:  # noqa: ANN401

@@ -53,11 +53,17 @@ class Asked:
     region: str
     account: str
 
-    def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of a resource in this region and account; `resource` as it is, if it is an ARN."""
-        if resource.startswith("arn:"):
-            return resource
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+    def arn(self, service: str, kind: str, name: str) -> str:
+        """Return the ARN of a resource in this region and account; `name` may be one already.
+
+        Args:
+            service: as ARNs name it.
+            kind: what stands before the name, with the separator.
+            name: of the resource.
+        """
+        if name.startswith("arn:"):
+            return name
+        return f"arn:aws:{service}:{self.region}:{self.account}:{kind}{name}"
 
 
 def needs(asked: Asked) -> list[Need]:
@@ -72,7 +78,7 @@ def conditions(asked: Asked) -> dict[str, list[str]]:
     if asked.operation == "PutEvents":
         return {"events:source": sorted({entry.get("Source", "") for entry in given.get("Entries", [])})}
     if asked.operation == "RunTask":
-        return {"ecs:cluster": [asked.arn("ecs", f"cluster/{given.get('cluster', 'default')}")]}
+        return {"ecs:cluster": [asked.arn("ecs", "cluster/", given.get("cluster", "default"))]}
     if asked.service == "s3" and given.get("Prefix") is not None:
         return {"s3:prefix": [given["Prefix"]]}
     return {}
@@ -101,7 +107,7 @@ def _dynamodb(asked: Asked) -> Iterator[Need]:
     given, operation = asked.parameters, asked.operation
 
     def table(name: str) -> str:
-        return asked.arn("dynamodb", f"table/{name}")
+        return asked.arn("dynamodb", "table/", name)
 
     for item in given.get("TransactItems", []):
         for kind, one in item.items():
@@ -127,42 +133,41 @@ def _sqs(asked: Asked) -> Iterator[Need]:
 def _lambda(asked: Asked) -> Iterator[Need]:
     name = asked.parameters.get("FunctionName")
     action = "InvokeFunction" if asked.operation == "Invoke" else asked.operation
-    yield f"lambda:{action}", asked.arn("lambda", f"function:{name}") if name else "*"
+    yield f"lambda:{action}", asked.arn("lambda", "function:", name) if name else "*"
 
 
 def _logs(asked: Asked) -> Iterator[Need]:
     given = asked.parameters
     group = given.get("logGroupName")
     stream = f"log-stream:{given.get('logStreamName', '')}"
-    yield f"logs:{asked.operation}", asked.arn("logs", f"log-group:{group}:{stream}") if group else "*"
+    arn = asked.arn("logs", "log-group:", f"{group}:{stream}") if group else "*"
+    yield f"logs:{asked.operation}", arn
 
 
 def _events(asked: Asked) -> Iterator[Need]:
     if asked.operation != "PutEvents":
         yield from _default(asked)
     for entry in asked.parameters.get("Entries", []) if asked.operation == "PutEvents" else []:
-        yield "events:PutEvents", asked.arn("events", f"event-bus/{entry.get('EventBusName') or 'default'}")
+        yield "events:PutEvents", asked.arn("events", "event-bus/", entry.get("EventBusName") or "default")
 
 
 def _ecs(asked: Asked) -> Iterator[Need]:
     task = asked.parameters.get("taskDefinition")
-    yield f"ecs:{asked.operation}", asked.arn("ecs", f"task-definition/{task}") if task else "*"
+    yield f"ecs:{asked.operation}", asked.arn("ecs", "task-definition/", task) if task else "*"
 
 
 def _secretsmanager(asked: Asked) -> Iterator[Need]:
     secret = asked.parameters.get("SecretId")
     yield (
         f"secretsmanager:{asked.operation}",
-        asked.arn("secretsmanager", f"secret:{secret}") if secret else "*",
+        asked.arn("secretsmanager", "secret:", secret) if secret else "*",
     )
 
 
 def _cloudformation(asked: Asked) -> Iterator[Need]:
     stack = asked.parameters.get("StackName")
-    yield (
-        f"cloudformation:{asked.operation}",
-        asked.arn("cloudformation", f"stack/{stack}/*") if stack else "*",
-    )
+    name = stack if not stack or stack.startswith("arn:") else f"{stack}/*"
+    yield f"cloudformation:{asked.operation}", asked.arn("cloudformation", "stack/", name) if name else "*"
 
 
 _SERVICES: dict[str, Callable[[Asked], Iterator[Need]]] = {
