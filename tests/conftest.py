@@ -31,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """The real LocalStack, Label Studio, MLflow and trainer, with octospoon deployed: one for each worker."""
+    from recording import recorded
+
     from octospoon.cli.datasets import digits
     from octospoon.cli.local.assemble import assemble
     from octospoon.cli.stack import start
@@ -50,6 +52,7 @@ def stack() -> Iterator[LocalStack]:
                 "EventBusName": "default",
             },
         )
+        assert recorded().stat().st_size > 0, "LocalStack records no request: run `make prepared`"
         yield running
         running.label_studio.close()
 

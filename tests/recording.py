@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FILE] = file
 
 
+def recorded() -> Path:
+    """Return the file with the requests of this run."""
+    return Path(os.environ[RECORD_REQUESTS])
+
+
 def invalid(file: Path) -> list[str]:
     """Return the requests of a record that break botocore's service models, each kind once."""
     found: dict[str, None] = {}

@@ -12,6 +12,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from octospoon.cli.stack import start
@@ -51,7 +52,7 @@ def start_recording(patch: pytest.MonkeyPatch, file: Path) -> Any:
 
 @pytest.fixture
 def client(url: str) -> Callable[..., Any]:
-    def make(service: str, key: str = "test", secret: str = "test", **options: Any) -> Any:
+    def make(service: Any, key: str = "test", secret: str = "test", **options: Any) -> Any:
         return boto3.client(
             service,
             endpoint_url=url,
@@ -75,7 +76,7 @@ def raw(url: str, target: str, service: str, body: Any) -> None:
     """Send what botocore would refuse to send."""
     headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
     request = AWSRequest("POST", url, headers=headers, data=json.dumps(body))
-    SigV4Auth(boto3.Session("test", "test").get_credentials(), service, "us-east-1").add_auth(request)
+    SigV4Auth(Credentials("test", "test"), service, "us-east-1").add_auth(request)
     httpx.post(url, headers=dict(request.headers), content=request.data)
 
 

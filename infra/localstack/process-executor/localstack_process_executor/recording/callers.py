@@ -48,7 +48,7 @@ class Callers:
 
 def _owner(account: str, key: str) -> str:
     if role := sts_backends[account][_PARTITION].get_assumed_role_from_access_key(key):
-        return "role/" + role.role_arn.rpartition("/")[2]
+        return f"role/{role.role_arn.rpartition('/')[2]}"
     user = iam_backends[account][_PARTITION].get_user_from_access_key_id(key)
     return f"user/{user.name}" if user else ""
 
@@ -75,7 +75,7 @@ def policies(account: str, caller: str) -> dict[str, Any]:
 def _of(owner: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's types are not ours
     """Return the documents of a role's or a user's policies, attached or its own."""
     attached = {each.name: each.document for each in owner.managed_policies.values()}
-    return attached | owner.policies
+    return {**attached, **owner.policies}
 
 
 def _parsed(document: Any) -> Any:  # noqa: ANN401

@@ -30,8 +30,9 @@ class Models:
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        only = {"extra_search_paths": [folder], "include_default_search_paths": False} if folder else {}
-        self._loader = Loader(**only)
+        self._loader = Loader(
+            extra_search_paths=[folder] if folder else None, include_default_search_paths=not folder
+        )
 
     @functools.cache  # noqa: B019 - there is one for each LocalStack
     def operation(self, service: str, name: str) -> OperationModel:
@@ -50,10 +51,11 @@ class Models:
             operation: the name of the operation.
             sent: the request.
         """
-        shape = self.operation(service, operation).input_shape
+        model = self.operation(service, operation)
+        shape = model.input_shape
         if shape is None:
             return []
-        parameters, found = wire.parameters(self.operation(service, operation), sent)
+        parameters, found = wire.parameters(model, shape, sent)
         report = ParamValidator().validate(parameters, shape)
         errors = report._errors  # noqa: SLF001 - its own text of an error has the value
         found += [f"{name or operation}: {reason}{_missing(more)}" for reason, name, more in errors]
@@ -73,8 +75,8 @@ def _beyond(shape: Shape, value: Any, path: str) -> Iterator[str]:  # noqa: ANN4
     if isinstance(shape, StringShape) and isinstance(value, str):
         if shape.enum and value not in shape.enum:
             yield f"{path}: no value of the enumeration {shape.name}"
-        if (pattern := _pattern(metadata.get("pattern", ""))) and not pattern.search(value):
-            yield f"{path}: does not match {pattern.pattern}"
+        if (pattern := _pattern(metadata.get("pattern", ""))) and not pattern.fullmatch(value):
+            yield f"{path}: does not match {pattern.pattern}"  # which has no anchors in most models
     for member, inner, place in _parts(shape, value, path):
         yield from _beyond(member, inner, place)
 
@@ -99,7 +101,6 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     if not text:
         return None
     try:
-        # Smithy's patterns are searched for, and mostly have their own anchors
         return re.compile(text)
     except re.error:
         return None

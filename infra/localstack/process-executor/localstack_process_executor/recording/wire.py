@@ -45,14 +45,16 @@ class Sent:
     headers: Iterable[str] = ()
 
 
-def parameters(operation: OperationModel, sent: Sent) -> tuple[dict[str, Any], list[str]]:
+def parameters(
+    operation: OperationModel, shape: StructureShape, sent: Sent
+) -> tuple[dict[str, Any], list[str]]:
     """Return the parameters of an operation, and what of the request is not among them.
 
     Args:
-        operation: with an input.
+        operation: its model.
+        shape: its input.
         sent: the request.
     """
-    shape = operation.input_shape
     if sent.protocol == "json":
         found: list[str] = []
         value = _from_json(shape, _loaded(sent.body, found), "", found)
@@ -62,7 +64,7 @@ def parameters(operation: OperationModel, sent: Sent) -> tuple[dict[str, Any], l
         names = [name for name in sent.query if name not in _QUERY]
         return given, [f"{name}: unknown parameter" for name in names if not _known(shape, name.split("."))]
     if sent.protocol in ("rest-xml", "rest-json"):
-        return given, [*_strangers(operation, sent), *_strange_body(shape, sent)]
+        return given, [*_strangers(operation, shape, sent), *_strange_body(shape, sent)]
     return given, []
 
 
@@ -130,10 +132,10 @@ def _known(shape: Shape, path: list[str]) -> bool:
     return False
 
 
-def _strangers(operation: OperationModel, sent: Sent) -> Iterator[str]:
+def _strangers(operation: OperationModel, shape: StructureShape, sent: Sent) -> Iterator[str]:
     """Yield the names after the question mark and the headers of AWS's that the operation has not."""
     by_place: dict[str, list[tuple[str, Shape]]] = {}
-    for name, member in operation.input_shape.members.items():
+    for name, member in shape.members.items():
         place = member.serialization.get("location", "")
         by_place.setdefault(place, []).append((member.serialization.get("name", name).lower(), member))
     fixed = operation.http["requestUri"].partition("?")[2]
