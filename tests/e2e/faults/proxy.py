@@ -76,6 +76,8 @@ class Proxy:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # headers and body are two writes, and Nagle's algorithm would hold the second for 40 ms
+    disable_nagle_algorithm = True
     proxy: str
     target: str
     schedule: Schedule
