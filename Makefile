@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks guided persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks guided services persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -68,6 +68,9 @@ two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 imag
 guided: prepared $(ENVS)/sam/.installed ## follow the guide to AWS by both ways, with LocalStack in the place of AWS
 	@OCTOSPOON_GUIDED=1 .venv/bin/pytest -s tests/e2e/test_guided.py
 
+services: prepared $(ENVS)/services/.installed ## run the containers of infra/services as processes; needs PostgreSQL
+	@OCTOSPOON_SERVICES=1 .venv/bin/pytest -s -rs tests/integration/deploy/test_services.py
+
 persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)
 	@OCTOSPOON_KILLS=$(or $(KILLS),20) .venv/bin/pytest -s tests/e2e/test_persistence.py
 
@@ -79,7 +82,7 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## che
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(ENVS)/sam/bin/sam validate --lint
 	for name in local dev prod; do AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 \
 		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
-	$(ENVS)/sam/bin/cfn-lint template.yaml infra/key/key.yaml infra/network/endpoints.yaml infra/training/image.yaml
+	$(ENVS)/sam/bin/cfn-lint template.yaml infra/*/*.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly
@@ -259,6 +262,11 @@ $(ENVS)/finetune/.installed: $(REQUIREMENTS)/finetune.txt | .venv/.uv
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
+# MLflow with what its image has for PostgreSQL and sign-in, only for `make services`
+$(ENVS)/services/.installed: $(REQUIREMENTS)/services.txt | .venv/.uv
+	$(call install,services,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/services.txt)
+	@touch $@
+
 # only for `make docs`
 $(ENVS)/docs/.installed: $(REQUIREMENTS)/docs.txt | .venv/.uv
 	$(call install,docs,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/docs.txt)
@@ -294,6 +302,8 @@ requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra train -o $(REQUIREMENTS)/training.txt
 	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		--extra finetune -o $(REQUIREMENTS)/finetune.txt
+	@echo "· services" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
+		$(REQUIREMENTS)/services.in --extra train -o $(REQUIREMENTS)/services.txt
 	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra watch --extra parquet --extra compiled --group dev \
 		$(addprefix --group ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
 	@echo "· octospoon" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml -o $(REQUIREMENTS)/octospoon.txt

@@ -1,4 +1,4 @@
-"""What CloudFormation makes of template.yaml: parameters, conditions and intrinsic functions."""
+"""What CloudFormation makes of a template: parameters, conditions and intrinsic functions."""
 
 from __future__ import annotations
 
@@ -47,9 +47,12 @@ def refused(given):
     ]
 
 
-def resolved(value, given):
-    """Return what CloudFormation makes of a value, given some parameters; None for no value."""
-    values = {name: each.get("Default", "") for name, each in TEMPLATE["Parameters"].items()} | given
+def resolved(value, given, template=TEMPLATE):
+    """Return what CloudFormation makes of a value, given some parameters; None for no value.
+
+    What it makes of a resource is given too: under its logical id, or under ``id.attribute``.
+    """
+    values = {name: each.get("Default", "") for name, each in template["Parameters"].items()} | given
     values = PSEUDO_PARAMETERS | {name: str(value) for name, value in values.items()}
 
     def resolve(node):
@@ -60,6 +63,13 @@ def resolved(value, given):
         (name, argument), *others = node.items()
         if others or not (name.startswith("Fn::") or name in ("Ref", "Condition")):
             return {key: resolve(each) for key, each in node.items()}
+        if name == "Condition":
+            return resolve(template["Conditions"][argument])
+        if name == "Fn::If":
+            return resolve(argument[1 if resolve(template["Conditions"][argument[0]]) else 2])
+        if name == "Fn::FindInMap":
+            first, second, third = map(resolve, argument)
+            return template["Mappings"][first][second][third]
         return FUNCTIONS_OF_CLOUDFORMATION[name](argument, resolve, values)
 
     return resolve(value)
@@ -73,10 +83,7 @@ def substituted(argument, resolve, values):
 
 FUNCTIONS_OF_CLOUDFORMATION = {
     "Ref": lambda name, _, values: None if name == "AWS::NoValue" else values[name],
-    "Condition": lambda name, resolve, _: resolve(TEMPLATE["Conditions"][name]),
-    "Fn::If": lambda given, resolve, _: resolve(
-        given[1] if resolve(TEMPLATE["Conditions"][given[0]]) else given[2]
-    ),
+    "Fn::GetAtt": lambda given, _, values: values[".".join(given)],
     "Fn::And": lambda given, resolve, _: all(resolve(each) for each in given),
     "Fn::Or": lambda given, resolve, _: any(resolve(each) for each in given),
     "Fn::Contains": lambda given, resolve, _: resolve(given[1]) in resolve(given[0]),
