@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octospoon.cli.stack.services import base_environment
 
@@ -36,7 +36,9 @@ def server(port: int) -> Iterator[None]:
     """Run a server on 127.0.0.1 at this port, with one database, from nothing."""
     folder = Path(tempfile.mkdtemp(prefix="octospoon-postgres-"))
     # PostgreSQL refuses to run as root
-    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    user: dict[str, Any] = (
+        {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    )
     if user:
         shutil.chown(folder, "postgres", "postgres")
     environment = base_environment() | {"PATH": search(), "HOME": str(folder)}

@@ -19,23 +19,24 @@ from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import boto3
 import pytest
 from integration.deploy import postgres
 from unit.deploy.intrinsics import ROOT, resolved
 
 from octospoon.cli.deploy import sam_template
+from octospoon.cli.deployment.session import session
+from octospoon.cli.stack import start
 from octospoon.cli.stack.ports import free_port
-from octospoon.cli.stack.services import base_environment
+from octospoon.cli.stack.services import LOCALSTACK, base_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.cli.local.assemble import LocalStack
+    from mypy_boto3_s3 import S3Client
 
 pytestmark = [
-    pytest.mark.stack,
+    pytest.mark.stack(own=True),
     pytest.mark.timeout(1200),
     pytest.mark.skipif("OCTOSPOON_SERVICES" not in os.environ, reason="`make services` runs it"),
     pytest.mark.skipif(bool(postgres.lacks()), reason=f"this machine lacks {postgres.lacks()}"),
@@ -105,12 +106,20 @@ class Containers:
 
 
 @pytest.fixture(scope="module")
-def containers(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    """The containers, beside a new PostgreSQL and a new bucket."""
-    endpoint, port = stack.project.endpoint_url, free_port()
-    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
+def s3() -> Iterator[S3Client]:
+    """A client of LocalStack's S3, with the bucket."""
+    with start(ROOT, services=[LOCALSTACK], progress=print, fresh=True, name="services") as servers:
+        client = session(servers.aws_url).client("s3", endpoint_url=servers.aws_url)
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def containers(s3: S3Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+    """The containers, beside a new PostgreSQL."""
+    port = free_port()
     with postgres.server(port):
-        yield Containers(port, endpoint, tmp_path_factory.mktemp("services"))
+        yield Containers(port, s3.meta.endpoint_url, tmp_path_factory.mktemp("services"))
 
 
 @contextmanager
@@ -158,9 +167,8 @@ def call(port: int, method: str, path: str, host: str, body: Any = None, **heade
         connection.close()
 
 
-def keys(stack: LocalStack, folder: str) -> list[str]:
-    client = boto3.client("s3", endpoint_url=stack.project.endpoint_url)
-    return [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET, Prefix=folder).get("Contents", [])]
+def keys(s3: S3Client, folder: str) -> list[str]:
+    return [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET, Prefix=folder).get("Contents", [])]
 
 
 def make_databases(containers: Containers) -> subprocess.CompletedProcess[str]:
@@ -209,9 +217,7 @@ def mlflow(containers: Containers, folder: Path) -> Any:
     return running([*shell, script], environment, port, folder)
 
 
-def test_mlflow_keeps_runs_users_and_artifacts(
-    containers: Containers, stack: LocalStack, tmp_path: Path
-) -> None:
+def test_mlflow_keeps_runs_users_and_artifacts(containers: Containers, s3: S3Client, tmp_path: Path) -> None:
     assert make_databases(containers).returncode == 0
     api, secret = "/api/2.0/mlflow", f"octospoon:{SECRETS['MlflowPassword']}"
     basic = f"Basic {base64.b64encode(secret.encode()).decode()}"
@@ -232,7 +238,7 @@ def test_mlflow_keeps_runs_users_and_artifacts(
         assert stored[0] == 200, stored
         user = {"username": "somebody", "password": "aLongEnoughPassword"}
         assert call(port, "POST", f"{api}/users/create", MODELS, user, Authorization=basic)[0] == 200
-    assert keys(stack, "mlflow/") == ["mlflow/1/run/artifacts/model.onnx"]
+    assert keys(s3, "mlflow/") == ["mlflow/1/run/artifacts/model.onnx"]
 
     (tmp_path / "basic_auth.ini").unlink()  # a new container has an empty disk
     with mlflow(containers, tmp_path) as port:
@@ -278,7 +284,7 @@ def sign_in(port: int, origin: str) -> tuple[int, SimpleCookie]:
 
 
 def test_label_studio_keeps_projects_sessions_and_uploads(
-    containers: Containers, stack: LocalStack, tmp_path: Path
+    containers: Containers, s3: S3Client, tmp_path: Path
 ) -> None:
     token = {"Authorization": f"Token {SECRETS['LabelStudioToken']}"}
     with label_studio(containers, tmp_path / "first") as port:
@@ -299,7 +305,7 @@ def test_label_studio_keeps_projects_sessions_and_uploads(
         assert status == 302
         session = cookies["sessionid"]
         assert session["secure"]
-    (uploaded,) = keys(stack, "label-studio/")
+    (uploaded,) = keys(s3, "label-studio/")
     assert uploaded.endswith("tasks.json")
 
     with label_studio(containers, tmp_path / "second") as port:  # a new container has an empty disk

@@ -164,7 +164,7 @@ def rules(kind):
     return {(group, rule.get(other) or rule["CidrIp"], rule.get("FromPort")) for group, rule in found}
 
 
-def test_only_the_load_balancer_is_open_and_each_part_reaches_the_next():
+def test_only_the_load_balancer_is_open():
     balancer, database, nothing = "sg-LoadBalancerGroup", "sg-DatabaseGroup", "127.0.0.1/32"
     inside = {("sg-LabelStudioGroup", 8080), ("sg-MlflowGroup", 5000)}
     assert rules("Ingress") == {

@@ -11,7 +11,7 @@ from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.secrets import DESCRIPTIONS
 from octospoon.cli.operations.aws.image.build import IMAGE, image_stack
 from octospoon.cli.operations.aws.image.repository import Repository, repository_name
-from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, ECR_GB_MONTH, S3_GB_MONTH
+from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, ECR_GB_MONTH, S3_GB_MONTH, SECRET_MONTH
 from octospoon.domain.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deployment import Deployment
 
-SECRET_MONTH = 0.40
-"""Dollars for a secret of Secrets Manager and month, by the price list of us-east-1."""
 _TABLES = ("PoolTable", "AnnotationsTable", "ControlTable")
 _POLL = 5.0
 _GONE = "DELETE_COMPLETE"
