@@ -33,8 +33,9 @@ GIVEN = {
     "Database.Endpoint.Address": "database.example.org",
     "Database.Endpoint.Port": "5432",
     "FilesBucket": "files",
+    "LoadBalancer.LoadBalancerFullName": "app/balancer/1",
+    **{f"{name}Targets.TargetGroupFullName": f"targetgroup/{name}/1" for name in TASKS.values()},
 }
-"""Parameters, and what CloudFormation makes of resources."""
 
 
 def made(name, **given):
