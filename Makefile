@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks guided services persistence check bench bench-backfill bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -65,6 +65,9 @@ faults: prepared ## inject faults between all steps on real servers, then run 10
 two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 images in each
 	@OCTOSPOON_TWO_STACKS_IMAGES=1000 .venv/bin/pytest -s tests/e2e/test_two_stacks.py
 
+upgrade: prepared ## deploy an earlier release, let it work, deploy today's over it, and go on
+	@OCTOSPOON_UPGRADE=1 .venv/bin/pytest -s tests/e2e/test_upgrade.py
+
 guided: prepared $(ENVS)/sam/.installed ## follow the guide to AWS by both ways, with LocalStack in the place of AWS
 	@OCTOSPOON_GUIDED=1 .venv/bin/pytest -s tests/e2e/test_guided.py
 
@@ -84,6 +87,9 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## che
 		$(ENVS)/sam/bin/sam validate --config-env $$name || exit 1; done
 	$(ENVS)/sam/bin/cfn-lint template.yaml infra/*/*.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
+
+check-regions: $(ENVS)/sam/.installed ## check all templates with cfn-lint in every region that offers the services
+	@$(ENVS)/sam/bin/python -m tools.regions
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly
 	@.venv/bin/python -m tools.reference .octospoon/docs

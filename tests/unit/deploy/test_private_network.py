@@ -59,7 +59,7 @@ def services(*roles):
 
 def endpoints(*conditions):
     found = {
-        each["Properties"]["ServiceName"]["Fn::Sub"].split(".", 3)[3]
+        listed(each["Properties"]["ServiceName"]["Fn::Sub"])[0].partition("${AWS::Region}.")[2]
         for each in ENDPOINTS.values()
         if each["Type"] == "AWS::EC2::VPCEndpoint" and each.get("Condition", "") in ("", *conditions)
     }

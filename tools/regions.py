@@ -1,0 +1,99 @@
+"""Check every template in every region that offers the services: ``make check-regions``.
+
+It runs in the environment of the SAM command line, which has cfn-lint and botocore. cfn-lint can check all
+regions at once, but its time grows with the square of their number: over ten minutes for all, and three
+seconds for one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from functools import partial
+from multiprocessing import Pool
+from pathlib import Path
+
+import botocore.session
+import cfnlint
+from cfnlint.api import ManualArgs, lint_file
+from cfnlint.helpers import REGIONS
+
+ROOT = Path(__file__).parents[1]
+NEEDED = (
+    *("apigateway", "cloudformation", "cloudwatch", "dynamodb", "events", "iam", "kms", "lambda", "logs"),
+    *("s3", "secretsmanager", "sqs", "sts"),
+)
+"""The services that every stack uses, as botocore names them."""
+
+
+def main() -> int:
+    """Check all templates; return the exit status, 1 if a template is wrong in a region."""
+    offered, left_out = offering_regions()
+    files = templates()
+    with Pool(os.cpu_count()) as pool:
+        found = dict(zip(offered, pool.map(partial(findings, files), offered, chunksize=1), strict=True))
+    by_partition = defaultdict(list)
+    for region, partition in offered.items():
+        by_partition[partition].append(region)
+    for partition, regions in sorted(by_partition.items()):
+        wrong = sum(bool(found[region]) for region in regions)
+        print(f"{partition}: {len(regions)} regions, {wrong} with findings ({', '.join(sorted(regions))})")
+    for region, why in left_out.items():
+        print(f"left out: {region}, {why}")
+    lines = sorted({line for each in found.values() for line in each})
+    for line in lines:
+        print(f"{line} [{', '.join(sorted(region for region in found if line in found[region]))}]")
+    print(f"{len(files)} templates, {len(offered)} regions, {len(lines)} findings")
+    return 1 if lines else 0
+
+
+def templates() -> list[Path]:
+    """Return template.yaml and every other CloudFormation template of the checkout."""
+    others = sorted((ROOT / "infra").rglob("*.yaml"))
+    return [ROOT / "template.yaml", *(each for each in others if "\nResources:\n" in each.read_text())]
+
+
+def offering_regions() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the partition of each region that offers the services, and why each other one is left out."""
+    offered, left_out = {}, {}
+    described = {
+        each.stem for each in (Path(cfnlint.__file__).parent / "data/schemas/providers").glob("*.json")
+    }
+    aws = botocore.session.get_session()
+    partitions = {
+        region: partition
+        for partition in aws.get_available_partitions()
+        for region in aws.get_available_regions("sts", partition)
+    }
+    for region in REGIONS:
+        partition = partitions.get(region)
+        lacks = [each for each in NEEDED if partition and not offers(aws, each, partition, region)]
+        if region not in described:
+            left_out[region] = "cfn-lint has no description of its resources"
+        elif partition is None:
+            left_out[region] = "botocore does not know it"
+        elif lacks:
+            left_out[region] = f"it lacks {', '.join(lacks)}"
+        else:
+            offered[region] = partition
+    return offered, left_out
+
+
+def offers(aws: botocore.session.Session, service: str, partition: str, region: str) -> bool:
+    """Return whether a region offers a service; one without regions is in its whole partition."""
+    regions = aws.get_available_regions(service, partition)
+    return not regions or region in regions
+
+
+def findings(files: list[Path], region: str) -> list[str]:
+    """Return what cfn-lint finds in the templates in one region: place, rule and message."""
+    return [
+        f"{file.relative_to(ROOT)}:{match.linenumber}: {match.rule.id} {match.message}"
+        for file in files
+        for match in lint_file(file, ManualArgs(regions=[region]))
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
