@@ -18,7 +18,7 @@ import yaml
 
 from octospoon.cli.deployment import LocalProject, remember
 from octospoon.cli.local import compose as deploy_compose
-from octospoon.cli.local import compose_files, saved_settings
+from octospoon.cli.local import compose_files, saved_settings, upgrade_mlflow
 from octospoon.cli.local import redeploy as redeploying
 from octospoon.cli.local.assemble import Addresses
 from octospoon.cli.stack.credentials import Credentials
@@ -33,7 +33,8 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.localstack.yml").read_text())
 SERVICES = COMPOSE["services"]
 SERVERS = ["localstack", "label-studio", "mlflow"]
 """What people and functions reach; PostgreSQL is for Label Studio alone."""
-
+ENDING = ["mlflow-upgrade", "setup"]
+"""What does its work and ends."""
 
 PROCESSES_ONLY = {"OVERRIDE_IN_DOCKER", "FILESYSTEM_ROOT"}
 OPTIONS = {"MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"}
@@ -213,12 +214,23 @@ def test_label_studio_accepts_the_address_that_its_webhook_has():
     assert SERVICES["localstack"]["networks"]["default"]["aliases"] == [host]
 
 
+def test_mlflows_database_is_upgraded_before_its_server_starts():
+    upgrade, server = SERVICES["mlflow-upgrade"], SERVICES["mlflow"]
+    assert server["depends_on"] == {"mlflow-upgrade": {"condition": "service_completed_successfully"}}
+    assert upgrade["entrypoint"] == ["python", "-m", upgrade_mlflow.__name__, "/mlflow/mlflow.db"]
+    assert (upgrade["command"], upgrade["volumes"], upgrade["user"]) == ([], server["volumes"], "0")
+    # the image that upgrades has the server's version
+    pinned = (ROOT / "infra/requirements/training.txt").read_text().split("\nmlflow==")[1].split()[0]
+    assert server["image"].endswith(f":v{pinned}")
+
+
 def test_the_engine_starts_everything_again_except_for_the_setup():
     setup, redeploy = SERVICES["setup"], SERVICES["redeploy"]
     assert (setup["restart"], redeploy["restart"]) == ("no", "unless-stopped")
+    assert SERVICES["mlflow-upgrade"]["restart"] == "no"
     assert redeploy["entrypoint"] == ["python", "-m", redeploying.__name__]
     assert redeploy["command"] == setup["command"]
-    servers = {name: one["restart"] for name, one in SERVICES.items() if name != "setup"}
+    servers = {name: one["restart"] for name, one in SERVICES.items() if name not in ENDING}
     assert set(servers.values()) == {"unless-stopped"}
 
 

@@ -57,7 +57,7 @@ def bring_up_to_date(
         return
     database = data / DATABASES[service.name]
     if database.is_file():
-        kept = data / BEFORE / f"{time.strftime('%Y-%m-%dT%H-%M-%SZ', time.gmtime())}-{database.name}"
+        kept = copy_name(database)
         progress(
             f"{service.name}: another version is installed; copying its database to {_short(layout, kept)}"
         )
@@ -70,19 +70,38 @@ def bring_up_to_date(
 
 def _upgrade(service: Service, stack: RunningStack, layout: Layout, database: Path, kept: Path) -> None:
     folder = stack.temp_dir / f"{service.name}-upgrade.{os.getpid()}"
-    folder.mkdir(parents=True)
     try:
-        draft = folder / database.name
-        copy_database(database, draft)
-        _run(service, stack, layout, folder)
-        _keep(database, kept)
-        with draft_of(database) as replacement:
-            draft.replace(replacement)
+        replace_by_upgraded(database, kept, folder, lambda draft: _run(service, stack, layout, draft.parent))
     except ServiceUnavailable as error:
         raise ServiceUnavailable(
             f"{_short(layout, database)} cannot be used with the installed version of {service.name}, and "
             f"was not changed: {error}"
         ) from error
+
+
+def copy_name(database: Path) -> Path:
+    """Return where a database is copied to before it is upgraded now."""
+    return database.parent / BEFORE / f"{time.strftime('%Y-%m-%dT%H-%M-%SZ', time.gmtime())}-{database.name}"
+
+
+def replace_by_upgraded(database: Path, kept: Path, folder: Path, upgrade: Callable[[Path], None]) -> None:
+    """Upgrade a copy of a database, which then replaces it; nothing is changed if the upgrade fails.
+
+    Args:
+        database: its server does not run.
+        kept: a new file, which gets the database as it is now.
+        folder: for the copy, in the same file system; it is removed.
+        upgrade: upgrades the database in a file of the folder.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        draft = folder / database.name
+        copy_database(database, draft)
+        upgrade(draft)
+        _keep(database, kept)
+        with draft_of(database) as replacement:
+            draft.replace(replacement)
     finally:
         shutil.rmtree(folder)
 
