@@ -41,9 +41,11 @@ class Checkout:
 
     Attributes:
         root: the folder.
+        source: the folder of the program's code, if it is another release's.
     """
 
     root: Path
+    source: Path | None = None
 
     @property
     def home(self) -> Path:
@@ -75,6 +77,8 @@ class Checkout:
         """
         environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         environment |= {"HOME": str(self.home), "COLUMNS": "200", "BROWSER": "true"}  # shows no page
+        if self.source:
+            environment["PYTHONPATH"] = str(self.source)
         typed = arguments.replace("~", environment["HOME"])
         if "{label_studio}" in typed:
             typed = typed.replace("{label_studio}", self.project.label_studio_url)

@@ -6,10 +6,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack, reasons
-from octospoon.cli.deploy.deployer import deploy, kept_names
+from octospoon.cli.deploy.deployer import check_secrets, deploy, kept_names
 from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import Deployment, LocalProject, remember
 from octospoon.domain.errors import NotConfigured
+
+SECRET = "AWS::SecretsManager::Secret"
 
 
 def event(number, name, status, kind="AWS::SQS::Queue", reason=None):
@@ -20,6 +22,14 @@ def event(number, name, status, kind="AWS::SQS::Queue", reason=None):
         "ResourceStatus": status,
         "ResourceType": kind,
     }
+
+
+RESOURCES = [
+    {"LogicalResourceId": "TokenSecret", "PhysicalResourceId": "arn:1", "ResourceType": SECRET},
+    {"LogicalResourceId": "WebhookSecret", "PhysicalResourceId": "arn:2", "ResourceType": SECRET},
+    {"LogicalResourceId": "Queue", "PhysicalResourceId": "arn:3", "ResourceType": "AWS::SQS::Queue"},
+    {"LogicalResourceId": "NotMadeYet", "ResourceType": SECRET},
+]
 
 
 class CloudFormation:
@@ -71,7 +81,8 @@ class CloudFormation:
         return self
 
     def paginate(self, **given):
-        return [{"StackEvents": self.events[::-1] if self.executed else []}]
+        events = self.events[::-1] if self.executed else []
+        return [{"StackEvents": events, "StackResourceSummaries": RESOURCES}]
 
 
 def run(client, told=None):
@@ -173,6 +184,16 @@ def test_mistakes_are_found_before_anything_is_uploaded(tmp_path, stack_name, pa
             parameters=parameters,
             progress=print,
         )
+
+
+def test_no_parameter_may_name_a_secret_that_the_update_deletes():
+    own = Stack(CloudFormation(["UPDATE_COMPLETE"]), "x", print, poll=0).secrets()
+    assert own == {"arn:1": "TokenSecret", "arn:2": "WebhookSecret"}
+    assert Stack(CloudFormation([None]), "x", print, poll=0).secrets() == {}
+
+    check_secrets(own, {"WebhookSecret"}, {"TokenSecretArn": "arn:9", "Other": "arn:2"})
+    with pytest.raises(NotConfigured, match="TokenSecretArn names the secret that the stack itself made"):
+        check_secrets(own, {"WebhookSecret"}, {"TokenSecretArn": "arn:1"})
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,18 @@ class Stack:
         stack = self._find()
         return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])} if stack else {}
 
+    def secrets(self) -> dict[str, str]:
+        """Return the logical id of each secret that the stack made, by its ARN."""
+        if self._find() is None:
+            return {}
+        pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self._name)
+        return {
+            each["PhysicalResourceId"]: each["LogicalResourceId"]
+            for page in pages
+            for each in page["StackResourceSummaries"]
+            if each["ResourceType"] == "AWS::SecretsManager::Secret" and "PhysicalResourceId" in each
+        }
+
     def _find(self) -> StackTypeDef | None:
         try:
             return self._client.describe_stacks(StackName=self._name)["Stacks"][0]

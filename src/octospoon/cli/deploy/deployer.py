@@ -16,7 +16,7 @@ from octospoon.cli.failures import NO_REGION
 from octospoon.domain.errors import NotConfigured, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence, Set
     from pathlib import Path
 
     import boto3
@@ -62,8 +62,9 @@ def deploy(
     poll = _LOCAL_POLL if aws.local else _AWS_POLL
     try:
         with translated(f"deploying {stack_name}"):
-            template_url = _upload(source, build_dir, aws, progress, by_path=by_path)
             stack = Stack(aws.client("cloudformation"), stack_name, progress, poll)
+            check_secrets(stack.secrets(), source["Resources"].keys(), parameters)
+            template_url = _upload(source, build_dir, aws, progress, by_path=by_path)
             kept = kept_names(stack_name, stack.outputs())
             return stack.deploy(template_url, kept | parameters, source["Parameters"].keys())
     except Refused as error:
@@ -114,6 +115,27 @@ def check_order(before: Sequence[str], classes: Sequence[str]) -> None:
             f"the project already has labels of the classes {','.join(before)}. `octospoon classes` "
             f"renames, merges and retires them. {','.join(classes)} must begin with this list"
         )
+
+
+def check_secrets(own: Mapping[str, str], kept: Set[str], parameters: Mapping[str, str]) -> None:
+    """Make sure that no parameter names a secret that the update deletes.
+
+    Stacks of earlier releases made the secrets of other services themselves.
+
+    Args:
+        own: the logical id of each secret that the stack made, by its ARN.
+        kept: the logical ids of the template.
+        parameters: of the template.
+
+    Raises:
+        NotConfigured: a parameter names such a secret.
+    """
+    for name, value in parameters.items():
+        if value in own and own[value] not in kept:
+            raise NotConfigured(
+                f"{name} names the secret that the stack itself made, which this update deletes: store its "
+                "value as a secret of your own first, as docs/how-to/store-secrets.md says"
+            )
 
 
 def kept_names(stack_name: str, outputs: Mapping[str, str]) -> dict[str, str]:
