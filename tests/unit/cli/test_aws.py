@@ -20,7 +20,7 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.doctor import code as doctor_code
 from octospoon.cli.main import main
-from octospoon.cli.operations.aws import account, removal, setup, stack_status
+from octospoon.cli.operations.aws import account, removal, setup, stack_status, training_account
 from octospoon.cli.operations.aws.built_for import built_for, check_artefacts
 from octospoon.cli.operations.aws.parameter_file import (
     Choices,
@@ -30,6 +30,7 @@ from octospoon.cli.operations.aws.parameter_file import (
     set_parameter,
     write,
 )
+from octospoon.cli.operations.aws.training_account import Network
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -332,6 +333,38 @@ def test_questions_that_nobody_can_answer_name_their_option(
 
 
 NETWORK = {"TrainingSubnets": "subnet-1,subnet-2", "TrainingSecurityGroups": "sg-1"}
+
+
+def test_launchers_and_networks_are_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, given = list[str](), list[Any]()
+    answers = iter(["slurm", "ecs", "subnet-9", "sg-9"])
+
+    def prompt(question: str, default: str | None = None, **_: Any) -> str:
+        asked.append(f"{question} [{default}]")
+        return next(answers)
+
+    offered = Network("subnet-1,subnet-2", "")
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("typer.prompt", prompt)
+    monkeypatch.setattr(training_account, "default_network", lambda _: offered)
+    monkeypatch.setattr(setup, "init", lambda chosen, *_: given.append(chosen))
+    monkeypatch.setenv("LABEL_STUDIO_TOKEN", "t")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    options = ["--stack", "prod", "--classes", "a,b", "--label-studio", "https://x", "--mlflow-user", ""]
+    # DagsHub is MLflow: it is not asked for
+    assert main(["aws", "init", *options, "--mlflow", "https://dagshub.com/me/birds.mlflow"]) == 0
+
+    (chosen,) = given
+    assert (chosen.launcher, chosen.others) == (
+        "ecs",
+        {"TrainingSubnets": "subnet-9", "TrainingSecurityGroups": "sg-9"},
+    )
+    launchers = ", ".join(
+        sam_template.read(ROOT / "template.yaml")["Parameters"]["Launcher"]["AllowedValues"]
+    )
+    assert asked[0].endswith(f". One of {launchers} [queue]")
+    assert asked[2].endswith("[subnet-1,subnet-2]")
+    assert asked[3].endswith("[None]")
 
 
 class Amazon:

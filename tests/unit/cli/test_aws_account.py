@@ -11,7 +11,14 @@ from botocore.stub import Stubber
 from octospoon.cli.operations.aws import training_account as account
 from octospoon.domain.errors import NotConfigured, Refused
 
-FARGATE = {"Launcher": "ecs", "TrainingSubnets": "subnet-1,subnet-2", "TrainingSecurityGroups": "sg-1"}
+FARGATE = {
+    "Launcher": "ecs",
+    "TrainingSubnets": "subnet-1,subnet-2",
+    "TrainingSecurityGroups": "sg-1",
+    "TrainingCapacity": "FARGATE",
+    "TrainingCpu": "2048",
+    "TrainingInstanceTypes": "g4dn.xlarge,g6",
+}
 
 
 def client(service: Any, region: str = "eu-west-1") -> Any:
@@ -85,7 +92,7 @@ def told(quota: float | None, parameters: dict[str, str]) -> list[str]:
         if quota is None:
             quotas.add_client_error("get_service_quota", "AccessDeniedException", "no right")
         else:
-            number = "L-36FBB829" if "TrainingCapacity" in parameters else "L-3032A538"
+            number = "L-3032A538" if parameters["TrainingCapacity"] == "FARGATE" else "L-36FBB829"
             answer = {"Quota": {"QuotaName": "Fargate vCPUs", "Value": quota}}
             asked = {"ServiceCode": "fargate", "QuotaCode": number}
             quotas.add_response("get_service_quota", answer, asked)
@@ -106,7 +113,47 @@ def test_quotas_and_roles_are_told_before_anything_is_made() -> None:
 
 
 def test_a_queue_needs_neither_quota_nor_network() -> None:
-    assert list(account.check_training({}.__getitem__, {"Launcher": "queue"})) == []
+    assert list(account.check_training({}.__getitem__, FARGATE | {"Launcher": "queue"})) == []
+
+
+def gpus(types: dict[str, list[int]], quotas: dict[str, float], **parameters: str) -> list[str]:
+    """Return what a person is told with Launcher=batch, by the types of the region and the quotas."""
+    clients = {name: client(name) for name in ("service-quotas", "ec2", "iam")}
+    limits, ec2, iam = (Stubber(each) for each in clients.values())
+    with limits, ec2, iam:
+        for pattern, sizes in types.items():
+            asked = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
+            found = [{"VCpuInfo": {"DefaultVCpus": size}} for size in sizes]
+            ec2.add_response("describe_instance_types", {"InstanceTypes": found}, asked)
+        for number, value in quotas.items():
+            answer = {"Quota": {"QuotaName": number, "Value": value}}
+            limits.add_response("get_service_quota", answer, {"ServiceCode": "ec2", "QuotaCode": number})
+        network(ec2)
+        for _ in range(3):
+            role(iam, exists=True)
+        wanted = FARGATE | {"Launcher": "batch"} | parameters
+        return list(account.check_training(clients.__getitem__, wanted))
+
+
+TYPES = {"g4dn.xlarge": [4], "g6.*": [48, 8]}
+
+
+def test_a_new_account_without_gpus_is_told() -> None:
+    assert gpus(TYPES, {"L-DB2E81BA": 4}) == []
+    assert gpus(TYPES, {"L-3819A6DF": 4}, TrainingCapacity="FARGATE_SPOT") == []
+    with pytest.raises(NotConfigured, match=r'"L-DB2E81BA" is 0 here, but one training task needs 4'):
+        gpus(TYPES, {"L-DB2E81BA": 0})
+
+
+def test_one_kind_of_gpu_is_enough() -> None:
+    both = {"TrainingInstanceTypes": "g6,p5"}
+    (low,) = gpus({"g6.*": [8], "p5.*": [192]}, {"L-DB2E81BA": 0, "L-417A185B": 192}, **both)
+    assert "L-DB2E81BA" in low
+
+
+def test_a_type_that_the_region_lacks_is_named() -> None:
+    with pytest.raises(NotConfigured, match=r"eu-west-1 has no g4dn\.xlarge"):
+        gpus({"g4dn.xlarge": []}, {})
 
 
 def test_a_network_of_two_vpcs_is_refused() -> None:

@@ -448,11 +448,22 @@ def test_an_account_that_may_build_nothing_is_told() -> None:
 class Account:
     """An account with one repository, in which builds put images."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, stack: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        stack: dict[str, str] | None = None,
+        region: str = "eu-west-1",
+    ) -> None:
         self.tags: set[str] = set()
         self.stack, self.deployed = stack or {}, list[dict[str, str]]()
         self.repository = bool(stack)
-        self.session: Any = SimpleNamespace(client=lambda *_, **__: None)
+        lists = boto3.Session(region_name=region)
+        self.session: Any = SimpleNamespace(
+            region_name=region,
+            client=lambda *_, **__: None,
+            get_partition_for_region=lists.get_partition_for_region,
+            get_available_regions=lists.get_available_regions,
+        )
         self.architecture = ""
         monkeypatch.setattr(build, "stack_outputs", lambda *_: self.stack)
         monkeypatch.setattr(build, "deploy", self.deploy)
@@ -551,6 +562,13 @@ def test_a_local_engine_is_preferred_and_needs_no_project(monkeypatch: pytest.Mo
     assert account.deployed[0]["MakeProject"] == "no"
     (name,) = account.built
     assert name.startswith(f"{REGISTRY}/octospoon/prod:training-amd64-")
+
+
+def test_a_region_without_codebuild_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch, region="ca-west-1")
+    with pytest.raises(NotConfigured, match="ca-west-1 has no CodeBuild"):
+        made(account)
+    assert account.deployed == []
 
 
 def test_no_engine_and_docker_wanted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def check_rules(template: Template, given: Mapping[str, str]) -> None:
     Raises:
         NotConfigured: a rule is broken; the message is the template's own.
     """
-    values = _values(template, given)
+    values = with_defaults(template, given)
     broken = [
         str(assertion["AssertDescription"])
         for assertion in _assertions(template, values)
@@ -39,7 +39,7 @@ def demanded(template: Template, given: Mapping[str, str]) -> list[str]:
         template: with the rules.
         given: values of parameters; the others have their defaults.
     """
-    values = _values(template, given)
+    values = with_defaults(template, given)
     found = {
         condition["Fn::Not"][0]["Fn::Equals"][0]["Ref"]
         for assertion in _assertions(template, values)
@@ -49,7 +49,8 @@ def demanded(template: Template, given: Mapping[str, str]) -> list[str]:
     return [name for name in template["Parameters"] if name in found]
 
 
-def _values(template: Template, given: Mapping[str, str]) -> dict[str, str]:
+def with_defaults(template: Template, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of all parameters of a template; without a default and a value, they are empty."""
     declared = template["Parameters"].items()
     return {name: str(each.get("Default", "")) for name, each in declared} | dict(given)
 

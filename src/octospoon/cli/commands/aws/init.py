@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from octospoon.cli.commands.definition import Command, Stack, examples
@@ -15,8 +14,6 @@ from octospoon.cli.output import print_line, timed_progress
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import boto3
 
     from octospoon.cli.operations.aws.setup import Answers
@@ -128,7 +125,11 @@ def _launcher() -> str:
     from octospoon.cli.deploy.parameters import TEMPLATE
 
     declared = sam_template.read(TEMPLATE)["Parameters"]["Launcher"]
-    return _ask(declared["Description"], "--launcher", declared["Default"], declared["AllowedValues"])
+    allowed = ", ".join(declared["AllowedValues"])
+    question = f"{declared['Description']}. One of {allowed}"
+    while (answer := _ask(question, "--launcher", declared["Default"])) not in declared["AllowedValues"]:
+        print_line(f"{answer} is not one of {allowed}")
+    return answer
 
 
 def _with_demanded(answers: Answers, aws: boto3.Session, endpoint_url: str | None) -> Answers:
@@ -154,10 +155,10 @@ def _with_demanded(answers: Answers, aws: boto3.Session, endpoint_url: str | Non
     return replace(answers, others={**answers.others, **given})
 
 
-def _ask(question: str, option: str, default: str | None = None, choices: Sequence[str] = ()) -> str:
+def _ask(question: str, option: str, default: str | None = None) -> str:
     if not sys.stdin.isatty():
         raise BadRequest(f"give {option}: nobody can be asked here")
-    return str(typer.prompt(question, default=default, type=click.Choice(choices) if choices else None))
+    return str(typer.prompt(question, default=default))
 
 
 def _secret(variable: str, question: str) -> str:

@@ -64,14 +64,14 @@ def check_account(
         session: for AWS, or for LocalStack.
         endpoint_url: of LocalStack; None for AWS.
         stack: name of the stack.
-        parameters: of the template.
+        parameters: all of the template, see `with_defaults`.
 
     Raises:
         NotConfigured: the region, the sign-in or the name is missing or wrong, or a limit is too low.
     """
     check_stack_name(stack)
     check_sign_in(session)
-    check_services(session, parameters.get("Launcher", "queue"))
+    check_services(session, parameters["Launcher"])
 
     def client(service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
         return session.client(service, endpoint_url=endpoint_url)

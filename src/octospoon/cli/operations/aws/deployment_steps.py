@@ -11,7 +11,7 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deploy.parameters import TEMPLATE
-from octospoon.cli.deploy.rules import check_rules, demanded
+from octospoon.cli.deploy.rules import check_rules, demanded, with_defaults
 from octospoon.cli.deployment import Deployment, Outputs
 from octospoon.cli.operations.aws.account import check_account
 from octospoon.cli.operations.aws.built_for import check_artefacts
@@ -98,7 +98,8 @@ def store_image(
     choices, template = read(path), sam_template.read(TEMPLATE)
     check_rules(template, {**choices.parameters, IMAGE: "made later"})
     progress(f"checking the account for the stack {choices.stack}")
-    account = check_account(session, endpoint_url, choices.stack, choices.parameters)
+    everything = with_defaults(template, choices.parameters)
+    account = check_account(session, endpoint_url, choices.stack, everything)
     list(map(progress, account.notes))
     if IMAGE not in demanded(template, choices.parameters):
         return choices

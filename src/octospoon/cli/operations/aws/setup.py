@@ -10,7 +10,7 @@ from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.parameters import TEMPLATE
-from octospoon.cli.deploy.rules import check_rules, demanded
+from octospoon.cli.deploy.rules import check_rules, demanded, with_defaults
 from octospoon.cli.deploy.secrets import keep_secret
 from octospoon.cli.operations.aws.account import check_account
 from octospoon.cli.operations.aws.image.build import IMAGE
@@ -113,7 +113,8 @@ def _checked(
     if endpoint_url is None:
         _reachable(parameters["LabelStudioUrl"], "Label Studio")
         _reachable(parameters["MlflowTrackingUri"], "MLflow")
-    account = check_account(session, endpoint_url, answers.stack, parameters)
+    everything = with_defaults(template, parameters)
+    account = check_account(session, endpoint_url, answers.stack, everything)
     for note in account.notes:
         progress(note)
     # the file has a place for the image, and says what runs where

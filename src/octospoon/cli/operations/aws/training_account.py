@@ -34,6 +34,14 @@ _ROLES = {
 """The service-linked roles of each launcher, with the service that takes them."""
 _FARGATE_VCPUS = {"FARGATE": "L-3032A538", "FARGATE_SPOT": "L-36FBB829"}
 """Quotas for the virtual processors of all Fargate tasks at a time, by the values of TrainingCapacity."""
+_GPU_VCPUS = {
+    "g": {"FARGATE": "L-DB2E81BA", "FARGATE_SPOT": "L-3819A6DF"},
+    "p": {"FARGATE": "L-417A185B", "FARGATE_SPOT": "L-7212CCBC"},
+}
+"""Quotas for the virtual processors of machines with GPUs, by the first letter of their type.
+
+A new account may have none.
+"""
 _CPU_UNITS = 1024
 _FARGATE_ZONES = {
     "ap-northeast-1": {"apne1-az1", "apne1-az2", "apne1-az4"},
@@ -60,24 +68,30 @@ class Network:
     groups: str
 
 
-def check_services(session: boto3.Session, launcher: str) -> None:
-    """Check that a region offers the services that a stack needs, by botocore's list; sends nothing.
+def lacking(session: boto3.Session, services: Sequence[str]) -> list[str]:
+    """Return the services that a region does not offer, by botocore's list; sends nothing.
 
     A region that the list lacks altogether is newer than the list, and is not checked.
+    """
+    region = session.region_name
+    partition = session.get_partition_for_region(region)
+    if region not in session.get_available_regions("lambda", partition_name=partition):
+        return []
+    return [
+        name
+        for name in services
+        if region not in session.get_available_regions(name, partition_name=partition)
+    ]
+
+
+def check_services(session: boto3.Session, launcher: str) -> None:
+    """Check that a region offers the services that a stack needs; see `lacking`.
 
     Raises:
         NotConfigured: the region lacks a service.
     """
     region = session.region_name
-    partition = session.get_partition_for_region(region)
-    if region not in session.get_available_regions("lambda", partition_name=partition):
-        return
-    missing = [
-        name
-        for name in (*_ALWAYS, *_OF_LAUNCHER.get(launcher, ()))
-        if region not in session.get_available_regions(name, partition_name=partition)
-    ]
-    if missing:
+    if missing := lacking(session, (*_ALWAYS, *_OF_LAUNCHER.get(launcher, ()))):
         raise NotConfigured(
             f"the region {region} has no {' and no '.join(missing)}, which the stack needs: choose another "
             "region, or update boto3 if AWS has added it since"
@@ -89,16 +103,21 @@ def check_training(client: Callable[[str], Any], parameters: Mapping[str, str]) 
 
     Args:
         client: returns the client of a service.
-        parameters: of the template.
+        parameters: all of the template.
 
     Raises:
         NotConfigured: a quota is too low for one task, or the network cannot be used.
     """
-    launcher = parameters.get("Launcher", "queue")
+    launcher, capacity = parameters["Launcher"], parameters["TrainingCapacity"]
+    needs: dict[tuple[str, str], float] = {}
     if launcher == "ecs":
-        quota = _FARGATE_VCPUS[parameters.get("TrainingCapacity", "FARGATE")]
-        wanted = int(parameters.get("TrainingCpu", "2048")) / _CPU_UNITS
-        yield from _check_quota(client("service-quotas"), "fargate", quota, wanted)
+        needs["fargate", _FARGATE_VCPUS[capacity]] = int(parameters["TrainingCpu"]) / _CPU_UNITS
+    if launcher == "batch":
+        smallest = _smallest_machines(client("ec2"), parameters["TrainingInstanceTypes"])
+        kinds = _GPU_VCPUS.keys() & smallest
+        needs = {("ec2", _GPU_VCPUS[kind][capacity]): smallest[kind] for kind in sorted(kinds)}
+    if needs:
+        yield from _check_quotas(client("service-quotas"), needs)
     if launcher in _OF_LAUNCHER:
         check_network(client("ec2"), parameters)
         yield from (
@@ -129,18 +148,44 @@ def ensure_roles(iam: Any, launcher: str, progress: Callable[[str], None]) -> No
             iam.create_service_linked_role(AWSServiceName=_ROLES[launcher][role])
 
 
-def _check_quota(client: Any, service: str, quota: str, wanted: float) -> Iterator[str]:  # noqa: ANN401
-    try:
-        with translated("reading a quota"):
-            found = client.get_service_quota(ServiceCode=service, QuotaCode=quota)["Quota"]
-    except OctospoonError as error:  # a right or an answer is missing, and training may work nevertheless
-        yield f"the quota {quota} of {service} is not known ({error})"
-        return
-    if float(found["Value"]) < wanted:
-        raise NotConfigured(
-            f'the quota "{found["QuotaName"]}" is {found["Value"]:g} here, but one training task needs '
-            f"{wanted:g}: ask Service Quotas for more, or choose a smaller task"
-        )
+def _check_quotas(client: Any, needs: Mapping[tuple[str, str], float]) -> Iterator[str]:  # noqa: ANN401
+    """Refuse if every quota is too low; yield those that are too low or cannot be read."""
+    low = list[str]()
+    for (service, quota), wanted in needs.items():
+        try:
+            with translated("reading a quota"):
+                found = client.get_service_quota(ServiceCode=service, QuotaCode=quota)["Quota"]
+        except OctospoonError as error:  # a right or an answer is missing, and training may work nevertheless
+            yield f"the quota {quota} of {service} is not known ({error})"
+            continue
+        if float(found["Value"]) < wanted:
+            low.append(
+                f'the quota "{found["QuotaName"]}" is {found["Value"]:g} here, but one training task needs '
+                f"{wanted:g}: ask Service Quotas for more, or choose another task or machine"
+            )
+    if low and len(low) == len(needs):
+        raise NotConfigured(". ".join(low))
+    yield from low
+
+
+def _smallest_machines(ec2: Any, types: str) -> dict[str, int]:  # noqa: ANN401 - not installed
+    """Return the virtual processors of the smallest type of each kind; types may be families, such as g5.
+
+    Raises:
+        NotConfigured: the region has no such type.
+    """
+    smallest = dict[str, int]()
+    for each in types.split(","):
+        pattern = each if "." in each else f"{each}.*"
+        with translated(f"looking for machines of the type {each}"):
+            pages = ec2.get_paginator("describe_instance_types").paginate(
+                Filters=[{"Name": "instance-type", "Values": [pattern]}]
+            )
+            sizes = [item["VCpuInfo"]["DefaultVCpus"] for page in pages for item in page["InstanceTypes"]]
+        if not sizes:
+            raise NotConfigured(f"TrainingInstanceTypes: the region {ec2.meta.region_name} has no {each}")
+        smallest[each[0]] = min([*sizes, smallest.get(each[0], min(sizes))])
+    return smallest
 
 
 def default_network(ec2: Any) -> Network | None:  # noqa: ANN401 - boto3's type is not installed
@@ -181,12 +226,12 @@ def check_network(ec2: Any, parameters: Mapping[str, str]) -> None:  # noqa: ANN
             f"TrainingSubnets and TrainingSecurityGroups are in several VPCs: {', '.join(networks)}"
         )
     without = [each["SubnetId"] for each in places if not _has_fargate(ec2, each)]
-    if without and parameters.get("Launcher") == "ecs":
+    if without and parameters["Launcher"] == "ecs":
         raise NotConfigured(f"Fargate is not in the availability zone of {', '.join(without)}: leave it out")
 
 
 def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
-    return [each for each in parameters.get(name, "").split(",") if each]
+    return [each for each in parameters[name].split(",") if each]
 
 
 def _has_fargate(ec2: Any, subnet: Mapping[str, Any]) -> bool:  # noqa: ANN401 - not installed

@@ -20,6 +20,7 @@ from octospoon.cli.operations.aws.image.repository import (
     repository_name,
 )
 from octospoon.cli.operations.aws.image.source import stage
+from octospoon.cli.operations.aws.training_account import lacking
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
@@ -164,6 +165,12 @@ def _check_own(uri: str, where: ImageStack, processor: str) -> None:
 
 
 def _build(source: ImageSource, parameters: Mapping[str, str], where: ImageStack, builder: Builder) -> None:
+    if lacking(where.session, ["codebuild"]):  # CloudFormation refuses a template with an unknown type
+        raise NotConfigured(
+            f"the region {where.session.region_name} has no CodeBuild, which the image's stack has: build an "
+            "image of your own as docs/how-to/training-image.md says, and give its address as "
+            "TrainingImageUri"
+        )
     docker = Docker(os.environ.get("DOCKER") or "docker", where.progress)
     local = builder is Builder.DOCKER or (builder is Builder.AUTO and docker.answers())
     if builder is Builder.DOCKER and not docker.answers():
