@@ -105,8 +105,8 @@ bench-score: .venv/.installed ## measure scoring against a bare loop and other l
 bench-backbone: .venv/.installed ## change the backbone of the running stack's pool, killed twice; DIR=folder of classes, JSON=file
 	@.venv/bin/python -m bench.change_backbone $(DIR) $(if $(JSON),--json $(JSON))
 
-bench-cold: build ## measure a cold start of scoring against a bare script; JSON=file writes ratios
-	@.venv/bin/python -m bench.cold $(if $(JSON),--json $(JSON))
+bench-cold: build ## measure a cold start of scoring against a bare script; MODEL=default, JSON=file writes ratios
+	@.venv/bin/python -m bench.cold $(MODEL:%=--model %) $(if $(JSON),--json $(JSON))
 
 bench-load: prepared ## send 10,000 images and a stream through the local stack, and simulate both; JSON=file PLOT=file
 	@.venv/bin/python -m bench.load $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))
