@@ -44,6 +44,12 @@ def test_services_that_send_into_encrypted_queues_may_use_the_key():
         assert allowed()[sender] == {"kms:GenerateDataKey", "kms:Decrypt"}
 
 
+def test_alarms_may_reach_a_topic_that_the_key_encrypts():
+    assert {"AlarmActions"} <= {name for alarm in of("AWS::CloudWatch::Alarm").values() for name in alarm}
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    assert allowed()["cloudwatch"] == {"kms:Decrypt", "kms:GenerateDataKey*"}
+
+
 def test_logs_may_be_encrypted_and_the_account_decides_the_rest():
     assert of("AWS::Logs::LogGroup")
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
@@ -54,12 +60,10 @@ def test_logs_may_be_encrypted_and_the_account_decides_the_rest():
 
 
 def test_every_role_may_use_the_key():
+    # tests/unit/deploy/test_key_rights.py holds for what
     policies = [policy for name, policy in of("AWS::IAM::Policy").items() if name.endswith("KmsPolicy")]
     users = {name_in(role) for policy in policies for role in listed(policy["Roles"]) if "Ref" in role}
     assert users == {name for name, each in RESOURCES.items() if each["Type"] == "AWS::IAM::Role"}
-    # SQS and S3 encrypt, and DynamoDB, Secrets Manager and Lambda decrypt, with the rights of the caller
-    own = [policy for policy in policies if {"Ref": "RankRole"} in policy["Roles"]]
-    assert set(own[0]["PolicyDocument"]["Statement"][0]["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
 def test_the_page_names_every_principal_of_the_policy():
