@@ -278,7 +278,7 @@ def test_a_setup_without_passwords_or_model_says_what_makes_them(prepared, check
     ("deployed_to", "expected"),
     [
         ("second", ["install onto what LocalStack has"]),
-        ("first", ["deploy for project 7", "install onto tables", "restart the job", "repair"]),
+        ("first", ["deploy for project 7 over tables", "install onto tables", "restart the job", "repair"]),
     ],
 )
 def test_a_new_localstack_gets_its_tables_before_anything_reads_them(
@@ -287,8 +287,8 @@ def test_a_new_localstack_gets_its_tables_before_anything_reads_them(
     calls, outputs = [], {"ArtifactsBucket": "tables", "ControlTable": "control"}
     project = LocalProject("http://a", outputs, "http://b", 7, "http://c")
 
-    def deploy(_servers, _settings, project_id, *_):
-        calls.append(f"deploy for project {project_id}")
+    def deploy(_servers, _settings, project_id, *_, before):
+        calls.append(f"deploy for project {project_id} over {before['ArtifactsBucket']}")
         return project.outputs
 
     def install(*given):

@@ -12,6 +12,8 @@ from unit.deploy.intrinsics import RESOURCES, ROOT, TEMPLATE, resolved
 
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.deployer import kept_names
+from octospoon.cli.local import assemble
+from octospoon.cli.local.saved_settings import UpSettings
 
 PREVIOUS = sam_template.read(Path(__file__).with_name("previous.yaml"))
 PAGE = (ROOT / "docs/how-to/upgrade.md").read_text()
@@ -74,6 +76,18 @@ def test_without_the_parameter_the_buckets_would_be_new_ones():
     for name in of_before("AWS::S3::Bucket"):
         old, new = (each[name]["Properties"]["BucketName"] for each in (PREVIOUS["Resources"], RESOURCES))
         assert resolved(new, {}) != resolved(old, {})
+
+
+@pytest.mark.parametrize(("bucket", "given"), [(BUCKET, {"BucketNames": "name"}), ("", {})])
+def test_a_local_stack_finds_its_objects_again(bucket, given, monkeypatch):
+    """Its LocalStack forgets what was deployed, and keeps objects under the names of their buckets."""
+    deployed = {}
+    monkeypatch.setattr(assemble, "deploy", lambda **options: deployed.update(options) or {})
+    monkeypatch.setattr(assemble, "_parameters", lambda *_: {})
+    addresses = assemble.Addresses("http://a", "http://b", "http://c", "token")
+    before = {"ArtifactsBucket": bucket} if bucket else None
+    assemble.deploy_template(addresses, UpSettings(), 1, assemble.BY_PATH, print, before=before)
+    assert deployed["parameters"] == given
 
 
 def test_the_page_names_every_parameter_that_a_person_must_give():

@@ -10,7 +10,7 @@ import msgspec
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
-from octospoon.cli.deploy.deployer import deploy, stack_outputs
+from octospoon.cli.deploy.deployer import deploy, kept_names, stack_outputs
 from octospoon.cli.deploy.secrets import keep_secret
 from octospoon.cli.deployment import Deployment, LocalProject
 from octospoon.cli.deployment.session import session
@@ -179,14 +179,25 @@ def deploy_template(
     project_id: int,
     artefacts: Artefacts,
     progress: Callable[[str], None],
+    before: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Deploy the template onto servers, of which only LocalStack needs to answer; return its outputs."""
+    """Deploy the template onto servers, of which only LocalStack needs to answer; return its outputs.
+
+    Args:
+        addresses: of the servers.
+        settings: class names, and parameters except for those that a local stack sets.
+        project_id: of the Label Studio project.
+        artefacts: the built functions.
+        progress: receives a line of text for each step.
+        before: the outputs of the deployment that left the data, perhaps one of an earlier release.
+    """
+    kept = kept_names(STACK_NAME, before or {})
     return deploy(
         template=TEMPLATE,
         build_dir=artefacts.folder,
         endpoint_url=addresses.aws_url,
         stack_name=STACK_NAME,
-        parameters={**_parameters(addresses, settings.classes, project_id), **settings.parameters},
+        parameters=kept | _parameters(addresses, settings.classes, project_id) | settings.parameters,
         progress=progress,
         by_path=artefacts.by_path,
     )

@@ -111,7 +111,12 @@ class SetUp:
             if session != deployed_session(folder):
                 # first of all, because the classes may have changed since: their record is in a table
                 outputs = deploy_template(
-                    self.servers, settings, before.label_studio_project, artefacts, _print
+                    self.servers,
+                    settings,
+                    before.label_studio_project,
+                    artefacts,
+                    _print,
+                    before=before.outputs,
                 )
         _, project = install(self.servers, settings, artefacts, FIRST_MODEL.read_bytes, _print, outputs)
         deployment = Deployment(project.outputs, project.endpoint_url)

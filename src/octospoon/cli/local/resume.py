@@ -88,7 +88,10 @@ class Resumption:
         addresses = Addresses(urls[LOCALSTACK], urls[LABEL_STUDIO], urls[MLFLOW], token)
         project_id = self._project.label_studio_project
         self._progress("giving functions, tables, buckets and queues their data again")
-        self.outputs = deploy_template(addresses, self._settings, project_id, BY_PATH, lambda _: None)
+        before = self._project.outputs
+        self.outputs = deploy_template(
+            addresses, self._settings, project_id, BY_PATH, lambda _: None, before=before
+        )
 
     def repair(self, deployment: Deployment) -> None:
         """Run `reconcile` in the background, after a crash with a full audit.
