@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fakes.clock import FakeClock
+    from octospoon.domain.errors import OctospoonError
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.training.backbone_change import BackboneChange
+    from octospoon.domain.training.jobs import Fate
     from octospoon.ports.training import TrainingData
 
 
@@ -140,6 +142,25 @@ class FakeLauncher:
         if self.refuses:
             raise Refused(self.refuses)
         self.launched.append(job_id)
+
+
+@dataclass
+class FakePlatform:
+    """The platform that runs the launched jobs, with what it says of each."""
+
+    fates: dict[str, Fate] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    error: OctospoonError | None = None
+
+    def fate(self, job_id: str) -> Fate | None:
+        if self.error:
+            raise self.error
+        return self.fates.get(job_id)
+
+    def stop(self, job_id: str) -> None:
+        if self.error:
+            raise self.error
+        self.stopped.append(job_id)
 
 
 @dataclass

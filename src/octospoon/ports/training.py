@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.training.backbone_change import BackboneChange
-    from octospoon.domain.training.jobs import JobSettings, TrainingState
+    from octospoon.domain.training.jobs import Fate, JobSettings, TrainingState
 
 
 class Control(Protocol):
@@ -83,6 +83,16 @@ class TrainingLauncher(Protocol):
 
     def launch(self, job_id: str) -> None:
         """Start one job; launching the same id again starts nothing new."""
+
+
+class LaunchedJobs(Protocol):
+    """The platform that runs launched jobs, if it can tell what became of one."""
+
+    def fate(self, job_id: str) -> Fate | None:
+        """Return what became of a job; None if the platform does not know it."""
+
+    def stop(self, job_id: str) -> None:
+        """Stop what is left of a job, and do nothing if it is over."""
 
 
 @dataclass(frozen=True, slots=True)

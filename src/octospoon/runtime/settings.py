@@ -123,6 +123,8 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     ecs_security_groups: str = ""
     ecs_capacity: str = "FARGATE"
     ecs_public_ip: Literal["ENABLED", "DISABLED"] = "ENABLED"
+    batch_queue: str = ""
+    batch_job_definition: str = ""
 
 
 class ReconcileSettings(Stores, frozen=True, kw_only=True):

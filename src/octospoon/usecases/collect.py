@@ -12,6 +12,7 @@ from octospoon.domain.errors import BadRequest, OctospoonError, RetryableError
 from octospoon.domain.labelling.answers import Answer, read
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation, project_name
 from octospoon.domain.training.backbone_change import next_candidate
+from octospoon.domain.training.jobs import JobStatus
 from octospoon.domain.training.policy import due, job_id
 from octospoon.usecases.receive_webhook import Message
 from octospoon.usecases.resolve_label import ResolveLabel
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import AnnotationBody, Labels, TaskBody
     from octospoon.ports.training import Control, TrainingLauncher
+    from octospoon.usecases.give_up_lost_job import GiveUpLostJob
 
 LOG = logging.getLogger(__name__)
 LAUNCH_LEASE = 900.0
-"""Seconds after which a launched job that has not started counts as lost."""
+"""Seconds after which a launched job that has not started counts as lost, if its launcher has no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class CollectAnnotations:
         rules: when the next job is due.
         finished: requests a new batch if the newest round waits for no answer; None if only the schedule
             does.
+        lost_job: gives up a lost job with its reason; None if the platform of the jobs cannot be asked.
+        launch_lease: seconds after which a launched job that has not started counts as lost.
     """
 
     labels: Labels
@@ -55,6 +59,8 @@ class CollectAnnotations:
     history: Callable[[], ClassHistory]
     rules: TrainingRules
     finished: Callable[[Collection[str]], bool] | None = None
+    lost_job: GiveUpLostJob | None = None
+    launch_lease: float = LAUNCH_LEASE
 
     def __call__(self, body: str) -> str | None:
         """Count one message; return the id of the training job that it launched, if any.
@@ -100,7 +106,7 @@ class CollectAnnotations:
         Raises:
             RetryableError: it could not be started now; its labels are back in the counter.
         """
-        state, classes = self.control.state(), self.history().names
+        state, classes = self._state(), self.history().names
         if state.project_classes != classes:
             self.control.keep_classes(classes)
             state = replace(state, project_classes=classes)
@@ -110,9 +116,17 @@ class CollectAnnotations:
         job = job_id(state)
         candidate = next_candidate(state.backbone_change)
         settings = replace(self.settings, classes=classes, candidate=candidate)
-        if not self.control.begin(state, job, reason, self.clock.now() + LAUNCH_LEASE, settings):
+        if not self.control.begin(state, job, reason, self.clock.now() + self.launch_lease, settings):
             return None  # another run was first
+        if self.lost_job and state.status is not JobStatus.IDLE:
+            self.lost_job.stop_rest(state.job_id)
         return job if self._launched(job, state) else None
+
+    def _state(self) -> TrainingState:
+        """Return the state; a job whose lease has run out is given up first, with its reason."""
+        state = self.control.state()
+        late = state.is_active and self.clock.now() > state.lease_until
+        return self.control.state() if late and self.lost_job and self.lost_job() else state
 
     def _launched(self, job: str, before: TrainingState) -> bool:
         """Launch a job that has begun; return False if it can never start."""

@@ -107,6 +107,7 @@ class Reconcile:
             self._alias,
             self._uncounted,
             self._events,
+            self._lost_job,
         )
         # even after errors: a job that is due or lost must not wait
         job = self.collect.launch_if_due(at_once=full)
@@ -248,6 +249,11 @@ class Reconcile:
 
     def _events(self) -> Counter[str]:
         return Counter(events=self.events() if self.events else 0)
+
+    def _lost_job(self) -> Counter[str]:
+        if self.collect.lost_job:
+            self.collect.lost_job()
+        return Counter()
 
     def _alias(self) -> Counter[str]:
         if self.sync_registry_alias is None:

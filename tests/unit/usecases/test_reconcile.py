@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fakes.images import FakeBacklog
+from fakes.training import FakePlatform
 from fakes.world import FakeWorld
 
 from octospoon.domain.errors import ServiceUnavailable
@@ -12,10 +13,12 @@ from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, State, StoredObject
+from octospoon.domain.training.jobs import Fate
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases import full_audit as full_audit
 from octospoon.usecases import reconcile as reconcile_
+from octospoon.usecases.give_up_lost_job import GiveUpLostJob
 from octospoon.usecases.reconcile import BUDGET, FULL_EVERY, OVERLAP
 from octospoon.usecases.reconcile_report import ReconcileReport
 
@@ -546,6 +549,20 @@ def test_a_full_audit_goes_on_from_its_page(monkeypatch: pytest.MonkeyPatch, die
 
 def pointer(version: int, head: str = "h") -> ChampionPointer:
     return ChampionPointer(version, "a" * 64, "m", "b" * 64, head, "c" * 64 if head else "", CLASSES)
+
+
+def test_each_run_asks_the_platform_what_became_of_the_job() -> None:
+    world = World(threshold=1)
+    platform = FakePlatform({"train-000001": Fate(over=True, text="no such image")})
+    lost_job = GiveUpLostJob(world.control, platform, world.clock)
+    world.reconcile = replace(world.reconcile, collect=replace(world.collect, lost_job=lost_job))
+    world.annotate(1)
+    assert world.reconcile().job == "train-000001"
+
+    assert world.reconcile().lost_jobs == 1
+    world.clock.time += 1
+    assert world.reconcile().job == "train-000002"
+    assert world.control.state().reason == "job train-000001 failed: it ended while launching: no such image"
 
 
 def test_lost_job_is_relaunched_even_while_label_studio_is_down() -> None:

@@ -27,6 +27,19 @@ class JobStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Fate:
+    """What the platform that runs training jobs says of one.
+
+    Attributes:
+        over: whether nothing of the job waits or runs there.
+        text: its state and the platform's reasons, for people.
+    """
+
+    over: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobSettings:
     """The settings of a job. They are stored when the job is launched, and the trainer reads no others.
 

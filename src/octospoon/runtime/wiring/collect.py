@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.aws import batch_launcher
+from octospoon.adapters.aws.batch_launcher import BatchLauncher, BatchTarget
 from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
 from octospoon.adapters.aws.sqs_launcher import QueueLauncher
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.runtime import aws
+from octospoon.runtime.observability import stack_name
 from octospoon.runtime.settings import CollectSettings, listed, load
 from octospoon.runtime.wiring.storage import Storage
 from octospoon.runtime.wiring.triggers import batch_request
-from octospoon.usecases.collect import CollectAnnotations
+from octospoon.usecases.collect import LAUNCH_LEASE, CollectAnnotations
 from octospoon.usecases.finished_rounds import FinishedRounds
+from octospoon.usecases.give_up_lost_job import GiveUpLostJob
 
 if TYPE_CHECKING:
     from octospoon.ports.training import TrainingLauncher
@@ -24,10 +28,12 @@ def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
     config = load(CollectSettings)
     storage, classes = Storage(config), listed(config.classes)
+    launcher = _launcher(config)
+    batch = launcher if isinstance(launcher, BatchLauncher) else None
     return CollectAnnotations(
         labels=storage.labels,
         control=storage.control,
-        launcher=_launcher(config),
+        launcher=launcher,
         clock=aws.CLOCK,
         history=storage.class_history(classes),
         settings=JobSettings(
@@ -40,6 +46,8 @@ def collect() -> CollectAnnotations:
         ),
         rules=TrainingRules(config.training_threshold, config.training_cool_down, config.trainings_per_day),
         finished=_finished_rounds(config, storage),
+        lost_job=GiveUpLostJob(storage.control, batch, aws.CLOCK) if batch else None,
+        launch_lease=batch_launcher.LAUNCH_LEASE if batch else LAUNCH_LEASE,
     )
 
 
@@ -65,4 +73,8 @@ def _launcher(config: CollectSettings) -> TrainingLauncher:
             public_ip=config.ecs_public_ip,
         )
         return EcsLauncher(aws.client("ecs"), target)
-    raise NotConfigured(f"OCTOSPOON_LAUNCHER is {config.launcher!r}: it must be queue or ecs")
+    if config.launcher == "batch":
+        batch = BatchTarget(config.batch_queue, config.batch_job_definition, stack_name())
+        once = aws.client("batch", retries={"total_max_attempts": 1})
+        return BatchLauncher(aws.client("batch"), once, batch, aws.CLOCK)
+    raise NotConfigured(f"OCTOSPOON_LAUNCHER is {config.launcher!r}: it must be queue, ecs or batch")
