@@ -157,6 +157,8 @@ class TrainerSettings(Stores, frozen=True, kw_only=True):
     """Settings of the trainer's environment; each job brings its own settings (`JobSettings`)."""
 
     dagshub_repository: str = ""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    time_limit: Seconds = 0.0
 
 
 class WorkerSettings(Settings, frozen=True, kw_only=True):

@@ -79,13 +79,16 @@ def _register(folder: Path, source: str, above: int) -> int:
 
 def _run(job_id: str) -> int:
     from octospoon.domain.errors import OctospoonError
+    from octospoon.runtime.settings import TrainerSettings, load
     from octospoon.training.job.run import run
+    from octospoon.training.job.time_limit import ended_after
     from octospoon.training.wiring import training_ports
 
     log = logging.getLogger("octospoon.training")
     signal.signal(signal.SIGTERM, _stopped)
     try:
-        outcome = run(job_id, training_ports(job_id))
+        with ended_after(load(TrainerSettings).time_limit):
+            outcome = run(job_id, training_ports(job_id))
     except OctospoonError as error:
         log.error("job %s failed: %s: %s", job_id, type(error).__name__, error)  # noqa: TRY400
         return 1

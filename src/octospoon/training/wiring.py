@@ -44,7 +44,7 @@ def training_ports(job_id: str) -> TrainingPorts:
     control, images = storage.control, storage.images
     try:
         settings = _settings(control.state(), job_id)
-        trainer = _trainer(settings, images, storage.champions)
+        trainer = _trainer(settings, images, storage.champions, config.device)
     except NotConfigured as error:
         control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
         raise
@@ -88,12 +88,12 @@ def _rules(settings: JobSettings) -> Rules:
     return replace(Rules(), slowdown=math.inf) if settings.candidate else Rules()
 
 
-def _trainer(settings: JobSettings, images: ImageStore, champions: Champions) -> Trainer:
+def _trainer(settings: JobSettings, images: ImageStore, champions: Champions, device: str) -> Trainer:
     balanced = settings.class_weights == "balanced"
     if settings.candidate is not None:
         return RequestedBackbone(images, champions, settings.candidate, balanced=balanced)
     if settings.trainer == "finetune":
-        return FineTuner(images, FineTuning.read(settings.fine_tuning), balanced=balanced)
+        return FineTuner(images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=device)
     return partial(train_head, balanced=balanced)
 
 

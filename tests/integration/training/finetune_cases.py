@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -23,14 +25,16 @@ from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.cli.datasets import digits
-from octospoon.domain.errors import BadModel, BadRequest
+from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import Prediction, State
 from octospoon.training.backbone.pytorch_file import read_tensors
 from octospoon.training.data.dataset import Dataset
+from octospoon.training.finetune import device, loop
 from octospoon.training.finetune import graph as graphs
 from octospoon.training.finetune.augmentation import augmented
 from octospoon.training.finetune.graph import TorchGraph
+from octospoon.training.finetune.operators import Step
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import PARITY, FineTuner, embed
 from octospoon.training.head.trainer import train_head
@@ -146,7 +150,6 @@ def test_the_same_labels_and_seed_give_the_same_bits(task: Task):
 
 def trained_weights(tuner: FineTuner, task: Task) -> bytes:
     """The weights after three epochs, whether or not they are better."""
-    from octospoon.training.finetune import loop
     from octospoon.training.head.fit import fit_head, fold_of
 
     few = task.first(100)
@@ -155,10 +158,11 @@ def trained_weights(tuner: FineTuner, task: Task) -> bytes:
     start = fit_head(few.embeddings[learned], few.labels[learned], 10)
     lesson = loop.Lesson(task.pixels[:100], few.labels, learned, held_out, np.ones(10, np.float32))
     graph = TorchGraph(task.backbone)
-    with loop.reproducible():
+    with loop.reproducible(torch.device("cpu")) as uncertain:
         tuning = loop._Tuning(graph, lesson, start, tuner.options)
         for _ in range(3):
             tuning.epoch()
+    assert uncertain == []
     assert graph.written() != task.backbone
     return graph.written()
 
@@ -238,7 +242,7 @@ def test_weights_behind_other_nodes_learn_and_are_counted(poor: bytes):
 STEM = """
 import numpy as np, torch
 from onnx import TensorProto, helper, numpy_helper
-from octospoon.training import imported
+from octospoon.training.model import wrap_onnx
 from octospoon.training.finetune.graph import TorchGraph
 torch.set_num_threads(1)
 k = np.random.default_rng(3).normal(size=(48, 3, 1, 1)).astype(np.float32)
@@ -250,7 +254,7 @@ graph = helper.make_graph(nodes, "net", [info("input", TensorProto.FLOAT, ["b", 
     [info("out", TensorProto.FLOAT, ["b", 48])],
     [numpy_helper.from_array(k, "k"), numpy_helper.from_array(np.zeros(48, np.float32), "b")])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-made = TorchGraph(imported.wrap(model, imported.Pixels(), "", head=False).backbone)
+made = TorchGraph(wrap_onnx.wrap(model, wrap_onnx.Pixels(), "", head=False)[0])
 (made(torch.randint(0, 256, (3, 256, 256, 3), dtype=torch.uint8)) ** 2).sum().backward()
 """
 
@@ -276,6 +280,77 @@ def test_a_graph_goes_to_pytorch_and_back(task: Task, name):
     assert graph.written() == backbone
     graph(torch.from_numpy(np.zeros_like(task.pixels[:2]))).sum().backward()
     assert all(torch.isfinite(one.grad).all() for one in graph.weights.values())
+
+
+@pytest.mark.parametrize("name", ["starter", "poor"])
+def test_numbers_are_on_the_gpu_and_shapes_on_the_processor(poor: bytes, name):
+    # the device "meta" computes shapes only, and refuses to mix devices as a GPU does
+    backbone = extract_backbone(starter_model()) if name == "starter" else poor
+    graph = TorchGraph(backbone, torch.device("meta"))
+    made = graph(torch.zeros((2, 32, 32, 3), dtype=torch.uint8))
+    made.sum().backward()
+    assert made.device.type == "meta"
+    assert graph.weights
+    assert {weight.grad.device.type for weight in graph.weights.values()} == {"meta"}
+
+
+@pytest.mark.parametrize("op", ["Slice", "Gather", "Clip", "Pad", "AveragePool"])
+def test_operators_with_positions_and_limits_work_on_a_gpu(op):
+    made = {
+        "Slice": (["image", "zero", "two", "one"], {}),
+        "Gather": (["image", "zero"], {"axis": 1}),
+        "Clip": (["image", "low"], {}),
+        "Pad": (["image", "pads", "low"], {}),
+        "AveragePool": (["image"], {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}),
+    }
+    inputs, attributes = made[op]
+    values = {
+        "zero": torch.tensor([0]),
+        "one": torch.tensor([1]),
+        "two": torch.tensor([2]),
+        "pads": torch.tensor([0, 0, 1, 1, 0, 0, 1, 1]),
+        "low": torch.tensor(0.5),
+    }
+    step = Step(op, op, tuple(inputs), ("out",), attributes, 18)
+    cpu = graphs.OPERATORS[op](step, [values.get(name, torch.zeros(2, 3, 8, 8)) for name in inputs])
+    image = torch.zeros(2, 3, 8, 8, device="meta")
+    gpu = graphs.OPERATORS[op](step, [values.get(name, image) for name in inputs])
+    assert gpu.shape == cpu.shape
+    assert gpu.device.type == "meta"
+
+
+def test_a_gpu_that_is_demanded_and_missing_is_refused(task: Task, monkeypatch, caplog):
+    monkeypatch.setattr(
+        torch.cuda, "is_available", lambda: warnings.warn("driver too old", stacklevel=1) or False
+    )
+    demanding = FineTuner(task.store, QUICK, device="cuda")
+    with pytest.raises(NotConfigured, match=r"OCTOSPOON_DEVICE is cuda.*sees no GPU; driver too old.*auto"):
+        demanding(task.backbone, task.train, task.spec)
+    caplog.set_level("INFO")
+    assert device.chosen("auto") == torch.device("cpu")
+    assert "computes on the processor: PyTorch" in caplog.text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device.chosen("auto") == device.chosen("cuda") == torch.device("cuda")
+    assert device.chosen("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA T4")
+    assert device.described(torch.device("cuda")) == "cuda (NVIDIA T4)"
+
+
+def test_the_device_is_a_parameter_of_the_run(tuned):
+    assert (tuned.params["device"], tuned.params["reproducible"]) == ("cpu", "yes")
+
+
+def test_operators_that_are_not_reproducible_on_a_gpu_are_named(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = torch.backends.cudnn.allow_tf32
+    with loop.reproducible(torch.device("cuda")) as uncertain:
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert not torch.backends.cudnn.allow_tf32
+        for _ in range(2):  # PyTorch warns of this operator on the processor too
+            torch.zeros(4).put_(torch.tensor([0, 0]), torch.ones(2))
+    assert uncertain == ["put_"]
+    assert torch.backends.cudnn.allow_tf32 == before
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_the_operators_keep_to_onnx_s_own_test_cases():

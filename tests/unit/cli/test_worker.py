@@ -51,7 +51,9 @@ def test_a_worker_gets_what_a_training_task_gets(monkeypatch: pytest.MonkeyPatch
 
     task = sam_template.read(ROOT / "template.yaml")["Resources"]["TrainingTask"]
     given = json.dumps(task["Properties"]["ContainerDefinitions"][0])
-    assert set(re.findall(r'"Name": "([A-Z_]+)"', given)) == settings.keys() - {
+    # the device and the time are those of the worker's own machine
+    own = {"OCTOSPOON_DEVICE", "OCTOSPOON_TIME_LIMIT"}
+    assert set(re.findall(r'"Name": "([A-Z_]+)"', given)) - own == settings.keys() - {
         "OCTOSPOON_TRAINING_QUEUE_URL"
     }
     for name, value in settings.items():
@@ -73,8 +75,9 @@ def test_a_server_without_sign_in_needs_no_secret() -> None:
 
 
 def test_a_stack_that_needs_no_worker_says_so() -> None:
-    with pytest.raises(NotConfigured, match="Fargate"):
-        worker.worker_settings(deployment(Launcher="ecs"))
+    for launcher in ("ecs", "batch"):
+        with pytest.raises(NotConfigured, match=f"with Launcher={launcher}: a worker needs"):
+            worker.worker_settings(deployment(Launcher=launcher))
     without = deployment()
     without.mlflow_url = ""
     with pytest.raises(NotConfigured, match="MlflowTrackingUri"):

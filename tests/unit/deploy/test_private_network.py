@@ -70,7 +70,10 @@ def test_there_is_an_endpoint_for_every_service_that_is_called():
     # Lambda itself writes logs and traces, and decrypts; iam:PassRole is no call
     by_lambda = {"logs", "xray", "kms", "iam"}
     called = services("RankRole", "ReconcileRole") - by_lambda
-    assert called - {"ecs", "events"} == endpoints()
-    assert called - {"ecs"} == endpoints("WithEvents")
+    assert called - {"ecs", "batch", "events"} == endpoints()
+    assert called - {"ecs", "batch"} == endpoints("WithEvents")
     trained = services("TrainingRole", "TrainingExecutionRole") - {"kms"}
-    assert called | trained == endpoints("WithEvents", "WithTraining")
+    assert (called | trained) - {"batch"} == endpoints("WithEvents", "WithTraining")
+    # a machine with ECS's agent calls ECS by three names; it may read its own tags, but has none to read
+    agent = services("TrainingInstanceRole") - {"ec2"} | {"ecs-agent", "ecs-telemetry"}
+    assert called | trained | agent == endpoints("WithEvents", "WithTraining", "WithBatch")

@@ -20,7 +20,10 @@ METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 API_SECONDS = 29
 DEFAULT_ONLY = {"POWERTOOLS_SERVICE_NAME", "OPENBLAS_NUM_THREADS"}
 EVERYTHING_IS_ALL_AWS_OFFERS = {
+    "batch:ListJobs",
+    "ec2:DescribeTags",
     "ecr:GetAuthorizationToken",
+    "ecs:DiscoverPollEndpoint",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
@@ -116,9 +119,13 @@ def test_a_function_gets_the_variables_that_the_reference_names(user):
     assert variables.keys() - DEFAULT_ONLY | shared == documented()[user]
 
 
-def test_the_training_container_gets_the_variables_that_the_reference_names():
-    container = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
-    given = {one["Name"] for one in container["Environment"]}
+TASK = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
+BATCH_JOB = of("AWS::Batch::JobDefinition")["TrainingJobDefinition"]["ContainerProperties"]
+
+
+@pytest.mark.parametrize("container", [TASK, BATCH_JOB])
+def test_the_training_container_gets_the_variables_that_the_reference_names(container):
+    given = {one["Name"] for one in container["Environment"]} - {"AWS_DEFAULT_REGION"}
     given |= {one["Fn::If"][1]["Name"] for one in container["Secrets"]}
     assert given == documented()["trainer"]
 
@@ -206,10 +213,12 @@ def test_every_queue_is_encrypted_and_has_the_longest_retention(name):
     assert QUEUES[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_fargate_is_made_only_on_request():
+def test_fargate_and_machines_are_made_only_on_request():
     for name, resource in RESOURCES.items():
         if resource["Type"].startswith("AWS::ECS::"):
             assert resource["Condition"] == "LauncherIsEcs", name
+        if resource["Type"].startswith(("AWS::Batch::", "AWS::EC2::")):
+            assert resource["Condition"] == "LauncherIsBatch", name
 
 
 def test_no_parameter_is_a_secret():
@@ -248,9 +257,9 @@ def test_a_named_secret_is_read_only_where_needed(parameter, condition, policies
         if {"Ref": parameter} in listed(statement["Resource"])
     ]
     assert may == [(name, "secretsmanager:GetSecretValue") for name in policies]
-    container = of("AWS::ECS::TaskDefinition")["TrainingTask"]["ContainerDefinitions"][0]
-    assert [each["ValueFrom"] for each in resolved(container["Secrets"], {parameter: ARN})] == [ARN]
-    assert resolved(container["Secrets"], {}) == []
+    for container in (TASK, BATCH_JOB):
+        assert [each["ValueFrom"] for each in resolved(container["Secrets"], {parameter: ARN})] == [ARN]
+        assert resolved(container["Secrets"], {}) == []
 
 
 def test_pictures_reach_predict_as_their_bytes():
@@ -383,6 +392,7 @@ def test_two_stacks_have_metrics_alarms_and_dashboards_apart():
 
 
 EXPLICIT_NAMES = {
+    "AWS::Batch::JobDefinition": "JobDefinitionName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::ECS::TaskDefinition": "Family",
     "AWS::Logs::LogGroup": "LogGroupName",
@@ -391,7 +401,7 @@ EXPLICIT_NAMES = {
     "AWS::Serverless::Function": "FunctionName",
 }
 NAMES_OF_RESOURCES = re.compile(
-    r"Name|Family|.*(Bucket|Cluster|Dashboard|Function|Group|Queue|Role|Rule|Secret|Table)Name"
+    r"Name|Family|.*(Bucket|Cluster|Definition|Environment|Template|Profile|Dashboard|Function|Group|Queue|Role|Rule|Secret|Table)Name"
 )
 
 

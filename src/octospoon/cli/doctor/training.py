@@ -12,7 +12,7 @@ from octospoon.domain.training.health import lost, unread
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
 
-_START = "run `octospoon worker --stack NAME` on any machine, or deploy with Launcher=ecs"
+_START = "run `octospoon worker --stack NAME` on any machine, or deploy with Launcher=ecs or batch"
 _LOST = (
     "remove the cause (docs/how-to/training-does-not-start.md), then run `octospoon reconcile --full`, which "
     "starts the next job"

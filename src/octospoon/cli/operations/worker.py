@@ -26,9 +26,9 @@ def worker_settings(deployment: Deployment) -> dict[str, str]:
     Raises:
         NotConfigured: the stack runs its training jobs itself, or no MLflow is configured.
     """
-    if deployment.outputs["Launcher"] != "queue":
+    if (launcher := deployment.outputs["Launcher"]) != "queue":
         raise NotConfigured(
-            "the stack runs its training jobs as Fargate tasks: a worker needs the parameter Launcher=queue"
+            f"the stack runs its jobs itself, with Launcher={launcher}: a worker needs Launcher=queue"
         )
     if not deployment.mlflow_url:
         raise NotConfigured(

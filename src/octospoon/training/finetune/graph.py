@@ -44,18 +44,21 @@ class TorchGraph:
 
     Args:
         backbone: the ONNX file.
+        device: what computes.
 
     Attributes:
         weights: the trainable weights, float32, by the name of their initializer.
         learning: the number of trainable parameters.
         total: the number of all parameters.
+        device: what computes.
 
     Raises:
         BadRequest: the graph has unsupported operators, which the message lists, or too few trainable
             weights.
     """
 
-    def __init__(self, backbone: bytes) -> None:
+    def __init__(self, backbone: bytes, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
         self._proto = onnx.load_from_string(backbone)
         _check(self._proto.graph)
         opset = next(entry.version for entry in self._proto.opset_import if entry.domain in ("", "ai.onnx"))
@@ -63,7 +66,9 @@ class TorchGraph:
         _check_outputs(self._steps)
         values = {entry.name: numpy_helper.to_array(entry) for entry in self._proto.graph.initializer}
         learning = set(_learning(self._steps, values))
-        self._constants = {name: torch.from_numpy(value.copy()) for name, value in values.items()}
+        self._constants = {
+            name: self._placed(torch.from_numpy(value.copy())) for name, value in values.items()
+        }
         self.weights: dict[str, Any] = {
             name: self._constants[name].requires_grad_() for name in values if name in learning
         }
@@ -77,12 +82,21 @@ class TorchGraph:
             )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return embeddings float32 [N, D] for uint8 [N, H, W, 3]."""
-        known: dict[str, Any] = {**self._constants, INPUT: images, "": None}
+        """Return embeddings float32 [N, D], on the device, for uint8 [N, H, W, 3] on any device."""
+        known: dict[str, Any] = {**self._constants, INPUT: images.to(self.device), "": None}
         for step in self._steps:
             made = OPERATORS[step.op](step, [known[name] for name in step.inputs])
-            known.update(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=False))
+            results = map(self._placed, made if isinstance(made, tuple) else (made,))
+            known.update(zip(step.outputs, results, strict=False))
         return known[EMBEDDING]
+
+    def _placed(self, value: torch.Tensor) -> torch.Tensor:
+        """Return a tensor where the next operators need it.
+
+        What is computed with goes to the device. Shapes and positions stay on the processor, which reads them
+        to know what to compute, and so do scalars, which PyTorch takes from there.
+        """
+        return value.to(self.device) if value.is_floating_point() and value.ndim else value
 
     def embed(
         self, pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], batch: int = 32
@@ -99,7 +113,7 @@ class TorchGraph:
         """
         with torch.no_grad():
             parts = [
-                self(torch.from_numpy(np.array(pixels[rows[start : start + batch]]))).numpy()
+                self(torch.from_numpy(np.array(pixels[rows[start : start + batch]]))).cpu().numpy()
                 for start in range(0, len(rows), batch)
             ]
         return np.concatenate(parts)
@@ -117,7 +131,7 @@ class TorchGraph:
         for tensor in proto.graph.initializer:
             if tensor.name in self.weights:
                 tensor.CopyFrom(
-                    numpy_helper.from_array(self.weights[tensor.name].detach().numpy(), tensor.name)
+                    numpy_helper.from_array(self.weights[tensor.name].detach().cpu().numpy(), tensor.name)
                 )
         return model_file.canonical(proto.SerializeToString())
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +92,36 @@ class _HeldOut:
 
 
 @contextlib.contextmanager
-def reproducible() -> Iterator[None]:
-    """Use one thread and deterministic algorithms, so that the same images and seed give the same bits."""
+def reproducible(device: torch.device) -> Iterator[list[str]]:
+    """Use one thread and deterministic algorithms, so that the same images and seed give the same bits.
+
+    On a GPU this holds for the same model of GPU, and some operators have no deterministic algorithm there.
+    Numbers have all bits of float32 there too, because the embeddings must be those of onnxruntime.
+
+    Yields:
+        A list that has the names of the operators without such an algorithm at the end of the block.
+    """
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    gpu = device.type == "cuda"
+    uncertain: list[str] = []
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
+    torch.use_deterministic_algorithms(mode=True, warn_only=gpu)
     try:
-        yield
+        if not gpu:
+            yield uncertain
+            return
+        # cuBLAS reads it when it is first used, and PyTorch demands it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        exact = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+        with exact, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            yield uncertain
+        for text in dict.fromkeys(str(each.message) for each in caught):
+            name, found, _ = text.partition(" does not have a deterministic implementation")
+            uncertain.extend([name] if found else [])
+            _log.warning("%s", text)
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(mode=strict)
@@ -138,10 +163,11 @@ class _Tuning:
         self._graph, self._lesson, self._options = graph, lesson, options
         # the head sees standardised embeddings: with raw ones a small step can shift all predictions together
         frozen = graph.embed(lesson.pixels, lesson.learned)
-        self._mean, self._spread = frozen.mean(axis=0), frozen.std(axis=0) + _TINY
-        self._weights = torch.from_numpy(start.weights * self._spread[:, None]).requires_grad_()
-        self._bias = torch.from_numpy(start.bias + self._mean @ start.weights).requires_grad_()
-        self._class_weights = torch.from_numpy(lesson.class_weights)
+        mean, spread = frozen.mean(axis=0), frozen.std(axis=0) + _TINY
+        self._mean, self._spread = self._tensor(mean), self._tensor(spread)
+        self._weights = self._tensor(start.weights * spread[:, None]).requires_grad_()
+        self._bias = self._tensor(start.bias + mean @ start.weights).requires_grad_()
+        self._class_weights = self._tensor(lesson.class_weights)
         self._generator = torch.Generator().manual_seed(options.seed)
         learning = [*graph.weights.values(), self._weights, self._bias]
         self._optimiser = torch.optim.AdamW([_group(tensor, options) for tensor in learning])
@@ -160,7 +186,7 @@ class _Tuning:
             rows = order[start : start + self._options.batch_size]
             images = torch.from_numpy(np.array(self._lesson.pixels[rows]))
             logits = self._logits(self._graph(augmented(images, self._options, self._generator)))
-            truth = torch.from_numpy(self._lesson.labels[rows])
+            truth = self._tensor(self._lesson.labels[rows])
             loss = functional.cross_entropy(logits, truth, self._class_weights)
             self._optimiser.zero_grad()
             loss.backward()
@@ -172,8 +198,8 @@ class _Tuning:
     def evaluate(self) -> _HeldOut:
         """Evaluate the held-out images without augmentation."""
         rows = self._lesson.held_out
-        embeddings = torch.from_numpy(self._graph.embed(self._lesson.pixels, rows))
-        logits = self._logits(embeddings).detach().numpy()
+        embeddings = self._tensor(self._graph.embed(self._lesson.pixels, rows))
+        logits = self._logits(embeddings).detach().cpu().numpy()
         truth = self._lesson.labels[rows]
         divided = logits.astype(np.float64)
         divided /= temperature(divided, truth, len(rows) + len(self._lesson.learned))[0]
@@ -182,8 +208,10 @@ class _Tuning:
 
     def _logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return the logits, float32 [N, C], for embeddings float32 [N, D]."""
-        mean, spread = torch.from_numpy(self._mean), torch.from_numpy(self._spread)
-        return (embeddings - mean) / spread @ self._weights + self._bias
+        return (embeddings - self._mean) / self._spread @ self._weights + self._bias
+
+    def _tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(values).to(self._graph.device)
 
 
 def _group(tensor: torch.Tensor, options: FineTuning) -> dict[str, Any]:

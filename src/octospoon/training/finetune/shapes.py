@@ -102,7 +102,7 @@ def _slice(step: Step, inputs: Sequence[Any]) -> Tensor:
             raise step.refuse("with negative steps")
         size = value.shape[axis]
         first, last = (max(0, min(bound + size if bound < 0 else bound, size)) for bound in (start, end))
-        value = value.index_select(axis, torch.arange(first, max(first, last), stride))
+        value = value.index_select(axis, torch.arange(first, max(first, last), stride, device=value.device))
     return value
 
 
@@ -114,6 +114,7 @@ def _gather(step: Step, inputs: Sequence[Any]) -> Tensor:
     axis, wanted = step.get("axis", 0), inputs[1]
     axis %= inputs[0].ndim
     flat = torch.where(wanted < 0, wanted + inputs[0].shape[axis], wanted).reshape(-1).long()
+    flat = flat.to(inputs[0].device)
     shape = (*inputs[0].shape[:axis], *wanted.shape, *inputs[0].shape[axis + 1 :])
     return inputs[0].index_select(axis, flat).reshape(shape)
 

@@ -29,6 +29,7 @@ from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
 
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.ports.images import ImageStore
@@ -51,44 +52,52 @@ class FineTuner:
         images: the store of the labelled images.
         options: the settings of fine-tuning.
         balanced: True to weight classes by the inverse of their frequency.
+        device: ``cuda`` demands a GPU, ``cpu`` uses none, and ``auto`` uses one if it is visible.
     """
 
     images: ImageStore
     options: FineTuning = field(default_factory=FineTuning)
     balanced: bool = False
+    device: str = "auto"
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
         """Train on the readable images and hold out a fifth of them for early stopping. See `Trainer`.
 
-        The same labels, images and options give the same bytes on the same machine.
+        The same labels, images and options give the same bytes on the same machine. On a GPU they do if the
+        run's parameter ``reproducible`` says so.
 
         Raises:
-            NotConfigured: PyTorch is not installed.
+            NotConfigured: PyTorch is not installed, or a GPU is demanded and none is visible.
             BadRequest: there are no labelled images, or the graph cannot be trained.
             BadModel: PyTorch and onnxruntime compute different embeddings with the new weights.
         """
         check_installed()
+        from octospoon.training.finetune import device
+
+        chosen = device.chosen(self.device)
         with tempfile.TemporaryDirectory() as folder:
             pixels, readable = pictures.read(dataset.images, self.images, spec, Path(folder))
             held_out = readable & (fold_of(dataset.labels, self.options.seed) == 0)
-            return self._trained(backbone, dataset, spec, _Material(pixels, readable, held_out))
+            return self._trained(backbone, dataset, spec, _Material(pixels, readable, held_out, chosen))
 
     def _trained(
         self, backbone: bytes, dataset: Dataset, spec: ModelSpec, material: _Material
     ) -> TrainedModel:
         if why := material.shortage(dataset.labels):
             return self._frozen(backbone, dataset, spec, why, ())
-        from octospoon.training.finetune import loop
+        from octospoon.training.finetune import device, loop
         from octospoon.training.finetune.graph import TorchGraph
 
-        with loop.reproducible():
-            graph = TorchGraph(backbone)
+        where = device.described(material.device)
+        with loop.reproducible(material.device) as uncertain:
+            graph = TorchGraph(backbone, material.device)
             learning = {"weights": f"{graph.total}", "weights_that_learn": f"{graph.learning}"}
-            _log.info("%d of the backbone's %d weights are trained", graph.learning, graph.total)
+            _log.info("%d of the backbone's %d weights are trained on %s", graph.learning, graph.total, where)
             _compare(graph, backbone, material)
             course = self._course(graph, dataset, len(spec.classes), material)
             tuned = graph.written() if course.best else backbone
             gap = _compare(graph, tuned, material) if course.best else 0.0
+        learning |= {"device": where, "reproducible": f"no: {', '.join(uncertain)}" if uncertain else "yes"}
         if not course.best:
             why = "the held-out labels show no gain"
             made = self._frozen(backbone, dataset, spec, why, course.epochs)
@@ -169,11 +178,13 @@ class _Material:
         pixels: uint8 [N, H, W, 3].
         readable: bool [N], True for images that could be read.
         held_out: bool [N], True for readable images that are held out from training.
+        device: what PyTorch computes on.
     """
 
     pixels: npt.NDArray[np.uint8]
     readable: npt.NDArray[np.bool_]
     held_out: npt.NDArray[np.bool_]
+    device: torch.device
 
     def shortage(self, labels: npt.NDArray[np.int64]) -> str:
         """Return why the images are too few to train a backbone; empty if they suffice."""
