@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -296,7 +297,7 @@ def test_numbers_are_on_the_gpu_and_shapes_on_the_processor(poor: bytes, name):
 
 @pytest.mark.parametrize("op", ["Slice", "Gather", "Clip", "Pad", "AveragePool"])
 def test_operators_with_positions_and_limits_work_on_a_gpu(op):
-    made = {
+    made: dict[str, tuple[list[str], dict[str, Any]]] = {
         "Slice": (["image", "zero", "two", "one"], {}),
         "Gather": (["image", "zero"], {"axis": 1}),
         "Clip": (["image", "low"], {}),
@@ -319,10 +320,13 @@ def test_operators_with_positions_and_limits_work_on_a_gpu(op):
     assert gpu.device.type == "meta"
 
 
+def too_old() -> bool:
+    warnings.warn("driver too old", stacklevel=1)
+    return False
+
+
 def test_a_gpu_that_is_demanded_and_missing_is_refused(task: Task, monkeypatch, caplog):
-    monkeypatch.setattr(
-        torch.cuda, "is_available", lambda: warnings.warn("driver too old", stacklevel=1) or False
-    )
+    monkeypatch.setattr(torch.cuda, "is_available", too_old)
     demanding = FineTuner(task.store, QUICK, device="cuda")
     with pytest.raises(NotConfigured, match=r"OCTOSPOON_DEVICE is cuda.*sees no GPU; driver too old.*auto"):
         demanding(task.backbone, task.train, task.spec)
