@@ -1,4 +1,4 @@
-"""The training image's variants, read from the Dockerfile and its pinned requirements: no engine builds it here."""
+"""The variants of the training image, read from the Dockerfile and its pins: no engine builds it here."""
 
 from __future__ import annotations
 
