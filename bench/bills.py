@@ -178,6 +178,17 @@ def services() -> list[Line]:
     ]
 
 
+def gpu_hour(machine: str) -> list[Line]:
+    """Return the bill of one hour of a machine that trains with Launcher=batch."""
+    data = OCTOSPOON["Resources"]["TrainingLaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    disk = sum(int(each["Ebs"]["VolumeSize"]) for each in data["BlockDeviceMappings"])
+    return [
+        Line("machine", machine, prices.GPU_MACHINE_HOUR[machine]),
+        Line("its disk", f"{disk} GB", disk * prices.DISK_GB_MONTH / HOURS),
+        Line("public address", "1", prices.ADDRESS_HOUR),
+    ]
+
+
 def endpoints() -> dict[str, float]:
     """Return the dollars a month of an endpoint in one subnet, of all in two, and of a NAT gateway."""
     kinds = [
@@ -258,6 +269,7 @@ def tables() -> list[str]:
         table(idle(), "an idle stack, a month"),
         table(million(), "a million images"),
         table(keeping(), "keeping them, a month"),
+        table(gpu_hour("g4dn.xlarge"), "training on a GPU, an hour"),
         table(services(), "Label Studio and MLflow, a month"),
         price_list(),
     ]

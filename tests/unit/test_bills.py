@@ -15,7 +15,11 @@ from octospoon.cli.operations import prices
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/explanation/costs.md").read_text("utf-8")
 ONLY_BY_USE = {
+    "AWS::Batch::ComputeEnvironment",
+    "AWS::Batch::JobDefinition",
+    "AWS::Batch::JobQueue",
     "AWS::DynamoDB::Table",
+    "AWS::EC2::LaunchTemplate",
     "AWS::EC2::SecurityGroup",
     "AWS::EC2::SecurityGroupEgress",
     "AWS::EC2::SecurityGroupIngress",
@@ -23,6 +27,7 @@ ONLY_BY_USE = {
     "AWS::ElasticLoadBalancingV2::Listener",
     "AWS::ElasticLoadBalancingV2::ListenerRule",
     "AWS::ElasticLoadBalancingV2::TargetGroup",
+    "AWS::IAM::InstanceProfile",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
@@ -60,6 +65,28 @@ def test_no_resource_is_left_out(template: dict[str, Any]) -> None:
     assert made <= ONLY_BY_USE | BILLED
 
 
+def test_a_stack_that_trains_on_a_gpu_costs_no_more_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bills.total(bills.idle())
+    batch = copy.deepcopy(bills.OCTOSPOON)
+    batch["Parameters"]["Launcher"]["Default"] = "batch"
+    monkeypatch.setattr(bills, "OCTOSPOON", batch)
+    assert bills.resources(batch, "AWS::Batch::ComputeEnvironment")
+    test_no_resource_is_left_out(batch)
+    assert bills.total(bills.idle()) == before
+
+
+def test_guide_names_the_prices_of_machines_with_a_gpu() -> None:
+    page = (ROOT / "docs/how-to/train-on-a-gpu.md").read_text("utf-8")
+    types = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
+    hours = ", ".join(f"{prices.GPU_MACHINE_HOUR[each]:.2f}" for each in types)
+    assert f"| {', '.join(f'`{each}`' for each in types)} | {hours} an hour on demand" in page
+    machine, disk, address = bills.gpu_hour("g4dn.xlarge")
+    assert f"| the disk of a machine, {disk.amount} | {disk.dollars:.3f} an hour |" in page
+    assert f"| a public address | {address.dollars} an hour |" in page
+    assert machine.dollars == prices.GPU_MACHINE_HOUR["g4dn.xlarge"]
+    assert f"| the image in ECR | {prices.ECR_GB_MONTH:.2f} a GB and month |" in page
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "dollars"),
     [("alarms", "AWS::CloudWatch::Alarm", 0.10), ("secrets", "AWS::SecretsManager::Secret", 0.40)],
@@ -78,7 +105,7 @@ def test_another_resource_is_on_the_next_bill(
 
 @pytest.mark.parametrize(
     ("condition", "expected"),
-    [("LauncherIsQueue", True), ("LauncherIsEcs", False), ("HasKmsKey", False), ("EcsHasKmsKey", False)],
+    [("LauncherIsQueue", True), ("LauncherIsEcs", False), ("HasKmsKey", False), ("TrainingHasKmsKey", False)],
 )
 def test_conditions_hold_as_defaults_say(condition: str, expected: bool) -> None:
     assert bills.holds(bills.OCTOSPOON, condition) is expected

@@ -448,7 +448,7 @@ def test_job_promotes_a_fine_tuned_model_under_its_backbone(promoted, tmp_path):
     assert after.registry.params["backbone"] == pointer.backbone
     assert after.registry.params["trainer"] == "fine-tuning"
     assert len(after.registry.epochs) > 1
-    assert "a new backbone" in after.control.state().reason
+    assert "the backbone is new" in after.control.state().reason
 
 
 def test_it_is_judged_on_its_own_view_of_audit_pictures(promoted, tmp_path):

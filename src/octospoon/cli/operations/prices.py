@@ -69,6 +69,12 @@ NAT_HOUR = Price(0.045, "NAT gateway and hour", "vpc/pricing")
 ADDRESS_HOUR = Price(0.005, "public IPv4 address and hour", "vpc/pricing")
 FARGATE_CPU_HOUR = Price(0.04048, "vCPU of Fargate and hour, x86_64", "fargate/pricing", _FARGATE)
 FARGATE_GB_HOUR = Price(0.004445, "GB of Fargate and hour, x86_64", "fargate/pricing", _FARGATE)
+GPU_MACHINE_HOUR = {
+    "g4dn.xlarge": Price(0.526, "g4dn.xlarge and hour", "ec2/pricing/on-demand"),
+    "g5.xlarge": Price(1.006, "g5.xlarge and hour", "ec2/pricing/on-demand", "factualminds.com, 2026-06"),
+    "g6.xlarge": Price(0.8048, "g6.xlarge and hour", "ec2/pricing/on-demand"),
+}
+DISK_GB_MONTH = Price(0.08, "GB and month of gp3 in EBS", "ebs/pricing")
 BALANCER_HOUR = Price(
     0.0225, "load balancer and hour", "elasticloadbalancing/pricing", "cloud-horizons.com, 2026-05"
 )
