@@ -72,7 +72,7 @@ def test_a_stack_that_trains_on_a_gpu_costs_no_more_at_rest(monkeypatch: pytest.
     monkeypatch.setattr(bills, "OCTOSPOON", batch)
     assert bills.resources(batch, "AWS::Batch::ComputeEnvironment")
     test_no_resource_is_left_out(batch)
-    assert bills.total(bills.idle()) == before
+    assert bills.total(bills.idle()) <= before, "nor has it the alarm of a queue that nobody reads"
 
 
 def test_guide_names_the_prices_of_machines_with_a_gpu() -> None:

@@ -47,7 +47,13 @@ def of_before(kind=""):
 def test_what_holds_data_is_updated_in_place(name, given):
     before, after = PREVIOUS["Resources"][name], RESOURCES[name]
     assert after["Type"] == before["Type"]
-    assert after.get("Condition") == before.get("Condition")
+    for launcher in ("queue", "ecs"):
+        exists = [
+            "Condition" not in each
+            or resolved({"Condition": each["Condition"]}, given | {"Launcher": launcher}, template)
+            for each, template in ((before, PREVIOUS), (after, TEMPLATE))
+        ]
+        assert exists[0] == exists[1], launcher
     kept = given | kept_names("octospoon", {"ArtifactsBucket": BUCKET})
     for property_ in CREATE_ONLY[before["Type"]]:
         old, new = before["Properties"].get(property_), after["Properties"].get(property_)
