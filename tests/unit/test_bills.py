@@ -65,7 +65,7 @@ def test_no_resource_is_left_out(template: dict[str, Any]) -> None:
     assert made <= ONLY_BY_USE | BILLED
 
 
-def test_a_stack_that_trains_on_a_gpu_costs_no_more_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_that_trains_on_a_gpu_costs_nothing_more_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     before = bills.total(bills.idle())
     batch = copy.deepcopy(bills.OCTOSPOON)
     batch["Parameters"]["Launcher"]["Default"] = "batch"

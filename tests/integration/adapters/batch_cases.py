@@ -150,7 +150,7 @@ def test_process_that_dies_after_it_submitted_leaves_one_job(batch: Batch) -> No
     assert len(batch.jobs()) == 1
 
 
-def test_lost_answer_of_submit_is_neither_an_error_nor_a_second_job(batch: Batch) -> None:
+def test_lost_answer_is_neither_an_error_nor_another_job(batch: Batch) -> None:
     submitted = []
 
     def answered_and_lost(event_name: str, **_: object) -> None:

@@ -55,7 +55,7 @@ def submitted(stubber: Stubber) -> None:
     stubber.add_response("submit_job", {"jobName": JOB, "jobId": "id-2"}, SUBMIT)
 
 
-def test_job_is_submitted_under_its_id_and_tagged_with_its_stack(batch):
+def test_job_has_its_id_as_name_and_a_tag(batch):
     launcher, stubber = batch
     found(stubber)
     submitted(stubber)
@@ -76,7 +76,7 @@ def test_job_that_just_ended_is_not_submitted_again(batch, status):
     launcher.launch(JOB)
 
 
-def test_old_job_of_a_table_that_was_made_anew_blocks_nothing(batch):
+def test_old_job_of_the_same_name_blocks_nothing(batch):
     launcher, stubber = batch
     found(stubber, job("SUCCEEDED", age=LAUNCH_LEASE + 1))
     submitted(stubber)
@@ -131,7 +131,7 @@ def test_outage_is_tried_again_later(batch, code, status, at):
         launcher.launch(JOB)
 
 
-def test_queue_that_may_not_be_read_is_refused_before_a_job_is_submitted(batch):
+def test_queue_that_may_not_be_read_is_refused_first(batch):
     launcher, stubber = batch
     stubber.add_client_error("list_jobs", "AccessDeniedException", "not authorized", 403)
     with pytest.raises(PermanentError, match="not authorized"):

@@ -149,7 +149,7 @@ def test_jobs_that_never_start_are_cancelled_within_their_lease() -> None:
         assert 600 <= action["maxTimeSeconds"] < LAUNCH_LEASE
 
 
-def test_a_job_gets_one_gpu_one_attempt_and_a_time_limit() -> None:
+def test_a_job_gets_one_gpu_one_attempt_and_a_limit() -> None:
     properties = made("TrainingJobDefinition", TrainingCpu="4096", TrainingTimeLimit="7200")
     request = accepted("batch", "RegisterJobDefinition", properties)
     container = request["containerProperties"]

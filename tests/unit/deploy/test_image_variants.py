@@ -49,7 +49,7 @@ def test_usual_variant_has_neither() -> None:
     assert "mlflow-skinny" in packages or "mlflow" in packages
 
 
-def test_build_argument_chooses_the_variant_and_the_machine_gives_the_driver() -> None:
+def test_variant_is_a_build_argument_without_a_driver() -> None:
     assert "ARG REQUIREMENTS=training\n" in DOCKERFILE
     assert "COPY infra/requirements/${REQUIREMENTS}.txt /tmp/requirements.txt" in DOCKERFILE
     _, runtime = DOCKERFILE.split("COPY --from=packages")

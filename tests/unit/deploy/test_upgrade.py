@@ -50,8 +50,8 @@ def test_what_holds_data_is_updated_in_place(name, given):
     for launcher in ("queue", "ecs"):
         exists = [
             "Condition" not in each
-            or resolved({"Condition": each["Condition"]}, given | {"Launcher": launcher}, template)
-            for each, template in ((before, PREVIOUS), (after, TEMPLATE))
+            or resolved({"Condition": each["Condition"]}, given | {"Launcher": launcher})
+            for each in (before, after)
         ]
         assert exists[0] == exists[1], launcher
     kept = given | kept_names("octospoon", {"ArtifactsBucket": BUCKET})

@@ -14,7 +14,7 @@ from octospoon.training.job.run import run
 from octospoon.training.job.time_limit import ended_after
 
 
-def test_a_job_that_takes_too_long_fails_with_the_reason_and_counts_as_lost() -> None:
+def test_job_that_takes_too_long_fails_and_counts_as_lost() -> None:
     made = labelled()
     during(made, lambda: time.sleep(30))
     began = time.monotonic()

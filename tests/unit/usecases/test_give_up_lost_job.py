@@ -37,7 +37,7 @@ class Launched(World):
         return self.collect.launch_if_due()
 
 
-def test_a_job_that_cannot_start_is_lost_with_its_reason_before_its_lease_ends() -> None:
+def test_job_that_cannot_start_is_lost_before_its_lease_ends() -> None:
     world = Launched()
     world.says(JOB, PULL, over=True)
 
@@ -61,7 +61,7 @@ def test_jobs_that_never_start_come_back_ever_more_rarely() -> None:
     assert begun[-1] - begun[-2] >= 6 * 3600
 
 
-def test_a_job_that_waits_for_a_machine_keeps_its_lease_and_then_says_why() -> None:
+def test_job_that_waits_keeps_its_lease_and_then_says_why() -> None:
     world = Launched()
     world.says(JOB, WAITS, over=False)
     world.clock.time += LEASE - 10
@@ -97,7 +97,7 @@ def test_a_dead_process_is_found_while_its_lease_lives() -> None:
 
 
 @pytest.mark.parametrize("fate", [None, Fate(over=False, text="AWS Batch says RUNNING")])
-def test_a_job_that_may_come_to_its_end_is_left_alone(fate: Fate | None) -> None:
+def test_job_that_may_come_to_its_end_is_left_alone(fate: Fate | None) -> None:
     world = Launched()
     world.control.start(JOB, world.clock.now() + 1000)
     if fate:
@@ -135,7 +135,7 @@ def test_without_an_answer_the_lease_decides(
     assert f"what is left of {JOB} is not stopped: {error}" in caplog.text
 
 
-def test_a_job_whose_launch_failed_is_stopped_in_case_it_was_taken() -> None:
+def test_job_whose_launch_failed_is_stopped_in_any_case() -> None:
     world = Launched()
     world.control.abort(JOB, world.control.state(), "no answer")
     world.clock.time += 1
