@@ -23,7 +23,7 @@ from octospoon.cli.local import redeploy as redeploying
 from octospoon.cli.local.assemble import Addresses
 from octospoon.cli.stack.credentials import Credentials
 from octospoon.cli.stack.layout import Layout
-from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, SETTINGS, Place
+from octospoon.cli.stack.services import LABEL_STUDIO, LOCALSTACK, MLFLOW, RECORD_REQUESTS, SETTINGS, Place
 from octospoon.cli.stack.services import SERVICES as PROCESSES
 from octospoon.domain.errors import NotConfigured
 from octospoon.training.model.model_file import starter_model
@@ -123,7 +123,8 @@ def test_localstack_is_the_version_that_the_tests_run():
 
 
 @pytest.mark.parametrize("name", [LOCALSTACK, LABEL_STUDIO, MLFLOW])
-def test_a_container_has_the_settings_of_the_process(name, checkout):
+def test_a_container_has_the_settings_of_the_process(name, checkout, monkeypatch):
+    monkeypatch.delenv(RECORD_REQUESTS)  # that of this run
     assert deploy_compose.main(["prepare"]) == 0
 
     given = variables(checkout / f".octospoon/compose/{name}-settings.env")
