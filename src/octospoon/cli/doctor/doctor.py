@@ -27,7 +27,7 @@ def findings(deployment: Deployment) -> list[CheckResult]:
         *checks_code.checks(deployment),
         *checks_bucket.checks(deployment),
         *checks_services.checks(),
-        *checks_training.checks(),
+        *checks_training.checks(deployment),
     )
     return [check.made(deployment) for check in every]
 

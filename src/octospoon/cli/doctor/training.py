@@ -1,4 +1,4 @@
-"""The check of `octospoon doctor` whether something runs the training jobs."""
+"""The checks of `octospoon doctor` whether something runs the training jobs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.cli.doctor.check import Advised, Check
 from octospoon.cli.operations.queues import depth
+from octospoon.domain.errors import NotConfigured
 from octospoon.domain.training.health import lost, unread
 
 if TYPE_CHECKING:
@@ -19,9 +20,16 @@ _LOST = (
 )
 
 
-def checks() -> list[Check]:
-    """Return the check of training."""
-    return [Check("training", _training, "")]
+_READY = ("VALID", "UPDATING")
+_MACHINES = "correct the parameters of Launcher=batch (docs/how-to/train-on-a-gpu.md), and deploy again"
+
+
+def checks(deployment: Deployment) -> list[Check]:
+    """Return the checks of training that apply to this stack."""
+    found = [Check("training", _training, "")]
+    if deployment.outputs.get("Launcher") == "batch":
+        found.append(Check("training machines", _machines, _MACHINES))
+    return found
 
 
 def _training(deployment: Deployment) -> str:
@@ -32,3 +40,23 @@ def _training(deployment: Deployment) -> str:
     if problem := lost(state):
         raise Advised(problem, _LOST)
     return f"{state.job_id} is {state.status}" if state.job_id else "no job has begun yet"
+
+
+def _machines(deployment: Deployment) -> str:
+    """Check that the queue of AWS Batch takes jobs, and that machines can be started for it."""
+    batch = deployment.client("batch")
+    queues = batch.describe_job_queues(jobQueues=[deployment.outputs["TrainingJobQueue"]])["jobQueues"]
+    names = [each["computeEnvironment"] for queue in queues for each in queue["computeEnvironmentOrder"]]
+    if not names:
+        raise NotConfigured("AWS Batch has no queue for the jobs, or the queue has no machines")
+    environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+    if not environments:
+        raise NotConfigured("AWS Batch does not have the machines of the queue")
+    for each in (*queues, *environments):
+        if each["state"] != "ENABLED" or each["status"] not in _READY:
+            name = each.get("jobQueueName") or each["computeEnvironmentName"]
+            raise NotConfigured(
+                f"{name} is {each['state']} and {each['status']}: {each.get('statusReason', 'no reason')}"
+            )
+    machines = environments[0]["computeResources"]
+    return f"{', '.join(machines['instanceTypes'])}, {machines['type']}"
