@@ -1,4 +1,4 @@
-"""Every test here runs over the in-memory fakes, and over the real tables on every lane to LocalStack.
+"""Every test here runs over the in-memory fakes, and over the real tables on every lane of LocalStack.
 
 `make second-dynamodb` runs them over the tables of another emulator.
 """

@@ -1,4 +1,4 @@
-"""From the window that drifted to the batch that holds it, over the stores alone."""
+"""Images of a window that drifted get a share of the next batch. Only the stores are involved."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POINTER = ChampionPointer(3, "s" * 64, "k", "b" * 64, "h", "h" * 64, ("left", "r
 
 
 class Sides:
-    """A head: the first coordinate decides, softly."""
+    """A head whose probabilities are a logistic function of the first coordinate."""
 
     def run(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         right = 1 / (1 + np.exp(-2 * embeddings[:, 0]))

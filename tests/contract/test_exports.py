@@ -17,11 +17,16 @@ def test_labelled_images_say_how_they_were_drawn(stores: Stores) -> None:
     stores.scoring.put_score(image(3), prediction(0.5))
     resolve_label(stores, image(1).key, "cat", 1.0, 2)
 
-    (found,) = stores.pool_report.labelled()
+    (labelled,) = stores.pool_report.labelled()
 
-    assert (found.key, found.label, found.agreement, found.annotators) == (image(1).key, "cat", 1.0, 2)
-    assert (found.audit, found.strategy, found.round_number) == (True, "margin", 1)
-    assert found.draw_probability == 0.25
+    assert (labelled.key, labelled.label, labelled.agreement, labelled.annotators) == (
+        image(1).key,
+        "cat",
+        1.0,
+        2,
+    )
+    assert (labelled.audit, labelled.strategy, labelled.round_number) == (True, "margin", 1)
+    assert labelled.draw_probability == 0.25
 
 
 def test_predictions_of_all_images_outside_quarantine(stores: Stores) -> None:
@@ -30,9 +35,9 @@ def test_predictions_of_all_images_outside_quarantine(stores: Stores) -> None:
     stores.scoring.put_score(image(2), embedded(2))
     stores.scoring.put_quarantine(image(3), "empty", "no bytes")
 
-    found = {row.key: row for row in stores.pool_report.predictions()}
+    predictions = {row.key: row for row in stores.pool_report.predictions()}
 
-    assert set(found) == {image(1).key, image(2).key}
-    first = found[image(1).key]
+    assert set(predictions) == {image(1).key, image(2).key}
+    first = predictions[image(1).key]
     assert (first.top_class, first.confidence, first.model_version, first.label) == (0, 0.75, 1, "cat")
-    assert found[image(2).key].top_class is None
+    assert predictions[image(2).key].top_class is None

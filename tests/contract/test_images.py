@@ -1,4 +1,4 @@
-"""Reading images: signed GETs and get_object over the real S3 on LocalStack give the same."""
+"""Signed GETs and get_object read the same bytes from the S3 of LocalStack."""
 
 from __future__ import annotations
 
@@ -151,9 +151,9 @@ def test_a_listing_of_an_existing_bucket_holds_its_prefixes(s3: S3Client, bucket
         after = keys[-1]
         assert len(keys) <= len(KEYS)
 
-    wanted = [key for key in KEYS if key.startswith(source.prefixes)]
-    assert keys == sorted(wanted, key=str.encode)
-    assert len(wanted) == 4
+    expected = [key for key in KEYS if key.startswith(source.prefixes)]
+    assert keys == sorted(expected, key=str.encode)
+    assert len(expected) == 4
     assert not any(entry.other_file for entry in images.listing("", 100))
 
 

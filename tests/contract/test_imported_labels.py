@@ -37,11 +37,11 @@ def test_imported_labels_count_towards_training(stores: Stores) -> None:
 
     assert written == {state.key for state in states}
     assert stores.control.state().new_labels == 60
-    found = {each.key: each for each in stores.pool_report.labelled()}
-    assert len(found) == 60
-    first = found[image(1).key]
+    images = {image.key: image for image in stores.pool_report.labelled()}
+    assert len(images) == 60
+    first = images[image(1).key]
     assert (first.label, first.annotators, first.audit, first.strategy) == ("dog", 0, False, IMPORTED)
-    assert {each.key for each in stores.labels.labelled()} == written
+    assert {image.key for image in stores.labels.labelled()} == written
     assert stores.pool.selectable(0, -1.0, 99) == ([], None)
 
 
@@ -108,15 +108,15 @@ def test_drawn_image_waits_for_people_and_never_trains(stores: Stores) -> None:
     assert stores.ranking.claim(audit, 4, 99.0)
     stores.ranking.mark_exported(state.key, 4, 7)
     assert list(stores.imported.confirmations()) == [Confirmation(state.key, "dog", None)]
-    assert [each.problem for each in stores.labels.of(state.key)] == [DRAWN]
+    assert [label.problem for label in stores.labels.of(state.key)] == [DRAWN]
     waiting = stores.imported.states([state.key])[state.key]
     assert waiting.reserved
     assert stores.imported.store([(waiting, "dog")]) == set()
 
     stores.labels.upsert(annotation(1, "cat"))
     ResolveLabel(stores.labels, known)(state.key)
-    (found,) = stores.labels.labelled()
-    assert (found.audit, found.label, found.strategy, found.round_number) == (True, "cat", IMPORTED, 4)
+    (image,) = stores.labels.labelled()
+    assert (image.audit, image.label, image.strategy, image.round_number) == (True, "cat", IMPORTED, 4)
     assert list(stores.imported.confirmations()) == [Confirmation(state.key, "dog", "cat")]
     assert stores.control.state().new_labels == 1
 

@@ -1,4 +1,4 @@
-"""Pictures on their way into the pool: the fake and the real bucket take the same bytes once."""
+"""The inbox for new images: the fake and the real bucket store the same bytes once."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_key_is_made_of_the_bytes(inbox: Inbox, data: bytes, extension: str) -
         assert inbox.add(data) == f"predict/{hashlib.sha256(data).hexdigest()}.{extension}"
 
 
-def test_what_is_no_picture_is_not_taken(inbox: Inbox) -> None:
+def test_what_is_no_image_is_not_taken(inbox: Inbox) -> None:
     with pytest.raises(BadImage, match="not-an-image"):
         inbox.add(b"milk, eggs")
 

@@ -50,17 +50,17 @@ def test_where_the_alias_was_last_seen_is_kept(stores: Stores) -> None:
 def test_the_newest_observation_is_kept_whole(stores: Stores) -> None:
     assert stores.observations.read() == Observation()
     finding = DriftResult(Level.SUSPECTED, 500, 0.001, 0.5, 1.0, 0.2)
-    seen = Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
-    stores.observations.save(seen)
+    observation = Observation(2, 100.0, Estimate(0.9, 0.85, 0.94, 50), "2026-01-31", finding)
+    stores.observations.save(observation)
     stores.observations.save(Observation(1, 50.0))
-    assert stores.observations.read() == seen
+    assert stores.observations.read() == observation
 
 
 def test_the_largest_observation_is_kept_whole(stores: Stores) -> None:
     accuracy = Estimate(2 / 3, 1 / 3, 0.98765432109876543, 10**6)
     finding = DriftResult(Level.CONFIRMED, 500, 1 / 3, 1e-300, 2 / 3, 1 / 201)
-    longest = "\x01" * (KEY_BYTES - 2)  # what JSON writes with six letters for one
-    seen = Observation(
+    longest = "\x01" * (KEY_BYTES - 2)  # JSON writes each of these characters as six
+    observation = Observation(
         10**6,
         1e9 / 3,
         accuracy,
@@ -69,8 +69,8 @@ def test_the_largest_observation_is_kept_whole(stores: Stores) -> None:
         tuple(DriftExample(f"{longest}{i:02d}", "e" * 32, 1 / (i + 3)) for i in range(drift_share.MOST)),
         tuple(ObservedDay(f"2026-{i:04d}", 10**6, accuracy, finding) for i in range(HISTORY)),
     )
-    stores.observations.save(seen)
-    assert stores.observations.read() == seen
+    stores.observations.save(observation)
+    assert stores.observations.read() == observation
 
 
 @pytest.mark.stack

@@ -270,13 +270,13 @@ def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores
 
     written = rescored(stores, list(rows.values()), 0.9, version=5)
 
-    kept = {keys[i] for i in (10, 30, 31, 59)}
-    assert written == set(keys) - kept
+    unchanged = {keys[i] for i in (10, 30, 31, 59)}
+    assert written == set(keys) - unchanged
     after = stores.pool.rows(keys)
     assert {after[key].model_version for key in written} == {5}
     assert [after[keys[i]].model_version for i in (10, 30, 59)] == [0, 1, 7]
     assert after[keys[12]].probabilities == pytest.approx([0.95, 0.05], abs=1e-3)
-    assert after[keys[12]].embedding == pytest.approx(np.full(4, 12)), "what the picture gave stays"
+    assert after[keys[12]].embedding == pytest.approx(np.full(4, 12)), "what the image gave stays"
     assert {candidate.key for candidate in stores.ranking.top(99)} == set(keys) - {keys[10], keys[31]}
     assert keys[31] not in after
 

@@ -1,4 +1,4 @@
-"""The in-memory table of bench/ answers as the emulator does, and costs as much."""
+"""The in-memory table of bench/ returns what the emulator returns, at the same cost."""
 
 from __future__ import annotations
 

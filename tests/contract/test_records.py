@@ -1,4 +1,4 @@
-"""What the pool keeps of an image's past, in the very writes that make it past."""
+"""The history of an image in its row. The write that changes the row also adds the old value."""
 
 from __future__ import annotations
 
@@ -170,10 +170,10 @@ def test_image_is_found_in_a_long_snapshot_by_partial_reads(stack: LocalStack) -
         "after-call.s3.GetObject", lambda parsed, **_: read.append(parsed.get("ContentLength", 0))
     )
 
-    wanted = [*keys[:2], *keys[2::97], *keys[-2:]]
-    images = [snapshots.find("job", key) for key in wanted]
+    sample = [*keys[:2], *keys[2::97], *keys[-2:]]
+    images = [snapshots.find("job", key) for key in sample]
 
-    assert [image.key for image in images if image] == wanted
+    assert [image.key for image in images if image] == sample
     assert [snapshots.find("job", key + "!") for key in ("", *keys[::400])] == [None] * 6
     assert max(read) < size / 4
     snapshots.write("nothing", [])

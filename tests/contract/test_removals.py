@@ -21,7 +21,7 @@ def test_what_is_missing_is_kept_page_by_page(stores: Stores) -> None:
     pages = {"": [annotation(3), annotation(4)], "ä 04.png\x1fu4": [annotation(1)]}
     for page, missing in pages.items():
         stores.missing.add("walk-1", page, missing)
-    stores.missing.add("walk-1", "", [annotation(9)])  # a page that is looked at again
+    stores.missing.add("walk-1", "", [annotation(9)])  # the same page, read again
     stores.missing.add("walk-10", "", [annotation(5)])
 
     assert stores.missing.of("walk-1") == [annotation(1), annotation(3), annotation(4)]

@@ -1,4 +1,4 @@
-"""The pool as re-scoring goes through it."""
+"""The queries by which re-scoring reads the pool."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_what_is_outdated_may_be_asked_for_by_the_day(stores: Stores) -> None:
 
 
 class Head:
-    """Answers with what stands in the embedding."""
+    """A head that derives both probabilities from the first coordinate of the embedding."""
 
     def run(self, embedding: Any) -> Any:
         return np.stack([(1 + embedding[:, 0]) / 2, (1 - embedding[:, 0]) / 2], axis=1)
