@@ -22,7 +22,7 @@ PREDICTION = Prediction(1, "b" * 64, np.zeros(4, np.float32), np.array([0.5, 0.5
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: nothing of it runs afterwards."""
+    """Ends a run as SIGKILL does: no code of the run is executed afterwards."""
 
 
 class World:
@@ -48,7 +48,7 @@ class World:
         world = self
 
         class Mortal:
-            """A port whose calls may be the last thing that a run does."""
+            """A port during whose calls a run may be killed."""
 
             def __init__(self, port: object) -> None:
                 self.port = port

@@ -37,7 +37,7 @@ class World(FakeWorld):
         return self.case.request(name, name.encode(), backbone)
 
     def promoted(self) -> ChampionPointer:
-        """Do what a job does that passed the gate."""
+        """Promote a model as a job does that passed the gate."""
         shas = self.champions.put_model(b"new", b"new head")
         pointer = ChampionPointer.of(4, NEW, *shas, CLASSES)
         self.champions.keep(pointer)

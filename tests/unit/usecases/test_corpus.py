@@ -1,4 +1,4 @@
-"""Every hostile or odd file ends as a row or in quarantine, and takes no neighbour along."""
+"""Every hostile or odd file gets a row or is quarantined, and no other file of its batch fails."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_corpus_is_large_and_names_each_file_once() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 60
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds in some of them
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about the content of some files
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_is_scored_or_quarantined_and_its_neighbours_unaffected(
     case: Case, scorer: OnnxScorer, alone: dict[str, np.ndarray]

@@ -23,7 +23,7 @@ IMAGES = 5
 
 
 class Batches:
-    """A round of five images, and how often a new one was asked for."""
+    """A round of five images, with the number of batches that were requested."""
 
     def __init__(self) -> None:
         self.world = World(threshold=100, images=IMAGES)
@@ -51,7 +51,7 @@ class Batches:
         self.asked += 1
 
     def collect(self, body: str, *, finished: bool = True) -> int:
-        """Count one message; return how often a batch was asked for since."""
+        """Count one message; return how many batches it requested."""
         before = self.asked
         replace(self.world.collect, finished=self.finished if finished else None)(body)
         return self.asked - before
@@ -60,11 +60,11 @@ class Batches:
 def test_last_answer_requests_a_batch_and_a_skip_is_one() -> None:
     batches = Batches()
 
-    asked = [
+    batches_asked = [
         batches.collect(message(i, label)) for i, label in enumerate([None, "cat", "no class", "dog"], 1)
     ]
 
-    assert asked == [0, 0, 0, 1]
+    assert batches_asked == [0, 0, 0, 1]
     assert batches.collect(message(4, "dog")) == 1, "a message that comes twice asks twice: that does no harm"
 
 

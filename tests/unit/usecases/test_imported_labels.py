@@ -1,4 +1,4 @@
-"""Imported labels in the whole loop: they train, survive repairs, and people confirm some of them."""
+"""Imported labels in the whole loop: models train on them, repairs keep them, people confirm some."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def test_drawn_images_are_exported_and_answered_by_people(interrupted) -> None:
     ours = [images[task.key] for task in tasks.values()]
     assert len(images) == IMAGES
     assert all(image.audit and image.annotators for image in ours)
-    found = list(world.imports.confirmations())
-    assert sum(each.answered == each.imported for each in found) == 4
-    assert Confirmation(next(iter(tasks.values())).key, "cat", "dog") in found
+    confirmations = list(world.imports.confirmations())
+    assert sum(confirmation.answered == confirmation.imported for confirmation in confirmations) == 4
+    assert Confirmation(next(iter(tasks.values())).key, "cat", "dog") in confirmations
 
 
 def test_label_of_a_drawn_image_never_comes_back() -> None:
@@ -115,4 +115,4 @@ def test_label_of_a_drawn_image_never_comes_back() -> None:
 
     assert {world.pool.table[key].state for key in drawn} == {State.SCORED}
     assert len(world.labelled()) == IMAGES - 5
-    assert {each.problem for each in world.labels.stored.values() if each.key in drawn} == {DRAWN}
+    assert {label.problem for label in world.labels.stored.values() if label.key in drawn} == {DRAWN}

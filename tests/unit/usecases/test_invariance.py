@@ -1,4 +1,4 @@
-"""What is chosen does not depend on how the pool is stored, under the product's own adapter."""
+"""The choice of images does not depend on how the pool is stored. Runs over the real adapter."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from octospoon.domain.model_spec import ChampionPointer, ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
 
-PICTURE = b"\x89PNG\r\n\x1a\n"
+PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 
 
 class ByteScorer:
-    """Certain of cats by the last byte, in hundredths; 255 cannot be decoded, 254 breaks the model."""
+    """The last byte is the percentage for cats; 255 cannot be decoded, 254 makes the model fail."""
 
     spec = ModelSpec(("cat", "dog"), 1, 1, 1, "squash", "b" * 64, 7)
 
@@ -46,7 +46,7 @@ def plenty() -> float:
 
 
 def of(byte: int) -> bytes:
-    return PICTURE + bytes([byte])
+    return PNG_HEADER + bytes([byte])
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def predict(inbox: FakeInbox) -> PredictImages:
 
 
 def test_an_answer_names_class_confidence_and_version(predict: PredictImages, inbox: FakeInbox) -> None:
-    said = predict.image(of(80), plenty)
+    answer = predict.image(of(80), plenty)
 
-    assert said == Answer(7, ("cat", "dog"), (0.8, 0.2))
-    assert (said.label, said.confidence) == ("cat", 0.8)
+    assert answer == Answer(7, ("cat", "dog"), (0.8, 0.2))
+    assert (answer.label, answer.confidence) == ("cat", 0.8)
     assert predict.stored("other", plenty).label == "dog"
     assert inbox.added == {}
 
@@ -73,7 +73,7 @@ def test_the_first_of_equals_is_the_label(predict: PredictImages) -> None:
     assert predict.image(of(50), plenty).label == "cat"
 
 
-def test_picture_joins_the_pool_on_request_once_per_bytes(predict: PredictImages, inbox: FakeInbox) -> None:
+def test_image_joins_the_pool_on_request_once_per_bytes(predict: PredictImages, inbox: FakeInbox) -> None:
     keys = {predict.image(of(80), plenty, add=True).key for _ in range(3)}
 
     assert keys == inbox.added.keys()
@@ -91,17 +91,17 @@ def test_what_cannot_be_scored_never_joins(
     assert inbox.added == {}
 
 
-def test_cold_start_model_predicts_nothing_but_the_picture_still_joins(inbox: FakeInbox) -> None:
-    said = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).image(of(1), plenty, add=True)
+def test_cold_start_model_predicts_nothing_but_the_image_still_joins(inbox: FakeInbox) -> None:
+    answer = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).image(of(1), plenty, add=True)
 
-    assert (said.model_version, said.classes, said.probabilities) == (0, (), ())
-    assert list(inbox.added) == [said.key]
+    assert (answer.model_version, answer.classes, answer.probabilities) == (0, (), ())
+    assert list(inbox.added) == [answer.key]
 
 
 def test_of_many_each_has_its_own_answer(predict: PredictImages) -> None:
-    found = predict.each(["good", "", "bad", "gone", "other"], plenty)
+    answers = predict.each(["good", "", "bad", "gone", "other"], plenty)
 
-    assert [one and one.label for one in found] == ["cat", None, None, None, "dog"]
+    assert [answer and answer.label for answer in answers] == ["cat", None, None, None, "dog"]
 
 
 def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -> None:
@@ -116,14 +116,14 @@ def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -
 def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) -> None:
     left = iter([SPARE_SECONDS, SPARE_SECONDS, SPARE_SECONDS - 1])
 
-    found = predict.each(["good", "other", "good"], lambda: next(left))
+    answers = predict.each(["good", "other", "good"], lambda: next(left))
 
-    assert [one is not None for one in found] == [True, False, False]
+    assert [answer is not None for answer in answers] == [True, False, False]
     with pytest.raises(ServiceUnavailable, match="ask again"):
         predict.image(of(80), lambda: SPARE_SECONDS - 1)
 
 
-def test_a_bucket_that_does_not_answer_is_no_missing_picture(inbox: FakeInbox) -> None:
+def test_a_bucket_that_does_not_answer_is_no_missing_image(inbox: FakeInbox) -> None:
     class Down(FakeImages):
         def read(self, key: str) -> ImageBytes:
             raise ServiceUnavailable("S3 does not answer")

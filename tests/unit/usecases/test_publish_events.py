@@ -1,4 +1,4 @@
-"""Events come from the stored state, at least once, and keep to their documented schemas."""
+"""Events are derived from the stored state, sent at least once, and match their documented schemas."""
 
 from __future__ import annotations
 

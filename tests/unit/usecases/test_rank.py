@@ -36,7 +36,7 @@ def prediction(i: int, version: int) -> Prediction:
 
 
 class Head:
-    """A model whose every version has its own opinion."""
+    """A model that predicts another class in each version."""
 
     def __init__(self, version: int) -> None:
         self.probabilities = np.eye(3, dtype=np.float32)[version % 3] * 0.8 + np.float32(0.2 / 3)
@@ -282,7 +282,7 @@ def test_two_ranks_at_once_export_one_round() -> None:
     chosen = world.rank.choose()
     world.rank()
 
-    # the slower of two: it had chosen before the other one began
+    # the slower of two runs: it chose before the other one began
     stored = world.rounds.begin(chosen)
     world.rank._export(stored)
 

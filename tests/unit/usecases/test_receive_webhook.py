@@ -114,11 +114,11 @@ def test_many_annotations_travel_in_messages_that_the_queue_takes(
 
     assert receive(body(action="ANNOTATIONS_CREATED", annotation=many, task=tasks), "s3cret-ü")
 
-    messages = [msgspec.json.decode(one, type=Message) for one in queued]
-    assert max(len(one.encode()) for one in queued) < 262_144
-    assert [one.id for message in messages for one in message.annotations] == list(range(1000))
+    messages = [msgspec.json.decode(text, type=Message) for text in queued]
+    assert max(len(text.encode()) for text in queued) < 262_144
+    assert [annotation.id for message in messages for annotation in message.annotations] == list(range(1000))
     for message in messages:
-        assert {task.id for task in message.tasks} == {one.task for one in message.annotations}
+        assert {task.id for task in message.tasks} == {annotation.task for annotation in message.annotations}
 
 
 RECORDED = Path(__file__).parents[2] / "payloads" / "label-studio"
@@ -128,11 +128,11 @@ def test_every_recorded_payload_of_label_studio_is_accepted() -> None:
     counted = {}
     for file in sorted(RECORDED.glob("*.json")):
         recorded = json.loads(file.read_text())["body"]
-        counted[file.stem] = sum(len(one.annotations) for one in parse(json.dumps(recorded).encode()))
+        counted[file.stem] = sum(len(message.annotations) for message in parse(json.dumps(recorded).encode()))
 
     assert len(counted) >= 15
-    for name, found in counted.items():
-        assert (found > 0) == ("ANNOTATION" in name), name
+    for name, number in counted.items():
+        assert (number > 0) == ("ANNOTATION" in name), name
 
 
 json_values = st.recursive(
@@ -147,7 +147,7 @@ near = st.fixed_dictionaries({"action": actions}, optional=fields)
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A body as Label Studio sends it, with one value somewhere in it replaced by anything."""
+    """Draw a body as Label Studio sends it, in which one value is replaced by any other."""
     whole = json.loads(body(annotation=ANNOTATION, task=TASK))
     where = draw(st.sampled_from([("annotation",), ("task",), ("project",), ()]))
     target = whole
@@ -158,7 +158,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.binary(max_size=200) | near.map(lambda one: json.dumps(one).encode()) | damaged())
+@given(st.binary(max_size=200) | near.map(lambda value: json.dumps(value).encode()) | damaged())
 def test_any_body_is_countable_when_queued_else_ignored_or_refused(data: bytes) -> None:
     queued: list[str] = []
     with contextlib.suppress(BadRequest):

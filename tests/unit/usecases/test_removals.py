@@ -40,7 +40,7 @@ def accept(world: World, proposal: str = "") -> ReconcileReport:
 
 
 def lose(world: World, *tasks: int) -> None:
-    """Take annotations away as an older backup does: their tasks did not change."""
+    """Remove annotations as a restored older backup does: their tasks did not change."""
     for task in tasks:
         world.labeler.annotations.pop(task)
 
@@ -71,7 +71,9 @@ def test_a_project_that_never_had_the_tasks_removes_no_label() -> None:
 
     reports = [full(world) for _ in range(2)]
 
-    assert [(one.annotations, one.elsewhere, one.withheld) for one in reports] == [(0, LABELS, 0)] * 2
+    assert [(report.annotations, report.elsewhere, report.withheld) for report in reports] == [
+        (0, LABELS, 0)
+    ] * 2
     assert labels(world) == LABELS
 
 

@@ -45,7 +45,7 @@ class World(FakeWorld):
     look: int = 500
 
     def __post_init__(self) -> None:
-        """Upload images on each of the days ago, in equal parts."""
+        """Upload equally many images on each day of `ago`, which counts days before now."""
         super().__init__(time=500 * A_DAY)
         self.progress = self.rescoring
         self.written: list[str] = []
@@ -109,7 +109,7 @@ class World(FakeWorld):
             raise ServiceUnavailable("throttled")
 
     def work(self, deadline: float = 1e12) -> int:
-        """Take every message off the queue; return how many there were."""
+        """Process every message of the queue; return how many there were."""
         done = 0
         while self.queue:
             self.clock.time += 0.01
@@ -124,7 +124,7 @@ class World(FakeWorld):
         return Reorder(self.progress, self.queue.append, self.order, self.clock)(self.version)
 
     def check(self) -> None:
-        """Every selectable row is scored by the champion."""
+        """Check that the champion scored every selectable row."""
         head = Head(self.version)
         for row in self.pool.table.values():
             if row.state is State.SCORED:
@@ -271,10 +271,10 @@ def test_going_back_half_way_leaves_no_shard_half_ordered() -> None:
     def dies(rows, predictions):
         raise RuntimeError
 
-    kept, world.pool.rescore = world.pool.rescore, dies
+    rescore, world.pool.rescore = world.pool.rescore, dies
     with pytest.raises(RuntimeError):
         world.case().segment(second, 1e12)
-    world.pool.rescore = kept
+    world.pool.rescore = rescore
     world.strategy = "margin"
 
     assert world.reorder() == 2
@@ -376,12 +376,12 @@ def test_repeated_message_costs_only_reads() -> None:
     world.progress.order = dict.fromkeys(range(SHARDS), "margin")
     world.case().champion_changed()
     world.queue += world.queue
-    kept, world.pool.rescore = world.pool.rescore, lambda rows, predictions: 1 / 0  # type: ignore[return-value]
+    rescore, world.pool.rescore = world.pool.rescore, lambda rows, predictions: 1 / 0  # type: ignore[return-value]
     dead = world.queue.copy()
     for body in dead[:SHARDS]:
         with pytest.raises(ZeroDivisionError):
             world.case().segment(body, 1e12)
-    world.pool.rescore = kept
+    world.pool.rescore = rescore
 
     world.work(deadline=0.0)
 
@@ -535,7 +535,7 @@ def test_order_that_keeps_changing_ends_too() -> None:
     del world.queue[1:]
 
     def deployments() -> None:
-        """Two versions of the function take turns."""
+        """Let two versions of the function take turns."""
         for turn in range(2000):
             world.strategy = ("entropy", "margin")[turn % 2]
             world.clock.time += LONGEST / 1000

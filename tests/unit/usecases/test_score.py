@@ -34,18 +34,18 @@ class ByteScorer:
         return np.full((1, 1, 3), data[0], np.uint8)
 
     def predict(self, images: np.ndarray) -> list[Prediction]:
-        return [Prediction(3, "b" * 64, np.array([one.mean()], np.float32), None) for one in images]
+        return [Prediction(3, "b" * 64, np.array([image.mean()], np.float32), None) for image in images]
 
 
 class NewerScorer(ByteScorer):
     spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 4)
 
     def predict(self, images: np.ndarray) -> list[Prediction]:
-        return [Prediction(4, "b" * 64, np.array([one.mean()], np.float32), None) for one in images]
+        return [Prediction(4, "b" * 64, np.array([image.mean()], np.float32), None) for image in images]
 
 
 class FullPool(FakePool):
-    """Has rows already, as far as many at once are concerned: each is written on its own."""
+    """Refuses to insert many rows at once, as if they existed. Rows are then written one by one."""
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         return set()
@@ -126,7 +126,7 @@ def test_an_older_event_does_not_undo_a_newer_one() -> None:
 
 
 class CountingImages(FakeImages):
-    """Counts the bytes that were read and have not been predicted yet, and who reads what."""
+    """Counts the bytes that were read and not yet scored, and the reads of each key."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ def numbered(n: int, size: int) -> list[ImageRef]:
 
 
 @pytest.mark.parametrize(("limit", "at_once"), [(300, 3), (350, 3), (1, 1)])
-def test_bytes_in_flight_are_bounded_and_large_pictures_pass_alone(limit: int, at_once: int) -> None:
+def test_bytes_in_flight_are_bounded_and_large_images_pass_alone(limit: int, at_once: int) -> None:
     images, pool = CountingImages(100), FakePool()
     score = ScoreUploads(
         images, pool, images.scorer, resolve_label=lambda _: None, workers=2, downloads=8, max_bytes=limit
@@ -170,7 +170,7 @@ def test_bytes_in_flight_are_bounded_and_large_pictures_pass_alone(limit: int, a
     assert 100 <= images.most <= at_once * 100
 
 
-def test_failed_read_or_bad_picture_releases_its_bytes() -> None:
+def test_failed_read_or_bad_image_releases_its_bytes() -> None:
     class Failing(CountingImages):
         def read(self, key: str) -> ImageBytes:
             if int(key) % 3 == 0:
@@ -186,8 +186,8 @@ def test_failed_read_or_bad_picture_releases_its_bytes() -> None:
 
     outcomes = score(numbered(30, 100))
 
-    assert sum(one is Outcome.QUARANTINED for one in outcomes) == 20
-    assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == 10
+    assert sum(outcome is Outcome.QUARANTINED for outcome in outcomes) == 20
+    assert sum(isinstance(outcome, ServiceUnavailable) for outcome in outcomes) == 10
 
 
 def test_outcomes_are_in_upload_order_whichever_ends_first() -> None:
@@ -271,8 +271,8 @@ def test_failed_call_leaves_only_its_own_rows_to_the_queue() -> None:
         numbered(60, 1)
     )
 
-    assert sum(isinstance(one, ServiceUnavailable) for one in outcomes) == ROWS_A_CALL
-    assert sum(one is Outcome.SCORED for one in outcomes) == 60 - ROWS_A_CALL == len(pool.table)
+    assert sum(isinstance(outcome, ServiceUnavailable) for outcome in outcomes) == ROWS_A_CALL
+    assert sum(outcome is Outcome.SCORED for outcome in outcomes) == 60 - ROWS_A_CALL == len(pool.table)
 
 
 def test_a_failed_write_is_that_images_alone() -> None:
@@ -283,12 +283,12 @@ def test_a_failed_write_is_that_images_alone() -> None:
             return super().put_score(image, prediction)
 
     images = CountingImages(1)
-    one, two, three = ScoreUploads(
+    first, second, third = ScoreUploads(
         images, Throttled(), images.scorer, resolve_label=lambda _: None, workers=2
     )(numbered(3, 1))
 
-    assert (one, three) == (Outcome.SCORED, Outcome.SCORED)
-    assert isinstance(two, ServiceUnavailable)
+    assert (first, third) == (Outcome.SCORED, Outcome.SCORED)
+    assert isinstance(second, ServiceUnavailable)
 
 
 def test_newest_upload_of_a_key_is_read_once_others_stale() -> None:
@@ -334,7 +334,7 @@ def test_same_bytes_under_another_etag_are_known_and_recorded() -> None:
     images.objects["a"] = (b"\x07", "md5", "md5-2")
     assert score([upload("a", "20")]) == [Outcome.KNOWN]
     assert score([upload("a", "20")]) == [Outcome.KNOWN]
-    assert [(one.etag, one.object_etag, one.sequencer) for one in noted] == [("md5", "md5-2", "20")]
+    assert [(image.etag, image.object_etag, image.sequencer) for image in noted] == [("md5", "md5-2", "20")]
 
     images.objects["a"] = (b"\x08", "older bytes")
     assert score([upload("a", "15")]) == [Outcome.STALE], "read before the newer upload, written after it"
@@ -366,7 +366,7 @@ def test_key_that_label_studio_cannot_show_is_quarantined_unread() -> None:
     assert outcomes == [Outcome.QUARANTINED, Outcome.QUARANTINED, Outcome.SCORED]
     assert {pool.table[key].reason for key in ("photo?", "/1")} == {"key-not-shown"}
     assert images.reads == {"1": 1}
-    assert [one.key for one in pool.selectable(hashes.shard("1"), -1.0, 9)[0]] == ["1"]
+    assert [row.key for row in pool.selectable(hashes.shard("1"), -1.0, 9)[0]] == ["1"]
 
 
 def test_a_folders_marker_is_no_image() -> None:
@@ -426,11 +426,11 @@ def test_uploads_of_one_key_fail_together() -> None:
         [upload("a", "1"), upload("a", "2")]
     )
 
-    assert all(isinstance(one, ServiceUnavailable) for one in outcomes)
+    assert all(isinstance(outcome, ServiceUnavailable) for outcome in outcomes)
 
 
 class Choosy(ByteScorer):
-    """Fails on the pictures of one value, as often as told."""
+    """Fails on images of one value, at most `times` times."""
 
     def __init__(self, value: int, times: int = 1000) -> None:
         self.value, self.times = value, times
@@ -442,7 +442,7 @@ class Choosy(ByteScorer):
         return super().predict(images)
 
 
-def test_picture_that_a_sound_model_cannot_score_is_quarantined() -> None:
+def test_image_that_a_sound_model_cannot_score_is_quarantined() -> None:
     pool = FakePool()
     outcomes = ScoreUploads(
         CountingImages(1), pool, lambda: Choosy(2), resolve_label=lambda _: None, workers=1
@@ -465,7 +465,7 @@ def test_a_model_that_failed_once_is_asked_again() -> None:
     ]
 
 
-def test_model_that_fails_on_a_blank_picture_returns_its_uploads() -> None:
+def test_model_that_fails_on_a_blank_image_returns_its_uploads() -> None:
     class Broken(ByteScorer):
         def predict(self, images: np.ndarray) -> list[Prediction]:
             raise BadModel("the model's embedding is not finite float32")
@@ -475,11 +475,11 @@ def test_model_that_fails_on_a_blank_picture_returns_its_uploads() -> None:
         numbered(3, 1)
     )
 
-    assert all(isinstance(one, BadModel) for one in outcomes)
+    assert all(isinstance(outcome, BadModel) for outcome in outcomes)
     assert not pool.table
 
 
-def test_a_failure_holds_no_picture() -> None:
+def test_a_failure_holds_no_image() -> None:
     class Holding(ByteScorer):
         def preprocess(self, data: bytes) -> np.ndarray:
             raise RuntimeError("a bug")
@@ -490,7 +490,7 @@ def test_a_failure_holds_no_picture() -> None:
 
     assert isinstance(failure, RuntimeError)
     frames = [frame.f_locals for frame, _ in traceback.walk_tb(failure.__traceback__)]
-    assert not [value for found in frames for value in found.values() if isinstance(value, bytes)]
+    assert not [value for variables in frames for value in variables.values() if isinstance(value, bytes)]
 
 
 def test_unfinished_messages_return_and_the_rest_is_written() -> None:
@@ -501,8 +501,8 @@ def test_unfinished_messages_return_and_the_rest_is_written() -> None:
         images, pool, images.scorer, resolve_label=lambda _: None, workers=1, downloads=1
     )(numbered(20, 1), lambda: next(left))
 
-    scored = [one for one in outcomes if one is Outcome.SCORED]
-    late = [one for one in outcomes if isinstance(one, ServiceUnavailable)]
+    scored = [outcome for outcome in outcomes if outcome is Outcome.SCORED]
+    late = [outcome for outcome in outcomes if isinstance(outcome, ServiceUnavailable)]
     assert len(scored) + len(late) == 20
     assert 1 <= len(scored) == len(pool.table) <= 6
     assert "no time" in str(late[0])

@@ -1,4 +1,4 @@
-"""What serves is a whole, verified model file, whatever lies in the bucket: real files, real runtime."""
+"""Only a whole, verified model file serves, whatever the bucket holds. Files and runtime are real."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Objects:
         self.writes = 0
 
     def read(self, key: str, unless_etag: str = "") -> tuple[bytes, str] | None:
-        found = self.stored.get(key)
-        return None if found is None or found[1] == unless_etag else found
+        entry = self.stored.get(key)
+        return None if entry is None or entry[1] == unless_etag else entry
 
     def write_new(self, key: str, body: bytes) -> bool:
         return self.swap(key, body, "") if key not in self.stored else False
@@ -53,8 +53,8 @@ class Deployed:
 
     def point(self, pointer: ChampionPointer) -> None:
         self.champions.keep(pointer)
-        found = self.champions.pointer()
-        assert self.champions.promote(pointer, found[1] if found else None)
+        stored = self.champions.pointer()
+        assert self.champions.promote(pointer, stored[1] if stored else None)
 
     def put(self, version: int, model: bytes) -> ChampionPointer:
         sha, _ = self.champions.put_model(model, None)
@@ -147,14 +147,14 @@ def test_every_change_is_a_later_turn_and_predictions_say_theirs(deployed):
     deployed.point(deployed.put(2, changed(version="2")))
     deployed.serve(1)
     deployed.serve(2)
-    deployed.serve(2)  # is in service already
+    deployed.serve(2)  # serves already
     pointer, _ = deployed.champions.pointer()
     assert (pointer.version, pointer.generation) == (2, 2)
 
     assert deployed.next_image() == 2
     scorer = deployed.current.get()
-    (said,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
-    assert (said.model_version, said.generation) == (2, 2)
+    (prediction,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
+    assert (prediction.model_version, prediction.generation) == (2, 2)
 
 
 def test_generation_of_an_unreadable_pointer_is_later_than_any(deployed):

@@ -108,9 +108,9 @@ def test_serving_what_is_served_changes_nothing(world):
 def test_concurrently_moved_pointer_is_retried_a_bounded_number_of_times(world):
     world.given(serving=3, alias=3, last_seen=3)
     promote, failures = world.champions.promote, [1]
-    world.champions.promote = lambda *wanted: False if failures and failures.pop() else promote(*wanted)
+    world.champions.promote = lambda *arguments: False if failures and failures.pop() else promote(*arguments)
     assert world.serve(1).version == 1
-    world.champions.promote = lambda *wanted: False
+    world.champions.promote = lambda *arguments: False
     world.champions.set(replace(world.champions.current, version=3))
     with pytest.raises(Conflict):
         world.serve(1)

@@ -38,7 +38,7 @@ class FakeRuns:
 
 
 class World(FakeWorld):
-    """One image through everything: scored, re-scored, chosen, labelled, trained on, replaced."""
+    """One image in every stage: scored, re-scored, chosen, labelled, trained on, replaced."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ POINTER = ChampionPointer(3, "s" * 64, "k", BACKBONE, "h", "h" * 64, CLASSES)
 
 
 class LinearHead:
-    """The first coordinate decides, softly."""
+    """A head whose probabilities are a logistic function of the first coordinate."""
 
     def run(self, embedding):
         right = 1 / (1 + np.exp(-2 * embedding[:, 0]))
