@@ -1,4 +1,4 @@
-"""The contract that every strategy keeps, and what each of them is for."""
+"""The contract of all strategies, and the purpose of each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.uncertainty import priority, uncertainty
 
-SCORED = [one for one in STRATEGIES.values() if one.score]
+SCORED = [strategy for strategy in STRATEGIES.values() if strategy.score]
 EVERY = list(STRATEGIES.values())
-NAMED = {"ids": lambda one: one.name}
+NAMED = {"ids": lambda strategy: strategy.name}
 
 
 def pool(n: int, classes: int = 10, seed: int = 0) -> Candidates:
@@ -35,113 +35,117 @@ def shuffled(given: Candidates, seed: int = 1) -> Candidates:
     return given.take(np.random.default_rng(seed).permutation(len(given.ids)))
 
 
-def chosen(one, given: Candidates, n: int, seed: str = "s") -> list[str]:
-    return [given.ids[i] for i in one.select(given, n, seed)]
+def chosen(strategy, given: Candidates, n: int, seed: str = "s") -> list[str]:
+    return [given.ids[i] for i in strategy.select(given, n, seed)]
 
 
-@pytest.mark.parametrize("one", EVERY, **NAMED)
+@pytest.mark.parametrize("strategy", EVERY, **NAMED)
 @pytest.mark.parametrize(("size", "n"), [(60, 7), (5, 9), (1, 1), (0, 3), (60, 0), (60, 60)])
-def test_selection_is_distinct_and_as_long_as_possible(one, size, n):
-    indices = one.select(pool(size), n, "s")
+def test_selection_is_distinct_and_as_long_as_possible(strategy, size, n):
+    indices = strategy.select(pool(size), n, "s")
     assert indices.dtype == np.int64
     assert len(indices) == len(set(indices.tolist())) == min(n, size)
     assert all(0 <= i < size for i in indices)
 
 
-@pytest.mark.parametrize("one", EVERY, **NAMED)
+@pytest.mark.parametrize("strategy", EVERY, **NAMED)
 @pytest.mark.parametrize("classes", [2, 1000])
-def test_any_number_of_classes(one, classes):
-    assert len(one.select(pool(40, classes), 8, "s")) == 8
+def test_any_number_of_classes(strategy, classes):
+    assert len(strategy.select(pool(40, classes), 8, "s")) == 8
 
 
-@pytest.mark.parametrize("one", EVERY, **NAMED)
-def test_the_order_of_the_rows_does_not_matter(one):
+@pytest.mark.parametrize("strategy", EVERY, **NAMED)
+def test_the_order_of_the_rows_does_not_matter(strategy):
     given = pool(300)
-    assert chosen(one, given, 20) == chosen(one, shuffled(given), 20)
+    assert chosen(strategy, given, 20) == chosen(strategy, shuffled(given), 20)
 
 
-@pytest.mark.parametrize("one", EVERY, **NAMED)
-def test_ties_are_broken_by_id_in_any_row_order(one):
+@pytest.mark.parametrize("strategy", EVERY, **NAMED)
+def test_ties_are_broken_by_id_in_any_row_order(strategy):
     same = Candidates(
         [f"k{i}" for i in range(30)], np.full((30, 4), 0.25, np.float32), np.ones((30, 3), np.float32)
     )
-    assert chosen(one, same, 6) == chosen(one, shuffled(same), 6)
+    assert chosen(strategy, same, 6) == chosen(strategy, shuffled(same), 6)
 
 
-@pytest.mark.parametrize("one", SCORED, **NAMED)
-def test_equal_scores_go_by_id_where_nothing_is_drawn(one):
-    if one.name == "power_margin":
+@pytest.mark.parametrize("strategy", SCORED, **NAMED)
+def test_equal_scores_go_by_id_where_nothing_is_drawn(strategy):
+    if strategy.name == "power_margin":
         pytest.skip("draws by a hash of the id")
     same = Candidates(
         [f"k{i}" for i in (3, 1, 2, 0)], np.full((4, 4), 0.25, np.float32), np.eye(4, dtype=np.float32)
     )
-    assert chosen(one, same, 4) == ["k0", "k1", "k2", "k3"]
+    assert chosen(strategy, same, 4) == ["k0", "k1", "k2", "k3"]
 
 
-@pytest.mark.parametrize("one", EVERY, **NAMED)
-def test_the_input_is_not_mutated(one):
+@pytest.mark.parametrize("strategy", EVERY, **NAMED)
+def test_the_input_is_not_mutated(strategy):
     given = pool(50)
     before = given.probabilities.copy(), given.embeddings.copy()
     given.probabilities.flags.writeable = given.embeddings.flags.writeable = False
-    one.select(given, 10, "s")
-    if one.score:
-        one.score(given.probabilities)
+    strategy.select(given, 10, "s")
+    if strategy.score:
+        strategy.score(given.probabilities)
     assert np.array_equal(before[0], given.probabilities)
     assert np.array_equal(before[1], given.embeddings)
 
 
-@pytest.mark.parametrize("one", SCORED, **NAMED)
+@pytest.mark.parametrize("strategy", SCORED, **NAMED)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_non_finite_probabilities_are_refused_by_row(one, bad):
+def test_non_finite_probabilities_are_refused_by_row(strategy, bad):
     given = pool(50)
     given.probabilities[17, 3] = bad
     with pytest.raises(ValueError, match=r"row 17 .*score that image again"):
-        one.select(given, 10, "s")
+        strategy.select(given, 10, "s")
 
 
-@pytest.mark.parametrize("one", [one for one in EVERY if one.needs_embeddings], **NAMED)
-def test_non_finite_embeddings_are_refused(one):
+@pytest.mark.parametrize("strategy", [strategy for strategy in EVERY if strategy.needs_embeddings], **NAMED)
+def test_non_finite_embeddings_are_refused(strategy):
     given = pool(50)
     given.embeddings[:, 0] = np.nan
     with pytest.raises(ValueError, match="embedding is not finite"):
-        one.select(given, 10, "s")
+        strategy.select(given, 10, "s")
 
 
-@pytest.mark.parametrize("one", [one for one in EVERY if one.score or one.needs_embeddings], **NAMED)
-def test_what_a_strategy_needs_and_lacks_is_named(one):
+@pytest.mark.parametrize(
+    "strategy", [strategy for strategy in EVERY if strategy.score or strategy.needs_embeddings], **NAMED
+)
+def test_what_a_strategy_needs_and_lacks_is_named(strategy):
     with pytest.raises(ValueError, match="this strategy needs"):
-        one.select(Candidates(["a", "b"]), 1, "s")
+        strategy.select(Candidates(["a", "b"]), 1, "s")
 
 
-@pytest.mark.parametrize("one", SCORED, **NAMED)
+@pytest.mark.parametrize("strategy", SCORED, **NAMED)
 @pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 3, 2)])
-def test_wrong_shapes_are_refused(one, shape):
+def test_wrong_shapes_are_refused(strategy, shape):
     with pytest.raises(ValueError, match="at least two classes"):
-        one.score(np.full(shape, 0.5, np.float32))
+        strategy.score(np.full(shape, 0.5, np.float32))
 
 
-@pytest.mark.parametrize("one", SCORED, **NAMED)
+@pytest.mark.parametrize("strategy", SCORED, **NAMED)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_scores_grow_with_doubt(one, dtype):
+def test_scores_grow_with_doubt(strategy, dtype):
     rows = np.array([[1, 0, 0], [0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [1 / 3, 1 / 3, 1 / 3]], dtype)
-    scores = one.score(rows)
+    scores = strategy.score(rows)
     assert scores.dtype == np.float64
     assert np.all(np.diff(scores) > 0)
     assert scores.min() >= 0
     assert scores.max() <= 1 + 1e-9
 
 
-@pytest.mark.parametrize("one", SCORED, **NAMED)
-def test_scores_of_chunks_equal_scores_of_rows(one):
+@pytest.mark.parametrize("strategy", SCORED, **NAMED)
+def test_scores_of_chunks_equal_scores_of_rows(strategy):
     given = pool(40_000, 9).probabilities
     picked = [0, 1, 29_126, 29_127, 39_999]
-    assert np.allclose(one.score(given)[picked], one.score(given[picked]))
+    assert np.allclose(strategy.score(given)[picked], strategy.score(given[picked]))
 
 
-@pytest.mark.parametrize("one", SCORED, **NAMED)
-def test_the_stored_priority_is_the_score(one):
+@pytest.mark.parametrize("strategy", SCORED, **NAMED)
+def test_the_stored_priority_is_the_score(strategy):
     row = pool(1).probabilities[0]
-    assert priority(uncertainty(row), one.name) == pytest.approx(float(one.score(row[np.newaxis])[0]))
+    assert priority(uncertainty(row), strategy.name) == pytest.approx(
+        float(strategy.score(row[np.newaxis])[0])
+    )
 
 
 @pytest.mark.parametrize("name", ["random", "typiclust"])
@@ -155,11 +159,11 @@ def test_an_unknown_strategy_is_named_with_those_that_exist():
 
 
 def test_uncertainty_of_one_image():
-    said = uncertainty(np.array([0.1, 0.6, 0.3], np.float64))
-    assert (said.top_class, said.confidence) == (1, 0.6)
-    assert said.least_confidence == pytest.approx(0.4)
-    assert said.margin == pytest.approx(0.7)
-    assert said.entropy == pytest.approx(0.8979 / np.log(3), abs=1e-4)
+    score = uncertainty(np.array([0.1, 0.6, 0.3], np.float64))
+    assert (score.top_class, score.confidence) == (1, 0.6)
+    assert score.least_confidence == pytest.approx(0.4)
+    assert score.margin == pytest.approx(0.7)
+    assert score.entropy == pytest.approx(0.8979 / np.log(3), abs=1e-4)
 
 
 def test_uncertainty_against_sorting():
@@ -175,7 +179,7 @@ drawn = functools.cache(pool)
 
 @functools.cache
 def in_any_order(size):
-    """Return the ids of a large pool in an order that has nothing to do with the rows."""
+    """Return the ids of a large pool in an order that is independent of the rows."""
     return tuple(drawn(size, 5).ids[i] for i in np.random.default_rng(3).permutation(size))
 
 
@@ -208,10 +212,10 @@ def test_the_fast_selection_is_that_of_a_full_sort(name, order, size, dtype, n):
 @pytest.mark.parametrize("classes", [2, 3, 4, 6, 7, 8, 9, 40])
 def test_without_the_compiler_the_same_rows_are_found(monkeypatch, measure, classes):
     rows = drawn(ROWS_A_WORKER + 7, classes).probabilities.round(5)
-    found = least(measure, rows, 300)
-    assert 300 <= len(found) < 400
+    chosen_rows = least(measure, rows, 300)
+    assert 300 <= len(chosen_rows) < 400
     monkeypatch.setitem(sys.modules, "octospoon.domain.acquisition.compiled", None)
-    assert np.array_equal(least(measure, rows, 300), found)
+    assert np.array_equal(least(measure, rows, 300), chosen_rows)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
@@ -232,19 +236,19 @@ def test_compiled_code_reads_only_the_given_rows(classes, dtype):
     assert not rows.flags.aligned
     rows[:] = pool(50, classes).probabilities
     ordered = np.sort(rows, axis=1)
-    gap, found, measures = ordered[:, -1] - ordered[:, -2], np.full(51, -1), np.empty(51, dtype)
+    gap, indices, measures = ordered[:, -1] - ordered[:, -2], np.full(51, -1), np.empty(51, dtype)
     for start, stop in [(0, 50), (3, 50), (0, 47), (5, 12), (9, 9), (50, 50)]:
         border = np.median(gap)
-        count, finite = near(rows, start, stop, border, True, found, measures)
+        count, finite = near(rows, start, stop, border, True, indices, measures)
         assert finite
-        assert np.array_equal(found[:count], start + np.flatnonzero(gap[start:stop] <= border))
-        assert np.array_equal(measures[:count], gap[found[:count]])
+        assert np.array_equal(indices[:count], start + np.flatnonzero(gap[start:stop] <= border))
+        assert np.array_equal(measures[:count], gap[indices[:count]])
     for row in range(50):
         for place in range(classes):
             spoilt = rows.copy()
             spoilt[row, place] = np.inf
-            assert not near(spoilt, 0, 50, dtype(0), True, found, measures)[1]
-            assert near(spoilt, row + 1, 50, dtype(0), True, found, measures)[1]
+            assert not near(spoilt, 0, 50, dtype(0), True, indices, measures)[1]
+            assert near(spoilt, row + 1, 50, dtype(0), True, indices, measures)[1]
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -280,9 +284,9 @@ def test_the_number_of_workers_does_not_matter(order):
     expected = np.lexsort((np.array(ids), -scores))[:500]
     assert np.array_equal(strategy("margin").select(Candidates(ids, rows), 500, "s"), expected)
     for workers in (1, 2, 3):
-        found = least(Gap(), rows, 500, workers)
-        assert set(expected.tolist()) <= set(found.tolist())
-        assert len(found) == len(set(found.tolist()))
+        rows_found = least(Gap(), rows, 500, workers)
+        assert set(expected.tolist()) <= set(rows_found.tolist())
+        assert len(rows_found) == len(set(rows_found.tolist()))
     rows[340_000, 1] = rows[120_000, 2] = np.nan
     with pytest.raises(ValueError, match="row 120000 "):
         strategy("margin").select(Candidates(ids, rows), 500, "s")
@@ -303,12 +307,12 @@ def test_large_finite_numbers_are_not_taken_for_infinite_ones():
 
 def test_kmeans_of_many_clusters_is_repeatable_and_near_the_points():
     points = np.random.default_rng(0).standard_normal((3000, 6))
-    found = kmeans(points, 400, "s")
+    centres = kmeans(points, 400, "s")
     again = kmeans(points, 400, "s")
-    assert np.array_equal(found.assignment, again.assignment)
-    assert not np.array_equal(found.assignment, kmeans(points, 400, "t").assignment)
-    assert found.distance.sum() < 0.35 * (points**2).sum()
-    assert np.count_nonzero(np.bincount(found.assignment, minlength=400)) > 390
+    assert np.array_equal(centres.assignment, again.assignment)
+    assert not np.array_equal(centres.assignment, kmeans(points, 400, "t").assignment)
+    assert centres.distance.sum() < 0.35 * (points**2).sum()
+    assert np.count_nonzero(np.bincount(centres.assignment, minlength=400)) > 390
 
 
 @pytest.mark.parametrize("name", ["random", "power_margin", "typiclust", "margin_diverse"])
@@ -374,8 +378,8 @@ def test_highest_refuses_non_finite_scores():
 
 def test_kmeans_finds_separate_groups_and_bears_coinciding_points():
     points = np.repeat(np.array([[0.0, 0.0], [9.0, 9.0], [0.0, 9.0]]), 10, axis=0)
-    found = kmeans(points, 3, "s")
-    assert sorted(len(m) for m in found.members()) == [10, 10, 10]
-    assert found.distance.max() < 1e-9
+    centres = kmeans(points, 3, "s")
+    assert sorted(len(m) for m in centres.members()) == [10, 10, 10]
+    assert centres.distance.max() < 1e-9
     same = kmeans(np.ones((6, 2)), 3, "s")
     assert sum(len(m) for m in same.members()) == 6

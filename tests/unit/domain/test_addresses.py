@@ -16,7 +16,7 @@ KEYS = st.text(ODD, min_size=1, max_size=12)
 
 
 def label_studio_reads(address: str) -> tuple[str, str]:
-    """Return bucket and key as Label Studio's io_storages take them from an address in a task."""
+    """Return bucket and key as Label Studio's io_storages parse them from an address in a task."""
     address = str(address).strip()  # get_uri_via_regex
     assert address.startswith("s3")
     parsed = urlparse(address, allow_fragments=False)  # S3ImportStorageBase.get_bytes_stream, resolve_s3_url
@@ -63,7 +63,7 @@ def test_most_keys_are_shown(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "seen", "cause"),
+    ("key", "consequence", "cause"),
     [
         ("dir/photo.png?w=300", "would show 'dir/photo.png'", "question mark"),
         ("photo?", "would show 'photo'", "question mark"),
@@ -75,10 +75,10 @@ def test_most_keys_are_shown(key: str) -> None:
         ("nul\0", "cannot store", "NUL"),
     ],
 )
-def test_a_refusal_says_what_would_be_seen_and_why(key: str, seen: str, cause: str) -> None:
+def test_a_refusal_says_what_would_be_seen_and_why(key: str, consequence: str, cause: str) -> None:
     why = why_not_shown(key)
 
-    assert seen in why
+    assert consequence in why
     assert cause in why
     assert "another key" in why
 

@@ -37,18 +37,18 @@ def test_every_beginning_of_a_batch_holds_every_share_in_proportion(
     audit: int, control: int, drift: int, strategy: int, seed: str
 ) -> None:
     picks = blinded(batch(audit, control, drift, strategy), seed)
-    whole, kinds = Counter(map(share_of, picks)), Counter((share_of(one), one.blind) for one in picks)
+    whole, kinds = Counter(map(share_of, picks)), Counter((share_of(pick), pick.blind) for pick in picks)
 
     order = interleaved(picks, seed)
 
-    assert sorted(one.key for one in order) == sorted(one.key for one in picks)
-    seen: Counter[str] = Counter()
+    assert sorted(pick.key for pick in order) == sorted(pick.key for pick in picks)
+    counts: Counter[str] = Counter()
     for n, pick in enumerate(order, 1):
-        seen[share_of(pick)] += 1
+        counts[share_of(pick)] += 1
         for share, size in whole.items():
             # the blind and the other part of a share are each within one of their part
             bound = 2 + len(kinds) * size / len(picks)
-            assert abs(seen[share] - n * size / len(picks)) <= bound
+            assert abs(counts[share] - n * size / len(picks)) <= bound
 
 
 @given(sizes, sizes, sizes, sizes, st.text(max_size=3))
@@ -57,7 +57,7 @@ def test_as_many_others_go_without_a_prediction_as_are_drawn(
 ) -> None:
     picks = blinded(batch(audit, control, drift, strategy), seed)
 
-    blind = Counter(share_of(one) in ("audit", "control") for one in picks if one.blind)
+    blind = Counter(share_of(pick) in ("audit", "control") for pick in picks if pick.blind)
 
     assert blind[True] == audit + control, "every drawn image"
     assert blind[False] == min(audit + control, drift + strategy)

@@ -40,17 +40,17 @@ def test_a_changed_class_is_sought_by_what_it_is_now() -> None:
 
 def test_without_labels_the_least_certain_images_are_promising() -> None:
     rows = [row("1", 0.9, 0.1), row("2", 0.5, 0.5), row("3", 0.2, 0.8), row("4", 0.2, 0.3, 0.5)]
-    found = examples(rows, OLD, HISTORY, {"owl": 0})
-    assert [example.key for example in found] == ["2", "3", "1"], "another model scored the fourth"
+    promising = examples(rows, OLD, HISTORY, {"owl": 0})
+    assert [example.key for example in promising] == ["2", "3", "1"], "another model scored the fourth"
 
 
 def test_without_labels_the_farthest_images_are_promising() -> None:
     rows = [row(str(i), 0.5, 0.5) for i in range(4)]
     near = [replace(rows[0], key="8"), replace(rows[2], key="9", embedding=2 * rows[2].embedding)]
-    found = examples(rows, OLD, HISTORY, {"owl": 0}, near)
-    assert {example.key for example in found[:2]} == {"1", "3"}
-    assert [round(example.score, 6) for example in found[2:]] == [0.0, 0.0]
-    other = [replace(each, backbone="c") for each in near]
+    promising = examples(rows, OLD, HISTORY, {"owl": 0}, near)
+    assert {example.key for example in promising[:2]} == {"1", "3"}
+    assert [round(example.score, 6) for example in promising[2:]] == [0.0, 0.0]
+    other = [replace(near_row, backbone="c") for near_row in near]
     assert [example.score for example in examples(rows, OLD, HISTORY, {"owl": 0}, other)] == [0.5] * 4
 
 

@@ -1,4 +1,4 @@
-"""The history of a project's classes: what a recorded label and a stored prediction stand for now."""
+"""The history of a project's classes: what recorded labels and stored predictions mean now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Step = "Callable[[ClassHistory], ClassHistory]"
 
 
 def changed(history: ClassHistory, steps: list[Callable[[ClassHistory], ClassHistory]]) -> ClassHistory:
-    """Make the changes that are allowed, and leave the others out."""
+    """Apply the changes that are allowed, and skip the others."""
     for step in steps:
         try:
             history = step(history)

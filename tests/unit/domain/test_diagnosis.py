@@ -40,9 +40,9 @@ def test_a_webhook_as_it_must_be_has_no_problem() -> None:
     ],
 )
 def test_each_way_in_which_it_can_be_wrong(changed: dict, problem: str) -> None:
-    found = problems(OTHER, replace(GOOD, **changed))
+    messages = problems(OTHER, replace(GOOD, **changed))
 
-    assert found == [problem]
+    assert messages == [problem]
     assert SECRET not in problem
 
 
@@ -52,7 +52,7 @@ def test_a_webhook_that_is_missing_or_there_twice() -> None:
 
 
 def interface(*choices: str | tuple[str, str], **more: bool) -> Interface:
-    made = [Choice(one) if isinstance(one, str) else Choice(*one) for one in choices]
+    made = [Choice(choice) if isinstance(choice, str) else Choice(*choice) for choice in choices]
     return Interface(tuple(made), **more)
 
 
@@ -73,20 +73,22 @@ def interface(*choices: str | tuple[str, str], **more: bool) -> Interface:
     ],
 )
 def test_each_way_in_which_an_interface_loses_answers(given: Interface, problems: list[str]) -> None:
-    found = interface_problems(given, ClassHistory(("cat", "dog")))
+    messages = interface_problems(given, ClassHistory(("cat", "dog")))
 
-    assert len(found) == len(problems)
-    assert all(part in told for part, told in zip(problems, found, strict=True)), found
+    assert len(messages) == len(problems)
+    assert all(part in message for part, message in zip(problems, messages, strict=True)), messages
 
 
 def test_a_model_and_its_pointer_must_say_the_same() -> None:
-    two, one = ("cat", "dog"), ("b" * 64, "b" * 64)
-    assert model_problems(served=two, wanted=two, file=two, backbones=one) == []
-    assert model_problems(served=(), wanted=two, file=(), backbones=one) == [], "before the first training"
+    classes, models = ("cat", "dog"), ("b" * 64, "b" * 64)
+    assert model_problems(served=classes, wanted=classes, file=classes, backbones=models) == []
+    assert model_problems(served=(), wanted=classes, file=(), backbones=models) == [], (
+        "before the first training"
+    )
 
-    (file,) = model_problems(served=two, wanted=two, file=(), backbones=one)
-    (order,) = model_problems(served=two, wanted=("dog", "cat"), file=two, backbones=one)
-    (backbone,) = model_problems(served=two, wanted=two, file=two, backbones=("b" * 64, "c" * 64))
+    (file,) = model_problems(served=classes, wanted=classes, file=(), backbones=models)
+    (order,) = model_problems(served=classes, wanted=("dog", "cat"), file=classes, backbones=models)
+    (backbone,) = model_problems(served=classes, wanted=classes, file=classes, backbones=("b" * 64, "c" * 64))
 
     assert file == "its file knows the classes none, its pointer says cat, dog"
     assert order == "it knows cat, dog, the project has dog, cat"

@@ -12,7 +12,7 @@ from octospoon.domain.pool.keys import SHARDS
 
 
 class Images:
-    """The images of one shard. Only those that are read are created, and each only once."""
+    """The images of one shard. An image is created when it is first read."""
 
     def __init__(self, shard, numbers):
         self.shard, self.numbers = shard, numbers
@@ -29,7 +29,7 @@ class Images:
 
 
 class Index:
-    """A pool's sampling-key index: sorted numbers per shard, and a count of what was read."""
+    """A pool's sampling-key index: sorted numbers per shard, and counts of queries and items read."""
 
     def __init__(self, shards):
         self.shards = [np.sort(numbers) for numbers in shards]
@@ -52,7 +52,7 @@ def even(size: int, seed: int = 0) -> Index:
 
 
 def clustered(size: int) -> Index:
-    """Numbers of a density that goes up and down between 0.1 and 1.9 eight times."""
+    """Return numbers whose density rises and falls between 0.1 and 1.9 eight times."""
     rng = np.random.default_rng(1)
     grid = np.linspace(0, 1, 10_001)
     cumulative = grid + 0.9 * (1 - np.cos(16 * np.pi * grid)) / (16 * np.pi)
@@ -60,11 +60,11 @@ def clustered(size: int) -> Index:
 
 
 def keys(drawn) -> list[str]:
-    return [one.key for one in drawn.images]
+    return [image.key for image in drawn.images]
 
 
 def deviation(counts: np.ndarray, draws: int, n: int) -> float:
-    """Chi-squared of draws without replacement, as standard deviations from its mean."""
+    """Return chi-squared of draws without replacement, in standard deviations from its mean."""
     size = len(counts)
     expected = draws * n / size
     chi = float(((counts - expected) ** 2).sum() / (expected * (1 - n / size)))

@@ -24,7 +24,7 @@ REFERENCE, WINDOW = 900, 500
 
 @pytest.fixture(autouse=True)
 def single_threaded():
-    """On arrays this small, threads cost more than they give."""
+    """Use one thread: on arrays this small, more threads are slower."""
     with threadpool_limits(1):
         yield
 
@@ -40,8 +40,8 @@ def embed(blur: float):
 
 def blurred(png: bytes, radius: float):
     if radius:
-        made, picture = io.BytesIO(), Image.open(io.BytesIO(png))
-        picture.filter(ImageFilter.GaussianBlur(radius)).save(made, "PNG")
+        made, image = io.BytesIO(), Image.open(io.BytesIO(png))
+        image.filter(ImageFilter.GaussianBlur(radius)).save(made, "PNG")
         png = made.getvalue()
     return decode(png, 32, 32, "squash")
 
@@ -56,39 +56,39 @@ def made():
     axes = rng.standard_normal((plain.shape[1], 64)) / 8
 
     @functools.cache
-    def seen(blur):
+    def embed_blurred(blur):
         every = embed(blur)
         return (every @ axes).astype(np.float32), softmax(fitted.logits(every), axis=1)
 
     def see(images, blur=0.0):
-        projected, probabilities = seen(blur)
+        projected, probabilities = embed_blurred(blur)
         return projected[images], probabilities[images]
 
     return see, np.setdiff1d(np.arange(len(labels)), trained)
 
 
 def windows(digits_seen, count, blur=0.0, without=None):
-    """Compare windows with references, every one drawn anew; return the findings."""
+    """Compare `count` windows with references, each drawn anew; return the findings."""
     see, images = digits_seen
-    found = []
+    findings = []
     for seed in range(count):
         order = np.random.default_rng(seed).permutation(images)
         left = order[REFERENCE:]
         if without is not None:
             left = left[digits.labels()[left] != without]
         known = drift.reference(*see(order[:REFERENCE]))
-        found.append(drift.compare(known, *see(left[:WINDOW], blur)))
-    return found
+        findings.append(drift.compare(known, *see(left[:WINDOW], blur)))
+    return findings
 
 
-def share(found, *levels):
-    return np.mean([one.level in levels for one in found])
+def share(findings, *levels):
+    return np.mean([finding.level in levels for finding in findings])
 
 
 def test_at_most_a_twentieth_of_unchanged_windows_is_suspected(digits_seen):
-    found = windows(digits_seen, 500)
-    assert 0.01 <= share(found, Level.SUSPECTED, Level.CONFIRMED) <= 0.05
-    assert share(found, Level.CONFIRMED) <= 0.02
+    findings = windows(digits_seen, 500)
+    assert 0.01 <= share(findings, Level.SUSPECTED, Level.CONFIRMED) <= 0.05
+    assert share(findings, Level.CONFIRMED) <= 0.02
 
 
 def test_blur_is_detected_at_500_images_every_time(digits_seen):
@@ -96,9 +96,9 @@ def test_blur_is_detected_at_500_images_every_time(digits_seen):
 
 
 def test_missing_class_is_detected_in_three_of_ten_windows(digits_seen):
-    found = windows(digits_seen, 30, without=3)
-    assert share(found, Level.SUSPECTED, Level.CONFIRMED) >= 0.9
-    assert np.median([one.classes_p for one in found]) < 1e-4
+    findings = windows(digits_seen, 30, without=3)
+    assert share(findings, Level.SUSPECTED, Level.CONFIRMED) >= 0.9
+    assert np.median([finding.classes_p for finding in findings]) < 1e-4
 
 
 @pytest.mark.parametrize("before", [0, 80], ids=["a new class", "a class that is more than it was"])
@@ -121,12 +121,12 @@ def test_drift_shows_by_what_has_become_more(digits_seen, before):
 def test_the_witness_is_its_definition():
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((90, 5)), rng.standard_normal((40, 5)) + 0.5
-    found = two_sample_tests.witness(first, second)
+    values = two_sample_tests.witness(first, second)
     ends = np.random.default_rng(0).integers(130, size=(2, 500))
     every = np.concatenate([first, second])
     width = np.median(np.linalg.norm(every[ends[0]] - every[ends[1]], axis=1))
     kernel = np.exp(-cdist(second, every, "sqeuclidean") / (2 * width**2))
-    assert found == pytest.approx(kernel[:, 90:].mean(axis=1) - kernel[:, :90].mean(axis=1), abs=1e-6)
+    assert values == pytest.approx(kernel[:, 90:].mean(axis=1) - kernel[:, :90].mean(axis=1), abs=1e-6)
     assert two_sample_tests.witness(first, first) == pytest.approx(0.0, abs=1e-12)
 
 

@@ -30,67 +30,67 @@ KINDS = ["informative", "nearly perfect", "overconfident", "uninformative"]
 
 @pytest.fixture(name="simulated", scope="module", params=KINDS)
 def simulate(request):
-    """Return the kind, the truth and, float [REPEATS, 2, 3], value, low and high of ours and of the plain."""
+    """Return kind, truth and float [REPEATS, 2, 3]: value, low and high of our and of the plain estimate."""
     right, confidence = population(request.param)
-    rng, found = np.random.default_rng(2), []
+    rng, intervals = np.random.default_rng(2), []
     for _ in range(REPEATS):
         drawn = rng.integers(POOL, size=LABELS)
         ours = estimators.prediction_powered(right[drawn], confidence[drawn], confidence)
         plain = estimators.proportion(int(right[drawn].sum()), LABELS)
-        found.append([(one.value, one.low, one.high) for one in (ours, plain)])
-    return request.param, float(right.mean()), np.array(found)
+        intervals.append([(estimate.value, estimate.low, estimate.high) for estimate in (ours, plain)])
+    return request.param, float(right.mean()), np.array(intervals)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says(simulated):
-    _, truth, found = simulated
-    covered = np.mean((found[:, 0, 1] <= truth) & (truth <= found[:, 0, 2]))
+    _, truth, intervals = simulated
+    covered = np.mean((intervals[:, 0, 1] <= truth) & (truth <= intervals[:, 0, 2]))
     assert 0.93 <= covered <= 0.975
 
 
 def test_it_is_no_worse_than_the_audit_share_alone(simulated):
-    kind, truth, found = simulated
-    ours, plain = np.sqrt(np.mean((found[:, :, 0] - truth) ** 2, axis=0))
+    kind, truth, intervals = simulated
+    ours, plain = np.sqrt(np.mean((intervals[:, :, 0] - truth) ** 2, axis=0))
     assert ours <= plain * (1.02 if kind == "uninformative" else 1.0)
     if kind == "informative":
         assert ours <= 0.9 * plain
 
 
 def test_it_is_without_bias(simulated):
-    _, truth, found = simulated
-    error = found[:, 0, 0] - truth
+    _, truth, intervals = simulated
+    error = intervals[:, 0, 0] - truth
     assert abs(error.mean()) < 4 * error.std() / np.sqrt(REPEATS)
 
 
 def test_labels_that_are_all_right_narrow_nothing():
-    found = estimators.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8))
-    assert found == estimators.proportion(9, 9)
+    estimate = estimators.prediction_powered(np.ones(9, bool), np.full(9, 0.9), np.full(50, 0.8))
+    assert estimate == estimators.proportion(9, 9)
     rng = np.random.default_rng(0)
-    found = estimators.prediction_powered(
+    estimate = estimators.prediction_powered(
         np.ones(90, bool), rng.uniform(0.7, 1, 90), rng.uniform(0.5, 1, 900)
     )
-    assert 0.95 < found.value < found.high == pytest.approx(1.0)
-    assert found.low < estimators.proportion(90, 90).low
+    assert 0.95 < estimate.value < estimate.high == pytest.approx(1.0)
+    assert estimate.low < estimators.proportion(90, 90).low
 
 
 def test_every_measure_is_estimated():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300)
     probabilities = rng.dirichlet(np.full(3, 0.3), 300) * 0.9 + np.eye(3)[labels] * 0.1
-    found = estimators.evaluate(probabilities, labels, probabilities[:200])
-    assert found.accuracy != found.audit_accuracy
-    assert found.log_loss.value == metrics.log_loss(probabilities, labels)
-    for one in (found.accuracy, found.log_loss, found.overconfidence, *found.recall):
-        assert one.low < one.value < one.high
-    assert sum(one.labels for one in found.recall) == found.accuracy.labels == 300
-    assert found.metrics()["accuracy_low"] == found.accuracy.low
-    assert estimators.evaluate(probabilities, labels).accuracy == found.audit_accuracy
+    evaluation = estimators.evaluate(probabilities, labels, probabilities[:200])
+    assert evaluation.accuracy != evaluation.audit_accuracy
+    assert evaluation.log_loss.value == metrics.log_loss(probabilities, labels)
+    for estimate in (evaluation.accuracy, evaluation.log_loss, evaluation.overconfidence, *evaluation.recall):
+        assert estimate.low < estimate.value < estimate.high
+    assert sum(estimate.labels for estimate in evaluation.recall) == evaluation.accuracy.labels == 300
+    assert evaluation.metrics()["accuracy_low"] == evaluation.accuracy.low
+    assert estimators.evaluate(probabilities, labels).accuracy == evaluation.audit_accuracy
 
 
 def test_without_labels_nothing_is_known():
-    found = estimators.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full((9, 3), 1 / 3))
-    assert np.isnan(found.accuracy.value)
-    assert (found.accuracy.low, found.accuracy.high) == (0.0, 1.0)
-    assert found.metrics() == {
+    evaluation = estimators.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full((9, 3), 1 / 3))
+    assert np.isnan(evaluation.accuracy.value)
+    assert (evaluation.accuracy.low, evaluation.accuracy.high) == (0.0, 1.0)
+    assert evaluation.metrics() == {
         "accuracy_low": 0.0,
         "accuracy_high": 1.0,
         "audit_accuracy_low": 0.0,
@@ -102,6 +102,6 @@ def test_the_bootstrap_covers_a_mean():
     rng, covered = np.random.default_rng(0), 0
     for _ in range(200):
         labels = (rng.uniform(size=120) < 0.2).astype(np.int64)
-        found = estimators.bootstrap(metrics.log_loss, np.tile([0.8, 0.2], (120, 1)), labels)
-        covered += found.low <= -0.8 * np.log(0.8) - 0.2 * np.log(0.2) <= found.high
+        interval = estimators.bootstrap(metrics.log_loss, np.tile([0.8, 0.2], (120, 1)), labels)
+        covered += interval.low <= -0.8 * np.log(0.8) - 0.2 * np.log(0.2) <= interval.high
     assert 0.9 <= covered / 200 <= 0.99

@@ -37,7 +37,7 @@ def judged(n: int, wrong: int, wrong_before: int):
     ("n", "wrong", "before", "promote"),
     [
         (10, 0, 0, True),
-        (10, 1, 0, True),  # one answer out of ten shows nothing
+        (10, 1, 0, True),  # one answer of ten is no evidence
         (10, 2, 0, False),
         (50, 2, 0, True),
         (50, 3, 0, False),
@@ -56,7 +56,7 @@ def test_models_that_are_equally_good_are_rarely_refused():
         refused = 0
         for _ in range(300):
             wrong = rng.uniform(size=(2, n)) < 0.05
-            answers = [np.eye(3)[(labels(n) + each) % 3] * 0.94 + 0.02 for each in wrong]
+            answers = [np.eye(3)[(labels(n) + shift) % 3] * 0.94 + 0.02 for shift in wrong]
             new, old = Answers(SPEC, answers[0]), Answers(OLD, answers[1])
             refused += not decide(new, old, labels(n)).promote
         assert refused / 300 < 0.12, n
@@ -91,7 +91,7 @@ WIDER = replace(SPEC, classes=("a", "b", "c", "new"))
 
 
 def of_new(n: int, wrong: int, added: int, missed: int):
-    """Return answers of a model with one class more, and the labels: n of the old classes, then the new."""
+    """Return answers of a model with an added class, and labels: n of old classes, then of the added one."""
     answers = np.eye(4)[np.r_[right_but_for(n, wrong).argmax(axis=1), np.full(added, 3)]] * 0.92 + 0.02
     answers[n : n + missed] = np.eye(4)[0] * 0.92 + 0.02
     return Answers(WIDER, answers), np.r_[labels(n), np.full(added, 3)]
@@ -163,11 +163,11 @@ def test_without_audit_labels_nothing_replaces_a_model_in_service():
 
 
 def test_equally_accurate_model_that_lost_a_class_is_refused():
-    """It gained in one class what it lost in another."""
+    """Its gain in one class equals its loss in another."""
     truth = np.repeat([0, 1, 2], [20, 20, 60])
     new, old = truth.copy(), truth.copy()
     new[:20], old[20:40] = 2, 2
-    answers = [np.eye(3)[each] * 0.94 + 0.02 for each in (new, old)]
+    answers = [np.eye(3)[classes] * 0.94 + 0.02 for classes in (new, old)]
     decision = decide(Answers(SPEC, answers[0]), Answers(OLD, answers[1]), truth)
     assert not decision.promote
     assert decision.reasons == ("recall of a fell from 1.000 to 0.000 on 20 audit images",)
@@ -211,9 +211,9 @@ def test_equally_accurate_but_overconfident_model_is_refused():
     answers = (labels(200) + ~right) % 3
     honest = np.eye(3)[answers] * 0.55 + 0.15
     bold = np.eye(3)[answers] * 0.997 + 0.001
-    said = "; ".join(decide(Answers(SPEC, bold), Answers(OLD, honest), labels(200)).reasons)
-    assert "log loss rose" in said
-    assert "overconfident" in said
+    reasons = "; ".join(decide(Answers(SPEC, bold), Answers(OLD, honest), labels(200)).reasons)
+    assert "log loss rose" in reasons
+    assert "overconfident" in reasons
     assert decide(Answers(SPEC, honest), Answers(OLD, bold), labels(200)).promote
     assert decide(Answers(SPEC, bold), Answers(OLD, bold), labels(200)).promote, "no worse than before"
 

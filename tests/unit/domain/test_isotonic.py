@@ -19,8 +19,8 @@ def test_labels_are_read_off_between_measured_points():
     fitted = np.array([0.5, 0.6, 0.7, 0.7, 0.9])
     labels = np.array([10, 20, 30, 40, 50])
     targets = np.array([0.55, 0.6, 0.7, 0.8, 0.1, 0.5, 0.9, 0.95])
-    found = last_reached(targets, labels, np.tile(fitted, (8, 1)))
-    assert found == pytest.approx([15, 20, 40, 45, 10, 10, 50, np.inf])
+    reached = last_reached(targets, labels, np.tile(fitted, (8, 1)))
+    assert reached == pytest.approx([15, 20, 40, 45, 10, 10, 50, np.inf])
 
 
 def test_a_level_curve_reaches_its_own_height_at_its_end():

@@ -8,12 +8,12 @@ import pytest
 from octospoon.domain.acquisition import STRATEGIES, Candidates, strategy
 from octospoon.domain.batch.limits import Limits, group_of, within
 
-CHOOSING = [one for one in STRATEGIES.values() if one.name != "random"]
-NAMED = {"ids": lambda one: one.name}
+CHOOSING = [strategy for strategy in STRATEGIES.values() if strategy.name != "random"]
+NAMED = {"ids": lambda strategy: strategy.name}
 
 
 def pool(originals: int, copies: int) -> Candidates:
-    """Every image so many times, in folders by copy; the copies differ by a ten-thousandth."""
+    """Return a pool of `copies` near copies of each image, which differ by 1e-4. Each copy has a folder."""
     rng = np.random.default_rng(0)
     embeddings = np.repeat(rng.standard_normal((originals, 16)), copies, axis=0)
     embeddings += 1e-4 * rng.standard_normal(embeddings.shape)
@@ -22,8 +22,8 @@ def pool(originals: int, copies: int) -> Candidates:
     return Candidates(ids, probabilities, embeddings)
 
 
-def chosen(given: Candidates, one, n: int, limits: Limits) -> list[str]:
-    positions = within(limits, one.select, given, n, "s")
+def chosen(given: Candidates, strategy, n: int, limits: Limits) -> list[str]:
+    positions = within(limits, strategy.select, given, n, "s")
     assert len(set(positions.tolist())) == len(positions) == min(n, len(given.ids))
     return [given.ids[i] for i in positions]
 
@@ -38,24 +38,24 @@ def farther_than(given: Candidates, keys: list[str], distance: float) -> bool:
     return bool((1 - unit @ unit.T)[~np.eye(len(keys), dtype=bool)].min() >= distance)
 
 
-@pytest.mark.parametrize("one", CHOOSING, **NAMED)
-def test_no_batch_holds_near_copies_while_other_images_are_left(one):
+@pytest.mark.parametrize("strategy", CHOOSING, **NAMED)
+def test_no_batch_holds_near_copies_while_other_images_are_left(strategy):
     given, limits = pool(30, 5), Limits(min_distance=0.001)
 
-    keys = chosen(given, one, 25, limits)
+    keys = chosen(given, strategy, 25, limits)
 
     assert len(set(originals(keys))) == 25
     assert farther_than(given, keys, 0.001)
-    assert len(set(originals(chosen(given, one, 40, limits)))) == 30
+    assert len(set(originals(chosen(given, strategy, 40, limits)))) == 30
 
 
 def test_copies_fill_nothing_where_something_else_does():
-    given, one = pool(30, 5), strategy("margin")
+    given, margin = pool(30, 5), strategy("margin")
 
-    positions = within(Limits(min_distance=0.001), one.select, given, 40, "s", fill=False)
+    positions = within(Limits(min_distance=0.001), margin.select, given, 40, "s", fill=False)
 
     assert sorted(originals([given.ids[i] for i in positions])) == [f"{i:03d}.jpg" for i in range(30)]
-    assert len(within(Limits(), one.select, given, 40, "s", fill=False)) == 40
+    assert len(within(Limits(), margin.select, given, 40, "s", fill=False)) == 40
 
 
 def test_without_the_limit_margin_takes_the_copies():
@@ -64,19 +64,19 @@ def test_without_the_limit_margin_takes_the_copies():
     assert len(set(originals(keys))) == 5
 
 
-@pytest.mark.parametrize("one", CHOOSING, **NAMED)
-def test_no_predicted_class_has_more_than_its_share(one):
+@pytest.mark.parametrize("strategy", CHOOSING, **NAMED)
+def test_no_predicted_class_has_more_than_its_share(strategy):
     given = pool(200, 1)
     predicted = dict(zip(given.ids, given.probabilities.argmax(axis=1).tolist(), strict=True))
 
-    keys = chosen(given, one, 30, Limits(class_quota=0.3))
+    keys = chosen(given, strategy, 30, Limits(class_quota=0.3))
 
     assert max(Counter(predicted[key] for key in keys).values()) <= 9
 
 
-@pytest.mark.parametrize("one", CHOOSING, **NAMED)
-def test_no_folder_has_more_than_its_share(one):
-    keys = chosen(pool(30, 5), one, 25, Limits(group_quota=0.2))
+@pytest.mark.parametrize("strategy", CHOOSING, **NAMED)
+def test_no_folder_has_more_than_its_share(strategy):
+    keys = chosen(pool(30, 5), strategy, 25, Limits(group_quota=0.2))
 
     assert max(Counter(map(group_of, keys)).values()) == 5
 
@@ -91,12 +91,12 @@ def test_share_is_rounded_up_and_short_supply_fills_the_batch():
     assert len(chosen(given, strategy("margin"), 60, Limits(0.001, 0.1, 0.1))) == 60
 
 
-@pytest.mark.parametrize("one", CHOOSING, **NAMED)
-def test_combined_limits_do_not_depend_on_row_order(one):
+@pytest.mark.parametrize("strategy", CHOOSING, **NAMED)
+def test_combined_limits_do_not_depend_on_row_order(strategy):
     given, limits = pool(60, 3), Limits(0.001, 0.4, 0.5)
     other = given.take(np.random.default_rng(1).permutation(180))
 
-    assert chosen(given, one, 20, limits) == chosen(other, one, 20, limits)
+    assert chosen(given, strategy, 20, limits) == chosen(other, strategy, 20, limits)
 
 
 def test_what_was_wanted_first_stays_first():

@@ -36,8 +36,8 @@ def test_an_absent_class_has_no_recall():
     [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662), (0, 0, 0.0, 1.0)],
 )
 def test_wilsons_interval_against_published_values(correct, n, low, high):
-    found = metrics.wilson(correct, n)  # the third: Newcombe 1998, table I
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    interval = metrics.wilson(correct, n)  # the third: Newcombe 1998, table I
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_calibration_error_of_a_calibrated_and_of_an_overconfident_model():
@@ -64,6 +64,6 @@ def test_the_paired_interval_covers_the_true_difference(n):
     covered = 0
     for _ in range(2000):
         cell = rng.choice(4, n, p=[0.7, 0.15, 0.05, 0.1])
-        found = metrics.paired_difference((cell == 0) | (cell == 1), (cell == 0) | (cell == 2))
-        covered += found.low <= 0.1 <= found.high
+        interval = metrics.paired_difference((cell == 0) | (cell == 1), (cell == 0) | (cell == 2))
+        covered += interval.low <= 0.1 <= interval.high
     assert 0.93 <= covered / 2000 <= 0.99

@@ -24,4 +24,4 @@ def test_the_newest_days_are_remembered():
     days: tuple[ObservedDay, ...] = ()
     for i in range(HISTORY + 5):
         days = remembered(days, ObservedDay(f"day {i}", 1, ACCURACY, None))
-    assert [one.day for one in days] == [f"day {i}" for i in range(5, HISTORY + 5)]
+    assert [day.day for day in days] == [f"day {i}" for i in range(5, HISTORY + 5)]

@@ -25,11 +25,11 @@ def with_other_tops(count: int) -> Answers:
 
 
 def test_a_faster_form_that_agrees_is_worth_it() -> None:
-    found = compare(ORIGINAL, FASTER, NONE)
+    comparison = compare(ORIGINAL, FASTER, NONE)
 
-    assert found.image_ratio == pytest.approx(0.8)
-    assert (found.same_top, found.images, found.probability_gap) == (N, N, 0)
-    assert judge(found).worth
+    assert comparison.image_ratio == pytest.approx(0.8)
+    assert (comparison.same_top, comparison.images, comparison.probability_gap) == (N, N, 0)
+    assert judge(comparison).worth
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_the_class_must_stay_and_the_interval_must_show_it(different: int, worth
     assert worth or "the same class for" in verdict.reasons[0]
 
 
-def test_too_few_pictures_show_nothing() -> None:
+def test_too_few_images_show_nothing() -> None:
     few = [
-        replace(each, embeddings=EMBEDDINGS[:50], probabilities=PROBABILITIES[:50])
-        for each in (ORIGINAL, FASTER)
+        replace(form, embeddings=EMBEDDINGS[:50], probabilities=PROBABILITIES[:50])
+        for form in (ORIGINAL, FASTER)
     ]
 
     assert not judge(compare(few[0], few[1], NONE[:50])).worth
@@ -72,11 +72,11 @@ def test_accuracy_is_compared_on_what_has_a_label() -> None:
     labels = NONE.copy()
     labels[:60] = TOPS[:60]
 
-    found = compare(ORIGINAL, with_other_tops(20), labels)
+    comparison = compare(ORIGINAL, with_other_tops(20), labels)
 
-    assert (found.original_right.mean(), len(found.right)) == (1, 60)
-    assert found.right.mean() == pytest.approx(2 / 3)
-    assert any("less accurate: 0.667 against 1.000" in reason for reason in judge(found).reasons)
+    assert (comparison.original_right.mean(), len(comparison.right)) == (1, 60)
+    assert comparison.right.mean() == pytest.approx(2 / 3)
+    assert any("less accurate: 0.667 against 1.000" in reason for reason in judge(comparison).reasons)
 
 
 def test_other_embeddings_are_refused_even_without_a_head() -> None:
@@ -84,10 +84,10 @@ def test_other_embeddings_are_refused_even_without_a_head() -> None:
         FASTER, embeddings=EMBEDDINGS + RNG.standard_normal((N, 8)).astype(np.float32), probabilities=None
     )
 
-    found = compare(replace(ORIGINAL, probabilities=None), noisy, NONE)
+    comparison = compare(replace(ORIGINAL, probabilities=None), noisy, NONE)
 
-    assert found.same_top is None
-    assert "the embeddings differ" in judge(found).reasons[0]
+    assert comparison.same_top is None
+    assert "the embeddings differ" in judge(comparison).reasons[0]
 
 
 def test_a_cosine_is_not_flattered_by_what_all_embeddings_share() -> None:

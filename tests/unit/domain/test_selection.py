@@ -34,8 +34,8 @@ def rows(n: int, *, head: bool = True, backbone: str = "b") -> dict[str, PoolRow
     }
 
 
-def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, kept=(), **changes):
-    rules = BatchRules(n, share, **dict(kept))
+def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, rule_changes=(), **changes):
+    rules = BatchRules(n, share, **dict(rule_changes))
     given = {
         "rules": rules,
         "drawn": Draw(candidates(size)[-(rules.audit + rules.control) or size :], size),
@@ -60,10 +60,10 @@ def test_a_batch_holds_its_audit_share_and_nothing_twice(name, head):
 
 
 def test_audit_is_a_uniform_draw_even_among_the_strategys_favourites():
-    wanted = batch(share=0.0)
-    drawn = [Candidate(pick.key, pick.etag, None, 0.5) for pick in wanted[:2]]
+    chosen = batch(share=0.0)
+    drawn = [Candidate(pick.key, pick.etag, None, 0.5) for pick in chosen[:2]]
     picks = batch(drawn=Draw(drawn, 100))
-    assert {pick.key for pick in picks if pick.audit} == {one.key for one in drawn}
+    assert {pick.key for pick in picks if pick.audit} == {candidate.key for candidate in drawn}
     assert len({pick.key for pick in picks}) == 10
 
 
@@ -111,7 +111,7 @@ def test_how_many_candidates_are_asked_for():
 
 
 def test_control_share_is_a_uniform_draw_used_for_training():
-    picks = batch(n=20, share=0.2, kept={"control_share": 0.1})
+    picks = batch(n=20, share=0.2, rule_changes={"control_share": 0.1})
     control = [pick for pick in picks if pick.strategy == "random" and not pick.audit]
     assert [pick.draw_probability for pick in control] == [0.02] * 2
     assert [pick.draw_probability for pick in picks if pick.audit] == [0.04] * 4
@@ -132,9 +132,9 @@ def by_drift(picks) -> list[str]:
 
 
 def test_most_drifted_images_have_a_share_beside_drawn_shares():
-    kept = {"control_share": 0.1, "drift_share": 0.3}
-    picks = batch(n=20, kept=kept, drifted=DRIFTED)
-    without = batch(n=20, kept=kept)
+    changes = {"control_share": 0.1, "drift_share": 0.3}
+    picks = batch(n=20, rule_changes=changes, drifted=DRIFTED)
+    without = batch(n=20, rule_changes=changes)
     assert by_drift(picks) == [f"k{i:03d}" for i in (2, 4, 6, 8, 10, 12)]
     assert {pick.score for pick in picks if pick.strategy == "drift"} == {
         0.5 - i / 1000 for i in (2, 4, 6, 8, 10, 12)
@@ -142,11 +142,11 @@ def test_most_drifted_images_have_a_share_beside_drawn_shares():
     assert {(pick.audit, pick.draw_probability) for pick in picks if pick.strategy == "drift"} == {
         (False, None)
     }
-    drawn = [[one for one in each if one.strategy == "random"] for each in (picks, without)]
-    assert [replace(one, rank=0) for one in drawn[0]] == [replace(one, rank=0) for one in drawn[1]]
+    drawn = [[pick for pick in selection if pick.strategy == "random"] for selection in (picks, without)]
+    assert [replace(pick, rank=0) for pick in drawn[0]] == [replace(pick, rank=0) for pick in drawn[1]]
     assert len({pick.key for pick in picks}) == len(picks) == 20
     assert [pick.rank for pick in picks] == list(range(20))
-    assert batch(n=20, kept=kept, drifted=DRIFTED[::-1]) == picks
+    assert batch(n=20, rule_changes=changes, drifted=DRIFTED[::-1]) == picks
 
 
 def test_unavailable_drifted_images_are_replaced_by_the_strategys():
@@ -156,8 +156,8 @@ def test_unavailable_drifted_images_are_replaced_by_the_strategys():
     given["k006"] = replace(given["k006"], etag="newer")
     del given["k008"]
     drawn = Draw([Candidate("k010", "e10", None, 0.5), Candidate("k099", "e99", None, 0.5)], 100)
-    drifted = [one for one in DRIFTED if one.key <= "k014"]
-    picks = batch(kept={"drift_share": 0.5}, rows=given, drawn=drawn, drifted=drifted)
+    drifted = [image for image in DRIFTED if image.key <= "k014"]
+    picks = batch(rule_changes={"drift_share": 0.5}, rows=given, drawn=drawn, drifted=drifted)
     assert by_drift(picks) == ["k012", "k014"]
     assert Counter(pick.strategy for pick in picks) == {"random": 2, "drift": 2, "margin_diverse": 6}
     assert len({pick.key for pick in picks}) == 10
@@ -168,17 +168,17 @@ def test_of_near_copies_that_drifted_one_is_taken():
         key: replace(row, embedding=np.ones(6, np.float32)) if key < "k020" else row
         for key, row in rows(100).items()
     }
-    kept = {"drift_share": 0.4, "limits": Limits(0.001, 0.1, 0.1)}
-    picks = batch(n=20, rows=same, kept=kept, drifted=DRIFTED)
+    changes = {"drift_share": 0.4, "limits": Limits(0.001, 0.1, 0.1)}
+    picks = batch(n=20, rows=same, rule_changes=changes, drifted=DRIFTED)
     assert by_drift(picks) == [f"k{i:03d}" for i in (2, *range(20, 34, 2))]
-    assert by_drift(batch(n=20, rows=same, kept=kept, drifted=DRIFTED[-5:])) == ["k002"]
+    assert by_drift(batch(n=20, rows=same, rule_changes=changes, drifted=DRIFTED[-5:])) == ["k002"]
 
 
 def test_the_drift_share_is_what_audit_and_control_leave():
     assert BatchRules(10, 0.7, control_share=0.2, drift_share=0.7).drift == 1
     assert BatchRules(10, 0.7, control_share=0.7, drift_share=0.7).drift == 0
     assert BatchRules(50, 0.2, drift_share=0.1).drift == 5
-    assert not by_drift(batch(kept={"drift_share": 0.0}, drifted=DRIFTED))
+    assert not by_drift(batch(rule_changes={"drift_share": 0.0}, drifted=DRIFTED))
 
 
 def test_limits_bind_the_strategys_choice_alone():
@@ -186,7 +186,7 @@ def test_limits_bind_the_strategys_choice_alone():
         key: replace(row, embedding=np.ones(6, np.float32) + np.float32(int(key[1:]) // 10))
         for key, row in rows(100).items()
     }
-    alone = batch(n=10, share=0.0, rows=same, kept={"limits": Limits(class_quota=0.3)})
+    alone = batch(n=10, share=0.0, rows=same, rule_changes={"limits": Limits(class_quota=0.3)})
     assert max(Counter(int(same[pick.key].probabilities.argmax()) for pick in alone).values()) <= 3
-    drawn = batch(name="random", kept={"limits": Limits(0.5, 0.1, 0.1)})
+    drawn = batch(name="random", rule_changes={"limits": Limits(0.5, 0.1, 0.1)})
     assert drawn == batch(name="random")

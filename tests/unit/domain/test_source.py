@@ -1,4 +1,4 @@
-"""Which keys of the images bucket are read."""
+"""The keys of the images bucket that octospoon reads."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def test_ranges_are_ordered_and_apart() -> None:
 
 
 @given(st.lists(KEYS, max_size=4), KEYS, KEYS)
-def test_ranges_hold_the_keys_that_are_read_and_wanted(prefixes: list[str], wanted: str, key: str) -> None:
+def test_ranges_hold_the_keys_that_are_read_and_wanted(prefixes: list[str], prefix: str, key: str) -> None:
     source = ImagesSource(True, tuple(prefixes))
 
-    ranges = source.ranges(wanted)
+    ranges = source.ranges(prefix)
 
-    holding = [one for one in ranges if key.startswith(one)]
-    assert len(holding) == (source.reads(key) and key.startswith(wanted))
+    holding = [start for start in ranges if key.startswith(start)]
+    assert len(holding) == (source.reads(key) and key.startswith(prefix))
     assert list(ranges) == sorted(ranges)

@@ -32,8 +32,8 @@ RULES = TrainingRules(50, cool_down=3600.0, per_day=3)
 )
 def test_when_training_is_due(status, new_labels, lease_until, reason):
     state = TrainingState(status, "train-000003", 3, new_labels, lease_until, "no disk")
-    said = due(state, RULES, NOW)
-    assert (said is None) if reason is None else (said is not None and reason in said)
+    due_reason = due(state, RULES, NOW)
+    assert (due_reason is None) if reason is None else (due_reason is not None and reason in due_reason)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_accuracy_requests_training_only_when_it_is_significantly_low():
 def test_only_confirmed_drift_asks_for_training():
     good = proportion(99, 100)
     for level in Level:
-        said = wanted(good, DriftResult(level, 500, 1e-9, 1.0, 1.0), 0.5)
-        assert (said == "drift confirmed on 500 uploads") == (level is Level.CONFIRMED)
+        reason = wanted(good, DriftResult(level, 500, 1e-9, 1.0, 1.0), 0.5)
+        assert (reason == "drift confirmed on 500 uploads") == (level is Level.CONFIRMED)
 
 
 def test_every_job_has_an_id_of_its_own():
