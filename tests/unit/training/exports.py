@@ -1,4 +1,4 @@
-"""Small networks in every way that exporters are known to write them, and what onnxruntime says of them."""
+"""Small networks in every form that exporters are known to write, and their outputs by onnxruntime."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def maps(image: str = "input") -> list[onnx.NodeProto]:
 
 
 def nhwc(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return nodes that take NHWC; the others begin at `nchw`."""
+    """Return nodes for NHWC input, followed by the given nodes, which begin at `nchw`."""
     return [node("Transpose", "input", "nchw", perm=[0, 3, 1, 2]), *nodes]
 
 
@@ -96,27 +96,27 @@ def linear() -> list[onnx.NodeProto]:
 def plain(
     made: onnx.ModelProto, *, last: bool = False, bgr: bool = False, output: str | None = None
 ) -> np.ndarray:
-    """Return what onnxruntime says of each image alone."""
+    """Return onnxruntime's output for each image alone."""
     values = IMAGES[..., ::-1] if bgr else IMAGES
     pixels = values.astype(np.float32) / 255
     pixels = np.ascontiguousarray(pixels if last else pixels.transpose(0, 3, 1, 2))
     if output:
         made.graph.output.append(onnx.ValueInfoProto(name=output))
     session = ort.InferenceSession(made.SerializeToString())
-    found = [session.run(None, {"input": one[np.newaxis]})[-1 if output else 0] for one in pixels]
-    return np.stack([np.squeeze(one, 0) if one.shape[0] == 1 else one for one in found])
+    outputs = [session.run(None, {"input": image[np.newaxis]})[-1 if output else 0] for image in pixels]
+    return np.stack([np.squeeze(values, 0) if values.shape[0] == 1 else values for values in outputs])
 
 
-def taken(tmp_path: Path, made: onnx.ModelProto, options: Options | None = None) -> np.ndarray:
+def imported_outputs(tmp_path: Path, made: onnx.ModelProto, options: Options | None = None) -> np.ndarray:
     """Return the embeddings of an imported model, or the probabilities where it has classes."""
     options = options or Options(Pixels())
     onnx.save(made, tmp_path / "theirs.onnx")
-    found = check_import.fitted(check_import.read(tmp_path / "theirs.onnx", options), options.classes)
-    session = ort.InferenceSession(found.model)
+    fitted = check_import.fitted(check_import.read(tmp_path / "theirs.onnx", options), options.classes)
+    session = ort.InferenceSession(fitted.model)
     together = session.run(None, {"image": IMAGES})
-    alone = [session.run(None, {"image": one[np.newaxis]}) for one in IMAGES]
+    alone = [session.run(None, {"image": image[np.newaxis]}) for image in IMAGES]
     for i, part in enumerate(together):
-        assert np.allclose(part, np.concatenate([one[i] for one in alone]), atol=1e-4)
+        assert np.allclose(part, np.concatenate([outputs[i] for outputs in alone]), atol=1e-4)
     return together[1] if options.classes else together[0]
 
 

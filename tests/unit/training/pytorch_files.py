@@ -19,7 +19,7 @@ STORAGES = {np.dtype("<f4"): "FloatStorage", np.dtype("<i8"): "LongStorage"}
 
 
 class Tensor:
-    """A view of a storage: what PyTorch pickles of a tensor."""
+    """A view of a storage, as PyTorch pickles a tensor."""
 
     def __init__(
         self, key: str, numbers: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -52,7 +52,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _torch() -> Iterator[tuple[str, types.ModuleType]]:
-    """Yield modules that hold the names which such a file mentions."""
+    """Yield modules that define the names in such a file."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     for name in STORAGES.values():
         setattr(torch, name, type(name, (), {"__module__": "torch"}))

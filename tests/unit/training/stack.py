@@ -1,4 +1,4 @@
-"""A whole training job's surroundings in memory, on scikit-learn's digits."""
+"""All that a training job needs, in memory, with scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class World(FakeWorld):
         )
 
     def copied(self) -> World:
-        """Return the same surroundings, to be changed alone."""
+        """Return an independent copy."""
         return copy.deepcopy(self)
 
     def launch(self, job_id: str) -> None:
@@ -75,7 +75,7 @@ class World(FakeWorld):
         self.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=job_id)
 
     def drop(self, index: int, prediction: Prediction | None = None) -> Row:
-        """Put one digit into the pool, with the starter model's embedding unless another is given."""
+        """Add one digit to the pool, with the starter model's embedding unless another is given."""
         key, data = f"{index:04d}.png", digits.png_bytes(index)
         etag = hashlib.md5(data).hexdigest()
         self.images.objects[key] = (data, etag)
@@ -93,7 +93,7 @@ class World(FakeWorld):
         round_number: int = 1,
         prediction: Prediction | None = None,
     ) -> None:
-        """Put one digit into the pool, picked and labelled."""
+        """Add one digit to the pool, picked and labelled."""
         key, row = f"{index:04d}.png", self.drop(index, prediction)
         etag, row.state, row.round_number = row.etag, State.EXPORTED, round_number
         row.pick = Pick(key, etag, audit, "random" if audit else strategy, None, 0, None)

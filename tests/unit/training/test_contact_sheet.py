@@ -53,7 +53,7 @@ def test_reading_ends_with_its_bytes_and_with_its_time(images):
     assert thumbnails.read("1.png", "e") == "not read: no time left"
 
 
-def test_a_sheet_shows_pictures_and_grey_tiles(images, tmp_path):
+def test_a_sheet_shows_images_and_grey_tiles(images, tmp_path):
     tiles = [
         Tile("0.png", "e", ("label 0 (2.0%)", "predicted 6 (91.0%)"), marked=True),
         Tile("gone/" * 40 + "é漢.png", "e", ("is $\\alpha$\n(1%)", "x" * 500)),
@@ -84,8 +84,8 @@ def test_the_worst_come_first_and_wrong_ones_are_marked():
 
 
 def test_what_drifted_is_shown_with_its_label():
-    seen = (DriftExample("a", "e", 0.25), DriftExample("b", "e", 0.125))
-    tiles = most_drifted(seen, {("b", "e"): "cat", ("a", "older"): "dog"})
+    examples = (DriftExample("a", "e", 0.25), DriftExample("b", "e", 0.125))
+    tiles = most_drifted(examples, {("b", "e"): "cat", ("a", "older"): "dog"})
     assert [(tile.key, *tile.lines) for tile in tiles] == [
         ("a", "1. score 0.2500", "not labelled yet"),
         ("b", "2. score 0.1250", "label cat"),

@@ -36,24 +36,24 @@ def test_the_table_holds_each_day(tmp_path):
 
 
 def drawn(folder, days) -> tuple[int, int]:
-    """The picture's height, and how many of its pixels are red."""
+    """Return the image's height, and how many of its pixels are red."""
     folder.mkdir()
     drift_history.write(folder, days)
-    with Image.open(folder / "drift.png") as picture:
-        colours = picture.convert("RGB").getcolors(picture.width * picture.height)
-        return picture.height, {colour: count for count, colour in colours}[RED]
+    with Image.open(folder / "drift.png") as image:
+        colours = image.convert("RGB").getcolors(image.width * image.height)
+        return image.height, {colour: count for count, colour in colours}[RED]
 
 
 RED = (0xD6, 0x27, 0x28)
 
 
-def test_the_picture_shows_tests_accuracy_and_what_was_confirmed(tmp_path):
+def test_the_image_shows_tests_accuracy_and_what_was_confirmed(tmp_path):
     height, red = drawn(tmp_path / "all", DAYS)
     lower, less = drawn(tmp_path / "calm", [replace(DAYS[0], accuracy=None)])
     assert red > less + 100, "markers, and not the threshold alone"
     assert lower < 0.6 * height, "a panel less"
 
 
-def test_accuracy_alone_is_a_picture(tmp_path):
+def test_accuracy_alone_is_an_image(tmp_path):
     drift_history.write(tmp_path, DAYS[2:])
     assert (tmp_path / "drift.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite's graph computes what its blocks are defined to compute, here written again in numpy."""
+"""EfficientNet-Lite's graph computes the same as a second implementation in numpy."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def convolved(x: np.ndarray, weights: np.ndarray, stride: int, groups: int) -> n
     made = np.zeros((len(x), len(weights), out, out))
     for row in range(kernel):
         for column in range(kernel):
-            seen = x[:, :, row : row + stride * out : stride, column : column + stride * out : stride]
+            inputs = x[:, :, row : row + stride * out : stride, column : column + stride * out : stride]
             tap = weights[:, :, row, column]
-            made += seen * tap[:, 0, None, None] if groups > 1 else np.einsum("nchw,oc->nohw", seen, tap)
+            made += inputs * tap[:, 0, None, None] if groups > 1 else np.einsum("nchw,oc->nohw", inputs, tap)
     return made
 
 
@@ -97,8 +97,8 @@ def backbone(weights: dict[str, np.ndarray], variant: Variant = TINY) -> bytes:
 
 
 def embeddings(model: bytes, images: np.ndarray) -> np.ndarray:
-    (found,) = open_session(model).run(["embedding"], {"image": images})
-    return found
+    (rows,) = open_session(model).run(["embedding"], {"image": images})
+    return rows
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Fine-tuning: what needs no PyTorch. The rest is in tests/integration/training/finetune_cases.py."""
+"""Fine-tuning without PyTorch. Tests with it are in tests/integration/training/finetune_cases.py."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name)
+    )
 
 
 def test_without_pytorch_the_job_fails_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +46,13 @@ def test_without_pytorch_the_job_fails_and_says_what_to_install(monkeypatch: pyt
 
 
 def test_options_are_read_and_wrong_ones_named() -> None:
-    found = FineTuning.read("epochs=7, flip=true,learning_rate=0.02")
-    assert (found.epochs, found.flip, found.learning_rate) == (7, True, 0.02)
-    assert found.params()["fine_tuning_epochs"] == "7"
+    options = FineTuning.read("epochs=7, flip=true,learning_rate=0.02")
+    assert (options.epochs, options.flip, options.learning_rate) == (7, True, 0.02)
+    assert options.params()["fine_tuning_epochs"] == "7"
     assert FineTuning.read("") == FineTuning()
     assert not FineTuning().flip, "a mirrored digit is no digit"
-    for wrong, told in (("epoch=7", "epoch"), ("epochs=0", "epochs"), ("shift=0.9", "shift")):
-        with pytest.raises(NotConfigured, match=told):
+    for wrong, message in (("epoch=7", "epoch"), ("epochs=0", "epochs"), ("shift=0.9", "shift")):
+        with pytest.raises(NotConfigured, match=message):
             FineTuning.read(wrong)
 
 
@@ -79,12 +81,12 @@ def test_the_setting_chooses_the_trainer_and_its_environment(
     assert isinstance(trainer.images, S3Images)
 
     refused = JobSettings(("cat", "dog"), "finetune", "epochs=0")
-    for wrong, told in ((refused, "FineTuning"), (None, "earlier release")):
+    for wrong, message in ((refused, "FineTuning"), (None, "earlier release")):
         state = replace(state, settings=wrong)
-        with pytest.raises(NotConfigured, match=told):
+        with pytest.raises(NotConfigured, match=message):
             training_ports(JOB)
         assert failed[-1][0] == JOB
-        assert told in failed[-1][1], "the control item says it, so that `status` does"
+        assert message in failed[-1][1], "the control item says it, so that `status` does"
 
     monkeypatch.chdir(tmp_path)
     assert trainer_environment("head") == "mlflow"

@@ -27,7 +27,7 @@ def test_the_fit_agrees_with_scikit_learn(inverse, classes, balanced):
     labels[:40] = 0
     ours = logistic.fit(points, labels, classes, inverse, balanced=balanced)
     peer = LogisticRegression(
-        C=inverse * (1 if classes > 2 else 2),  # its two-class form has one slope for our two
+        C=inverse * (1 if classes > 2 else 2),  # with two classes it has one slope where ours has two
         class_weight="balanced" if balanced else None,
         tol=1e-8,
         max_iter=9999,
@@ -112,13 +112,15 @@ def test_equal_points_are_borne():
 
 def test_class_weights_help_the_rare_class():
     points, labels = blobs(600, classes=2, spread=6.0)
-    kept = np.flatnonzero((labels == 0) | (np.arange(600) % 12 == 0))
+    chosen = np.flatnonzero((labels == 0) | (np.arange(600) % 12 == 0))
     others, truth = blobs(2000, classes=2, spread=6.0, seed=5)
     recalls = [
         metrics.recall(
-            metrics.confusion(fit_head(points[kept], labels[kept], 2, balanced=each).logits(others), truth)
+            metrics.confusion(
+                fit_head(points[chosen], labels[chosen], 2, balanced=balanced).logits(others), truth
+            )
         )[1]
-        for each in (False, True)
+        for balanced in (False, True)
     ]
     assert recalls[1] > recalls[0] + 0.1
 
@@ -132,10 +134,10 @@ def test_of_many_labels_only_some_are_held_out():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 2600)
     points = np.eye(3)[labels] * 2 + rng.standard_normal((2600, 3))
-    found = fit_head(points, labels, 3)
-    known = np.isfinite(found.out_of_fold).all(axis=1)
+    head = fit_head(points, labels, 3)
+    known = np.isfinite(head.out_of_fold).all(axis=1)
     assert HELD_OUT <= known.sum() <= HELD_OUT + 2600 // FOLDS
-    assert np.mean(found.out_of_fold[known].argmax(axis=1) == labels[known]) > 0.8
+    assert np.mean(head.out_of_fold[known].argmax(axis=1) == labels[known]) > 0.8
     again = fit_head(points, labels, 3)
-    assert np.array_equal(found.weights, again.weights)
-    assert np.array_equal(found.bias, again.bias)
+    assert np.array_equal(head.weights, again.weights)
+    assert np.array_equal(head.bias, again.bias)

@@ -1,4 +1,4 @@
-"""Weights of models from elsewhere, wherever exporters put them."""
+"""Weights of imported models, in all places where exporters put them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unit.training.exports import (
     WEIGHTS,
     answers,
     headed,
+    imported_outputs,
     linear,
     model,
     node,
     plain,
-    taken,
     trunk,
 )
 
@@ -43,7 +43,7 @@ def test_weights_that_only_branches_use_are_kept(tmp_path):
     yes = branch("yes", [node("MatMul", "pooled w", "yes")])
     no = branch("no", [node("MatMul", "pooled other", "no")])
     made = model(choice(yes, no), other=-WEIGHTS, zero=np.array(0))
-    assert np.allclose(taken(tmp_path, made), plain(made), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made), atol=1e-4)
 
 
 def test_weights_inside_branches_within_branches_are_kept(tmp_path):
@@ -58,7 +58,7 @@ def test_weights_inside_branches_within_branches_are_kept(tmp_path):
     # the same names in both branches: each has its own
     no = branch("no", [node("Identity", "pooled", "a"), node("MatMul", "a w", "no")])
     made = model(choice(branch("yes", [inner]), no), zero=np.array(0))
-    assert np.allclose(taken(tmp_path, made), plain(made), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made), atol=1e-4)
 
 
 @pytest.mark.parametrize("op", ["Loop", "Scan"])
@@ -88,7 +88,7 @@ def test_weights_that_only_a_loop_uses_are_kept(tmp_path, op):
         loop = node("Scan", "pooled steps", "out ignored", body=body, num_scan_inputs=1)
     extra = {"three": np.array(3), "yes": np.array(True), "steps": np.zeros((3, 1), np.float32)}
     made = model([*trunk(), loop], square=square, **extra)
-    assert np.allclose(taken(tmp_path, made), plain(made), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made), atol=1e-4)
 
 
 def test_functions_are_taken_with_their_weights(tmp_path):
@@ -105,7 +105,7 @@ def test_functions_are_taken_with_their_weights(tmp_path):
         opsets,
     )
     made = model([*trunk(), node("Outer", "pooled w", "out", domain="local")], functions=(inner, outer))
-    assert np.allclose(taken(tmp_path, made), plain(made), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made), atol=1e-4)
 
 
 def sparse(array: np.ndarray, name: str, *, flat: bool) -> onnx.SparseTensorProto:
@@ -126,8 +126,8 @@ def test_sparse_weights_are_taken(tmp_path, flat, listed):
     if listed:
         made.graph.input.append(helper.make_tensor_value_info("thin", TensorProto.FLOAT, [8, 3]))
     expected = plain(model([*trunk(), node("MatMul", "pooled thin", "out")], thin=thin))
-    assert np.allclose(taken(tmp_path, made), expected, atol=1e-4)
-    assert np.allclose(taken(tmp_path, made, headed()), answers(expected), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), expected, atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made, headed()), answers(expected), atol=1e-4)
 
 
 def test_weights_in_constant_nodes_are_taken(tmp_path):
@@ -135,7 +135,7 @@ def test_weights_in_constant_nodes_are_taken(tmp_path):
     constant = helper.make_node("Constant", [], ["thin"], sparse_value=sparse(thin, "", flat=True))
     made = model([*trunk(), constant, node("MatMul", "pooled thin", "out")])
     expected = plain(model([*trunk(), node("MatMul", "pooled thin", "out")], thin=thin))
-    assert np.allclose(taken(tmp_path, made, headed()), answers(expected), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made, headed()), answers(expected), atol=1e-4)
 
 
 QUANTISED = np.clip(np.round(WEIGHTS / 0.1), -127, 127).astype(np.int8)
@@ -168,7 +168,7 @@ BEHIND: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
 def test_the_last_layers_weights_may_stand_behind_other_nodes(tmp_path, name, op):
     nodes, constants = BEHIND[name]
     made = model([*trunk(), *nodes, node(op, "pooled v", "out")], **constants)
-    assert np.allclose(taken(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
 
 
 LAYERS: dict[str, list[onnx.NodeProto]] = {
@@ -201,10 +201,10 @@ def test_a_last_layer_may_be_written_in_many_ways(tmp_path, name):
         "size": np.array([-1, 3]),
     }
     made = model([*trunk(), *LAYERS[name]], **extra)
-    assert np.allclose(taken(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
 
 
 def test_head_that_differs_from_the_models_answers_is_refused(tmp_path):
     made = model([*linear(), node("Clip", "z low high", "out")], low=np.float32(-0.1), high=np.float32(0.1))
     with pytest.raises(BadModel, match="not those of its last linear layer"):
-        taken(tmp_path, made, headed())
+        imported_outputs(tmp_path, made, headed())

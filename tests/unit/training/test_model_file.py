@@ -59,7 +59,7 @@ def test_backbone_answers_are_the_same_in_any_batch_size(tmp_path, backbone):
 
 
 def test_what_scattering_is_for(tmp_path, backbone):
-    """A shift by a pixel moves the embedding less than another picture does."""
+    """A shift by a pixel moves the embedding less than another image does."""
     model = scorer(tmp_path, assemble(backbone, None, backbone_spec(backbone, "squash")))
     y, x = np.mgrid[:32, :32]
     bars = [

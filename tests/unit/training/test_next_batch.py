@@ -27,16 +27,16 @@ def dataset(
 
 
 def test_the_next_round_counts_as_large_as_the_newest():
-    found = expectation(dataset(150, 0), dataset(60, 1), 3)
+    expected = expectation(dataset(150, 0), dataset(60, 1), 3)
 
-    assert found.labels == 30
-    assert 0 <= found.interval.low <= found.interval.high < 0.2
+    assert expected.labels == 30
+    assert 0 <= expected.interval.low <= expected.interval.high < 0.2
 
 
 def test_report_says_when_more_labels_will_not_help():
-    found = expectation(dataset(150, 0, spread=0.2), dataset(200, 1, spread=0.2), 3)
+    expected = expectation(dataset(150, 0, spread=0.2), dataset(200, 1, spread=0.2), 3)
 
-    assert found.stop
+    assert expected.stop
 
 
 @pytest.mark.parametrize(("rounds", "audit"), [(2, 60), (5, 19)])
@@ -71,20 +71,20 @@ def test_strategy_that_sees_two_of_three_classes_trails_its_control():
         {},
     )
 
-    found = against_control(train, dataset(200, 2), 3)
+    comparison = against_control(train, dataset(200, 2), 3)
 
-    assert found["control_labels"] == 40
-    assert found["control_accuracy"] > 0.8
-    assert found["strategy_accuracy"] < 0.75
-    assert found["strategy_lead_high"] < 0
-    assert found["control_labels_share"] == np.inf
+    assert comparison["control_labels"] == 40
+    assert comparison["control_accuracy"] > 0.8
+    assert comparison["strategy_accuracy"] < 0.75
+    assert comparison["strategy_lead_high"] < 0
+    assert comparison["control_labels_share"] == np.inf
 
 
 def test_equally_many_labels_of_each_are_compared():
     names = (["random"] + ["margin"] * 4) * 20
 
-    found = against_control(dataset(100, 0, strategies=names), dataset(200, 1), 3)
+    comparison = against_control(dataset(100, 0, strategies=names), dataset(200, 1), 3)
 
-    assert found["control_labels"] == 20
-    assert found["strategy_lead_low"] < 0 < found["strategy_lead_high"]
-    assert found["control_labels_share"] > 0
+    assert comparison["control_labels"] == 20
+    assert comparison["strategy_lead_low"] < 0 < comparison["strategy_lead_high"]
+    assert comparison["control_labels_share"] > 0

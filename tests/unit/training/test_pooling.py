@@ -1,4 +1,4 @@
-"""Feature maps and tokens of models from elsewhere become the right embedding, or are asked about."""
+"""Feature maps and tokens of imported models become the right embedding, or an option is required."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from unit.training.exports import (
     EXTRA,
     SCALE,
     SHIFT,
+    imported_outputs,
     maps,
     model,
     nhwc,
     node,
     plain,
-    taken,
     trunk,
 )
 
@@ -58,7 +58,7 @@ def test_maps_with_channels_last_are_averaged_over_height_and_width(tmp_path, na
     made = model(nodes, shape=("b", 24, 24, 3) if last else ANY, **EXTRA)
     expected = plain(made, last=last).mean((1, 2))
     assert expected.shape == (4, 8)
-    assert np.allclose(taken(tmp_path, made), expected, atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ def test_maps_with_channels_last_are_averaged_over_height_and_width(tmp_path, na
 def test_maps_with_channels_first_are_averaged_over_height_and_width(tmp_path, end):
     column = {"scale": SCALE[:, None, None], "shift": SHIFT[None, :, None, None]}
     made = model([*maps(), *end, node("Identity", "more" if end else "maps", "out")], **column)
-    assert np.allclose(taken(tmp_path, made), plain(made).mean((2, 3)), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made).mean((2, 3)), atol=1e-4)
 
 
 def test_maps_whose_axes_nothing_tells_are_asked_about(tmp_path):
     nodes = [*maps(), node("Reshape", "maps same", "out")]
     made = model(nodes, same=np.array([0, 8, 11, 11]))
     with pytest.raises(BadRequest, match="--pool nchw or --pool nhwc"):
-        taken(tmp_path, made)
-    first = taken(tmp_path, made, Options(Pixels(), pool="nchw"))
+        imported_outputs(tmp_path, made)
+    first = imported_outputs(tmp_path, made, Options(Pixels(), pool="nchw"))
     assert np.allclose(first, plain(made).mean((2, 3)), atol=1e-4)
-    second = taken(tmp_path, made, Options(Pixels(), pool="nhwc"))
+    second = imported_outputs(tmp_path, made, Options(Pixels(), pool="nhwc"))
     assert np.allclose(second, plain(made).mean((1, 2)), atol=1e-4)
     with pytest.raises(BadRequest, match="--pool mean does not fit"):
-        taken(tmp_path, made, Options(Pixels(), pool="mean"))
+        imported_outputs(tmp_path, made, Options(Pixels(), pool="mean"))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_maps_whose_axes_nothing_tells_are_asked_about(tmp_path):
 def test_averages_that_keep_their_axes_are_taken_as_they_are(tmp_path, end):
     made = model([*maps(), *end])
     expected = plain(made, output="maps").mean((2, 3))
-    assert np.allclose(taken(tmp_path, model([*maps(), *end])), expected, atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, model([*maps(), *end])), expected, atol=1e-4)
 
 
 def test_tokens_are_asked_about(tmp_path):
@@ -117,8 +117,10 @@ def test_tokens_are_asked_about(tmp_path):
     ]
     made = model(nodes, tokens=EXTRA["tokens"])
     with pytest.raises(BadRequest, match="--pool first or --pool mean"):
-        taken(tmp_path, made)
-    mean, first = (taken(tmp_path, made, Options(Pixels(), pool=pool)) for pool in ("mean", "first"))
+        imported_outputs(tmp_path, made)
+    mean, first = (
+        imported_outputs(tmp_path, made, Options(Pixels(), pool=pool)) for pool in ("mean", "first")
+    )
     assert np.allclose(mean, plain(made).mean(1), atol=1e-4)
     assert np.allclose(first, plain(made)[:, 0], atol=1e-4)
 
@@ -126,4 +128,4 @@ def test_tokens_are_asked_about(tmp_path):
 def test_one_number_is_no_embedding(tmp_path):
     made = model([*trunk(), node("ReduceMean", "pooled", "out", axes=[1])])
     with pytest.raises(BadModel, match="one number"):
-        taken(tmp_path, made)
+        imported_outputs(tmp_path, made)

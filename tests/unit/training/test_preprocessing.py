@@ -1,4 +1,4 @@
-"""Models from elsewhere whose input, size or number of pictures is written in many ways."""
+"""Imported models describe input layout, size and number of images in many forms."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from unit.training.exports import (
     SHAPES,
     answers,
     headed,
+    imported_outputs,
     maps,
     model,
     nhwc,
     node,
     plain,
-    taken,
     trunk,
 )
 
@@ -59,23 +59,23 @@ BATCHES["all pictures in one row"][4:4] = [
 
 @pytest.mark.parametrize("name", BATCHES)
 @pytest.mark.parametrize("opset", [8, 12])
-def test_a_model_for_one_picture_takes_any_number(tmp_path, name, opset):
+def test_a_model_for_one_image_takes_any_number(tmp_path, name, opset):
     made = model(BATCHES[name], shape=ONE, opset=opset, **SHAPES)
-    assert np.allclose(taken(tmp_path, made), plain(made).reshape(4, -1), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made).reshape(4, -1), atol=1e-4)
 
 
 @pytest.mark.parametrize("opset", [8, 13, 18])
-def test_a_classifier_for_one_picture_keeps_its_answers(tmp_path, opset):
+def test_a_classifier_for_one_image_keeps_its_answers(tmp_path, opset):
     nodes = [*trunk(), node("Reshape", "gap one", "row1"), node("Gemm", "row1 w bias", "out")]
     made = model(nodes, shape=ONE, opset=opset, **SHAPES)
-    assert np.allclose(taken(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made, headed()), answers(plain(made)), atol=1e-4)
 
 
 def test_a_batch_of_another_size_is_opened_or_explained(tmp_path):
     four = (4, 3, 24, 24)
     made = model([*trunk(), node("Reshape", "gap all", "out")], shape=four, all=np.array([4, 8]))
     expected = plain(model(trunk(), "pooled"))
-    assert np.allclose(taken(tmp_path, made), expected, atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), expected, atol=1e-4)
     token = np.full((4, 8, 1), 0.5, np.float32)
     nodes = [
         *maps(),
@@ -85,7 +85,7 @@ def test_a_batch_of_another_size_is_opened_or_explained(tmp_path):
     ]
     fixed = model(nodes, shape=four, rows=np.array([4, 8, 121]), token=token)
     with pytest.raises(BadModel, match=r"only with a batch size of 4: .* dynamic batch size"):
-        taken(tmp_path, fixed)
+        imported_outputs(tmp_path, fixed)
 
 
 def test_what_was_done_about_the_batch_is_told(tmp_path):
@@ -99,10 +99,10 @@ def test_unknown_sizes_may_be_written_in_any_form(tmp_path, unknown):
     made = model(trunk(), "pooled", shape=(unknown, 3, unknown, unknown))
     if unknown == -1:
         made.graph.output[0].CopyFrom(helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [-1, 8]))
-    found = taken(tmp_path, made, Options(Pixels(24, 24)))
-    assert np.allclose(found, plain(model(trunk(), "pooled")), atol=1e-4)
+    embeddings = imported_outputs(tmp_path, made, Options(Pixels(24, 24)))
+    assert np.allclose(embeddings, plain(model(trunk(), "pooled")), atol=1e-4)
     with pytest.raises(BadRequest, match="give --size"):
-        taken(tmp_path, made)
+        imported_outputs(tmp_path, made)
 
 
 @pytest.mark.parametrize("shape", [(-1, -1, -1, -1), None, ("b", 3, 3, 3)])
@@ -128,12 +128,12 @@ def test_where_nothing_tells_the_layout_it_is_asked_for(tmp_path):
     big = np.random.default_rng(2).normal(size=(1728, 8)).astype(np.float32)
     made = model(nodes, shape=("b", -1, -1, -1), flat=np.array([0, -1]), big=big)
     with pytest.raises(BadRequest, match="give --layout"):
-        taken(tmp_path, made, Options(Pixels(24, 24)))
+        imported_outputs(tmp_path, made, Options(Pixels(24, 24)))
     for layout in ("nchw", "nhwc"):
-        found = taken(tmp_path, made, Options(Pixels(24, 24, layout=layout)))
-        assert np.allclose(found, plain(made, last=layout == "nhwc"), atol=1e-3)
+        embeddings = imported_outputs(tmp_path, made, Options(Pixels(24, 24, layout=layout)))
+        assert np.allclose(embeddings, plain(made, last=layout == "nhwc"), atol=1e-3)
     with pytest.raises(BadRequest, match="which is not nhwc"):
-        taken(tmp_path, model(trunk(), "pooled"), Options(Pixels(layout="nhwc")))
+        imported_outputs(tmp_path, model(trunk(), "pooled"), Options(Pixels(layout="nhwc")))
 
 
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
@@ -141,20 +141,22 @@ def test_a_model_may_want_blue_green_red(tmp_path, kind):
     start = [node("Cast", "input", "floats", to=TensorProto.FLOAT)] if kind == TensorProto.UINT8 else []
     image = "floats" if start else "input"
     made = model([*start, *trunk(image)], "pooled", kind=kind)
-    found = taken(tmp_path, made, Options(Pixels(channels="bgr")))
+    embeddings = imported_outputs(tmp_path, made, Options(Pixels(channels="bgr")))
     scale = 255 if kind == TensorProto.UINT8 else 1
     expected = plain(model(trunk(), "pooled"), bgr=True)
-    assert np.allclose(found, scale * expected, rtol=1e-4, atol=1e-4)
-    assert not np.allclose(taken(tmp_path, made), found, atol=1e-2)
+    assert np.allclose(embeddings, scale * expected, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(imported_outputs(tmp_path, made), embeddings, atol=1e-2)
 
 
 def test_mean_and_std_follow_rgb_in_either_channel_order(tmp_path):
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
-    found = taken(tmp_path, model(trunk(), "pooled"), Options(Pixels(mean=mean, std=std, channels="bgr")))
+    embeddings = imported_outputs(
+        tmp_path, model(trunk(), "pooled"), Options(Pixels(mean=mean, std=std, channels="bgr"))
+    )
     values = (IMAGES.astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)  # type: ignore[operator]
     session = ort.InferenceSession(model(trunk(), "pooled").SerializeToString())
     turned = np.ascontiguousarray(values[..., ::-1].transpose(0, 3, 1, 2))
-    assert np.allclose(found, session.run(None, {"input": turned})[0], atol=1e-3)
+    assert np.allclose(embeddings, session.run(None, {"input": turned})[0], atol=1e-3)
 
 
 def test_a_model_that_normalises_bytes_itself_is_pointed_out(tmp_path):

@@ -1,4 +1,4 @@
-"""A classifier's answers are never taken for an embedding."""
+"""The probabilities of a classifier are never used as an embedding."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from onnx import TensorProto
 from unit.training.exports import (
     ONE,
     SHAPES,
+    imported_outputs,
     linear,
     maps,
     model,
     node,
     plain,
-    taken,
     trunk,
 )
 
@@ -93,16 +93,18 @@ def test_probabilities_are_never_taken_for_an_embedding(tmp_path, first, then):
     made = model([*nodes, node("Identity", nodes[-1].output[0], "result")], "result", **NUMBERS)
     for options in (Options(Pixels()), Options(Pixels(), output="result")):
         with pytest.raises(BadRequest, match=r"is a classifier: name its classes .*--output 'pooled'"):
-            taken(tmp_path, made, options)
+            imported_outputs(tmp_path, made, options)
     assert np.allclose(
-        taken(tmp_path, made, Options(Pixels(), output="pooled")), plain(model(trunk(), "pooled")), atol=1e-4
+        imported_outputs(tmp_path, made, Options(Pixels(), output="pooled")),
+        plain(model(trunk(), "pooled")),
+        atol=1e-4,
     )
 
 
 def test_rows_that_are_distributions_are_probabilities_however_they_were_made(tmp_path):
     nodes = [*linear(), node("Abs", "z", "a"), node("LpNormalization", "a", "out", axis=1, p=1)]
     with pytest.raises(BadRequest, match="are probabilities"):
-        taken(tmp_path, model(nodes))
+        imported_outputs(tmp_path, model(nodes))
 
 
 @pytest.mark.parametrize(
@@ -116,25 +118,27 @@ def test_rows_that_are_distributions_are_probabilities_however_they_were_made(tm
 )
 def test_features_weighted_by_a_gate_or_length_are_an_embedding(tmp_path, gate):
     made = model([*trunk(), *gate])
-    assert np.allclose(taken(tmp_path, made), plain(made), atol=1e-4)
+    assert np.allclose(imported_outputs(tmp_path, made), plain(made), atol=1e-4)
 
 
 def test_logits_are_not_taken_unless_they_are_asked_for(tmp_path):
     made = model([*trunk(), node("Gemm", "pooled w bias", "logits")], "logits")
     with pytest.raises(BadRequest, match=r"such as --output 'pooled'.*--output 'logits'"):
-        taken(tmp_path, made)
-    assert np.allclose(taken(tmp_path, made, Options(Pixels(), output="logits")), plain(made), atol=1e-4)
+        imported_outputs(tmp_path, made)
+    assert np.allclose(
+        imported_outputs(tmp_path, made, Options(Pixels(), output="logits")), plain(made), atol=1e-4
+    )
     wide = np.random.default_rng(4).normal(size=(8, 1000)).astype(np.float32)
     with pytest.raises(BadRequest, match="--output 'pooled'"):
-        taken(tmp_path, model([*trunk(), node("MatMul", "pooled wide", "out")], wide=wide))
+        imported_outputs(tmp_path, model([*trunk(), node("MatMul", "pooled wide", "out")], wide=wide))
     # a projection by another name is an embedding
-    assert taken(tmp_path, model([*trunk(), node("Gemm", "pooled w bias", "out")])).shape == (4, 3)
+    assert imported_outputs(tmp_path, model([*trunk(), node("Gemm", "pooled w bias", "out")])).shape == (4, 3)
 
 
 def test_a_constant_is_no_embedding(tmp_path):
     made = model([*trunk(), node("Identity", "w", "same")], "pooled")
     with pytest.raises(BadRequest, match="the same for every image"):
-        taken(tmp_path, made, Options(Pixels(), output="same"))
+        imported_outputs(tmp_path, made, Options(Pixels(), output="same"))
 
 
 def test_a_file_without_a_graph_is_refused(tmp_path):
@@ -147,9 +151,9 @@ def test_halves_keep_maps_and_batches(tmp_path):
     kind = TensorProto.FLOAT16
     nodes = [*maps(), node("Transpose", "maps", "out", perm=[0, 2, 3, 1])]
     expected = plain(model(nodes)).mean((1, 2))
-    assert np.allclose(taken(tmp_path, model(nodes, kind=kind)), expected, atol=2e-2)
-    one = model([*trunk(), node("Reshape", "gap one", "out")], shape=ONE, kind=kind, **SHAPES)
-    assert np.allclose(taken(tmp_path, one), plain(model(trunk(), "pooled")), atol=2e-2)
+    assert np.allclose(imported_outputs(tmp_path, model(nodes, kind=kind)), expected, atol=2e-2)
+    single = model([*trunk(), node("Reshape", "gap one", "out")], shape=ONE, kind=kind, **SHAPES)
+    assert np.allclose(imported_outputs(tmp_path, single), plain(model(trunk(), "pooled")), atol=2e-2)
 
 
 def test_the_options_of_a_file_that_describes_itself_are_refused(tmp_path):

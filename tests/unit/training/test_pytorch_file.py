@@ -1,4 +1,4 @@
-"""Weights are read from PyTorch's own files, bit by bit, and nothing in such a file is run."""
+"""Weights are read exactly from PyTorch's own files, and no code in a file is run."""
 
 from __future__ import annotations
 

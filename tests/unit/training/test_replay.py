@@ -22,7 +22,7 @@ def data(n: int = 300, spread: float = 1.0) -> tuple[Labelled, Split]:
 
 
 class Trained(list):
-    """What heads were trained on, in order."""
+    """Records the labels that each head was trained on, in order."""
 
     def __init__(self, monkeypatch):
         original = simulation.fit
@@ -79,7 +79,7 @@ def test_accuracy_is_that_on_the_held_out_images_alone():
     labels[split.held_out] = (labels[split.held_out] + 1) % 4
     wrong = Labelled(given.embeddings, labels, 4)
 
-    right, none = (replay(one, split, PLAN, "random", 1)[-1].accuracy for one in (given, wrong))
+    right, none = (replay(labelled, split, PLAN, "random", 1)[-1].accuracy for labelled in (given, wrong))
 
     assert right > 0.9
     assert none < 0.1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def during(made: World, what: Callable[[], object]) -> None:
-    """Let something happen while the job trains."""
+    """Call a function while the job trains."""
 
     def trainer(*_: object) -> object:
         return what()

@@ -73,10 +73,10 @@ def test_the_message_stays_hidden_while_the_job_runs(monkeypatch):
 
 def test_stopping_ends_the_child_and_leaves_the_message():
     queue = Queue([message("a")])
-    one = Worker(queue, "url", child("import time; time.sleep(60)"))
-    threading.Timer(0.5, one.stop).start()
+    training_worker = Worker(queue, "url", child("import time; time.sleep(60)"))
+    threading.Timer(0.5, training_worker.stop).start()
     started = time.monotonic()
-    one.step()
+    training_worker.step()
     assert time.monotonic() - started < 10
     assert queue.deleted == []
 
@@ -84,9 +84,9 @@ def test_stopping_ends_the_child_and_leaves_the_message():
 def test_worker_survives_an_outage_and_an_unreadable_message(monkeypatch):
     monkeypatch.setattr(worker, "_RETRY_SECONDS", 0.01)
     queue = Queue(["not json", message("b")], outages=2)
-    one = Worker(queue, "url", child("pass"))
-    threading.Timer(3, one.stop).start()
-    one.work()
+    training_worker = Worker(queue, "url", child("pass"))
+    threading.Timer(3, training_worker.stop).start()
+    training_worker.work()
     assert queue.deleted == [f"r:{message('b')}"]
 
 
