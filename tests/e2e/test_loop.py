@@ -93,7 +93,7 @@ def test_the_schedule_exports_a_round_with_its_audit_share(scored: LocalStack, e
     assert len(task_ids(scored, exported)) == BATCH
 
 
-def test_annotators_see_the_picture(scored: LocalStack, exported: Round) -> None:
+def test_annotators_see_the_image(scored: LocalStack, exported: Round) -> None:
     pick = exported.picks[0]
     task = scored.label_studio.call("GET", f"/api/tasks/{task_ids(scored, exported)[pick.key]}")
     address = task["data"]["image"]

@@ -70,7 +70,7 @@ def pictures(folder: Path, indices: range) -> list[Path]:
     return [folder / f"{index}.png" for index in indices]
 
 
-def test_pictures_in_answers_now_from_the_champion(
+def test_images_in_answers_now_from_the_champion(
     stack: LocalStack, champion: ChampionPointer, tmp_path: Path
 ) -> None:
     told = predict(stack.deployment, pictures(tmp_path, UNSEEN))
@@ -86,7 +86,7 @@ def test_pictures_in_answers_now_from_the_champion(
     assert ask(stack, json.dumps({"key": key}).encode()).json() == said
 
 
-def test_a_picture_joins_the_pool_by_the_usual_event(
+def test_an_image_joins_the_pool_by_the_usual_event(
     stack: LocalStack, champion: ChampionPointer, tmp_path: Path
 ) -> None:
     (path,) = pictures(tmp_path, range(1300, 1301))

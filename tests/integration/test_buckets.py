@@ -32,7 +32,7 @@ def test_a_bucket_is_private_versioned_encrypted_and_tells_its_queue(lane: Lane,
 
 
 @pytest.mark.parametrize("name", ["with space.png", "ä+b%20c&=#.png", "a//b/./c.png", "猫.png"])
-def test_picture_is_scored_under_exactly_its_uploaded_key(lane: Lane, name: str) -> None:
+def test_image_is_scored_under_exactly_its_uploaded_key(lane: Lane, name: str) -> None:
     s3, bucket, key = lane.client("s3"), lane.outputs["ImagesBucket"], f"{uuid.uuid4().hex}/{name}"
 
     etag = s3.put_object(Bucket=bucket, Key=key, Body=png_bytes(3))["ETag"].strip('"')

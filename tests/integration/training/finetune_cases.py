@@ -184,14 +184,14 @@ def test_a_backbone_that_gains_nothing_is_kept_byte_for_byte(task: Task):
 
 
 @pytest.mark.parametrize(("n", "gone", "why"), [(20, 0, "20 labelled"), (40, 30, "10 labelled")])
-def test_few_pictures_are_no_reason_to_change_a_backbone(task: Task, n, gone, why):
+def test_few_images_are_no_reason_to_change_a_backbone(task: Task, n, gone, why):
     store = FakeImages(dict(list(task.store.objects.items())[gone:]))
     kept = FineTuner(store, QUICK)(task.backbone, task.first(n), task.spec)
     assert why in kept.params["backbone_kept"]
     assert extract_backbone(kept.model) == task.backbone
 
 
-def test_pictures_that_are_gone_are_left_out(task: Task, tuned):
+def test_images_that_are_gone_are_left_out(task: Task, tuned):
     store = FakeImages({key: value for key, value in task.store.objects.items() if key > "0009"})
     found = FineTuner(store, FineTuning(epochs=2, learning_rate=1e-6))(
         task.backbone, task.first(100), task.spec
@@ -451,7 +451,7 @@ def test_job_promotes_a_fine_tuned_model_under_its_backbone(promoted, tmp_path):
     assert "the backbone is new" in after.control.state().reason
 
 
-def test_it_is_judged_on_its_own_view_of_audit_pictures(promoted, tmp_path):
+def test_it_is_judged_on_its_own_view_of_audit_images(promoted, tmp_path):
     before, after = promoted
     pointer = after.champions.current
     scorer = OnnxScorer(after.champions.fetch(pointer, tmp_path))

@@ -141,7 +141,7 @@ def test_the_audit_share_is_measured_on_but_not_trained_on():
     assert 0 < made.registry.metrics["audit_accuracy_low"] < made.registry.metrics["audit_accuracy"] + 1e-9
 
 
-def test_the_run_holds_tables_pictures_and_the_snapshot():
+def test_the_run_holds_tables_images_and_the_snapshot():
     made = labelled()
     run(JOB, made.ports)
     files = made.registry.logged[1]
@@ -275,7 +275,7 @@ def test_a_stale_pointer_is_not_swapped():
     assert "champion" not in made.registry.aliases
 
 
-def test_missing_embedding_is_computed_and_a_changed_picture_omitted():
+def test_missing_embedding_is_computed_and_a_changed_image_omitted():
     made = labelled()
     made.pool.table["0020.png"].prediction = None
     made.pool.table["0021.png"].etag = "other"
@@ -371,7 +371,7 @@ def test_mistakes_are_cross_validated_without_an_audit_share():
     assert "round.png" not in made.registry.logged[1]
 
 
-def test_pictures_that_cannot_be_made_cost_no_model(caplog):
+def test_images_that_cannot_be_made_cost_no_model(caplog):
     made = labelled()
     made.rounds.last_number = failing
     made.history.decision = failing

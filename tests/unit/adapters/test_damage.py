@@ -47,7 +47,7 @@ def mutated(data: bytes, generator: np.random.Generator) -> list[bytes]:
 
 
 @pytest.mark.parametrize("folder", FORMATS)
-def test_damage_ends_as_a_picture_or_with_a_documented_reason(folder: str) -> None:
+def test_damage_ends_as_an_image_or_with_a_documented_reason(folder: str) -> None:
     wrong: dict[str, str] = {}
     for case in (each for each in CASES if each.name.startswith(f"{folder}/")):
         for number, data in enumerate(damaged(case)):

@@ -75,7 +75,7 @@ def test_cover_keeps_proportions_and_squash_does_not() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2, 1000)])
 @pytest.mark.parametrize("resize", ["squash", "cover"])
-def test_the_smallest_and_narrowest_pictures_that_count(size: tuple[int, int], resize: str) -> None:
+def test_the_smallest_and_narrowest_images_that_count(size: tuple[int, int], resize: str) -> None:
     assert (decode(saved(Image.new("RGB", size, RED)), 4, 4, resize) == RED).all()
 
 
@@ -88,7 +88,7 @@ def shape_or_reason(data: bytes) -> tuple[int, ...] | str:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
-def test_damage_ends_as_a_picture_or_as_a_bad_image(kind: str) -> None:
+def test_damage_ends_as_an_image_or_as_a_bad_image(kind: str) -> None:
     generator = np.random.default_rng(0)
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -118,5 +118,5 @@ def test_any_interface_is_read_or_refused(config: str) -> None:
         (["s3://images/k"], ""),
     ],
 )
-def test_only_pictures_of_our_bucket_have_keys(image: object, key: str) -> None:
+def test_only_images_of_our_bucket_have_keys(image: object, key: str) -> None:
     assert wanted(body(image), "images").keys == (key,)

@@ -21,7 +21,7 @@ TARGETS = (
 
 @pytest.mark.parametrize(("height", "width"), TARGETS)
 @pytest.mark.parametrize("resize", ["squash", "cover"])
-def test_the_region_lies_inside_of_every_picture(height: int, width: int, resize: str) -> None:
+def test_the_region_lies_inside_of_every_image(height: int, width: int, resize: str) -> None:
     target = Target(height, width, resize)
     for side in SIDES:
         other = 1 + side * 7919 % 6000  # every side meets a different one, every one of them once

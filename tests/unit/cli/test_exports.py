@@ -125,7 +125,7 @@ def test_yolo_folders_hold_the_audit_share_as_validation(deployment, tmp_path) -
     assert done.rows == 2
 
 
-def test_pictures_that_cannot_be_had_are_counted(deployment, tmp_path) -> None:
+def test_images_that_cannot_be_had_are_counted(deployment, tmp_path) -> None:
     del deployment.images.objects["cat/a.jpg"]
     deployment.images.objects["b c,d.jpg"] = (b"others", "0" * 32)
 

@@ -117,7 +117,7 @@ def csv_of(path: Path, *rows: str) -> Path:
     return path
 
 
-def test_a_bucket_that_is_only_read_gets_no_picture(here, tmp_path) -> None:
+def test_a_bucket_that_is_only_read_gets_no_image(here, tmp_path) -> None:
     here.deployment.outputs["ImagesSource"] = "existing"
     source = folder(tmp_path / "photos", "cat/a.jpg", "dog/b.jpg")
     here.bucket.put_object("images", "cat/a.jpg", io.BytesIO(b"picture cat/a.jpg"))
@@ -228,7 +228,7 @@ def test_label_of_other_bytes_is_refused(here, tmp_path) -> None:
     assert here.labels() == {}
 
 
-def test_pictures_that_nobody_scores_are_reported(here, tmp_path, monkeypatch) -> None:
+def test_images_that_nobody_scores_are_reported(here, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(label_import, "_PATIENCE", 0.0)
     here.bucket.scores = False
     source = folder(tmp_path / "p", "cat/a.jpg", "dog/b.jpg")

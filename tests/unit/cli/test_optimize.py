@@ -175,7 +175,7 @@ def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("count", [0, 39])
-def test_too_few_pictures_are_refused(count: int) -> None:
+def test_too_few_images_are_refused(count: int) -> None:
     made = World()
     for index in range(count):
         made.drop(index)
@@ -269,7 +269,7 @@ def test_models_that_cannot_be_quantised_are_reported_and_others_continue(
     assert set(forms.failed) == {"extended", "int8"}
 
 
-def test_backbone_for_single_pictures_is_optimised_as_far_as_possible(tmp_path: Path, quick: None) -> None:
+def test_backbone_for_single_images_is_optimised_as_far_as_possible(tmp_path: Path, quick: None) -> None:
     made = model([*trunk(), node("Squeeze", "gap", "out")], shape=ONE)
     forms = optimizing.forms(backbone(tmp_path, made), None, SAMPLE)
     assert [form.name for form in forms][:2] == ["original", "extended"]

@@ -65,7 +65,7 @@ def files(folder: Path, *names: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def test_prediction_or_the_problem_of_the_picture_is_shown(
+def test_prediction_or_the_problem_of_the_image_is_shown(
     deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     told = predict(deployment, files(tmp_path, "dog", "bad", "large"), add=True)
@@ -78,7 +78,7 @@ def test_prediction_or_the_problem_of_the_picture_is_shown(
     assert set(asked) == {("/_aws/execute-api/abc/v1/predict?add=true", "s3cret")}
 
 
-def test_a_picture_too_large_for_a_request_is_named(
+def test_an_image_too_large_for_a_request_is_named(
     deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     large, *_ = files(tmp_path, "huge.jpg", "dog")
@@ -101,7 +101,7 @@ def test_a_picture_too_large_for_a_request_is_named(
         ("crash", ServiceUnavailable, "502"),
     ],
 )
-def test_what_is_no_fault_of_the_picture_ends_the_command(
+def test_what_is_no_fault_of_the_image_ends_the_command(
     deployment: Deployment, tmp_path: Path, name: str, kind: type[Exception], why: str
 ) -> None:
     with pytest.raises(kind, match=why):

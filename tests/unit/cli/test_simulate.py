@@ -154,13 +154,13 @@ def test_a_project_with_too_few_audit_labels_is_refused():
         (["somewhere"], "do not go together"),
     ],
 )
-def test_whatever_is_wrong_is_said_before_any_picture_is_embedded(wrong, message, capsys, monkeypatch):
+def test_whatever_is_wrong_is_said_before_any_image_is_embedded(wrong, message, capsys, monkeypatch):
     monkeypatch.setattr(labelled, "embed", lambda files, model: pytest.fail("embedded"))
     assert main.main(["simulate", "--digits", *wrong]) == 1
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_folder_too_small_is_refused_before_any_picture_is_embedded(tmp_path, capsys, monkeypatch):
+def test_folder_too_small_is_refused_before_any_image_is_embedded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(labelled, "embed", lambda files, model: pytest.fail("embedded"))
     for i in range(8):
         picture(tmp_path / ("dark" if i % 2 else "light") / f"{i}.png", 10 * i)

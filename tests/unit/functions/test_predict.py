@@ -162,7 +162,7 @@ DOG = {
     ],
     ids=["png", "jpeg", "JSON as bytes", "JSON as text", "key"],
 )
-def test_a_picture_in_an_answer_now(world: World, body: bytes | str) -> None:
+def test_an_image_in_an_answer_now(world: World, body: bytes | str) -> None:
     assert world.ask(body=body) == (200, DOG)
     assert world.inbox.added == {}
 
@@ -175,7 +175,7 @@ def test_a_picture_in_an_answer_now(world: World, body: bytes | str) -> None:
         (json.dumps({"image": base64.b64encode(LIGHT).decode()}), {"add": "True"}),
     ],
 )
-def test_the_picture_joins_the_pool_if_asked(world: World, body: bytes | str, query: Any) -> None:
+def test_the_image_joins_the_pool_if_asked(world: World, body: bytes | str, query: Any) -> None:
     status, said = world.ask(body=body, queryStringParameters=query)
 
     assert (status, said) == (200, DOG | {"key": said["key"]})
@@ -205,7 +205,7 @@ def test_other_files_are_refused_with_reason_and_join_nothing(world: World, data
     assert world.inbox.added == {}
 
 
-def test_a_bucket_that_is_only_read_gets_no_picture(
+def test_a_bucket_that_is_only_read_gets_no_image(
     world: World, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: Any = None
@@ -302,7 +302,7 @@ def test_without_a_champion_everybody_hears_what_to_do(
     assert "octospoon init-model" in said["error"]
 
 
-def test_model_that_fails_on_every_picture_is_our_error(world: World) -> None:
+def test_model_that_fails_on_every_image_is_our_error(world: World) -> None:
     class Broken(LightScorer):
         def predict(self, images: np.ndarray) -> list[Prediction]:
             raise BadModel("the output is not finite")
@@ -320,7 +320,7 @@ def test_internal_problem_is_an_error_of_the_function(world: World) -> None:
         world.ask(body=LIGHT)
 
 
-def test_no_picture_is_begun_without_time(world: World) -> None:
+def test_no_image_is_begun_without_time(world: World) -> None:
     world.context.left = 1000
 
     assert world.ask(body=LIGHT)[0] == 503

@@ -50,7 +50,7 @@ def test_other_files_of_an_existing_bucket_are_left_alone(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["a.JPG", "b/0f3c", "v1.0/2026.01", "a.jpeg", "a.heic", "day.2026-01-31"])
-def test_pictures_and_names_without_extension_are_uploads(key: str) -> None:
+def test_images_and_names_without_extension_are_uploads(key: str) -> None:
     assert [image.key for image in uploads(event(key))] == [key]
 
 
