@@ -27,7 +27,7 @@ class Batches:
 
     def __init__(self) -> None:
         self.world = World(threshold=100, images=IMAGES)
-        self.asked, self.looked_at = 0, 0
+        self.requests, self.looked_at = 0, 0
         rounds = self.rounds()
         pool = FakeEntries(self.world.pool)
         entries = pool.entries
@@ -48,13 +48,13 @@ class Batches:
         return rounds
 
     def ask(self) -> None:
-        self.asked += 1
+        self.requests += 1
 
     def collect(self, body: str, *, finished: bool = True) -> int:
         """Count one message; return how many batches it requested."""
-        before = self.asked
+        before = self.requests
         replace(self.world.collect, finished=self.finished if finished else None)(body)
-        return self.asked - before
+        return self.requests - before
 
 
 def test_last_answer_requests_a_batch_and_a_skip_is_one() -> None:

@@ -50,7 +50,7 @@ class World(FakeWorld):
         self.progress = self.rescoring
         self.written: list[str] = []
         self.read: list[str] = []
-        self.asked: list[str] = []
+        self.days_read: list[str] = []
         now, rng = self.clock.time, np.random.default_rng(0)
         for i in range(IMAGES):
             self.clock.time = now - A_DAY * self.ago[i % len(self.ago)]
@@ -67,7 +67,7 @@ class World(FakeWorld):
             return read_rows(keys)
 
         def logged_uploaded(shard, day, start, limit):
-            self.asked.append(day)
+            self.days_read.append(day)
             return uploaded(shard, day, start, limit)
 
         self.requests: list[tuple[int, int]] = []
@@ -336,7 +336,7 @@ def test_a_shard_of_one_look_asks_for_no_day() -> None:
     world.work()
 
     world.check()
-    assert world.asked == []
+    assert world.days_read == []
 
 
 def test_old_future_and_undated_uploads_are_reached_too() -> None:
@@ -350,7 +350,7 @@ def test_old_future_and_undated_uploads_are_reached_too() -> None:
     world.check()
     assert len(world.written) == len(world.read) == IMAGES
     assert world.progress.progress() == (1, SHARDS)
-    assert len(world.asked) < SHARDS * (2 * GAP + 60), "what is asked for ends somewhere"
+    assert len(world.days_read) < SHARDS * (2 * GAP + 60), "what is asked for ends somewhere"
 
 
 def test_late_writes_of_an_old_champion_are_rescored() -> None:
