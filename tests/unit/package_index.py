@@ -34,19 +34,19 @@ def wheel_file(name: str, files: Mapping[str, bytes]) -> tuple[str, bytes]:
 
 @dataclass
 class Index:
-    """What the registry holds, and what it was asked for.
+    """The content of the registry, and the paths that were requested.
 
     Attributes:
         files: content by name.
         cut: the number of bytes after which every file ends; 0 for none.
         url: of the index; empty while it does not run.
-        asked: paths, in order.
+        paths: as requested, in order.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     cut: int = 0
     url: str = ""
-    asked: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
         """Return the settings by which pip takes this index and nothing else."""
@@ -55,7 +55,7 @@ class Index:
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
         """Return the type and the content of a path."""
-        self.asked.append(path)
+        self.paths.append(path)
         name = path.rstrip("/").rsplit("/", 1)[-1]
         if path.startswith("/files/") and name in self.files:
             return "application/zip", self.files[name]

@@ -1,4 +1,4 @@
-"""Every error of AWS becomes one of octospoon's, so that callers can put right what they began."""
+"""Every error of AWS becomes an error of octospoon, so that callers can undo unfinished work."""
 
 from __future__ import annotations
 

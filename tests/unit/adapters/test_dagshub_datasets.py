@@ -1,4 +1,4 @@
-"""Which repository snapshots go to; tests/integration/training/dagshub_cases.py has what the client does."""
+"""The repository that receives snapshots. tests/integration/training/dagshub_cases.py tests the client."""
 
 from __future__ import annotations
 

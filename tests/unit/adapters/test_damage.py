@@ -1,4 +1,4 @@
-"""Whatever is done to a file, decoding it gives pixels or a BadImage with one of the documented reasons."""
+"""Decoding any damaged file returns pixels, or raises BadImage with a documented reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CUTS, FLIPS, ZEROS = 6, 8, 4
 
 def outcome(data: bytes) -> str:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # not one of Pillow's warnings is provoked either
+        warnings.simplefilter("error")  # Pillow must not warn either
         try:
             decode(data, 8, 8, "cover")
         except BadImage as bad:
@@ -33,7 +33,7 @@ def outcome(data: bytes) -> str:
 
 
 def mutated(data: bytes, generator: np.random.Generator) -> list[bytes]:
-    """Cut off; single bits flipped, most of them near the start; fields of zeros and of ones."""
+    """Truncate the file, flip single bits, most near the start, or write fields of zeros or ones."""
     made = [data[:at] for at in generator.integers(0, len(data) + 1, CUTS)]
     for reach in (64, 64, 300, 300, *[len(data)] * (FLIPS - 4)):
         flipped = bytearray(data)
@@ -49,7 +49,7 @@ def mutated(data: bytes, generator: np.random.Generator) -> list[bytes]:
 @pytest.mark.parametrize("folder", FORMATS)
 def test_damage_ends_as_an_image_or_with_a_documented_reason(folder: str) -> None:
     wrong: dict[str, str] = {}
-    for case in (each for each in CASES if each.name.startswith(f"{folder}/")):
+    for case in (known for known in CASES if known.name.startswith(f"{folder}/")):
         for number, data in enumerate(damaged(case)):
             try:
                 reason = outcome(data)

@@ -1,4 +1,4 @@
-"""How a picture is resized. What may be in a file, and what must not, stands in `unit.corpus`."""
+"""How an image is resized. `unit.corpus` defines which content of a file is accepted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from octospoon.usecases.byte_budget import ByteBudget
 RED = (0xC8, 0x32, 0x10)
 
 
-def picture(width: int = 60, height: int = 40) -> Image.Image:
-    """Red on the left half, blue on the right, a green stripe along the top quarter."""
+def sample(width: int = 60, height: int = 40) -> Image.Image:
+    """Return an image: red on the left, blue on the right, a green stripe along the top quarter."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[:, : width // 2, 0] = 250
     pixels[:, width // 2 :, 2] = 250
@@ -43,7 +43,7 @@ def is_upright(pixels: np.ndarray) -> bool:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 @pytest.mark.parametrize("resize", ["squash", "cover"])
 def test_every_format_and_both_rules(kind: str, resize: str) -> None:
-    pixels = decode(saved(picture(), kind), 20, 24, resize)
+    pixels = decode(saved(sample(), kind), 20, 24, resize)
 
     assert pixels.shape == (20, 24, 3)
     assert pixels.dtype == np.uint8
@@ -92,7 +92,7 @@ def test_damage_ends_as_an_image_or_as_a_bad_image(kind: str) -> None:
     generator = np.random.default_rng(0)
     exif = Image.Exif()
     exif[0x0112] = 6
-    sound = saved(picture(), kind, exif=exif) if kind != "BMP" else saved(picture(), kind)
+    sound = saved(sample(), kind, exif=exif) if kind != "BMP" else saved(sample(), kind)
     reasons = {"not-an-image", "too-large", "too-narrow", "truncated", "unsupported"}
     for _ in range(200):
         data = bytearray(sound)
@@ -103,7 +103,7 @@ def test_damage_ends_as_an_image_or_as_a_bad_image(kind: str) -> None:
 
 
 def whole(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    """Converted and resized at once, with Pillow alone."""
+    """Convert and resize the whole image in one step, with Pillow alone."""
     small = image.convert("RGBA").resize(size, Image.Resampling.BILINEAR, box=box)
     white = Image.new("RGB", size, "white")
     white.paste(small, mask=small.getchannel("A"))
@@ -127,14 +127,14 @@ def test_conversion_in_bands_equals_conversion_of_the_whole(
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
 def test_the_bytes_of_what_is_decoded_at_once_are_bounded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pictures of which only one fits: the second waits for the first."""
+    """Only one of two images fits into the budget, so the second waits for the first."""
     cost = 4 * 100 * 100 * (4 if kind == "WEBP" else 1)
-    budget, held = ByteBudget(cost + 1), []
+    budget, bytes_in_use = ByteBudget(cost + 1), []
     monkeypatch.setattr(decode_module, "_under_way", budget)
     shrunk = decode_module.shrunk  # type: ignore[attr-defined]
 
     def watched(*arguments: object) -> Image.Image:
-        held.append(budget._held)
+        bytes_in_use.append(budget._held)
         time.sleep(0.01)
         return shrunk(*arguments)
 
@@ -143,6 +143,6 @@ def test_the_bytes_of_what_is_decoded_at_once_are_bounded(kind: str, monkeypatch
     with ThreadPoolExecutor(4) as threads:
         decoded = list(threads.map(lambda _: decode(data, 4, 4, "squash"), range(8)))
 
-    assert held == [cost] * 8
+    assert bytes_in_use == [cost] * 8
     assert budget._held == 0
-    assert all((each == RED).all() for each in decoded if kind == "PNG")
+    assert all((pixels == RED).all() for pixels in decoded if kind == "PNG")

@@ -1,4 +1,4 @@
-"""What becomes of statements that fail for a reason of their own; conditions are the contract tests'."""
+"""Statements of a batch that fail individually. The contract tests cover conditions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = 60
 
 
 class Client:
-    """Throttles every third statement, and says of every fifth that its condition is not met."""
+    """Throttles every third statement. Every fifth fails because its condition is not met."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []

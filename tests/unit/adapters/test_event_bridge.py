@@ -1,4 +1,4 @@
-"""What EventBridge is asked for, held to AWS's model of PutEvents."""
+"""Requests to EventBridge, checked against AWS's model of PutEvents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers of label files: what other programs write, and what nobody should."""
+"""Readers of label files: files that other programs write, and invalid files."""
 
 from __future__ import annotations
 
@@ -246,17 +246,17 @@ def test_json_in_small_parts_is_read_as_a_whole(tmp_path_factory, value, chunk, 
         patch.setattr(json_stream, "_CHUNK", chunk)
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
             return
-        found = list(json_stream.elements(source))
+        elements = list(json_stream.elements(source))
 
     if isinstance(value, list):
-        assert found == [("", each) for each in value]
+        assert elements == [("", element) for element in value]
     else:
         flat = [
-            (name, each)
+            (name, element)
             for name, inner in value.items()
-            for each in (inner if isinstance(inner, list) else [inner])
+            for element in (inner if isinstance(inner, list) else [inner])
         ]
-        assert found == flat
+        assert elements == flat
 
 
 def test_label_studio_tasks_give_the_class_of_their_annotators(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Predictions on demand look like those that are exported, and no interface but ours is taken for ours."""
+"""Predictions on demand equal exported ones, and only octospoon's own interface is recognised."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_no_shortcut_key_chooses_a_class_named_like_another(classes: list[str], 
 
 
 def bound(classes: list[str]) -> dict[str, str]:
-    """The key of each class as Label Studio binds it, which gives the free ones to whatever has none."""
+    """Return each class's hotkey as Label Studio binds it: classes without one get the free keys."""
     choices = list(ElementTree.fromstring(labelling_interface(classes)).iter("Choice"))
     taken = {choice.get("hotkey") for choice in choices}
     free = iter([key for key in AUTOMATIC if key not in taken])

@@ -1,4 +1,4 @@
-"""The part of a picture that counts lies inside it, whatever the sizes, and all who decode see the same."""
+"""The region that is used lies inside the image at any size, and is the same for all decoders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGETS = (
 def test_the_region_lies_inside_of_every_image(height: int, width: int, resize: str) -> None:
     target = Target(height, width, resize)
     for side in SIDES:
-        other = 1 + side * 7919 % 6000  # every side meets a different one, every one of them once
+        other = 1 + side * 7919 % 6000  # each side is paired with a different one, each exactly once
         for across, down in ((side, side), (side, other), (side, 6000), (3000, side)):
             left, top, right, bottom = target.region(across, down)
             assert 0 <= left < right <= across, (across, down)

@@ -27,8 +27,8 @@ QUIET = Config(response_checksum_validation="when_required", retries={"total_max
 
 @contextmanager
 def server(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
-    """Answer one connection after another, each with its bytes, and note what was asked."""
-    asked: list[str] = []
+    """Answer one connection after another with the given bytes, and record the requests."""
+    requests: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(10)
 
@@ -36,12 +36,12 @@ def server(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
             for answer in answers:
                 connection, _ = listening.accept()
                 with connection:
-                    asked.append(connection.recv(65536).decode())
+                    requests.append(connection.recv(65536).decode())
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", requests
         thread.join(10)
 
 
@@ -61,15 +61,15 @@ def headers(request: str) -> dict[str, str]:
 @pytest.mark.parametrize("key", ["plain.jpg", "a b/ä+%20~&=?#.png", "a/../b//c.jpg", "/leading"])
 def test_the_signature_is_the_one_that_get_object_makes(key: str) -> None:
     for _ in range(3):  # both must fall into one second
-        with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked):
+        with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, requests):
             s3 = client(endpoint)
             with closing(SignedGets(s3, SESSION.get_credentials(), "bucket")) as gets:
                 assert gets(key, 100) == PICTURE
             s3.get_object(Bucket="bucket", Key=key)["Body"].read()
-        ours, theirs = (headers(request) for request in asked)
+        ours, theirs = (headers(request) for request in requests)
         if ours["X-Amz-Date"] == theirs["X-Amz-Date"]:
             break
-    assert asked[0].splitlines()[0] == asked[1].splitlines()[0]
+    assert requests[0].splitlines()[0] == requests[1].splitlines()[0]
     assert ours["Authorization"] == theirs["Authorization"]
     assert ours["X-Amz-Security-Token"] == "a session token"
 
@@ -98,12 +98,12 @@ def test_the_bucket_is_addressed_as_get_object_does(bucket: str, address: str) -
     ids=["busy", "moved", "cut-off", "too-large", "garbage", "hang-up"],
 )
 def test_whatever_else_comes_is_left_to_get_object(first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(first, answer("200 OK", b"picture")) as (endpoint, asked):
+    with server(first, answer("200 OK", b"picture")) as (endpoint, requests):
         s3 = client(endpoint)
         gets = SignedGets(s3, SESSION.get_credentials(), "bucket")
         monkeypatch.setattr("octospoon.adapters.s3.images.MAX_BYTES", 100)
         assert S3Images(s3, "bucket", gets).read("k") == PICTURE
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_a_dead_endpoint_is_a_reason_to_retry() -> None:
@@ -118,21 +118,21 @@ def test_a_dead_endpoint_is_a_reason_to_retry() -> None:
 
 def test_after_the_connections_were_closed_the_next_call_opens_one() -> None:
     with (
-        server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked),
+        server(*[answer("200 OK", b"picture")] * 2) as (endpoint, requests),
         closing(SignedGets(client(endpoint), SESSION.get_credentials(), "bucket")) as gets,
     ):
         assert gets("k", 100) == PICTURE
         gets.close()
         assert gets("k", 100) == PICTURE
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     with (
-        server(*[answer("200 OK", b"picture")] * 2) as (endpoint, asked),
+        server(*[answer("200 OK", b"picture")] * 2) as (endpoint, requests),
         closing(SignedGets(client(endpoint), SESSION.get_credentials(), "bucket")) as gets,
     ):
         assert gets("k", 100) == PICTURE
         time.sleep(0.1)
         assert gets("k", 100) == PICTURE
-    assert len(asked) == 2
+    assert len(requests) == 2

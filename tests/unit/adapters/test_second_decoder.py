@@ -1,4 +1,4 @@
-"""The colours of the corpus, held against OpenCV's decoders, which share no code of ours."""
+"""The colours of the corpus compared with OpenCV's decoders, which share no code with ours."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ EXCEPT = {
 
 
 def shown(case: Case) -> np.ndarray | None:
-    """What OpenCV shows of a file, over white, as RGB; None where it does not read it."""
-    # unchanged, it does not rotate pictures, and does not know that alpha which is zero everywhere is
-    # none
+    """Return OpenCV's RGB pixels of a file, over white; None if it cannot read the file."""
+    # in this mode it does not rotate images, and keeps an alpha channel that is zero everywhere, which
+    # octospoon ignores
     plain = TURNED.search(case.name) or re.match(r"bmp/(alpha-all-zero|masks)", case.name)
     try:
         how = cv2.IMREAD_COLOR if plain else cv2.IMREAD_UNCHANGED
@@ -70,7 +70,7 @@ def is_compared(case: Case) -> bool:
 
 
 def test_the_second_decoder_shows_the_same_colours() -> None:
-    """Each file that it reads, but for the listed ones, of which there must not be too few."""
+    """Compares each file that OpenCV reads, except the listed ones, and requires a minimum number."""
     different, compared = {}, 0
     for case in filter(is_compared, CASES):
         if (pixels := shown(case)) is None:

