@@ -40,7 +40,7 @@ def test_the_account_is_never_asked_for_more_than_it_has() -> None:
 def test_queues_whose_limits_fit_are_never_throttled() -> None:
     queues = [queue(200, most=3), queue(200, most=5)]
     Account(queues, concurrency=10, held=2).run()
-    assert [one.throttled for one in queues] == [0, 0]
+    assert [queue.throttled for queue in queues] == [0, 0]
     assert queues[1].ended == pytest.approx(200 / 5 * 10 + 199 / 5 * 0.05, abs=1)
 
 
@@ -69,7 +69,7 @@ def test_new_account_loses_nothing_with_the_defaults() -> None:
     now = deployed()
     queues = [uploads(50_000, now), rows(100_000, now, cold=True)]
     Account(queues, concurrency=10, held=2).run()
-    assert [(one.dead, one.throttled) for one in queues] == [(0, 0), (0, 0)]
+    assert [(queue.dead, queue.throttled) for queue in queues] == [(0, 0), (0, 0)]
 
 
 def test_large_pool_is_rescored_to_the_end_in_an_hour() -> None:

@@ -60,7 +60,7 @@ def test_page_has_the_bills_of_templates_and_prices(table: str) -> None:
 
 @pytest.mark.parametrize("template", [bills.OCTOSPOON, bills.SERVICES], ids=["octospoon", "services"])
 def test_no_resource_is_left_out(template: dict[str, Any]) -> None:
-    kinds = {each["Type"] for each in template["Resources"].values()}
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
     made = {kind for kind in kinds if bills.resources(template, kind)}
     assert made <= ONLY_BY_USE | BILLED
 
@@ -121,9 +121,9 @@ def test_schedules_and_metrics_are_counted() -> None:
 
 
 def named(page: str, pattern: str) -> float:
-    found = re.search(pattern, (ROOT / page).read_text("utf-8"))
-    assert found, f"{page} names no such price"
-    return float(found[1])
+    match = re.search(pattern, (ROOT / page).read_text("utf-8"))
+    assert match, f"{page} names no such price"
+    return float(match[1])
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_guides_name_the_price_of_an_event() -> None:
 def test_every_price_says_where_it_comes_from() -> None:
     listed = prices.every_price()
     assert len(listed) > 30
-    assert all(each > 0 and each.unit and each.page for each in listed)
-    assert len({each.unit for each in listed}) == len(listed)
+    assert all(price > 0 and price.unit and price.page for price in listed)
+    assert len({price.unit for price in listed}) == len(listed)
 
 
 def test_no_other_file_has_prices_of_its_own() -> None:
-    numbers = {f"{float(each):.10f}".rstrip("0") for each in prices.every_price() if each < 0.001}
+    numbers = {f"{float(price):.10f}".rstrip("0") for price in prices.every_price() if price < 0.001}
     for folder in ("src", "bench", "tools"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path.name != "prices.py":

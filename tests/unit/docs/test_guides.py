@@ -18,7 +18,7 @@ GUIDES = Path(__file__).parents[3] / "docs" / "how-to"
 
 @pytest.fixture
 def strategy(monkeypatch) -> Strategy:
-    """The strategy that the guide adds, registered as it says."""
+    """Return the strategy from the guide, registered as the guide describes."""
     (source,) = re.findall(r"```python\n(.*?)```", (GUIDES / "add-a-strategy.md").read_text(), re.DOTALL)
     module = ModuleType("power_entropy")
     monkeypatch.setitem(sys.modules, module.__name__, module)

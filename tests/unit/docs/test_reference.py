@@ -1,4 +1,4 @@
-"""The reference names and explains everything that a user can set or see."""
+"""The reference explains everything that a user can set or see."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_every_command_and_argument_is_explained(command):
     assert command.help in section
     assert command.examples
     assert "\n".join(command.examples) in section
-    for each in command.arguments:
-        assert each.help, f"{each.names} is not explained"
-        assert f"`{each.names}`".replace("|", "\\|") in section
+    for argument in command.arguments:
+        assert argument.help, f"{argument.names} is not explained"
+        assert f"`{argument.names}`".replace("|", "\\|") in section
 
 
 def test_every_parameter_stands_in_the_reference_once():
@@ -44,24 +44,26 @@ def test_every_parameter_stands_in_the_reference_once():
 
 @pytest.mark.parametrize("part", ["Parameters", "Outputs"])
 def test_everything_that_the_template_declares_has_a_description(part):
-    assert all(each.get("Description") for each in TEMPLATE[part].values())
+    assert all(entry.get("Description") for entry in TEMPLATE[part].values())
 
 
 def test_every_output_and_alarm_stands_in_the_reference():
-    alarms = [name for name, each in TEMPLATE["Resources"].items() if each["Type"].endswith("::Alarm")]
+    alarms = [
+        name for name, resource in TEMPLATE["Resources"].items() if resource["Type"].endswith("::Alarm")
+    ]
 
     assert re.findall(r"^\| `(\w+)`", PARTS["template-outputs"], re.MULTILINE) == list(TEMPLATE["Outputs"])
     assert re.findall(r"^\| `(\w+)`", PARTS["alarms"], re.MULTILINE) == alarms
 
 
 def test_every_generated_part_has_a_page_and_vice_versa():
-    wanted = [
+    expected = [
         name
         for page in DOCS.rglob("*.md")
         for name in re.findall(r"^<!-- generated: ([a-z-]+) -->$", page.read_text("utf-8"), re.MULTILINE)
     ]
 
-    assert sorted(wanted) == sorted(PARTS)
+    assert sorted(expected) == sorted(PARTS)
 
 
 def test_every_page_can_be_reached_from_the_navigation():
@@ -75,7 +77,7 @@ def test_every_page_can_be_reached_from_the_navigation():
         if isinstance(entry, str):
             return [entry]
         return [
-            page for each in (entry.values() if isinstance(entry, dict) else entry) for page in pages(each)
+            page for inner in (entry.values() if isinstance(entry, dict) else entry) for page in pages(inner)
         ]
 
     assert sorted(pages(nav)) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -105,13 +107,13 @@ def test_every_setting_is_described_with_its_default():
     declared = {}
     for kind in vars(settings).values():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            for each in msgspec.structs.fields(kind):
-                name = settings.PREFIX + each.name.upper()
-                declared.setdefault(name, []).append(each.default)
+            for setting in msgspec.structs.fields(kind):
+                name = settings.PREFIX + setting.name.upper()
+                declared.setdefault(name, []).append(setting.default)
 
     assert declared.keys() <= described.keys()
     for name, defaults in declared.items():
-        # the worker alone requires a queue that the launchers of other kinds do without
+        # only the worker requires a queue; other launchers need none
         default = min(defaults, key=lambda value: value is msgspec.NODEFAULT)
         assert as_documented(default) == described[name][1]
 
@@ -124,11 +126,11 @@ def as_documented(default):
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
-MEASURES = [each.name for each in fields(Evaluation)]
+MEASURES = [measure.name for measure in fields(Evaluation)]
 PUBLISHED = {
     "score": set(Outcome),
-    "rank": {each.name for each in fields(TaskCounts)},
-    "reconcile": {each.name for each in fields(ReconcileReport)} - {"job", "refused"},
+    "rank": {count.name for count in fields(TaskCounts)},
+    "reconcile": {count.name for count in fields(ReconcileReport)} - {"job", "refused"},
     "watch": set(Evaluation(**dict.fromkeys(MEASURES, Estimate(0.5, 0.4, 0.6, 10))).metrics()),
 }
 """Metrics whose names come from a type."""
@@ -150,10 +152,12 @@ def test_every_attribute_index_and_item_of_the_tables_is_described():
     for path in (ROOT / "src/octospoon/adapters/dynamodb").rglob("*.py"):
         for pattern in USES:
             used |= set(re.findall(pattern, path.read_text()))
-    for table in (each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::DynamoDB::Table"):
+    for table in (
+        resource for resource in TEMPLATE["Resources"].values() if resource["Type"] == "AWS::DynamoDB::Table"
+    ):
         properties = table["Properties"]
-        used |= {each["AttributeName"] for each in properties["AttributeDefinitions"]}
-        used |= {each["IndexName"] for each in properties.get("GlobalSecondaryIndexes", ())}
+        used |= {attribute["AttributeName"] for attribute in properties["AttributeDefinitions"]}
+        used |= {index["IndexName"] for index in properties.get("GlobalSecondaryIndexes", ())}
     described = set(code((DOCS / "reference/storage.md").read_text("utf-8")))
 
     assert len(used) > 80
@@ -174,19 +178,21 @@ NO_ATTRIBUTES = {"a", "b", "name"}
 @pytest.mark.parametrize("index", ["by_priority", "by_sampling_key", "by_arrival", "by_number", "by_problem"])
 def test_an_index_projects_what_the_page_says(index):
     (declared,) = (
-        each
+        declared_index
         for table in TEMPLATE["Resources"].values()
-        for each in table.get("Properties", {}).get("GlobalSecondaryIndexes", ())
-        if each["IndexName"] == index
+        for declared_index in table.get("Properties", {}).get("GlobalSecondaryIndexes", ())
+        if declared_index["IndexName"] == index
     )
     (cells,) = (cells for cells in rows("reference/storage.md") if code(cells[0]) == [index])
 
-    assert code(cells[1]) == [each["AttributeName"] for each in declared["KeySchema"]]
+    assert code(cells[1]) == [attribute["AttributeName"] for attribute in declared["KeySchema"]]
     assert code(cells[2]) == declared["Projection"].get("NonKeyAttributes", [])
 
 
 def test_every_alarm_has_something_to_do():
-    alarms = {name for name, each in TEMPLATE["Resources"].items() if each["Type"].endswith("::Alarm")}
+    alarms = {
+        name for name, resource in TEMPLATE["Resources"].items() if resource["Type"].endswith("::Alarm")
+    }
 
     assert alarms == {name for cells in rows("how-to/alarms.md") for name in code(cells[0]) if name in alarms}
 
@@ -215,7 +221,7 @@ def test_every_object_key_is_described():
     }
 
     assert len(written) >= 10
-    assert not {key for key in written if not any(each.startswith(key) for each in described)}
+    assert not {key for key in written if not any(prefix.startswith(key) for prefix in described)}
 
 
 def test_every_environment_and_its_pinned_packages_are_described():

@@ -1,4 +1,4 @@
-"""Names, ids and secrets of a template that is deployed again, and the folder that shows objects by key."""
+"""Names, ids and secrets after a second deployment, and the folder that shows objects by key."""
 
 from __future__ import annotations
 

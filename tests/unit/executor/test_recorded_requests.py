@@ -1,4 +1,4 @@
-"""What LocalStack's record says of a request: what is wrong with it, and which rights it needs."""
+"""Checks of requests that LocalStack recorded: errors, and the rights that they need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def problems(service, operation, protocol="json", **given):
     return MODELS.problems(service, operation, Sent(protocol, given.pop("parsed", {}), **given))
 
 
-def asked(service, operation, status=200, **parameters):
+def sent(service, operation, status=200, **parameters):
     return Asked(service, operation, parameters, status, "eu-west-1", "123456789012")
 
 
@@ -61,9 +61,9 @@ def test_valid_json_has_no_problem(service, operation, body):
     ],
 )
 def test_what_a_model_refuses_is_named(service, operation, body, problem):
-    found = problems(service, operation, json=body)
+    messages = problems(service, operation, json=body)
 
-    assert [each for each in found if problem in each], found
+    assert [message for message in messages if problem in message], messages
 
 
 def test_a_body_that_is_no_json_is_named():
@@ -73,10 +73,10 @@ def test_a_body_that_is_no_json_is_named():
 def test_no_value_is_in_the_text_of_a_problem():
     wrong = {"SecretId": ["the-secret"], "VersionId": "the-secret", "Secret": "the-secret"}
 
-    found = problems("secretsmanager", "GetSecretValue", json=wrong)
+    messages = problems("secretsmanager", "GetSecretValue", json=wrong)
 
-    assert len(found) == 3
-    assert "the-secret" not in str(found)
+    assert len(messages) == 3
+    assert "the-secret" not in str(messages)
 
 
 def test_keys_of_a_form_are_those_of_the_model():
@@ -91,8 +91,8 @@ def test_keys_of_a_form_are_those_of_the_model():
 
     assert problems("iam", "CreateUser", "query", parsed=parsed, query=form) == []
     for name in ("Tags.1.Key", "Tags.member.1.Name", "Tags.member.x.Key", "User"):
-        found = problems("iam", "CreateUser", "query", parsed=parsed, query=form | {name: "v"})
-        assert found == [f"{name}: unknown parameter"]
+        messages = problems("iam", "CreateUser", "query", parsed=parsed, query=form | {name: "v"})
+        assert messages == [f"{name}: unknown parameter"]
 
 
 def test_query_headers_and_body_are_those_of_the_model():
@@ -119,26 +119,26 @@ def test_presigned_address_has_its_signature_in_the_query():
 @pytest.mark.parametrize(
     ("request_", "needed"),
     [
-        (asked("s3", "HeadObject", Bucket="b", Key="a/k"), {("s3:GetObject", "arn:aws:s3:::b/a/k")}),
+        (sent("s3", "HeadObject", Bucket="b", Key="a/k"), {("s3:GetObject", "arn:aws:s3:::b/a/k")}),
         (
-            asked("s3", "GetObject", 404, Bucket="b", Key="k"),
+            sent("s3", "GetObject", 404, Bucket="b", Key="k"),
             {("s3:GetObject", "arn:aws:s3:::b/k"), ("s3:ListBucket", "arn:aws:s3:::b")},
         ),
         (
-            asked("s3", "GetObject", Bucket="b", Key="k", VersionId="1"),
+            sent("s3", "GetObject", Bucket="b", Key="k", VersionId="1"),
             {("s3:GetObjectVersion", "arn:aws:s3:::b/k")},
         ),
         (
-            asked("s3", "CopyObject", Bucket="b", Key="k", CopySource="other/x?versionId=1"),
+            sent("s3", "CopyObject", Bucket="b", Key="k", CopySource="other/x?versionId=1"),
             {("s3:PutObject", "arn:aws:s3:::b/k"), ("s3:GetObject", "arn:aws:s3:::other/x")},
         ),
-        (asked("s3", "ListObjectsV2", Bucket="b"), {("s3:ListBucket", "arn:aws:s3:::b")}),
+        (sent("s3", "ListObjectsV2", Bucket="b"), {("s3:ListBucket", "arn:aws:s3:::b")}),
         (
-            asked("dynamodb", "Query", TableName="t", IndexName="i"),
+            sent("dynamodb", "Query", TableName="t", IndexName="i"),
             {("dynamodb:Query", ARN.format("dynamodb", "table/t/index/i"))},
         ),
         (
-            asked(
+            sent(
                 "dynamodb",
                 "TransactWriteItems",
                 TransactItems=[{"Put": {"TableName": "t"}}, {"ConditionCheck": {"TableName": "u"}}],
@@ -149,30 +149,30 @@ def test_presigned_address_has_its_signature_in_the_query():
             },
         ),
         (
-            asked("dynamodb", "BatchExecuteStatement", Statements=[{"Statement": 'UPDATE "t" SET a=?'}] * 2),
+            sent("dynamodb", "BatchExecuteStatement", Statements=[{"Statement": 'UPDATE "t" SET a=?'}] * 2),
             {("dynamodb:PartiQLUpdate", ARN.format("dynamodb", "table/t"))},
         ),
         (
-            asked("dynamodb", "BatchGetItem", RequestItems={"t": {}, "u": {}}),
+            sent("dynamodb", "BatchGetItem", RequestItems={"t": {}, "u": {}}),
             {("dynamodb:BatchGetItem", ARN.format("dynamodb", f"table/{name}")) for name in "tu"},
         ),
         (
-            asked("sqs", "DeleteMessageBatch", QueueUrl="http://host:1/123456789012/q"),
+            sent("sqs", "DeleteMessageBatch", QueueUrl="http://host:1/123456789012/q"),
             {("sqs:DeleteMessage", ARN.format("sqs", "q"))},
         ),
         (
-            asked("lambda", "Invoke", FunctionName="f"),
+            sent("lambda", "Invoke", FunctionName="f"),
             {("lambda:InvokeFunction", ARN.format("lambda", "function:f"))},
         ),
         (
-            asked("events", "PutEvents", Entries=[{"Source": "s"}, {"EventBusName": "bus"}]),
+            sent("events", "PutEvents", Entries=[{"Source": "s"}, {"EventBusName": "bus"}]),
             {("events:PutEvents", ARN.format("events", f"event-bus/{name}")) for name in ("default", "bus")},
         ),
         (
-            asked("secretsmanager", "GetSecretValue", SecretId="arn:of:a:secret"),
+            sent("secretsmanager", "GetSecretValue", SecretId="arn:of:a:secret"),
             {("secretsmanager:GetSecretValue", "arn:of:a:secret")},
         ),
-        (asked("sts", "GetCallerIdentity"), {("sts:GetCallerIdentity", "*")}),
+        (sent("sts", "GetCallerIdentity"), {("sts:GetCallerIdentity", "*")}),
     ],
 )
 def test_request_needs_these_rights(request_, needed):
@@ -180,9 +180,9 @@ def test_request_needs_these_rights(request_, needed):
 
 
 def test_keys_that_conditions_compare_are_recorded():
-    events = asked("events", "PutEvents", Entries=[{"Source": "octospoon"}, {"Source": "other"}])
+    events = sent("events", "PutEvents", Entries=[{"Source": "octospoon"}, {"Source": "other"}])
     assert conditions(events) == {"events:source": ["octospoon", "other"]}
-    task = asked("ecs", "RunTask", cluster="c", taskDefinition="t")
+    task = sent("ecs", "RunTask", cluster="c", taskDefinition="t")
     assert conditions(task) == {"ecs:cluster": [ARN.format("ecs", "cluster/c")]}
-    assert conditions(asked("s3", "ListObjectsV2", Bucket="b", Prefix="p/")) == {"s3:prefix": ["p/"]}
-    assert conditions(asked("s3", "GetObject", Bucket="b", Key="k")) == {}
+    assert conditions(sent("s3", "ListObjectsV2", Bucket="b", Prefix="p/")) == {"s3:prefix": ["p/"]}
+    assert conditions(sent("s3", "GetObject", Bucket="b", Key="k")) == {}

@@ -1,4 +1,4 @@
-"""The database of LocalStack's state: nothing is lost when a process is killed, and a torn end is dropped."""
+"""The database of LocalStack's state: a killed process loses nothing, an incomplete end is dropped."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_a_killed_process_loses_no_finished_write(tmp_path, attempt):
         writer.stdout.readline()
         time.sleep(random.Random(attempt).uniform(0.05, 0.3))
         writer.kill()
-        told = 1 + sum(1 for _ in writer.stdout)
+        confirmed = 1 + sum(1 for _ in writer.stdout)
     again = Store(path)
     for space in ("a", "b"):
         written = [int(key) for key, _ in again.read(space)]
         assert written == list(range(len(written)))
-        assert told <= len(written) <= told + 1
+        assert confirmed <= len(written) <= confirmed + 1
     assert len(again.read("a")) == len(again.read("b")), "both or none of a transaction"
     again.close()
 
@@ -125,9 +125,9 @@ def test_of_a_torn_log_the_complete_transactions_are_read(tmp_path, tail):
 
 
 def test_synced_records_are_in_the_database_itself(tmp_path, store):
-    picture = tmp_path / "picture"
-    picture.write_bytes(b"bytes")
-    store.write([Change("a", "1", "x")], [picture, tmp_path / "removed meanwhile"])
+    image = tmp_path / "picture"
+    image.write_bytes(b"bytes")
+    store.write([Change("a", "1", "x")], [image, tmp_path / "removed meanwhile"])
     store.sync()
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(store.path, copy)  # without its log

@@ -37,7 +37,7 @@ class Context:
 
 @functools.cache
 def load(name: str) -> ModuleType:
-    """The module of one function; the package's logger stays as it was."""
+    """Return the module of one function; the package's logger is unchanged."""
     package = logging.getLogger("octospoon")
     before = (package.handlers, package.level, package.propagate)
     spec = importlib.util.spec_from_file_location(f"{name}_app", FUNCTIONS / name / "app.py")
@@ -56,7 +56,7 @@ class Invoked:
 
     Attributes:
         module: of the function.
-        log: everything that it logged.
+        log: all lines that it logged.
     """
 
     module: Any
@@ -69,13 +69,13 @@ class Invoked:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """What was logged."""
+        """Return the records that were logged."""
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
 
 @contextlib.contextmanager
 def invoked(name: str, use_case: Callable[..., Any]) -> Iterator[Invoked]:
-    """One function's handler around a use case."""
+    """Return one function's handler with the given use case."""
     made = Invoked(load(name))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made.module, "use_case", lambda: use_case)
@@ -85,7 +85,7 @@ def invoked(name: str, use_case: Callable[..., Any]) -> Iterator[Invoked]:
 
 
 def messages(*bodies: object) -> dict[str, Any]:
-    """An SQS event; the messages are called `m0`, `m1` and so on."""
+    """Return an SQS event with the messages `m0`, `m1` and so on."""
     return {
         "Records": [
             {"messageId": f"m{at}", "body": body if isinstance(body, str) else json.dumps(body)}
@@ -95,12 +95,12 @@ def messages(*bodies: object) -> dict[str, Any]:
 
 
 def failed(*names: str) -> dict[str, Any]:
-    """The answer that gives these messages back to the queue."""
+    """Return the answer that returns these messages to the queue."""
     return {"batchItemFailures": [{"itemIdentifier": name} for name in names]}
 
 
 def uploaded(*keys: str, etag: str = "e") -> dict[str, Any]:
-    """S3's notification of some uploads."""
+    """Return S3's notification of some uploads."""
     return {
         "Records": [
             {"s3": {"object": {"key": key, "eTag": etag, "sequencer": "01", "size": 9}}} for key in keys

@@ -37,7 +37,7 @@ def test_every_function_is_tested_here_or_beside() -> None:
 
 
 class Score:
-    """Answers with what the test gives for each key, and reads every image as another etag."""
+    """Returns the test's outcome for each key, and reads every image with another etag."""
 
     def __init__(self, **answers: Outcome | Exception) -> None:
         self.answers, self.uploads, self.left = answers, list[ImageRef](), 0.0
@@ -61,8 +61,8 @@ def test_score_counts_outcomes_and_returns_failed_messages(capsys: pytest.Captur
     assert {name: np.sum(value) for name, value in counted.items()} == {"scored": 2, "quarantined": 1}
     (error,) = [line for line in invoke.lines if line["level"] == "ERROR"]
     assert (error["image"], error["key"], error["message_id"]) == (image_id("b", "read"), "b", "m0")
-    (told,) = [line["images"] for line in invoke.lines if "images" in line]
-    assert told == {image_id("a", "read"): "scored", image_id("c", "read"): "quarantined"}
+    (outcomes,) = [line["images"] for line in invoke.lines if "images" in line]
+    assert outcomes == {image_id("a", "read"): "scored", image_id("c", "read"): "quarantined"}
 
 
 def test_score_returns_an_unreadable_message_alone() -> None:
@@ -105,16 +105,16 @@ def test_rank_publishes_no_task_counts_when_none_were_read(capsys: pytest.Captur
     ],
 )
 def test_reconcile_reads_its_event(event: dict[str, Any], *, full: bool, accepted: str) -> None:
-    asked = []
+    calls = []
 
     def reconcile(*, full: bool, accept: str) -> ReconcileReport:
-        asked.append((full, accept))
+        calls.append((full, accept))
         return ReconcileReport()
 
     with invoked("reconcile", reconcile) as invoke:
         invoke(event)
 
-    assert asked == [(full, accepted)]
+    assert calls == [(full, accepted)]
 
 
 def test_reconcile_answers_with_its_report_and_publishes_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,8 +215,8 @@ def test_watch_publishes_accuracy_and_drift(capsys: pytest.CaptureFixture[str]) 
         answer = invoke({})
 
     assert answer == {"version": 4, "drift": "confirmed", "asked": "drift"}
-    told = published(capsys.readouterr().out)
-    assert told == evaluation.metrics() | {
+    metrics = published(capsys.readouterr().out)
+    assert metrics == evaluation.metrics() | {
         "drift": 2,
         "drift_components_p": 0.01,
         "drift_probabilities_p": 0.02,
@@ -237,15 +237,15 @@ def test_watch_says_why_it_measured_nothing(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_webhook_passes_body_and_secret_on() -> None:
-    asked = []
-    with invoked("webhook", lambda body, secret: asked.append((body, secret)) or True) as invoke:
+    calls = []
+    with invoked("webhook", lambda body, secret: calls.append((body, secret)) or True) as invoke:
         headers = {"X-Octospoon-Secret": "s"}
         invoke({"headers": headers, "body": "ö"})
         encoded = base64.b64encode(b"\xff").decode()
         invoke({"headers": headers, "body": encoded, "isBase64Encoded": True})
         invoke({"headers": None, "body": None})
 
-    assert asked == [("ö".encode(), "s"), (b"\xff", "s"), (b"", "")]
+    assert calls == [("ö".encode(), "s"), (b"\xff", "s"), (b"", "")]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The handler of `predict`, whole: real decoding, a scorer that knows light from dark."""
+"""The whole handler of `predict`: real decoding, and a scorer that separates light and dark images."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Context:
         return self.left
 
 
-def picture(grey: int, kind: str = "PNG") -> bytes:
+def image(grey: int, kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.new("L", (8, 8), grey).save(buffer, kind)
     return buffer.getvalue()
 
 
-LIGHT, DARK = picture(250), picture(5)
+LIGHT, DARK = image(250), image(5)
 
 
 @dataclass
@@ -148,14 +148,14 @@ DOG = {
 }
 
 
-# -- one picture ----------------------------------------------------------------------------------
+# -- one image ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "body",
     [
         LIGHT,
-        picture(250, "JPEG"),
+        image(250, "JPEG"),
         json.dumps({"image": base64.b64encode(LIGHT).decode()}).encode(),
         json.dumps({"image": base64.b64encode(LIGHT).decode()}),
         '  {"key": "images/img-000.jpg"}',
@@ -176,10 +176,10 @@ def test_an_image_in_an_answer_now(world: World, body: bytes | str) -> None:
     ],
 )
 def test_the_image_joins_the_pool_if_asked(world: World, body: bytes | str, query: Any) -> None:
-    status, said = world.ask(body=body, queryStringParameters=query)
+    status, answer = world.ask(body=body, queryStringParameters=query)
 
-    assert (status, said) == (200, DOG | {"key": said["key"]})
-    assert world.inbox.added == {said["key"]: LIGHT}
+    assert (status, answer) == (200, DOG | {"key": answer["key"]})
+    assert world.inbox.added == {answer["key"]: LIGHT}
 
 
 HUGE = b"BM" + b"\0" * 12 + b"\x28\0\0\0" + (60_000).to_bytes(4, "little") * 2 + b"\x01\0\x18\0" + b"\0" * 24
@@ -195,13 +195,13 @@ HUGE = b"BM" + b"\0" * 12 + b"\x28\0\0\0" + (60_000).to_bytes(4, "little") * 2 +
         (b"\0\0\0 ftypcrx ", "unsupported"),
         (HUGE, "too-large"),
     ],
-    ids=lambda one: one if isinstance(one, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_files_are_refused_with_reason_and_join_nothing(world: World, data: bytes, reason: str) -> None:
-    status, said = world.ask(body=data, queryStringParameters={"add": "true"})
+    status, answer = world.ask(body=data, queryStringParameters={"add": "true"})
 
-    assert (status, said["reason"]) == (422, reason)
-    assert said["error"].startswith(f"{reason}: ")
+    assert (status, answer["reason"]) == (422, reason)
+    assert answer["error"].startswith(f"{reason}: ")
     assert world.inbox.added == {}
 
 
@@ -213,17 +213,17 @@ def test_a_bucket_that_is_only_read_gets_no_image(
     use_case = PredictImages(world.images, inbox, lambda: world.model(), FakeBlindImages())
     monkeypatch.setattr(module, "use_case", lambda: use_case)
 
-    status, said = world.ask(body=LIGHT, queryStringParameters={"add": "true"})
+    status, answer = world.ask(body=LIGHT, queryStringParameters={"add": "true"})
 
     assert status == 400
-    assert "only reads its images bucket" in said["error"]
+    assert "only reads its images bucket" in answer["error"]
     assert world.ask(body=LIGHT) == (200, DOG)
 
 
 def test_a_key_that_is_not_there(world: World) -> None:
-    status, said = world.ask(body='{"key": "nowhere.png"}')
+    status, answer = world.ask(body='{"key": "nowhere.png"}')
 
-    assert (status, said["reason"]) == (404, "gone")
+    assert (status, answer["reason"]) == (404, "gone")
 
 
 @pytest.mark.parametrize(
@@ -251,10 +251,10 @@ def test_a_key_that_is_not_there(world: World) -> None:
 def test_a_question_that_is_none_is_refused(world: World, body: bytes | str, query: Any) -> None:
     headers = {"x-octospoon-secret": SECRET, "content-type": "application/json"} if body[:1] == "[" else {}
     event = {"headers": headers} if headers else {}
-    status, said = world.ask(body=body, queryStringParameters=query, **event)
+    status, answer = world.ask(body=body, queryStringParameters=query, **event)
 
     assert status == 400
-    assert said.keys() == {"error"}
+    assert answer.keys() == {"error"}
 
 
 def test_a_body_that_is_neither_text_nor_base64(world: World) -> None:
@@ -263,20 +263,20 @@ def test_a_body_that_is_neither_text_nor_base64(world: World) -> None:
 
 
 def test_a_body_that_lambda_would_hardly_take(world: World) -> None:
-    status, said = world.ask(body="x" * (rest.MAX_BODY + 1))
+    status, answer = world.ask(body="x" * (rest.MAX_BODY + 1))
 
     assert status == 413
-    assert "images bucket" in said["error"]
+    assert "images bucket" in answer["error"]
 
 
 def test_a_cold_start_model_says_so(world: World) -> None:
     world.model = ColdScorer
 
-    status, said = world.ask(body=LIGHT, queryStringParameters={"add": "true"})
+    status, answer = world.ask(body=LIGHT, queryStringParameters={"add": "true"})
 
-    assert (status, said["model_version"]) == (409, 0)
-    assert "training" in said["error"]
-    assert list(world.inbox.added) == [said["key"]]
+    assert (status, answer["model_version"]) == (409, 0)
+    assert "training" in answer["error"]
+    assert list(world.inbox.added) == [answer["key"]]
     assert world.ask(body=tasks("s3://raw/images/img-000.jpg")) == (200, {"results": [[]]})
 
 
@@ -290,16 +290,16 @@ def test_without_a_champion_everybody_hears_what_to_do(
 ) -> None:
     world.model = none_yet
     monkeypatch.setattr(wiring, "version_in_service", none_yet)
-    asked = {
+    requests = {
         "picture": ("/predict", LIGHT),
         "tasks": ("/predict", tasks("s3://raw/k")),
         "setup": ("/setup", json.dumps({"schema": labelling_interface(["a", "b"])})),
         "versions": ("/versions", b""),
     }
-    status, said = world.ask(*asked[route], method="GET" if route == "versions" else "POST")
+    status, answer = world.ask(*requests[route], method="GET" if route == "versions" else "POST")
 
     assert status == 503
-    assert "octospoon init-model" in said["error"]
+    assert "octospoon init-model" in answer["error"]
 
 
 def test_model_that_fails_on_every_image_is_our_error(world: World) -> None:
@@ -351,12 +351,12 @@ ROUTES = [("POST", "/predict"), ("GET", "/health"), ("POST", "/setup"), ("GET", 
     ],
 )
 def test_without_the_secret_nothing_is_answered(world: World, method: str, path: str, headers: Any) -> None:
-    status, said = world.ask(
+    status, answer = world.ask(
         path, LIGHT, method=method, headers=headers, queryStringParameters={"add": "true"}
     )
 
     assert status == 401
-    assert "secret" in said["error"]
+    assert "secret" in answer["error"]
     assert world.inbox.added == {}
 
 
@@ -396,11 +396,11 @@ def test_each_task_is_answered_from_our_bucket_alone(world: World, monkeypatch: 
     world.images.objects["bad"] = (b"no picture", "e")
     images = ["s3://raw/images/img-000.jpg", "http://169.254.169.254/", "s3://raw/bad", "s3://other/k", 5]
 
-    status, said = world.ask(body=tasks(*images))
+    status, answer = world.ask(body=tasks(*images))
 
     dog = {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": ["dog"]}}
-    assert (status, said["results"][1:]) == (200, [[], [], [], []])
-    assert said["results"][0] == {"model_version": "v7", "score": 0.8, "result": [dog]}
+    assert (status, answer["results"][1:]) == (200, [[], [], [], []])
+    assert answer["results"][0] == {"model_version": "v7", "score": 0.8, "result": [dog]}
     assert read == ["images/img-000.jpg", "bad"]
 
 
@@ -415,21 +415,23 @@ def recorded() -> list[Any]:
 def test_every_recorded_request_gets_an_answer_like_the_recorded_one(
     world: World,
 ) -> None:
-    assert {(one["method"], one["path"]) for one in recorded()} == {*ROUTES, ("POST", "/webhook")}
-    for one in recorded():
-        headers = {key: value for key, value in one["headers"].items() if key != "Authorization"}
-        if "Authorization" in one["headers"]:
-            assert one["headers"]["Authorization"].startswith("Basic ")
+    assert {(request["method"], request["path"]) for request in recorded()} == {*ROUTES, ("POST", "/webhook")}
+    for call in recorded():
+        headers = {key: value for key, value in call["headers"].items() if key != "Authorization"}
+        if "Authorization" in call["headers"]:
+            assert call["headers"]["Authorization"].startswith("Basic ")
             headers["Authorization"] = f"Basic {BASIC}"
-        body = "" if one["request_body"] is None else json.dumps(one["request_body"])
-        status, said = world.ask(one["path"], body, method=one["method"], headers=headers)
-        assert status == 200, one["path"]
-        assert shape(said) == shape(one["response_body"] if one["path"] != "/webhook" else {"status": "ok"})
+        body = "" if call["request_body"] is None else json.dumps(call["request_body"])
+        status, answer = world.ask(call["path"], body, method=call["method"], headers=headers)
+        assert status == 200, call["path"]
+        assert shape(answer) == shape(
+            call["response_body"] if call["path"] != "/webhook" else {"status": "ok"}
+        )
 
 
 def shape(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: shape(one) for key, one in value.items()}
+        return {key: shape(inner) for key, inner in value.items()}
     return [shape(value[0])] if isinstance(value, list) else type(value)
 
 
@@ -454,7 +456,7 @@ near = st.fixed_dictionaries(
         "label_config": st.just(labelling_interface(["cat", "dog"])) | st.text() | anything,
         "schema": st.text() | anything,
         "access_token": st.just(TOKEN),
-        "image": st.binary(max_size=99).map(lambda one: base64.b64encode(one).decode()) | anything,
+        "image": st.binary(max_size=99).map(lambda data: base64.b64encode(data).decode()) | anything,
         "key": st.text() | anything,
         "add": st.booleans() | anything,
         "params": anything,
@@ -464,7 +466,7 @@ near = st.fixed_dictionaries(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A request as Label Studio sends it, one value somewhere in it replaced by anything, or cut off."""
+    """Draw a request as Label Studio sends it, in which one value is replaced, or which is truncated."""
     whole = json.loads(tasks("s3://raw/images/img-000.jpg", "s3://raw/images/img-001.jpg"))
     whole |= {"access_token": TOKEN, "schema": whole["label_config"]}
     target = draw(st.sampled_from([whole, whole["tasks"][0], whole["tasks"][1]["data"]]))
@@ -475,14 +477,17 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def spoilt_pictures(draw: st.DrawFn) -> bytes:
-    data = bytearray(picture(99, draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]))))
+    data = bytearray(image(99, draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]))))
     for _ in range(draw(st.integers(0, 4))):
         data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
     return bytes(data)[: draw(st.integers(0, len(data)))]
 
 
 bodies = (
-    st.binary(max_size=200) | near.map(lambda one: json.dumps(one).encode()) | damaged() | spoilt_pictures()
+    st.binary(max_size=200)
+    | near.map(lambda value: json.dumps(value).encode())
+    | damaged()
+    | spoilt_pictures()
 )
 
 
@@ -494,7 +499,7 @@ bodies = (
 )
 @given(
     path=st.sampled_from(["/predict", "/predict", "/predict", "/setup", "/webhook"]),
-    body=bodies | bodies.map(lambda one: one.decode("latin-1")),
+    body=bodies | bodies.map(lambda data: data.decode("latin-1")),
     kind=st.sampled_from(["application/json", "image/png", "text/plain; charset=utf-8", "", "json"]),
     query=st.none() | st.dictionaries(st.just("add"), st.sampled_from(["true", "false"]) | st.text()),
 )
@@ -503,10 +508,10 @@ def test_any_body_is_answered_or_refused_and_no_token_logged(
 ) -> None:
     headers = {"X-Octospoon-Secret": SECRET, "Content-Type": kind}
 
-    status, said = world.ask(path, body, headers=headers, queryStringParameters=query)
+    status, answer = world.ask(path, body, headers=headers, queryStringParameters=query)
 
     assert status == 200 or 400 <= status < 500
-    assert status == 200 or said["error"]
+    assert status == 200 or answer["error"]
     log = world.log.getvalue()
     assert TOKEN not in log
     assert SECRET not in log
@@ -515,18 +520,18 @@ def test_any_body_is_answered_or_refused_and_no_token_logged(
 
 
 def test_no_token_that_was_recorded_and_no_secret_is_logged(world: World, capsys: Any) -> None:
-    seen = 0
-    for one in recorded():
-        body = json.dumps(one["request_body"])
-        seen += TOKEN in body or PROJECT_TOKEN in body
+    bodies = 0
+    for request in recorded():
+        body = json.dumps(request["request_body"])
+        bodies += TOKEN in body or PROJECT_TOKEN in body
         for path in ("/predict", "/setup", "/webhook"):
             for given_secret in (SECRET, "wrong one, and no less secret"):
-                headers = one["headers"] | {"X-Octospoon-Secret": given_secret}
+                headers = request["headers"] | {"X-Octospoon-Secret": given_secret}
                 world.ask(path, body, headers=headers)
                 world.ask(path, body[:-9], headers=headers)
 
     logged = world.log.getvalue() + "".join(capsys.readouterr())
-    assert seen >= 3
+    assert bodies >= 3
     assert "refused" in logged
     for secret in (TOKEN, PROJECT_TOKEN, SECRET, "no less secret", "dXNlcjpwYXNzd29yZA=="):
         assert secret not in logged

@@ -1,4 +1,4 @@
-"""The changelog keeps its format, and agrees with the version."""
+"""The changelog has its format, and agrees with the version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that GitHub and editors look for exist, are valid and lead somewhere."""
+"""The files that GitHub and editors look for exist and are valid, and their links work."""
 
 from __future__ import annotations
 

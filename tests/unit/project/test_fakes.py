@@ -1,4 +1,4 @@
-"""The fakes are an implementation of their own, so that they do not share the faults of the adapters."""
+"""The fakes share no code with the adapters, so that they do not share their faults."""
 
 from __future__ import annotations
 

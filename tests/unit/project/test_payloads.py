@@ -1,4 +1,4 @@
-"""The recorded requests hold nothing that belongs to a person or to a machine."""
+"""The recorded requests contain no data of a person or of a machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md promises about the tests themselves."""
+"""The rules of CONTRIBUTING.md for the tests themselves."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ SERVERS = re.compile(
 )
 
 
-def each(files: list[Path]) -> pytest.MarkDecorator:
+def each_file(files: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("file", files, ids=lambda file: file.relative_to(TESTS).as_posix())
 
 
-@each(FILES)
+@each_file(FILES)
 def test_test_names_have_at_most_ten_words(file: Path) -> None:
     names = re.findall(r"def test_(\w+)", file.read_text("utf-8"))
 
     assert not [name for name in names if len(name.split("_")) > 10]
 
 
-@each([file for file in FILES if file.is_relative_to(TESTS / "unit")])
+@each_file([file for file in FILES if file.is_relative_to(TESTS / "unit")])
 def test_unit_tests_start_no_server(file: Path) -> None:
     assert not SERVERS.search(file.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""The workflows on GitHub: valid, pinned, with few rights, and running only what exists."""
+"""The workflows on GitHub are valid and pinned, have few rights, and run only what exists."""
 
 from __future__ import annotations
 

@@ -71,11 +71,11 @@ def test_anything_else_is_refused(body: str) -> None:
 
 
 def test_an_unreadable_message_fails_alone() -> None:
-    found, owners, failed = by_message(
+    images, owners, failed = by_message(
         sqs(notification("a", "b"), "rubbish", notification("c")), uploads, LOGGER
     )
 
-    assert [one.key for one in found] == ["a", "b", "c"]
+    assert [image.key for image in images] == ["a", "b", "c"]
     assert owners == ["m0", "m0", "m2"]
     assert failures(failed) == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 

@@ -20,13 +20,13 @@ class Context:
 
 @pytest.fixture(autouse=True)
 def no_dimensions() -> Iterator[None]:
-    """Empty what Powertools keeps for the whole process."""
-    kept = Metrics(namespace=NAMESPACE, service="score")
-    kept.clear_default_dimensions()
-    kept.clear_metrics()
+    """Clear the metrics that Powertools keeps for the whole process."""
+    metrics = Metrics(namespace=NAMESPACE, service="score")
+    metrics.clear_default_dimensions()
+    metrics.clear_metrics()
     yield
-    kept.clear_default_dimensions()
-    kept.clear_metrics()
+    metrics.clear_default_dimensions()
+    metrics.clear_metrics()
 
 
 def published(metrics: Metrics, out: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def test_every_invocation_publishes_service_and_stack(
         line = published(metrics, capsys)
         (group,) = line["_aws"]["CloudWatchMetrics"]
         assert group["Namespace"] == "octospoon"
-        assert [set(each) for each in group["Dimensions"]] == [{"service", "stack"}]
+        assert [set(dimensions) for dimensions in group["Dimensions"]] == [{"service", "stack"}]
         assert (line["service"], line["stack"]) == ("score", stack)
 
 

@@ -63,15 +63,15 @@ def test_lists_are_split_at_commas() -> None:
 
 
 def test_old_model_files_are_removed_even_by_two_processes(tmp_path, monkeypatch):
-    kept, old, new = (tmp_path / name for name in ("kept.onnx", "old.onnx", "new.onnx"))
-    for path in (kept, old, new):
+    current, old, new = (tmp_path / name for name in ("kept.onnx", "old.onnx", "new.onnx"))
+    for path in (current, old, new):
         path.write_bytes(b"model")
-    for path in (kept, old):
+    for path in (current, old):
         os.utime(path, (0, 0))
     gone = tmp_path / "gone.onnx"
     listed = [*tmp_path.iterdir(), gone]
     monkeypatch.setattr("pathlib.Path.iterdir", lambda _: iter(listed))
 
-    remove_old_models(kept)
+    remove_old_models(current)
 
-    assert (kept.exists(), old.exists(), new.exists()) == (True, False, True)
+    assert (current.exists(), old.exists(), new.exists()) == (True, False, True)

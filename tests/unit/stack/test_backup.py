@@ -1,4 +1,4 @@
-"""A backup of a local stack: taken while its servers write, and read into an empty checkout."""
+"""A backup of a local stack: made while its servers write, and restored to an empty checkout."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ def upgrade(draft):
 
 
 def test_a_database_is_copied_and_upgraded_once_for_a_version(database):
-    told = []
+    messages = []
     for _ in range(2):
-        bring_up_to_date(database, "3.18.0", upgrade, told.append)
-    (kept,) = (database.parent / BEFORE).iterdir()
-    assert (tables(database), tables(kept)) == (["newer", "runs"], ["runs"])
-    assert [line.split(":")[0] for line in told] == ["MLflow 3.18.0"]
+        bring_up_to_date(database, "3.18.0", upgrade, messages.append)
+    (copy,) = (database.parent / BEFORE).iterdir()
+    assert (tables(database), tables(copy)) == (["newer", "runs"], ["runs"])
+    assert [line.split(":")[0] for line in messages] == ["MLflow 3.18.0"]
     assert not (database.parent / "upgrade").exists()
 
 
