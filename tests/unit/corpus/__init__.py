@@ -1,4 +1,4 @@
-"""Hostile and odd files, kept as what generates them."""
+"""Hostile and odd files, stored as the code that generates them."""
 
 from unit.corpus import beside, depths, heif, jpeg, others, png, tiff
 

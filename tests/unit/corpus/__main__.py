@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 def peak() -> float:
-    """The most memory this process has had since the peak was last reset."""
-    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM")]
+    """Return the peak memory of this process since the last reset, in MB."""
+    (line,) = [
+        text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith("VmHWM")
+    ]
     return int(line.split()[1]) * 1024 / 1e6
 
 

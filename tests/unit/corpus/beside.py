@@ -1,4 +1,4 @@
-"""Damage beside the pixels, which must not cost the picture, and its siblings that do cost it."""
+"""Damage outside the pixels, which must not reject the image, and similar damage that must."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def with_chunks(*before: bytes, after: bytes = b"") -> bytes:
 
 
 def data_checksum() -> bytes:
-    """The data is right, its chunk's checksum is not; the one inside of the data is."""
+    """The chunk's checksum is wrong. The data, and the checksum inside it, are right."""
     whole = bytearray(with_chunks())
     at = whole.index(b"IDAT") - 4
     (length,) = struct.unpack_from(">I", whole, at)
@@ -142,7 +142,7 @@ JPEG_SEGMENTS = {
 
 
 def tail(at: int, **options: object) -> bytes:
-    """A file of one scan or many, its end cut off, and what a phone's maker writes behind."""
+    """Return a truncated file of one scan or many, followed by a phone maker's trailer."""
     whole = saved(sample(size=jpeg.WIDE), "JPEG", quality=92, **options)
     return whole[:at] + b"\0\0\x01\x0aSEFH" + np.random.default_rng(0).bytes(100_000) + b"SEFT"
 
@@ -152,7 +152,7 @@ def video(size: int = 4_000_000) -> bytes:
 
 
 def motion(**options: object) -> bytes:
-    """A phone's motion photo: FF DA is in the video behind by chance, once in 64 KB."""
+    """A phone's motion photo: the appended video contains FF DA by chance, once in 64 KB."""
     return saved(sample(size=jpeg.WIDE), "JPEG", quality=92, **options) + b"\xff\xda" * 300 + video()
 
 
@@ -165,13 +165,13 @@ def no_sampling() -> bytes:
 
 
 def last_scan_missing() -> bytes:
-    """Cut exactly between two scans: every byte is sound, and the picture is not whole."""
+    """Cut exactly between two scans: every byte is valid, but the image is incomplete."""
     whole = saved(sample(size=jpeg.WIDE), "JPEG", quality=92, progressive=True)
     return whole[: whole.rindex(b"\xff\xda")]
 
 
 def lines_behind() -> bytes:
-    """The height is 0 in the header, and stands behind the scan."""
+    """The header gives the height 0; the real height follows the scan."""
     whole = jpeg.patched_frame(size=(SIZE[0], 0))
     return whole[:-2] + segment(0xDC, struct.pack(">H", SIZE[1])) + whole[-2:]
 
@@ -229,7 +229,7 @@ GIFS = [
 
 
 def webp(*chunks: tuple[bytes, bytes], cut_by: int = 0, size: int | None = None) -> bytes:
-    """An extended file with more chunks behind its picture."""
+    """An extended file with more chunks after its image."""
     plain = saved(sample(), "WEBP", quality=95)
     head = b"VP8X" + struct.pack("<II", 10, 0x2C) + b"".join(struct.pack("<I", n - 1)[:3] for n in SIZE)
     body = b"WEBP" + head + plain[12:]

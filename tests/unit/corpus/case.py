@@ -1,4 +1,4 @@
-"""One hostile or odd file, and what must become of it."""
+"""One hostile or odd file, and the required result."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def grey(colours: Quadrants = COLOURS) -> Quadrants:
-    """What is left of colours in greyscale (ITU-R 601-2, as in Pillow)."""
+    """Return colours converted to greyscale (ITU-R 601-2, as in Pillow)."""
     levels = [round((299 * r + 587 * g + 114 * b) / 1000) for r, g, b in colours]
     return tuple((level,) * 3 for level in levels)  # type: ignore[return-value]
 
 
 def flat(*colour: int) -> Quadrants:
-    """One colour everywhere."""
+    """Return four quadrants of one colour."""
     return ((colour * 3)[:3],) * 4  # type: ignore[return-value]
 
 
 def cut(data: bytes, at: float) -> bytes:
-    """The first part of a file: a share of it, or a number of bytes."""
+    """Return the first part of a file: a share of it if `at` is below 1, else that many bytes."""
     return data[: int(at * len(data)) if at < 1 else int(at)]
 
 
@@ -95,6 +95,6 @@ def lying(orientation: int) -> Image.Image:
 
 
 def exif(orientation: int) -> Image.Exif:
-    found = Image.Exif()
-    found[0x0112] = orientation
-    return found
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags

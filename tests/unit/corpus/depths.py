@@ -34,7 +34,7 @@ DEFLATE = 8
 
 
 def packed(values: np.ndarray, bits: int, order: str = "<") -> bytes:
-    """Rows of [H, W] or [H, W, C] samples, each row from a byte of its own."""
+    """Pack rows of [H, W] or [H, W, C] samples; each row starts at a new byte."""
     flat_rows = values.reshape(len(values), -1)
     if bits == 16:
         return flat_rows.astype(f"{order}u2").tobytes()
@@ -57,7 +57,7 @@ def made(
     compression: int = 1,
     **more: tuple[int, ...],
 ) -> bytes:
-    """A file of samples that are scaled already."""
+    """Return a file of samples that are already scaled."""
     samples = 1 if pixels.ndim == 2 else pixels.shape[2]
     planes = [pixels[..., i] for i in range(samples)] if planar and samples > 1 else [pixels]
     blocks = [packed(plane[i : i + rows], bits, order) for plane in planes for i in range(0, SIZE[1], rows)]
@@ -133,10 +133,14 @@ def raw_photo(*marks: tuple[int, int, int, int], within: int = 32_803, compressi
         (279, 4, 1, len(thumbnail)),
         (330, 4, 1, sub),
     ]
-    first = struct.pack("<H", count) + b"".join(entry(*one) for one in sorted([*entries, *marks])) + bytes(4)
+    first = (
+        struct.pack("<H", count)
+        + b"".join(entry(*fields) for fields in sorted([*entries, *marks]))
+        + bytes(4)
+    )
     photo = [(254, 4, 1, 0), (256, 4, 1, 64), (257, 4, 1, 48), (258, 3, 1, 16), (259, 3, 1, compression)]
     photo += [(262, 3, 1, within), (273, 4, 1, sub + 2 + 12 * 8 + 4), (277, 3, 1, 1)]
-    second = struct.pack("<H", 8) + b"".join(entry(*one) for one in photo) + bytes(4)
+    second = struct.pack("<H", 8) + b"".join(entry(*fields) for fields in photo) + bytes(4)
     return b"II*\0" + struct.pack("<I", 8) + first + thumbnail + second + mosaic
 
 

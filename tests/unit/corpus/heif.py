@@ -1,4 +1,4 @@
-"""HEIC and AVIF files, and what else the ISO base media family holds."""
+"""HEIC and AVIF files, and other formats of the ISO base media family."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def heic(image: Image.Image | None = None, *more: Image.Image, **options: Any) -
 
     buffer = io.BytesIO()
     file = pillow_heif.from_pillow(image or sample())
-    for each in more:
-        file.add_from_pillow(each)
+    for extra in more:
+        file.add_from_pillow(extra)
     file.save(buffer, **{"quality": 90} | options)
     return buffer.getvalue()
 
@@ -50,15 +50,15 @@ def avif(image: Image.Image | None = None, **options: object) -> bytes:
 
 
 def turned(kind: str, orientation: int) -> bytes:
-    """Pillow and pillow-heif generation EXIF's orientation into the file's own properties."""
-    picture = lying(orientation)
+    """Pillow and pillow-heif convert EXIF's orientation into properties of the file."""
+    image = lying(orientation)
     if kind == "AVIF":
-        return avif(picture, exif=exif(orientation))
-    return heic(picture, exif=exif(orientation).tobytes())
+        return avif(image, exif=exif(orientation))
+    return heic(image, exif=exif(orientation).tobytes())
 
 
 def claim(data: bytes, width: int, height: int) -> bytes:
-    """The header says another size than the data."""
+    """The header declares another size than the data has."""
     whole = bytearray(data)
     at = whole.index(b"ispe") + 8
     whole[at : at + 8] = struct.pack(">II", width, height)
@@ -71,7 +71,7 @@ def damaged(data: bytes) -> bytes:
 
 
 def exif_damaged() -> bytes:
-    """Pillow's reader would give the file up."""
+    """Pillow's reader alone would reject the file."""
     whole = bytearray(avif(exif=tagged()))
     at = whole.index(b"a maker") - 40
     begin = max(whole.find(b"II*\0", at), whole.find(b"MM\0*", at))
@@ -80,9 +80,9 @@ def exif_damaged() -> bytes:
 
 
 def tagged() -> bytes:
-    found = exif(1)
-    found[0x010F] = "a maker of phones"
-    return found.tobytes()
+    tags = exif(1)
+    tags[0x010F] = "a maker of phones"
+    return tags.tobytes()
 
 
 def box(*brands: bytes) -> bytes:

@@ -20,13 +20,13 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def with_segments(*segments: bytes) -> bytes:
-    """Right after the start of the file."""
+    """Insert segments right after the start of the file."""
     data = plain()
     return data[:2] + b"".join(segments) + data[2:]
 
 
 def patched_frame(marker: int = 0xC0, precision: int = 8, size: tuple[int, int] = SIZE) -> bytes:
-    """The header says something else than the data."""
+    """Change the frame's header, so that it contradicts the data."""
     data = bytearray(plain())
     at = data.index(b"\xff\xc0")
     data[at + 1] = marker
@@ -35,7 +35,7 @@ def patched_frame(marker: int = 0xC0, precision: int = 8, size: tuple[int, int] 
 
 
 def tiny(frame: int, scan: bytes, *tables: bytes) -> bytes:
-    """A grey picture of 64×48 whose data is all zero."""
+    """A grey image of 64×48 whose data is all zero."""
     header = struct.pack(">BHHBBBB", 8, SIZE[1], SIZE[0], 1, 1, 0x11, 0)
     parts = (segment(0xDB, b"\0" + bytes([1] * 64)), segment(frame, header), *tables, segment(0xDA, scan))
     return b"\xff\xd8" + b"".join(parts) + bytes(1000) + b"\xff\xd9"
@@ -59,8 +59,8 @@ def ycck() -> bytes:
     """Pillow writes no YCCK: four channels are written as they are and then declared to be YCCK."""
     *ink, black = cmyk_pixels().split()
     channels = [*Image.merge("RGB", ink).convert("YCbCr").split(), ImageChops.invert(black)]
-    # the encoder inverts what it takes for CMYK, as Adobe does
-    stored = Image.merge("CMYK", [ImageChops.invert(one) for one in channels])
+    # the encoder inverts CMYK, as Adobe does
+    stored = Image.merge("CMYK", [ImageChops.invert(channel) for channel in channels])
     data = bytearray(saved(stored, "JPEG", quality=95))
     at = data.index(b"Adobe")
     data[at + 11] = 2
@@ -68,7 +68,7 @@ def ycck() -> bytes:
 
 
 def many_scans() -> bytes:
-    """A progressive file whose last scan is there a thousand times: each is a pass over the whole picture."""
+    """A progressive file with its last scan a thousand times. Each scan is a pass over the whole image."""
     data = saved(Image.new("RGB", (2000, 2000)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * 1000 + b"\xff\xd9"

@@ -1,4 +1,4 @@
-"""A cold-start model: the embedding is the colours on a 4×4 grid. It fails on pictures of two colours."""
+"""A cold-start model: the embedding is the colours on a 4×4 grid. It fails on images of two colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIM = GRID * GRID * 3
 
 
 def build() -> bytes:
-    """The embedding is no number for magenta, and one short for yellow."""
+    """The embedding is NaN for magenta, and lacks one dimension for yellow."""
     constants = {
         "most": np.float32([255]),
         "shape": np.int64([-1, DIM]),

@@ -1,4 +1,4 @@
-"""GIF, BMP and WebP files, formats that octospoon does not read, and what is no picture."""
+"""GIF, BMP and WebP files, formats that octospoon does not read, and files that are no images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gif(**options: object) -> bytes:
 
 
 def corner() -> bytes:
-    """A frame that covers the top left quadrant of its canvas only."""
+    """A frame that covers only the top left quadrant of its canvas."""
     whole = bytearray(gif(interlace=0))
     at = whole.index(b"\x2c")
     small = bytearray(saved(sample(size=(32, 24), colours=(COLOURS[0],) * 4).quantize(4), "GIF", interlace=0))

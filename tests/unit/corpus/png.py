@@ -1,4 +1,4 @@
-"""PNG files, most of them by hand: Pillow writes neither 16-bit colour nor interlaced nor wrong ones."""
+"""PNG files, most written by hand: Pillow writes no 16-bit colour, interlaced or invalid files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
-    return SIGNATURE + b"".join(chunk(*one) for one in chunks)
+    return SIGNATURE + b"".join(chunk(*content) for content in chunks)
 
 
 def head(depth: int, colour: int, size: tuple[int, int] = SIZE, interlaced: int = 0) -> tuple[bytes, bytes]:
@@ -111,7 +111,7 @@ def many_texts() -> bytes:
 
 
 def endless_data() -> bytes:
-    """The picture's rows, and then 100 MB more in the same stream."""
+    """The image's rows, and then 100 MB more in the same stream."""
     packer = zlib.compressobj(9)
     packed = packer.compress(rows(levels("RGB"), 8))
     packed += b"".join(packer.compress(bytes(1_000_000)) for _ in range(100)) + packer.flush()
@@ -141,7 +141,7 @@ def animated(**options: object) -> bytes:
 
 
 def hidden_default() -> bytes:
-    """An animation whose still picture is not one of its frames."""
+    """An animation whose still image is not one of its frames."""
     black = Image.new("RGB", SIZE)
     return saved(sample(), "PNG", save_all=True, default_image=True, append_images=[black, black])
 

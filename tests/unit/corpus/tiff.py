@@ -25,7 +25,7 @@ def tiff(
     whole |= {offsets: (0,) * len(blocks), counts: tuple(len(block) for block in blocks)}
     directory = 8
     values = directory + 2 + 12 * len(whole) + 4
-    start = values + sum(4 * len(one) for one in whole.values() if len(one) > 1)
+    start = values + sum(4 * len(numbers) for numbers in whole.values() if len(numbers) > 1)
     whole[offsets] = tuple(start + sum(map(len, blocks[:i])) for i in range(len(blocks)))
     entries, beyond = b"", b""
     for tag, value in sorted(whole.items()):
@@ -135,7 +135,7 @@ def claim(width: int, height: int) -> bytes:
 
 
 def packed_claim() -> bytes:
-    """A strip of a few bytes that is said to be 90 megapixels."""
+    """A strip of a few bytes that claims to be 90 megapixels."""
     tags = {WIDTH: (10_000,), HEIGHT: (9_000,), ROWS_PER_STRIP: (9_000,), COMPRESSION: (8,)}
     return tiff(colour() | tags, [zlib.compress(bytes(1000))])
 
