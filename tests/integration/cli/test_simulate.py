@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-from unit.cli.test_simulate import picture, quiet, source, wanted
+from unit.cli.test_simulate import options, quiet, source, write_image
 from unit.training.networks import network
 
 from octospoon.cli import main
@@ -30,7 +30,7 @@ def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
     monkeypatch.setenv("OCTOSPOON_EXPERIMENT", "simulations")
     console = quiet()
 
-    simulate(source(), wanted(tmp_path, seeds=2), console)
+    simulate(source(), options(tmp_path, seeds=2), console)
 
     run_id = console.export_text().partition("logged to MLflow: run ")[2].split()[0]
     api = f"{stack.project.mlflow_url}/api/2.0/mlflow"
@@ -51,7 +51,7 @@ def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
     said = []
     for workers in (1, 2):
         folder = tmp_path / str(workers)
-        simulate(source(), wanted(folder, seeds=2, workers=workers), quiet())
+        simulate(source(), options(folder, seeds=2, workers=workers), quiet())
         said.append((folder / "curves.csv").read_text())
         assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert said[0] == said[1]
@@ -72,7 +72,7 @@ def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
 
 def test_plain_and_wrapped_onnx_files_give_the_same_curves(tmp_path, monkeypatch):
     for i in range(40):
-        picture(tmp_path / "pictures" / ("dark" if i % 2 else "light") / f"{i}.png", 6 * i)
+        write_image(tmp_path / "pictures" / ("dark" if i % 2 else "light") / f"{i}.png", 6 * i)
     onnx.save(network(last="maps"), tmp_path / "plain.onnx")
     monkeypatch.chdir(tmp_path)
     options = ["--mean", "0.5,0.5,0.5", "--channels", "bgr"]
@@ -101,7 +101,7 @@ def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
 def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
     console = quiet()
 
-    found = simulate(source(learnable=False), wanted(tmp_path, seeds=5), console)
+    found = simulate(source(learnable=False), options(tmp_path, seeds=5), console)
 
     assert not found["margin"].better
     interval = found["margin"].labels_interval
@@ -115,7 +115,7 @@ def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
 
 def test_table_shows_a_quarter_half_and_all_labels(tmp_path):
     console = quiet()
-    simulate(source(), wanted(tmp_path, seeds=2, rounds=8), console)
+    simulate(source(), options(tmp_path, seeds=2, rounds=8), console)
     told = console.export_text()
     for shown in ("30 labels", "60 labels", "120 labels", "balanced"):
         assert shown in told
@@ -126,5 +126,5 @@ def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypat
     monkeypatch.setattr(trainer_environment, "TRAINING_PYTHON", tmp_path / "nowhere")
 
     with pytest.raises(NotConfigured, match="training needs more packages"):
-        simulate(source(), wanted(tmp_path, seeds=2), quiet())
+        simulate(source(), options(tmp_path, seeds=2), quiet())
     assert (tmp_path / "simulation.json").exists()

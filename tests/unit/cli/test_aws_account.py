@@ -1,4 +1,4 @@
-"""What training asks of an AWS account, before anything is made in it."""
+"""The checks of an AWS account for training, before anything is made in it."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def role(stub: Stubber, *, exists: bool) -> None:
 
 
 def test_roles_of_services_are_made_once() -> None:
-    iam, told = client("iam"), list[str]()
+    iam, messages = client("iam"), list[str]()
     with Stubber(iam) as stub:
-        account.ensure_roles(iam, "queue", told.append)
+        account.ensure_roles(iam, "queue", messages.append)
         role(stub, exists=True)
-        account.ensure_roles(iam, "ecs", told.append)
+        account.ensure_roles(iam, "ecs", messages.append)
         for exists in (False, True, False):
             role(stub, exists=exists)
         for service in ("batch.amazonaws.com", "ecs.amazonaws.com"):
             stub.add_response("create_service_linked_role", {}, {"AWSServiceName": service})
-        account.ensure_roles(iam, "batch", told.append)
+        account.ensure_roles(iam, "batch", messages.append)
         stub.assert_no_pending_responses()
-    assert told == ["making the role AWSServiceRoleForBatch", "making the role AWSServiceRoleForECS"]
+    assert messages == ["making the role AWSServiceRoleForBatch", "making the role AWSServiceRoleForECS"]
 
 
 def subnet(name: str, vpc: str = "vpc-1", zone: str = "euw1-az1") -> dict[str, str]:
@@ -84,32 +84,32 @@ def network(stub: Stubber, vpc: str = "vpc-1", zone: str = "euw1-az1") -> None:
     stub.add_response("describe_security_groups", {"SecurityGroups": [group(vpc)]}, {"GroupIds": ["sg-1"]})
 
 
-def told(quota: float | None, parameters: dict[str, str]) -> list[str]:
-    """Return what a person is told of an account with this quota and no role for ECS."""
+def messages_about(quota: float | None, parameters: dict[str, str]) -> list[str]:
+    """Return the messages about an account with this quota and without a role for ECS."""
     clients = {name: client(name) for name in ("service-quotas", "ec2", "iam")}
-    quotas, ec2, iam = (Stubber(each) for each in clients.values())
+    quotas, ec2, iam = (Stubber(aws_client) for aws_client in clients.values())
     with quotas, ec2, iam:
         if quota is None:
             quotas.add_client_error("get_service_quota", "AccessDeniedException", "no right")
         else:
             number = "L-3032A538" if parameters["TrainingCapacity"] == "FARGATE" else "L-36FBB829"
             answer = {"Quota": {"QuotaName": "Fargate vCPUs", "Value": quota}}
-            asked = {"ServiceCode": "fargate", "QuotaCode": number}
-            quotas.add_response("get_service_quota", answer, asked)
+            request = {"ServiceCode": "fargate", "QuotaCode": number}
+            quotas.add_response("get_service_quota", answer, request)
         network(ec2)
         role(iam, exists=False)
         return list(account.check_training(clients.__getitem__, parameters))
 
 
 def test_quotas_and_roles_are_told_before_anything_is_made() -> None:
-    (missing,) = told(6, FARGATE)
+    (missing,) = messages_about(6, FARGATE)
     assert missing == "this account lacks the role AWSServiceRoleForECS: the deployment makes it"
-    assert len(told(4, FARGATE | {"TrainingCapacity": "FARGATE_SPOT", "TrainingCpu": "4096"})) == 1
-    unknown, _ = told(None, FARGATE)
+    assert len(messages_about(4, FARGATE | {"TrainingCapacity": "FARGATE_SPOT", "TrainingCpu": "4096"})) == 1
+    unknown, _ = messages_about(None, FARGATE)
     assert "is not known" in unknown
     assert "no right" in unknown
     with pytest.raises(NotConfigured, match=r'"Fargate vCPUs" is 4 here, but one training task needs 8'):
-        told(4, FARGATE | {"TrainingCpu": "8192"})
+        messages_about(4, FARGATE | {"TrainingCpu": "8192"})
 
 
 def test_a_queue_needs_neither_quota_nor_network() -> None:
@@ -117,22 +117,22 @@ def test_a_queue_needs_neither_quota_nor_network() -> None:
 
 
 def gpus(types: dict[str, list[int]], quotas: dict[str, float], **parameters: str) -> list[str]:
-    """Return what a person is told with Launcher=batch, by the types of the region and the quotas."""
+    """Return the messages with Launcher=batch, by the instance types of the region and the quotas."""
     clients = {name: client(name) for name in ("service-quotas", "ec2", "iam")}
-    limits, ec2, iam = (Stubber(each) for each in clients.values())
+    limits, ec2, iam = (Stubber(aws_client) for aws_client in clients.values())
     with limits, ec2, iam:
         for pattern, sizes in types.items():
-            asked = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
-            found = [{"VCpuInfo": {"DefaultVCpus": size}} for size in sizes]
-            ec2.add_response("describe_instance_types", {"InstanceTypes": found}, asked)
+            filters = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
+            descriptions = [{"VCpuInfo": {"DefaultVCpus": size}} for size in sizes]
+            ec2.add_response("describe_instance_types", {"InstanceTypes": descriptions}, filters)
         for number, value in quotas.items():
             answer = {"Quota": {"QuotaName": number, "Value": value}}
             limits.add_response("get_service_quota", answer, {"ServiceCode": "ec2", "QuotaCode": number})
         network(ec2)
         for _ in range(3):
             role(iam, exists=True)
-        wanted = FARGATE | {"Launcher": "batch"} | parameters
-        return list(account.check_training(clients.__getitem__, wanted))
+        choices = FARGATE | {"Launcher": "batch"} | parameters
+        return list(account.check_training(clients.__getitem__, choices))
 
 
 TYPES = {"g4dn.xlarge": [4], "g6.*": [48, 8]}
@@ -182,9 +182,9 @@ def test_zones_without_fargate_are_refused() -> None:
 def offered(*, vpcs: int = 1, zone: str = "cac1-az2", address: str = "0.0.0.0/0") -> account.Network | None:
     ec2 = client("ec2", "ca-central-1")
     with Stubber(ec2) as stub:
-        found = [{"VpcId": "vpc-1"}] * vpcs
+        descriptions = [{"VpcId": "vpc-1"}] * vpcs
         stub.add_response(
-            "describe_vpcs", {"Vpcs": found}, {"Filters": [{"Name": "is-default", "Values": ["true"]}]}
+            "describe_vpcs", {"Vpcs": descriptions}, {"Filters": [{"Name": "is-default", "Values": ["true"]}]}
         )
         if vpcs:
             places = [subnet("subnet-2", zone=zone), subnet("subnet-1", zone="cac1-az4")]

@@ -1,4 +1,4 @@
-"""`octospoon backbone use`: what it shows first, what it does, and what it leaves alone."""
+"""`octospoon backbone use`: what it shows first, what it changes, and what it does not change."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Deployed:
 
 
 def promoted(deployed: Deployed) -> None:
-    """Do what the job does whose model passed the gate."""
+    """Promote a model as a job does that passed the gate."""
     made = deployed.made
     change = made.control.state().backbone_change
     assert change

@@ -1,4 +1,4 @@
-"""`octospoon backfill`: what it costs, what it asks, and what it queues."""
+"""`octospoon backfill`: its costs, its question, and the messages that it queues."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OBJECTS = 25
 
 @dataclass
 class FakeSqs:
-    """Keeps what is sent; refuses some messages of the first requests."""
+    """Keeps the messages that are sent; refuses some of the first requests."""
 
     sent: list[Any] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -104,7 +104,7 @@ def test_objects_are_queued_as_uploads_ten_in_a_request(
     assert sorted(deployed.sqs.sizes) == [5, 10, 10]
     assert {record["eventSource"] for record in deployed.sqs.sent} == {"octospoon:backfill"}
     queued = [record["s3"]["object"] for record in deployed.sqs.sent]
-    assert sorted(one["key"] for one in queued)[3] == "003+%C3%A4.jpg"
+    assert sorted(upload["key"] for upload in queued)[3] == "003+%C3%A4.jpg"
     assert queued[0] == {"key": queued[0]["key"], "eTag": "e", "size": 2_000_000, "sequencer": ""}
 
 
@@ -176,7 +176,7 @@ def test_only_an_ended_process_of_this_machine_is_dead() -> None:
 
 
 def test_nothing_is_measured_without_images_or_a_model() -> None:
-    found = Survey(sample=[ImageRef(str(n), "e", "", 1) for n in range(3)])
+    survey = Survey(sample=[ImageRef(str(n), "e", "", 1) for n in range(3)])
 
     assert backfill.measured(Deployed(), Survey()) == []
-    assert backfill.measured(Deployed(), found) == []
+    assert backfill.measured(Deployed(), survey) == []

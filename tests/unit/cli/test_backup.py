@@ -1,4 +1,4 @@
-"""The backup of a stack on AWS, and what the commands say."""
+"""The backup of a stack on AWS, and the output of its commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""octospoon classes: the labelling interface, the record and the training follow a change."""
+"""octospoon classes: a change updates the labelling interface, the record and the training."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Api:
 
 @dataclass
 class Record:
-    """The record of classes; other people may change it between a reading and a saving."""
+    """The record of classes, which other people may change between a read and a save."""
 
     history: ClassHistory = field(default_factory=lambda: ClassHistory(FIRST))
     others: list[ClassHistory] = field(default_factory=list)
@@ -131,20 +131,20 @@ def test_a_start_adds_new_names_and_keeps_changed_classes() -> None:
         at_start(stack.deployment, ("dog", "cat"))
 
     change(stack.deployment, lambda history, now: history.rename("dog", "hound", now))
-    kept = at_start(stack.deployment, FIRST)
-    assert kept.names == ("cat", "hound"), "the saved settings are older than the change"
+    names = at_start(stack.deployment, FIRST)
+    assert names.names == ("cat", "hound"), "the saved settings are older than the change"
     stack.api.label_config = labelling_interface(FIRST)
-    settle(stack.deployment, kept, LabelStudioSetup(cast("Any", stack.api)), 7)
+    settle(stack.deployment, names, LabelStudioSetup(cast("Any", stack.api)), 7)
     assert stack.api.label_config == labelling_interface(("cat", "hound"), {"hound": "dog"})
 
 
 def test_the_list_has_every_class_and_every_change() -> None:
     history = ClassHistory((*FIRST, "owl")).rename("dog", "hound", 1.0).merge(["owl"], "cat", 2.0).undo(3.0)
     shown = document(history.retire(["owl"], 4.0), {"cat": 2, "hound": 1, "owl": 9})
-    assert [each["state"] for each in shown["classes"]] == ["active", "active", "retired"]
-    assert [each["labels"] for each in shown["classes"]] == [2, 1, 0]
+    assert [record["state"] for record in shown["classes"]] == ["active", "active", "retired"]
+    assert [record["labels"] for record in shown["classes"]] == [2, 1, 0]
     assert shown["classes"][1]["earlier_names"] == ["dog"]
-    assert [each["undone_at"] for each in shown["changes"]] == [None, 3.0, None]
+    assert [change["undone_at"] for change in shown["changes"]] == [None, 3.0, None]
 
 
 def test_an_audit_counts_merged_classes_as_one_class() -> None:

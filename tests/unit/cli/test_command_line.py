@@ -1,4 +1,4 @@
-"""The command line as a whole: quick to start, and explained throughout."""
+"""The command line as a whole: it starts quickly, and everything has a help text."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_help_of_octospoon_imports_no_command(arguments: list[str]) -> None:
 
 def test_the_overview_has_every_command_with_its_first_sentence() -> None:
     folder = Path(overview.__file__).parent
-    modules = [f"octospoon.cli.commands.{each.name}" for each in pkgutil.iter_modules([str(folder)])]
+    modules = [f"octospoon.cli.commands.{module.name}" for module in pkgutil.iter_modules([str(folder)])]
     declared = {
         name: command.help.split("\n\n")[0]
         for module in map(importlib.import_module, modules)
@@ -140,7 +140,9 @@ def test_every_example_can_be_typed(name: str) -> None:
 
 def test_every_reporting_command_prints_json() -> None:
     with_json = {
-        name for name, command in COMMANDS.items() if any("--json" in each.opts for each in command.params)
+        name
+        for name, command in COMMANDS.items()
+        if any("--json" in option.opts for option in command.params)
     }
     assert with_json == REPORTING
 

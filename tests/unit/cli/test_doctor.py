@@ -58,9 +58,9 @@ class Server:
             def do_GET(self) -> None:
                 bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 known = answers | signed if self.headers.get(SECRET_HEADER) == HOOK else answers
-                status, said = known.get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
-                said = said(self.path) if callable(said) else said
-                body = said if isinstance(said, str) else json.dumps(said)
+                status, answer = known.get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
+                answer = answer(self.path) if callable(answer) else answer
+                body = answer if isinstance(answer, str) else json.dumps(answer)
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body.encode())
@@ -80,7 +80,7 @@ class Server:
 
 @dataclass
 class Aws:
-    """What the checks ask of AWS."""
+    """AWS's answers to the checks."""
 
     skew: float = 0.0
     depths: dict[str, int] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Aws:
 
 @dataclass
 class Deployed:
-    """A deployment whose every part answers as it should."""
+    """A deployment in which every part answers correctly."""
 
     server: Server
     aws: Aws = field(default_factory=Aws)
@@ -216,16 +216,20 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     server = Server()
     thread = threading.Thread(target=server.http.serve_forever, args=[0.02], daemon=True)
     thread.start()
-    found = Deployed(server)
-    monkeypatch.setattr(doctor, "find_deployment", lambda _: found)
-    yield found
+    deployed = Deployed(server)
+    monkeypatch.setattr(doctor, "find_deployment", lambda _: deployed)
+    yield deployed
     server.http.shutdown()
     server.http.server_close()
 
 
-def failed(found: Deployed) -> dict[str, tuple[str, str]]:
-    """Return what is told of the checks that fail, and the advice."""
-    return {one.check: (one.message, one.advice) for one in doctor.findings(found) if not one.ok}
+def failed(deployed: Deployed) -> dict[str, tuple[str, str]]:
+    """Return the message and the advice of each check that fails."""
+    return {
+        finding.check: (finding.message, finding.advice)
+        for finding in doctor.findings(deployed)
+        if not finding.ok
+    }
 
 
 def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,14 +239,14 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
     rows = written.out.splitlines()[1:]
     assert len(rows) == 25
     assert all(" ok " in row for row in rows)
-    for told in (
+    for message in (
         "LocalStack 4.5",
         "version 1.20",
         "7 wait, 7 skipped, 7 abandoned",
         "version 3.1",
         "champion is version 7",
     ):
-        assert told in written.out
+        assert message in written.out
     assert not [secret for secret in (TOKEN, HOOK, ASK) if secret in written.out]
 
 
@@ -285,7 +289,7 @@ def test_training_jobs_that_are_lost_again_and_again_are_named(deployed: Deploye
 
 @pytest.fixture
 def existing(deployed: Deployed) -> Deployed:
-    """A deployment that reads a bucket of its user's."""
+    """A deployment that reads an existing bucket of its user."""
     deployed.outputs |= {"ImagesSource": "existing", "ImagesPrefixes": "photos/"}
     deployed.settings["OCTOSPOON_LABEL_STUDIO_URL"] = "https://labels.example.org:8443/studio/"
     deployed.backlog = SimpleNamespace(peek=lambda: 86_400.0)
@@ -293,15 +297,15 @@ def existing(deployed: Deployed) -> Deployed:
 
 
 def test_settings_that_an_existing_bucket_lacks_are_shown(existing: Deployed) -> None:
-    found = failed(existing)
+    failures = failed(existing)
 
-    assert set(found) == {"new images", "images in the browser"}
-    command = found["new images"][1]
-    # the command replaces the whole configuration: it must keep what is there
+    assert set(failures) == {"new images", "images in the browser"}
+    command = failures["new images"][1]
+    # the command replaces the whole configuration, so it must include the existing one
     shown = json.loads(command.partition("'{")[0] and "{" + command.partition("'{")[2].rpartition("'`")[0])
     assert shown["EventBridgeConfiguration"] == {}
     assert shown["TopicConfigurations"][0]["TopicArn"] == "arn:t"
-    problem, advice = found["images in the browser"]
+    problem, advice = failures["images in the browser"]
     assert "https://labels.example.org:8443 read" in problem
     rule = json.loads(advice[advice.index("{") :])
     assert rule["AllowedOrigins"] == ["https://labels.example.org:8443"]
@@ -311,11 +315,11 @@ def test_settings_that_an_existing_bucket_lacks_are_shown(existing: Deployed) ->
 
 
 def test_what_label_studio_needs_of_an_existing_bucket_is_shown(existing: Deployed) -> None:
-    found = {one.check: one.message for one in doctor.findings(existing)}
+    messages = {finding.check: finding.message for finding in doctor.findings(existing)}
 
-    statement = json.loads(found["access of Label Studio"].partition(": ")[2])
+    statement = json.loads(messages["access of Label Studio"].partition(": ")[2])
     assert statement["Resource"] == ["arn:aws:s3:::ImagesBucket", "arn:aws:s3:::ImagesBucket/photos/*"]
-    assert "before 1970-01-02 00:00 UTC" in found["older images"]
+    assert "before 1970-01-02 00:00 UTC" in messages["older images"]
 
 
 def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -324,29 +328,29 @@ def test_json_says_the_same(deployed: Deployed, capsys: pytest.CaptureFixture[st
     assert main(["doctor", "--json"]) == 1
 
     written = capsys.readouterr()
-    told = json.loads(written.out)
-    assert {one["check"] for one in told if not one["ok"]} == {"queue rescore"}
-    assert set(told[0]) == {"check", "ok", "message", "advice"}
-    assert f"1 of {len(told)} checks failed: queue rescore" in written.err
+    findings = json.loads(written.out)
+    assert {finding["check"] for finding in findings if not finding["ok"]} == {"queue rescore"}
+    assert set(findings[0]) == {"check", "ok", "message", "advice"}
+    assert f"1 of {len(findings)} checks failed: queue rescore" in written.err
 
 
 def test_what_fails_in_aws_is_told_with_what_to_do(deployed: Deployed) -> None:
     deployed.aws = Aws(skew=400.0, depths={"UploadsDeadLettersUrl": 3}, disabled="Disabled", state="Failed")
     deployed.aws.gone = {"ImagesBucket", "PoolTable"}
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
-    assert re.fullmatch(r"40[01] s ahead of AWS's", found["clock"][0])
-    assert found["queue uploads"] == (
+    assert re.fullmatch(r"40[01] s ahead of AWS's", failures["clock"][0])
+    assert failures["queue uploads"] == (
         "0 waiting, 0 in work, 3 dead letters",
         "`octospoon dlq list` shows why",
     )
-    assert found["event sources"][0] == "ScoreFunctionName does not read its queue: u is Disabled"
-    assert found["functions"][0] == "ScoreFunctionName is Failed: it was broken"
-    assert "Not Found" in found["buckets"][0]
-    assert found["tables"][0] == "PoolTable is DELETING"
-    assert all(advice for _, advice in found.values())
-    assert len(found) == 6
+    assert failures["event sources"][0] == "ScoreFunctionName does not read its queue: u is Disabled"
+    assert failures["functions"][0] == "ScoreFunctionName is Failed: it was broken"
+    assert "Not Found" in failures["buckets"][0]
+    assert failures["tables"][0] == "PoolTable is DELETING"
+    assert all(advice for _, advice in failures.values())
+    assert len(failures) == 6
 
 
 def test_a_queue_that_an_alias_reads_is_read(deployed: Deployed) -> None:
@@ -369,15 +373,15 @@ def test_a_webhook_that_was_changed_is_told(deployed: Deployed) -> None:
     deployed.hook["is_active"] = False
     deployed.hook["headers"] = {SECRET_HEADER: "an older secret"}
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
-    told, advice = found["webhook"]
-    assert told == "it is not active"
+    message, advice = failures["webhook"]
+    assert message == "it is not active"
     assert "octospoon label-studio-connect" in advice
-    told, advice = found["test delivery"]
-    assert f"refuses the header {SECRET_HEADER}" in told
+    message, advice = failures["test delivery"]
+    assert f"refuses the header {SECRET_HEADER}" in message
     assert "octospoon label-studio-connect" in advice
-    assert set(found) == {"webhook", "test delivery"}
+    assert set(failures) == {"webhook", "test delivery"}
 
 
 def test_the_test_delivery_sends_the_headers_that_label_studio_has(deployed: Deployed) -> None:
@@ -393,19 +397,19 @@ def test_the_test_delivery_sends_the_headers_that_label_studio_has(deployed: Dep
 def test_secret_that_label_studio_cannot_send_is_reported_unquoted(deployed: Deployed, secret: str) -> None:
     deployed.hook["headers"] = {SECRET_HEADER: secret}
 
-    told, _ = failed(deployed)["test delivery"]
+    message, _ = failed(deployed)["test delivery"]
 
-    assert told.startswith(f"the secret header {SECRET_HEADER} ")
-    assert not secret or secret not in told
+    assert message.startswith(f"the secret header {SECRET_HEADER} ")
+    assert not secret or secret not in message
 
 
 def test_answers_that_do_not_count_are_told(deployed: Deployed) -> None:
     example = UncountedAnswer("a.png", 7, 3, "no-class")
     deployed.answers = UncountedAnswers({"no-class": 1200}, (example,))
 
-    told, advice = failed(deployed)["answers"]
+    message, advice = failed(deployed)["answers"]
 
-    assert told.startswith(
+    assert message.startswith(
         "1,200 answers do not count: 1,200 answered without a class; such as a.png (task 7"
     )
     assert "octospoon reconcile --full" in advice
@@ -414,9 +418,9 @@ def test_answers_that_do_not_count_are_told(deployed: Deployed) -> None:
 def test_another_sampling_is_told(deployed: Deployed) -> None:
     deployed.project["sampling"] = "Uncertainty sampling"
 
-    told, advice = failed(deployed)["order of tasks"]
+    message, advice = failed(deployed)["order of tasks"]
 
-    assert told.startswith("the project uses Uncertainty sampling")
+    assert message.startswith("the project uses Uncertainty sampling")
     assert "label-studio-connect" in advice
 
 
@@ -426,49 +430,49 @@ def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> No
     deployed.server.answers["GET /api/2.0/mlflow/registered-models/alias"] = (401, "who are you?")
     deployed.server.answers[f"POST {API}/hook/v1/webhook"] = (502, "Internal server error")
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
-    assert found["labelling interface"][0] == "it does not offer dog: add them"
-    assert "out of order" in found["Label Studio"][0]
-    assert "who are you?" in found["MLflow"][0]
-    assert "answered 502, not 401" in found["webhook's address"][0]
-    assert len(found) == 4, "with its secret, it answers"
+    assert failures["labelling interface"][0] == "it does not offer dog: add them"
+    assert "out of order" in failures["Label Studio"][0]
+    assert "who are you?" in failures["MLflow"][0]
+    assert "answered 502, not 401" in failures["webhook's address"][0]
+    assert len(failures) == 4, "with its secret, it answers"
 
 
 def test_server_that_is_down_is_reported_without_passwords(deployed: Deployed) -> None:
     deployed.server.answers["GET /_localstack/health"] = (503, {})
     deployed.label_studio_url = "http://me:passw0rd@127.0.0.1:9"
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
     labelling = {"Label Studio", "tasks", "labelling interface", "order of tasks"}
     labelling |= {"webhook", "test delivery"}
-    assert set(found) == {"AWS", *labelling}
-    assert "http://127.0.0.1:9 does not answer" in found["Label Studio"][0]
-    assert "passw0rd" not in str(found)
+    assert set(failures) == {"AWS", *labelling}
+    assert "http://127.0.0.1:9 does not answer" in failures["Label Studio"][0]
+    assert "passw0rd" not in str(failures)
 
 
 def test_what_is_not_what_it_should_be_is_told_too(deployed: Deployed) -> None:
     del deployed.outputs["PoolTable"]
     deployed.server.answers["GET /api/version"] = (200, "<html>a page of somebody else</html>")
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
-    assert found["tables"][0].startswith("the stack has no 'PoolTable'")
-    assert found["Label Studio"][0].startswith("another program answers there")
-    assert len(found) == 2
+    assert failures["tables"][0].startswith("the stack has no 'PoolTable'")
+    assert failures["Label Studio"][0].startswith("another program answers there")
+    assert len(failures) == 2
 
 
 def test_tracking_server_may_be_absent_or_hide_its_version(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del deployed.server.answers["GET /version"]
-    found = {one.check: one for one in doctor.findings(deployed)}
-    assert found["MLflow"].message.startswith("of unknown version at")
+    findings = {finding.check: finding for finding in doctor.findings(deployed)}
+    assert findings["MLflow"].message.startswith("of unknown version at")
 
     monkeypatch.setattr(Deployed, "mlflow", None)
-    found = {one.check: one for one in doctor.findings(deployed)}
-    assert (found["MLflow"].ok, found["MLflow"].message[:14]) == (True, "not configured")
+    findings = {finding.check: finding for finding in doctor.findings(deployed)}
+    assert (findings["MLflow"].ok, findings["MLflow"].message[:14]) == (True, "not configured")
 
 
 def test_a_champion_that_was_damaged_or_is_missing(deployed: Deployed) -> None:
@@ -505,23 +509,23 @@ def test_tasks_that_are_not_ours_are_named(deployed: Deployed) -> None:
 
     deployed.server.answers["GET /api/tasks"] = (200, page)
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
-    told, advice = found["tasks"]
-    assert told.startswith("6 tasks are not octospoon's, 6 of them answered")
-    assert told.endswith("such as task 31 (s3://images/a.png)")
+    message, advice = failures["tasks"]
+    assert message.startswith("6 tasks are not octospoon's, 6 of them answered")
+    assert message.endswith("such as task 31 (s3://images/a.png)")
     assert "Data Manager" in advice
     assert "Sync Storage" in advice
-    assert set(found) == {"tasks"}
+    assert set(failures) == {"tasks"}
 
 
 def test_labels_that_may_be_removed_are_told(deployed: Deployed) -> None:
     deployed.proposals = FakeProposals(Proposal("id", "3 of 2026", "walk", 30, 31, ("a.png", "b.png")))
 
-    found = failed(deployed)
+    failures = failed(deployed)
 
-    assert found["labels"][0] == (
+    assert failures["labels"][0] == (
         "31 annotations are no longer in project 3 of 2026; 30 images would lose a label, "
         "such as a.png, b.png; nothing was removed"
     )
-    assert "--accept-removals" in found["labels"][1]
+    assert "--accept-removals" in failures["labels"][1]

@@ -96,7 +96,9 @@ def test_coco_file_has_a_category_for_each_image(deployment, tmp_path) -> None:
     data = json.loads((tmp_path / "coco.json").read_text())
     names = {category["id"]: category["name"] for category in data["categories"]}
     files = {image["id"]: image["file_name"] for image in data["images"]}
-    assert {files[each["image_id"]]: names[each["category_id"]] for each in data["annotations"]} == {
+    assert {
+        files[annotation["image_id"]]: names[annotation["category_id"]] for annotation in data["annotations"]
+    } == {
         "b c,d.jpg": "dog",
         "cat/a.jpg": "cat",
     }
@@ -176,13 +178,13 @@ def test_predictions_have_class_confidence_and_version(deployment, tmp_path, nam
         if name.endswith("parquet")
         else list(csv.DictReader(file.read_text().splitlines()))
     )
-    found = {row["key"]: row for row in rows}
-    assert set(found) == {"cat/a.jpg", "b c,d.jpg", "open.jpg"}
-    assert found["open.jpg"]["prediction"] == "dog"
-    assert float(found["open.jpg"]["confidence"]) == 0.75
-    assert int(found["open.jpg"]["model_version"]) == 3
-    assert (found["open.jpg"]["label"] or "") == ""
-    assert found["b c,d.jpg"]["label"] == "dog"
+    predictions = {row["key"]: row for row in rows}
+    assert set(predictions) == {"cat/a.jpg", "b c,d.jpg", "open.jpg"}
+    assert predictions["open.jpg"]["prediction"] == "dog"
+    assert float(predictions["open.jpg"]["confidence"]) == 0.75
+    assert int(predictions["open.jpg"]["model_version"]) == 3
+    assert (predictions["open.jpg"]["label"] or "") == ""
+    assert predictions["b c,d.jpg"]["label"] == "dog"
     assert done.left_out == {"scored before there was a trained model": 1}
 
 

@@ -1,4 +1,4 @@
-"""The packages that commands ask for, beside the packages that the extras bring."""
+"""The packages that commands import, compared with the packages of the extras."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def normal(name: str) -> str:
 
 
 def packages(extra: str) -> set[str]:
-    """Return the names of the packages that an extra brings, those of other extras in it included."""
+    """Return the names of an extra's packages, including those of other extras in it."""
     names: set[str] = set()
     for requirement in PYPROJECT["optional-dependencies"][extra]:
         if inner := re.match(r"octospoon\[(.*)\]", requirement):
@@ -38,8 +38,8 @@ HERE = [extra for extra in extras.MODULES if extra not in ELSEWHERE]
 @pytest.mark.parametrize("extra", HERE)
 def test_modules_of_an_extra_are_those_of_its_packages(extra: str) -> None:
     providers = packages_distributions()
-    asked = {normal(providers[module][0]) for module in extras.MODULES[extra]}
-    assert asked == packages(extra)
+    required = {normal(providers[module][0]) for module in extras.MODULES[extra]}
+    assert required == packages(extra)
 
 
 def test_missing_packages_are_named_by_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:

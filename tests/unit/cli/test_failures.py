@@ -1,4 +1,4 @@
-"""Whatever happens, people get one sentence and exit status 1."""
+"""On every failure, people get one sentence and exit status 1."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refused(code: str, message: str = "told so", status: int = 400) -> ClientErr
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "part"),
     [
         (aws.NoRegionError(), "use --region or AWS_REGION"),
         (aws.NoCredentialsError(), "aws sso login"),
@@ -55,11 +55,11 @@ def refused(code: str, message: str = "told so", status: int = 400) -> ClientErr
         (NotConfigured("do that"), "do that"),
     ],
 )
-def test_an_error_is_one_sentence_that_says_what_to_do(error: Exception, said: str) -> None:
-    told = sentence(error)
-    assert said in told
-    assert "\n" not in told
-    assert "Traceback" not in told
+def test_an_error_is_one_sentence_that_says_what_to_do(error: Exception, part: str) -> None:
+    text = sentence(error)
+    assert part in text
+    assert "\n" not in text
+    assert "Traceback" not in text
 
 
 def test_an_unreached_service_is_followed_by_what_to_do() -> None:
@@ -79,7 +79,7 @@ def test_what_nobody_thought_of_is_kept_for_developers(
 
 
 @pytest.mark.parametrize(
-    ("payload", "said"),
+    ("payload", "part"),
     [
         (
             {"errorType": "ServiceUnavailable", "errorMessage": "Label Studio does not answer"},
@@ -93,12 +93,12 @@ def test_what_nobody_thought_of_is_kept_for_developers(
         (None, "without an answer"),
     ],
 )
-def test_a_function_that_failed_is_told_as_a_sentence(payload: object, said: str) -> None:
-    told = run_now.failed("rank", b"" if payload is None else json.dumps(payload).encode())
-    assert said in told or (payload is None and "without a reason" in told)
-    assert "octospoon logs rank" in told
-    assert "{" not in told
-    assert "stackTrace" not in told
+def test_a_function_that_failed_is_told_as_a_sentence(payload: object, part: str) -> None:
+    text = run_now.failed("rank", b"" if payload is None else json.dumps(payload).encode())
+    assert part in text or (payload is None and "without a reason" in text)
+    assert "octospoon logs rank" in text
+    assert "{" not in text
+    assert "stackTrace" not in text
 
 
 class _Lambda:

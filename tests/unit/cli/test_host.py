@@ -1,4 +1,4 @@
-"""A local Label Studio that other machines in the network may reach."""
+"""A local Label Studio that other machines in the network can reach."""
 
 from __future__ import annotations
 

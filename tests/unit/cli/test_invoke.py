@@ -1,4 +1,4 @@
-"""The command line reads every report that a function answers with."""
+"""The command line can read the report of every function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--json` prints: one document for programs, and nothing else on standard output."""
+"""`--json` prints one document for programs, and nothing else, on standard output."""
 
 from __future__ import annotations
 

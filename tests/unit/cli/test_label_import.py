@@ -36,7 +36,7 @@ CLASSES = ("cat", "dog")
 
 
 class Bucket:
-    """The images bucket: what is put into it is scored at once, unless `scores` is False."""
+    """The images bucket: uploads are scored at once, unless `scores` is False."""
 
     def __init__(self, world: FakeWorld, images: FakeImages) -> None:
         self.world, self.images, self.scores, self.puts = world, images, True, 0
@@ -75,8 +75,8 @@ class Here(SimpleNamespace):
         return label_import.import_labels(self.deployment, source, Options(**options))
 
     def labels(self) -> dict[str, tuple[str, int]]:
-        found = self.world.pool.labelled()
-        return {image.key: (image.label, image.annotators) for image in found}
+        images = self.world.pool.labelled()
+        return {image.key: (image.label, image.annotators) for image in images}
 
 
 def md5(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What `octospoon label-studio-connect` gives to Label Studio: never the keys of the person who runs it."""
+"""`octospoon label-studio-connect` never gives Label Studio the keys of the person who runs it."""
 
 from __future__ import annotations
 

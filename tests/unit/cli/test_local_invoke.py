@@ -1,4 +1,4 @@
-"""Invoking a built function here: what is wrong is said before anything is started."""
+"""Local invocations of a built function: errors are reported before anything starts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_function_that_is_not_there(function: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (None, "no event file"),
         ("{", "not valid JSON"),
@@ -52,13 +52,13 @@ def test_a_function_that_is_not_there(function: str, capsys: pytest.CaptureFixtu
     ],
 )
 def test_an_event_file_that_is_none(
-    text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "event.json"
     if text is not None:
         path.write_text(text, "latin-1")
 
-    assert said in refusal(["score", str(path)], capsys)
+    assert message in refusal(["score", str(path)], capsys)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_names_become_values_and_bodies_text() -> None:
 
 
 def test_cold_and_warm_are_told_apart() -> None:
-    answers = [Answer({}, one) for one in (900.4, 12.0, 10.0, 11.0)]
+    answers = [Answer({}, milliseconds) for milliseconds in (900.4, 12.0, 10.0, 11.0)]
 
     assert invoke_function.timings(answers, 250.0) == (
         "cold 900 ms, 250 ms of it before the handler · warm 11 ms (median of 3)"

@@ -1,4 +1,4 @@
-"""`octospoon model import` over the in-memory ports; what runs in MLflow's environment runs here."""
+"""`octospoon model import` over the in-memory ports. The part for MLflow's environment runs here too."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def classes(tmp_path) -> Path:
 
 
 def label_all(made: World) -> None:
-    """Label digits; their embeddings are the starter's, so the job makes them anew."""
+    """Label digits. Their embeddings are the starter's, so the job computes them again."""
     for index in range(60):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
 
@@ -187,18 +187,18 @@ def test_without_mlflow_there_is_no_version(made, classifier, monkeypatch):
 def test_the_command_line(made, classifier, monkeypatch, capsys):
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda stack: deployment(made))
     names = ",".join(reversed(digits.CLASSES))
-    told = ["--classes", names, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
-    assert main(["model", "import", str(classifier), *told]) == 0
+    options = ["--classes", names, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
+    assert main(["model", "import", str(classifier), *options]) == 0
     assert (
         "version 1 is in service from the next image on: images of 24x24 (cover)" in capsys.readouterr().out
     )
-    for wrong, said in (
+    for wrong, message in (
         (["--size", "big"], "--size is 'big': it must be such as 224"),
         (["--mean", "grey"], "three numbers such as 0.485,0.456,0.406"),
         (["--size", "99"], "leave out --size"),
     ):
         assert main(["model", "import", str(classifier), *wrong]) == 1
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_an_outage_of_mlflow_changes_nothing(made, classifier, monkeypatch):
@@ -231,8 +231,8 @@ def test_wrapped_file_needs_no_deployment_and_is_imported_later(
     assert main(["model", "import", str(classifier), "--to", str(out), *given]) == 0
 
     shown = capsys.readouterr().out
-    for told in ("nchw, bgr, 24x24", "embedding: the tensor 'pooled'", "classes: 0, 1", f"written to {out}"):
-        assert told in shown
+    for part in ("nchw, bgr, 24x24", "embedding: the tensor 'pooled'", "classes: 0, 1", f"written to {out}"):
+        assert part in shown
     assert read_spec(out.read_bytes()).classes == digits.CLASSES
     assert made.champions.current.version == 0, "nothing went into service"
     assert [path.name for path in tmp_path.iterdir()] == ["classifier.onnx", "out.onnx"]
@@ -249,13 +249,13 @@ def test_a_backbone_is_written_as_a_cold_start_model(made, backbone, tmp_path):
 
 def test_a_file_that_is_there_is_not_written_over(made, backbone, tmp_path, capsys):
     before = backbone.read_bytes()
-    for told, message in (
+    for options, message in (
         (["--to", str(backbone)], "is there already: name another file"),
         (["--to", str(tmp_path / "no" / "out.onnx")], "there is no folder"),
         (["--to", str(tmp_path / "out.onnx"), "--stack", "prod"], "leave out --stack"),
         (["--to", str(tmp_path / "out.onnx"), "--output", "logits"], "no tensor 'logits'"),
     ):
-        assert main(["model", "import", str(backbone), *told]) == 1
+        assert main(["model", "import", str(backbone), *options]) == 1
         assert message in capsys.readouterr().err
     assert backbone.read_bytes() == before
     assert not (tmp_path / "out.onnx").exists()

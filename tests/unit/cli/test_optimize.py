@@ -1,4 +1,4 @@
-"""`octospoon model optimize` and what may be done with its files, on the digits and the starter backbone."""
+"""`octospoon model optimize` and the use of its files, with the digits and the starter backbone."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def trained() -> World:
     return made
 
 
-@pytest.fixture(name="found", scope="module")
+@pytest.fixture(name="forms", scope="module")
 def forms(made: World) -> list[Form]:
     return optimize.of_deployment(deployment(made), 100)
 
 
-def test_champion_is_compared_on_audit_sample_and_pool(found: list[Form]) -> None:
-    assert [form.name for form in found] == ["original", "extended", "int8"]
-    for form in found[1:]:
+def test_champion_is_compared_on_audit_sample_and_pool(forms: list[Form]) -> None:
+    assert [form.name for form in forms] == ["original", "extended", "int8"]
+    for form in forms[1:]:
         compared = form.comparison
         assert compared.images == 40 + 70
         assert len(compared.right) == len(compared.original_right) == 40
@@ -93,35 +93,38 @@ def test_changed_classes_are_compared_by_their_present_names(
     assert np.allclose(head.run(embeddings).sum(axis=1), 1.0)
 
 
-def test_an_extended_graph_answers_the_same(found: list[Form]) -> None:
-    compared = found[1].comparison
+def test_an_extended_graph_answers_the_same(forms: list[Form]) -> None:
+    compared = forms[1].comparison
 
     assert compared.cosine > 0.999
     assert compared.same_top == compared.images
     assert compared.probability_gap < 0.01  # type: ignore[operator]
 
 
-def test_int8_is_int8_and_inaccurate_for_the_starter(found: list[Form]) -> None:
-    graph = onnx.load_from_string(found[2].model).graph
+def test_int8_is_int8_and_inaccurate_for_the_starter(forms: list[Form]) -> None:
+    graph = onnx.load_from_string(forms[2].model).graph
 
-    assert {one.data_type for one in graph.initializer} >= {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
-    assert len(found[2].model) < len(found[0].model) / 2
-    assert found[2].comparison.cosine < 0.9
+    assert {tensor.data_type for tensor in graph.initializer} >= {
+        onnx.TensorProto.INT8,
+        onnx.TensorProto.UINT8,
+    }
+    assert len(forms[2].model) < len(forms[0].model) / 2
+    assert forms[2].comparison.cosine < 0.9
 
 
-def test_every_form_keeps_the_contract_and_is_its_own_backbone(found: list[Form], tmp_path: Path) -> None:
-    original, *cheaper = [read_spec(form.model) for form in found]
+def test_every_form_keeps_the_contract_and_is_its_own_backbone(forms: list[Form], tmp_path: Path) -> None:
+    original, *cheaper = [read_spec(form.model) for form in forms]
 
-    for form, spec in zip(found[1:], cheaper, strict=True):
+    for form, spec in zip(forms[1:], cheaper, strict=True):
         path = tmp_path / f"{form.name}.onnx"
         path.write_bytes(form.model)
         assert OnnxScorer(path).spec == spec == replace(original, backbone=spec.backbone)
-        assert extract_backbone(form.model) != extract_backbone(found[0].model)
+        assert extract_backbone(form.model) != extract_backbone(forms[0].model)
     assert len({spec.backbone for spec in (original, *cheaper)}) == 3
 
 
-def test_the_table_holds_every_figure(found: list[Form]) -> None:
-    shown = table(found)
+def test_the_table_holds_every_figure(forms: list[Form]) -> None:
+    shown = table(forms)
 
     names, *columns = [list(column.cells) for column in shown.columns]
     assert [column.header for column in shown.columns[1:]] == ["original", "extended", "int8"]
@@ -132,36 +135,36 @@ def test_the_table_holds_every_figure(found: list[Form]) -> None:
     assert all(cell for column in columns[1:] for cell in column)
 
 
-def test_only_what_is_worth_it_is_written(found: list[Form], tmp_path: Path) -> None:
+def test_only_what_is_worth_it_is_written(forms: list[Form], tmp_path: Path) -> None:
     none = np.zeros(0, np.bool_)
     good = Comparison(400, 0.5, 0.0, 0.999, 0.998, 400, 0.01, none, none)
     judged = [
-        found[0],
-        replace(found[1], comparison=good),
-        replace(found[2], comparison=replace(good, cosine=0.5)),
+        forms[0],
+        replace(forms[1], comparison=good),
+        replace(forms[2], comparison=replace(good, cosine=0.5)),
     ]
 
     ended = optimize.keep(judged, tmp_path / "new")
 
     assert [(name, verdict.worth) for name, verdict, _ in ended] == [("extended", True), ("int8", False)]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["extended.onnx"]
-    assert (tmp_path / "new/extended.onnx").read_bytes() == found[1].model
+    assert (tmp_path / "new/extended.onnx").read_bytes() == forms[1].model
 
 
 def test_a_file_is_compared_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "starter.onnx").write_bytes(starter())
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    folder = tmp_path / "pictures"
+    folder.mkdir()
     for index in range(60):
-        (pictures / f"{index}.png").write_bytes(digits.png_bytes(index))
-    (pictures / "broken.png").write_bytes(b"no picture")
+        (folder / f"{index}.png").write_bytes(digits.png_bytes(index))
+    (folder / "broken.png").write_bytes(b"no picture")
 
-    given = ["--file", str(tmp_path / "starter.onnx"), "--images", str(pictures), "--output", str(tmp_path)]
+    given = ["--file", str(tmp_path / "starter.onnx"), "--images", str(folder), "--output", str(tmp_path)]
     assert main(["model", "optimize", *given]) == 0
 
-    said = capsys.readouterr().out
-    assert "extended:" in said
-    assert "int8: not worth it" in said
+    output = capsys.readouterr().out
+    assert "extended:" in output
+    assert "int8: not worth it" in output
     assert main(["model", "optimize", *given[:2]]) == 1
 
     assert main(["model", "optimize", *given, "--json"]) == 0
@@ -191,31 +194,31 @@ def test_without_a_model_there_is_nothing_to_optimize() -> None:
 
 
 def test_new_deployment_takes_a_form_and_trained_ones_keep_backbones(
-    found: list[Form], made: World, tmp_path: Path
+    forms: list[Form], made: World, tmp_path: Path
 ) -> None:
     path = tmp_path / "extended.onnx"
-    path.write_bytes(found[1].model)
+    path.write_bytes(forms[1].model)
     new = World()
 
     pointer = init_model(deployment(new), path)
 
-    assert new.champions.files[pointer.sha256] == found[1].model
-    assert (pointer.version, pointer.backbone) == (0, read_spec(found[1].model).backbone)
+    assert new.champions.files[pointer.sha256] == forms[1].model
+    assert (pointer.version, pointer.backbone) == (0, read_spec(forms[1].model).backbone)
     assert init_model(deployment(new), path) == init_model(deployment(new)) == pointer
     with pytest.raises(Conflict, match="octospoon backbone use"):
         init_model(deployment(made), path)
 
 
-def test_training_goes_on_from_a_form(found: list[Form]) -> None:
+def test_training_goes_on_from_a_form(forms: list[Form]) -> None:
     made = World()
     for index in range(60):
         made.label(index, digits.CLASSES[digits.labels()[index]], audit=index < 10)
-    made.serve(found[1].model)
+    made.serve(forms[1].model)
 
     assert run(JOB, made.ports) is Outcome.PROMOTED
 
     served = made.champions.files[made.champions.current.sha256]
-    assert extract_backbone(served) == extract_backbone(found[1].model)
+    assert extract_backbone(served) == extract_backbone(forms[1].model)
 
 
 def test_a_trained_model_is_no_cold_start_model(made: World, tmp_path: Path) -> None:

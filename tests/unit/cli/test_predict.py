@@ -1,4 +1,4 @@
-"""`octospoon predict` against a server that answers as the function does."""
+"""`octospoon predict` with a server that answers as the function does."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ ANSWERS: dict[bytes, tuple[int, Any]] = {
 
 
 @pytest.fixture
-def asked() -> list[tuple[str, str]]:
+def requests() -> list[tuple[str, str]]:
     return []
 
 
 @pytest.fixture
-def deployment(asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+def deployment(requests: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            status, said = ANSWERS[self.rfile.read(int(self.headers["Content-Length"]))]
-            asked.append((self.path, self.headers["X-Octospoon-Secret"]))
+            status, answer = ANSWERS[self.rfile.read(int(self.headers["Content-Length"]))]
+            requests.append((self.path, self.headers["X-Octospoon-Secret"]))
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(said).encode())
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -66,20 +66,20 @@ def files(folder: Path, *names: str) -> list[Path]:
 
 
 def test_prediction_or_the_problem_of_the_image_is_shown(
-    deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
+    deployment: Deployment, requests: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    told = predict(deployment, files(tmp_path, "dog", "bad", "large"), add=True)
+    results = predict(deployment, files(tmp_path, "dog", "bad", "large"), add=True)
 
     console = Console(width=200, record=True, file=None, quiet=False)
     with console.capture() as shown:
-        console.print(table(told))
+        console.print(table(results))
     for text in ("[dog]", "80.0%", "7", "truncated: cut off", "Request Too Long"):
         assert text in shown.get()
-    assert set(asked) == {("/_aws/execute-api/abc/v1/predict?add=true", "s3cret")}
+    assert set(requests) == {("/_aws/execute-api/abc/v1/predict?add=true", "s3cret")}
 
 
 def test_an_image_too_large_for_a_request_is_named(
-    deployment: Deployment, asked: list[tuple[str, str]], tmp_path: Path
+    deployment: Deployment, requests: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     large, *_ = files(tmp_path, "huge.jpg", "dog")
     large.write_bytes(bytes(4_500_001))
@@ -90,7 +90,7 @@ def test_an_image_too_large_for_a_request_is_named(
     assert "it has 4.50 MB, and a request has room for an image of 4.5 MB" in first.error
     assert "octospoon drop" in first.error
     assert second.label == "[dog]"
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_json_holds_an_answer_or_an_error_for_each_file(
     assert json.loads(capsys.readouterr().out) == [answer]
     assert main(["predict", dog, bad, "--json"]) == 1
     shown = capsys.readouterr()
-    assert [each["error"] for each in json.loads(shown.out)] == ["", "truncated: cut off"]
+    assert [result["error"] for result in json.loads(shown.out)] == ["", "truncated: cut off"]
     assert "1 of 2 images have no prediction" in shown.err
 
 

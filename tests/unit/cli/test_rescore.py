@@ -1,4 +1,4 @@
-"""`octospoon rescore`: what it queues, and what it says before."""
+"""`octospoon rescore`: the messages that it queues, and its output before that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGES = 30
 
 @dataclass
 class FakeSqs:
-    """Keeps what is sent."""
+    """Keeps the messages that are sent."""
 
     sent: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -29,7 +29,7 @@ class FakeSqs:
 
 @dataclass
 class Deployed:
-    """A pool of which the first half has the embeddings of another backbone."""
+    """A pool whose first half has the embeddings of another backbone."""
 
     made: World = field(default_factory=World)
     sqs: FakeSqs = field(default_factory=FakeSqs)
@@ -64,10 +64,10 @@ def test_the_cost_is_said_first_and_nothing_queued(
 
     assert deployed.run(monkeypatch, "--full") == 0
 
-    said = capsys.readouterr().out
-    assert f"{IMAGES // 2} images, {IMAGES // 2} MB" in said
-    assert f"of {IMAGES // 2} measured here" in said
-    assert "nothing is queued: add --yes" in said
+    output = capsys.readouterr().out
+    assert f"{IMAGES // 2} images, {IMAGES // 2} MB" in output
+    assert f"of {IMAGES // 2} measured here" in output
+    assert "nothing is queued: add --yes" in output
     assert deployed.sqs.sent == []
 
 
@@ -79,7 +79,7 @@ def test_the_images_of_another_backbone_are_queued_as_uploads(monkeypatch: pytes
     stale = {key for key, row in deployed.made.pool.table.items() if row.size}
     queued = [(url, body["Records"][0]["s3"]["object"]) for url, body in deployed.sqs.sent]
     assert {url for url, _ in queued} == {"Uploads"}
-    assert sorted(one["key"] for _, one in queued) == sorted(stale)
+    assert sorted(upload["key"] for _, upload in queued) == sorted(stale)
     row = deployed.made.pool.table[queued[0][1]["key"]]
     assert queued[0][1] | {"key": ""} == {
         "key": "",
@@ -149,8 +149,8 @@ def test_missing_model_or_unreadable_image_gives_advice() -> None:
 
 
 def test_price_includes_the_function_and_its_surroundings() -> None:
-    found = rescore.Estimate(images=1_000_000, megabytes=1.0, seconds=0.016, measured=20)
+    estimate = rescore.Estimate(images=1_000_000, megabytes=1.0, seconds=0.016, measured=20)
 
     compute = 16_000 * 1769 / 1024 * prices.LAMBDA_GB_SECOND["x86_64"] + 0.02
-    assert found.dollars() == pytest.approx(compute + 0.4 + 0.4 * 1.2 + 5 * 0.625)
-    assert "4.44 hours of one core" in str(found)
+    assert estimate.dollars() == pytest.approx(compute + 0.4 + 0.4 * 1.2 + 5 * 0.625)
+    assert "4.44 hours of one core" in str(estimate)

@@ -33,7 +33,7 @@ stack_name = "octospoon-empty"
 
 @pytest.fixture(autouse=True)
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variables, one profile with a region and one without, no choice yet."""
+    """Provide no variables, one profile with a region, one without, and no choice."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "config").write_text("[profile away]\nregion = ap-south-1\n[profile bare]\n")
@@ -88,11 +88,11 @@ def test_a_program_of_ours_gets_the_same_choice(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_command_with_a_stack_takes_region_and_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(doctor, "of_stack", lambda name: seen.append((name, CHOICE.region, CHOICE.profile)))
+    calls = []
+    monkeypatch.setattr(doctor, "of_stack", lambda name: calls.append((name, CHOICE.region, CHOICE.profile)))
     main(["doctor", "--stack", "prod", "--region", "eu-west-3", "--profile", "away"])
     main(["doctor", "--stack", "prod"])
-    assert seen == [("prod", "eu-west-3", "away"), ("prod", None, None)]
+    assert calls == [("prod", "eu-west-3", "away"), ("prod", None, None)]
 
     def leaves(node):
         for child in getattr(node, "commands", {}).values():

@@ -39,7 +39,7 @@ def source(*, learnable: bool = True, n: int = 240) -> Source:
     return Source("test", Labelled(embeddings.astype(np.float32), labels, 3))
 
 
-def wanted(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Wanted:
+def options(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Wanted:
     return Wanted(strategies, seeds, Plan(rounds, BatchRules(15, 0.2)), workers, folder)
 
 
@@ -59,7 +59,7 @@ def quiet() -> Console:
 )
 def test_what_cannot_be_simulated_is_said_before_anything_runs(changes, message, tmp_path):
     with pytest.raises((BadRequest, NotConfigured), match=message):
-        simulate(source(), wanted(tmp_path, **changes), quiet())
+        simulate(source(), options(tmp_path, **changes), quiet())
 
 
 def test_each_seed_holds_out_another_third_of_every_class():
@@ -75,32 +75,32 @@ def test_each_seed_holds_out_another_third_of_every_class():
     assert set(first.held_out) != set(second.held_out)
 
 
-def picture(path, grey: int) -> None:
+def write_image(path, grey: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((8, 8), grey, np.uint8)).save(path)
 
 
 def test_folder_of_classes_is_read_without_its_other_files(tmp_path):
     for i in range(4):
-        picture(tmp_path / "dark" / f"{i}.png", 10 * i)
-        picture(tmp_path / "light" / "deeper" / f"{i}.png", 255 - 10 * i)
+        write_image(tmp_path / "dark" / f"{i}.png", 10 * i)
+        write_image(tmp_path / "light" / "deeper" / f"{i}.png", 255 - 10 * i)
     (tmp_path / "dark" / "broken.png").write_bytes(b"no picture")
     (tmp_path / "stray.png").write_bytes(b"not in a class")
 
-    found = labelled.of_folder(tmp_path, None)
+    labelled_images = labelled.of_folder(tmp_path, None)
 
-    assert found.data.labels.tolist() == [0] * 4 + [1] * 4
-    assert found.data.classes == 2
-    assert np.array_equal(found.data.embeddings, found.data.embeddings.astype(np.float16))
-    assert found.notes == ("1 images could not be read and are left out",)
+    assert labelled_images.data.labels.tolist() == [0] * 4 + [1] * 4
+    assert labelled_images.data.classes == 2
+    assert np.array_equal(labelled_images.data.embeddings, labelled_images.data.embeddings.astype(np.float16))
+    assert labelled_images.notes == ("1 images could not be read and are left out",)
 
 
 def test_folder_without_classes_or_with_two_per_class_is_refused(tmp_path):
-    picture(tmp_path / "a" / "0.png", 1)
+    write_image(tmp_path / "a" / "0.png", 1)
     with pytest.raises(BadRequest, match="at least two folders of images"):
         labelled.of_folder(tmp_path, None)
     for i in range(3):
-        picture(tmp_path / "b" / f"{i}.png", i)
+        write_image(tmp_path / "b" / f"{i}.png", i)
     with pytest.raises(BadRequest, match="a has fewer"):
         labelled.of_folder(tmp_path, None)
 
@@ -120,14 +120,14 @@ def project(images: int, audit: int):
 
 
 def test_a_projects_audit_share_is_what_accuracy_is_measured_on():
-    found = labelled.of_project(project(60, 20))
+    labelled_images = labelled.of_project(project(60, 20))
 
-    split = found.split(7)
+    split = labelled_images.split(7)
     assert split.held_out.tolist() == list(range(20))
     assert split.pool.tolist() == list(range(20, 60))
-    assert found.data.labels.tolist() == [1, 0] * 30
-    assert found.data.embeddings[:, 0].tolist() == list(range(60))
-    assert any("random means random among those images" in note for note in found.notes)
+    assert labelled_images.data.labels.tolist() == [1, 0] * 30
+    assert labelled_images.data.embeddings[:, 0].tolist() == list(range(60))
+    assert any("random means random among those images" in note for note in labelled_images.notes)
 
 
 def test_a_project_with_too_few_audit_labels_is_refused():
@@ -163,7 +163,7 @@ def test_whatever_is_wrong_is_said_before_any_image_is_embedded(wrong, message, 
 def test_folder_too_small_is_refused_before_any_image_is_embedded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(labelled, "embed", lambda files, model: pytest.fail("embedded"))
     for i in range(8):
-        picture(tmp_path / ("dark" if i % 2 else "light") / f"{i}.png", 10 * i)
+        write_image(tmp_path / ("dark" if i % 2 else "light") / f"{i}.png", 10 * i)
     assert main.main(["simulate", str(tmp_path)]) == 1
     assert "the pool holds 5 images" in capsys.readouterr().err
     assert main.main(["simulate", str(tmp_path / "none")]) == 1

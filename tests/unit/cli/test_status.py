@@ -17,16 +17,16 @@ from octospoon.domain.pool.images import ImageRef, Prediction
 def test_drift_is_told_with_what_can_still_be_chosen():
     pool, observations = FakePool(), FakeObservations()
     for i in range(3):
-        said = Prediction(4, "b", np.zeros(2, np.float32), np.array([0.5, 0.5], np.float32))
-        pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), said)
+        prediction = Prediction(4, "b", np.zeros(2, np.float32), np.array([0.5, 0.5], np.float32))
+        pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), prediction)
     deployment = SimpleNamespace(pool=pool, pool_report=pool, observations=observations)
     assert (
         status.describe_drift(status.drift(deployment, 4))
         == "no day's uploads were tested against this model yet"
     )
     finding = DriftResult(Level.CONFIRMED, 500, 0.0, 0.0, 1.0, 0.005)
-    seen = tuple(DriftExample(f"{i}.png", "e", 0.5) for i in range(3))
-    observations.save(Observation(4, 1.0, None, "2026-01-31", finding, seen))
+    examples = tuple(DriftExample(f"{i}.png", "e", 0.5) for i in range(3))
+    observations.save(Observation(4, 1.0, None, "2026-01-31", finding, examples))
     pool.claim(Pick("1.png", "e", False, "drift", 0.5, 0, None), 1, 99.0)
 
     assert status.describe_drift(status.drift(deployment, 4)) == (
@@ -37,8 +37,8 @@ def test_drift_is_told_with_what_can_still_be_chosen():
 
 def test_answers_that_do_not_count_are_told_with_examples():
     example = UncountedAnswer("a.png", 7, 3, "no-class")
-    found = UncountedAnswers({"no-class": 2, "unknown-class": 1}, (example,))
-    deployment = SimpleNamespace(labels=SimpleNamespace(uncounted=lambda _: found))
+    uncounted = UncountedAnswers({"no-class": 2, "unknown-class": 1}, (example,))
+    deployment = SimpleNamespace(labels=SimpleNamespace(uncounted=lambda _: uncounted))
 
     assert status.describe_uncounted(status.uncounted(deployment)) == (
         "2 answered without a class, 1 with a class that the stack does not have; "

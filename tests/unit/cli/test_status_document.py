@@ -21,18 +21,20 @@ PARTS = (status.__name__, addresses.__name__, queues.__name__)
 
 
 def keys(part: type) -> list[str]:
-    """Return the dotted keys of a part; the queues stand by the name of the first."""
-    found = []
+    """Return the dotted keys of a part; the first queue's name stands for all queues."""
+    names = []
     for name, kind in get_type_hints(part, localns=NAMES).items():
-        parts = [each for each in (kind, *get_args(kind)) if is_dataclass(each) and each.__module__ in PARTS]
+        parts = [
+            type_ for type_ in (kind, *get_args(kind)) if is_dataclass(type_) and type_.__module__ in PARTS
+        ]
         prefix = f"{name}.uploads" if get_origin(kind) is dict else name
         inner = (
-            [f"{prefix}.{key}" for each in parts for key in keys(each)]
+            [f"{prefix}.{key}" for type_ in parts for key in keys(type_)]
             if get_origin(kind) is not list
             else []
         )
-        found += inner or [name]
-    return found
+        names += inner or [name]
+    return names
 
 
 def test_the_reference_describes_every_key() -> None:

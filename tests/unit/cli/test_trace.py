@@ -1,4 +1,4 @@
-"""`octospoon trace` as it is typed."""
+"""`octospoon trace`, run from the command line."""
 
 from __future__ import annotations
 
@@ -58,9 +58,13 @@ def test_each_event_is_one_line_however_long(
 def test_json_holds_the_same(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(KEY, "--json") == 0
 
-    told = json.loads(capsys.readouterr().out)
-    assert (told["key"], told["label"]["label"], told["choices"][0]["pick"]["audit"]) == (KEY, "hound", True)
-    assert [one["confidence"] for one in told["uploads"][0]["scores"]] == [None, 0.75]
+    trace = json.loads(capsys.readouterr().out)
+    assert (trace["key"], trace["label"]["label"], trace["choices"][0]["pick"]["audit"]) == (
+        KEY,
+        "hound",
+        True,
+    )
+    assert [score["confidence"] for score in trace["uploads"][0]["scores"]] == [None, 0.75]
 
 
 def test_unknown_key_is_an_error_with_advice(

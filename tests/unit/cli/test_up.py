@@ -1,4 +1,4 @@
-"""What `octospoon up` is told: checked before anything starts, and remembered."""
+"""The options of `octospoon up`: checked before anything starts, and remembered."""
 
 from __future__ import annotations
 
@@ -94,7 +94,11 @@ def test_every_default_of_the_template_is_allowed() -> None:
     template = sam_template.read(ROOT / "template.yaml")
     sam_template.check_values(
         template,
-        {name: str(one["Default"]) for name, one in template["Parameters"].items() if "Default" in one},
+        {
+            name: str(parameter["Default"])
+            for name, parameter in template["Parameters"].items()
+            if "Default" in parameter
+        },
     )
 
 
@@ -223,8 +227,8 @@ def dry_run(*arguments: str) -> str:
 def test_data_are_removed_only_when_somebody_says_so(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held = [layout.kept / "2026-01-01T00-00-00Z/label-studio/work", layout.data / "label-studio/work"]
-    for file in held:
+    files = [layout.kept / "2026-01-01T00-00-00Z/label-studio/work", layout.data / "label-studio/work"]
+    for file in files:
         file.parent.mkdir(parents=True)
         file.write_text("mine")
     layout.ports.write_text("{}")
@@ -232,11 +236,11 @@ def test_data_are_removed_only_when_somebody_says_so(
     assert main(["down"]) == 0
     assert main(["down", "--forget"]) == 1
     assert main(["down", "--yes"]) == 1
-    assert all(file.exists() for file in held)
+    assert all(file.exists() for file in files)
     assert "add --yes" in capsys.readouterr().err
     assert main(["down", "--forget", "--yes"]) == 0
     assert "removed the data of 2 stacks" in capsys.readouterr().out
-    assert not any(file.exists() for file in held)
+    assert not any(file.exists() for file in files)
     assert not layout.ports.exists()
     assert saved_settings.recall(layout) == UpSettings()
 

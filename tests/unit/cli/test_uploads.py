@@ -1,4 +1,4 @@
-"""Which files `octospoon drop` takes, under which keys, and what it says of the others."""
+"""The files that `octospoon drop` uploads, their keys, and its messages about other files."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def test_a_key_that_label_studio_cannot_show_is_not_taken(tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(b"x")
     skipped = uploads.Skipped()
 
-    found = uploads.find([tmp_path], "", skipped)
+    files = uploads.find([tmp_path], "", skipped)
 
-    assert sorted(found) == ["plain.png", "trail .png"]
+    assert sorted(files) == ["plain.png", "trail .png"]
     assert skipped.counts == {uploads.NOT_SHOWN: 1}
     assert uploads.find([tmp_path], "/", uploads.Skipped()) == {}

@@ -1,4 +1,4 @@
-"""`octospoon worker` takes everything that a worker needs from the stack."""
+"""`octospoon worker` reads all settings of a worker from the stack."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_stack_that_needs_no_worker_says_so() -> None:
 
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Return a function that puts a program in the place of the trainer's Python."""
+    """Return a function that replaces the trainer's Python by a program."""
 
     def put(code: str) -> Path:
         program = tmp_path / "python"
@@ -100,11 +100,11 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
 
 
 def test_the_worker_runs_with_the_settings(python: Callable[[str], Path]) -> None:
-    seen = python(
+    record = python(
         "open(sys.argv[0] + '.seen', 'w').write(json.dumps([sys.argv[1:], dict(os.environ)])); sys.exit(3)"
     )
     assert main(["worker"]) == 3
-    arguments, environment = json.loads(seen.read_text())
+    arguments, environment = json.loads(record.read_text())
     assert arguments == ["-m", "octospoon.training", "worker"]
     assert environment["OCTOSPOON_TRAINING_QUEUE_URL"] == "https://queue"
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
