@@ -68,11 +68,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    wanted = config.getoption("--localstack")
-    if wanted == "docker" and (reason := no_engine()):
+    choice = config.getoption("--localstack")
+    if choice == "docker" and (reason := no_engine()):
         raise pytest.UsageError(f"--localstack=docker: {reason}")
     for item in items:
-        if reason := absent(lane_of(item), wanted):
+        if reason := absent(lane_of(item), choice):
             item.add_marker(pytest.mark.skip(reason))
 
 
@@ -82,10 +82,10 @@ def lane_of(item: pytest.Item) -> str:
     return next((params[name] for name in TAKE_A_LANE if params.get(name) in ("host", "docker")), "")
 
 
-def absent(lane: str, wanted: str) -> str:
+def absent(lane: str, choice: str) -> str:
     """Return why a lane is not taken; empty where it is."""
-    if lane and wanted not in ("auto", lane):
-        return f"--localstack={wanted}"
+    if lane and choice not in ("auto", lane):
+        return f"--localstack={choice}"
     return no_engine() if lane == "docker" else ""
 
 
@@ -97,8 +97,8 @@ def lane(request: pytest.FixtureRequest) -> Lane:
 
 def on(request: pytest.FixtureRequest, name: str) -> Lane:
     """Return one lane."""
-    found: Lane = request.getfixturevalue({"host": "on_host", "docker": "in_docker"}[name])
-    return found
+    lane: Lane = request.getfixturevalue({"host": "on_host", "docker": "in_docker"}[name])
+    return lane
 
 
 @pytest.fixture(scope="session")
@@ -258,11 +258,9 @@ class Engine(docker.DockerClient):
 def no_engine() -> str:
     """Return why there is no lane in Docker; empty where there is one."""
     # in a process of its own: the client leaves its socket open where nobody answers
-    asked = [sys.executable, "-W", "ignore", "-c", "import docker; docker.from_env(timeout=10).ping()"]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return (
-        f"no Docker engine answers: {said.stderr.strip().rpartition(chr(10))[2]}" if said.returncode else ""
-    )
+    command = [sys.executable, "-W", "ignore", "-c", "import docker; docker.from_env(timeout=10).ping()"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"no Docker engine answers: {ran.stderr.strip().rpartition(chr(10))[2]}" if ran.returncode else ""
 
 
 @functools.cache

@@ -39,14 +39,14 @@ def recorded() -> Path:
 
 def invalid(file: Path) -> list[str]:
     """Return the requests of a record that break botocore's service models, each kind once."""
-    found: dict[str, None] = {}
+    problems: dict[str, None] = {}
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             if '"problems": []' not in line and '"problems"' in line:
                 made = json.loads(line)
                 name = f"{made.get('service', '')}.{made.get('operation', '')}"
-                found[f"{name} by {made.get('caller', 'nobody')}: {'; '.join(made['problems'])}"] = None
-    return list(found)
+                problems[f"{name} by {made.get('caller', 'nobody')}: {'; '.join(made['problems'])}"] = None
+    return list(problems)
 
 
 @pytest.hookimpl(trylast=True)
@@ -64,7 +64,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     """Say which requests were invalid."""
     if wrong := config.stash.get(_WRONG, []):
         terminalreporter.section("invalid requests to AWS", red=True)
-        for each in wrong[:SHOWN]:
-            terminalreporter.line(each)
+        for request in wrong[:SHOWN]:
+            terminalreporter.line(request)
         if len(wrong) > SHOWN:
             terminalreporter.line(f"and {len(wrong) - SHOWN} other kinds")

@@ -26,8 +26,8 @@ class Groups(LoadScopeScheduling):
 
     @cached_property
     def _group_of(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self._file.read_text())
-        return found
+        groups: dict[str, str] = json.loads(self._file.read_text())
+        return groups
 
     def _split_scope(self, nodeid: str) -> str:
         return self._group_of.get(nodeid, nodeid)

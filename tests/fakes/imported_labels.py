@@ -33,8 +33,8 @@ class FakeImportedLabels:
         written = set()
         for before, label in labels:
             name = annotation_id(before.etag)
-            held = self.labels.stored.get((before.key, name))
-            if held is not None and held.problem:
+            stored = self.labels.stored.get((before.key, name))
+            if stored is not None and stored.problem:
                 continue
             try:
                 self.labels.resolve_label(before, Consensus(label, 1.0, 0))
@@ -57,8 +57,8 @@ class FakeImportedLabels:
         if row is None or row.state is not State.LABELLED or row.annotators or row.etag != pick.etag:
             return False
         name = annotation_id(row.etag)
-        held = self.labels.stored[pick.key, name]
-        self.labels.stored[pick.key, name] = replace(held, problem=DRAWN)
+        stored = self.labels.stored[pick.key, name]
+        self.labels.stored[pick.key, name] = replace(stored, problem=DRAWN)
         row.counted_in = self.labels.control.change(-1, row.counted_in)
         row.state, row.pick, row.round_number = State.CLAIMED, pick, round_number
         row.label, row.agreement, row.annotators, row.labelled_at = None, 0.0, 0, None
@@ -66,8 +66,8 @@ class FakeImportedLabels:
         return True
 
     def confirmations(self) -> Iterator[Confirmation]:
-        for held in self.labels.stored.values():
-            if held.problem == DRAWN:
-                row = self.labels.pool.table.get(held.key)
-                same = row is not None and row.etag == held.etag and row.annotators
-                yield Confirmation(held.key, held.label or "", row.label if row and same else None)
+        for stored in self.labels.stored.values():
+            if stored.problem == DRAWN:
+                row = self.labels.pool.table.get(stored.key)
+                same = row is not None and row.etag == stored.etag and row.annotators
+                yield Confirmation(stored.key, stored.label or "", row.label if row and same else None)

@@ -69,8 +69,8 @@ class FakeLabeler:
         )
 
     def not_ours(self, limit: int) -> list[TaskBody]:
-        wanted = [id_ for id_, task in sorted(self.tasks.items()) if not (task.key and task.etag)]
-        return [self._annotated(id_) for id_ in wanted[:limit]]
+        ids = [id_ for id_, task in sorted(self.tasks.items()) if not (task.key and task.etag)]
+        return [self._annotated(id_) for id_ in ids[:limit]]
 
     def _unanswered(self, id_: int) -> bool:
         return not self.annotations.get(id_)
@@ -87,17 +87,17 @@ class FakeLabeler:
         self.calls.append((since, after))
         if self.down:
             raise ServiceUnavailable("Label Studio does not answer")
-        wanted = [id_ for id_ in sorted(self.tasks) if id_ > after and self.changed_at.get(id_, 0) >= since]
-        return [self._annotated(id_) for id_ in wanted[:limit]]
+        ids = [id_ for id_ in sorted(self.tasks) if id_ > after and self.changed_at.get(id_, 0) >= since]
+        return [self._annotated(id_) for id_ in ids[:limit]]
 
     def waiting(self, after: int, limit: int, since: float = 0.0) -> list[TaskBody]:
-        wanted = [
+        ids = [
             id_
             for id_ in sorted(self.tasks)
             if id_ > after and self._unanswered(id_) and id_ not in self.answered
             if self.made_at.get(id_, self.clock.now()) >= since
         ]
-        return [self._annotated(id_) for id_ in wanted[:limit]]
+        return [self._annotated(id_) for id_ in ids[:limit]]
 
     def _annotated(self, id_: int) -> AnnotatedTask:
         task = self.tasks[id_]
@@ -108,7 +108,7 @@ class FakeLabeler:
         return self.name
 
     def has(self, annotation: Annotation) -> bool:
-        bodies = [body for each in self.annotations.values() for body in each]
+        bodies = [body for task_bodies in self.annotations.values() for body in task_bodies]
         return any(body.unique_id == annotation.annotation_id for body in bodies)
 
 
@@ -129,13 +129,13 @@ class FakePredictions:
 
     def tasks(self, after: int, limit: int) -> list[PredictedTask]:
         labeler = self.labeler
-        wanted = [
+        ids = [
             id_
             for id_ in sorted(labeler.tasks)
             if id_ > after and labeler.predictions.get(id_)
             if labeler._unanswered(id_) or labeler._skipped(id_)
         ]
-        return [self._task(id_) for id_ in wanted[:limit]]
+        return [self._task(id_) for id_ in ids[:limit]]
 
     def _task(self, id_: int) -> PredictedTask:
         task = self.labeler.tasks[id_]

@@ -32,9 +32,9 @@ class FakeLabels:
     classes: ClassHistory = field(default_factory=ClassHistory)
 
     def upsert(self, annotation: Annotation) -> bool:
-        held = self.stored.get((annotation.key, annotation.annotation_id))
-        newer = held is None or (
-            not held.deleted and (held.updated_at < annotation.updated_at or annotation.deleted)
+        stored = self.stored.get((annotation.key, annotation.annotation_id))
+        newer = stored is None or (
+            not stored.deleted and (stored.updated_at < annotation.updated_at or annotation.deleted)
         )
         if newer:
             self.stored[annotation.key, annotation.annotation_id] = annotation
@@ -52,8 +52,8 @@ class FakeLabels:
         return [annotation for annotation in self.stored.values() if annotation.key == key]
 
     def replace(self, before: Annotation, annotation: Annotation) -> bool:
-        held = self.stored.get((annotation.key, annotation.annotation_id))
-        same = held and (held.updated_at, held.deleted) == (before.updated_at, before.deleted)
+        stored = self.stored.get((annotation.key, annotation.annotation_id))
+        same = stored and (stored.updated_at, stored.deleted) == (before.updated_at, before.deleted)
         if same:
             self.stored[annotation.key, annotation.annotation_id] = annotation
         return bool(same)

@@ -121,8 +121,8 @@ class FakeHistory:
     named: int = -1
 
     def record(self, decision: ModelDecision) -> None:
-        held = self.decisions.get(decision.job_id)
-        if held is None or held.decided_at <= decision.decided_at:
+        stored = self.decisions.get(decision.job_id)
+        if stored is None or stored.decided_at <= decision.decided_at:
             self.decisions[decision.job_id] = decision
 
     def decision(self, job_id: str) -> ModelDecision | None:

@@ -88,18 +88,18 @@ class FakePool:
             earlier = (*row.previous_uploads, self._as_previous(row))
             fresh.previous_uploads = earlier[-UPLOADS:]
             if fresh.state is State.SCORED and (back := returned(earlier, fresh.etag)) and back.pick:
-                kept = back.pick
+                pick = back.pick
                 fresh.pick = Pick(
                     image.key,
                     fresh.etag,
-                    kept.audit,
-                    kept.strategy,
-                    kept.score,
-                    kept.rank,
-                    kept.draw_probability,
+                    pick.audit,
+                    pick.strategy,
+                    pick.score,
+                    pick.rank,
+                    pick.draw_probability,
                 )
                 fresh.round_number, fresh.task_id = back.round_number, back.task_id
-                fresh.exported_at = kept.exported_at
+                fresh.exported_at = pick.exported_at
         fresh.object_etag = image.object_etag
         fresh.arrived, fresh.size = hashes.day(self.clock.now()), image.size
         self._keep_score(fresh)
@@ -137,9 +137,11 @@ class FakePool:
         doubt = None if prediction.probabilities is None else uncertainty(prediction.probabilities)
         top, confidence = (doubt.top_class, doubt.confidence) if doubt else (None, None)
         slot = prediction.generation % SCORES
-        kept = [score for score in row.scores if score.generation % SCORES != slot]
-        kept.append(Score(self.clock.now(), prediction.model_version, prediction.generation, top, confidence))
-        row.scores = tuple(sorted(kept, key=lambda score: (score.generation, score.at)))
+        scores = [score for score in row.scores if score.generation % SCORES != slot]
+        scores.append(
+            Score(self.clock.now(), prediction.model_version, prediction.generation, top, confidence)
+        )
+        row.scores = tuple(sorted(scores, key=lambda score: (score.generation, score.at)))
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
         new = {image.image.key: image for image in scored if image.image.key not in self.table}
@@ -165,8 +167,8 @@ class FakePool:
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
         written = set()
         for row, prediction in zip(rows, predictions, strict=True):
-            kept = replace(prediction, embedding=row.embedding, backbone=row.backbone)
-            if self._refresh(row.key, row.etag, kept):
+            stored = replace(prediction, embedding=row.embedding, backbone=row.backbone)
+            if self._refresh(row.key, row.etag, stored):
                 written.add(row.key)
         return written
 
@@ -263,8 +265,8 @@ class FakePool:
             row.state, row.task_id, row.exported_at = State.EXPORTED, task_id, self.clock.now()
 
     def arrived(self, day: str, limit: int) -> list[str]:
-        seen = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
-        return sorted(seen, key=hashes.sampling_key)[:limit]
+        keys = [key for key, row in self.table.items() if row.arrived == day and row.prediction]
+        return sorted(keys, key=hashes.sampling_key)[:limit]
 
     def uploaded(self, shard: int, day: str, start: float, limit: int) -> tuple[list[str], float | None]:
         here = [key for key, row in self.table.items() if row.arrived == day and row.prediction]

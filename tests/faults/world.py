@@ -333,12 +333,12 @@ class World(FakeWorld):
 
     def _untold(self) -> list[str]:
         """Return what happened and was never published."""
-        told, state = {event.id for event in self.bus.published}, self.control.state()
+        published, state = {event.id for event in self.bus.published}, self.control.state()
         exported = range(1, self.rounds.last_number() + 1 - self.rounds.is_open)
         ended = range(1, state.jobs + 1 - state.is_active)
-        wanted = [f"round-exported/{number}" for number in exported]
-        wanted += [f"training-finished/{numbered(number)}" for number in ended]
-        return [f"{event} was never published" for event in wanted if event not in told]
+        expected = [f"round-exported/{number}" for number in exported]
+        expected += [f"training-finished/{numbered(number)}" for number in ended]
+        return [f"{event} was never published" for event in expected if event not in published]
 
     def _agreed(self, key: str, etag: str) -> str | None:
         """Return the label that Label Studio's annotators agree on for these bytes."""

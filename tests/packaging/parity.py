@@ -36,10 +36,10 @@ class Watched(OnnxScorer):
         super().__init__(path)
 
     def predict(self, images: np.ndarray) -> list[Prediction]:
-        found = super().predict(images)
-        for image, one in zip(images, found, strict=True):
-            self.seen[stored(one.embedding)] = hashlib.sha256(image.tobytes()).hexdigest()
-        return found
+        predictions = super().predict(images)
+        for image, prediction in zip(images, predictions, strict=True):
+            self.seen[stored(prediction.embedding)] = hashlib.sha256(image.tobytes()).hexdigest()
+        return predictions
 
 
 class Folder:
@@ -64,7 +64,7 @@ class Rows:
         return {}
 
     def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
-        return {one.image.key for one in scored if self.put_score(one.image, one.prediction)}
+        return {row.image.key for row in scored if self.put_score(row.image, row.prediction)}
 
 
 def stored(embedding: np.ndarray) -> bytes:

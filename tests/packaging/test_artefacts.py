@@ -143,15 +143,15 @@ WRITERS = {"HEIC": "HEIF"}
 
 @pytest.mark.parametrize("name", sorted(SCORING))
 def test_a_scoring_artefact_alone_reads_every_format(build, tmp_path, name):
-    pictures, model = tmp_path / "pictures", tmp_path / "model.onnx"
-    pictures.mkdir()
+    folder, model = tmp_path / "pictures", tmp_path / "model.onnx"
+    folder.mkdir()
     pillow_heif.register_heif_opener()
     for kind in FORMATS:
         options = {"compression": "tiff_lzw"} if kind == "TIFF" else {}
-        Image.new("RGB", (64, 48), (200, 30, 60)).save(pictures / kind, WRITERS.get(kind, kind), **options)
+        Image.new("RGB", (64, 48), (200, 30, 60)).save(folder / kind, WRITERS.get(kind, kind), **options)
     model.write_bytes(starter_model())
     done = subprocess.run(
-        [make_value("LOCAL_PYTHON"), "-I", "-S", "-c", SCORES, build[name], model, pictures],
+        [make_value("LOCAL_PYTHON"), "-I", "-S", "-c", SCORES, build[name], model, folder],
         capture_output=True,
         text=True,
         env=ENVIRONMENT,

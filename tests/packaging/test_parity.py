@@ -84,9 +84,11 @@ def test_the_tensors_of_trainer_and_scorer_are_bit_equal(pictures, model: Path, 
     trained, scored = (seen_by(who, model, folder) for who in ENVIRONMENTS)
 
     assert len(trained) > 20
-    assert {name: one[0] for name, one in trained.items()} == {name: one[0] for name, one in scored.items()}
+    assert {name: result[0] for name, result in trained.items()} == {
+        name: result[0] for name, result in scored.items()
+    }
     assert trained == scored  # as stored, the embeddings are equal too
-    assert len({one[0] for one in trained.values()}) > 10
+    assert len({result[0] for result in trained.values()}) > 10
 
 
 def test_preprocessing_is_in_the_graph(model: Path, tmp_path: Path) -> None:

@@ -179,9 +179,9 @@ def test_plain_installation_works_with_a_deployed_stack(plain: Installed, stack:
     file = plain.home / ".octospoon" / "run" / "project.json"
     file.parent.mkdir(parents=True)
     file.write_bytes(msgspec.json.encode(project))
-    picture = plain.home / "pictures" / "seven.png"
-    picture.parent.mkdir()
-    picture.write_bytes(digits.png_bytes(7))
+    image = plain.home / "pictures" / "seven.png"
+    image.parent.mkdir()
+    image.write_bytes(digits.png_bytes(7))
 
     dropped = plain.octospoon("drop", "pictures")
     assert dropped.returncode == 0, dropped.stderr
