@@ -120,6 +120,6 @@ def write_photos(folder: Path, name: str, numbers: Iterable[int]) -> None:
     (folder / name).mkdir(parents=True)
     position = CLASSES.index(name)
     for number in numbers:
-        picture = np.random.default_rng([position, number]).integers(0, 100, (32, 32, 3), np.uint8)
-        picture[8 * position : 8 * position + 12] += 120
-        Image.fromarray(picture).save(folder / name / f"{number}.png")
+        pixels = np.random.default_rng([position, number]).integers(0, 100, (32, 32, 3), np.uint8)
+        pixels[8 * position : 8 * position + 12] += 120
+        Image.fromarray(pixels).save(folder / name / f"{number}.png")

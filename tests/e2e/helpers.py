@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import PoolRow
 
 
-def upload(deployment: Deployment, pictures: Mapping[str, bytes]) -> list[str]:
+def upload(deployment: Deployment, images: Mapping[str, bytes]) -> list[str]:
     """Upload pictures by key, several at once; return the keys."""
     s3, bucket = deployment.client("s3"), deployment.outputs["ImagesBucket"]
 
     def put(key: str) -> None:
-        s3.put_object(Bucket=bucket, Key=key, Body=pictures[key])
+        s3.put_object(Bucket=bucket, Key=key, Body=images[key])
 
-    run_all(put, list(pictures), "Uploading")
-    return list(pictures)
+    run_all(put, list(images), "Uploading")
+    return list(images)
 
 
 def digit_pictures(prefix: str, indices: Iterable[int]) -> dict[str, bytes]:
@@ -66,9 +66,9 @@ def rescored(deployment: Deployment, version: int) -> None:
 
 def serving(deployment: Deployment) -> ChampionPointer:
     """Return the pointer of the model in service."""
-    found = deployment.champions.pointer()
-    assert found is not None
-    return found[0]
+    stored = deployment.champions.pointer()
+    assert stored is not None
+    return stored[0]
 
 
 def job_done(deployment: Deployment, jobs: int, seconds: float = 180) -> None:

@@ -43,15 +43,15 @@ def run(
         list(command), stdin=inside, stdout=inside, stderr=inside, env=environment, start_new_session=True
     )
     os.close(inside)
-    shown, seen, asked, until = b"", 0, list[str](), time.monotonic() + _WAIT
+    shown, answered, questions, until = b"", 0, list[str](), time.monotonic() + _WAIT
     try:
         while time.monotonic() < until:
             if not select.select([terminal], [], [], 0.5)[0]:
-                found = _QUESTION.search(shown[seen:])
-                if found:
-                    question = found[0].decode()
-                    asked.append(question)
-                    seen = len(shown)
+                match = _QUESTION.search(shown[answered:])
+                if match:
+                    question = match[0].decode()
+                    questions.append(question)
+                    answered = len(shown)
                     os.write(terminal, f"{_answer(question, answers)}\n".encode())
                 continue
             try:
@@ -59,7 +59,7 @@ def run(
             except OSError:  # Linux says so when the program has ended
                 read = b""
             if not read:
-                return child.wait(), shown.decode(), asked
+                return child.wait(), shown.decode(), questions
             shown += read
     finally:
         os.close(terminal)

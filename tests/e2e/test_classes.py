@@ -121,10 +121,10 @@ def changed_and_undone(checkout: Checkout, stack: LocalStack, key: str) -> None:
     deployment, before = stack.deployment, labels(stack.deployment)
     checkout.octospoon("classes rename dog hound")
     dog = next(image for image, label in before.items() if label == "dog")
-    told = checkout.octospoon(f"trace {dog}")
-    assert "hound, agreement 100%" in told
-    assert "as hound" in told
-    assert "as dog" not in told
+    output = checkout.octospoon(f"trace {dog}")
+    assert "hound, agreement 100%" in output
+    assert "as hound" in output
+    assert "as dog" not in output
     checkout.octospoon("classes merge cat,hound --into pet")
     interface = LabelStudio(stack.label_studio, stack.project.label_studio_project).interface()
     assert [choice.value for choice in interface.choices] == [ADDED, "pet"]

@@ -95,9 +95,9 @@ class Containers:
             text=True,
             timeout=seconds,
         )
-        told = ran.stdout + ran.stderr
-        assert ran.returncode == 0, f"{command}:\n{told[-6000:]}"
-        return told
+        output = ran.stdout + ran.stderr
+        assert ran.returncode == 0, f"{command}:\n{output[-6000:]}"
+        return output
 
     def up(self) -> float:
         """Start the stack; return the seconds that it took."""
@@ -127,13 +127,13 @@ class Containers:
         s3 = deployment.client("s3").get_paginator("list_objects_v2")
         pages = s3.paginate(Bucket=deployment.outputs["ImagesBucket"])
         project = self.label_studio.call("GET", f"/api/projects/{self.project.label_studio_project}")
-        found = deployment.champions.pointer()
+        stored = deployment.champions.pointer()
         return Held(
             labels=sum(1 for _ in deployment.labels.labelled()),
             annotations=project["total_annotations_number"],
             images=sum(deployment.pool_report.counts().values()),
             objects=sum(page["KeyCount"] for page in pages),
-            version=found[0].version if found else -1,
+            version=stored[0].version if stored else -1,
             rounds=deployment.rounds.last_number(),
             runs=self.runs(),
             classes=deployment.classes,
@@ -170,10 +170,10 @@ class Containers:
 
         def look() -> bool | None:
             try:
-                held = self.held()
+                state = self.held()
             except (OctospoonError, httpx.HTTPError, BotoCoreError, ClientError):
                 return None
-            return True if held.labels == held.annotations == labels else None
+            return True if state.labels == state.annotations == labels else None
 
         wait_for("every label in Label Studio to be counted", look, seconds=600, interval=2)
         return time.monotonic() - began
@@ -279,12 +279,12 @@ def memory(containers: Containers) -> str:
 
 
 def test_a_model_trained_in_the_worker_container_is_promoted(promoted: Containers) -> None:
-    held = promoted.held()
+    state = promoted.held()
 
-    assert held.version >= 1
-    assert held.labels == held.annotations >= BATCH
-    assert held.images == held.objects == PHOTOS * len(CLASSES)
-    assert held.runs >= 1
+    assert state.version >= 1
+    assert state.labels == state.annotations >= BATCH
+    assert state.images == state.objects == PHOTOS * len(CLASSES)
+    assert state.runs >= 1
     assert "Label Studio" in promoted.octospoon("status")
 
 

@@ -128,10 +128,10 @@ def as_worker(image: str, stack: LocalStack) -> Start:
             wait_for("the job", lambda: None if sum(depth(sqs, url)) else True, seconds=SECONDS)
             docker("stop", name)
             code = docker("inspect", "--format", "{{.State.ExitCode}}", name)
-            said = docker("logs", name)
+            output = docker("logs", name)
         finally:
             docker("rm", "--force", name)
-        return subprocess.CompletedProcess(command, int(code.stdout), said.stdout, said.stderr)
+        return subprocess.CompletedProcess(command, int(code.stdout), output.stdout, output.stderr)
 
     return start
 
@@ -167,23 +167,23 @@ def result_of(start: Start, stack: LocalStack, project: LocalProject) -> Result:
 
 
 def left_by(deployment: Deployment, experiment: str, mlflow_url: str) -> Result:
-    found, decision = deployment.champions.pointer(), deployment.history.decision(JOB)
-    assert found is not None
+    stored, decision = deployment.champions.pointer(), deployment.history.decision(JOB)
+    assert stored is not None
     assert decision is not None
     run = run_of(mlflow_url, experiment)
     return Result(
-        found[0],
+        stored[0],
         files(deployment),
         decision.measures,
-        {one["key"]: one["value"] for one in run["metrics"]},
+        {metric["key"]: metric["value"] for metric in run["metrics"]},
         # every run has a bucket of its own
-        {one["key"]: one["value"] for one in run["params"] if one["key"] != "dataset"},
+        {param["key"]: param["value"] for param in run["params"] if param["key"] != "dataset"},
     )
 
 
 def files(deployment: Deployment) -> dict[str, str]:
     bucket, s3 = deployment.outputs["ArtifactsBucket"], deployment.client("s3")
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     return {key: digest(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys}
 
 
@@ -198,9 +198,11 @@ def digest(key: str, body: bytes) -> str:
 def run_of(mlflow_url: str, experiment: str) -> Any:
     """Return the data of the only run of an experiment."""
     base = f"{mlflow_url}/api/2.0/mlflow"
-    found = httpx.get(f"{base}/experiments/get-by-name", params={"experiment_name": experiment}, timeout=30)
+    response = httpx.get(
+        f"{base}/experiments/get-by-name", params={"experiment_name": experiment}, timeout=30
+    )
     body = {
-        "experiment_ids": [found.json()["experiment"]["experiment_id"]],
+        "experiment_ids": [response.json()["experiment"]["experiment_id"]],
         "filter": f"tags.`{JOB_TAG}` = '{JOB}'",
     }
     (run,) = httpx.post(f"{base}/runs/search", json=body, timeout=30).json()["runs"]
@@ -221,8 +223,8 @@ def etag(index: int) -> str:
 
 
 def scored(index: int) -> ScoredImage:
-    seen = ImageRef(key(index), etag(index), "1", len(digits.png_bytes(index)))
-    return ScoredImage(seen, Prediction(0, backbone(), embeddings(UPLOADS)[index], None))
+    image = ImageRef(key(index), etag(index), "1", len(digits.png_bytes(index)))
+    return ScoredImage(image, Prediction(0, backbone(), embeddings(UPLOADS)[index], None))
 
 
 def labelled(index: int) -> LabelledImage:

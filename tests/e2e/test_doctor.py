@@ -47,15 +47,15 @@ def test_running_stack_is_healthy_and_no_secret_is_shown(
 
     status = main(["doctor", "--json"])
     written = capsys.readouterr()
-    told = {one["check"]: one for one in json.loads(written.out)}
+    findings = {finding["check"]: finding for finding in json.loads(written.out)}
 
-    assert {name: one["message"] for name, one in told.items() if not one["ok"]} == {}
+    assert {name: finding["message"] for name, finding in findings.items() if not finding["ok"]} == {}
     assert status == 0
-    assert {"labelling interface", "answers", "order of tasks"} <= told.keys()
-    assert told["AWS"]["message"].startswith("LocalStack 4")
-    assert told["Label Studio"]["message"].startswith("version 1.")
-    assert told["MLflow"]["message"].startswith("version 3.")
-    assert told["event sources"]["message"] == "3 queues are read"
+    assert {"labelling interface", "answers", "order of tasks"} <= findings.keys()
+    assert findings["AWS"]["message"].startswith("LocalStack 4")
+    assert findings["Label Studio"]["message"].startswith("version 1.")
+    assert findings["MLflow"]["message"].startswith("version 3.")
+    assert findings["event sources"]["message"] == "3 queues are read"
     for secret in (
         webhook_secret(stack.deployment),
         predict_secret(stack.deployment),

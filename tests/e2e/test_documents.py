@@ -185,11 +185,11 @@ NAMES = {
 
 def documented() -> set[str]:
     """Return what follows `octospoon` in the documents' code."""
-    found = set()
+    commands = set()
     for line in "\n".join(map(code, DOCUMENTS)).splitlines():
-        if said := re.match(r"\s*`?(?:\.venv/bin/)?octospoon ([a-z][^`]*)", line):
-            found.add(re.sub(r"\s+#.*", "", said[1]).strip())
-    return found
+        if match := re.match(r"\s*`?(?:\.venv/bin/)?octospoon ([a-z][^`]*)", line):
+            commands.add(re.sub(r"\s+#.*", "", match[1]).strip())
+    return commands
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ PREFIX = "dropped/"
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     """Two folders whose pictures have the same names."""
     generator = np.random.default_rng(0)
     for folder in ("one", "two"):
@@ -48,13 +48,13 @@ def deployment(stack: LocalStack) -> Iterator[Deployment]:
     s3.delete_bucket(Bucket=bucket)
 
 
-def test_nothing_is_replaced_without_being_asked(deployment: Deployment, pictures: Path) -> None:
+def test_nothing_is_replaced_without_being_asked(deployment: Deployment, image_folder: Path) -> None:
     bucket, s3 = deployment.outputs["ImagesBucket"], deployment.client("s3")
 
     def bytes_of(key: str) -> bytes:
         return bytes(s3.get_object(Bucket=bucket, Key=PREFIX + key)["Body"].read())
 
-    both = [pictures / "one", pictures / "two"]
+    both = [image_folder / "one", image_folder / "two"]
     assert drop(deployment, both, PREFIX).uploaded == 4
     again = drop(deployment, both, PREFIX)
     assert (again.uploaded, again.skipped.counts) == (0, {SAME: 4})
@@ -62,15 +62,15 @@ def test_nothing_is_replaced_without_being_asked(deployment: Deployment, picture
     assert drop(deployment, both[:1], PREFIX).uploaded == 2
     other = drop(deployment, both[1:], PREFIX)
     assert (other.uploaded, other.skipped.counts) == (0, {OTHER: 2})
-    assert bytes_of("b ü.png") == (pictures / "one/b ü.png").read_bytes()
+    assert bytes_of("b ü.png") == (image_folder / "one/b ü.png").read_bytes()
 
     replaced = drop(deployment, both[1:], PREFIX, replace=True)
     assert (replaced.uploaded, replaced.replaced) == (0, 2)
-    assert bytes_of("b ü.png") == (pictures / "two/b ü.png").read_bytes()
+    assert bytes_of("b ü.png") == (image_folder / "two/b ü.png").read_bytes()
 
 
-def test_bytes_whose_etag_is_no_md5_are_compared(deployment: Deployment, pictures: Path) -> None:
-    s3, file = deployment.client("s3"), pictures / "one/a.png"
+def test_bytes_whose_etag_is_no_md5_are_compared(deployment: Deployment, image_folder: Path) -> None:
+    s3, file = deployment.client("s3"), image_folder / "one/a.png"
     key = {"Bucket": deployment.outputs["ImagesBucket"], "Key": f"{PREFIX}a.png"}
     upload = s3.create_multipart_upload(**key)["UploadId"]
     part = s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=file.read_bytes())["ETag"]
@@ -81,19 +81,19 @@ def test_bytes_whose_etag_is_no_md5_are_compared(deployment: Deployment, picture
 
 
 def test_of_two_drops_at_once_one_keeps_its_bytes(
-    deployment: Deployment, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked, there = threading.Barrier(2), drops.Upload._there
 
     def both_see_nothing(self: drops.Upload, key: str) -> object:
-        found = there(self, key)
-        if found is None:
+        stored = there(self, key)
+        if stored is None:
             looked.wait(30)
-        return found
+        return stored
 
     monkeypatch.setattr(drops.Upload, "_there", both_see_nothing)
     bucket = deployment.outputs["ImagesBucket"]
     upload = drops.Upload(deployment.client("s3"), bucket, replace=False)
-    files = [(f"{PREFIX}a.png", pictures / name / "a.png") for name in ("one", "two")]
+    files = [(f"{PREFIX}a.png", image_folder / name / "a.png") for name in ("one", "two")]
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(upload, files)) == sorted(["uploaded", OTHER])

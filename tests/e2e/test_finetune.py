@@ -85,8 +85,8 @@ def test_the_job_gives_the_model_a_backbone_of_its_own(
     named = {"name": MODEL, "alias": "champion"}
     version = httpx.get(f"{base}/registered-models/alias", params=named).json()["model_version"]
     data = httpx.get(f"{base}/runs/get", params={"run_id": version["run_id"]}).json()["run"]["data"]
-    metrics = {one["key"]: one["value"] for one in data["metrics"]}
-    params = {one["key"]: one["value"] for one in data["params"]}
+    metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
+    params = {param["key"]: param["value"] for param in data["params"]}
 
     assert int(version["version"]) == after.version == 1
     assert after.backbone != before.backbone
@@ -102,7 +102,9 @@ def test_the_pool_follows_when_it_is_told_to(
     deployment, pool, report = poor.deployment, poor.deployment.pool, poor.deployment.pool_report
     (late,) = upload(deployment, digit_pictures("models/", [ORDER[LABELLED + LEFT]]))
     assert scored(deployment, [late])[late].backbone == after.backbone
-    waiting = [one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 1000)[0]]
+    waiting = [
+        candidate.key for shard in range(SHARDS) for candidate in pool.selectable(shard, -1.0, 1000)[0]
+    ]
     old = [key for key in waiting if pool.rows([key])[key].backbone == before.backbone]
     assert len(old) == LEFT
 
@@ -116,8 +118,8 @@ def test_the_pool_follows_when_it_is_told_to(
 
     rows = pool.rows(waiting)
     assert {(row.backbone, row.model_version) for row in rows.values()} == {(after.backbone, after.version)}
-    said = {key: digits.CLASSES[int(row.probabilities.argmax())] for key, row in rows.items()}
-    right = np.mean([said[key] == digit_label(key) for key in waiting])
+    predictions = {key: digits.CLASSES[int(row.probabilities.argmax())] for key, row in rows.items()}
+    right = np.mean([predictions[key] == digit_label(key) for key in waiting])
     print(f"{right:.3f} of the {len(waiting)} images that nobody labelled are right")
     assert right > 0.85
     exported = run_now.rank(deployment).exported

@@ -120,13 +120,13 @@ def test_labels_given_in_label_studio_train_one_model(scored: LocalStack, champi
 
 def test_the_registry_holds_what_predicts(scored: LocalStack, champion: ChampionPointer) -> None:
     base = f"{scored.project.mlflow_url}/api/2.0/mlflow"
-    found = httpx.get(
+    version = httpx.get(
         f"{base}/registered-models/alias", params={"name": "octospoon", "alias": "champion"}
     ).json()["model_version"]
-    run = httpx.get(f"{base}/runs/get", params={"run_id": found["run_id"]}).json()["run"]
-    files = httpx.get(f"{base}/artifacts/list", params={"run_id": found["run_id"]}).json()["files"]
+    run = httpx.get(f"{base}/runs/get", params={"run_id": version["run_id"]}).json()["run"]
+    files = httpx.get(f"{base}/artifacts/list", params={"run_id": version["run_id"]}).json()["files"]
 
-    assert int(found["version"]) == champion.version
+    assert int(version["version"]) == champion.version
     assert {metric["key"] for metric in run["data"]["metrics"]} >= {"audit_accuracy", "training_labels"}
     assert any(file["path"] == "model" for file in files)
     paths = {file["path"] for file in files}
@@ -171,27 +171,27 @@ def test_cheaper_forms_are_measured_on_the_audit_sample(
 def later(scored: LocalStack, champion: ChampionPointer) -> Round:
     """A round that a trained model chose, exported now unless the schedule was faster."""
     run_now.rank(scored.deployment)
-    found = next_round(scored, 2)
-    if found.model_version == 0:  # the schedule was faster than the training
-        label_round(scored, found)
+    next_ = next_round(scored, 2)
+    if next_.model_version == 0:  # the schedule was faster than the training
+        label_round(scored, next_)
         run_now.rank(scored.deployment)
-        found = next_round(scored, 3)
-    return found
+        next_ = next_round(scored, 3)
+    return next_
 
 
 def test_a_later_round_shows_the_models_predictions(scored: LocalStack, later: Round) -> None:
     blind = {pick.key for pick in later.picks if pick.blind}
     assert {pick.key for pick in later.picks if pick.audit} < blind
     for key, task_id in task_ids(scored, later).items():
-        found = scored.label_studio.call("GET", "/api/predictions/", params={"task": task_id})
+        predictions = scored.label_studio.call("GET", "/api/predictions/", params={"task": task_id})
         if key in blind:
-            assert found == []
+            assert predictions == []
             continue
-        (prediction,) = found
+        (prediction,) = predictions
         row = scored.deployment.pool.rows([key])[key]
         assert row.probabilities is not None
-        said = prediction["result"][0]["value"]["choices"]
-        assert said == [digits.CLASSES[int(row.probabilities.argmax())]]
+        choices = prediction["result"][0]["value"]["choices"]
+        assert choices == [digits.CLASSES[int(row.probabilities.argmax())]]
         assert prediction["model_version"] == f"v{later.model_version}"
         assert prediction["score"] == pytest.approx(float(row.probabilities.max()))
 
@@ -262,9 +262,9 @@ def test_the_story_can_be_read_and_parsed(
     assert json.loads(capsys.readouterr().out) == json.loads(msgspec.json.encode(traced))
 
     assert main(["trace", traced.key]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "label settled", "trained on"]
-    assert re.findall("|".join(dict.fromkeys(what)), told) == what
+    assert re.findall("|".join(dict.fromkeys(what)), output) == what
 
     with pytest.raises(BadRequest, match="give the whole object key"):
         trace.trace(scored.deployment, "nonsense")
@@ -281,14 +281,14 @@ def test_the_logs_of_every_step_name_the_image(
     monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: scored.deployment)
     assert main(["logs", function, "--minutes", "60", "--search", f'"{traced.image}"', "--json"]) == 0
 
-    found = capsys.readouterr().out.splitlines()
-    assert found
-    assert all(traced.image in json.loads(line)["message"] for line in found)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert all(traced.image in json.loads(line)["message"] for line in lines)
 
 
 def test_the_trainers_log_names_the_image(scored: LocalStack, traced: Trace) -> None:
-    said = (scored.servers.logs_dir / "trainer.log").read_text()
-    lines = [line for line in said.splitlines() if traced.image in line]
+    log = (scored.servers.logs_dir / "trainer.log").read_text()
+    lines = [line for line in log.splitlines() if traced.image in line]
 
     assert [line for line in lines if f"job {traced.trainings[0].job_id} uses" in line]
 
@@ -309,17 +309,17 @@ def test_setting_label_studio_up_again_changes_nothing(stack: LocalStack) -> Non
     from octospoon.cli.local.assemble import TITLE
     from octospoon.cli.operations.label_studio_access import connect
 
-    def found() -> tuple[list[int], list[int], int]:
+    def numbers() -> tuple[list[int], list[int], int]:
         project = stack.project.label_studio_project
         hooks = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
         storages = stack.label_studio.call("GET", "/api/storages/s3", params={"project": project})
         projects = stack.label_studio.call("GET", "/api/projects")
-        return [one["id"] for one in hooks], [one["id"] for one in storages], projects["count"]
+        return [entry["id"] for entry in hooks], [entry["id"] for entry in storages], projects["count"]
 
-    before = found()
+    before = numbers()
     setup = LabelStudioSetup(stack.label_studio)
     assert setup.project(TITLE, digits.CLASSES) == stack.project.label_studio_project
     connect(setup, stack.project.label_studio_project, stack.deployment)
 
-    assert found() == before
+    assert numbers() == before
     assert (len(before[0]), len(before[1]), before[2]) == (1, 1, 1)

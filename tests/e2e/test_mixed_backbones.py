@@ -55,7 +55,7 @@ class Other:
         """Return the rows of every selectable image."""
         pool = self.deployment.pool
         pages = [pool.selectable(shard, -1.0, 1000)[0] for shard in range(SHARDS)]
-        return list(pool.rows([one.key for page in pages for one in page]).values())
+        return list(pool.rows([candidate.key for page in pages for candidate in page]).values())
 
     def stale(self) -> int:
         return sum(1 for _ in self.deployment.pool_report.stale_backbone(serving(self.deployment).backbone))
@@ -92,7 +92,7 @@ def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     before = serving(deployment)
     mlflow(stack, "registered-models/create", {"name": MODEL})
     alias = MlflowAlias(MlflowApi(stack.project.mlflow_url, lambda: ("", "")), MODEL)
-    named, seen = alias.read(), deployment.history.alias()
+    named, recorded = alias.read(), deployment.history.alias()
     pointer = version_of(stack, tmp_path)
     scored(deployment, upload(deployment, digit_pictures("models/", UPLOADS)))
     run_now.rank(deployment)  # with a round open, the schedule takes no image away meanwhile
@@ -101,7 +101,7 @@ def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     rollback(deployment, before.version, new_backbone=True)
     if named is not None:
         alias.move(named)
-    deployment.history.keep_alias(seen)
+    deployment.history.keep_alias(recorded)
     rescore.queue(deployment, list(deployment.pool_report.stale_backbone(before.backbone)))
     made.all_scored()
 
@@ -129,8 +129,8 @@ def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
     assert other.stale() == images
 
     assert main(["rescore", "--full", "--yes"]) == 0
-    said = capsys.readouterr().out
-    assert said.index(" dollars (") < said.index(f"{images} images queued")
+    output = capsys.readouterr().out
+    assert output.index(" dollars (") < output.index(f"{images} images queued")
     other.all_scored()
     assert main(["rescore", "--full", "--yes"]) == 0
     assert "every embedding is from the backbone in service" in capsys.readouterr().out

@@ -94,8 +94,8 @@ def make(stack: LocalStack) -> ChampionPointer:
     """Train a model outside the loop, under the next version that MLflow gives."""
     answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
     answer.raise_for_status()
-    seen, truth = embeddings(400), digits.labels()[:400]
-    fitted = fit_head(seen[:200], truth[:200], 10)
+    points, truth = embeddings(400), digits.labels()[:400]
+    fitted = fit_head(points[:200], truth[:200], 10)
     spec = replace(
         model_file.read_spec(starter()),
         classes=digits.CLASSES,
@@ -115,9 +115,9 @@ def make(stack: LocalStack) -> ChampionPointer:
         spec.classes,
     )
     champions.keep(pointer)
-    logits = fitted.logits(seen[200:])
+    logits = fitted.logits(points[200:])
     answers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    known = drift.reference(seen[200:], answers / answers.sum(axis=1, keepdims=True))
+    known = drift.reference(points[200:], answers / answers.sum(axis=1, keepdims=True))
     S3References(stack.deployment.artifacts).put(model_sha, known)
     return pointer
 
@@ -138,7 +138,9 @@ def test_rollback_serves_the_old_version_and_mlflow_records_it(models: Models) -
     assert models.score_one_more() == models.first.version
     rescored(models.stack.deployment, models.first.version)
     pool = models.stack.deployment.pool
-    rows = pool.rows([one.key for shard in range(SHARDS) for one in pool.selectable(shard, -1.0, 100)[0]])
+    rows = pool.rows(
+        [candidate.key for shard in range(SHARDS) for candidate in pool.selectable(shard, -1.0, 100)[0]]
+    )
     assert {row.model_version for row in rows.values()} == {models.first.version}
     assert models.alias.read() == models.second.version
     run_now.reconcile(models.stack.deployment)
@@ -202,9 +204,9 @@ def test_watching_judges_yesterdays_uploads_once_and_the_report_tells(models: Mo
     assert first.version == second.version == models.serving
     assert (first.drift, first.asked) == ("none", "")
     assert "0 uploads on the days not tested yet" in second.drift
-    seen = deployment.observations.read()
-    assert seen.finding is not None
-    assert (seen.finding.images, seen.version) == (len(keys), models.serving)
+    observation = deployment.observations.read()
+    assert observation.finding is not None
+    assert (observation.finding.images, observation.version) == (len(keys), models.serving)
     report.show(deployment, None)
     shown = capsys.readouterr().out
     assert f"version {models.serving}" in shown

@@ -69,7 +69,7 @@ class Desk:
         return next(iter(made))
 
     def becomes(self, key: str, state: State) -> None:
-        self.wait(f"{key} {state}", lambda: (one := self.entry(key)) and one.state is state)
+        self.wait(f"{key} {state}", lambda: (entry := self.entry(key)) and entry.state is state)
 
     @staticmethod
     def wait(what: str, met: Callable[[], object]) -> None:
@@ -84,8 +84,8 @@ class Desk:
 
     def close(self) -> None:
         for task in self.tasks:
-            for one in self.stack.label_studio.call("GET", f"/api/tasks/{task}/annotations/"):
-                self.stack.label_studio.call("DELETE", f"/api/annotations/{one['id']}/")
+            for annotation in self.stack.label_studio.call("GET", f"/api/tasks/{task}/annotations/"):
+                self.stack.label_studio.call("DELETE", f"/api/annotations/{annotation['id']}/")
         reconcile(self.stack.deployment)  # their labels are off the counter
         for task in self.tasks:
             self.labeler.delete(task)
@@ -107,19 +107,19 @@ def noise(seed: int) -> bytes:
 
 
 def test_the_same_bytes_keep_their_label_whatever_their_etag_is(desk: Desk) -> None:
-    key, picture = f"{desk.folder}large.png", noise(1)
-    desk.put(key, picture)
+    key, image = f"{desk.folder}large.png", noise(1)
+    desk.put(key, image)
     annotate(desk.stack.label_studio, desk.ask(key), "7")
     desk.becomes(key, State.LABELLED)
     identity = desk.scored(key).etag
 
-    desk.s3.upload_fileobj(io.BytesIO(picture), desk.bucket, key)  # as `octospoon drop` sends it
+    desk.s3.upload_fileobj(io.BytesIO(image), desk.bucket, key)  # as `octospoon drop` sends it
     desk.wait("its parts", lambda: "-" in desk.scored(key).object_etag)
     assert (desk.scored(key).etag, desk.scored(key).state) == (identity, State.LABELLED)
 
     desk.put(key, digits.png_bytes(1))
     desk.becomes(key, State.SCORED)
-    desk.s3.upload_fileobj(io.BytesIO(picture), desk.bucket, key)
+    desk.s3.upload_fileobj(io.BytesIO(image), desk.bucket, key)
     desk.becomes(key, State.LABELLED)
     assert desk.scored(key).etag == identity
 
@@ -130,26 +130,26 @@ def test_annotators_see_the_scored_bytes_or_no_image(desk: Desk) -> None:
         *(desk.folder + key for key in [*SHOWN, *NOT_SHOWN, "photo", "tabkey.png"]),
         f"/{desk.folder}slash",
     ]
-    pictures = {key: digits.png_bytes(1500 + number) for number, key in enumerate(keys)}
-    for key, picture in pictures.items():
-        desk.put(key, picture)
+    images = {key: digits.png_bytes(1500 + number) for number, key in enumerate(keys)}
+    for key, image in images.items():
+        desk.put(key, image)
 
-    for key, picture in pictures.items():
+    for key, image in images.items():
         entry = desk.scored(key)
         if why_not_shown(key):
             assert (entry.state, entry.reason) == (State.QUARANTINED, "key-not-shown")
         else:
-            assert desk.shown(desk.ask(key)) == picture, key
+            assert desk.shown(desk.ask(key)) == image, key
     assert sum(not why_not_shown(key) for key in keys) == len(SHOWN) + 2
 
 
 def test_unreadable_objects_are_named_and_folders_are_no_images(desk: Desk) -> None:
-    picture, secret = digits.png_bytes(1600), "k" * 32
+    image, secret = digits.png_bytes(1600), "k" * 32
     frozen, locked, last = (desk.folder + name for name in ("frozen", "locked", "last"))
     desk.put(desk.folder, b"", ContentType="application/x-directory")
-    desk.put(frozen, picture, StorageClass="GLACIER")
-    desk.put(locked, picture, SSECustomerAlgorithm="AES256", SSECustomerKey=secret)
-    desk.put(last, picture)
+    desk.put(frozen, image, StorageClass="GLACIER")
+    desk.put(locked, image, SSECustomerAlgorithm="AES256", SSECustomerKey=secret)
+    desk.put(last, image)
 
     assert desk.scored(frozen).reason == "archived"
     assert desk.scored(locked).reason == "customer-key"
@@ -157,7 +157,7 @@ def test_unreadable_objects_are_named_and_folders_are_no_images(desk: Desk) -> N
     assert desk.entry(desk.folder) is None
     assert reconcile(desk.stack.deployment, full=True).requeued == 0, "nor are they queued again"
 
-    desk.put(frozen, picture)
+    desk.put(frozen, image)
     desk.becomes(frozen, State.SCORED)
 
 

@@ -95,7 +95,7 @@ def api(place: Checkout) -> Iterator[LabelStudioApi]:
 def tasks(place: Checkout) -> list[dict[str, Any]]:
     """Return every task of the project, with its annotations."""
     with api(place) as label_studio:
-        found: list[dict[str, Any]] = label_studio.call(
+        rows: list[dict[str, Any]] = label_studio.call(
             "GET",
             "/api/tasks",
             params={
@@ -105,7 +105,7 @@ def tasks(place: Checkout) -> list[dict[str, Any]]:
                 "resolve_uri": "false",
             },
         )["tasks"]
-    return found
+    return rows
 
 
 def open_tasks(place: Checkout) -> list[dict[str, Any]]:
@@ -133,12 +133,12 @@ def running(place: Checkout) -> list[int]:
     """Return the processes of the stack: those in its record, what they started, and orphans of these."""
     record = Record.read(place.root / ".octospoon/run/stack.json")
     roots = {process.pid for process in record.processes if process.alive()} if record else set()
-    found, parents = set(roots), parents_of_all()
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
+    pids, parents = set(roots), parents_of_all()
+    while more := {pid for pid, parent in parents.items() if parent in pids} - pids:
+        pids |= more
     marked = f"{MARK}=up".encode()
     inside = {pid for pid in parents if works_inside(pid, place.root) and marked in environment(pid)}
-    return sorted(found | inside)
+    return sorted(pids | inside)
 
 
 def parents_of_all() -> dict[int, int]:
@@ -192,20 +192,20 @@ def violations(place: Checkout, keys: list[str], answered: dict[str, str]) -> li
     wrong = [f"{key} is in no state" for key in keys if key not in entries]
     count = Counter(task["data"]["key"] for task in every)
     wrong += [f"{key} is {n} times in Label Studio" for key, n in count.items() if n > 1]
-    said = {
+    labels = {
         task["data"]["key"]: task["annotations"][-1]["result"][0]["value"]["choices"][0]
         for task in every
         if task["annotations"]
     }
     wrong += [
-        f"{key}: the answer {label} is lost" for key, label in answered.items() if said.get(key) != label
+        f"{key}: the answer {label} is lost" for key, label in answered.items() if labels.get(key) != label
     ]
     for key, entry in entries.items():
         standing = aws.labels.label_state(key)
         stored = standing.label if standing else None
-        expected = State.LABELLED if key in said else State.EXPORTED if key in count else State.SCORED
-        if stored != said.get(key) or entry.state is not expected:
-            answers = f"{count[key]} tasks, {said.get(key)}"
+        expected = State.LABELLED if key in labels else State.EXPORTED if key in count else State.SCORED
+        if stored != labels.get(key) or entry.state is not expected:
+            answers = f"{count[key]} tasks, {labels.get(key)}"
             wrong.append(f"{key} is {entry.state} as {stored}; Label Studio: {answers}")
     return wrong + left_over(aws)
 
@@ -218,7 +218,7 @@ def left_over(aws: Deployment) -> list[str]:
     for name, url in aws.outputs.items():
         if name.endswith(("QueueUrl", "DeadLettersUrl")):
             answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-            if any(answer[each] != "0" for each in names):
+            if any(answer[name] != "0" for name in names):
                 wrong.append(f"{name}: {answer}")
     return wrong
 

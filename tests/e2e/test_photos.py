@@ -54,8 +54,10 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
     deployment.client("s3").put_object(Bucket=deployment.outputs["ImagesBucket"], Key="trip/empty.png")
 
     def quarantined() -> dict[str, str]:
-        found = {key: reason for key, reason, _ in deployment.pool_report.quarantined(99)}
-        return {key.removeprefix("trip/"): reason for key, reason in found.items() if key.startswith("trip/")}
+        reasons = {key: reason for key, reason, _ in deployment.pool_report.quarantined(99)}
+        return {
+            key.removeprefix("trip/"): reason for key, reason in reasons.items() if key.startswith("trip/")
+        }
 
     def look() -> bool | None:
         scored = deployment.pool.rows([f"trip/{name}" for name in GOOD])
@@ -72,10 +74,10 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
     def drained() -> bool | None:
-        found = [
+        attributes = [
             sqs.get_queue_attributes(QueueUrl=deployment.outputs[name], AttributeNames=names)["Attributes"]
             for name in ("UploadsQueueUrl", "UploadsDeadLettersUrl")
         ]
-        return True if all(int(one[name]) == 0 for one in found for name in names) else None
+        return True if all(int(counts[name]) == 0 for counts in attributes for name in names) else None
 
     wait_for("the queue to drain", drained, seconds=30)

@@ -64,7 +64,7 @@ def web(stack: LocalStack) -> Iterator[httpx.Client]:
         yield client
 
 
-def pictures(folder: Path, indices: range) -> list[Path]:
+def image_files(folder: Path, indices: range) -> list[Path]:
     for index in indices:
         (folder / f"{index}.png").write_bytes(digits.png_bytes(index))
     return [folder / f"{index}.png" for index in indices]
@@ -73,23 +73,25 @@ def pictures(folder: Path, indices: range) -> list[Path]:
 def test_images_in_answers_now_from_the_champion(
     stack: LocalStack, champion: ChampionPointer, tmp_path: Path
 ) -> None:
-    told = predict(stack.deployment, pictures(tmp_path, UNSEEN))
+    answers = predict(stack.deployment, image_files(tmp_path, UNSEEN))
 
-    right = [one.label == digits.CLASSES[digits.labels()[i]] for one, i in zip(told, UNSEEN, strict=True)]
+    right = [
+        answer.label == digits.CLASSES[digits.labels()[i]] for answer, i in zip(answers, UNSEEN, strict=True)
+    ]
     assert sum(right) >= 0.8 * len(right)
-    assert {one.model_version for one in told} == {champion.version}
-    said = ask(stack, digits.png_bytes(UNSEEN[0]), **{"Content-Type": "image/png"}).json()
-    assert said["classes"] == list(digits.CLASSES)
-    assert sum(said["probabilities"]) == pytest.approx(1, abs=1e-4)
-    assert (said["label"], said["model_version"]) == (told[0].label, champion.version)
+    assert {answer.model_version for answer in answers} == {champion.version}
+    answer = ask(stack, digits.png_bytes(UNSEEN[0]), **{"Content-Type": "image/png"}).json()
+    assert answer["classes"] == list(digits.CLASSES)
+    assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4)
+    assert (answer["label"], answer["model_version"]) == (answers[0].label, champion.version)
     (key,) = upload(stack.deployment, digit_pictures("models/", UNSEEN[:1]))
-    assert ask(stack, json.dumps({"key": key}).encode()).json() == said
+    assert ask(stack, json.dumps({"key": key}).encode()).json() == answer
 
 
 def test_an_image_joins_the_pool_by_the_usual_event(
     stack: LocalStack, champion: ChampionPointer, tmp_path: Path
 ) -> None:
-    (path,) = pictures(tmp_path, range(1300, 1301))
+    (path,) = image_files(tmp_path, range(1300, 1301))
 
     keys = {predict(stack.deployment, [path], add=True)[0].key for _ in range(2)}
 
@@ -126,7 +128,7 @@ def test_no_body_is_an_error_of_ours(
 def test_a_model_without_classes_says_so(
     stack: LocalStack, champion: ChampionPointer, tmp_path: Path
 ) -> None:
-    files = pictures(tmp_path, range(1300, 1301))
+    files = image_files(tmp_path, range(1300, 1301))
     rollback(stack.deployment, 0)
     time.sleep(MAX_AGE)
     try:
@@ -174,15 +176,17 @@ def test_label_studio_gets_predictions_on_demand(
     bucket = stack.project.outputs["ImagesBucket"]
     ours = task(stack, project, f"s3://{bucket}/{key}")
     not_ours = task(stack, project, "https://example.org/a.png")
-    said = ask(stack, json.dumps({"key": key}).encode()).json()  # it is warm now: Label Studio waits a second
+    answer = ask(
+        stack, json.dumps({"key": key}).encode()
+    ).json()  # it is warm now: Label Studio waits a second
 
     model = connect(api, stack, project, predict_secret(stack.deployment))
 
     assert model["state"] == "CO", model
     (prediction,) = api.call("GET", f"/api/tasks/{ours}/")["predictions"]
     assert prediction["model_version"] == f"v{champion.version}"
-    assert prediction["score"] == pytest.approx(said["confidence"])
-    assert prediction["result"][0]["value"] == {"choices": [said["label"]]}
+    assert prediction["score"] == pytest.approx(answer["confidence"])
+    assert prediction["result"][0]["value"] == {"choices": [answer["label"]]}
     assert api.call("GET", f"/api/tasks/{not_ours}/")["predictions"] == []
     versions = api.call("GET", f"/api/ml/{model['id']}/versions")
     assert versions["versions"] == [f"v{champion.version}"]
@@ -217,7 +221,7 @@ def test_the_command_shows_label_confidence_and_version(
 ) -> None:
     monkeypatch.setattr("octospoon.cli.deployment.local_project", lambda: stack.project)
     monkeypatch.delenv("OCTOSPOON_STACK", raising=False)
-    (good,) = pictures(tmp_path, range(1200, 1201))
+    (good,) = image_files(tmp_path, range(1200, 1201))
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"x")
 

@@ -44,8 +44,8 @@ def waiting(stack: LocalStack) -> dict[str, int]:
         keys = [task.key for task in labeler.changed(0, 0, 1000)]
         tasks = [task for task in labeler.tasks_of(keys) if not task.annotations]
         rows = pool.rows([task.key for task in tasks])
-        found = {task.key: task.id for task in tasks}
-        ready = {key: found[key] for key, row in rows.items() if row.state is State.EXPORTED}
+        ids = {task.key: task.id for task in tasks}
+        ready = {key: ids[key] for key, row in rows.items() if row.state is State.EXPORTED}
         return dict(list(ready.items())[:WANTED]) if len(ready) >= WANTED else None
 
     return wait_for("tasks that wait for an annotator", exported, seconds=180)

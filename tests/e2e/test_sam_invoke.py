@@ -44,10 +44,10 @@ def nothing_failed(answer: Any) -> bool:
 
 
 def predicted(answer: Any) -> bool:
-    said = json.loads(answer["body"])
+    body = json.loads(answer["body"])
     if answer["statusCode"] == 409:  # where no job has trained a head yet
-        return "has no classes yet" in said["error"]
-    return answer["statusCode"] == 200 and said["label"] in CLASSES and len(said["probabilities"]) == 10
+        return "has no classes yet" in body["error"]
+    return answer["statusCode"] == 200 and body["label"] in CLASSES and len(body["probabilities"]) == 10
 
 
 EXPECTED: dict[str, Callable[[Any], bool]] = {
@@ -70,9 +70,9 @@ def test_a_function_answers_its_event(function: str, capsys: pytest.CaptureFixtu
     assert status == 0, shown.err
     answer, _, timings = shown.out.strip().rpartition("\n")
     assert EXPECTED[function](json.loads(answer)), answer
-    told = re.fullmatch(r"cold (\d+) ms, (\d+) ms of it before the handler · warm (\d+) ms .*", timings)
-    assert told, timings
-    cold, init, warm = (int(number) for number in told.groups())
+    match = re.fullmatch(r"cold (\d+) ms, (\d+) ms of it before the handler · warm (\d+) ms .*", timings)
+    assert match, timings
+    cold, init, warm = (int(number) for number in match.groups())
     assert cold > init > 0
     if function != "reconcile":  # seconds of requests, of which there may be more the second time
         assert cold > warm
@@ -112,12 +112,12 @@ def test_failed_function_is_reported_and_the_next_invocation_served(tmp_path: Pa
         "Environment": {"Variables": {"MINE": "given"}},
     }
     with emulated(Layout(ROOT), tmp_path, configuration, {}) as emulator:
-        for how, said in (
+        for how, message in (
             ("raise", "on purpose"),
             ("sleep", "timed out after 1.00"),
             ("exit", "exit status 3"),
         ):
-            with pytest.raises(ServiceUnavailable, match=said):
+            with pytest.raises(ServiceUnavailable, match=message):
                 emulator.invoke({"how": how})
             assert emulator.invoke({"how": "answer"}).value == "given"
 

@@ -45,10 +45,10 @@ def draw(deployment: Deployment) -> AuditDraw | None:
 
 def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_path: Path) -> None:
     deployment, photos = stack.deployment, tmp_path / "photos"
-    for name, picture in digit_pictures("", PICTURES).items():
+    for name, image in digit_pictures("", PICTURES).items():
         file = photos / digit_label(name) / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture)
+        file.write_bytes(image)
     jobs = deployment.control.state().jobs
     job_done(deployment, jobs)
 

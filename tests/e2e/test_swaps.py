@@ -114,26 +114,26 @@ class World:
         self.artifacts.client.put_object(Bucket=self.artifacts.bucket, Key=key, Body=file)
         champions = S3Champions(self.artifacts)
         try:
-            found = champions.pointer()
+            stored = champions.pointer()
         except BadModel:  # what cannot be read cannot be swapped either
             self.artifacts.client.delete_object(Bucket=self.artifacts.bucket, Key=CHAMPION_KEY)
-            found = None
+            stored = None
         pointer = ChampionPointer(
             version, sha or sha256(file), key, self.models.cold.backbone, classes=CLASSES
         )
-        assert champions.promote(pointer.after(found[0] if found else None), found[1] if found else None)
+        assert champions.promote(pointer.after(stored[0] if stored else None), stored[1] if stored else None)
 
     def upload(self, count: int) -> list[str]:
         generator = np.random.default_rng(0)
-        pictures = []
+        images = []
         for _ in range(50):
             buffer = io.BytesIO()
             Image.fromarray(generator.integers(0, 256, (24, 24), np.uint8)).save(buffer, "PNG")
-            pictures.append(buffer.getvalue())
+            images.append(buffer.getvalue())
         keys = [f"{i:05d}.png" for i in range(count)]
 
         def put(i: int) -> None:
-            self.artifacts.client.put_object(Bucket=self.images, Key=keys[i], Body=pictures[i % 50])
+            self.artifacts.client.put_object(Bucket=self.images, Key=keys[i], Body=images[i % 50])
 
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(put, range(count)))
@@ -200,7 +200,7 @@ def changes(world: World, count: int) -> tuple[list[Callable[[], None]], set[int
 
 def batch(keys: list[str]) -> dict[str, Any]:
     objects = [{"key": key, "size": 500, "eTag": "e", "sequencer": "1"} for key in keys]
-    bodies = [json.dumps({"Records": [{"s3": {"object": one}}]}) for one in objects]
+    bodies = [json.dumps({"Records": [{"s3": {"object": entry}}]}) for entry in objects]
     return {"Records": [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]}
 
 

@@ -100,7 +100,7 @@ def test_an_upgrade_keeps_everything_and_the_loop_goes_on(tmp_path: Path) -> Non
         keys, answered = worked(old, tmp_path)
         before = deployment(old)
         model = before.champions.pointer()
-        kept = {name: value for name, value in before.outputs.items() if name.endswith(KEPT)}
+        outputs = {name: value for name, value in before.outputs.items() if name.endswith(KEPT)}
         secret = before.secret(before.outputs["WebhookSecretArn"])
         stop_event_sources(before)
         keys, answered = left_in_queues(old, tmp_path, keys, answered)
@@ -110,7 +110,7 @@ def test_an_upgrade_keeps_everything_and_the_loop_goes_on(tmp_path: Path) -> Non
         print(f"upgraded in {time.monotonic() - began:.0f} s")
         new = Checkout(old.root)  # today's command line; the files of its release are still the older ones
         after = deployment(new)
-        lost = {name for name, value in kept.items() if after.outputs.get(name) != value}
+        lost = {name for name, value in outputs.items() if after.outputs.get(name) != value}
         assert lost - {"LabelStudioTokenSecretArn"} == set()
         assert after.secret(after.outputs["WebhookSecretArn"]) == secret
         assert after.champions.pointer() == model
@@ -137,7 +137,7 @@ def test_an_upgrade_keeps_everything_and_the_loop_goes_on(tmp_path: Path) -> Non
 def worked(old: Checkout, folder: Path) -> tuple[list[str], dict[str, str]]:
     """Let the older release do its work: a pool, a labelled round and a training job."""
     settings = ("BatchSize=12", "MaxOpenTasks=3", "TrainingThreshold=8", "RankTriggers=schedule")
-    chosen = " ".join(f"--set {each}" for each in settings)
+    chosen = " ".join(f"--set {setting}" for setting in settings)
     old.octospoon(f"up --classes {','.join(CLASSES)} --backbone scattering {chosen}")
     old.octospoon(f"drop {folder}/photos")
     keys = [f"{name}/{number}.png" for name in CLASSES for number in range(PER_CLASS)]
@@ -176,7 +176,9 @@ def left_in_queues(
     aws.client("s3").put_object(Bucket=aws.outputs["ImagesBucket"], Key="late.png", Body=body)
     old.octospoon("rescore")
     queues = ["Uploads", "Annotations", "Training", "Rescore"]
-    wait_for("a message in each queue", lambda: all(waits(aws, f"{each}QueueUrl") for each in queues) or None)
+    wait_for(
+        "a message in each queue", lambda: all(waits(aws, f"{queue}QueueUrl") for queue in queues) or None
+    )
     return [*keys, "late.png"], answered
 
 
@@ -196,15 +198,15 @@ def start_event_sources(aws: Deployment, only: str = "") -> None:
 
 def switch_event_sources(aws: Deployment, only: str, *, on: bool) -> None:
     functions = aws.client("lambda")
-    for each in functions.list_event_source_mappings()["EventSourceMappings"]:
-        if each["FunctionArn"].endswith(only) and (each["State"] == "Enabled") != on:
-            functions.update_event_source_mapping(UUID=each["UUID"], Enabled=on)
+    for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+        if mapping["FunctionArn"].endswith(only) and (mapping["State"] == "Enabled") != on:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
     def settled() -> bool | None:
         states = {
-            each["State"]
-            for each in functions.list_event_source_mappings()["EventSourceMappings"]
-            if each["FunctionArn"].endswith(only)
+            mapping["State"]
+            for mapping in functions.list_event_source_mappings()["EventSourceMappings"]
+            if mapping["FunctionArn"].endswith(only)
         }
         return True if states == {"Enabled" if on else "Disabled"} else None
 

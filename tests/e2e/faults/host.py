@@ -57,12 +57,12 @@ def main() -> None:
         say({"pid": pid})
         sys.stdin.readline()
         os.write(opener, b"g")
-        with os.fdopen(answers) as found:
-            said = found.read()
+        with os.fdopen(answers) as stream:
+            text = stream.read()
         _, status = os.waitpid(pid, 0)
         os.close(gate)
         os.close(opener)
-        say({"status": os.waitstatus_to_exitcode(status), "answer": json.loads(said) if said else None})
+        say({"status": os.waitstatus_to_exitcode(status), "answer": json.loads(text) if text else None})
 
 
 def load(name: str) -> Any:
@@ -112,12 +112,12 @@ def watch(function: str, patience: float) -> None:
         }
         tables = list(parameters.get("RequestItems", {}))
         writes = [
-            [kind, one["TableName"]]
+            [kind, value["TableName"]]
             for item in parameters.get("TransactItems", [])
-            for kind, one in item.items()
+            for kind, value in item.items()
         ] + [
             [statement.split()[0].capitalize(), statement.split('"')[1]]
-            for statement in {one["Statement"] for one in parameters.get("Statements", [])}
+            for statement in {entry["Statement"] for entry in parameters.get("Statements", [])}
         ]
         line = {
             "function": function,

@@ -228,9 +228,9 @@ class Lab:
         pointer = ChampionPointer(
             version, model, model_key(model), spec.backbone, head_key(top), top, CLASSES
         )
-        found = self.champions.pointer()
-        pointer = pointer.after(found[0] if found else None)
-        assert self.champions.promote(pointer, found[1] if found else None)
+        stored = self.champions.pointer()
+        pointer = pointer.after(stored[0] if stored else None)
+        assert self.champions.promote(pointer, stored[1] if stored else None)
         self.prediction = Prediction(
             version,
             spec.backbone,
@@ -278,8 +278,8 @@ class Lab:
     def _deployed(self, function: str) -> dict[str, str]:
         """The variables that the deployed function has: the template's own."""
         name = self.stack.project.outputs[f"{function.capitalize()}FunctionName"]
-        found = self.stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
-        return dict(found["Environment"]["Variables"])
+        configuration = self.stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
+        return dict(configuration["Environment"]["Variables"])
 
     def faulty(self, function: str, event: dict[str, Any] | None, fault: Fault | None, at: int) -> int:
         self.schedule.plan(fault, at)
@@ -331,11 +331,11 @@ class Lab:
         assert self.scoring.put_score(image, self.prediction)
 
     def tasks(self) -> list[AnnotatedTask]:
-        found: list[AnnotatedTask] = []
-        while page := self.labeler.changed(0, found[-1].id if found else 0, 500):
+        tasks: list[AnnotatedTask] = []
+        while page := self.labeler.changed(0, tasks[-1].id if tasks else 0, 500):
             by_id = {task.id: task for task in self.labeler.tasks_of([task.key for task in page])}
-            found += [by_id[task.id] for task in page]
-        return found
+            tasks += [by_id[task.id] for task in page]
+        return tasks
 
     def annotate(self, task: int, label: str) -> None:
         self.api.call("POST", f"/api/tasks/{task}/annotations/", json={"result": [choice(label)]})
@@ -348,23 +348,31 @@ class Lab:
 
     def deliveries(self, queue: str = "annotations") -> Iterator[dict[str, Any]]:
         """Yield each waiting message as a batch of one; the caller says `done` to delete it."""
-        while found := self.sqs.receive_message(
+        while messages := self.sqs.receive_message(
             QueueUrl=self.queues[queue], MaxNumberOfMessages=1, VisibilityTimeout=0
         ).get("Messages"):
             yield {
                 "Records": [
-                    {"messageId": one["MessageId"], "body": one["Body"], "receipt": one["ReceiptHandle"]}
-                    for one in found
+                    {
+                        "messageId": message["MessageId"],
+                        "body": message["Body"],
+                        "receipt": message["ReceiptHandle"],
+                    }
+                    for message in messages
                 ]
             }
 
     def delivery(self, part: str, queue: str = "annotations") -> dict[str, Any]:
         """Return the one waiting message that holds this text, as a batch of one."""
-        found = self.sqs.receive_message(
+        messages = self.sqs.receive_message(
             QueueUrl=self.queues[queue], MaxNumberOfMessages=10, VisibilityTimeout=0
         )["Messages"]
-        (one,) = [message for message in found if part in message["Body"]]
-        record = {"messageId": one["MessageId"], "body": one["Body"], "receipt": one["ReceiptHandle"]}
+        (delivery,) = [message for message in messages if part in message["Body"]]
+        record = {
+            "messageId": delivery["MessageId"],
+            "body": delivery["Body"],
+            "receipt": delivery["ReceiptHandle"],
+        }
         return {"Records": [record]}
 
     def done(self, event: dict[str, Any], queue: str = "annotations") -> None:
@@ -414,17 +422,17 @@ class Lab:
         labelled = 0
         for key, entry in entries.items():
             mine = [task for task in tasks if (task.key, task.etag) == (key, entry.etag)]
-            said = consensus(_annotations(mine)).label
+            label = consensus(_annotations(mine)).label
             standing = self.labels.label_state(key)
             stored = standing.label if standing else None
             labelled += stored is not None
             expected = {
                 State.SCORED: not mine,
-                State.EXPORTED: bool(mine) and said is None,
-                State.LABELLED: said is not None,
+                State.EXPORTED: bool(mine) and label is None,
+                State.LABELLED: label is not None,
             }
-            if stored != said or not expected.get(entry.state, False):
-                wrong.append(f"{key} is {entry.state} as {stored}; Label Studio: {len(mine)} tasks, {said}")
+            if stored != label or not expected.get(entry.state, False):
+                wrong.append(f"{key} is {entry.state} as {stored}; Label Studio: {len(mine)} tasks, {label}")
         return wrong + self._counted(labelled)
 
     def _counted(self, labelled: int) -> list[str]:

@@ -63,9 +63,9 @@ def test_any_key_goes_through_bucket_queue_and_tables(lab: Lab) -> None:
     # beyond the first page LocalStack 4.9 compares keys as they are quoted, and loses those beyond ASCII
     plain = [key for key in ODD if key.isascii() and " " not in key]
     while page := bucket.listing(listed[-1] if listed else "", 3 if listed else len(ODD)):
-        listed += [one.key for one in page]
+        listed += [entry.key for entry in page]
     assert sorted(listed) == sorted(ODD)
-    assert {one.key for one in bucket.listing(min(plain), 100)} >= set(plain) - {min(plain)}
+    assert {entry.key for entry in bucket.listing(min(plain), 100)} >= set(plain) - {min(plain)}
     assert not any(bucket.problem(key) for key in ODD)
     assert bucket.problem("missing") is not None
     assert lab.entries.entries(ODD).keys() == set(ODD)

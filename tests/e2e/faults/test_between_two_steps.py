@@ -173,8 +173,8 @@ def test_scoring(make_lab: Callable[..., Lab]) -> None:
         index = next(uploads)
         key = f"{index}.png"
         etag = lab.s3.put_object(Bucket=lab.bucket, Key=key, Body=digits.png_bytes(index))["ETag"].strip('"')
-        found = {"key": key, "eTag": etag, "size": 1, "sequencer": f"{index:08X}"}
-        body = json.dumps({"Records": [{"s3": {"object": found}}]})
+        record = {"key": key, "eTag": etag, "size": 1, "sequencer": f"{index:08X}"}
+        body = json.dumps({"Records": [{"s3": {"object": record}}]})
         return key, {"Records": [{"messageId": key, "body": body}]}
 
     keys = []

@@ -54,14 +54,14 @@ def test_half_labelled_batch_holds_every_share_and_hides_audit_predictions(
         first.append(task)
         lab.annotate(task["id"], "cat")
 
-    assert [one["data"]["key"] for one in first] == [pick.key for pick in round_.picks][: BATCH // 2]
-    audit = sum(picks[one["data"]["key"]].audit for one in first)
+    assert [row["data"]["key"] for row in first] == [pick.key for pick in round_.picks][: BATCH // 2]
+    audit = sum(picks[row["data"]["key"]].audit for row in first)
     assert 2 <= audit <= 4, "half of the six"
     shown = Counter()
     for task in lab.labeler.changed(0, 0, 100):
-        pick, told = picks[task.key], lab.api.call("GET", f"/api/tasks/{task.id}/")
-        assert set(told["data"]) == {"image", "key", "etag"}
-        assert bool(told["predictions"]) != pick.blind
+        pick, document = picks[task.key], lab.api.call("GET", f"/api/tasks/{task.id}/")
+        assert set(document["data"]) == {"image", "key", "etag"}
+        assert bool(document["predictions"]) != pick.blind
         shown[pick.audit, pick.blind] += 1
     assert shown == {(True, True): 6, (False, True): 6, (False, False): 8}
 
@@ -90,7 +90,7 @@ def test_only_our_control_counts_and_others_are_reported(make_lab: Callable[...,
     labels = [standing.label for task in tasks if (standing := lab.labels.label_state(task.key))]
     assert labels == ["dog", "dog", "cat", None, None, None, None, None]
     problems = {"other-control", "several-classes", "unknown-class", "no-class"}
-    assert {one.problem for one in lab.labels.uncounted(examples=1).examples} == problems
+    assert {example.problem for example in lab.labels.uncounted(examples=1).examples} == problems
     status, report = lab.invoke("reconcile", {"full": True})
     assert status == 0, lab.host.log.read_text()[-3000:]
     assert (report["annotations"], report["uncounted"], report["unknown_classes"]) == (0, 4, 1)
@@ -110,7 +110,7 @@ def test_an_interface_that_nobody_changed_follows_the_classes(make_lab: Callable
     assert LabelStudioSetup(lab.api).project(title, ("cat", "dog", "3")) == lab.project
 
     interface = lab.labeler.interface()
-    assert [one.value for one in interface.choices] == ["cat", "dog", "3"]
+    assert [choice.value for choice in interface.choices] == ["cat", "dog", "3"]
     assert interface.required
     config = lab.api.call("GET", f"/api/projects/{lab.project}")["label_config"]
     assert 'value="3" hotkey="3"' in config

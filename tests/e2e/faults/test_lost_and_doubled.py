@@ -107,7 +107,7 @@ def test_label_studio_stops_during_a_round_and_returns(
 
 def stopped(stack: LocalStack) -> Callable[[], None]:
     """Kill Label Studio; return what starts the very same one again."""
-    process = next(one for one in stack.servers.processes if one.name == LABEL_STUDIO)
+    process = next(candidate for candidate in stack.servers.processes if candidate.name == LABEL_STUDIO)
     guarded = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")[:-1]
     argv = guarded[guarded.index(guard.__file__) + 3 :]  # behind the lifeline and the grace
     environment = Path(f"/proc/{process.pid}/environ").read_text().split("\0")[:-1]
@@ -120,7 +120,9 @@ def stopped(stack: LocalStack) -> Callable[[], None]:
             return None
 
     def restart() -> None:
-        stack.servers.start_process(LABEL_STUDIO, argv, dict(one.split("=", 1) for one in environment))
+        stack.servers.start_process(
+            LABEL_STUDIO, argv, dict(variable.split("=", 1) for variable in environment)
+        )
         wait_for("Label Studio to come back", answers, seconds=180)
 
     return restart
@@ -179,12 +181,15 @@ def outcomes(lab: Lab) -> dict[str, float]:
 
 def received(lab: Lab) -> list[str]:
     bodies: list[str] = []
-    while found := lab.sqs.receive_message(
+    while messages := lab.sqs.receive_message(
         QueueUrl=lab.queues["uploads"], MaxNumberOfMessages=10, WaitTimeSeconds=2
     ).get("Messages"):
-        bodies += [one["Body"] for one in found]
+        bodies += [message["Body"] for message in messages]
         lab.sqs.delete_message_batch(
             QueueUrl=lab.queues["uploads"],
-            Entries=[{"Id": str(i), "ReceiptHandle": one["ReceiptHandle"]} for i, one in enumerate(found)],
+            Entries=[
+                {"Id": str(i), "ReceiptHandle": message["ReceiptHandle"]}
+                for i, message in enumerate(messages)
+            ],
         )
     return bodies

@@ -52,7 +52,9 @@ def test_annotations_of_deleted_accounts_stay_votes_of_their_own(make_lab: Calla
     collected(lab)
     for account in accounts[1:]:
         lab.api.call("DELETE", f"/api/users/{account}/")
-    owners = [one["completed_by"] for one in lab.api.call("GET", f"/api/tasks/{task}/annotations/")]
+    owners = [
+        annotation["completed_by"] for annotation in lab.api.call("GET", f"/api/tasks/{task}/annotations/")
+    ]
     assert owners.count(None) == 2
 
     status, _ = lab.invoke("reconcile", {"full": True})

@@ -100,21 +100,21 @@ def due(lab: Lab) -> None:
 
 def wrong(lab: Lab, training: Training) -> list[str]:
     """Return what is not as it must be once the job that was due, or the one in its place, is over."""
-    found = []
+    problems = []
     state = lab.control.state()
     if state.status is not JobStatus.IDLE or state.new_labels:
-        found.append(f"the job is not over: {state}")
+        problems.append(f"the job is not over: {state}")
     decision = DynamoHistory(lab.control_table).decision(state.job_id)
     pointer = lab.champions.pointer()
     assert pointer is not None
     if decision is None or not decision.promoted or pointer[0].version != decision.version:
-        found.append(f"version {pointer[0].version} serves after {decision}")
+        problems.append(f"version {pointer[0].version} serves after {decision}")
     lab.champions.fetch(pointer[0], training.log.parent)
     lab.champions.fetch_head(pointer[0], training.log.parent)
     alias = training.ask("registered-models/alias", name=training.model, alias="champion")
     if int(alias["model_version"]["version"]) != pointer[0].version:
-        found.append(f"the alias names {alias['model_version']['version']}, {pointer[0].version} serves")
-    return found
+        problems.append(f"the alias names {alias['model_version']['version']}, {pointer[0].version} serves")
+    return problems
 
 
 def test_promotion(world: Callable[[], tuple[Lab, Training]]) -> None:

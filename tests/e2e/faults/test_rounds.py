@@ -119,7 +119,7 @@ def test_open_tasks_get_the_predictions_of_a_new_model(make_lab: Callable[..., L
     assert (report["exported"], report["refreshed"]) == (0, BATCH - 1)
     assert lab.api.call("GET", f"/api/projects/{lab.project}")["model_version"] == "v2"
     after = [lab.api.call("GET", f"/api/tasks/{task}/") for task in tasks]
-    versions = [[one["model_version"] for one in task["predictions"]] for task in after]
+    versions = [[prediction["model_version"] for prediction in task["predictions"]] for task in after]
     assert versions == [["v1"], *[["v1", "v2"]] * (BATCH - 1)]
     assert [len(task["drafts"]) for task in after] == [0, 1, 0, 0]
     assert rank(lab)["refreshed"] == 0
@@ -144,8 +144,8 @@ def collected(lab: Lab) -> None:
 
 def invocations(lab: Lab) -> int:
     calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()]
-    wanted = lab.env["OCTOSPOON_RANK_FUNCTION"]
-    return sum(call.get("FunctionName") == wanted and call["operation"] == "Invoke" for call in calls)
+    function = lab.env["OCTOSPOON_RANK_FUNCTION"]
+    return sum(call.get("FunctionName") == function and call["operation"] == "Invoke" for call in calls)
 
 
 def runs(lab: Lab, function: str, since: float) -> int:

@@ -76,7 +76,7 @@ def submit(url: str, secret: str) -> tuple[list[int], list[float]]:
     started = threading.Barrier(ANNOTATORS, timeout=300)
 
     def annotator(first: int) -> list[tuple[int, float]]:
-        found, thinking = [], random.Random(first)
+        results, thinking = [], random.Random(first)
         with httpx.Client(timeout=60) as client:
             for number in range(first, first + EACH):
                 if number == first + WARM:
@@ -84,13 +84,15 @@ def submit(url: str, secret: str) -> tuple[list[int], list[float]]:
                     time.sleep(thinking.uniform(0, 2))
                 began = time.perf_counter()
                 answer = client.post(url, content=body(number), headers={SECRET_HEADER: secret})
-                found.append((answer.status_code, time.perf_counter() - began))
+                results.append((answer.status_code, time.perf_counter() - began))
                 time.sleep(thinking.uniform(0.5, 2.5))
-        return found
+        return results
 
     with ThreadPoolExecutor(ANNOTATORS) as annotators:
         every = list(annotators.map(annotator, range(0, ANNOTATORS * EACH, EACH)))
-    return [status for one in every for status, _ in one], [took for one in every for _, took in one[WARM:]]
+    return [status for results in every for status, _ in results], [
+        took for results in every for _, took in results[WARM:]
+    ]
 
 
 def counted(stack: LocalStack) -> int:
@@ -117,9 +119,9 @@ def test_fifty_annotators_at_once(stack: LocalStack, empty_url: str) -> None:
         statuses += answers
         rounds.append((took, nothing))
 
-    wanted = before + len(statuses)
+    expected = before + len(statuses)
     wait_for(
-        "every annotation to be counted", lambda: True if counted(stack) >= wanted else None, seconds=300
+        "every annotation to be counted", lambda: True if counted(stack) >= expected else None, seconds=300
     )
     # under this load both wait for the same two cores: what the function itself adds is the difference
     ours = min(float(np.percentile(took, 99)) for took, _ in rounds)
@@ -130,5 +132,5 @@ def test_fifty_annotators_at_once(stack: LocalStack, empty_url: str) -> None:
         f" difference {(ours - empty) * 1000:.0f} ms"
     )
     assert set(statuses) == {200}
-    assert counted(stack) == wanted
+    assert counted(stack) == expected
     assert ours - empty < LIMIT
