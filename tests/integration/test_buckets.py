@@ -25,10 +25,10 @@ def test_a_bucket_is_private_versioned_encrypted_and_tells_its_queue(lane: Lane,
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     blocked = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     assert list(blocked.values()) == [True] * 4
-    (told,) = s3.get_bucket_notification_configuration(Bucket=name)["QueueConfigurations"]
+    (notification,) = s3.get_bucket_notification_configuration(Bucket=name)["QueueConfigurations"]
     url = lane.outputs[BUCKETS[bucket]]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    assert (told["QueueArn"], told["Events"]) == (queue, ["s3:ObjectCreated:*"])
+    assert (notification["QueueArn"], notification["Events"]) == (queue, ["s3:ObjectCreated:*"])
 
 
 @pytest.mark.parametrize("name", ["with space.png", "ä+b%20c&=#.png", "a//b/./c.png", "猫.png"])

@@ -25,7 +25,7 @@ PATTERN = {
 
 
 @pytest.fixture
-def told(lane: Lane) -> Iterator[str]:
+def target_queue(lane: Lane) -> Iterator[str]:
     """A queue that gets what the rule of docs/how-to/connect-events.md lets through."""
     sqs, events = lane.client("sqs"), lane.client("events")
     url = sqs.create_queue(QueueName=NAME)["QueueUrl"]
@@ -38,7 +38,7 @@ def told(lane: Lane) -> Iterator[str]:
     sqs.delete_queue(QueueUrl=url)
 
 
-def test_event_reaches_whom_a_rule_names(lane: Lane, told: str) -> None:
+def test_event_reaches_whom_a_rule_names(lane: Lane, target_queue: str) -> None:
     bus = EventBridgeBus(lane.client("events"), "default", "events-test")
     bus.publish(
         [
@@ -48,7 +48,7 @@ def test_event_reaches_whom_a_rule_names(lane: Lane, told: str) -> None:
     )
 
     def received() -> Any:
-        return lane.client("sqs").receive_message(QueueUrl=told, WaitTimeSeconds=1).get("Messages")
+        return lane.client("sqs").receive_message(QueueUrl=target_queue, WaitTimeSeconds=1).get("Messages")
 
     (message,) = wait_for("the event", received, seconds=60)
     event = json.loads(message["Body"])

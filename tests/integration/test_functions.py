@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lanes import Lane
 
 RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
-FUNCTIONS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"]
+FUNCTIONS = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Serverless::Function"]
 NEED_LABEL_STUDIO = {"RankFunction", "ReconcileFunction"}
 """Which the lane in Docker is without; tests/e2e has it."""
 PROJECT = 1
@@ -46,8 +46,8 @@ def reported(lane: Lane, function: str, request: str) -> bool | None:
     """Return whether the log says what a request took."""
     pattern = f'"REPORT RequestId: {request}"'
     logs = lane.client("logs")
-    found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern=pattern)
-    return True if found["events"] else None
+    events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern=pattern)
+    return True if events["events"] else None
 
 
 def invoke(lane: Lane, name: str) -> tuple[dict[str, Any], str]:
@@ -56,9 +56,9 @@ def invoke(lane: Lane, name: str) -> tuple[dict[str, Any], str]:
     key = f"{uuid.uuid4().hex}.png"
     lane.client("s3").put_object(Bucket=lane.outputs["ImagesBucket"], Key=key, Body=png_bytes(3))
     event = events.Filling(lane, PROJECT).fill(events.read(path))
-    said = lane.client("lambda").invoke(
+    response = lane.client("lambda").invoke(
         FunctionName=lane.outputs[f"{name}Name"], Payload=json.dumps(event).encode()
     )
-    payload = json.loads(said["Payload"].read())
-    assert "FunctionError" not in said, payload
-    return payload, said["ResponseMetadata"]["RequestId"]
+    payload = json.loads(response["Payload"].read())
+    assert "FunctionError" not in response, payload
+    return payload, response["ResponseMetadata"]["RequestId"]

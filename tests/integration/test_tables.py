@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from lanes import Lane
 
 RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
-TABLES = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::DynamoDB::Table"}
+TABLES = {
+    name: resource["Properties"]
+    for name, resource in RESOURCES.items()
+    if resource["Type"] == "AWS::DynamoDB::Table"
+}
 
 
 def shape(table: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +26,9 @@ def shape(table: dict[str, Any]) -> dict[str, Any]:
         index["IndexName"]: (index["KeySchema"], index["Projection"]["ProjectionType"])
         for index in table.get("GlobalSecondaryIndexes", [])
     }
-    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    types = {
+        attribute["AttributeName"]: attribute["AttributeType"] for attribute in table["AttributeDefinitions"]
+    }
     return {"key": table["KeySchema"], "types": types, "indexes": indexes}
 
 

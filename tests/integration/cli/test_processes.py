@@ -88,17 +88,17 @@ def test_a_stack_that_crashed_is_told_as_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({}, "use --region or AWS_REGION"),
         ({"AWS_REGION": "eu-west-1"}, "aws sso login"),
         ({"AWS_PROFILE": "nobody"}, "list-profiles"),
     ],
 )
-def test_whoever_is_not_signed_in_is_told(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+def test_whoever_is_not_signed_in_is_told(tmp_path: Path, variables: dict[str, str], message: str) -> None:
     done = run(tmp_path, "status", "--stack", "mine", **variables)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

@@ -37,26 +37,26 @@ def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
     run = httpx.get(f"{api}/runs/get", params={"run_id": run_id}).json()["run"]
     report = json.loads((tmp_path / "simulation.json").read_text())
     assert run["info"]["status"] == "FINISHED"
-    metrics = {one["key"]: one["value"] for one in run["data"]["metrics"]}
+    metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert metrics["accuracy.margin"] == pytest.approx(report["strategies"]["margin"]["mean"][-1])
     history = httpx.get(
         f"{api}/metrics/get-history", params={"run_id": run_id, "metric_key": "accuracy.random"}
     ).json()["metrics"]
-    assert [one["step"] for one in history] == [15, 30]
+    assert [point["step"] for point in history] == [15, 30]
     files = httpx.get(f"{api}/artifacts/list", params={"run_id": run_id}).json()["files"]
-    assert {one["path"] for one in files} == {"simulation.json", "curves.csv", "curves.png"}
+    assert {file["path"] for file in files} == {"simulation.json", "curves.csv", "curves.png"}
 
 
 def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
-    said = []
+    reports = []
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         simulate(source(), options(folder, seeds=2, workers=workers), quiet())
-        said.append((folder / "curves.csv").read_text())
+        reports.append((folder / "curves.csv").read_text())
         assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert said[0] == said[1]
-    assert said[0].startswith("strategy,seed,labels,accuracy,balanced_accuracy")
-    assert said[0].count("\n") == 1 + 2 * 2 * 2
+    assert reports[0] == reports[1]
+    assert reports[0].startswith("strategy,seed,labels,accuracy,balanced_accuracy")
+    assert reports[0].count("\n") == 1 + 2 * 2 * 2
 
     report = json.loads((tmp_path / "1" / "simulation.json").read_text())
     assert report["labels"] == [15, 30]
@@ -101,24 +101,24 @@ def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
 def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
     console = quiet()
 
-    found = simulate(source(learnable=False), options(tmp_path, seeds=5), console)
+    result = simulate(source(learnable=False), options(tmp_path, seeds=5), console)
 
-    assert not found["margin"].better
-    interval = found["margin"].labels_interval
+    assert not result["margin"].better
+    interval = result["margin"].labels_interval
     assert np.isnan(interval.low) or interval.low <= 1 <= interval.high, "no saving is claimed"
-    told = console.export_text()
-    assert "No strategy beats random on these data" in told
-    assert "most frequent class: 33" in told
-    assert "a strategy trains on all but 3 of each 15 labels" in told
-    assert "random trains on all of them" in told
+    output = console.export_text()
+    assert "No strategy beats random on these data" in output
+    assert "most frequent class: 33" in output
+    assert "a strategy trains on all but 3 of each 15 labels" in output
+    assert "random trains on all of them" in output
 
 
 def test_table_shows_a_quarter_half_and_all_labels(tmp_path):
     console = quiet()
     simulate(source(), options(tmp_path, seeds=2, rounds=8), console)
-    told = console.export_text()
+    output = console.export_text()
     for shown in ("30 labels", "60 labels", "120 labels", "balanced"):
-        assert shown in told
+        assert shown in output
 
 
 def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypatch):

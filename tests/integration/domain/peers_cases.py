@@ -45,8 +45,8 @@ def ours(name, rows):
     ],
 )
 def test_modal_chooses_the_same(name, peer, rows):
-    found, _ = peer(Fixed(rows), rows, n_instances=CHOSEN)
-    assert ours(name, rows) == set(found.tolist())
+    indices, _ = peer(Fixed(rows), rows, n_instances=CHOSEN)
+    assert ours(name, rows) == set(indices.tolist())
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_scikit_activeml_scores_the_same_up_to_a_constant_factor(name, method, r
 )
 def test_small_text_chooses_the_same(name, peer, rows):
     every, nothing = np.arange(SIZE), np.empty(0, np.int64)
-    found = peer().query(Fixed(rows), every, every, nothing, nothing, n=CHOSEN)
-    assert ours(name, rows) == set(np.asarray(found).tolist())
+    indices = peer().query(Fixed(rows), every, every, nothing, nothing, n=CHOSEN)
+    assert ours(name, rows) == set(np.asarray(indices).tolist())
 
 
 def test_typicality_is_scikit_activemls():
@@ -87,5 +87,5 @@ def test_cluster_batch_covers_the_pool_as_scikit_learns_kmeans_does():
     chosen = points[strategy("margin_diverse").select(pool, 150, "s")]
     centres = KMeans(150, n_init=1, random_state=0).fit(points).cluster_centers_
     nearest = points[euclidean_distances(points, centres).argmin(axis=0)]
-    reach, peers = (euclidean_distances(points, one).min(axis=1).mean() for one in (chosen, nearest))
+    reach, peers = (euclidean_distances(points, centres).min(axis=1).mean() for centres in (chosen, nearest))
     assert reach < 1.05 * peers

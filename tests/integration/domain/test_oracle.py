@@ -29,8 +29,10 @@ def test_it_agrees_with_the_authors_own_package(kind):
         pytest.skip("ppi-python is not installed: `make oracle` installs it (570 MB) and runs this test")
     right, confidence = population(kind)
     drawn = np.random.default_rng(3).choice(POOL, 2000, replace=False)
-    said = json.dumps([right[drawn].astype(float).tolist(), confidence[drawn].tolist(), confidence.tolist()])
-    done = subprocess.run([ORACLE, "-W", "ignore", "-c", CASE], input=said, capture_output=True, text=True)
+    inputs = json.dumps(
+        [right[drawn].astype(float).tolist(), confidence[drawn].tolist(), confidence.tolist()]
+    )
+    done = subprocess.run([ORACLE, "-W", "ignore", "-c", CASE], input=inputs, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     value, low, high = json.loads(done.stdout)
     ours = estimators.prediction_powered(right[drawn], confidence[drawn], confidence)

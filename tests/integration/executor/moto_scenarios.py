@@ -143,7 +143,7 @@ def same_as_moto() -> None:
                 outcome = "committed"
             except TransactionCanceledException as error:
                 outcome = str(error.description)
-            items_of = {name: found for name, (found, _records) in state(made).items()}  # type: ignore[has-type, misc]
+            items_of = {name: items for name, (items, _records) in state(made).items()}  # type: ignore[has-type, misc]
             outcomes.append((outcome, items_of))
         assert outcomes[0] == outcomes[1]
 
@@ -172,7 +172,7 @@ def inserts_new_items_only() -> None:
     made = backend()
     before = str(made.tables["plain"].all_items()[1].to_json())
     ranged = {"id": text("k"), "at": text("7"), "n": {"N": "1"}}
-    said = made.batch_execute_statement(
+    responses = made.batch_execute_statement(
         [
             insert("plain", {"id": text("k1"), "n": {"N": "7"}}),
             insert("plain", {"id": text("it's, {new}"), "vector": {"B": "AAAA"}}),
@@ -180,7 +180,7 @@ def inserts_new_items_only() -> None:
             insert("ranged", ranged),
         ]
     )
-    assert [one.get("Error", {}).get("Code") for one in said] == [
+    assert [response.get("Error", {}).get("Code") for response in responses] == [
         "DuplicateItem",
         None,
         None,
@@ -194,9 +194,9 @@ def inserts_new_items_only() -> None:
 
 def update_where(table: str, sets: dict, tests: list[tuple[str, str, dict]]) -> dict:
     changes = " ".join(f'SET "{name}"=?' for name in sets)
-    wanted = " AND ".join(f'"{name}"{operator}?' for name, operator, _ in tests)
+    condition = " AND ".join(f'"{name}"{operator}?' for name, operator, _ in tests)
     return {
-        "Statement": f'UPDATE "{table}" {changes} WHERE {wanted}',
+        "Statement": f'UPDATE "{table}" {changes} WHERE {condition}',
         "Parameters": [*sets.values(), *(value for _, _, value in tests)],
     }
 
@@ -204,7 +204,7 @@ def update_where(table: str, sets: dict, tests: list[tuple[str, str, dict]]) -> 
 def updates_where_the_condition_is_met_only() -> None:
     made = backend()
     new = {"n": {"N": "7"}, "vector": {"B": "BBBB"}}
-    said = made.batch_execute_statement(
+    responses = made.batch_execute_statement(
         [
             update_where("plain", new, [("id", "=", text("k0")), ("n", "<=", {"N": "0"})]),
             update_where("plain", new, [("id", "=", text("k1")), ("n", "<", {"N": "0"})]),
@@ -216,7 +216,7 @@ def updates_where_the_condition_is_met_only() -> None:
             insert("plain", {"id": text("other")}),
         ]
     )
-    assert [one.get("Error", {}).get("Code") for one in said] == [
+    assert [response.get("Error", {}).get("Code") for response in responses] == [
         None,
         "ConditionalCheckFailed",
         "ConditionalCheckFailed",
@@ -242,9 +242,9 @@ def leaves_other_statements_to_moto() -> None:
     made = backend()
     select = {"Statement": "SELECT n FROM plain WHERE id = ?", "Parameters": [text("k0")]}
     missing = insert("missing", {"id": text("x")})
-    said = made.batch_execute_statement([insert("plain", {"id": text("new")}), select, missing])
-    assert said[1]["Item"] == {"n": {"N": "0"}}
-    assert [("Error" in one) for one in said] == [False, False, True]
+    responses = made.batch_execute_statement([insert("plain", {"id": text("new")}), select, missing])
+    assert responses[1]["Item"] == {"n": {"N": "0"}}
+    assert [("Error" in response) for response in responses] == [False, False, True]
 
 
 def inserts_cost_the_same_with_a_large_table() -> None:

@@ -119,15 +119,15 @@ class Aws:
 
     def messages(self, queue: str, seconds: int = 0) -> list:
         """Receive what is visible now, or the first within some seconds."""
-        found: list[dict] = []
+        messages: list[dict] = []
         while more := self.queues.receive_message(
             QueueUrl=self.names[queue],
             MaxNumberOfMessages=10,
             MessageAttributeNames=["All"],
-            WaitTimeSeconds=0 if found else seconds,
+            WaitTimeSeconds=0 if messages else seconds,
         ).get("Messages"):
-            found += more
-        return found
+            messages += more
+        return messages
 
     def versions(self) -> list[tuple]:
         listing = self.s3.list_object_versions(Bucket=self.names["Pictures"])
@@ -262,9 +262,9 @@ def test_objects_are_as_they_were_after_a_kill(killed):
     same = ("ETag", "LastModified", "ContentLength", "VersionId")
     assert [again[name] for name in same] == [before.head[name] for name in same]
     assert aws.s3.get_object(Bucket=bucket, Key="large")["Body"].read() == before.large
-    found = aws.s3.get_object(Bucket=bucket, Key="a/1.png")
-    assert found["Body"].read() == b"second"
-    assert (found["Metadata"], found["ContentType"]) == ({"who": "me"}, "image/png")
+    stored = aws.s3.get_object(Bucket=bucket, Key="a/1.png")
+    assert stored["Body"].read() == b"second"
+    assert (stored["Metadata"], stored["ContentType"]) == ({"who": "me"}, "image/png")
     assert aws.s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"second"
     assert aws.s3.get_object(Bucket=bucket, Key="empty")["Body"].read() == b""
     with pytest.raises(aws.s3.exceptions.NoSuchKey):
@@ -278,8 +278,8 @@ def test_people_find_the_newest_objects_under_their_keys(killed):
     names = {path.relative_to(shown).as_posix() for path in shown.rglob("*") if path.is_file()}
     assert names == {"a/1.png", "a b/é", "copy", "empty", "large"}
     assert (shown / "a/1.png").read_bytes() == b"second"
-    kept = sum(1 for path in (data / "object-files").rglob("*") if path.is_file())
-    assert kept == sum(1 for version in before.versions if len(version) > 3), "no file too many"
+    files = sum(1 for path in (data / "object-files").rglob("*") if path.is_file())
+    assert files == sum(1 for version in before.versions if len(version) > 3), "no file too many"
 
 
 def test_items_are_as_they_were_after_a_kill(killed):
@@ -292,9 +292,9 @@ def test_items_are_as_they_were_after_a_kill(killed):
 
 def test_uploads_are_announced_once_and_the_test_event_too(killed):
     aws, _ = killed
-    found = [json.loads(message["Body"]) for message in aws.messages("Uploads")]
-    assert [message["Event"] for message in found if "Event" in message] == ["s3:TestEvent"]
-    records = [record for message in found for record in message.get("Records", ())]
+    events = [json.loads(message["Body"]) for message in aws.messages("Uploads")]
+    assert [message["Event"] for message in events if "Event" in message] == ["s3:TestEvent"]
+    records = [record for message in events for record in message.get("Records", ())]
     keys = [unquote_plus(record["s3"]["object"]["key"]) for record in records]
     assert sorted(keys) == ["a b/é", "a/1.png", "a/1.png", "copy", "empty", "erased", "gone", "large"]
     aws.s3.put_object(Bucket=aws.names["Pictures"], Key="later", Body=b"x")
@@ -304,7 +304,7 @@ def test_uploads_are_announced_once_and_the_test_event_too(killed):
 
 def test_messages_wait_after_a_kill(killed):
     aws, _ = killed
-    found = aws.messages("Work")
-    assert [message["Body"] for message in found] == ["in hand", "waits"]
-    assert found[0]["MessageAttributes"]["raw"]["BinaryValue"] == b"\x00\xff"
+    messages = aws.messages("Work")
+    assert [message["Body"] for message in messages] == ["in hand", "waits"]
+    assert messages[0]["MessageAttributes"]["raw"]["BinaryValue"] == b"\x00\xff"
     assert [message["Body"] for message in aws.messages("Letters")] == ["poison"]

@@ -137,7 +137,7 @@ def test_invalid_request_is_recorded_with_what_is_wrong(
 
     (line,) = lines()
 
-    assert [each for each in line["problems"] if problem in each] != [], line
+    assert [message for message in line["problems"] if problem in message] != [], line
     assert SECRET not in json.dumps(line)
 
 
@@ -160,10 +160,10 @@ def test_caller_and_its_policies_are_recorded(
     client("s3", key["AccessKeyId"], key["SecretAccessKey"]).list_buckets()
     client("s3", user_agent_appid="octospoon-worker").list_buckets()
 
-    found = lines()
-    callers = [line["caller"] for line in found if line.get("operation") == "ListBuckets"]
+    recorded = lines()
+    callers = [line["caller"] for line in recorded if line.get("operation") == "ListBuckets"]
     assert callers == ["role/reader", "role/reader", "user/annotator", "app/octospoon-worker"]
-    policies = [(line["policies_of"], line["policies"]) for line in found if "policies_of" in line]
+    policies = [(line["policies_of"], line["policies"]) for line in recorded if "policies_of" in line]
     assert policies == [
         ("role/reader", {"read": ALLOWED}),
         ("user/annotator", {"look": ALLOWED}),

@@ -42,10 +42,10 @@ def image(key: str, label: str) -> LabelledImage:
     return LabelledImage(key, "e", label, 1.0, 1, False, "margin", None, 1)
 
 
-def task(number: int, picture: str, result: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def task(number: int, image: str, result: Sequence[dict[str, Any]]) -> dict[str, Any]:
     annotation = {"id": number, "completed_by": {"id": 1, "email": "a@b"}, "result": list(result)}
     more = {"was_cancelled": False, "lead_time": 1.0, "created_at": "2026-01-01", "updated_at": "2026-01-01"}
-    return {"id": number, "data": {"image": picture}, "annotations": [annotation | more]}
+    return {"id": number, "data": {"image": image}, "annotations": [annotation | more]}
 
 
 def converted(tmp_path: Path, interface: str, form: str, tasks: Sequence[dict[str, Any]]) -> Path:

@@ -21,14 +21,14 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 def running(root: Path) -> list[str]:
     """Return what still runs in the checkout, by its working directory."""
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "cwd").readlink().is_relative_to(root):
-                found.append((process / "cmdline").read_text())
+                pids.append((process / "cmdline").read_text())
         except OSError:
             continue
-    return found
+    return pids
 
 
 def starts(folder: Path) -> int:

@@ -30,7 +30,7 @@ def up(root: Path, progress=print):
 
 
 def kill(stack, *names: str) -> None:
-    for process in [one for one in stack.processes if one.name in names]:
+    for process in [candidate for candidate in stack.processes if candidate.name in names]:
         os.kill(process.pid, signal.SIGKILL)
         while process.alive():
             time.sleep(0.02)
@@ -50,7 +50,7 @@ def listening_on(port: int):
         yield
 
 
-def held(folder: Path) -> set[str]:
+def locked(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("label-studio/work-*")}
 
 
@@ -73,22 +73,22 @@ def complete(layout: Layout) -> None:
 
 
 def kept_work(root: Path) -> set[str]:
-    return {name for folder in kept.folders(Layout(root)) for name in held(folder)}
+    return {name for folder in kept.folders(Layout(root)) for name in locked(folder)}
 
 
 def test_a_detached_stack_is_found_again_and_ended(root):
     stack = start(root, progress=print, detached=True)
     stack.start_process("trainer", ["sleep", "300"], {})
-    found = attach(root)
-    assert found
-    assert found.urls == stack.urls
-    assert [process.name for process in found.processes] == [
+    attached = attach(root)
+    assert attached
+    assert attached.urls == stack.urls
+    assert [process.name for process in attached.processes] == [
         "label-studio",
         "mlflow",
         "localstack",
         "trainer",
     ]
-    found.check()
+    attached.check()
     lines: list[str] = []
     assert start(root, progress=lines.append, detached=True).urls == stack.urls
     assert lines == ["the stack is running already"]
@@ -106,10 +106,12 @@ def test_ended_server_is_restarted_on_its_data_and_port(root, name):
     again = up(root)
     assert again.urls == stack.urls
     assert all(process.alive() for process in again.processes)
-    assert {one.pid for one in again.processes} > {one.pid for one in stack.processes if one.name != name}
+    assert {process.pid for process in again.processes} > {
+        process.pid for process in stack.processes if process.name != name
+    }
     first_starts = 1 if name == "localstack" else 2  # others have a template
     assert starts(stack.run_dir / name) == first_starts + 1
-    assert held(stack.run_dir) == {"work-before"}
+    assert locked(stack.run_dir) == {"work-before"}
     assert not kept_work(root)
     assert attach(root).urls == stack.urls
 
@@ -122,9 +124,11 @@ def test_only_the_trainer_is_removed_for_a_restart(root):
         time.sleep(0.02)
     work(root, "before")
     again = up(root)
-    assert [one.name for one in again.processes] == ["label-studio", "mlflow", "localstack"]
-    assert [one.pid for one in again.processes] == [one.pid for one in stack.processes if one != trainer]
-    assert held(stack.run_dir) == {"work-before"}
+    assert [process.name for process in again.processes] == ["label-studio", "mlflow", "localstack"]
+    assert [process.pid for process in again.processes] == [
+        process.pid for process in stack.processes if process != trainer
+    ]
+    assert locked(stack.run_dir) == {"work-before"}
 
 
 ENDS = {
@@ -151,11 +155,11 @@ def test_a_stack_goes_on_with_its_data_and_ports(root, end):
         work(root, str(number))
         ENDS[end](root, attach(root))
         assert attach(root) is None
-        assert held(first.run_dir) == {f"work-{before}" for before in range(number + 1)}
+        assert locked(first.run_dir) == {f"work-{before}" for before in range(number + 1)}
         again = up(root)
         assert again.urls == first.urls
         assert all(process.alive() for process in again.processes)
-        assert held(again.run_dir) == held(first.run_dir)
+        assert locked(again.run_dir) == locked(first.run_dir)
     assert not kept.folders(Layout(root))
     assert len(running(root)) == 2 * len(again.processes), "each with its guard, and nothing of before"
 
@@ -169,7 +173,7 @@ def test_down_hides_the_stack_and_forgetting_removes_its_data(root):
     assert down(root, progress=print)
     assert not layout.project.exists()
     assert not layout.detached.exists()
-    assert held(layout.data) == {"work-before"}
+    assert locked(layout.data) == {"work-before"}
     assert not down(root, progress=print)
     assert kept.all_data(layout) == [layout.data]
     kept.forget(layout)
@@ -198,14 +202,14 @@ def test_ports_are_those_of_the_file(root):
 
 
 def test_what_follows_a_server_is_done_while_others_start(root):
-    seen = []
-    start(root, progress=print, detached=True, when_ready=lambda name, urls: seen.append((name, urls)))
+    order = []
+    start(root, progress=print, detached=True, when_ready=lambda name, urls: order.append((name, urls)))
     stack = attach(root)
-    assert {name for name, _ in seen} == {"label-studio", "mlflow", "localstack"}
-    assert all(urls == stack.urls for _, urls in seen)
+    assert {name for name, _ in order} == {"label-studio", "mlflow", "localstack"}
+    assert all(urls == stack.urls for _, urls in order)
     kill(stack, "localstack")
-    start(root, progress=print, detached=True, when_ready=lambda name, urls: seen.append((name, urls)))
-    assert seen[3:] == [("localstack", stack.urls)]
+    start(root, progress=print, detached=True, when_ready=lambda name, urls: order.append((name, urls)))
+    assert order[3:] == [("localstack", stack.urls)]
 
 
 def test_failure_of_later_work_loses_nothing(root):
@@ -218,7 +222,7 @@ def test_failure_of_later_work_loses_nothing(root):
     with pytest.raises(ServiceUnavailable, match="no luck"):
         start(root, progress=print, detached=True, when_ready=fails)
     assert running(root) == []
-    assert held(up(root).run_dir) == {"work-before"}
+    assert locked(up(root).run_dir) == {"work-before"}
 
 
 DAMAGE = {
@@ -247,7 +251,7 @@ def test_data_that_cannot_be_used_again_are_moved_aside(root, why):
     assert any(folder.name in line for line in lines)
     assert {path.name for path in folder.iterdir()} >= {"label-studio", "mlflow", "logs", kept.README}
     assert why in (folder / kept.README).read_text()
-    assert held(layout.data) == set()
+    assert locked(layout.data) == set()
 
 
 def test_data_of_an_older_version_are_moved_aside(root):
@@ -271,7 +275,7 @@ def test_unreadable_record_loses_nothing_and_leaves_nothing_running(root, conten
     if content is not None:
         record.write_text(content)
     again = up(root)
-    assert held(again.run_dir) == {"work-before"}
+    assert locked(again.run_dir) == {"work-before"}
     assert len(running(root)) == 2 * len(again.processes), "each with its guard, and nothing of before"
     assert down(root, progress=print)
     assert running(root) == []
@@ -312,7 +316,7 @@ def test_port_taken_by_another_program_is_reported_and_nothing_lost(root, monkey
     port = int(stack.mlflow_url.rpartition(":")[2])
     with listening_on(port), pytest.raises(ServiceUnavailable, match=f"port {port}"):
         up(root)
-    assert held(stack.run_dir) == {"work-before"}
+    assert locked(stack.run_dir) == {"work-before"}
     again = up(root)
     assert again.urls == stack.urls
     assert all(process.alive() for process in again.processes)
@@ -342,7 +346,7 @@ def test_two_at_once_mend_it_once(root):
     for thread in threads:
         thread.join()
     assert starts(stack.run_dir / "label-studio") == 3
-    assert held(stack.run_dir) == {"work-before"}
+    assert locked(stack.run_dir) == {"work-before"}
 
 
 @pytest.mark.parametrize("full", ["README.txt", "credentials.json"])
@@ -382,7 +386,7 @@ def test_interruption_at_any_step_loses_nothing(root, monkeypatch, aside):
             patched.setattr(Path, "rename", dies)
             patched.setattr("shutil.rmtree", dies)
             aside(Layout(root))
-        assert kept_work(root) | held(stack.run_dir) == {"work-before"}
+        assert kept_work(root) | locked(stack.run_dir) == {"work-before"}
 
 
 OWNER = """

@@ -77,15 +77,15 @@ def post(url: str, path: str, body: str, token: str) -> int:
 
 def marked(name: str) -> set[int]:
     """Return the processes whose environment says that they belong to a stack."""
-    wanted = f"{MARK}={name}".encode()
-    found = set()
+    variable = f"{MARK}={name}".encode()
+    pids = set()
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if wanted in environ.read_bytes().split(b"\0"):
-                found.add(int(environ.parent.name))
+            if variable in environ.read_bytes().split(b"\0"):
+                pids.add(int(environ.parent.name))
         except OSError:
             continue
-    return found
+    return pids
 
 
 def test_label_studio_knows_the_token(stack):
@@ -161,7 +161,7 @@ def test_ended_part_of_a_detached_stack_gets_its_data(
         return start(checkout, progress=print, services=services, detached=True)
 
     def kill(name: str) -> None:
-        (process,) = [one for one in stack.processes if one.name == name]  # type: ignore[attr-defined]
+        (process,) = [candidate for candidate in stack.processes if candidate.name == name]  # type: ignore[attr-defined]
         os.kill(process.pid, signal.SIGKILL)
         while process.alive():
             time.sleep(0.02)
@@ -169,8 +169,8 @@ def test_ended_part_of_a_detached_stack_gets_its_data(
     stack = up()
     s3 = boto3.client("s3", endpoint_url=stack.aws_url, **AWS)  # type: ignore[call-overload]
     s3.create_bucket(Bucket="my-images-1")
-    picture = os.urandom(600_000)
-    s3.put_object(Bucket="my-images-1", Key="cat/a picture.jpg", Body=picture)
+    image = os.urandom(600_000)
+    s3.put_object(Bucket="my-images-1", Key="cat/a picture.jpg", Body=image)
     project = json.dumps({"title": "mine"})
     assert (
         post(stack.label_studio_url, "/api/projects/", project, stack.credentials.token)
@@ -181,15 +181,15 @@ def test_ended_part_of_a_detached_stack_gets_its_data(
         kill(name)
         again = up()
         assert again.urls == stack.urls
-        found = json.loads(get(again.label_studio_url, "/api/projects", stack.credentials.token)[1])
-        assert [one["title"] for one in found["results"]] == ["mine"]
+        projects = json.loads(get(again.label_studio_url, "/api/projects", stack.credentials.token)[1])
+        assert [project["title"] for project in projects["results"]] == ["mine"]
         if name == "localstack":  # its buckets are those of the template, which creates them again
             s3.create_bucket(Bucket="my-images-1")
-        assert s3.get_object(Bucket="my-images-1", Key="cat/a picture.jpg")["Body"].read() == picture
+        assert s3.get_object(Bucket="my-images-1", Key="cat/a picture.jpg")["Body"].read() == image
         stack = again
     s3.close()
     shown = checkout / ".octospoon/data/localstack/objects/my-images-1/cat/a picture.jpg"
-    assert shown.read_bytes() == picture
+    assert shown.read_bytes() == image
     assert kept.description(Layout(checkout), Layout(checkout).data).endswith("1 images)")
     assert not kept.folders(Layout(checkout))
 

@@ -134,8 +134,8 @@ def test_only_the_newest_logs_are_kept(root):
         folder.mkdir(parents=True)
         os.utime(folder, (number, number))
     with start(root, progress=print, services=["localstack"]) as stack:
-        kept = {folder.name for folder in logs.iterdir()} - {stack.name}
-    assert kept == {f"demo-99999999{number}-00000000.1-1" for number in range(4, 9)}
+        folders = {folder.name for folder in logs.iterdir()} - {stack.name}
+    assert folders == {f"demo-99999999{number}-00000000.1-1" for number in range(4, 9)}
 
 
 OWNER = """

@@ -78,7 +78,7 @@ def rows(path: Path) -> list[str]:
         return [name for (name,) in connection.execute("SELECT name FROM work")]
 
 
-def kept(root: Path, name: str) -> list[Path]:
+def copies(root: Path, name: str) -> list[Path]:
     return sorted((Layout(root).data / name / upgrades.BEFORE).glob("*"))
 
 
@@ -97,7 +97,7 @@ def work_and_install_another_version(root: Path, name: str) -> None:
 def test_a_first_start_makes_the_database(root, trouble):
     up(root)
     assert version(database(root, "mlflow")) == 1
-    assert not kept(root, "mlflow")
+    assert not copies(root, "mlflow")
 
 
 def test_the_same_version_is_not_upgraded_again(root, trouble):
@@ -113,20 +113,20 @@ def test_another_version_upgrades_and_keeps_a_copy(root, trouble):
     up(root, lines.append)
     assert version(database(root, "mlflow")) == 2
     assert rows(database(root, "mlflow")) == ["mine"]
-    (copy,) = kept(root, "mlflow")
+    (copy,) = copies(root, "mlflow")
     assert (version(copy), rows(copy)) == (1, ["mine"])
     assert any(copy.name in line for line in lines)
     down(root, progress=print)
     up(root)
-    assert kept(root, "mlflow") == [copy]
+    assert copies(root, "mlflow") == [copy]
 
 
 def test_a_server_that_upgrades_itself_gets_its_own_database(root, trouble):
     work_and_install_another_version(root, "label-studio")
     up(root)
-    (copy,) = kept(root, "label-studio")
+    (copy,) = copies(root, "label-studio")
     assert rows(copy) == rows(database(root, "label-studio")) == ["mine"]
-    assert not kept(root, "mlflow")
+    assert not copies(root, "mlflow")
 
 
 def test_an_upgrade_that_fails_changes_nothing(root, trouble):
@@ -137,7 +137,7 @@ def test_an_upgrade_that_fails_changes_nothing(root, trouble):
             up(root)
     assert running(root) == []
     assert (version(database(root, "mlflow")), rows(database(root, "mlflow"))) == (1, ["mine"])
-    assert not kept(root, "mlflow")
+    assert not copies(root, "mlflow")
     trouble.unlink()
     up(root)
     assert version(database(root, "mlflow")) == 2

@@ -49,8 +49,8 @@ def test_a_manifest_becomes_a_commit_by_the_recorded_requests(hub):
     (upload,) = hub.uploads()
     assert upload["form"].pop("commit_summary") == "octospoon: datasets/run2"
     recorded[-1]["form"].pop("commit_summary")
-    assert [one for one in hub.requests if one not in recorded] == []
-    assert [one for one in recorded if one not in hub.requests] == []
+    assert [request for request in hub.requests if request not in recorded] == []
+    assert [request for request in recorded if request not in hub.requests] == []
 
 
 def test_what_was_committed_already_is_not_lost_and_not_doubled(hub):
@@ -74,14 +74,14 @@ def test_a_wrong_token_is_named_and_never_told(hub, caplog):
 
     assert "secret-token" not in str(raised.value) + caplog.text
     assert not hub.files
-    assert not [one for one in hub.requests if "oauth" in one["path"]]
+    assert not [request for request in hub.requests if "oauth" in request["path"]]
 
 
 def test_a_missing_repository_is_not_made(hub):
     with pytest.raises(NotConfigured, match="no repository me/other"):
         archive(hub, name="me/other").commit("run2", MANIFEST)
 
-    assert {one["method"] for one in hub.requests} == {"GET"}
+    assert {request["method"] for request in hub.requests} == {"GET"}
 
 
 @pytest.mark.parametrize("token", ["secret-\ntoken", "secret-token\x00", "sécret-token"])
@@ -141,7 +141,9 @@ def test_stalled_upload_loses_no_model_and_blocks_no_job(hub, caplog):
     assert "within 4 s" in made.registry.tags[1]["octospoon.dataset_error"]
     assert "octospoon.dataset_commit" not in made.registry.tags[1]
     (warned,) = [
-        one for one in caplog.records if one.levelno == logging.WARNING and "manifest" in one.message
+        record
+        for record in caplog.records
+        if record.levelno == logging.WARNING and "manifest" in record.message
     ]
     assert "in the artifacts bucket" in warned.message
     assert TOKEN not in caplog.text

@@ -44,7 +44,7 @@ class Dagshub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def uploads(self) -> list[dict[str, Any]]:
-        return [one for one in self.requests if one["method"] == "PUT"]
+        return [request for request in self.requests if request["method"] == "PUT"]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -110,9 +110,9 @@ def test_a_poor_backbone_gets_better_and_keeps_the_contract(task: Task, tuned, t
     old, new = onnx.load_from_string(task.backbone), onnx.load_from_string(backbone)
     weights = set(TorchGraph(task.backbone).weights)
     for proto in (old, new):
-        kept = [one for one in proto.graph.initializer if one.name not in weights]
+        unchanged = [constant for constant in proto.graph.initializer if constant.name not in weights]
         del proto.graph.initializer[:]
-        proto.graph.initializer.extend(kept)
+        proto.graph.initializer.extend(unchanged)
     assert old == new, "nothing but weights has changed: not the preprocessing, nor inputs and outputs"
     assert tuned.metrics["torch_parity_gap"] <= PARITY
     assert tuned.metrics["fine_tuned"] == 1
@@ -132,8 +132,8 @@ def test_only_held_out_answers_calibrate_and_are_shown(task: Task, tuned):
 def test_every_epoch_is_measured_and_the_best_is_taken(tuned):
     first, *later = tuned.epochs
     assert set(first) == {"epoch_held_out_loss", "epoch_held_out_accuracy"}
-    assert all("epoch_training_loss" in one for one in later)
-    losses = [one["epoch_held_out_loss"] for one in tuned.epochs]
+    assert all("epoch_training_loss" in epoch for epoch in later)
+    losses = [epoch["epoch_held_out_loss"] for epoch in tuned.epochs]
     assert tuned.metrics["best_epoch"] == np.argmin(losses) > 0
 
 
@@ -176,27 +176,27 @@ def test_the_same_job_gives_the_same_file(task: Task, tuned):
 
 def test_a_backbone_that_gains_nothing_is_kept_byte_for_byte(task: Task):
     few = task.first(60)
-    kept = FineTuner(task.store, FineTuning(epochs=2, learning_rate=1e-6))(task.backbone, few, task.spec)
-    assert kept.model == train_head(task.backbone, few, task.spec).model
-    assert kept.metrics["fine_tuned"] == 0
-    assert "no gain" in kept.params["backbone_kept"]
-    assert len(kept.epochs) == 3
+    result = FineTuner(task.store, FineTuning(epochs=2, learning_rate=1e-6))(task.backbone, few, task.spec)
+    assert result.model == train_head(task.backbone, few, task.spec).model
+    assert result.metrics["fine_tuned"] == 0
+    assert "no gain" in result.params["backbone_kept"]
+    assert len(result.epochs) == 3
 
 
 @pytest.mark.parametrize(("n", "gone", "why"), [(20, 0, "20 labelled"), (40, 30, "10 labelled")])
 def test_few_images_are_no_reason_to_change_a_backbone(task: Task, n, gone, why):
     store = FakeImages(dict(list(task.store.objects.items())[gone:]))
-    kept = FineTuner(store, QUICK)(task.backbone, task.first(n), task.spec)
-    assert why in kept.params["backbone_kept"]
-    assert extract_backbone(kept.model) == task.backbone
+    result = FineTuner(store, QUICK)(task.backbone, task.first(n), task.spec)
+    assert why in result.params["backbone_kept"]
+    assert extract_backbone(result.model) == task.backbone
 
 
 def test_images_that_are_gone_are_left_out(task: Task, tuned):
     store = FakeImages({key: value for key, value in task.store.objects.items() if key > "0009"})
-    found = FineTuner(store, FineTuning(epochs=2, learning_rate=1e-6))(
+    result = FineTuner(store, FineTuning(epochs=2, learning_rate=1e-6))(
         task.backbone, task.first(100), task.spec
     )
-    assert len(found.held_out) == 100
+    assert len(result.held_out) == 100
 
 
 def test_an_operator_that_is_unknown_is_named(poor: bytes):
@@ -225,7 +225,7 @@ def test_graph_with_almost_nothing_trainable_is_refused(poor: bytes):
 
 def test_weights_behind_other_nodes_learn_and_are_counted(poor: bytes):
     model, plain = onnx.load_from_string(poor), TorchGraph(poor)
-    kernel = next(one for one in model.graph.initializer if one.name == "net/kernel0")
+    kernel = next(constant for constant in model.graph.initializer if constant.name == "net/kernel0")
     turned = numpy_helper.from_array(numpy_helper.to_array(kernel).transpose(2, 3, 1, 0).copy(), "hwio")
     kernel.CopyFrom(turned)
     back = helper.make_node("Transpose", ["hwio"], ["net/kernel0"], "back", perm=[3, 2, 0, 1])
@@ -234,7 +234,7 @@ def test_weights_behind_other_nodes_learn_and_are_counted(poor: bytes):
     graph = TorchGraph(model.SerializeToString())
 
     assert "hwio" in graph.weights
-    assert graph.learning == plain.learning == sum(one.numel() for one in plain.weights.values())
+    assert graph.learning == plain.learning == sum(tensor.numel() for tensor in plain.weights.values())
     assert plain.learning < plain.total, "means and variances stay"
     graph(torch.full((2, 32, 32, 3), 200, dtype=torch.uint8)).sum().backward()
     assert graph.weights["hwio"].grad.abs().max() > 0
@@ -280,7 +280,7 @@ def test_a_graph_goes_to_pytorch_and_back(task: Task, name):
     assert np.abs(graph.embed(task.pixels, rows) - theirs).max() < PARITY * np.abs(theirs).max()
     assert graph.written() == backbone
     graph(torch.from_numpy(np.zeros_like(task.pixels[:2]))).sum().backward()
-    assert all(torch.isfinite(one.grad).all() for one in graph.weights.values())
+    assert all(torch.isfinite(tensor.grad).all() for tensor in graph.weights.values())
 
 
 @pytest.mark.parametrize("name", ["starter", "poor"])
@@ -373,10 +373,10 @@ NOT_OURS = ("training_mode", "noop")
 
 def followed(case) -> set[str]:
     """Check a case's numbers; return its operators where they were computed."""
-    model, opset = case.model, next(one.version for one in case.model.opset_import if not one.domain)
+    model, opset = case.model, next(entry.version for entry in case.model.opset_import if not entry.domain)
     for inputs, outputs in case.data_sets:
         arrays = [*inputs, *outputs]
-        if any(not isinstance(one, np.ndarray) or one.dtype not in KINDS for one in arrays):
+        if any(not isinstance(array, np.ndarray) or array.dtype not in KINDS for array in arrays):
             return set()
         known = {
             value.name: torch.from_numpy(x.copy())
@@ -402,9 +402,9 @@ def test_augmentation_moves_mirrors_and_brightens_within_bounds():
     still = FineTuning(shift=0, brightness=0)
     assert torch.equal(augmented(images, still, torch.Generator()), images)
     for options in (FineTuning(shift=0.2, brightness=0), FineTuning(shift=0, brightness=0, flip=True)):
-        seen = [augmented(images, options, torch.Generator().manual_seed(i)) for i in range(9)]
-        assert any(not torch.equal(one, images) for one in seen)
-        assert all(set(one.unique().tolist()) <= set(images.unique().tolist()) for one in seen)
+        views = [augmented(images, options, torch.Generator().manual_seed(i)) for i in range(9)]
+        assert any(not torch.equal(view, images) for view in views)
+        assert all(set(view.unique().tolist()) <= set(images.unique().tolist()) for view in views)
     bright = augmented(images, FineTuning(shift=0, brightness=0.1), torch.Generator().manual_seed(1))
     assert bright.dtype == torch.uint8
     assert (bright.float() - images.float()).abs().max() <= 26
@@ -416,9 +416,9 @@ def test_augmentation_moves_mirrors_and_brightens_within_bounds():
 @pytest.fixture(scope="module", name="promoted")
 def promote(poor: bytes) -> tuple[World, World]:
     """A world with a poor backbone and its head in service, before and after a job that fine-tunes."""
-    made, said = World(), predictions(poor)
+    made, expected = World(), predictions(poor)
     for index in range(720):
-        number, prediction = int(ORDER[index]), said[index]
+        number, prediction = int(ORDER[index]), expected[index]
         if index < 120:
             made.drop(number, prediction)
         else:
@@ -435,8 +435,8 @@ def promote(poor: bytes) -> tuple[World, World]:
 def predictions(backbone: bytes) -> list[Prediction]:
     """What a backbone without classes says of the first digits."""
     pixels = np.stack([decode(digits.png_bytes(int(i)), 32, 32, "squash") for i in ORDER[:720]])
-    found = embed(backbone, pixels, np.arange(720)).astype(np.float16).astype(np.float32)
-    return [Prediction(0, model_file.sha256(backbone), one, None) for one in found]
+    vectors = embed(backbone, pixels, np.arange(720)).astype(np.float16).astype(np.float32)
+    return [Prediction(0, model_file.sha256(backbone), vector, None) for vector in vectors]
 
 
 def test_job_promotes_a_fine_tuned_model_under_its_backbone(promoted, tmp_path):
@@ -456,9 +456,9 @@ def test_it_is_judged_on_its_own_view_of_audit_images(promoted, tmp_path):
     pointer = after.champions.current
     scorer = OnnxScorer(after.champions.fetch(pointer, tmp_path))
     right = []
-    for one in (row for row in after.labels.labelled() if row.audit):
-        said = scorer.predict(scorer.preprocess(after.images.objects[one.key][0])[np.newaxis])[0]
-        right.append(digits.CLASSES[said.probabilities.argmax()] == one.label)
+    for row in (row for row in after.labels.labelled() if row.audit):
+        prediction = scorer.predict(scorer.preprocess(after.images.objects[row.key][0])[np.newaxis])[0]
+        right.append(digits.CLASSES[prediction.probabilities.argmax()] == row.label)
     metrics = after.registry.metrics
     assert metrics["audit_accuracy"] == pytest.approx(np.mean(right), abs=0.011)
     assert metrics["champion_audit_accuracy"] == before.registry.metrics["audit_accuracy"]

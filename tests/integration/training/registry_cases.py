@@ -53,9 +53,9 @@ def test_our_versions_go_on_where_the_registry_begins_anew(client):
     assert (second.version, second.registered, claims) == (8, 1, [1])
     registry.tag(second, {"octospoon.outcome": "promoted"})
     registry.set_alias("champion", second)
-    found = client.get_model_version_by_alias("shapes", "champion")
-    assert (str(found.version), found.tags["octospoon.version"]) == ("1", "8")
-    assert found.tags["octospoon.outcome"] == "promoted"
+    version = client.get_model_version_by_alias("shapes", "champion")
+    assert (str(version.version), version.tags["octospoon.version"]) == ("1", "8")
+    assert version.tags["octospoon.outcome"] == "promoted"
     assert registry.begin("train-000002", {}, claim) == second
     assert registry.begin("train-000003", {}, claim).version == 9
 
@@ -94,19 +94,19 @@ def test_version_is_reserved_once_per_job_and_holds_its_file(client, tmp_path):
     registry.set_alias("champion", first)
     registry.end(first, succeeded=True)
 
-    found = client.get_model_version_by_alias("shapes", "champion")
-    assert (found.version, found.tags["octospoon.outcome"]) in ((1, "promoted"), ("1", "promoted"))
-    run = client.get_run(found.run_id)
+    version = client.get_model_version_by_alias("shapes", "champion")
+    assert (version.version, version.tags["octospoon.outcome"]) in ((1, "promoted"), ("1", "promoted"))
+    run = client.get_run(version.run_id)
     assert (run.info.status, run.data.params) == ("FINISHED", {"c": "1"})
     assert run.data.metrics == {"accuracy": 0.5, "loss": 1.5}
-    steps = client.get_metric_history(found.run_id, "loss")
-    assert {(one.step, one.value) for one in steps} == {(0, 2.0), (1, 1.5)}
+    steps = client.get_metric_history(version.run_id, "loss")
+    assert {(metric.step, metric.value) for metric in steps} == {(0, 2.0), (1, 1.5)}
     assert run.data.tags["octospoon.outcome"] == "promoted"
     (used,) = run.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == (data.name, ("ab" * 32)[:36])
     assert json.loads(used.dataset.source) == {"uri": data.uri}
-    assert {one.path for one in client.list_artifacts(found.run_id)} == {"model", "decision.json"}
-    stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
+    assert {file.path for file in client.list_artifacts(version.run_id)} == {"model", "decision.json"}
+    stored = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="model/model.onnx")
     assert Path(stored).read_bytes() == starter_model()
     assert mlflow.onnx.load_model("models:/shapes@champion").graph.output[0].name == "embedding"
 
@@ -156,11 +156,11 @@ def test_imported_model_is_registered_as_its_own_version(client, tmp_path):
         assert register(MlflowRegistry("shapes", "shapes"), folder, "photos.onnx") == 2
 
     assert read_spec((folder / "model.onnx").read_bytes()).version == 2
-    found = client.get_model_version("shapes", "2")
-    assert found.tags["octospoon.outcome"] == "imported"
-    run = client.get_run(found.run_id)
+    version = client.get_model_version("shapes", "2")
+    assert version.tags["octospoon.outcome"] == "imported"
+    run = client.get_run(version.run_id)
     assert (run.info.status, run.data.params["classes"]) == ("FINISHED", "cat, dog")
-    stored = mlflow.artifacts.download_artifacts(run_id=found.run_id, artifact_path="model/model.onnx")
+    stored = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="model/model.onnx")
     assert Path(stored).read_bytes() == (folder / "model.onnx").read_bytes()
 
 

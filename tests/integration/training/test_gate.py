@@ -53,9 +53,11 @@ def shuffled(backbone, dataset: Dataset, spec):
 
 
 def missing_class(backbone, dataset: Dataset, spec):
-    kept = np.flatnonzero(dataset.labels != 3)
-    images = tuple(dataset.images[i] for i in kept)
-    part = replace(dataset, images=images, embeddings=dataset.embeddings[kept], labels=dataset.labels[kept])
+    others = np.flatnonzero(dataset.labels != 3)
+    images = tuple(dataset.images[i] for i in others)
+    part = replace(
+        dataset, images=images, embeddings=dataset.embeddings[others], labels=dataset.labels[others]
+    )
     trained = train_head(backbone, part, spec)
     return replace(trained, held_out=np.full((len(dataset), 10), np.nan))
 

@@ -128,14 +128,14 @@ def test_job_whose_version_is_another_model_fails_without_overwriting():
 
 def test_the_audit_share_is_measured_on_but_not_trained_on():
     made = labelled()
-    seen = []
+    trained_on = []
 
     def watched(backbone, dataset, spec):
-        seen.extend(image.audit for image in dataset.images)
+        trained_on.extend(image.audit for image in dataset.images)
         return train_head(backbone, dataset, spec)
 
     run(JOB, replace(made.ports, trainer=watched))
-    assert seen == [False] * 50
+    assert trained_on == [False] * 50
     assert made.registry.metrics["audit_labels"] == 10
     assert made.registry.metrics["training_labels"] == 50
     assert 0 < made.registry.metrics["audit_accuracy_low"] < made.registry.metrics["audit_accuracy"] + 1e-9
@@ -171,8 +171,8 @@ def test_what_drifted_is_shown_where_something_was_watched():
     files = made.registry.logged[1]
     assert files["drift.csv"].splitlines()[1] == (b"2026-01-31,0,confirmed,500,1e-09,0.5,1,0.005,,,,")
     for name in ("drift.png", "drifted.png"):
-        with Image.open(io.BytesIO(files[name])) as picture:
-            assert picture.width > 500
+        with Image.open(io.BytesIO(files[name])) as image:
+            assert image.width > 500
 
 
 def test_job_forecasts_another_batch_from_the_third_round():
@@ -288,7 +288,7 @@ def test_missing_embedding_is_computed_and_a_changed_image_omitted():
 
 def sound(made: World, key: str) -> str:
     """The ETag that the annotator saw."""
-    return next(one.etag for one in made.labels.of(key))
+    return next(label.etag for label in made.labels.of(key))
 
 
 def test_without_any_label_the_job_fails_with_the_reason():
@@ -376,9 +376,9 @@ def test_images_that_cannot_be_made_cost_no_model(caplog):
     made.rounds.last_number = failing
     made.history.decision = failing
     assert run(JOB, made.ports) is Outcome.PROMOTED
-    told = " ".join(record.message for record in caplog.records)
-    assert "the sheet of the newest round could not be made" in told
-    assert "the learning curve could not be made" in told
+    messages = " ".join(record.message for record in caplog.records)
+    assert "the sheet of the newest round could not be made" in messages
+    assert "the learning curve could not be made" in messages
 
 
 def failing(*_: object) -> None:
