@@ -90,9 +90,9 @@ def versions(deployment: Deployment) -> tuple[int, str]:
     """Return the number of versions and deletions in the bucket, and a hash of all of them."""
     count, digest = 0, hashlib.sha256()
     for page in deployment.client("s3").get_paginator("list_object_versions").paginate(Bucket=BUCKET):
-        for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+        for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
             count += 1
-            digest.update(f"{one['Key']} {one['VersionId']} {one.get('ETag')}\n".encode())
+            digest.update(f"{entry['Key']} {entry['VersionId']} {entry.get('ETag')}\n".encode())
     return count, digest.hexdigest()
 
 
@@ -119,15 +119,14 @@ class Scorer:
             messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             if not (received := messages.get("Messages", [])):
                 continue
-            uploads = [json.loads(one["Body"])["Records"][0]["s3"]["object"] for one in received]
+            uploads = [json.loads(message["Body"])["Records"][0]["s3"]["object"] for message in received]
             rows = [row(unquote_plus(upload["key"]), upload["eTag"]) for upload in uploads]
-            dynamodb.batch_write_item(
-                RequestItems={"pool": [{"PutRequest": {"Item": each}} for each in rows]}
-            )
+            dynamodb.batch_write_item(RequestItems={"pool": [{"PutRequest": {"Item": row}} for row in rows]})
             with self.lock:
-                self.seen.update(each["key"]["S"] for each in rows)
+                self.seen.update(row["key"]["S"] for row in rows)
             entries = [
-                {"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(received)
+                {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}
+                for n, message in enumerate(received)
             ]
             sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 

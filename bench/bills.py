@@ -66,30 +66,31 @@ def holds(template: sam_template.Template, condition: Any) -> bool:
         return holds(template, given)
     if name == "Fn::Equals":
         values = [
-            template["Parameters"][each["Ref"]].get("Default", "") if isinstance(each, dict) else each
-            for each in given
+            template["Parameters"][part["Ref"]].get("Default", "") if isinstance(part, dict) else part
+            for part in given
         ]
         return str(values[0]) == str(values[1])
-    return {"Fn::Not": lambda found: not found[0], "Fn::And": all, "Fn::Or": any}[name](
-        [holds(template, each) for each in given]
+    return {"Fn::Not": lambda parts: not parts[0], "Fn::And": all, "Fn::Or": any}[name](
+        [holds(template, part) for part in given]
     )
 
 
 def resources(template: sam_template.Template, kind: str) -> dict[str, Mapping[str, Any]]:
     """Return the properties of the resources of a type that a stack with defaults has, by logical id."""
     return {
-        name: each.get("Properties", {})
-        for name, each in template["Resources"].items()
-        if each["Type"] == kind and ("Condition" not in each or holds(template, each["Condition"]))
+        name: resource.get("Properties", {})
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == kind
+        and ("Condition" not in resource or holds(template, resource["Condition"]))
     }
 
 
 def runs(schedule: str) -> float:
     """Return how often ``rate(15 minutes)`` is in a month."""
-    found = re.fullmatch(r"rate\((\d+) (\w+)\)", schedule)
-    if not found:
+    match = re.fullmatch(r"rate\((\d+) (\w+)\)", schedule)
+    if not match:
         raise ValueError(f"{schedule} is no rate")
-    number, unit = int(found[1]), found[2]
+    number, unit = int(match[1]), match[2]
     return HOURS * 60 / number if unit.startswith("minute") else HOURS / number
 
 
@@ -105,8 +106,10 @@ def published(function: str) -> int:
 
 def alarms(template: sam_template.Template) -> Line:
     """Return the line of the alarms. An alarm on a calculation costs as much as its metrics do."""
-    found = resources(template, "AWS::CloudWatch::Alarm").values()
-    count = sum(max(1, sum("MetricStat" in each for each in alarm.get("Metrics", ()))) for alarm in found)
+    alarms = resources(template, "AWS::CloudWatch::Alarm").values()
+    count = sum(
+        max(1, sum("MetricStat" in metric for metric in alarm.get("Metrics", ()))) for alarm in alarms
+    )
     return Line("alarms", f"{count}", count * prices.ALARM_MONTH)
 
 
@@ -120,16 +123,19 @@ def secrets(template: sam_template.Template, others: int = 0) -> Line:
 def idle() -> list[Line]:
     """Return the monthly bill of octospoon's stack with default parameters, to which nobody uploads."""
     functions = resources(OCTOSPOON, "AWS::Serverless::Function")
-    events = [(each, event) for each in functions.values() for event in each.get("Events", {}).values()]
+    events = [
+        (function, event) for function in functions.values() for event in function.get("Events", {}).values()
+    ]
     queues = sum(event["Type"] == "SQS" for _, event in events)
     clocks = [
-        (each, event["Properties"]["Schedule"]["Ref"])
-        for each, event in events
+        (function, event["Properties"]["Schedule"]["Ref"])
+        for function, event in events
         if event["Type"] == "Schedule"
     ]
     times = {name: runs(OCTOSPOON["Parameters"][name]["Default"]) for _, name in clocks}
     compute = sum(
-        times[name] * prices.lambda_dollars(SECONDS, each["MemorySize"], 1, "x86_64") for each, name in clocks
+        times[name] * prices.lambda_dollars(SECONDS, function["MemorySize"], 1, "x86_64")
+        for function, name in clocks
     )
     total, metrics = sum(times.values()), sum(map(published, CLOCKED))
     polls = queues * POLLERS * HOURS * 3600 / POLL_SECONDS
@@ -192,16 +198,16 @@ def gpu_hour(machine: str) -> list[Line]:
 def endpoints() -> dict[str, float]:
     """Return the dollars a month of an endpoint in one subnet, of all in two, and of a NAT gateway."""
     kinds = [
-        each.get("Properties", {})
-        for each in ENDPOINTS["Resources"].values()
-        if each["Type"] == "AWS::EC2::VPCEndpoint"
+        endpoint.get("Properties", {})
+        for endpoint in ENDPOINTS["Resources"].values()
+        if endpoint["Type"] == "AWS::EC2::VPCEndpoint"
     ]
-    count = sum(each["VpcEndpointType"] == "Interface" for each in kinds)
-    one = HOURS * prices.ENDPOINT_HOUR
+    count = sum(endpoint["VpcEndpointType"] == "Interface" for endpoint in kinds)
+    hourly = HOURS * prices.ENDPOINT_HOUR
     return {
-        "one": one,
+        "one": hourly,
         "gateway": HOURS * (prices.NAT_HOUR + prices.ADDRESS_HOUR),
-        "all": ZONES * count * one,
+        "all": ZONES * count * hourly,
     }
 
 
@@ -228,21 +234,21 @@ def million() -> list[Line]:
 
 def keeping() -> list[Line]:
     """Return what keeping a million images costs in a month."""
-    rows, pictures = MILLION * ROW_BYTES / 1e9, MILLION * PICTURE_BYTES / 1e9
+    rows, image_gigabytes = MILLION * ROW_BYTES / 1e9, MILLION * PICTURE_BYTES / 1e9
     return [
         Line("rows", f"{rows:.2f} GB", rows * prices.DYNAMODB_GB_MONTH),
         Line("their point-in-time recovery", f"{rows:.2f} GB", rows * prices.DYNAMODB_BACKUP_GB_MONTH),
-        Line("images of 0.5 MB", f"{pictures:.0f} GB", pictures * prices.S3_GB_MONTH),
+        Line("images of 0.5 MB", f"{image_gigabytes:.0f} GB", image_gigabytes * prices.S3_GB_MONTH),
     ]
 
 
 def total(lines: list[Line]) -> float:
-    return sum(each.dollars for each in lines)
+    return sum(line.dollars for line in lines)
 
 
 def table(lines: list[Line], head: str) -> str:
     """Return a bill in Markdown."""
-    rows = [f"| {each.name} | {each.amount} | {each.dollars:,.2f} |" for each in lines]
+    rows = [f"| {line.name} | {line.amount} | {line.dollars:,.2f} |" for line in lines]
     return "\n".join(
         [
             f"| {head} | how much | USD |",
@@ -256,9 +262,9 @@ def table(lines: list[Line], head: str) -> str:
 def price_list() -> str:
     """Return the list of prices in Markdown."""
     rows = [
-        f"| {each.unit} | {float(each):.10f}".rstrip("0").rstrip(".")
-        + f" | {each.page} | {each.seen or '–'} |"
-        for each in prices.every_price()
+        f"| {price.unit} | {float(price):.10f}".rstrip("0").rstrip(".")
+        + f" | {price.page} | {price.seen or '–'} |"
+        for price in prices.every_price()
     ]
     return "\n".join(["| for each | USD | aws.amazon.com/ | seen at |", "|---|---:|---|---|", *rows])
 

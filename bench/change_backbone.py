@@ -182,8 +182,8 @@ class Change:
         chosen = list(tasks.items())[:count]
         for key, task in chosen:
             annotate(self.deployment.label_studio(), task, key.partition("/")[0])
-        wanted = labels + len(chosen)
-        wait_for("labels", lambda: True if len(self._labels()) == wanted else None, seconds=300)
+        expected = labels + len(chosen)
+        wait_for("labels", lambda: True if len(self._labels()) == expected else None, seconds=300)
 
     def _labels(self) -> list[LabelledImage]:
         return list(self.deployment.labels.labelled())

@@ -107,12 +107,12 @@ def main() -> int:
 def compare(starts: int, name: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        model, pictures = publish(folder / name, name, SIDE), generate(folder, "640x480.jpeg")
+        model, images = publish(folder / name, name, SIDE), generate(folder, "640x480.jpeg")
         plain = folder / "without-bytecode"
         shutil.copytree(ARTEFACT, plain, ignore=shutil.ignore_patterns("__pycache__"))
         designs = {"bare": (BARE, ARTEFACT), "ours": (OURS, ARTEFACT), "without bytecode": (OURS, plain)}
         runs: dict[str, list[Spent]] = {design: [] for design in designs}
-        with local_aws.running(pictures, model.parent, s3_latency=0.0) as server:
+        with local_aws.running(images, model.parent, s3_latency=0.0) as server:
             for number in range(starts + 1):
                 for design, (script, artefact) in designs.items():
                     spent = start(script, artefact, model, server.environment)

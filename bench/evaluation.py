@@ -60,7 +60,7 @@ def main() -> int:
     results = {name: dataset(name, folder, chosen.repeats, chosen.labels) for name, folder in folders.items()}
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=1))
-    verdicts = [kept(name, each) for name, each in results.items()]
+    verdicts = [passes(name, result) for name, result in results.items()]
     return 0 if all(verdicts) else 1
 
 
@@ -102,7 +102,7 @@ def show(
     print(f"{'':28} estimate    bias    RMSE  against audit alone  95 % covers  width")
     alone = float(np.sqrt((errors[NAMES[2]][:, 0] ** 2).mean()))
     summary = {}
-    for estimator, (error, covered, width) in ((name, each.T) for name, each in errors.items()):
+    for estimator, (error, covered, width) in ((name, measures.T) for name, measures in errors.items()):
         rmse = float(np.sqrt((error**2).mean()))
         summary[estimator] = {
             "estimate": float(np.mean(truths) + error.mean()),
@@ -119,7 +119,7 @@ def show(
     return summary
 
 
-def kept(name: str, results: dict[str, dict[str, float]]) -> bool:
+def passes(name: str, results: dict[str, dict[str, float]]) -> bool:
     """Check that our intervals have their stated coverage and our error is no worse than the audit alone."""
     ours = results["ours"]
     good = 0.93 <= ours["coverage"] <= 0.97 and ours["rmse_ratio"] <= 1.0

@@ -157,13 +157,13 @@ class Load:
         middle, last = np.median(uploaded), uploaded.max()
         beside = [call for call in loaded if middle <= call.start < last]  # by then, batches are full
         after = [call for call in loaded if call.start >= last]
-        fixed, each = _fit([*quiet[1:], *after])
+        fixed, per_image = _fit([*quiet[1:], *after])
         self.rate = CALIBRATION / float(np.ptp(uploaded))
         self.function = Function(
             BATCH,
             WINDOW,
             fixed,
-            each,
+            per_image,
             sum(call.seconds - fixed for call in beside) / sum(call.images for call in beside),
             cold=max(call.cold for call in invocations.of_score(self.deployment, 0)),
             pause=invocations.pause(after),
@@ -227,13 +227,13 @@ class Load:
     def _rows(self, name: str) -> dict[str, float]:
         """Return the time at which each image of a load was scored, by key."""
         pages = self.deployment.client("dynamodb").get_paginator("scan")
-        wanted: dict[str, Any] = {
+        expression: dict[str, Any] = {
             "TableName": self.deployment.outputs["PoolTable"],
             "ProjectionExpression": "#key, scored_at",
             "ExpressionAttributeNames": {"#key": "key"},
         }
         scored = {}
-        for page in pages.paginate(**wanted):
+        for page in pages.paginate(**expression):
             for item in page["Items"]:
                 if item["key"]["S"].startswith(f"{name}/"):
                     scored[item["key"]["S"]] = float(item["scored_at"]["N"])
@@ -247,8 +247,8 @@ def key_of(name: str, number: int) -> str:
 def _fit(ran: Sequence[invocations.Invocation]) -> tuple[float, float]:
     """Return the seconds of an invocation and of each image in it, fitted by least squares."""
     images = np.array([call.images for call in ran], np.float64)
-    fixed, each = np.polynomial.polynomial.polyfit(images, [call.seconds for call in ran], 1)
-    return max(float(fixed), 0.0), float(each)
+    fixed, per_image = np.polynomial.polynomial.polyfit(images, [call.seconds for call in ran], 1)
+    return max(float(fixed), 0.0), float(per_image)
 
 
 def report(phases: dict[str, Phase], memory: dict[str, int], chosen: argparse.Namespace) -> int:

@@ -118,8 +118,8 @@ def serve(connection: socket.socket, answers: Answering) -> None:
 
 
 def main() -> None:
-    pictures, models, s3_latency, dynamodb_latency = sys.argv[1:]
-    files = sorted(Path(pictures).iterdir())
+    image_folder, models, s3_latency, dynamodb_latency = sys.argv[1:]
+    files = sorted(Path(image_folder).iterdir())
     answers = Answers(files, contents(Path(models)), float(s3_latency), float(dynamodb_latency))
     serve_until_told(answers)
     print(json.dumps({"rows": answers.rows, "cpu": time.process_time()}))

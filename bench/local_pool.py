@@ -91,9 +91,9 @@ class Rows:
         return {"key": {"S": self.keys[i]}, "sampling_key": {"N": repr(float(self._numbers[i]))}}
 
     def read(self, request: dict[str, Any]) -> dict[str, Any]:
-        ((table, wanted),) = request["RequestItems"].items()
-        names = wanted.get("ExpressionAttributeNames", {}).values()
-        items = [self._item(_number(entry["key"]["S"])) for entry in wanted["Keys"]]
+        ((table, requested),) = request["RequestItems"].items()
+        names = requested.get("ExpressionAttributeNames", {}).values()
+        items = [self._item(_number(entry["key"]["S"])) for entry in requested["Keys"]]
         self.reads += len(items)
         if names:
             items = [{name: item[name] for name in names if name in item} for item in items]
@@ -109,9 +109,9 @@ class Rows:
         return {"Responses": responses}
 
     def _updated(self, statement: str, parameters: list[dict[str, str]]) -> bool:
-        wanted = statement.index(" WHERE ")
-        sets = dict(zip(_names(statement[:wanted]), parameters, strict=False))
-        where = dict(zip(_names(statement[wanted:]), parameters[len(sets) :], strict=True))
+        position = statement.index(" WHERE ")
+        sets = dict(zip(_names(statement[:position]), parameters, strict=False))
+        where = dict(zip(_names(statement[position:]), parameters[len(sets) :], strict=True))
         i = _number(where["key"]["S"])
         fits = where["etag"]["S"] == ETAG and where["state"]["S"] == "scored"
         if not fits or self.generations[i] > int(where["generation"]["N"]):

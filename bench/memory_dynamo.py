@@ -98,8 +98,8 @@ class MemoryDynamo:
         return answer
 
     def batch_get_item(self, **request: Any) -> Item:
-        ((table, wanted),) = request["RequestItems"].items()
-        items = [self._item(int(entry["key"]["S"][-12:-4])) for entry in wanted["Keys"]]
+        ((table, requested),) = request["RequestItems"].items()
+        items = [self._item(int(entry["key"]["S"][-12:-4])) for entry in requested["Keys"]]
         units = sum(math.ceil(size_of(item) / _UNIT) for item in items)
         return {"Responses": {table: items}, "ConsumedCapacity": [{"CapacityUnits": float(units)}]}
 
@@ -149,8 +149,8 @@ def size_of(item: Item) -> int:
 
 
 def _value_size(value: dict[str, Any]) -> int:
-    ((kind, held),) = value.items()
+    ((kind, content),) = value.items()
     if kind == "N":
-        digits = held.lstrip("-").replace(".", "").partition("e")[0].strip("0")
+        digits = content.lstrip("-").replace(".", "").partition("e")[0].strip("0")
         return math.ceil(len(digits) / 2) + 1
-    return len(held.encode() if isinstance(held, str) else held)
+    return len(content.encode() if isinstance(content, str) else content)

@@ -149,15 +149,15 @@ class Loop:
     def _promising(self, table: Table, rules: BatchRules) -> Sequence[DriftExample]:
         """Return the images for the share of added classes, as `rank` does."""
         counts = Counter(self._names[label] for label in self._data.labels[self._train].tolist())
-        wanted = class_share.sought(self._history, counts)
-        if not wanted or not rules.new_classes:
+        targets = class_share.sought(self._history, counts)
+        if not targets or not rules.new_classes:
             return ()
         answered = Table(self._data, self._answered, self._head).rows
-        labelled_rows = () if any(wanted.values()) else list(answered.values())
-        found = class_share.examples(
-            list(table.rows.values()), self._head_names, self._history, wanted, labelled_rows
+        labelled_rows = () if any(targets.values()) else list(answered.values())
+        promising = class_share.examples(
+            list(table.rows.values()), self._head_names, self._history, targets, labelled_rows
         )
-        return found[: CANDIDATES_PER_PICK * rules.new_classes]
+        return promising[: CANDIDATES_PER_PICK * rules.new_classes]
 
     def _measured(self) -> tuple[float, float, float]:
         """Return the recall of the added class, the accuracy on the others, and its training labels."""
@@ -175,7 +175,7 @@ def _positions(picks: Sequence[Pick]) -> Positions:
 
 def with_last(data: Labelled, name: int) -> Labelled:
     """Return the images with one class behind all others."""
-    order = np.array([*(each for each in range(data.classes) if each != name), name])
+    order = np.array([*(class_ for class_ in range(data.classes) if class_ != name), name])
     return replace(data, labels=np.argsort(order)[data.labels])
 
 
@@ -219,21 +219,21 @@ def compared(pairs: Sequence[tuple[Curve, Curve]]) -> dict[str, Any]:
     others = [np.stack([curve.others for curve in arm]) for arm in arms]
     recall = [np.stack([curve.recall for curve in arm]) for arm in arms]
     difference = (others[0] - others[1])[:, 1:]
-    kept = np.array([curve.others_when_reached - curve.others[0] for curve in arms[0]])
+    differences = np.array([curve.others_when_reached - curve.others[0] for curve in arms[0]])
     return {
-        "needed": [shown(each) for each in needed],
+        "needed": [shown(needs) for needs in needed],
         "saved": shown(needed[1] - needed[0]),
-        "never": [int((each > RULES.size * AFTER).sum()) for each in needed],
+        "never": [int((needs > RULES.size * AFTER).sum()) for needs in needed],
         "recall": [mean_of(arm, "recall") for arm in arms],
         "recall_gain": [interval(gain) for gain in (recall[0] - recall[1]).T],
         "class_labels": [mean_of(arm, "labels") for arm in arms],
         "others": [mean_of(arm, "others") for arm in arms],
         "others_difference": difference.mean(axis=0).tolist(),
         "others_bound": lower_bound(difference).tolist(),
-        "others_since_before": float(kept.mean()),
-        "others_since_before_bound": float(lower_bound(kept[:, np.newaxis])[0]),
+        "others_since_before": float(differences.mean()),
+        "others_since_before_bound": float(lower_bound(differences[:, np.newaxis])[0]),
         "not_inferior": bool((lower_bound(difference) > -MARGIN).all()),
-        "not_worse_than_before": bool(lower_bound(kept[:, np.newaxis])[0] > -MARGIN),
+        "not_worse_than_before": bool(lower_bound(differences[:, np.newaxis])[0] > -MARGIN),
     }
 
 
@@ -298,7 +298,7 @@ def main() -> int:
         chosen.json.write_text(json.dumps(results, indent=1))
     tests = ("not_inferior", "not_worse_than_before")
     failed = [f"{title}: {test}" for title, figures in results.items() for test in tests if not figures[test]]
-    print("\n".join(f"FAILED {each}" for each in failed) or "all criteria are met")
+    print("\n".join(f"FAILED {message}" for message in failed) or "all criteria are met")
     return 1 if failed else 0
 
 

@@ -139,10 +139,10 @@ def simulate(arrivals: Seconds, function: Function) -> Run:
 
 def _while_sending(function: Function) -> Function:
     """Return the parameters that apply while messages are still being sent."""
-    each, pause = function.each_busy, function.pause_busy
+    per_message, pause = function.each_busy, function.pause_busy
     return replace(
         function,
-        each=function.each if each is None else each,
+        each=function.each if per_message is None else per_message,
         pause=function.pause if pause is None else pause,
     )
 

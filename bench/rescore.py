@@ -75,9 +75,9 @@ def main() -> int:
         )
         ratios = {name: beside(Path(folder), name, ours, chosen) for name in chosen.pictures}
     if chosen.json:
-        kept = {"images_read": measured["pictures"], "rows_per_second": 1 / ours.wall}
-        kept |= {"row_ms": 1e3 * ours.cpu}
-        chosen.json.write_text(json.dumps(kept | {"ratios": ratios}, indent=2) + "\n")
+        result = {"images_read": measured["pictures"], "rows_per_second": 1 / ours.wall}
+        result |= {"row_ms": 1e3 * ours.cpu}
+        chosen.json.write_text(json.dumps(result | {"ratios": ratios}, indent=2) + "\n")
     return 0
 
 
@@ -117,15 +117,15 @@ def serve_head(folder: Path) -> None:
         (folder / key).write_bytes(body)
 
 
-def beside(folder: Path, picture: str, ours: Spent, chosen: argparse.Namespace) -> dict[str, float]:
+def beside(folder: Path, kind: str, ours: Spent, chosen: argparse.Namespace) -> dict[str, float]:
     """Measure inference on a sample; print the time for the whole pool; return ratios to re-scoring."""
-    model = folder / picture.split(".")[0] / MODEL
+    model = folder / kind.split(".")[0] / MODEL
     model.parent.mkdir()
-    pictures = generate(folder, picture)
-    full = Setup(pictures, publish(model, MODEL, SIDE), chosen).ours()
+    images = generate(folder, kind)
+    full = Setup(images, publish(model, MODEL, SIDE), chosen).ours()
     ratios = {"wall": full["wall"] / ours.wall, "cpu": full["cpu"] / ours.cpu}
     print(
-        f"full re-inference, {picture}, {MODEL} model, {chosen.batch * chosen.rounds} pictures measured: "
+        f"full re-inference, {kind}, {MODEL} model, {chosen.batch * chosen.rounds} pictures measured: "
         f"{1 / full['wall']:,.1f} a second, {1e3 * full['cpu']:.1f} ms of CPU a picture; extrapolated to "
         f"{chosen.rows:,}: {full['wall'] * chosen.rows / 60:,.0f} minutes instead of "
         f"{ours.wall * chosen.rows / 60:,.1f}; ratio {ratios['wall']:.1f} by wall, {ratios['cpu']:.1f} by "

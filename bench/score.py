@@ -97,10 +97,10 @@ def main() -> int:
     chosen = parser.parse_args()
     results = compare(chosen)
     if chosen.json:
-        kept = {
+        result = {
             name: {ratio: row[ratio] for ratio in RATIOS if ratio in row} for name, row in results.items()
         }
-        chosen.json.write_text(json.dumps(kept, indent=2) + "\n")
+        chosen.json.write_text(json.dumps(result, indent=2) + "\n")
     return 0
 
 
@@ -119,18 +119,18 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         models = {name: publish(Path(folder) / name, name, SIDE) for name in chosen.models}
-        for picture in chosen.pictures:
-            pictures = generate(Path(folder), picture)
+        for kind in chosen.pictures:
+            images = generate(Path(folder), kind)
             for model, path in models.items():
                 others = [] if model == DEFAULT else peers  # they compute models of known layers
-                row = one(Setup(pictures, path, chosen), others)
-                results[f"{picture}/{model}"] = row
-                print(f"{picture:16}{model:8}" + shown(row, names), flush=True)
+                row = measured_once(Setup(images, path, chosen), others)
+                results[f"{kind}/{model}"] = row
+                print(f"{kind:16}{model:8}" + shown(row, names), flush=True)
     costs.show(results, chosen.cores, chosen.batch)
     return results
 
 
-def one(setup: Setup, peers: list[str]) -> dict[str, float]:
+def measured_once(setup: Setup, peers: list[str]) -> dict[str, float]:
     """Measure one configuration; return seconds, ratios and megabytes by name."""
     row = setup.ours()
     there = {name: setup.peer(name) for name in peers}
