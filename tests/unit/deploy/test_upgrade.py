@@ -108,7 +108,8 @@ def test_the_page_names_every_parameter_that_a_person_must_give():
 def test_the_page_names_every_default_that_an_upgraded_stack_keeps():
     before, after = PREVIOUS["Parameters"], TEMPLATE["Parameters"]
     for name in before.keys() & after.keys():
-        if (old := before[name].get("Default")) != (new := after[name].get("Default")):
+        old, new = (str(parameters[name].get("Default", "")) for parameters in (before, after))
+        if old != new:
             assert f"| `{name}` | {old} | {new} |" in PAGE, name
 
 
