@@ -26,7 +26,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -73,6 +73,11 @@ guided: prepared $(ENVS)/sam/.installed ## follow the guide to AWS by both ways,
 
 services: prepared $(ENVS)/services/.installed ## run the containers of infra/services as processes; needs PostgreSQL
 	@OCTOSPOON_SERVICES=1 .venv/bin/pytest -s -rs tests/integration/deploy/test_services.py
+
+second-dynamodb: .venv/.installed ## run the contract tests of the tables on MiniStack, an emulator beside LocalStack
+	@if $(MAKE) $(ENVS)/second-dynamodb/.installed; then \
+		OCTOSPOON_SECOND_DYNAMODB=1 .venv/bin/pytest tests/contract -k second $(ARGS); \
+		else echo "SKIPPED make second-dynamodb: MiniStack could not be installed" >&2; fi
 
 persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)
 	@OCTOSPOON_KILLS=$(or $(KILLS),20) .venv/bin/pytest -s tests/e2e/test_persistence.py
@@ -273,6 +278,11 @@ $(ENVS)/services/.installed: $(REQUIREMENTS)/services.txt | .venv/.uv
 	$(call install,services,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/services.txt)
 	@touch $@
 
+# only for `make second-dynamodb`
+$(ENVS)/second-dynamodb/.installed: $(REQUIREMENTS)/second-dynamodb.txt | .venv/.uv
+	$(call install,second-dynamodb,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/second-dynamodb.txt)
+	@touch $@
+
 # only for `make docs`
 $(ENVS)/docs/.installed: $(REQUIREMENTS)/docs.txt | .venv/.uv
 	$(call install,docs,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/docs.txt)
@@ -299,7 +309,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(UPGRADE)
 
 requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects the newest versions
-	@for name in uv build lambda-runtime label-studio oracle sam checkov docs; do \
+	@for name in uv build lambda-runtime label-studio oracle second-dynamodb sam checkov docs; do \
 		echo "· $$name" && $(COMPILE) $(REQUIREMENTS)/$$name.in -o $(REQUIREMENTS)/$$name.txt || exit 1; done
 	@echo "· localstack" && $(COMPILE) $(REQUIREMENTS)/localstack.in $(REQUIREMENTS)/build.in -o $(REQUIREMENTS)/localstack.txt
 	@for name in $(FUNCTIONS); do \

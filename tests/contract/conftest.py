@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from fakes.clock import FakeClock
 from fakes.events import FakeEventProgress
@@ -50,9 +53,11 @@ from octospoon.adapters.s3.removals import S3MissingAnnotations
 from octospoon.adapters.s3.rounds import RoundFiles
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deployment.session import session
+from octospoon.cli.operations.waiting import wait_for
+from octospoon.cli.stack.ports import HOST, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lanes import Lane
 
@@ -78,7 +83,8 @@ if TYPE_CHECKING:
     from octospoon.ports.training import Control
 
 SECOND = "OCTOSPOON_SECOND_DYNAMODB"
-"""The variable that names the address of another emulator."""
+"""The variable that asks for the tests over another emulator."""
+MINISTACK = ROOT / ".octospoon/envs/second-dynamodb/bin/ministack"
 RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
 
 
@@ -122,12 +128,29 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 
 @pytest.fixture(scope="session")
-def second() -> Second:
-    """The second emulator, with tables as the template has them."""
-    url = os.environ.get(SECOND)
-    if not url:
-        pytest.skip("`make second-dynamodb` runs this")
-    return Second(url)
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Second]:
+    """Another emulator, MiniStack, which shares no code with LocalStack's tables."""
+    if not os.environ.get(SECOND):
+        pytest.skip("`make second-dynamodb` installs MiniStack and runs this")
+    port, home = free_port(), tmp_path_factory.mktemp("ministack")
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "GATEWAY_PORT": str(port), "BIND_HOST": HOST}
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen([MINISTACK], env=env, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://{HOST}:{port}"
+        wait_for("MiniStack", lambda: answers(url, server), seconds=60)
+        yield Second(url)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(url: str, server: subprocess.Popen[bytes]) -> bool | None:
+    assert server.poll() is None, "MiniStack has ended"
+    try:
+        return True if httpx.get(f"{url}/_localstack/health").is_success else None
+    except httpx.TransportError:
+        return None
 
 
 class Second:
@@ -141,6 +164,7 @@ class Second:
                 self.outputs[name] = f"template-{name}-{uuid.uuid4().hex}"
                 create_table(self.client("dynamodb"), self.outputs[name], table["Properties"])
 
+    @cache  # noqa: B019 - there is one for the whole run
     def client(self, service: Any) -> Any:
         return session(self._url).client(service, endpoint_url=self._url)
 
