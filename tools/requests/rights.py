@@ -83,11 +83,13 @@ class Comparison:
         refused: requests that no policy allows, and how often they were made.
         used: how many needs each right has served.
         given: every right of the deployed policies.
+        twice: rights that another statement of the same caller gives too.
     """
 
     refused: Counter[Need] = field(default_factory=Counter)
     used: Counter[Right] = field(default_factory=Counter)
     given: set[Right] = field(default_factory=set)
+    twice: set[str] = field(default_factory=set)
 
     @property
     def vain(self) -> set[Right]:
@@ -126,6 +128,21 @@ def given_to(caller: str, policies: Mapping[str, Any]) -> list[Given]:
     return found
 
 
+def given_twice(statements: list[Given]) -> Iterator[str]:
+    """Yield each action on a resource that a statement gives, and another of the same caller as well."""
+    rights = [
+        (given, action, resource)
+        for given in statements
+        if "Condition" not in given.statement
+        for action in listed(given.statement["Action"])
+        for resource in dict.fromkeys(listed(given.statement["Resource"]))
+    ]
+    for given, action, resource in rights:
+        for other, same, wider in rights:
+            if other is not given and same == action and pattern_of(wider).fullmatch(resource):
+                yield f"{given.owner} {given.name} {action}: {other.name} gives it too"
+
+
 def compare(record: Record) -> Comparison:
     """Compare the rights that a record needed with the recorded policies.
 
@@ -135,6 +152,8 @@ def compare(record: Record) -> Comparison:
     statements = {caller: given_to(caller, policies) for caller, policies in record.policies.items()}
     for each in (given for several in statements.values() for given in several):
         found.given |= {right for right, _, _ in each.rights()}
+    for several in statements.values():
+        found.twice |= set(given_twice(several))
     for need, times in record.needs.items():
         if need.caller not in statements:
             continue
