@@ -93,8 +93,8 @@ check: .venv/.installed $(ENVS)/sam/.installed $(ENVS)/checkov/.installed ## che
 	$(ENVS)/sam/bin/cfn-lint template.yaml infra/*/*.yaml
 	$(ENVS)/checkov/bin/checkov --config-file .checkov.yaml
 
-check-regions: $(ENVS)/sam/.installed ## check all templates with cfn-lint in every region that offers the services
-	@$(ENVS)/sam/bin/python -m tools.regions
+check-regions: $(ENVS)/sam/.installed ## check all templates with cfn-lint in every region that offers the services; REGIONS="some of them"
+	@$(ENVS)/sam/bin/python -m tools.regions $(REGIONS)
 
 docs: .venv/.installed $(ENVS)/docs/.installed ## build the documentation site into .octospoon/site, strictly
 	@.venv/bin/python -m tools.reference .octospoon/docs
