@@ -38,15 +38,21 @@ def main() -> int:
     for region, partition in offered.items():
         by_partition[partition].append(region)
     for partition, regions in sorted(by_partition.items()):
-        wrong = sum(bool(found[region]) for region in regions)
-        print(f"{partition}: {len(regions)} regions, {wrong} with findings ({', '.join(sorted(regions))})")
+        named = sum(bool(found[region]) for region in regions)
+        print(f"{partition}: {len(regions)} regions, {named} with findings ({', '.join(sorted(regions))})")
     for region, why in left_out.items():
         print(f"left out: {region}, {why}")
     lines = sorted({line for each in found.values() for line in each})
     for line in lines:
         print(f"{line} [{', '.join(sorted(region for region in found if line in found[region]))}]")
-    print(f"{len(files)} templates, {len(offered)} regions, {len(lines)} findings")
-    return 1 if lines else 0
+    wrong = [line for line in lines if not is_choice(line)]
+    print(f"{len(files)} templates, {len(offered)} regions, {len(wrong)} errors")
+    return 1 if wrong else 0
+
+
+def is_choice(line: str) -> bool:
+    """Return whether a region only lacks what a further template creates, which a stack can do without."""
+    return line.startswith("infra/") and ": E3006 " in line
 
 
 def templates() -> list[Path]:
