@@ -17,6 +17,7 @@ from e2e.helpers import digit_pictures, scored, upload
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.deployment import find_deployment
+from octospoon.cli.deployment.session import session
 from octospoon.cli.main import main
 from octospoon.cli.operations.aws.parameter_file import file_name, read
 from octospoon.cli.operations.label_studio_access import new_key
@@ -139,6 +140,21 @@ def test_guided_path_from_empty_account_to_scored_image_and_back(
     assert main(["aws", "status", "--stack", name]) == 1
     assert f"there is no stack {name}" in capsys.readouterr().err
     assert file_name(name).is_file()
+
+
+@pytest.mark.parametrize("person", ["octospoon-fargate"], indirect=True)
+def test_init_offers_the_network_of_the_default_vpc(person: Person) -> None:
+    person.answers["What runs training"] = "ecs"
+    person.answers["Subnets of the training tasks"] = ""
+    person.answers["Security groups of the training tasks"] = ""
+    person.run(lines_below("The guided way")[0])
+    parameters = read(file_name(person.name)).parameters
+    ec2 = session(os.environ["AWS_ENDPOINT_URL"]).client("ec2", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    found = ec2.describe_subnets(SubnetIds=parameters["TrainingSubnets"].split(","))["Subnets"]
+    (group,) = ec2.describe_security_groups(GroupIds=[parameters["TrainingSecurityGroups"]])["SecurityGroups"]
+    assert {each["DefaultForAz"] for each in found} == {True}
+    assert {each["VpcId"] for each in found} == {group["VpcId"]}
+    assert len(person.asked) == 10
 
 
 @pytest.mark.parametrize("person", ["octospoon-plain"], indirect=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from octospoon.cli.deploy import sam_template
 from octospoon.cli.operations.aws import training_account as account
 from octospoon.domain.errors import NotConfigured, Refused
 
+ROOT = Path(__file__).parents[3]
 FARGATE = {
     "Launcher": "ecs",
     "TrainingSubnets": "subnet-1,subnet-2",
@@ -67,6 +70,12 @@ def test_roles_of_services_are_made_once() -> None:
         account.ensure_roles(iam, "batch", messages.append)
         stub.assert_no_pending_responses()
     assert messages == ["making the role AWSServiceRoleForBatch", "making the role AWSServiceRoleForECS"]
+
+
+def test_every_launcher_of_the_template_is_checked() -> None:
+    declared = sam_template.read(ROOT / "template.yaml")["Parameters"]["Launcher"]["AllowedValues"]
+    assert {*declared} - {"queue"} <= account._OF_LAUNCHER.keys()
+    assert account._OF_LAUNCHER.keys() == account._ROLES.keys()
 
 
 def subnet(name: str, vpc: str = "vpc-1", zone: str = "euw1-az1") -> dict[str, str]:

@@ -641,3 +641,39 @@ def test_an_image_of_ones_own_is_checked_and_used(monkeypatch: pytest.MonkeyPatc
     assert account.architecture == "", "it cannot be read"
     assert not account.built
     assert not account.deployed
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("engine", [True, False])
+def test_it_goes_on_wherever_it_died(monkeypatch: pytest.MonkeyPatch, engine: bool) -> None:
+    """Let the process die after each of its calls in turn, and repeat the command."""
+    for point in range(1, 100):
+        account, seen = Account(monkeypatch), list[str]()
+        account.engine = engine
+
+        def after(name: str, step: Any, point: int = point, seen: list[str] = seen) -> Any:
+            def call(*given: Any, **named: Any) -> Any:
+                result = step(*given, **named)
+                seen.append(name)
+                if len(seen) == point:
+                    raise Died
+                return result
+
+            return call
+
+        with monkeypatch.context() as mortal:
+            for name in ("exists", "pinned", "uri", "sign_in", "build", "push", "answers"):
+                mortal.setattr(account, name, after(name, getattr(account, name)))
+            mortal.setattr(build, "deploy", after("deploy", account.deploy))
+            try:
+                made(account)
+                break
+            except Died:
+                pass
+        assert made(account) == PINNED, seen
+        assert len(account.tags) == 1
+        assert [each["MakeRepository"] for each in account.deployed if "MakeRepository" in each] == ["yes"]
+    assert {"deploy", "build", *(["push", "sign_in"] if engine else [])} <= set(seen)
