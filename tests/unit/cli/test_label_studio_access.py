@@ -9,7 +9,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.cli.main import main
 from octospoon.cli.operations import label_studio_access
 from octospoon.cli.operations.label_studio_access import Credentials, connect, connected
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
@@ -153,3 +155,26 @@ def test_a_key_that_nobody_uses_is_removed(
 def test_a_stack_without_a_user_makes_no_key(aws: dict[str, Any]) -> None:
     with pytest.raises(NotConfigured, match="reads with the role label-studio"):
         connect(setup(LabelStudio()), 3, deployment(aws, LabelStudioRole="label-studio"), Credentials.NEW_KEY)
+
+
+def test_address_project_and_token_come_from_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, closed = list[int](), list[str]()
+    stack = SimpleNamespace(
+        label_studio_project=7, label_studio=lambda: SimpleNamespace(close=lambda: closed.append("stack"))
+    )
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: stack)
+    monkeypatch.setattr(
+        "octospoon.cli.operations.label_studio_access.connect",
+        lambda setup, project, *_: made.append(project),
+    )
+    monkeypatch.setattr(LabelStudioApi, "close", lambda self: closed.append(self.url))
+    monkeypatch.setattr(LabelStudioApi, "__init__", lambda self, url, token: setattr(self, "url", url))
+    monkeypatch.delenv("LABEL_STUDIO_TOKEN", raising=False)
+    assert main(["label-studio-connect", "--stack", "prod"]) == 0
+    assert (made, closed) == ([7], ["stack"])
+
+    other = ["label-studio-connect", "--stack", "prod", "--url", "https://other", "--project", "3"]
+    assert main(other) == 1, "the stack's token does not go to another address"
+    monkeypatch.setenv("LABEL_STUDIO_TOKEN", "mine")
+    assert main(other) == 0
+    assert (made, closed) == ([7, 3], ["stack", "https://other"])

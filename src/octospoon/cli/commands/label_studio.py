@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,23 +61,30 @@ def label_studio_project(
 
     text = read_instruction(instruction) if instruction else ""
     names, history = _classes(classes, stack)
-    setup = LabelStudioSetup(_label_studio(url))
-    project = setup.project(title, names, history, replace_interface=replace_interface)
-    if text:
-        setup.instruct(project, text)
+    with closing(_label_studio(url)) as api:
+        setup = LabelStudioSetup(api)
+        project = setup.project(title, names, history, replace_interface=replace_interface)
+        if text:
+            setup.instruct(project, text)
     print_line(str(project))
 
 
 @app.command(
     "label-studio-connect",
     cls=Command,
-    epilog=examples(
-        "octospoon label-studio-connect --url https://labels.example.com --project 3 --stack prod --new-key"
-    ),
+    epilog=examples("octospoon label-studio-connect --stack prod --new-key"),
 )
 def label_studio_connect(
-    url: Url,
-    project: Annotated[int, typer.Option("--project", help="Id of the project.")],
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            help="Address of Label Studio; its token: LABEL_STUDIO_TOKEN (default: both of the stack).",
+        ),
+    ] = "",
+    project: Annotated[
+        int, typer.Option("--project", help="Id of the project (default: that of the stack).")
+    ] = 0,
     new_key: Annotated[
         bool,
         typer.Option(
@@ -102,8 +110,12 @@ def label_studio_connect(
     if new_key and own_role:
         raise BadRequest("--new-key and --own-role do not go together")
     credentials = Credentials.NEW_KEY if new_key else Credentials.ROLE if own_role else Credentials.KEPT
-    made = connect(LabelStudioSetup(_label_studio(url)), project, find_deployment(stack), credentials)
-    for line in connected(project, made):
+    deployment = find_deployment(stack)
+    number = project or deployment.label_studio_project
+    # the stack's token goes to the stack's address only
+    with closing(_label_studio(url) if url else deployment.label_studio()) as api:
+        made = connect(LabelStudioSetup(api), number, deployment, credentials)
+    for line in connected(number, made):
         print_line(line)
 
 
