@@ -20,6 +20,7 @@ FARGATE = {
     "TrainingSecurityGroups": "sg-1",
     "TrainingCapacity": "FARGATE",
     "TrainingCpu": "2048",
+    "TrainingMemory": "8192",
     "TrainingInstanceTypes": "g4dn.xlarge,g6",
 }
 
@@ -60,16 +61,21 @@ def role(stub: Stubber, *, exists: bool) -> None:
 def test_roles_of_services_are_made_once() -> None:
     iam, messages = client("iam"), list[str]()
     with Stubber(iam) as stub:
-        account.ensure_roles(iam, "queue", messages.append)
+        account.ensure_roles(iam, FARGATE | {"Launcher": "queue"}, messages.append)
         role(stub, exists=True)
-        account.ensure_roles(iam, "ecs", messages.append)
-        for exists in (False, True, False):
+        account.ensure_roles(iam, FARGATE, messages.append)
+        for exists in (False, True):
             role(stub, exists=exists)
-        for service in ("batch.amazonaws.com", "ecs.amazonaws.com"):
-            stub.add_response("create_service_linked_role", {}, {"AWSServiceName": service})
-        account.ensure_roles(iam, "batch", messages.append)
+        batch = {"AWSServiceName": "batch.amazonaws.com"}
+        stub.add_response("create_service_linked_role", {}, batch)
+        account.ensure_roles(iam, FARGATE | {"Launcher": "batch"}, messages.append)
+        for exists in (True, True, False):
+            role(stub, exists=exists)
+        stub.add_response("create_service_linked_role", {}, {"AWSServiceName": "spot.amazonaws.com"})
+        spot = {"Launcher": "batch", "TrainingCapacity": "FARGATE_SPOT"}
+        account.ensure_roles(iam, FARGATE | spot, messages.append)
         stub.assert_no_pending_responses()
-    assert messages == ["making the role AWSServiceRoleForBatch", "making the role AWSServiceRoleForECS"]
+    assert messages == ["making the role AWSServiceRoleForBatch", "making the role AWSServiceRoleForEC2Spot"]
 
 
 def test_every_launcher_of_the_template_is_checked() -> None:
@@ -125,20 +131,36 @@ def test_a_queue_needs_neither_quota_nor_network() -> None:
     assert list(account.check_training({}.__getitem__, FARGATE | {"Launcher": "queue"})) == []
 
 
-def gpus(types: dict[str, list[int]], quotas: dict[str, float], **parameters: str) -> list[str]:
-    """Return the messages with Launcher=batch, by the instance types of the region and the quotas."""
+def machine(
+    processors: int, maker: str = "NVIDIA", architecture: str = "x86_64", memory: int = 16384
+) -> dict[str, Any]:
+    return {
+        "VCpuInfo": {"DefaultVCpus": processors},
+        "MemoryInfo": {"SizeInMiB": memory},
+        "ProcessorInfo": {"SupportedArchitectures": [architecture]},
+        "GpuInfo": {"Gpus": [{"Manufacturer": maker}]},
+    }
+
+
+def gpus(
+    types: dict[str, list[int]],
+    quotas: dict[str, float],
+    more: dict[str, Any] = {},  # noqa: B006 - never changed
+    **parameters: str,
+) -> list[str]:
+    """Return what a person is told with Launcher=batch, by the machines of the region and the quotas."""
     clients = {name: client(name) for name in ("service-quotas", "ec2", "iam")}
     limits, ec2, iam = (Stubber(aws_client) for aws_client in clients.values())
     with limits, ec2, iam:
         for pattern, sizes in types.items():
-            filters = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
-            descriptions = [{"VCpuInfo": {"DefaultVCpus": size}} for size in sizes]
-            ec2.add_response("describe_instance_types", {"InstanceTypes": descriptions}, filters)
+            asked = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
+            machines = [machine(size, **more) for size in sizes]
+            ec2.add_response("describe_instance_types", {"InstanceTypes": machines}, asked)
         for number, value in quotas.items():
             answer = {"Quota": {"QuotaName": number, "Value": value}}
             limits.add_response("get_service_quota", answer, {"ServiceCode": "ec2", "QuotaCode": number})
         network(ec2)
-        for _ in range(3):
+        for _ in range(3 if "TrainingCapacity" in parameters else 2):
             role(iam, exists=True)
         choices = FARGATE | {"Launcher": "batch"} | parameters
         return list(account.check_training(clients.__getitem__, choices))
@@ -158,6 +180,17 @@ def test_one_kind_of_gpu_is_enough() -> None:
     both = {"TrainingInstanceTypes": "g6,p5"}
     (low,) = gpus({"g6.*": [8], "p5.*": [192]}, {"L-DB2E81BA": 0, "L-417A185B": 192}, **both)
     assert "L-DB2E81BA" in low
+
+
+@pytest.mark.parametrize(
+    "more", [{"maker": "AMD"}, {"architecture": "arm64"}, {"memory": 8192}, {"memory": 8703}], ids=str
+)
+def test_machines_on_which_no_job_fits_are_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(NotConfigured, match="no machine of TrainingInstanceTypes"):
+        gpus(TYPES, {}, more)
+    assert gpus(TYPES, {"L-DB2E81BA": 4}, {"memory": 8704}) == []
+    with pytest.raises(NotConfigured, match="no machine of TrainingInstanceTypes"):
+        gpus({"g4dn.xlarge": [1], "g6.*": [1]}, {})
 
 
 def test_a_type_that_the_region_lacks_is_named() -> None:

@@ -58,7 +58,7 @@ def deploy_file(
     choices = store_image(path, session, endpoint_url, progress, builder)
     build_dir = _build(choices, endpoint_url, progress)
     iam = session.client("iam", endpoint_url=endpoint_url)
-    ensure_roles(iam, choices.parameters.get("Launcher", "queue"), progress)
+    ensure_roles(iam, with_defaults(sam_template.read(TEMPLATE), choices.parameters), progress)
     outputs = deploy(
         template=TEMPLATE,
         build_dir=build_dir,

@@ -27,11 +27,11 @@ _ROLES = {
     "ecs": {"AWSServiceRoleForECS": "ecs.amazonaws.com"},
     "batch": {
         "AWSServiceRoleForBatch": "batch.amazonaws.com",
-        "AWSServiceRoleForEC2Spot": "spot.amazonaws.com",
         "AWSServiceRoleForECS": "ecs.amazonaws.com",
     },
 }
 """The service-linked roles of each launcher, with the service that takes them."""
+_SPOT_ROLE = {"AWSServiceRoleForEC2Spot": "spot.amazonaws.com"}
 _FARGATE_VCPUS = {"FARGATE": "L-3032A538", "FARGATE_SPOT": "L-36FBB829"}
 """Quotas for the virtual processors of all Fargate tasks at a time, by the values of TrainingCapacity."""
 _GPU_VCPUS = {
@@ -43,6 +43,8 @@ _GPU_VCPUS = {
 A new account may have none.
 """
 _CPU_UNITS = 1024
+_MACHINES_OWN = 512
+"""Memory in MiB that a machine of AWS Batch keeps for itself."""
 _FARGATE_ZONES = {
     "ap-northeast-1": {"apne1-az1", "apne1-az2", "apne1-az4"},
     "ca-central-1": {"cac1-az1", "cac1-az2"},
@@ -113,7 +115,7 @@ def check_training(client: Callable[[str], Any], parameters: Mapping[str, str]) 
     if launcher == "ecs":
         needs["fargate", _FARGATE_VCPUS[capacity]] = int(parameters["TrainingCpu"]) / _CPU_UNITS
     if launcher == "batch":
-        smallest = _smallest_machines(client("ec2"), parameters["TrainingInstanceTypes"])
+        smallest = _smallest_machines(client("ec2"), parameters)
         kinds = _GPU_VCPUS.keys() & smallest
         needs = {("ec2", _GPU_VCPUS[kind][capacity]): smallest[kind] for kind in sorted(kinds)}
     if needs:
@@ -122,30 +124,40 @@ def check_training(client: Callable[[str], Any], parameters: Mapping[str, str]) 
         check_network(client("ec2"), parameters)
         yield from (
             f"this account lacks the role {role}: the deployment makes it"
-            for role in missing_roles(client("iam"), launcher)
+            for role in missing_roles(client("iam"), parameters)
         )
 
 
-def missing_roles(iam: Any, launcher: str) -> list[str]:  # noqa: ANN401 - boto3's type is not installed
-    """Return the service-linked roles that a launcher needs and the account lacks."""
-    missing = []
-    for role in _ROLES.get(launcher, {}):
+def missing_roles(iam: Any, parameters: Mapping[str, str]) -> dict[str, str]:  # noqa: ANN401
+    """Return the service-linked roles that training needs and the account lacks, with their services."""
+    missing = {}
+    for role, service in _roles(parameters).items():
         with translated(f"looking for the role {role}"):
             try:
                 iam.get_role(RoleName=role)
             except ClientError as error:
                 if code(error) not in ("NoSuchEntity", "NoSuchEntityException"):
                     raise
-                missing.append(role)
+                missing[role] = service
     return missing
 
 
-def ensure_roles(iam: Any, launcher: str, progress: Callable[[str], None]) -> None:  # noqa: ANN401
-    """Make the service-linked roles that a launcher needs, in an account that never used its services."""
-    for role in missing_roles(iam, launcher):
+def _roles(parameters: Mapping[str, str]) -> dict[str, str]:
+    launcher = parameters["Launcher"]
+    on_spot = launcher == "batch" and parameters["TrainingCapacity"] == "FARGATE_SPOT"
+    return _ROLES.get(launcher, {}) | (_SPOT_ROLE if on_spot else {})
+
+
+def ensure_roles(
+    iam: Any,  # noqa: ANN401 - boto3's type is not installed
+    parameters: Mapping[str, str],
+    progress: Callable[[str], None],
+) -> None:
+    """Make the service-linked roles that training needs, in an account that never used its services."""
+    for role, service in missing_roles(iam, parameters).items():
         progress(f"making the role {role}")
         with translated(f"making the role {role}"):
-            iam.create_service_linked_role(AWSServiceName=_ROLES[launcher][role])
+            iam.create_service_linked_role(AWSServiceName=service)
 
 
 def _check_quotas(client: Any, needs: Mapping[tuple[str, str], float]) -> Iterator[str]:  # noqa: ANN401
@@ -168,24 +180,42 @@ def _check_quotas(client: Any, needs: Mapping[tuple[str, str], float]) -> Iterat
     yield from low
 
 
-def _smallest_machines(ec2: Any, types: str) -> dict[str, int]:  # noqa: ANN401 - not installed
-    """Return the virtual processors of the smallest type of each kind; types may be families, such as g5.
+def _smallest_machines(ec2: Any, parameters: Mapping[str, str]) -> dict[str, int]:  # noqa: ANN401
+    """Return the virtual processors of the smallest machine that fits, by the first letter of its type.
 
     Raises:
-        NotConfigured: the region has no such type.
+        NotConfigured: the region lacks a type, or no machine fits.
     """
     smallest = dict[str, int]()
-    for each in types.split(","):
+    for each in parameters["TrainingInstanceTypes"].split(","):
         pattern = each if "." in each else f"{each}.*"
         with translated(f"looking for machines of the type {each}"):
             pages = ec2.get_paginator("describe_instance_types").paginate(
                 Filters=[{"Name": "instance-type", "Values": [pattern]}]
             )
-            sizes = [item["VCpuInfo"]["DefaultVCpus"] for page in pages for item in page["InstanceTypes"]]
-        if not sizes:
+            found = [item for page in pages for item in page["InstanceTypes"]]
+        if not found:
             raise NotConfigured(f"TrainingInstanceTypes: the region {ec2.meta.region_name} has no {each}")
-        smallest[each[0]] = min([*sizes, smallest.get(each[0], min(sizes))])
+        sizes = [item["VCpuInfo"]["DefaultVCpus"] for item in found if _fits(item, parameters)]
+        if sizes:
+            smallest[each[0]] = min([*sizes, smallest.get(each[0], min(sizes))])
+    if not smallest:
+        raise NotConfigured(
+            f"no machine of TrainingInstanceTypes ({parameters['TrainingInstanceTypes']}) has an x86 "
+            "processor, an NVIDIA GPU, TrainingCpu, and TrainingMemory with half a GiB more"
+        )
     return smallest
+
+
+def _fits(machine: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
+    """Return whether a job fits on a machine, of which AWS's own programs take a part."""
+    makers = {each.get("Manufacturer", "") for each in machine.get("GpuInfo", {}).get("Gpus", [])}
+    return (
+        "NVIDIA" in makers
+        and "x86_64" in machine["ProcessorInfo"]["SupportedArchitectures"]
+        and machine["VCpuInfo"]["DefaultVCpus"] * _CPU_UNITS >= int(parameters["TrainingCpu"])
+        and machine["MemoryInfo"]["SizeInMiB"] >= int(parameters["TrainingMemory"]) + _MACHINES_OWN
+    )
 
 
 def default_network(ec2: Any) -> Network | None:  # noqa: ANN401 - boto3's type is not installed
