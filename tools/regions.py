@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -24,6 +23,8 @@ NEEDED = (
     *("s3", "secretsmanager", "sqs", "sts"),
 )
 """The services that every stack uses, as botocore names them."""
+OF_TEMPLATE = {"infra/training/image.yaml": "codebuild"}
+"""Services without which one template cannot be used, but all others can."""
 
 
 def main() -> int:
@@ -32,8 +33,9 @@ def main() -> int:
     if chosen := sys.argv[1:]:
         offered, left_out = {region: offered[region] for region in chosen}, {}
     files = templates()
+    checked = [(usable(files, *each), each[0]) for each in offered.items()]
     with Pool(os.cpu_count()) as pool:
-        found = dict(zip(offered, pool.map(partial(findings, files), offered, chunksize=1), strict=True))
+        found = dict(zip(offered, pool.starmap(findings, checked, chunksize=1), strict=True))
     by_partition = defaultdict(list)
     for region, partition in offered.items():
         by_partition[partition].append(region)
@@ -42,6 +44,9 @@ def main() -> int:
         print(f"{partition}: {len(regions)} regions, {named} with findings ({', '.join(sorted(regions))})")
     for region, why in left_out.items():
         print(f"left out: {region}, {why}")
+    for name, service in OF_TEMPLATE.items():
+        without = sorted(region for used, region in checked if ROOT / name not in used)
+        print(f"{name}: not in {', '.join(without)}, without {service}")
     lines = sorted({line for each in found.values() for line in each})
     for line in lines:
         print(f"{line} [{', '.join(sorted(region for region in found if line in found[region]))}]")
@@ -91,6 +96,15 @@ def offers(aws: botocore.session.Session, service: str, partition: str, region: 
     """Return whether a region offers a service; one without regions is in its whole partition."""
     regions = aws.get_available_regions(service, partition)
     return not regions or region in regions
+
+
+def usable(files: list[Path], region: str, partition: str) -> list[Path]:
+    """Return the templates whose own services a region offers."""
+    aws = botocore.session.get_session()
+    lacking = {
+        ROOT / name for name, service in OF_TEMPLATE.items() if not offers(aws, service, partition, region)
+    }
+    return [file for file in files if file not in lacking]
 
 
 def findings(files: list[Path], region: str) -> list[str]:
