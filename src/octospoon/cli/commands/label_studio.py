@@ -21,6 +21,26 @@ Url = Annotated[
     str,
     typer.Option("--url", help="Address of Label Studio. Its token is read from LABEL_STUDIO_TOKEN."),
 ]
+UrlOfStack = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="Address of Label Studio; its token: LABEL_STUDIO_TOKEN (default: both of the stack).",
+    ),
+]
+ProjectOfStack = Annotated[
+    int,
+    typer.Option("--project", help="Id of the project (default: that of the stack).", show_default=False),
+]
+NewKey = Annotated[
+    bool,
+    typer.Option(
+        "--new-key", help="Make an access key of the stack's user, who only reads images, for Label Studio."
+    ),
+]
+OwnRole = Annotated[
+    bool, typer.Option("--own-role", help="Let Label Studio read images with the role that it runs with.")
+]
 ReplaceInterface = Annotated[
     bool,
     typer.Option(
@@ -75,26 +95,10 @@ def label_studio_project(
     epilog=examples("octospoon label-studio-connect --stack prod --new-key"),
 )
 def label_studio_connect(
-    url: Annotated[
-        str,
-        typer.Option(
-            "--url",
-            help="Address of Label Studio; its token: LABEL_STUDIO_TOKEN (default: both of the stack).",
-        ),
-    ] = "",
-    project: Annotated[
-        int, typer.Option("--project", help="Id of the project (default: that of the stack).")
-    ] = 0,
-    new_key: Annotated[
-        bool,
-        typer.Option(
-            "--new-key",
-            help="Make an access key of the stack's user, who only reads images, for Label Studio.",
-        ),
-    ] = False,
-    own_role: Annotated[
-        bool, typer.Option("--own-role", help="Let Label Studio read images with the role that it runs with.")
-    ] = False,
+    url: UrlOfStack = "",
+    project: ProjectOfStack = 0,
+    new_key: NewKey = False,
+    own_role: OwnRole = False,
     stack: Stack = None,
 ) -> None:
     """Connect a project in Label Studio to a deployed stack.
