@@ -74,9 +74,10 @@ guided: prepared $(ENVS)/sam/.installed ## follow the guide to AWS by both ways,
 services: prepared $(ENVS)/services/.installed ## run the containers of infra/services as processes; needs PostgreSQL
 	@OCTOSPOON_SERVICES=1 .venv/bin/pytest -s -rs tests/integration/deploy/test_services.py
 
-second-dynamodb: .venv/.installed ## run the contract tests of the tables on MiniStack, an emulator beside LocalStack
+second-dynamodb: .venv/.installed ## run the contract tests of the tables, and the policies of the key, on MiniStack
 	@if $(MAKE) $(ENVS)/second-dynamodb/.installed; then \
-		OCTOSPOON_SECOND_DYNAMODB=1 .venv/bin/pytest tests/contract -k second $(ARGS); \
+		OCTOSPOON_SECOND_DYNAMODB=1 .venv/bin/pytest -k "second or key_policies" tests/contract \
+			tests/integration/deploy/test_key_policies.py $(ARGS); \
 		else echo "SKIPPED make second-dynamodb: MiniStack could not be installed" >&2; fi
 
 persistence: prepared ## kill everything while people label and models train, resume, compare; KILLS=20 (an hour)

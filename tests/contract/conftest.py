@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import uuid
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from fakes.clock import FakeClock
 from fakes.events import FakeEventProgress
@@ -23,6 +20,7 @@ from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeResc
 from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
 from fakes.training import FakeControl
 from lanes import LANES, ROOT, on
+from ministack import ministack
 
 from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
 from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
@@ -53,8 +51,6 @@ from octospoon.adapters.s3.removals import S3MissingAnnotations
 from octospoon.adapters.s3.rounds import RoundFiles
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deployment.session import session
-from octospoon.cli.operations.waiting import wait_for
-from octospoon.cli.stack.ports import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,9 +78,6 @@ if TYPE_CHECKING:
     )
     from octospoon.ports.training import Control
 
-SECOND = "OCTOSPOON_SECOND_DYNAMODB"
-"""The variable that asks for the tests over another emulator."""
-MINISTACK = ROOT / ".octospoon/envs/second-dynamodb/bin/ministack"
 RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
 
 
@@ -130,27 +123,8 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 @pytest.fixture(scope="session")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Second]:
     """Another emulator, MiniStack, which shares no code with LocalStack's tables."""
-    if not os.environ.get(SECOND):
-        pytest.skip("`make second-dynamodb` installs MiniStack and runs this")
-    port, home = free_port(), tmp_path_factory.mktemp("ministack")
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), "GATEWAY_PORT": str(port), "BIND_HOST": HOST}
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen([MINISTACK], env=env, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        url = f"http://{HOST}:{port}"
-        wait_for("MiniStack", lambda: answers(url, server), seconds=60)
+    with ministack(tmp_path_factory.mktemp("ministack")) as url:
         yield Second(url)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def answers(url: str, server: subprocess.Popen[bytes]) -> bool | None:
-    assert server.poll() is None, "MiniStack has ended"
-    try:
-        return True if httpx.get(f"{url}/_localstack/health").is_success else None
-    except httpx.TransportError:
-        return None
 
 
 class Second:
