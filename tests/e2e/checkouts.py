@@ -1,4 +1,4 @@
-"""A checkout of its own for a test that runs `octospoon` as a user does, from `up` to `down`."""
+"""A separate checkout for a test that runs `octospoon` as a user does, from `up` to `down`."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ class Checkout:
 
     @property
     def project(self) -> LocalProject:
-        """What `up` has left for the other commands."""
+        """The project file that `up` writes for the other commands."""
         return msgspec.json.decode(
             (self.root / ".octospoon/run/project.json").read_bytes(), type=LocalProject
         )
 
     @property
     def token(self) -> str:
-        """Label Studio's."""
+        """Label Studio's credential."""
         return credentials(self.root / ".octospoon/state/credentials.json").token
 
     @property
     def password(self) -> str:
-        """Label Studio's."""
+        """Label Studio's credential."""
         return credentials(self.root / ".octospoon/state/credentials.json").password
 
     def octospoon(self, arguments: str) -> str:
@@ -110,12 +110,12 @@ def checkout(folder: Path) -> Iterator[Checkout]:
 
 
 def write_photos(folder: Path, name: str, numbers: Iterable[int]) -> None:
-    """Write small pictures of a class, which a model can learn: each class has its bright band.
+    """Write small images of a class that a model can learn: each class has a bright band at its own place.
 
     Args:
         folder: gets a folder of the class's name.
         name: the class, of `CLASSES`.
-        numbers: of the pictures; each gives a file of that name and other pixels.
+        numbers: of the images; each gives a file of that name with different pixels.
     """
     (folder / name).mkdir(parents=True)
     position = CLASSES.index(name)

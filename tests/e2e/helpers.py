@@ -1,4 +1,4 @@
-"""What tests of the whole system have in common: uploads, waiting for scores and jobs, labels, webhooks."""
+"""Helpers for tests of the whole system: uploads, waiting for scores and jobs, labels, webhooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def upload(deployment: Deployment, images: Mapping[str, bytes]) -> list[str]:
-    """Upload pictures by key, several at once; return the keys."""
+    """Upload images by key, several at once; return the keys."""
     s3, bucket = deployment.client("s3"), deployment.outputs["ImagesBucket"]
 
     def put(key: str) -> None:
@@ -57,7 +57,7 @@ def scored(deployment: Deployment, keys: Sequence[str], seconds: float = 120) ->
 
 
 def rescored(deployment: Deployment, version: int) -> None:
-    """Wait until every shard has been gone through with this version."""
+    """Wait until every shard is rescored with this version."""
     wait_for(
         f"re-scoring by version {version}",
         lambda: True if deployment.rescoring.progress() == (version, SHARDS) else None,
@@ -72,7 +72,7 @@ def serving(deployment: Deployment) -> ChampionPointer:
 
 
 def job_done(deployment: Deployment, jobs: int, seconds: float = 180) -> None:
-    """Wait until as many training jobs have been launched, and the last of them is over; it must not fail."""
+    """Wait until this many training jobs were launched and the last one ended without failure."""
 
     def look() -> bool | None:
         state = deployment.control.state()
@@ -89,7 +89,7 @@ def task_ids(stack: LocalStack, round_: Round) -> dict[str, int]:
 
 
 def label_round(stack: LocalStack, round_: Round) -> None:
-    """Label every digit of a round in Label Studio, as an annotator does who is always right."""
+    """Label every digit of a round in Label Studio with its true class."""
     tasks = task_ids(stack, round_)
     for pick in round_.picks:
         annotate(stack.label_studio, tasks[pick.key], digit_label(pick.key))
@@ -97,7 +97,7 @@ def label_round(stack: LocalStack, round_: Round) -> None:
 
 @contextmanager
 def new_project(stack: LocalStack, title: str, classes: Sequence[str] = digits.CLASSES) -> Iterator[int]:
-    """Make a Label Studio project that nobody else uses; it is deleted at the end."""
+    """Create a separate Label Studio project; it is deleted at the end."""
     number = LabelStudioSetup(stack.label_studio).project(title, tuple(classes))
     try:
         yield number
@@ -107,11 +107,11 @@ def new_project(stack: LocalStack, title: str, classes: Sequence[str] = digits.C
 
 @contextmanager
 def changed_webhook(stack: LocalStack, **changes: Any) -> Iterator[None]:
-    """Change the webhook of the stack's project, as a person can in Label Studio, and change it back."""
+    """Change the webhook of the stack's project, as a person can in Label Studio, and restore it."""
     project = stack.project.label_studio_project
     (hook,) = stack.label_studio.call("GET", "/api/webhooks/", params={"project": project})
     path = f"/api/webhooks/{hook['id']}/"
-    # the whole of it: a PATCH without actions takes them all away
+    # the whole webhook: a PATCH without actions removes all of them
     stack.label_studio.call("PATCH", path, json=hook | changes)
     try:
         yield

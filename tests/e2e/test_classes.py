@@ -1,4 +1,4 @@
-"""Classes of a running project are added, renamed, merged and given back, as a user does it."""
+"""A user adds, renames and merges classes of a running project, and undoes the changes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 @pytest.fixture
 def stack(checkout: Checkout) -> Iterator[LocalStack]:
-    """A running stack that knows cats and dogs."""
+    """A running stack with the classes cat and dog."""
     checkout.octospoon(f"{UP} --classes cat,dog")
     servers, project = attach(checkout.root), checkout.project
     assert servers is not None
@@ -70,7 +70,7 @@ def dropped(checkout: Checkout, deployment: Deployment, folder: str) -> list[str
 
 
 def exported(stack: LocalStack, keys: list[str]) -> dict[str, int]:
-    """Export all these images; return the task of each."""
+    """Export all these images; return their tasks."""
 
     def exports() -> int | None:
         report = run_now.rank(stack.deployment)
@@ -96,13 +96,13 @@ def label(stack: LocalStack, tasks: Mapping[str, int]) -> None:
 
 
 def problem(deployment: Deployment, key: str) -> str:
-    """Wait for the annotation of an image to be stored; return why it does not count."""
+    """Wait until the annotation of an image is stored; return why it does not count."""
     (annotation,) = wait_for(f"the annotation of {key}", lambda: deployment.labels.of(key) or None)
     return annotation.problem
 
 
 def metrics_of(stack: LocalStack, job: str) -> dict[str, float]:
-    """Return what the MLflow run of a job measured."""
+    """Return the metrics of a job's MLflow run."""
     base = f"{stack.project.mlflow_url}/api/2.0/mlflow"
     named = {"name": "octospoon", "alias": "champion"}
     version = httpx.get(f"{base}/registered-models/alias", params=named).json()["model_version"]

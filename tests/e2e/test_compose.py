@@ -58,7 +58,7 @@ SECONDS_FOR_A_JOB = 600.0
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a stack holds, as its servers tell it."""
+    """The state of a stack, as its servers report it."""
 
     labels: int
     annotations: int
@@ -157,7 +157,7 @@ class Containers:
         return self.deployment.rounds.read(number).picks
 
     def label(self, picks: Sequence[Pick], *, as_class: str = "") -> None:
-        """Label images in Label Studio, with a class or else as an annotator does who is always right."""
+        """Label images in Label Studio, with the given class or else with their true classes."""
         labeler = LabelStudio(self.label_studio, self.project.label_studio_project)
         tasks = labeler.find({pick.key: pick.etag for pick in picks})
         for pick in picks:
@@ -233,7 +233,7 @@ def containers(
 
 @pytest.fixture(scope="module")
 def promoted(containers: Containers) -> Containers:
-    """A stack with a promoted model, from nothing."""
+    """A new stack with a promoted model."""
     began = time.monotonic()
     started = containers.up()
     photos = containers.root / "photos"
@@ -254,7 +254,7 @@ def promoted(containers: Containers) -> Containers:
 
 @pytest.fixture
 def kill_engine(promoted: Containers) -> Callable[[], None]:
-    """Ends the engine and all containers, and starts the engine again."""
+    """End the engine and all containers, and start the engine again."""
     ours = promoted.environment.get("DOCKER_HOST", "").endswith("octospoon-engine.sock")
     if not (ours and (ROOT / ".octospoon/engine/dockerd.pid").exists()):
         pytest.skip(

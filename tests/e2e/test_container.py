@@ -1,4 +1,4 @@
-"""One training job as two processes, and as a container: whatever it runs as, the same files and measures."""
+"""One training job as two processes and as a container: files and measures are always the same."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Result:
-    """What a job left: its pointer, the sha256 of every file in the bucket, and MLflow's account of it."""
+    """The results of a job: its pointer, the sha256 of every file in the bucket, and its MLflow run."""
 
     pointer: ChampionPointer
     files: dict[str, str]
@@ -72,7 +72,7 @@ class Result:
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """The name of a training image that was built; asked for first, so that nothing is started in vain."""
+    """Return the name of a built training image. Requested first, so that nothing starts in vain."""
     name = request.config.getoption("--training-image")
     if not name:
         pytest.skip("no training image was named: `make container` builds one and runs this")
@@ -81,7 +81,7 @@ def image(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def project(stack: LocalStack) -> LocalProject:
-    """The stack with an images bucket and a pool that nobody else changes."""
+    """The stack with a separate images bucket and pool."""
     name, s3 = f"container-{uuid.uuid4().hex}", stack.deployment.client("s3")
     s3.create_bucket(Bucket=name)
     for index in range(NOT_IN_THE_POOL):
@@ -114,7 +114,7 @@ def as_container(image: str) -> Start:
 
 
 def as_worker(image: str, stack: LocalStack) -> Start:
-    """A worker in a container, which takes the job from a queue and stops when it is told to."""
+    """A worker in a container, which takes the job from a queue and stops on request."""
 
     def start(command: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         sqs = stack.deployment.client("sqs")
@@ -147,7 +147,7 @@ def ended(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.
 
 
 def result_of(start: Start, stack: LocalStack, project: LocalProject) -> Result:
-    """Run the job over the same labels, in a bucket, a control table and an experiment of its own."""
+    """Run the job on the same labels, in a separate bucket, control table and experiment."""
     name = f"container-{uuid.uuid4().hex}"
     stack.deployment.client("s3").create_bucket(Bucket=name)
     control = copy_table(stack.deployment.client("dynamodb"), project.outputs["ControlTable"])
@@ -176,7 +176,7 @@ def left_by(deployment: Deployment, experiment: str, mlflow_url: str) -> Result:
         files(deployment),
         decision.measures,
         {metric["key"]: metric["value"] for metric in run["metrics"]},
-        # every run has a bucket of its own
+        # every run has its own bucket
         {param["key"]: param["value"] for param in run["params"] if param["key"] != "dataset"},
     )
 
@@ -188,7 +188,7 @@ def files(deployment: Deployment) -> dict[str, str]:
 
 
 def digest(key: str, body: bytes) -> str:
-    """Return a file's sha256; an archive's is that of its members, as its headers tell Python's version."""
+    """Return a file's sha256, or that of an archive's members: headers depend on Python's version."""
     if not key.endswith(".npz"):
         return sha256(body)
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -259,7 +259,7 @@ def test_same_snapshot_gives_the_same_weights_and_metrics(
 
 @pytest.fixture(scope="module")
 def same_libraries(image: str) -> bool:
-    """True if image and process compute with the same versions: the pinned ones depend on Python's."""
+    """Return True if image and process have the same libraries: pinned versions depend on Python's."""
     entry = ("--entrypoint", "python", image, "-c", VERSIONS)
     contained = docker("run", "--rm", "--network", "none", *entry)
     local = ended([str(Layout(ROOT).program("mlflow", "python")), "-c", VERSIONS], base_environment())
@@ -269,7 +269,7 @@ def same_libraries(image: str) -> bool:
 
 
 def assert_same(contained: Result, process: Result, *, exactly: bool) -> None:
-    """Check that two results are equal, to the last bit if the same libraries computed them."""
+    """Check that two results are equal, bit by bit if the same libraries computed them."""
     if exactly:
         assert contained == process
         return

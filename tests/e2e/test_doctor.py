@@ -1,4 +1,4 @@
-"""The check-up of the shared stack: all well, and then not."""
+"""`octospoon doctor` on the shared stack, healthy and then broken."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _default_stack(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def deactivated(stack: LocalStack) -> Iterator[None]:
-    """A person switches the webhook off, and then on again."""
+    """Switch the webhook off as a person does, and then on again."""
     fewer = [action for action in ACTIONS if action != "ANNOTATIONS_DELETED"]
     with changed_webhook(stack, is_active=False, actions=fewer):
         yield
@@ -40,7 +40,7 @@ def test_running_stack_is_healthy_and_no_secret_is_shown(
     stack: LocalStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sqs = stack.deployment.client("sqs")
-    for name in QUEUES:  # what other tests had fail for good
+    for name in QUEUES:  # messages that other tests made fail
         url = stack.project.outputs[f"{name}DeadLettersUrl"]
         if depth(sqs, url)[0]:
             sqs.purge_queue(QueueUrl=url)

@@ -1,4 +1,4 @@
-"""Every `octospoon` command of the documents, run as they say, in a checkout of its own."""
+"""Every `octospoon` command of the documents, run as written, in a separate checkout."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes c
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
 OWN_MODEL = "simulate DIR --model backbone.onnx"
-# in the order in which a person would; where a document leaves something open, what it is here
+# in the order in which a person runs them, with values for placeholders of the documents
 STEPS = {
     UP: f"{UP} --backbone scattering",  # without a download
     "up": "up",
@@ -107,7 +107,7 @@ STEPS = {
     "down --forget": "down --forget --yes",
     "restore monday.tar": "restore monday.tar",
 }
-# written to say which command is meant, not how it is called; each of them is above
+# names of commands, not calls; each of them is above
 NAMES = {
     "demo",  # starts a stack of its own, and so is not run here
     "down",
@@ -184,7 +184,7 @@ NAMES = {
 
 
 def documented() -> set[str]:
-    """Return what follows `octospoon` in the documents' code."""
+    """Return the text after `octospoon` in the documents' code."""
     commands = set()
     for line in "\n".join(map(code, DOCUMENTS)).splitlines():
         if match := re.match(r"\s*`?(?:\.venv/bin/)?octospoon ([a-z][^`]*)", line):

@@ -1,4 +1,4 @@
-"""`octospoon drop` on the real stack: nothing is replaced that nobody asked to be replaced."""
+"""`octospoon drop` on the real stack: it replaces nothing without request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREFIX = "dropped/"
 
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
-    """Two folders whose pictures have the same names."""
+    """Two folders whose images have the same names."""
     generator = np.random.default_rng(0)
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -38,7 +38,7 @@ def image_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def deployment(stack: LocalStack) -> Iterator[Deployment]:
-    """The shared deployment with an images bucket of its own, whose pictures no function scores."""
+    """The shared deployment with a separate images bucket, whose images no function scores."""
     bucket, s3 = "octospoon-tests-drop", stack.deployment.client("s3")
     s3.create_bucket(Bucket=bucket)
     outputs = {**stack.deployment.outputs, "ImagesBucket": bucket}

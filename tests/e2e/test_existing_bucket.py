@@ -1,4 +1,4 @@
-"""A second stack on the shared servers reads two prefixes of a bucket that somebody already has."""
+"""A second stack on the shared servers reads two prefixes of an existing bucket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUTSIDE = digit_pictures("private/", range(30, 33))
 
 @pytest.fixture(scope="module")
 def s3(stack: LocalStack) -> Any:
-    """A client of S3; the bucket holds images from before the second stack, and sends its events."""
+    """A client of S3. The bucket contains images from before the second stack, and sends its events."""
     client = stack.deployment.client("s3")
     client.create_bucket(Bucket=BUCKET)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -44,7 +44,7 @@ def s3(stack: LocalStack) -> Any:
 
 @pytest.fixture(scope="module")
 def second(stack: LocalStack, s3: Any) -> Iterator[Deployment]:
-    """A stack of its own over that bucket."""
+    """A separate stack over that bucket."""
     endpoint = stack.project.endpoint_url
     outputs = deploy(
         template=TEMPLATE,
@@ -74,7 +74,7 @@ def second(stack: LocalStack, s3: Any) -> Iterator[Deployment]:
 
 
 def versions(s3: Any) -> list[tuple[str, str, str]]:
-    """Return key, version and ETag of everything that the bucket holds or held."""
+    """Return key, version and ETag of all versions in the bucket."""
     listed = s3.list_object_versions(Bucket=BUCKET)
     assert "DeleteMarkers" not in listed
     return sorted((version["Key"], version["VersionId"], version["ETag"]) for version in listed["Versions"])

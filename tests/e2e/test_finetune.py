@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.stack(own=True), pytest.mark.timeout(900)]
 def stack_with_random_convolutions(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalStack]:
-    """A stack of its own, whose backbone has learnt nothing, and whose trainer may change that."""
+    """A separate stack with a random backbone, which the trainer may change."""
     if not request.config.getoption("--finetune"):
         pytest.skip("takes minutes: `make finetune` installs PyTorch (some GB) and runs this")
     parameters = {
@@ -69,7 +69,7 @@ def before(poor: LocalStack) -> ChampionPointer:
 
 @pytest.fixture(scope="module")
 def after(poor: LocalStack, before: ChampionPointer) -> ChampionPointer:
-    """The champion that every label of one round made."""
+    """The champion that was trained on all labels of one round."""
     assert run_now.rank(poor.deployment).exported == LABELLED
     round_ = poor.deployment.rounds.read(1)
     assert round_ is not None

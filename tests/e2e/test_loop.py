@@ -51,7 +51,7 @@ def scored(stack: LocalStack) -> LocalStack:
 
 @pytest.fixture(scope="module")
 def exported(scored: LocalStack, exporting: None) -> Round:
-    """The first round: exported by the schedule alone, which fires once a minute."""
+    """The first round, which the schedule exports; it runs once a minute."""
     return next_round(scored, 1)
 
 
@@ -67,7 +67,7 @@ def next_round(stack: LocalStack, number: int) -> Round:
 
 @pytest.fixture(scope="module")
 def champion(scored: LocalStack, exported: Round) -> ChampionPointer:
-    """The model trained from the first round, every label of it given in Label Studio."""
+    """The model that was trained on the first round, after all its images were labelled in Label Studio."""
     label_round(scored, exported)
     job_done(scored.deployment, 1)
     return serving(scored.deployment)
@@ -169,7 +169,7 @@ def test_cheaper_forms_are_measured_on_the_audit_sample(
 
 @pytest.fixture(scope="module")
 def later(scored: LocalStack, champion: ChampionPointer) -> Round:
-    """A round that a trained model chose, exported now unless the schedule was faster."""
+    """A round chosen by a trained model, exported now unless the schedule was faster."""
     run_now.rank(scored.deployment)
     next_ = next_round(scored, 2)
     if next_.model_version == 0:  # the schedule was faster than the training
@@ -198,7 +198,7 @@ def test_a_later_round_shows_the_models_predictions(scored: LocalStack, later: R
 
 @pytest.fixture(scope="module")
 def traced(scored: LocalStack, later: Round) -> Trace:
-    """The story of an image that was scored before the first training and after it, and then labelled."""
+    """The history of an image that was scored before and after the first training, and then labelled."""
     # the latecomer has no earlier score
     key = next(pick.key for pick in later.picks if not pick.audit and pick.key != key_of(LATE))
     before = scored.deployment.control.state().jobs

@@ -1,4 +1,4 @@
-"""A model with another backbone: who may put it into service, and how the pool's images get its scores."""
+"""A model with another backbone: how it is put into service, and how the pool's images get its scores."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UPLOADS = range(700, 725)
 
 @dataclass
 class Other:
-    """The version in service before, and one with another backbone that MLflow knows too."""
+    """The version in service before, and another registered version with another backbone."""
 
     deployment: Deployment
     alias: MlflowAlias
@@ -65,7 +65,7 @@ class Other:
 
 
 def version_of(stack: LocalStack, folder: Path) -> ChampionPointer:
-    """Wrap a classifier of another kind, under the next version that MLflow gives."""
+    """Wrap a classifier of another kind, with MLflow's next version."""
     answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
     answer.raise_for_status()
     onnx.save(network(classes=10), folder / "other.onnx")
@@ -95,7 +95,7 @@ def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     named, recorded = alias.read(), deployment.history.alias()
     pointer = version_of(stack, tmp_path)
     scored(deployment, upload(deployment, digit_pictures("models/", UPLOADS)))
-    run_now.rank(deployment)  # with a round open, the schedule takes no image away meanwhile
+    run_now.rank(deployment)  # while a round is open, the schedule exports no image
     made = Other(deployment, alias, before, pointer)
     yield made
     rollback(deployment, before.version, new_backbone=True)

@@ -49,7 +49,7 @@ WATCHED = range(200, 320)
 
 @dataclass
 class Models:
-    """Two versions of one model, known to MLflow and to the bucket."""
+    """Two versions of one model, in MLflow and in the bucket."""
 
     stack: LocalStack
     alias: MlflowAlias
@@ -62,7 +62,7 @@ class Models:
         return serving(self.stack.deployment).version
 
     def score_one_more(self) -> int:
-        """Upload a picture, once no scorer may still trust an older pointer; return the version it got."""
+        """Upload an image once no scorer may use an older pointer; return the version that scored it."""
         time.sleep(MAX_AGE)
         self.uploads += 1
         (key,) = upload(self.stack.deployment, digit_pictures("models/", [self.uploads]))
@@ -91,7 +91,7 @@ def made(stack: LocalStack) -> Iterator[Models]:
 
 
 def make(stack: LocalStack) -> ChampionPointer:
-    """Train a model outside the loop, under the next version that MLflow gives."""
+    """Train a model outside the loop, with MLflow's next version."""
     answer = mlflow(stack, "model-versions/create", {"name": MODEL, "source": "s3://elsewhere/model"})
     answer.raise_for_status()
     points, truth = embeddings(400), digits.labels()[:400]

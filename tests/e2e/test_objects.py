@@ -1,4 +1,4 @@
-"""What a bucket can hold: the same bytes under other ETags, odd keys, and objects that nobody can read."""
+"""Objects of a bucket: the same bytes under other ETags, odd keys, and unreadable objects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NOT_SHOWN = ["photo.png?w=300", "photo?", "tab\tkey.png", "new\nline.png"]
 
 
 class Desk:
-    """One test's images, and their tasks in the real Label Studio; both are gone afterwards."""
+    """One test's images and their tasks in the real Label Studio; both are deleted afterwards."""
 
     def __init__(self, stack: LocalStack) -> None:
         self.stack, self.folder = stack, f"objects-{uuid.uuid4().hex}/"
@@ -86,7 +86,7 @@ class Desk:
         for task in self.tasks:
             for annotation in self.stack.label_studio.call("GET", f"/api/tasks/{task}/annotations/"):
                 self.stack.label_studio.call("DELETE", f"/api/annotations/{annotation['id']}/")
-        reconcile(self.stack.deployment)  # their labels are off the counter
+        reconcile(self.stack.deployment)  # subtracts their labels from the counter
         for task in self.tasks:
             self.labeler.delete(task)
 
@@ -99,7 +99,7 @@ def desk(stack: LocalStack) -> Iterator[Desk]:
 
 
 def noise(seed: int) -> bytes:
-    """A picture of 9.7 MB, which clients send in parts."""
+    """An image of 9.7 MB, which clients send in parts."""
     pixels = np.random.default_rng(seed).integers(0, 256, (1800, 1800, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", compress_level=0)

@@ -1,4 +1,4 @@
-"""Labels whose webhooks are lost, on the real Label Studio: its hook is switched off while they are given."""
+"""Labels whose webhooks are lost: the real Label Studio's webhook is off while people label."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ WANTED = 3
 
 @pytest.fixture
 def deaf(stack: LocalStack) -> Iterator[None]:
-    """Label Studio calls nobody."""
+    """Switch Label Studio's webhook off."""
     with changed_webhook(stack, is_active=False):
         yield
 
 
 @pytest.fixture
 def waiting(stack: LocalStack) -> dict[str, int]:
-    """Tasks that wait for an annotator, by image: of an open batch, or of one that is exported now."""
+    """Return open tasks by image, of an open batch or of one that is exported now."""
     scored(stack.deployment, upload(stack.deployment, digit_pictures("digits/", UPLOADS)))
     rank(stack.deployment)
     labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
@@ -73,7 +73,7 @@ def test_labels_whose_webhooks_are_lost_are_counted_and_taken_back(
         (stored,) = deployment.labels.of(key)
         assert stored.label == wrong
         api.call("DELETE", f"/api/annotations/{stored.number}/")
-        # one at a time: many at once wait for a person
+        # one at a time: a removal of many labels waits for a person
         last = reconcile(deployment)
         assert (last.annotations, last.labels, last.withheld) == (1, 1, 0)
 

@@ -1,4 +1,4 @@
-"""A registry that begins anew: our versions go on, and what is stored under them stays."""
+"""A new, empty registry: version numbers continue, and the files of old versions stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack that starts from labels: they train, people confirm some, and a second import changes nothing."""
+"""A stack that starts from labels: it trains on them, people confirm some, a second import is a no-op."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack
 PREFIX = "from-labels/"
-PICTURES = range(300, 320)
+INDICES = range(300, 320)
 DRAWN = 4
 
 
@@ -45,7 +45,7 @@ def draw(deployment: Deployment) -> AuditDraw | None:
 
 def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_path: Path) -> None:
     deployment, photos = stack.deployment, tmp_path / "photos"
-    for name, image in digit_pictures("", PICTURES).items():
+    for name, image in digit_pictures("", INDICES).items():
         file = photos / digit_label(name) / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(image)
@@ -53,10 +53,10 @@ def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_pa
     job_done(deployment, jobs)
 
     done = import_labels(deployment, photos, Options(prefix=PREFIX))
-    # the schedule may choose some pictures before their labels arrive
+    # the schedule may choose some images before their labels arrive
     for_people = done.outcomes[Outcome.AUDIT]
-    stored = len(PICTURES) - for_people
-    assert (done.stored, done.uploads, done.note) == (stored, len(PICTURES), "")
+    stored = len(INDICES) - for_people
+    assert (done.stored, done.uploads, done.note) == (stored, len(INDICES), "")
     assert stored >= BATCH
     assert done.job == f"train-{jobs + 1:06d}"
     again = import_labels(deployment, photos, Options(prefix=PREFIX))

@@ -60,7 +60,7 @@ class FastClock:
 
 
 def odds(version: int) -> float:
-    """What every image is said to be a dog by: each version says something else."""
+    """The probability of a dog for every image; it differs for each version."""
     return -3 + version / 10
 
 
@@ -75,7 +75,7 @@ class Context:
 
 
 class Models:
-    """Sound models that can be told apart, and spoilt ones."""
+    """Valid models with distinct predictions, and damaged models."""
 
     def __init__(self) -> None:
         starter = starter_model()
@@ -109,13 +109,13 @@ class World:
     models: Models
 
     def put(self, version: int, file: bytes, sha: str = "") -> None:
-        """Make a file the champion, whatever it is; with a sha256 that is not its own, too."""
+        """Make any file the champion, if requested with a wrong sha256."""
         key = model_key(sha or sha256(file))
         self.artifacts.client.put_object(Bucket=self.artifacts.bucket, Key=key, Body=file)
         champions = S3Champions(self.artifacts)
         try:
             stored = champions.pointer()
-        except BadModel:  # what cannot be read cannot be swapped either
+        except BadModel:  # a pointer that cannot be read cannot be swapped
             self.artifacts.client.delete_object(Bucket=self.artifacts.bucket, Key=CHAMPION_KEY)
             stored = None
         pointer = ChampionPointer(
@@ -176,7 +176,7 @@ def world(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 
 
 def changes(world: World, count: int) -> tuple[list[Callable[[], None]], set[int]]:
-    """Return steps that change the champion, alternately sound and spoilt, and the sound versions."""
+    """Return steps that make valid and damaged files champion in turn, and the valid versions."""
     models, steps, sound = world.models, [], {0}
     for version in range(1, count + 1):
         if version % 2 == 0:

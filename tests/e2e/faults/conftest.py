@@ -25,7 +25,7 @@ def host(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def make_lab(stack: LocalStack, host: Host, request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
-    """Makes worlds of their own; counts the faults that were injected into them."""
+    """Creates separate labs, and counts the faults that were injected into them."""
     labs: list[Lab] = []
 
     def make(**settings: int) -> Lab:

@@ -1,4 +1,4 @@
-"""Runs the functions' own handlers, each invocation in a process of its own that can be killed.
+"""Runs the functions' own handlers, each invocation in a separate process that can be killed.
 
 Reads one JSON request a line: ``{"function", "event", "env", "offset", …}``. Forks; writes the child's
 process id; waits for a line, then lets the child go; writes what became of it. Everything is imported before
@@ -75,7 +75,7 @@ def load(name: str) -> Any:
 
 
 def child(module: Any, request: dict[str, Any], answer: int) -> None:
-    # what handlers print is their log
+    # the output of a handler is its log
     log = os.open(os.environ["HOST_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -96,7 +96,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
 
 
 def watch(function: str, patience: float) -> None:
-    """Wait for no answer longer than this, and note every call to AWS before it is made."""
+    """Limit the time to wait for an answer, and record every call to AWS before it is made."""
     botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = patience  # type: ignore[assignment]
     label_studio._TIMEOUT = httpx.Timeout(patience)
     mlflow_rest._SECONDS = patience

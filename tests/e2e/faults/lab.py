@@ -1,4 +1,4 @@
-"""A world of its own on the real servers for one lane: tables, buckets, queues, a Label Studio project.
+"""A separate deployment on the real servers: tables, buckets, queues and a Label Studio project.
 
 The functions reach all of it through proxies. What LocalStack's event sources do elsewhere, the lab does,
 so that a lane decides what comes when.
@@ -129,7 +129,7 @@ class Host:
 
 
 class Receiver:
-    """Where Label Studio's webhooks arrive; a lane hands them on, or loses them."""
+    """Receives Label Studio's webhooks; a test delivers or drops them."""
 
     def __init__(self) -> None:
         received: list[bytes] = []
@@ -221,7 +221,7 @@ class Lab:
         }
 
     def serve(self, version: int) -> None:
-        """Put a model into service: a small backbone, and a head that knows nothing."""
+        """Put a model into service: a small backbone, and an untrained head."""
         spec = replace(backbone_spec(_backbone(), "squash"), classes=CLASSES, version=version)
         head = head_file(np.zeros((DIM, len(CLASSES)), np.float32), np.zeros(len(CLASSES), np.float32), spec)
         model, top = self.champions.put_model(assemble(_backbone(), head, spec), head)
@@ -276,7 +276,7 @@ class Lab:
 
     @cache  # noqa: B019 - a lab lives as long as its lane
     def _deployed(self, function: str) -> dict[str, str]:
-        """The variables that the deployed function has: the template's own."""
+        """Return the variables of the deployed function, which the template defines."""
         name = self.stack.project.outputs[f"{function.capitalize()}FunctionName"]
         configuration = self.stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
         return dict(configuration["Environment"]["Variables"])
@@ -288,7 +288,7 @@ class Lab:
         return status
 
     def steps(self, function: str, event: dict[str, Any] | None = None) -> list[str]:
-        """Run without a fault; return the requests that it made."""
+        """Run without a fault; return the requests of the run."""
         self.schedule.plan(None)
         status, answer = self.invoke(function, event)
         assert status == 0, self.host.log.read_text()[-3000:]
@@ -296,12 +296,12 @@ class Lab:
         return list(self.schedule.seen)
 
     def reopen(self) -> None:
-        """Leave the newest round as a run leaves it that dies before its last step."""
+        """Put the newest round into the state in which a run that dies before its last step leaves it."""
         values: dict[str, str | float] = {"status": "open", "export_until": 0.0}
         assert self.control_table.update("round", dict(values), "attribute_exists(#number)", {})
 
     def register(self, versions: int) -> str:
-        """Register models in the real MLflow, for the functions to see; return the model's name."""
+        """Register models in the real MLflow for the functions; return the model's name."""
         base = f"{self.stack.project.mlflow_url}/api/2.0/mlflow"
         name = f"faults-{uuid.uuid4().hex[:8]}"
         httpx.post(f"{base}/registered-models/create", json={"name": name}).raise_for_status()
@@ -317,7 +317,7 @@ class Lab:
     # -- the outside world ----------------------------------------------------------------------
 
     def scored(self, count: int) -> list[str]:
-        """Put images into the bucket and the pool, as scoring does."""
+        """Add images to the bucket and the pool, as scoring does."""
         keys = [f"{uuid.uuid4().hex}.png" for _ in range(count)]
         for key in keys:
             self.replace(key)
@@ -341,13 +341,13 @@ class Lab:
         self.api.call("POST", f"/api/tasks/{task}/annotations/", json={"result": [choice(label)]})
 
     def hooks(self) -> list[dict[str, Any]]:
-        """Take the webhooks that have arrived, as the REST API hands them to the function."""
+        """Return the webhooks that have arrived, as events of the REST API."""
         bodies, self.receiver.received[:] = list(self.receiver.received), []
         headers = {SECRET_HEADER: self.secret, "Content-Type": "application/json"}
         return [{"headers": headers, "body": body.decode(), "isBase64Encoded": False} for body in bodies]
 
     def deliveries(self, queue: str = "annotations") -> Iterator[dict[str, Any]]:
-        """Yield each waiting message as a batch of one; the caller says `done` to delete it."""
+        """Yield each waiting message as a batch of one; the caller calls `done` to delete it."""
         while messages := self.sqs.receive_message(
             QueueUrl=self.queues[queue], MaxNumberOfMessages=1, VisibilityTimeout=0
         ).get("Messages"):
@@ -363,7 +363,7 @@ class Lab:
             }
 
     def delivery(self, part: str, queue: str = "annotations") -> dict[str, Any]:
-        """Return the one waiting message that holds this text, as a batch of one."""
+        """Return the one waiting message that contains this text, as a batch of one."""
         messages = self.sqs.receive_message(
             QueueUrl=self.queues[queue], MaxNumberOfMessages=10, VisibilityTimeout=0
         )["Messages"]
@@ -380,7 +380,7 @@ class Lab:
             self.sqs.delete_message(QueueUrl=self.queues[queue], ReceiptHandle=record["receipt"])
 
     def train(self) -> None:
-        """Run what the training queue holds, as the worker does; mostly no more than its state."""
+        """Run the jobs of the training queue as the worker does. Most only change the job's state."""
         for event in self.deliveries("training"):
             job = json.loads(event["Records"][0]["body"])["job_id"]
             self.run_job(job)
@@ -400,7 +400,7 @@ class Lab:
             self.done(event)
 
     def recover(self) -> dict[str, Any]:
-        """Deliver what waits, let every lease run out, reconcile: what happens without anybody's doing."""
+        """Deliver waiting messages, let every lease expire and reconcile, as happens without people."""
         self.schedule.plan(None)
         self.collect_all()
         self.train()
@@ -413,7 +413,7 @@ class Lab:
         return dict(report)
 
     def violations(self, images: Sequence[str]) -> list[str]:
-        """Return every broken invariant, as the real stores and Label Studio's own answers show it."""
+        """Return every broken invariant, according to the real stores and Label Studio's answers."""
         entries = self.entries.entries(images)
         tasks = self.tasks()
         wrong = [f"{key} is in no state" for key in images if key not in entries]
@@ -467,7 +467,7 @@ def _annotations(tasks: Sequence[AnnotatedTask]) -> list[Annotation]:
 
 
 def host_environment(stack: LocalStack) -> dict[str, str]:
-    """What a function's process finds: AWS, through the variables; and its place on this machine."""
+    """Return the variables of a function's process: those for AWS, and those of this machine."""
     return {
         **{name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ},
         **stack.servers.aws_environment(),

@@ -1,4 +1,4 @@
-"""A reverse proxy that does to one chosen request what networks and servers do to any."""
+"""A reverse proxy that makes one chosen request fail as networks and servers do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LATE = 3.0
 
 
 class Fault(StrEnum):
-    """What happens to the chosen request."""
+    """The fault of the chosen request."""
 
     KILLED_BEFORE = "the process is killed before the request arrives"
     KILLED_AFTER = "the process is killed when the request has been carried out"
@@ -34,7 +34,7 @@ class Fault(StrEnum):
 
 @dataclass
 class Schedule:
-    """Counts the requests of one invocation over all proxies, and says which one goes wrong, and how."""
+    """Counts the requests of one invocation over all proxies, and defines which fails, and how."""
 
     at: int = 0
     fault: Fault | None = None
@@ -57,7 +57,7 @@ class Schedule:
 
 
 class Proxy:
-    """Stands before one server; `url` is where it answers."""
+    """A proxy of one server; `url` is its address."""
 
     def __init__(self, name: str, target: str, schedule: Schedule) -> None:
         handler = type("Handler", (_Handler,), {"proxy": name, "target": target, "schedule": schedule})
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(LATE)
         if fault is Fault.GATEWAY_TIMEOUT:
             answer = 504, {"Content-Type": "text/html"}, b"<h1>504</h1>"
-        with contextlib.suppress(OSError):  # whoever asked may have gone
+        with contextlib.suppress(OSError):  # the client may have gone
             self._answer(*answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = pass_on  # noqa: N815 - http.server's names
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _drop(self) -> None:
-        """Reset the connection: the other side sees no end of an answer, but an error."""
+        """Reset the connection: the other side gets an error instead of the end of an answer."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with contextlib.suppress(OSError):
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
 def forward(
     target: str, method: str, path: str, headers: Any, body: bytes
 ) -> tuple[int, dict[str, str], bytes]:
-    """Make a request as it came, and return status, headers and body of the answer."""
+    """Send a request unchanged, and return status, headers and body of the answer."""
     parts = urlsplit(target)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:

@@ -1,4 +1,4 @@
-"""What the reconciler and the export ask of the real Label Studio, MLflow and S3."""
+"""Requests of the reconciler and the export to the real Label Studio, MLflow and S3."""
 
 from __future__ import annotations
 

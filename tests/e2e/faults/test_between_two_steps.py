@@ -1,4 +1,4 @@
-"""A fault between any two steps of every function, on the real servers; the lab's invariants afterwards."""
+"""A fault between any two steps of every function, on the real servers. The invariants hold afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THRESHOLD = 3
 
 
 def chosen(steps: list[str]) -> Iterator[tuple[int, str, tuple[Fault, ...]]]:
-    """Yield at which steps (from 1) to inject which faults; of a step many times over, the outer two."""
+    """Yield steps (from 1) and the faults to inject; of a repeated step, only the first and the last."""
     for at, step in enumerate(steps, 1):
         around = steps[at - 2 : at - 1] + steps[at : at + 1]
         if EVERY and around != [step, step]:
@@ -42,7 +42,7 @@ def test_export(make_lab: Callable[..., Lab]) -> None:
     images = lab.scored(2)
     steps = lab.steps("rank")
     for at, step, faults in chosen(steps):
-        for fault in faults:  # each resumes what the one before has left
+        for fault in faults:  # each resumes the work of the one before
             images += lab.scored(1)
             lab.faulty("rank", None, fault, at)
             lab.offset += LATER
@@ -51,7 +51,7 @@ def test_export(make_lab: Callable[..., Lab]) -> None:
 
 
 def exported(lab: Lab, count: int) -> dict[str, int]:
-    """Let this many images get a task each; return the tasks by key."""
+    """Export this many images; return the tasks by key."""
     keys = lab.scored(count)
     entries, tasks = lab.entries.entries(keys), dict[str, int]()
     while len(tasks) < count:
@@ -79,7 +79,7 @@ def test_webhook(make_lab: Callable[..., Lab]) -> None:
 
 
 def queued(lab: Lab, task: int, label: str) -> dict[str, Any]:
-    """Answer a task, and take the message that the webhook made of it from the queue."""
+    """Answer a task, and return the message that the webhook queued for it."""
     lab.annotate(task, label)
     (event,) = lab.hooks()
     lab.steps("webhook", event)
@@ -94,7 +94,7 @@ def test_collection(make_lab: Callable[..., Lab]) -> None:
     steps = lab.steps("collect", event)
     lab.done(event)
     for at, step, faults in chosen(steps):
-        for fault in faults:  # what fails stays in the queue
+        for fault in faults:  # failed messages stay in the queue
             lab.faulty("collect", queued(lab, next(waiting), "dog"), fault, at)
         lab.recover()
         assert lab.violations(list(tasks)) == [], f"{faults} at {at}, {step}"
@@ -107,7 +107,7 @@ def test_launch(make_lab: Callable[..., Lab]) -> None:
     waiting = iter(exported(lab, 200 if EVERY else 30).values())
 
     def due() -> dict[str, Any]:
-        """Label all that a threshold needs but one, and return the message of that one."""
+        """Give one label less than the threshold; return the message of the last one."""
         for _ in range(THRESHOLD - 1):
             event = queued(lab, next(waiting), "cat")
             lab.steps("collect", event)
@@ -132,7 +132,7 @@ def test_launch(make_lab: Callable[..., Lab]) -> None:
 
 
 def drift(lab: Lab, task: int) -> list[str]:
-    """Let something of every kind get lost; return the new images."""
+    """Lose a message of every kind; return the new images."""
     lab.annotate(task, "cat")
     lab.hooks()
     stranded, replaced = lab.scored(2)
@@ -140,7 +140,7 @@ def drift(lab: Lab, task: int) -> list[str]:
     assert lab.pool.claim(Pick(stranded, entry.etag, False, "margin", 0.1, 0, None), 999, lab.now() - 1)
     entry = lab.entries.entries([replaced])[replaced]
     data = {"key": replaced, "etag": entry.etag, "image": "s3://b/k"}
-    for _ in range(2):  # as an import whose answer was lost, and which somebody then repeated
+    for _ in range(2):  # as an import whose answer was lost, and which was then repeated
         lab.api.call("POST", f"/api/projects/{lab.project}/import", json=[{"data": data}])
     return [stranded, replaced]
 
@@ -148,7 +148,7 @@ def drift(lab: Lab, task: int) -> list[str]:
 @heavy
 def test_reconciliation(make_lab: Callable[..., Lab]) -> None:
     def world() -> tuple[Lab, list[str]]:
-        lab = make_lab(batch=4)  # what a whole task sync asks for grows with the tasks
+        lab = make_lab(batch=4)  # the requests of a full task sync grow with the tasks
         tasks = exported(lab, 4)
         return lab, list(tasks) + drift(lab, next(iter(tasks.values())))
 

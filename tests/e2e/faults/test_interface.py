@@ -1,4 +1,4 @@
-"""What annotators see and answer, on the real Label Studio: controls, classes, and the order of tasks."""
+"""The labelling interface on the real Label Studio: controls, classes, and the order of tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries that are lost, doubled, shuffled or late, on the real servers."""
+"""Deliveries that are lost, duplicated, reordered or late, on the real servers."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_label_studio_stops_during_a_round_and_returns(
 
 
 def stopped(stack: LocalStack) -> Callable[[], None]:
-    """Kill Label Studio; return what starts the very same one again."""
+    """Kill Label Studio; return a function that starts the same process again."""
     process = next(candidate for candidate in stack.servers.processes if candidate.name == LABEL_STUDIO)
     guarded = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")[:-1]
     argv = guarded[guarded.index(guard.__file__) + 3 :]  # behind the lifeline and the grace
@@ -175,7 +175,7 @@ def test_duplicate_and_shuffled_uploads_have_one_row_per_image(
 
 
 def outcomes(lab: Lab) -> dict[str, float]:
-    """Return how many uploads the function has counted so far, by what became of them."""
+    """Return how many uploads the function has counted so far, by outcome."""
     return {name: lab.host.metric(name) for name in ("scored", "known", "stale")}
 
 

@@ -34,7 +34,7 @@ the gate then refuses the model; of 16 labels, in 1 of 6,435 rounds.
 
 
 class Training:
-    """Runs the jobs of a lab as the worker does: a process each, in the trainer's own environment."""
+    """Runs the jobs of a lab as the worker does: each in a process of the trainer's environment."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab, self.log = lab, folder / "trainer.log"
@@ -82,7 +82,7 @@ def world(make_lab: Callable[..., Lab], tmp_path: Path) -> Iterator[Callable[[],
 
 
 def due(lab: Lab) -> None:
-    """Let a round be labelled, of two classes that any head can tell apart; a job is launched."""
+    """Label a round of two classes that any head can separate, and launch a job."""
     labels = {}
     for label, sign in zip(CLASSES, (-1.0, 1.0), strict=True):
         noise = np.random.default_rng(len(label)).standard_normal(DIM).astype(np.float32)
@@ -99,7 +99,7 @@ def due(lab: Lab) -> None:
 
 
 def wrong(lab: Lab, training: Training) -> list[str]:
-    """Return what is not as it must be once the job that was due, or the one in its place, is over."""
+    """Return the broken invariants after the end of the job that was due, or of its replacement."""
     problems = []
     state = lab.control.state()
     if state.status is not JobStatus.IDLE or state.new_labels:

@@ -1,4 +1,4 @@
-"""Labels whose annotations are no longer there, on the real Label Studio."""
+"""Labels whose annotations were removed, on the real Label Studio."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_labels_that_are_missing_stay_until_a_person_agrees(make_lab: Callable[.
     assert labelled(lab) == LABELS
     proposals = DynamoProposals(lab.control_table)
 
-    # another project is connected; the old one keeps everything
+    # another project is connected; the old one is unchanged
     home = lab.env["OCTOSPOON_LABEL_STUDIO_PROJECT"]
     other = LabelStudioSetup(lab.api).project(f"another {home}", CLASSES)
     lab.env["OCTOSPOON_LABEL_STUDIO_PROJECT"] = str(other)
@@ -52,7 +52,7 @@ def test_labels_that_are_missing_stay_until_a_person_agrees(make_lab: Callable[.
     lab.api.call("DELETE", f"/api/projects/{other}")
     lab.env["OCTOSPOON_LABEL_STUDIO_PROJECT"] = home
 
-    # an older backup: this project has lost what came after it, and no webhook told
+    # an older backup: newer annotations are lost, and no webhook was sent
     tasks = lab.tasks()
     for task in tasks[:-1]:
         lab.api.call("DELETE", f"/api/tasks/{task.id}/")

@@ -1,4 +1,4 @@
-"""What holds up a new round, and what does not, on the real Label Studio."""
+"""Conditions that delay a new round, and others that do not, on the real Label Studio."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ours(lab: Lab) -> list[TaskBody]:
 
 
 def synchronised(lab: Lab, count: int) -> list[int]:
-    """Make tasks as the button "Sync Storage" does."""
+    """Create tasks as the button "Sync Storage" does."""
     data = [{"data": {"image": f"s3://{lab.bucket}/{i}.png"}} for i in range(count)]
     path = f"/api/projects/{lab.project}/import"
     answer = lab.api.call("POST", path, params={"return_task_ids": "true"}, json=data)

@@ -1,4 +1,4 @@
-"""The webhook through its public entry, with many annotators at once: none lost, and quick."""
+"""The public webhook with many annotators at once: it is fast, and no annotation is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EMPTY = b'def handler(event, context):\n    return {"statusCode": 200, "headers"
 
 @pytest.fixture
 def empty_url(stack: LocalStack) -> Iterator[str]:
-    """A REST API like the webhook's, before a function that does nothing."""
+    """Yield the URL of a REST API like the webhook's, with a function that does nothing."""
     client, name = stack.deployment.client, f"empty-{uuid.uuid4().hex[:8]}"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -1,4 +1,4 @@
-"""Runs one training job, by a clock that is ahead: trainer.py SECONDS JOB."""
+"""Runs one training job with a clock that is ahead: trainer.py SECONDS JOB."""
 
 from __future__ import annotations
 
