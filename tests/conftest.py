@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["lanes", "workers", "recording"]
-# a busy machine is no reason to fail
+# a test must not fail because the machine is busy
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 BATCH = 10
@@ -72,5 +72,5 @@ def exporting(stack: LocalStack) -> None:
     (rule,) = events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
     targets = events.list_targets_by_rule(Rule=rule)["Targets"]
     events.put_rule(Name=rule, ScheduleExpression="rate(1 minute)", State="ENABLED")
-    # LocalStack starts a schedule where it is given its targets
+    # LocalStack starts a schedule when it receives the targets
     events.put_targets(Rule=rule, Targets=targets)

@@ -1,4 +1,4 @@
-"""The wheel, built and installed as a user installs it: an environment of its own, without the checkout."""
+"""The wheel, built and installed as by a user, in a separate environment without the checkout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Installed:
 
     @property
     def packages(self) -> Path:
-        """The folder that the packages are in."""
+        """The folder of the installed packages."""
         (packages,) = self.folder.glob("lib/python*/site-packages")
         return packages
 

@@ -77,13 +77,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def lane_of(item: pytest.Item) -> str:
-    """Return the lane that a test takes; empty for the many that take none."""
+    """Return the lane that a test uses; empty if it uses none."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     return next((params[name] for name in TAKE_A_LANE if params.get(name) in ("host", "docker")), "")
 
 
 def absent(lane: str, choice: str) -> str:
-    """Return why a lane is not taken; empty where it is."""
+    """Return why a lane is skipped; empty if it runs."""
     if lane and choice not in ("auto", lane):
         return f"--localstack={choice}"
     return no_engine() if lane == "docker" else ""
@@ -146,7 +146,7 @@ def official() -> Image:
 
 
 def plugged() -> Image:
-    """Return the image with our plug-in that infra/stand-ins/build makes, where no registry has the other."""
+    """Return the image with our plug-in from infra/stand-ins/build, for machines without a registry."""
     from octospoon.cli.local.compose_files import CONTAINERS
     from octospoon.cli.stack.services import LOCALSTACK, SETTINGS
 
@@ -188,7 +188,7 @@ def in_docker(request: pytest.FixtureRequest) -> Iterator[Lane]:
 
 
 def _image(engine: docker.DockerClient, *, required: bool) -> Image:
-    """Return the image to take, pulled if need be; without it there is no lane, unless one was asked for."""
+    """Return the image, pulled if necessary. Without it the lane is skipped, or fails if it was requested."""
     image = official()
     name = f"{image.name}:{image.tag}"
     for there in engine.images.list(name=name):
@@ -246,7 +246,7 @@ class Engine(docker.DockerClient):
 
     @property
     def socket(self) -> str:
-        """The path of its socket on this machine."""
+        """Return the path of its socket on this machine."""
         return os.environ.get("DOCKER_HOST", SOCKET).removeprefix("unix://")
 
     @property
@@ -256,8 +256,8 @@ class Engine(docker.DockerClient):
 
 @functools.cache
 def no_engine() -> str:
-    """Return why there is no lane in Docker; empty where there is one."""
-    # in a process of its own: the client leaves its socket open where nobody answers
+    """Return why the lane in Docker cannot run; empty if it can."""
+    # in a separate process: the client does not close its socket if nothing answers
     command = [sys.executable, "-W", "ignore", "-c", "import docker; docker.from_env(timeout=10).ping()"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return f"no Docker engine answers: {ran.stderr.strip().rpartition(chr(10))[2]}" if ran.returncode else ""
@@ -265,6 +265,6 @@ def no_engine() -> str:
 
 @functools.cache
 def version() -> str:
-    """Return the LocalStack that is pinned: the same in both lanes."""
+    """Return the pinned version of LocalStack, the same in both lanes."""
     pinned = (ROOT / "infra/requirements/localstack.txt").read_text()
     return pinned.split("localstack-core==")[1].split()[0]

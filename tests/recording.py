@@ -22,7 +22,7 @@ _WRONG = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(trylast=True)  # when pytest has a folder
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the file before a worker or a server starts, so that all of them have the name."""
+    """Choose the file's name before a worker or a server starts, so that all use the same."""
     if is_worker(config):
         return
     given = os.environ.get(RECORD_REQUESTS)
@@ -38,7 +38,7 @@ def recorded() -> Path:
 
 
 def invalid(file: Path) -> list[str]:
-    """Return the requests of a record that break botocore's service models, each kind once."""
+    """Return the recorded requests that violate botocore's service models, each kind once."""
     problems: dict[str, None] = {}
     with file.open(encoding="utf-8") as lines:
         for line in lines:
@@ -61,7 +61,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Say which requests were invalid."""
+    """Print the invalid requests."""
     if wrong := config.stash.get(_WRONG, []):
         terminalreporter.section("invalid requests to AWS", red=True)
         for request in wrong[:SHOWN]:

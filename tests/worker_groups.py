@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Groups(LoadScopeScheduling):
-    """Gives a whole group of tests to one worker, and every other test to whichever worker is free.
+    """Gives a whole group of tests to one worker, and every other test to any free worker.
 
     xdist's own `--dist loadgroup` writes the group into the test's id, where pytest 9 no longer looks.
     """

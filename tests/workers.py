@@ -1,4 +1,4 @@
-"""Which tests one worker of `make test` runs together: those that share servers or what they build."""
+"""Groups of tests that one worker of `make test` runs together, because they share servers or builds."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TESTS = Path(__file__).parent
 
 
 def group(item: pytest.Item) -> str:
-    """Return the name of the tests that one worker runs in their order; empty where any worker may run it."""
+    """Return the group that one worker runs in order; empty if any worker may run the test."""
     if mark := item.get_closest_marker("stack"):
         return item.path.stem if mark.kwargs.get("own") else SHARED[item.path.parent != TESTS / "e2e"]
     if name := next((name for name in ("docker", "packaging") if item.get_closest_marker(name)), ""):
         return name
-    # the tests of a file share its fixtures and what it imports
+    # the tests of a file share its fixtures and imports
     return str(item.path.relative_to(TESTS)) if is_unit(item) else ""
 
 
@@ -65,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 
 @pytest.hookimpl(trylast=True)  # when `-m` and `-k` have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what takes longest first: the shared stacks, then the tests with servers of their own."""
+    """Sort the longest tests first: the shared stacks, then tests with their own servers."""
     if not is_worker(config):
         return
     items.sort(key=order)

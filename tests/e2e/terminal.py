@@ -19,7 +19,7 @@ _QUESTION = re.compile(rb"[^\r\n]*: $|[^\r\n]*\[y/N\]:? ?$")
 
 
 class Unanswered(AssertionError):
-    """A program asked something that nobody answers."""
+    """A program asked a question that has no answer."""
 
 
 def run(

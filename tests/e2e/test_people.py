@@ -1,4 +1,4 @@
-"""What people other than the first meet in Label Studio: an invitation and an instruction."""
+"""An invitation and an instruction for further people in Label Studio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local stack keeps its work: everything is killed again and again while people label and models train.
+"""The local stack keeps its work while it is killed repeatedly, people label and models train.
 
 Every other time the end is a power failure: LocalStack's records go back by up to ten seconds, as if what was
 not forced to the disk were lost. `make persistence` runs it and prints figures.
@@ -121,7 +121,7 @@ def deployment(place: Checkout) -> Deployment:
 
 
 def kill_everything(place: Checkout) -> None:
-    """Kill every process of the stack at once: no guard, no server and no function can clean up."""
+    """Kill all processes of the stack at once, so that none can clean up."""
     while pids := running(place):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -130,7 +130,7 @@ def kill_everything(place: Checkout) -> None:
 
 
 def running(place: Checkout) -> list[int]:
-    """Return the processes of the stack: those in its record, what they started, and orphans of these."""
+    """Return the stack's processes: those in its record, their descendants, and orphans of these."""
     record = Record.read(place.root / ".octospoon/run/stack.json")
     roots = {process.pid for process in record.processes if process.alive()} if record else set()
     pids, parents = set(roots), parents_of_all()
@@ -175,7 +175,7 @@ def records_now(place: Checkout, copy: Path) -> float:
 
 
 def go_back_to(place: Checkout, copy: Path) -> None:
-    """Let the records be those of a copy, as after a power failure."""
+    """Replace the records by those of a copy, as after a power failure."""
     for suffix in ("-wal", "-shm"):
         database(place).with_name(database(place).name + suffix).unlink(missing_ok=True)
     copy.replace(database(place))
@@ -186,7 +186,7 @@ def database(place: Checkout) -> Path:
 
 
 def violations(place: Checkout, keys: list[str], answered: dict[str, str]) -> list[str]:
-    """Return every broken invariant, as the stores and Label Studio's own answers show it."""
+    """Return every broken invariant, according to the stores and Label Studio's answers."""
     aws, every = deployment(place), tasks(place)
     entries = aws.entries.entries(keys)
     wrong = [f"{key} is in no state" for key in keys if key not in entries]
@@ -273,7 +273,7 @@ def test_work_survives_kills_and_power_failures(tmp_path: Path) -> None:
 
 
 def stop(place: Checkout, chance: random.Random, copy: Path, *, power: bool) -> str:
-    """Let the stack work for a while, then end it without warning; return how."""
+    """Let the stack work for a while, then end it without warning; return the method."""
     time.sleep(chance.uniform(1, 25))
     if not power:
         kill_everything(place)

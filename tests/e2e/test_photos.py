@@ -1,4 +1,4 @@
-"""A folder of somebody's own photos, some of them broken."""
+"""A folder of a user's photos, some of them broken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from octospoon.cli.commands.status import show
-from octospoon.cli.datasets.uploads import EMPTY, NO_PICTURE
+from octospoon.cli.datasets.uploads import EMPTY, NO_IMAGE
 from octospoon.cli.operations.upload import drop
 from octospoon.cli.operations.waiting import wait_for
 
@@ -50,7 +50,7 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
 
     done = drop(deployment, [folder], "trip/")
     assert done.uploaded == len(GOOD) + len(BAD) - 1
-    assert done.skipped.counts == {EMPTY: 1, NO_PICTURE: 1}
+    assert done.skipped.counts == {EMPTY: 1, NO_IMAGE: 1}
     deployment.client("s3").put_object(Bucket=deployment.outputs["ImagesBucket"], Key="trip/empty.png")
 
     def quarantined() -> dict[str, str]:
@@ -69,7 +69,7 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
     shown = capsys.readouterr().out
     assert all(name in shown and reason in shown for name, reason in BAD.items())
 
-    # nothing lost, and no retry storm: the queue is empty and nobody is dead
+    # nothing is lost, and nothing is retried forever: queue and dead letters are empty
     sqs = deployment.client("sqs")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 

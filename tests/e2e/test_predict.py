@@ -1,4 +1,4 @@
-"""An answer now, from the real function behind the real API; and Label Studio, which asks it by itself."""
+"""Immediate predictions from the real function behind the real API, also for Label Studio."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def ask(stack: LocalStack, body: bytes, **headers: str) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def web(stack: LocalStack) -> Iterator[httpx.Client]:
-    """One connection for many questions: a client of its own for each costs more than the answer."""
+    """One connection for many requests: a client for each takes longer than the answer."""
     secret = {"x-octospoon-secret": predict_secret(stack.deployment)}
     with httpx.Client(base_url=url(stack), headers=secret, timeout=30) as client:
         yield client
@@ -142,7 +142,7 @@ def test_a_model_without_classes_says_so(
 
 @pytest.fixture
 def project(stack: LocalStack) -> Iterator[int]:
-    """A project of its own, connected on Label Studio's model page as a person does."""
+    """A separate project, connected on Label Studio's model page as a person does."""
     with new_project(stack, "on demand") as number:
         yield number
 

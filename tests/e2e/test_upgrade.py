@@ -78,7 +78,7 @@ def previous(folder: Path) -> Iterator[Checkout]:
 
 
 def replaced(place: Checkout) -> Checkout:
-    """Let a checkout have today's release in the place of its own."""
+    """Replace a checkout's release by today's."""
     for name in OWN:
         (place.root / name).rename(place.root / f"{name}.previous")
         (place.root / name).symlink_to(ROOT / name)
@@ -135,7 +135,7 @@ def test_an_upgrade_keeps_everything_and_the_loop_goes_on(tmp_path: Path) -> Non
 
 
 def worked(old: Checkout, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Let the older release do its work: a pool, a labelled round and a training job."""
+    """Let the older release create a pool, a labelled round and a training job."""
     settings = ("BatchSize=12", "MaxOpenTasks=3", "TrainingThreshold=8", "RankTriggers=schedule")
     chosen = " ".join(f"--set {setting}" for setting in settings)
     old.octospoon(f"up --classes {','.join(CLASSES)} --backbone scattering {chosen}")
@@ -162,7 +162,7 @@ def answers(place: Checkout, count: int) -> dict[str, str]:
 def left_in_queues(
     old: Checkout, folder: Path, keys: list[str], answered: dict[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Let a message of the older release wait in every queue: an upload, an answer, a job, a re-scoring."""
+    """Leave a message of the older release in every queue: an upload, an answer, a job, a rescoring."""
     aws = deployment(old)
     end_trainer(old)
     start_event_sources(aws, only="collect")
@@ -258,7 +258,7 @@ def trainer(place: Checkout) -> Iterator[None]:
 def worked_on(
     new: Checkout, folder: Path, keys: list[str], answered: dict[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Let today's release go on: new images, a new round, answers, and a prediction on demand."""
+    """Continue with today's release: new images, a new round, answers, and a prediction on demand."""
     new.octospoon(f"drop {folder}/more")
     more = [f"{name}/{number}.png" for name in CLASSES for number in range(PER_CLASS, PER_CLASS + 4)]
     aws = deployment(new)

@@ -1,1 +1,1 @@
-"""In-memory versions of the ports, held to the same contract tests as the real adapters."""
+"""In-memory implementations of the ports, which pass the same contract tests as the real adapters."""

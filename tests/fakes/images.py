@@ -1,4 +1,4 @@
-"""The images bucket in memory, and what sends uploads to be scored."""
+"""The images bucket, the inbox and the queue of uploads, in memory."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class FakeLabeler:
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
         created = {}
         for task in tasks:
-            id_ = max(self.tasks, default=0) + 1  # SQLite gives the highest number again once it is free
+            id_ = max(self.tasks, default=0) + 1  # SQLite reuses the highest id when its row was deleted
             self.tasks[id_] = task
             self.changed_at[id_] = self.made_at[id_] = self.clock.now()
             self.predictions[id_] = [(model_version, task.label)] if task.label else []

@@ -1,4 +1,4 @@
-"""The pool in memory: one table behind every port of it."""
+"""The pool in memory: one table behind all of its ports."""
 
 from __future__ import annotations
 
@@ -416,7 +416,7 @@ class FakeRecords:
 
 @dataclass
 class FakeBlindImages:
-    """Over a pool, or some keys by hand."""
+    """Reads blind images from a pool, or from a given set of keys."""
 
     pool: FakePool | None = None
     keys: set[str] = field(default_factory=set)

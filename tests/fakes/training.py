@@ -1,4 +1,4 @@
-"""What a training job works with, in memory: its state, launcher, snapshots and registry."""
+"""The ports of a training job in memory: its state, launcher, snapshots and registry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FakeControl:
     now_state: TrainingState = field(default_factory=TrainingState)
 
     def change(self, delta: int, counted_in: int) -> int:
-        """Count one label more or less; return the image's new `counted_in`."""
+        """Change the count of labels by one; return the image's new `counted_in`."""
         state = self.now_state
         amount = delta if delta > 0 or counted_in >= state.since else 0
         self.now_state = replace(state, new_labels=state.new_labels + amount)
@@ -146,7 +146,7 @@ class FakeLauncher:
 
 @dataclass
 class FakePlatform:
-    """The platform that runs the launched jobs, with what it says of each."""
+    """The platform that runs the launched jobs, with the report about each."""
 
     fates: dict[str, Fate] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Random interleavings of everything that can happen, over the in-memory ports: the invariants hold."""
+"""The invariants hold in random interleavings of all operations, over the in-memory ports."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        for key in KEYS[:5]:  # a world in which something has happened already
+        for key in KEYS[:5]:  # a world with a history
             self.world.upload(key, good=True, lost=False)
         self.world.recover()
         self.world.rank()
 
-    # -- pictures -------------------------------------------------------------------------------
+    # -- images ---------------------------------------------------------------------------------
 
     @rule(key=keys, good=st.sampled_from([True, True, True, False]), lost=seldom)
     def upload(self, key: str, good: bool, lost: bool) -> None:

@@ -1,4 +1,4 @@
-"""Everything that octospoon talks to, in memory, with a fault possible between any two calls."""
+"""All systems that octospoon uses, in memory, with possible faults between any two calls."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ LATER = 4000.0
 
 
 class Died(BaseException):
-    """kill -9: nothing catches it."""
+    """The process was killed: no handler catches this."""
 
 
 @dataclass
 class Faults:
-    """What happens at which call of the use case that runs now."""
+    """The fault at each call of the running use case."""
 
     plan: dict[int, Callable[[], None]] = field(default_factory=dict)
     at: int = 0
@@ -69,7 +69,7 @@ class Faults:
 
 
 class Between:
-    """A port with a moment before and after each of its calls."""
+    """A port whose calls may fail before or after their effect."""
 
     def __init__(self, port: Any, faults: Faults) -> None:
         self._port, self._faults = port, faults
@@ -110,7 +110,7 @@ class Studio(FakeLabeler):
 
 
 class Drifting:
-    """Confirmed drift by which every image shows, with the bytes that it had first."""
+    """Confirmed drift whose examples are all images, with their first bytes."""
 
     def __init__(self, pool: FakePool) -> None:
         self._pool, self._first = pool, {}
@@ -143,7 +143,7 @@ class World(FakeWorld):
         self._wire()
 
     def _watch(self) -> None:
-        """Keep, beside the counter, which labelled images the newest job was begun on."""
+        """Record which labelled images the newest job started with, independently of the counter."""
         begin, abort, resolve = self.control.begin, self.control.abort, self.labels.resolve_label
 
         def watched_begin(before: Any, job: str, reason: str, lease: float, settings: Any) -> bool:
@@ -182,7 +182,7 @@ class World(FakeWorld):
         """Return the labelled images with their bytes: a label of other bytes is a new one."""
         return {(key, row.etag) for key, row in self.pool.table.items() if row.state is State.LABELLED}
 
-    # -- what the outside world does ------------------------------------------------------------
+    # -- the outside world ----------------------------------------------------------------------
 
     def upload(self, key: str, *, good: bool, lost: bool) -> None:
         self._store(key, f"{'good' if good else 'bad'}{self.sequence + 1}", lost=lost)
@@ -206,11 +206,11 @@ class World(FakeWorld):
             self.events.append(ImageRef(key, etag, f"{self.sequence:08X}", 1))
 
     def content(self, key: str) -> str:
-        """The identity of the bytes that are in the bucket."""
+        """Return the ETag of the bytes in the bucket."""
         return self.bucket.objects[key].etag.partition("-")[0]
 
     def read(self, event: ImageRef) -> None:
-        """Begin to score an upload: what is read is what is there now."""
+        """Begin to score an upload, with the bytes that the bucket has now."""
         stored = self.bucket.objects.get(event.key)
         if stored is None:
             known = self.pool.scored([event.key]).get(event.key)
@@ -266,7 +266,7 @@ class World(FakeWorld):
             self.studio.touch(task, bodies[1:])
             self.hook("ANNOTATIONS_DELETED", task, bodies[:1], lost=lost)
 
-    # -- what the trainer does ------------------------------------------------------------------
+    # -- the trainer ----------------------------------------------------------------------------
 
     def start_job(self, job: str) -> None:
         if self.control.start(job, self.clock.now() + 600):
@@ -285,7 +285,7 @@ class World(FakeWorld):
     # -- running and checking -------------------------------------------------------------------
 
     def run(self, use_case: Callable[[], object], plan: dict[int, Callable[[], None]]) -> bool:
-        """Run a use case with these faults; return whether it came to its end."""
+        """Run a use case with these faults; return whether it ended normally."""
         self.faults.plan, self.faults.at = dict(plan), 0
         try:
             use_case()
@@ -296,7 +296,7 @@ class World(FakeWorld):
         return True
 
     def recover(self) -> None:
-        """Let everything that waits come, and the reconciler run, without faults."""
+        """Deliver all waiting messages and run the reconciler, without faults."""
         self.launcher.down = False
         for image, good in self.reading:
             self.write(image, good)
@@ -332,7 +332,7 @@ class World(FakeWorld):
         return [*self._states(), *self._twice(), *self._counting(), *self._untold()]
 
     def _untold(self) -> list[str]:
-        """Return what happened and was never published."""
+        """Return the facts for which no event was published."""
         published, state = {event.id for event in self.bus.published}, self.control.state()
         exported = range(1, self.rounds.last_number() + 1 - self.rounds.is_open)
         ended = range(1, state.jobs + 1 - state.is_active)

@@ -1,4 +1,4 @@
-"""Cases that run in another environment than the tests' own."""
+"""Run test cases in another environment."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# pytest comes from this environment, behind everything that the other one has
+# pytest comes from this environment, after all packages of the other one
 _BORROW = "import site, sys; site.addsitedir(sys.argv[1]); import pytest; sys.exit(pytest.main(sys.argv[2:]))"
 BORROWED = ("-c", _BORROW, sysconfig.get_path("purelib"))
 OWN = ("-m", "pytest")
 
 
 def check(python: Path, pytest: tuple[str, ...], cases: Path, *options: str) -> None:
-    """Run the cases, and see that some passed and none was skipped.
+    """Run the cases, and check that some passed and none was skipped.
 
     Args:
         python: of the other environment.

@@ -1,4 +1,4 @@
-"""The buckets as they are deployed, and the way of an object's key through the event that tells of it."""
+"""The buckets as they are deployed, and the keys of objects in their events."""
 
 from __future__ import annotations
 

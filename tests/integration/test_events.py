@@ -1,4 +1,4 @@
-"""An event, from the bus through a rule to whom it concerns."""
+"""An event, from the bus through a rule to its target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATTERN = {
 
 @pytest.fixture
 def target_queue(lane: Lane) -> Iterator[str]:
-    """A queue that gets what the rule of docs/how-to/connect-events.md lets through."""
+    """A queue that gets the events of the rule in docs/how-to/connect-events.md."""
     sqs, events = lane.client("sqs"), lane.client("events")
     url = sqs.create_queue(QueueName=NAME)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -43,7 +43,7 @@ def test_function_accepts_its_event_and_logs_it(lane: Lane, name: str) -> None:
 
 
 def reported(lane: Lane, function: str, request: str) -> bool | None:
-    """Return whether the log says what a request took."""
+    """Return whether the log contains the report line of a request."""
     pattern = f'"REPORT RequestId: {request}"'
     logs = lane.client("logs")
     events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern=pattern)

@@ -1,4 +1,4 @@
-"""A message that fails for good: to the dead letters, and back."""
+"""A message that fails permanently moves to the dead letters, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNREADABLE = "no notification"
 
 @pytest.fixture
 def impatient(lane: Lane) -> Iterator[None]:
-    """What failed is tried again at once, not after six minutes."""
+    """Retry failed messages at once, not after six minutes."""
     sqs, url = lane.client("sqs"), lane.outputs["AnnotationsQueueUrl"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     yield

@@ -1,4 +1,4 @@
-"""The tables as they are deployed: what every query of the adapters relies on."""
+"""The tables as they are deployed have the keys and indexes that the adapters query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLES = {
 
 
 def shape(table: dict[str, Any]) -> dict[str, Any]:
-    """Return keys, their types, and the indexes, in an order of their own."""
+    """Return keys, their types, and the indexes, sorted."""
     indexes = {
         index["IndexName"]: (index["KeySchema"], index["Projection"]["ProjectionType"])
         for index in table.get("GlobalSecondaryIndexes", [])

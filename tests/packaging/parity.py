@@ -1,4 +1,4 @@
-"""What a trainer, or the scoring function, makes of a folder of pictures; run in the environment of either.
+"""Results of the trainer, or of the scoring function, for a folder of images, in its own environment.
 
     python parity.py trainer|scorer MODEL FOLDER
 
@@ -68,7 +68,7 @@ class Rows:
 
 
 def stored(embedding: np.ndarray) -> bytes:
-    """As in the pool table."""
+    """Return the values as the pool table stores them."""
     return embedding.astype("<f2").tobytes()
 
 

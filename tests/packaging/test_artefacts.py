@@ -1,4 +1,4 @@
-"""Each function's artefact, alone: it imports, it is small enough, and holds only what belongs there."""
+"""Each function's artefact alone: it imports, is small enough, and contains only expected files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the discard port: whatever calls AWS fails at once
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the discard port: every call to AWS fails at once
     "AWS_MAX_ATTEMPTS": "1",
     "OCTOSPOON_CLASSES": "cat,dog",
     "OCTOSPOON_LABEL_STUDIO_PROJECT": "1",
@@ -58,7 +58,7 @@ ENVIRONMENT = {
     )
 }
 
-# Wire the whole function; rank stops where it reads its secret, after everything is imported.
+# Wire the whole function; rank stops when it reads its secret, after all imports.
 ALONE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -76,7 +76,7 @@ print(json.dumps(sorted(str(m.__file__) for m in sys.modules.values() if getattr
 """
 
 
-# Score a picture of every format: what was left out of the artefact is really not needed.
+# Score an image of every format: no file that the artefact lacks is needed.
 SCORES = """
 import io, json, sys
 sys.path.insert(0, sys.argv[1])

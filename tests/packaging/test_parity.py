@@ -1,4 +1,4 @@
-"""Trainer and scoring function, each in its own environment, see the same tensors of the same pictures."""
+"""Trainer and scoring function, each in its own environment, get the same tensors from the same images."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def seen_by(who: str, model: Path, folder: Path) -> dict[str, list[str]]:
 
 
 def generated(folder: Path) -> None:
-    """Photographs in each format and size, and what the corpus holds of sound files."""
+    """Create photographs in each format and size, and add the valid files of the corpus."""
     for size in ((1920, 1080), (640, 480), (64, 64)):
         coarse = np.random.default_rng(size[0]).integers(0, 256, (size[1] // 16, size[0] // 16, 3), np.uint8)
         image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
@@ -75,11 +75,11 @@ def real(folder: Path) -> None:
         shutil.copyfile(path, folder / path.name)
 
 
-@pytest.mark.parametrize("pictures", [generated, real], ids=["generated", "real"])
-def test_the_tensors_of_trainer_and_scorer_are_bit_equal(pictures, model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("create", [generated, real], ids=["generated", "real"])
+def test_the_tensors_of_trainer_and_scorer_are_bit_equal(create, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    pictures(folder)
+    create(folder)
 
     trained, scored = (seen_by(who, model, folder) for who in ENVIRONMENTS)
 
@@ -92,7 +92,7 @@ def test_the_tensors_of_trainer_and_scorer_are_bit_equal(pictures, model: Path, 
 
 
 def test_preprocessing_is_in_the_graph(model: Path, tmp_path: Path) -> None:
-    """A picture of the model's size is its own tensor, and a bare session makes the row's embedding of it."""
+    """An image of the model's size is its own tensor, and a bare session computes the row's embedding."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

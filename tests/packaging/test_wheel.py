@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own: every command for a deployed stack works, and it stays small."""
+"""The wheel in its own environment: every command for a deployed stack works, and it stays small."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """What `pip install octospoon` brings."""
+    """Return an environment made by `pip install octospoon`."""
     return install(tmp_path_factory.mktemp("plain"), wheel)
 
 

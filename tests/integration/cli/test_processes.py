@@ -1,4 +1,4 @@
-"""Commands as processes of their own: whatever happens, people get a sentence and exit status 1."""
+"""Commands in separate processes: on every failure, people get a sentence and exit status 1."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person does, signed in nowhere."""
+    """Run a command as a person does who is not signed in."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
     return subprocess.run(
         [

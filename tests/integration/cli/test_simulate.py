@@ -1,4 +1,4 @@
-"""Whole simulations, in their worker processes."""
+"""Complete simulations, in their worker processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our choices against other libraries': test_peers.py runs this in the environment that has them."""
+"""Our choices compared with other libraries'. test_peers.py runs this in the environment with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE, CHOSEN = 2000, 50
 
 
 class Fixed:
-    """A classifier, to the peers, that has predicted already."""
+    """A classifier for the other libraries, with predictions that exist already."""
 
     def __init__(self, rows):
         self.rows = rows

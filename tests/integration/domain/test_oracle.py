@@ -1,4 +1,4 @@
-"""The accuracy estimator against its authors' own package."""
+"""The accuracy estimator compared with its authors' package."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ PYTHON = elsewhere.ROOT / ".octospoon/envs/peers/bin/python"
 
 
 def test_our_choices_against_other_libraries() -> None:
-    """The cases of peers_cases.py, in the environment that has the other libraries."""
+    """Run the cases of peers_cases.py in the environment that has the other libraries."""
     if not PYTHON.exists():
         pytest.skip("NOT CHECKED against modAL, scikit-activeml and small-text: `make peers` installs them")
     elsewhere.check(PYTHON, elsewhere.OWN, CASES, "--noconftest")

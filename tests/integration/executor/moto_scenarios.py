@@ -130,7 +130,7 @@ def refusal(made, items: list[dict]) -> RESTError | None:
 
 
 def same_as_moto() -> None:
-    """The original, which copies everything, leaves the same state behind."""
+    """The original implementation, which copies the whole state, produces the same state."""
     failing = [*EVERYTHING, put("plain", {"id": text("k2")}, NEW)]
     for items in (EVERYTHING, failing):
         outcomes = []

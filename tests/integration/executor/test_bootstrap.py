@@ -1,4 +1,4 @@
-"""What runs inside a function's process: it ends with LocalStack and hides the plug-in's modules."""
+"""The bootstrap of a function's process: it ends with LocalStack and hides the plug-in's modules."""
 
 from __future__ import annotations
 

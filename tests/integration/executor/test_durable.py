@@ -1,4 +1,4 @@
-"""What LocalStack holds survives its process: objects, items and messages, under the same names."""
+"""LocalStack's objects, items and messages survive its process, under the same names."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Aws:
         self.begin()
 
     def messages(self, queue: str, seconds: int = 0) -> list:
-        """Receive what is visible now, or the first within some seconds."""
+        """Return the visible messages, or wait some seconds for the first."""
         messages: list[dict] = []
         while more := self.queues.receive_message(
             QueueUrl=self.names[queue],
@@ -150,7 +150,7 @@ def checkout(tmp_path_factory):
 
 @dataclasses.dataclass
 class Before:
-    """What there was before LocalStack was killed."""
+    """The state before LocalStack was killed."""
 
     names: dict[str, str]
     secret: str
@@ -162,7 +162,7 @@ class Before:
 
 @pytest.fixture(scope="module")
 def killed(checkout):
-    """LocalStack after two kills, and what it held before."""
+    """LocalStack after two kills, and its state before them."""
     aws = Aws(checkout)
     large = os.urandom(5_300_000)
     store_objects(aws, large)
@@ -230,7 +230,7 @@ def store_items(aws: Aws) -> None:
 
 
 def send_messages(aws: Aws) -> None:
-    """Leave a message that waits, one in somebody's hand, and one among the letters; handle one."""
+    """Leave a waiting message, a received one and a dead letter; process a fourth."""
     work = aws.names["Work"]
     for body in ("handled", "in hand", "poison", "waits"):
         aws.queues.send_message(

@@ -1,4 +1,4 @@
-"""LocalStack records every request: who made it, what is wrong with it, and which rights it needs."""
+"""LocalStack records every request: its caller, its errors, and the rights that it needs."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def client(url: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def lines(file: Path) -> Callable[[], list[dict[str, Any]]]:
-    """What has been recorded since the test began."""
+    """Return the records since the test began."""
     before = len(file.read_text()) if file.exists() else 0
     return lambda: [json.loads(line) for line in file.read_text()[before:].splitlines()]
 
 
 def raw(url: str, target: str, service: str, body: Any) -> None:
-    """Send what botocore would refuse to send."""
+    """Send a request that botocore would refuse."""
     headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
     request = AWSRequest("POST", url, headers=headers, data=json.dumps(body))
     SigV4Auth(Credentials("test", "test"), service, "us-east-1").add_auth(request)

@@ -1,4 +1,4 @@
-"""The Runtime API, spoken to as a runtime does; nothing of LocalStack."""
+"""The Runtime API, with a client that behaves as a runtime; without LocalStack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def api():
 
 
 class Runtime:
-    """What awslambdaric does, in four lines."""
+    """The protocol of awslambdaric in four lines."""
 
     def __init__(self, api: RuntimeApi) -> None:
         self.connection = http.client.HTTPConnection(api.address, timeout=10)

@@ -1,4 +1,4 @@
-"""Label Studio's own SDK writes what is imported, and checks what is exported. Runs in its environment."""
+"""Label Studio's SDK writes files for imports, and checks exports. Runs in the SDK's environment."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_boxes_of_label_studio_give_the_class_of_an_image(tmp_path: Path, form: 
     tasks = [task(1, "a.jpg", [box("cat"), box("cat")]), task(2, "b.jpg", [box("dog")])]
     written = converted(tmp_path, BOXES, form, tasks)
     if form == "YOLO":
-        for boxes in (written / "labels").glob("*.txt"):  # the converter leaves the pictures where they are
+        for boxes in (written / "labels").glob("*.txt"):  # the converter does not move the images
             (written / "images" / f"{boxes.stem}.jpg").write_bytes(b"a picture")
     source = written if form == "YOLO" else written / "result.json"
 

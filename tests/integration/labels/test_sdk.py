@@ -8,5 +8,5 @@ PYTHON = elsewhere.ROOT / ".octospoon/envs/label-studio/bin/python"
 
 
 def test_label_files_and_label_studio_s_own_sdk_agree() -> None:
-    """Label Studio's own converter and interface, in the environment that has them."""
+    """Run the cases with Label Studio's own converter and interface, in their environment."""
     elsewhere.check(PYTHON, elsewhere.BORROWED, Path(__file__).with_name("sdk_cases.py"))

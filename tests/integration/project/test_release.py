@@ -1,4 +1,4 @@
-"""What a release publishes is built, checked and described as its tag says."""
+"""The files of a release are built, checked and described according to its tag."""
 
 from __future__ import annotations
 

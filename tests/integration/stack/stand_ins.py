@@ -20,7 +20,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 
 def running(root: Path) -> list[str]:
-    """Return what still runs in the checkout, by its working directory."""
+    """Return the processes whose working directory is in the checkout."""
     pids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

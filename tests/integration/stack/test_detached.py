@@ -1,4 +1,4 @@
-"""The stack that `octospoon up` leaves running, over small stand-ins: it goes on with what it held."""
+"""The detached stack of `octospoon up`, over small stand-ins: a restart keeps its data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def locked(folder: Path) -> set[str]:
 
 
 def work(root: Path, name: str) -> None:
-    """Leave what somebody made in Label Studio's folder."""
+    """Leave a user's work in Label Studio's folder."""
     (root / ".octospoon" / "data" / "label-studio" / f"work-{name}").write_text(name)
 
 
@@ -139,7 +139,7 @@ ENDS = {
 
 
 def reboot(root: Path, stack) -> None:
-    """End everything, and let another boot have given the ids."""
+    """End all processes, and record another boot id for them."""
     kill(stack, "label-studio", "mlflow", "localstack")
     record = root / ".octospoon/run/stack.json"
     content = json.loads(record.read_text())

@@ -1,4 +1,4 @@
-"""The guard, with real programs: nothing survives, however things end."""
+"""The guard, with real programs: no process survives any kind of end."""
 
 from __future__ import annotations
 

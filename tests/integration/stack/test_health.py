@@ -1,4 +1,4 @@
-"""Servers that start, fail, and lose their port to somebody else."""
+"""Servers that start, fail, or lose their port to another program."""
 
 from __future__ import annotations
 

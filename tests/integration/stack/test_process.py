@@ -1,4 +1,4 @@
-"""Which process is which: ids are reused, so a start time goes with each."""
+"""The identity of a process: ids are reused, so each has its start time."""
 
 from __future__ import annotations
 

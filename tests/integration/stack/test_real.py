@@ -76,7 +76,7 @@ def post(url: str, path: str, body: str, token: str) -> int:
 
 
 def marked(name: str) -> set[int]:
-    """Return the processes whose environment says that they belong to a stack."""
+    """Return the processes whose environment marks them as a stack's."""
     variable = f"{MARK}={name}".encode()
     pids = set()
     for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -140,7 +140,7 @@ def test_nothing_is_left():
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
-    """A checkout of its own for a stack that is left running."""
+    """A separate checkout for a stack that stays running."""
     for name in ("envs", "state/label-studio-template", "state/mlflow-template", "state/credentials.json"):
         (tmp_path / ".octospoon" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / ".octospoon" / name).symlink_to(ROOT / ".octospoon" / name)

@@ -40,7 +40,7 @@ with sqlite3.connect(sys.argv[1]) as database:
 
 @pytest.fixture
 def trouble(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that lets the upgrade fail, after as many seconds as it says."""
+    """Return the file that makes the upgrade fail, after the seconds that the file contains."""
     file = root / "fail"
     command = [sys.executable, "-c", UPGRADE]
     stand_in = dataclasses.replace(
@@ -64,7 +64,7 @@ def version(path: Path) -> int:
 
 
 def work(root: Path, name: str) -> None:
-    """Leave a row in a database, the log of which has not been read into it."""
+    """Leave a row in the write-ahead log of a database."""
     writer = (
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
         "c.execute('PRAGMA journal_mode = WAL'); c.execute('CREATE TABLE IF NOT EXISTS work (name TEXT)');"

@@ -1,4 +1,4 @@
-"""DagsHub's own client against a DagsHub on loopback: test_registry.py runs this in the trainer's env."""
+"""DagsHub's client with a stub server on loopback. test_registry.py runs this in the trainer's env."""
 
 from __future__ import annotations
 

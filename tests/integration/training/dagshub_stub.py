@@ -1,4 +1,4 @@
-"""A DagsHub on loopback: answers as its REST interface does, keeps what it was sent, fails when told to."""
+"""A stub of DagsHub's REST interface on loopback: it records requests, and fails on request."""
 
 from __future__ import annotations
 

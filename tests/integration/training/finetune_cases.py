@@ -53,12 +53,12 @@ QUICK = FineTuning()
 
 @pytest.fixture(scope="module", name="poor")
 def poor_backbone() -> bytes:
-    """Random convolutions, which tell digits apart worse than trained ones."""
+    """Return random convolutions, which separate digits worse than trained ones."""
     return wrap_onnx.wrap(convolutional(), wrap_onnx.Pixels(), "", head=False)[0]
 
 
 class Task:
-    """Digits in an order of their own, so that train and test are drawn from the same writers."""
+    """Digits in a random order, so that train and test come from the same writers."""
 
     def __init__(self, backbone: bytes) -> None:
         self.backbone = backbone
@@ -150,7 +150,7 @@ def test_the_same_labels_and_seed_give_the_same_bits(task: Task):
 
 
 def trained_weights(tuner: FineTuner, task: Task) -> bytes:
-    """The weights after three epochs, whether or not they are better."""
+    """Return the weights after three epochs, even if they are not better."""
     from octospoon.training.head.fit import fit_head, fold_of
 
     few = task.first(100)
@@ -372,7 +372,7 @@ NOT_OURS = ("training_mode", "noop")
 
 
 def followed(case) -> set[str]:
-    """Check a case's numbers; return its operators where they were computed."""
+    """Check a case's numbers; return its operators if they were computed."""
     model, opset = case.model, next(entry.version for entry in case.model.opset_import if not entry.domain)
     for inputs, outputs in case.data_sets:
         arrays = [*inputs, *outputs]
@@ -389,7 +389,7 @@ def followed(case) -> set[str]:
                 made = graphs.OPERATORS[step.op](step, [known[name] for name in step.inputs])
                 known.update(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=False))
         except BadRequest:
-            return set()  # said to be unsupported
+            return set()  # listed as unsupported
         for value, expected in zip(model.graph.output, outputs, strict=True):
             if value.name in known:
                 got = known[value.name].numpy()
@@ -415,7 +415,7 @@ def test_augmentation_moves_mirrors_and_brightens_within_bounds():
 
 @pytest.fixture(scope="module", name="promoted")
 def promote(poor: bytes) -> tuple[World, World]:
-    """A world with a poor backbone and its head in service, before and after a job that fine-tunes."""
+    """Return worlds with a poor backbone in service, before and after a job that fine-tunes."""
     made, expected = World(), predictions(poor)
     for index in range(720):
         number, prediction = int(ORDER[index]), expected[index]
@@ -433,7 +433,7 @@ def promote(poor: bytes) -> tuple[World, World]:
 
 
 def predictions(backbone: bytes) -> list[Prediction]:
-    """What a backbone without classes says of the first digits."""
+    """Return the predictions of a backbone without classes for the first digits."""
     pixels = np.stack([decode(digits.png_bytes(int(i)), 32, 32, "squash") for i in ORDER[:720]])
     vectors = embed(backbone, pixels, np.arange(720)).astype(np.float16).astype(np.float32)
     return [Prediction(0, model_file.sha256(backbone), vector, None) for vector in vectors]

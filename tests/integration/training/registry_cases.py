@@ -1,4 +1,4 @@
-"""The registry adapter against MLflow itself, on SQLite: test_registry.py runs this in the trainer's env."""
+"""The registry adapter with the real MLflow on SQLite. test_registry.py runs this in the trainer's env."""
 
 from __future__ import annotations
 

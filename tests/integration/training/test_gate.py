@@ -1,4 +1,4 @@
-"""Whole training jobs whose models are bad in ways that the gate must see, and one that is better."""
+"""Complete training jobs with bad models that the gate must refuse, and one with a better model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AUDIT, FIRST, MORE = 100, 160, 120
 
 @pytest.fixture(scope="module", name="served")
 def serve():
-    """A first model in service, trained on 160 labels, and 120 more labels since; never changed by a test."""
+    """A first model in service, trained on 160 labels, and 120 newer labels. No test changes it."""
     made = World()
     for index in range(AUDIT + FIRST):
         made.label(index, truth(index), audit=index < AUDIT)
@@ -39,7 +39,7 @@ def truth(index: int) -> str:
 
 
 def retrain(served: World, spoil) -> tuple[Outcome, World]:
-    """Run the second job with a dataset, a spec or a result that was spoilt."""
+    """Run the second job with a damaged dataset, spec or result."""
     made = served.copied()
     made.launch(SECOND)
     made.control.now_state = replace(made.control.now_state, reason="drift confirmed")
@@ -73,7 +73,7 @@ def swapped_in_silence(backbone, dataset: Dataset, spec):
 
 
 def points_worse(backbone, dataset: Dataset, spec):
-    """Three of four ones called eights: some five points fewer."""
+    """Predict eight for three of four ones: about five points less accuracy."""
     labels = dataset.labels.copy()
     labels[labels == 1] = np.where(np.arange(np.sum(labels == 1)) % 4, 8, 1)
     return train_head(backbone, replace(dataset, labels=labels), spec)

@@ -38,7 +38,7 @@ BEFORE = "train-000000"
 
 @functools.cache
 def larger() -> bytes:
-    """Return scattering on images of twice the size: another backbone, and as good."""
+    """Return scattering on images of twice the size: another backbone of equal quality."""
     return model_file.assemble(
         backbone := scattering.build(shrink=2), None, model_file.backbone_spec(backbone, "squash")
     )
@@ -46,7 +46,7 @@ def larger() -> bytes:
 
 @functools.cache
 def poor() -> bytes:
-    """Return a network of random weights, which knows next to nothing of digits."""
+    """Return a network with random weights, which separates digits badly."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "poor.onnx"
         onnx.save(network(last="pooled"), path)
@@ -115,7 +115,7 @@ def served(made: World) -> ChampionPointer:
 
 
 def assert_changed(made: World) -> None:
-    """Backbone and head are those of the candidate, and no label is lost."""
+    """Check that backbone and head are the candidate's, and that no label is lost."""
     new = model_file.read_spec(larger()).backbone
     assert served(made).backbone == new
     assert change(made).stage is Stage.SERVING
@@ -181,7 +181,7 @@ def test_missing_model_file_ends_the_change_not_all_training() -> None:
 
 def test_unreadable_image_is_left_out_and_the_rest_is_trained() -> None:
     made = requested(larger())
-    for index in (30, 5):  # one to train on, one of the audit share
+    for index in (30, 5):  # one for training, one of the audit share
         del made.images.objects[f"{index:04d}.png"]
     assert run(JOB, made.ports) is Outcome.PROMOTED
     assert labels(made) == labels(before())
@@ -189,12 +189,12 @@ def test_unreadable_image_is_left_out_and_the_rest_is_trained() -> None:
 
 
 class Killed(BaseException):
-    """The process is gone: no handler of an error runs."""
+    """The process was killed: no error handler catches this."""
 
 
 @dataclass
 class Steps:
-    """Counts the steps that others see, and kills the process after one of them; 0 kills before the first."""
+    """Counts the externally visible steps, and kills the process after one; 0 kills before the first."""
 
     kill_after: int
     names: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What decoding each hostile or odd file costs, each in a process of its own."""
+"""The cost of decoding each hostile or odd file, each in a separate process."""
 
 from __future__ import annotations
 

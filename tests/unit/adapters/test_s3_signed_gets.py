@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SESSION = boto3.Session("AKIAEXAMPLE", "a secret", "a session token", region_name="eu-central-1")
-PICTURE = ImageBytes(b"picture", hashlib.md5(b"picture", usedforsecurity=False).hexdigest())
-ETAG = f'"{PICTURE.etag}"'
+IMAGE = ImageBytes(b"picture", hashlib.md5(b"picture", usedforsecurity=False).hexdigest())
+ETAG = f'"{IMAGE.etag}"'
 QUIET = Config(response_checksum_validation="when_required", retries={"total_max_attempts": 1})
 
 
@@ -64,7 +64,7 @@ def test_the_signature_is_the_one_that_get_object_makes(key: str) -> None:
         with server(*[answer("200 OK", b"picture")] * 2) as (endpoint, requests):
             s3 = client(endpoint)
             with closing(SignedGets(s3, SESSION.get_credentials(), "bucket")) as gets:
-                assert gets(key, 100) == PICTURE
+                assert gets(key, 100) == IMAGE
             s3.get_object(Bucket="bucket", Key=key)["Body"].read()
         ours, theirs = (headers(request) for request in requests)
         if ours["X-Amz-Date"] == theirs["X-Amz-Date"]:
@@ -102,7 +102,7 @@ def test_whatever_else_comes_is_left_to_get_object(first: bytes, monkeypatch: py
         s3 = client(endpoint)
         gets = SignedGets(s3, SESSION.get_credentials(), "bucket")
         monkeypatch.setattr("octospoon.adapters.s3.images.MAX_BYTES", 100)
-        assert S3Images(s3, "bucket", gets).read("k") == PICTURE
+        assert S3Images(s3, "bucket", gets).read("k") == IMAGE
     assert len(requests) == 2
 
 
@@ -121,9 +121,9 @@ def test_after_the_connections_were_closed_the_next_call_opens_one() -> None:
         server(*[answer("200 OK", b"picture")] * 2) as (endpoint, requests),
         closing(SignedGets(client(endpoint), SESSION.get_credentials(), "bucket")) as gets,
     ):
-        assert gets("k", 100) == PICTURE
+        assert gets("k", 100) == IMAGE
         gets.close()
-        assert gets("k", 100) == PICTURE
+        assert gets("k", 100) == IMAGE
     assert len(requests) == 2
 
 
@@ -132,7 +132,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
         server(*[answer("200 OK", b"picture")] * 2) as (endpoint, requests),
         closing(SignedGets(client(endpoint), SESSION.get_credentials(), "bucket")) as gets,
     ):
-        assert gets("k", 100) == PICTURE
+        assert gets("k", 100) == IMAGE
         time.sleep(0.1)
-        assert gets("k", 100) == PICTURE
+        assert gets("k", 100) == IMAGE
     assert len(requests) == 2

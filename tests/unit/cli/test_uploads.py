@@ -65,7 +65,7 @@ def test_what_is_not_taken_is_told_by_reason(tmp_path: Path) -> None:
     skipped = Skipped()
     assert list(find([tmp_path], "", skipped)) == ["1.jpg"]
     assert skipped.counts == {
-        uploads.NO_PICTURE: 2,
+        uploads.NO_IMAGE: 2,
         uploads.NOT_READ: 1,
         uploads.HIDDEN: 2,
         uploads.EMPTY: 1,

@@ -81,7 +81,7 @@ def damaged() -> bytes:
     return bytes(data)
 
 
-def multi_picture() -> bytes:
+def multi_image() -> bytes:
     return saved(sample(), "MPO", save_all=True, append_images=[Image.new("RGB", SIZE)], quality=92)
 
 
@@ -107,7 +107,7 @@ CASES = [
     Case("jpeg/grey.jpg", lambda: saved(sample("L"), "JPEG", quality=92), colours=grey()),
     Case("jpeg/cmyk.jpg", lambda: saved(cmyk_pixels(), "JPEG", quality=95)),
     Case("jpeg/ycck.jpg", ycck),
-    Case("jpeg/multi-picture.jpg", multi_picture),
+    Case("jpeg/multi-picture.jpg", multi_image),
     Case("jpeg/odd-size.jpg", lambda: saved(sample(size=(641, 479)), "JPEG", quality=92)),
     Case("jpeg/wrong-extension.png", plain),
     Case("jpeg/no-extension", plain),

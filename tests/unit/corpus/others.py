@@ -252,6 +252,6 @@ MODEL = [
         None,
     ),
 ]
-"""Pictures that are sound, but that the model of the test answers wrongly."""
+"""Valid images for which the test's model gives invalid answers."""
 
 CASES = [*GIFS, *BMPS, *WEBPS, *FOREIGN, *MODEL]

@@ -476,7 +476,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def spoilt_pictures(draw: st.DrawFn) -> bytes:
+def damaged_images(draw: st.DrawFn) -> bytes:
     data = bytearray(image(99, draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]))))
     for _ in range(draw(st.integers(0, 4))):
         data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
@@ -487,7 +487,7 @@ bodies = (
     st.binary(max_size=200)
     | near.map(lambda value: json.dumps(value).encode())
     | damaged()
-    | spoilt_pictures()
+    | damaged_images()
 )
 
 
