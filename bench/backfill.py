@@ -47,7 +47,7 @@ UPLOADERS = 8
 
 @dataclass
 class Figures:
-    """What was measured."""
+    """The measurements."""
 
     objects: int
     kills: int
@@ -98,7 +98,7 @@ def versions(deployment: Deployment) -> tuple[int, str]:
 
 @dataclass
 class Scorer:
-    """Takes messages from the queue, and makes their objects known to the pool.
+    """Takes messages from the queue, and adds their objects to the pool.
 
     Attributes:
         deployment: with the queue and the pool.
@@ -112,7 +112,7 @@ class Scorer:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self) -> None:
-        """Take messages until somebody stops it."""
+        """Process messages until `stop` is set."""
         sqs, dynamodb = self.deployment.client("sqs"), self.deployment.client("dynamodb")
         url = self.deployment.outputs["UploadsQueueUrl"]
         while not self.stop.is_set():
@@ -137,13 +137,13 @@ def row(key: str, etag: str) -> dict[str, Any]:
 
 
 def queue(deployment: Deployment, rate: int) -> None:
-    """Queue what is left, as `octospoon backfill --yes` does."""
+    """Queue the remaining objects, as `octospoon backfill --yes` does."""
     backfill = run_backfill(deployment)
     backfill(backfill.scope("", 0.0), Pace(rate))
 
 
 def killed(given: dict[str, Any], progress: Callable[[], int], at: int) -> None:
-    """Queue in a process of its own, and kill it a moment after it has queued so many objects."""
+    """Queue in a separate process, and kill it shortly after it has queued this many objects."""
     command = [sys.executable, "-m", "bench.backfill", "--child", json.dumps(given)]
     process = subprocess.Popen(command, cwd=ROOT)
     while process.poll() is None and progress() < at:
@@ -154,7 +154,7 @@ def killed(given: dict[str, Any], progress: Callable[[], int], at: int) -> None:
 
 
 def measure(deployment: Deployment, objects: int, kills: int) -> Figures:
-    """Fill the bucket, and queue its objects with as many kills."""
+    """Fill the bucket, and queue its objects with this many kills."""
     figures = Figures(objects, kills)
     began = time.monotonic()
     fill(deployment, objects)

@@ -114,7 +114,7 @@ def alarms(template: sam_template.Template) -> Line:
 
 
 def secrets(template: sam_template.Template, others: int = 0) -> Line:
-    """Return the line of the secrets, with others that are made outside of the template."""
+    """Return the line of the secrets, including those that are created outside of the template."""
     count = len(resources(template, "AWS::SecretsManager::Secret"))
     amount = f"{count} of the stack, {others} of yours" if others else f"{count}"
     return Line("secrets", amount, (count + others) * prices.SECRET_MONTH)
@@ -196,7 +196,7 @@ def gpu_hour(machine: str) -> list[Line]:
 
 
 def endpoints() -> dict[str, float]:
-    """Return the dollars a month of an endpoint in one subnet, of all in two, and of a NAT gateway."""
+    """Return the monthly dollars of one endpoint in one subnet, of all in two, and of a NAT gateway."""
     kinds = [
         endpoint.get("Properties", {})
         for endpoint in ENDPOINTS["Resources"].values()
@@ -233,7 +233,7 @@ def million() -> list[Line]:
 
 
 def keeping() -> list[Line]:
-    """Return what keeping a million images costs in a month."""
+    """Return the monthly cost of storing a million images."""
     rows, image_gigabytes = MILLION * ROW_BYTES / 1e9, MILLION * PICTURE_BYTES / 1e9
     return [
         Line("rows", f"{rows:.2f} GB", rows * prices.DYNAMODB_GB_MONTH),

@@ -1,15 +1,15 @@
 """Change the backbone of a pool with labels on the local stack, with the command killed twice on the way.
 
-The stack must run with an empty pool, and the folder has one folder of pictures for each class:
+The stack must run with an empty pool, and the folder has one folder of images for each class:
 
     octospoon up --classes cat,dog --backbone scattering --set BatchSize=50 --set AuditShare=0.2 \
         --set TrainingThreshold=50
     python -m bench.change_backbone DIR [--to NAME] [--images 2000] [--rounds 3] [--json FILE]
 
-It uploads the pictures and labels `rounds` batches through Label Studio. Then it runs `octospoon backbone
-use`, kills it during the training job and during the reading of the images, labels some more pictures in
+It uploads the images and labels `rounds` batches through Label Studio. Then it runs `octospoon backbone
+use`, kills it during the training job and during the reading of the images, labels some more images in
 between, and runs it to its end. Accuracies are those of the probabilities that the pool stores for the
-pictures without a label, by the pictures' true classes.
+images without a label, by the images' true classes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 OCTOSPOON = str(Path(sys.executable).parent / "octospoon")
 LATE = 10
-"""Pictures that are labelled while the backbone changes."""
+"""Number of images that are labelled while the backbone changes."""
 
 
 @dataclass
@@ -161,7 +161,7 @@ class Change:
         return True if state.jobs > jobs and state.status is JobStatus.IDLE else None
 
     def _open_round(self) -> list[str]:
-        """Return the keys of the newest round, of a new one if all of its pictures are labelled."""
+        """Return the keys of the newest round, or of a new one if all of its images are labelled."""
         rounds = self.deployment.rounds
         for _ in range(3):
             stored = rounds.read(rounds.last_number()) if rounds.last_number() else None
@@ -189,7 +189,7 @@ class Change:
         return list(self.deployment.labels.labelled())
 
     def _accuracy(self) -> float:
-        """Return the accuracy of the stored probabilities, of pictures that nobody has labelled."""
+        """Return the accuracy of the stored probabilities on images without a label."""
         rows = self.deployment.pool.rows(list(self.files))
         right = [
             self.deployment.classes[int(row.probabilities.argmax())] == key.partition("/")[0]

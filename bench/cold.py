@@ -122,9 +122,9 @@ def compare(starts: int, name: str) -> dict[str, float]:
 
 
 def start(script: str, artefact: Path, model: Path, environment: dict[str, str]) -> Spent:
-    """Return CPU and wall seconds since the process began, for each thing that it notes."""
+    """Return CPU and wall seconds since the process began, for each recorded event."""
     began = {"BENCH_BEGAN": str(time.time())}
-    with tempfile.TemporaryDirectory() as temporary:  # where downloaded models would be found again
+    with tempfile.TemporaryDirectory() as temporary:  # the folder in which downloaded models would be cached
         answer = subprocess.run(
             [str(PYTHON), "-I", "-B", "-c", script, str(artefact), str(model)],
             check=True,

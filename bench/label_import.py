@@ -35,7 +35,7 @@ _READS, _WRITES = 100, 49
 
 
 class Pool:
-    """A pool that has every image, without a label, and forgets what is stored."""
+    """A pool that contains every image, without a label, and discards writes."""
 
     def __init__(self) -> None:
         self.stored = 0

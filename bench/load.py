@@ -245,7 +245,7 @@ def key_of(name: str, number: int) -> str:
 
 
 def _fit(ran: Sequence[invocations.Invocation]) -> tuple[float, float]:
-    """Return the seconds of an invocation and of each image in it, fitted by least squares."""
+    """Return the seconds for an invocation and for each image in it, fitted by least squares."""
     images = np.array([call.images for call in ran], np.float64)
     fixed, per_image = np.polynomial.polynomial.polyfit(images, [call.seconds for call in ran], 1)
     return max(float(fixed), 0.0), float(per_image)

@@ -95,7 +95,7 @@ NO_ROWS = json_answer({"Responses": {}})
 
 
 class Answering(Protocol):
-    """What a server answers with."""
+    """The answers of a server."""
 
     def to(self, connection: socket.socket, head: bytes, body: bytes) -> None:
         """Answer one request."""
@@ -146,15 +146,15 @@ def serve_until_told(answers: Answering) -> None:
 
 @dataclass
 class Running:
-    """A started server; `said` is what it counted, and its CPU seconds, known when it has ended."""
+    """A started server; `report` has its counts and CPU seconds, after it has ended."""
 
     environment: dict[str, str]
-    said: dict[str, float] = field(default_factory=dict)
+    report: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
 def running(pictures: Path, models: Path, s3_latency: float) -> Iterator[Running]:
-    """Run the server; what is yielded says which environment variables lead to it."""
+    """Run the server; yield an object with the environment variables for its clients."""
     with started("bench.local_aws", str(pictures), str(models), str(s3_latency), str(DYNAMODB_LATENCY)) as it:
         yield it
 
@@ -172,7 +172,7 @@ def started(*module: str) -> Iterator[Running]:
             yield server
         finally:
             process.stdin.close()
-            server.said = json.loads(process.stdout.readline())
+            server.report = json.loads(process.stdout.readline())
 
 
 def _environment(port: int) -> dict[str, str]:

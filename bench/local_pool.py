@@ -1,4 +1,4 @@
-"""A local server with a pool table and all else that re-scoring needs, in its own process.
+"""A local server for re-scoring, with a pool table and all other resources, in its own process.
 
     python -m bench.local_pool ROWS DIMENSIONS BACKBONE MODEL_FOLDER LATENCY
 

@@ -95,13 +95,13 @@ def rescored(folder: Path, rows: int) -> dict[str, float]:
         ran = subprocess.run(
             command, check=False, capture_output=True, cwd=ROOT, env=os.environ | server.environment
         )
-    if ran.returncode or server.said["fresh"] != rows:
+    if ran.returncode or server.report["fresh"] != rows:
         raise SystemExit(
-            f"{server.said} of {rows} rows:\n{ran.stdout.decode()[-2000:]}{ran.stderr.decode()[-2000:]}"
+            f"{server.report} of {rows} rows:\n{ran.stdout.decode()[-2000:]}{ran.stderr.decode()[-2000:]}"
         )
     measured = cast("dict[str, float]", json.loads(ran.stdout.splitlines()[-1]))
-    counts = {name: server.said[name] for name in ("pictures", "reads", "entries")}
-    return measured | counts | {"server": server.said["cpu"]}
+    counts = {name: server.report[name] for name in ("pictures", "reads", "entries")}
+    return measured | counts | {"server": server.report["cpu"]}
 
 
 def serve_head(folder: Path) -> None:

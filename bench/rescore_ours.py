@@ -19,7 +19,7 @@ BATCH = 4
 
 
 class Context:
-    """Of an invocation as long as the template gives it."""
+    """The context of an invocation with the template's timeout."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -32,7 +32,7 @@ def main() -> None:
     queue: deque[str] = deque()
     case = replace(app.use_case(), enqueue=queue.append)
     vars(app)["use_case"] = lambda: case
-    case.model()  # what a cold start takes is another benchmark's
+    case.model()  # another benchmark measures cold starts
     wall, cpu = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(sys.stderr):  # where the handler's metrics go
         case.champion_changed()

@@ -38,7 +38,7 @@ WRITTEN = 500
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds for one picture."""
+    """Seconds for one image."""
 
     wall: float
     cpu: float
@@ -54,7 +54,7 @@ def load_app(function: str) -> ModuleType:
 
 
 def event(files: list[bytes], number: int) -> dict[str, Any]:
-    """Return the SQS batch in which S3 tells of these uploads, under keys of their own."""
+    """Return the SQS batch with S3's events for these uploads, each with its own key."""
     objects = [
         {"key": f"round-{number}/{i}", "size": len(data), "eTag": "e", "sequencer": f"{number:016X}"}
         for i, data in enumerate(files)
@@ -64,7 +64,7 @@ def event(files: list[bytes], number: int) -> dict[str, Any]:
 
 
 class Context:
-    """Of an invocation that never ends."""
+    """The context of an invocation without a time limit."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -82,7 +82,7 @@ def measured(handler: Callable[..., dict[str, Any]], batch: dict[str, Any]) -> S
 
 
 def measured_bare(scorer: OnnxScorer, files: list[bytes], cores: int) -> float:
-    """Return the seconds for one picture of threads that only decode and predict."""
+    """Return the seconds for one image in threads that only decode and predict."""
     began = time.perf_counter()
     with ThreadPoolExecutor(cores) as threads:
         list(threads.map(lambda data: scorer.predict(scorer.preprocess(data)[np.newaxis]), files))
@@ -90,7 +90,7 @@ def measured_bare(scorer: OnnxScorer, files: list[bytes], cores: int) -> float:
 
 
 def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float]:
-    """Return the CPU seconds of decode and of inference for one picture, on this thread."""
+    """Return the CPU seconds of decoding and of inference for one image, on this thread."""
     decode = predict = 0.0
     for data in files:
         began = time.thread_time()

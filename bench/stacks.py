@@ -91,7 +91,7 @@ class _Graph:
 
 
 def build(name: str, side: int) -> bytes:
-    """Return a model file of one of STACKS, for pictures of side×side pixels."""
+    """Return a model file of one of STACKS, for images of side×side pixels."""
     graph, channels = _Graph(), 3
     x = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
     x = graph.add(
