@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_OTHER_PICTURES = (
+_OTHER_IMAGES = (
     *(".arw", ".cr2", ".cr3", ".dng", ".exr", ".ico", ".jp2", ".jxl", ".nef", ".orf", ".pef", ".psd", ".raf"),
     *(".rw2", ".srw", ".svg"),
 )
 _LONGEST_KEY = 1024
 _EXAMPLES = 3
 
-NO_PICTURE = "the name does not end like the name of an image"
+NO_IMAGE = "the name does not end like the name of an image"
 NOT_READ = "images of a format that octospoon does not read: convert them to JPEG or PNG"
 HIDDEN = "hidden: the name begins with a dot"
 EMPTY = "empty files"
@@ -150,7 +150,7 @@ def _reason(file: Path) -> str:
     """Return why a file is skipped; empty if it is not."""
     suffix = file.suffix.lower()
     if suffix not in EXTENSIONS:
-        return NOT_READ if suffix in _OTHER_PICTURES else NO_PICTURE
+        return NOT_READ if suffix in _OTHER_IMAGES else NO_IMAGE
     try:
         status = file.stat()
     except OSError:
