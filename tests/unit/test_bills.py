@@ -151,6 +151,12 @@ def test_guides_name_the_same_dollars(page: str, pattern: str, dollars: float) -
     assert named(page, pattern) == round(dollars)
 
 
+def test_guides_name_the_price_of_a_build() -> None:
+    price = named("docs/how-to/training-image.md", r"at (\d\.\d+) USD a minute")
+    assert price == prices.CODEBUILD_MINUTE
+    assert named("docs/explanation/costs.md", r"(\d\.\d+) USD for a minute of CodeBuild") == price
+
+
 def test_guides_name_the_price_of_an_event() -> None:
     assert named("docs/how-to/connect-events.md", r"An event costs \$(\d\.\d+\d)\.") == prices.EVENT
     page = (ROOT / "docs/how-to/use-a-private-network.md").read_text("utf-8")

@@ -55,6 +55,7 @@ DYNAMODB_READ_UNIT = Price(0.000000125, "read unit of DynamoDB", "dynamodb/prici
 DYNAMODB_GB_MONTH = Price(0.25, "GB and month in DynamoDB", "dynamodb/pricing/on-demand")
 DYNAMODB_BACKUP_GB_MONTH = Price(0.20, "GB and month of point-in-time recovery", "dynamodb/pricing/on-demand")
 ECR_GB_MONTH = Price(0.10, "GB and month of images in ECR", "ecr/pricing")
+CODEBUILD_MINUTE = Price(0.01, "minute of CodeBuild, general1.medium", "codebuild/pricing", "c3x.dev")
 LOGS_GB = Price(0.50, "GB of logs, written", "cloudwatch/pricing", _CLOUDWATCH)
 LOGS_GB_MONTH = Price(0.03, "GB and month of logs, kept", "cloudwatch/pricing")
 METRIC_MONTH = Price(0.30, "metric and month", "cloudwatch/pricing", "signoz.io, 2026-02")

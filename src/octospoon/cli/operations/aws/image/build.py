@@ -21,6 +21,7 @@ from octospoon.cli.operations.aws.image.repository import (
 )
 from octospoon.cli.operations.aws.image.source import stage
 from octospoon.cli.operations.aws.training_account import lacking
+from octospoon.cli.operations.prices import CODEBUILD_MINUTE
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
@@ -183,7 +184,10 @@ def _build(source: ImageSource, parameters: Mapping[str, str], where: ImageStack
         where.progress(f"building the training image {source.tag} with {docker.program}")
         _build_here(source, where, docker)
     else:
-        where.progress(f"building the training image {source.tag} with CodeBuild, which takes some minutes")
+        where.progress(
+            f"building the training image {source.tag} with CodeBuild: some minutes, at "
+            f"{CODEBUILD_MINUTE:.2f} USD each"
+        )
         _build_there(source, where, outputs["BuildProject"])
 
 
