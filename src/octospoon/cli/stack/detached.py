@@ -66,9 +66,7 @@ def start_detached(
             return before
         end(ended)  # a process that they started may still run
         if running:
-            names = dict.fromkeys(
-                [*(process.name for process in ended), *(service.name for service in missing)]
-            )
+            names = dict.fromkeys([process.name for process in ended] + [service.name for service in missing])
             progress(f"{', '.join(names)}: ended, starting again")
         stopped = {service.name for service in missing}
         if kept.older_version_left_data(layout) or resumable.problem(layout, stopped):
