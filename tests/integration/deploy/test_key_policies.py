@@ -111,7 +111,7 @@ def test_rights_on_one_key_are_none_on_another(address: str) -> None:
     assert may(client(address, "kms", session), other, encrypted) == set()
 
 
-def test_the_policy_of_a_key_must_leave_the_account_to_iam(address: str) -> None:
+def test_a_key_must_leave_the_account_to_iam(address: str) -> None:
     """docs/how-to/use-your-kms-key.md asks for this of a key that somebody has already."""
     without = [each for each in STATEMENTS if each["Sid"] != "LeaveItToIam"]
     encrypts = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:Encrypt", "Resource": "*"}
