@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from typing import TYPE_CHECKING
 
 import yaml
 from unit.deploy.intrinsics import ROOT, listed
 
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.operations.aws.image.source import PLATFORMS, ImageSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEMPLATE = sam_template.read(ROOT / "infra/training/image.yaml")
 RESOURCES = TEMPLATE["Resources"]
@@ -89,3 +94,35 @@ def test_an_image_is_pushed_only_after_it_was_built() -> None:
     assert list(BUILDSPEC["phases"]) == ["pre_build", "build"]
     assert [command.split()[1] for command in BUILDSPEC["phases"]["build"]["commands"]] == ["build", "push"]
     assert "--password-stdin" in COMMANDS[0]
+
+
+def test_the_builds_commands_call_docker_with_the_same_arguments(tmp_path: Path) -> None:
+    # neither Docker nor AWS is here: programs of their names record what they are called with
+    record = tmp_path / "calls"
+    for name, does in {
+        "docker": f'printf "%s|" "$@" >> {record}; echo >> {record}',
+        "aws": "echo token",
+    }.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+    given = {
+        "REPOSITORY": "1.dkr.ecr.eu-west-1.amazonaws.com/octospoon/prod",
+        "PLATFORM": "linux/arm64",
+        "IMAGE_TAG": "training-arm64-1",
+        "REQUIREMENTS": "training",
+        "BASE_IMAGE": "public.ecr.aws/docker/library/python:3",
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+    }
+    for command in COMMANDS:
+        subprocess.run(["sh", "-c", command], env=given, check=True, stdin=subprocess.DEVNULL)
+    login, built, pushed = (line.split("|")[:-1] for line in record.read_text().splitlines())
+    registry = "1.dkr.ecr.eu-west-1.amazonaws.com"
+    image = f"{registry}/octospoon/prod:training-arm64-1"
+    assert login == ["login", "--username", "AWS", "--password-stdin", registry]
+    assert built == [
+        *("build", "--platform", "linux/arm64", "--file", "infra/training/Dockerfile"),
+        *("--build-arg", "BASE_IMAGE=public.ecr.aws/docker/library/python:3"),
+        *("--build-arg", "REQUIREMENTS=training", "--tag", image, "."),
+    ]
+    assert pushed == ["push", image]
