@@ -6,11 +6,11 @@ from importlib.util import find_spec
 
 from octospoon.domain.errors import NotConfigured
 
-_PICTURES = ("PIL", "pi_heif")
-_MODELS = (*_PICTURES, "onnx", "onnxruntime")
+_IMAGES = ("PIL", "pi_heif")
+_MODELS = (*_IMAGES, "onnx", "onnxruntime")
 _SIMULATE = (*_MODELS, "matplotlib", "scipy", "sklearn", "threadpoolctl")
 MODULES = {
-    "pictures": _PICTURES,
+    "pictures": _IMAGES,
     "models": _MODELS,
     "simulate": _SIMULATE,
     "watch": ("watchfiles",),

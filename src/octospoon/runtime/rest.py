@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECRET_HEADER = "x-octospoon-secret"  # noqa: S105 - the header's name
 MAX_BODY = 6_000_000
 """Bytes that Lambda accepts, counted in base64 unless they are text."""
-LARGEST_PICTURE = MAX_BODY // 4 * 3
+LARGEST_IMAGE = MAX_BODY // 4 * 3
 """Bytes of the largest image that a request can hold: API Gateway hands it over in Base64."""
 _SWITCH = {"true": True, "false": False}
 

@@ -69,7 +69,7 @@ def _description(folder: Path) -> Path | None:
 
 
 def _classes(folder: Path, depth: int) -> Iterator[LabelRow]:
-    for path in pictures(folder):
+    for path in images(folder):
         parts = path.split("/")
         if len(parts) > depth + 1:
             yield LabelRow(path, path, parts[depth])
@@ -77,14 +77,14 @@ def _classes(folder: Path, depth: int) -> Iterator[LabelRow]:
             yield LabelRow(path, path, problem=_NO_CLASS)
 
 
-def pictures(folder: Path, below: str = "") -> Iterator[str]:
+def images(folder: Path, below: str = "") -> Iterator[str]:
     """Yield the images of a folder as paths below it, by name; hidden files are left out."""
     for entry in _entries(folder / below):
         path = f"{below}/{entry.name}" if below else entry.name
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from pictures(folder, path)
+            yield from images(folder, path)
         elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:  # noqa: PTH122 - a million names
             yield path
 
@@ -99,7 +99,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _detection(folder: Path, names: Mapping[int, str]) -> Iterator[LabelRow]:
     """Yield a row for each class of each image that is not below ``labels``."""
-    for path in pictures(folder):
+    for path in images(folder):
         boxes = folder / _label_file(path)
         if not boxes.is_file():
             yield LabelRow(path, path, problem=NO_LABEL)
@@ -111,9 +111,9 @@ def _detection(folder: Path, names: Mapping[int, str]) -> Iterator[LabelRow]:
             yield LabelRow(path, path, name)
 
 
-def _label_file(picture: str) -> str:
+def _label_file(image: str) -> str:
     """Return the file with an image's boxes: ``images`` becomes ``labels``, as YOLO itself does it."""
-    stem = picture.rpartition(".")[0]
+    stem = image.rpartition(".")[0]
     parts = stem.split("/")
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
     if places:

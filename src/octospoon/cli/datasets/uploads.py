@@ -78,18 +78,18 @@ def find(paths: Sequence[Path], prefix: str = "", skipped: Skipped | None = None
     for path in paths:
         if not os.path.lexists(path):
             raise BadRequest(f"{path} does not exist")
-    pictures: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     taken: set[str] = set()
     for name, file in _named(paths, left_out):
         key, real = prefix + name, os.path.realpath(file)
-        if real in taken or key in pictures:
+        if real in taken or key in images:
             left_out.add(TWICE, str(file))
         elif reason := key_problem(key):
             left_out.add(reason, str(file))
         else:
             taken.add(real)
-            pictures[key] = file
-    return pictures
+            images[key] = file
+    return images
 
 
 def _named(paths: Sequence[Path], skipped: Skipped) -> Iterator[tuple[str, Path]]:

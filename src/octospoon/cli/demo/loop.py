@@ -48,7 +48,7 @@ LATECOMERS = 5
 """Number of images that are uploaded at the end: the newest model must score them without a redeploy."""
 CONTROL_DRAWS = 10
 REPORT = Path(".octospoon/demo.json")
-PICTURE = Path(".octospoon/demo.png")
+PLOT = Path(".octospoon/demo.png")
 
 
 class DemoFailed(OctospoonError):
@@ -204,7 +204,7 @@ class Demo:
             means = control.result()
         for line in self.figures:
             line.control_accuracy = means[line.labels]
-        learning_curve(self.figures, CONTROL_DRAWS, PICTURE)
+        learning_curve(self.figures, CONTROL_DRAWS, PLOT)
         report = {
             "rounds": [asdict(line) for line in self.figures],
             "setup_seconds": round(setup_seconds, 1),
@@ -213,7 +213,7 @@ class Demo:
         REPORT.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
         self.console.print(self._table())
         self.console.print(
-            f"set-up {setup_seconds:.0f} s, loop {loop_seconds:.0f} s · learning curve: {PICTURE} · "
+            f"set-up {setup_seconds:.0f} s, loop {loop_seconds:.0f} s · learning curve: {PLOT} · "
             f"figures: {REPORT}",
             soft_wrap=True,
         )

@@ -90,17 +90,17 @@ class Filling:
             "LabelStudioProject": lambda: self.label_studio_project,
             "PredictSecret": lambda: predict_secret(self.deployment),
             "WebhookSecret": lambda: webhook_secret(self.deployment),
-            "PictureKey": lambda: str(self._picture["Key"]),
-            "PictureQuoted": lambda: quote_plus(self._picture["Key"]),
-            "PictureSize": lambda: int(self._picture["Size"]),
-            "PictureETag": lambda: str(self._picture["ETag"]).strip('"'),
+            "PictureKey": lambda: str(self._image["Key"]),
+            "PictureQuoted": lambda: quote_plus(self._image["Key"]),
+            "PictureSize": lambda: int(self._image["Size"]),
+            "PictureETag": lambda: str(self._image["ETag"]).strip('"'),
         }
 
     @cached_property
-    def _picture(self) -> dict[str, Any]:
+    def _image(self) -> dict[str, Any]:
         """The first object of the images bucket. If the bucket is empty, an image is uploaded first."""
         s3, bucket = self.deployment.client("s3"), self.deployment.outputs["ImagesBucket"]
         if not s3.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents"):
             s3.put_object(Bucket=bucket, Key=GENERATED, Body=digits.png_bytes(0))
-        picture: dict[str, Any] = s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["Contents"][0]
-        return picture
+        image: dict[str, Any] = s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["Contents"][0]
+        return image

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.cli.operations import backbones, prices, rescore
-from octospoon.cli.operations.import_model import drawn_picture
+from octospoon.cli.operations.import_model import drawn_image
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.evaluation.gate import Rules
 from octospoon.training.model import check_import, model_file
@@ -144,7 +144,7 @@ def choose(
     imported = check_import.fitted(check_import.Parts(parts.backbone, parts.resize), ())
     for line in parts.recognised:
         tell(line)
-    _, seconds = check_import.check(imported, drawn_picture(), Rules())
+    _, seconds = check_import.check(imported, drawn_image(), Rules())
     return _choice(path.name, imported.model, seconds)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.package_registry.wheels import Wheel, download
-from octospoon.cli.operations.import_model import drawn_picture
+from octospoon.cli.operations.import_model import drawn_image
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.evaluation.gate import Rules
 from octospoon.training.backbone import catalogue
@@ -132,5 +132,5 @@ def _tried(backbone: Backbone, path: Path | None = None) -> Pulled:
     wheel = path.read_bytes() if path else b""
     parts = check_import.Parts(catalogue.build(backbone, wheel), backbone.resize)
     imported = check_import.fitted(parts, ())
-    _, seconds = check_import.check(imported, drawn_picture(), Rules())
+    _, seconds = check_import.check(imported, drawn_image(), Rules())
     return Pulled(backbone, imported.model, seconds, catalogue.copyright_line(wheel) if wheel else "", path)

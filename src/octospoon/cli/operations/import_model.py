@@ -129,7 +129,7 @@ def _checked(
     if history is not None:
         parts = replace(parts, classes=tuple(map(history.shown, parts.classes)))
     model = check_import.fitted(parts, parts.classes if history is None else history.names)
-    data = image.read_bytes() if image else drawn_picture()
+    data = image.read_bytes() if image else drawn_image()
     return model, *check_import.check(model, data, Rules())
 
 
@@ -206,7 +206,7 @@ def _tracking_server(deployment: Deployment) -> str:
     return server
 
 
-def drawn_picture() -> bytes:
+def drawn_image() -> bytes:
     """Return an image with edges, gradients and colours."""
     y, x = np.mgrid[:_SIDE, :_SIDE] / _SIDE
     disc = (x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.06

@@ -11,7 +11,7 @@ from octospoon.adapters.http_errors import described
 from octospoon.adapters.tls import tls_settings
 from octospoon.cli.deploy.urls import predict_url
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
-from octospoon.runtime.rest import LARGEST_PICTURE, SECRET_HEADER
+from octospoon.runtime.rest import LARGEST_IMAGE, SECRET_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
 
 _LONGER_THAN_THE_FUNCTION = 35.0
-_OF_THE_PICTURE = (413, 422)
+_OF_THE_IMAGE = (413, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ def predict_secret(deployment: Deployment) -> str:
 
 
 def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
-    if (size := path.stat().st_size) > LARGEST_PICTURE:
+    if (size := path.stat().st_size) > LARGEST_IMAGE:
         return Answer(path, error=_too_large(size))
     try:
         answer = client.post(url, content=path.read_bytes())
     except httpx.HTTPError as error:
         raise ServiceUnavailable(f"the predict function does not answer: {described(error)}") from None
     content = _json(answer)
-    if answer.status_code in _OF_THE_PICTURE:
+    if answer.status_code in _OF_THE_IMAGE:
         return Answer(path, error=str(content.get("error") or content.get("message")))
     if answer.is_success:
         return Answer(
@@ -90,7 +90,7 @@ def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
 
 
 def _too_large(size: int) -> str:
-    limit = f"{LARGEST_PICTURE / 1e6:.1f} MB"
+    limit = f"{LARGEST_IMAGE / 1e6:.1f} MB"
     return (
         f"it has {size / 1e6:.2f} MB, and a request has room for an image of {limit}: upload it with "
         "`octospoon drop`, which takes larger files"

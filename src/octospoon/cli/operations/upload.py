@@ -76,9 +76,9 @@ def drop(
     """
     check_bucket(images_source(deployment.outputs), prefix, into_existing=into_existing)
     done = Dropped()
-    pictures = find(paths, prefix, done.skipped)
+    images = find(paths, prefix, done.skipped)
     upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
-    for (_, file), outcome in each(upload, pictures.items(), "Uploading", len(pictures)):
+    for (_, file), outcome in each(upload, images.items(), "Uploading", len(images)):
         if outcome == UPLOADED:
             done.uploaded += 1
         elif outcome == _REPLACED:

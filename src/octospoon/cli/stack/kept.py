@@ -22,7 +22,7 @@ _PORT = 8090
 _PARTS = {
     LABEL_STUDIO: "Label Studio's database, uploads and exports{labels}",
     MLFLOW: "MLflow's database (experiments, runs, registered models) and artefacts",
-    f"{LOCALSTACK}/{OBJECTS}": "the objects of the buckets, a folder for each bucket{pictures}",
+    f"{LOCALSTACK}/{OBJECTS}": "the objects of the buckets, a folder for each bucket{images}",
     "logs": "the logs of the servers and the functions",
     "project.json": "the deployed stack: names of buckets, tables and queues, and the class names",
     "credentials.json": "the e-mail address and the password of Label Studio; keep them secret",
@@ -80,11 +80,11 @@ def forget_addresses(layout: Layout) -> None:
 
 def description(layout: Layout, folder: Path) -> str:
     """Return a short description of a kept folder."""
-    labels, pictures = annotation_count(folder), _pictures(folder)
+    labels, images = annotation_count(folder), _image_count(folder)
     parts = [
         "Label Studio's database" + (f" with {labels:,} annotations" if labels is not None else ""),
         "MLflow's runs",
-        f"{pictures:,} images",
+        f"{images:,} images",
     ]
     return f"{_short(layout, folder)} ({', '.join(parts)})"
 
@@ -136,17 +136,17 @@ def _short(layout: Layout, folder: Path) -> str:
     return folder.relative_to(layout.root).as_posix()
 
 
-def _pictures(folder: Path) -> int:
+def _image_count(folder: Path) -> int:
     """Return the number of objects of the images bucket in a kept folder."""
     buckets = (folder / LOCALSTACK / OBJECTS).glob("*-images-*")
     return sum(1 for bucket in buckets for path in bucket.rglob("*") if path.is_file())
 
 
 def _readme(layout: Layout, folder: Path, target: Path, why: str) -> str:
-    labels, pictures = annotation_count(folder), _pictures(folder)
+    labels, images = annotation_count(folder), _image_count(folder)
     counts = {
         "labels": f" ({labels:,} annotations)" if labels is not None else "",
-        "pictures": f" ({pictures:,} images in the folder octospoon-images-…)",
+        "images": f" ({images:,} images in the folder octospoon-images-…)",
     }
     parts = "\n".join(f"{name:22}{text.format(**counts)}" for name, text in _PARTS.items())
     short = _short(layout, target)

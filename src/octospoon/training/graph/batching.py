@@ -32,8 +32,8 @@ def sample(height: int, width: int, count: int = _TRIED) -> npt.NDArray[np.uint8
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (5, 7, 3))[5 * y // height, 7 * x // width]
     fine = rng.integers(0, 256, (height, width, 3))
-    pictures = np.stack([drawn, coarse, fine]).astype(np.uint8)
-    return pictures[np.arange(count) % _TRIED]
+    images = np.stack([drawn, coarse, fine]).astype(np.uint8)
+    return images[np.arange(count) % _TRIED]
 
 
 def of_any_size(

@@ -158,12 +158,12 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
     return Imported(model_file.assemble(parts.backbone, head, spec), head, spec, parts.recognised)
 
 
-def check(imported: Imported, picture: bytes, rules: Rules) -> tuple[Prediction, float]:
+def check(imported: Imported, image: bytes, rules: Rules) -> tuple[Prediction, float]:
     """Run a model on an image and check it by the limits that the gate will apply later.
 
     Args:
         imported: the model.
-        picture: the bytes of an image file.
+        image: the bytes of an image file.
         rules: the gate's limits.
 
     Returns:
@@ -181,7 +181,7 @@ def check(imported: Imported, picture: bytes, rules: Rules) -> tuple[Prediction,
         path = Path(folder) / "model.onnx"
         path.write_bytes(imported.model)
         scorer = OnnxScorer(path)
-        pixels = scorer.preprocess(picture)
+        pixels = scorer.preprocess(image)
         drawn = batching.sample(*pixels.shape[:2])
         images = np.concatenate([np.stack([pixels, 255 - pixels, np.full_like(pixels, 127)]), drawn])
         alone = np.concatenate([scorer.run(image[np.newaxis])[0] for image in images])

@@ -46,12 +46,12 @@ class Sample:
 
     Attributes:
         calibration: uint8 [M, H, W, 3], images that set the ranges of int8.
-        pictures: uint8 [N, H, W, 3], other images, on which the forms are compared.
+        images: uint8 [N, H, W, 3], other images, on which the forms are compared.
         labels: int64 [N], positions in the class list; -1 for an image without a label.
     """
 
     calibration: Pixels
-    pictures: Pixels
+    images: Pixels
     labels: npt.NDArray[np.int64]
 
 
@@ -95,7 +95,7 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
     backbone = model_file.extract_backbone(model)
     resize = model_file.read_spec(model).resize
     files, failed = {"original": cold_start(backbone, resize)}, dict[str, str]()
-    _try(files["original"], sample.pictures)
+    _try(files["original"], sample.images)
     makers: dict[str, Callable[[bytes], bytes]] = {
         "extended": extended,
         "int8": functools.partial(int8, calibration=sample.calibration),
@@ -103,11 +103,11 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
     for name, make in makers.items():
         try:
             files[name] = cold_start(make(backbone), resize)
-            _try(files[name], sample.pictures)
+            _try(files[name], sample.images)
         except Exception as error:  # noqa: BLE001  onnx and onnxruntime raise types of their own
             failed[name] = str(error)
             files.pop(name, None)
-    answers = measured(files, head, sample.pictures)
+    answers = measured(files, head, sample.images)
     original = answers["original"]
     made = (
         Form(
@@ -121,12 +121,12 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
     return Forms(made, failed)
 
 
-def _try(file: bytes, pictures: Pixels) -> None:
+def _try(file: bytes, images: Pixels) -> None:
     """Raise BadModel if a form cannot be loaded or fails on an image."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "form.onnx"
         path.write_bytes(file)
-        OnnxScorer(path).run(pictures[:1])
+        OnnxScorer(path).run(images[:1])
 
 
 def cold_start(backbone: bytes, resize: str) -> bytes:
@@ -216,23 +216,23 @@ def _quantise(backbone: bytes, calibration: Pixels, *, per_channel: bool) -> byt
 class _Reader:
     """Feed the calibration images one by one, as onnxruntime requires."""
 
-    def __init__(self, pictures: Pixels) -> None:
-        self._pictures: Iterator[Pixels] = iter(pictures)
+    def __init__(self, images: Pixels) -> None:
+        self._images: Iterator[Pixels] = iter(images)
 
     def get_next(self) -> dict[str, Pixels] | None:
-        picture = next(self._pictures, None)
-        return None if picture is None else {INPUT: picture[np.newaxis]}
+        image = next(self._images, None)
+        return None if image is None else {INPUT: image[np.newaxis]}
 
 
 def measured(
-    files: dict[str, bytes], head: HeadScorer | None, pictures: Pixels
+    files: dict[str, bytes], head: HeadScorer | None, images: Pixels
 ) -> dict[str, optimization.Answers]:
     """Measure model files in turns, so that a busy machine slows all of them alike.
 
     Args:
         files: the model files, by name.
         head: the head for the predictions; None for embeddings only.
-        pictures: uint8 [N, H, W, 3].
+        images: uint8 [N, H, W, 3].
 
     Returns:
         Embeddings, predictions and CPU seconds, by name.
@@ -243,10 +243,10 @@ def measured(
             path.write_bytes(files[name])
         loads = _interleaved({name: _loading(path) for name, path in paths.items()}, _LOADS)
         scorers = {name: OnnxScorer(path) for name, path in paths.items()}
-        runs = _interleaved({name: _scoring(scorer, pictures) for name, scorer in scorers.items()}, _RUNS)
+        runs = _interleaved({name: _scoring(scorer, images) for name, scorer in scorers.items()}, _RUNS)
     answers = {}
     for name, scorer in scorers.items():
-        embeddings = np.concatenate([scorer.run(picture[np.newaxis])[0] for picture in pictures])
+        embeddings = np.concatenate([scorer.run(image[np.newaxis])[0] for image in images])
         stored = as_stored(embeddings)
         answers[name] = optimization.Answers(
             embeddings=embeddings,
@@ -261,9 +261,9 @@ def _loading(path: Path) -> Callable[[], object]:
     return lambda: OnnxScorer(path)
 
 
-def _scoring(scorer: OnnxScorer, pictures: Pixels) -> Callable[[], object]:
-    images = itertools.cycle(pictures)
-    return lambda: scorer.run(next(images)[np.newaxis])
+def _scoring(scorer: OnnxScorer, images: Pixels) -> Callable[[], object]:
+    cycle = itertools.cycle(images)
+    return lambda: scorer.run(next(cycle)[np.newaxis])
 
 
 def _interleaved(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, npt.NDArray[np.float64]]:

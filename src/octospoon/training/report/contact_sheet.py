@@ -110,16 +110,16 @@ def _draw_tile(
     pen: ImageDraw.ImageDraw,
     font: ImageFont.FreeTypeFont,
     tile: Tile,
-    picture: Image.Image | str,
+    image: Image.Image | str,
     corner: tuple[int, int],
 ) -> None:
     left, top = corner
     box = (left, top, left + _SIDE - 1, top + _SIDE - 1)
-    if isinstance(picture, str):
+    if isinstance(image, str):
         pen.rectangle(box, "#d0d0d0")
-        pen.text((left + _GAP, top + _SIDE // 2), _cut(picture, font, _SIDE - 2 * _GAP), "black", font)
+        pen.text((left + _GAP, top + _SIDE // 2), _cut(image, font, _SIDE - 2 * _GAP), "black", font)
     else:
-        sheet.paste(picture, corner)
+        sheet.paste(image, corner)
     pen.rectangle(box, outline=_FRAMES[tile.marked], width=3 if tile.marked else 1)
     # a long key is cut at its beginning, because its end differs more
     lines = (*(_cut(line, font, _SIDE) for line in tile.lines), _cut(tile.key[::-1], font, _SIDE)[::-1])

@@ -71,7 +71,7 @@ def _write_evaluation(
     )
     _write_classes(folder / "classes.csv", classes, judged.evaluation, matrix)
     bins = metrics.reliability(judged.probabilities, labels)
-    _write_picture(folder / "evaluation.png", classes, matrix, bins)
+    _write_plot(folder / "evaluation.png", classes, matrix, bins)
 
 
 def _write_classes(
@@ -97,7 +97,7 @@ def _share(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.4f}"
 
 
-def _write_picture(
+def _write_plot(
     path: Path, classes: Sequence[str], matrix: npt.NDArray[np.int64], bins: metrics.Reliability
 ) -> None:
     # the Figure class alone: pyplot would cost a second of import and looks for a display
