@@ -49,7 +49,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None, name: str) -> int:
 
 
 def _misused(error: typer.TyperException) -> int:
-    """Print what is wrong with the command line, what may have been meant, and where help is."""
+    """Print the error in the command line, similar names, and where help is."""
     message = error.format_message().replace("Value error, ", "")
     if not message:  # the help was printed instead
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The optional packages: which extra brings them, and what to tell where they are missing."""
+"""The optional packages: the extras that install them, and the error if they are missing."""
 
 from __future__ import annotations
 

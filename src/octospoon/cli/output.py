@@ -1,4 +1,4 @@
-"""What commands print: plain lines, tables with one line per row, JSON, and progress.
+"""The output of commands: plain lines, tables with one line per row, JSON, and progress.
 
 Rich is imported when something is printed, so that `octospoon --version` does not wait for it.
 """

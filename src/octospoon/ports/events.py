@@ -1,4 +1,4 @@
-"""Where events about a deployment go."""
+"""The destination of events about a deployment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EventBus(Protocol):
 
 
 class EventProgress(Protocol):
-    """How far events are published."""
+    """The progress of publishing events."""
 
     def read(self) -> Published:
         """Return the progress."""

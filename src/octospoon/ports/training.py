@@ -86,13 +86,13 @@ class TrainingLauncher(Protocol):
 
 
 class LaunchedJobs(Protocol):
-    """The platform that runs launched jobs, if it can tell what became of one."""
+    """The platform that runs launched jobs, if it can report the state of one."""
 
     def fate(self, job_id: str) -> Fate | None:
-        """Return what became of a job; None if the platform does not know it."""
+        """Return the state of a job; None if the platform does not know it."""
 
     def stop(self, job_id: str) -> None:
-        """Stop what is left of a job, and do nothing if it is over."""
+        """Stop a job, and do nothing if it is over."""
 
 
 @dataclass(frozen=True, slots=True)

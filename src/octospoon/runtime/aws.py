@@ -75,7 +75,7 @@ def secret(name: str) -> str:
 
 
 def password(name: str) -> str:
-    """Return a secret that is not sent in a header of its own; see `secret`."""
+    """Return a secret that is not sent in a separate header; see `secret`."""
     return checked_secret(name, _stored_secret(name))
 
 

@@ -1,1 +1,1 @@
-"""What the training container runs."""
+"""The code that the training container runs."""

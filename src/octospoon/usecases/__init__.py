@@ -1,1 +1,1 @@
-"""What the system does, written against the ports alone."""
+"""The use cases of the system, which depend on the ports alone."""

@@ -48,7 +48,7 @@ class Stored:
 
 @dataclass(slots=True)
 class Survey:
-    """What a backfill finds.
+    """The counts of a backfill's range.
 
     Attributes:
         objects: objects in its range.

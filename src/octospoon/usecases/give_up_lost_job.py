@@ -57,7 +57,7 @@ class GiveUpLostJob:
         return self.control.fail(state.job_id, reason, now)
 
     def stop_rest(self, job_id: str) -> None:
-        """Stop what is left of a job that another replaces; an error is logged, because it does no harm."""
+        """Stop a job that another replaces. An error does no harm, so it is only logged."""
         try:
             self.platform.stop(job_id)
         except OctospoonError as error:

@@ -1,4 +1,4 @@
-"""What one run of `reconcile` did."""
+"""The report of one run of `reconcile`."""
 
 from __future__ import annotations
 

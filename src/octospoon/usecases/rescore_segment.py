@@ -49,7 +49,7 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def place(self) -> tuple[int, int, float]:
-        """How far the walk is: the first look, then the days from the newest back, then the whole index."""
+        """The position of the walk: the first look, the days from the newest back, then the whole index."""
         if not self.walked:
             return 0, 0, self.start
         if self.day:

@@ -94,7 +94,7 @@ class DynamoLabels:
             keys = [{name: item[name] for name in ("key", "annotation_id")} for item in answer["Items"]]
             items = [self._client.get_item(TableName=self._annotations, Key=key).get("Item") for key in keys]
         annotations = [annotation(item) for item in items if item]
-        # Label Studio may give the number of a deleted annotation to a new one, which is meant then
+        # Label Studio may reuse the number of a deleted annotation for a new one
         return max(
             (annotation for annotation in annotations if annotation.project == project),
             key=lambda annotation: (not annotation.deleted, annotation.updated_at),

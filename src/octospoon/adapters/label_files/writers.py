@@ -36,7 +36,7 @@ COLUMNS: Mapping[str, type] = {
 
 
 def described(image: LabelledImage) -> dict[str, Any]:
-    """Return what an export says of a label: a value for each of `COLUMNS`."""
+    """Return the row of a label in an export: a value for each of `COLUMNS`."""
     return {
         "key": image.key,
         "label": image.label,

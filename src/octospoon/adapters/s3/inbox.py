@@ -1,4 +1,4 @@
-"""Images that somebody asked about, on their way into the pool by the images bucket's own event."""
+"""Images from prediction requests, which the images bucket's event adds to the pool."""
 
 from __future__ import annotations
 

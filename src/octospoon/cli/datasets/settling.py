@@ -17,7 +17,7 @@ SETTLING = 2.0
 
 
 class Stamp(NamedTuple):
-    """What changes when a file is written.
+    """Properties of a file that change when it is written.
 
     Attributes:
         size: in bytes.

@@ -56,7 +56,7 @@ class LocalStack:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where octospoon is deployed to, as the functions and the trainer reach it.
+    """The addresses of the services that octospoon uses, for the functions and the trainer.
 
     Attributes:
         aws_url: of LocalStack.
@@ -71,7 +71,7 @@ class Addresses:
     token: str = field(repr=False)
 
     def project(self, outputs: dict[str, str], project_id: int, settings: UpSettings) -> LocalProject:
-        """Describe what was deployed there.
+        """Describe the deployed stack.
 
         Args:
             outputs: of the CloudFormation stack.

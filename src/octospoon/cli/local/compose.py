@@ -102,7 +102,7 @@ class SetUp:
         _print(f"Label Studio is at {self.published.label_studio}, MLflow at {self.published.mlflow}")
 
     def _deploy(self, settings: UpSettings, backbone: str) -> LocalProject:
-        """Deploy, after a restart onto the data of before; return what was deployed."""
+        """Deploy, after a restart onto the existing data; return the deployment."""
         folder = self.trainer_env.parent
         session, before = session_of(self.servers.aws_url), local_project(folder / PROJECT)
         artefacts, outputs = Artefacts(BUILD_DIR, by_path=True), None

@@ -41,7 +41,7 @@ def invoke_command(
     event: Annotated[Path, typer.Argument(help="A file such as events/score.json.")],
     warm: Annotated[int, typer.Option(min=1, help="Invocations after the first.")] = 3,
 ) -> None:
-    """Invoke a built function, and print its answer and what it took."""
+    """Invoke a built function, and print its answer and its duration."""
     name, content = logical_id(function), events.read(event)
     answers, init = invoke(running(), name, content, warm)
     print(json.dumps(answers[0].value, indent=2, ensure_ascii=False))
@@ -113,7 +113,7 @@ def invoke(
 
 
 def timings(answers: Sequence[Answer], init: float) -> str:
-    """Return what an invocation took, cold and warm, for people."""
+    """Return the durations of cold and warm invocations, for people."""
     again = [answer.milliseconds for answer in answers[1:]]
     return (
         f"cold {answers[0].milliseconds:.0f} ms, {init:.0f} ms of it before the handler · "

@@ -1,4 +1,4 @@
-"""Deploy again whenever LocalStack has started anew: it keeps its data and forgets what was deployed.
+"""Deploy again after each restart of LocalStack, which keeps its data and loses the deployment.
 
 ``python -m octospoon.cli.local.redeploy ARGUMENTS`` runs in a container of its own, and calls ``python -m
 octospoon.cli.local.compose setup ARGUMENTS``. It always runs, so it uses the standard library only.

@@ -1,1 +1,1 @@
-"""What the commands do to a deployment, a model or images; nothing here reads the command line."""
+"""The operations of the commands on a deployment, a model or images. None reads the command line."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the parts of a deployment are.
+    """The addresses of a deployment's parts.
 
     Attributes:
         label_studio: page of the project in Label Studio.

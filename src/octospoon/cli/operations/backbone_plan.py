@@ -1,4 +1,4 @@
-"""What a change of the backbone costs, and what it is judged on, before anything is done."""
+"""The plan of a change of the backbone: its cost, and the labels that judge it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a change of the backbone does and costs.
+    """The effects and the cost of a change of the backbone.
 
     Attributes:
         backbone: name of the new backbone.
@@ -180,7 +180,7 @@ def planned(
     *,
     trains: bool,
 ) -> Plan:
-    """Return a plan from what was counted; `labels` are all labels, and those of the audit share."""
+    """Return a plan from the counts; `labels` are all labels, and those of the audit share."""
     from octospoon.adapters.onnx.scorer import OnnxScorer  # an optional package: see cli/extras.py
 
     estimate = None

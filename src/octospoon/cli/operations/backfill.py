@@ -39,7 +39,7 @@ _SETTLING_LOCAL = 1.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a backfill takes on AWS.
+    """The estimated size, time and cost of a backfill on AWS.
 
     Attributes:
         objects: objects in its range.

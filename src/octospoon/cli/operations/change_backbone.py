@@ -36,7 +36,7 @@ _NUDGE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a change.
+    """The result of a change.
 
     Attributes:
         backbone: name of the new backbone.
@@ -56,7 +56,7 @@ class Result:
 
     @property
     def succeeded(self) -> bool:
-        """Whether what was asked for is done."""
+        """Whether the requested change is complete."""
         return self.stage in (Stage.SERVING, Stage.REVOKED)
 
 
@@ -143,7 +143,7 @@ class BackboneUse:
         return Result(name, stage, reason, version, len(images) - left, left)
 
     def _followed(self) -> BackboneChange:
-        """Wait until the change has ended, and tell what happens meanwhile."""
+        """Wait until the change has ended, and report its progress."""
         last_message, nudged = "", 0.0
         while True:
             state = self.deployment.control.state()

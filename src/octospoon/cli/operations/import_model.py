@@ -36,7 +36,7 @@ _SIDE = 512
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of an import.
+    """The result of an import.
 
     Attributes:
         pointer: what is in service.

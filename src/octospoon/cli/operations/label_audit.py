@@ -22,7 +22,7 @@ _EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """How many of the drawn imported labels people confirmed.
+    """The number of drawn imported labels that people confirmed.
 
     Attributes:
         drawn: imported labels that were drawn for people to confirm.

@@ -33,7 +33,7 @@ _PAUSE = 2.0
 
 
 class Credentials(StrEnum):
-    """With what Label Studio reads the images on AWS."""
+    """The credentials with which Label Studio reads the images on AWS."""
 
     KEPT = "kept"
     ROLE = "role"

@@ -1,4 +1,4 @@
-"""Decodes image files as scoring does, and prints what it finds; needs no stack."""
+"""Decodes image files as scoring does, and prints the results; needs no stack."""
 
 from __future__ import annotations
 

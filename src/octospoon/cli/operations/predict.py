@@ -1,4 +1,4 @@
-"""Asks the deployed function what the model in service says of images."""
+"""Requests predictions of the model in service from the deployed function."""
 
 from __future__ import annotations
 

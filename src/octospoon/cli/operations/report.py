@@ -30,7 +30,7 @@ _DAY = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How good the model in service is.
+    """The quality of the model in service.
 
     Attributes:
         model_version: the model.

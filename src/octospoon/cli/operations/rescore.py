@@ -38,7 +38,7 @@ BATCH = 10
 
 @dataclass(frozen=True)
 class Estimate:
-    """What scoring some images again takes.
+    """The size, time and cost of scoring some images again.
 
     Attributes:
         images: how many.
@@ -100,7 +100,7 @@ def stale_images(deployment: Deployment) -> list[ImageRef]:
 
 
 def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
-    """Return what scoring these images again takes; downloads the model, and some of the images.
+    """Return the cost of scoring these images again; downloads the model, and some of the images.
 
     Raises:
         BadRequest: none of those that were tried can be read.
@@ -114,7 +114,7 @@ def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
 
 
 def measured(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> Estimate:
-    """Return what scoring these images with a model takes, measured on some of them.
+    """Return the cost of scoring these images with a model, measured on some of them.
 
     Raises:
         BadRequest: none of those that were tried can be read.

@@ -30,7 +30,7 @@ REMOVALS_ADVICE = (
 
 
 class WatchAnswer(msgspec.Struct, frozen=True):
-    """The answer of the watch function: version, drift or why it is unknown, training asked for."""
+    """The answer of the watch function: version, drift or why it is unknown, and requested training."""
 
     version: int
     drift: str
@@ -38,7 +38,7 @@ class WatchAnswer(msgspec.Struct, frozen=True):
 
 
 class _Failure(msgspec.Struct):
-    """What Lambda says of an error that a function did not catch."""
+    """Lambda's report of an error that a function did not catch."""
 
     errorMessage: str = ""  # noqa: N815 - Lambda's name
     errorType: str = ""  # noqa: N815 - Lambda's name
@@ -59,7 +59,7 @@ def rank(deployment: Deployment) -> RankReport:
 
 
 def reconcile(deployment: Deployment, *, full: bool = False) -> ReconcileReport:
-    """Count what lost webhooks left uncounted; return the function's report.
+    """Count the labels whose webhooks were lost; return the function's report.
 
     Args:
         deployment: the deployment.

@@ -48,7 +48,7 @@ class DriftStatus:
 
 @dataclass(frozen=True, slots=True)
 class RescoringStatus:
-    """How far the pool is scored by a version.
+    """The progress of re-scoring the pool with a version.
 
     Attributes:
         model_version: the version.
@@ -153,7 +153,7 @@ class QuarantineStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a deployment stands. `octospoon status --json` prints it under these names.
+    """The state of a deployment. `octospoon status --json` prints it under these names.
 
     Attributes:
         images: number of images by state, see `State`.

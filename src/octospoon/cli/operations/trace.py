@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def trace(deployment: Deployment, key: str) -> Trace:
-    """Return one image's story.
+    """Return one image's history.
 
     Raises:
         BadRequest: there is no such image, or it was not scored yet; the message says what to do.

@@ -72,7 +72,7 @@ class WatchFolder:
     due: float = 0.0
 
     def look(self) -> None:
-        """Look through the folder, and upload what is complete.
+        """Look through the folder, and upload complete files.
 
         Raises:
             BadRequest: the folder is gone.
@@ -120,7 +120,7 @@ class WatchFolder:
         return outcome
 
     def _warn_of(self, left_out: Skipped) -> bool:
-        """Report what is left out, once it has been so for two looks; return whether that is changing."""
+        """Report skipped files once two looks agree; return whether their state still changes."""
         lines = dict(zip(left_out.counts, left_out.lines(), strict=True))
         before, self.left_out = self.left_out, dict(left_out.counts)
         for reason, count in self.left_out.items():
@@ -142,7 +142,7 @@ def watch_folder(
     replace: bool = False,
     into_existing: bool = False,
 ) -> None:
-    """Upload what is in a folder and what appears in it, until Ctrl-C or SIGTERM.
+    """Upload all images in a folder, and new ones as they appear, until Ctrl-C or SIGTERM.
 
     Args:
         deployment: the deployment.
@@ -164,7 +164,7 @@ def watch_folder(
 
 
 def watch(folder: WatchFolder, changes: Iterable[bool], stop: threading.Event) -> None:
-    """Upload what is in a folder and what appears in it, until somebody stops it.
+    """Upload all images in a folder, and new ones as they appear, until it is stopped.
 
     Args:
         folder: the folder.
@@ -184,7 +184,7 @@ def watch(folder: WatchFolder, changes: Iterable[bool], stop: threading.Event) -
 
 
 def changes_of(folder: WatchFolder, stop: threading.Event) -> Iterator[bool]:
-    """Yield twice a second whether something in the folder has changed, until somebody stops it.
+    """Yield twice a second whether the folder has changed, until it is stopped.
 
     Where changes are not reported, the folder is looked through more often instead. Reports need the extra
     ``watch``, and a system and a file system that have them.

@@ -64,7 +64,7 @@ class Launch:
 
     @property
     def url(self) -> str:
-        """Where the server answers."""
+        """The address of the server."""
         return f"http://{HOST}:{self.port}"
 
     def ready(self) -> bool:

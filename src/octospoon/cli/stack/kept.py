@@ -53,7 +53,7 @@ def keep_aside(layout: Layout, why: str) -> Path:
 
 
 def keep_older_aside(layout: Layout) -> Path:
-    """Move the data of a version that could not go on with them to a folder of their own; return it."""
+    """Move data that the installed version cannot use to a separate folder; return it."""
     return _moved(layout, layout.run / DETACHED, "an older version of octospoon wrote them")
 
 

@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def data(self) -> Path:
-        """What the detached stack holds, whether it runs or not."""
+        """The data of the detached stack, whether it runs or not."""
         return self.home / "data"
 
     @property

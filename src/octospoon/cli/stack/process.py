@@ -130,7 +130,7 @@ def _signal(process: Supervised, number: int) -> None:
 
 
 def _kill_group(process: Supervised) -> None:
-    """Kill what is left: the group if its guard hangs, orphans if the guard was killed."""
+    """Kill the remaining processes: the group if its guard hangs, orphans if the guard was killed."""
     with contextlib.suppress(ProcessLookupError):
         if process.alive():
             os.killpg(process.pid, signal.SIGKILL)

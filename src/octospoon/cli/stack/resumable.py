@@ -67,7 +67,7 @@ def _damage(layout: Layout, stopped: set[str]) -> str:
 
 
 def _error(database: Path) -> str:
-    """Return what SQLite finds wrong with a database; empty if nothing is."""
+    """Return the error that SQLite reports for a database; empty if it is valid."""
     try:
         with contextlib.closing(sqlite3.connect(database)) as connection:
             (first,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -77,7 +77,7 @@ def _error(database: Path) -> str:
 
 
 def figures(layout: Layout) -> dict[str, int]:
-    """Return what a data folder holds, for people: the number of annotations and of stored objects."""
+    """Return a description of a data folder: the numbers of annotations and of stored objects."""
     labels = annotation_count(layout.data)
     objects = layout.data / LOCALSTACK / OBJECTS
     counts = {} if labels is None else {"annotations": labels}

@@ -93,7 +93,7 @@ class RunningStack:
 
     @property
     def run_dir(self) -> Path:
-        """A folder with what the stack holds; kept when a detached stack ends, else removed."""
+        """The folder with the stack's data; kept when a detached stack ends, else removed."""
         return self._layout.data if self.detached else self._layout.run / self.name
 
     @property
@@ -172,7 +172,7 @@ class RunningStack:
         self.processes.clear()
 
     def stop(self) -> None:
-        """End everything and remove what it left, except for logs, state, and a detached stack's data."""
+        """End all processes and remove their files, except for logs, state, and a detached stack's data."""
         self.end_all()
         shutil.rmtree(self._layout.run / self.name, ignore_errors=True)
         if self._termination:

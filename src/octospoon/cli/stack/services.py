@@ -114,13 +114,13 @@ class Service:
 
 
 def base_environment() -> dict[str, str]:
-    """Return what every program gets of our own environment: nothing that could change what it does."""
+    """Return the variables that every program inherits: none that could change its behaviour."""
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
 def environment(service: Service, place: Place) -> Mapping[str, str]:
     """Return the whole environment of a server; its home and its temporary files are folders of ours."""
-    # TEMP, not TMPDIR: LocalStack takes TMPDIR for a setting of its own and complains
+    # TEMP, not TMPDIR: LocalStack reads TMPDIR as one of its settings and warns
     return {**base_environment(), "HOME": str(place.data), "TEMP": str(place.temp), **service.env(place)}
 
 

@@ -59,7 +59,7 @@ def start_servers(
 def give_data(
     service: Service, stack: RunningStack, layout: Layout, data: Path, progress: Callable[[str], None]
 ) -> None:
-    """Fill the data folder of a server from its template, or bring what it has to the installed version."""
+    """Fill the data folder of a server from its template, or upgrade its data to the installed version."""
     templates.unpack(service, layout, data, stack.credentials, stack.temp_dir)
     upgrades.bring_up_to_date(service, stack, layout, data, progress)
 

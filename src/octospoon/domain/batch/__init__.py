@@ -1,1 +1,1 @@
-"""How a labelling batch is chosen."""
+"""The choice of a labelling batch."""

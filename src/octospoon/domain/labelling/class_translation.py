@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How the classes of one model become the classes of the project.
+    """The translation of a model's classes into the project's classes.
 
     Attributes:
         names: C names: the project's classes that the model knows, in the project's order.

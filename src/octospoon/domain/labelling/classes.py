@@ -165,7 +165,7 @@ class ClassHistory:
         return label == other or ((own := self.target(label)) is not None and own is self.target(other))
 
     def fate(self, label: str) -> str:
-        """Return what became of the class of a label, such as ``merged into pet``; empty if it is active."""
+        """Return the change to the class of a label, such as ``merged into pet``; empty if it is active."""
         own, target = self.of(label), self.target(label)
         if own is None or target is None:
             return ""

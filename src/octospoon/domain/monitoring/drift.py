@@ -48,7 +48,7 @@ class Reference:
 
 
 class Level(StrEnum):
-    """How certain the drift is."""
+    """The certainty of drift."""
 
     NONE = "none"
     SUSPECTED = "suspected"

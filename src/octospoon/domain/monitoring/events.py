@@ -1,4 +1,4 @@
-"""What happened in a deployment, for people's chats and other programs."""
+"""Events of a deployment, for people's chats and other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECENT = 500
 
 
 class Kind(StrEnum):
-    """What an event is about; the names are part of the interface (docs/reference/events.md)."""
+    """The kind of an event; the names are part of the interface (docs/reference/events.md)."""
 
     ROUND_EXPORTED = "Round Exported"
     LABEL_SETTLED = "Label Settled"
@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How far events are published; everything up to here was published at least once.
+    """The progress of publishing; all earlier events were published at least once.
 
     Attributes:
         at: epoch seconds of the newest publication; 0 before the first.

@@ -1,4 +1,4 @@
-"""Where the images come from: a bucket that the stack made, or a part of a bucket that exists."""
+"""The source of the images: a bucket that the stack made, or a part of an existing bucket."""
 
 from __future__ import annotations
 

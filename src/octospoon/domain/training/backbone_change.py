@@ -1,4 +1,4 @@
-"""A change of the backbone that a person requested: what was requested, and how far it is.
+"""A change of the backbone that a person requested: the request and its progress.
 
 A deployment has at most one change at a time. The model that was in service keeps serving until a model with
 the new backbone has passed the gate.
@@ -13,7 +13,7 @@ from octospoon.domain.model_spec import ChampionPointer
 
 
 class Stage(StrEnum):
-    """How far a change of the backbone is."""
+    """The progress of a change of the backbone."""
 
     REQUESTED = "requested"
     SERVING = "serving"

@@ -28,7 +28,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What the platform that runs training jobs says of one.
+    """The state of a training job on the platform that runs it.
 
     Attributes:
         over: whether nothing of the job waits or runs there.

@@ -234,7 +234,7 @@ class Storage(BucketStorage):
 
     @property
     def event_progress(self) -> DynamoEventProgress:
-        """How far events are published."""
+        """Return the progress of publishing events."""
         from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
 
         return DynamoEventProgress(self.control_table)

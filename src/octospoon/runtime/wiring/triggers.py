@@ -1,4 +1,4 @@
-"""How functions start other functions: through a queue, or by an asynchronous call."""
+"""Ways to start other functions: through a queue, or by an asynchronous call."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _EPSILON = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What tells the networks of the family apart.
+    """The parameters in which the networks of the family differ.
 
     Attributes:
         size: input height and width in pixels.

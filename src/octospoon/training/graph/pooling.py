@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """How a tensor becomes an embedding.
+    """The conversion of a tensor into an embedding.
 
     Attributes:
         how: ``none``, ``flatten``, ``maps``, ``mean``, ``first``, or ``row`` if the tensor has no batch axis.

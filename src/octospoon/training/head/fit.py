@@ -91,7 +91,7 @@ def fit_head(
 
 
 class _Held(NamedTuple):
-    """Which rows are held out.
+    """The rows that are held out.
 
     Attributes:
         folds: int [N], the fold of each row.

@@ -1,4 +1,4 @@
-"""What a training job does with a change of the backbone that a person requested."""
+"""The part of a training job that changes the backbone on a person's request."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def _own(path: Path, proto: onnx.ModelProto, options: Options) -> Parts:
     data, spec = path.read_bytes(), OnnxScorer(path).spec
     try:
         backbone = model_file.extract_backbone(data)
-    except BadModel:  # changed by other hands: its embedding is used, its head cannot be told from the rest
+    except BadModel:  # changed by another program: the embedding is used, the head cannot be recognised
         return _import_plain(proto, replace(options, resize=spec.resize), EMBEDDING)
     if not spec.has_head:
         return Parts(backbone, spec.resize)

@@ -1,1 +1,1 @@
-"""The control table: everything that exists once, such as the training job, in an item of its own."""
+"""The control table: one item for everything that exists once, such as the training job."""

@@ -1,4 +1,4 @@
-"""How far events are published: one item in the control table."""
+"""The progress of publishing events: one item in the control table."""
 
 from __future__ import annotations
 
