@@ -78,8 +78,8 @@ def test_stack_that_trains_on_a_gpu_costs_nothing_more_idle(monkeypatch: pytest.
 def test_guide_names_the_prices_of_machines_with_a_gpu() -> None:
     page = (ROOT / "docs/how-to/train-on-a-gpu.md").read_text("utf-8")
     types = ("g4dn.xlarge", "g6.xlarge", "g5.xlarge")
-    hours = ", ".join(f"{prices.GPU_MACHINE_HOUR[each]:.2f}" for each in types)
-    assert f"| {', '.join(f'`{each}`' for each in types)} | {hours} an hour on demand" in page
+    hours = ", ".join(f"{prices.GPU_MACHINE_HOUR[machine]:.2f}" for machine in types)
+    assert f"| {', '.join(f'`{machine}`' for machine in types)} | {hours} an hour on demand" in page
     machine, disk, address = bills.gpu_hour("g4dn.xlarge")
     assert f"| the disk of a machine, {disk.amount} | {disk.dollars:.3f} an hour |" in page
     assert f"| a public address | {address.dollars} an hour |" in page

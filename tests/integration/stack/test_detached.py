@@ -324,14 +324,14 @@ def test_port_taken_by_another_program_is_reported_and_nothing_lost(root, monkey
 
 def test_a_first_start_moves_to_another_port(root, monkeypatch):
     monkeypatch.setattr("octospoon.cli.stack.detached._CLOSING", 0.2)
-    wanted = SERVICES["mlflow"].port
+    first_choice = SERVICES["mlflow"].port
     layout = Layout(root)
     layout.home.mkdir(exist_ok=True)
     layout.ports.write_text(json.dumps({name: service.port for name, service in SERVICES.items()}))
-    with listening_on(wanted):
+    with listening_on(first_choice):
         stack = up(root)
     port = int(stack.mlflow_url.rpartition(":")[2])
-    assert port != wanted
+    assert port != first_choice
     assert json.loads(layout.ports.read_text())["mlflow"] == port
     assert attach(root).urls == stack.urls
 

@@ -47,7 +47,7 @@ def job(status: str, age: float = 60.0, number: int = 1, **more: object) -> dict
     } | more
 
 
-def found(stubber: Stubber, *jobs: dict[str, object]) -> None:
+def add_described_jobs(stubber: Stubber, *jobs: dict[str, object]) -> None:
     stubber.add_response("list_jobs", {"jobSummaryList": list(jobs)}, LOOK)
 
 
@@ -57,7 +57,7 @@ def submitted(stubber: Stubber) -> None:
 
 def test_job_has_its_id_as_name_and_a_tag(batch):
     launcher, stubber = batch
-    found(stubber)
+    add_described_jobs(stubber)
     submitted(stubber)
     launcher.launch(JOB)
 
@@ -65,20 +65,20 @@ def test_job_has_its_id_as_name_and_a_tag(batch):
 @pytest.mark.parametrize("status", ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"])
 def test_job_that_waits_or_runs_is_not_submitted_again(batch, status):
     launcher, stubber = batch
-    found(stubber, job(status, age=10 * LAUNCH_LEASE))
+    add_described_jobs(stubber, job(status, age=10 * LAUNCH_LEASE))
     launcher.launch(JOB)
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
 def test_job_that_just_ended_is_not_submitted_again(batch, status):
     launcher, stubber = batch
-    found(stubber, job(status))
+    add_described_jobs(stubber, job(status))
     launcher.launch(JOB)
 
 
 def test_old_job_of_the_same_name_blocks_nothing(batch):
     launcher, stubber = batch
-    found(stubber, job("SUCCEEDED", age=LAUNCH_LEASE + 1))
+    add_described_jobs(stubber, job("SUCCEEDED", age=LAUNCH_LEASE + 1))
     submitted(stubber)
     launcher.launch(JOB)
 
@@ -92,9 +92,9 @@ def test_job_on_a_later_page_is_found(batch):
 
 def test_error_with_which_the_job_was_taken_is_no_error(batch):
     launcher, stubber = batch
-    found(stubber)
+    add_described_jobs(stubber)
     stubber.add_client_error("submit_job", "ServerException", "no answer", 500, expected_params=SUBMIT)
-    found(stubber, job("SUBMITTED"))
+    add_described_jobs(stubber, job("SUBMITTED"))
     launcher.launch(JOB)
 
 
@@ -109,7 +109,7 @@ def test_error_with_which_the_job_was_taken_is_no_error(batch):
 )
 def test_job_that_batch_never_takes_is_refused_with_the_reason(batch, code, message, status):
     launcher, stubber = batch
-    found(stubber)
+    add_described_jobs(stubber)
     stubber.add_client_error("submit_job", code, message, status, expected_params=SUBMIT)
     with pytest.raises(PermanentError, match=f"submitting {JOB} to AWS Batch: .*{re.escape(message)}"):
         launcher.launch(JOB)
@@ -123,10 +123,10 @@ def test_job_that_batch_never_takes_is_refused_with_the_reason(batch, code, mess
 def test_outage_is_tried_again_later(batch, code, status, at):
     launcher, stubber = batch
     if at == "submit_job":
-        found(stubber)
+        add_described_jobs(stubber)
     stubber.add_client_error(at, code, "later", status)
     if at == "submit_job":
-        found(stubber)
+        add_described_jobs(stubber)
     with pytest.raises(RetryableError, match="later"):
         launcher.launch(JOB)
 
@@ -140,8 +140,8 @@ def test_queue_that_may_not_be_read_is_refused_first(batch):
 
 def test_connection_that_breaks_is_an_outage(batch, monkeypatch):
     launcher, stubber = batch
-    found(stubber)
-    found(stubber)
+    add_described_jobs(stubber)
+    add_described_jobs(stubber)
 
     def broken(**_: object) -> None:
         raise ReadTimeoutError(endpoint_url="https://batch")
@@ -196,16 +196,16 @@ PULL = "CannotPullContainerError: pull image manifest has been retried"
 )
 def test_fate_of_a_job_has_the_reasons_of_batch(batch, jobs, fate):
     launcher, stubber = batch
-    found(stubber, *jobs)
+    add_described_jobs(stubber, *jobs)
     assert launcher.fate(JOB) == fate
 
 
 def test_only_what_is_left_of_a_job_is_stopped(batch):
     launcher, stubber = batch
-    found(stubber, job("RUNNABLE", number=3), job("RUNNING", number=2), job("FAILED", number=1))
+    add_described_jobs(stubber, job("RUNNABLE", number=3), job("RUNNING", number=2), job("FAILED", number=1))
     for number in (3, 2):
-        asked = {"jobId": f"id-{number}", "reason": f"{JOB} is over"}
-        stubber.add_response("terminate_job", {}, asked)
+        request = {"jobId": f"id-{number}", "reason": f"{JOB} is over"}
+        stubber.add_response("terminate_job", {}, request)
     launcher.stop(JOB)
 
 

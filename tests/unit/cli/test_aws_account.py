@@ -153,9 +153,9 @@ def gpus(
     limits, ec2, iam = (Stubber(aws_client) for aws_client in clients.values())
     with limits, ec2, iam:
         for pattern, sizes in types.items():
-            asked = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
+            filters = {"Filters": [{"Name": "instance-type", "Values": [pattern]}]}
             machines = [machine(size, **more) for size in sizes]
-            ec2.add_response("describe_instance_types", {"InstanceTypes": machines}, asked)
+            ec2.add_response("describe_instance_types", {"InstanceTypes": machines}, filters)
         for number, value in quotas.items():
             answer = {"Quota": {"QuotaName": number, "Value": value}}
             limits.add_response("get_service_quota", answer, {"ServiceCode": "ec2", "QuotaCode": number})

@@ -34,14 +34,16 @@ MACHINES = {
 }
 
 
-def told(queues: list[Any], machines: list[Any]) -> CheckResult:
+def training_machines(queues: list[Any], machines: list[Any]) -> CheckResult:
     client = boto3.client(
         "batch", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
     )
     deployment: Any = SimpleNamespace(
         outputs={"Launcher": "batch", "TrainingJobQueue": "arn:queue"}, client=lambda _: client
     )
-    (check,) = [each for each in training.checks(deployment) if each.name == "training machines"]
+    (check,) = [
+        candidate for candidate in training.checks(deployment) if candidate.name == "training machines"
+    ]
     with Stubber(client) as stub:
         stub.add_response("describe_job_queues", {"jobQueues": queues}, {"jobQueues": ["arn:queue"]})
         stub.add_response(
@@ -53,8 +55,8 @@ def told(queues: list[Any], machines: list[Any]) -> CheckResult:
 
 
 def test_queue_and_machines_that_are_ready_are_shown() -> None:
-    assert told([QUEUE], [MACHINES]) == CheckResult("training machines", True, "g5, g6, SPOT")
-    assert told([QUEUE], [MACHINES | {"status": "UPDATING"}]).ok
+    assert training_machines([QUEUE], [MACHINES]) == CheckResult("training machines", True, "g5, g6, SPOT")
+    assert training_machines([QUEUE], [MACHINES | {"status": "UPDATING"}]).ok
 
 
 @pytest.mark.parametrize(
@@ -71,12 +73,12 @@ def test_queue_and_machines_that_are_ready_are_shown() -> None:
     ],
 )
 def test_what_cannot_start_machines_is_named(queues: list[Any], machines: list[Any], problem: str) -> None:
-    found = told(queues, machines)
-    assert (found.ok, found.message) == (False, problem)
-    assert "train-on-a-gpu.md" in found.advice
+    result = training_machines(queues, machines)
+    assert (result.ok, result.message) == (False, problem)
+    assert "train-on-a-gpu.md" in result.advice
 
 
 @pytest.mark.parametrize("launcher", ["queue", "ecs"])
 def test_stacks_without_batch_are_not_asked(launcher: str) -> None:
     deployment: Any = SimpleNamespace(outputs={"Launcher": launcher})
-    assert [each.name for each in training.checks(deployment)] == ["training"]
+    assert [check.name for check in training.checks(deployment)] == ["training"]

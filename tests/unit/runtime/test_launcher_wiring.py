@@ -34,15 +34,15 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_jobs_on_batch_are_submitted_once_and_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCTOSPOON_LAUNCHER", "batch")
-    found = collect()
-    launcher = found.launcher
+    collected = collect()
+    launcher = collected.launcher
     assert isinstance(launcher, BatchLauncher)
     assert launcher._target == BatchTarget("arn:queue", "prod-training", "prod")
     assert launcher._once.meta.config.retries["total_max_attempts"] == 1  # type: ignore[attr-defined]
     assert launcher._client is not launcher._once
-    assert found.lost_job
-    assert found.lost_job.platform is launcher
-    assert found.launch_lease == batch_launcher.LAUNCH_LEASE > LAUNCH_LEASE, "a machine has to be found"
+    assert collected.lost_job
+    assert collected.lost_job.platform is launcher
+    assert collected.launch_lease == batch_launcher.LAUNCH_LEASE > LAUNCH_LEASE, "a machine has to be found"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("queue", QueueLauncher), ("ecs", EcsLauncher)])
@@ -50,10 +50,10 @@ def test_other_launchers_leave_lost_jobs_to_the_lease(
     monkeypatch: pytest.MonkeyPatch, name: str, kind: type
 ) -> None:
     monkeypatch.setenv("OCTOSPOON_LAUNCHER", name)
-    found = collect()
-    assert isinstance(found.launcher, kind)
-    assert found.lost_job is None
-    assert found.launch_lease == LAUNCH_LEASE
+    collected = collect()
+    assert isinstance(collected.launcher, kind)
+    assert collected.lost_job is None
+    assert collected.launch_lease == LAUNCH_LEASE
 
 
 def test_launcher_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

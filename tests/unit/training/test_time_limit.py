@@ -31,11 +31,11 @@ def test_job_that_takes_too_long_fails_and_counts_as_lost() -> None:
 
 
 def test_job_ends_itself_before_its_platform_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(signal, "setitimer", lambda kind, seconds: asked.append(seconds))
+    requests = []
+    monkeypatch.setattr(signal, "setitimer", lambda kind, seconds: requests.append(seconds))
     with ended_after(3600):
         pass
-    assert asked == [3600 - time_limit.MARGIN, 0]
+    assert requests == [3600 - time_limit.MARGIN, 0]
 
 
 def test_without_a_limit_no_timer_is_set() -> None:
