@@ -57,7 +57,7 @@ MINUTES = 60.0
 SECONDS_FOR_A_JOB = 600.0
 
 
-class Held(msgspec.Struct, frozen=True):
+class StackState(msgspec.Struct, frozen=True):
     """The state of a stack, as its servers report it."""
 
     labels: int
@@ -122,13 +122,13 @@ class Containers:
         token = credentials(self.root / COMPOSE_CREDENTIALS).token
         return LabelStudioApi(self.project.label_studio_url, lambda: token)
 
-    def held(self) -> Held:
+    def state(self) -> StackState:
         deployment = self.deployment
         s3 = deployment.client("s3").get_paginator("list_objects_v2")
         pages = s3.paginate(Bucket=deployment.outputs["ImagesBucket"])
         project = self.label_studio.call("GET", f"/api/projects/{self.project.label_studio_project}")
         stored = deployment.champions.pointer()
-        return Held(
+        return StackState(
             labels=sum(1 for _ in deployment.labels.labelled()),
             annotations=project["total_annotations_number"],
             images=sum(deployment.pool_report.counts().values()),
@@ -170,7 +170,7 @@ class Containers:
 
         def look() -> bool | None:
             try:
-                state = self.held()
+                state = self.state()
             except (OctospoonError, httpx.HTTPError, BotoCoreError, ClientError):
                 return None
             return True if state.labels == state.annotations == labels else None
@@ -279,7 +279,7 @@ def memory(containers: Containers) -> str:
 
 
 def test_a_model_trained_in_the_worker_container_is_promoted(promoted: Containers) -> None:
-    state = promoted.held()
+    state = promoted.state()
 
     assert state.version >= 1
     assert state.labels == state.annotations >= BATCH
@@ -289,12 +289,12 @@ def test_a_model_trained_in_the_worker_container_is_promoted(promoted: Container
 
 
 def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
-    jobs, labels = promoted.deployment.control.state().jobs, promoted.held().labels
+    jobs, labels = promoted.deployment.control.state().jobs, promoted.state().labels
     promoted.octospoon("classes", "add", NEW_CLASS)
     picks = promoted.choose()
     promoted.label(picks[:1], as_class=NEW_CLASS)
     promoted.counted(labels + 1)
-    before, sign_in = promoted.held(), (promoted.root / COMPOSE_CREDENTIALS).read_text()
+    before, sign_in = promoted.state(), (promoted.root / COMPOSE_CREDENTIALS).read_text()
     deployment = promoted.deployment
     promoted.run("make", "dockercomposedown")
     with pytest.raises(OctospoonError):
@@ -302,19 +302,19 @@ def test_work_is_kept_over_down_and_up(promoted: Containers) -> None:
 
     seconds = promoted.up()
 
-    assert promoted.held() == before
+    assert promoted.state() == before
     assert before.classes == (*CLASSES, NEW_CLASS)
     assert (promoted.root / COMPOSE_CREDENTIALS).read_text() == sign_in
     print(f"\nup again in {seconds:.0f} s with {before}")
     promoted.label(picks[1:])
     job_done(promoted.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
-    assert promoted.held().labels == labels + BATCH
+    assert promoted.state().labels == labels + BATCH
 
 
 def test_work_is_kept_when_the_engine_is_killed(
     promoted: Containers, kill_engine: Callable[[], None]
 ) -> None:
-    jobs, before = promoted.deployment.control.state().jobs, promoted.held()
+    jobs, before = promoted.deployment.control.state().jobs, promoted.state()
     picks = promoted.choose()
     promoted.label(picks[: BATCH // 2])
 
@@ -324,7 +324,7 @@ def test_work_is_kept_when_the_engine_is_killed(
     print(f"\nthe engine answers again; after {seconds:.0f} s, every label counts")
     promoted.label(picks[BATCH // 2 :])
     job_done(promoted.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
-    after = promoted.held()
+    after = promoted.state()
     assert after.labels == after.annotations == before.labels + BATCH
     assert (after.images, after.objects) == (before.images, before.objects)
     assert (after.classes, after.interface) == (before.classes, before.interface)
@@ -336,7 +336,7 @@ def test_work_is_kept_when_the_engine_is_killed(
 def test_a_training_job_starts_again_after_a_killed_engine(
     promoted: Containers, kill_engine: Callable[[], None]
 ) -> None:
-    control, before = promoted.deployment.control, promoted.held()
+    control, before = promoted.deployment.control, promoted.state()
     jobs = control.state().jobs
     promoted.label(promoted.choose())
 
@@ -352,7 +352,7 @@ def test_a_training_job_starts_again_after_a_killed_engine(
     promoted.counted(before.labels + BATCH)
     job_done(promoted.deployment, jobs + 1, seconds=SECONDS_FOR_A_JOB)
     print(f"\nthe engine answers again; after {time.monotonic() - began:.0f} s, the job is done")
-    after = promoted.held()
+    after = promoted.state()
     assert control.state().jobs == jobs + 1
     assert after.labels == after.annotations == before.labels + BATCH
     assert after.version >= before.version
