@@ -102,12 +102,12 @@ class Scorer:
 
     Attributes:
         deployment: with the queue and the pool.
-        seen: how often each key was in a message.
+        counts: how often each key was in a message.
         stop: ends the threads.
     """
 
     deployment: Deployment
-    seen: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -123,7 +123,7 @@ class Scorer:
             rows = [row(unquote_plus(upload["key"]), upload["eTag"]) for upload in uploads]
             dynamodb.batch_write_item(RequestItems={"pool": [{"PutRequest": {"Item": row}} for row in rows]})
             with self.lock:
-                self.seen.update(row["key"]["S"] for row in rows)
+                self.counts.update(row["key"]["S"] for row in rows)
             entries = [
                 {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}
                 for n, message in enumerate(received)
@@ -177,15 +177,15 @@ def measure(deployment: Deployment, objects: int, kills: int) -> Figures:
     while not deployment.backfills.read().finished:
         queue(deployment, RATE)
     figures.queueing_seconds = time.monotonic() - began
-    while sum(scorer.seen.values()) < objects and time.monotonic() - began < 3600:
+    while sum(scorer.counts.values()) < objects and time.monotonic() - began < 3600:
         time.sleep(0.5)
     scorer.stop.set()
     for thread in threads:
         thread.join()
     figures.queued = deployment.backfills.read().queued
-    figures.messages = sum(scorer.seen.values())
-    figures.twice = sum(count > 1 for count in scorer.seen.values())
-    figures.missing = objects - len(scorer.seen)
+    figures.messages = sum(scorer.counts.values())
+    figures.twice = sum(count > 1 for count in scorer.counts.values())
+    figures.missing = objects - len(scorer.counts)
     figures.changed = int(versions(deployment) != before)
     return figures
 

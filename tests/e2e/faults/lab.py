@@ -293,7 +293,7 @@ class Lab:
         status, answer = self.invoke(function, event)
         assert status == 0, self.host.log.read_text()[-3000:]
         assert not (answer or {}).get("batchItemFailures"), self.host.log.read_text()[-3000:]
-        return list(self.schedule.seen)
+        return list(self.schedule.requests)
 
     def reopen(self) -> None:
         """Put the newest round into the state in which a run that dies before its last step leaves it."""

@@ -39,18 +39,18 @@ class Schedule:
     at: int = 0
     fault: Fault | None = None
     kill: Callable[[], None] = lambda: None
-    seen: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     injected: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def plan(self, fault: Fault | None, at: int = 0) -> None:
         with self.lock:
-            self.fault, self.at, self.seen = fault, at, []
+            self.fault, self.at, self.requests = fault, at, []
 
     def next(self, what: str) -> Fault | None:
         with self.lock:
-            self.seen.append(what)
-            if self.fault is None or len(self.seen) != self.at:
+            self.requests.append(what)
+            if self.fault is None or len(self.requests) != self.at:
                 return None
             self.injected += 1
             return self.fault

@@ -122,7 +122,7 @@ def test_promotion(world: Callable[[], tuple[Lab, Training]]) -> None:
     due(lab)
     lab.schedule.plan(None)
     lab.train()
-    steps = list(lab.schedule.seen)
+    steps = list(lab.schedule.requests)
     assert wrong(lab, trained) == [], trained.log.read_text()[-3000:]
     first = next(at for at, step in enumerate(steps, 1) if "/models/" in step and "PUT" in step)
 
