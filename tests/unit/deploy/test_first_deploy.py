@@ -38,7 +38,7 @@ FARGATE = {
 
 @pytest.mark.parametrize("cpu", FARGATE)
 def test_exactly_the_sizes_of_fargate_are_allowed(cpu):
-    assert TEMPLATE["Parameters"]["TrainingCpu"]["AllowedValues"] == list(map(str, FARGATE))
+    assert TEMPLATE["Parameters"]["TrainingCpu"]["AllowedValues"] == list(FARGATE)
     tried = {size for sizes in FARGATE.values() for size in sizes} | {2000, 5000, 131072}
     for size in tried:
         broken = refused(ECS | {"TrainingCpu": str(cpu), "TrainingMemory": str(size)})
