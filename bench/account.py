@@ -188,13 +188,13 @@ class Account:
     def _invoke(self, queue: Queue, batch: list[Message], now: float) -> None:
         self._running += 1
         self.at_once = max(self.at_once, self._running)
-        end, left = now + queue.fixed, []
+        end, remaining = now + queue.fixed, []
         for message in batch:
             seconds, rest = queue.step(message.work, end)
             end += seconds
             if rest:
-                left.append(Message(rest, message.depth + 1))
-        self._at(end, partial(self._finish, queue, len(batch) - len(left), left))
+                remaining.append(Message(rest, message.depth + 1))
+        self._at(end, partial(self._finish, queue, len(batch) - len(remaining), remaining))
 
     def _finish(self, queue: Queue, done: int, left: list[Message], now: float) -> None:
         self._running -= 1

@@ -110,11 +110,11 @@ class Change:
         if change is None or change.is_open:
             return None
         try:
-            left = len(rescore.stale_images(self.deployment))
+            remaining = len(rescore.stale_images(self.deployment))
         except RetryableError:  # a busy machine: look again
             return None
-        self.figures["left_when_killed"] = left
-        return True if 0 < left < 0.9 * (len(self.files) - 200) else None
+        self.figures["left_when_killed"] = remaining
+        return True if 0 < remaining < 0.9 * (len(self.files) - 200) else None
 
     def _killed(self, during: str, when: Callable[[], bool | None], interval: float = 0.5) -> None:
         process = subprocess.Popen([OCTOSPOON, "backbone", "use", self.to, "--yes"])

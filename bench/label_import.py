@@ -90,11 +90,11 @@ def measure(source: str) -> dict[str, Any]:
     run_now.reconcile = lambda *_, **__: ReconcileReport()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()
-    done = label_import.import_labels(deployment, Path(source), Options())
+    result = label_import.import_labels(deployment, Path(source), Options())
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert done.stored == pool.stored, done
-    return {"stored": done.stored, "seconds": seconds, "before": before, "peak": peak}
+    assert result.stored == pool.stored, result
+    return {"stored": result.stored, "seconds": seconds, "before": before, "peak": peak}
 
 
 def main() -> int:

@@ -184,10 +184,10 @@ class Load:
         done = np.array([rows.get(key_of(name, i), np.nan) for i in order])
         ran = invocations.of_score(self.deployment, began)
         counts = sum((Counter(call.counts) for call in ran), Counter[str]())
-        there = ~np.isnan(done)
-        run = Run(arrivals[order][there] - first, done[there] - first)
+        scored = ~np.isnan(done)
+        run = Run(arrivals[order][scored] - first, done[scored] - first)
         foretold = simulate(run.arrivals, self._beside(len(due) / run.arrivals[-1]))
-        return Phase(run, foretold, dict(counts), int((~there).sum()), len(ran))
+        return Phase(run, foretold, dict(counts), int((~scored).sum()), len(ran))
 
     def _beside(self, rate: float) -> Function:
         """Return the function slowed down by concurrent uploads, each of which takes CPU time from it."""

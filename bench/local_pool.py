@@ -111,10 +111,10 @@ class Rows:
     def _updated(self, statement: str, parameters: list[dict[str, str]]) -> bool:
         position = statement.index(" WHERE ")
         sets = dict(zip(_names(statement[:position]), parameters, strict=False))
-        where = dict(zip(_names(statement[position:]), parameters[len(sets) :], strict=True))
-        i = _number(where["key"]["S"])
-        fits = where["etag"]["S"] == ETAG and where["state"]["S"] == "scored"
-        if not fits or self.generations[i] > int(where["generation"]["N"]):
+        condition = dict(zip(_names(statement[position:]), parameters[len(sets) :], strict=True))
+        i = _number(condition["key"]["S"])
+        fits = condition["etag"]["S"] == ETAG and condition["state"]["S"] == "scored"
+        if not fits or self.generations[i] > int(condition["generation"]["N"]):
             return False
         self.generations[i] = int(sets["generation"]["N"])
         self.writes += 1
@@ -197,13 +197,13 @@ def main() -> None:
     rows = Rows(int(size), int(dimensions), backbone)
     answers = Answers(rows, contents(Path(models)), float(latency))
     serve_until_told(answers)
-    done: dict[str, float] = {
+    report: dict[str, float] = {
         "fresh": int((rows.generations > 0).sum()),
         "rows": rows.writes,
         "pictures": answers.pictures,
     }
-    done |= {"reads": rows.reads / len(rows.keys), "entries": rows.entries / len(rows.keys)}
-    print(json.dumps(done | {"cpu": time.process_time()}))
+    report |= {"reads": rows.reads / len(rows.keys), "entries": rows.entries / len(rows.keys)}
+    print(json.dumps(report | {"cpu": time.process_time()}))
 
 
 if __name__ == "__main__":

@@ -129,8 +129,8 @@ def rows(count: int, limits: Limits, room: int = NEW, *, cold: bool) -> Queue:
         units = table.at(now) if cold else table.quota
         rate = min(RESCORED_A_SECOND, SHARD_UNITS / MOVED_UNITS, units / MOVED_UNITS / at_work)
         seconds = min(SLICE, work / rate)
-        left = work - rate * seconds
-        return seconds, left if left > 1e-6 else 0.0
+        remaining = work - rate * seconds
+        return seconds, remaining if remaining > 1e-6 else 0.0
 
     queue = _queue("rescore", limits.rescore, limits.tries, step)
     queue.batch, queue.may_loop = limits.shards, limits.may_loop

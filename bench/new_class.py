@@ -189,8 +189,8 @@ def both(source: labelled.Source, frequency: float, seed: int) -> tuple[Curve, C
     """
     data, split = with_last(source.data, seed % source.data.classes), source.split(seed)
     drawn = np.random.default_rng(seed).random(len(data.labels))
-    gone = (data.labels == data.classes - 1) & (drawn >= frequency)
-    pool = split.pool[~gone[split.pool]]
+    removed = (data.labels == data.classes - 1) & (drawn >= frequency)
+    pool = split.pool[~removed[split.pool]]
     loop = Loop(data, pool, split.held_out, seed)
     loop.begin()
     return copy(loop).go_on(RULES.class_share), loop.go_on(0.0)

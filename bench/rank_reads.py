@@ -76,6 +76,6 @@ def by_size(sizes: dict[str, int]) -> dict[str, Any]:
     for name, size in sizes.items():
         details[name], _ = reads(MemoryDynamo(size), "pool")
         items[name] = details[name]["items"]
-        shown = ", ".join(f"{value:,.1f} {what}" for what, value in details[name].items())
+        shown = ", ".join(f"{value:,.1f} {unit}" for unit, value in details[name].items())
         print(f"rank of {BATCH} from {size:>9,} rows: {shown}")
     return items | {"details": details}

@@ -71,8 +71,8 @@ class Setup:
         return cast("dict[str, float]", json.loads(answer.stdout.splitlines()[-1]))
 
     def ours(self) -> dict[str, float]:
-        how = [str(value) for value in (self.chosen.cores, self.chosen.batch, self.chosen.rounds)]
-        return self.run([sys.executable, "-m", "bench.score_ours", str(self.pictures), *how])
+        arguments = [str(value) for value in (self.chosen.cores, self.chosen.batch, self.chosen.rounds)]
+        return self.run([sys.executable, "-m", "bench.score_ours", str(self.pictures), *arguments])
 
     def peer(self, name: str) -> dict[str, float]:
         cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0))[: self.chosen.cores])
@@ -133,10 +133,10 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
 def measured_once(setup: Setup, peers: list[str]) -> dict[str, float]:
     """Measure one configuration; return seconds, ratios and megabytes by name."""
     row = setup.ours()
-    there = {name: setup.peer(name) for name in peers}
-    row |= {name: spent["wall"] for name, spent in there.items()}
-    row |= {f"{name}_ratio": spent["wall"] / row["wall"] for name, spent in there.items()}
-    row |= {f"{name}_cpu": spent["cpu"] for name, spent in there.items()}
+    peer_results = {name: setup.peer(name) for name in peers}
+    row |= {name: spent["wall"] for name, spent in peer_results.items()}
+    row |= {f"{name}_ratio": spent["wall"] / row["wall"] for name, spent in peer_results.items()}
+    row |= {f"{name}_cpu": spent["cpu"] for name, spent in peer_results.items()}
     row["write_ms"] = 1e3 * row["write"]
     return {name: round(value, 6) for name, value in row.items()}
 

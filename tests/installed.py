@@ -83,5 +83,5 @@ def build(folder: Path) -> Path:
 
 
 def _uv(*arguments: str) -> None:
-    done = subprocess.run([str(UV), "--quiet", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([str(UV), "--quiet", *arguments], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

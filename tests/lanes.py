@@ -191,8 +191,8 @@ def _image(engine: docker.DockerClient, *, required: bool) -> Image:
     """Return the image, pulled if necessary. Without it the lane is skipped, or fails if it was requested."""
     image = official()
     name = f"{image.name}:{image.tag}"
-    for there in engine.images.list(name=name):
-        return plugged() if STAND_IN in there.labels else image
+    for existing in engine.images.list(name=name):
+        return plugged() if STAND_IN in existing.labels else image
     try:
         engine.images.pull(image.name, image.tag)
     except APIError as error:

@@ -210,11 +210,11 @@ def test_label_of_returning_bytes_counts_under_their_original_reason(stores: Sto
 
 def test_current_state_in_label_studio_replaces_an_older_read(stores: Stores) -> None:
     stores.labels.upsert(annotation(1))
-    gone = replace(annotation(1), deleted=True)
-    stores.labels.upsert(gone)
+    deleted_annotation = replace(annotation(1), deleted=True)
+    stores.labels.upsert(deleted_annotation)
 
     assert not stores.labels.replace(annotation(1), annotation(1, "dog")), "another version is stored"
-    assert stores.labels.replace(gone, annotation(1))
+    assert stores.labels.replace(deleted_annotation, annotation(1))
     assert stores.labels.of(image(1).key) == [annotation(1)]
 
 

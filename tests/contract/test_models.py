@@ -133,7 +133,7 @@ def test_a_request_waits_for_the_next_job_whatever_begins_it(stores: Stores) -> 
 
 def test_the_jobs_of_a_day_are_counted(stores: Stores) -> None:
     control = stores.control
-    for number, begun in ((1, 1), (2, 2), (3, 1)):
+    for number, jobs in ((1, 1), (2, 2), (3, 1)):
         if number == 3:
             stores.clock.time += 24 * 3600
         state = control.state()
@@ -141,5 +141,5 @@ def test_the_jobs_of_a_day_are_counted(stores: Stores) -> None:
         control.start(f"train-{number:06d}", 1e12)
         control.finish(f"train-{number:06d}", "done")
         state = control.state()
-        assert (state.begun_today, state.begun_at) == (begun, stores.clock.now())
+        assert (state.begun_today, state.begun_at) == (jobs, stores.clock.now())
         assert state.begun_day == day(stores.clock.now())

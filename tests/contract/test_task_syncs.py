@@ -31,8 +31,8 @@ def test_one_of_two_continuations_wins(stores: Stores) -> None:
 
 def test_a_new_sweep_is_begun_once(stores: Stores) -> None:
     stores.task_syncs.save(TaskSync(), FIRST)
-    done = replace(FIRST, finished=True)
-    stores.task_syncs.save(FIRST, done)
+    finished = replace(FIRST, finished=True)
+    stores.task_syncs.save(FIRST, finished)
 
-    assert stores.task_syncs.save(done, TaskSync(began=2e9, since=FIRST.began, finished=False))
-    assert not stores.task_syncs.save(done, TaskSync(began=2e9 + 1, since=FIRST.began, finished=False))
+    assert stores.task_syncs.save(finished, TaskSync(began=2e9, since=FIRST.began, finished=False))
+    assert not stores.task_syncs.save(finished, TaskSync(began=2e9 + 1, since=FIRST.began, finished=False))

@@ -160,9 +160,9 @@ def result_of(start: Start, stack: LocalStack, project: LocalProject) -> Result:
     assert deployment.control.begin(deployment.control.state(), JOB, "labels", until, given)
     settings = stack.servers.aws_environment() | trainer_settings(project)
 
-    done = start(["run", "--job-id", JOB], settings)
+    process = start(["run", "--job-id", JOB], settings)
 
-    assert done.returncode == 0, f"the job failed:\n{done.stdout}{done.stderr}"
+    assert process.returncode == 0, f"the job failed:\n{process.stdout}{process.stderr}"
     return left_by(deployment, name, project.mlflow_url)
 
 

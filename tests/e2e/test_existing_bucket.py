@@ -97,9 +97,9 @@ def test_stack_scores_new_and_older_images_below_its_prefixes_only(
     assert known(second, [*OLDER, *OUTSIDE]) == set()  # older than the stack: nobody has asked yet
 
     run = run_backfill(second)
-    done = run(run.scope("", 0.0), Pace(100))
+    progress = run(run.scope("", 0.0), Pace(100))
 
-    assert (done.finished, done.queued) == (True, len(OLDER))
+    assert (progress.finished, progress.queued) == (True, len(OLDER))
     scored(second, list(OLDER))
     s3.put_object(Bucket=BUCKET, Key="private/new.png", Body=digits.png_bytes(46))
     s3.put_object(Bucket=BUCKET, Key="trips/last.png", Body=digits.png_bytes(47))

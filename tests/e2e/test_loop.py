@@ -263,8 +263,8 @@ def test_the_story_can_be_read_and_parsed(
 
     assert main(["trace", traced.key]) == 0
     output = capsys.readouterr().out
-    what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "label settled", "trained on"]
-    assert re.findall("|".join(dict.fromkeys(what)), output) == what
+    steps = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "label settled", "trained on"]
+    assert re.findall("|".join(dict.fromkeys(steps)), output) == steps
 
     with pytest.raises(BadRequest, match="give the whole object key"):
         trace.trace(scored.deployment, "nonsense")

@@ -166,16 +166,16 @@ def test_an_imported_head_serves_as_the_next_version(models: Models, tmp_path, m
     monkeypatch.setattr(model_import, "local_project", lambda: models.stack.project)
     file = deployment.champions.fetch(models.second, tmp_path)
 
-    done = model_import.import_model(deployment, file, Options(Pixels()), None)
+    result = model_import.import_model(deployment, file, Options(Pixels()), None)
 
-    assert done.pointer.version > models.second.version
-    assert done.pointer.head_sha256
-    assert models.score_one_more() == done.pointer.version
+    assert result.pointer.version > models.second.version
+    assert result.pointer.head_sha256
+    assert models.score_one_more() == result.pointer.version
     run_now.reconcile(deployment)
-    assert models.alias.read() == done.pointer.version
+    assert models.alias.read() == result.pointer.version
     with pytest.raises(OtherBackbone, match=r"octospoon backbone use FILE\.onnx"):
         model_import.import_model(deployment, network_file(tmp_path), Options(Pixels()), None)
-    assert models.serving == done.pointer.version
+    assert models.serving == result.pointer.version
     rollback(deployment, models.first.version)
 
 

@@ -194,9 +194,9 @@ def test_why_a_message_failed_is_found_in_the_log(stack: LocalStack) -> None:
         FunctionName=stack.project.outputs["ScoreFunctionName"], Payload=json.dumps({"Records": [record]})
     )
 
-    why = wait_for(
+    reason = wait_for(
         "the reason",
         lambda: log_reasons.newest(stack.deployment, "score", record["messageId"], 0.0) or None,
         seconds=60,
     )
-    assert "not an S3" in why
+    assert "not an S3" in reason

@@ -250,13 +250,13 @@ def test_work_survives_kills_and_power_failures(tmp_path: Path) -> None:
             for number in range(KILLS):
                 with contextlib.suppress(AssertionError):  # a round may be open, or a job may run
                     place.octospoon("rank")
-                how = stop(place, chance, tmp_path / "copy.sqlite3", power=number % 2 == 1)
+                method = stop(place, chance, tmp_path / "copy.sqlite3", power=number % 2 == 1)
                 load, began = os.getloadavg()[0], time.monotonic()
                 shown = place.octospoon("up")
                 resumed.append(time.monotonic() - began)
                 assert addresses(place) == first
                 took = f"{resumed[-1]:.0f} s to resume at load {load:.1f}"
-                print(f"end {number + 1}: {how}; {len(annotator.answered)} labels; {took}")
+                print(f"end {number + 1}: {method}; {len(annotator.answered)} labels; {took}")
                 print("; ".join(re.findall(r"^ *(\d+ s  .*?)(?:, http.*)?$", shown, re.MULTILINE)))
         settle(place, keys, annotator.answered)
         model = deployment(place).champions.pointer()

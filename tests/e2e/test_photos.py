@@ -48,9 +48,9 @@ def test_good_ones_are_scored_and_bad_ones_wait_in_quarantine(
 ) -> None:
     deployment = stack.deployment
 
-    done = drop(deployment, [folder], "trip/")
-    assert done.uploaded == len(GOOD) + len(BAD) - 1
-    assert done.skipped.counts == {EMPTY: 1, NO_IMAGE: 1}
+    result = drop(deployment, [folder], "trip/")
+    assert result.uploaded == len(GOOD) + len(BAD) - 1
+    assert result.skipped.counts == {EMPTY: 1, NO_IMAGE: 1}
     deployment.client("s3").put_object(Bucket=deployment.outputs["ImagesBucket"], Key="trip/empty.png")
 
     def quarantined() -> dict[str, str]:

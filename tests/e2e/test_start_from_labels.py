@@ -52,13 +52,13 @@ def test_imported_labels_train_and_people_confirm_some(stack: LocalStack, tmp_pa
     jobs = deployment.control.state().jobs
     job_done(deployment, jobs)
 
-    done = import_labels(deployment, photos, Options(prefix=PREFIX))
+    result = import_labels(deployment, photos, Options(prefix=PREFIX))
     # the schedule may choose some images before their labels arrive
-    for_people = done.outcomes[Outcome.AUDIT]
+    for_people = result.outcomes[Outcome.AUDIT]
     stored = len(INDICES) - for_people
-    assert (done.stored, done.uploads, done.note) == (stored, len(INDICES), "")
+    assert (result.stored, result.uploads, result.note) == (stored, len(INDICES), "")
     assert stored >= BATCH
-    assert done.job == f"train-{jobs + 1:06d}"
+    assert result.job == f"train-{jobs + 1:06d}"
     again = import_labels(deployment, photos, Options(prefix=PREFIX))
     assert (again.outcomes[Outcome.SAME], again.stored, again.uploads, again.job) == (stored, 0, 0, "")
 

@@ -106,11 +106,11 @@ class FakeLabels:
         counts, named = dict.fromkeys(PROBLEMS, 0), []
         for annotation in self.stored.values():
             row = self.pool.table.get(annotation.key)
-            gone = row is None or row.state is State.QUARANTINED
+            missing = row is None or row.state is State.QUARANTINED
             if (
                 annotation.deleted
                 or annotation.problem not in PROBLEMS
-                or not (gone or self._open(row, annotation))
+                or not (missing or self._open(row, annotation))
             ):
                 continue
             counts[annotation.problem] += 1

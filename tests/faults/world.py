@@ -92,8 +92,8 @@ class Studio(FakeLabeler):
     """Label Studio as annotators use it."""
 
     def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
-        there = {(task.key, task.etag) for task in self.tasks.values()}
-        again = [task.key for task in tasks if (task.key, task.etag) in there]
+        existing = {(task.key, task.etag) for task in self.tasks.values()}
+        again = [task.key for task in tasks if (task.key, task.etag) in existing]
         assert not again, f"{again} are imported a second time"
         return super().create(tasks, model_version)
 
@@ -150,13 +150,13 @@ class World(FakeWorld):
             # the rules, written independently of the code under test
             lost = before.status in (JobStatus.LAUNCHING, JobStatus.RUNNING, JobStatus.FAILED)
             assert before.new_labels >= THRESHOLD or (lost and before.lease_until < self.clock.now())
-            if begun := begin(before, job, reason, lease, settings):
+            if started := begin(before, job, reason, lease, settings):
                 self.before[job] = self.trained_on
                 self.trained_on = self.labelled()
-            return begun
+            return started
 
-        def watched_abort(job: str, before: Any, why: str) -> bool:
-            if aborted := abort(job, before, why):
+        def watched_abort(job: str, before: Any, reason: str) -> bool:
+            if aborted := abort(job, before, reason):
                 self.trained_on = self.before[job] & self.labelled()
             return aborted
 

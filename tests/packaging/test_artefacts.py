@@ -104,7 +104,7 @@ print(len([name for name in sys.modules if name in ("onnxruntime", "octospoon.ad
 def make_value(name):
     """Return the value of one of the Makefile's variables."""
     lines = f"include {MAKEFILE}\nprint-value: ; @echo $({name})\n"
-    done = subprocess.run(
+    process = subprocess.run(
         ["make", "--no-print-directory", "-s", "-f", "-", "print-value"],
         input=lines,
         capture_output=True,
@@ -112,7 +112,7 @@ def make_value(name):
         check=True,
         cwd=ROOT,
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 @pytest.fixture(scope="session")
@@ -124,15 +124,15 @@ def build():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_an_artefact_runs_with_nothing_else_on_the_path(build, name):
     python = make_value("LOCAL_PYTHON")
-    done = subprocess.run(
+    process = subprocess.run(
         [python, "-I", "-S", "-c", ALONE, str(build[name]), make_value("SERVICES")],
         capture_output=True,
         text=True,
         env=ENVIRONMENT | {"PATH": os.environ["PATH"]},
         cwd="/",
     )
-    assert done.returncode == 0, done.stderr
-    ours = [path for path in json.loads(done.stdout.splitlines()[-1]) if str(ROOT) in path]
+    assert process.returncode == 0, process.stderr
+    ours = [path for path in json.loads(process.stdout.splitlines()[-1]) if str(ROOT) in path]
     assert ours
     assert all(path.startswith(str(build[name])) for path in ours)
 
@@ -150,29 +150,29 @@ def test_a_scoring_artefact_alone_reads_every_format(build, tmp_path, name):
         options = {"compression": "tiff_lzw"} if kind == "TIFF" else {}
         Image.new("RGB", (64, 48), (200, 30, 60)).save(folder / kind, WRITERS.get(kind, kind), **options)
     model.write_bytes(starter_model())
-    done = subprocess.run(
+    process = subprocess.run(
         [make_value("LOCAL_PYTHON"), "-I", "-S", "-c", SCORES, build[name], model, folder],
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
         cwd="/",
     )
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == sorted(FORMATS)
+    assert process.returncode == 0, process.stderr
+    assert [line.split()[0] for line in process.stdout.splitlines()] == sorted(FORMATS)
 
 
 @pytest.mark.parametrize(("kind", "loaded"), [("snap-start", "2"), ("on-demand", "")])
 def test_slow_work_precedes_the_snapshot_and_missing_models_are_logged(build, kind, loaded):
-    done = subprocess.run(
+    process = subprocess.run(
         [make_value("LOCAL_PYTHON"), "-I", "-c", SNAPSHOT, str(build["score"])],
         capture_output=True,
         text=True,
         env=ENVIRONMENT | {"AWS_LAMBDA_INITIALIZATION_TYPE": kind},
         cwd="/",
     )
-    assert done.stdout.strip().endswith(loaded)
-    assert (done.returncode == 0) == bool(loaded)
-    assert ("the snapshot is made without a model" in done.stdout + done.stderr) == bool(loaded)
+    assert process.stdout.strip().endswith(loaded)
+    assert (process.returncode == 0) == bool(loaded)
+    assert ("the snapshot is made without a model" in process.stdout + process.stderr) == bool(loaded)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -209,10 +209,10 @@ def test_an_artefact_knows_nothing_of_the_machine_that_built_it(build, name):
 
 
 def test_the_second_build_installs_nothing(build):
-    done = subprocess.run(
+    process = subprocess.run(
         ["make", "-f", str(MAKEFILE), "local"], check=True, cwd=ROOT, capture_output=True, text=True
     )
-    assert "dependencies" not in done.stdout
+    assert "dependencies" not in process.stdout
 
 
 def test_artefacts_describe_every_service_that_the_functions_call():

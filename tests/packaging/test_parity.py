@@ -43,10 +43,10 @@ def built(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def seen_by(who: str, model: Path, folder: Path) -> dict[str, list[str]]:
-    python, package = ENVIRONMENTS[who]
+def seen_by(program: str, model: Path, folder: Path) -> dict[str, list[str]]:
+    python, package = ENVIRONMENTS[program]
     ended = subprocess.run(
-        [python, SCRIPT, who, model, folder],
+        [python, SCRIPT, program, model, folder],
         check=False,
         capture_output=True,
         text=True,
@@ -81,7 +81,7 @@ def test_the_tensors_of_trainer_and_scorer_are_bit_equal(create, model: Path, tm
     folder.mkdir()
     create(folder)
 
-    trained, scored = (seen_by(who, model, folder) for who in ENVIRONMENTS)
+    trained, scored = (seen_by(program, model, folder) for program in ENVIRONMENTS)
 
     assert len(trained) > 20
     assert {name: result[0] for name, result in trained.items()} == {
@@ -98,8 +98,8 @@ def test_preprocessing_is_in_the_graph(model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(pixels).save(folder / "own-size.png")
 
-    for who in ENVIRONMENTS:
-        tensor, embedding = seen_by(who, model, folder)["own-size.png"]
+    for program in ENVIRONMENTS:
+        tensor, embedding = seen_by(program, model, folder)["own-size.png"]
         assert tensor == hashlib.sha256(pixels.tobytes()).hexdigest()
         (bare,) = ort.InferenceSession(model).run([EMBEDDING], {INPUT: pixels[np.newaxis]})
         assert np.allclose(np.frombuffer(bytes.fromhex(embedding), "<f2"), bare[0], rtol=1e-2, atol=1e-2)

@@ -107,15 +107,15 @@ def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 
 
 def python(installed: Installed, code: str, *arguments: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [str(installed.folder / "bin" / "python"), "-I", "-c", code, *arguments],
         cwd=installed.home,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def test_installed_files_stay_under_the_size_limit(plain: Installed) -> None:
@@ -134,10 +134,10 @@ def test_version_and_help_answer_quickly(plain: Installed) -> None:
         spent = []
         for _ in range(5):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = plain.octospoon(option)
+            process = plain.octospoon(option)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            assert done.returncode == 0, done.stderr
-            assert expected in done.stdout
+            assert process.returncode == 0, process.stderr
+            assert expected in process.stdout
             spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
         assert min(spent) < MOST_CPU_SECONDS
 
@@ -161,11 +161,11 @@ def test_only_modules_with_an_extra_cannot_be_imported(plain: Installed) -> None
 def test_command_without_its_packages_names_the_extra(
     plain: Installed, arguments: tuple[str, ...], extra: str
 ) -> None:
-    done = plain.octospoon(*arguments)
-    assert done.returncode == 1
-    assert done.stderr.strip().endswith(f'needs more packages: pip install "octospoon[{extra}]"')
-    assert done.stderr.startswith("octospoon: `octospoon ")
-    assert len(done.stderr.splitlines()) == 1
+    process = plain.octospoon(*arguments)
+    assert process.returncode == 1
+    assert process.stderr.strip().endswith(f'needs more packages: pip install "octospoon[{extra}]"')
+    assert process.stderr.startswith("octospoon: `octospoon ")
+    assert len(process.stderr.splitlines()) == 1
 
 
 @pytest.mark.stack
@@ -199,17 +199,17 @@ def test_plain_installation_works_with_a_deployed_stack(plain: Installed, stack:
     assert "not run here" in json.dumps(results["champion"])
 
     for command in (["report"], ["dlq", "list"], ["logs", "reconcile"], ["trace", "no-such-image"]):
-        done = plain.octospoon(*command)
-        assert done.returncode in (0, 1)
-        assert "No module" not in done.stderr, command
+        process = plain.octospoon(*command)
+        assert process.returncode in (0, 1)
+        assert "No module" not in process.stderr, command
 
 
 def test_simulation_runs_with_its_extra(wheel: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     if not pytestconfig.getoption("--wheel"):
         pytest.skip("installs 400 MB: `make wheel` does")
     installed = install(tmp_path, wheel, "octospoon-simulate")
-    done = installed.octospoon("simulate", "--digits", "--seeds", "2")
-    print(done.stdout)
-    assert done.returncode == 0, done.stderr
-    assert "margin_diverse" in done.stdout
+    process = installed.octospoon("simulate", "--digits", "--seeds", "2")
+    print(process.stdout)
+    assert process.returncode == 0, process.stderr
+    assert "margin_diverse" in process.stdout
     assert (installed.home / ".octospoon" / "simulation").is_dir()

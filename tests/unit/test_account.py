@@ -44,8 +44,8 @@ def test_queues_whose_limits_fit_are_never_throttled() -> None:
     assert queues[1].ended == pytest.approx(200 / 5 * 10 + 199 / 5 * 0.05, abs=1)
 
 
-@pytest.mark.parametrize(("may_loop", "done"), [(False, 0), (True, 1)])
-def test_lambda_stops_a_chain_after_sixteen_invocations(may_loop: bool, done: int) -> None:
+@pytest.mark.parametrize(("may_loop", "processed"), [(False, 0), (True, 1)])
+def test_lambda_stops_a_chain_after_sixteen_invocations(may_loop: bool, processed: int) -> None:
     runs: list[float] = []
 
     def step(work: float, now: float) -> tuple[float, float]:
@@ -55,7 +55,7 @@ def test_lambda_stops_a_chain_after_sixteen_invocations(may_loop: bool, done: in
     looping = queue(0, step=step, may_loop=may_loop, waiting=deque([Message(40)]))
     Account([looping], concurrency=10).run()
     assert len(runs) == (40 if may_loop else CHAIN)
-    assert (looping.done, looping.dead, looping.stopped) == (done, 1 - done, 1 - done)
+    assert (looping.done, looping.dead, looping.stopped) == (processed, 1 - processed, 1 - processed)
 
 
 def test_new_table_takes_twice_as_much_every_half_hour() -> None:

@@ -133,8 +133,8 @@ def watch(function: str, patience: float) -> None:
     botocore.client.BaseClient._make_api_call = noted  # type: ignore[attr-defined]
 
 
-def say(what: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 

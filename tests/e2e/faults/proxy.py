@@ -47,9 +47,9 @@ class Schedule:
         with self.lock:
             self.fault, self.at, self.requests = fault, at, []
 
-    def next(self, what: str) -> Fault | None:
+    def next(self, request: str) -> Fault | None:
         with self.lock:
-            self.requests.append(what)
+            self.requests.append(request)
             if self.fault is None or len(self.requests) != self.at:
                 return None
             self.injected += 1

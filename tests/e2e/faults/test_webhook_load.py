@@ -53,10 +53,10 @@ def empty_url(stack: LocalStack) -> Iterator[str]:
     api = apis.create_rest_api(name=name)["id"]
     root = apis.get_resources(restApiId=api)["items"][0]["id"]
     resource = apis.create_resource(restApiId=api, parentId=root, pathPart="webhook")["id"]
-    where = {"restApiId": api, "resourceId": resource, "httpMethod": "POST"}
-    apis.put_method(**where, authorizationType="NONE")
+    method = {"restApiId": api, "resourceId": resource, "httpMethod": "POST"}
+    apis.put_method(**method, authorizationType="NONE")
     uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
-    apis.put_integration(**where, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+    apis.put_integration(**method, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
     apis.create_deployment(restApiId=api, stageName="v1")
     yield f"{stack.project.endpoint_url}/_aws/execute-api/{api}/v1/webhook"
     apis.delete_rest_api(restApiId=api)

@@ -80,11 +80,11 @@ def test_a_stack_that_crashed_is_told_as_a_sentence(
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({name: getattr(project, name) for name in project.__struct_fields__}))
     (tmp_path / "picture.png").write_bytes(b"x")
-    done = run(tmp_path, *arguments, AWS_MAX_ATTEMPTS="1")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "octospoon: " in done.stderr
-    assert "unexpected" not in done.stderr
+    process = run(tmp_path, *arguments, AWS_MAX_ATTEMPTS="1")
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert "octospoon: " in process.stderr
+    assert "unexpected" not in process.stderr
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_a_stack_that_crashed_is_told_as_a_sentence(
     ],
 )
 def test_whoever_is_not_signed_in_is_told(tmp_path: Path, variables: dict[str, str], message: str) -> None:
-    done = run(tmp_path, "status", "--stack", "mine", **variables)
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert message in done.stderr
+    process = run(tmp_path, "status", "--stack", "mine", **variables)
+    assert (process.returncode, "Traceback" in process.stderr) == (1, False)
+    assert message in process.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     command = f'{sys.executable} -c \'from octospoon.cli.main import main; main(["up", "--help"])\' | head -1'
-    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    process = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.stderr == ""

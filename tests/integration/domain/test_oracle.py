@@ -32,9 +32,11 @@ def test_it_agrees_with_the_authors_own_package(kind):
     inputs = json.dumps(
         [right[drawn].astype(float).tolist(), confidence[drawn].tolist(), confidence.tolist()]
     )
-    done = subprocess.run([ORACLE, "-W", "ignore", "-c", CASE], input=inputs, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    value, low, high = json.loads(done.stdout)
+    process = subprocess.run(
+        [ORACLE, "-W", "ignore", "-c", CASE], input=inputs, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    value, low, high = json.loads(process.stdout)
     ours = estimators.prediction_powered(right[drawn], confidence[drawn], confidence)
     assert ours.value == pytest.approx(value, abs=5e-4)
     assert (ours.low, ours.high) == pytest.approx((low, high), abs=1.5e-3)

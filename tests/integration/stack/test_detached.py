@@ -235,22 +235,22 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("why", DAMAGE)
-def test_data_that_cannot_be_used_again_are_moved_aside(root, why):
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_data_that_cannot_be_used_again_are_moved_aside(root, reason):
     up(root)
     work(root, "before")
     down(root, progress=print)
     layout = Layout(root)
     complete(layout)
-    DAMAGE[why](layout.data)
+    DAMAGE[reason](layout.data)
     lines: list[str] = []
     up(root, lines.append)
     (folder,) = kept.folders(layout)
     assert kept_work(root) == {"work-before"}
-    assert any("cannot be used again" in line and why in line for line in lines)
+    assert any("cannot be used again" in line and reason in line for line in lines)
     assert any(folder.name in line for line in lines)
     assert {path.name for path in folder.iterdir()} >= {"label-studio", "mlflow", "logs", kept.README}
-    assert why in (folder / kept.README).read_text()
+    assert reason in (folder / kept.README).read_text()
     assert locked(layout.data) == set()
 
 
@@ -372,16 +372,16 @@ def test_interruption_at_any_step_loses_nothing(root, monkeypatch, aside):
     work(root, "before")
     down(root, progress=print)
     real = Path.rename
-    left: list[int] = []
+    remaining: list[int] = []
 
     def dies(self, *target):
-        if not left:
+        if not remaining:
             raise KeyboardInterrupt
-        left.pop()
+        remaining.pop()
         return real(self, *target)
 
     for steps in range(2):
-        left[:] = range(steps)
+        remaining[:] = range(steps)
         with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
             patched.setattr(Path, "rename", dies)
             patched.setattr("shutil.rmtree", dies)

@@ -176,8 +176,8 @@ def test_a_stack_ends_with_the_program_that_started_it(root, number):
     while running(root):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    left = list((root / ".octospoon" / "run").iterdir())
-    assert bool(left) == (number == signal.SIGKILL)
+    remaining = list((root / ".octospoon" / "run").iterdir())
+    assert bool(remaining) == (number == signal.SIGKILL)
 
 
 def test_stacks_of_one_process_do_not_touch_each_other(root):

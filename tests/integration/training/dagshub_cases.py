@@ -119,9 +119,9 @@ def test_a_refused_upload_is_told_by_its_status(hub, status, kind, monkeypatch):
 
 
 def test_a_server_that_does_not_answer_is_told(hub):
-    gone = Repository("http://127.0.0.1:9", "me/al", TOKEN)
+    unreachable = Repository("http://127.0.0.1:9", "me/al", TOKEN)
     with pytest.raises(ServiceUnavailable, match="ConnectError"):
-        DagshubDatasets(gone, 60).commit("run2", MANIFEST)
+        DagshubDatasets(unreachable, 60).commit("run2", MANIFEST)
 
 
 def test_stalled_upload_loses_no_model_and_blocks_no_job(hub, caplog):

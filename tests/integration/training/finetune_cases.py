@@ -183,11 +183,11 @@ def test_a_backbone_that_gains_nothing_is_kept_byte_for_byte(task: Task):
     assert len(result.epochs) == 3
 
 
-@pytest.mark.parametrize(("n", "gone", "why"), [(20, 0, "20 labelled"), (40, 30, "10 labelled")])
-def test_few_images_are_no_reason_to_change_a_backbone(task: Task, n, gone, why):
+@pytest.mark.parametrize(("n", "gone", "reason"), [(20, 0, "20 labelled"), (40, 30, "10 labelled")])
+def test_few_images_are_no_reason_to_change_a_backbone(task: Task, n, gone, reason):
     store = FakeImages(dict(list(task.store.objects.items())[gone:]))
     result = FineTuner(store, QUICK)(task.backbone, task.first(n), task.spec)
-    assert why in result.params["backbone_kept"]
+    assert reason in result.params["backbone_kept"]
     assert extract_backbone(result.model) == task.backbone
 
 
@@ -261,8 +261,8 @@ made = TorchGraph(wrap_onnx.wrap(model, wrap_onnx.Pixels(), "", head=False)[0])
 
 
 def test_stem_reading_single_pixels_does_not_kill_the_process():
-    done = subprocess.run([sys.executable, "-c", STEM], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", STEM], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 def test_what_pytorch_and_onnxruntime_see_differently_is_refused(task: Task, monkeypatch):

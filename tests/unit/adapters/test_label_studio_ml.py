@@ -55,7 +55,7 @@ BOMB = (
 
 
 @pytest.mark.parametrize(
-    ("config", "why"),
+    ("config", "reason"),
     [
         ("", "not XML"),
         ("<View>", "not XML"),
@@ -69,10 +69,10 @@ BOMB = (
         (CONFIG.replace("Choices", "Labels"), "<Choices"),
     ],
 )
-def test_any_other_interface_is_refused_when_it_is_connected(config: str, why: str) -> None:
-    with pytest.raises(BadRequest, match=why):
+def test_any_other_interface_is_refused_when_it_is_connected(config: str, reason: str) -> None:
+    with pytest.raises(BadRequest, match=reason):
         check_setup(json.dumps({"schema": config, "access_token": "x"}).encode())
-    with pytest.raises(BadRequest, match=why):
+    with pytest.raises(BadRequest, match=reason):
         wanted(body("s3://images/k", config), "images")
 
 

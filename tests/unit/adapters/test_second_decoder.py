@@ -36,8 +36,8 @@ def shown(case: Case) -> np.ndarray | None:
     # octospoon ignores
     plain = TURNED.search(case.name) or re.match(r"bmp/(alpha-all-zero|masks)", case.name)
     try:
-        how = cv2.IMREAD_COLOR if plain else cv2.IMREAD_UNCHANGED
-        image = cv2.imdecode(np.frombuffer(case.make(), np.uint8), how)
+        mode = cv2.IMREAD_COLOR if plain else cv2.IMREAD_UNCHANGED
+        image = cv2.imdecode(np.frombuffer(case.make(), np.uint8), mode)
     except cv2.error:
         return None
     if image is None or image.dtype not in (np.uint8, np.uint16):

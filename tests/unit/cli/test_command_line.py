@@ -75,8 +75,8 @@ def loaded_after(*arguments: str) -> set[str]:
         "import json, os, sys; from octospoon.cli.main import main; out = os.dup(1); os.dup2(2, 1)\n"
         f"status = main({list(arguments)!r}); os.write(out, json.dumps([status, list(sys.modules)]).encode())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    status, modules = json.loads(done.stdout)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, modules = json.loads(process.stdout)
     assert status == 0
     return set(modules)
 
@@ -201,7 +201,7 @@ def test_the_shell_completes_commands(shell: str) -> None:
         "COMP_CWORD": "1",
     }
     code = "from octospoon.cli.main import main; main()"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         env=environment
         | {"_TYPER_COMPLETE_ARGS": "octospoon sta", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
@@ -209,5 +209,5 @@ def test_the_shell_completes_commands(shell: str) -> None:
         text=True,
         check=False,
     )
-    assert "status" in done.stdout
-    assert "stack" not in done.stderr
+    assert "status" in process.stdout
+    assert "stack" not in process.stderr

@@ -65,10 +65,10 @@ def deployment() -> SimpleNamespace:
 
 
 def test_csv_says_how_each_image_was_drawn(deployment, tmp_path) -> None:
-    done = exports.labels(deployment, tmp_path / "labels.csv")
+    result = exports.labels(deployment, tmp_path / "labels.csv")
 
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
-    assert (done.rows, done.format) == (2, "csv")
+    assert (result.rows, result.format) == (2, "csv")
     assert [row["key"] for row in rows] == ["b c,d.jpg", "cat/a.jpg"]
     assert rows[1] | {"uploaded": ""} == {
         "key": "cat/a.jpg",
@@ -115,7 +115,7 @@ def test_tasks_for_label_studio_name_our_control(deployment, tmp_path) -> None:
 
 
 def test_yolo_folders_hold_the_audit_share_as_validation(deployment, tmp_path) -> None:
-    done = exports.labels(deployment, tmp_path / "out", "yolo")
+    result = exports.labels(deployment, tmp_path / "out", "yolo")
 
     assert (tmp_path / "out/val/cat/a.jpg").read_bytes() == content("cat/a.jpg")
     assert (tmp_path / "out/train/dog/b c,d.jpg").read_bytes() == content("b c,d.jpg")
@@ -124,16 +124,16 @@ def test_yolo_folders_hold_the_audit_share_as_validation(deployment, tmp_path) -
         ("train/dog/b c,d.jpg", "b c,d.jpg"),
         ("val/cat/a.jpg", "cat/a.jpg"),
     ]
-    assert done.rows == 2
+    assert result.rows == 2
 
 
 def test_images_that_cannot_be_had_are_counted(deployment, tmp_path) -> None:
     del deployment.images.objects["cat/a.jpg"]
     deployment.images.objects["b c,d.jpg"] = (b"others", "0" * 32)
 
-    done = exports.labels(deployment, tmp_path / "out")
+    result = exports.labels(deployment, tmp_path / "out")
 
-    assert (done.rows, done.left_out) == (0, {"changed since it was labelled": 1, "gone": 1})
+    assert (result.rows, result.left_out) == (0, {"changed since it was labelled": 1, "gone": 1})
 
 
 def test_interrupted_folder_is_finished_by_another_run(deployment, tmp_path) -> None:
@@ -170,7 +170,7 @@ def test_failed_export_leaves_no_file(deployment, tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_predictions_have_class_confidence_and_version(deployment, tmp_path, name) -> None:
-    done = exports.predictions(deployment, tmp_path / name)
+    result = exports.predictions(deployment, tmp_path / name)
 
     file = tmp_path / name
     rows = (
@@ -185,7 +185,7 @@ def test_predictions_have_class_confidence_and_version(deployment, tmp_path, nam
     assert int(predictions["open.jpg"]["model_version"]) == 3
     assert (predictions["open.jpg"]["label"] or "") == ""
     assert predictions["b c,d.jpg"]["label"] == "dog"
-    assert done.left_out == {"scored before there was a trained model": 1}
+    assert result.left_out == {"scored before there was a trained model": 1}
 
 
 def test_other_endings_of_predictions_are_refused(deployment, tmp_path) -> None:
@@ -200,8 +200,8 @@ def test_another_project_gets_the_present_names(deployment, tmp_path, monkeypatc
     project = SimpleNamespace(result=offered.get, image="image")
     monkeypatch.setattr(exports, "other_project", lambda *_: project)
 
-    done = exports.labels(deployment, tmp_path / "tasks.json", label_config=tmp_path / "interface.xml")
+    result = exports.labels(deployment, tmp_path / "tasks.json", label_config=tmp_path / "interface.xml")
 
-    assert (done.rows, done.left_out) == (1, {})
+    assert (result.rows, result.left_out) == (1, {})
     (task,) = json.loads((tmp_path / "tasks.json").read_text())
     assert task["annotations"][0]["result"] == offered["hound"]

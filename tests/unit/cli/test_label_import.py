@@ -123,19 +123,19 @@ def test_a_bucket_that_is_only_read_gets_no_image(here, tmp_path) -> None:
     here.bucket.put_object("images", "cat/a.jpg", io.BytesIO(b"picture cat/a.jpg"))
     here.bucket.puts = 0
 
-    done = here.run(source)
+    result = here.run(source)
 
-    assert (done.stored, done.uploads, here.bucket.puts) == (1, 0, 0)
-    assert done.skipped.counts == {label_import.ONLY_READ: 1}
+    assert (result.stored, result.uploads, here.bucket.puts) == (1, 0, 0)
+    assert result.skipped.counts == {label_import.ONLY_READ: 1}
     assert list(here.labels()) == ["cat/a.jpg"]
 
 
 def test_folder_is_uploaded_and_labelled_once(here, tmp_path) -> None:
     source = folder(tmp_path / "photos", "cat/a b.jpg", "cat/c.jpg", "dog/d.jpg")
 
-    done = here.run(source)
+    result = here.run(source)
 
-    assert (done.stored, done.uploads, done.job) == (3, 3, "train-000001")
+    assert (result.stored, result.uploads, result.job) == (3, 3, "train-000001")
     assert here.labels() == {"cat/a b.jpg": ("cat", 0), "cat/c.jpg": ("cat", 0), "dog/d.jpg": ("dog", 0)}
     assert here.world.control.state().new_labels == 3
     table = {key: asdict(row) for key, row in here.world.pool.table.items() if row.prediction}
@@ -160,11 +160,11 @@ def test_images_are_named_by_key_address_or_path(here, tmp_path) -> None:
         "../outside.jpg,cat",
     ]
     (tmp_path.parent / "outside.jpg").write_bytes(b"x")
-    done = here.run(csv_of(tmp_path / "labels.csv", *rows), prefix="new/")
+    result = here.run(csv_of(tmp_path / "labels.csv", *rows), prefix="new/")
 
     assert here.labels() == {"deep/a.jpg": ("cat", 0), "b c.jpg": ("dog", 0), "new/local/d.jpg": ("dog", 0)}
-    assert done.outcomes == {Outcome.NEW: 3, Outcome.MISSING: 1}
-    assert {place for places in done.skipped.examples.values() for place in places} == {
+    assert result.outcomes == {Outcome.NEW: 3, Outcome.MISSING: 1}
+    assert {place for places in result.skipped.examples.values() for place in places} == {
         "line 5",
         "line 6",
         "line 8",
@@ -176,13 +176,13 @@ def test_dry_run_counts_and_changes_nothing(here, tmp_path) -> None:
     folder(tmp_path, "c.jpg")
     source = csv_of(tmp_path / "l.csv", "a.jpg,cat", "b.jpg,fox", "c.jpg,dog", "a.jpg,cat")
 
-    done = here.run(source, dry_run=True)
+    result = here.run(source, dry_run=True)
 
-    assert (done.rows, done.stored, done.uploads) == (4, 2, 1)
-    assert (done.classes, done.unknown_classes) == ({"cat": 1, "dog": 1}, {"fox": 1})
+    assert (result.rows, result.stored, result.uploads) == (4, 2, 1)
+    assert (result.classes, result.unknown_classes) == ({"cat": 1, "dog": 1}, {"fox": 1})
     assert (here.labels(), here.bucket.puts, here.world.labels.stored) == ({}, 0, {})
-    assert "class fox: 1 images, left out: the project has no such class (--map fox=CLASS)" in summary(done)
-    assert json.loads(json.dumps(_document(done)))["outcomes"]["new"]["count"] == 2
+    assert "class fox: 1 images, left out: the project has no such class (--map fox=CLASS)" in summary(result)
+    assert json.loads(json.dumps(_document(result)))["outcomes"]["new"]["count"] == 2
     assert here.run(source, renamed={"fox": "dog"}).stored == 3
 
 
@@ -198,20 +198,20 @@ def test_conflicts_are_named_and_people_win(here, tmp_path) -> None:
     rows = ["person.jpg,dog", "same.jpg,cat", "audit.jpg,cat", "bad.jpg,cat", "twice.jpg,cat"]
     source = csv_of(tmp_path / "l.csv", *rows, "twice.jpg,dog", "before.jpg,dog")
 
-    done = here.run(source)
+    result = here.run(source)
 
-    assert done.outcomes == {
+    assert result.outcomes == {
         Outcome.CONTRADICTED: 1,
         Outcome.CONFIRMED: 1,
         Outcome.AUDIT: 1,
         Outcome.QUARANTINED: 1,
         Outcome.OTHER_IMPORT: 1,
     }
-    assert done.conflicts == 2
-    assert done.skipped.examples == {CONTRADICTION: ["twice.jpg (line 6 and line 7)"]}
+    assert result.conflicts == 2
+    assert result.skipped.examples == {CONTRADICTION: ["twice.jpg (line 6 and line 7)"]}
     assert here.labels() == {"person.jpg": ("cat", 1), "same.jpg": ("cat", 1), "before.jpg": ("cat", 0)}
     assert here.world.pool.table["audit.jpg"].state is State.EXPORTED
-    assert any("theirs stays: person.jpg" in line for line in summary(done))
+    assert any("theirs stays: person.jpg" in line for line in summary(result))
     assert here.run(source, replace=True).outcomes[Outcome.REPLACED] == 1
     assert here.labels()["before.jpg"] == ("dog", 0)
 
@@ -281,10 +281,10 @@ def test_stack_that_does_not_answer_loses_no_label(here, tmp_path, monkeypatch) 
     monkeypatch.setattr(run_now, "reconcile", down)
     here.add("a.jpg")
 
-    done = here.run(csv_of(tmp_path / "l.csv", "a.jpg,cat"))
+    result = here.run(csv_of(tmp_path / "l.csv", "a.jpg,cat"))
 
     assert here.labels() == {"a.jpg": ("cat", 0)}
-    assert "training starts within 15 minutes if it is due" in done.note
+    assert "training starts within 15 minutes if it is due" in result.note
 
 
 @pytest.mark.parametrize(
@@ -299,22 +299,22 @@ def test_stack_that_does_not_answer_loses_no_label(here, tmp_path, monkeypatch) 
     ],
 )
 def test_exported_labels_come_back_the_same(here, tmp_path, name, form) -> None:
-    there = make()
+    second = make()
     keys = ["cat/a b.jpg", 'ü,;".png', "x/y/z.webp", "q.jpg"]
-    there.add(*keys)
+    second.add(*keys)
     for i, key in enumerate(keys):
-        there.world.pool.claim(Pick(key, md5(key.encode()), not i, "margin", None, 0, 0.5), 1, 0.0)
-        there.world.pool.mark_exported(key, 1, 1)
-        there.world.resolve(key, Consensus(CLASSES[i % 2], 1.0, 2))
-    exports.labels(there.deployment, tmp_path / name, form)
+        second.world.pool.claim(Pick(key, md5(key.encode()), not i, "margin", None, 0, 0.5), 1, 0.0)
+        second.world.pool.mark_exported(key, 1, 1)
+        second.world.resolve(key, Consensus(CLASSES[i % 2], 1.0, 2))
+    exports.labels(second.deployment, tmp_path / name, form)
     if form not in ("folders", "yolo"):
         here.add(*keys)
 
-    done = here.run(tmp_path / name)
+    result = here.run(tmp_path / name)
 
-    assert done.stored == 4
+    assert result.stored == 4
     assert {key: label for key, (label, _) in here.labels().items()} == {
-        key: label for key, (label, _) in there.labels().items()
+        key: label for key, (label, _) in second.labels().items()
     }
     assert here.run(tmp_path / name).outcomes == {Outcome.SAME: 4}
 
@@ -336,8 +336,8 @@ def test_a_renamed_class_is_imported_by_any_of_its_names(here, tmp_path) -> None
     here.classes = history.merge(["owl"], "cat", 2.0)
     rows = ["old.jpg,dog", "new.jpg,hound", "person.jpg,hound", "before.jpg,hound", "merged.jpg,owl"]
 
-    done = here.run(csv_of(tmp_path / "l.csv", *rows))
+    result = here.run(csv_of(tmp_path / "l.csv", *rows))
 
-    assert done.outcomes == {Outcome.NEW: 2, Outcome.CONFIRMED: 1, Outcome.SAME: 1}
-    assert (done.classes, done.unknown_classes) == ({"hound": 4}, {"owl": 1})
+    assert result.outcomes == {Outcome.NEW: 2, Outcome.CONFIRMED: 1, Outcome.SAME: 1}
+    assert (result.classes, result.unknown_classes) == ({"hound": 4}, {"owl": 1})
     assert {here.classes.current(label) for label, _ in here.labels().values()} == {"hound"}

@@ -71,8 +71,8 @@ def test_without_a_stack_it_says_how_to_start_one(run, capsys: pytest.CaptureFix
 
 
 def test_a_stack_that_has_ended_is_said(nothing_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gone = LocalProject("http://127.0.0.1:1", OUTPUTS, "http://127.0.0.1:1", 1, "http://127.0.0.1:1")
-    nothing_runs.write_text(json.dumps({name: getattr(gone, name) for name in gone.__struct_fields__}))
+    stopped = LocalProject("http://127.0.0.1:1", OUTPUTS, "http://127.0.0.1:1", 1, "http://127.0.0.1:1")
+    nothing_runs.write_text(json.dumps({name: getattr(stopped, name) for name in stopped.__struct_fields__}))
 
     assert "`make up` starts it again" in refusal(["score", "events/score.json"], capsys)
 

@@ -78,34 +78,34 @@ def label_all(made: World) -> None:
 
 
 def test_imported_backbone_replaces_the_starter_and_gets_heads(made, backbone):
-    done = model_import.import_model(deployment(made), backbone, OPTIONS, None)
+    result = model_import.import_model(deployment(made), backbone, OPTIONS, None)
 
-    assert replace(made.champions.current, previous=None, generation=0) == done.pointer
-    assert (done.pointer.version, done.pointer.classes, done.pointer.head_key) == (0, (), "")
-    assert "version 0 is in service" in done.summary()
+    assert replace(made.champions.current, previous=None, generation=0) == result.pointer
+    assert (result.pointer.version, result.pointer.classes, result.pointer.head_key) == (0, (), "")
+    assert "version 0 is in service" in result.summary()
     assert init_model(deployment(made)) == made.champions.current
     label_all(made)
     assert run(JOB, made.ports) is Outcome.PROMOTED
-    assert made.champions.current.backbone == done.pointer.backbone
-    assert rollback(deployment(made), 0) == done.pointer
+    assert made.champions.current.backbone == result.pointer.backbone
+    assert rollback(deployment(made), 0) == result.pointer
 
 
 def test_a_classifier_becomes_a_version_of_its_own(made, classifier, tmp_path):
     (tmp_path / "digit.png").write_bytes(digits.png_bytes(3))
-    done = model_import.import_model(deployment(made), classifier, HEADED, tmp_path / "digit.png")
+    result = model_import.import_model(deployment(made), classifier, HEADED, tmp_path / "digit.png")
 
-    assert done.pointer.version == 1
-    assert done.pointer.classes == digits.CLASSES
-    file = made.champions.files[done.pointer.sha256]
+    assert result.pointer.version == 1
+    assert result.pointer.classes == digits.CLASSES
+    file = made.champions.files[result.pointer.sha256]
     assert read_spec(file).version == 1
-    assert read_spec(made.champions.files[done.pointer.head_sha256]).version == 1
+    assert read_spec(made.champions.files[result.pointer.head_sha256]).version == 1
     assert made.registry.logged[1]["model.onnx"] == file
     assert made.registry.tags[1]["octospoon.outcome"] == "imported"
     assert made.champions.current.previous.version == 0
-    assert made.champions.current.previous.backbone == done.pointer.backbone
+    assert made.champions.current.previous.backbone == result.pointer.backbone
     label_all(made)
-    assert rollback(deployment(made), None).backbone == done.pointer.backbone
-    assert "the image is " in done.summary()
+    assert rollback(deployment(made), None).backbone == result.pointer.backbone
+    assert "the image is " in result.summary()
 
 
 def test_a_model_is_trained_on_the_imported_one(made, classifier):
@@ -139,9 +139,9 @@ def test_the_same_file_again_is_the_same_version(made, classifier):
 def test_a_model_from_before_a_change_of_names_fits(made, classifier):
     renamed = CLASSES.rename("3", "three", 1.0)
 
-    done = model_import.import_model(deployment(made, renamed), classifier, HEADED, None)
+    result = model_import.import_model(deployment(made, renamed), classifier, HEADED, None)
 
-    assert done.pointer.classes == renamed.names
+    assert result.pointer.classes == renamed.names
 
 
 def test_images_in_the_pool_keep_another_backbone_out(made, backbone, classifier):
@@ -164,10 +164,10 @@ def test_head_for_the_backbone_in_service_is_always_accepted(made, tmp_path):
     made.drop(0)
     made.registry.begin("train-000001", {}, lambda least: least)
 
-    done = model_import.import_model(deployment(made), tmp_path / "trained.onnx", Options(Pixels()), None)
+    result = model_import.import_model(deployment(made), tmp_path / "trained.onnx", Options(Pixels()), None)
 
-    assert done.pointer.version == 2
-    assert done.pointer.backbone == read_spec(starter()).backbone
+    assert result.pointer.version == 2
+    assert result.pointer.backbone == read_spec(starter()).backbone
 
 
 def test_bare_backbone_of_a_known_model_changes_nothing(made, tmp_path):

@@ -94,7 +94,7 @@ def test_an_image_too_large_for_a_request_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "why"),
+    ("name", "kind", "reason"),
     [
         ("cold", NotConfigured, "no classes"),
         ("none", ServiceUnavailable, "init-model"),
@@ -102,9 +102,9 @@ def test_an_image_too_large_for_a_request_is_named(
     ],
 )
 def test_what_is_no_fault_of_the_image_ends_the_command(
-    deployment: Deployment, tmp_path: Path, name: str, kind: type[Exception], why: str
+    deployment: Deployment, tmp_path: Path, name: str, kind: type[Exception], reason: str
 ) -> None:
-    with pytest.raises(kind, match=why):
+    with pytest.raises(kind, match=reason):
         predict(deployment, files(tmp_path, name))
 
 

@@ -109,10 +109,10 @@ def test_a_command_without_a_region_says_where_to_name_one(capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("code", "says"), [("ExpiredToken", "sign in again"), ("AccessDenied", "ask for that permission")]
+    ("code", "message"), [("ExpiredToken", "sign in again"), ("AccessDenied", "ask for that permission")]
 )
 def test_doctor_reports_a_refused_sign_in_with_advice(
-    code: str, says: str, monkeypatch: pytest.MonkeyPatch
+    code: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find(_: str | None) -> None:
         answer = ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeStacks")
@@ -121,4 +121,4 @@ def test_doctor_reports_a_refused_sign_in_with_advice(
     monkeypatch.setattr(doctor, "find_deployment", find)
     (result,) = doctor.of_stack("prod")
     assert not result.ok
-    assert says in result.message
+    assert message in result.message

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("", "missing"),
         (",", "missing"),
@@ -42,8 +42,8 @@ ROOT = Path(__file__).parents[3]
         (",".join(f"{number:0100}" for number in range(30)), "bytes together"),
     ],
 )
-def test_class_names_that_cannot_be_used_are_refused(text: str, why: str) -> None:
-    with pytest.raises(BadRequest, match=why):
+def test_class_names_that_cannot_be_used_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(BadRequest, match=reason):
         class_names(text)
 
 
@@ -53,7 +53,7 @@ def test_class_names_that_can_be_used_are_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "why"),
+    ("pair", "reason"),
     [
         ("BatchSize", "NAME=VALUE"),
         ("Btchsize=3", "did you mean BatchSize"),
@@ -74,10 +74,10 @@ def test_class_names_that_can_be_used_are_taken(text: str) -> None:
     ],
 )
 def test_parameters_that_are_not_allowed_are_refused_before_anything_starts(
-    pair: str, why: str, monkeypatch: pytest.MonkeyPatch
+    pair: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(OctospoonError, match=why):
+    with pytest.raises(OctospoonError, match=reason):
         changes(None, [pair])
     assert main(["up", "--set", pair]) == 1
 
@@ -203,9 +203,9 @@ def test_a_path_with_a_blank_is_refused_at_once(tmp_path: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for arguments in (["-C", folder, "up"], ["-C", folder], ["-f", folder / "infra/build/Makefile"]):
-        done = subprocess.run(["make", *arguments], capture_output=True, text=True, check=False)  # type: ignore[list-item]
-        assert done.returncode != 0
-        assert "contains a space" in done.stderr
+        process = subprocess.run(["make", *arguments], capture_output=True, text=True, check=False)  # type: ignore[list-item]
+        assert process.returncode != 0
+        assert "contains a space" in process.stderr
 
 
 def test_make_passes_names_and_parameters_on() -> None:
@@ -218,10 +218,10 @@ def test_make_passes_names_and_parameters_on() -> None:
 
 def dry_run(*arguments: str) -> str:
     """Return the last command that make would run."""
-    done = subprocess.run(
+    process = subprocess.run(
         ["make", "-n", "-o", "prepared", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return done.stdout.split("\n")[-2]
+    return process.stdout.split("\n")[-2]
 
 
 def test_data_are_removed_only_when_somebody_says_so(
@@ -268,5 +268,5 @@ def test_make_clean_leaves_what_was_kept(tmp_path: Path) -> None:
     (tmp_path / ".octospoon/run/up/label-studio").rmdir()
     assert ".octospoon" in clean().stdout
     home = tmp_path / ".octospoon"
-    left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
-    assert left == stays
+    remaining = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert remaining == stays

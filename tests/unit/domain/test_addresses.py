@@ -76,11 +76,11 @@ def test_most_keys_are_shown(key: str) -> None:
     ],
 )
 def test_a_refusal_says_what_would_be_seen_and_why(key: str, consequence: str, cause: str) -> None:
-    why = why_not_shown(key)
+    reason = why_not_shown(key)
 
-    assert consequence in why
-    assert cause in why
-    assert "another key" in why
+    assert consequence in reason
+    assert cause in reason
+    assert "another key" in reason
 
 
 @pytest.mark.parametrize("address", ["http://169.254.169.254/", "s3://other/k", "s3://octospoon-images", ""])

@@ -73,11 +73,11 @@ def windows(digits_seen, count, blur=0.0, without=None):
     findings = []
     for seed in range(count):
         order = np.random.default_rng(seed).permutation(images)
-        left = order[REFERENCE:]
+        others = order[REFERENCE:]
         if without is not None:
-            left = left[digits.labels()[left] != without]
+            others = others[digits.labels()[others] != without]
         known = drift.reference(*see(order[:REFERENCE]))
-        findings.append(drift.compare(known, *see(left[:WINDOW], blur)))
+        findings.append(drift.compare(known, *see(others[:WINDOW], blur)))
     return findings
 
 

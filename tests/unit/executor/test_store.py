@@ -162,23 +162,23 @@ def test_the_store_is_synced_without_being_asked(store, monkeypatch):
 def test_a_failed_sync_is_tried_again(store, monkeypatch, caplog):
     monkeypatch.setattr(module, "_INTERVAL", 0.01)
     failures = [OSError("disk full"), sqlite3.OperationalError("locked")]
-    done = []
+    synced = []
 
     def sync():
         if failures:
             raise failures.pop()
-        done.append(True)
+        synced.append(True)
 
     monkeypatch.setattr(store, "sync", sync)
     syncing = Syncing(store)
     syncing.start()
     for _ in range(500):
-        if done:
+        if synced:
             break
         time.sleep(0.01)
     syncing.end()
     monkeypatch.undo()
-    assert done
+    assert synced
     assert "disk full" in caplog.text
 
 

@@ -42,8 +42,8 @@ class Score:
     def __init__(self, **answers: Outcome | Exception) -> None:
         self.answers, self.uploads, self.left = answers, list[ImageRef](), 0.0
 
-    def __call__(self, uploads: Any, left: Any, identified: Any) -> list[Outcome | Exception]:
-        self.uploads, self.left = list(uploads), left()
+    def __call__(self, uploads: Any, remaining: Any, identified: Any) -> list[Outcome | Exception]:
+        self.uploads, self.left = list(uploads), remaining()
         for upload in uploads:
             identified(ImageRef(upload.key, "read", upload.sequencer, upload.size))
         return [self.answers[upload.key] for upload in uploads]

@@ -81,14 +81,14 @@ def test_an_unreadable_message_fails_alone() -> None:
 
 
 def test_each_message_is_processed_whatever_happens_to_the_others() -> None:
-    done: list[str] = []
+    processed: list[str] = []
 
     def process(body: str) -> None:
         if body == "bad":
             raise RuntimeError("no")
-        done.append(body)
+        processed.append(body)
 
     answer = each(sqs("one", "bad", "two"), process, LOGGER)
 
-    assert done == ["one", "two"]
+    assert processed == ["one", "two"]
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}

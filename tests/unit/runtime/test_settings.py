@@ -68,8 +68,8 @@ def test_old_model_files_are_removed_even_by_two_processes(tmp_path, monkeypatch
         path.write_bytes(b"model")
     for path in (current, old):
         os.utime(path, (0, 0))
-    gone = tmp_path / "gone.onnx"
-    listed = [*tmp_path.iterdir(), gone]
+    removed = tmp_path / "gone.onnx"
+    listed = [*tmp_path.iterdir(), removed]
     monkeypatch.setattr("pathlib.Path.iterdir", lambda _: iter(listed))
 
     remove_old_models(current)

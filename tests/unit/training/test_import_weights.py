@@ -109,9 +109,9 @@ def test_functions_are_taken_with_their_weights(tmp_path):
 
 
 def sparse(array: np.ndarray, name: str, *, flat: bool) -> onnx.SparseTensorProto:
-    where = np.flatnonzero(array)
-    values = numpy_helper.from_array(array.reshape(-1)[where], name)
-    index = where if flat else np.stack(np.unravel_index(where, array.shape), axis=1)
+    positions = np.flatnonzero(array)
+    values = numpy_helper.from_array(array.reshape(-1)[positions], name)
+    index = positions if flat else np.stack(np.unravel_index(positions, array.shape), axis=1)
     return helper.make_sparse_tensor(
         values, numpy_helper.from_array(index.astype(np.int64)), list(array.shape)
     )

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def during(made: World, what: Callable[[], object]) -> None:
+def during(made: World, action: Callable[[], object]) -> None:
     """Call a function while the job trains."""
 
     def trainer(*_: object) -> object:
-        return what()
+        return action()
 
     object.__setattr__(made.ports, "trainer", trainer)
 

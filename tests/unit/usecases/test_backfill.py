@@ -100,10 +100,10 @@ def keys(count: int = 25) -> list[str]:
 def test_every_object_is_queued_once_in_order() -> None:
     world = World()
 
-    done = world.run()
+    progress = world.run()
 
     assert world.queued() == keys()
-    assert (done.finished, done.queued) == (True, 25)
+    assert (progress.finished, progress.queued) == (True, 25)
     assert world.uploads.sent[0] == ImageRef("000.jpg", "e-000.jpg", "", 10)
 
 
@@ -260,12 +260,12 @@ def test_objects_in_doubt_wait_for_an_empty_queue() -> None:
         "here:2",
     )
 
-    done = run(run.scope("", 0.0), Pace(10))
+    progress = run(run.scope("", 0.0), Pace(10))
 
     assert world.queued() == ["002.jpg"]
-    assert not done.finished
-    assert done.doubtful == (("", "001.jpg"),)
-    assert done.lease_until <= world.clock.now() + usecase.LEASE
+    assert not progress.finished
+    assert progress.doubtful == (("", "001.jpg"),)
+    assert progress.lease_until <= world.clock.now() + usecase.LEASE
 
 
 def test_a_survey_counts_what_a_run_would_queue() -> None:
@@ -282,14 +282,16 @@ def test_a_survey_counts_what_a_run_would_queue() -> None:
     assert world.progress.backfill == Backfill()
 
 
-@pytest.mark.parametrize(("prefix", "since", "left"), [("", 0.0, 0.0), ("", 15.0, 15.0), ("a/", 0.0, 99.0)])
-def test_a_whole_backfill_leaves_no_backlog(prefix: str, since: float, left: float) -> None:
+@pytest.mark.parametrize(
+    ("prefix", "since", "seconds"), [("", 0.0, 0.0), ("", 15.0, 15.0), ("a/", 0.0, 99.0)]
+)
+def test_a_whole_backfill_leaves_no_backlog(prefix: str, since: float, seconds: float) -> None:
     world, backlog = World(1), FakeBacklog(99.0)
     run = replace(plain_run(world), backlog=backlog)
 
     run(run.scope(prefix, since), Pace(10))
 
-    assert backlog.time == left
+    assert backlog.time == seconds
 
 
 def plain_run(world: World) -> RunBackfill:

@@ -114,9 +114,9 @@ def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -
 
 
 def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) -> None:
-    left = iter([SPARE_SECONDS, SPARE_SECONDS, SPARE_SECONDS - 1])
+    remaining = iter([SPARE_SECONDS, SPARE_SECONDS, SPARE_SECONDS - 1])
 
-    answers = predict.each(["good", "other", "good"], lambda: next(left))
+    answers = predict.each(["good", "other", "good"], lambda: next(remaining))
 
     assert [answer is not None for answer in answers] == [True, False, False]
     with pytest.raises(ServiceUnavailable, match="ask again"):

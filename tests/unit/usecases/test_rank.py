@@ -124,9 +124,9 @@ def test_next_rounds_take_the_most_drifted_images_until_exhausted() -> None:
     calm.rank()
 
     audited = {pick.key for round_ in world.rounds.files.values() for pick in round_.picks if pick.audit}
-    left = [f"{i:04d}.png" for i in range(10) if f"{i:04d}.png" not in audited]
-    assert world.by_drift(1) == left[:4]
-    assert [*world.by_drift(1), *world.by_drift(2), *world.by_drift(3)] == left
+    remaining = [f"{i:04d}.png" for i in range(10) if f"{i:04d}.png" not in audited]
+    assert world.by_drift(1) == remaining[:4]
+    assert [*world.by_drift(1), *world.by_drift(2), *world.by_drift(3)] == remaining
     assert world.by_drift(4) == []
     drawn = [
         [pick.key for pick in rounds.files[1].picks if pick.audit] for rounds in (world.rounds, calm.rounds)

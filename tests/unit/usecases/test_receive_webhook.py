@@ -149,9 +149,9 @@ near = st.fixed_dictionaries({"action": actions}, optional=fields)
 def damaged(draw: st.DrawFn) -> bytes:
     """Draw a body as Label Studio sends it, in which one value is replaced by any other."""
     whole = json.loads(body(annotation=ANNOTATION, task=TASK))
-    where = draw(st.sampled_from([("annotation",), ("task",), ("project",), ()]))
+    path = draw(st.sampled_from([("annotation",), ("task",), ("project",), ()]))
     target = whole
-    for name in where:
+    for name in path:
         target = target[name]
     target[draw(st.sampled_from(sorted(target)))] = draw(json_values)
     return json.dumps(whole).encode()

@@ -110,12 +110,12 @@ class World(FakeWorld):
 
     def work(self, deadline: float = 1e12) -> int:
         """Process every message of the queue; return how many there were."""
-        done = 0
+        processed = 0
         while self.queue:
             self.clock.time += 0.01
             self.case().segment(self.queue.pop(0), deadline)
-            done += 1
-        return done
+            processed += 1
+        return processed
 
     def arrivals(self, keys: list[str]) -> list[str]:
         return [self.pool.table[key].arrived for key in keys]

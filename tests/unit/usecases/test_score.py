@@ -495,11 +495,11 @@ def test_a_failure_holds_no_image() -> None:
 
 def test_unfinished_messages_return_and_the_rest_is_written() -> None:
     images, pool = CountingImages(1), FakePool()
-    left = iter([60.0] * 7 + [SPARE_SECONDS - 1] * 100)
+    remaining = iter([60.0] * 7 + [SPARE_SECONDS - 1] * 100)
 
     outcomes = ScoreUploads(
         images, pool, images.scorer, resolve_label=lambda _: None, workers=1, downloads=1
-    )(numbered(20, 1), lambda: next(left))
+    )(numbered(20, 1), lambda: next(remaining))
 
     scored = [outcome for outcome in outcomes if outcome is Outcome.SCORED]
     late = [outcome for outcome in outcomes if isinstance(outcome, ServiceUnavailable)]

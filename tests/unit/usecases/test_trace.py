@@ -137,8 +137,8 @@ def test_every_step_is_told_with_its_time() -> None:
 def test_the_table_tells_it_in_order() -> None:
     lines = timeline(labelled().trace())
 
-    what = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "annotated", "annotated"]
-    assert [line.what for line in lines] == [*what, "label settled", "judged on"]
+    steps = ["uploaded", "scored", "scored", "chosen", "exported", "annotated", "annotated", "annotated"]
+    assert [line.what for line in lines] == [*steps, "label settled", "judged on"]
     texts = [line.particulars for line in lines]
     assert texts[2] == "by version 1: dog 75.0%"
     assert texts[3] == "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1"
