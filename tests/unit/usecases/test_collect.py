@@ -187,14 +187,14 @@ def test_lost_job_whose_relaunch_is_refused_stays_due() -> None:
 def test_job_that_never_starts_is_launched_ever_more_rarely() -> None:
     world = World(threshold=1)
     world.collect(message(0))
-    job_ids, days = [], 7
+    launch_times, days = [], 7
     for _ in range(days * 24 * 4):  # reconcile, every 15 minutes
         world.clock.time += 901
         if world.collect.launch_if_due():
-            job_ids.append(world.clock.time)
+            launch_times.append(world.clock.time)
 
-    assert len(job_ids) <= 8 + 4 * days
-    waits = [later - earlier for earlier, later in itertools.pairwise(job_ids)]
+    assert len(launch_times) <= 8 + 4 * days
+    waits = [later - earlier for earlier, later in itertools.pairwise(launch_times)]
     assert waits[-1] >= 6 * 3600
     assert waits == sorted(waits), waits
 

@@ -50,15 +50,15 @@ def test_job_that_cannot_start_is_lost_before_its_lease_ends() -> None:
 
 
 def test_jobs_that_never_start_come_back_ever_more_rarely() -> None:
-    world, job_ids, days = Launched(), [], 7
+    world, launch_times, days = Launched(), [], 7
     for _ in range(days * 24 * 4):  # reconcile, every 15 minutes
         world.says(world.control.state().job_id, PULL, over=True)
         world.clock.time += 900
         if world.next():
-            job_ids.append(world.clock.time)
+            launch_times.append(world.clock.time)
 
-    assert len(job_ids) <= 8 + 4 * days
-    assert job_ids[-1] - job_ids[-2] >= 6 * 3600
+    assert len(launch_times) <= 8 + 4 * days
+    assert launch_times[-1] - launch_times[-2] >= 6 * 3600
 
 
 def test_job_that_waits_keeps_its_lease_and_then_says_why() -> None:
