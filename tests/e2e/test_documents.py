@@ -24,7 +24,7 @@ UP = "up --classes cat,dog,owl --set BatchSize=20 --set TrainingThreshold=20"
 RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output features"
 CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
-AS_ON_AWS = "label-studio-connect --stack octospoon --url https://labels.example.org --project 1 --new-key"
+AS_ON_AWS = "label-studio-connect --stack octospoon --new-key"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
 OWN_STRATEGY = "simulate --digits --strategies power_entropy,margin_diverse"
@@ -112,6 +112,7 @@ NAMES = {
     "demo",  # starts a stack of its own, and so is not run here
     "down",
     "backup",
+    "backup FILE",
     # there is no stack on AWS
     "backfill --stack octospoon",
     "backfill --stack octospoon --dry-run",
@@ -159,9 +160,13 @@ NAMES = {
     # tests/e2e/test_guided.py
     "aws",
     "aws init",
-    "aws init --help",
+    'aws init --label-studio "$(value LabelStudioUrl)" --mlflow "$(value MlflowTrackingUri)" \\',
+    "aws image",
+    "aws image --file samconfig-STACK.toml",
     "aws deploy",
+    "aws deploy --file samconfig-STACK.toml",
     "aws status --stack STACK",
+    "status --stack STACK",
     "aws destroy --stack STACK",
     "aws init|deploy|status|destroy",
     "drop DIR --stack STACK",

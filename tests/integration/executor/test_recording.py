@@ -167,5 +167,5 @@ def test_caller_and_its_policies_are_recorded(
     assert policies == [
         ("role/reader", {"read": ALLOWED}),
         ("user/annotator", {"look": ALLOWED}),
-        ("app/octospoon-worker", {"work": ALLOWED}),
+        ("app/octospoon-worker", {"work": ALLOWED, "annotator/look": ALLOWED}),
     ]
