@@ -1,4 +1,4 @@
-"""What `octospoon doctor` says of the queue and the machines of AWS Batch, held to AWS's models."""
+"""`octospoon doctor` checks the queue and the machines of AWS Batch; the answers follow AWS's models."""
 
 from __future__ import annotations
 
