@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from contract.conftest import copy_table
 from e2e.faults.proxy import LATE, Fault, Proxy, Schedule
+from recording import recorded
 
 from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
 from octospoon.adapters.dynamodb.control.table import ControlTable
@@ -61,6 +62,9 @@ EVERY = os.environ.get("OCTOSPOON_FAULTS") == "every"
 """Every fault at every step, as `make faults` wants it; else two, where others see what changes."""
 heavy = pytest.mark.skipif(not EVERY, reason="takes minutes: make faults")
 CLASSES = ("cat", "dog")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "predict")
+NO_FUNCTION = "nobody"
+"""A function that does not exist: asked in vain, which stops nothing."""
 LATER = 4000.0
 DIM = 64
 NEVER = 1_000_000
@@ -75,13 +79,13 @@ class Host:
     """The process that runs the functions' handlers, each invocation in a child."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        self.log, self.calls = folder / "functions.log", folder / "calls.jsonl"
+        self.log = folder / "functions.log"
         self._lock = threading.Lock()
         self.pid = 0
         command = [sys.executable, "-m", "e2e.faults.host"]
         place = {
             "HOST_LOG": str(self.log),
-            "HOST_CALLS": str(self.calls),
+            "HOST_FUNCTIONS": " ".join(FUNCTIONS),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
         self._process = subprocess.Popen(
@@ -164,6 +168,7 @@ class Lab:
         )
         self.offset = 0.0
         self.trained: list[str] = []
+        self._assumed: dict[str, dict[str, str]] = {}
         self.run_job: Callable[[str], object] = self._only_state
         self._stores(aws.url)
         self._label_studio()
@@ -259,6 +264,38 @@ class Lab:
     def now(self) -> float:
         return time.time() + self.offset
 
+    def assume_roles(self) -> None:
+        """From now on each function makes its requests with the role that the template gives it.
+
+        Its policies are for the stack's resources: the record says which of them the lab's stand for.
+        """
+        deployed: dict[str, str] = {}
+        for function in FUNCTIONS:
+            deployed |= self._deployed(function)
+        same = {_name(value): _name(deployed[variable]) for variable, value in self._names.items()}
+        same[NO_FUNCTION] = self.stack.project.outputs["RankFunctionName"]
+        self.stands_for(same)
+        self._assumed = {function: self._credentials(function) for function in FUNCTIONS}
+
+    def stands_for(self, same: dict[str, str]) -> None:
+        """Say in the record which resources of the lab stand for which of the stack, by their names."""
+        with recorded().open("a", encoding="utf-8") as record:
+            record.write(json.dumps({"same": same}) + "\n")
+
+    def role(self, function: str) -> str:
+        """The name of the role of a function."""
+        return str(self._configuration(function)["Role"].rpartition("/")[2])
+
+    def _credentials(self, function: str) -> dict[str, str]:
+        sts = self.stack.deployment.client("sts")
+        role = self._configuration(function)["Role"]
+        given = sts.assume_role(RoleArn=role, RoleSessionName=function)["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
     # -- invoking -------------------------------------------------------------------------------
 
     def invoke(self, function: str, event: dict[str, Any] | None = None) -> tuple[int, Any]:
@@ -268,18 +305,20 @@ class Lab:
         return {
             "function": function,
             "event": event or {},
-            "env": self._deployed(function) | self.env,
+            "env": self._deployed(function) | self.env | self._assumed.get(function, {}),
             "offset": self.offset,
             "settling": -1.0,
             "patience": LATE - 1 if self.schedule.fault is Fault.LATE else 20.0,
         }
 
-    @cache  # noqa: B019 - a lab lives as long as its lane
     def _deployed(self, function: str) -> dict[str, str]:
-        """Return the variables of the deployed function, which the template defines."""
+        """The variables that the deployed function has: the template's own."""
+        return dict(self._configuration(function)["Environment"]["Variables"])
+
+    @cache  # noqa: B019 - a lab lives as long as its lane
+    def _configuration(self, function: str) -> Any:
         name = self.stack.project.outputs[f"{function.capitalize()}FunctionName"]
-        configuration = self.stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
-        return dict(configuration["Environment"]["Variables"])
+        return self.stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
 
     def faulty(self, function: str, event: dict[str, Any] | None, fault: Fault | None, at: int) -> int:
         self.schedule.plan(fault, at)
@@ -448,6 +487,11 @@ class Lab:
         if waiting != "0":
             wrong.append(f"{waiting} messages wait for nobody")
         return wrong
+
+
+def _name(resource: str) -> str:
+    """Return the name of a table, a bucket, or a queue that is given by its address."""
+    return resource.rpartition("/")[2]
 
 
 def _annotations(tasks: Sequence[AnnotatedTask]) -> list[Annotation]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import uuid
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.faults.lab import FUNCTIONS, NO_FUNCTION
 from e2e.faults.proxy import Fault
 from e2e.faults.test_between_two_steps import drift, exported, queued
+from lanes import ROOT
+from recording import recorded
+from tools.requests.expected import on_aws_never
+from tools.requests.record import read
+from tools.requests.rights import compare
 
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.cli.datasets import digits
@@ -25,39 +31,75 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from e2e.faults.lab import Lab
+    from tools.requests.rights import Comparison
+
+    from octospoon.cli.local.assemble import LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[3]
 RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]
-S3 = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
-# what Lambda does on a function's behalf; and what tells a missing object from a forbidden one
-UNSEEN = {
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:ChangeMessageVisibility",
-    "sqs:GetQueueAttributes",
-    "s3:ListBucket",
-}
+# what Lambda does on a function's behalf
+UNSEEN = ("* *.WriteLogs *", "* *.TakeMessages *")
 # what this test does not bring about: the last answer of a round, a pool in another strategy's order, a
-# throttled statement, and a
-# version that a person chose in MLflow, as in tests/e2e/test_models.py
-SELDOM = {
-    "rescore": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
-    "reconcile": {"s3:PutObject", "lambda:InvokeFunction"},
-    "collect": {"lambda:InvokeFunction"},
-}
+# throttled statement, and a version that a person chose in MLflow, as in tests/e2e/test_models.py
+SELDOM = (
+    "CollectRole look-for-last-answers.*",
+    "RescoreRole ask-for-batches.*",
+    "RescoreRole rescore.KeepProgress *",
+    "ReconcileRole reconcile.MovePointer *",
+)
 
 
 @pytest.fixture
-def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, str]]]]:
-    """Every function through every one of its branches; return which action it used on which resource."""
+def events_policies(stack: LocalStack) -> Iterator[None]:
+    """The policies of a stack that asks for batches at events, which this stack does not."""
+    iam, outputs = stack.deployment.client("iam"), stack.project.outputs
+    rank = stack.deployment.client("lambda").get_function(FunctionName=outputs["RankFunctionName"])
+    arns = {
+        "RankFunction": rank["Configuration"]["FunctionArn"],
+        "ArtifactsBucket": f"arn:aws:s3:::{outputs['ArtifactsBucket']}",
+    }
+    put = []
+    for name in ("AskForBatches", "LookForLastAnswers"):
+        properties = RESOURCES[name]["Properties"]
+        policy = properties["PolicyName"]
+        document = json.dumps(filled_in(properties["PolicyDocument"], arns))
+        for function in (each["Ref"].removesuffix("Role").lower() for each in properties["Roles"]):
+            role = role_of(stack, function)
+            iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document)
+            put.append((role, policy))
+    yield
+    for role, policy in put:
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+
+
+def role_of(stack: LocalStack, function: str) -> str:
+    name = stack.project.outputs[f"{function.capitalize()}FunctionName"]
+    found = stack.deployment.client("lambda").get_function_configuration(FunctionName=name)
+    return str(found["Role"].rpartition("/")[2])
+
+
+def filled_in(value: Any, arns: dict[str, str]) -> Any:
+    """Return a part of the template with the ARNs of resources in their places."""
+    if isinstance(value, list):
+        return [filled_in(each, arns) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::GetAtt" in value:
+        return arns[value["Fn::GetAtt"][0]]
+    if "Fn::Sub" in value:
+        return re.sub(r"\$\{(\w+)\.Arn\}", lambda found: arns[found[1]], value["Fn::Sub"])
+    return {key: filled_in(each, arns) for key, each in value.items()}
+
+
+@pytest.fixture
+def used(make_lab: Callable[..., Lab], events_policies: None) -> tuple[Lab, Comparison]:
+    """Every function through every one of its branches; return what it needed against its policies."""
     lab = make_lab(threshold=2, batch=8)
     lab.env |= {"OCTOSPOON_AUDIT_SHARE": "0.3", "OCTOSPOON_STRATEGY": "margin"}
-    lab.env["OCTOSPOON_RANK_FUNCTION"] = "nobody"  # asked in vain, which stops nothing
-    before = len(lab.host.calls.read_text().splitlines()) if lab.host.calls.exists() else 0
+    lab.env["OCTOSPOON_RANK_FUNCTION"] = NO_FUNCTION
+    lab.assume_roles()
+    before = len(recorded().read_text().splitlines())
     for record in ({"key": "1.png"}, {"key": "gone.png"}, {"key": "broken.png"}):
         uploaded(lab, record["key"])
     lab.steps("rank")
@@ -110,8 +152,10 @@ def used(make_lab: Callable[..., Lab]) -> tuple[Lab, dict[str, set[tuple[str, st
     )
     for body, query in questions:  # type: ignore[assignment]
         lab.steps("predict", asked(lab, "POST", "/predict", body, add=query))  # type: ignore[arg-type]
-    calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()[before:]]
-    return lab, by_function(lab, calls)
+    without_model(lab)
+    lines = recorded().read_text().splitlines()
+    earlier = [line for line in lines[:before] if '"policies_of"' in line or '"same"' in line]
+    return lab, compare(read(earlier + lines[before:]))
 
 
 def skip_newest(lab: Lab) -> None:
@@ -138,6 +182,23 @@ def uploaded(lab: Lab, key: str) -> None:
         lab.steps("score", {"Records": [{"messageId": key, "body": body}]})
 
 
+def without_model(lab: Lab) -> None:
+    """Run the functions before the first model: S3 tells them that it is missing only if they may list."""
+    full, empty = lab.env["OCTOSPOON_ARTIFACTS_BUCKET"], f"faults-artifacts-{uuid.uuid4().hex}"
+    lab.s3.create_bucket(Bucket=empty)
+    lab.stands_for({empty: lab.stack.project.outputs["ArtifactsBucket"]})
+    lab.env["OCTOSPOON_ARTIFACTS_BUCKET"] = empty
+    found = {"key": "1.png", "eTag": "", "size": 1, "sequencer": "f" * 32}
+    body = json.dumps({"Records": [{"s3": {"object": found}}]})
+    lab.invoke("score", {"Records": [{"messageId": "1", "body": body}]})
+    body = json.dumps({"generation": 1, "shard": 0})
+    lab.invoke("rescore", {"Records": [{"messageId": "1", "body": body}]})
+    lab.invoke("rank")
+    lab.invoke("reconcile", {"full": True})
+    lab.invoke("predict", asked(lab, "POST", "/predict", digits.png_bytes(5)))
+    lab.env["OCTOSPOON_ARTIFACTS_BUCKET"] = full
+
+
 def asked(
     lab: Lab, method: str, path: str, body: bytes, secret: str = "", add: str = "false"
 ) -> dict[str, Any]:
@@ -152,107 +213,16 @@ def asked(
     }
 
 
-def by_function(lab: Lab, calls: list[dict[str, Any]]) -> dict[str, set[tuple[str, str]]]:
-    kinds = {"table": ("pool", "annotations", "control"), "bucket": ("images", "artifacts")}
-    logical = {
-        lab.env[f"OCTOSPOON_{name.upper()}_{kind.upper()}"]: f"{name.capitalize()}{kind.capitalize()}"
-        for kind, names in kinds.items()
-        for name in names
-    }
-    logical |= {
-        lab.env[f"OCTOSPOON_{name.upper()}_QUEUE_URL"]: f"{name.capitalize()}Queue"
-        for name in ("uploads", "annotations", "training", "rescore")
-    }
-    outputs = lab.stack.project.outputs
-    logical |= {outputs[f"{name}Arn"]: name for name in ("WebhookSecret", "PredictSecret")}
-    logical[outputs["LabelStudioTokenSecretArn"]] = "LabelStudioTokenSecretArn"
-    found: dict[str, set[tuple[str, str]]] = {}
-    for call in calls:
-        found.setdefault(call["function"], set()).update(actions(call, logical))
-    return found
-
-
-def actions(call: dict[str, Any], logical: dict[str, str]) -> Iterator[tuple[str, str]]:
-    service, operation = call["service"], call["operation"]
-    if service == "s3":
-        key = "" if operation.startswith("List") else f"/{call['Key']}"
-        yield f"s3:{S3.get(operation, operation)}", logical[call["Bucket"]] + key
-    elif operation == "TransactWriteItems":
-        for kind, table in call["writes"]:
-            yield f"dynamodb:{kind}Item", logical[table]
-    elif operation == "BatchExecuteStatement":
-        for kind, table in call["writes"]:
-            yield f"dynamodb:PartiQL{kind}", logical[table]
-    elif service == "lambda":
-        yield "lambda:InvokeFunction", "RankFunction"
-    elif service == "dynamodb":
-        index = f"/index/{call['IndexName']}" if "IndexName" in call else ""
-        for table in call["tables"] or [call["TableName"]]:
-            yield f"dynamodb:{operation}", logical[table] + index
-    else:
-        yield f"{service}:{operation}", logical[call.get("QueueUrl") or call["SecretId"]]
-
-
-def statements(function: str) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield what the function's role allows: actions, and patterns of the resources that they are for."""
-    role = f"{function.capitalize()}Role"
-    # without the one for a private network, which this stack is not in
-    policies = [each for each in RESOURCES[role]["Properties"]["Policies"] if "Fn::If" not in each]
-    for resource in RESOURCES.values():
-        ours = resource["Type"] == "AWS::IAM::Policy" and resource.get("Condition") in (
-            "LauncherIsQueue",
-            "MakesImagesBucket",
-            "RankOnEvents",
-        )
-        if ours and {"Ref": role} in resource["Properties"]["Roles"]:
-            policies.append(resource["Properties"])
-    for policy in policies:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            if "Fn::If" in statement:  # for an event bus, which this stack has not
-                continue
-            yield listed(statement["Action"]), [named(one) for one in listed(statement["Resource"])]
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def named(resource: dict[str, Any]) -> str:
-    if "Fn::If" in resource:  # a resource of a stack that has it
-        return named(resource["Fn::If"][1])
-    if "Ref" in resource:
-        return str(resource["Ref"])
-    if "Fn::GetAtt" in resource:
-        return str(resource["Fn::GetAtt"][0])
-    return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
-
-
-def fits(call: tuple[str, str], actions: list[str], resources: list[str]) -> bool:
-    return call[0] in actions and any(fnmatchcase(call[1], pattern) for pattern in resources)
-
-
-def test_each_function_has_exactly_the_permissions_that_it_uses(
-    used: tuple[Lab, dict[str, set[tuple[str, str]]]],
-) -> None:
-    _, calls = used
-    assert calls.keys() == {"score", "rank", "webhook", "collect", "reconcile", "rescore", "predict"}
-    for function, made in calls.items():
-        may = list(statements(function))
-        refused = {call for call in made if not any(fits(call, *one) for one in may)}
-        assert refused == set(), f"{function} is refused"
-        needless = [
-            (action, resources)
-            for actions, resources in may
-            for action in set(actions) - UNSEEN - SELDOM.get(function, set())
-            if not any(fits(call, [action], resources) for call in made)
-        ] + [
-            (actions, resource)
-            for actions, resource in ((actions, one) for actions, found in may for one in found)
-            if set(actions) - UNSEEN - SELDOM.get(function, set())
-            and not any(fits(call, actions, [resource]) for call in made)
-        ]
-        assert needless == [], f"{function} may do what it never does"
-    print(f"\n{sum(len(made) for made in calls.values())} kinds of calls, each allowed; none allowed in vain")
+def test_each_function_has_exactly_the_permissions_that_it_uses(used: tuple[Lab, Comparison]) -> None:
+    lab, found = used
+    callers = {f"role/{lab.role(function)}" for function in FUNCTIONS}
+    owners = {f"{function.capitalize()}Role" for function in FUNCTIONS}
+    assert owners <= {right.owner for right in found.used}
+    assert [need for need in found.refused if need.caller in callers and not on_aws_never(need)] == []
+    assert found.twice == set()
+    vain = sorted(str(right) for right in found.vain if right.owner in owners)
+    assert [right for right in vain if not any(fnmatchcase(right, one) for one in UNSEEN + SELDOM)] == []
+    print(f"\n{len(found.used)} kinds of rights used; none given in vain")
 
 
 def test_no_log_line_holds_a_secret(make_lab: Callable[..., Lab]) -> None:

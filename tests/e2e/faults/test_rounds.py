@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.faults.lab import FUNCTIONS
+from recording import recorded
 
 from octospoon.adapters.label_studio.results import choice
 from octospoon.cli.operations.waiting import wait_for
@@ -84,6 +86,7 @@ def test_last_answer_of_a_round_triggers_the_next(make_lab: Callable[..., Lab]) 
     # rank would work on the stack's own pool: another function shows as well that it is invoked
     invoked = lab.stack.project.outputs["WatchFunctionName"]
     lab.env |= {"OCTOSPOON_RANK_FUNCTION": invoked, "OCTOSPOON_MAX_OPEN_TASKS": "1"}
+    lab.assume_roles()
     lab.scored(2 * BATCH)
     rank(lab)
     first, *others = ours(lab)
@@ -143,9 +146,10 @@ def collected(lab: Lab) -> None:
 
 
 def invocations(lab: Lab) -> int:
-    calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()]
-    function = lab.env["OCTOSPOON_RANK_FUNCTION"]
-    return sum(call.get("FunctionName") == function and call["operation"] == "Invoke" for call in calls)
+    """Count how often a function of the lab's has invoked another: the deployed ones do not."""
+    roles = {f"role/{lab.role(function)}" for function in FUNCTIONS}
+    made = [json.loads(line) for line in recorded().read_text().splitlines()]
+    return sum(line.get("operation") == "Invoke" and line.get("caller") in roles for line in made)
 
 
 def runs(lab: Lab, function: str, since: float) -> int:
