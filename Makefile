@@ -13,6 +13,10 @@ IMAGE := octospoon-training
 # the plug-in, or the program docker-compose that came before it
 COMPOSE = $(shell $(DOCKER) compose version >/dev/null 2>&1 && echo "$(DOCKER) compose" || echo docker-compose) \
 	-f docker-compose.localstack.yml
+REQUESTED := $(STATE)/requests.jsonl
+REQUESTING := $(addprefix tests/,e2e/test_loop.py e2e/test_predict.py e2e/test_reconcile.py e2e/test_models.py \
+	e2e/test_mixed_backbones.py e2e/test_drop.py e2e/test_existing_bucket.py integration/test_worker.py \
+	integration/test_functions.py e2e/faults/test_policies.py)
 FUNCTIONS := score rank webhook collect reconcile rescore watch predict
 
 STARTED := $(shell date +%s)
@@ -26,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-load \
 	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -73,6 +77,11 @@ guided: prepared $(ENVS)/sam/.installed ## follow the guide to AWS by both ways,
 
 services: prepared $(ENVS)/services/.installed ## run the containers of infra/services as processes; needs PostgreSQL
 	@OCTOSPOON_SERVICES=1 .venv/bin/pytest -s -rs tests/integration/deploy/test_services.py
+
+requests: prepared ## record what most functions, the worker and Label Studio ask of AWS; compare with the policies
+	@mkdir -p $(STATE) && rm -f $(REQUESTED)
+	@OCTOSPOON_RECORD_REQUESTS=$(REQUESTED) .venv/bin/pytest --localstack=host $(REQUESTING)
+	@.venv/bin/python -m tools.requests $(REQUESTED)
 
 second-dynamodb: .venv/.installed ## run the contract tests of the tables, and the policies of the key, on MiniStack
 	@if $(MAKE) $(ENVS)/second-dynamodb/.installed; then \
