@@ -34,6 +34,7 @@ NOT_DEPLOYED = {
     "*Role start-training-on-*": "LocalStack starts no task: tests/unit/adapters has the requests",
     "TrainingRole *": "those of a worker without the queue: tests/unit/deploy/test_access.py compares them",
     "TrainingExecutionRole *": "ECS itself uses it to start a container",
+    "TrainingInstanceRole *": "the agent of ECS on a machine of AWS Batch uses it",
     "*Role read-mlflow-password.ReadSecret *": "the local MLflow asks for no password",
     "WorkerPolicy *.ReadSecret *": "as above",
     "WorkerPolicy *.ReadToken *": "DagsHub cannot be started here",
