@@ -146,10 +146,16 @@ def collected(lab: Lab) -> None:
 
 
 def invocations(lab: Lab) -> int:
-    """Count how often a function of the lab's has invoked another: the deployed ones do not."""
+    """Count how often the lab's functions have invoked the one that they take for rank."""
     roles = {f"role/{lab.role(function)}" for function in FUNCTIONS}
+    invoked = f":function:{lab.env['OCTOSPOON_RANK_FUNCTION']}"
     made = [json.loads(line) for line in recorded().read_text().splitlines()]
-    return sum(line.get("operation") == "Invoke" and line.get("caller") in roles for line in made)
+    return sum(
+        line.get("operation") == "Invoke"
+        and line.get("caller") in roles
+        and any(resource.endswith(invoked) for _, resource in line["needs"])
+        for line in made
+    )
 
 
 def runs(lab: Lab, function: str, since: float) -> int:
