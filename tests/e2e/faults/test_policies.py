@@ -44,7 +44,7 @@ UNSEEN = ("* *.WriteLogs *", "* *.TakeMessages *")
 # another strategy's order, a throttled statement, and a version that a person chose in MLflow
 SELDOM = (
     "CollectRole look-for-last-answers.*",
-    "Re*Role ask-for-batches.*",
+    "ReconcileRole ask-for-batches.*",
     "ReconcileRole publish-events.*",
     "RescoreRole rescore.RefreshScores dynamodb:UpdateItem",
     "RescoreRole rescore.KeepProgress *",
