@@ -2,7 +2,7 @@
 
 Reads one JSON request a line: ``{"function", "event", "env", "offset", …}``. Forks; writes the child's
 process id; waits for a line, then lets the child go; writes what became of it. Everything is imported before
-the first fork, so that an invocation costs milliseconds.
+the first fork, so that an invocation costs milliseconds. Notes every call to AWS: what a policy must allow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import botocore.client
 import botocore.config
 import httpx
 from e2e.faults.trainer import Later
@@ -26,6 +27,7 @@ from octospoon.usecases import full_audit
 
 ROOT = Path(__file__).parents[3]
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+FUNCTIONS = ("score", "rank", "webhook", "collect", "reconcile", "rescore", "predict")
 
 
 class Context:
@@ -40,7 +42,7 @@ class Context:
 
 
 def main() -> None:
-    handlers = {name: load(name) for name in os.environ["HOST_FUNCTIONS"].split()}
+    handlers = {name: load(name) for name in FUNCTIONS}
     for service in ("dynamodb", "s3", "sqs"):
         aws.client(service)  # reads the service's description once for all children
     for line in sys.stdin:
@@ -84,7 +86,7 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
         # the session of all children has read those of the host
         aws.session().set_credentials(*(os.environ.get(name) for name in CREDENTIALS))  # type: ignore[arg-type]
         aws.CLOCK = Later(request["offset"])  # type: ignore[assignment]
-        limit(request["patience"])
+        watch(request["function"], request["patience"])
         if request["function"] == "reconcile":
             full_audit.SETTLING = request.get("settling", full_audit.SETTLING)
         result = module.handler(request["event"], Context())
@@ -96,11 +98,42 @@ def child(module: Any, request: dict[str, Any], answer: int) -> None:
     os._exit(code)
 
 
-def limit(patience: float) -> None:
-    """Wait for no answer longer than this."""
+def watch(function: str, patience: float) -> None:
+    """Limit the time to wait for an answer, and record every call to AWS before it is made."""
     botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = patience  # type: ignore[assignment]
     label_studio._TIMEOUT = httpx.Timeout(patience)
     mlflow_rest._SECONDS = patience
+    calls = os.open(os.environ["HOST_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    make = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noted(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        named = {
+            name: value
+            for name, value in parameters.items()
+            if name in ("Bucket", "Key", "TableName", "IndexName", "QueueUrl", "SecretId", "FunctionName")
+            and isinstance(value, str)
+        }
+        tables = list(parameters.get("RequestItems", {}))
+        writes = [
+            [kind, value["TableName"]]
+            for item in parameters.get("TransactItems", [])
+            for kind, value in item.items()
+        ] + [
+            [statement.split()[0].capitalize(), statement.split('"')[1]]
+            for statement in {entry["Statement"] for entry in parameters.get("Statements", [])}
+        ]
+        line = {
+            "function": function,
+            "service": self.meta.service_model.service_name,
+            "operation": operation,
+            **named,
+            "tables": tables,
+            "writes": writes,
+        }
+        os.write(calls, (json.dumps(line) + "\n").encode())
+        return make(self, operation, parameters)
+
+    botocore.client.BaseClient._make_api_call = noted  # type: ignore[attr-defined]
 
 
 def say(message: dict[str, Any]) -> None:

@@ -79,13 +79,13 @@ class Host:
     """The process that runs the functions' handlers, each invocation in a child."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        self.log = folder / "functions.log"
+        self.log, self.calls = folder / "functions.log", folder / "calls.jsonl"
         self._lock = threading.Lock()
         self.pid = 0
         command = [sys.executable, "-m", "e2e.faults.host"]
         place = {
             "HOST_LOG": str(self.log),
-            "HOST_FUNCTIONS": " ".join(FUNCTIONS),
+            "HOST_CALLS": str(self.calls),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
         self._process = subprocess.Popen(

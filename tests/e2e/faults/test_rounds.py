@@ -7,8 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.faults.lab import FUNCTIONS
-from recording import recorded
 
 from octospoon.adapters.label_studio.results import choice
 from octospoon.cli.operations.waiting import wait_for
@@ -86,7 +84,6 @@ def test_last_answer_of_a_round_triggers_the_next(make_lab: Callable[..., Lab]) 
     # rank would work on the stack's own pool: another function shows as well that it is invoked
     invoked = lab.stack.project.outputs["WatchFunctionName"]
     lab.env |= {"OCTOSPOON_RANK_FUNCTION": invoked, "OCTOSPOON_MAX_OPEN_TASKS": "1"}
-    lab.assume_roles()
     lab.scored(2 * BATCH)
     rank(lab)
     first, *others = ours(lab)
@@ -146,16 +143,9 @@ def collected(lab: Lab) -> None:
 
 
 def invocations(lab: Lab) -> int:
-    """Count how often the lab's functions have invoked the one that they take for rank."""
-    roles = {f"role/{lab.role(function)}" for function in FUNCTIONS}
-    invoked = f":function:{lab.env['OCTOSPOON_RANK_FUNCTION']}"
-    made = [json.loads(line) for line in recorded().read_text().splitlines()]
-    return sum(
-        line.get("operation") == "Invoke"
-        and line.get("caller") in roles
-        and any(resource.endswith(invoked) for _, resource in line["needs"])
-        for line in made
-    )
+    calls = [json.loads(line) for line in lab.host.calls.read_text().splitlines()]
+    function = lab.env["OCTOSPOON_RANK_FUNCTION"]
+    return sum(call.get("FunctionName") == function and call["operation"] == "Invoke" for call in calls)
 
 
 def runs(lab: Lab, function: str, since: float) -> int:
