@@ -18,6 +18,8 @@ UNUSED = {
         "Lambda hands a failed message back with it; LocalStack lets the time run out"
     ),
     "* look-for-last-answers.TellMissingFromForbidden *": "no file of a round is missing in the tests",
+    "ScoreRole existing-images.ListImages *": "no image is missing in the tests of an existing bucket",
+    "WorkerPolicy WorkerPolicy.ReadImages resource *": "no job of the tests reads an existing bucket",
     "ReconcileRole ask-for-batches.*": "no test lets reconcile ask for a batch with a role",
     "RescoreRole rescore.RefreshScores dynamodb:UpdateItem": "LocalStack throttles no statement",
     "WorkerPolicy WorkerPolicy.ListImages *": "no image is missing when a job of the tests reads it",
@@ -39,6 +41,9 @@ NOT_DEPLOYED = {
     "*Role start-training-on-*": "LocalStack starts no task: tests/unit/adapters has the requests",
     "TrainingRole *": "those of a worker without the queue: tests/unit/deploy/test_access.py compares them",
     "TrainingExecutionRole *": "ECS itself uses it to start a container",
+    "PredictRole existing-images.*": "the tests of an existing bucket score, and do no more",
+    "ReconcileRole existing-images.*": "as above",
+    "LabelStudioUser existing-images.*": "as above",
     "TrainingInstanceRole *": "the agent of ECS on a machine of AWS Batch uses it",
     "*Role read-mlflow-password.ReadSecret *": "the local MLflow asks for no password",
     "WorkerPolicy *.ReadSecret *": "as above",
