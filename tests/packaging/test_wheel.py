@@ -41,6 +41,7 @@ NEEDS = {
     ("picture", "cat.jpg"): "pictures",
     ("aws", "init"): "local",
     ("aws", "deploy"): "local",
+    ("aws", "image"): "local",
     ("aws", "status"): "local",
 }
 LOCAL_ONLY = {
@@ -64,7 +65,7 @@ OPTIONAL = {
     ),
     *(
         f"octospoon.cli.operations.aws.{name}"
-        for name in ("account", "deployment_steps", "parameter_file", "setup", "stack_status")
+        for name in ("account", "deployment_steps", "image.build", "parameter_file", "setup", "stack_status")
     ),
 }
 """The modules that need an extra."""

@@ -15,8 +15,9 @@ from octospoon.cli.deploy.rules import check_rules, demanded, with_defaults
 from octospoon.cli.deployment import Deployment, Outputs
 from octospoon.cli.operations.aws.account import check_account
 from octospoon.cli.operations.aws.built_for import check_artefacts
-from octospoon.cli.operations.aws.image.build import IMAGE, ImageStack, training_image
+from octospoon.cli.operations.aws.image.build import ImageStack, training_image
 from octospoon.cli.operations.aws.image.builder import Builder
+from octospoon.cli.operations.aws.image.repository import IMAGE
 from octospoon.cli.operations.aws.parameter_file import read, set_parameter
 from octospoon.cli.operations.aws.training_account import ensure_roles
 from octospoon.cli.operations.first_model import begin_with

@@ -9,8 +9,7 @@ from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.secrets import DESCRIPTIONS
-from octospoon.cli.operations.aws.image.build import IMAGE, image_stack
-from octospoon.cli.operations.aws.image.repository import Repository, repository_name
+from octospoon.cli.operations.aws.image.repository import IMAGE, Repository, image_stack, repository_name
 from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, ECR_GB_MONTH, S3_GB_MONTH, SECRET_MONTH
 from octospoon.domain.errors import ServiceUnavailable
 

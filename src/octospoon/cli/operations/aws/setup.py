@@ -13,7 +13,7 @@ from octospoon.cli.deploy.parameters import TEMPLATE
 from octospoon.cli.deploy.rules import check_rules, demanded, with_defaults
 from octospoon.cli.deploy.secrets import keep_secret
 from octospoon.cli.operations.aws.account import check_account
-from octospoon.cli.operations.aws.image.build import IMAGE
+from octospoon.cli.operations.aws.image.repository import IMAGE
 from octospoon.cli.operations.aws.parameter_file import Choices, write
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.secrets import checked_secret, header_secret

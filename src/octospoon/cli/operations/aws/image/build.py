@@ -14,8 +14,10 @@ from octospoon.cli.operations.aws.image.builder import Builder
 from octospoon.cli.operations.aws.image.codebuild import CodeBuild
 from octospoon.cli.operations.aws.image.docker import Docker
 from octospoon.cli.operations.aws.image.repository import (
+    IMAGE,
     Repository,
     check_architecture,
+    image_stack,
     region_of,
     repository_name,
 )
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path("infra/training/image.yaml")
 _SOURCES = "training/"
-IMAGE = "TrainingImageUri"
-"""The parameter with the image's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,6 @@ class ImageStack:
                 "delete that stack too, and try again"
             )
         return before, stored
-
-
-def image_stack(stack: str) -> str:
-    """Return the name of the stack that has the training image of a stack."""
-    return f"{stack}-image"
 
 
 def training_image(choices: Choices, where: ImageStack, builder: Builder = Builder.AUTO) -> str:

@@ -18,6 +18,8 @@ from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+IMAGE = "TrainingImageUri"
+"""The parameter with the image's address."""
 _INDEXES = [
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -33,6 +35,11 @@ _URI = re.compile(
 _ABSENT = {"RepositoryNotFoundException", "ImageNotFoundException"}
 _TIMEOUT = 30.0
 _PROCESSORS = {"amd64": "X86_64", "arm64": "ARM64"}
+
+
+def image_stack(stack: str) -> str:
+    """Return the name of the stack that has the training image of a stack."""
+    return f"{stack}-image"
 
 
 def repository_name(stack: str) -> str:
