@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from octospoon.adapters.aws.stacks import find_stack, outputs_of
 from octospoon.domain.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Stack:
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs."""
         stack = self._find()
-        return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])} if stack else {}
+        return outputs_of(stack) if stack else {}
 
     def secrets(self) -> dict[str, str]:
         """Return the logical id of each secret that the stack made, by its ARN."""
@@ -93,12 +92,7 @@ class Stack:
         }
 
     def _find(self) -> StackTypeDef | None:
-        try:
-            return self._client.describe_stacks(StackName=self._name)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
+        return find_stack(self._client, self._name)
 
     def _updatable(self) -> StackTypeDef | None:
         """Return the stack if it can be updated, once the operation in progress has ended.

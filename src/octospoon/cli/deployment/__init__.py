@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.aws.stacks import find_stack, outputs_of
 from octospoon.adapters.files import draft_of
 from octospoon.adapters.mlflow.alias import MlflowRuns
 from octospoon.cli.deployment.session import CHOICE, localstack, session
-from octospoon.domain.errors import NotConfigured, Refused
+from octospoon.domain.errors import NotConfigured
 from octospoon.domain.pool.source import source_of
 from octospoon.domain.secrets import checked_secret, header_secret
 from octospoon.runtime.settings import listed
@@ -272,17 +273,14 @@ def find_local() -> Deployment:
 
 def _outputs(name: str, endpoint_url: str | None) -> Outputs:
     client = session(endpoint_url).client("cloudformation", endpoint_url=endpoint_url)
-    try:
-        with translated(f"looking for the stack {name}"):
-            (stack,) = client.describe_stacks(StackName=name)["Stacks"]
-    except Refused as error:
-        if "does not exist" not in str(error):
-            raise
+    with translated(f"looking for the stack {name}"):
+        stack = find_stack(client, name)
+    if stack is None:
         raise NotConfigured(
             f"there is no stack {name} in {client.meta.region_name}: check the name (--stack or "
             "OCTOSPOON_STACK), the region (--region or AWS_REGION) and the account (--profile or AWS_PROFILE)"
-        ) from error
-    outputs = Outputs({item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])})
+        )
+    outputs = Outputs(outputs_of(stack))
     if "ImagesBucket" not in outputs:
         raise NotConfigured(
             f"the stack {name} ({stack['StackStatus']}) is not a stack of octospoon, or it is incomplete"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.aws.stacks import find_stack, outputs_of
 from octospoon.cli.deploy.secrets import DESCRIPTIONS
 from octospoon.cli.operations.aws.image.repository import IMAGE, Repository, image_stack, repository_name
 from octospoon.cli.operations.prices import DYNAMODB_GB_MONTH, ECR_GB_MONTH, S3_GB_MONTH, SECRET_MONTH
@@ -71,15 +70,9 @@ def image_stack_of(client: Any, stack: str) -> str | None:  # noqa: ANN401 - a f
     """Return the name of the stack that has the training image of a stack; None if there is none."""
     name = image_stack(stack)
     with translated(f"looking for the stack {name}"):
-        try:
-            found = client.describe_stacks(StackName=name)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-            return None
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
+        found = find_stack(client, name)
     # another stack may have the name
-    return name if outputs.get("RepositoryName") == repository_name(stack) else None
+    return name if found and outputs_of(found).get("RepositoryName") == repository_name(stack) else None
 
 
 def _trains_with_image(client: Any, stack: str) -> bool:  # noqa: ANN401 - a fake in tests
@@ -138,12 +131,8 @@ def remove_stack(
 
 
 def _status(client: Any, stack_id: str) -> str:  # noqa: ANN401 - a fake in tests
-    try:
-        return str(client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"])
-    except ClientError as error:
-        if "does not exist" not in str(error):
-            raise
-        return _GONE
+    stack = find_stack(client, stack_id)
+    return stack["StackStatus"] if stack else _GONE
 
 
 def _remove_keys(iam: Any, user: str, progress: Callable[[str], None]) -> None:  # noqa: ANN401 - not installed
