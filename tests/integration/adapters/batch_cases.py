@@ -125,10 +125,11 @@ def test_processes_that_look_at_the_same_moment_train_once(batch: Batch) -> None
     assert len(batch.jobs()) == 2
 
 
-def test_process_that_dies_before_it_submits_leaves_nothing(batch: Batch) -> None:
-    def dies(**_: object) -> None:
-        raise SystemExit
+def dies(**_: object) -> None:
+    raise SystemExit
 
+
+def test_process_that_dies_before_it_submits_leaves_nothing(batch: Batch) -> None:
     batch.once.meta.events.register("before-call.batch.SubmitJob", dies)
     with pytest.raises(SystemExit):
         batch.launcher().launch(JOB)
@@ -140,9 +141,6 @@ def test_process_that_dies_before_it_submits_leaves_nothing(batch: Batch) -> Non
 
 
 def test_process_that_dies_after_it_submitted_leaves_one_job(batch: Batch) -> None:
-    def dies(**_: object) -> None:
-        raise SystemExit
-
     batch.once.meta.events.register("after-call.batch.SubmitJob", dies)
     with pytest.raises(SystemExit):
         batch.launcher().launch(JOB)

@@ -60,9 +60,9 @@ def session(endpoint_url: str | None) -> boto3.Session:
         )
     # boto3 itself reads only AWS_DEFAULT_REGION
     named = CHOICE.region or os.environ.get("AWS_REGION") or None
-    session = boto3.Session(profile_name=CHOICE.profile, region_name=named)
-    if session.region_name or not CHOICE.stack:
-        return session
+    signed_in = boto3.Session(profile_name=CHOICE.profile, region_name=named)
+    if signed_in.region_name or not CHOICE.stack:
+        return signed_in
     return boto3.Session(profile_name=CHOICE.profile, region_name=configured_region(CHOICE.stack))
 
 

@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.files import draft_of
@@ -17,7 +18,6 @@ from octospoon.cli.stack.upgrades import copy_name, replace_by_upgraded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def bring_up_to_date(
@@ -56,6 +56,4 @@ def _upgrade(database: Path) -> None:
 
 
 if __name__ == "__main__":
-    from pathlib import Path
-
     bring_up_to_date(Path(sys.argv[1]), importlib.metadata.version("mlflow"), _upgrade, print)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from octospoon.adapters.aws.errors import code, translated
 from octospoon.domain.errors import NotConfigured, OctospoonError
+from octospoon.runtime.settings import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -246,7 +247,9 @@ def check_network(ec2: Any, parameters: Mapping[str, str]) -> None:  # noqa: ANN
         NotConfigured: they are in several VPCs, or Fargate is not in one of their zones.
         Refused: one does not exist.
     """
-    subnets, groups = (_listed(parameters, name) for name in ("TrainingSubnets", "TrainingSecurityGroups"))
+    subnets, groups = (
+        list(listed(parameters[name])) for name in ("TrainingSubnets", "TrainingSecurityGroups")
+    )
     with translated("looking for TrainingSubnets and TrainingSecurityGroups"):
         places = ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else []
         members = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"] if groups else []
@@ -258,10 +261,6 @@ def check_network(ec2: Any, parameters: Mapping[str, str]) -> None:  # noqa: ANN
     without = [each["SubnetId"] for each in places if not _has_fargate(ec2, each)]
     if without and parameters["Launcher"] == "ecs":
         raise NotConfigured(f"Fargate is not in the availability zone of {', '.join(without)}: leave it out")
-
-
-def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
-    return [each for each in parameters[name].split(",") if each]
 
 
 def _has_fargate(ec2: Any, subnet: Mapping[str, Any]) -> bool:  # noqa: ANN401 - not installed
