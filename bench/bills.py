@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.scaling import LOG_BYTES, PICTURE_BYTES, ROW_BYTES, Day, peak
 
-from octospoon.cli.deploy import sam_template
+from octospoon.cli.deploy import rules, sam_template
 from octospoon.cli.operations import prices
 from octospoon.cli.operations.prices import HOURS
 
@@ -53,35 +53,14 @@ class Line:
     dollars: float
 
 
-def holds(template: sam_template.Template, condition: Any) -> bool:
-    """Return whether a condition holds with the defaults of all parameters.
-
-    Raises:
-        KeyError: it uses an intrinsic function that is not known here.
-    """
-    if isinstance(condition, str):
-        return holds(template, template["Conditions"][condition])
-    ((name, given),) = condition.items()
-    if name == "Condition":
-        return holds(template, given)
-    if name == "Fn::Equals":
-        values = [
-            template["Parameters"][part["Ref"]].get("Default", "") if isinstance(part, dict) else part
-            for part in given
-        ]
-        return str(values[0]) == str(values[1])
-    return {"Fn::Not": lambda parts: not parts[0], "Fn::And": all, "Fn::Or": any}[name](
-        [holds(template, part) for part in given]
-    )
-
-
 def resources(template: sam_template.Template, kind: str) -> dict[str, Mapping[str, Any]]:
     """Return the properties of the resources of a type that a stack with defaults has, by logical id."""
+    values = rules.with_defaults(template, {})
     return {
         name: resource.get("Properties", {})
         for name, resource in template["Resources"].items()
         if resource["Type"] == kind
-        and ("Condition" not in resource or holds(template, resource["Condition"]))
+        and ("Condition" not in resource or rules.holds(template, resource["Condition"], values))
     }
 
 

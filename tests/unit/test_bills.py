@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from bench import bills
 
+from octospoon.cli.deploy import rules
 from octospoon.cli.operations import prices
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def test_another_resource_is_on_the_next_bill(
     [("LauncherIsQueue", True), ("LauncherIsEcs", False), ("HasKmsKey", False), ("TrainingHasKmsKey", False)],
 )
 def test_conditions_hold_as_defaults_say(condition: str, expected: bool) -> None:
-    assert bills.holds(bills.OCTOSPOON, condition) is expected
+    assert rules.holds(bills.OCTOSPOON, condition, rules.with_defaults(bills.OCTOSPOON, {})) is expected
 
 
 def test_schedules_and_metrics_are_counted() -> None:

@@ -26,7 +26,7 @@ def check_rules(template: Template, given: Mapping[str, str]) -> None:
     broken = [
         str(assertion["AssertDescription"])
         for assertion in _assertions(template, values)
-        if not _holds(assertion["Assert"], values)
+        if not holds(template, assertion["Assert"], values)
     ]
     if broken:
         raise NotConfigured(". ".join(broken))
@@ -57,7 +57,7 @@ def with_defaults(template: Template, given: Mapping[str, str]) -> dict[str, str
 
 def _assertions(template: Template, values: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for rule in template.get("Rules", {}).values():
-        if "RuleCondition" not in rule or _holds(rule["RuleCondition"], values):
+        if "RuleCondition" not in rule or holds(template, rule["RuleCondition"], values):
             yield from rule["Assertions"]
 
 
@@ -69,8 +69,22 @@ def _is_not_empty(condition: Any) -> bool:  # noqa: ANN401 - whatever the templa
     return False
 
 
-def _holds(condition: Any, values: Mapping[str, str]) -> bool:  # noqa: ANN401 - whatever the template holds
+def holds(template: Template, condition: Any, values: Mapping[str, str]) -> bool:  # noqa: ANN401 - of a template
+    """Return whether a condition holds.
+
+    Args:
+        template: with the named conditions.
+        condition: the name of a condition, or its functions.
+        values: of all parameters, see `with_defaults`.
+
+    Raises:
+        NotConfigured: the condition has a function that octospoon cannot read.
+    """
+    if isinstance(condition, str):
+        return holds(template, template["Conditions"][condition], values)
     ((function, arguments),) = condition.items()
+    if function == "Condition":
+        return holds(template, arguments, values)
     if function == "Fn::Equals":
         first, second = (_text(each, values) for each in arguments)
         return first == second
@@ -78,7 +92,7 @@ def _holds(condition: Any, values: Mapping[str, str]) -> bool:  # noqa: ANN401 -
         return _text(arguments[1], values) in [_text(each, values) for each in arguments[0]]
     if function not in ("Fn::And", "Fn::Or", "Fn::Not"):
         raise NotConfigured(f"octospoon cannot read {function} in a rule of the template")
-    results = [_holds(each, values) for each in arguments]
+    results = [holds(template, each, values) for each in arguments]
     if function == "Fn::And":
         return all(results)
     return any(results) if function == "Fn::Or" else not results[0]
