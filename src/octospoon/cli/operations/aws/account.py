@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws.errors import translated
 from octospoon.cli.deploy.deployer import check_sign_in, check_stack_name
+from octospoon.cli.deploy.rules import check_rules
+from octospoon.cli.operations.aws.image.repository import IMAGE
 from octospoon.cli.operations.aws.training_account import check_services, check_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import boto3
+
+    from octospoon.cli.deploy.sam_template import Template
 
 _USUAL = 1000
 """Lambda's usual limit of invocations at once, per account and region."""
@@ -53,6 +57,15 @@ class Account:
             "executions, and raise ScoreMaximumConcurrency",
             *self.others,
         ]
+
+
+def check_parameters(template: Template, parameters: Mapping[str, str]) -> None:
+    """Check the template's rules, before the deployment makes the training image.
+
+    Raises:
+        NotConfigured: a rule is broken.
+    """
+    check_rules(template, {**parameters, IMAGE: "made later"})
 
 
 def check_account(

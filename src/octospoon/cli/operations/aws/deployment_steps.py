@@ -11,9 +11,9 @@ from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deploy.parameters import TEMPLATE
-from octospoon.cli.deploy.rules import check_rules, demanded, with_defaults
+from octospoon.cli.deploy.rules import demanded, with_defaults
 from octospoon.cli.deployment import Deployment, Outputs
-from octospoon.cli.operations.aws.account import check_account
+from octospoon.cli.operations.aws.account import check_account, check_parameters
 from octospoon.cli.operations.aws.built_for import check_artefacts
 from octospoon.cli.operations.aws.image.build import ImageStack, training_image
 from octospoon.cli.operations.aws.image.builder import Builder
@@ -97,7 +97,7 @@ def store_image(
         The choices of the file as it is then.
     """
     choices, template = read(path), sam_template.read(TEMPLATE)
-    check_rules(template, {**choices.parameters, IMAGE: "made later"})
+    check_parameters(template, choices.parameters)
     progress(f"checking the account for the stack {choices.stack}")
     everything = with_defaults(template, choices.parameters)
     account = check_account(session, endpoint_url, choices.stack, everything)

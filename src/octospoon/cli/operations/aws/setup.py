@@ -10,9 +10,9 @@ from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.parameters import TEMPLATE
-from octospoon.cli.deploy.rules import check_rules, demanded, with_defaults
+from octospoon.cli.deploy.rules import demanded, with_defaults
 from octospoon.cli.deploy.secrets import keep_secret
-from octospoon.cli.operations.aws.account import check_account
+from octospoon.cli.operations.aws.account import check_account, check_parameters
 from octospoon.cli.operations.aws.image.repository import IMAGE
 from octospoon.cli.operations.aws.parameter_file import Choices, write
 from octospoon.domain.errors import BadRequest
@@ -108,8 +108,7 @@ def _checked(
     """Return the parameters that are known before anything is made, checked against template and account."""
     parameters, template = parameters_of(answers), sam_template.read(TEMPLATE)
     sam_template.check_values(template, parameters)
-    # the deployment makes the image
-    check_rules(template, {**parameters, IMAGE: "made later"})
+    check_parameters(template, parameters)
     if endpoint_url is None:
         _reachable(parameters["LabelStudioUrl"], "Label Studio")
         _reachable(parameters["MlflowTrackingUri"], "MLflow")
