@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import tomllib
 import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from unit.file_server import served
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
@@ -154,16 +152,8 @@ def code(tmp_path: Path) -> Iterator[str]:
     """The address of the code of a function."""
     with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
         archive.writestr(COMPILED, bytes(100))
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served(tmp_path) as address:
+        yield address
 
 
 def deployed(code: str, architecture: str, endpoint_url: str | None = None) -> Any:

@@ -6,9 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from unit.file_server import served
 
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.operations.aws.image import build
@@ -187,16 +185,8 @@ def test_images_of_other_repositories_belong_to_people() -> None:
 def blob(tmp_path: Path) -> Iterator[str]:
     """The address of the configuration of an image for ARM."""
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "arm64", "os": "linux"}))
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/config.json"
-    server.shutdown()
-    server.server_close()
+    with served(tmp_path) as address:
+        yield f"{address}/config.json"
 
 
 def stored(stub: Stubber, manifest: dict[str, Any], blob: str = "") -> None:

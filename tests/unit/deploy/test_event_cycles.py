@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from unit.deploy.intrinsics import listed
 
 from octospoon.cli.deploy import sam_template
 
@@ -28,10 +29,6 @@ DETECTED = {
     ),
 }
 """Cycles that Lambda stops after 16 turns, and why they never have so many."""
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def named(value: Any) -> Iterator[str]:
