@@ -75,3 +75,16 @@ def test_sam_build_on_a_fresh_clone_brings_its_uv(tmp_path: Path) -> None:
     assert "-m venv" in commands
     assert "infra/requirements/uv.txt" in commands
     assert f"{own}/bin/uv pip install" in commands
+
+
+def test_changed_rules_of_the_build_install_the_packages_again(tmp_path: Path) -> None:
+    """They say which parts of packages stay, such as the services that botocore describes."""
+    stamp = tmp_path / ".webhook-3.11"
+    stamp.touch()
+    command = ["make", "-n", "-f", str(MAKEFILE), str(stamp), f"BUILD_DIR={tmp_path}", "LOCAL_VERSION=3.11"]
+    unchanged, changed = (
+        subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout
+        for more in ((), ("-W", str(MAKEFILE)))
+    )
+    assert "dependencies" not in unchanged
+    assert "packaging webhook: dependencies" in changed
