@@ -21,6 +21,7 @@ from fakes.models import (
 )
 from fakes.pool import FakeEntries, FakePool
 from fakes.training import FakeControl, FakeLauncher
+from octospoon.adapters.label_studio import choices
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction
@@ -77,6 +78,7 @@ class FakeWorld:
             self.clock,
             JobSettings(classes),
             lambda: ClassHistory(classes),
+            choices.read,
             rules,
         )
 

@@ -11,9 +11,9 @@ import numpy as np
 from fakes.label_studio import FakeLabeler
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling.answers import choice
 from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.events import Published
@@ -22,8 +22,7 @@ from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObje
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.domain.training.policy import TrainingRules, due, numbered
-from octospoon.ports.labelling import AnnotationBody, TaskBody
-from octospoon.usecases.receive_webhook import Message
+from octospoon.ports.labelling import AnnotationBody, Message, TaskBody
 from octospoon.usecases.resolve_label import ResolveLabel
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from octospoon.domain.pool.keys import KEY_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from octospoon.domain.labelling.answers import UncountedAnswers
+    from octospoon.domain.labelling.answers import Answer, UncountedAnswers
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.reconciliation import TaskSync
@@ -152,6 +152,28 @@ class AnnotationBody(msgspec.Struct, frozen=True):
     completed_by: int | None = None
     was_cancelled: bool = False
     result: list[Any] | None = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """The message from `webhook` to `collect`."""
+
+    action: str
+    project: int
+    annotations: list[AnnotationBody]
+    tasks: list[TaskBody]
+    project_created_at: str = ""
+
+
+class AnswerReader(Protocol):
+    """Reads the result of an annotation."""
+
+    def __call__(self, result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
+        """Return the class that the result of a submitted annotation names, or why it names none.
+
+        Args:
+            result: as the annotation tool stores it, or reduced to what decides its class.
+            classes: the classes of the project, with their earlier names.
+        """
 
 
 class AnnotatedTask(TaskBody, frozen=True):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.domain.errors import BadRequest, OctospoonError, RetryableError
-from octospoon.domain.labelling.answers import Answer, read
+from octospoon.domain.labelling.answers import Answer
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation, project_name
 from octospoon.domain.training.backbone_change import next_candidate
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.domain.training.policy import due, job_id
-from octospoon.usecases.receive_webhook import Message
+from octospoon.ports.labelling import Message
 from octospoon.usecases.resolve_label import ResolveLabel
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from octospoon.domain.training.jobs import JobSettings, TrainingState
     from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.clock import Clock
-    from octospoon.ports.labelling import AnnotationBody, Labels, TaskBody
+    from octospoon.ports.labelling import AnnotationBody, AnswerReader, Labels, TaskBody
     from octospoon.ports.training import Control, TrainingLauncher
     from octospoon.usecases.give_up_lost_job import GiveUpLostJob
 
@@ -44,6 +44,7 @@ class CollectAnnotations:
         clock: the time.
         settings: of the next job; its classes are the project's when it is launched.
         history: returns the project's classes and their changes.
+        read: reads the result of an annotation.
         rules: when the next job is due.
         finished: requests a new batch if the newest round waits for no answer; None if only the schedule
             does.
@@ -57,6 +58,7 @@ class CollectAnnotations:
     clock: Clock
     settings: JobSettings
     history: Callable[[], ClassHistory]
+    read: AnswerReader
     rules: TrainingRules
     finished: Callable[[Collection[str]], bool] | None = None
     lost_job: GiveUpLostJob | None = None
@@ -144,7 +146,7 @@ class CollectAnnotations:
 
     def annotation(self, body: AnnotationBody, task: TaskBody, project: str = "") -> Annotation:
         """Convert an annotation of Label Studio's."""
-        answer = Answer(None) if body.was_cancelled else read(body.result, self.history())
+        answer = Answer(None) if body.was_cancelled else self.read(body.result, self.history())
         return Annotation(
             key=task.key,
             etag=task.etag,

@@ -38,7 +38,7 @@ from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
 from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
-from octospoon.adapters.label_studio.results import choice
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.setup import SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.adapters.s3.rounds import RoundFiles

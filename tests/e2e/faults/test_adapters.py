@@ -9,7 +9,7 @@ import pytest
 
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.adapters.label_studio.api import LabelStudio
-from octospoon.adapters.label_studio.results import choice
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.mlflow.alias import MlflowAlias
 from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.adapters.s3.images import S3Images

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
-from octospoon.domain.labelling.answers import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

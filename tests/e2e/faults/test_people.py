@@ -11,7 +11,7 @@ import pytest
 from e2e.faults.test_between_two_steps import exported
 from e2e.faults.test_interface import collected
 
-from octospoon.domain.labelling.answers import choice
+from octospoon.adapters.label_studio.choices import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octospoon.adapters.label_studio.results import choice
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.labelling.tasks import TaskCounts
 

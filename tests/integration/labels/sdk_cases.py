@@ -13,11 +13,12 @@ from label_studio_sdk.label_interface.objects import PredictionValue
 from octospoon.adapters.label_files import readers
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.writers import label_studio
+from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.other_project import OtherProject
-from octospoon.adapters.label_studio.results import choice, prediction
+from octospoon.adapters.label_studio.results import prediction
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.labelling.interface import parse_interface
 from octospoon.domain.labelling.tasks import LabelledImage
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octospoon.adapters.label_studio.api import _task
+from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.ml_backend import Wanted, check_setup, results, wanted
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.labelling.interface import parse_interface
 from octospoon.domain.labelling.tasks import Task
 from octospoon.domain.model_spec import version_name
 from octospoon.usecases.predict import Answer

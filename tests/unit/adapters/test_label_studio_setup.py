@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.labelling_interface import (
     _earlier_interfaces,
     hotkeys,
     is_ours,
     labelling_interface,
 )
-from octospoon.domain.labelling.interface import parse_interface
 
 AUTOMATIC = "1234567890qwetasdfgzxcvbyiopjklnm"
 """The keys that Label Studio gives, in this order, to whatever has no hotkey of its own."""

@@ -14,8 +14,7 @@ from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.pool.images import State
 from octospoon.domain.training.jobs import JobSettings, JobStatus
 from octospoon.domain.training.policy import TrainingRules
-from octospoon.ports.labelling import AnnotationBody, TaskBody
-from octospoon.usecases.receive_webhook import Message
+from octospoon.ports.labelling import AnnotationBody, Message, TaskBody
 
 CLASSES = ("cat", "dog")
 

@@ -7,9 +7,9 @@ import pytest
 from fakes.imported_labels import FakeImportedLabels
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling.answers import choice
 from octospoon.domain.labelling.imported import DRAWN, Confirmation
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject

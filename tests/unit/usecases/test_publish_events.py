@@ -13,8 +13,8 @@ from fakes.world import FakeWorld
 from jsonschema.validators import Draft202012Validator
 
 from octospoon.adapters.aws.event_bridge import EventBridgeBus
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling.answers import choice
 from octospoon.domain.labelling.tasks import Pick, Round, Task
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.drift import DriftResult, Level

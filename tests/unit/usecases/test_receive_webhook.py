@@ -13,13 +13,16 @@ from fakes.training import FakeControl, FakeLauncher
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from octospoon.adapters.label_studio.choices import read
+from octospoon.adapters.label_studio.webhook import ACTIONS, MAX_BODY, parse
 from octospoon.domain.errors import BadRequest, Unauthorized
-from octospoon.domain.labelling.answers import Answer, read
+from octospoon.domain.labelling.answers import Answer
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
+from octospoon.ports.labelling import Message
 from octospoon.usecases.collect import CollectAnnotations
-from octospoon.usecases.receive_webhook import ACTIONS, MAX_BODY, Message, ReceiveWebhook, parse
+from octospoon.usecases.receive_webhook import ReceiveWebhook
 
 CLASSES = ClassHistory(("cat", "dog"))
 CHOICE = {"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": ["cat"]}}
@@ -47,7 +50,7 @@ def queued() -> list[str]:
 
 @pytest.fixture
 def receive(queued: list[str]) -> ReceiveWebhook:
-    return ReceiveWebhook(secret=lambda: "s3cret-ü", enqueue=queued.append)
+    return ReceiveWebhook(secret=lambda: "s3cret-ü", messages=parse, enqueue=queued.append)
 
 
 def test_an_annotation_is_queued_with_what_counting_needs(receive: ReceiveWebhook, queued: list[str]) -> None:
@@ -162,14 +165,14 @@ def damaged(draw: st.DrawFn) -> bytes:
 def test_any_body_is_countable_when_queued_else_ignored_or_refused(data: bytes) -> None:
     queued: list[str] = []
     with contextlib.suppress(BadRequest):
-        ReceiveWebhook(lambda: "s", queued.append)(data, "s")
+        ReceiveWebhook(lambda: "s", parse, queued.append)(data, "s")
 
     clock = FakeClock()
     control = FakeControl(clock)
     labels = FakeLabels(FakePool(control=control), control)
     settings = JobSettings(CLASSES.names)
     collect = CollectAnnotations(
-        labels, control, FakeLauncher(), clock, settings, lambda: CLASSES, TrainingRules(1)
+        labels, control, FakeLauncher(), clock, settings, lambda: CLASSES, read, TrainingRules(1)
     )
     for message in queued:
         collect(message)
@@ -180,7 +183,7 @@ def test_any_body_is_countable_when_queued_else_ignored_or_refused(data: bytes) 
 def test_no_other_secret_opens(given_secret: str) -> None:
     assume(given_secret != "s")
     with pytest.raises(Unauthorized):
-        ReceiveWebhook(lambda: "s", lambda _: None)(body(annotation=ANNOTATION), given_secret)
+        ReceiveWebhook(lambda: "s", parse, lambda _: None)(body(annotation=ANNOTATION), given_secret)
 
 
 def test_other_actions_are_ignored(receive: ReceiveWebhook, queued: list[str]) -> None:

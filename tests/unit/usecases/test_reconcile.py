@@ -7,8 +7,8 @@ from fakes.images import FakeBacklog
 from fakes.training import FakePlatform
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.choices import choice
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling.answers import choice
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task
 from octospoon.domain.model_spec import ChampionPointer

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from octospoon.adapters.label_files.csv_reader import LABELS
 from octospoon.adapters.label_files.json_stream import elements
 from octospoon.adapters.label_files.rows import NO_IMAGE, NO_LABEL, SEVERAL, LabelRow
+from octospoon.adapters.label_studio.choices import choices_by_control
+from octospoon.adapters.label_studio.interface import FROM_NAME
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.labelling.answers import choices_by_control
 from octospoon.domain.labelling.consensus import consensus
-from octospoon.domain.labelling.interface import FROM_NAME
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from octospoon.adapters.label_files.tables import write_csv
+from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.interface import TO_NAME
 from octospoon.domain.batch.selection import selection, source
 from octospoon.domain.labelling.addresses import address_of
-from octospoon.domain.labelling.answers import choice
-from octospoon.domain.labelling.interface import TO_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -11,11 +11,11 @@ import msgspec
 
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import queries
+from octospoon.adapters.label_studio.choices import reduced
+from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.tls import tls_settings
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
-from octospoon.domain.labelling.answers import reduced
-from octospoon.domain.labelling.interface import parse_interface
 from octospoon.domain.labelling.tasks import TaskCounts, project_name
 from octospoon.domain.secrets import hidden, split_sign_in
 from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import canonicalize
 from xml.sax.saxutils import quoteattr
 
-from octospoon.adapters.label_studio.results import FROM_NAME, TO_NAME
+from octospoon.adapters.label_studio.interface import FROM_NAME, TO_NAME, parse_interface
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.classes import ClassHistory
-from octospoon.domain.labelling.interface import parse_interface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

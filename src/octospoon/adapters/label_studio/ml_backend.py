@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.addresses import shown_key
-from octospoon.domain.labelling.interface import parse_interface
 from octospoon.domain.model_spec import version_name
 from octospoon.domain.pool.keys import KEY_BYTES
 

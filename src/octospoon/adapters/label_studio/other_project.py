@@ -1,7 +1,8 @@
 """The labelling interface of any Label Studio project, read with Label Studio's own SDK.
 
-octospoon's own project needs none of this: `octospoon.domain.labelling.interface` reads its interface, in the
-functions too. The SDK takes 366 MB and a second to import, so commands import this module only when needed.
+octospoon's own project needs none of this: `octospoon.adapters.label_studio.interface` reads its interface,
+in the functions too. The SDK takes 366 MB and a second to import, so commands import this module only when
+needed.
 """
 
 from __future__ import annotations

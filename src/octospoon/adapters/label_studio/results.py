@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from octospoon.domain.labelling.answers import choice
-from octospoon.domain.labelling.interface import FROM_NAME, NEEDED, TO_NAME
+from octospoon.adapters.label_studio.choices import choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["FROM_NAME", "NEEDED", "TO_NAME", "choice", "prediction"]
 
 
 def prediction(

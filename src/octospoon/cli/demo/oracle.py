@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.label_studio.results import choice
+from octospoon.adapters.label_studio.choices import choice
 
 if TYPE_CHECKING:
     from octospoon.adapters.label_studio.api import LabelStudioApi

@@ -10,6 +10,7 @@ import httpx
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.label_studio.webhook import TEST_ACTION
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
 from octospoon.adapters.mlflow.rest import MlflowRefused
 from octospoon.adapters.tls import tls_settings
@@ -28,7 +29,6 @@ from octospoon.domain.health import (
     webhook_problems,
 )
 from octospoon.domain.secrets import header_secret, hidden
-from octospoon.usecases.receive_webhook import TEST_ACTION
 
 if TYPE_CHECKING:
     from octospoon.adapters.mlflow.rest import MlflowApi

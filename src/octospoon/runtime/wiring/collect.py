@@ -8,6 +8,7 @@ from octospoon.adapters.aws import batch_launcher
 from octospoon.adapters.aws.batch_launcher import BatchLauncher, BatchTarget
 from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
 from octospoon.adapters.aws.sqs_launcher import QueueLauncher
+from octospoon.adapters.label_studio import choices
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
@@ -36,6 +37,7 @@ def collect() -> CollectAnnotations:
         launcher=launcher,
         clock=aws.CLOCK,
         history=storage.class_history(classes),
+        read=choices.read,
         settings=JobSettings(
             classes=classes,
             trainer=config.trainer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from octospoon.adapters.label_studio.webhook import parse
 from octospoon.runtime import aws
 from octospoon.runtime.settings import WebhookSettings, load
 from octospoon.runtime.wiring.triggers import queue_sender
@@ -16,5 +17,6 @@ def webhook() -> ReceiveWebhook:
     sqs = aws.client("sqs", connect_timeout=1, read_timeout=2, retries=retries)
     return ReceiveWebhook(
         secret=lambda: aws.secret(config.webhook_secret),
+        messages=parse,
         enqueue=queue_sender(sqs, config.annotations_queue_url, "queueing an annotation"),
     )

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from octospoon.adapters.label_studio.choices import choice, read, reduced
 from octospoon.domain.labelling.answers import (
     AMBIGUOUS_CLASS,
     NO_CLASS,
@@ -13,9 +14,6 @@ from octospoon.domain.labelling.answers import (
     SEVERAL_CLASSES,
     UNKNOWN_CLASS,
     Answer,
-    choice,
-    read,
-    reduced,
 )
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.interface import Choice, Interface
