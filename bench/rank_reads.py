@@ -11,6 +11,7 @@ from bench.memory_dynamo import MemoryDynamo, Metered
 from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.usecases.rank import Rank
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
         clock=_Clock(),
         rules=BatchRules(BATCH, 0.2),
         strategy="margin_diverse",
+        task_type=CLASSIFICATION,
         open_tasks=nothing,
         max_open_tasks=BATCH,
         observations=nothing,

@@ -21,8 +21,10 @@ import numpy as np
 from bench.local_aws import TABLE
 
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.pool.scores import Order
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.domain.pool.images import ImageRef, ScoredImage
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.runtime.aws import dynamodb
 
 if TYPE_CHECKING:
@@ -104,7 +106,9 @@ def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float
 def measured_write(scorer: OnnxScorer) -> float:
     """Return the CPU seconds of writing one row, from the prediction to the answer."""
     (prediction,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
-    pool = DynamoScoringPool(dynamodb(), TABLE, "margin_diverse", time.time, LabelCounter(dynamodb(), TABLE))
+    pool = DynamoScoringPool(
+        dynamodb(), TABLE, Order("margin_diverse", CLASSIFICATION), time.time, LabelCounter(dynamodb(), TABLE)
+    )
     rows = [ScoredImage(ImageRef(f"row/{i}", "e" * 32, "1" * 16, 1), prediction) for i in range(WRITTEN)]
     began = time.process_time()
     if len(pool.insert_scores(rows)) != len(rows):

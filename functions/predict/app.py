@@ -17,6 +17,7 @@ from octospoon.usecases.shared_secret import same_secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from octospoon.domain.task_types.task_type import Predicted
     from octospoon.usecases.predict import Answer, PredictImages
 
     SecondsLeft = Callable[[], float]
@@ -79,10 +80,10 @@ def _answer(question: Question, seconds_left: SecondsLeft) -> Json:
     answer = _prediction(question, seconds_left)
     count(metrics, "predicted", 1)
     added = {"key": answer.key} if answer.key else {}
-    if not answer.classes:
+    if answer.predicted is None:
         why = "the model in service has no classes yet: the first training job adds them"
         return rest.answer(409, {"error": why, "model_version": answer.model_version, **added})
-    return rest.answer(200, _body(answer) | added)
+    return rest.answer(200, _body(answer, answer.predicted) | added)
 
 
 def _prediction(question: Question, seconds_left: SecondsLeft) -> Answer:
@@ -91,12 +92,12 @@ def _prediction(question: Question, seconds_left: SecondsLeft) -> Answer:
     return use_case().image(question.data, seconds_left, add=question.add)
 
 
-def _body(answer: Answer) -> Json:
+def _body(answer: Answer, predicted: Predicted) -> Json:
     return {
         "classes": answer.classes,
         "probabilities": answer.probabilities,
-        "label": answer.label,
-        "confidence": answer.confidence,
+        "label": predicted.label,
+        "confidence": predicted.confidence,
         "model_version": answer.model_version,
     }
 

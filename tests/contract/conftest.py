@@ -41,6 +41,7 @@ from octospoon.adapters.dynamodb.pool.record import DynamoRecords
 from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
 from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
 from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
+from octospoon.adapters.dynamodb.pool.scores import Order
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
 from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
@@ -51,6 +52,7 @@ from octospoon.adapters.s3.removals import S3MissingAnnotations
 from octospoon.adapters.s3.rounds import RoundFiles
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deployment.session import session
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -187,19 +189,19 @@ def real(lane: Lane | Second) -> Stores:
     )
     s3, bucket = lane.client("s3"), f"contract-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket)
-    table = ControlTable(client, control)
+    table, order = ControlTable(client, control), Order("margin_diverse", CLASSIFICATION)
     return Stores(
         clock,
         DynamoSampling(client, pool),
-        DynamoScoringPool(client, pool, "margin_diverse", clock.now, LabelCounter(client, control)),
+        DynamoScoringPool(client, pool, order, clock.now, LabelCounter(client, control)),
         DynamoRankingPool(client, pool, clock.now),
-        DynamoRescoringPool(client, pool, "margin_diverse", clock.now),
+        DynamoRescoringPool(client, pool, order, clock.now),
         DynamoWatchingPool(client, pool),
         DynamoTrainingPool(client, pool),
         DynamoPoolReport(client, pool),
         DynamoWalk(client, pool),
         DynamoControl(table, clock.now),
-        DynamoLabels(client, pool, annotations, table, clock.now),
+        DynamoLabels(client, pool, annotations, table, CLASSIFICATION.labels, clock.now),
         DynamoRounds(table, RoundFiles(S3Artifacts(s3, bucket))),
         DynamoTaskSync(table),
         DynamoEntries(client, pool),

@@ -16,6 +16,7 @@ from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.monitoring.observations import Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
 from octospoon.domain.pool.keys import SHARDS, day
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import Rank
@@ -77,6 +78,7 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
         stores.clock,
         rules=BatchRules(10, 0.2, drift_share=0.5),
         strategy="margin",
+        task_type=CLASSIFICATION,
         open_tasks=OpenTasks(labeler, stores.pool, stores.clock, days=14),
         max_open_tasks=100,
         observations=stores.observations,

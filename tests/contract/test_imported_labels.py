@@ -10,6 +10,7 @@ from contract.test_pool import image, pick, prediction
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.imported import DRAWN, IMPORTED, Confirmation
 from octospoon.domain.pool.images import State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.usecases.resolve_label import ResolveLabel
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ def test_answer_of_a_person_wins_over_an_imported_label(stores: Stores) -> None:
     stores.imported.store([(state, "dog")])
     stores.labels.upsert(annotation(1, "cat"))
 
-    ResolveLabel(stores.labels, known)(state.key)
+    ResolveLabel(stores.labels, CLASSIFICATION, known)(state.key)
 
     now = stores.labels.label_state(state.key)
     assert now is not None
     assert (now.label, now.annotators) == ("cat", 1)
     assert stores.control.state().new_labels == 1
     stores.labels.upsert(replace(annotation(1, "cat"), deleted=True))
-    ResolveLabel(stores.labels, known)(state.key)
+    ResolveLabel(stores.labels, CLASSIFICATION, known)(state.key)
     now = stores.labels.label_state(state.key)
     assert now is not None
     assert (now.label, now.annotators) == ("dog", 0)
@@ -88,9 +89,9 @@ def test_resolving_keeps_an_imported_label(stores: Stores) -> None:
     (state,) = scored(stores, 1)
     stores.imported.store([(state, "dog")])
 
-    assert ResolveLabel(stores.labels, known, notes_problems=True)(state.key) == 0
-    assert ResolveLabel(stores.labels, lambda: ClassHistory(("cat", "fox")))(state.key) == -1
-    assert ResolveLabel(stores.labels, known)(state.key) == 1
+    assert ResolveLabel(stores.labels, CLASSIFICATION, known, notes_problems=True)(state.key) == 0
+    assert ResolveLabel(stores.labels, CLASSIFICATION, lambda: ClassHistory(("cat", "fox")))(state.key) == -1
+    assert ResolveLabel(stores.labels, CLASSIFICATION, known)(state.key) == 1
 
 
 def test_drawn_image_waits_for_people_and_never_trains(stores: Stores) -> None:
@@ -104,7 +105,7 @@ def test_drawn_image_waits_for_people_and_never_trains(stores: Stores) -> None:
     assert not stores.imported.draw(audit, 4, 99.0)
     assert stores.control.state().new_labels == 0
     assert list(stores.imported.counting()) == []
-    assert ResolveLabel(stores.labels, known)(state.key) == 0
+    assert ResolveLabel(stores.labels, CLASSIFICATION, known)(state.key) == 0
     assert stores.ranking.claim(audit, 4, 99.0)
     stores.ranking.mark_exported(state.key, 4, 7)
     assert list(stores.imported.confirmations()) == [Confirmation(state.key, "dog", None)]
@@ -114,7 +115,7 @@ def test_drawn_image_waits_for_people_and_never_trains(stores: Stores) -> None:
     assert stores.imported.store([(waiting, "dog")]) == set()
 
     stores.labels.upsert(annotation(1, "cat"))
-    ResolveLabel(stores.labels, known)(state.key)
+    ResolveLabel(stores.labels, CLASSIFICATION, known)(state.key)
     (image,) = stores.labels.labelled()
     assert (image.audit, image.label, image.strategy, image.round_number) == (True, "cat", IMPORTED, 4)
     assert list(stores.imported.confirmations()) == [Confirmation(state.key, "dog", "cat")]
@@ -124,12 +125,12 @@ def test_drawn_image_waits_for_people_and_never_trains(stores: Stores) -> None:
 def test_images_of_the_audit_share_take_no_imported_label(stores: Stores) -> None:
     (state,) = scored(stores, 1)
     stores.imported.store([(state, "dog")])
-    ResolveLabel(stores.labels, lambda: ClassHistory(("cat", "fox")))(state.key)
+    ResolveLabel(stores.labels, CLASSIFICATION, lambda: ClassHistory(("cat", "fox")))(state.key)
     (entry,) = stores.entries.entries([state.key]).values()
     stores.entries.release(entry)
     stores.ranking.claim(pick(1, audit=True), 1, 99.0)
 
-    assert ResolveLabel(stores.labels, known)(state.key) == 0
+    assert ResolveLabel(stores.labels, CLASSIFICATION, known)(state.key) == 0
     assert stores.imported.states([state.key])[state.key].state is State.CLAIMED
 
 

@@ -12,6 +12,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Round
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage
 from octospoon.domain.training.jobs import JobSettings, JobStatus
 from octospoon.usecases.resolve_label import ResolveLabel
@@ -196,10 +197,10 @@ def test_label_of_returning_bytes_counts_under_their_original_reason(stores: Sto
     (before,) = stores.labels.labelled()
 
     assert stores.scoring.put_score(image(1, "other", "20"), prediction(0.9))
-    assert ResolveLabel(stores.labels)(image(1).key) == 0
+    assert ResolveLabel(stores.labels, CLASSIFICATION)(image(1).key) == 0
     assert stores.scoring.put_quarantine(image(1, "broken", "30"), "truncated", "")
     assert stores.scoring.put_score(image(1, sequencer="40"), prediction(0.5))
-    assert [ResolveLabel(stores.labels)(image(1).key) for _ in range(2)] == [1, 0]
+    assert [ResolveLabel(stores.labels, CLASSIFICATION)(image(1).key) for _ in range(2)] == [1, 0]
 
     (after,) = stores.labels.labelled()
     assert after == before

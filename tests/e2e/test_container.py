@@ -21,6 +21,7 @@ from unit.training.stack import backbone, embeddings
 
 from octospoon.adapters.aws.sqs_launcher import QueueLauncher
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
+from octospoon.adapters.dynamodb.pool.scores import Order
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.mlflow.registry import JOB_TAG
 from octospoon.adapters.s3.rounds import S3Snapshots
@@ -34,6 +35,7 @@ from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.services import base_environment
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.training.model.model_file import sha256
 
@@ -90,7 +92,7 @@ def project(stack: LocalStack) -> LocalProject:
     changed = with_outputs(stack.project, ImagesBucket=name, PoolTable=pool)
     dynamodb = Deployment(changed.outputs, changed.endpoint_url).client("dynamodb")
     counter = LabelCounter(dynamodb, changed.outputs["ControlTable"])
-    scoring = DynamoScoringPool(dynamodb, pool, "margin", time.time, counter)
+    scoring = DynamoScoringPool(dynamodb, pool, Order("margin", CLASSIFICATION), time.time, counter)
     scoring.insert_scores([scored(index) for index in range(NOT_IN_THE_POOL, UPLOADS)])
     return changed
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import PROBLEMS, UncountedAnswer, UncountedAnswers
-from octospoon.domain.labelling.classes import ClassHistory, labelled_now
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.labelling.reconciliation import FullAudit, TaskSync
 from octospoon.domain.labelling.removals import Proposal
 from octospoon.domain.labelling.tasks import Annotation, LabelState, Pick, Round
 from octospoon.domain.pool.images import State
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.labelled import labelled_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fakes.training import FakeControl
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.task_types.task_type import TaskType
 
 
 @dataclass
@@ -30,6 +33,7 @@ class FakeLabels:
     stored: dict[tuple[str, str], Annotation] = field(default_factory=dict)
     conflicts: int = 0
     classes: ClassHistory = field(default_factory=ClassHistory)
+    task_type: TaskType = CLASSIFICATION
 
     def upsert(self, annotation: Annotation) -> bool:
         stored = self.stored.get((annotation.key, annotation.annotation_id))
@@ -126,7 +130,7 @@ class FakeLabels:
     def labelled(self) -> Iterator[LabelledImage]:
         keys = {key for key, _ in self.stored}
         images = sorted((i for i in self.pool.labelled() if i.key in keys), key=lambda i: i.key)
-        return labelled_now(images, self.classes)
+        return labelled_now(images, self.task_type.labels, self.classes)
 
 
 @dataclass

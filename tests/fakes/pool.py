@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fakes.clock import FakeClock
 from octospoon.domain.labelling.reconciliation import PoolEntry
 from octospoon.domain.labelling.tasks import LabelledImage, Pick
@@ -20,13 +22,18 @@ from octospoon.domain.pool.images import (
     StoredPrediction,
 )
 from octospoon.domain.pool.score_history import SCORES, UPLOADS, PreviousPick, PreviousUpload, Score, returned
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.trace import ImageRecord
-from octospoon.domain.uncertainty import priority, uncertainty
+from octospoon.domain.uncertainty import priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy.typing as npt
+
     from fakes.training import FakeControl
+    from octospoon.domain.pool.images import Uncertainty
+    from octospoon.domain.task_types.task_type import TaskType
 
 
 @dataclass
@@ -63,6 +70,10 @@ class FakePool:
     table: dict[str, Row] = field(default_factory=dict)
     control: FakeControl | None = None
     clock: FakeClock = field(default_factory=FakeClock)
+    task_type: TaskType = CLASSIFICATION
+
+    def doubt(self, probabilities: npt.NDArray[np.float32]) -> Uncertainty:
+        return self.task_type.uncertainties(probabilities[np.newaxis])[0]
 
     def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
         fresh = Row(image.etag, image.sequencer, State.SCORED, prediction)
@@ -134,7 +145,7 @@ class FakePool:
         if row.prediction is None:
             return
         prediction, row.scored_at = row.prediction, self.clock.now()
-        doubt = None if prediction.probabilities is None else uncertainty(prediction.probabilities)
+        doubt = None if prediction.probabilities is None else self.doubt(prediction.probabilities)
         top, confidence = (doubt.top_class, doubt.confidence) if doubt else (None, None)
         slot = prediction.generation % SCORES
         scores = [score for score in row.scores if score.generation % SCORES != slot]
@@ -210,7 +221,7 @@ class FakePool:
     def _priority(self, row: Row) -> float | None:
         if row.prediction is None or row.prediction.probabilities is None:
             return None
-        return priority(uncertainty(row.prediction.probabilities), self.strategy)
+        return priority(self.doubt(row.prediction.probabilities), self.strategy)
 
     def top(self, n: int) -> list[Candidate]:
         ranked = [image for image in self._selectable(self.table) if image.priority is not None]
@@ -322,7 +333,7 @@ class FakePool:
             if row.state is State.QUARANTINED or row.prediction is None:
                 continue
             probabilities = row.prediction.probabilities
-            doubt = None if probabilities is None else uncertainty(probabilities)
+            doubt = None if probabilities is None else self.doubt(probabilities)
             yield StoredPrediction(
                 key,
                 row.etag,

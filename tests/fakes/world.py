@@ -25,6 +25,7 @@ from octospoon.adapters.label_studio import choices
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.open_tasks import OpenTasks
@@ -78,6 +79,7 @@ class FakeWorld:
             self.clock,
             JobSettings(classes),
             lambda: ClassHistory(classes),
+            CLASSIFICATION,
             choices.read,
             rules,
         )
@@ -100,6 +102,7 @@ class FakeWorld:
             self.port(self.observations),
             self.port(self.labels),
             collect.history,
+            CLASSIFICATION.labels.shown,
             self.clock,
         )
 
@@ -131,6 +134,7 @@ class FakeWorld:
             self.clock,
             rules=rules,
             strategy=strategy,
+            task_type=CLASSIFICATION,
             open_tasks=OpenTasks(labeler, pool, self.clock, days=days),
             max_open_tasks=max_open_tasks,
             observations=self.port(self.observations),

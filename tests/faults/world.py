@@ -14,12 +14,13 @@ from fakes.world import FakeWorld
 from octospoon.adapters.label_studio.choices import choice
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.domain.labelling.consensus import consensus
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.events import Published
 from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State, StoredObject, same_bytes
 from octospoon.domain.pool.keys import SHARDS
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.domain.training.policy import TrainingRules, due, numbered
 from octospoon.ports.labelling import AnnotationBody, Message, TaskBody
@@ -226,7 +227,7 @@ class World(FakeWorld):
             probabilities = np.array([0.5 + doubt, 0.5 - doubt], np.float32)
             prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), probabilities)
             if self.pool.put_score(image, prediction):
-                ResolveLabel(self.labels)(image.key)
+                ResolveLabel(self.labels, CLASSIFICATION)(image.key)
         else:
             self.pool.put_quarantine(image, "truncated", "")
         self.trained_on &= self.labelled()
@@ -347,7 +348,7 @@ class World(FakeWorld):
             for id_ in tasks
             for body in self.studio.annotations.get(id_, [])
         ]
-        return consensus(bodies).label
+        return CLASSIFICATION.consensus(bodies, ClassHistory()).label
 
     def _states(self) -> list[str]:
         wrong = []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import Annotation, Pick
     from octospoon.domain.pool.images import State
     from octospoon.domain.pool.score_history import PreviousUpload, Score
+    from octospoon.domain.task_types.task_type import StoredLabels
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +213,11 @@ class Trace:
     notes: tuple[str, ...]
 
 
-def with_names_of_now(trace: Trace, history: ClassHistory) -> Trace:
+def with_names_of_now(trace: Trace, labels: StoredLabels, history: ClassHistory) -> Trace:
     """Return a trace with the present name of every class, and a note on each merged or retired class."""
 
     def shown(label: str | None) -> str | None:
-        return None if label is None else history.shown(label)
+        return None if label is None else labels.shown(label, history)
 
     def upload(each: Upload) -> Upload:
         scores = tuple(replace(score, label=shown(score.label)) for score in each.scores)
@@ -224,12 +225,12 @@ def with_names_of_now(trace: Trace, history: ClassHistory) -> Trace:
 
     answers = [annotation.label for annotation in trace.annotations if annotation.label is not None]
     given = [*answers, *([trace.label.label] if trace.label else [])]
-    fates = {f"{history.shown(label)} is {fate}" for label in given if (fate := history.fate(label))}
+    fates = {fate for label in given for fate in labels.fates(label, history)}
     return replace(
         trace,
         uploads=tuple(upload(each) for each in trace.uploads),
         annotations=tuple(replace(each, label=shown(each.label)) for each in trace.annotations),
-        label=trace.label and replace(trace.label, label=history.shown(trace.label.label)),
-        trainings=tuple(replace(each, label=history.shown(each.label)) for each in trace.trainings),
+        label=trace.label and replace(trace.label, label=labels.shown(trace.label.label, history)),
+        trainings=tuple(replace(each, label=labels.shown(each.label, history)) for each in trace.trainings),
         notes=(*sorted(fates), *trace.notes),
     )

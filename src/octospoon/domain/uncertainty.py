@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import NotConfigured
-from octospoon.domain.pool.images import Uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
+
+    from octospoon.domain.pool.images import Uncertainty
 
 _CHUNK = 5 << 17
 BITS: dict[int, npt.DTypeLike] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -141,38 +142,6 @@ def normalised_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[n
         logs = np.log(wide, out=np.zeros_like(wide), where=wide > 0)
         entropy[chunk.rows] = -np.einsum("cn,cn->n", wide, logs) / np.log(len(wide))
     return np.clip(entropy, 0.0, 1.0)
-
-
-def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
-    """Return every uncertainty score of each image.
-
-    Args:
-        probabilities: float [N, C], C >= 2.
-
-    Raises:
-        ValueError: the array has the wrong shape, or holds NaN or infinity.
-    """
-    pairs = [two_largest(chunk.columns) for chunk in chunks(probabilities)]
-    if not pairs:
-        return []
-    first, second = (np.concatenate(parts).tolist() for parts in zip(*pairs, strict=True))
-    entropy = normalised_entropy(probabilities).tolist()
-    top = probabilities.argmax(axis=1).tolist()
-    return [
-        Uncertainty(
-            least_confidence=1.0 - first[i],
-            margin=1.0 - (first[i] - second[i]),
-            entropy=entropy[i],
-            top_class=top[i],
-            confidence=first[i],
-        )
-        for i in range(len(probabilities))
-    ]
-
-
-def uncertainty(probabilities: npt.NDArray[np.floating]) -> Uncertainty:
-    """Return every uncertainty score of one image from float [C]; see `uncertainties`."""
-    return uncertainties(probabilities[np.newaxis])[0]
 
 
 def order_of(strategy: str) -> str:

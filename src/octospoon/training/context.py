@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.domain.training.backbone_change import Candidate
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
@@ -31,6 +32,7 @@ class TrainingPorts:
         open_model: loads a whole model file (`octospoon.adapters.onnx.scorer.OnnxScorer`).
         open_head: loads a head file (`octospoon.adapters.onnx.session.OnnxHead`).
         classes: the project's class names, in order; at least two.
+        task_type: the kind of label.
         class_history: returns the changes of these classes, for older labels and models.
         keep_labels: stores the number of training labels of each class, for the choice of the next batch.
         trainer: trains the model.
@@ -53,6 +55,7 @@ class TrainingPorts:
     open_model: Callable[[Path], Scorer]
     open_head: Callable[[Path], HeadScorer]
     classes: tuple[str, ...]
+    task_type: TaskType
     datasets: DatasetArchive | None = None
     trainer: Trainer = train_head
     rules: gate.Rules = field(default_factory=gate.Rules)

@@ -65,6 +65,7 @@ def training_ports(job_id: str) -> TrainingPorts:
         open_head=OnnxHead,
         datasets=_datasets(config),
         classes=settings.classes,
+        task_type=storage.task_type,
         trainer=trainer,
         rules=_rules(settings),
         candidate=settings.candidate,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from octospoon.domain.labelling.classes import ClassHistory
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.domain.training.jobs import JobSettings, TrainingState
     from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.clock import Clock
@@ -44,6 +45,7 @@ class CollectAnnotations:
         clock: the time.
         settings: of the next job; its classes are the project's when it is launched.
         history: returns the project's classes and their changes.
+        task_type: the kind of label.
         read: reads the result of an annotation.
         rules: when the next job is due.
         finished: requests a new batch if the newest round waits for no answer; None if only the schedule
@@ -58,6 +60,7 @@ class CollectAnnotations:
     clock: Clock
     settings: JobSettings
     history: Callable[[], ClassHistory]
+    task_type: TaskType
     read: AnswerReader
     rules: TrainingRules
     finished: Callable[[Collection[str]], bool] | None = None
@@ -94,7 +97,7 @@ class CollectAnnotations:
         Raises:
             Conflict: the image kept changing; the call can be repeated.
         """
-        return ResolveLabel(self.labels, self.history, notes_problems=True)(key)
+        return ResolveLabel(self.labels, self.task_type, self.history, notes_problems=True)(key)
 
     def launch_if_due(self, *, at_once: bool = False) -> str | None:
         """Launch a training job if the rules say so; return its id.

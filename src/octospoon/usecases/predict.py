@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import BadImage, ServiceUnavailable
-from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.usecases.champion import NO_MODEL
 from octospoon.usecases.scoring.predict_image import predict_image
@@ -17,6 +16,7 @@ from octospoon.usecases.scoring.predict_image import predict_image
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from octospoon.domain.task_types.task_type import Predicted, TaskType
     from octospoon.ports.images import ImageStore, Inbox
     from octospoon.ports.models import Champions, Scorer
     from octospoon.ports.pool import BlindImages
@@ -35,23 +35,15 @@ class Answer:
         model_version: of the model.
         classes: C class names; none from a cold-start model, which only embeds.
         probabilities: C shares in the order of the classes, to six digits.
+        predicted: the label that these shares mean; None without classes.
         key: object key under which the image was added to the pool; empty if it was not added.
     """
 
     model_version: int
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+    predicted: Predicted | None = None
     key: str = ""
-
-    @property
-    def label(self) -> str:
-        """The most probable class, the first of equals. Needs classes."""
-        return self.classes[self.probabilities.index(self.confidence)]
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the label. Needs classes."""
-        return max(self.probabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,7 @@ class PredictImages:
         images: reads images of the bucket.
         inbox: takes images that are added to the pool.
         model: gives the model in service.
+        task_type: the kind of label.
         blind: knows the images that annotators label without seeing a prediction.
         history: returns the project's classes; answers name these.
     """
@@ -69,6 +62,7 @@ class PredictImages:
     images: ImageStore
     inbox: Inbox
     model: Callable[[], Scorer]
+    task_type: TaskType
     blind: BlindImages
     history: Callable[[], ClassHistory] = ClassHistory
 
@@ -90,14 +84,14 @@ class PredictImages:
             raise ServiceUnavailable("no time left for this image: ask again")
         prediction = predict_image(scorer, scorer.preprocess(data))
         given = prediction.probabilities
-        translated = translation(self.history(), scorer.spec.classes)
-        shares = () if given is None else translated(given[np.newaxis])[0].astype(np.float64).tolist()
-        return Answer(
-            prediction.model_version,
-            translated.names,
-            tuple(round(share, _DIGITS) for share in shares),
-            self.inbox.add(data) if add else "",
-        )
+        translated = self.task_type.translation(self.history(), scorer.spec.classes)
+        names, shares, predicted = translated.names, (), None
+        if given is not None and names:
+            exact = translated(given[np.newaxis])[0].astype(np.float64).tolist()
+            shares = tuple(round(share, _DIGITS) for share in exact)
+            (predicted,) = self.task_type.predicted(np.array([shares]), names)
+        key = self.inbox.add(data) if add else ""
+        return Answer(prediction.model_version, names, shares, predicted, key)
 
     def stored(self, key: str, seconds_left: Callable[[], float]) -> Answer:
         """Predict one image of the bucket; raises as `image`, and BadImage with ``gone``."""

@@ -52,6 +52,7 @@ class PublishEvents:
         observations: the drift results.
         labels: the labels of images.
         history: returns the project's classes and their changes.
+        shown: returns a stored label as people read it.
         clock: the time.
     """
 
@@ -64,6 +65,7 @@ class PublishEvents:
     observations: Observations
     labels: Labels
     history: Callable[[], ClassHistory]
+    shown: Callable[[str, ClassHistory], str]
     clock: Clock
 
     def __call__(self) -> int:
@@ -113,7 +115,7 @@ class PublishEvents:
         state = self.labels.label_state(key)
         if state is None or not state.revision:
             return None
-        shown = None if state.label is None else self.history().shown(state.label)
+        shown = None if state.label is None else self.shown(state.label, self.history())
         return event_details.label_settled(state, shown)
 
     def settled_until(self, began: float) -> None:

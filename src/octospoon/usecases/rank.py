@@ -14,7 +14,6 @@ from octospoon.domain.batch.compose import CANDIDATES_PER_PICK, candidates_wante
 from octospoon.domain.batch.draw import draw, spread
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.labelling.addresses import why_not_shown
-from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
 from octospoon.domain.labelling.tasks import (
     Round,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labeler, Rounds
@@ -77,6 +77,7 @@ class Rank:
     Attributes:
         rules: the rules of every batch.
         strategy: name of the acquisition strategy.
+        task_type: the kind of label.
         open_tasks: the tasks that wait for annotators.
         max_open_tasks: no new round begins while at least this many tasks wait for an annotator.
         observations: the results of `watch`, with the drift examples.
@@ -94,6 +95,7 @@ class Rank:
     clock: Clock
     rules: BatchRules
     strategy: str
+    task_type: TaskType
     open_tasks: OpenTasks
     max_open_tasks: int
     observations: Observations
@@ -195,7 +197,7 @@ class Rank:
     def _rows(self, keys: Sequence[str], pointer: ChampionPointer) -> dict[str, PoolRow]:
         """Return rows of the pool with probabilities of the project's classes."""
         rows, history = self.pool.rows(keys), self.history()
-        translated = translation(history, pointer.classes)
+        translated = self.task_type.translation(history, pointer.classes)
         if not history.revision or len(translated.names) < LEAST:
             return rows
         return {
@@ -258,9 +260,9 @@ class Rank:
             return task  # scored without a head, or with another list of classes
         if history.revision and row.model_version != model.version:
             return task  # the older model may have had other classes, in the same number
-        translated = translation(history, model.classes)
-        shares = translated(row.probabilities[np.newaxis])[0]
-        if not len(shares):
+        translated = self.task_type.translation(history, model.classes)
+        if not translated.names:
             return task  # all its classes are retired
-        best = int(shares.argmax())
-        return replace(task, label=translated.names[best], confidence=float(shares[best]))
+        shares = translated(row.probabilities[np.newaxis])
+        (predicted,) = self.task_type.predicted(shares, translated.names)
+        return replace(task, label=predicted.label, confidence=predicted.confidence)

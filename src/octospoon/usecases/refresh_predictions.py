@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.labelling.class_translation import Translation, translation
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Guess
 from octospoon.domain.model_spec import version_name
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.task_types.task_type import TaskType, Translation
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import PredictedTask, Rounds, ShownPredictions
     from octospoon.ports.models import Champions
@@ -45,6 +45,7 @@ class RefreshPredictions:
         champions: the model in service.
         head: opens the model's head.
         clock: the time.
+        task_type: the kind of label.
         history: returns the project's classes; predictions name these.
     """
 
@@ -54,6 +55,7 @@ class RefreshPredictions:
     champions: Champions
     head: Callable[[ChampionPointer], tuple[ChampionPointer, Head | None]]
     clock: Clock
+    task_type: TaskType
     history: Callable[[], ClassHistory] = ClassHistory
 
     def __call__(self) -> int:
@@ -73,7 +75,7 @@ class RefreshPredictions:
         if not self.rounds.acquire_predictions(self.clock.now(), until):
             LOG.info("another run is sending the predictions of %s, or was interrupted recently", version)
             return 0
-        sent = self._send(pointer, version, translation(history, pointer.classes))
+        sent = self._send(pointer, version, self.task_type.translation(history, pointer.classes))
         # after an error the request may have succeeded nevertheless, so the lease then stays until it expires
         self.predictions.show(version)
         self.rounds.release_predictions(until)
@@ -105,7 +107,8 @@ class RefreshPredictions:
         if not fitting:
             return []
         probabilities = translated(head.run(np.stack([embedding for _, embedding in fitting])))
+        predicted = self.task_type.predicted(probabilities, translated.names)
         return [
-            Guess(task, translated.names[int(shares.argmax())], float(shares.max()))
-            for (task, _), shares in zip(fitting, probabilities, strict=True)
+            Guess(task, each.label, each.confidence)
+            for (task, _), each in zip(fitting, predicted, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Resolve an image's label: the class that the annotators of its bytes agree on."""
+"""Resolve an image's label: what the annotators of its bytes agree on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from octospoon.domain.errors import Conflict
 from octospoon.domain.labelling.answers import NOT_IN_POOL
 from octospoon.domain.labelling.classes import ClassHistory
-from octospoon.domain.labelling.consensus import consensus
 from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.pool.keys import image_id
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from octospoon.domain.labelling.tasks import Annotation
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.labelling import Labels
 
 LOG = logging.getLogger(__name__)
@@ -29,11 +29,13 @@ class ResolveLabel:
 
     Attributes:
         labels: the annotations and labels.
+        task_type: the kind of label.
         history: returns the classes that count; all stored ones count while they are unknown.
         notes_problems: store with each answer whether its image is in the pool.
     """
 
     labels: Labels
+    task_type: TaskType
     history: Callable[[], ClassHistory] = ClassHistory
     notes_problems: bool = False
 
@@ -62,10 +64,11 @@ class ResolveLabel:
         if state.reserved:  # an imported label never serves as audit
             annotations = [annotation for annotation in annotations if annotation.source != IMPORTED]
         classes = self.history()
-        agreed = consensus((_counted(annotation, classes) for annotation in annotations), classes.current)
+        counted = [self._counted(annotation, classes) for annotation in annotations]
+        agreed = self.task_type.consensus(counted, classes)
         delta = self.labels.resolve_label(state, agreed)
         image = {"image": image_id(key, state.etag)}
-        shown = None if agreed.label is None else classes.shown(agreed.label)
+        shown = None if agreed.label is None else self.task_type.labels.shown(agreed.label, classes)
         LOG.info("label of %s: %s (%+d)", key, shown, delta, extra=image)
         return delta
 
@@ -76,10 +79,10 @@ class ResolveLabel:
             if self.notes_problems and not known and annotation.source != IMPORTED:
                 self.labels.replace(annotation, replace(annotation, problem=problem))
 
-
-def _counted(annotation: Annotation, classes: ClassHistory) -> Annotation:
-    """Return an annotation as it counts now: without its label if the project never had the class."""
-    if not classes.first or annotation.label is None or classes.of(annotation.label):
-        return annotation
-    LOG.warning("%s: the project has no class %r", annotation.key, annotation.label)
-    return replace(annotation, label=None)
+    def _counted(self, annotation: Annotation, classes: ClassHistory) -> Annotation:
+        """Return an annotation as it counts now: without its label if the project never had the class."""
+        label = annotation.label
+        if not classes.first or label is None or self.task_type.labels.known(label, classes):
+            return annotation
+        LOG.warning("%s: the project has no class %r", annotation.key, label)
+        return replace(annotation, label=None)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.monitoring.observations import ModelDecision
     from octospoon.domain.pool.score_history import Score
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.domain.trace import ImageRecord, StoredVersion
     from octospoon.ports.images import ObjectVersions
     from octospoon.ports.labelling import Labels, Rounds
@@ -59,6 +60,7 @@ class TraceImage:
         snapshots: the training data of each job.
         champions: the model versions and their classes.
         runs: the addresses of runs in the experiment tracker; None without a tracker.
+        task_type: the kind of label.
         task_address: gives the address of a task in Label Studio.
         failure: gives the newest error that scoring logged for an image id since a time; empty for none.
         classes: the project's classes, whose present names are shown.
@@ -73,6 +75,7 @@ class TraceImage:
     snapshots: Snapshots
     champions: Champions
     runs: RunAddresses | None
+    task_type: TaskType
     task_address: Callable[[int], str]
     failure: Callable[[str, float], str] = lambda _image, _since: ""
     classes: Callable[[], ClassHistory] = ClassHistory
@@ -105,7 +108,7 @@ class TraceImage:
             trainings=trainings,
             notes=notes,
         )
-        return with_names_of_now(trace, self.classes())
+        return with_names_of_now(trace, self.task_type.labels, self.classes())
 
     def _unknown(self, key: str, versions: Sequence[StoredVersion]) -> str:
         if not versions:

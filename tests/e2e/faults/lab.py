@@ -36,6 +36,7 @@ from octospoon.adapters.dynamodb.labels import DynamoLabels
 from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
 from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
 from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+from octospoon.adapters.dynamodb.pool.scores import Order
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
 from octospoon.adapters.label_studio.choices import choice
@@ -43,10 +44,11 @@ from octospoon.adapters.label_studio.setup import SECRET_HEADER, LabelStudioSetu
 from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.adapters.s3.rounds import RoundFiles
 from octospoon.cli.operations.label_studio_access import webhook_secret
-from octospoon.domain.labelling.consensus import consensus
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Annotation
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.training.model import starter
 from octospoon.training.model.model_file import assemble, backbone_spec, head_file
@@ -210,12 +212,19 @@ class Lab:
         self.control = DynamoControl(self.control_table, self.now)
         self.rounds = DynamoRounds(self.control_table, RoundFiles(store))
         counter = LabelCounter(dynamodb, tables["control"])
-        self.scoring = DynamoScoringPool(dynamodb, tables["pool"], "margin", self.now, counter)
+        self.scoring = DynamoScoringPool(
+            dynamodb, tables["pool"], Order("margin", CLASSIFICATION), self.now, counter
+        )
         self.pool = DynamoRankingPool(dynamodb, tables["pool"], self.now)
         self.pool_report = DynamoPoolReport(dynamodb, tables["pool"])
         self.entries = DynamoEntries(dynamodb, tables["pool"])
         self.labels = DynamoLabels(
-            dynamodb, tables["pool"], tables["annotations"], self.control_table, self.now
+            dynamodb,
+            tables["pool"],
+            tables["annotations"],
+            self.control_table,
+            CLASSIFICATION.labels,
+            self.now,
         )
         self._names = {f"OCTOSPOON_{name.upper()}_TABLE": table for name, table in tables.items()}
         self._names |= {"OCTOSPOON_IMAGES_BUCKET": self.bucket, "OCTOSPOON_ARTIFACTS_BUCKET": artifacts}
@@ -461,7 +470,7 @@ class Lab:
         labelled = 0
         for key, entry in entries.items():
             mine = [task for task in tasks if (task.key, task.etag) == (key, entry.etag)]
-            label = consensus(_annotations(mine)).label
+            label = CLASSIFICATION.consensus(_annotations(mine), ClassHistory()).label
             standing = self.labels.label_state(key)
             stored = standing.label if standing else None
             labelled += stored is not None

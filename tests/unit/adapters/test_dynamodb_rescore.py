@@ -9,8 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
+from octospoon.adapters.dynamodb.pool.scores import Order
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.pool.images import PoolRow, Prediction, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 ROWS = 60
 
@@ -49,7 +51,7 @@ def rescored(client: Any) -> set[str]:
     probabilities = np.array([0.7, 0.3], np.float32)
     embedding = np.zeros(4, np.float32)
     rows = [PoolRow(f"{i:03d}", "e", State.SCORED, 1, "b", embedding, None) for i in range(ROWS)]
-    pool = DynamoRescoringPool(client, "pool", "margin", lambda: 1.0)
+    pool = DynamoRescoringPool(client, "pool", Order("margin", CLASSIFICATION), lambda: 1.0)
     return pool.rescore(rows, [Prediction(2, "b", embedding, probabilities, 1)] * ROWS)
 
 

@@ -17,6 +17,7 @@ from octospoon.adapters.label_studio.results import prediction
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.tasks import Task
 from octospoon.domain.model_spec import version_name
+from octospoon.domain.task_types.task_type import Predicted
 from octospoon.usecases.predict import Answer
 
 CLASSES = ("cat", 'a "quoted" <dog>', "Straße")
@@ -30,7 +31,7 @@ def body(image: object, config: str = CONFIG) -> bytes:
 
 @pytest.mark.parametrize("label", [*CLASSES, "owl"])
 def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None:
-    answer = Answer(5, (label, "other"), (0.75, 0.25))
+    answer = Answer(5, (label, "other"), (0.75, 0.25), Predicted(label, 0.75))
     exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
 
     (result,) = results(Wanted(("k",), parse_interface(CONFIG).stored), [answer])["results"]
@@ -84,7 +85,7 @@ def test_choices_of_another_question_are_not_offered() -> None:
 
 def test_prediction_has_the_name_that_label_studio_stores() -> None:
     config = CONFIG.replace('value="cat"', 'value="cat" alias="c1"')
-    answer = Answer(5, ("cat", "other"), (0.75, 0.25))
+    answer = Answer(5, ("cat", "other"), (0.75, 0.25), Predicted("cat", 0.75))
 
     (result,) = results(wanted(body("s3://images/k", config), "images"), [answer])["results"]
 

@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 from octospoon.cli.main import main
 from octospoon.cli.operations import backup as operation
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Stubber:
     stubber.activate()
     outputs = {output: name for name, output in operation.TABLES.items()} | {"ImagesBucket": "images"}
     deployment = SimpleNamespace(
+        task_type=CLASSIFICATION,
         outputs=outputs,
         client=lambda _: client,
         pool_report=SimpleNamespace(labelled=lambda: iter(())),

@@ -20,6 +20,7 @@ from octospoon.cli.operations.classes import at_start, change, settle
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.imported import Confirmation
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 FIRST = ("cat", "dog")
 SET_UP = ["label-studio-project", "--url", "http://127.0.0.1:9", "--title", "photos"]
@@ -156,6 +157,7 @@ def test_an_audit_counts_merged_classes_as_one_class() -> None:
         Confirmation("open.jpg", "fox", None),
     ]
     deployment = SimpleNamespace(
+        task_type=CLASSIFICATION,
         imported_labels=SimpleNamespace(confirmations=lambda: drawn),
         class_record=lambda: Record(history),
     )

@@ -21,6 +21,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 CLASSES = ("cat", "dog")
 
@@ -56,6 +57,7 @@ def deployment() -> SimpleNamespace:
     champions = FakeChampions(versions={3: ChampionPointer.of(3, "b" * 64, "m" * 64, "h" * 64, CLASSES)})
     images = FakeImages({key: (content(key), etag(key)) for key in ("cat/a.jpg", "b c,d.jpg")})
     return SimpleNamespace(
+        task_type=CLASSIFICATION,
         pool_report=world.pool,
         champions=champions,
         images=images,

@@ -27,6 +27,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import Outcome
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.usecases.reconcile_report import ReconcileReport
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def make() -> Here:
     bucket = Bucket(world, images)
     made = Here(world=world, bucket=bucket, classes=ClassHistory(CLASSES))
     made.deployment = SimpleNamespace(
+        task_type=CLASSIFICATION,
         outputs={"ImagesBucket": "images"},
         imported_labels=FakeImportedLabels(world.labels),
         pool_report=world.pool,

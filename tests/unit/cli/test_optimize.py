@@ -22,6 +22,7 @@ from octospoon.cli.operations.first_model import init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.optimization import Comparison
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import check_import
 from octospoon.training.model import optimize as optimizing
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 def deployment(made: World) -> SimpleNamespace:
     return SimpleNamespace(
+        task_type=CLASSIFICATION,
         champions=made.champions,
         images=made.images,
         labels=made.labels,

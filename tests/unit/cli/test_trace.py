@@ -12,6 +12,7 @@ from unit.usecases.test_trace import KEY, FakeRuns, World, labelled
 
 from octospoon.cli.main import main
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     made: World = labelled()
     made.runs = FakeRuns(down=True)
     deployment = SimpleNamespace(
+        task_type=CLASSIFICATION,
         records=FakeRecords(made.pool),
         image_versions=made.versions,
         rounds=made.rounds,

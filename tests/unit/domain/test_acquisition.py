@@ -15,7 +15,8 @@ from octospoon.domain.acquisition.kmeans import kmeans
 from octospoon.domain.acquisition.least import ROWS_A_WORKER, Gap, Largest, least
 from octospoon.domain.acquisition.strategy import highest
 from octospoon.domain.errors import NotConfigured
-from octospoon.domain.uncertainty import priority, uncertainty
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.uncertainty import priority
 
 SCORED = [strategy for strategy in STRATEGIES.values() if strategy.score]
 EVERY = list(STRATEGIES.values())
@@ -140,17 +141,21 @@ def test_scores_of_chunks_equal_scores_of_rows(strategy):
     assert np.allclose(strategy.score(given)[picked], strategy.score(given[picked]))
 
 
+def _uncertainty(row):
+    return CLASSIFICATION.uncertainties(row[np.newaxis])[0]
+
+
 @pytest.mark.parametrize("strategy", SCORED, **NAMED)
 def test_the_stored_priority_is_the_score(strategy):
     row = pool(1).probabilities[0]
-    assert priority(uncertainty(row), strategy.name) == pytest.approx(
+    assert priority(_uncertainty(row), strategy.name) == pytest.approx(
         float(strategy.score(row[np.newaxis])[0])
     )
 
 
 @pytest.mark.parametrize("name", ["random", "typiclust"])
 def test_strategies_without_a_score_have_no_priority(name):
-    assert priority(uncertainty(np.array([0.2, 0.8])), name) == 0.0
+    assert priority(_uncertainty(np.array([0.2, 0.8])), name) == 0.0
 
 
 def test_an_unknown_strategy_is_named_with_those_that_exist():
@@ -159,7 +164,7 @@ def test_an_unknown_strategy_is_named_with_those_that_exist():
 
 
 def test_uncertainty_of_one_image():
-    score = uncertainty(np.array([0.1, 0.6, 0.3], np.float64))
+    score = _uncertainty(np.array([0.1, 0.6, 0.3], np.float64))
     assert (score.top_class, score.confidence) == (1, 0.6)
     assert score.least_confidence == pytest.approx(0.4)
     assert score.margin == pytest.approx(0.7)

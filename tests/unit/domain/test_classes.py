@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,10 +212,10 @@ def test_a_recorded_name_tells_its_class_and_fate() -> None:
 
     assert [history.shown(name) for name in ("dog", "cat", "pet", "wolf")] == ["hound", "cat", "pet", "wolf"]
     assert [history.fate(name) for name in ("dog", "cat", "wolf")] == ["", "merged into pet", ""]
-    assert history.same("cat", "owl")
-    assert history.same("dog", "hound")
-    assert history.same("wolf", "wolf")
-    assert not history.same("dog", "cat")
-    assert not history.same("wolf", "elk")
+    assert CLASSIFICATION.labels.same("cat", "owl", history)
+    assert CLASSIFICATION.labels.same("dog", "hound", history)
+    assert CLASSIFICATION.labels.same("wolf", "wolf", history)
+    assert not CLASSIFICATION.labels.same("dog", "cat", history)
+    assert not CLASSIFICATION.labels.same("wolf", "elk", history)
     assert history.retire(["fox"], 4.0).fate("fox") == "retired"
     assert history.retire(["pet"], 4.0).fate("cat") == "merged into a retired class"

@@ -26,6 +26,7 @@ from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.domain.pool.source import ImagesSource
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.runtime import rest
 from octospoon.runtime.wiring import predict as wiring
 from octospoon.runtime.wiring.buckets import BucketStorage
@@ -131,7 +132,7 @@ def world(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("OCTOSPOON_ARTIFACTS_BUCKET", "artifacts")
     monkeypatch.setattr(wiring, "predict_secret", lambda: SECRET)
     monkeypatch.setattr(wiring, "version_in_service", lambda: 7)
-    use_case = PredictImages(made.images, made.inbox, lambda: made.model(), FakeBlindImages())
+    use_case = PredictImages(made.images, made.inbox, lambda: made.model(), CLASSIFICATION, FakeBlindImages())
     monkeypatch.setattr(module, "use_case", lambda: use_case)
     streams = [(handler, handler.setStream(made.log)) for handler in module.logger.handlers]
     yield made
@@ -210,7 +211,7 @@ def test_a_bucket_that_is_only_read_gets_no_image(
 ) -> None:
     names: Any = None
     inbox = BucketStorage(names, source=ImagesSource(existing=True)).inbox
-    use_case = PredictImages(world.images, inbox, lambda: world.model(), FakeBlindImages())
+    use_case = PredictImages(world.images, inbox, lambda: world.model(), CLASSIFICATION, FakeBlindImages())
     monkeypatch.setattr(module, "use_case", lambda: use_case)
 
     status, answer = world.ask(body=LIGHT, queryStringParameters={"add": "true"})

@@ -21,6 +21,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Pick
 from octospoon.domain.model_spec import ChampionPointer, head_key, model_key
 from octospoon.domain.pool.images import Prediction, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.training.context import TrainingPorts
 from octospoon.training.model.model_file import read_spec, starter_model
@@ -64,6 +65,7 @@ class World(FakeWorld):
             open_model=OnnxScorer,
             open_head=OnnxHead,
             classes=digits.CLASSES,
+            task_type=CLASSIFICATION,
         )
 
     def copied(self) -> World:

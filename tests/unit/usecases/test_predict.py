@@ -12,6 +12,8 @@ from fakes.pool import FakeBlindImages
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.task_type import Predicted
 from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
@@ -57,20 +59,19 @@ def inbox() -> FakeInbox:
 @pytest.fixture
 def predict(inbox: FakeInbox) -> PredictImages:
     images = FakeImages({"good": (of(80), "e"), "bad": (of(255), "e"), "other": (of(10), "e")})
-    return PredictImages(images, inbox, ByteScorer, FakeBlindImages())
+    return PredictImages(images, inbox, ByteScorer, CLASSIFICATION, FakeBlindImages())
 
 
 def test_an_answer_names_class_confidence_and_version(predict: PredictImages, inbox: FakeInbox) -> None:
     answer = predict.image(of(80), plenty)
 
-    assert answer == Answer(7, ("cat", "dog"), (0.8, 0.2))
-    assert (answer.label, answer.confidence) == ("cat", 0.8)
-    assert predict.stored("other", plenty).label == "dog"
+    assert answer == Answer(7, ("cat", "dog"), (0.8, 0.2), Predicted("cat", 0.8))
+    assert predict.stored("other", plenty).predicted == Predicted("dog", 0.9)
     assert inbox.added == {}
 
 
 def test_the_first_of_equals_is_the_label(predict: PredictImages) -> None:
-    assert predict.image(of(50), plenty).label == "cat"
+    assert predict.image(of(50), plenty).predicted == Predicted("cat", 0.5)
 
 
 def test_image_joins_the_pool_on_request_once_per_bytes(predict: PredictImages, inbox: FakeInbox) -> None:
@@ -92,7 +93,8 @@ def test_what_cannot_be_scored_never_joins(
 
 
 def test_cold_start_model_predicts_nothing_but_the_image_still_joins(inbox: FakeInbox) -> None:
-    answer = PredictImages(FakeImages(), inbox, ColdScorer, FakeBlindImages()).image(of(1), plenty, add=True)
+    predict = PredictImages(FakeImages(), inbox, ColdScorer, CLASSIFICATION, FakeBlindImages())
+    answer = predict.image(of(1), plenty, add=True)
 
     assert (answer.model_version, answer.classes, answer.probabilities) == (0, (), ())
     assert list(inbox.added) == [answer.key]
@@ -101,7 +103,7 @@ def test_cold_start_model_predicts_nothing_but_the_image_still_joins(inbox: Fake
 def test_of_many_each_has_its_own_answer(predict: PredictImages) -> None:
     answers = predict.each(["good", "", "bad", "gone", "other"], plenty)
 
-    assert [answer and answer.label for answer in answers] == ["cat", None, None, None, "dog"]
+    assert [answer and answer.predicted.label for answer in answers] == ["cat", None, None, None, "dog"]
 
 
 def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -> None:
@@ -109,8 +111,9 @@ def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -
 
     answers = predict.each(["good", "other"], plenty)
 
-    assert [answer and answer.label for answer in answers] == [None, "dog"]
-    assert predict.stored("good", plenty).label == "cat", "a program that asks about a key is no annotator"
+    assert [answer and answer.predicted.label for answer in answers] == [None, "dog"]
+    shown = predict.stored("good", plenty).predicted
+    assert shown == Predicted("cat", 0.8), "a program that asks about a key is no annotator"
 
 
 def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) -> None:
@@ -129,7 +132,7 @@ def test_a_bucket_that_does_not_answer_is_no_missing_image(inbox: FakeInbox) -> 
             raise ServiceUnavailable("S3 does not answer")
 
     with pytest.raises(ServiceUnavailable):
-        PredictImages(Down(), inbox, ByteScorer, FakeBlindImages()).each(["good"], plenty)
+        PredictImages(Down(), inbox, ByteScorer, CLASSIFICATION, FakeBlindImages()).each(["good"], plenty)
 
 
 def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
@@ -137,7 +140,7 @@ def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
         raise ServiceUnavailable("no model")
 
     with pytest.raises(ServiceUnavailable):
-        PredictImages(FakeImages(), inbox, none, FakeBlindImages()).each([], plenty)
+        PredictImages(FakeImages(), inbox, none, CLASSIFICATION, FakeBlindImages()).each([], plenty)
 
 
 def test_the_version_in_service_is_the_pointers() -> None:

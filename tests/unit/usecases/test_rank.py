@@ -16,6 +16,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.ports.labelling import AnnotationBody
 from octospoon.usecases.rank import EXPORT_SECONDS
 from octospoon.usecases.refresh_predictions import RefreshPredictions
@@ -75,6 +76,7 @@ class World(FakeWorld):
                 self.champions,
                 lambda pointer: (pointer, Head(pointer.version)),
                 self.clock,
+                CLASSIFICATION,
             ),
         )
 

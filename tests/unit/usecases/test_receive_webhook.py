@@ -18,6 +18,7 @@ from octospoon.adapters.label_studio.webhook import ACTIONS, MAX_BODY, parse
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.domain.labelling.answers import Answer
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.ports.labelling import Message
@@ -172,7 +173,15 @@ def test_any_body_is_countable_when_queued_else_ignored_or_refused(data: bytes) 
     labels = FakeLabels(FakePool(control=control), control)
     settings = JobSettings(CLASSES.names)
     collect = CollectAnnotations(
-        labels, control, FakeLauncher(), clock, settings, lambda: CLASSES, read, TrainingRules(1)
+        labels,
+        control,
+        FakeLauncher(),
+        clock,
+        settings,
+        lambda: CLASSES,
+        CLASSIFICATION,
+        read,
+        TrainingRules(1),
     )
     for message in queued:
         collect(message)

@@ -13,7 +13,6 @@ from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, shard
-from octospoon.domain.uncertainty import uncertainty
 from octospoon.usecases.rescore import SILENT, SLICE, Reorder, RescorePool
 from octospoon.usecases.rescore_segment import LONGEST, Segment, continuation, decode
 
@@ -209,7 +208,9 @@ def test_a_strategy_of_another_order_rewrites_every_row_once() -> None:
 
     assert sorted(world.written) == sorted(world.pool.table)
     assert world.reorder() == 0
-    best = max(world.pool.table.values(), key=lambda row: uncertainty(row.prediction.probabilities).entropy)
+    best = max(
+        world.pool.table.values(), key=lambda row: world.pool.doubt(row.prediction.probabilities).entropy
+    )
     assert world.pool.table[world.pool.top(1)[0].key] is best
 
 
@@ -416,7 +417,9 @@ def test_a_strategy_that_changes_in_the_middle_begins_again() -> None:
     world.strategy = "margin"
     world.work(deadline=0.0)
 
-    best = max(world.pool.table.values(), key=lambda row: uncertainty(row.prediction.probabilities).margin)
+    best = max(
+        world.pool.table.values(), key=lambda row: world.pool.doubt(row.prediction.probabilities).margin
+    )
     assert world.pool.table[world.pool.top(1)[0].key] is best
     assert world.progress.orders() == dict.fromkeys(range(SHARDS), "margin")
     late = world.written[-IMAGES:]

@@ -18,6 +18,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import image_id
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.trace import StoredVersion, Trace
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.usecases.trace import TraceImage
@@ -93,6 +94,7 @@ class World(FakeWorld):
             self.snapshots,
             self.champions,
             self.runs,
+            CLASSIFICATION,
             lambda task: f"http://labels/{task}",
             lambda image, since: self.failures.get(image, "") if since else "",
             lambda: self.classes,

@@ -13,8 +13,8 @@ from octospoon.adapters.dynamodb.label_update import label_state, label_update
 from octospoon.adapters.dynamodb.labelled import labelled_image
 from octospoon.adapters.dynamodb.requests import batch_get, if_met
 from octospoon.adapters.dynamodb.uncounted_answers import uncounted_answers
-from octospoon.domain.labelling.classes import labelled_now
 from octospoon.domain.pool.images import State
+from octospoon.domain.task_types.labelled import labelled_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.tasks import Annotation, LabelledImage, LabelState
+    from octospoon.domain.task_types.task_type import StoredLabels
 
 # a deletion is final, even if older versions of the annotation arrive after it
 _NEWER = (
@@ -42,6 +43,7 @@ class DynamoLabels:
         pool: str,
         annotations: str,
         control: ControlTable,
+        meaning: StoredLabels,
         now: Callable[[], float],
     ) -> None:
         self._client = client
@@ -49,6 +51,7 @@ class DynamoLabels:
         self._annotations = annotations
         self._counter = LabelCounter(client, control.table)
         self._classes = DynamoClassRecord(control)
+        self._meaning = meaning
         self._now = now
 
     def upsert(self, annotation: Annotation) -> bool:
@@ -185,4 +188,6 @@ class DynamoLabels:
                 keys.update(text(item, "key") for item in page["Items"])
         items = batch_get(self._client, self._pool, sorted(keys))
         images = [labelled_image(item) for item in items if text(item, "state") == State.LABELLED]
-        yield from labelled_now(sorted(images, key=lambda image: image.key), self._classes.read())
+        yield from labelled_now(
+            sorted(images, key=lambda image: image.key), self._meaning, self._classes.read()
+        )

@@ -12,8 +12,9 @@ from octospoon.adapters.label_files.rows import NO_IMAGE, NO_LABEL, SEVERAL, Lab
 from octospoon.adapters.label_studio.choices import choices_by_control
 from octospoon.adapters.label_studio.interface import FROM_NAME
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.labelling.consensus import consensus
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ def _agreed(task: Mapping[str, Any], control: str) -> tuple[str, str]:
         label = names.pop() if len(names) == 1 else None
         problems.append(problem or (SEVERAL if names else NO_LABEL))
         votes.append(_vote(body, number, label))
-    label = consensus(votes).label
+    label = CLASSIFICATION.consensus(votes, ClassHistory()).label
     return (label.strip(), "") if label and label.strip() else ("", problems[0])
 
 

@@ -80,14 +80,13 @@ def results(asked: Wanted, answers: Sequence[Answer | None]) -> dict[str, Any]:
 
 
 def _result(answer: Answer | None, stored: Mapping[str, str]) -> dict[str, Any] | list[Any]:
-    if answer is None or not answer.classes:
+    if answer is None or answer.predicted is None:
         return []  # Label Studio would store a prediction without a class, and never ask again
-    predicted = prediction(answer.label, answer.confidence, version_name(answer.model_version), stored)
-    if predicted is None:
-        LOG.warning(
-            "a prediction is left out: the labelling interface does not offer the class %r", answer.label
-        )
-    return predicted or []
+    label, confidence = answer.predicted.label, answer.predicted.confidence
+    shown = prediction(label, confidence, version_name(answer.model_version), stored)
+    if shown is None:
+        LOG.warning("a prediction is left out: the labelling interface does not offer the class %r", label)
+    return shown or []
 
 
 def _key(data: dict[str, Any], bucket: str) -> str:

@@ -18,8 +18,8 @@ from octospoon.adapters.label_files.writers import WRITERS, described, label_stu
 from octospoon.cli.extras import require
 from octospoon.cli.operations.upload import each
 from octospoon.domain.errors import BadImage, BadRequest
-from octospoon.domain.labelling.classes import labelled_now
 from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.task_types.labelled import labelled_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +76,8 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
     Raises:
         BadRequest: the format is unknown or not clear, or something is there already.
     """
-    current = labelled_now(deployment.pool_report.labelled(), deployment.class_record().read())
+    history, meaning = deployment.class_record().read(), deployment.task_type.labels
+    current = labelled_now(deployment.pool_report.labelled(), meaning, history)
     if label_config is not None:
         project = other_project(label_config, "octospoon labels export")
         return _for_project(deployment, current, to, project)
@@ -200,7 +201,7 @@ def predictions(deployment: Deployment, to: Path) -> Exported:
 
 
 def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dict[str, Any]]:
-    history = deployment.class_record().read()
+    history, meaning = deployment.class_record().read(), deployment.task_type.labels
 
     @cache
     def classes(version: int) -> tuple[str, ...]:
@@ -218,7 +219,7 @@ def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dic
             reason = "predicted as a class that is retired"
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
-        label = None if image.label is None else history.current(image.label)
+        label = None if image.label is None else meaning.current(image.label, history)
         yield _prediction(replace(image, label=label), name)
 
 

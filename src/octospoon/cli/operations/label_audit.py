@@ -64,13 +64,17 @@ def confirmed(deployment: Deployment) -> Confirmed:
 
     Classes that were merged count as one class.
     """
-    history = deployment.class_record().read()
+    history, labels = deployment.class_record().read(), deployment.task_type.labels
     drawn = list(deployment.imported_labels.confirmations())
     answered = [each for each in drawn if each.answered is not None]
     others = [
-        replace(each, imported=history.shown(each.imported), answered=history.shown(each.answered))
+        replace(
+            each,
+            imported=labels.shown(each.imported, history),
+            answered=labels.shown(each.answered, history),
+        )
         for each in answered
-        if each.answered is not None and not history.same(each.imported, each.answered)
+        if each.answered is not None and not labels.same(each.imported, each.answered, history)
     ]
     right = estimators.proportion(len(answered) - len(others), len(answered))
     return Confirmed(len(drawn), len(answered), right, tuple(others[:_EXAMPLES]))

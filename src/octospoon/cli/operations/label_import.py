@@ -161,6 +161,7 @@ class _Importer:
         self, deployment: Deployment, history: ClassHistory, options: Options, done: Imported
     ) -> None:
         self._imports, self._history = deployment.imported_labels, history
+        self._labels = deployment.task_type.labels
         self._only_reads = images_source(deployment.outputs).existing
         self._upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=False)
         self._options = options
@@ -208,7 +209,7 @@ class _Importer:
             outcomes: dict[str, Outcome] = {}
             for label in left:
                 state = states.get(label.key)
-                outcome = decide(label, state, self._history, replace=self._options.replace)
+                outcome = decide(label, state, self._same, replace=self._options.replace)
                 if outcome is Outcome.MISSING:
                     missing.append(label)
                 elif outcome.stores:
@@ -225,6 +226,9 @@ class _Importer:
         for label in left:
             self._done.count(Outcome.UNSETTLED, label.key)
         return missing
+
+    def _same(self, label: str, other: str) -> bool:
+        return self._labels.same(label, other, self._history)
 
     def _send(self, labels: Sequence[ImportedLabel], files: Mapping[str, Path]) -> None:
         """Upload the images of these labels, unless the stack only reads its bucket."""

@@ -29,6 +29,7 @@ def trace(deployment: Deployment, key: str) -> Trace:
         snapshots=deployment.snapshots,
         champions=deployment.champions,
         runs=deployment.runs,
+        task_type=deployment.task_type,
         task_address=deployment.task_address,
         failure=partial(log_reasons.newest, deployment, "score"),
         classes=deployment.class_record().read,

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from octospoon.domain.labelling.tasks import LabelledImage
+    from collections.abc import Iterable, Sequence
 
 LEAST = 2
 """The least number of classes of a project."""
@@ -160,9 +158,13 @@ class ClassHistory:
         known_class = self.of(label)
         return known_class.name if known_class else label
 
-    def same(self, label: str, other: str) -> bool:
-        """Return True if two recorded labels stand for one class now."""
-        return label == other or ((own := self.target(label)) is not None and own is self.target(other))
+    def identity(self, label: str) -> str:
+        """Return the key of the class that a recorded label counts for; the label if no class ever had it.
+
+        Two labels with one identity mean one class now.
+        """
+        known_class = self.target(label)
+        return known_class.key if known_class else label
 
     def fate(self, label: str) -> str:
         """Return the change to the class of a label, such as ``merged into pet``; empty if it is active."""
@@ -253,14 +255,6 @@ class ClassHistory:
         if len(history.names) < LEAST:
             raise BadRequest(f"{change}: a project needs at least {LEAST} classes")
         return history
-
-
-def labelled_now(images: Iterable[LabelledImage], history: ClassHistory) -> Iterator[LabelledImage]:
-    """Yield labelled images with the class that each label stands for now; none of a retired class."""
-    for image in images:
-        label = history.current(image.label)
-        if label is not None:
-            yield replace(image, label=label)
 
 
 def _of(known: dict[str, KnownClass], name: str) -> KnownClass | None:

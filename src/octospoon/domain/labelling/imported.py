@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
-    from octospoon.domain.labelling.classes import ClassHistory
+    from collections.abc import Callable
+
     from octospoon.domain.labelling.tasks import LabelState
 
 IMPORTED = "imported"
@@ -66,14 +67,18 @@ def annotation_id(etag: str) -> str:
 
 
 def decide(
-    label: ImportedLabel, state: LabelState | None, history: ClassHistory, *, replace: bool = False
+    label: ImportedLabel,
+    state: LabelState | None,
+    same_label: Callable[[str, str], bool],
+    *,
+    replace: bool = False,
 ) -> Outcome:
     """Return what an import does with a label.
 
     Args:
         label: the label to import.
         state: of its image; None if the image is not in the pool.
-        history: the project's classes.
+        same_label: returns whether two labels mean the same now.
         replace: whether an earlier import's label is replaced by another class.
     """
     if state is None:
@@ -84,7 +89,7 @@ def decide(
         return Outcome.OTHER_BYTES
     if state.state is not State.LABELLED:
         return Outcome.AUDIT if state.reserved else Outcome.NEW
-    same = history.same(state.label or "", label.label)
+    same = same_label(state.label or "", label.label)
     if state.annotators:
         return Outcome.CONFIRMED if same else Outcome.CONTRADICTED
     if same:

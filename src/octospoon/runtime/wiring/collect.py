@@ -37,6 +37,7 @@ def collect() -> CollectAnnotations:
         launcher=launcher,
         clock=aws.CLOCK,
         history=storage.class_history(classes),
+        task_type=storage.task_type,
         read=choices.read,
         settings=JobSettings(
             classes=classes,

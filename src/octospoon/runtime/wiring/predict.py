@@ -6,6 +6,7 @@ from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoCla
 from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
 from octospoon.domain.pool.source import source_of
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.runtime import aws
 from octospoon.runtime.settings import Buckets, PredictSettings, load
 from octospoon.runtime.wiring.buckets import BucketStorage
@@ -21,6 +22,7 @@ def predict() -> usecase.PredictImages:
         images=images(),
         inbox=BucketStorage(config, source=source_of(config.images_source, "")).inbox,
         model=current_scorer(),
+        task_type=CLASSIFICATION,
         blind=DynamoBlindImages(aws.dynamodb(), config.pool_table),
         history=CachedClasses(classes.read, aws.CLOCK.now),
     )

@@ -40,6 +40,7 @@ def rank() -> Rank:
         clock=aws.CLOCK,
         rules=_rules(config),
         strategy=config.strategy,
+        task_type=storage.task_type,
         open_tasks=OpenTasks(label_studio, pool, aws.CLOCK, config.open_task_days),
         max_open_tasks=config.max_open_tasks,
         observations=storage.observations,
@@ -83,5 +84,6 @@ def _refresh(storage: Storage, label_studio: LabelStudio, pool: DynamoRankingPoo
         champions=champions,
         head=load_head,
         clock=aws.CLOCK,
+        task_type=storage.task_type,
         history=storage.class_history(),
     )

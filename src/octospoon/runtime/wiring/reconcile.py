@@ -64,6 +64,7 @@ def _events(bus: str, storage: Storage, collecting: CollectAnnotations) -> Publi
         observations=storage.observations,
         labels=storage.labels,
         history=collecting.history,
+        shown=storage.task_type.labels.shown,
         clock=aws.CLOCK,
     )
 

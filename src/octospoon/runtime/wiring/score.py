@@ -42,6 +42,6 @@ def _resolve_label(storage: Storage) -> Callable[[str], object]:
     def use_case() -> ResolveLabel:
         from octospoon.usecases.resolve_label import ResolveLabel
 
-        return ResolveLabel(storage.labels, storage.class_history())
+        return ResolveLabel(storage.labels, storage.task_type, storage.class_history())
 
     return lambda key: use_case()(key)

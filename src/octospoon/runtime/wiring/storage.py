@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from octospoon.domain.pool.source import MADE, ImagesSource
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.runtime import aws
 from octospoon.runtime.wiring.buckets import BucketNames, BucketStorage
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
     from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
     from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
+    from octospoon.domain.task_types.task_type import TaskType
 
 
 class StorageNames(BucketNames, Protocol):
@@ -61,6 +63,9 @@ class StorageNames(BucketNames, Protocol):
 class Storage(BucketStorage):
     """The adapters over a stack's buckets and tables.
 
+    Attributes:
+        task_type: the kind of label.
+
     Args:
         names: names of the buckets and tables.
         s3: returns the S3 client.
@@ -81,6 +86,7 @@ class Storage(BucketStorage):
         self._names = names
         self._dynamodb = dynamodb
         self._now = now or aws.CLOCK.now
+        self.task_type: TaskType = CLASSIFICATION
 
     @cached_property
     def pool(self) -> DynamoSampling:
@@ -92,17 +98,21 @@ class Storage(BucketStorage):
     def scoring_pool(self, strategy: str) -> DynamoScoringPool:
         """Return the pool table, as `score` writes it for a strategy."""
         from octospoon.adapters.dynamodb.label_counter import LabelCounter
+        from octospoon.adapters.dynamodb.pool.scores import Order
         from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 
         client = self._dynamodb()
         counter = LabelCounter(client, self._names.control_table)
-        return DynamoScoringPool(client, self._names.pool_table, strategy, self._now, counter)
+        order = Order(strategy, self.task_type)
+        return DynamoScoringPool(client, self._names.pool_table, order, self._now, counter)
 
     def rescoring_pool(self, strategy: str) -> DynamoRescoringPool:
         """Return the pool table, as `rescore` refreshes it for a strategy."""
         from octospoon.adapters.dynamodb.pool.rescoring import DynamoRescoringPool
+        from octospoon.adapters.dynamodb.pool.scores import Order
 
-        return DynamoRescoringPool(self._dynamodb(), self._names.pool_table, strategy, self._now)
+        order = Order(strategy, self.task_type)
+        return DynamoRescoringPool(self._dynamodb(), self._names.pool_table, order, self._now)
 
     @property
     def ranking_pool(self) -> DynamoRankingPool:
@@ -160,7 +170,12 @@ class Storage(BucketStorage):
 
         names = self._names
         return DynamoLabels(
-            self._dynamodb(), names.pool_table, names.annotations_table, self.control_table, self._now
+            self._dynamodb(),
+            names.pool_table,
+            names.annotations_table,
+            self.control_table,
+            self.task_type.labels,
+            self._now,
         )
 
     @property

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from octospoon.domain.labelling.classes import labelled_now
+from octospoon.domain.task_types.labelled import labelled_now
 from octospoon.training.data import embeddings
 from octospoon.training.data.dataset import gather
 
@@ -37,7 +37,8 @@ def read_labels(job_id: str, ports: TrainingPorts, scorer: Scorer) -> tuple[Trai
     history = ports.class_history()
     classes = history.names or ports.classes
     rows = ports.pool.rows([image.key for image in snapshot])
-    dataset = gather(list(labelled_now(snapshot, history)), classes, rows, ports.images, scorer)
+    images = list(labelled_now(snapshot, ports.task_type.labels, history))
+    dataset = gather(images, classes, rows, ports.images, scorer)
     embeddings.keep(ports.pool, dataset, rows, scorer.spec.backbone)
     ports.keep_labels(Counter(image.label for image in dataset.images if not image.audit))
     dataset.log_ids(job_id)

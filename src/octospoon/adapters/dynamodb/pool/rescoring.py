@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from octospoon.adapters.dynamodb.pool.scores import Order
     from octospoon.domain.pool.images import PoolRow, Prediction
 
 _SAME_BYTES = '"key"=? AND "etag"=? AND "state"=? AND "generation"<=?'
@@ -25,13 +26,13 @@ class DynamoRescoringPool(DynamoRows):
     Args:
         client: of DynamoDB.
         table: name of the pool table.
-        strategy: stores its priority with every score.
+        order: how the pool orders images.
         now: the time, recorded with every score.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, strategy: str, now: Callable[[], float]) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, order: Order, now: Callable[[], float]) -> None:
         super().__init__(client, table)
-        self._strategy = strategy
+        self._order = order
         self._now = now
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
@@ -41,7 +42,7 @@ class DynamoRescoringPool(DynamoRows):
         statement that fails for another reason than its condition, such as throttling, is repeated as an
         update of its own, which boto3 retries.
         """
-        fresh = score_attributes([row.key for row in rows], predictions, self._strategy, self._now())
+        fresh = score_attributes([row.key for row in rows], predictions, self._order, self._now())
         updates = [
             partiql.update(
                 self._table.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +12,29 @@ from octospoon.adapters.dynamodb.items import Value, pack
 from octospoon.adapters.dynamodb.pool import score_history
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import sampling_key, shard
-from octospoon.domain.uncertainty import priority, uncertainties
+from octospoon.domain.uncertainty import priority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.adapters.dynamodb.pool.rows import PoolTable
     from octospoon.domain.pool.images import Prediction, Uncertainty
+    from octospoon.domain.task_types.task_type import TaskType
 
 _SAME_BYTES = "#etag = :etag AND #state = :scored AND #generation <= :generation"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How the pool orders images.
+
+    Attributes:
+        strategy: stores its priority with every score.
+        task_type: measures how unsure a prediction is.
+    """
+
+    strategy: str
+    task_type: TaskType
 
 
 def embedding_attributes(key: str, prediction: Prediction) -> dict[str, Value | None]:
@@ -33,19 +48,19 @@ def embedding_attributes(key: str, prediction: Prediction) -> dict[str, Value | 
 
 
 def score_attributes(
-    keys: Sequence[str], predictions: Sequence[Prediction], strategy: str, now: float
+    keys: Sequence[str], predictions: Sequence[Prediction], order: Order, now: float
 ) -> list[dict[str, Value | None]]:
     """Return for each image the attributes that depend on the head.
 
     Args:
         keys: of the images.
         predictions: one for each image.
-        strategy: stores its priority with every score.
+        order: how the pool orders images.
         now: epoch seconds of the score.
     """
     return [
-        _attributes(key, prediction, doubt, strategy, now)
-        for key, prediction, doubt in zip(keys, predictions, _uncertainties(predictions), strict=True)
+        _attributes(key, prediction, doubt, order.strategy, now)
+        for key, prediction, doubt in zip(keys, predictions, _uncertainties(predictions, order), strict=True)
     ]
 
 
@@ -79,7 +94,7 @@ def _attributes(
     }
 
 
-def _uncertainties(predictions: Sequence[Prediction]) -> list[Uncertainty | None]:
+def _uncertainties(predictions: Sequence[Prediction], order: Order) -> list[Uncertainty | None]:
     """Return how unsure each prediction is; None where it knows no classes.
 
     Predictions with equally many classes are measured together, which is several times faster.
@@ -94,6 +109,7 @@ def _uncertainties(predictions: Sequence[Prediction]) -> list[Uncertainty | None
     for i, row in rows.items():
         alike[len(row)].append(i)
     for places in alike.values():
-        for i, doubt in zip(places, uncertainties(np.stack([rows[i] for i in places])), strict=True):
+        measured = order.task_type.uncertainties(np.stack([rows[i] for i in places]))
+        for i, doubt in zip(places, measured, strict=True):
             doubts[i] = doubt
     return doubts

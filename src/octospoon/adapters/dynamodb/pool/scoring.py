@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from octospoon.adapters.dynamodb.label_counter import LabelCounter
+    from octospoon.adapters.dynamodb.pool.scores import Order
     from octospoon.domain.pool.images import Prediction
 
 LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class DynamoScoringPool:
     Args:
         client: of DynamoDB.
         table: name of the pool table.
-        strategy: stores its priority with every score.
+        order: how the pool orders images.
         now: the time, recorded with every write.
         counter: of new labels, for labelled images whose bytes change.
     """
@@ -53,12 +54,12 @@ class DynamoScoringPool:
         self,
         client: DynamoDBClient,
         table: str,
-        strategy: str,
+        order: Order,
         now: Callable[[], float],
         counter: LabelCounter,
     ) -> None:
         self._table = PoolTable(client, table)
-        self._strategy = strategy
+        self._order = order
         self._now = now
         self._counter = counter
 
@@ -135,7 +136,7 @@ class DynamoScoringPool:
             for key, prediction, scores in zip(
                 keys,
                 predictions,
-                score_attributes(keys, predictions, self._strategy, self._now()),
+                score_attributes(keys, predictions, self._order, self._now()),
                 strict=True,
             )
         ]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from octospoon.domain.labelling.consensus import Consensus, consensus
+from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation
+from octospoon.domain.task_types.classification.consensus import consensus
 
 
 def annotation(annotator: str, label: str | None, at: int, *, deleted: bool = False) -> Annotation:
@@ -14,13 +16,13 @@ def annotation(annotator: str, label: str | None, at: int, *, deleted: bool = Fa
 
 def agreed(*annotations: Annotation) -> Consensus:
     """Return the consensus, and check that it does not depend on the order of delivery."""
-    results = {consensus(order) for order in permutations(annotations)}
+    results = {consensus(order, ClassHistory()) for order in permutations(annotations)}
     assert len(results) == 1
     return results.pop()
 
 
 def test_nobody_answered():
-    assert consensus([]) == Consensus(None, 0.0, 0)
+    assert consensus([], ClassHistory()) == Consensus(None, 0.0, 0)
     assert agreed(annotation("a", None, 1), annotation("b", "cat", 2, deleted=True)) == Consensus(
         None, 0.0, 0
     )

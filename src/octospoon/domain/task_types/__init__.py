@@ -1,0 +1,1 @@
+"""The kinds of labels that octospoon learns from, one package each."""
