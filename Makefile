@@ -30,8 +30,8 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-load \
-	bench-rescore bench-score bench-select peers oracle finetune dist wheel build requirements container contained \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-label-value bench-load \
+	bench-rescore bench-score bench-select peers image-sets oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -141,6 +141,12 @@ peers: $(ENVS)/peers/.installed ## install the libraries that `make test` then c
 
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
+
+image-sets: .venv/.installed ## fetch the packages that hold labelled images for `make bench-label-value`, 490 MB
+	@.venv/bin/python -m bench.image_sets || echo "some sets are missing; the benchmark skips them" >&2
+
+bench-label-value: .venv/.installed ## measure what a label is worth on every image set at hand; ARGS="--seeds 5" JSON=file
+	@.venv/bin/python -m bench.label_value $(ARGS) $(if $(JSON),--json $(JSON))
 
 oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estimator with its authors' package (570 MB)
 	@.venv/bin/pytest -q tests/unit/domain/test_estimators.py tests/integration/domain/test_oracle.py
