@@ -132,7 +132,9 @@ def passes(name: str, results: dict[str, dict[str, float]]) -> bool:
 def learn(data: Labelled, seed: int) -> Model:
     """Run three rounds of active learning without an audit share, on all images."""
     every = np.arange(len(data.labels))
-    *_, (train, fitted) = rounds(data, every, Plan(ROUNDS, BatchRules(BATCH, 0.0)), "margin_diverse", seed)
+    *_, (train, fitted) = rounds(
+        data, every, Plan.even(ROUNDS, BatchRules(BATCH, 0.0)), "margin_diverse", seed
+    )
     unseen, truth = np.setdiff1d(every, train), data.labels[train]
     right = fitted.logits(data.embeddings[train]).argmax(axis=1) == truth
     answers = softmax(fitted.logits(data.embeddings[unseen]), axis=1).astype(np.float32)

@@ -22,7 +22,7 @@ import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,23 +52,6 @@ BACKBONES = {"both": catalogue.PHOTOS, "lite0": "efficientnet-lite0", "starter":
 STORED = image_sets.FETCHED / "measured"
 CODE = Path(simulation.__file__).parents[1]
 TARGET = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Growing(Plan):
-    """A plan whose rounds grow, so that few rounds measure early and late labels."""
-
-    steps: tuple[int, ...] = ()
-
-    @property
-    def batches(self) -> list[BatchRules]:
-        """The rules of each round."""
-        return [replace(self.rules, size=size) for size in np.diff((0, *self.steps)).tolist()]
-
-    @property
-    def labels(self) -> list[int]:
-        """The number of labels after each round."""
-        return list(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +164,7 @@ def run(job: Job) -> None:
     """Replay a seed and store the scores at the points."""
     images = source(job.embeddings)
     steps = job.points if job.strategy == CONTROL else steps_to(job.points)
-    plan = Growing(len(steps), BatchRules(steps[0], AUDIT_SHARE), 0, steps)
+    plan = Plan(tuple(np.diff((0, *steps)).tolist()), BatchRules(steps[0], AUDIT_SHARE))
     scores = dict(
         zip(steps, replay(images.data, images.split(job.seed), plan, job.strategy, job.seed), strict=True)
     )

@@ -31,7 +31,7 @@ def accuracies(source: labelled.Source, imported: int) -> tuple[list[float], lis
         split = source.split(seed)
         start = np.sort(np.random.default_rng(seed).permutation(split.pool)[:imported])
         before.append(score(source.data, split, fit(source.data, start)).accuracy if imported else 0.0)
-        plan = Plan(1, BatchRules(BATCH, AUDIT))
+        plan = Plan.even(1, BatchRules(BATCH, AUDIT))
         ((_, fitted),) = rounds(source.data, split.pool, plan, STRATEGY, seed, start)
         after.append(score(source.data, split, fitted).accuracy)
     return before, after

@@ -59,32 +59,41 @@ class Plan:
     """The rounds of a simulation.
 
     Attributes:
-        rounds: number of labelling rounds.
-        rules: settings of each round's batch, without a control share.
-        last: number of images in the last round if it is smaller; 0 if it is as large as the others.
+        sizes: number of images in each round.
+        rules: the other settings of each round's batch, without a control share.
     """
 
-    rounds: int
+    sizes: tuple[int, ...]
     rules: BatchRules
-    last: int = 0
 
     @classmethod
-    def up_to(cls, labels: int, rules: BatchRules) -> Plan:
-        """Return the plan that ends at exactly so many labels."""
-        return cls(-(-labels // rules.size), rules, labels % rules.size)
+    def even(cls, rounds: int, rules: BatchRules) -> Plan:
+        """Return a plan of so many equal rounds."""
+        return cls((rules.size,) * rounds, rules)
+
+    @classmethod
+    def through(cls, stops: Sequence[int], rules: BatchRules) -> Plan:
+        """Return a plan with a round that ends at exactly each of these numbers of labels.
+
+        Args:
+            stops: ascending; the last is the number of labels at the end.
+            rules: their size is that of the rounds; a round before a stop may be smaller.
+        """
+        sizes: list[int] = []
+        for before, after in itertools.pairwise((0, *stops)):
+            whole, rest = divmod(after - before, rules.size)
+            sizes += [rules.size] * whole + [rest] * bool(rest)
+        return cls(tuple(sizes), rules)
 
     @property
     def labels(self) -> list[int]:
         """The number of labels after each round, audit share included."""
-        return list(itertools.accumulate(rules.size for rules in self.batches))
+        return list(itertools.accumulate(self.sizes))
 
     @property
     def batches(self) -> list[BatchRules]:
         """The rules of each round."""
-        each = [self.rules] * self.rounds
-        if each and self.last:
-            each[-1] = replace(self.rules, size=self.last)
-        return each
+        return [replace(self.rules, size=size) for size in self.sizes]
 
 
 class Score(NamedTuple):

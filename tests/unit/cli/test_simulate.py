@@ -40,7 +40,7 @@ def source(*, learnable: bool = True, n: int = 240) -> Source:
 
 
 def options(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Wanted:
-    return Wanted(strategies, seeds, Plan(rounds, BatchRules(15, 0.2)), workers, folder)
+    return Wanted(strategies, seeds, Plan.even(rounds, BatchRules(15, 0.2)), workers, folder)
 
 
 def quiet() -> Console:

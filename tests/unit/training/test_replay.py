@@ -10,7 +10,7 @@ from octospoon.training import simulation
 from octospoon.training.head.fit import fit_head
 from octospoon.training.simulation import Labelled, Plan, Split, replay
 
-PLAN = Plan(3, BatchRules(20, 0.2))
+PLAN = Plan.even(3, BatchRules(20, 0.2))
 
 
 def data(n: int = 300, spread: float = 1.0) -> tuple[Labelled, Split]:
@@ -94,12 +94,18 @@ def test_more_labels_than_images_are_refused():
 
 @pytest.mark.parametrize(
     ("labels", "batch", "rounds"),
-    [(50, 20, [20, 40, 50]), (60, 20, [20, 40, 60]), (20, 20, [20]), (21, 20, [20, 21])],
+    [
+        ([50], 20, [20, 40, 50]),
+        ([60], 20, [20, 40, 60]),
+        ([20], 20, [20]),
+        ([21], 20, [20, 21]),
+        ([15, 50, 90], 20, [15, 35, 50, 70, 90]),
+    ],
 )
 @pytest.mark.parametrize("name", ["random", "margin"])
-def test_a_plan_ends_at_exactly_the_labels_asked_for(labels, batch, rounds, name, monkeypatch):
+def test_a_plan_stops_at_exactly_the_labels_asked_for(labels, batch, rounds, name, monkeypatch):
     (given, split), trained = data(), Trained(monkeypatch)
-    plan = Plan.up_to(labels, BatchRules(batch, 0.0))
+    plan = Plan.through(labels, BatchRules(batch, 0.0))
 
     curve = replay(given, split, plan, name, 1)
 

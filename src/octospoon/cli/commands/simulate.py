@@ -146,7 +146,7 @@ class _Plan:
             raise BadRequest(f"--labels is {self.labels}: it must be at least --batch, {self.batch}")
         if self.workers < 0:
             raise BadRequest("--workers is a number of processes; 0 for one per core")
-        plan = Plan.up_to(self.labels, BatchRules(self.batch, self.audit_share))
+        plan = Plan.through([self.labels], BatchRules(self.batch, self.audit_share))
         wanted = Wanted(listed(self.strategies), self.seeds, plan, self.workers or cores(), self.out)
         check_options(wanted)
         return wanted

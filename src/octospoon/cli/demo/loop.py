@@ -77,7 +77,7 @@ class Demo:
         split = digits.split()
         self._upload(split.pool[:-LATECOMERS])
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-            plan = Plan(ROUNDS, BatchRules(BATCH_SIZE, AUDIT_SHARE))
+            plan = Plan.even(ROUNDS, BatchRules(BATCH_SIZE, AUDIT_SHARE))
             control = other.submit(random_control, self._model_file(), plan, CONTROL_DRAWS)
             for number in range(1, ROUNDS + 1):
                 self._round(number)

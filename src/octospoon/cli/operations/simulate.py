@@ -83,7 +83,7 @@ def check_options(wanted: Wanted) -> None:
     if wanted.seeds < FEWEST_SEEDS:
         raise BadRequest(f"an interval needs at least {FEWEST_SEEDS} seeds")
     rules = wanted.plan.rules
-    if wanted.plan.rounds and rules.audit >= rules.size:
+    if rules.audit >= rules.size:
         raise BadRequest(
             f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left to train "
             "on: take a larger --batch or a smaller --audit-share"
