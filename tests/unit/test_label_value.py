@@ -12,6 +12,7 @@ from bench.label_value import Job
 from PIL import Image
 
 from octospoon.cli.datasets import labelled
+from octospoon.training import simulation
 
 
 def test_a_large_set_is_sampled_with_every_class_in_proportion(monkeypatch):
@@ -47,7 +48,7 @@ def test_missing_sets_and_packages_are_skipped_with_a_line(tmp_path, monkeypatch
     def refuse(*_args, **_options):
         raise subprocess.CalledProcessError(1, "npm")
 
-    monkeypatch.setattr(image_sets.subprocess, "run", refuse)
+    monkeypatch.setattr(subprocess, "run", refuse)
     assert image_sets.main() == 1
     assert "SKIPPED nowhere 1" in capsys.readouterr().err
     assert not list(tmp_path.iterdir()), "nothing half fetched stays"
@@ -92,7 +93,7 @@ def test_a_replay_is_repeated_only_if_what_it_depends_on_has_changed(small, monk
 
 def test_both_label_equally_many_images_and_the_table_says_what_came_of_it(small, monkeypatch):
     points, seen = label_value.points_of(small), []
-    replay = label_value.replay
+    replay = simulation.replay
 
     def spy(data, split, plan, name, seed):
         seen.append((name, plan.labels))
