@@ -12,7 +12,7 @@ from octospoon.adapters.dynamodb.pool.ranking import DynamoRankingPool
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.task_types.classification import CLASSIFICATION
-from octospoon.usecases.rank import Rank
+from octospoon.usecases.choose_batch import ChooseBatch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import Pick
 
 BATCH, ROUNDS = 50, 5
+CHAMPION = ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, ("cat", "dog"))
 
 
 class _Rounds:
@@ -32,13 +33,6 @@ class _Rounds:
         return self.number
 
 
-class _Champion:
-    """A model with a head."""
-
-    def pointer(self) -> tuple[ChampionPointer, str]:
-        return ChampionPointer(1, "a" * 64, "m", "b" * 64, "h", "c" * 64, ("cat", "dog")), "etag"
-
-
 class _Clock:
     def now(self) -> float:
         return time.time()
@@ -48,24 +42,17 @@ def reads(client: Any, table: str, rounds: int = ROUNDS) -> tuple[dict[str, floa
     """Choose several batches; return the mean items, requests, units and ms, and all chosen images."""
     metered = Metered(client)
     nothing: Any = None
-    rank = Rank(
+    choose = ChooseBatch(
         pool=DynamoRankingPool(cast("DynamoDBClient", metered), table, time.time),
         rounds=cast("Any", _Rounds()),
-        labeler=nothing,
-        images=nothing,
-        champions=cast("Any", _Champion()),
         clock=_Clock(),
         rules=BatchRules(BATCH, 0.2),
         strategy="margin_diverse",
         task_type=CLASSIFICATION,
-        open_tasks=nothing,
-        max_open_tasks=BATCH,
         observations=nothing,
-        reorder=nothing,
-        refresh=nothing,
     )
     began = time.perf_counter()
-    picks = [pick for _ in range(rounds) for pick in rank.choose().picks]
+    picks = [pick for _ in range(rounds) for pick in choose(CHAMPION).picks]
     spent = 1000 * (time.perf_counter() - began)
     totals = asdict(metered.meter) | {"ms": spent}
     return {name: total / rounds for name, total in totals.items()}, picks

@@ -17,6 +17,7 @@ from octospoon.domain.monitoring.observations import Observation
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage
 from octospoon.domain.pool.keys import SHARDS, day
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.usecases.choose_batch import ChooseBatch
 from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.open_tasks import OpenTasks
 from octospoon.usecases.rank import Rank
@@ -76,12 +77,18 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
         FakeImages(),
         champions,
         stores.clock,
-        rules=BatchRules(10, 0.2, drift_share=0.5),
-        strategy="margin",
+        choose=ChooseBatch(
+            stores.ranking,
+            stores.rounds,
+            stores.clock,
+            BatchRules(10, 0.2, drift_share=0.5),
+            "margin",
+            CLASSIFICATION,
+            stores.observations,
+        ),
         task_type=CLASSIFICATION,
         open_tasks=OpenTasks(labeler, stores.pool, stores.clock, days=14),
         max_open_tasks=100,
-        observations=stores.observations,
         reorder=Reorder(
             FakeRescoring(dict.fromkeys(range(SHARDS), "margin")),
             [].append,  # type: ignore[arg-type]
@@ -94,12 +101,12 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
     report = watch()
     assert report.finding is not None
     assert report.finding.level is Level.CONFIRMED
-    first = rank.choose().picks
+    first = rank.choose(POINTER).picks
     assert rank().exported == 10
     stored = stores.rounds.read(1)
     assert stored is not None
     assert stored.picks == first, "a run that dies before it stores a round chooses the same again"
-    taken = [*first, *rank.choose().picks]
+    taken = [*first, *rank.choose(POINTER).picks]
 
     chosen = [pick for pick in taken if pick.strategy == "drift"]
     assert len(chosen) == 10

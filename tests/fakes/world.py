@@ -27,8 +27,10 @@ from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobSettings
+from octospoon.usecases.choose_batch import ChooseBatch
 from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.open_tasks import OpenTasks
+from octospoon.usecases.plan_audit import PlanAudit
 from octospoon.usecases.promote_version import PromoteVersion
 from octospoon.usecases.publish_events import PublishEvents
 from octospoon.usecases.rank import Rank
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.training.policy import TrainingRules
+    from octospoon.usecases.first_batches import FirstBatches
 
 
 class FakeWorld:
@@ -122,24 +125,44 @@ class FakeWorld:
         return Reconcile(self.port(self.labeler), stores, collect, self.clock, self.build_sync_alias())
 
     def build_rank(
-        self, rules: BatchRules, strategy: str, *, days: int, max_open_tasks: int, refresh: Callable[[], int]
+        self,
+        rules: BatchRules,
+        strategy: str,
+        *,
+        days: int,
+        max_open_tasks: int,
+        refresh: Callable[[], int],
+        target: float = 0.0,
+        first: FirstBatches | None = None,
     ) -> Rank:
         pool, labeler = self.port(self.pool), self.port(self.labeler)
+        rounds, observations = self.port(self.rounds), self.port(self.observations)
+        control, history = self.port(self.control), self.port(self.history)
         return Rank(
             pool,
-            self.port(self.rounds),
+            rounds,
             labeler,
             self.images,
             self.champions,
             self.clock,
-            rules=rules,
-            strategy=strategy,
+            choose=ChooseBatch(
+                pool,
+                rounds,
+                self.clock,
+                rules,
+                strategy,
+                CLASSIFICATION,
+                observations,
+                plan_audit=PlanAudit(control, history, observations, rounds, pool, target),
+                jobs=lambda: control.state().jobs,
+                first=first,
+            ),
             task_type=CLASSIFICATION,
             open_tasks=OpenTasks(labeler, pool, self.clock, days=days),
             max_open_tasks=max_open_tasks,
-            observations=self.port(self.observations),
             reorder=Reorder(self.rescoring, self.queue.append, "margin", self.clock),
             refresh=refresh,
+            first=first,
         )
 
     # -- images ---------------------------------------------------------------------------------

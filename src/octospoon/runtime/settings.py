@@ -22,6 +22,8 @@ Quota = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Distance = Annotated[float, msgspec.Meta(ge=0, lt=2)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Days = Annotated[int, msgspec.Meta(ge=0)]
+FirstBatch = Annotated[int, msgspec.Meta(ge=0)]
+HalfWidth = Annotated[float, msgspec.Meta(ge=0, le=0.5)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -61,8 +63,11 @@ class LabelStudioSettings(Settings, frozen=True, kw_only=True):
 class RankSettings(Stores, frozen=True, kw_only=True):
     """Settings of `rank`."""
 
+    classes: Name
     batch_size: Count = 50
+    first_batch_size: FirstBatch = 0
     audit_share: Share = 0.2
+    audit_target: HalfWidth = 0.05
     control_share: Share = 0.0
     audit_predictions: Literal["hidden", "shown"] = "hidden"
     drift_share: Share = 0.1
@@ -112,6 +117,7 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     experiment: Name = "octospoon"
     rank_function: str = ""
     training_threshold: Count = 50
+    first_batch_size: FirstBatch = 0
     training_cool_down: Seconds = 6 * 3600.0
     trainings_per_day: Count = 24
     launcher: str = "queue"

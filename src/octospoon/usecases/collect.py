@@ -52,6 +52,7 @@ class CollectAnnotations:
             does.
         lost_job: gives up a lost job with its reason; None if the platform of the jobs cannot be asked.
         launch_lease: seconds after which a launched job that has not started counts as lost.
+        has_model: returns whether a model with classes was ever in service; asked only if it matters.
     """
 
     labels: Labels
@@ -66,6 +67,7 @@ class CollectAnnotations:
     finished: Callable[[Collection[str]], bool] | None = None
     lost_job: GiveUpLostJob | None = None
     launch_lease: float = LAUNCH_LEASE
+    has_model: Callable[[], bool] = lambda: True
 
     def __call__(self, body: str) -> str | None:
         """Count one message; return the id of the training job that it launched, if any.
@@ -115,7 +117,7 @@ class CollectAnnotations:
         if state.project_classes != classes:
             self.control.keep_classes(classes)
             state = replace(state, project_classes=classes)
-        reason = due(state, self.rules, self.clock.now(), at_once=at_once)
+        reason = due(state, self._rules(state), self.clock.now(), at_once=at_once)
         if reason is None:
             return None
         job = job_id(state)
@@ -126,6 +128,11 @@ class CollectAnnotations:
         if self.lost_job and state.status is not JobStatus.IDLE:
             self.lost_job.stop_rest(state.job_id)
         return job if self._launched(job, state) else None
+
+    def _rules(self, state: TrainingState) -> TrainingRules:
+        first = self.rules.without_model(len(state.project_classes))
+        matters = first.new_labels <= state.new_labels < self.rules.new_labels
+        return first if matters and not self.has_model() else self.rules
 
     def _state(self) -> TrainingState:
         """Return the state; a job whose lease has run out is given up first, with its reason."""

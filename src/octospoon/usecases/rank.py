@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.batch import class_share, drift_share
-from octospoon.domain.batch.compose import CANDIDATES_PER_PICK, candidates_wanted, compose, strategy_for
-from octospoon.domain.batch.draw import draw, spread
+from octospoon.domain.batch.compose import strategy_for
 from octospoon.domain.errors import OctospoonError, ServiceUnavailable
 from octospoon.domain.labelling.addresses import why_not_shown
-from octospoon.domain.labelling.classes import LEAST, ClassHistory
-from octospoon.domain.labelling.tasks import (
-    Round,
-    Task,
-    TaskCounts,
-)
+from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.labelling.tasks import Round, Task, TaskCounts
 from octospoon.domain.model_spec import version_name
-from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.uncertainty import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.tasks import Pick
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.monitoring.observations import DriftExample
-    from octospoon.domain.pool.images import Candidate, PoolRow
+    from octospoon.domain.pool.images import PoolRow
     from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labeler, Rounds
-    from octospoon.ports.models import Champions, Observations
+    from octospoon.ports.models import Champions
     from octospoon.ports.pool import RankingPool
+    from octospoon.usecases.choose_batch import ChooseBatch
+    from octospoon.usecases.first_batches import FirstBatches
     from octospoon.usecases.open_tasks import OpenTasks
     from octospoon.usecases.rescore import Reorder
 
@@ -60,6 +52,7 @@ class RankReport:
         reason: why nothing was exported; empty if something was.
         refreshed: open tasks that got a prediction of the model in service.
         tasks: counts of the tasks; None if an open round had to be finished first.
+        notes: why the round is composed in this way.
     """
 
     round_number: int = 0
@@ -68,6 +61,7 @@ class RankReport:
     reason: str = ""
     refreshed: int = 0
     tasks: TaskCounts | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +69,14 @@ class Rank:
     """The use case: finish the open round, or choose and export a new one.
 
     Attributes:
-        rules: the rules of every batch.
-        strategy: name of the acquisition strategy.
+        choose: chooses a new round from the pool's present state.
         task_type: the kind of label.
         open_tasks: the tasks that wait for annotators.
         max_open_tasks: no new round begins while at least this many tasks wait for an annotator.
-        observations: the results of `watch`, with the drift examples.
         refresh: gives the open tasks predictions of the model in service, and shows them.
         reorder: reorders the pool's priorities after a change of the strategy.
         history: returns the project's classes; predictions name these.
-        class_labels: returns the number of training labels of each class at the newest training job.
+        first: holds up batches until a first model can choose them; None for a model that was there before.
     """
 
     pool: RankingPool
@@ -93,16 +85,14 @@ class Rank:
     images: ImageStore
     champions: Champions
     clock: Clock
-    rules: BatchRules
-    strategy: str
+    choose: ChooseBatch
     task_type: TaskType
     open_tasks: OpenTasks
     max_open_tasks: int
-    observations: Observations
     reorder: Reorder
     refresh: Callable[[], int]
     history: Callable[[], ClassHistory] = ClassHistory
-    class_labels: Callable[[], Mapping[str, int]] = dict
+    first: FirstBatches | None = None
 
     def __call__(self) -> RankReport:
         """Run once. If a run is interrupted, the next run exports the same images, each once.
@@ -124,91 +114,22 @@ class Rank:
         # the count includes tasks of images that are gone or labelled: check before holding up a batch
         if waiting >= self.max_open_tasks and self.open_tasks.reach(self.max_open_tasks):
             return RankReport(reason=f"{waiting} tasks still wait for an annotator")
-        shards = self._in_another_order()
+        pointer = self._champion()
+        if self.first and not pointer.head_key and (why := self.first.hold(waiting)):
+            return RankReport(reason=why)
+        shards = self._in_another_order(pointer)
         if shards:
             return RankReport(
-                reason=f"the pool is being reordered for {self.strategy}: {shards} shards to go"
+                reason=f"the pool is being reordered for {self.choose.strategy}: {shards} shards to go"
             )
-        round_ = self.choose()
+        round_ = self.choose(pointer)
         if not round_.picks:
             return RankReport(reason="no image can be selected: none is scored, or all have tasks already")
         return self._export(self.rounds.begin(round_))
 
-    def _in_another_order(self) -> int:
-        pointer = self._champion()
-        chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
+    def _in_another_order(self, pointer: ChampionPointer) -> int:
+        chosen = strategy_for(self.choose.strategy, has_head=bool(pointer.head_key))
         return self.reorder(pointer.generation) if order_of(chosen.name) else 0
-
-    def choose(self) -> Round:
-        """Choose the next round from the pool's present state; store nothing."""
-        number = self.rounds.last_number() + 1
-        seed = f"round-{number}"
-        pointer = self._champion()
-        rules = self.rules
-        chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
-        wanted = candidates_wanted(rules.size, chosen)
-        pages = self.pool.selectable
-        drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
-        candidates: Sequence[Candidate] = (
-            # the drawn images may be among the top ones: read as many more
-            self.pool.top(wanted + len(drawn.images))
-            if chosen.needs_probabilities
-            else spread(pages, wanted, seed)
-        )
-        drifted = self._drifted(pointer)
-        candidates = [candidate for candidate in candidates if not why_not_shown(candidate.key)]
-        promising = self._promising(pointer, f"{seed}-classes")
-        keys = [image.key for images in (candidates, drifted, promising) for image in images]
-        picks = compose(
-            rules=rules,
-            drawn=drawn,
-            candidates=candidates,
-            rows=self._rows(keys, pointer),
-            chosen=chosen,
-            seed=seed,
-            drifted=drifted,
-            promising=promising,
-        )
-        created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
-        return Round(number, created, pointer.version, picks)
-
-    def _promising(self, pointer: ChampionPointer, seed: str) -> Sequence[DriftExample]:
-        """Return images that may show an added class with few labels, best first."""
-        history = self.history()
-        wanted = class_share.sought(history, self.class_labels()) if history.changes else {}
-        if not wanted or not self.rules.new_classes:
-            return ()
-        images = spread(self.pool.selectable, class_share.LOOKED_AT, seed)
-        rows = self.pool.rows([image.key for image in images if not why_not_shown(image.key)])
-        labelled = () if any(wanted.values()) else self._labelled()
-        examples = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
-        return examples[: CANDIDATES_PER_PICK * self.rules.new_classes]
-
-    def _labelled(self) -> Sequence[PoolRow]:
-        """Return the labelled images of the newest rounds."""
-        last = self.rounds.last_number()
-        numbers = range(last, max(0, last - class_share.ROUNDS), -1)
-        rounds = [round_ for number in numbers if (round_ := self.rounds.read(number))]
-        keys = [pick.key for round_ in rounds for pick in round_.picks]
-        return [
-            row for row in self.pool.rows(list(dict.fromkeys(keys))).values() if row.state is State.LABELLED
-        ]
-
-    def _rows(self, keys: Sequence[str], pointer: ChampionPointer) -> dict[str, PoolRow]:
-        """Return rows of the pool with probabilities of the project's classes."""
-        rows, history = self.pool.rows(keys), self.history()
-        translated = self.task_type.translation(history, pointer.classes)
-        if not history.revision or len(translated.names) < LEAST:
-            return rows
-        return {
-            key: replace(row, probabilities=translated(row.probabilities[np.newaxis])[0])
-            if row.probabilities is not None and len(row.probabilities) == len(pointer.classes)
-            else row
-            for key, row in rows.items()
-        }
-
-    def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftExample]:
-        return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
 
     def _champion(self) -> ChampionPointer:
         current = self.champions.pointer()
@@ -239,7 +160,7 @@ class Rank:
         self.rounds.close(round_.number)
         images = [image_id(pick.key, pick.etag) for pick in claimed if pick.key in exported]
         LOG.info("exported round %d", round_.number, extra={"images": images})
-        return RankReport(round_.number, len(exported), len(created))
+        return RankReport(round_.number, len(exported), len(created), notes=list(round_.notes))
 
     def _prepare(self, round_: Round) -> tuple[list[Pick], dict[str, int], list[Task]]:
         """Claim the round's images; return these picks, the ids of existing tasks, and all tasks."""

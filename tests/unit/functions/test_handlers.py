@@ -78,7 +78,7 @@ def test_score_returns_an_unreadable_message_alone() -> None:
 
 
 def test_rank_answers_with_its_report_and_publishes_it(capsys: pytest.CaptureFixture[str]) -> None:
-    report = RankReport(3, 20, 18, "", 2, TaskCounts(7, 1, 2, 3, 4))
+    report = RankReport(3, 20, 18, "", 2, TaskCounts(7, 1, 2, 3, 4), ["why"])
     with invoked("rank", lambda: report) as invoke:
         answer = invoke({"source": "aws.events"})
 

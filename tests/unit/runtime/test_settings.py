@@ -32,7 +32,8 @@ def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
 
 
 def test_strings_become_what_they_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_all(monkeypatch, STORES | LABEL_STUDIO | {"OCTOSPOON_AUDIT_SHARE": "0.3"})
+    given = {"OCTOSPOON_CLASSES": "cat,dog", "OCTOSPOON_AUDIT_SHARE": "0.3"}
+    set_all(monkeypatch, STORES | LABEL_STUDIO | given)
 
     settings = load(RankSettings)
 

@@ -180,7 +180,8 @@ def test_tasks_carry_the_prediction_of_the_model_that_scored_them() -> None:
 
 def test_every_task_carries_a_prediction_under_the_old_rule() -> None:
     world = World(300)
-    world.rank = replace(world.rank, rules=replace(world.rank.rules, blind=False))
+    choose = world.rank.choose
+    world.rank = replace(world.rank, choose=replace(choose, rules=replace(choose.rules, blind=False)))
 
     world.rank()
 
@@ -281,7 +282,7 @@ def test_rank_that_dies_anywhere_resumes_with_the_same_images(dies_after: int) -
 
 def test_two_ranks_at_once_export_one_round() -> None:
     world = World(300)
-    chosen = world.rank.choose()
+    chosen = world.rank.choose(world.champions.pointer()[0])
     world.rank()
 
     # the slower of two runs: it chose before the other one began
@@ -502,15 +503,16 @@ def test_an_added_class_has_a_share_until_it_has_labels() -> None:
     world = World(300)
     history = ClassHistory(CLASSES).add(["new"], 1.0)
     labels: dict[str, int] = {}
-    rules = replace(world.rank.rules, class_share=0.2)
-    world.rank = replace(world.rank, rules=rules, history=lambda: history, class_labels=lambda: labels)
+    rules = replace(world.rank.choose.rules, class_share=0.2)
+    choose = replace(world.rank.choose, rules=rules, history=lambda: history, class_labels=lambda: labels)
+    pointer = world.champions.pointer()[0]
 
-    picks = world.rank.choose().picks
+    picks = choose(pointer).picks
     assert sum(pick.strategy == "new-class" for pick in picks) == 4
     assert sum(pick.audit for pick in picks) == 4
 
     labels["new"] = 20
-    assert {pick.strategy for pick in world.rank.choose().picks} == {"random", "margin_diverse"}
+    assert {pick.strategy for pick in choose(pointer).picks} == {"random", "margin_diverse"}
 
 
 def test_predictions_name_the_classes_of_today() -> None:

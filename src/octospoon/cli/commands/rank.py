@@ -25,5 +25,7 @@ def rank(stack: Stack = None, as_json: AsJson = False) -> None:
         print_json(report)
     elif report.exported:
         print_line(f"round {report.round_number}: {report.exported} images were sent to the annotators")
+        for note in report.notes:
+            print_line(note)
     else:
         print_line(f"nothing exported: {report.reason}")

@@ -11,6 +11,7 @@ from octospoon.cli.operations.queues import read_queues
 from octospoon.domain.batch import drift_share
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import State
+from octospoon.domain.training.first_labels import FirstLabels
 
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
@@ -177,7 +178,7 @@ class Status:
 def read(deployment: Deployment) -> Status:
     """Read where a deployment stands."""
     counts, state = deployment.pool_report.counts(), deployment.control.state()
-    threshold = int(deployment.outputs["TrainingThreshold"])
+    threshold = _threshold(deployment)
     return Status(
         images={each.value: counts[each] for each in State},
         model=_model(deployment, state.backbone_change),
@@ -187,6 +188,15 @@ def read(deployment: Deployment) -> Status:
         quarantine=_quarantine(deployment),
         addresses=addresses_of(deployment),
     )
+
+
+def _threshold(deployment: Deployment) -> int:
+    """Return how many new labels start a job."""
+    usual = int(deployment.outputs["TrainingThreshold"])
+    given = deployment.outputs.get("FirstBatchSize")  # a stack of an earlier release has no such output
+    if given is None or deployment.rescoring.progress()[0] >= 0:
+        return usual
+    return FirstLabels(int(given)).training(len(deployment.classes), usual)
 
 
 def _model(deployment: Deployment, change: BackboneChange | None) -> ModelStatus:

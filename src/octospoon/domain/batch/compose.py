@@ -59,6 +59,10 @@ class BatchRules:
         """Number of images drawn uniformly and never trained on."""
         return round(self.size * self.audit_share)
 
+    def drawing(self, audit: int) -> BatchRules:
+        """Return these rules with so many images in the audit share."""
+        return replace(self, audit_share=audit / self.size)
+
     @property
     def control(self) -> int:
         """Number of images drawn uniformly and trained on."""

@@ -41,12 +41,16 @@ class Round:
         created_at: when it was chosen, ISO 8601 in UTC.
         model_version: version of the model that it was chosen with.
         picks: its images.
+        jobs: number of training jobs started before it was chosen; 0 if it is from an earlier release.
+        notes: why it is composed in this way, for people.
     """
 
     number: int
     created_at: str
     model_version: int
     picks: tuple[Pick, ...]
+    jobs: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.backbone_change import next_candidate
+from octospoon.domain.training.first_labels import FirstLabels
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 
 if TYPE_CHECKING:
     from octospoon.domain.evaluation.estimators import Estimate
     from octospoon.domain.monitoring.drift import DriftResult
-
 
 _PAUSE = 900.0
 """Seconds from the start of a job to the next, if two jobs in a row did not come to their end."""
@@ -28,11 +28,17 @@ class TrainingRules:
         new_labels: number of new labels that starts a job, at least 1.
         cool_down: seconds after the start of a job during which accuracy and drift start no other.
         per_day: largest number of jobs per UTC day, at least 1. A lost job is restarted once in any case.
+        first: how many labels start a job while no model has classes.
     """
 
     new_labels: int
     cool_down: float = 6 * 3600.0
     per_day: int = 24
+    first: FirstLabels = field(default_factory=FirstLabels)
+
+    def without_model(self, classes: int) -> TrainingRules:
+        """Return the rules while no model has classes, for a project with so many classes."""
+        return replace(self, new_labels=self.first.training(classes, self.new_labels))
 
 
 def pause(lost: int) -> float:

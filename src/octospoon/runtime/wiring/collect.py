@@ -10,6 +10,7 @@ from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
 from octospoon.adapters.aws.sqs_launcher import QueueLauncher
 from octospoon.adapters.label_studio import choices
 from octospoon.domain.errors import NotConfigured
+from octospoon.domain.training.first_labels import FirstLabels
 from octospoon.domain.training.jobs import JobSettings
 from octospoon.domain.training.policy import TrainingRules
 from octospoon.runtime import aws
@@ -47,10 +48,16 @@ def collect() -> CollectAnnotations:
             model_name=config.model_name,
             experiment=config.experiment,
         ),
-        rules=TrainingRules(config.training_threshold, config.training_cool_down, config.trainings_per_day),
+        rules=TrainingRules(
+            config.training_threshold,
+            config.training_cool_down,
+            config.trainings_per_day,
+            FirstLabels(config.first_batch_size),
+        ),
         finished=_finished_rounds(config, storage),
         lost_job=GiveUpLostJob(storage.control, batch, aws.CLOCK) if batch else None,
         launch_lease=batch_launcher.LAUNCH_LEASE if batch else LAUNCH_LEASE,
+        has_model=lambda: storage.rescoring.progress()[0] >= 0,
     )
 
 

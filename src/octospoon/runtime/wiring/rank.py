@@ -8,13 +8,17 @@ from octospoon.adapters.label_studio.predictions import LabelStudioPredictions
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.batch.limits import Limits
 from octospoon.domain.labelling.blinding import HIDDEN
+from octospoon.domain.training.first_labels import FirstLabels
 from octospoon.domain.uncertainty import order_of
 from octospoon.runtime import aws
-from octospoon.runtime.settings import RankSettings, load
+from octospoon.runtime.settings import RankSettings, listed, load
 from octospoon.runtime.wiring.label_studio import labeler
 from octospoon.runtime.wiring.storage import Storage
 from octospoon.runtime.wiring.triggers import rescore_queue
+from octospoon.usecases.choose_batch import ChooseBatch
+from octospoon.usecases.first_batches import FirstBatches
 from octospoon.usecases.open_tasks import OpenTasks
+from octospoon.usecases.plan_audit import PlanAudit
 from octospoon.usecases.rank import Rank
 from octospoon.usecases.refresh_predictions import RefreshPredictions
 from octospoon.usecases.rescore import Reorder
@@ -30,7 +34,7 @@ def rank() -> Rank:
     """Wire the selection and export of labelling batches."""
     config = load(RankSettings)
     storage, label_studio = Storage(config), labeler()
-    pool = storage.ranking_pool
+    pool, first = storage.ranking_pool, _first(config, storage)
     return Rank(
         pool=pool,
         rounds=storage.rounds,
@@ -38,12 +42,10 @@ def rank() -> Rank:
         images=storage.images,
         champions=storage.champions,
         clock=aws.CLOCK,
-        rules=_rules(config),
-        strategy=config.strategy,
+        choose=_choose(config, storage, pool, first),
         task_type=storage.task_type,
         open_tasks=OpenTasks(label_studio, pool, aws.CLOCK, config.open_task_days),
         max_open_tasks=config.max_open_tasks,
-        observations=storage.observations,
         reorder=Reorder(
             progress=storage.rescoring,
             enqueue=rescore_queue(config.rescore_queue_url),
@@ -52,7 +54,47 @@ def rank() -> Rank:
         ),
         refresh=_refresh(storage, label_studio, pool),
         history=storage.class_history(),
-        class_labels=storage.class_record().labels,
+        first=first,
+    )
+
+
+def _choose(
+    config: RankSettings, storage: Storage, pool: DynamoRankingPool, first: FirstBatches
+) -> ChooseBatch:
+    history, class_labels = storage.class_history(), storage.class_record().labels
+    return ChooseBatch(
+        pool=pool,
+        rounds=storage.rounds,
+        clock=aws.CLOCK,
+        rules=_rules(config),
+        strategy=config.strategy,
+        task_type=storage.task_type,
+        observations=storage.observations,
+        history=history,
+        class_labels=class_labels,
+        plan_audit=PlanAudit(
+            control=storage.control,
+            decisions=storage.history,
+            observations=storage.observations,
+            rounds=storage.rounds,
+            pool=pool,
+            target=config.audit_target,
+            history=history,
+            class_labels=class_labels,
+        ),
+        jobs=lambda: storage.control.state().jobs,
+        first=first,
+    )
+
+
+def _first(config: RankSettings, storage: Storage) -> FirstBatches:
+    history, given = storage.class_history(), listed(config.classes)
+    return FirstBatches(
+        control=storage.control,
+        clock=aws.CLOCK,
+        first=FirstLabels(config.first_batch_size),
+        classes=lambda: len(history().names or given),
+        most=config.batch_size,
     )
 
 

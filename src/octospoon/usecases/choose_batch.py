@@ -1,0 +1,154 @@
+"""Choose the next labelling batch from the pool's present state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.batch import class_share, drift_share
+from octospoon.domain.batch.audit_share import AuditPlan
+from octospoon.domain.batch.compose import CANDIDATES_PER_PICK, candidates_wanted, compose, strategy_for
+from octospoon.domain.batch.draw import draw, spread
+from octospoon.domain.labelling.addresses import why_not_shown
+from octospoon.domain.labelling.classes import LEAST, ClassHistory
+from octospoon.domain.labelling.tasks import Round
+from octospoon.domain.pool.images import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from octospoon.domain.batch.compose import BatchRules
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.monitoring.observations import DriftExample
+    from octospoon.domain.pool.images import Candidate, PoolRow
+    from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.ports.clock import Clock
+    from octospoon.ports.labelling import Rounds
+    from octospoon.ports.models import Observations
+    from octospoon.ports.pool import RankingPool
+    from octospoon.usecases.first_batches import FirstBatches
+
+
+def _whole(images: int, version: int) -> AuditPlan:
+    del version
+    return AuditPlan(images)
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseBatch:
+    """The use case. It stores nothing, and equal stored data give an equal batch.
+
+    Attributes:
+        pool: the images.
+        rounds: the labelling rounds so far.
+        clock: the time.
+        rules: the rules of every batch.
+        strategy: name of the acquisition strategy.
+        task_type: the kind of label.
+        observations: the results of `watch`, with the drift examples.
+        history: returns the project's classes; predictions name these.
+        class_labels: returns the number of training labels of each class at the newest training job.
+        plan_audit: returns the size of the audit share, see `PlanAudit`; by default it never changes.
+        jobs: returns the number of training jobs started so far.
+        first: the size of a batch while no model has classes; None for the usual size.
+    """
+
+    pool: RankingPool
+    rounds: Rounds
+    clock: Clock
+    rules: BatchRules
+    strategy: str
+    task_type: TaskType
+    observations: Observations
+    history: Callable[[], ClassHistory] = ClassHistory
+    class_labels: Callable[[], Mapping[str, int]] = dict
+    plan_audit: Callable[[int, int], AuditPlan] = _whole
+    jobs: Callable[[], int] = lambda: 0
+    first: FirstBatches | None = None
+
+    def __call__(self, pointer: ChampionPointer) -> Round:
+        """Choose the next round.
+
+        Args:
+            pointer: of the model in service.
+        """
+        jobs, number = self.jobs(), self.rounds.last_number() + 1
+        seed = f"round-{number}"
+        rules, notes = self._rules(pointer)
+        chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
+        wanted = candidates_wanted(rules.size, chosen)
+        pages = self.pool.selectable
+        drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
+        candidates: Sequence[Candidate] = (
+            # the drawn images may be among the top ones: read as many more
+            self.pool.top(wanted + len(drawn.images))
+            if chosen.needs_probabilities
+            else spread(pages, wanted, seed)
+        )
+        drifted = self._drifted(pointer)
+        candidates = [candidate for candidate in candidates if not why_not_shown(candidate.key)]
+        promising = self._promising(pointer, f"{seed}-classes")
+        keys = [image.key for images in (candidates, drifted, promising) for image in images]
+        picks = compose(
+            rules=rules,
+            drawn=drawn,
+            candidates=candidates,
+            rows=self._rows(keys, pointer),
+            chosen=chosen,
+            seed=seed,
+            drifted=drifted,
+            promising=promising,
+        )
+        created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
+        return Round(number, created, pointer.version, picks, jobs, notes)
+
+    def _rules(self, pointer: ChampionPointer) -> tuple[BatchRules, tuple[str, ...]]:
+        """Return the rules of this batch, and why they differ from those of every batch."""
+        rules, notes = self.rules, []
+        if self.first and not pointer.head_key:
+            rules = replace(rules, size=self.first.size())
+            notes.append(self.first.note())
+        audit = self.plan_audit(rules.audit, pointer.version)
+        notes.append(audit.reason)
+        return rules.drawing(audit.images), tuple(note for note in notes if note)
+
+    def _promising(self, pointer: ChampionPointer, seed: str) -> Sequence[DriftExample]:
+        """Return images that may show an added class with few labels, best first."""
+        history = self.history()
+        wanted = class_share.sought(history, self.class_labels()) if history.changes else {}
+        if not wanted or not self.rules.new_classes:
+            return ()
+        images = spread(self.pool.selectable, class_share.LOOKED_AT, seed)
+        rows = self.pool.rows([image.key for image in images if not why_not_shown(image.key)])
+        labelled = () if any(wanted.values()) else self._labelled()
+        examples = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
+        return examples[: CANDIDATES_PER_PICK * self.rules.new_classes]
+
+    def _labelled(self) -> Sequence[PoolRow]:
+        """Return the labelled images of the newest rounds."""
+        last = self.rounds.last_number()
+        numbers = range(last, max(0, last - class_share.ROUNDS), -1)
+        rounds = [round_ for number in numbers if (round_ := self.rounds.read(number))]
+        keys = [pick.key for round_ in rounds for pick in round_.picks]
+        return [
+            row for row in self.pool.rows(list(dict.fromkeys(keys))).values() if row.state is State.LABELLED
+        ]
+
+    def _rows(self, keys: Sequence[str], pointer: ChampionPointer) -> dict[str, PoolRow]:
+        """Return rows of the pool with probabilities of the project's classes."""
+        rows, history = self.pool.rows(keys), self.history()
+        translated = self.task_type.translation(history, pointer.classes)
+        if not history.revision or len(translated.names) < LEAST:
+            return rows
+        return {
+            key: replace(row, probabilities=translated(row.probabilities[np.newaxis])[0])
+            if row.probabilities is not None and len(row.probabilities) == len(pointer.classes)
+            else row
+            for key, row in rows.items()
+        }
+
+    def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftExample]:
+        return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
