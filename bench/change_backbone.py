@@ -3,7 +3,7 @@
 The stack must run with an empty pool, and the folder has one folder of images for each class:
 
     octospoon up --classes cat,dog --backbone scattering --set BatchSize=50 --set AuditShare=0.2 \
-        --set TrainingThreshold=50
+        --set TrainingThreshold=50 --set FirstBatchSize=50
     python -m bench.change_backbone DIR [--to NAME] [--images 2000] [--rounds 3] [--json FILE]
 
 It uploads the images and labels `rounds` batches through Label Studio. Then it runs `octospoon backbone

@@ -33,7 +33,8 @@ BATCH = 20
 ADDED = CLASSES[-1]
 UP = (
     f"up --backbone scattering --set BatchSize={BATCH} --set TrainingThreshold={BATCH} "
-    "--set RankTriggers=schedule --set 'RankSchedule=rate(1 day)' --set 'ReconcileSchedule=rate(1 day)'"
+    f"--set FirstBatchSize={BATCH} --set RankTriggers=schedule --set 'RankSchedule=rate(1 day)' "
+    "--set 'ReconcileSchedule=rate(1 day)'"
 )
 BEFORE = {"cat": range(10), "dog": range(10)}
 AFTER = {"cat": range(10, 14), "dog": range(10, 14), ADDED: range(12)}

@@ -48,7 +48,10 @@ NEW_CLASS = "fox"
 BATCH = 20
 ROUNDS = 4
 """The most that are labelled until a model is promoted."""
-SETTINGS = f"BatchSize={BATCH} TrainingThreshold={BATCH} AuditShare=0.3 RankTriggers=schedule MaxOpenTasks=1"
+SETTINGS = (
+    f"BatchSize={BATCH} FirstBatchSize={BATCH} TrainingThreshold={BATCH} AuditShare=0.3 "
+    "RankTriggers=schedule MaxOpenTasks=1"
+)
 PORTS = ("LOCALSTACK_PORT", "LABEL_STUDIO_PORT", "MLFLOW_PORT")
 ENGINE = ROOT / "infra/stand-ins/engine"
 LOG = ROOT / ".octospoon/logs/compose-test.log"

@@ -44,6 +44,7 @@ def stack_with_random_convolutions(
         pytest.skip("takes minutes: `make finetune` installs PyTorch (some GB) and runs this")
     parameters = {
         "BatchSize": str(LABELLED),
+        "FirstBatchSize": str(LABELLED),
         "TrainingThreshold": str(LABELLED),
         "RankSchedule": "rate(1 day)",
         "RankTriggers": "schedule",

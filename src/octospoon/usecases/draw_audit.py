@@ -52,12 +52,14 @@ class DrawAudit:
         rounds: the labelling rounds.
         clock: the time.
         model_version: of the model in service.
+        jobs: number of training jobs started so far.
     """
 
     imports: ImportedLabels
     rounds: Rounds
     clock: Clock
     model_version: int
+    jobs: int
 
     def __call__(self, count: int) -> AuditDraw:
         """Draw up to `count` images.
@@ -99,4 +101,4 @@ class DrawAudit:
             for rank, (_, key, etag) in enumerate(lowest)
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
-        return Round(number, created, self.model_version, picks), imported
+        return Round(number, created, self.model_version, picks, self.jobs), imported

@@ -180,6 +180,7 @@ class Lab:
             "OCTOSPOON_LABEL_STUDIO_PROJECT": str(self.project),
             "OCTOSPOON_CLASSES": ",".join(CLASSES),
             "OCTOSPOON_BATCH_SIZE": str(batch),
+            "OCTOSPOON_FIRST_BATCH_SIZE": str(NEVER),
             "OCTOSPOON_AUDIT_SHARE": "0",
             "OCTOSPOON_STRATEGY": "random",
             "OCTOSPOON_MAX_OPEN_TASKS": str(NEVER),

@@ -3,7 +3,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from fakes.models import FakeObservations
+import pytest
+from fakes.models import FakeObservations, FakeRescoring
 from fakes.pool import FakePool
 
 from octospoon.cli.operations import status
@@ -33,6 +34,27 @@ def test_drift_is_told_with_what_can_still_be_chosen():
         "confirmed on 500 uploads until 2026-01-31; 2 of the 3 images that differ most can still be chosen"
     )
     assert "no day's uploads" in status.describe_drift(status.drift(deployment, 5))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "generation", "threshold"),
+    [
+        ({"FirstBatchSize": "0"}, 0, 12),
+        ({"FirstBatchSize": "20"}, 0, 20),
+        ({"FirstBatchSize": "0"}, 1, 50),
+        ({}, 0, 50),
+    ],
+    ids=["by the classes", "as given", "after the first model", "a stack of an earlier release"],
+)
+def test_the_threshold_is_the_one_that_counts_now(outputs, generation, threshold):
+    rescoring = FakeRescoring()
+    if generation:
+        rescoring.begin(generation, 1)
+    deployment = SimpleNamespace(
+        outputs={"TrainingThreshold": "50"} | outputs, rescoring=rescoring, classes=("cat", "dog", "owl")
+    )
+
+    assert status.training_threshold(deployment) == threshold
 
 
 def test_answers_that_do_not_count_are_told_with_examples():

@@ -23,7 +23,7 @@ def world_with(images: int) -> tuple[FakeWorld, DrawAudit]:
         world.pool.put_score(ImageRef(f"{i}.jpg", "e", "1", 1), prediction)
     states = imports.states([f"{i}.jpg" for i in range(images)])
     imports.store([(state, "cat") for state in states.values()])
-    return world, DrawAudit(imports, world.rounds, world.clock, 3)
+    return world, DrawAudit(imports, world.rounds, world.clock, 3, 2)
 
 
 def test_drawn_images_are_a_blind_audit_round() -> None:

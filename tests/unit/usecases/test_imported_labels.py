@@ -78,7 +78,7 @@ def test_repairs_never_take_an_imported_label_for_missing() -> None:
 def test_drawn_images_are_exported_and_answered_by_people(interrupted) -> None:
     world = World()
     world.import_all()
-    drawn = DrawAudit(world.imports, world.rounds, world.clock, 1)(5)
+    drawn = DrawAudit(world.imports, world.rounds, world.clock, 1, 0)(5)
     if interrupted:
         world.labeler.lose_answers = 1
         with pytest.raises(ServiceUnavailable):
@@ -105,7 +105,7 @@ def test_drawn_images_are_exported_and_answered_by_people(interrupted) -> None:
 def test_label_of_a_drawn_image_never_comes_back() -> None:
     world = World()
     world.import_all()
-    DrawAudit(world.imports, world.rounds, world.clock, 1)(5)
+    DrawAudit(world.imports, world.rounds, world.clock, 1, 0)(5)
     world.rank()
     drawn = [task.key for task in world.labeler.tasks.values()]
     world.labeler.tasks.clear()

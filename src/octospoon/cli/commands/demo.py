@@ -32,7 +32,7 @@ def demo() -> None:
 
     require("local", "octospoon demo")
     from octospoon.cli.datasets import digits
-    from octospoon.cli.demo.loop import Demo
+    from octospoon.cli.demo.loop import PARAMETERS, Demo
     from octospoon.cli.local.assemble import assemble
     from octospoon.cli.stack import start
 
@@ -41,6 +41,5 @@ def demo() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     started, progress = float(os.environ.get(STARTED) or time.time()), timed_progress()
     with start(Path.cwd(), progress=progress, fresh=True, name="demo") as servers:
-        # the demonstration starts each round itself
-        stack = assemble(servers, digits.CLASSES, progress, {"RankTriggers": "schedule"})
+        stack = assemble(servers, digits.CLASSES, progress, PARAMETERS)
         Demo(stack, Console()).run(time.time() - started)

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 ROUNDS = 3
 BATCH_SIZE = 50
 AUDIT_SHARE = 0.2
+PARAMETERS = {
+    "RankTriggers": "schedule",  # the demonstration starts each round itself
+    "FirstBatchSize": str(BATCH_SIZE),  # the first job, like all others, has every label of its round
+}
 LATECOMERS = 5
 """Number of images that are uploaded at the end: the newest model must score them without a redeploy."""
 CONTROL_DRAWS = 10

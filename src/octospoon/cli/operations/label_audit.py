@@ -51,7 +51,13 @@ def draw(deployment: Deployment, count: int) -> tuple[AuditDraw, str]:
     champion = deployment.champions.pointer()
     if champion is None:
         raise NotConfigured("there is no model yet: run `octospoon init-model` first")
-    drawn = DrawAudit(deployment.imported_labels, deployment.rounds, CLOCK, champion[0].version)(count)
+    drawn = DrawAudit(
+        deployment.imported_labels,
+        deployment.rounds,
+        CLOCK,
+        champion[0].version,
+        deployment.control.state().jobs,
+    )(count)
     try:
         run_now.rank(deployment)
     except OctospoonError as error:

@@ -178,7 +178,7 @@ class Status:
 def read(deployment: Deployment) -> Status:
     """Read where a deployment stands."""
     counts, state = deployment.pool_report.counts(), deployment.control.state()
-    threshold = _threshold(deployment)
+    threshold = training_threshold(deployment)
     return Status(
         images={each.value: counts[each] for each in State},
         model=_model(deployment, state.backbone_change),
@@ -190,7 +190,7 @@ def read(deployment: Deployment) -> Status:
     )
 
 
-def _threshold(deployment: Deployment) -> int:
+def training_threshold(deployment: Deployment) -> int:
     """Return how many new labels start a job."""
     usual = int(deployment.outputs["TrainingThreshold"])
     given = deployment.outputs.get("FirstBatchSize")  # a stack of an earlier release has no such output
