@@ -122,12 +122,13 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A labelling round that chose the image, the model version that it used, and the pick."""
+    """A labelling round that chose the image, the model version that it used, the pick, and its notes."""
 
     round_number: int
     at: float
     model_version: int
     pick: Pick
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

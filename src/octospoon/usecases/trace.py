@@ -183,7 +183,7 @@ class TraceImage:
                 for pick in round_.picks if round_ else ():
                     if round_ and pick.key == key:
                         at = datetime.fromisoformat(round_.created_at).timestamp()
-                        choices.append(Choice(round_.number, at, round_.model_version, pick))
+                        choices.append(Choice(round_.number, at, round_.model_version, pick, round_.notes))
         return tuple(choices)
 
     def _trainings(self, key: str) -> tuple[tuple[Training, ...], tuple[str, ...]]:

@@ -64,7 +64,8 @@ class World(FakeWorld):
     def choose(self, image: ImageRef) -> None:
         pick = Pick(KEY, image.etag, True, "random", None, 3, 0.125)
         self.clock.time = 1_000_010.0
-        self.rounds.begin(Round(1, ROUND, 1, (pick, replace(pick, key="another"))))
+        picks = (pick, replace(pick, key="another"))
+        self.rounds.begin(Round(1, ROUND, 1, picks, notes=("a share is whole",)))
         self.pool.claim(pick, 1, 99.0)
         self.clock.time += 1
         self.pool.mark_exported(KEY, 1, 77)
@@ -124,6 +125,7 @@ def test_every_step_is_told_with_its_time() -> None:
     scores = [(score.at, score.model_version, score.label, score.confidence) for score in upload.scores]
     assert scores == [(1_000_001.0, 0, None, None), (1_000_002.0, 1, "dog", 0.75)]
     (choice,) = trace.choices
+    assert choice.notes == ("a share is whole",)
     assert (choice.at, choice.round_number, choice.pick.draw_probability) == (1_000_010.0, 1, 0.125)
     assert trace.export is not None
     assert (trace.export.at, trace.export.address) == (1_000_011.0, "http://labels/77")

@@ -125,10 +125,11 @@ def _choice(choice: Choice) -> Event:
     drawn = "" if pick.draw_probability is None else f", drawn with probability {pick.draw_probability:.3g}"
     audit = ", audit share" if pick.audit else ""
     model = f", by version {choice.model_version}"
+    notes = "".join(f"; {note}" for note in choice.notes)
     return Event(
         choice.at,
         "chosen",
-        f"round {choice.round_number}, rank {pick.rank}, {pick.strategy}{score}{drawn}{audit}{model}",
+        f"round {choice.round_number}, rank {pick.rank}, {pick.strategy}{score}{drawn}{audit}{model}{notes}",
     )
 
 
