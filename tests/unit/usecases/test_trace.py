@@ -145,7 +145,9 @@ def test_the_table_tells_it_in_order() -> None:
     assert [line.what for line in lines] == [*steps, "label settled", "judged on"]
     texts = [line.particulars for line in lines]
     assert texts[2] == "by version 1: dog 75.0%"
-    assert texts[3] == "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1"
+    assert texts[3] == (
+        "round 1, rank 3, random, drawn with probability 0.125, audit share, by version 1; a share is whole"
+    )
     assert texts[6].startswith("no answer")
     assert texts[7].endswith("deleted since")
 
