@@ -12,9 +12,11 @@ from octospoon.domain.labelling.reconciliation import PoolEntry
 from octospoon.domain.labelling.tasks import LabelledImage, Pick
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.images import (
+    RETIRED,
     Candidate,
     ImageRef,
     KnownScore,
+    PoolImage,
     PoolRow,
     Prediction,
     ScoredImage,
@@ -345,6 +347,30 @@ class FakePool:
                 row.label,
             )
 
+    def images(self) -> Iterator[PoolImage]:
+        for key, row in self.table.items():
+            hidden = row.state is State.QUARANTINED and row.reason != RETIRED
+            prediction = None if hidden else row.prediction
+            probabilities = prediction.probabilities if prediction else None
+            doubt = None if probabilities is None else uncertainty(probabilities)
+            pick = row.pick
+            yield PoolImage(
+                key=key,
+                etag=row.etag,
+                state=row.state,
+                model_version=prediction.model_version if prediction else 0,
+                backbone=prediction.backbone if prediction else "",
+                embedding=prediction.embedding.astype(np.float16) if prediction else None,
+                top_class=doubt.top_class if doubt else None,
+                confidence=doubt.confidence if doubt else 0.0,
+                label=row.label if row.state is State.LABELLED else None,
+                round_number=row.round_number,
+                strategy=pick.strategy if pick else "",
+                audit=pick.audit if pick else False,
+                arrived=row.arrived,
+                reason=row.reason if row.state is State.QUARANTINED else "",
+            )
+
     def counts(self) -> dict[State, int]:
         return {state: sum(row.state is state for row in self.table.values()) for state in State}
 
@@ -382,7 +408,7 @@ class FakeEntries:
         return self._move(entry, State.EXPORTED, task_id=task_id, exported_at=None)
 
     def release(self, entry: PoolEntry) -> bool:
-        return self._move(entry, State.SCORED, task_id=0, exported_at=None)
+        return self._move(entry, State.SCORED, task_id=0, exported_at=None, reason="", detail="")
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
         return self._move(entry, State.QUARANTINED, reason=reason, detail=detail)

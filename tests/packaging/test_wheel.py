@@ -39,6 +39,7 @@ NEEDS = {
     ("backbone", "pull", "scattering"): "models",
     ("rescore", "--full"): "models",
     ("picture", "cat.jpg"): "pictures",
+    ("ui",): "ui",
     ("aws", "init"): "local",
     ("aws", "deploy"): "local",
     ("aws", "image"): "local",
@@ -60,7 +61,7 @@ OPTIONAL = {
         f"octospoon.cli.operations.{name}"
         for name in (
             *("backbone_plan", "backbones", "change_backbone", "first_model", "import_model", "optimize"),
-            *("picture", "plots", "simulate", "simulation_report"),
+            *("picture", "plots", "simulate", "simulation_report", "ui"),
         )
     ),
     *(

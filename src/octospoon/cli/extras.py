@@ -9,12 +9,14 @@ from octospoon.domain.errors import NotConfigured
 _IMAGES = ("PIL", "pi_heif")
 _MODELS = (*_IMAGES, "onnx", "onnxruntime")
 _SIMULATE = (*_MODELS, "matplotlib", "scipy", "sklearn", "threadpoolctl")
+_PAGE = ("openTSNE", "starlette", "uvicorn")
 MODULES = {
     "pictures": _IMAGES,
     "models": _MODELS,
     "simulate": _SIMULATE,
     "watch": ("watchfiles",),
-    "local": (*_SIMULATE, "yaml"),
+    "ui": (*_IMAGES, *_PAGE),
+    "local": (*_SIMULATE, *_PAGE, "yaml"),
     "parquet": ("pyarrow",),
     "labels": ("label_studio_sdk",),
 }

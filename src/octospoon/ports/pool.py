@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Candidate,
         ImageRef,
         KnownScore,
+        PoolImage,
         PoolRow,
         Prediction,
         ScoredImage,
@@ -167,6 +168,9 @@ class PoolReport(Protocol):
     def predictions(self) -> Iterator[StoredPrediction]:
         """Yield the stored prediction of every image outside quarantine, in any order."""
 
+    def images(self) -> Iterator[PoolImage]:
+        """Yield every image with its embedding, in any order; the memory does not grow with the pool."""
+
 
 class PoolWalk(Protocol):
     """The pool in the order in which it is re-scored: by day of upload, then whatever is still outdated."""
@@ -223,10 +227,10 @@ class PoolEntries(Protocol):
         """Record the task of an image that was selectable or claimed, unless the entry has changed."""
 
     def release(self, entry: PoolEntry) -> bool:
-        """Make a claimed or exported image selectable again, unless the entry has changed."""
+        """Make a claimed, exported or retired image selectable again, unless the entry has changed."""
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
-        """Put an image without an object into quarantine, unless the entry has changed."""
+        """Put an image without an object, or a retired one, into quarantine, unless the entry has changed."""
 
 
 class ImageRecords(Protocol):

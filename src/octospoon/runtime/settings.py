@@ -7,11 +7,14 @@ a cold start.
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
 from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PREFIX = "OCTOSPOON_"
 T = TypeVar("T", bound=msgspec.Struct)
@@ -173,16 +176,20 @@ class WorkerSettings(Settings, frozen=True, kw_only=True):
     training_queue_url: Name
 
 
-def load(kind: type[T]) -> T:
-    """Read settings from the environment.
+def load(kind: type[T], variables: Mapping[str, str] = os.environ) -> T:
+    """Read settings from environment variables.
+
+    Args:
+        kind: the settings.
+        variables: those of this process, or of a function.
 
     Raises:
         NotConfigured: a variable is missing or out of range; the message names it.
     """
     values = {
-        field.name: os.environ[PREFIX + field.name.upper()]
+        field.name: variables[PREFIX + field.name.upper()]
         for field in msgspec.structs.fields(kind)
-        if PREFIX + field.name.upper() in os.environ
+        if PREFIX + field.name.upper() in variables
     }
     try:
         return msgspec.convert(values, kind, strict=False)

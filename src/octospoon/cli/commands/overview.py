@@ -47,6 +47,7 @@ ENTRIES = {
     "predict": Entry(DAILY, "Ask the model in service about images."),
     "status": Entry(DAILY, "Show where everything stands, and what needs a person."),
     "report": Entry(DAILY, "Show how good the model in service is."),
+    "ui": Entry(DAILY, "Show the pool, the batches and the images in the browser."),
     "open": Entry(DAILY, "Open Label Studio or MLflow in the browser."),
     "invite": Entry(DAILY, "Print the address at which another annotator signs up."),
     "rank": Entry(DAILY, "Choose a batch of images and send it to Label Studio now."),

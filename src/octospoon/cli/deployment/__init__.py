@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,13 +117,15 @@ class Deployment(Storage):
     def __init__(self, outputs: Mapping[str, str], endpoint_url: str | None) -> None:
         self.outputs = outputs
         self.endpoint_url = endpoint_url
+        self._one_at_a_time = threading.Lock()
         s3, dynamodb = lambda: self.client("s3"), lambda: self.client("dynamodb")
         source = source_of(outputs.get("ImagesSource", ""), outputs.get("ImagesPrefixes", ""))
         super().__init__(OutputNames(outputs), s3, dynamodb, time.time, source)
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""
-        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+        with self._one_at_a_time:  # a session is not safe to use in several threads, its clients are
+            return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -132,8 +135,12 @@ class Deployment(Storage):
     @cached_property
     def settings(self) -> dict[str, str]:
         """The environment variables of `reconcile`, the function that uses every service."""
-        with translated("reading the settings of reconcile"):
-            name = self.outputs["ReconcileFunctionName"]
+        return self.settings_of("Reconcile")
+
+    def settings_of(self, function: str) -> dict[str, str]:
+        """Return the environment variables of a function, such as ``Rank``."""
+        with translated(f"reading the settings of {function.lower()}"):
+            name = self.outputs[f"{function}FunctionName"]
             configuration = self.client("lambda").get_function_configuration(FunctionName=name)
         return dict(configuration["Environment"]["Variables"])
 

@@ -8,6 +8,7 @@ from octospoon.domain.batch.class_share import NEW_CLASS
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.batch.drift_share import DRIFT
 from octospoon.domain.labelling.imported import IMPORTED
+from octospoon.domain.labelling.manual import MANUAL
 
 if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
@@ -22,7 +23,7 @@ UNCHOSEN = ""
 
 
 def selection(image: LabelledImage) -> str:
-    """Return the part of a batch that an image belongs to, such as audit, control, drift or strategy."""
+    """Return the part of a batch that an image belongs to, such as audit, control, manual or strategy."""
     if image.audit:
         return AUDIT_SHARE
     named = {
@@ -30,6 +31,7 @@ def selection(image: LabelledImage) -> str:
         DRIFT: DRIFT_SHARE,
         NEW_CLASS: CLASS_SHARE,
         IMPORTED: IMPORTED,
+        MANUAL: MANUAL,
         "": UNCHOSEN,
     }
     return named.get(image.strategy, STRATEGY)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ARCHIVED = "archived"
 """The quarantine reason of an image in an S3 archive class, until it is restored."""
+RETIRED = "retired"
+"""The quarantine reason of an image that a person took out of the pool."""
 
 
 class State(StrEnum):
@@ -176,6 +178,43 @@ class StoredPrediction:
     confidence: float
     scored_at: float
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolImage:
+    """Everything that a map of the pool shows of one image.
+
+    Attributes:
+        key: object key.
+        etag: identity of the bytes.
+        state: state of the image.
+        model_version: version of the model that scored it; 0 for none.
+        backbone: sha256 of the backbone that made the embedding; empty for none.
+        embedding: float16 [D]; None in quarantine, except for a retired image.
+        top_class: index of the most probable class in that model's list; None from a model without classes.
+        confidence: its probability; 0 without one.
+        label: the label of the image; None for none.
+        round_number: number of the newest round that chose it; 0 for none.
+        strategy: what chose it, see `Pick`; empty for none.
+        audit: whether it belongs to the audit share.
+        arrived: UTC day of the upload, such as 2026-01-31; empty if unknown.
+        reason: the quarantine reason; empty in other states.
+    """
+
+    key: str
+    etag: str
+    state: State
+    model_version: int
+    backbone: str
+    embedding: npt.NDArray[np.float16] | None
+    top_class: int | None
+    confidence: float
+    label: str | None
+    round_number: int
+    strategy: str
+    audit: bool
+    arrived: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ def rank() -> Rank:
     )
 
 
+def chooser(config: RankSettings, storage: Storage) -> ChooseBatch:
+    """Wire the choice of a batch alone, which stores nothing."""
+    return _choose(config, storage, storage.ranking_pool, _first(config, storage))
+
+
 def _choose(
     config: RankSettings, storage: Storage, pool: DynamoRankingPool, first: FirstBatches
 ) -> ChooseBatch:

@@ -11,6 +11,7 @@ from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.batch.drift_share import DRIFT
 from octospoon.domain.evaluation import isotonic, metrics, stopping
 from octospoon.domain.labelling.imported import IMPORTED
+from octospoon.domain.labelling.manual import MANUAL
 from octospoon.training.head.fit import fit_head
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _POINTS = 6
 _FEWEST_CONTROL = 10
 _PARTS = 4
+_OTHERS = (CONTROL, DRIFT, NEW_CLASS, IMPORTED, MANUAL)
+"""What chose the labelled images that the strategy did not choose."""
 
 
 def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expectation | None:
@@ -74,7 +77,7 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
     """
     by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
     control = [i for i in by_age if train.images[i].strategy == CONTROL]
-    chosen = [i for i in by_age if train.images[i].strategy not in (CONTROL, DRIFT, NEW_CLASS, IMPORTED)]
+    chosen = [i for i in by_age if train.images[i].strategy not in _OTHERS]
     n = min(len(control), len(chosen))
     if n < _FEWEST_CONTROL or len(audit) < stopping.FEWEST_IMAGES:
         return {}

@@ -54,7 +54,7 @@ class DynamoEntries:
         return self._move(entry, values, ("shard", "priority_shard", "claim_until", "exported_at"))
 
     def release(self, entry: PoolEntry) -> bool:
-        """Make a claimed or exported image selectable again, unless the entry has changed."""
+        """Make a claimed, exported or retired image selectable again, unless the entry has changed."""
         item = self._table.item(entry.key, ("key", "priority"))
         if item is None:
             return False
@@ -62,10 +62,10 @@ class DynamoEntries:
         values: dict[str, Value | None] = {"state": State.SCORED, "shard": shard}
         if "priority" in item:
             values["priority_shard"] = shard
-        return self._move(entry, values, ("claim_until", "task_id", "exported_at"))
+        return self._move(entry, values, ("claim_until", "task_id", "exported_at", "reason", "detail"))
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
-        """Put an image without an object into quarantine, unless the entry has changed."""
+        """Put an image without an object, or a retired one, into quarantine, unless the entry has changed."""
         values: dict[str, Value | None] = {"state": State.QUARANTINED, "reason": reason, "detail": detail}
         return self._move(entry, values, ("shard", "priority_shard", "claim_until"))
 

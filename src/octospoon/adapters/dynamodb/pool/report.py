@@ -7,10 +7,12 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, number, text
+from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, names_of, number, text
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
-from octospoon.domain.pool.images import ImageRef, State, StoredPrediction
+from octospoon.domain.pool.images import RETIRED, ImageRef, PoolImage, State, StoredPrediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
 
 _PREDICTED = ("key", "etag", "state", "model_version", "top_class", "confidence", "scored_at", "label")
+
+
+_MAPPED = (
+    *("key", "etag", "state", "model_version", "backbone", "embedding", "top_class", "confidence", "label"),
+    *("round", "strategy", "audit", "arrival", "reason"),
+)
 
 
 class DynamoPoolReport:
@@ -86,6 +94,10 @@ class DynamoPoolReport:
                 text(item, "label") if "label" in item else None,
             )
 
+    def images(self) -> Iterator[PoolImage]:
+        """Yield every image with its embedding, in any order."""
+        return map(_mapped, self._scan(", ".join(f"#{name}" for name in _MAPPED), None))
+
     def _scan(
         self, projection: str, filtered: tuple[str, dict[str, Value]] | None, *, consistent: bool = False
     ) -> Iterator[Item]:
@@ -103,3 +115,25 @@ class DynamoPoolReport:
         with translated("reading the pool"):
             for page in self._client.get_paginator("scan").paginate(**request):
                 yield from page["Items"]
+
+
+def _mapped(item: Item) -> PoolImage:
+    state = State(text(item, "state"))
+    quarantined, reason = state is State.QUARANTINED, text(item, "reason")
+    known = "embedding" in item and (not quarantined or reason == RETIRED)
+    return PoolImage(
+        key=text(item, "key"),
+        etag=text(item, "etag"),
+        state=state,
+        model_version=integer(item, "model_version"),
+        backbone=text(item, "backbone") if known else "",
+        embedding=np.frombuffer(item["embedding"]["B"], "<f2") if known else None,
+        top_class=integer(item, "top_class") if "top_class" in item else None,
+        confidence=number(item, "confidence"),
+        label=text(item, "label") if state is State.LABELLED else None,
+        round_number=integer(item, "round"),
+        strategy=text(item, "strategy"),
+        audit=flag(item, "audit"),
+        arrived=text(item, "arrival").partition("/")[0],
+        reason=reason if quarantined else "",
+    )

@@ -1,0 +1,226 @@
+"""What each route answers, without HTTP: the data of the views, and the actions."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.pool.keys import image_id
+from octospoon.ui import galleries
+from octospoon.ui.pool_reader import PoolReader, clear
+from octospoon.ui.refresher import DAILY, OFTEN, Refresher
+from octospoon.ui.thumbnails import Thumbnails
+from octospoon.usecases.choose_by_hand import ManualRound, Retire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octospoon.domain.labelling.tasks import Round
+    from octospoon.domain.pool.images import PoolRow
+    from octospoon.ports.clock import Clock
+    from octospoon.ui.backend import Backend
+    from octospoon.ui.snapshot import Snapshot
+
+MOST_KEYS = 20_000
+"""Most images that one action may name."""
+_REMEMBERED = 20_000
+
+
+class Pages:
+    """The views and actions over one deployment.
+
+    Args:
+        backend: the deployment.
+        clock: the time.
+
+    Attributes:
+        pool: keeps the snapshot of the pool.
+    """
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self._backend, self._clock = backend, clock
+        backend.folder.mkdir(parents=True, exist_ok=True)
+        clear(backend.folder)
+        storage = backend.storage
+        read = PoolReader(
+            storage.pool_report, storage.champions, storage.observations, backend.history, backend.folder
+        )
+        every = OFTEN if backend.local else DAILY
+        self.pool = Refresher(read, backend.folder / "pool", every, backend.sentence, clock.now)
+        self._thumbnails = Thumbnails(storage.images, backend.folder / "thumbnails")
+        self._ids: dict[str, tuple[str, str]] = {}
+        self._ids_of: Snapshot | None = None
+        self._lock = threading.Lock()
+
+    # -- views ----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return what every view shows: the deployment, the snapshot's age, and what reading costs."""
+        snapshot, progress = self.pool.snapshot, self.pool.progress
+        total = int(snapshot.facts["total"]) if snapshot else 0
+        return {
+            "name": self._backend.name,
+            "local": self._backend.local,
+            "links": dict(self._backend.links()),
+            "reading": progress.reading,
+            "rows": progress.rows,
+            "placing": progress.placing,
+            "error": progress.error,
+            "snapshot": progress.number,
+            "read_at": snapshot.facts["read_at"] if snapshot else None,
+            "next_at": self.pool.next_at(),
+            "total": total,
+            "counts": snapshot.facts["counts"] if snapshot else {},
+            "read_dollars": 0.0 if self._backend.local else total * self._backend.read_cost / 1e6,
+            "rounds": self._backend.storage.rounds.last_number(),
+        }
+
+    def document(self) -> bytes | None:
+        """Return the snapshot for the map; None before the first."""
+        snapshot = self.pool.snapshot
+        return snapshot.document() if snapshot else None
+
+    def batch(self, number: int | None) -> dict[str, Any]:
+        """Return a round as a gallery.
+
+        Args:
+            number: of the round; None for the newest.
+
+        Raises:
+            BadRequest: there is no such round.
+        """
+        rounds = self._backend.storage.rounds
+        wanted = rounds.last_number() if number is None else number
+        round_ = rounds.read(wanted) if wanted > 0 else None
+        if round_ is None:
+            raise BadRequest(f"there is no round {wanted}" if wanted else "there is no round yet")
+        return {**self._gallery(round_), "last": rounds.last_number()}
+
+    def preview(self) -> dict[str, Any]:
+        """Return the round that `rank` would choose now; nothing is stored."""
+        return self._gallery(self._backend.preview())
+
+    def image(self, key: str) -> dict[str, Any]:
+        """Return the story of an image and its nearest images.
+
+        Raises:
+            BadRequest: there is no such image.
+        """
+        trace = self._backend.trace(key)
+        rows = self._backend.storage.pool.rows
+        document = galleries.image(trace, rows([key]).get(key), rows, self.pool.snapshot)
+        self._remember([(key, document["etag"])])
+        return document
+
+    def thumbnail(self, image: str, size: str) -> bytes | None:
+        """Return the thumbnail of an image that the page has shown; None for an unknown id.
+
+        Raises:
+            BadImage: it cannot be shown.
+        """
+        known = self._known().get(image)
+        return self._thumbnails.get(*known, size) if known else None
+
+    # -- actions --------------------------------------------------------------------------------
+
+    def refresh(self) -> dict[str, Any]:
+        """Read the pool as soon as possible."""
+        self.pool.request()
+        return {"asked": True}
+
+    def label(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Send the selectable images among `keys` to the annotators as a round of their own."""
+        storage = self._backend.storage
+        begin = ManualRound(
+            storage.pool,
+            storage.rounds,
+            storage.champions,
+            self._clock,
+            lambda: storage.control.state().jobs,
+        )
+        chosen = begin(_checked(keys))
+        report = self._backend.rank()
+        self._reread()
+        return {
+            "round": chosen.number,
+            "images": len(chosen.picks),
+            "left": len(keys) - len(chosen.picks),
+            "exported": report.exported if report.round_number == chosen.number else 0,
+            "reason": report.reason,
+        }
+
+    def retire(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Take the selectable images among `keys` out of the pool."""
+        moved = Retire(self._backend.storage.entries)(_checked(keys))
+        self._reread()
+        return {"moved": moved.moved, "left": moved.left}
+
+    def restore(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Make the retired images among `keys` selectable again."""
+        moved = Retire(self._backend.storage.entries).undo(_checked(keys))
+        self._reread()
+        return {"moved": moved.moved, "left": moved.left}
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _reread(self) -> None:
+        """Read the pool again after a change, where that is free."""
+        if self._backend.local:
+            self.pool.request()
+
+    def _gallery(self, round_: Round) -> dict[str, Any]:
+        storage = self._backend.storage
+        keys = [pick.key for pick in round_.picks]
+        self._remember([(pick.key, pick.etag) for pick in round_.picks])
+        rows, entries = storage.pool.rows(keys), storage.entries.entries(keys)
+        return galleries.batch(round_, rows, entries, self.pool.snapshot, self._predicted())
+
+    def _predicted(self) -> Callable[[PoolRow], tuple[str, float] | None]:
+        history, version = self._backend.history(), lru_cache(self._backend.storage.champions.version)
+
+        def predicted(row: PoolRow) -> tuple[str, float] | None:
+            pointer = version(row.model_version)
+            if pointer is None or row.probabilities is None or len(row.probabilities) != len(pointer.classes):
+                return None
+            translated = translation(history, pointer.classes)
+            shares = translated(row.probabilities[np.newaxis])[0]
+            best = int(shares.argmax()) if len(shares) else -1
+            return None if best < 0 else (translated.names[best], float(shares[best]))
+
+        return predicted
+
+    def _known(self) -> dict[str, tuple[str, str]]:
+        """Return key and etag by id, of every image that the page may show."""
+        snapshot = self.pool.snapshot
+        with self._lock:
+            if snapshot is not None and self._ids_of is not snapshot:
+                pairs = zip(snapshot.keys, snapshot.etags, strict=True)
+                self._ids |= {image_id(key, etag): (key, etag) for key, etag in pairs}
+                self._ids_of = snapshot
+            return self._ids
+
+    def _remember(self, images: Sequence[tuple[str, str]]) -> None:
+        with self._lock:
+            if len(self._ids) > _REMEMBERED and self._ids_of is not self.pool.snapshot:
+                self._ids = {}  # `_known` fills it again from the newest snapshot
+            self._ids |= {image_id(key, etag): (key, etag) for key, etag in images}
+
+
+def _checked(keys: Sequence[str]) -> Sequence[str]:
+    if not keys:
+        raise BadRequest("no image is selected")
+    if len(keys) > MOST_KEYS:
+        raise BadRequest(f"{len(keys):,} images are selected: at most {MOST_KEYS:,} are possible at once")
+    return keys
+
+
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of an action: the keys of the selected images."""
+
+    keys: list[str]

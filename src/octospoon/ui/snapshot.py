@@ -1,0 +1,157 @@
+"""A snapshot of the pool: what the map shows of each image, in columns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from octospoon.adapters.files import draft_of
+from octospoon.domain.pool.images import State
+from octospoon.domain.pool.keys import image_id
+from octospoon.ui.layout import Projection
+from octospoon.ui.packing import pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from octospoon.domain.pool.images import PoolImage
+    from octospoon.ui.sample import Sample
+
+STATES = tuple(State)
+FORMAT = 1
+"""Changes with the content of the file; a file of another format is read anew from the pool."""
+PCA, MAP = "components", "map"
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The pool at one time.
+
+    Attributes:
+        facts: what holds for the whole pool: ``read_at`` (epoch seconds), ``seconds`` that reading took,
+            ``counts`` by state, ``model_version``, ``backbone``, ``method`` (`PCA` or `MAP`), and the names
+            that ``predicted``, ``label`` and ``strategy`` refer to.
+        keys: object keys of the N images shown.
+        etags: identity of their bytes.
+        columns: those of `columns`, each of length N, and ``place``, float32 [N, 2], NaN for an image that is
+            not on the map.
+        reduced: float32 [N, K], the embeddings after the projection; NaN likewise.
+        projection: of the embeddings; None if no image has a comparable one.
+    """
+
+    facts: dict[str, Any]
+    keys: list[str]
+    etags: list[str]
+    columns: dict[str, npt.NDArray[Any]]
+    reduced: npt.NDArray[np.float32]
+    projection: Projection | None = None
+
+    def document(self) -> bytes:
+        """Return the snapshot as the browser reads it, see `octospoon.ui.packing`."""
+        ids = [image_id(key, etag) for key, etag in zip(self.keys, self.etags, strict=True)]
+        return pack({**self.facts, "states": list(STATES), "keys": self.keys, "ids": ids}, self.columns)
+
+    def save(self, path: Path) -> None:
+        """Write the snapshot into a file, whole or not at all."""
+        texts = {"format": FORMAT, "facts": self.facts, "keys": self.keys, "etags": self.etags}
+        arrays = {**self.columns, "reduced": self.reduced}
+        if self.projection is not None:
+            arrays |= {"mean": self.projection.mean, "axes": self.projection.axes}
+        with draft_of(path) as draft:
+            draft.write_bytes(pack(texts, arrays))
+
+    @classmethod
+    def load(cls, path: Path) -> Snapshot | None:
+        """Return the snapshot in a file; None if there is none, or none that this version can read."""
+        try:
+            header, arrays = unpack(path.read_bytes())
+            if header["format"] != FORMAT:
+                return None
+            reduced, mean, axes = arrays.pop("reduced"), arrays.pop("mean", None), arrays.pop("axes", None)
+            projection = Projection(mean, axes) if mean is not None and axes is not None else None
+            return cls(header["facts"], header["keys"], header["etags"], arrays, reduced, projection)
+        except (OSError, ValueError, KeyError, json.JSONDecodeError):
+            return None
+
+
+class Names:
+    """Numbers for names, in the order in which they are first asked for."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, name: str | None) -> int:
+        """Return the number of a name; -1 for None."""
+        return -1 if name is None else self._numbers.setdefault(name, len(self._numbers))
+
+    def names(self) -> list[str]:
+        """Return the names by number."""
+        return list(self._numbers)
+
+
+def columns(
+    images: Sequence[PoolImage],
+    classes: Callable[[int], Sequence[str]],
+    shown: Callable[[str], str],
+    drifted: Mapping[str, float],
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, list[str]]]:
+    """Return the columns of the images, and the names that they refer to.
+
+    A missing number is -1 in a column of integers, and NaN in a column of floats.
+
+    Args:
+        images: the N images.
+        classes: gives the class names of a model version.
+        shown: gives the present name of a class.
+        drifted: the novelty of the images that differ most from the model's reference, by key.
+
+    Returns:
+        ``state`` (in `STATES`), ``predicted``, ``label``, ``strategy`` and ``reason`` (numbers of names),
+        ``confidence``, ``round``, ``day`` (since 1970), ``drift`` and ``audit``; and the names.
+    """
+    names, strategies, reasons = Names(), Names(), Names()
+
+    def predicted(image: PoolImage) -> int:
+        known = classes(image.model_version) if image.top_class is not None else ()
+        inside = image.top_class is not None and image.top_class < len(known)
+        return names.number(shown(known[image.top_class or 0])) if inside else -1
+
+    def column(kind: str, values: Callable[[PoolImage], float]) -> npt.NDArray[Any]:
+        return np.array([values(image) for image in images], kind)
+
+    made = {
+        "state": column("u1", lambda image: STATES.index(image.state)),
+        "predicted": column("i2", predicted),
+        "label": column("i2", lambda image: names.number(image.label and shown(image.label))),
+        "confidence": column("f4", lambda image: np.nan if image.top_class is None else image.confidence),
+        "round": column("i4", lambda image: image.round_number or -1),
+        "strategy": column("i2", lambda image: strategies.number(image.strategy or None)),
+        "audit": column("u1", lambda image: image.audit),
+        "day": column("i4", lambda image: _day(image.arrived)),
+        "drift": column("f4", lambda image: drifted.get(image.key, np.nan)),
+        "reason": column("i2", lambda image: reasons.number(image.reason or None)),
+    }
+    return made, {"classes": names.names(), "strategies": strategies.names(), "reasons": reasons.names()}
+
+
+def spread_over(sample: Sample, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return values of the stored embeddings, float32 [M, K], for all images, float32 [N, K], else NaN."""
+    result = np.full((len(sample.rows), values.shape[1]), np.nan, np.float32)
+    known = sample.rows >= 0
+    result[known] = values[sample.rows[known]]
+    return result
+
+
+def _day(arrived: str) -> int:
+    try:
+        return date.fromisoformat(arrived).toordinal() - _EPOCH
+    except ValueError:
+        return -1

@@ -1,0 +1,68 @@
+"use strict";
+/* Colourings of the map. Classes have the colours of Okabe and Ito, then darker ones; numbers have cividis.
+   All can be told apart with the common kinds of colour blindness. */
+(function (o) {
+  const CLASSES = [
+    [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167],
+    [148, 98, 0], [32, 104, 140], [0, 92, 66], [150, 140, 10], [110, 78, 160], [128, 50, 0], [126, 60, 100],
+  ];
+  const OTHER = [128, 128, 128];
+  const NONE = [160, 160, 160];
+  const CIVIDIS = [
+    [0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
+    [138, 134, 121], [165, 156, 116], [195, 180, 104], [225, 204, 85], [254, 232, 56],
+  ];
+  const STATES = { scored: [86, 180, 233], claimed: [240, 228, 66], exported: [230, 159, 0], labelled: [0, 158, 115], quarantined: [204, 121, 167] };
+
+  function cividis(share) {
+    const at = Math.min(Math.max(share, 0), 1) * (CIVIDIS.length - 1);
+    const low = Math.floor(at), high = Math.min(low + 1, CIVIDIS.length - 1);
+    return CIVIDIS[low].map((value, i) => Math.round(value + (at - low) * (CIVIDIS[high][i] - value)));
+  }
+
+  /** Count the values of a column of names, the most frequent first; the last is -1, for none. */
+  function categories(values, names, colour) {
+    const counts = new Map();
+    for (const value of values) counts.set(value, (counts.get(value) || 0) + 1);
+    const order = [...counts.keys()].sort((a, b) => (a < 0) - (b < 0) || counts.get(b) - counts.get(a) || a - b);
+    return order.map((value, place) => ({
+      value, name: value < 0 ? "none" : names[value], count: counts.get(value),
+      colour: value < 0 ? NONE : colour(value, place),
+    }));
+  }
+
+  function byNames(pool, column, names, colour) {
+    const legend = categories(pool.columns[column], names, colour);
+    const colours = new Map(legend.map((each) => [each.value, each.colour]));
+    return { legend, of: (i) => colours.get(pool.columns[column][i]), group: (i) => pool.columns[column][i] };
+  }
+
+  function byNumber(values, missing, describe) {
+    let low = Infinity, high = -Infinity, absent = 0;
+    for (const value of values) {
+      if (missing(value)) absent++;
+      else { low = Math.min(low, value); high = Math.max(high, value); }
+    }
+    const share = (value) => (high > low ? (value - low) / (high - low) : 1);
+    const any = high >= low;
+    return {
+      scale: any ? { low: describe(low), high: describe(high), stops: CIVIDIS } : null, absent,
+      of: (i) => (missing(values[i]) ? NONE : cividis(share(values[i]))),
+      group: (i) => (missing(values[i]) ? -1 : 0),
+    };
+  }
+
+  const inOrder = (_, place) => CLASSES[place] || OTHER;
+
+  /** The colourings by their name in the address. */
+  o.colourings = {
+    state: { title: "State", make: (pool) => byNames(pool, "state", pool.states, (value) => STATES[pool.states[value]]) },
+    predicted: { title: "Predicted class", make: (pool) => byNames(pool, "predicted", pool.classes, inOrder) },
+    label: { title: "Label", make: (pool) => byNames(pool, "label", pool.classes, inOrder) },
+    strategy: { title: "Chosen by", make: (pool) => byNames(pool, "strategy", pool.strategies, inOrder) },
+    confidence: { title: "Confidence", make: (pool) => byNumber(pool.columns.confidence, Number.isNaN, o.percent) },
+    round: { title: "Round", make: (pool) => byNumber(pool.columns.round, (value) => value < 0, (value) => `round ${value}`) },
+    day: { title: "Day of upload", make: (pool) => byNumber(pool.columns.day, (value) => value < 0, o.day) },
+    drift: { title: "Drift", make: (pool) => byNumber(pool.columns.drift, Number.isNaN, (value) => value.toPrecision(3)) },
+  };
+})(octospoon);

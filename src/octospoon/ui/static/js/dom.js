@@ -1,0 +1,85 @@
+"use strict";
+/* Elements are built from text nodes only: keys and class names come from outside and are never markup. */
+(function (o) {
+  /** Return an element. `properties` are attributes, or listeners if their name begins with "on". */
+  o.h = function (tag, properties, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties || {})) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else element.setAttribute(name, value === true ? "" : String(value));
+    }
+    return o.fill(element, ...children);
+  };
+
+  /** Replace the content of an element; lists of children are flattened, and missing ones left out. */
+  o.fill = function (element, ...children) {
+    element.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+    return element;
+  };
+
+  /** Say something to people who cannot see that the page has changed. */
+  o.announce = function (text) {
+    document.getElementById("announcer").textContent = text;
+  };
+
+  o.percent = (share) => (share === null || share === undefined ? "unknown" : `${(100 * share).toFixed(1)} %`);
+  o.count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+  o.day = (number) => (number < 0 ? "unknown" : new Date(number * 86400000).toISOString().slice(0, 10));
+  o.time = function (seconds) {
+    if (seconds === null || seconds === undefined) return "";
+    return new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ") + " UTC";
+  };
+  o.ago = function (seconds) {
+    const passed = Math.max(0, Date.now() / 1000 - seconds);
+    if (passed < 90) return "just now";
+    if (passed < 5400) return `${Math.round(passed / 60)} minutes ago`;
+    if (passed < 129600) return `${Math.round(passed / 3600)} hours ago`;
+    return `${Math.round(passed / 86400)} days ago`;
+  };
+
+  /** The views by their name in the address; each file of a view adds its own. */
+  o.views = {};
+
+  o.imageAddress = (key) => `#/image/${encodeURIComponent(key)}`;
+
+  /** Return an image of a pool image; one that cannot be shown says so. */
+  o.thumbnail = function (id, key, size) {
+    const frame = o.h("span", { class: `thumbnail ${size}` });
+    const picture = o.h("img", { alt: key, loading: "lazy", decoding: "async", src: `${o.thumbnails}${size}/${id}.jpg` });
+    picture.addEventListener("error", () => frame.replaceChildren(o.h("span", { class: "missing" }, "no image to show")));
+    frame.append(picture);
+    return frame;
+  };
+
+  /** Return a message that fills a view: what is missing, and what to do next. */
+  o.empty = function (title, ...next) {
+    return o.h("section", { class: "empty" }, o.h("h2", {}, title), next.map((line) => o.h("p", {}, line)));
+  };
+
+  o.failed = function (error) {
+    return o.h("section", { class: "empty", role: "alert" }, o.h("h2", {}, "This could not be read"), o.h("p", {}, error.message));
+  };
+
+  /** Ask before something changes; return a promise of true or false. */
+  o.confirmed = function (title, text, action) {
+    return new Promise((resolve) => {
+      const dialog = o.h("dialog", { "aria-labelledby": "asked" },
+        o.h("h2", { id: "asked" }, title),
+        text.map((line) => o.h("p", {}, line)),
+        o.h("p", { class: "buttons" },
+          o.h("button", { type: "button", onclick: () => dialog.close("no") }, "Cancel"),
+          o.h("button", { type: "button", class: "primary", onclick: () => dialog.close("yes") }, action)));
+      dialog.addEventListener("close", () => { dialog.remove(); resolve(dialog.returnValue === "yes"); });
+      document.body.append(dialog);
+      dialog.showModal();
+    });
+  };
+
+  /** Let the browser save a file that this page made. */
+  o.save = function (name, type, text) {
+    const address = URL.createObjectURL(new Blob([text], { type }));
+    o.h("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  };
+})(octospoon);

@@ -1,0 +1,48 @@
+"use strict";
+/* The view Image: the story of one image as a timeline, its nearest images, and its near-copies. */
+(function (o) {
+  o.views.image = {
+    title: "Image",
+    async show(content, { rest }) {
+      const search = o.h("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); const key = event.target.elements.key.value; if (key) location.hash = o.imageAddress(key); } },
+        o.h("label", {}, "Object key ", o.h("input", { name: "key", value: rest, size: 40, autocomplete: "off", spellcheck: "false" })), " ", o.h("button", {}, "Show"));
+      if (!rest) return void o.fill(content, o.h("h1", {}, "Image"), search, o.h("p", {}, "Enter the key of an image, or open one from the map or a batch."));
+      o.fill(content, search, o.h("p", { role: "status" }, "Reading its story …"));
+      let found;
+      try {
+        found = await o.json("image", { key: rest });
+      } catch (error) {
+        return void o.fill(content, o.h("h1", { class: "key" }, rest), search, o.failed(error));
+      }
+      const { trace } = found, copies = found.nearest.filter((each) => each.near_copy), others = found.nearest.filter((each) => !each.near_copy);
+      o.fill(content,
+        o.h("h1", { class: "key" }, trace.key), search,
+        o.h("div", { class: "with-side even" },
+          o.h("div", {}, o.thumbnail(found.id, trace.key, "large"), facts(trace)),
+          o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
+        copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.h("p", {}, "Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
+        o.h("section", {}, o.h("h2", {}, "Nearest images"), others.length ? near(others) : o.h("p", {}, copies.length ? "No others were compared." : "None can be compared yet: the pool is read in the background, and the image needs a score.")));
+    },
+  };
+
+  function facts(trace) {
+    const rows = [["State", trace.state]];
+    if (trace.label) rows.push(["Label", trace.label.label], ["Agreement", trace.label.annotators ? `${o.percent(trace.label.agreement)} of ${trace.label.annotators}` : "imported"]);
+    if (trace.reason) rows.push(["Reason", `${trace.reason}: ${trace.detail}`]);
+    if (trace.export) rows.push(["Task", /^https?:/.test(trace.export.address) ? o.h("a", { href: trace.export.address, rel: "noreferrer" }, `${trace.export.task_id} in Label Studio`) : trace.export.task_id]);
+    return o.h("dl", {}, rows.map(([name, value]) => [o.h("dt", {}, name), o.h("dd", {}, value)]));
+  }
+
+  function near(images) {
+    return o.h("ul", { class: "gallery near" }, images.map((each) => o.h("li", {}, o.h("a", { href: o.imageAddress(each.key) },
+      o.thumbnail(each.id, each.key, "small"),
+      o.h("span", { class: "key" }, each.key),
+      o.h("span", {}, each.label ? `label ${each.label}` : each.predicted ? `predicted ${each.predicted}` : each.state),
+      each.distance === null ? null : o.h("span", {}, `distance ${each.distance.toFixed(4)}`)))));
+  }
+
+  function timeline(trace) {
+    return o.h("ol", { class: "timeline" }, trace.timeline.map((event) => o.h("li", {},
+      o.h("time", {}, o.time(event.at)), " ", o.h("strong", {}, event.what), event.particulars ? o.h("span", { class: "particulars" }, event.particulars) : null)));
+  }
+})(octospoon);
