@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,7 @@ from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import image_id
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.trace import Trace, Upload
 from octospoon.ui.backend import Backend
 
@@ -77,6 +79,7 @@ class PageWorld:
             rounds=world.rounds,
             control=world.control,
             images=world.images,
+            task_type=CLASSIFICATION,
         )
         rank = self.rank()
         return Backend(
@@ -96,7 +99,8 @@ class PageWorld:
     def rank(self) -> Rank:
         rules = BatchRules(size=10, audit_share=0.2)
         rank = self.world.build_rank(rules, "margin", days=14, max_open_tasks=50, refresh=lambda: 0)
-        return replace(rank, reorder=lambda _generation: 0)
+        in_order: Any = Mock(return_value=0)
+        return replace(rank, reorder=in_order)
 
     def trace(self, key: str) -> Trace:
         row = self.world.pool.table[key]

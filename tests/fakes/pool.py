@@ -352,7 +352,7 @@ class FakePool:
             hidden = row.state is State.QUARANTINED and row.reason != RETIRED
             prediction = None if hidden else row.prediction
             probabilities = prediction.probabilities if prediction else None
-            doubt = None if probabilities is None else uncertainty(probabilities)
+            doubt = None if probabilities is None else self.doubt(probabilities)
             pick = row.pick
             yield PoolImage(
                 key=key,

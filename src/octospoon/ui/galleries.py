@@ -12,7 +12,7 @@ from octospoon.domain.batch.drift_share import DRIFT
 from octospoon.domain.labelling.manual import MANUAL
 from octospoon.domain.pool.images import PoolRow, State
 from octospoon.domain.pool.keys import image_id
-from octospoon.domain.timeline import timeline
+from octospoon.domain.trace.timeline import timeline
 from octospoon.ui.neighbours import NEAR_COPY, distances, similar
 
 if TYPE_CHECKING:
@@ -103,37 +103,42 @@ def batch(
         predicted: gives the predicted class of a row and its probability; None without one.
     """
     known = [rows[pick.key] for pick in round_.picks if pick.key in rows]
-    labelled = snapshot.columns["label"] >= 0 if snapshot else None
-    near = similar(snapshot, known, NEAREST_LABELLED, labelled) if snapshot else [[] for _ in known]
-    by_key = {row.key: positions for row, positions in zip(known, near, strict=True)}
+    near: dict[str, list[Shown]] = {}
+    if snapshot is not None:
+        labelled = snapshot.columns["label"] >= 0
+        for row, positions in zip(known, similar(snapshot, known, NEAREST_LABELLED, labelled), strict=True):
+            near[row.key] = [shown(snapshot, at) for at in positions]
 
-    def image(pick: Pick) -> dict[str, Any]:
-        row, entry = rows.get(pick.key), entries.get(pick.key)
-        state = entry.state if entry else None
-        hidden = pick.blind and state not in _ANSWERED
+    def card(pick: Pick) -> dict[str, Any]:
+        entry, row = entries.get(pick.key), rows.get(pick.key)
+        hidden = pick.blind and not (entry and entry.state in _ANSWERED)
         guess = predicted(row) if row and not hidden else None
-        return {
-            "key": pick.key,
-            "id": image_id(pick.key, pick.etag),
-            "rank": pick.rank,
-            "state": state,
-            "audit": pick.audit,
-            "blind": pick.blind,
-            "strategy": pick.strategy,
-            "score": pick.score,
-            "why": why(pick),
-            "predicted": guess[0] if guess else None,
-            "confidence": guess[1] if guess else None,
-            "nearest": [
-                msgspec.to_builtins(shown(snapshot, at)) for at in by_key.get(pick.key, ()) if snapshot
-            ],
-        }
+        return _card(pick, entry.state if entry else None, guess, near.get(pick.key, []))
 
     return {
         "number": round_.number,
         "created_at": round_.created_at,
         "model_version": round_.model_version,
-        "images": [image(pick) for pick in round_.picks],
+        "images": [card(pick) for pick in round_.picks],
+    }
+
+
+def _card(
+    pick: Pick, state: State | None, guess: tuple[str, float] | None, near: Sequence[Shown]
+) -> dict[str, Any]:
+    return {
+        "key": pick.key,
+        "id": image_id(pick.key, pick.etag),
+        "rank": pick.rank,
+        "state": state,
+        "audit": pick.audit,
+        "blind": pick.blind,
+        "strategy": pick.strategy,
+        "score": pick.score,
+        "why": why(pick),
+        "predicted": guess[0] if guess else None,
+        "confidence": guess[1] if guess else None,
+        "nearest": msgspec.to_builtins(near),
     }
 
 

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.pool.keys import image_id
 from octospoon.ui import galleries
 from octospoon.ui.pool_reader import PoolReader, clear
@@ -49,7 +48,12 @@ class Pages:
         clear(backend.folder)
         storage = backend.storage
         read = PoolReader(
-            storage.pool_report, storage.champions, storage.observations, backend.history, backend.folder
+            storage.pool_report,
+            storage.champions,
+            storage.observations,
+            backend.history,
+            storage.task_type.labels,
+            backend.folder,
         )
         every = OFTEN if backend.local else DAILY
         self.pool = Refresher(read, backend.folder / "pool", every, backend.sentence, clock.now)
@@ -182,16 +186,18 @@ class Pages:
         return galleries.batch(round_, rows, entries, self.pool.snapshot, self._predicted())
 
     def _predicted(self) -> Callable[[PoolRow], tuple[str, float] | None]:
-        history, version = self._backend.history(), lru_cache(self._backend.storage.champions.version)
+        history, task_type = self._backend.history(), self._backend.storage.task_type
+        version = lru_cache(self._backend.storage.champions.version)
 
         def predicted(row: PoolRow) -> tuple[str, float] | None:
             pointer = version(row.model_version)
             if pointer is None or row.probabilities is None or len(row.probabilities) != len(pointer.classes):
                 return None
-            translated = translation(history, pointer.classes)
-            shares = translated(row.probabilities[np.newaxis])[0]
-            best = int(shares.argmax()) if len(shares) else -1
-            return None if best < 0 else (translated.names[best], float(shares[best]))
+            translated = task_type.translation(history, pointer.classes)
+            if not translated.names:
+                return None  # all its classes are retired
+            (best,) = task_type.predicted(translated(row.probabilities[np.newaxis]), translated.names)
+            return task_type.labels.shown(best.label, history), best.confidence
 
         return predicted
 

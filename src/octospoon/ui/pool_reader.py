@@ -14,7 +14,7 @@ from octospoon.domain.pool.keys import image_id
 from octospoon.ui import map_file
 from octospoon.ui.map_file import PoolMap
 from octospoon.ui.sample import LIMIT, read_sample
-from octospoon.ui.snapshot import MAP, PCA, Snapshot, columns, spread_over
+from octospoon.ui.snapshot import MAP, PCA, Shown, Snapshot, columns, spread_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.pool.images import PoolImage
+    from octospoon.domain.task_types.task_type import StoredLabels
     from octospoon.ports.models import Champions, Observations
     from octospoon.ports.pool import PoolReport
     from octospoon.ui.map_file import Placed
@@ -39,6 +40,7 @@ class PoolReader:
         champions: the models and their classes.
         observations: the newest test for drift.
         history: the project's classes.
+        labels: the meaning of stored labels.
         folder: for the maps and temporary files; it exists.
         limit: most images of a snapshot.
     """
@@ -47,6 +49,7 @@ class PoolReader:
     champions: Champions
     observations: Observations
     history: Callable[[], ClassHistory]
+    labels: StoredLabels
     folder: Path
     limit: int = LIMIT
 
@@ -86,7 +89,8 @@ class PoolReader:
             return known.classes if known else ()
 
         drifted = {each.key: each.score for each in self.observations.read().drifted}
-        made, names = columns(sample.images, classes, history.shown, drifted)
+        shown = Shown(classes, history.shown, lambda label: self.labels.shown(label, history))
+        made, names = columns(sample.images, shown, drifted)
         nowhere = np.full((len(sample.images), 2), np.nan, np.float32)
         snapshot = Snapshot(
             {**facts, **names, "method": PCA},

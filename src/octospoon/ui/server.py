@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,26 +42,7 @@ def application(pages: Pages, sentence: Callable[[BaseException], str]) -> Starl
         pages: what the routes answer.
         sentence: says in one sentence what an error means.
     """
-
-    def answer(document: Callable[[Request], Any]) -> Callable[[Request], Response]:
-        def endpoint(request: Request) -> Response:  # Starlette runs it in a thread
-            try:
-                return Response(msgspec.json.encode(document(request)), media_type=_JSON)
-            except Exception as error:  # noqa: BLE001 - the page shows the sentence
-                return _failure(error, sentence)
-
-        return endpoint
-
-    def action(act: Callable[[list[str]], Any]) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            try:
-                keys = await _keys(request)
-                return Response(msgspec.json.encode(await run_in_threadpool(act, keys)), media_type=_JSON)
-            except Exception as error:  # noqa: BLE001 - the page shows the sentence
-                return _failure(error, sentence)
-
-        return endpoint
-
+    answer, action = partial(_answer, sentence), partial(_action, sentence)
     return Starlette(
         routes=[
             Route("/", _file, methods=["GET"]),
@@ -77,6 +59,31 @@ def application(pages: Pages, sentence: Callable[[BaseException], str]) -> Starl
             Route("/do/restore", action(pages.restore), methods=["POST"]),
         ]
     )
+
+
+def _answer(
+    sentence: Callable[[BaseException], str], document: Callable[[Request], Any]
+) -> Callable[[Request], Response]:
+    def endpoint(request: Request) -> Response:  # Starlette runs it in a thread
+        try:
+            return Response(msgspec.json.encode(document(request)), media_type=_JSON)
+        except Exception as error:  # noqa: BLE001 - the page shows the sentence
+            return _failure(error, sentence)
+
+    return endpoint
+
+
+def _action(
+    sentence: Callable[[BaseException], str], act: Callable[[list[str]], Any]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            keys = await _keys(request)
+            return Response(msgspec.json.encode(await run_in_threadpool(act, keys)), media_type=_JSON)
+        except Exception as error:  # noqa: BLE001 - the page shows the sentence
+            return _failure(error, sentence)
+
+    return endpoint
 
 
 def serve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,11 +98,23 @@ class Names:
         return list(self._numbers)
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How classes and labels are shown.
+
+    Attributes:
+        classes: gives the class names of a model version.
+        name: gives the present name of a class.
+        label: gives a stored label as people read it.
+    """
+
+    classes: Callable[[int], Sequence[str]]
+    name: Callable[[str], str]
+    label: Callable[[str], str]
+
+
 def columns(
-    images: Sequence[PoolImage],
-    classes: Callable[[int], Sequence[str]],
-    shown: Callable[[str], str],
-    drifted: Mapping[str, float],
+    images: Sequence[PoolImage], shown: Shown, drifted: Mapping[str, float]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, list[str]]]:
     """Return the columns of the images, and the names that they refer to.
 
@@ -109,8 +122,7 @@ def columns(
 
     Args:
         images: the N images.
-        classes: gives the class names of a model version.
-        shown: gives the present name of a class.
+        shown: how classes and labels are shown.
         drifted: the novelty of the images that differ most from the model's reference, by key.
 
     Returns:
@@ -120,17 +132,18 @@ def columns(
     names, strategies, reasons = Names(), Names(), Names()
 
     def predicted(image: PoolImage) -> int:
-        known = classes(image.model_version) if image.top_class is not None else ()
+        known = shown.classes(image.model_version) if image.top_class is not None else ()
         inside = image.top_class is not None and image.top_class < len(known)
-        return names.number(shown(known[image.top_class or 0])) if inside else -1
+        return names.number(shown.name(known[image.top_class or 0])) if inside else -1
 
-    def column(kind: str, values: Callable[[PoolImage], float]) -> npt.NDArray[Any]:
-        return np.array([values(image) for image in images], kind)
+    def label(image: PoolImage) -> int:
+        return names.number(None if image.label is None else shown.label(image.label))
 
+    column = partial(_column, images)
     made = {
         "state": column("u1", lambda image: STATES.index(image.state)),
         "predicted": column("i2", predicted),
-        "label": column("i2", lambda image: names.number(image.label and shown(image.label))),
+        "label": column("i2", label),
         "confidence": column("f4", lambda image: np.nan if image.top_class is None else image.confidence),
         "round": column("i4", lambda image: image.round_number or -1),
         "strategy": column("i2", lambda image: strategies.number(image.strategy or None)),
@@ -140,6 +153,10 @@ def columns(
         "reason": column("i2", lambda image: reasons.number(image.reason or None)),
     }
     return made, {"classes": names.names(), "strategies": strategies.names(), "reasons": reasons.names()}
+
+
+def _column(images: Sequence[PoolImage], kind: str, values: Callable[[PoolImage], float]) -> npt.NDArray[Any]:
+    return np.array([values(image) for image in images], kind)
 
 
 def spread_over(sample: Sample, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

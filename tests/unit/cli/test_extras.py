@@ -24,7 +24,7 @@ def packages(extra: str) -> set[str]:
     names: set[str] = set()
     for requirement in PYPROJECT["optional-dependencies"][extra]:
         if inner := re.match(r"octospoon\[(.*)\]", requirement):
-            names |= packages(inner[1])
+            names |= {name for each in inner[1].split(",") for name in packages(each)}
         else:
             names.add(normal(re.split(r"[><=]", requirement)[0]))
     return names

@@ -56,7 +56,7 @@ def test_a_new_point_is_placed_inside_its_group():
     assert placed(reduced[::10], reduced, places) == pytest.approx(places[::10])
 
 
-def test_a_map_keeps_groups_together_and_is_the_same_each_time():
+def test_a_map_keeps_groups_together_each_time():
     reduced = fit_projection(EMBEDDINGS)(EMBEDDINGS)
     places = fit(reduced)
     assert places == pytest.approx(fit(reduced))
@@ -64,7 +64,7 @@ def test_a_map_keeps_groups_together_and_is_the_same_each_time():
     assert (GROUPS[near] == GROUPS[:, np.newaxis]).mean() > 0.95
 
 
-def test_a_map_is_computed_by_a_process_that_leaves_no_file(tmp_path, monkeypatch):
+def test_the_process_of_a_map_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(map_file, "PROGRAM", (sys.executable, "-c", COPY_FIRST_TWO))
     made = compute(IDS, EMBEDDINGS, tmp_path)
     assert made.places == pytest.approx(plane(made.reduced))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_a_document_comes_back_as_it_was_packed() -> None:
-    arrays = {
+    arrays: dict[str, Any] = {
         "a": np.array([[1.5, np.nan]], np.float32),
         "b": np.array([-1, 2], np.int16),
         "c": np.array([], np.uint8),
@@ -79,7 +79,7 @@ def made(read_at: float, seconds: float = 1.0) -> Snapshot:
     return Snapshot({"read_at": read_at, "seconds": seconds}, [], [], {}, np.empty((0, 2), np.float32))
 
 
-def test_a_pool_on_aws_is_read_once_a_day_across_restarts(tmp_path: Path) -> None:
+def test_a_restart_does_not_read_a_pool_on_aws_again(tmp_path: Path) -> None:
     reader = Reader(made(1000.0))
     first = Refresher(reader, tmp_path / "pool", DAILY, str, lambda: 1000.0)
     assert first.next_at() == 1000.0
@@ -89,7 +89,7 @@ def test_a_pool_on_aws_is_read_once_a_day_across_restarts(tmp_path: Path) -> Non
     assert again.next_at() == 1000.0 + DAILY
 
 
-def test_a_pool_that_takes_long_to_read_is_read_less_often(tmp_path: Path) -> None:
+def test_a_slow_pool_is_read_less_often(tmp_path: Path) -> None:
     refresher = Refresher(Reader(made(0.0, seconds=60.0)), tmp_path / "pool", 30.0, str, lambda: 60.0)
     refresher.refresh()
     assert refresher.next_at() == 600.0
@@ -129,7 +129,7 @@ def test_the_oldest_thumbnails_go_first(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3.jpg", "4.jpg"]
 
 
-def test_a_thumbnail_is_read_once_and_only_of_the_same_bytes(tmp_path: Path) -> None:
+def test_a_thumbnail_is_read_once_and_of_the_same_bytes(tmp_path: Path) -> None:
     world = PageWorld(tmp_path, 3)
     thumbnails = Thumbnails(world.world.images, tmp_path / "thumbnails")
     first = thumbnails.get("cat/00000.png", "etag-cat/00000.png", "small")

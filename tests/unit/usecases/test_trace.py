@@ -17,12 +17,9 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import image_id
-<<<<<<< HEAD
 from octospoon.domain.task_types.classification import CLASSIFICATION
-=======
-from octospoon.domain.timeline import timeline
->>>>>>> a8dab4d (Show the pool, batches and images in a page of the browser)
 from octospoon.domain.trace import StoredVersion, Trace
+from octospoon.domain.trace.timeline import timeline
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.usecases.trace import TraceImage
 

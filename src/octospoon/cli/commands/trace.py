@@ -9,7 +9,7 @@ import typer
 
 from octospoon.cli.commands.definition import Command, Stack, examples
 from octospoon.cli.output import line_table, print_json, print_line, print_line_table
-from octospoon.domain.timeline import timeline
+from octospoon.domain.trace.timeline import timeline
 
 if TYPE_CHECKING:
     from rich.table import Table
