@@ -14,6 +14,7 @@ from PIL import Image
 from fakes.pool import FakeEntries
 from fakes.world import FakeWorld
 from octospoon.domain.batch.compose import BatchRules
+from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
@@ -25,6 +26,7 @@ from octospoon.ui.backend import Backend
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octospoon.domain.labelling.tasks import Round
     from octospoon.usecases.rank import Rank
 
 CLASSES = ("cat", "dog", "owl")
@@ -81,7 +83,6 @@ class PageWorld:
             images=world.images,
             task_type=CLASSIFICATION,
         )
-        rank = self.rank()
         return Backend(
             name="a test",
             local=self.local,
@@ -90,8 +91,8 @@ class PageWorld:
             history=lambda: self.history,
             links=lambda: {"Label Studio": "http://127.0.0.1:8080/"},
             trace=self.trace,
-            preview=rank.choose,
-            rank=rank,
+            preview=self.preview,
+            rank=self.rank(),
             sentence=str,
             read_cost=0.06,
         )
@@ -101,6 +102,12 @@ class PageWorld:
         rank = self.world.build_rank(rules, "margin", days=14, max_open_tasks=50, refresh=lambda: 0)
         in_order: Any = Mock(return_value=0)
         return replace(rank, reorder=in_order)
+
+    def preview(self) -> Round:
+        pointer = self.world.champions.pointer()
+        if pointer is None:
+            raise ServiceUnavailable("no model is in service yet")
+        return self.rank().choose(pointer[0])
 
     def trace(self, key: str) -> Trace:
         row = self.world.pool.table[key]

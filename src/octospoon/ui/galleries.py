@@ -119,6 +119,7 @@ def batch(
         "number": round_.number,
         "created_at": round_.created_at,
         "model_version": round_.model_version,
+        "notes": list(round_.notes),
         "images": [card(pick) for pick in round_.picks],
     }
 

@@ -21,7 +21,7 @@
         o.h("h1", {}, `Round ${batch.number}`),
         o.live && batch.last > 1 ? steps(batch) : null,
         o.h("p", {}, `Chosen ${batch.created_at.slice(0, 19).replace("T", " ")} UTC with model version ${batch.model_version}: ${o.count(batch.images.length, "image")}, ${progress(batch)}. ${shares(batch)}`),
-        gallery(batch));
+        notes(batch), gallery(batch));
     },
   };
 
@@ -36,7 +36,7 @@
       o.fill(content,
         o.h("h1", {}, "Next round"),
         o.h("p", {}, `A preview: nothing is stored or sent. If it ran now, \`octospoon rank\` would choose these ${o.count(batch.images.length, "image")} as round ${batch.number}. ${shares(batch)} Labels, uploads and a new model change the choice.`),
-        gallery(batch));
+        notes(batch), gallery(batch));
     },
   };
 
@@ -49,6 +49,10 @@
     const counts = new Map();
     for (const each of batch.images) counts.set(share(each), (counts.get(share(each)) || 0) + 1);
     return `By share: ${[...counts].map(([name, number]) => `${name} ${number}`).join(", ")}.`;
+  }
+
+  function notes(batch) {
+    return batch.notes.map((note) => o.h("p", { class: "note" }, `${note[0].toUpperCase()}${note.slice(1)}.`));
   }
 
   function steps(batch) {
