@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.deployment import find_deployment
 from octospoon.cli.operations import rescore, run_now
@@ -176,7 +175,7 @@ class Change:
         return [(key, entry.state) for key, entry in self.deployment.entries.entries(keys).items()]
 
     def _label(self, keys: Sequence[str], count: int | None) -> None:
-        labeler = LabelStudio(self.deployment.label_studio(), self.deployment.label_studio_project)
+        labeler = self.deployment.labeler(self.deployment.label_studio())
         etags = {key: entry.etag for key, entry in self.deployment.entries.entries(keys).items()}
         tasks, labels = labeler.find(etags), len(self._labels())
         chosen = list(tasks.items())[:count]

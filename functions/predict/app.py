@@ -59,7 +59,7 @@ def _health(request: rest.Request, seconds_left: SecondsLeft) -> Json:  # noqa: 
 
 
 def _setup(request: rest.Request, seconds_left: SecondsLeft) -> Json:  # noqa: ARG001
-    ml_backend.check_setup(request.body())
+    ml_backend.check_setup(request.body(), wiring.control())
     return rest.answer(200, {"model_version": version_name(wiring.version_in_service())})
 
 
@@ -103,7 +103,7 @@ def _body(answer: Answer, predicted: Predicted) -> Json:
 
 
 def _tasks(body: bytes, seconds_left: SecondsLeft) -> Json:
-    wanted = ml_backend.wanted(body, wiring.images_bucket())
+    wanted = ml_backend.wanted(body, wiring.images_bucket(), wiring.control())
     answers = use_case().each(wanted.keys, seconds_left)
     count(metrics, "predicted", sum(answer is not None for answer in answers))
     return rest.answer(200, ml_backend.results(wanted, answers))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.operations.upload import run_all
@@ -84,7 +85,7 @@ def job_done(deployment: Deployment, jobs: int, seconds: float = 180) -> None:
 
 def task_ids(stack: LocalStack, round_: Round) -> dict[str, int]:
     """Return the Label Studio task of each image of a round."""
-    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
+    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project, SingleChoice())
     return labeler.find({pick.key: pick.etag for pick in round_.picks})
 
 
@@ -98,7 +99,7 @@ def label_round(stack: LocalStack, round_: Round) -> None:
 @contextmanager
 def new_project(stack: LocalStack, title: str, classes: Sequence[str] = digits.CLASSES) -> Iterator[int]:
     """Create a separate Label Studio project; it is deleted at the end."""
-    number = LabelStudioSetup(stack.label_studio).project(title, tuple(classes))
+    number = LabelStudioSetup(stack.label_studio).project(title, tuple(classes), SingleChoice())
     try:
         yield number
     finally:

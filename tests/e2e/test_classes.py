@@ -11,7 +11,7 @@ from e2e import checkouts
 from e2e.checkouts import CLASSES, write_photos
 from e2e.helpers import job_done, scored, serving, task_ids
 
-from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
+from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.local.assemble import LocalStack
 from octospoon.cli.operations import run_now
@@ -127,7 +127,7 @@ def changed_and_undone(checkout: Checkout, stack: LocalStack, key: str) -> None:
     assert "as hound" in output
     assert "as dog" not in output
     checkout.octospoon("classes merge cat,hound --into pet")
-    interface = LabelStudio(stack.label_studio, stack.project.label_studio_project).interface()
+    interface = deployment.labeler(stack.label_studio).interface()
     assert [choice.value for choice in interface.choices] == [ADDED, "pet"]
     names = {"cat": "pet", "dog": "pet", ADDED: ADDED}
     assert labels(deployment) == {image: names[label] for image, label in before.items()}
@@ -141,7 +141,7 @@ def changed_and_undone(checkout: Checkout, stack: LocalStack, key: str) -> None:
 
     checkout.octospoon("classes undo")
     assert deployment.classes == ("cat", "hound", ADDED)
-    interface = LabelStudio(stack.label_studio, stack.project.label_studio_project).interface()
+    interface = deployment.labeler(stack.label_studio).interface()
     assert interface.shown == {"dog": "hound"}, "answers from before show the new name"
     checkout.octospoon("classes undo")
     assert deployment.classes == ("cat", "dog", ADDED)

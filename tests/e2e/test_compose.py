@@ -24,6 +24,7 @@ from e2e.checkouts import CLASSES, write_photos
 from e2e.helpers import job_done, scored, serving
 
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.deployment import Deployment, LocalProject
 from octospoon.cli.local.addresses import COMPOSE_CREDENTIALS
@@ -161,7 +162,7 @@ class Containers:
 
     def label(self, picks: Sequence[Pick], *, as_class: str = "") -> None:
         """Label images in Label Studio, with the given class or else with their true classes."""
-        labeler = LabelStudio(self.label_studio, self.project.label_studio_project)
+        labeler = LabelStudio(self.label_studio, self.project.label_studio_project, SingleChoice())
         tasks = labeler.find({pick.key: pick.etag for pick in picks})
         for pick in picks:
             truth = next(name for name in CLASSES if f"{name}/" in pick.key)

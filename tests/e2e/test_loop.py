@@ -23,6 +23,7 @@ from e2e.helpers import (
     upload,
 )
 
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.loop import key_of
 from octospoon.cli.main import main
@@ -318,7 +319,7 @@ def test_setting_label_studio_up_again_changes_nothing(stack: LocalStack) -> Non
 
     before = numbers()
     setup = LabelStudioSetup(stack.label_studio)
-    assert setup.project(TITLE, digits.CLASSES) == stack.project.label_studio_project
+    assert setup.project(TITLE, digits.CLASSES, SingleChoice()) == stack.project.label_studio_project
     connect(setup, stack.project.label_studio_project, stack.deployment)
 
     assert numbers() == before

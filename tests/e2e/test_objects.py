@@ -14,6 +14,7 @@ from PIL import Image
 
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.operations import log_reasons
@@ -50,7 +51,7 @@ class Desk:
         self.stack, self.folder = stack, f"objects-{uuid.uuid4().hex}/"
         self.s3 = stack.deployment.client("s3")
         self.bucket = stack.project.outputs["ImagesBucket"]
-        self.labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
+        self.labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project, SingleChoice())
         self.tasks: list[int] = []
 
     def put(self, key: str, data: bytes, **more: str) -> None:
@@ -182,7 +183,7 @@ def test_propagated_annotations_are_counted_by_the_next_reconciliation(desk: Des
 @pytest.mark.parametrize("title", ["cats + dogs & 50 % ä", " blanks "])
 def test_a_project_is_found_by_its_title(stack: LocalStack, title: str) -> None:
     setup, title = LabelStudioSetup(stack.label_studio), f"{title}{uuid.uuid4().hex[:6]}&+"
-    first, second = (setup.project(title, ["cat", "dog"]) for _ in range(2))
+    first, second = (setup.project(title, ["cat", "dog"], SingleChoice()) for _ in range(2))
     stack.label_studio.call("DELETE", f"/api/projects/{first}")
 
     assert first == second

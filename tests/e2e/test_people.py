@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import TITLE
 from octospoon.cli.operations.invitation import invitation
@@ -39,7 +40,7 @@ def test_the_instruction_is_shown_until_another_is_given(stack: LocalStack) -> N
     path = f"/api/projects/{project}"
     try:
         setup.instruct(project, "<p>A seven may have a bar &amp; a foot.</p>")
-        setup.project(TITLE, digits.CLASSES)
+        setup.project(TITLE, digits.CLASSES, SingleChoice())
         settings = stack.label_studio.call("GET", path)
     finally:
         stack.label_studio.call("PATCH", path, json={"expert_instruction": "", "show_instruction": False})

@@ -8,6 +8,7 @@ import pytest
 from e2e.helpers import changed_webhook, digit_pictures, scored, upload
 
 from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.oracle import annotate
 from octospoon.cli.operations.run_now import rank, reconcile
@@ -37,7 +38,7 @@ def waiting(stack: LocalStack) -> dict[str, int]:
     """Return open tasks by image, of an open batch or of one that is exported now."""
     scored(stack.deployment, upload(stack.deployment, digit_pictures("digits/", UPLOADS)))
     rank(stack.deployment)
-    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project)
+    labeler = LabelStudio(stack.label_studio, stack.project.label_studio_project, SingleChoice())
     pool = stack.deployment.pool
 
     def exported() -> dict[str, int] | None:

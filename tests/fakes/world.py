@@ -21,7 +21,7 @@ from fakes.models import (
 )
 from fakes.pool import FakeEntries, FakePool
 from fakes.training import FakeControl, FakeLauncher
-from octospoon.adapters.label_studio import choices
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction
@@ -83,7 +83,7 @@ class FakeWorld:
             JobSettings(classes),
             lambda: ClassHistory(classes),
             CLASSIFICATION,
-            choices.read,
+            SingleChoice().read,
             rules,
         )
 

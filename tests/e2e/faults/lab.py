@@ -41,6 +41,7 @@ from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
 from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.setup import SECRET_HEADER, LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.adapters.s3.rounds import RoundFiles
 from octospoon.cli.operations.label_studio_access import webhook_secret
@@ -260,10 +261,10 @@ class Lab:
         )
         self.receiver = Receiver()
         setup = LabelStudioSetup(self.api)
-        self.project = setup.project(f"faults {uuid.uuid4().hex[:8]}", CLASSES)
+        self.project = setup.project(f"faults {uuid.uuid4().hex[:8]}", CLASSES, SingleChoice())
         self.secret = webhook_secret(self.stack.deployment)
         setup.webhook(self.project, self.receiver.url, self.secret)
-        self.labeler = LabelStudio(self.api, self.project)
+        self.labeler = LabelStudio(self.api, self.project, SingleChoice())
 
     def close(self) -> None:
         self.api.call("DELETE", f"/api/projects/{self.project}")

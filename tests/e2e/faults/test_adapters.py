@@ -10,6 +10,7 @@ import pytest
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.adapters.mlflow.alias import MlflowAlias
 from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.adapters.s3.images import S3Images
@@ -142,5 +143,5 @@ def test_another_project_is_left_alone(lab: Lab, make_lab: Callable[..., Lab]) -
     other = make_lab()
     other.labeler.create([Task("a", "e", "s3://b/a", None, None)], "v1")
 
-    assert LabelStudio(lab.api, lab.project).find({"a": "e"}) == {}
-    assert LabelStudio(lab.api, lab.project).waiting(0, 10) == []
+    assert LabelStudio(lab.api, lab.project, SingleChoice()).find({"a": "e"}) == {}
+    assert LabelStudio(lab.api, lab.project, SingleChoice()).waiting(0, 10) == []

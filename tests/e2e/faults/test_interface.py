@@ -10,6 +10,7 @@ import pytest
 from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def test_only_our_control_counts_and_others_are_reported(make_lab: Callable[...,
     setup = LabelStudioSetup(lab.api)
     title = lab.api.call("GET", f"/api/projects/{lab.project}")["title"]
     lab.api.call("PATCH", f"/api/projects/{lab.project}", json={"label_config": INTERFACE})
-    assert setup.project(title, ("cat", "dog")) == lab.project
+    assert setup.project(title, ("cat", "dog"), SingleChoice()) == lab.project
     assert lab.labeler.interface().others == ("quality",), "what a person changed stays"
     lab.scored(8)
     assert lab.invoke("rank")[0] == 0
@@ -107,7 +108,7 @@ def test_an_interface_that_nobody_changed_follows_the_classes(make_lab: Callable
     lab = make_lab()
     title = lab.api.call("GET", f"/api/projects/{lab.project}")["title"]
 
-    assert LabelStudioSetup(lab.api).project(title, ("cat", "dog", "3")) == lab.project
+    assert LabelStudioSetup(lab.api).project(title, ("cat", "dog", "3"), SingleChoice()) == lab.project
 
     interface = lab.labeler.interface()
     assert [choice.value for choice in interface.choices] == ["cat", "dog", "3"]

@@ -9,6 +9,7 @@ from e2e.faults.lab import CLASSES
 
 from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.labelling.removals import Proposal
 from octospoon.domain.pool.images import State
 
@@ -45,7 +46,7 @@ def test_labels_that_are_missing_stay_until_a_person_agrees(make_lab: Callable[.
 
     # another project is connected; the old one is unchanged
     home = lab.env["OCTOSPOON_LABEL_STUDIO_PROJECT"]
-    other = LabelStudioSetup(lab.api).project(f"another {home}", CLASSES)
+    other = LabelStudioSetup(lab.api).project(f"another {home}", CLASSES, SingleChoice())
     lab.env["OCTOSPOON_LABEL_STUDIO_PROJECT"] = str(other)
     report = reconcile(lab, full=True)
     assert (report["labels"], report["elsewhere"], report["withheld"]) == (0, LABELS, 0)

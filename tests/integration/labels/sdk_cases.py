@@ -12,12 +12,13 @@ from label_studio_sdk.label_interface.objects import PredictionValue
 
 from octospoon.adapters.label_files import readers
 from octospoon.adapters.label_files.readers import Columns
-from octospoon.adapters.label_files.writers import label_studio
+from octospoon.adapters.label_files.writers import OwnInterface, label_studio
 from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.other_project import OtherProject
 from octospoon.adapters.label_studio.results import prediction
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
 
@@ -95,14 +96,19 @@ def test_our_interface_predictions_and_tasks_are_valid(tmp_path: Path) -> None:
     interface = LabelInterface(INTERFACE)
     interface.validate()
     assert sorted(interface.get_control("label").labels) == sorted(CLASSES)
-    label_studio(tmp_path / "tasks.json", [image(*pair) for pair in EXPECTED.items()], "bucket")
+    label_studio(
+        tmp_path / "tasks.json",
+        [image(*pair) for pair in EXPECTED.items()],
+        "bucket",
+        OwnInterface(SingleChoice()),
+    )
 
     for written in json.loads((tmp_path / "tasks.json").read_text()):
         for annotation in written.pop("annotations"):
             assert interface.validate_annotation(annotation)
         assert interface.validate_task(written)  # with annotations, the SDK raises a TypeError
     for name in CLASSES:
-        guess = prediction(name, 0.5, "v1", parse_interface(INTERFACE).stored)
+        guess = prediction(SingleChoice(), name, 0.5, "v1", parse_interface(INTERFACE).stored)
         assert guess is not None
         assert interface.validate_prediction(guess, return_errors=True) == []
         assert PredictionValue(**guess).score == 0.5

@@ -14,6 +14,7 @@ from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.ml_backend import Wanted, check_setup, results, wanted
 from octospoon.adapters.label_studio.results import prediction
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.tasks import Task
 from octospoon.domain.model_spec import version_name
@@ -21,6 +22,7 @@ from octospoon.domain.task_types.task_type import Predicted
 from octospoon.usecases.predict import Answer
 
 CLASSES = ("cat", 'a "quoted" <dog>', "Straße")
+CONTROL = SingleChoice()
 CONFIG = labelling_interface(CLASSES)
 STORED = {name: name for name in CLASSES}
 
@@ -32,9 +34,9 @@ def body(image: object, config: str = CONFIG) -> bytes:
 @pytest.mark.parametrize("label", [*CLASSES, "owl"])
 def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None:
     answer = Answer(5, (label, "other"), (0.75, 0.25), Predicted(label, 0.75))
-    exported = _task(Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
+    exported = _task(CONTROL, Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
 
-    (result,) = results(Wanted(("k",), parse_interface(CONFIG).stored), [answer])["results"]
+    (result,) = results(Wanted(("k",), parse_interface(CONFIG).stored, CONTROL), [answer])["results"]
 
     assert exported.get("predictions", []) == ([result] if result else [])
     assert (result == []) == (label == "owl")
@@ -42,7 +44,7 @@ def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None
 
 @pytest.mark.parametrize("confidence", [None, math.nan, -0.1, 1.1])
 def test_a_confidence_that_is_no_share_is_not_sent(confidence: float | None) -> None:
-    assert prediction("cat", confidence, "v1", STORED) is None
+    assert prediction(CONTROL, "cat", confidence, "v1", STORED) is None
 
 
 def test_our_own_interface_offers_our_classes() -> None:
@@ -72,9 +74,9 @@ BOMB = (
 )
 def test_any_other_interface_is_refused_when_it_is_connected(config: str, reason: str) -> None:
     with pytest.raises(BadRequest, match=reason):
-        check_setup(json.dumps({"schema": config, "access_token": "x"}).encode())
+        check_setup(json.dumps({"schema": config, "access_token": "x"}).encode(), CONTROL)
     with pytest.raises(BadRequest, match=reason):
-        wanted(body("s3://images/k", config), "images")
+        wanted(body("s3://images/k", config), "images", CONTROL)
 
 
 def test_choices_of_another_question_are_not_offered() -> None:
@@ -87,7 +89,7 @@ def test_prediction_has_the_name_that_label_studio_stores() -> None:
     config = CONFIG.replace('value="cat"', 'value="cat" alias="c1"')
     answer = Answer(5, ("cat", "other"), (0.75, 0.25), Predicted("cat", 0.75))
 
-    (result,) = results(wanted(body("s3://images/k", config), "images"), [answer])["results"]
+    (result,) = results(wanted(body("s3://images/k", config), "images", CONTROL), [answer])["results"]
 
     assert result["result"][0]["value"] == {"choices": ["c1"]}
 
@@ -120,4 +122,4 @@ def test_any_interface_is_read_or_refused(config: str) -> None:
     ],
 )
 def test_only_images_of_our_bucket_have_keys(image: object, key: str) -> None:
-    assert wanted(body(image), "images").keys == (key,)
+    assert wanted(body(image), "images", CONTROL).keys == (key,)

@@ -63,6 +63,8 @@ class Record:
 
 @dataclass
 class Stack:
+    task_type = CLASSIFICATION
+
     api: Api = field(default_factory=Api)
     record: Record = field(default_factory=Record)
     control: FakeControl = field(default_factory=lambda: FakeControl(FakeClock()))

@@ -20,10 +20,11 @@ from fakes.labelling import FakeProposals
 from fakes.pool import FakePool
 from unit.training.stack import World, starter
 
-from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.queries import after
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.adapters.mlflow.rest import MlflowApi
 from octospoon.cli.doctor import doctor
 from octospoon.cli.main import main
@@ -144,6 +145,9 @@ class Deployed:
 
     def class_record(self) -> Any:
         return SimpleNamespace(read=lambda: ClassHistory(self.classes))
+
+    def labeler(self, api: LabelStudioApi) -> LabelStudio:
+        return LabelStudio(api, self.label_studio_project, SingleChoice())
 
     @property
     def labels(self) -> Any:

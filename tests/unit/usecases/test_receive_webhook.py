@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,9 @@ from fakes.training import FakeControl, FakeLauncher
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from octospoon.adapters.label_studio.choices import read
-from octospoon.adapters.label_studio.webhook import ACTIONS, MAX_BODY, parse
+from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.adapters.label_studio.webhook import ACTIONS, MAX_BODY
+from octospoon.adapters.label_studio.webhook import parse as parse_with
 from octospoon.domain.errors import BadRequest, Unauthorized
 from octospoon.domain.labelling.answers import Answer
 from octospoon.domain.labelling.classes import ClassHistory
@@ -26,6 +28,8 @@ from octospoon.usecases.collect import CollectAnnotations
 from octospoon.usecases.receive_webhook import ReceiveWebhook
 
 CLASSES = ClassHistory(("cat", "dog"))
+CONTROL = SingleChoice()
+parse, read = partial(parse_with, control=CONTROL), CONTROL.read
 CHOICE = {"type": "choices", "from_name": "label", "to_name": "image", "value": {"choices": ["cat"]}}
 ANNOTATION = {
     "id": 11,

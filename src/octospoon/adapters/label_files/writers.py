@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from octospoon.adapters.label_files.tables import write_csv
-from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.interface import TO_NAME
 from octospoon.domain.batch.selection import selection, source
 from octospoon.domain.labelling.addresses import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
+    from octospoon.adapters.label_studio.control import Control
     from octospoon.domain.labelling.tasks import LabelledImage
 
 COLUMNS: Mapping[str, type] = {
@@ -120,26 +121,26 @@ class OwnInterface:
 
     image = TO_NAME
 
-    def result(self, label: str) -> list[dict[str, Any]]:
-        """Return the result of an annotation with a class."""
-        return [choice(label)]
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def result(self, label: str) -> list[dict[str, Any]] | None:
+        """Return the result of an annotation with a label."""
+        return self._control.result(label)
 
 
-def label_studio(
-    path: Path, images: Iterable[LabelledImage], bucket: str, interface: Interface | None = None
-) -> None:
+def label_studio(path: Path, images: Iterable[LabelledImage], bucket: str, interface: Interface) -> None:
     """Write tasks with annotations, as Label Studio exports and imports them.
 
     Args:
         path: of the file.
         images: the labels, of classes that the interface offers.
         bucket: the images bucket, for addresses.
-        interface: of the project that takes them; None for octospoon's own.
+        interface: of the project that takes them.
     """
-    project = interface or OwnInterface()
     with path.open("wb") as file:
         file.write(b"[\n")
-        _write_list(file, (_task(image, bucket, project) for image in images))
+        _write_list(file, (_task(image, bucket, interface) for image in images))
         file.write(b"]\n")
 
 
@@ -160,5 +161,19 @@ def _write_list(file: BinaryIO, values: Iterator[dict[str, Any]]) -> None:
     file.write(b"\n")
 
 
-WRITERS = {"csv": csv_file, "manifest": manifest, "coco": coco, "label-studio": label_studio}
+_ONE_FILE = {"csv": csv_file, "manifest": manifest, "coco": coco}
+FORMATS = (*_ONE_FILE, "label-studio")
 """The formats that are one file."""
+
+
+def writer(form: str, control: Control) -> Callable[[Path, Iterable[LabelledImage], str], None]:
+    """Return the function that writes one of `FORMATS`.
+
+    Args:
+        form: the format.
+        control: of octospoon's own project, whose tasks Label Studio imports.
+    """
+    own: Callable[[Path, Iterable[LabelledImage], str], None] = partial(
+        label_studio, interface=OwnInterface(control)
+    )
+    return _ONE_FILE.get(form, own)

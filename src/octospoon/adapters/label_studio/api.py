@@ -11,8 +11,6 @@ import msgspec
 
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import queries
-from octospoon.adapters.label_studio.choices import reduced
-from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.tls import tls_settings
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
@@ -23,6 +21,7 @@ from octospoon.ports.labelling import AnnotatedTask, AnnotationBody, TaskBody
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from octospoon.adapters.label_studio.control import Control
     from octospoon.domain.labelling.interface import Interface
     from octospoon.domain.labelling.tasks import Annotation, Task
 
@@ -118,9 +117,10 @@ class LabelStudioApi:
 class LabelStudio:
     """Implements `octospoon.ports.labelling.Labeler` for one project."""
 
-    def __init__(self, api: LabelStudioApi, project: int) -> None:
+    def __init__(self, api: LabelStudioApi, project: int, control: Control) -> None:
         self.api = api
         self.number = project
+        self.control = control
 
     def find(self, etags: Mapping[str, str]) -> dict[str, int]:
         """Return the task ids by key of the images that have a task for these bytes (`etags` by key)."""
@@ -164,7 +164,7 @@ class LabelStudio:
                 "POST",
                 f"/api/projects/{self.number}/import",
                 params={"return_task_ids": "true"},
-                json=[_task(task, model_version, stored) for task in part],
+                json=[_task(self.control, task, model_version, stored) for task in part],
             )
             created |= dict(zip((task.key for task in part), answer["task_ids"], strict=True))
         return created
@@ -177,7 +177,7 @@ class LabelStudio:
         """
         project = self.api.call("GET", f"/api/projects/{self.number}")
         try:
-            return parse_interface(project.get("label_config") or "")
+            return self.control.parsed(project.get("label_config") or "")
         except BadRequest as error:
             raise NotConfigured(
                 f"{error} (Label Studio project {self.number}): no annotation could be counted; "
@@ -227,8 +227,13 @@ class LabelStudio:
     def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:
         annotated = self._export([task["id"] for task in listed if task["annotations"]])
         shown = self._shown() if annotated else {}
-        annotated = {task: [_reduced(body, shown) for body in bodies] for task, bodies in annotated.items()}
+        annotated = {
+            task: [self._reduced(body, shown) for body in bodies] for task, bodies in annotated.items()
+        }
         return [AnnotatedTask(task["id"], task["data"], annotated.get(task["id"], [])) for task in listed]
+
+    def _reduced(self, body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
+        return msgspec.structs.replace(body, result=self.control.reduced(body.result, shown))
 
     def _shown(self) -> dict[str, str]:
         try:
@@ -274,18 +279,14 @@ class LabelStudio:
         return int(queries.page(self.api, self.number, query, 1, include="id")["total"])
 
 
-def _reduced(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
-    return msgspec.structs.replace(body, result=reduced(body.result, shown))
-
-
-def _task(task: Task, model_version: str, stored: Mapping[str, str]) -> dict[str, Any]:
+def _task(control: Control, task: Task, model_version: str, stored: Mapping[str, str]) -> dict[str, Any]:
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
         return {"data": data}
-    predicted = prediction(task.label, task.confidence, model_version, stored)
+    predicted = prediction(control, task.label, task.confidence, model_version, stored)
     if predicted is None:
         LOG.warning(
-            "the task of %s has no prediction: the labelling interface does not offer the class %r",
+            "the task of %s has no prediction: the labelling interface does not offer the label %r",
             task.key,
             task.label,
         )

@@ -13,6 +13,8 @@ from octospoon.domain.labelling.classes import ClassHistory
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from octospoon.domain.labelling.interface import Interface
+
 _DIGITS = "1234567890"
 _NO_KEY = " "
 """A hotkey that matches no key."""
@@ -105,10 +107,10 @@ def is_ours(label_config: str, history: ClassHistory | None = None) -> bool:
     return _canonical(label_config) in {_canonical(interface) for interface in made}
 
 
-def history_of(label_config: str) -> ClassHistory:
-    """Return the classes of an interface, renamed as its aliases say; none if it cannot be read."""
+def history_of(interface: Interface) -> ClassHistory:
+    """Return the classes of an interface, renamed as its aliases say; none if a name is used twice."""
+    choices = interface.choices
     try:
-        choices = parse_interface(label_config).choices
         history = ClassHistory(tuple(choice.stored for choice in choices))
         for choice in choices:
             history = history.rename(choice.stored, choice.value, 0.0)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.addresses import shown_key
@@ -21,6 +20,7 @@ from octospoon.domain.pool.keys import KEY_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from octospoon.adapters.label_studio.control import Control
     from octospoon.usecases.predict import Answer
 
 LOG = logging.getLogger(__name__)
@@ -48,22 +48,24 @@ class Wanted:
     Attributes:
         keys: an object key for each task; empty if its image is not in the images bucket.
         stored: the name of each class's choice in Label Studio; see `Interface.stored`.
+        control: of the task type.
     """
 
     keys: tuple[str, ...]
     stored: Mapping[str, str]
+    control: Control
 
 
-def check_setup(body: bytes) -> None:
+def check_setup(body: bytes, control: Control) -> None:
     """Check that predictions fit the project that is being connected.
 
     Raises:
         BadRequest: the body is not from Label Studio, or octospoon cannot use the labelling interface.
     """
-    parse_interface(_decoded(body, _Setup).schema)
+    control.parsed(_decoded(body, _Setup).schema)
 
 
-def wanted(body: bytes, bucket: str) -> Wanted:
+def wanted(body: bytes, bucket: str, control: Control) -> Wanted:
     """Decode a request for predictions; its tasks name images by their s3:// addresses.
 
     Raises:
@@ -71,21 +73,22 @@ def wanted(body: bytes, bucket: str) -> Wanted:
     """
     asked = _decoded(body, _Tasks)
     keys = tuple(_key(task.data, bucket) for task in asked.tasks)
-    return Wanted(keys, parse_interface(asked.label_config).stored)
+    return Wanted(keys, control.parsed(asked.label_config).stored, control)
 
 
 def results(asked: Wanted, answers: Sequence[Answer | None]) -> dict[str, Any]:
     """Return the answer for each task, in order: a prediction, or an empty list for none."""
-    return {"results": [_result(answer, asked.stored) for answer in answers]}
+    return {"results": [_result(answer, asked) for answer in answers]}
 
 
-def _result(answer: Answer | None, stored: Mapping[str, str]) -> dict[str, Any] | list[Any]:
+def _result(answer: Answer | None, asked: Wanted) -> dict[str, Any] | list[Any]:
     if answer is None or answer.predicted is None:
         return []  # Label Studio would store a prediction without a class, and never ask again
     label, confidence = answer.predicted.label, answer.predicted.confidence
-    shown = prediction(label, confidence, version_name(answer.model_version), stored)
+    version = version_name(answer.model_version)
+    shown = prediction(asked.control, label, confidence, version, asked.stored)
     if shown is None:
-        LOG.warning("a prediction is left out: the labelling interface does not offer the class %r", label)
+        LOG.warning("a prediction is left out: the labelling interface does not offer the label %r", label)
     return shown or []
 
 

@@ -55,8 +55,8 @@ class LabelStudioPredictions:
 
     def add(self, guesses: Sequence[Guess], version: str) -> None:
         """Add predictions to existing tasks, without retrying; answers and drafts stay."""
-        stored = self._labeler.interface().stored
-        results = [prediction(guess.label, guess.confidence, version, stored) for guess in guesses]
+        stored, control = self._labeler.interface().stored, self._labeler.control
+        results = [prediction(control, guess.label, guess.confidence, version, stored) for guess in guesses]
         body = [
             {"task": guess.task} | result
             for guess, result in zip(guesses, results, strict=True)

@@ -6,19 +6,17 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from octospoon.adapters.label_studio.labelling_interface import (
-    history_of,
-    is_ours,
-    labelling_interface,
-)
+from octospoon.adapters.label_studio.labelling_interface import history_of
+from octospoon.domain.errors import BadRequest
 from octospoon.domain.health import Webhook
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.secrets import header_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from octospoon.adapters.label_studio.api import LabelStudioApi
-    from octospoon.domain.labelling.classes import ClassHistory
+    from octospoon.adapters.label_studio.control import Control
 
 LOG = logging.getLogger(__name__)
 _PAGE = 100
@@ -60,6 +58,7 @@ class LabelStudioSetup:
         self,
         title: str,
         classes: Sequence[str],
+        control: Control,
         history: ClassHistory | None = None,
         *,
         replace_interface: bool = False,
@@ -71,6 +70,7 @@ class LabelStudioSetup:
         Args:
             title: of the project.
             classes: that annotators choose from.
+            control: of the task type.
             history: of these classes. None if it is unknown: then aliases in the present interface say which
                 classes were renamed.
             replace_interface: replace a labelling interface that people changed.
@@ -79,12 +79,12 @@ class LabelStudioSetup:
         project = self._titled(title.strip())  # as Label Studio stores it
         path = "/api/projects" if project is None else f"/api/projects/{project['id']}"
         interface = "" if project is None else self._api.call("GET", path).get("label_config") or ""
-        history = history_of(interface) if history is None else history
+        history = _history_of(interface, control) if history is None else history
         names = dict.fromkeys(map(history.shown, classes))
-        settings["label_config"] = labelling_interface(tuple(names), history.stored)
+        settings["label_config"] = control.written(tuple(names), history.stored)
         if project is None:
             return int(self._api.call("POST", path, json=settings)["id"])
-        if not (replace_interface or interface in ("", _EMPTY) or is_ours(interface, history)):
+        if not (replace_interface or interface in ("", _EMPTY) or control.wrote(interface, history)):
             LOG.warning(
                 "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` "
                 "says what is missing, `octospoon label-studio-project --replace-interface` replaces it",
@@ -99,16 +99,17 @@ class LabelStudioSetup:
         shown = {"expert_instruction": instruction, "show_instruction": True}
         self._api.call("PATCH", f"/api/projects/{project}", json=shown)
 
-    def offer(self, project: int, history: ClassHistory) -> bool:
+    def offer(self, project: int, history: ClassHistory, control: Control) -> bool:
         """Let annotators choose from the current classes; return False if people changed the interface.
 
         Args:
             project: id of the project.
             history: the classes.
+            control: of the task type.
         """
-        path, wanted = f"/api/projects/{project}", labelling_interface(history.names, history.stored)
+        path, wanted = f"/api/projects/{project}", control.written(history.names, history.stored)
         interface = self._api.call("GET", path).get("label_config") or ""
-        if interface not in ("", _EMPTY) and not is_ours(interface, history):
+        if interface not in ("", _EMPTY) and not control.wrote(interface, history):
             return False
         if interface != wanted:
             self._api.call("PATCH", path, json={"label_config": wanted})
@@ -202,3 +203,11 @@ class LabelStudioSetup:
     def _list(self, path: str) -> list[dict[str, Any]]:
         answer = self._api.call("GET", path)
         return list(answer["results"] if isinstance(answer, dict) else answer)
+
+
+def _history_of(label_config: str, control: Control) -> ClassHistory:
+    """Return the classes of an interface, as its aliases say; none if it cannot be read."""
+    try:
+        return history_of(control.parsed(label_config))
+    except BadRequest:
+        return ClassHistory()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octospoon.adapters.label_studio.choices import reduced
-from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.domain.errors import BadRequest
 from octospoon.ports.labelling import AnnotationBody, Message, TaskBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from octospoon.adapters.label_studio.control import Control
 
 LOG = logging.getLogger(__name__)
 MAX_BODY = 5_000_000
@@ -45,7 +45,7 @@ class _Body(msgspec.Struct, frozen=True):
     task: TaskBody | list[TaskBody] | None = None
 
 
-def parse(body: bytes) -> list[Message]:
+def parse(body: bytes, control: Control) -> list[Message]:
     """Reduce a webhook body to what counting needs, in messages that the queue takes; none for other actions.
 
     Raises:
@@ -61,8 +61,10 @@ def parse(body: bytes) -> list[Message]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"not a Label Studio webhook: {error}") from error
     tasks = {task.id: _task(task) for task in _listed(whole.task)}
-    shown = _shown(whole.project.label_config)
-    annotations = [_annotation(body, shown) for body in [*_listed(whole.annotation), *whole.annotations]]
+    shown = _shown(whole.project.label_config, control)
+    annotations = [
+        _annotation(body, shown, control) for body in [*_listed(whole.annotation), *whole.annotations]
+    ]
     return [
         Message(
             whole.action,
@@ -95,17 +97,17 @@ def _task(task: TaskBody) -> TaskBody:
     return TaskBody(task.id, {"key": task.key, "etag": task.etag})
 
 
-def _annotation(body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
-    """Keep only the part of an annotation's result that decides on its class."""
-    return msgspec.structs.replace(body, result=reduced(body.result, shown))
+def _annotation(body: AnnotationBody, shown: Mapping[str, str], control: Control) -> AnnotationBody:
+    """Keep only the part of an annotation's result that decides on its label."""
+    return msgspec.structs.replace(body, result=control.reduced(body.result, shown))
 
 
-def _shown(label_config: object) -> Mapping[str, str]:
+def _shown(label_config: object, control: Control) -> Mapping[str, str]:
     """Return the labels as annotators saw them, by stored name; see `Interface.shown`."""
     if not isinstance(label_config, str):
         return {}
     try:
-        return parse_interface(label_config).shown
+        return control.parsed(label_config).shown
     except BadRequest as error:
         LOG.warning("an annotation comes from a project with another labelling interface: %s", error)
         return {}

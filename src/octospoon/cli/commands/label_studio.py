@@ -76,14 +76,17 @@ def label_studio_project(
     Use it before you deploy to AWS: the stack's parameter LabelStudioProject takes the id. A project of this
     title is used again. Classes that were renamed there keep the names that Label Studio stores.
     """
+    from octospoon.adapters.label_studio.controls import control_of
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
     from octospoon.cli.operations.instruction import read_instruction
+    from octospoon.domain.task_types.classification import CLASSIFICATION
 
     text = read_instruction(instruction) if instruction else ""
     names, history = _classes(classes, stack)
     with closing(_label_studio(url)) as api:
         setup = LabelStudioSetup(api)
-        project = setup.project(title, names, history, replace_interface=replace_interface)
+        control = control_of(CLASSIFICATION)
+        project = setup.project(title, names, control, history, replace_interface=replace_interface)
         if text:
             setup.instruct(project, text)
     print_line(str(project))

@@ -15,7 +15,6 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.cli.demo.learning_curve import RoundFigures, learning_curve
@@ -144,7 +143,7 @@ class Demo:
         round_ = self.stack.deployment.rounds.read(number)
         if round_ is None:
             raise DemoFailed(f"round {number} is not stored")
-        labeler = LabelStudio(self.stack.label_studio, self.stack.project.label_studio_project)
+        labeler = self.stack.deployment.labeler(self.stack.label_studio)
         tasks = labeler.find({pick.key: pick.etag for pick in round_.picks})
         truth = {key_of(int(i)): digits.CLASSES[label] for i, label in enumerate(digits.labels())}
         for pick in track(round_.picks, f"Labelling round {number}", console=self.console, transient=True):

@@ -15,6 +15,8 @@ import msgspec
 from octospoon.adapters.aws.errors import translated
 from octospoon.adapters.aws.stacks import find_stack, outputs_of
 from octospoon.adapters.files import draft_of
+from octospoon.adapters.label_studio.api import LabelStudio
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.mlflow.alias import MlflowRuns
 from octospoon.cli.deployment.session import CHOICE, localstack, session
 from octospoon.domain.errors import NotConfigured
@@ -161,6 +163,10 @@ class Deployment(Storage):
         """Return a new connection to Label Studio, with the token of the functions."""
         token = self.settings["OCTOSPOON_LABEL_STUDIO_TOKEN_SECRET"]
         return label_studio_api(self.label_studio_url, token, self.secret)
+
+    def labeler(self, api: LabelStudioApi) -> LabelStudio:
+        """Return the labelling project, over a connection to Label Studio."""
+        return LabelStudio(api, self.label_studio_project, control_of(self.task_type))
 
     @property
     def label_studio_url(self) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import httpx
 
 from octospoon.adapters.http_errors import described
-from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER, LabelStudioSetup
 from octospoon.adapters.label_studio.webhook import TEST_ACTION
 from octospoon.adapters.mlflow.alias import MlflowAlias, MlflowVersions
@@ -104,7 +103,7 @@ def _labels(deployment: Deployment) -> str:
 
 def _interface(deployment: Deployment) -> str:
     with closing(deployment.label_studio()) as api:
-        interface = LabelStudio(api, deployment.label_studio_project).interface()
+        interface = deployment.labeler(api).interface()
     history = deployment.class_record().read()
     if problems := interface_problems(interface, history):
         raise NotConfigured("; ".join(problems))

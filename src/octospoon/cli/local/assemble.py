@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy.deployer import deploy, kept_names, stack_outputs
 from octospoon.cli.deploy.secrets import keep_secret
@@ -19,6 +20,7 @@ from octospoon.cli.local.trainer import start_trainer
 from octospoon.cli.operations.classes import at_start, settle
 from octospoon.cli.operations.first_model import begin_with
 from octospoon.cli.operations.label_studio_access import connect
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
@@ -158,9 +160,9 @@ def install(
     classes = at_start(known, settings.classes)
     progress(f"classes: {', '.join(classes.names)}")
     api = LabelStudioApi(addresses.label_studio_url, lambda: addresses.token)
-    setup = LabelStudioSetup(api)
+    setup, control = LabelStudioSetup(api), control_of(CLASSIFICATION)
     progress("setting up the Label Studio project")
-    project_id = setup.project(TITLE, classes.names, classes)
+    project_id = setup.project(TITLE, classes.names, control, classes)
     if outputs is None:
         first = msgspec.structs.replace(settings, classes=classes.first)
         outputs = deploy_template(addresses, first, project_id, artefacts, progress)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.domain.errors import Conflict, NotConfigured
 from octospoon.domain.labelling.classes import ChangeKind, ClassHistory
@@ -54,7 +55,9 @@ def change(deployment: Deployment, step: Callable[[ClassHistory, float], ClassHi
         before = record.read()
         after = step(before, time.time())
         with closing(deployment.label_studio()) as api:
-            offered = LabelStudioSetup(api).offer(deployment.label_studio_project, after)
+            offered = LabelStudioSetup(api).offer(
+                deployment.label_studio_project, after, control_of(deployment.task_type)
+            )
         if after.revision == before.revision:
             return Changed(after, None, offered)
         if record.save(before, after):
@@ -106,4 +109,4 @@ def settle(deployment: Deployment, started: ClassHistory, setup: LabelStudioSetu
     if started.revision > stored.revision and record.save(stored, started):
         return
     if stored.revision:
-        setup.offer(project, stored)
+        setup.offer(project, stored, control_of(deployment.task_type))

@@ -14,7 +14,8 @@ from octospoon.adapters.files import check_new, draft_of, new_file
 from octospoon.adapters.label_files import folders
 from octospoon.adapters.label_files.spool import spooled
 from octospoon.adapters.label_files.tables import write_csv, write_parquet
-from octospoon.adapters.label_files.writers import WRITERS, described, label_studio
+from octospoon.adapters.label_files.writers import FORMATS, described, label_studio, writer
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.cli.extras import require
 from octospoon.cli.operations.upload import each
 from octospoon.domain.errors import BadImage, BadRequest
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import StoredPrediction
 
 FOLDERS, YOLO = "folders", "yolo"
-LABEL_FORMATS = (*WRITERS, FOLDERS, YOLO)
+LABEL_FORMATS = (*FORMATS, FOLDERS, YOLO)
 _SUFFIXES = {".csv": "csv", ".jsonl": "manifest", ".ndjson": "manifest", "": FOLDERS}
 _PREDICTED: Mapping[str, type] = {
     "key": str,
@@ -90,7 +91,8 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
         with spooled(LabelledImage, rows) as images:
             return folder.write(images, form)
     with new_file(to) as draft, spooled(LabelledImage, rows) as images:
-        WRITERS[form](draft, images, deployment.outputs["ImagesBucket"])
+        write = writer(form, control_of(deployment.task_type))
+        write(draft, images, deployment.outputs["ImagesBucket"])
         return Exported(str(to), form, len(images), {})
 
 

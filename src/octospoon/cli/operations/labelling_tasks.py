@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.runtime.aws import CLOCK
 from octospoon.usecases.open_tasks import OpenTasks
 
@@ -19,5 +18,5 @@ if TYPE_CHECKING:
 def open_tasks(deployment: Deployment) -> Iterator[OpenTasks]:
     """Connect to Label Studio with the settings that the functions have."""
     with closing(deployment.label_studio()) as api:
-        labeler = LabelStudio(api, deployment.label_studio_project)
+        labeler = deployment.labeler(api)
         yield OpenTasks(labeler, deployment.pool, CLOCK, int(deployment.outputs["OpenTaskDays"]))

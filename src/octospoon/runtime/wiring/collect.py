@@ -8,7 +8,7 @@ from octospoon.adapters.aws import batch_launcher
 from octospoon.adapters.aws.batch_launcher import BatchLauncher, BatchTarget
 from octospoon.adapters.aws.ecs_launcher import EcsLauncher, EcsTarget
 from octospoon.adapters.aws.sqs_launcher import QueueLauncher
-from octospoon.adapters.label_studio import choices
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.training.first_labels import FirstLabels
 from octospoon.domain.training.jobs import JobSettings
@@ -39,7 +39,7 @@ def collect() -> CollectAnnotations:
         clock=aws.CLOCK,
         history=storage.class_history(classes),
         task_type=storage.task_type,
-        read=choices.read,
+        read=control_of(storage.task_type).read,
         settings=JobSettings(
             classes=classes,
             trainer=config.trainer,

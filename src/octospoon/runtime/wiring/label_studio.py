@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.runtime import aws
 from octospoon.runtime.settings import LabelStudioSettings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from octospoon.domain.task_types.task_type import TaskType
 
 
 def label_studio_api(url: str, token_secret: str, read_secret: Callable[[str], str]) -> LabelStudioApi:
@@ -23,8 +26,8 @@ def label_studio_api(url: str, token_secret: str, read_secret: Callable[[str], s
     return LabelStudioApi(url, lambda: read_secret(token_secret))
 
 
-def labeler() -> LabelStudio:
+def labeler(task_type: TaskType) -> LabelStudio:
     """Wire the labelling project from the function's settings."""
     config = load(LabelStudioSettings)
     api = label_studio_api(config.label_studio_url, config.label_studio_token_secret, aws.secret)
-    return LabelStudio(api, config.label_studio_project)
+    return LabelStudio(api, config.label_studio_project, control_of(task_type))

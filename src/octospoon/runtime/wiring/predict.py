@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
 from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.domain.pool.source import source_of
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.runtime import aws
@@ -12,6 +15,9 @@ from octospoon.runtime.settings import Buckets, PredictSettings, load
 from octospoon.runtime.wiring.buckets import BucketStorage
 from octospoon.runtime.wiring.scoring import current_scorer, images
 from octospoon.usecases import predict as usecase
+
+if TYPE_CHECKING:
+    from octospoon.adapters.label_studio.control import Control
 
 
 def predict() -> usecase.PredictImages:
@@ -26,6 +32,11 @@ def predict() -> usecase.PredictImages:
         blind=DynamoBlindImages(aws.dynamodb(), config.pool_table),
         history=CachedClasses(classes.read, aws.CLOCK.now),
     )
+
+
+def control() -> Control:
+    """Return the control that Label Studio asks with."""
+    return control_of(CLASSIFICATION)
 
 
 def predict_secret() -> str:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 def rank() -> Rank:
     """Wire the selection and export of labelling batches."""
     config = load(RankSettings)
-    storage, label_studio = Storage(config), labeler()
+    storage = Storage(config)
+    label_studio = labeler(storage.task_type)
     pool, first = storage.ranking_pool, _first(config, storage)
     return Rank(
         pool=pool,

@@ -31,7 +31,7 @@ def reconcile() -> Reconcile:
     storage = Storage(config, source=source)
     collecting = collect()
     return Reconcile(
-        labeler=labeler(),
+        labeler=labeler(storage.task_type),
         stores=Stores(
             task_syncs=storage.task_syncs,
             full_audits=storage.full_audits,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.parameters import TEMPLATE
@@ -17,6 +18,7 @@ from octospoon.cli.operations.aws.image.repository import IMAGE
 from octospoon.cli.operations.aws.parameter_file import Choices, write
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.secrets import checked_secret, header_secret
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +95,9 @@ def init(
     parameters = _checked(answers, session, endpoint_url, progress)
     progress("making the project in Label Studio")
     with closing(LabelStudioApi(parameters["LabelStudioUrl"], lambda: secrets["label-studio-token"])) as api:
-        parameters["LabelStudioProject"] = str(LabelStudioSetup(api).project(answers.stack, answers.classes))
+        control = control_of(CLASSIFICATION)
+        project = LabelStudioSetup(api).project(answers.stack, answers.classes, control)
+        parameters["LabelStudioProject"] = str(project)
     progress("storing the secrets in Secrets Manager")
     client = session.client("secretsmanager", endpoint_url=endpoint_url)
     for kind, value in secrets.items():

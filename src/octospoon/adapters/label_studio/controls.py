@@ -1,0 +1,19 @@
+"""The controls, by the name of their task type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.domain.task_types.classification import CLASSIFICATION
+
+if TYPE_CHECKING:
+    from octospoon.adapters.label_studio.control import Control
+    from octospoon.domain.task_types.task_type import TaskType
+
+_CONTROLS = {CLASSIFICATION.name: SingleChoice()}
+
+
+def control_of(task_type: TaskType) -> Control:
+    """Return the control that asks for labels of a task type."""
+    return _CONTROLS[task_type.name]

@@ -1,0 +1,44 @@
+"""The control of the task type with one class per image: ``Choices`` of which annotators choose one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from octospoon.adapters.label_studio import choices, labelling_interface
+from octospoon.adapters.label_studio.interface import parse_interface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from octospoon.domain.labelling.answers import Answer
+    from octospoon.domain.labelling.classes import ClassHistory
+    from octospoon.domain.labelling.interface import Interface
+
+
+class SingleChoice:
+    """Implements `octospoon.adapters.label_studio.control.Control`."""
+
+    def written(self, classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
+        """Return the labelling interface."""
+        return labelling_interface.labelling_interface(classes, stored)
+
+    def wrote(self, label_config: str, history: ClassHistory | None = None) -> bool:
+        """Return True if octospoon made this labelling interface, and nobody changed it."""
+        return labelling_interface.is_ours(label_config, history)
+
+    def parsed(self, label_config: str) -> Interface:
+        """Parse a labelling interface."""
+        return parse_interface(label_config)
+
+    def read(self, result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
+        """Return the class that the result of a submitted annotation names, or why it names none."""
+        return choices.read(result, classes)
+
+    def reduced(self, result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Reduce a result to at most two names, enough to detect that there are several."""
+        return choices.reduced(result, shown)
+
+    def result(self, label: str, stored: Mapping[str, str] | None = None) -> list[dict[str, Any]] | None:
+        """Return the result of an annotation with a class."""
+        name = label if stored is None else stored.get(label)
+        return None if name is None else [choices.choice(name)]
