@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[str, dict[str, float]]:
-    data = (labelled.of_folder(folder, None) if folder else labelled.of_digits(None)).data
+    data = (labelled.of_folder(folder) if folder else labelled.of_digits()).data
     with ProcessPoolExecutor() as processes:
         models = list(processes.map(learn, [data] * (-(-repeats // AUDITS)), range(repeats)))
     errors: dict[str, list[tuple[float, float, float]]] = {estimator: [] for estimator in NAMES}

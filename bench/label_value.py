@@ -131,7 +131,7 @@ def embedded(names: Sequence[str], backbones: Sequence[str]) -> dict[tuple[str, 
 def source(path: Path) -> Source:
     with np.load(path) as file:
         rows, labels = file["embeddings"].astype(np.float32), file["labels"]
-    return Source(path.name, Labelled(rows, labels, int(labels.max()) + 1))
+    return Source(path.name, Labelled(rows, labels, int(labels.max()) + 1), path.name)
 
 
 def points_of(path: Path) -> tuple[int, ...]:

@@ -280,10 +280,12 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    model = chosen.model.read_bytes() if chosen.model else None
+    embedder = labelled.STARTER
+    if chosen.model:
+        embedder = labelled.Embedder(chosen.model.name, chosen.model.read_bytes())
     sources = {"digits": labelled.of_digits()}
     if chosen.images.is_dir():
-        sources[chosen.images.parent.name] = labelled.of_folder(chosen.images, model)
+        sources[chosen.images.parent.name] = labelled.of_folder(chosen.images, embedder)
     else:
         print(f"SKIPPED: there are no images at {chosen.images}; give a folder with --images")
     results: dict[str, dict[str, Any]] = {}

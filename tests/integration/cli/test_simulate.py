@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -15,12 +18,17 @@ from octospoon.cli import main
 from octospoon.cli.operations import simulate as command
 from octospoon.cli.operations import trainer_environment
 from octospoon.cli.operations.simulate import simulate
+from octospoon.cli.operations.simulation_report import Wanted
+from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import NotConfigured
+from octospoon.training.simulation import Plan
 
 
 @pytest.fixture(autouse=True)
-def _no_server(monkeypatch):
+def _no_server(monkeypatch, tmp_path):
+    """No tracking server, and no backbone on this machine that would be compared as well."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("OCTOSPOON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(command, "local_project", lambda: None)
 
 
@@ -30,7 +38,7 @@ def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
     monkeypatch.setenv("OCTOSPOON_EXPERIMENT", "simulations")
     console = quiet()
 
-    simulate(source(), options(tmp_path, seeds=2), console)
+    simulate([source()], options(tmp_path, seeds=2), console)
 
     run_id = console.export_text().partition("logged to MLflow: run ")[2].split()[0]
     api = f"{stack.project.mlflow_url}/api/2.0/mlflow"
@@ -44,14 +52,14 @@ def test_a_report_is_logged_to_mlflow(stack, tmp_path, monkeypatch):
     ).json()["metrics"]
     assert [point["step"] for point in history] == [15, 30]
     files = httpx.get(f"{api}/artifacts/list", params={"run_id": run_id}).json()["files"]
-    assert {file["path"] for file in files} == {"simulation.json", "curves.csv", "curves.png"}
+    assert {file["path"] for file in files} == {"simulation.json", "curves.csv", "curves.png", "report.html"}
 
 
 def test_the_figures_do_not_depend_on_the_number_of_workers(tmp_path):
     reports = []
     for workers in (1, 2):
         folder = tmp_path / str(workers)
-        simulate(source(), options(folder, seeds=2, workers=workers), quiet())
+        simulate([source()], options(folder, seeds=2, workers=workers), quiet())
         reports.append((folder / "curves.csv").read_text())
         assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert reports[0] == reports[1]
@@ -89,7 +97,20 @@ def test_plain_and_wrapped_onnx_files_give_the_same_curves(tmp_path, monkeypatch
 def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    plan = ["--labels", "40", "--seeds", "2", "--strategies", "margin", "--workers", "1", "--out", "report"]
+    plan = [
+        "--labels",
+        "40",
+        "--batch",
+        "20",
+        "--seeds",
+        "2",
+        "--strategies",
+        "margin",
+        "--workers",
+        "1",
+        "--out",
+        "report",
+    ]
 
     assert main.main(["simulate", "--digits", *plan, "--json"]) == 0
 
@@ -98,15 +119,39 @@ def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
     assert set(document["strategies"]) == {"random", "margin"}
 
 
+def test_the_best_of_each_is_recommended_on_one_page(tmp_path):
+    weak = replace(source(learnable=False), backbone="weak")
+    plans = [Plan.through([30, 60], BatchRules(size, 0.2)) for size in (15, 6, 30)]
+    wanted = Wanted(("margin",), 5, plans, 1, tmp_path, [30, 60], 0.9)
+
+    report = simulate([weak, replace(source(), backbone="<good>")], wanted, quiet())
+
+    assert report.recommendation.backbone == "<good>"
+    assert set(report.controls) == {"weak", "<good>"}
+    document = json.loads((tmp_path / "simulation.json").read_text())
+    assert document["backbone"] == document["recommendation"]["backbone"] == "<good>"
+    assert document["backbones"]["<good>"]["against_first"]["better"]
+    assert document["backbones"]["weak"]["against_first"] is None
+    page = (tmp_path / "report.html").read_text()
+    assert html.escape(report.recommendation.sentence) in page
+    assert "<good>" not in page
+    assert "<th>30 labels</th><th>60 labels</th>" in page
+    assert base64.b64encode((tmp_path / "curves.png").read_bytes()).decode() in page
+    # batch sizes are compared only for a strategy that is recommended
+    assert (len(report.sized) == 3) == (report.recommendation.strategy == "margin")
+    assert all(curve.labels[-1] == 60 for curve in report.sized.values())
+
+
 def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
     console = quiet()
 
-    result = simulate(source(learnable=False), options(tmp_path, seeds=5), console)
+    result = simulate([source(learnable=False)], options(tmp_path, seeds=5), console)
 
-    assert not result["margin"].better
-    interval = result["margin"].labels_interval
+    assert not result.comparisons["margin"].better
+    interval = result.comparisons["margin"].labels_interval
     assert np.isnan(interval.low) or interval.low <= 1 <= interval.high, "no saving is claimed"
     output = console.export_text()
+    assert "Label at random on raw, in batches of any size: no strategy is shown to be better" in output
     assert "No strategy beats random on these data" in output
     assert "most frequent class: 33" in output
     assert "a strategy trains on all but 3 of each 15 labels" in output
@@ -115,7 +160,7 @@ def test_where_nothing_can_be_learnt_no_strategy_is_praised(tmp_path):
 
 def test_table_shows_a_quarter_half_and_all_labels(tmp_path):
     console = quiet()
-    simulate(source(), options(tmp_path, seeds=2, rounds=8), console)
+    simulate([source()], options(tmp_path, seeds=2, rounds=8), console)
     output = console.export_text()
     for shown in ("30 labels", "60 labels", "120 labels", "balanced"):
         assert shown in output
@@ -126,5 +171,5 @@ def test_mlflow_that_is_configured_and_not_installed_is_said(tmp_path, monkeypat
     monkeypatch.setattr(trainer_environment, "TRAINING_PYTHON", tmp_path / "nowhere")
 
     with pytest.raises(NotConfigured, match="training needs more packages"):
-        simulate(source(), options(tmp_path, seeds=2), quiet())
+        simulate([source()], options(tmp_path, seeds=2), quiet())
     assert (tmp_path / "simulation.json").exists()

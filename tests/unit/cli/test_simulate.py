@@ -15,6 +15,7 @@ from rich.console import Console
 from octospoon.cli import main
 from octospoon.cli.datasets import labelled
 from octospoon.cli.datasets.labelled import Source
+from octospoon.cli.operations import backbones
 from octospoon.cli.operations import simulate as command
 from octospoon.cli.operations.simulate import Wanted, simulate  # type: ignore[attr-defined]
 from octospoon.domain.batch.compose import BatchRules
@@ -36,11 +37,11 @@ def source(*, learnable: bool = True, n: int = 240) -> Source:
     labels = np.arange(n) % 3
     centres = 4 * np.eye(3, 6) if learnable else np.zeros((3, 6))
     embeddings = centres[labels] + rng.standard_normal((n, 6))
-    return Source("test", Labelled(embeddings.astype(np.float32), labels, 3))
+    return Source("test", Labelled(embeddings.astype(np.float32), labels, 3), "raw")
 
 
 def options(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Wanted:
-    return Wanted(strategies, seeds, Plan.even(rounds, BatchRules(15, 0.2)), workers, folder)
+    return Wanted(strategies, seeds, [Plan.even(rounds, BatchRules(15, 0.2))], workers, folder)
 
 
 def quiet() -> Console:
@@ -59,7 +60,7 @@ def quiet() -> Console:
 )
 def test_what_cannot_be_simulated_is_said_before_anything_runs(changes, message, tmp_path):
     with pytest.raises((BadRequest, NotConfigured), match=message):
-        simulate(source(), options(tmp_path, **changes), quiet())
+        simulate([source()], options(tmp_path, **changes), quiet())
 
 
 def test_each_seed_holds_out_another_third_of_every_class():
@@ -75,6 +76,28 @@ def test_each_seed_holds_out_another_third_of_every_class():
     assert set(first.held_out) != set(second.held_out)
 
 
+def test_backbones_that_read_other_images_are_not_compared(tmp_path):
+    with pytest.raises(BadRequest, match="raw and raw read different images"):
+        simulate([source(), source(n=243)], options(tmp_path), quiet())
+
+
+def test_the_backbones_of_the_local_stack_are_compared_if_they_need_no_download(monkeypatch, tmp_path):
+    """Without a name, nothing is downloaded; with one, the backbone is."""
+    seen = []
+
+    def of_digits(embedder, check):
+        seen.append(embedder.name)
+        raise BadRequest("enough")
+
+    monkeypatch.setattr(labelled, "of_digits", of_digits)
+    monkeypatch.setattr(backbones, "pull", lambda name, tell, watch: SimpleNamespace(model=name.encode()))
+    for pulled in (False, True):
+        monkeypatch.setattr(backbones, "is_pulled", lambda each, pulled=pulled: pulled or not each.weights)
+        assert main.main(["simulate", "--digits"]) == 1
+    assert main.main(["simulate", "--digits", "--backbones", "efficientnet-lite2,scattering"]) == 1
+    assert seen == ["scattering", "scattering+efficientnet-lite0", "efficientnet-lite2"]
+
+
 def write_image(path, grey: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((8, 8), grey, np.uint8)).save(path)
@@ -87,7 +110,7 @@ def test_folder_of_classes_is_read_without_its_other_files(tmp_path):
     (tmp_path / "dark" / "broken.png").write_bytes(b"no picture")
     (tmp_path / "stray.png").write_bytes(b"not in a class")
 
-    labelled_images = labelled.of_folder(tmp_path, None)
+    labelled_images = labelled.of_folder(tmp_path)
 
     assert labelled_images.data.labels.tolist() == [0] * 4 + [1] * 4
     assert labelled_images.data.classes == 2
@@ -98,11 +121,11 @@ def test_folder_of_classes_is_read_without_its_other_files(tmp_path):
 def test_folder_without_classes_or_with_two_per_class_is_refused(tmp_path):
     write_image(tmp_path / "a" / "0.png", 1)
     with pytest.raises(BadRequest, match="at least two folders of images"):
-        labelled.of_folder(tmp_path, None)
+        labelled.of_folder(tmp_path)
     for i in range(3):
         write_image(tmp_path / "b" / f"{i}.png", i)
     with pytest.raises(BadRequest, match="a has fewer"):
-        labelled.of_folder(tmp_path, None)
+        labelled.of_folder(tmp_path)
 
 
 def project(images: int, audit: int):
@@ -138,10 +161,13 @@ def test_a_project_with_too_few_audit_labels_is_refused():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--batch", "0"], "--batch takes at least 1"),
-        (["--audit-share", "1"], "--batch takes at least 1"),
-        (["--audit-share", "nan"], "--batch takes at least 1"),
-        (["--labels", "10"], "--labels is 10: it must be at least --batch, 20"),
+        (["--batch", "0"], "--batch is '0': it takes numbers from 1 up"),
+        (["--labels", "50,many"], "--labels is '50,many'"),
+        (["--target", "90"], "--target is 90: it is an accuracy between 0 and 1"),
+        (["--backbones", "magic"], "there is no backbone 'magic'"),
+        (["--audit-share", "1"], "--audit-share takes something from 0"),
+        (["--audit-share", "nan"], "--audit-share takes something from 0"),
+        (["--labels", "10", "--batch", "20"], "--labels ends at 10: it must be at least --batch, 20"),
         (["--labels", "5000"], "the pool holds 1198 images, and the plan labels 5000"),
         (["--strategies", "margin,magic"], "there is no strategy 'magic'"),
         (["--strategies", "random"], "at least one strategy besides random"),
@@ -150,6 +176,7 @@ def test_a_project_with_too_few_audit_labels_is_refused():
         (["--batch", "2", "--audit-share", "0.9"], "nothing is left to train on"),
         (["--mean", "0.5,0.5,0.5"], "go with --model"),
         (["--model", "none.onnx"], "none.onnx does not exist"),
+        (["--model", "none.onnx", "--backbones", "scattering"], "do not go together"),
         (["--model", "none.onnx", "--size", "0"], "--size is '0'"),
         (["somewhere"], "do not go together"),
     ],

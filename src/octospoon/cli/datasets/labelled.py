@@ -18,6 +18,7 @@ from octospoon.adapters.imaging.file_kinds import EXTENSIONS
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadRequest
+from octospoon.training.backbone.catalogue import SCATTERING
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.model import check_import, model_file
 from octospoon.training.model.optimize import cold_start
@@ -49,12 +50,14 @@ class Source:
     Attributes:
         title: for tables and plots.
         data: the embeddings and labels.
+        backbone: that made the embeddings, in words.
         audit: positions of the audit share, which is the held-out part of a project; None otherwise.
         notes: what a reader of the results must know.
     """
 
     title: str
     data: Labelled
+    backbone: str
     audit: npt.NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
 
@@ -95,25 +98,42 @@ def model_of(path: Path, options: Options) -> bytes:
     return cold_start(parts.backbone, parts.resize)
 
 
-def of_digits(model: bytes | None = None, check: Check = _no_check) -> Source:
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """A model that embeds images.
+
+    Attributes:
+        name: of the backbone, or of its file.
+        model: the content of an ONNX file; None for the starter backbone.
+    """
+
+    name: str
+    model: bytes | None
+
+
+STARTER = Embedder(SCATTERING, None)
+
+
+def of_digits(embedder: Embedder = STARTER, check: Check = _no_check) -> Source:
     """Return scikit-learn's digits.
 
     Args:
-        model: the content of an ONNX file; None for the starter backbone.
+        embedder: makes the embeddings.
         check: receives the number of images that can be labelled, before an image is embedded.
     """
     check(pool_size(len(digits.labels())))
     files = [digits.png_bytes(index) for index in range(len(digits.labels()))]
-    embeddings, _ = embed(files, model)
-    return Source("scikit-learn's digits", Labelled(embeddings, digits.labels(), len(digits.CLASSES)))
+    embeddings, _ = embed(files, embedder.model)
+    data = Labelled(embeddings, digits.labels(), len(digits.CLASSES))
+    return Source("scikit-learn's digits", data, embedder.name)
 
 
-def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check) -> Source:
+def of_folder(folder: Path, embedder: Embedder = STARTER, check: Check = _no_check) -> Source:
     """Return the images of a folder that has a subfolder for each class.
 
     Args:
         folder: its path.
-        model: the content of an ONNX file; None for the starter backbone.
+        embedder: makes the embeddings.
         check: receives the number of images that can be labelled, before an image is embedded.
 
     Raises:
@@ -130,12 +150,12 @@ def of_folder(folder: Path, model: bytes | None = None, check: Check = _no_check
     labels = np.array([classes.index(name) for _, name in known], np.int64)
     _check(labels, classes)
     check(pool_size(len(known)))
-    embeddings, kept = embed([path.read_bytes() for path, _ in known], model)
+    embeddings, kept = embed([path.read_bytes() for path, _ in known], embedder.model)
     labels = labels[kept]
     _check(labels, classes)
     unread = len(known) - len(kept)
     notes = (f"{unread} images could not be read and are left out",) if unread else ()
-    return Source(folder.name, Labelled(embeddings, labels, len(classes)), None, notes)
+    return Source(folder.name, Labelled(embeddings, labels, len(classes)), embedder.name, None, notes)
 
 
 def of_project(deployment: Deployment) -> Source:
@@ -161,6 +181,7 @@ def of_project(deployment: Deployment) -> Source:
     return Source(
         "this project's labels",
         Labelled(embeddings, labels, len(classes)),
+        "the stored embeddings",
         audit,
         (
             f"accuracy is measured on the {len(audit)} labelled images of the audit share",

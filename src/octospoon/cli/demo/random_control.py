@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from octospoon.cli.datasets import digits
-from octospoon.cli.datasets.labelled import of_digits
+from octospoon.cli.datasets.labelled import Embedder, of_digits
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.training.simulation import Plan, Split, replay
 
@@ -18,7 +18,7 @@ def random_control(model: bytes, plan: Plan, draws: int) -> dict[int, float]:
         plan: rounds and batches.
         draws: number of repetitions; their seeds are 0, 1, 2 and so on.
     """
-    data = of_digits(model).data
+    data = of_digits(Embedder("the demo's model", model)).data
     third = digits.split()
     split = Split(third.pool, third.held_out)
     curves = [[score.accuracy for score in replay(data, split, plan, CONTROL, draw)] for draw in range(draws)]

@@ -1,18 +1,20 @@
-"""Replays labelling strategies on images with known labels, with many seeds, beside random choice."""
+"""Replays labelling strategies on images with known labels, with many seeds, and recommends what to do."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from octospoon.cli.deployment import local_project
-from octospoon.cli.operations import simulation_report
+from octospoon.cli.operations import simulation_page, simulation_report
 from octospoon.cli.operations.simulation_report import Report, Wanted
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.cli.output import print_json
@@ -20,25 +22,32 @@ from octospoon.domain.acquisition import strategy
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.training.evaluation.curves import Curve, compare, verdict
-from octospoon.training.simulation import replay
+from octospoon.training.evaluation.recommend import (
+    choose_backbone,
+    choose_batch,
+    choose_strategy,
+    recommend,
+)
+from octospoon.training.simulation import Plan, replay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from octospoon.cli.datasets.labelled import Source
-    from octospoon.training.evaluation.curves import Comparison
-    from octospoon.training.simulation import Plan, Score
+    from octospoon.training.simulation import Score
 
 FEWEST_SEEDS = 2
 
 
-def simulate(
-    source: Source, wanted: Wanted, console: Console, *, as_json: bool = False
-) -> dict[str, Comparison]:
+def simulate(sources: Sequence[Source], wanted: Wanted, console: Console, *, as_json: bool = False) -> Report:
     """Replay every strategy with every seed; write the report, print it, and log it if MLflow is set.
 
+    The backbones are compared by random labels alone. The strategies are compared on the chosen backbone, and
+    the batch sizes with the chosen strategy, if there is one that is better than random.
+
     Args:
-        source: the labelled images.
+        sources: the labelled images, once for each backbone; the first is kept unless another is better.
         wanted: what to simulate.
         console: where the table goes; progress goes to standard error.
         as_json: print the report as one JSON document instead of a table.
@@ -49,14 +58,12 @@ def simulate(
         ServiceUnavailable: MLflow could not be reached; the report is written all the same.
     """
     check_options(wanted)
-    check_pool(wanted, len(source.split(0).pool))
-    curves = _replay_all(source, wanted)
-    control = curves[CONTROL]
-    comparisons = {
-        name: compare(curve, control, len(curves) - 1) for name, curve in curves.items() if name != CONTROL
-    }
-    report = Report(source, wanted, curves, comparisons, verdict(comparisons, int(control.labels[-1])))
+    check_pool(wanted, len(sources[0].split(0).pool))
+    check_same_images(sources)
+    with _replays(sources, wanted) as replays:
+        report = _report(replays, sources, wanted)
     simulation_report.write(report)
+    simulation_page.write(report)
     if as_json:
         print_json(simulation_report.document(report))
     else:
@@ -64,13 +71,51 @@ def simulate(
     run = _log(wanted.folder)
     if run and not as_json:
         console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)
-    return comparisons
+    return report
+
+
+def _report(replays: _Replays, sources: Sequence[Source], wanted: Wanted) -> Report:
+    """Simulate in three steps: backbones, then strategies, then batch sizes."""
+    plan = wanted.plans[0]
+    cases = [Case(i, CONTROL, plan) for i in range(len(sources))]
+    names = [source.backbone for source in sources]
+    controls = dict(zip(names, replays.curves(cases, "Comparing backbones"), strict=True))
+    backbones = choose_backbone(controls)
+    place = names.index(backbones.chosen)
+    strategies = [name for name in dict.fromkeys(wanted.strategies) if name != CONTROL]
+    cases = [Case(place, name, plan) for name in strategies]
+    replayed = dict(zip(strategies, replays.curves(cases, "Comparing strategies"), strict=True))
+    control = controls[backbones.chosen]
+    comparisons = {name: compare(curve, control, len(strategies)) for name, curve in replayed.items()}
+    chosen = choose_strategy(comparisons)
+    curves = {CONTROL: control, **replayed}
+    sized = {plan.rules.size: curves[chosen]}
+    if chosen != CONTROL:
+        cases = [Case(place, chosen, other) for other in wanted.plans[1:]]
+        sizes = [other.rules.size for other in wanted.plans[1:]]
+        sized |= zip(sizes, replays.curves(cases, "Comparing batch sizes"), strict=True)
+    batches = choose_batch(sized)
+    return Report(
+        source=sources[place],
+        wanted=wanted,
+        curves=curves,
+        comparisons=comparisons,
+        verdict=verdict(comparisons, int(control.labels[-1])),
+        backbones=backbones,
+        controls=controls,
+        batches=batches,
+        sized=sized,
+        recommendation=recommend(
+            chosen, backbones.chosen, batches.chosen, sized[batches.chosen], control, wanted.target
+        ),
+    )
 
 
 def _print(report: Report, console: Console) -> None:
-    console.print(simulation_report.table(report))
+    for table in simulation_report.tables(report):
+        console.print(table)
     lines = [*simulation_report.legend(report), *report.source.notes, report.verdict]
-    for line in (*lines, f"figures and plot: {report.wanted.folder}"):
+    for line in (*lines, report.recommendation.sentence, f"report: {report.wanted.folder / 'report.html'}"):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -82,19 +127,21 @@ def check_options(wanted: Wanted) -> None:
         raise BadRequest("name at least one strategy besides random")
     if wanted.seeds < FEWEST_SEEDS:
         raise BadRequest(f"an interval needs at least {FEWEST_SEEDS} seeds")
-    rules = wanted.plan.rules
-    if rules.audit >= rules.size:
-        raise BadRequest(
-            f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left to train "
-            "on: take a larger --batch or a smaller --audit-share"
-        )
+    for rules in (plan.rules for plan in wanted.plans):
+        if rules.audit >= rules.size:
+            raise BadRequest(
+                f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left to "
+                "train on: take a larger --batch or a smaller --audit-share"
+            )
+    if wanted.target is not None and not 0 < wanted.target < 1:
+        raise BadRequest(f"--target is {wanted.target:g}: it is an accuracy between 0 and 1, such as 0.9")
     if wanted.folder.exists() and not wanted.folder.is_dir():
         raise BadRequest(f"--out is {wanted.folder}, and that is a file: name a folder")
 
 
 def check_pool(wanted: Wanted, pool: int) -> None:
     """Raise BadRequest if too few images can be labelled."""
-    labels = wanted.plan.labels
+    labels = wanted.plans[0].labels
     if not labels or labels[-1] > pool:
         raise BadRequest(
             f"the pool holds {pool} images, and the plan labels {labels[-1] if labels else 0}: give --labels "
@@ -102,41 +149,78 @@ def check_pool(wanted: Wanted, pool: int) -> None:
         )
 
 
-def _replay_all(source: Source, wanted: Wanted) -> dict[str, Curve]:
-    names = [CONTROL, *(name for name in dict.fromkeys(wanted.strategies) if name != CONTROL)]
-    jobs = [(name, seed) for seed in range(wanted.seeds) for name in names]
-    labels = np.array(wanted.plan.labels)
-    scores = {name: np.full((wanted.seeds, len(labels), 2), np.nan) for name in names}
+def check_same_images(sources: Sequence[Source]) -> None:
+    """Raise BadRequest if the sources do not hold the same labels in the same order."""
+    for source in sources[1:]:
+        if not np.array_equal(source.data.labels, sources[0].data.labels):
+            raise BadRequest(
+                f"{source.backbone} and {sources[0].backbone} read different images of the folder, so they "
+                "cannot be compared: remove the images that cannot be read"
+            )
+
+
+class Case(NamedTuple):
+    """What is replayed with every seed.
+
+    Attributes:
+        place: of the source.
+        name: of the strategy.
+        plan: the rounds.
+    """
+
+    place: int
+    name: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class _Replays:
+    """Runs replays in other processes."""
+
+    processes: ProcessPoolExecutor
+    seeds: int
+
+    def curves(self, cases: Sequence[Case], title: str) -> list[Curve]:
+        """Return the curve of each case over all seeds."""
+        jobs = [(i, seed) for seed in range(self.seeds) for i in range(len(cases))]
+        scores = [np.full((self.seeds, len(case.plan.labels), 2), np.nan) for case in cases]
+        futures = {self.processes.submit(_replay_one, cases[i], seed): (i, seed) for i, seed in jobs}
+        done = as_completed(futures)
+        for future in track(done, title, len(jobs), console=Console(stderr=True), transient=True):
+            i, seed = futures[future]
+            scores[i][seed] = future.result()
+        return [
+            Curve(np.array(case.plan.labels), both[..., 0], both[..., 1])
+            for case, both in zip(cases, scores, strict=True)
+        ]
+
+
+@contextmanager
+def _replays(sources: Sequence[Source], wanted: Wanted) -> Iterator[_Replays]:
     with ProcessPoolExecutor(
-        wanted.workers, get_context("spawn"), initializer=_prepare, initargs=(source, wanted.plan)
+        wanted.workers, get_context("spawn"), initializer=_prepare, initargs=(sources,)
     ) as others:
-        futures = {others.submit(_replay_one, *job): job for job in jobs}
         try:
-            done = as_completed(futures)
-            console = Console(stderr=True)
-            for future in track(done, "Simulating", len(jobs), console=console, transient=True):
-                name, seed = futures[future]
-                scores[name][seed] = future.result()
+            yield _Replays(others, wanted.seeds)
         except BaseException:
             others.shutdown(wait=False, cancel_futures=True)
             raise
-    return {name: Curve(labels, both[..., 0], both[..., 1]) for name, both in scores.items()}
 
 
-_shared: list[tuple[Source, Plan]] = []
+_shared: list[Source] = []
 
 
-def _prepare(source: Source, plan: Plan) -> None:
+def _prepare(sources: Sequence[Source]) -> None:
     """Give a process its images, and limit it to one core."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
-    _shared[:] = [(source, plan)]
+    _shared[:] = sources
 
 
-def _replay_one(name: str, seed: int) -> list[Score]:
-    ((source, plan),) = _shared
-    return replay(source.data, source.split(seed), plan, name, seed)
+def _replay_one(case: Case, seed: int) -> list[Score]:
+    source = _shared[case.place]
+    return replay(source.data, source.split(seed), case.plan, case.name, seed)
 
 
 def _log(folder: Path) -> str:

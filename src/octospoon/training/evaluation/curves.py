@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
@@ -39,6 +39,12 @@ class Curve:
         """The mean over the seeds, float64 [R]."""
         result: npt.NDArray[np.float64] = self.accuracy.mean(axis=0)
         return result
+
+    def at(self, labels: npt.NDArray[np.int64]) -> Curve:
+        """Return the curve at some of its numbers of labels, int64 [K], ascending."""
+        places = np.searchsorted(self.labels, labels)
+        balanced = None if self.balanced is None else self.balanced[:, places]
+        return Curve(labels, self.accuracy[:, places], balanced)
 
     def intervals(self) -> list[Interval]:
         """Return Student's 95 % interval of each mean."""
@@ -121,17 +127,69 @@ def _labels_share(curve: Curve, control: Curve) -> tuple[float, Interval]:
     if not rise.low > 0:
         return np.nan, Interval(np.nan, np.nan)
     seeds = len(curve.accuracy)
-    drawn = np.random.default_rng(0).integers(0, seeds, (_RESAMPLES, seeds))
-    tails = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
-    low, high = np.quantile(_shares(curve, control, drawn), tails, method="nearest")
+    low, high = _interval(_shares(curve, control, _resampled(seeds)))
     share = _shares(curve, control, np.arange(seeds)[np.newaxis])[0]
-    return float(share), Interval(float(low), float(high))
+    return float(share), Interval(low, high)
+
+
+def _resampled(seeds: int) -> npt.NDArray[np.int64]:
+    """Return the seeds of each resample, int64 [_RESAMPLES, S]."""
+    return np.random.default_rng(0).integers(0, seeds, (_RESAMPLES, seeds))
+
+
+def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the percentiles that bound the 95 % interval of float64 [B], which may hold infinity."""
+    low, high = np.quantile(values, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2], method="nearest")
+    return float(low), float(high)
 
 
 def _shares(curve: Curve, control: Curve, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the share of labels needed, float64 [B], from the mean curves of the seeds int64 [B, S]."""
     ours, theirs = (isotonic.rising(each.accuracy[drawn].mean(axis=1)) for each in (curve, control))
     return isotonic.last_reached(theirs[:, -1], curve.labels, ours) / float(control.labels[-1])
+
+
+class Until(NamedTuple):
+    """The number of labels with which a curve reaches an accuracy.
+
+    Attributes:
+        labels: by a monotone fit of the mean curve; infinite if the accuracy is not reached.
+        interval: its 95 % interval; its bounds may be infinite.
+    """
+
+    labels: float
+    interval: Interval
+
+
+def labels_until(curve: Curve, accuracy: float) -> Until:
+    """Return how many labels a curve needs for an accuracy, with an interval as in `Comparison`.
+
+    A curve that begins above the accuracy needs no more than its first number of labels.
+    """
+    seeds = len(curve.accuracy)
+    low, high = _interval(_untils(curve, accuracy, _resampled(seeds)))
+    labels = _untils(curve, accuracy, np.arange(seeds)[np.newaxis])[0]
+    return Until(float(labels), Interval(low, high))
+
+
+def _untils(curve: Curve, accuracy: float, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the numbers of labels, float64 [B], from the mean curves of the seeds int64 [B, S]."""
+    fitted = isotonic.rising(curve.accuracy[drawn].mean(axis=1))
+    return isotonic.last_reached(np.full(len(drawn), accuracy), curve.labels, fitted)
+
+
+def on_common_labels(one: Curve, other: Curve) -> tuple[Curve, Curve]:
+    """Return two curves at the numbers of labels that both have."""
+    common = np.intersect1d(one.labels, other.labels)
+    return one.at(common), other.at(common)
+
+
+def best(comparisons: Mapping[str, Comparison]) -> str:
+    """Return the strategy that is certainly better than random and needs fewest labels; empty if none is."""
+    better = {name: comparison for name, comparison in comparisons.items() if comparison.better}
+    return min(
+        better, key=lambda name: (_sortable(better[name].labels_share), -better[name].lead), default=""
+    )
 
 
 def verdict(comparisons: Mapping[str, Comparison], labels: int) -> str:
@@ -148,12 +206,10 @@ def verdict(comparisons: Mapping[str, Comparison], labels: int) -> str:
     ]
     sentences = []
     if better:
-        best = min(
-            better, key=lambda name: (_sortable(comparisons[name].labels_share), -comparisons[name].lead)
-        )
+        first = best(comparisons)
         sentences.append(
             f"{_listed(better, 'beats', 'beat')} random on these data; "
-            f"{best} {saving(comparisons[best], labels)}."
+            f"{first} {saving(comparisons[first], labels)}."
         )
     else:
         sentences.append(
