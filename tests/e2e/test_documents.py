@@ -94,6 +94,10 @@ STEPS = {
     "model rollback": "model rollback",
     "model rollback --to 7 --new-backbone": "model rollback --to 1 --new-backbone",
     "simulate DIR": "simulate ~/photos --seeds 2 --labels 12 --batch 6",
+    "simulate DIR --target 0.9": "simulate ~/photos --target 0.9 --seeds 2 --labels 12 --batch 6,3",
+    "simulate DIR --backbones NAME,NAME": (
+        "simulate ~/photos --backbones scattering --seeds 2 --labels 12 --batch 6"
+    ),
     OWN_MODEL: f"{OWN_MODEL.replace('DIR', '~/photos')} --seeds 2 --labels 12 --batch 6",
     "simulate --model": "simulate --model starter.onnx --digits --seeds 2 --labels 40",
     OWN_STRATEGY: OWN_STRATEGY.replace("entropy", "margin") + " --seeds 2 --labels 40",

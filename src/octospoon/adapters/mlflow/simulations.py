@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _AT_ONCE = 500
-_PARAMS = ("source", "images", "held_out", "seeds", "batch", "audit_share")
+_PARAMS = ("source", "backbone", "images", "held_out", "seeds", "batch", "audit_share")
 
 
 def log_simulation(experiment: str, folder: Path) -> str:
@@ -28,7 +28,7 @@ def log_simulation(experiment: str, folder: Path) -> str:
     - ``lead.STRATEGY`` and ``balanced_lead.STRATEGY``, with their intervals;
     - ``majority_share``.
 
-    The files of the folder become artefacts.
+    The verdict and the recommendation become tags, and the files of the folder artefacts.
 
     Raises:
         BadRequest: there is no report in the folder.
@@ -51,6 +51,7 @@ def log_simulation(experiment: str, folder: Path) -> str:
         for start in range(0, len(metrics), _AT_ONCE):
             client.log_batch(run_id, metrics=metrics[start : start + _AT_ONCE])
         client.set_tag(run_id, "octospoon.verdict", report["verdict"])
+        client.set_tag(run_id, "octospoon.recommendation", report["recommendation"]["sentence"])
         client.log_artifacts(run_id, str(folder))
         client.set_terminated(run_id, "FINISHED")
     return run_id
