@@ -16,7 +16,14 @@ from fakes.events import FakeEventProgress
 from fakes.images import FakeBackfills, FakeBacklog
 from fakes.imported_labels import FakeImportedLabels
 from fakes.labelling import FakeFullAudits, FakeLabels, FakeMissing, FakeProposals, FakeRounds, FakeTaskSyncs
-from fakes.models import FakeHistory, FakeObservations, FakeReferences, FakeRescoring
+from fakes.models import (
+    FakeChampions,
+    FakeHistory,
+    FakeObservations,
+    FakeReferences,
+    FakeRescoring,
+    FakeTrainingRecords,
+)
 from fakes.pool import FakeBlindImages, FakeEntries, FakePool, FakeRecords
 from fakes.training import FakeControl
 from lanes import LANES, ROOT, on
@@ -46,10 +53,11 @@ from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.adapters.dynamodb.pool.training import DynamoTrainingPool
 from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
 from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
-from octospoon.adapters.s3.artifacts import S3Artifacts
+from octospoon.adapters.s3.artifacts import S3Artifacts, S3Champions
 from octospoon.adapters.s3.drift_references import S3References
 from octospoon.adapters.s3.removals import S3MissingAnnotations
 from octospoon.adapters.s3.rounds import RoundFiles
+from octospoon.adapters.s3.training_records import S3TrainingRecords
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deployment.session import session
 from octospoon.domain.task_types.classification import CLASSIFICATION
@@ -63,7 +71,14 @@ if TYPE_CHECKING:
     from octospoon.ports.images import Backfills, Backlog
     from octospoon.ports.imported_labels import ImportedLabels
     from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
-    from octospoon.ports.models import ModelHistory, Observations, References, Rescoring
+    from octospoon.ports.models import (
+        Champions,
+        ModelHistory,
+        Observations,
+        References,
+        Rescoring,
+        TrainingRecords,
+    )
     from octospoon.ports.pool import (
         BlindImages,
         FullAudits,
@@ -112,6 +127,8 @@ class Stores:
     backfills: Backfills
     imported: ImportedLabels
     backlog: Backlog
+    champions: Champions
+    training_records: TrainingRecords
 
 
 @pytest.fixture(params=["fake", *LANES, "second"])
@@ -178,6 +195,8 @@ def fake() -> Stores:
         FakeBackfills(),
         FakeImportedLabels(labels),
         FakeBacklog(),
+        champions := FakeChampions(),
+        FakeTrainingRecords(champions),
     )
 
 
@@ -218,6 +237,8 @@ def real(lane: Lane | Second) -> Stores:
         DynamoBackfills(table),
         DynamoImportedLabels(client, pool, annotations, control, clock.now),
         DynamoBacklog(table),
+        S3Champions(S3Artifacts(s3, bucket)),
+        S3TrainingRecords(S3Artifacts(s3, bucket)),
     )
 
 

@@ -61,7 +61,7 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
     stores.clock.time += DAY
     watch = Watch(
         lambda: (POINTER, Sides()),
-        EvaluateLive(stores.pool, stores.labels),
+        EvaluateLive(stores.pool, stores.labels, stores.training_records),
         stores.watching,
         stores.references,
         stores.observations,

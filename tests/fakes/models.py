@@ -6,12 +6,14 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.s3.training_records import packed, unpacked
 from octospoon.domain.errors import BadModel, ServiceUnavailable, VersionTaken
 from octospoon.domain.monitoring.observations import ModelDecision, Observation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.drift import Reference
 
@@ -85,6 +87,29 @@ class FakeChampions:
         self.unreadable = False
         self.set(replace(pointer, generation=1_000_000))
         return True
+
+
+@dataclass
+class FakeTrainingRecords:
+    champions: FakeChampions
+    stored: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, record: TrainingRecord) -> str:
+        body = packed(record)
+        name = hashlib.sha256(body).hexdigest()
+        self.stored[name] = body
+        return name
+
+    def get(self, pointer: ChampionPointer) -> TrainingRecord | None:
+        own = self.champions.versions.get(pointer.version)
+        name = pointer.record_sha256
+        if not name and own is not None and own.sha256 == pointer.sha256:
+            name = own.record_sha256
+        if not name:
+            return None
+        if name not in self.stored:
+            raise BadModel(f"the training record of version {pointer.version} is missing")
+        return unpacked(self.stored[name])
 
 
 @dataclass

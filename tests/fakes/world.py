@@ -18,6 +18,7 @@ from fakes.models import (
     FakeObservations,
     FakeReferences,
     FakeRescoring,
+    FakeTrainingRecords,
 )
 from fakes.pool import FakeEntries, FakePool
 from fakes.training import FakeControl, FakeLauncher
@@ -64,6 +65,7 @@ class FakeWorld:
         self.champions, self.alias, self.history = FakeChampions(), FakeAlias(), FakeHistory()
         self.observations: Any = FakeObservations()
         self.references, self.rescoring = FakeReferences(), FakeRescoring()
+        self.training_records = FakeTrainingRecords(self.champions)
         self.queue: list[str] = []
         self.bus, self.event_progress = FakeEventBus(), FakeEventProgress()
 

@@ -20,6 +20,8 @@ SCHEMA = "octospoon/1"
 INPUT = "image"
 EMBEDDING = "embedding"
 PROBABILITIES = "probabilities"
+FLOOR = 1e-4
+"""Share of each prediction that is spread evenly over the classes, so that no probability is 0 in float16."""
 HEAD_PREFIX = "octospoon_head/"
 """Begins the name of every node and constant of the head in a model file."""
 RESIZE_RULES = ("squash", "cover")
@@ -133,6 +135,8 @@ class ChampionPointer:
         previous: the pointer that this one replaced. A function that cannot load this model loads that one.
         generation: increases with every pointer change, roll-backs included. If an image has two scores, the
             one with the higher generation wins. 0 for a pointer that has not been in service.
+        record_sha256: sha256 of the training record, hex; empty for a model that was trained on no audit
+            label, such as an imported one or one of an earlier release.
     """
 
     version: int
@@ -144,14 +148,21 @@ class ChampionPointer:
     classes: tuple[str, ...] = ()
     previous: ChampionPointer | None = None
     generation: int = 0
+    record_sha256: str = ""
 
     @classmethod
     def of(
-        cls, version: int, backbone: str, sha256: str, head_sha256: str = "", classes: tuple[str, ...] = ()
+        cls,
+        version: int,
+        backbone: str,
+        sha256: str,
+        head_sha256: str = "",
+        classes: tuple[str, ...] = (),
+        record_sha256: str = "",
     ) -> ChampionPointer:
-        """Return the pointer to stored files; for a model without a head, omit head_sha256 and classes."""
-        top = head_key(head_sha256) if head_sha256 else ""
-        return cls(version, sha256, model_key(sha256), backbone, top, head_sha256, classes)
+        """Return the pointer to stored files; for a model without a head, omit the last three."""
+        key, top = model_key(sha256), head_key(head_sha256) if head_sha256 else ""
+        return cls(version, sha256, key, backbone, top, head_sha256, classes, record_sha256=record_sha256)
 
     def after(self, previous: ChampionPointer | None) -> ChampionPointer:
         """Return this pointer as the successor of another: it refers to it and has the next generation."""
@@ -173,6 +184,11 @@ def head_key(sha256: str) -> str:
 def reference_key(sha256: str) -> str:
     """Return the object key of the drift reference that belongs to the model file of this hash."""
     return f"models/sha256/{sha256}/reference.npz"
+
+
+def record_key(sha256: str) -> str:
+    """Return the object key of an immutable training record, named by its own hash."""
+    return f"models/sha256/{sha256}/record.npz"
 
 
 def version_key(version: int) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.monitoring.observations import ModelDecision, Observation
@@ -194,3 +195,17 @@ class References(Protocol):
 
     def get(self, model_sha256: str) -> Reference | None:
         """Return a model's reference, or None if it has none."""
+
+
+class TrainingRecords(Protocol):
+    """The immutable records of which images each version was trained on."""
+
+    def put(self, record: TrainingRecord) -> str:
+        """Store a record; return its sha256. Equal records have equal bytes."""
+
+    def get(self, pointer: ChampionPointer) -> TrainingRecord | None:
+        """Return a version's record, or None if it was not trained on any audit label.
+
+        Raises:
+            BadModel: the version has a record, and it is missing or damaged.
+        """

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import ImageStore
     from octospoon.ports.labelling import Labels, Rounds
-    from octospoon.ports.models import Champions, HeadScorer, ModelHistory, Observations, References, Scorer
+    from octospoon.ports.models import (
+        Champions,
+        HeadScorer,
+        ModelHistory,
+        Observations,
+        References,
+        Scorer,
+        TrainingRecords,
+    )
     from octospoon.ports.pool import TrainingPool
     from octospoon.ports.training import Control, DatasetArchive, Registry, Snapshots
 
@@ -48,6 +56,7 @@ class TrainingPorts:
     images: ImageStore
     champions: Champions
     references: References
+    training_records: TrainingRecords
     history: ModelHistory
     observations: Observations
     registry: Registry

@@ -57,6 +57,7 @@ def training_ports(job_id: str) -> TrainingPorts:
         images=images,
         champions=storage.champions,
         references=storage.references,
+        training_records=storage.training_records,
         history=storage.history,
         observations=storage.observations,
         registry=MlflowRegistry(settings.model_name, settings.experiment),

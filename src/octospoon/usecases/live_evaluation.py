@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.evaluation import estimators
+from octospoon.domain.evaluation.training_record import NO_HEAD
 from octospoon.domain.labelling.blinding import audit_rule
-from octospoon.domain.labelling.class_translation import Translation, translation
+from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
 from octospoon.usecases.population import sample
+from octospoon.usecases.unseen import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.labelling import Labels
+    from octospoon.ports.models import TrainingRecords
     from octospoon.ports.pool import PoolSampling
     from octospoon.usecases.rescore import Head
 
@@ -32,16 +35,20 @@ class LiveEvaluation:
     """The evaluation of a model.
 
     Attributes:
-        evaluation: on the audit share, which no model is trained on.
+        evaluation: on the audit share, each image by a head that was not trained on it.
         naive: accuracy on all labels, including those that it was trained on; biased, for comparison only.
         audit_predictions: the rule under which the audit labels were given; see `blinding.audit_rule`.
         classes: the project's classes that the model knows, in the order of the recalls.
+        fold_heads: number of audit images that a fold head judges; the served head judges the others.
+        left_out: number of audit images that every head was trained on, before they joined the audit share.
     """
 
     evaluation: Evaluation
     naive: Estimate
     audit_predictions: str = ""
     classes: tuple[str, ...] = ()
+    fold_heads: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +58,13 @@ class EvaluateLive:
     Attributes:
         pool: the stored embeddings.
         labels: the labels.
+        records: which images each version was trained on.
         history: returns the project's classes, and what each class of an older model is called now.
     """
 
     pool: PoolSampling
     labels: Labels
+    records: TrainingRecords
     history: Callable[[], ClassHistory] = ClassHistory
 
     def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> LiveEvaluation:
@@ -65,35 +74,51 @@ class EvaluateLive:
             pointer: of the model.
             head: its head.
             since: only images uploaded on this UTC day or later, such as 2026-01-31; empty for all.
+
+        Raises:
+            BadModel: the record of the model's training is missing or damaged.
         """
         translated = translation(self.history(), pointer.classes)
         names = translated.names if len(translated.names) >= LEAST else ()
+        model = Unseen(head, self.records.get(pointer), translated)
         images = [
             image for image in self.labels.labelled() if image.label in names and image.arrived >= since
         ]
         stored = self.pool.rows([image.key for image in images])
         usable = [image for image in images if _embedded(image, stored.get(image.key), pointer)]
+        if not usable:
+            return _nothing(names)
+        embeddings = np.stack([stored[image.key].embedding for image in usable])
         labels = np.array([names.index(image.label) for image in usable], np.int64)
-        probabilities = _predict(head, [stored[image.key] for image in usable], translated)
         audit = np.array([image.audit for image in usable], bool)
-        right = probabilities.argmax(axis=1) == labels
-        trained = int(np.sum(~audit))
-        uploads = None if since else self._uploads(pointer, head, translated, len(usable), trained)
+        kept = np.flatnonzero(audit & model.known(usable))
+        judged = [usable[i] for i in kept.tolist()]
+        served = translated(head.run(embeddings)).argmax(axis=1) == labels
+        uploads = None if since or not judged else self._uploads(pointer, model, judged, ~audit)
         return LiveEvaluation(
-            estimators.evaluate(probabilities[audit], labels[audit], uploads),
-            estimators.proportion(int(right.sum()), len(right)),
+            estimators.evaluate(model.answers(judged, embeddings[kept]), labels[kept], uploads),
+            estimators.proportion(int(served.sum()), len(served)),
             audit_rule(usable),
             names,
+            int(np.sum(model.folds(judged) != NO_HEAD)),
+            int(audit.sum()) - len(judged),
         )
 
     def _uploads(
-        self, pointer: ChampionPointer, head: Head, translated: Translation, labelled: int, trained: int
+        self,
+        pointer: ChampionPointer,
+        model: Unseen,
+        judged: Sequence[LabelledImage],
+        chosen: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.floating] | None:
-        """Return probabilities on a sample that represents all uploads; None if no sample does."""
+        """Return the confidence on a sample that represents all uploads; None if no sample does.
+
+        `chosen` says of each labelled image whether a strategy chose it.
+        """
         population = sample(self.pool, pointer.backbone, f"version-{pointer.version}")
-        if len(translated.names) < LEAST or not population.resembles_all(labelled, trained):
+        if not population.resembles_all(len(chosen), int(chosen.sum())):
             return None
-        return _predict(head, population.rows, translated)
+        return model.confidence(judged, np.stack([row.embedding for row in population.rows]))
 
 
 def _embedded(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointer) -> bool:
@@ -101,8 +126,8 @@ def _embedded(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointe
     return row is not None and row.etag == image.etag and row.backbone == pointer.backbone
 
 
-def _predict(head: Head, rows: Sequence[PoolRow], translated: Translation) -> npt.NDArray[np.floating]:
-    """Return probabilities float32 [N, C] of the project's classes."""
-    if not rows:
-        return np.empty((0, max(LEAST, len(translated.names))), np.float32)
-    return translated(head.run(np.stack([row.embedding for row in rows])))
+def _nothing(names: tuple[str, ...]) -> LiveEvaluation:
+    """Return the evaluation without any label."""
+    answers = np.empty((0, max(LEAST, len(names))), np.float32)
+    evaluation = estimators.evaluate(answers, np.empty(0, np.int64))
+    return LiveEvaluation(evaluation, estimators.proportion(0, 0), classes=names)

@@ -6,12 +6,14 @@ tested together with the days before it. The results are stored, and may request
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from octospoon.domain.batch import drift_share
+from octospoon.domain.errors import BadModel
 from octospoon.domain.monitoring import drift
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, Observation, ObservedDay, remembered
@@ -34,6 +36,7 @@ WINDOW = 500
 LEAST = 100
 _DAYS_BACK = 14
 _DAY = 24 * 3600.0
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class WatchReport:
         finding: result of the drift test; None if no uploads were tested.
         asked: why training was requested; empty if it was not.
         reason: why no uploads were tested; empty if some were.
+        unmeasurable: why the model was not evaluated; empty if it was.
     """
 
     version: int = -1
@@ -53,6 +57,7 @@ class WatchReport:
     finding: DriftResult | None = None
     asked: str = ""
     reason: str = ""
+    unmeasurable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +103,32 @@ class Watch:
         pointer, head = self.model()
         if head is None:
             return WatchReport(reason="the model in service has no classes yet")
-        evaluation = self.evaluate(pointer, head).evaluation
+        evaluation, unmeasurable = self._evaluation(pointer, head)
         before = self.observations.read()
         if before.version != pointer.version:
             before = Observation(version=pointer.version, history=before.history)
         judged = self._window(pointer, head, before)
         now = self.clock.now()
-        accuracy = evaluation.accuracy if evaluation.accuracy.labels else None
+        accuracy = evaluation.accuracy if evaluation and evaluation.accuracy.labels else None
         today = ObservedDay(day(now), pointer.version, accuracy, judged.finding)
         seen = replace(before, accuracy=accuracy, observed_at=now, history=remembered(before.history, today))
         if judged.finding:
             seen = replace(seen, judged_until=judged.until, finding=judged.finding, drifted=judged.drifted)
-        asked = wanted(evaluation.accuracy, judged.finding, self.accuracy_floor)
+        asked = wanted(accuracy, judged.finding, self.accuracy_floor)
         if asked:
             self.control.request(asked)
         self.observations.save(seen)
-        return WatchReport(pointer.version, evaluation, judged.finding, asked or "", judged.reason)
+        return WatchReport(
+            pointer.version, evaluation, judged.finding, asked or "", judged.reason, unmeasurable
+        )
+
+    def _evaluation(self, pointer: ChampionPointer, head: Head) -> tuple[Evaluation | None, str]:
+        """Evaluate the model; a training record that cannot be read does not stop the drift test."""
+        try:
+            return self.evaluate(pointer, head).evaluation, ""
+        except BadModel as error:
+            LOG.warning("%s", error)
+            return None, str(error)
 
     def _window(self, pointer: ChampionPointer, head: Head, before: Observation) -> _Window:
         """Test the uploads of the days that were not tested yet."""

@@ -9,7 +9,8 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from octospoon.training.model import check_import, model_file
+from octospoon.domain.model_spec import FLOOR
+from octospoon.training.model import check_import
 from octospoon.training.model.check_import import Options
 from octospoon.training.model.wrap_onnx import Pixels
 
@@ -128,4 +129,4 @@ def answers(logits: np.ndarray) -> np.ndarray:
     """Return the probabilities as octospoon writes them."""
     soft = np.exp(logits - logits.max(axis=1, keepdims=True))
     soft /= soft.sum(axis=1, keepdims=True)
-    return (1 - model_file.FLOOR) * soft + model_file.FLOOR / 3
+    return (1 - FLOOR) * soft + FLOOR / 3

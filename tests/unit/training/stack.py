@@ -58,6 +58,7 @@ class World(FakeWorld):
             images=self.images,
             champions=self.champions,
             references=self.references,
+            training_records=self.training_records,
             history=self.history,
             observations=self.observations,
             registry=self.registry,

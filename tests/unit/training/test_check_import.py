@@ -15,6 +15,7 @@ from unit.training.networks import FEATURES, network
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadModel, BadRequest
 from octospoon.domain.evaluation.gate import Rules
+from octospoon.domain.model_spec import FLOOR
 from octospoon.training.model import check_import, model_file
 from octospoon.training.model.check_import import Imported, Options
 from octospoon.training.model.wrap_onnx import Pixels
@@ -55,7 +56,7 @@ def test_a_classifier_keeps_its_answers(tmp_path, last, softmax):
     embedding, probabilities = ours(imported)
     expected = theirs(network(last=last), normalised())
     assert embedding.shape == (4, FEATURES)
-    assert np.allclose(probabilities, (1 - model_file.FLOOR) * expected + model_file.FLOOR / 3, atol=1e-5)
+    assert np.allclose(probabilities, (1 - FLOOR) * expected + FLOOR / 3, atol=1e-5)
     assert np.allclose(embedding, theirs(network(last="pooled"), normalised()), atol=1e-5)
     assert imported.spec.classes == NAMES
     assert model_file.sha256(model_file.extract_backbone(imported.model)) == imported.spec.backbone

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import FLOOR
 from octospoon.training.model import model_file, starter
 from octospoon.training.model.model_file import (
     assemble,
@@ -97,7 +98,7 @@ def test_whole_file_describes_itself_and_computes_as_its_parts(tmp_path, backbon
     softmax = np.exp(logits - logits.max(1, keepdims=True))
     softmax /= softmax.sum(1, keepdims=True)
     assert np.allclose(probabilities, softmax, atol=1.1e-4)
-    assert probabilities.min() >= 0.99 * model_file.FLOOR / 3
+    assert probabilities.min() >= 0.99 * FLOOR / 3
     assert probabilities.astype(np.float16).min() > 0
 
 

@@ -36,7 +36,7 @@ class World(FakeWorld):
         super().__init__()
         self.pointer, self.head, self.uploaded = POINTER, LinearHead(), 0
         self.rng = np.random.default_rng(0)
-        self.evaluate = EvaluateLive(self.pool, self.labels)
+        self.evaluate = EvaluateLive(self.pool, self.labels, self.training_records)
         self.watch = Watch(
             lambda: (self.pointer, self.head),
             self.evaluate,

@@ -71,9 +71,9 @@ def read(deployment: Deployment, days: float | None) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         head = LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
     drift = status.drift(deployment, pointer.version)
-    measured = EvaluateLive(deployment.pool, deployment.labels, deployment.class_history())(
-        pointer, head, since
-    )
+    measured = EvaluateLive(
+        deployment.pool, deployment.labels, deployment.training_records, deployment.class_history()
+    )(pointer, head, since)
     return Report(
         pointer.version,
         measured.classes,

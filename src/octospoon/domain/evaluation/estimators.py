@@ -1,8 +1,9 @@
 """Estimate how good a model is, with intervals, from labels drawn at random.
 
-Strategy-selected labels are biased and training labels are optimistic, so only audit labels are used. If the
-rest of the pool still resembles the audit share, the model's confidence over the pool narrows the interval
-of the accuracy and cannot bias it (prediction-powered inference, PPI++).
+Strategy-selected labels are biased and training labels are optimistic. So only audit labels are used, and
+each is judged by a head that was not trained on it (`training_record`). If the rest of the pool still
+resembles the audit share, the model's confidence over the pool narrows the interval of the accuracy and
+cannot bias it (prediction-powered inference, PPI++).
 """
 
 from __future__ import annotations
@@ -90,17 +91,17 @@ def evaluate(
     """Estimate every metric of a model.
 
     Args:
-        probabilities: float [N, C], the model's probabilities for N images that were drawn uniformly and that
-            it was not trained on.
+        probabilities: float [N, C], probabilities for N images that were drawn uniformly, each from a head of
+            the model that was not trained on the image.
         labels: int [N], their true classes.
-        pool: float [M, C], its probabilities for a uniform sample of all uploads that it was not trained on;
-            None if there is no such sample.
+        pool: float [M], the mean confidence of these heads for a uniform sample of all uploads that none was
+            trained on; None if there is no such sample.
     """
     right = probabilities.argmax(axis=1) == labels
     alone = proportion(int(right.sum()), len(labels))
     best = alone
     if pool is not None and len(pool) and len(labels) > 1:
-        best = prediction_powered(right, probabilities.max(axis=1), pool.max(axis=1))
+        best = prediction_powered(right, probabilities.max(axis=1), pool)
     matrix = metrics.confusion(probabilities, labels)
     return Evaluation(
         accuracy=best,
@@ -126,7 +127,8 @@ def prediction_powered(
 ) -> Estimate:
     """Estimate the accuracy from labels and the model's confidence over the pool.
 
-    This is PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453): λ·mean(pool) + mean(right -
+    This is PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453), with the predictions of fold heads
+    as in cross-prediction (Zrnic and Candès 2024, arXiv 2309.16598): λ·mean(pool) + mean(right -
     λ·confidence). It is unbiased for any confidence, because the audit labels correct the confidence's error.
     λ = Cov(right, confidence) / ((1 + n/M)·Var(confidence)), limited to [0, 1], minimises the variance.
 
@@ -136,7 +138,8 @@ def prediction_powered(
     Args:
         right: bool [n], n >= 2, whether the model is right on each audit image.
         confidence: float [n], its confidence on these images.
-        pool: float [M], its confidence over a uniform sample of the uploads.
+        pool: float [M], its confidence over a uniform sample of the uploads; the mean of the fold heads, each
+            weighted by the audit images that it judges.
     """
     hits, sure, n = right.astype(np.float64), confidence.astype(np.float64), len(right)
     weight = _weight(hits, sure, pool)

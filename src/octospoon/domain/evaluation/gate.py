@@ -41,7 +41,8 @@ def decide(
 ) -> Decision:
     """Decide whether the challenger may replace the champion.
 
-    This is a non-inferiority test on N audit images. The gate refuses the new model if the paired difference
+    This is a non-inferiority test on N audit images. Each model's answer for an image comes from a head that
+    was not trained on it. The gate refuses the new model if the paired difference
     of accuracy plus `standard_errors` standard errors is below -margin. Recall of each class, log loss and
     overconfidence are tested in the same way.
 
@@ -60,6 +61,7 @@ def decide(
     rules = rules or Rules()
     reasons = gate_checks.invalid(challenger, len(labels))
     reasons += gate_checks.too_costly(challenger, champion, rules)
+    reasons += [] if reasons else gate_checks.unlike_its_judges(challenger, labels, rules)
     if champion is not None and challenger.spec.version <= champion.spec.version:
         reasons.append(
             f"version {challenger.spec.version} is not newer than version {champion.spec.version} in service"
@@ -147,7 +149,8 @@ def _shared(
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], npt.NDArray[np.int64]]:
     """Return both models' probabilities and the labels, restricted to the classes that both know.
 
-    Most audit labels are older than an added class: today those images might get the new class. So the
+    Images that no head of the champion can judge are left out: their rows are NaN. Most audit labels are
+    older than an added class: today those images might get the new class. So the
     challenger, like the champion, must choose among the classes that existed when the label was given, and
     its probabilities are normalised over these.
 
@@ -156,6 +159,8 @@ def _shared(
         with one of the champion's B classes.
     """
     new, old = np.asarray(challenger.probabilities), np.asarray(champion.probabilities)
+    judged = np.isfinite(old).all(axis=1)
+    new, old, labels = new[judged], old[judged], labels[judged]
     kept = [challenger.spec.classes.index(name) for name in champion.spec.classes]
     if len(kept) == new.shape[1]:
         return new, old, labels

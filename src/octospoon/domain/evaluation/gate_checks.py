@@ -59,11 +59,14 @@ class Answers:
 
     Attributes:
         spec: the model's own description.
-        probabilities: float [N, C] of the N audit images, the same images for both models; None from a model
-            without a head.
+        probabilities: float [N, C] of the N audit images, the same images for both models, each from a head
+            that was not trained on the image; rows of NaN for images without such a head, which the gate
+            leaves out. None from a model without a head.
         seconds: time for one image on one thread.
         size: of the model file, in bytes.
         parity_gap: largest difference between the complete file and its two parts.
+        served: float [N, C] of the served head, which may have been trained on the images; None if it is not
+            compared.
     """
 
     spec: ModelSpec
@@ -71,6 +74,7 @@ class Answers:
     seconds: float
     size: int
     parity_gap: float = 0.0
+    served: npt.NDArray[np.floating] | None = None
 
 
 def invalid(challenger: Answers, n: int) -> list[str]:
@@ -106,6 +110,28 @@ def too_costly(challenger: Answers, champion: Answers | None, rules: Rules) -> l
     if challenger.seconds > allowed:
         reasons.append(f"one image takes {challenger.seconds:.3f} s, more than {allowed:.3f} s")
     return reasons
+
+
+def unlike_its_judges(challenger: Answers, labels: npt.NDArray[np.int64], rules: Rules) -> list[str]:
+    """Check that the served head is no worse than the fold heads that are judged in its place.
+
+    It was trained as they were, on the audit images too. So it can only be less accurate on these images if
+    it is not the head that the record belongs to.
+
+    Args:
+        challenger: the new model's answers.
+        labels: int [N], the true classes.
+        rules: the limits.
+    """
+    if challenger.served is None or challenger.probabilities is None or not len(labels):
+        return []
+    served, judged = (each.argmax(axis=1) == labels for each in (challenger.served, challenger.probabilities))
+    if metrics.paired_difference(served, judged, rules.standard_errors).high >= -rules.margin:
+        return []
+    return [
+        f"the served head is less accurate ({served.mean():.3f}) on audit images that it was trained on than "
+        f"heads that have not seen them ({judged.mean():.3f}): the file and its training record do not match"
+    ]
 
 
 def incomparable(challenger: Answers, champion: Answers) -> list[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from octospoon.domain.evaluation.training_record import TrainingRecord
 
 STOPPED = "the job was stopped from outside"
 """Why a job failed that got a signal to end, as a Spot task does when AWS takes back its machine."""
@@ -124,7 +125,10 @@ class TrainedModel:
     Attributes:
         model: the complete ONNX file.
         head: the ONNX file of its head alone.
-        held_out: float [N, C], out-of-fold probabilities of the N training rows; NaN for rows without them.
+        held_out: float [N, C], probabilities of the dataset's N rows from heads that were not trained on
+            them; NaN for rows without them.
+        record: the images that the model was trained on, and heads that have not seen the audit images among
+            them.
         metrics: metrics of the training, by name.
         params: parameters that the trainer chose, by name.
         epochs: metrics after each epoch, for trainers with epochs.
@@ -133,6 +137,7 @@ class TrainedModel:
     model: bytes
     head: bytes
     held_out: npt.NDArray[np.floating]
+    record: TrainingRecord
     metrics: dict[str, float]
     params: dict[str, str] = field(default_factory=dict)
     epochs: tuple[dict[str, float], ...] = ()

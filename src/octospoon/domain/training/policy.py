@@ -93,16 +93,16 @@ def due(state: TrainingState, rules: TrainingRules, now: float, *, at_once: bool
     return None
 
 
-def wanted(accuracy: Estimate, finding: DriftResult | None, floor: float) -> str | None:
+def wanted(accuracy: Estimate | None, finding: DriftResult | None, floor: float) -> str | None:
     """Return why the observed model in service needs training, or None.
 
     Args:
-        accuracy: the estimate of its accuracy.
+        accuracy: the estimate of its accuracy; None if it was not measured.
         finding: the drift result; None if no window was tested.
         floor: smallest acceptable accuracy; 0 for none.
     """
     # The upper end of the interval is compared, so that chance in few labels does not start a job.
-    if accuracy.labels and accuracy.high < floor:
+    if accuracy is not None and accuracy.labels and accuracy.high < floor:
         return (
             f"accuracy {accuracy.value:.3f} (at most {accuracy.high:.3f} by {accuracy.labels} audit labels) "
             f"is below {floor:g}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.s3.inbox import ClosedInbox, S3Inbox
     from octospoon.adapters.s3.removals import S3MissingAnnotations
     from octospoon.adapters.s3.rounds import S3Snapshots
+    from octospoon.adapters.s3.training_records import S3TrainingRecords
     from octospoon.adapters.s3.versions import S3Versions
 
 
@@ -99,6 +100,13 @@ class BucketStorage:
         from octospoon.adapters.s3.drift_references import S3References
 
         return S3References(self.artifacts)
+
+    @property
+    def training_records(self) -> S3TrainingRecords:
+        """The images that each version was trained on."""
+        from octospoon.adapters.s3.training_records import S3TrainingRecords
+
+        return S3TrainingRecords(self.artifacts)
 
     @property
     def snapshots(self) -> S3Snapshots:

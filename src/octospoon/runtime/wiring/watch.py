@@ -16,7 +16,9 @@ def watch() -> Watch:
     storage = Storage(config)
     return Watch(
         model=current_head(storage.champions),
-        evaluate=EvaluateLive(storage.pool, storage.labels, storage.class_history()),
+        evaluate=EvaluateLive(
+            storage.pool, storage.labels, storage.training_records, storage.class_history()
+        ),
         pool=storage.watching_pool,
         references=storage.references,
         observations=storage.observations,

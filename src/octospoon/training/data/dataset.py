@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from octospoon.domain.errors import BadImage
+from octospoon.domain.evaluation.training_record import EVERY_HEAD, deal, image_numbers
 from octospoon.domain.pool.keys import image_id
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.images import ImageStore
@@ -37,6 +39,7 @@ class Dataset:
         labels: int64 [N], positions in the class list.
         dropped: number of unusable rows, by reason.
         unknown: number of rows dropped because of their class, by class name.
+        dealt: int64 [N], the fold of each audit image, EVERY_HEAD for others; None before folds are dealt.
     """
 
     images: tuple[LabelledImage, ...]
@@ -44,9 +47,24 @@ class Dataset:
     labels: npt.NDArray[np.int64]
     dropped: dict[str, int]
     unknown: dict[str, int] = field(default_factory=dict)
+    dealt: npt.NDArray[np.int64] | None = None
+
+    def deal(self, before: TrainingRecord | None) -> Dataset:
+        """Return the same rows with the folds of the audit images; see `training_record.deal`.
+
+        Args:
+            before: the record of the model in service; None if it has none.
+        """
+        numbers = image_numbers((image.key, image.etag) for image in self.images)
+        audit = np.array([image.audit for image in self.images], bool)
+        return replace(self, dealt=deal(numbers, self.labels, audit, before))
+
+    def fold_numbers(self) -> npt.NDArray[np.int64]:
+        """Return the fold of each image, int64 [N]; EVERY_HEAD for all before folds are dealt."""
+        return np.full(len(self), EVERY_HEAD, np.int64) if self.dealt is None else self.dealt
 
     def part(self, *, audit: bool) -> Dataset:
-        """Return the audit rows, which are never trained on, or all other rows."""
+        """Return the audit rows, which judge a model, or all other rows."""
         kept = [i for i, image in enumerate(self.images) if image.audit == audit]
         return self._rows(kept)
 
@@ -56,7 +74,8 @@ class Dataset:
 
     def _rows(self, kept: list[int]) -> Dataset:
         images = tuple(self.images[i] for i in kept)
-        return Dataset(images, self.embeddings[kept], self.labels[kept], {})
+        dealt = None if self.dealt is None else self.dealt[kept]
+        return Dataset(images, self.embeddings[kept], self.labels[kept], {}, dealt=dealt)
 
     def log_ids(self, job_id: str) -> None:
         """Log the correlation ids of the images that a job uses."""
@@ -82,7 +101,6 @@ class Dataset:
         counts = {
             "labels": len(self),
             "audit_labels": audit,
-            "training_labels": len(self) - audit,
             "dropped_labels": sum(self.dropped.values()),
         }
         return {name: float(count) for name, count in counts.items()}

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.images import ImageStore
-    from octospoon.ports.models import HeadScorer, Scorer
+    from octospoon.ports.models import Scorer
     from octospoon.ports.pool import PoolSampling
     from octospoon.training.data.dataset import Dataset
     from octospoon.usecases.population import Embed
+    from octospoon.usecases.unseen import Unseen
 
 _LEAST = 50
 """Smallest number of images for a drift reference."""
@@ -72,8 +73,8 @@ class Uploads:
         pool: the pool, with the unlabelled images.
         backbone: sha256 of the backbone that made the embeddings.
         seed: fixes the sample.
-        train: the labelled images that the model was trained on.
-        audit: the labelled images that it was not trained on.
+        train: the labelled images outside the audit share.
+        audit: the audit share.
         reembed: embeds images whose stored embedding is of another backbone; None to omit these images.
     """
 
@@ -104,35 +105,37 @@ class Uploads:
         rows = self._population.rows
         return np.stack([row.embedding for row in rows]) if rows else self.train.embeddings[:0]
 
-    def answers(self, head: HeadScorer) -> npt.NDArray[np.float32] | None:
-        """Return the head's probabilities for a sample of all uploads, float32 [M, C].
+    def confidence(self, model: Unseen) -> npt.NDArray[np.float64] | None:
+        """Return the model's confidence for a sample of all uploads, float64 [M]; see `Unseen.confidence`.
 
-        None if the strategy has taken so many images that the rest no longer resembles all uploads.
+        None if the strategy has taken so many images that the rest no longer resembles all uploads, or if
+        there is no audit image.
         """
         labelled = len(self.train) + len(self.audit)
-        if not self._population.resembles_all(labelled, len(self.train)):
+        if not len(self.audit) or not self._population.resembles_all(labelled, len(self.train)):
             return None
-        return head.run(self._embeddings())
+        return model.confidence(self.audit.images, self._embeddings())
 
-    def reference(self, head: HeadScorer, held_out: npt.NDArray[np.floating]) -> Reference | None:
+    def reference(self, model: Unseen, held_out: npt.NDArray[np.floating]) -> Reference | None:
         """Return the drift reference for later uploads; None if there are fewer than _LEAST images.
 
         It contains labelled images at the same rate as unlabelled ones. Without them the difficult images
         would be missing, because strategies select those for labelling. Images that the model was trained on
-        have out-of-fold probabilities, because its own would be too confident.
+        have probabilities of a head that has not seen them, because its own would be too confident.
 
         Args:
-            head: the new model's head.
-            held_out: float [N, C], out-of-fold probabilities of the N training images; NaN if missing.
+            model: the new model.
+            held_out: float [N, C], out-of-fold probabilities of the N images of `train`; NaN if missing.
         """
         trained = [i for i in self._thinned(self.train) if np.isfinite(held_out[i]).all()]
         audited = self._thinned(self.audit)
-        unseen = np.concatenate([self._embeddings(), self.audit.embeddings[audited]])
-        if len(unseen) < _LEAST:
+        images, pool = [self.audit.images[i] for i in audited], self._embeddings()
+        if len(pool) + len(audited) < _LEAST:
             return None
+        audit = self.audit.embeddings[audited]
         return drift.reference(
-            np.concatenate([unseen, self.train.embeddings[trained]]),
-            np.concatenate([head.run(unseen), held_out[trained]]),
+            np.concatenate([pool, audit, self.train.embeddings[trained]]),
+            np.concatenate([model.head.run(pool), model.answers(images, audit), held_out[trained]]),
         )
 
     def _thinned(self, part: Dataset) -> list[int]:

@@ -21,10 +21,12 @@ from octospoon.training.evaluation.gate import judge
 from octospoon.training.model import model_file
 from octospoon.training.model.measure import parity_gap, seconds_per_image
 from octospoon.training.model.optimize import cold_start
+from octospoon.usecases.unseen import Unseen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.models import HeadScorer, Scorer
@@ -38,12 +40,23 @@ _REQUESTED = f"{_STALE}`octospoon backbone use` reads their images again"
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The model in service, or the starter backbone before the first pointer."""
+    """The model in service, or the starter backbone before the first pointer.
+
+    Attributes:
+        pointer: None before the first.
+        etag: of the pointer.
+        file: the model file.
+        scorer: the loaded model.
+        record: of its training; None for a model that was trained on no audit label.
+        unmeasurable: why no head of it can be trusted to judge; empty if its record could be read.
+    """
 
     pointer: ChampionPointer | None
     etag: str | None
     file: bytes
     scorer: Scorer
+    record: TrainingRecord | None = None
+    unmeasurable: str = ""
 
     @property
     def version(self) -> int:
@@ -58,7 +71,7 @@ class Evaluated:
     Attributes:
         judged: the gate's decision and its data.
         dataset: the labelled images, with the new model's embeddings.
-        trained: the model, with out-of-fold probabilities in the order of the dataset's training rows.
+        trained: the model, with held-out probabilities in the order of the dataset's rows.
         metrics: metrics of the evaluation itself.
     """
 
@@ -101,7 +114,7 @@ class EvaluateChallenger:
                 dataset.part(audit=False),
                 dataset.part(audit=True),
             )
-            judged = self._judged(trained, challenger, head, self.champion.scorer, uploads, uploads.audit)
+            judged = self._judged(trained, challenger, head, self.champion.scorer, uploads, dataset)
             return Evaluated(judged, dataset, trained, {})
         return self._of_new_backbone(trained, dataset, challenger, head)
 
@@ -116,8 +129,8 @@ class EvaluateChallenger:
         new = replace(embedded_again, dropped=dict(dropped), unknown=dataset.unknown)
         # images that could not be read again are removed from the data of both models
         keys = {image.key for image in new.images}
-        old, train = dataset.only(keys), dataset.part(audit=False).images
-        kept = np.array([image.key in keys for image in train], bool)
+        old = dataset.only(keys)
+        kept = np.array([image.key in keys for image in dataset.images], bool)
         trained = replace(trained, held_out=trained.held_out[kept])
         uploads = Uploads(
             ports.pool,
@@ -128,7 +141,7 @@ class EvaluateChallenger:
             embedded(ports.images, challenger),
         )
         bare = ports.open_model(self._file("backbone", cold_start(backbone, challenger.spec.resize)))
-        judged = self._judged(trained, challenger, head, bare, uploads, old.part(audit=True))
+        judged = self._judged(trained, challenger, head, bare, uploads, old)
         if judged.decision.promote:
             advice = _RESCORE if ports.candidate is None else _REQUESTED
             decision = replace(judged.decision, reasons=(*judged.decision.reasons, advice))
@@ -142,38 +155,56 @@ class EvaluateChallenger:
         head: HeadScorer,
         backbone: Scorer,
         uploads: Uploads,
-        audit: Dataset,
+        labelled: Dataset,
     ) -> Judged:
         """Store the drift reference and ask the gate.
 
         `challenger`, `head` and `backbone` are the loaded parts of `trained`. `uploads` have its embeddings;
-        `audit` are their audit images with embeddings of the backbone in service.
+        `labelled` are their images with embeddings of the backbone in service.
         """
-        champion, old = self.champion, self._old_head()
-        spec = champion.scorer.spec
-        translated = translation(self.ports.class_history(), spec.classes)
-        known = translated.names if len(translated.names) >= LEAST else ()
-        reference = uploads.reference(head, trained.held_out)
+        model, audit = Unseen(head, trained.record), uploads.audit
+        apart = np.array([not image.audit for image in labelled.images], bool)
+        reference = uploads.reference(model, trained.held_out[apart])
         if reference is not None:
             self.ports.references.put(model_file.sha256(trained.model), reference)
-        return judge(
+        judged = judge(
             gate.Answers(
                 challenger.spec,
-                head.run(uploads.audit.embeddings),
+                model.answers(audit.images, audit.embeddings),
                 seconds_per_image(challenger),
                 len(trained.model),
                 parity_gap(challenger, head, backbone),
+                head.run(audit.embeddings),
             ),
-            gate.Answers(
-                # the pointer, not the file, says which version is in service
-                replace(spec, version=champion.version, classes=known),
-                translated(old.run(audit.embeddings)) if old and known else None,
-                seconds_per_image(champion.scorer),
-                len(champion.file),
-            ),
-            uploads.audit.labels,
-            uploads.answers(head),
+            self._of_champion(labelled.part(audit=True)),
+            audit.labels,
+            uploads.confidence(model),
             self.ports.rules,
+        )
+        if not self.champion.unmeasurable:
+            return judged
+        refusal = gate.Decision(promote=False, reasons=(self.champion.unmeasurable,))
+        return replace(judged, decision=refusal)
+
+    def _of_champion(self, audit: Dataset) -> gate.Answers:
+        """Return the champion's answers on audit images, each from a head that has not seen the image."""
+        champion, old = self.champion, self._old_head()
+        spec = champion.scorer.spec
+        translated = translation(self.ports.class_history(), spec.classes)
+        names = translated.names if len(translated.names) >= LEAST else ()
+        answers = None
+        if old is not None and names and not champion.unmeasurable:
+            model = Unseen(old, champion.record, translated)
+            known = model.known(audit.images)
+            images = [image for image, judged in zip(audit.images, known, strict=True) if judged]
+            answers = np.full((len(audit), len(names)), np.nan, np.float32)
+            answers[known] = model.answers(images, audit.embeddings[known])
+        return gate.Answers(
+            # the pointer, not the file, says which version is in service
+            replace(spec, version=champion.version, classes=names),
+            answers,
+            seconds_per_image(champion.scorer),
+            len(champion.file),
         )
 
     def _old_head(self) -> HeadScorer | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation import gate, metrics
 from octospoon.domain.evaluation.estimators import evaluate
@@ -13,7 +15,6 @@ from octospoon.domain.labelling.class_translation import translation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
@@ -26,9 +27,10 @@ class Judged:
 
     Attributes:
         decision: the gate's decision.
-        probabilities: float32 [N, C], the new model's probabilities for the N audit images.
-        champion: float32 [N, C], those of the model in service; None if it has no head, or has classes that
-            the new model lacks.
+        probabilities: float32 [N, C], the new model's probabilities for the N audit images, each from a head
+            that was not trained on the image.
+        champion: float32 [N, C], those of the model in service, NaN for images that no head of it can judge;
+            None if it has no head, or has classes that the new model lacks.
         evaluation: estimates of the new model's metrics.
     """
 
@@ -47,7 +49,8 @@ class Judged:
             return {}
         values = self.evaluation.metrics()
         if self.champion is not None:
-            values["champion_audit_accuracy"] = metrics.accuracy(self.champion, labels)
+            judged = np.isfinite(self.champion).all(axis=1)
+            values["champion_audit_accuracy"] = metrics.accuracy(self.champion[judged], labels[judged])
         return values
 
 
@@ -64,7 +67,7 @@ def judge(
         challenger: the new model's answers on the audit images.
         champion: those of the model in service.
         labels: int [N], the audit labels.
-        pool: float [M, C], the new model's probabilities for a sample of all uploads; None without one.
+        pool: float [M], the new model's confidence for a sample of all uploads; None without one.
         rules: the gate's limits.
 
     Raises:

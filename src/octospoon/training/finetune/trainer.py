@@ -18,13 +18,14 @@ import numpy as np
 from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
 from octospoon.domain.evaluation import metrics
+from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord, image_numbers
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.head.fit import fit_head, fold_of
-from octospoon.training.head.trainer import train_head
+from octospoon.training.head.trainer import KEPT_OUT, train_head
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class FineTuner:
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
         """Train on the readable images and hold out a fifth of them for early stopping. See `Trainer`.
 
+        Training is too expensive to repeat for each fold, so the audit share is kept out, and the served head
+        judges it. If the backbone stays as it is, the head is trained and judged as by `train_head`.
+
         The same labels, images and options give the same bytes on the same machine. On a GPU they do if the
         run's parameter ``reproducible`` says so.
 
@@ -74,17 +78,18 @@ class FineTuner:
         check_installed()
         from octospoon.training.finetune import device
 
-        chosen = device.chosen(self.device)
+        chosen, apart = device.chosen(self.device), dataset.part(audit=False)
+        if not len(apart):
+            return self._frozen(backbone, dataset, spec, "all labels are of the audit share", ())
         with tempfile.TemporaryDirectory() as folder:
-            pixels, readable = pictures.read(dataset.images, self.images, spec, Path(folder))
-            held_out = readable & (fold_of(dataset.labels, self.options.seed) == 0)
+            pixels, readable = pictures.read(apart.images, self.images, spec, Path(folder))
+            held_out = readable & (fold_of(apart.labels, self.options.seed) == 0)
             return self._trained(backbone, dataset, spec, _Material(pixels, readable, held_out, chosen))
 
-    def _trained(
-        self, backbone: bytes, dataset: Dataset, spec: ModelSpec, material: _Material
-    ) -> TrainedModel:
+    def _trained(self, backbone: bytes, whole: Dataset, spec: ModelSpec, material: _Material) -> TrainedModel:
+        dataset = whole.part(audit=False)
         if why := material.shortage(dataset.labels):
-            return self._frozen(backbone, dataset, spec, why, ())
+            return self._frozen(backbone, whole, spec, why, ())
         from octospoon.training.finetune import device, loop
         from octospoon.training.finetune.graph import TorchGraph
 
@@ -100,12 +105,19 @@ class FineTuner:
         learning |= {"device": where, "reproducible": f"no: {', '.join(uncertain)}" if uncertain else "yes"}
         if not course.best:
             why = "the held-out labels show no gain"
-            made = self._frozen(backbone, dataset, spec, why, course.epochs)
+            made = self._frozen(backbone, whole, spec, why, course.epochs)
             return replace(made, params=made.params | learning)
         made = self._assembled(tuned, dataset, spec, material)
         metrics = {"fine_tuned": 1.0, "torch_parity_gap": gap, "best_epoch": float(course.best)}
-        params = made.params | learning
-        return replace(made, metrics=made.metrics | metrics, params=params, epochs=course.epochs)
+        held_out = np.full((len(whole), len(spec.classes)), np.nan)
+        held_out[[not image.audit for image in whole.images]] = made.held_out
+        return replace(
+            made,
+            held_out=held_out,
+            metrics=made.metrics | metrics,
+            params=made.params | learning,
+            epochs=course.epochs,
+        )
 
     def _course(self, graph: TorchGraph, dataset: Dataset, classes: int, material: _Material) -> Course:
         from octospoon.training.finetune import loop
@@ -140,12 +152,19 @@ class FineTuner:
             model=model_file.assemble(backbone, file, named),
             head=file,
             held_out=held_out,
+            record=TrainingRecord.of(
+                image_numbers((dataset.images[i].key, dataset.images[i].etag) for i in rows.tolist()),
+                np.full(len(rows), EVERY_HEAD, np.int64),
+                {},
+                fitted.weights.shape,
+            ),
             metrics={
                 "held_out_accuracy": metrics.accuracy(guesses, truth),
                 "held_out_log_loss": metrics.log_loss(guesses, truth),
             },
             params=self._params()
             | {
+                "audit_labels": KEPT_OUT,
                 "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
                 "temperature": f"{fitted.temperature:.4f}",
             },

@@ -60,6 +60,7 @@ def fit_head(
     seed: int = 0,
     balanced: bool = False,
     unseen: npt.NDArray[np.bool_] | None = None,
+    like: Head | None = None,
 ) -> Head:
     """Fit a head with all `classes`; those without a label get tiny, finite probabilities.
 
@@ -75,6 +76,8 @@ def fit_head(
         balanced: weight classes by the inverse of their frequency.
         unseen: bool [N], the rows that the backbone was not trained on. Only these choose regularisation and
             temperature. None for a backbone that was trained on no row.
+        like: a head whose regularisation and temperature are taken over; then nothing is held out. The fit
+            starts from it. So it must have seen no row that this head must not see.
 
     Raises:
         BadRequest: there is no label to train on.
@@ -86,8 +89,49 @@ def fit_head(
         return _constant(embeddings.shape[1], labels, classes)
     # threads cost more than they gain on such small matrices, and their number would change the last bits
     with threadpool_limits(1, "blas"):
+        span = _span(embeddings.astype(np.float64))
+        if like is not None and like.inverse_regularisation:
+            return _fit_like(span, seen, compact, like, balanced=balanced)
         held = _held(compact, seed, unseen)
-        return _fit(embeddings.astype(np.float64), seen, compact, classes, held, balanced=balanced)
+        return _fit(span, seen, compact, classes, held, balanced=balanced)
+
+
+class _Span(NamedTuple):
+    """Centred and scaled embeddings in coordinates of their span.
+
+    Attributes:
+        points: float64 [N, R].
+        basis: float64 [R, D], orthonormal rows.
+        mean: float64 [D], the mean embedding.
+        scale: root of the mean squared distance from the mean.
+    """
+
+    points: npt.NDArray[np.float64]
+    basis: npt.NDArray[np.float64]
+    mean: npt.NDArray[np.float64]
+    scale: float
+
+    def layer(
+        self, model: logistic.Linear, seen: npt.NDArray[np.int64], classes: int, divisor: float
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return weights float32 [D, C] and bias float32 [C] for embeddings.
+
+        Args:
+            model: the map of the points to logits of the seen classes.
+            seen: int64 [B], ascending, the classes with labels.
+            classes: C.
+            divisor: the temperature.
+        """
+        weights, bias = np.zeros((len(self.mean), classes)), np.full(classes, UNSEEN_LOGIT)
+        weights[:, seen] = self.basis.T @ model.slope / (self.scale * divisor)
+        bias[seen] = model.offset / divisor - self.mean @ weights[:, seen]
+        return weights.astype(np.float32), bias.astype(np.float32)
+
+    def within(self, head: Head, seen: npt.NDArray[np.int64]) -> logistic.Linear:
+        """Return the map of the points that comes closest to a head; the inverse of `layer`."""
+        weights = head.temperature * head.weights[:, seen].astype(np.float64)
+        offset = head.temperature * head.bias[seen] + self.mean @ weights
+        return logistic.Linear(self.scale * (self.basis @ weights), offset)
 
 
 class _Held(NamedTuple):
@@ -114,7 +158,7 @@ def _held(labels: npt.NDArray[np.int64], seed: int, unseen: npt.NDArray[np.bool_
 
 
 def _fit(
-    embeddings: npt.NDArray[np.float64],
+    span: _Span,
     seen: npt.NDArray[np.int64],
     compact: npt.NDArray[np.int64],
     classes: int,
@@ -125,25 +169,38 @@ def _fit(
     """Choose regularisation and temperature out of fold, then fit all rows; see `fit_head`.
 
     Args:
-        embeddings: float64 [N, D].
+        span: of the N embeddings.
         seen: int64 [B], ascending, the classes with labels.
         compact: int64 [N], the labels as positions in `seen`.
         classes: C.
         held: which rows are held out.
         balanced: see `fit_head`.
     """
-    points, back, mean = _span(embeddings)
-    held_out = _out_of_fold(points, compact, held, balanced=balanced)
+    held_out = _out_of_fold(span.points, compact, held, balanced=balanced)
     calibrated = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
     best = min(INVERSE_REGULARISATION, key=lambda c: calibrated[c][1])
     divisor = calibrated[best][0]
-    model = logistic.fit(points, compact, len(seen), best, balanced=balanced)
-    weights, bias = np.zeros((len(back), classes)), np.full(classes, UNSEEN_LOGIT)
-    weights[:, seen] = (back @ model.slope) / divisor
-    bias[seen] = model.offset / divisor - mean @ weights[:, seen]
+    model = logistic.fit(span.points, compact, len(seen), best, balanced=balanced)
     probabilities = np.zeros((len(compact), classes))
     probabilities[:, seen] = np.exp(log_softmax(held_out[best] / divisor, axis=1))
-    return Head(weights.astype(np.float32), bias.astype(np.float32), best, divisor, probabilities)
+    return Head(*span.layer(model, seen, classes, divisor), best, divisor, probabilities)
+
+
+def _fit_like(
+    span: _Span,
+    seen: npt.NDArray[np.int64],
+    compact: npt.NDArray[np.int64],
+    like: Head,
+    *,
+    balanced: bool,
+) -> Head:
+    """Fit all rows with the regularisation and temperature of another head; see `_fit` for the arguments."""
+    classes = like.weights.shape[1]
+    start = span.within(like, seen)
+    best, divisor = like.inverse_regularisation, like.temperature
+    model = logistic.fit(span.points, compact, len(seen), best, balanced=balanced, start=start)
+    nothing = np.full((len(compact), classes), np.nan)
+    return Head(*span.layer(model, seen, classes, divisor), best, divisor, nothing)
 
 
 def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
@@ -153,9 +210,7 @@ def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
     return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, 1.0, nothing)
 
 
-def _span(
-    embeddings: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _span(embeddings: npt.NDArray[np.float64]) -> _Span:
     """Return the scaled points in coordinates of their span.
 
     A ridge-regularised solution lies in the span of the rows, so nothing is lost. With fewer labels than
@@ -163,16 +218,13 @@ def _span(
 
     Args:
         embeddings: float64 [N, D].
-
-    Returns:
-        The points float64 [N, R], the map back to embeddings [D, R], and the mean embedding [D].
     """
     mean = embeddings.mean(axis=0)
     centred = embeddings - mean
     scale = float(np.sqrt(np.einsum("nd,nd->", centred, centred) / len(centred))) or 1.0
     _, lengths, basis = np.linalg.svd(centred / scale, full_matrices=False)
     basis = basis[lengths > 1e-9 * max(lengths[0], 1e-300)]
-    return centred @ basis.T / scale, basis.T / scale, mean
+    return _Span(centred @ basis.T / scale, basis, mean, scale)
 
 
 def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:

@@ -54,10 +54,11 @@ class RequestedBackbone:
             file = self.champions.fetch(self.candidate.pointer(), Path(folder))
             scorer, model = OnnxScorer(file), file.read_bytes()
             readable = gather(dataset.images, spec.classes, {}, self.images, scorer)
-        own = replace(scorer.spec, classes=spec.classes, version=spec.version)
-        trained = train_head(extract_backbone(model), readable, own, balanced=self.balanced)
         keys = {image.key for image in readable.images}
         rows = [i for i, image in enumerate(dataset.images) if image.key in keys]
+        readable = replace(readable, dealt=dataset.fold_numbers()[rows])
+        own = replace(scorer.spec, classes=spec.classes, version=spec.version)
+        trained = train_head(extract_backbone(model), readable, own, balanced=self.balanced)
         held_out = np.full((len(dataset), len(spec.classes)), np.nan)
         held_out[rows] = trained.held_out
         return self._named(replace(trained, held_out=held_out))

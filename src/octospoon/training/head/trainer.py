@@ -8,7 +8,7 @@ import numpy as np
 
 from octospoon.domain.evaluation import metrics
 from octospoon.domain.training.jobs import TrainedModel
-from octospoon.training.head.fit import fit_head
+from octospoon.training.head.cross_fit import cross_fit
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from octospoon.training.data.dataset import Dataset
 
 
+KEPT_OUT = "not trained on, judged by the served head"
+"""The parameter ``audit_labels`` of a run whose model was trained on no audit label."""
+
+
 class Trainer(Protocol):
     """A function that makes a model; `octospoon.training.finetune.trainer.FineTuner` is another."""
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
-        """Train on every row of the dataset.
+        """Train a model, and record which images it was trained on.
+
+        A trainer may train on an audit image only if the record has a head for the image's fold that has not
+        seen the fold. So a trainer that is too expensive to repeat for each fold keeps the audit share out,
+        and says so in the run's parameter ``audit_labels``.
 
         Args:
             backbone: the ONNX file that made the dataset's embeddings.
-            dataset: the labelled images, without the audit share.
+            dataset: the labelled images, with the folds of the audit share.
             spec: metadata of the new file. A trainer that changes the backbone replaces its sha256.
 
         Raises:
@@ -33,7 +41,7 @@ class Trainer(Protocol):
 
 
 def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: bool = False) -> TrainedModel:
-    """Fit a calibrated logistic head on the frozen backbone; see `Trainer`.
+    """Fit a calibrated logistic head on the frozen backbone, on every label; see `Trainer`.
 
     Args:
         backbone: see `Trainer`.
@@ -42,20 +50,23 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
         balanced: weight classes by the inverse of their frequency. It improves the recall of rare classes and
             reduces the precision of the others.
     """
-    fitted = fit_head(dataset.embeddings, dataset.labels, len(spec.classes), balanced=balanced)
+    made = cross_fit(dataset, len(spec.classes), balanced=balanced)
+    fitted, folds = made.served, len(made.record.heads)
     file = model_file.head_file(fitted.weights, fitted.bias, spec)
-    known = np.isfinite(fitted.out_of_fold).all(axis=1)
-    probabilities, truth = fitted.out_of_fold[known], dataset.labels[known]
+    known = np.isfinite(made.held_out).all(axis=1)
+    probabilities, truth = made.held_out[known], dataset.labels[known]
     return TrainedModel(
         model=model_file.assemble(backbone, file, spec),
         head=file,
-        held_out=fitted.out_of_fold,
+        held_out=made.held_out,
+        record=made.record,
         metrics={
             "cross_validated_accuracy": metrics.accuracy(probabilities, truth),
             "cross_validated_log_loss": metrics.log_loss(probabilities, truth),
         },
         params={
             "trainer": "logistic head",
+            "audit_labels": f"trained on, judged by {folds} fold heads" if folds else KEPT_OUT,
             "class_weights": "balanced" if balanced else "none",
             "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
             "temperature": f"{fitted.temperature:.4f}",

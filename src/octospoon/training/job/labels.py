@@ -40,7 +40,7 @@ def read_labels(job_id: str, ports: TrainingPorts, scorer: Scorer) -> tuple[Trai
     images = list(labelled_now(snapshot, ports.task_type.labels, history))
     dataset = gather(images, classes, rows, ports.images, scorer)
     embeddings.keep(ports.pool, dataset, rows, scorer.spec.backbone)
-    ports.keep_labels(Counter(image.label for image in dataset.images if not image.audit))
+    ports.keep_labels(Counter(image.label for image in dataset.images))
     dataset.log_ids(job_id)
     if dataset.dropped:
         _log.warning("job %s: %s", job_id, dataset.left_out())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
-from octospoon.domain.errors import Conflict, OctospoonError, PermanentError, RetryableError
+from octospoon.domain.errors import BadModel, Conflict, OctospoonError, PermanentError, RetryableError
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
@@ -38,6 +38,7 @@ from octospoon.training.report.files import manifest, write_files
 
 if TYPE_CHECKING:
     from octospoon.domain.evaluation.gate import Decision
+    from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.training import ModelRun
@@ -157,7 +158,16 @@ class _Job:
         else:
             path = self._ports.champions.fetch(stored[0], folder)
         pointer, etag = stored or (None, None)
-        return Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path))
+        record, unmeasurable = self._training_record(pointer)
+        return Champion(pointer, etag, path.read_bytes(), self._ports.open_model(path), record, unmeasurable)
+
+    def _training_record(self, pointer: ChampionPointer | None) -> tuple[TrainingRecord | None, str]:
+        """Return the record of the model in service, and why it cannot be read; empty if it could."""
+        try:
+            return (None if pointer is None else self._ports.training_records.get(pointer)), ""
+        except BadModel as error:
+            _log.warning("%s", error)
+            return None, str(error)
 
     def _train(
         self, run: ModelRun, champion: Champion, dataset: Dataset, scratch: Path
@@ -167,8 +177,9 @@ class _Job:
             self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was already in service"
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
+        dataset = dataset.deal(champion.record)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
-        trained = self._ports.trainer(model_file.extract_backbone(champion.file), train, spec)
+        trained = self._ports.trainer(model_file.extract_backbone(champion.file), dataset, spec)
         evaluated = EvaluateChallenger(self._ports, self._id, champion, scratch)(trained, dataset)
         judged, trained, dataset = evaluated.judged, evaluated.trained, evaluated.dataset
         # The learning curve needs embeddings of a backbone that was trained on no label. So it uses `train`
@@ -176,6 +187,7 @@ class _Job:
         next_batch = expectation(train, audit, len(spec.classes))
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
         metrics |= evaluated.metrics | gain(next_batch)
+        metrics["training_labels"] = float(len(trained.record.images))
         metrics |= against_control(train, audit, len(spec.classes))
         decision = for_project(judged.decision, spec.classes, self._ports)
         backbone_change = self._ports.control.state().backbone_change
@@ -267,7 +279,8 @@ class _Job:
         """Store the files and their pointer, of a refused model too: a person may put it into service."""
         model, head = self._ports.champions.put_model(trained.model, trained.head)
         backbone = model_file.read_spec(trained.model).backbone
-        pointer = ChampionPointer.of(run.version, backbone, model, head, self._ports.classes)
+        record = self._ports.training_records.put(trained.record)
+        pointer = ChampionPointer.of(run.version, backbone, model, head, self._ports.classes, record)
         self._ports.champions.keep(pointer)
         return pointer
 

@@ -11,14 +11,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import EMBEDDING, HEAD_PREFIX, INPUT, PROBABILITIES, ModelSpec
+from octospoon.domain.model_spec import EMBEDDING, FLOOR, HEAD_PREFIX, INPUT, PROBABILITIES, ModelSpec
 from octospoon.training.model import starter
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-FLOOR = 1e-4
-"""Share of each prediction that is spread evenly over the classes, so that no probability is 0 in float16."""
 
 
 def starter_model() -> bytes:

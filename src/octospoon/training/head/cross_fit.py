@@ -1,0 +1,90 @@
+"""Fit the served head on every label, and one head per fold that has not seen the fold's audit labels."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord, image_numbers
+from octospoon.training.head.fit import Head, fit_head
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from octospoon.training.data.dataset import Dataset
+
+ENOUGH = 100
+"""Number of labels outside the audit share that are enough to choose regularisation and temperature."""
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFit:
+    """The heads of one dataset of N images.
+
+    Attributes:
+        served: the head that is fitted on every label.
+        record: the images, and the fold heads.
+        held_out: float64 [N, C], probabilities of each image from a head that was not trained on it; NaN in
+            rows without them.
+    """
+
+    served: Head
+    record: TrainingRecord
+    held_out: npt.NDArray[np.float64]
+
+
+def cross_fit(dataset: Dataset, classes: int, *, balanced: bool = False) -> CrossFit:
+    """Fit the served head and the fold heads.
+
+    Nothing in a fold head depends on the labels of its fold. With ENOUGH labels outside the audit share,
+    these alone choose regularisation and temperature, once for all heads, and every fit starts from the head
+    that they give. With fewer, each head chooses for itself, from its own labels.
+
+    Args:
+        dataset: the labelled images, with their folds.
+        classes: C >= 2.
+        balanced: weight classes by the inverse of their frequency.
+
+    Raises:
+        BadRequest: there is no label to train on.
+    """
+    folds = dataset.fold_numbers()
+    shared = np.flatnonzero(folds == EVERY_HEAD)
+    common, held_out = None, np.full((len(dataset), classes), np.nan)
+    if ENOUGH <= len(shared) < len(dataset):
+        common = fit_head(dataset.embeddings[shared], dataset.labels[shared], classes, balanced=balanced)
+        held_out[shared] = common.out_of_fold
+
+    def fitted(fold: int | None) -> Head:
+        rows = np.arange(len(dataset)) if fold is None else np.flatnonzero(folds != fold)
+        if fold is not None and not len(rows):
+            return _ignorant(dataset.embeddings.shape[1], classes)
+        return fit_head(
+            dataset.embeddings[rows], dataset.labels[rows], classes, balanced=balanced, like=common
+        )
+
+    numbers = np.unique(folds[folds != EVERY_HEAD]).tolist()
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(_AT_ONCE) as threads:
+        served, *heads = threads.map(fitted, (None, *numbers))
+    if common is None:
+        held_out = served.out_of_fold
+    record = TrainingRecord.of(
+        image_numbers((image.key, image.etag) for image in dataset.images),
+        folds,
+        {fold: (head.weights, head.bias) for fold, head in zip(numbers, heads, strict=True)},
+        (dataset.embeddings.shape[1], classes),
+    )
+    for fold in numbers:
+        held_out[folds == fold] = record.run(fold, dataset.embeddings[folds == fold])
+    return CrossFit(served, record, held_out)
+
+
+def _ignorant(dim: int, classes: int) -> Head:
+    """Return the head of a fold that has all labels: it predicts every class alike."""
+    weights, bias = np.zeros((dim, classes), np.float32), np.zeros(classes, np.float32)
+    return Head(weights, bias, 0.0, 1.0, np.empty((0, classes)))
