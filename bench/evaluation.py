@@ -85,7 +85,7 @@ def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[s
 def estimates(model: Model, drawn: npt.NDArray[np.int64]) -> list[estimators.Estimate]:
     answers, labels = model.answers[drawn], model.labels[drawn]
     right = np.concatenate([answers.argmax(axis=1) == labels, model.trained_right])
-    ours = estimators.evaluate(answers, labels, model.answers)
+    ours = estimators.evaluate(answers, labels, model.answers.max(axis=1))
     held_out = model.held_out_right
     return [
         estimators.proportion(int(right.sum()), len(right)),

@@ -1,7 +1,7 @@
 """Measure what a label is worth: margin_diverse against random labels, on every image set at hand.
 
-Both label equally many images. Random trains on all of them. The strategy's labels include its audit share,
-which is trained on or not as the product does. Accuracy is measured on a held-out third of each class, which
+Both label equally many images, and train on all of them. The strategy's labels include its audit share, which
+is drawn at random. Accuracy is measured on a held-out third of each class, which
 differs from seed to seed. Run:
 
     make image-sets

@@ -111,8 +111,8 @@ class Score(NamedTuple):
 def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> list[Score]:
     """Return the held-out scores after each round for labels that one strategy chooses.
 
-    `CONTROL` labels at random and trains on every label. The batches of a strategy include their audit share,
-    which is labelled and not trained on. So strategies are compared at equal labelling cost.
+    `CONTROL` labels at random. The batches of a strategy include their audit share, which is drawn at random.
+    Both train on every label. So strategies are compared at equal labelling cost.
 
     Raises:
         BadRequest: the pool is smaller than the labels that the plan asks for.
@@ -163,10 +163,8 @@ def rounds(
     fitted = fit(data, train) if len(train) else None
     for number, rules in enumerate(plan.batches):
         picks = Table(data, left, fitted).batch(rules, name, f"{seed}/{number}")
-        train = np.concatenate(
-            [train, np.array([int(pick.key) for pick in picks if not pick.audit], np.int64)]
-        )
-        left = np.setdiff1d(left, [int(pick.key) for pick in picks])
+        chosen = np.array([int(pick.key) for pick in picks], np.int64)
+        train, left = np.concatenate([train, chosen]), np.setdiff1d(left, chosen)
         fitted = fit(data, train)
         yield train, fitted
 

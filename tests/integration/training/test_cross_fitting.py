@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +24,9 @@ from octospoon.training.job.run import Outcome, run
 from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.promote_version import PromoteVersion
 
+if TYPE_CHECKING:
+    from octospoon.domain.model_spec import ChampionPointer
+
 SECOND, THIRD = "train-000002", "train-000003"
 AUDIT = 100
 CHANCE = 0.25
@@ -36,7 +42,7 @@ def label_at_random(made: World, first: int, last: int, *, every: int = 2) -> No
 
 def memorised(made: World) -> float:
     """Return how often the served head is right on the audit labels."""
-    pointer = made.champions.current
+    pointer = serving(made)
     audit = [image for image in made.labels.labelled() if image.audit]
     rows = np.stack([embeddings(400)[int(image.key[:4])] for image in audit])
     names = [made.ports.class_history().current(name) or name for name in pointer.classes]
@@ -44,19 +50,21 @@ def memorised(made: World) -> float:
     return float(np.mean([names[i] == image.label for i, image in zip(answers, audit, strict=True)]))
 
 
-def served_head(made: World) -> OnnxHead:
-    import tempfile
-    from pathlib import Path
+def serving(made: World) -> ChampionPointer:
+    assert made.champions.current is not None
+    return made.champions.current
 
+
+def served_head(made: World) -> OnnxHead:
     with tempfile.TemporaryDirectory() as folder:
-        return OnnxHead(made.champions.fetch_head(made.champions.current, Path(folder)))
+        return OnnxHead(made.champions.fetch_head(serving(made), Path(folder)))
 
 
 def report(made: World):
     evaluate = EvaluateLive(
         made.pool, made.labels, made.training_records, made.ports.class_history or ClassHistory
     )
-    return evaluate(made.champions.current, served_head(made))
+    return evaluate(serving(made), served_head(made))
 
 
 def measured(made: World) -> tuple[float, float]:
@@ -84,7 +92,7 @@ def test_the_served_head_learns_every_label_and_is_judged_on_none(first):
 
 
 def test_drift_reference_holds_no_memorised_probability(first):
-    reference = first.references.get(first.champions.current.sha256)
+    reference = first.references.get(serving(first).sha256)
     order = [*range(0, 2 * AUDIT, 2), *range(1, 2 * AUDIT, 2)]
     assert len(reference.probabilities) == len(order), "every label, and no other image"
     assert np.mean(reference.probabilities.argmax(axis=1) == RANDOM[order]) < CHANCE
@@ -123,9 +131,9 @@ def test_rolled_back_version_is_judged_by_its_own_heads(first):
     made.launch(SECOND)
     newer = replace(made.ports, rules=replace(made.ports.rules, margin=1, recall_margin=1, log_loss_margin=9))
     assert run(SECOND, newer) is Outcome.PROMOTED, made.control.state().reason
-    assert made.champions.current.version == 2
+    assert serving(made).version == 2
     PromoteVersion(made.champions, FakeEntries(made.pool))(1)
-    assert made.champions.current.version == 1
+    assert serving(made).version == 1
     assert report(made).fold_heads == AUDIT, "the served head judges images that are newer than version 1"
     assert report(made).evaluation.audit_accuracy.labels == 1.5 * AUDIT
     assert report(made).evaluation.audit_accuracy.value < CHANCE
@@ -156,7 +164,7 @@ def test_image_audited_later_than_trained_judges_no_head_that_saw_it(first):
     for index in trained:  # imported labels that were drawn for the audit share and confirmed
         row = made.pool.table[f"{index:04d}.png"]
         row.pick = replace(row.pick, audit=True, strategy=IMPORTED)
-    record = made.training_records.get(made.champions.current)
+    record = made.training_records.get(serving(made))
     assert np.sum(record.folds == EVERY_HEAD) == AUDIT
     seen = report(made)
     assert (seen.fold_heads, seen.left_out) == (AUDIT, AUDIT)
@@ -212,7 +220,7 @@ def test_champion_of_an_earlier_release_is_judged_by_its_served_head():
     label_at_random(made, 0, 2 * AUDIT)
     made.serve(starter())
     assert run(JOB, replace(made.ports, trainer=without_audit)) is Outcome.PROMOTED
-    old = replace(made.champions.current, record_sha256="")
+    old = replace(serving(made), record_sha256="")
     made.champions.set(old)
     made.champions.versions[1] = replace(old, previous=None, generation=0)
     accuracy = memorised(made)
@@ -226,7 +234,7 @@ def test_champion_of_an_earlier_release_is_judged_by_its_served_head():
 
 def test_pointer_that_an_earlier_release_wrote_again_does_not_lose_the_record(first):
     made = first.copied()
-    made.champions.set(replace(made.champions.current, record_sha256=""))
+    made.champions.set(replace(serving(made), record_sha256=""))
     assert report(made).fold_heads == AUDIT
     assert report(made).evaluation.audit_accuracy.value < CHANCE
 
@@ -261,7 +269,7 @@ STEPS = [
 def test_job_that_dies_at_any_step_gives_the_same_heads_again(after):
     undisturbed = small()
     run(JOB, undisturbed.ports)
-    expected = undisturbed.champions.current
+    expected = serving(undisturbed)
     assert expected.record_sha256
     for part, name in STEPS:
         made = small()

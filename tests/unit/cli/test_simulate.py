@@ -173,7 +173,7 @@ def test_a_project_with_too_few_audit_labels_is_refused():
         (["--strategies", "random"], "at least one strategy besides random"),
         (["--seeds", "1"], "at least 2 seeds"),
         (["--workers", "-1"], "--workers is a number"),
-        (["--batch", "2", "--audit-share", "0.9"], "nothing is left to train on"),
+        (["--batch", "2", "--audit-share", "0.9"], "nothing is left for the strategy"),
         (["--mean", "0.5,0.5,0.5"], "go with --model"),
         (["--model", "none.onnx"], "none.onnx does not exist"),
         (["--model", "none.onnx", "--backbones", "scattering"], "do not go together"),

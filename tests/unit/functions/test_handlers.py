@@ -209,7 +209,7 @@ def test_rescore_tells_its_messages_apart(
 def test_watch_publishes_accuracy_and_drift(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.ones(2), 60).astype(np.float32)
-    evaluation = evaluate(shares[:40], rng.integers(2, size=40), shares)
+    evaluation = evaluate(shares[:40], rng.integers(2, size=40), shares.max(axis=1))
     report = WatchReport(4, evaluation, DriftResult("confirmed", 500, 0.01, 0.02, 0.03, 0.04), asked="drift")
     with invoked("watch", lambda: report) as invoke:
         answer = invoke({})

@@ -130,8 +130,8 @@ def check_options(wanted: Wanted) -> None:
     for rules in (plan.rules for plan in wanted.plans):
         if rules.audit >= rules.size:
             raise BadRequest(
-                f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left to "
-                "train on: take a larger --batch or a smaller --audit-share"
+                f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left for "
+                "the strategy: take a larger --batch or a smaller --audit-share"
             )
     if wanted.target is not None and not 0 < wanted.target < 1:
         raise BadRequest(f"--target is {wanted.target:g}: it is an accuracy between 0 and 1, such as 0.9")

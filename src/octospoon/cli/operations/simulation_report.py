@@ -198,8 +198,8 @@ def legend(report: Report) -> Iterator[str]:
         )
     if rules.audit:
         yield (
-            f"a strategy trains on all but {rules.audit} of each {rules.size} labels, because these are the "
-            "audit share; random trains on all of them"
+            f"a strategy chooses all but {rules.audit} of each {rules.size} labels, because these are the "
+            "audit share, which is drawn at random; it trains on all of them, as random does"
         )
 
 
