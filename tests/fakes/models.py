@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.s3.training_records import packed, unpacked
 from octospoon.domain.errors import BadModel, ServiceUnavailable, VersionTaken
 from octospoon.domain.monitoring.observations import ModelDecision, Observation
 
@@ -92,12 +91,12 @@ class FakeChampions:
 @dataclass
 class FakeTrainingRecords:
     champions: FakeChampions
-    stored: dict[str, bytes] = field(default_factory=dict)
+    stored: dict[str, TrainingRecord] = field(default_factory=dict)
 
     def put(self, record: TrainingRecord) -> str:
-        body = packed(record)
-        name = hashlib.sha256(body).hexdigest()
-        self.stored[name] = body
+        arrays = [getattr(record, each.name).tobytes() for each in fields(record)]
+        name = hashlib.sha256(b"".join(arrays)).hexdigest()
+        self.stored[name] = record
         return name
 
     def get(self, pointer: ChampionPointer) -> TrainingRecord | None:
@@ -109,7 +108,7 @@ class FakeTrainingRecords:
             return None
         if name not in self.stored:
             raise BadModel(f"the training record of version {pointer.version} is missing")
-        return unpacked(self.stored[name])
+        return self.stored[name]
 
 
 @dataclass

@@ -42,7 +42,7 @@ class TrainingPorts:
         classes: the project's class names, in order; at least two.
         task_type: the kind of label.
         class_history: returns the changes of these classes, for older labels and models.
-        keep_labels: stores the number of training labels of each class, for the choice of the next batch.
+        keep_labels: stores the number of labels of each class, for the choice of the next batch.
         trainer: trains the model.
         rules: the gate's limits.
         candidate: the backbone that was requested for this job; None for the one in service.

@@ -36,8 +36,7 @@ def training_ports(job_id: str) -> TrainingPorts:
     """Wire one training job from the environment and the settings in the control item.
 
     Raises:
-        NotConfigured: a setting is missing or wrong. If it belongs to the job, the control item also records
-            the failure.
+        NotConfigured: a setting is missing or wrong. If it is the job's, the control item has it too.
     """
     config = load(TrainerSettings)
     storage = Storage(config)

@@ -61,9 +61,7 @@ def served_head(made: World) -> OnnxHead:
 
 
 def report(made: World):
-    evaluate = EvaluateLive(
-        made.pool, made.labels, made.training_records, made.ports.class_history or ClassHistory
-    )
+    evaluate = EvaluateLive(made.pool, made.labels, made.training_records, made.ports.class_history)
     return evaluate(serving(made), served_head(made))
 
 
@@ -81,7 +79,7 @@ def first_model() -> World:
     return made
 
 
-def test_the_served_head_learns_every_label_and_is_judged_on_none(first):
+def test_served_head_learns_every_label_and_judges_none(first):
     assert first.registry.metrics["training_labels"] == 2 * AUDIT
     assert memorised(first) > 0.8
     assert max(measured(first)) < CHANCE
@@ -143,7 +141,7 @@ def test_rolled_back_version_is_judged_by_its_own_heads(first):
     assert max(measured(made)) < CHANCE
 
 
-def test_after_a_class_was_added_renamed_and_merged_labels_stay_unseen(first):
+def test_labels_stay_unseen_after_classes_changed(first):
     made = first.copied()
     history = ClassHistory(digits.CLASSES).rename("7", "seven", 1.0).merge(["0", "6"], "round", 2.0)
     history = history.add(["torn"], 3.0)
@@ -158,7 +156,7 @@ def test_after_a_class_was_added_renamed_and_merged_labels_stay_unseen(first):
     assert max(measured(made)) < CHANCE + 0.05
 
 
-def test_image_audited_later_than_trained_judges_no_head_that_saw_it(first):
+def test_image_audited_later_judges_no_head_that_saw_it(first):
     made = first.copied()
     trained = range(1, 2 * AUDIT, 2)
     for index in trained:  # imported labels that were drawn for the audit share and confirmed
@@ -177,7 +175,7 @@ def test_image_audited_later_than_trained_judges_no_head_that_saw_it(first):
     assert f"on {AUDIT} audit images" in made.control.state().reason
 
 
-def test_label_given_between_snapshot_and_promotion_is_judged_by_the_served_head():
+def test_label_given_during_training_is_judged_by_the_served_head():
     made = World()
     label_at_random(made, 0, 2 * AUDIT)
     made.serve(starter())
@@ -203,7 +201,7 @@ def without_audit(backbone, dataset, spec):
     return replace(made, held_out=held_out)
 
 
-def test_trainer_that_keeps_the_audit_share_out_is_judged_by_its_served_head():
+def test_trainer_without_audit_labels_is_judged_by_its_served_head():
     made = World()
     label_at_random(made, 0, 2 * AUDIT)
     made.serve(starter())
@@ -215,7 +213,7 @@ def test_trainer_that_keeps_the_audit_share_out_is_judged_by_its_served_head():
     assert memorised(made) < CHANCE
 
 
-def test_champion_of_an_earlier_release_is_judged_by_its_served_head():
+def test_champion_of_earlier_release_is_judged_by_its_served_head():
     made = World()
     label_at_random(made, 0, 2 * AUDIT)
     made.serve(starter())
@@ -232,7 +230,7 @@ def test_champion_of_an_earlier_release_is_judged_by_its_served_head():
     assert made.registry.metrics["audit_accuracy"] < CHANCE
 
 
-def test_pointer_that_an_earlier_release_wrote_again_does_not_lose_the_record(first):
+def test_pointer_rewritten_by_an_earlier_release_keeps_its_record(first):
     made = first.copied()
     made.champions.set(replace(serving(made), record_sha256=""))
     assert report(made).fold_heads == AUDIT
@@ -266,7 +264,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_job_that_dies_at_any_step_gives_the_same_heads_again(after):
+def test_job_that_dies_anywhere_gives_the_same_heads_again(after):
     undisturbed = small()
     run(JOB, undisturbed.ports)
     expected = serving(undisturbed)

@@ -125,7 +125,7 @@ def test_job_whose_version_is_another_model_fails_without_overwriting():
     assert "another model already" in made.control.state().reason
 
 
-def test_every_label_is_trained_on_and_the_audit_share_is_measured_on():
+def test_every_label_is_trained_on_and_the_audit_share_measures():
     made = labelled()
     run(JOB, made.ports)
     assert made.registry.metrics["audit_labels"] == 10

@@ -137,7 +137,7 @@ def test_cost_is_shown_and_nothing_changes(
     out = capsys.readouterr().out
     assert "40 images are read again" in out, "20 unlabelled images, and 10 labelled ones twice"
     assert "with 100 functions at once, less than a cent" in out
-    assert "a head from 6 labels" in out
+    assert "a head from 10 labels" in out
     assert "version 3 on 4 audit labels" in out
     assert "all 10 labels stay" in out
 

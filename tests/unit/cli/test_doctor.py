@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -203,6 +203,7 @@ class Deployed:
     pool = FakePool()
     proposals = FakeProposals()
     champions = property(lambda self: self.made.champions)
+    training_records = property(lambda self: self.made.training_records)
     mlflow = property(lambda self: MlflowApi(self.server.url, lambda: ("", "")))
 
     def label_studio(self) -> LabelStudioApi:
@@ -486,6 +487,11 @@ def test_a_champion_that_was_damaged_or_is_missing(deployed: Deployed) -> None:
 
     deployed.champions.files[pointer.sha256] = starter()[:1000]
     assert set(failed(deployed)) == {"champion"}
+
+    deployed.champions.files[pointer.sha256] = starter()
+    assert "champion" not in failed(deployed)
+    deployed.champions.current = replace(pointer, record_sha256="d" * 64)
+    assert "training record of version" in failed(deployed)["champion"][0]
 
     deployed.champions.current = None
     assert "octospoon init-model" in failed(deployed)["champion"][0]

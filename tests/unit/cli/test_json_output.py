@@ -114,7 +114,7 @@ def typed(
     deployment = SimpleNamespace(
         **{
             name: getattr(made, name)
-            for name in ("pool", "champions", "control", "labels", "history", "images")
+            for name in ("pool", "champions", "control", "labels", "history", "images", "training_records")
         },
         pool_report=made.pool,
         proposals=FakeProposals(),

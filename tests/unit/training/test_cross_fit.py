@@ -37,7 +37,7 @@ def random_labels(count: int, audit: int) -> Dataset:
 
 
 @pytest.mark.parametrize("enough", [1, 400])
-def test_nothing_in_a_fold_head_depends_on_the_labels_of_its_fold(enough, monkeypatch):
+def test_no_fold_head_depends_on_the_labels_of_its_fold(enough, monkeypatch):
     monkeypatch.setattr(module, "ENOUGH", enough)
     made = dataset()
     before = cross_fit(made, CLASSES)
@@ -73,7 +73,7 @@ def test_served_head_is_fitted_on_every_label():
     assert len(fitted.record.images) == len(made)
 
 
-def test_a_fold_head_sees_all_labels_but_those_of_its_fold():
+def test_a_fold_head_sees_all_labels_outside_its_fold():
     made = dataset()
     fitted = cross_fit(made, CLASSES)
     rows = made.fold_numbers() != 2

@@ -12,7 +12,7 @@ from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
 from octospoon.cli.output import print_json, print_line, print_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from octospoon.cli.operations.report import Report
     from octospoon.domain.evaluation.estimators import Estimate
     from octospoon.domain.monitoring.observations import ModelDecision
+    from octospoon.usecases.live_evaluation import LiveEvaluation
 
 app = typer.Typer()
 
@@ -38,7 +39,12 @@ def report(
     """Show how good the model in service is.
 
     Use it to decide whether to trust the model. It shows accuracy and recall with 95 % intervals, measured
-    on the audit share, which no model is trained on; the newest decisions about models; and drift.
+    on the audit share; the newest decisions about models; and drift.
+
+    The model is trained on every label. To measure it, training splits the audit labels into five folds and
+    fits five more heads, each without one fold. Each audit label is judged by the head that has not seen it;
+    a label that is newer than the model is judged by the model itself. So the accuracy is that of a model
+    with slightly fewer labels, and errs on the careful side.
     """
     from octospoon.cli.deployment import find_deployment
 
@@ -80,9 +86,25 @@ def _accuracy(evaluation: Report) -> Table:
     table.add_row("confidence above accuracy", *_shares(measured.overconfidence))
     table.add_row("calibration error", *_shares(measured.calibration_error))
     table.add_row("log loss, nats", *_numbers(measured.log_loss))
-    if evaluation.measured.audit_predictions:
-        table.caption = f"predictions on audit images: {evaluation.measured.audit_predictions}"
+    table.caption = "\n".join(_notes(evaluation.measured))
     return table
+
+
+def _notes(measured: LiveEvaluation) -> Iterator[str]:
+    """Yield who judged the audit labels, and under which rule they were given."""
+    labels = measured.evaluation.audit_accuracy.labels
+    if measured.fold_heads:
+        yield (
+            f"of {labels} audit labels, {measured.fold_heads} were trained on and are judged by heads that "
+            f"have not seen them; the model itself judges the other {labels - measured.fold_heads}"
+        )
+    if measured.left_out:
+        yield (
+            f"{measured.left_out} audit labels are left out, because the model was trained on them before "
+            "they joined the audit share; the next version can be judged on them"
+        )
+    if measured.audit_predictions:
+        yield f"predictions on audit images: {measured.audit_predictions}"
 
 
 def _recalls(evaluation: Report) -> Table:

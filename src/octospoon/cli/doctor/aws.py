@@ -149,6 +149,7 @@ def _champion(deployment: Deployment) -> str:
         spec = read_spec(file)
         if pointer.head_key:
             LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
+        deployment.training_records.get(pointer)
         ran = _runs(file)
     history = deployment.class_record().read()
     known = translation(history, pointer.classes).names

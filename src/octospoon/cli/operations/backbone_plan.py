@@ -56,7 +56,7 @@ class Plan:
         serves: version of the model that serves until then.
         images: images that are read, a labelled one twice.
         labelled: labelled images; none of their labels is lost.
-        audit: how many of these judge the new model, and are not trained on.
+        audit: how many of these judge the new model.
         trains: whether a training job makes and judges a head first.
         estimate: of the time and money; None if there is no image.
         minutes: for all images, with `at_once` processes.
@@ -86,10 +86,10 @@ class Plan:
             begins = f"{self.given_up} is given up, and {self.backbone} serves"
         lines = [begins, *self._cost()]
         if self.trains:
-            trained = self.labelled - self.audit
             lines.append(
-                f"a training job makes a head from {trained:,} labels; the gate compares it with version "
-                f"{self.serves} on {self.audit:,} audit labels; only a model that passes goes into service"
+                f"a training job makes a head from {self.labelled:,} labels; the gate compares it with "
+                f"version {self.serves} on {self.audit:,} audit labels; only a model that passes goes into "
+                "service"
             )
             if self.audit < FEW_AUDIT_LABELS:
                 lines.append("so few audit labels show only a large difference")

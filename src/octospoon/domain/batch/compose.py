@@ -38,7 +38,7 @@ class BatchRules:
 
     Attributes:
         size: images per batch.
-        audit_share: share drawn uniformly and never trained on, in [0, 1].
+        audit_share: share drawn uniformly, on which models are judged, in [0, 1].
         control_share: share drawn uniformly and trained on, for comparison, in [0, 1].
         limits: limits on the rest, which the strategy chooses.
         drift_share: share for the uploads that differ most, while drift is confirmed, in [0, 1].
@@ -56,7 +56,7 @@ class BatchRules:
 
     @property
     def audit(self) -> int:
-        """Number of images drawn uniformly and never trained on."""
+        """Number of images drawn uniformly, on which models are judged."""
         return round(self.size * self.audit_share)
 
     def drawing(self, audit: int) -> BatchRules:

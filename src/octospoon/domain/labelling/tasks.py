@@ -14,7 +14,7 @@ class Pick:
     Attributes:
         key: object key.
         etag: ETag of the bytes that were scored.
-        audit: True for the audit share, which is drawn uniformly and never trained on.
+        audit: True for the audit share, which is drawn uniformly and on which models are judged.
         strategy: name of the strategy, ``random`` for the audit share.
         score: the strategy's score; None if it has none.
         rank: position in the batch, from 0.

@@ -157,7 +157,7 @@ class Training:
     Attributes:
         job_id: id of the job.
         snapshot: address of the snapshot.
-        part: ``audit`` for the share that is never trained on, otherwise ``train``.
+        part: ``audit`` for the share that models are judged on, otherwise ``train``.
         label: label of the image in the snapshot.
         etag: ETag of the labelled bytes.
         at: time of the gate's decision.

@@ -31,8 +31,9 @@ _OTHERS = (CONTROL, DRIFT, NEW_CLASS, IMPORTED, MANUAL)
 def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expectation | None:
     """Return the expected gain of one more round; None if there are too few rounds or audit images.
 
-    One head is fitted on the labels up to each of several rounds. All heads are evaluated on the whole audit
-    share, which none of them was trained on. The next round counts as large as the newest one.
+    One head is fitted on the labels up to each of several rounds, without the audit share. All heads are
+    evaluated on the whole audit share, which none of them was trained on. The next round counts as large as
+    the newest one.
 
     Args:
         train: the labelled images outside the audit share.
@@ -64,11 +65,12 @@ def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:
 def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, float]:
     """Return metrics that compare the strategy with the control share of each batch; empty without one.
 
-    Two heads are fitted on equally many labels, oldest first: one on labels of the strategy, one on those of
-    the control. Both are evaluated on the audit share. ``control_labels_share`` is the share of its labels
-    that the strategy's head needs for the control's accuracy, by a monotone fit. It is infinite if the
-    strategy never reaches that accuracy. It is missing if the strategy reaches it but the control's accuracy
-    does not certainly rise, because then a number of labels has no meaning.
+    No head here is trained on an audit label, so no fold is needed. Two heads are fitted on equally many
+    labels, oldest first: one on labels of the strategy, one on those of the control. Both are evaluated on
+    the audit share. ``control_labels_share`` is the share of its labels that the strategy's head needs for
+    the control's accuracy, by a monotone fit. It is infinite if the strategy never reaches that accuracy. It
+    is missing if the strategy reaches it but the control's accuracy does not certainly rise, because then a
+    number of labels has no meaning.
 
     Args:
         train: the labelled images outside the audit share.

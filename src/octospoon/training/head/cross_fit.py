@@ -53,32 +53,27 @@ def cross_fit(dataset: Dataset, classes: int, *, balanced: bool = False) -> Cros
     Raises:
         BadRequest: there is no label to train on.
     """
-    folds = dataset.fold_numbers()
-    shared = np.flatnonzero(folds == EVERY_HEAD)
-    common, held_out = None, np.full((len(dataset), classes), np.nan)
-    if ENOUGH <= len(shared) < len(dataset):
+    folds, shape = dataset.fold_numbers(), (dataset.embeddings.shape[1], classes)
+    shared, numbers = folds == EVERY_HEAD, np.unique(folds[folds != EVERY_HEAD]).tolist()
+    common = None
+    if numbers and shared.sum() >= ENOUGH:
         common = fit_head(dataset.embeddings[shared], dataset.labels[shared], classes, balanced=balanced)
-        held_out[shared] = common.out_of_fold
 
     def fitted(fold: int | None) -> Head:
-        rows = np.arange(len(dataset)) if fold is None else np.flatnonzero(folds != fold)
-        if fold is not None and not len(rows):
-            return _ignorant(dataset.embeddings.shape[1], classes)
-        return fit_head(
-            dataset.embeddings[rows], dataset.labels[rows], classes, balanced=balanced, like=common
-        )
+        rows = np.full(len(dataset), fill_value=True) if fold is None else folds != fold
+        if fold is not None and not rows.any():
+            return _ignorant(*shape)
+        points, labels = dataset.embeddings[rows], dataset.labels[rows]
+        return fit_head(points, labels, classes, balanced=balanced, like=common)
 
-    numbers = np.unique(folds[folds != EVERY_HEAD]).tolist()
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_AT_ONCE) as threads:
         served, *heads = threads.map(fitted, (None, *numbers))
-    if common is None:
-        held_out = served.out_of_fold
-    record = TrainingRecord.of(
-        image_numbers((image.key, image.etag) for image in dataset.images),
-        folds,
-        {fold: (head.weights, head.bias) for fold, head in zip(numbers, heads, strict=True)},
-        (dataset.embeddings.shape[1], classes),
-    )
+    held_out = served.out_of_fold
+    if common is not None:
+        held_out[shared] = common.out_of_fold
+    numbered = image_numbers((image.key, image.etag) for image in dataset.images)
+    layers = {fold: (head.weights, head.bias) for fold, head in zip(numbers, heads, strict=True)}
+    record = TrainingRecord.of(numbered, folds, layers, shape)
     for fold in numbers:
         held_out[folds == fold] = record.run(fold, dataset.embeddings[folds == fold])
     return CrossFit(served, record, held_out)

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.errors import BadRequest
 from octospoon.training.head import logistic
+from octospoon.training.head.span import Span
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,8 +23,6 @@ INVERSE_REGULARISATION = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 FOLDS = 5
 HELD_OUT = 1000
 """Number of held-out rows that is enough; with more labels, fewer folds are held out."""
-UNSEEN_LOGIT = -12.0
-"""The logit of a class without labels. Its probability is tiny, and its log loss finite."""
 _TEMPERATURES = (0.05, 100.0)
 
 
@@ -76,8 +75,7 @@ def fit_head(
         balanced: weight classes by the inverse of their frequency.
         unseen: bool [N], the rows that the backbone was not trained on. Only these choose regularisation and
             temperature. None for a backbone that was trained on no row.
-        like: a head whose regularisation and temperature are taken over; then nothing is held out. The fit
-            starts from it. So it must have seen no row that this head must not see.
+        like: a head to take regularisation and temperature from, and to start at. Then nothing is held out.
 
     Raises:
         BadRequest: there is no label to train on.
@@ -89,49 +87,10 @@ def fit_head(
         return _constant(embeddings.shape[1], labels, classes)
     # threads cost more than they gain on such small matrices, and their number would change the last bits
     with threadpool_limits(1, "blas"):
-        span = _span(embeddings.astype(np.float64))
+        span = Span.of(embeddings.astype(np.float64))
         if like is not None and like.inverse_regularisation:
             return _fit_like(span, seen, compact, like, balanced=balanced)
-        held = _held(compact, seed, unseen)
-        return _fit(span, seen, compact, classes, held, balanced=balanced)
-
-
-class _Span(NamedTuple):
-    """Centred and scaled embeddings in coordinates of their span.
-
-    Attributes:
-        points: float64 [N, R].
-        basis: float64 [R, D], orthonormal rows.
-        mean: float64 [D], the mean embedding.
-        scale: root of the mean squared distance from the mean.
-    """
-
-    points: npt.NDArray[np.float64]
-    basis: npt.NDArray[np.float64]
-    mean: npt.NDArray[np.float64]
-    scale: float
-
-    def layer(
-        self, model: logistic.Linear, seen: npt.NDArray[np.int64], classes: int, divisor: float
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return weights float32 [D, C] and bias float32 [C] for embeddings.
-
-        Args:
-            model: the map of the points to logits of the seen classes.
-            seen: int64 [B], ascending, the classes with labels.
-            classes: C.
-            divisor: the temperature.
-        """
-        weights, bias = np.zeros((len(self.mean), classes)), np.full(classes, UNSEEN_LOGIT)
-        weights[:, seen] = self.basis.T @ model.slope / (self.scale * divisor)
-        bias[seen] = model.offset / divisor - self.mean @ weights[:, seen]
-        return weights.astype(np.float32), bias.astype(np.float32)
-
-    def within(self, head: Head, seen: npt.NDArray[np.int64]) -> logistic.Linear:
-        """Return the map of the points that comes closest to a head; the inverse of `layer`."""
-        weights = head.temperature * head.weights[:, seen].astype(np.float64)
-        offset = head.temperature * head.bias[seen] + self.mean @ weights
-        return logistic.Linear(self.scale * (self.basis @ weights), offset)
+        return _fit(span, seen, compact, classes, _held(compact, seed, unseen), balanced=balanced)
 
 
 class _Held(NamedTuple):
@@ -158,7 +117,7 @@ def _held(labels: npt.NDArray[np.int64], seed: int, unseen: npt.NDArray[np.bool_
 
 
 def _fit(
-    span: _Span,
+    span: Span,
     seen: npt.NDArray[np.int64],
     compact: npt.NDArray[np.int64],
     classes: int,
@@ -187,7 +146,7 @@ def _fit(
 
 
 def _fit_like(
-    span: _Span,
+    span: Span,
     seen: npt.NDArray[np.int64],
     compact: npt.NDArray[np.int64],
     like: Head,
@@ -208,23 +167,6 @@ def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
     bias = np.log(np.bincount(labels, minlength=classes) + 1.0) - np.log(len(labels) + classes)
     nothing = np.full((len(labels), classes), np.nan)
     return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, 1.0, nothing)
-
-
-def _span(embeddings: npt.NDArray[np.float64]) -> _Span:
-    """Return the scaled points in coordinates of their span.
-
-    A ridge-regularised solution lies in the span of the rows, so nothing is lost. With fewer labels than
-    dimensions, the fit is many times faster.
-
-    Args:
-        embeddings: float64 [N, D].
-    """
-    mean = embeddings.mean(axis=0)
-    centred = embeddings - mean
-    scale = float(np.sqrt(np.einsum("nd,nd->", centred, centred) / len(centred))) or 1.0
-    _, lengths, basis = np.linalg.svd(centred / scale, full_matrices=False)
-    basis = basis[lengths > 1e-9 * max(lengths[0], 1e-300)]
-    return _Span(centred @ basis.T / scale, basis, mean, scale)
 
 
 def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
