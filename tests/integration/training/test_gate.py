@@ -56,7 +56,11 @@ def missing_class(backbone, dataset: Dataset, spec):
     others = np.flatnonzero(dataset.labels != 3)
     images = tuple(dataset.images[i] for i in others)
     part = replace(
-        dataset, images=images, embeddings=dataset.embeddings[others], labels=dataset.labels[others]
+        dataset,
+        images=images,
+        embeddings=dataset.embeddings[others],
+        labels=dataset.labels[others],
+        dealt=dataset.fold_numbers()[others],
     )
     trained = train_head(backbone, part, spec)
     return replace(trained, held_out=np.full((len(dataset), 10), np.nan))

@@ -396,7 +396,7 @@ def test_the_learning_curve_goes_over_all_versions():
     run("train-000002", made.ports)
     lines = made.registry.logged[2]["versions.csv"].decode().splitlines()
     assert [line.split(",")[:5] for line in lines[1:]] == [
-        ["1", "train-000001", "yes", "100", "50"],
-        ["2", "train-000002", "yes", "150", "50"],
+        ["1", "train-000001", "yes", "150", "50"],
+        ["2", "train-000002", "yes", "200", "50"],
     ]
     assert made.registry.logged[2]["versions.png"].startswith(b"\x89PNG")
