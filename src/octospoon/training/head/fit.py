@@ -155,8 +155,8 @@ def _fit_like(
 ) -> Head:
     """Fit all rows with the regularisation and temperature of another head; see `_fit` for the arguments."""
     classes = like.weights.shape[1]
-    start = span.within(like, seen)
     best, divisor = like.inverse_regularisation, like.temperature
+    start = span.within(like.weights[:, seen], like.bias[seen], divisor)
     model = logistic.fit(span.points, compact, len(seen), best, balanced=balanced, start=start)
     nothing = np.full((len(compact), classes), np.nan)
     return Head(*span.layer(model, seen, classes, divisor), best, divisor, nothing)

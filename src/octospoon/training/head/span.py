@@ -11,8 +11,6 @@ from octospoon.training.head import logistic
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from octospoon.training.head.fit import Head
-
 UNSEEN_LOGIT = -12.0
 """The logit of a class without labels. Its probability is tiny, and its log loss finite."""
 
@@ -65,8 +63,15 @@ class Span(NamedTuple):
         bias[seen] = model.offset / divisor - self.mean @ weights[:, seen]
         return weights.astype(np.float32), bias.astype(np.float32)
 
-    def within(self, head: Head, seen: npt.NDArray[np.int64]) -> logistic.Linear:
-        """Return the map of the points that comes closest to a head; the inverse of `layer`."""
-        weights = head.temperature * head.weights[:, seen].astype(np.float64)
-        offset = head.temperature * head.bias[seen] + self.mean @ weights
-        return logistic.Linear(self.scale * (self.basis @ weights), offset)
+    def within(
+        self, weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], divisor: float
+    ) -> logistic.Linear:
+        """Return the map of the points that comes closest to a layer; the inverse of `layer`.
+
+        Args:
+            weights: float32 [D, B], of the seen classes.
+            bias: float32 [B].
+            divisor: the temperature.
+        """
+        slope = divisor * weights.astype(np.float64)
+        return logistic.Linear(self.scale * (self.basis @ slope), divisor * bias + self.mean @ slope)
