@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,10 @@ from contract.conftest import copy_table
 from octospoon.adapters.dynamodb.control.model_history import DynamoObservations
 from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.domain.batch import drift_share
+from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation.estimators import Estimate
+from octospoon.domain.evaluation.training_record import TrainingRecord, image_numbers
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.drift import DriftResult, Level, reference
 from octospoon.domain.monitoring.events import Published
 from octospoon.domain.monitoring.observations import (
@@ -143,3 +146,48 @@ def test_the_jobs_of_a_day_are_counted(stores: Stores) -> None:
         state = control.state()
         assert (state.begun_today, state.begun_at) == (jobs, stores.clock.now())
         assert state.begun_day == day(stores.clock.now())
+
+
+def training_record(seed: int = 0) -> TrainingRecord:
+    rng = np.random.default_rng(seed)
+    layers = {
+        fold: (rng.standard_normal((8, 3)).astype(np.float32), np.zeros(3, np.float32)) for fold in range(5)
+    }
+    images = image_numbers((f"{i}.png", "e") for i in range(20))
+    return TrainingRecord.of(images, np.arange(20) % 6 - 1, layers, (8, 3))
+
+
+def served(record: str = "", version: int = 7) -> ChampionPointer:
+    return ChampionPointer.of(version, "b" * 64, "c" * 64, "d" * 64, ("a", "b", "c"), record)
+
+
+def test_a_training_record_is_kept_whole_under_one_name(stores: Stores) -> None:
+    name = stores.training_records.put(training_record())
+    assert stores.training_records.put(training_record()) == name
+    assert stores.training_records.put(training_record(1)) != name
+    stored = stores.training_records.get(served(name))
+    assert stored is not None
+    for field in fields(TrainingRecord):
+        given, kept = getattr(training_record(), field.name), getattr(stored, field.name)
+        assert given.dtype == kept.dtype
+        assert np.array_equal(given, kept)
+
+
+def test_a_version_without_a_record_saw_no_audit_label(stores: Stores) -> None:
+    assert stores.training_records.get(served()) is None
+    stores.champions.keep(served())
+    assert stores.training_records.get(served()) is None
+
+
+def test_the_versions_own_pointer_counts_if_champions_has_none(stores: Stores) -> None:
+    name = stores.training_records.put(training_record())
+    stores.champions.keep(served(name))
+    assert stores.training_records.get(served()) is not None
+    assert stores.training_records.get(served(version=8)) is None
+    other = replace(served(), sha256="f" * 64)
+    assert stores.training_records.get(other) is None, "another model has this number now"
+
+
+def test_a_missing_record_names_what_to_restore(stores: Stores) -> None:
+    with pytest.raises(BadModel, match="training record of version 7 is missing"):
+        stores.training_records.get(served("e" * 64))
