@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-evaluation bench-label-value bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-label-value bench-load \
 	bench-rescore bench-score bench-select peers image-sets oracle finetune dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -138,6 +138,9 @@ bench-select: .venv/.installed ## measure batch selection: time, memory and read
 		$$python -m bench.select $(if $(JSON),--json $(JSON))
 
 peers: $(ENVS)/peers/.installed ## install the libraries that `make test` then compares selection with
+
+bench-crossfit: .venv/.installed ## check accuracy estimates and the gate of models trained on every label, after `make image-sets`; an hour; JSON=file
+	@.venv/bin/python -m bench.crossfit $(if $(JSON),--json $(JSON))
 
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))

@@ -32,6 +32,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     if report.finding:
         _publish(report.finding)
     drift = report.finding.level if report.finding else report.reason
+    if report.unmeasurable:
+        logger.error("the model in service was not measured", extra={"reason": report.unmeasurable})
     logger.info("watched", extra={"version": report.version, "drift": drift, "asked": report.asked})
     return {"version": report.version, "drift": drift, "asked": report.asked}
 

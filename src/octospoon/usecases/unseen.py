@@ -51,6 +51,10 @@ class Unseen:
         result: npt.NDArray[np.bool_] = self.folds(images) != EVERY_HEAD
         return result
 
+    def served(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return probabilities float32 [M, C] of the served head for embeddings float32 [M, D]."""
+        return self._run(NO_HEAD, embeddings.astype(np.float32))
+
     def answers(
         self, images: Sequence[LabelledImage], embeddings: npt.NDArray[np.floating]
     ) -> npt.NDArray[np.float32]:
@@ -66,7 +70,7 @@ class Unseen:
         folds, numbers = self.folds(images), embeddings.astype(np.float32)
         if (folds == EVERY_HEAD).any():
             raise ValueError("an image was seen by every head: nothing can judge it")
-        answers = self._run(NO_HEAD, numbers)
+        answers = self.served(numbers)
         for fold in np.unique(folds[folds >= 0]).tolist():
             answers[folds == fold] = self._run(fold, numbers[folds == fold])
         return answers

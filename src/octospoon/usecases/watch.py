@@ -6,7 +6,6 @@ tested together with the days before it. The results are stored, and may request
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,6 @@ WINDOW = 500
 LEAST = 100
 _DAYS_BACK = 14
 _DAY = 24 * 3600.0
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,6 @@ class Watch:
         try:
             return self.evaluate(pointer, head).evaluation, ""
         except BadModel as error:
-            LOG.warning("%s", error)
             return None, str(error)
 
     def _window(self, pointer: ChampionPointer, head: Head, before: Observation) -> _Window:

@@ -45,6 +45,7 @@ def deployment(made: World) -> SimpleNamespace:
         images=made.images,
         labels=made.labels,
         pool=made.pool,
+        training_records=made.training_records,
         class_record=lambda: SimpleNamespace(read=lambda: made.labels.classes),
     )
 
@@ -73,7 +74,7 @@ def test_champion_is_compared_on_audit_sample_and_pool(forms: list[Form]) -> Non
         compared = form.comparison
         assert compared.images == 40 + 70
         assert len(compared.right) == len(compared.original_right) == 40
-        assert compared.original_right.mean() > 0.7
+        assert 0.7 < compared.original_right.mean() < 1, "the served head has memorised these images"
 
 
 def test_changed_classes_are_compared_by_their_present_names(
@@ -90,8 +91,8 @@ def test_changed_classes_are_compared_by_their_present_names(
     labels = sample.labels[:40]
     truth = [changed.names.index(image.label) for image in made.labels.labelled() if image.audit]
     assert labels.tolist() == truth
-    embeddings = np.zeros((2, read_spec(starter()).dim), np.float32)
-    assert head.run(embeddings).shape == (2, 9)
+    embeddings = np.zeros((42, read_spec(starter()).dim), np.float32)
+    assert head.run(embeddings).shape == (42, 9)
     assert np.allclose(head.run(embeddings).sum(axis=1), 1.0)
 
 

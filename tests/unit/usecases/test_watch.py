@@ -7,6 +7,7 @@ import pytest
 from fakes.world import FakeWorld
 
 from octospoon.domain.batch import drift_share
+from octospoon.domain.evaluation.training_record import TrainingRecord, image_numbers
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Pick
 from octospoon.domain.model_spec import ChampionPointer
@@ -15,6 +16,7 @@ from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import day
 from octospoon.usecases.live_evaluation import EvaluateLive
+from octospoon.usecases.unseen import Unseen
 from octospoon.usecases.watch import LEAST, WINDOW, Watch
 
 DAY = 24 * 3600.0
@@ -222,3 +224,52 @@ def test_labels_of_other_bytes_classes_or_backbones_do_not_count(world):
     world.pool.table[keys[0]].label = "centre"
     world.pool.table[keys[1]].prediction = replace(world.pool.table[keys[1]].prediction, backbone="c" * 64)
     assert world.evaluate(POINTER, world.head).evaluation.accuracy.labels == 28
+
+
+def trained(world: World, keys: list[str], *, heads: int = 5) -> str:
+    """Store a record of these images, whose fold heads answer the opposite of the served head."""
+    layer = np.zeros((8, 2), np.float32)
+    layer[0] = (1, -1)
+    images = image_numbers((key, "e") for key in keys)
+    layers = {fold: (layer, np.zeros(2, np.float32)) for fold in range(heads)}
+    record = TrainingRecord.of(images, np.arange(len(keys)) % 5, layers, (8, 2))
+    return world.training_records.put(record)
+
+
+def test_fold_heads_judge_old_labels_and_the_model_newer_ones(world):
+    keys = world.upload(100)
+    world.label(keys, right=1.0)
+    pointer = replace(POINTER, record_sha256=trained(world, keys[:60]))
+    seen = world.evaluate(pointer, world.head)
+    assert seen.evaluation.audit_accuracy.value == 0.4
+    assert (seen.fold_heads, seen.left_out) == (60, 0)
+    assert seen.naive.value == 1.0
+    pointer = replace(POINTER, record_sha256=trained(world, keys[:60], heads=4))
+    seen = world.evaluate(pointer, world.head)
+    assert (seen.fold_heads, seen.left_out) == (48, 12)
+    assert seen.evaluation.audit_accuracy.labels == 88
+
+
+def test_confidence_on_the_pool_is_that_of_the_judging_heads(world):
+    keys = world.upload(60)
+    world.label(keys, right=0.5)
+    images = [image for image in world.labels.labelled() if image.audit]
+    pointer = replace(POINTER, record_sha256=trained(world, keys[:30]))
+    model = Unseen(world.head, world.training_records.get(pointer))
+    pool = world.rng.standard_normal((50, 8)).astype(np.float32)
+    record = world.training_records.get(pointer)
+    each = [world.head.run(pool).max(axis=1), *(record.run(fold, pool).max(axis=1) for fold in range(5))]
+    assert np.allclose(model.confidence(images, pool), np.average(each, axis=0, weights=[30, 6, 6, 6, 6, 6]))
+
+
+def test_without_its_record_a_model_has_no_accuracy():
+    world = World(floor=0.9)
+    world.label(world.upload(200), right=0.5)
+    world.pointer = replace(POINTER, record_sha256="f" * 64)
+    world.clock.time += DAY
+    report = world.watch()
+    assert report.evaluation is None
+    assert "training record" in report.unmeasurable
+    assert report.asked == ""
+    assert report.finding is not None
+    assert world.observations.read().accuracy is None

@@ -18,6 +18,7 @@ from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.pool import keys
 from octospoon.training.model import optimize
 from octospoon.training.model.optimize import Sample
+from octospoon.usecases.unseen import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.cli.deployment import Deployment
-    from octospoon.domain.labelling.class_translation import Translation
+    from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.ports.images import ImageStore
-    from octospoon.ports.models import HeadScorer
     from octospoon.training.model.optimize import Form, Forms
 
     File = tuple[str, bytes]
@@ -42,44 +42,48 @@ def of_deployment(deployment: Deployment, count: int) -> Forms:
     Raises:
         NotConfigured: there is no champion yet.
         BadRequest: there are too few images.
+        BadModel: the record of the champion's training is missing or damaged.
     """
     champion = deployment.champions.pointer()
     if champion is None:
         raise NotConfigured("there is no model yet: run `octospoon init-model` first")
     images = deployment.images
-    audit = {image.key: image.label for image in deployment.labels.labelled() if image.audit}
+    audit = {image.key: image for image in deployment.labels.labelled() if image.audit}
     history, pointer = deployment.class_record().read(), champion[0]
     with tempfile.TemporaryDirectory() as folder:
         path = deployment.champions.fetch(pointer, Path(folder))
         scorer = OnnxScorer(path)
         translated = translation(history, scorer.spec.classes)
-        head = None
+        model = None
         if pointer.head_key and translated.names:
-            head = TranslatedHead(
-                OnnxHead(deployment.champions.fetch_head(pointer, Path(folder))), translated
-            )
+            served = OnnxHead(deployment.champions.fetch_head(pointer, Path(folder)))
+            model = Unseen(served, deployment.training_records.get(pointer), translated)
+            audit = {key: image for key, image in audit.items() if model.known([image])[0]}
         labelled = _tensors(scorer, _read(images, list(audit)[:count]))
         pool = _tensors(scorer, _read(images, _spread(deployment, count + CALIBRATION)))
         classes = {name: position for position, name in enumerate(translated.names)}
-        labels = [classes.get(audit[key], -1) for key in labelled]
+        labels = [classes.get(audit[key].label, -1) for key in labelled]
+        head = None if model is None else JudgingHead(model, tuple(audit[key] for key in labelled))
         return optimize.forms(path.read_bytes(), head, _sample(pool, list(labelled.values()), labels))
 
 
 @dataclass(frozen=True, slots=True)
-class TranslatedHead:
-    """A head that answers with the classes that the project has now.
+class JudgingHead:
+    """A head that answers with the classes that the project has now, about labelled images and others.
 
     Attributes:
-        head: of the model, with the classes of its training.
-        translated: these classes as the project's.
+        model: gives each labelled image to a head that was not trained on it.
+        labelled: the images of the first rows.
     """
 
-    head: HeadScorer
-    translated: Translation
+    model: Unseen
+    labelled: tuple[LabelledImage, ...]
 
     def run(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return probabilities float32 [N, C] for embeddings float32 [N, D]."""
-        return self.translated(self.head.run(embeddings)).astype(np.float32)
+        """Return probabilities float32 [N, C] for embeddings float32 [N, D], of the labelled images first."""
+        n = len(self.labelled)
+        parts = [self.model.answers(self.labelled, embeddings[:n]), self.model.served(embeddings[n:])]
+        return np.concatenate(parts)
 
 
 def of_file(model: Path, folder: Path, count: int) -> Forms:

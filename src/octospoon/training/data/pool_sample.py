@@ -135,7 +135,7 @@ class Uploads:
         audit = self.audit.embeddings[audited]
         return drift.reference(
             np.concatenate([pool, audit, self.train.embeddings[trained]]),
-            np.concatenate([model.head.run(pool), model.answers(images, audit), held_out[trained]]),
+            np.concatenate([model.served(pool), model.answers(images, audit), held_out[trained]]),
         )
 
     def _thinned(self, part: Dataset) -> list[int]:
