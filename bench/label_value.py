@@ -96,7 +96,7 @@ def main() -> int:
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1))
     before = json.loads(chosen.before.read_text()) if chosen.before else {}
-    print("\n".join(table(figures, before)))
+    print("\n".join(tables(figures, before)))
     return 0
 
 
@@ -235,60 +235,63 @@ def _hashed(paths: Sequence[Path], more: str = "") -> str:
     return content.hexdigest()
 
 
-def table(figures: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of the table in Markdown; with the lead and the share of an earlier run beside ours."""
-    heads = [
-        "set",
-        "backbone",
-        "classes, largest",
-        *(f"{n} labels" for n in POINTS),
-        "lead",
-        "balanced lead",
-        "labels needed",
-    ]
+def tables(figures: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of two tables in Markdown; `before` are the figures of an earlier run, or nothing."""
+    heads = ["set", "backbone", "images", "classes, largest", "lead", "balanced lead", "labels needed"]
     if before:
-        heads += ["lead before", "balanced lead before", "labels needed before"]
-    yield "| " + " | ".join(heads) + " |"
-    yield "|" + "---|" * len(heads)
-    for key, row in figures.items():
-        name, backbone = key.split()
-        cells = [name, backbone, f"{row['classes']}, {row['majority']:.0%}"]
-        cells += [_at(row, i) if i < len(row["points"]) else "" for i in range(len(POINTS))]
-        cells += _against(row)
-        if before:
-            cells += _against(before[key]) if key in before else [""] * 3
-        yield "| " + " | ".join(cells) + " |"
+        heads += ["lead before", "labels needed before", "gain"]
+    yield from _table(heads, [_worth(key, row, before) for key, row in figures.items()])
+    yield ""
+    heads = ["set", "backbone", *(f"{n} labels" for n in POINTS)]
+    yield from _table(heads, [[*key.split(), *_accuracies(row)] for key, row in figures.items()])
     yield ""
     yield from judged(figures)
 
 
-def _at(row: dict[str, Any], i: int) -> str:
-    pairs = [[100 * row[name][kind][i] for name in ("random", STRATEGY)] for kind in ("accuracy", "balanced")]
-    return ", ".join(f"{random:.1f} → {ours:.1f}" for random, ours in pairs)
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
 
 
-def _against(row: dict[str, Any]) -> list[str]:
-    share = row["labels_share"]
-    needed = (
-        "cannot be told" if np.isnan(share) else f"{_percent(share)} ({_percents(row['labels_interval'])})"
-    )
-    return [
-        f"{100 * row['lead']:+.1f} ({_points(row['lead_interval'])})",
-        f"{100 * row['balanced_lead']:+.1f} ({_points(row['balanced_interval'])})",
-        needed,
-    ]
+def _worth(key: str, row: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Return the cells of the table of leads; `gain` is what the strategy gained over the earlier run."""
+    cells = [*key.split(), str(row["images"]), f"{row['classes']}, {row['majority']:.0%}"]
+    cells += [_points(row["lead"], row["lead_interval"])]
+    cells += [_points(row["balanced_lead"], row["balanced_interval"]), _needed(row)]
+    if key in before:
+        earlier = before[key]
+        gain = np.mean(row[STRATEGY]["accuracy"]) - np.mean(earlier[STRATEGY]["accuracy"])
+        cells += [_points(earlier["lead"], earlier["lead_interval"]), _needed(earlier), f"{100 * gain:+.1f}"]
+    return cells + [""] * (3 if before and key not in before else 0)
 
 
-def _points(interval: dict[str, float]) -> str:
-    return f"{100 * interval['low']:+.1f} to {100 * interval['high']:+.1f}"
+def _accuracies(row: dict[str, Any]) -> list[str]:
+    """Return at each point random's accuracy and ours, and the same in balanced accuracy."""
+    random, ours = row["random"], row[STRATEGY]
+    cells = []
+    for i in range(len(row["points"])):
+        plain, balanced = (
+            f"{100 * random[kind][i]:.1f} → {100 * ours[kind][i]:.1f}" for kind in ("accuracy", "balanced")
+        )
+        cells.append(f"{plain} ({balanced})")
+    return cells + [""] * (len(POINTS) - len(cells))
 
 
-def _percents(interval: dict[str, float]) -> str:
-    return f"{_percent(interval['low'])} to {_percent(interval['high'])}"
+def _points(lead: float, interval: dict[str, float]) -> str:
+    return f"{100 * lead:+.1f} ({100 * interval['low']:+.1f} to {100 * interval['high']:+.1f})"
+
+
+def _needed(row: dict[str, Any]) -> str:
+    if np.isnan(row["labels_share"]):
+        return "cannot be told"
+    low, high = (_percent(row["labels_interval"][bound]) for bound in ("low", "high"))
+    return f"{_percent(row['labels_share'])} ({low} to {high})"
 
 
 def _percent(share: float) -> str:
-    return "not reached" if share == np.inf else f"{share:.0%}"
+    return "not reached" if share == np.inf else f"{100 * share:.0f} %"
 
 
 def judged(figures: dict[str, Any]) -> Iterator[str]:

@@ -110,10 +110,13 @@ def test_both_label_equally_many_images_and_the_table_says_what_came_of_it(small
     assert figures["small both"]["majority"] == pytest.approx(1 / 3)
     earlier = json.loads(json.dumps(figures))
     earlier["small both"]["lead"] = 0.123
-    head, _, row, *_ = label_value.table(figures, earlier)
+    head, _, row, *others = label_value.tables(figures, earlier)
     assert head.count("|") == row.count("|")
     assert "+12.3 (" in row
-    assert f"{100 * figures['small both']['random']['accuracy'][1]:.1f} →" in row
+    assert row.endswith("| +0.0 |"), "nothing was gained over the same run"
+    assert f"{100 * figures['small both']['random']['accuracy'][1]:.1f} →" in others[3]
+    without = list(label_value.tables(figures, {}))
+    assert without[0].count("|") == without[2].count("|") < row.count("|")
 
 
 def test_what_misses_the_target_is_named():

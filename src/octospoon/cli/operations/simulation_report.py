@@ -123,16 +123,15 @@ def figures(report: Report) -> Iterator[Figures]:
             [name, *_cells(curve, counts), _lead(report.backbones, name)]
             for name, curve in report.controls.items()
         ]
-        head = f"lead over {report.backbones.first}, points"
-        yield Figures("Backbones, with random labels", ["backbone", *heads, head], rows)
+        title = f"Backbones, with random labels; lead over {report.backbones.first}"
+        yield Figures(title, ["backbone", *heads, "lead, points"], rows)
     if len(report.sized) > 1:
         rows = [
             [str(size), *_cells(curve, counts), _lead(report.batches, size)]
             for size, curve in report.sized.items()
         ]
-        title = f"Images per round, with {report.recommendation.strategy}"
-        head = f"lead over {report.batches.first}, points"
-        yield Figures(title, ["batch", *heads, head], rows)
+        title = f"Images per round, with {report.recommendation.strategy}; lead over {report.batches.first}"
+        yield Figures(title, ["batch", *heads, "lead, points"], rows)
 
 
 def _cells(curve: Curve, counts: Sequence[int]) -> list[str]:
