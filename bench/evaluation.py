@@ -25,7 +25,9 @@ from scipy.special import softmax
 
 from octospoon.cli.datasets import labelled
 from octospoon.domain.batch.compose import BatchRules
-from octospoon.domain.evaluation import estimators, metrics
+from octospoon.domain.evaluation import estimators
+from octospoon.domain.task_types.classification import metrics
+from octospoon.domain.task_types.classification.estimates import evaluate
 from octospoon.training.simulation import Labelled, Plan, rounds
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def dataset(name: str, folder: Path | None, repeats: int, labels: int) -> dict[s
 def estimates(model: Model, drawn: npt.NDArray[np.int64]) -> list[estimators.Estimate]:
     answers, labels = model.answers[drawn], model.labels[drawn]
     right = np.concatenate([answers.argmax(axis=1) == labels, model.trained_right])
-    ours = estimators.evaluate(answers, labels, model.answers.max(axis=1))
+    ours = evaluate(answers, labels, model.answers.max(axis=1))
     held_out = model.held_out_right
     return [
         estimators.proportion(int(right.sum()), len(right)),

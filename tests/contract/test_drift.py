@@ -61,12 +61,13 @@ def test_drifted_images_are_in_the_next_rounds_once_each(stores: Stores) -> None
     stores.clock.time += DAY
     watch = Watch(
         lambda: (POINTER, Sides()),
-        EvaluateLive(stores.pool, stores.labels, stores.training_records),
+        EvaluateLive(stores.pool, stores.labels, stores.training_records, CLASSIFICATION),
         stores.watching,
         stores.references,
         stores.observations,
         stores.control,
         stores.clock,
+        CLASSIFICATION,
     )
     champions, labeler = FakeChampions(), FakeLabeler()
     champions.set(POINTER)

@@ -73,10 +73,11 @@ def stored(embedding: np.ndarray) -> bytes:
 
 
 def trainer(scorer: Watched) -> dict[str, bytes]:
+    from octospoon.domain.task_types.classification import CLASSIFICATION
     from octospoon.training.data.dataset import gather
 
     snapshot = [LabelledImage(name, "etag", "a", 1.0, 1, False, "", None, 0) for name in NAMES]
-    data = gather(snapshot, ["a", "b"], {}, Folder(), scorer)
+    data = gather(snapshot, ["a", "b"], CLASSIFICATION, {}, Folder(), scorer)
     assert len(data) == len(NAMES), data.dropped
     return {image.key: stored(row) for image, row in zip(data.images, data.embeddings, strict=True)}
 

@@ -26,8 +26,6 @@ from octospoon.training.job.lease import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from octospoon.domain.training.jobs import JobSettings, TrainingState
-    from octospoon.ports.images import ImageStore
-    from octospoon.ports.models import Champions
     from octospoon.ports.training import DatasetArchive
     from octospoon.training.head.trainer import Trainer
 
@@ -43,7 +41,7 @@ def training_ports(job_id: str) -> TrainingPorts:
     control, images = storage.control, storage.images
     try:
         settings = _settings(control.state(), job_id)
-        trainer = _trainer(settings, images, storage.champions, config.device)
+        trainer = _trainer(settings, storage, config.device)
     except NotConfigured as error:
         control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
         raise
@@ -89,12 +87,16 @@ def _rules(settings: JobSettings) -> Rules:
     return replace(Rules(), slowdown=math.inf) if settings.candidate else Rules()
 
 
-def _trainer(settings: JobSettings, images: ImageStore, champions: Champions, device: str) -> Trainer:
+def _trainer(settings: JobSettings, storage: Storage, device: str) -> Trainer:
     balanced = settings.class_weights == "balanced"
     if settings.candidate is not None:
-        return RequestedBackbone(images, champions, settings.candidate, balanced=balanced)
+        return RequestedBackbone(
+            storage.images, storage.champions, settings.candidate, storage.task_type, balanced=balanced
+        )
     if settings.trainer == "finetune":
-        return FineTuner(images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=device)
+        return FineTuner(
+            storage.images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=device
+        )
     return partial(train_head, balanced=balanced)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from octospoon.domain.evaluation import estimators
 from octospoon.domain.evaluation.training_record import NO_HEAD
 from octospoon.domain.labelling.blinding import audit_rule
-from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
 from octospoon.usecases.population import sample
 from octospoon.usecases.unseen import Unseen
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.pool.images import PoolRow
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.labelling import Labels
     from octospoon.ports.models import TrainingRecords
     from octospoon.ports.pool import PoolSampling
@@ -59,12 +59,14 @@ class EvaluateLive:
         pool: the stored embeddings.
         labels: the labels.
         records: which images each version was trained on.
+        task_type: the kind of label.
         history: returns the project's classes, and what each class of an older model is called now.
     """
 
     pool: PoolSampling
     labels: Labels
     records: TrainingRecords
+    task_type: TaskType
     history: Callable[[], ClassHistory] = ClassHistory
 
     def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> LiveEvaluation:
@@ -78,25 +80,28 @@ class EvaluateLive:
         Raises:
             BadModel: the record of the model's training is missing or damaged.
         """
-        translated = translation(self.history(), pointer.classes)
+        translated = self.task_type.translation(self.history(), pointer.classes)
         names = translated.names if len(translated.names) >= LEAST else ()
+        known, evaluator = set(names), self.task_type.evaluator
         model = Unseen(head, self.records.get(pointer), translated)
         images = [
-            image for image in self.labels.labelled() if image.label in names and image.arrived >= since
+            image
+            for image in self.labels.labelled()
+            if set(self.task_type.labels.classes(image.label)) <= known and image.arrived >= since
         ]
         stored = self.pool.rows([image.key for image in images])
         usable = [image for image in images if _embedded(image, stored.get(image.key), pointer)]
-        if not usable:
-            return _nothing(names)
+        if not usable or not names:
+            return self._nothing(names)
         embeddings = np.stack([stored[image.key].embedding for image in usable])
-        labels = np.array([names.index(image.label) for image in usable], np.int64)
+        labels = evaluator.targets([image.label for image in usable], names)
         audit = np.array([image.audit for image in usable], bool)
         kept = np.flatnonzero(audit & model.known(usable))
         judged = [usable[i] for i in kept.tolist()]
-        served = translated(head.run(embeddings)).argmax(axis=1) == labels
+        served = evaluator.right(translated(head.run(embeddings)), labels)
         uploads = None if since or not judged else self._uploads(pointer, model, judged, ~audit)
         return LiveEvaluation(
-            estimators.evaluate(model.answers(judged, embeddings[kept]), labels[kept], uploads),
+            evaluator.evaluate(model.answers(judged, embeddings[kept]), labels[kept], uploads),
             estimators.proportion(int(served.sum()), len(served)),
             audit_rule(usable),
             names,
@@ -118,16 +123,16 @@ class EvaluateLive:
         population = sample(self.pool, pointer.backbone, f"version-{pointer.version}")
         if not population.resembles_all(len(chosen), int(chosen.sum())):
             return None
-        return model.confidence(judged, np.stack([row.embedding for row in population.rows]))
+        pool = np.stack([row.embedding for row in population.rows])
+        return model.confidence(judged, pool, self.task_type.evaluator.confidence)
+
+    def _nothing(self, names: tuple[str, ...]) -> LiveEvaluation:
+        """Return the evaluation without any label."""
+        answers, evaluator = np.empty((0, max(LEAST, len(names))), np.float32), self.task_type.evaluator
+        evaluation = evaluator.evaluate(answers, evaluator.targets((), names))
+        return LiveEvaluation(evaluation, estimators.proportion(0, 0), classes=names)
 
 
 def _embedded(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointer) -> bool:
     """Return whether a row has the model's embedding of the bytes that were labelled."""
     return row is not None and row.etag == image.etag and row.backbone == pointer.backbone
-
-
-def _nothing(names: tuple[str, ...]) -> LiveEvaluation:
-    """Return the evaluation without any label."""
-    answers = np.empty((0, max(LEAST, len(names))), np.float32)
-    evaluation = estimators.evaluate(answers, np.empty(0, np.int64))
-    return LiveEvaluation(evaluation, estimators.proportion(0, 0), classes=names)

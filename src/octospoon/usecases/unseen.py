@@ -10,13 +10,13 @@ import numpy as np
 from octospoon.domain.evaluation.training_record import EVERY_HEAD, NO_HEAD, image_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.training_record import TrainingRecord
-    from octospoon.domain.labelling.class_translation import Translation
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.task_types.task_type import Translation
     from octospoon.usecases.rescore import Head
 
 
@@ -76,7 +76,10 @@ class Unseen:
         return answers
 
     def confidence(
-        self, images: Sequence[LabelledImage], pool: npt.NDArray[np.floating]
+        self,
+        images: Sequence[LabelledImage],
+        pool: npt.NDArray[np.floating],
+        certainty: Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]],
     ) -> npt.NDArray[np.float64]:
         """Return the mean confidence of the heads on images that none has seen, float64 [M].
 
@@ -87,11 +90,12 @@ class Unseen:
         Args:
             images: the N images that `answers` judges, N >= 1.
             pool: float32 [M, D], embeddings.
+            certainty: returns the confidence of predictions; see `Evaluator.confidence`.
         """
         folds, counts = np.unique(self.folds(images), return_counts=True)
         total = np.zeros(len(pool))
         for fold, count in zip(folds.tolist(), counts.tolist(), strict=True):
-            total += count / len(images) * self._run(fold, pool.astype(np.float32)).max(axis=1)
+            total += count / len(images) * certainty(self._run(fold, pool.astype(np.float32)))
         return total
 
     def _run(self, fold: int, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.evaluation.estimators import Evaluation
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.clock import Clock
     from octospoon.ports.models import Observations, References
     from octospoon.ports.pool import WatchingPool
@@ -80,6 +81,7 @@ class Watch:
         observations: the results of previous runs.
         control: the training job's state.
         clock: the time.
+        task_type: the kind of label.
         accuracy_floor: training is requested if accuracy is shown to be lower; 0 for never.
     """
 
@@ -90,6 +92,7 @@ class Watch:
     observations: Observations
     control: Control
     clock: Clock
+    task_type: TaskType
     accuracy_floor: float = 0.0
 
     def __call__(self) -> WatchReport:
@@ -143,5 +146,11 @@ class Watch:
             return _Window(f"{len(rows)} uploads on the days not tested yet, {LEAST} are needed")
         embeddings = np.stack([row.embedding for row in rows])
         suspected = before.finding is not None and before.finding.level is not Level.NONE
-        result = drift.compare(reference, embeddings, head.run(embeddings), suspected_before=suspected)
+        result = drift.compare(
+            reference,
+            embeddings,
+            head.run(embeddings),
+            self.task_type.evaluator.counts,
+            suspected_before=suspected,
+        )
         return _Window("", result, days[0], drift_share.examples(reference, rows, result))

@@ -61,7 +61,9 @@ def served_head(made: World) -> OnnxHead:
 
 
 def report(made: World):
-    evaluate = EvaluateLive(made.pool, made.labels, made.training_records, made.ports.class_history)
+    evaluate = EvaluateLive(
+        made.pool, made.labels, made.training_records, made.ports.task_type, made.ports.class_history
+    )
     return evaluate(serving(made), served_head(made))
 
 

@@ -17,6 +17,7 @@ from unit.training.stack import JOB, World, starter
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadModel
 from octospoon.domain.pool.images import State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage
 from octospoon.domain.training.jobs import JobSettings, JobStatus
 from octospoon.training.head.requested_backbone import RequestedBackbone
@@ -87,7 +88,7 @@ def launch(made: World, candidate: Candidate) -> None:
     state = made.control.now_state
     settings = JobSettings(digits.CLASSES, candidate=candidate)
     made.control.now_state = replace(state, status=JobStatus.LAUNCHING, job_id=JOB, settings=settings)
-    trainer = RequestedBackbone(made.images, made.champions, candidate)
+    trainer = RequestedBackbone(made.images, made.champions, candidate, CLASSIFICATION)
     made.ports = replace(made.ports, trainer=trainer, candidate=candidate)
 
 

@@ -17,9 +17,11 @@ from octospoon.adapters.onnx.session import open_session
 from octospoon.cli.datasets import digits
 from octospoon.domain.monitoring import drift, two_sample_tests
 from octospoon.domain.monitoring.drift import Level
+from octospoon.domain.task_types.classification.evaluation import ClassificationEvaluator
 from octospoon.training.head.fit import fit_head
 
 REFERENCE, WINDOW = 900, 500
+compare = functools.partial(drift.compare, predicted=ClassificationEvaluator().counts)
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +79,7 @@ def windows(digits_seen, count, blur=0.0, without=None):
         if without is not None:
             others = others[digits.labels()[others] != without]
         known = drift.reference(*see(order[:REFERENCE]))
-        findings.append(drift.compare(known, *see(others[:WINDOW], blur)))
+        findings.append(compare(known, *see(others[:WINDOW], blur)))
     return findings
 
 
@@ -134,8 +136,8 @@ def test_what_is_suspected_twice_in_a_row_is_confirmed():
     rng = np.random.default_rng(0)
     known = drift.reference(rng.standard_normal((900, 8)), np.tile([0.9, 0.1], (900, 1)))
     window = rng.standard_normal((500, 8)), np.repeat([[0.9, 0.1], [0.1, 0.9]], [480, 20], axis=0)
-    assert drift.compare(known, *window).level is Level.SUSPECTED
-    again = drift.compare(known, *window, suspected_before=True)
+    assert compare(known, *window).level is Level.SUSPECTED
+    again = compare(known, *window, suspected_before=True)
     assert again.level is Level.CONFIRMED
     assert again.images == 500
 
@@ -147,9 +149,9 @@ def test_the_same_window_gives_the_same_numbers(digits_seen):
 def test_windows_of_another_model_are_refused():
     known = drift.reference(np.eye(8)[:4], np.full((4, 3), 1 / 3))
     with pytest.raises(ValueError, match="embeddings"):
-        drift.compare(known, np.ones((5, 7)), np.full((5, 3), 1 / 3))
+        compare(known, np.ones((5, 7)), np.full((5, 3), 1 / 3))
     with pytest.raises(ValueError, match="classes"):
-        drift.compare(known, np.ones((5, 8)), np.full((5, 2), 0.5))
+        compare(known, np.ones((5, 8)), np.full((5, 2), 0.5))
     with pytest.raises(ValueError, match="reference"):
         drift.reference(np.ones((1, 8)), np.ones((1, 3)))
 

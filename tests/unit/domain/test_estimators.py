@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octospoon.domain.evaluation import estimators, metrics
+from octospoon.domain.evaluation import estimators
+from octospoon.domain.task_types.classification import estimates, metrics
 
 POOL, LABELS, REPEATS = 5_000, 100, 600
 
@@ -76,18 +77,18 @@ def test_every_measure_is_estimated():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300)
     probabilities = rng.dirichlet(np.full(3, 0.3), 300) * 0.9 + np.eye(3)[labels] * 0.1
-    evaluation = estimators.evaluate(probabilities, labels, probabilities[:200].max(axis=1))
+    evaluation = estimates.evaluate(probabilities, labels, probabilities[:200].max(axis=1))
     assert evaluation.accuracy != evaluation.audit_accuracy
     assert evaluation.log_loss.value == metrics.log_loss(probabilities, labels)
     for estimate in (evaluation.accuracy, evaluation.log_loss, evaluation.overconfidence, *evaluation.recall):
         assert estimate.low < estimate.value < estimate.high
     assert sum(estimate.labels for estimate in evaluation.recall) == evaluation.accuracy.labels == 300
     assert evaluation.metrics()["accuracy_low"] == evaluation.accuracy.low
-    assert estimators.evaluate(probabilities, labels).accuracy == evaluation.audit_accuracy
+    assert estimates.evaluate(probabilities, labels).accuracy == evaluation.audit_accuracy
 
 
 def test_without_labels_nothing_is_known():
-    evaluation = estimators.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full(9, 1 / 3))
+    evaluation = estimates.evaluate(np.empty((0, 3)), np.empty(0, np.int64), np.full(9, 1 / 3))
     assert np.isnan(evaluation.accuracy.value)
     assert (evaluation.accuracy.low, evaluation.accuracy.high) == (0.0, 1.0)
     assert evaluation.metrics() == {

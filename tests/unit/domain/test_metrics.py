@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from octospoon.domain.evaluation import metrics
+from octospoon.domain.evaluation import metrics as intervals
+from octospoon.domain.task_types.classification import metrics
 
 
 @pytest.fixture(name="answers")
@@ -36,7 +37,7 @@ def test_an_absent_class_has_no_recall():
     [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662), (0, 0, 0.0, 1.0)],
 )
 def test_wilsons_interval_against_published_values(correct, n, low, high):
-    interval = metrics.wilson(correct, n)  # the third: Newcombe 1998, table I
+    interval = intervals.wilson(correct, n)  # the third: Newcombe 1998, table I
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
 
 
@@ -64,6 +65,6 @@ def test_the_paired_interval_covers_the_true_difference(n):
     covered = 0
     for _ in range(2000):
         cell = rng.choice(4, n, p=[0.7, 0.15, 0.05, 0.1])
-        interval = metrics.paired_difference((cell == 0) | (cell == 1), (cell == 0) | (cell == 2))
+        interval = intervals.paired_difference((cell == 0) | (cell == 1), (cell == 0) | (cell == 2))
         covered += interval.low <= 0.1 <= interval.high
     assert 0.93 <= covered / 2000 <= 0.99

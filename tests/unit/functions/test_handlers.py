@@ -12,11 +12,11 @@ import pytest
 from unit.functions.handlers import FUNCTIONS, failed, invoked, messages, published, uploaded
 
 from octospoon.domain.errors import BadRequest, ServiceUnavailable, Unauthorized
-from octospoon.domain.evaluation.estimators import evaluate
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.domain.monitoring.drift import DriftResult
 from octospoon.domain.pool.images import ImageRef
 from octospoon.domain.pool.keys import image_id
+from octospoon.domain.task_types.classification.estimates import evaluate
 from octospoon.runtime import aws
 from octospoon.usecases.rank import RankReport
 from octospoon.usecases.reconcile_report import ReconcileReport

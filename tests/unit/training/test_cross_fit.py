@@ -8,6 +8,7 @@ import pytest
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.evaluation.training_record import EVERY_HEAD
 from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.head import cross_fit as module
 from octospoon.training.head.cross_fit import cross_fit
@@ -26,14 +27,16 @@ def dataset(count: int = 90, audit: int = 30, seed: int = 0, spread: float = 1.0
         LabelledImage(f"{i:04d}", "e", str(labels[i]), 1.0, 1, i < audit, "margin", None, 1)
         for i in range(count)
     )
-    return Dataset(images, points, labels, {}).deal(None)
+    return Dataset(images, points, labels, {}).deal(None, CLASSIFICATION.evaluator)
 
 
 def random_labels(count: int, audit: int) -> Dataset:
     made = dataset(count, audit)
     rng = np.random.default_rng(7)
     points = rng.standard_normal((count, 300)).astype(np.float32)
-    return replace(made, embeddings=points, labels=rng.integers(0, CLASSES, count)).deal(None)
+    return replace(made, embeddings=points, labels=rng.integers(0, CLASSES, count)).deal(
+        None, CLASSIFICATION.evaluator
+    )
 
 
 @pytest.mark.parametrize("enough", [1, 400])

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.evaluation import metrics
+from octospoon.domain.task_types.classification import metrics
 from octospoon.training.head import logistic
 from octospoon.training.head.fit import FOLDS, HELD_OUT, fit_head
 

@@ -15,6 +15,7 @@ from octospoon.domain.monitoring import drift
 from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import day
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.unseen import Unseen
 from octospoon.usecases.watch import LEAST, WINDOW, Watch
@@ -38,7 +39,7 @@ class World(FakeWorld):
         super().__init__()
         self.pointer, self.head, self.uploaded = POINTER, LinearHead(), 0
         self.rng = np.random.default_rng(0)
-        self.evaluate = EvaluateLive(self.pool, self.labels, self.training_records)
+        self.evaluate = EvaluateLive(self.pool, self.labels, self.training_records, CLASSIFICATION)
         self.watch = Watch(
             lambda: (self.pointer, self.head),
             self.evaluate,
@@ -47,6 +48,7 @@ class World(FakeWorld):
             self.observations,
             self.control,
             self.clock,
+            CLASSIFICATION,
             floor,
         )
         known = self.rng.standard_normal((1500, 8)).astype(np.float32)

@@ -72,7 +72,11 @@ def read(deployment: Deployment, days: float | None) -> Report:
         head = LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
     drift = status.drift(deployment, pointer.version)
     measured = EvaluateLive(
-        deployment.pool, deployment.labels, deployment.training_records, deployment.class_history()
+        deployment.pool,
+        deployment.labels,
+        deployment.training_records,
+        deployment.task_type,
+        deployment.class_history(),
     )(pointer, head, since)
     return Report(
         pointer.version,

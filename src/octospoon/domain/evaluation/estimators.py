@@ -83,39 +83,6 @@ class Evaluation:
         return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
-def evaluate(
-    probabilities: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
-    pool: npt.NDArray[np.floating] | None = None,
-) -> Evaluation:
-    """Estimate every metric of a model.
-
-    Args:
-        probabilities: float [N, C], probabilities for N images that were drawn uniformly, each from a head of
-            the model that was not trained on the image.
-        labels: int [N], their true classes.
-        pool: float [M], the mean confidence of these heads for a uniform sample of all uploads that none was
-            trained on; None if there is no such sample.
-    """
-    right = probabilities.argmax(axis=1) == labels
-    alone = proportion(int(right.sum()), len(labels))
-    best = alone
-    if pool is not None and len(pool) and len(labels) > 1:
-        best = prediction_powered(right, probabilities.max(axis=1), pool)
-    matrix = metrics.confusion(probabilities, labels)
-    return Evaluation(
-        accuracy=best,
-        audit_accuracy=alone,
-        log_loss=bootstrap(metrics.log_loss, probabilities, labels),
-        calibration_error=bootstrap(_calibration_error, probabilities, labels),
-        overconfidence=bootstrap(metrics.overconfidence, probabilities, labels),
-        recall=tuple(
-            proportion(int(hits), int(n))
-            for hits, n in zip(matrix.diagonal(), matrix.sum(axis=1), strict=True)
-        ),
-    )
-
-
 def proportion(correct: int, n: int) -> Estimate:
     """Estimate a proportion from n labels, with Wilson's interval."""
     interval = metrics.wilson(correct, n)
@@ -196,7 +163,3 @@ def bootstrap(
     rows = np.random.default_rng(0).integers(n, size=(_RESAMPLES, n))
     low, high = np.quantile([measure(probabilities[row], labels[row]) for row in rows], [0.025, 0.975])
     return Estimate(value, float(low), float(high), n)
-
-
-def _calibration_error(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    return metrics.reliability(probabilities, labels).expected_calibration_error()

@@ -1,4 +1,4 @@
-"""The single checks of the promotion gate, their limits, and the answers that they compare.
+"""The checks of the promotion gate for every task type, their limits, and the answers that they compare.
 
 Each check returns the reasons against a new model, one sentence per reason, and an empty list if it passes.
 """
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from octospoon.domain.evaluation import metrics
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,23 +75,17 @@ class Answers:
     served: npt.NDArray[np.floating] | None = None
 
 
-def invalid(challenger: Answers, n: int) -> list[str]:
-    """Check that the challenger gives probabilities: finite, of the right shape, with rows that sum to one.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The decision of the gate.
 
-    Args:
-        challenger: the new model's answers.
-        n: number of audit images.
+    Attributes:
+        promote: whether the model may go into service.
+        reasons: every reason for a refusal; for a promotion, a sentence that explains it.
     """
-    spec, probabilities = challenger.spec, challenger.probabilities
-    if not spec.has_head or probabilities is None:
-        return ["the new model has no classes"]
-    if probabilities.shape != (n, len(spec.classes)):
-        return [f"the new model answers {probabilities.shape} for {n} images of {len(spec.classes)} classes"]
-    if not np.isfinite(probabilities).all():
-        return ["the new model gives probabilities that are not finite"]
-    if n and not np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-3):
-        return ["the new model's probabilities do not sum to one"]
-    return []
+
+    promote: bool
+    reasons: tuple[str, ...]
 
 
 def too_costly(challenger: Answers, champion: Answers | None, rules: Rules) -> list[str]:
@@ -112,28 +104,6 @@ def too_costly(challenger: Answers, champion: Answers | None, rules: Rules) -> l
     return reasons
 
 
-def unlike_its_judges(challenger: Answers, labels: npt.NDArray[np.int64], rules: Rules) -> list[str]:
-    """Check that the served head is no worse than the fold heads that are judged in its place.
-
-    It was trained as they were, on the audit images too. So it can only be less accurate on these images if
-    it is not the head that the record belongs to.
-
-    Args:
-        challenger: the new model's answers.
-        labels: int [N], the true classes.
-        rules: the limits.
-    """
-    if challenger.served is None or challenger.probabilities is None or not len(labels):
-        return []
-    served, judged = (each.argmax(axis=1) == labels for each in (challenger.served, challenger.probabilities))
-    if metrics.paired_difference(served, judged, rules.standard_errors).high >= -rules.margin:
-        return []
-    return [
-        f"the served head is less accurate ({served.mean():.3f}) on audit images that it was trained on than "
-        f"heads that have not seen them ({judged.mean():.3f}): the file and its training record do not match"
-    ]
-
-
 def incomparable(challenger: Answers, champion: Answers) -> list[str]:
     """Check that the champion answered on the same images, and that its classes keep their order."""
     new, old = challenger.spec, champion.spec
@@ -149,91 +119,6 @@ def incomparable(challenger: Answers, champion: Answers) -> list[str]:
         reasons.append("the model in service gave no predictions to compare with")
     elif champion.probabilities.shape != (len(challenger.probabilities), len(old.classes)):
         reasons.append("the two models did not predict the same images")
-    return reasons
-
-
-def bad_new_classes(
-    challenger: Answers, known: tuple[str, ...], labels: npt.NDArray[np.int64], rules: Rules
-) -> tuple[list[str], list[str]]:
-    """Check that the challenger's new classes do not attract most images of the other classes.
-
-    Args:
-        challenger: the new model's answers.
-        known: class names of the model in service.
-        labels: int [N], the true classes, as positions in the challenger's class list.
-        rules: the limits.
-
-    Returns:
-        The reasons against the model, and for each new class a note on how well it is recognised.
-    """
-    predicted = np.asarray(challenger.probabilities).argmax(axis=1)
-    reasons, notes = [], []
-    for position, name in enumerate(challenger.spec.classes):
-        if name in known:
-            continue
-        of_class, as_class = labels == position, predicted == position
-        notes.append(
-            f"new class {name}: {int(as_class[of_class].sum())} of {int(of_class.sum())} audit images "
-            f"recognised, {int(as_class[~of_class].sum())} of {int((~of_class).sum())} others mistaken for it"
-        )
-        if shown_mean(as_class[~of_class].astype(np.float64), rules) > rules.mistaken:
-            reasons.append(f"most images of other classes are mistaken for {name}")
-    return reasons, notes
-
-
-def lost_recall(
-    classes: tuple[str, ...],
-    right: npt.NDArray[np.bool_],
-    before: npt.NDArray[np.bool_],
-    labels: npt.NDArray[np.int64],
-    rules: Rules,
-) -> list[str]:
-    """Check that no class lost recall beyond the margin.
-
-    Equal accuracy can hide a lost class if another class gained as much.
-
-    Args:
-        classes: C class names.
-        right: bool [N], whether the challenger is right on each audit image.
-        before: bool [N], the same for the model in service.
-        labels: int [N], the true classes, as positions in `classes`.
-        rules: the limits.
-    """
-    reasons = []
-    for position, name in enumerate(classes):
-        of_class = labels == position
-        bound = metrics.paired_difference(
-            right[of_class], before[of_class], rules.recall_standard_errors
-        ).high
-        if bound < -rules.recall_margin:
-            reasons.append(
-                f"recall of {name} fell from {before[of_class].mean():.3f} to {right[of_class].mean():.3f} "
-                f"on {int(of_class.sum())} audit images"
-            )
-    return reasons
-
-
-def worse_calibrated(
-    new: npt.NDArray[np.floating],
-    old: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
-    rules: Rules,
-) -> list[str]:
-    """Check log loss and overconfidence: a model can be right as often and far too sure of itself.
-
-    Args:
-        new: float [N, C], the challenger's probabilities.
-        old: float [N, C], those of the model in service.
-        labels: int [N], the true classes.
-        rules: the limits.
-    """
-    reasons = []
-    increase = metrics.losses(new, labels) - metrics.losses(old, labels)
-    if shown_mean(increase, rules) > rules.log_loss_margin:
-        reasons.append(f"log loss rose by {increase.mean():.3f} nats on {len(labels)} audit images")
-    excess, before = (each.max(axis=1) - (each.argmax(axis=1) == labels) for each in (new, old))
-    if shown_mean(excess, rules) > rules.overconfidence and excess.mean() > before.mean():
-        reasons.append(f"overconfident: mean confidence is {excess.mean():.3f} above accuracy")
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""Compute metrics of a classifier from its probabilities and true labels that it was not trained on."""
+"""Compute intervals of proportions, and of the difference of two proportions on the same images."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_TINY = 1e-15
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -20,16 +18,6 @@ class Interval:
 
     low: float
     high: float
-
-
-def accuracy(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return the share of rows whose most probable class is the true one; NaN for N = 0.
-
-    Args:
-        probabilities: float [N, C].
-        labels: int [N], the true classes.
-    """
-    return float(np.mean(probabilities.argmax(axis=1) == labels)) if len(labels) else math.nan
 
 
 def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
@@ -48,121 +36,6 @@ def wilson(correct: float, n: float, z: float = 1.959964) -> Interval:
     # The formula gives exactly 0 and 1 at the ends, but rounding could exclude them.
     low = max(0.0, centre - half) if correct > 0 else 0.0
     return Interval(low, min(1.0, centre + half) if correct < n else 1.0)
-
-
-def confusion(
-    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return the confusion matrix int64 [C, C]: rows are true classes, columns predicted ones.
-
-    Args:
-        probabilities: float [N, C].
-        labels: int [N], the true classes.
-    """
-    classes = probabilities.shape[1]
-    pairs = labels * classes + probabilities.argmax(axis=1)
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def recall(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the share of each true class that was recognised, float64 [C]; NaN for a class without images.
-
-    Args:
-        matrix: int [C, C], from `confusion`.
-    """
-    return _divide(matrix.diagonal(), matrix.sum(axis=1))
-
-
-def precision(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the share of each predicted class that is right, float64 [C]; NaN for a class never predicted.
-
-    Args:
-        matrix: int [C, C], from `confusion`.
-    """
-    return recall(matrix.T)
-
-
-def _divide(
-    part: npt.NDArray[np.float64] | npt.NDArray[np.int64], whole: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """Return part / whole, float64 [C]; NaN where the whole is zero."""
-    share = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=share, where=whole > 0)
-    return share
-
-
-def losses(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the log loss of each row, -log p(true class) in nats, float64 [N].
-
-    Args:
-        probabilities: float [N, C]; a zero counts as 1e-15, so that the loss is finite.
-        labels: int [N], the true classes.
-    """
-    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    result: npt.NDArray[np.float64] = -np.log(np.maximum(true, _TINY))
-    return result
-
-
-def log_loss(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return the mean of `losses` in nats; NaN for N = 0."""
-    return float(losses(probabilities, labels).mean()) if len(labels) else math.nan
-
-
-def overconfidence(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return mean confidence minus accuracy; NaN for N = 0.
-
-    Args:
-        probabilities: float [N, C].
-        labels: int [N], the true classes.
-    """
-    if not len(labels):
-        return math.nan
-    return float(probabilities.max(axis=1).mean(dtype=np.float64)) - accuracy(probabilities, labels)
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """Confidence against accuracy in B bins of equal width over [0, 1].
-
-    Attributes:
-        count: int64 [B], number of rows in each bin.
-        confidence: float64 [B], mean confidence in each bin; NaN for an empty bin.
-        accuracy: float64 [B], accuracy in each bin; NaN for an empty bin.
-    """
-
-    count: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-
-    def expected_calibration_error(self) -> float:
-        """Return sum of |confidence - accuracy| weighted by count (Guo et al., arXiv 1706.04599, eq. 3)."""
-        filled = self.count > 0
-        if not filled.any():
-            return math.nan
-        gaps = np.abs(self.confidence[filled] - self.accuracy[filled])
-        return float(np.average(gaps, weights=self.count[filled]))
-
-
-def reliability(
-    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], bins: int = 10
-) -> Reliability:
-    """Bin predictions by their confidence.
-
-    Args:
-        probabilities: float [N, C].
-        labels: int [N], the true classes.
-        bins: number of bins of equal width.
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    hit = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    count = np.bincount(index, minlength=bins)
-
-    def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        sums = np.bincount(index, weights=values, minlength=bins)
-        return _divide(sums, count)
-
-    return Reliability(count, mean(confidence), mean(hit))
 
 
 def paired_difference(

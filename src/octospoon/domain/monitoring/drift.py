@@ -21,6 +21,8 @@ import numpy as np
 from octospoon.domain.monitoring import two_sample_tests
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 COMPONENTS = 16
@@ -108,6 +110,7 @@ def compare(
     known: Reference,
     embeddings: npt.NDArray[np.floating],
     probabilities: npt.NDArray[np.floating],
+    predicted: Callable[[npt.NDArray[np.floating]], npt.NDArray[np.int64]],
     *,
     suspected_before: bool = False,
     false_alarms: float = FALSE_ALARMS,
@@ -118,6 +121,7 @@ def compare(
         known: the reference.
         embeddings: float [M, D], M >= 1.
         probabilities: float [M, C].
+        predicted: returns how often each class is predicted, int64 [C]; see `Evaluator.counts`.
         suspected_before: whether the window before was suspected; then a new suspicion confirms the drift.
         false_alarms: largest share of unchanged windows that may be suspected, in (0, 1).
 
@@ -134,7 +138,7 @@ def compare(
     p_values = (
         two_sample_tests.kolmogorov_smirnov(known.components, components),
         two_sample_tests.kolmogorov_smirnov(known.probabilities, probabilities),
-        two_sample_tests.chi_squared(_predicted(known.probabilities), _predicted(probabilities)),
+        two_sample_tests.chi_squared(predicted(known.probabilities), predicted(probabilities)),
     )
     if min(p_values) * TESTS > false_alarms:
         return DriftResult(Level.NONE, len(embeddings), *p_values)
@@ -157,8 +161,3 @@ def novelty(known: Reference, embeddings: npt.NDArray[np.floating]) -> npt.NDArr
         embeddings: float [M, D], those of the window.
     """
     return two_sample_tests.witness(known.components, (embeddings - known.centre) @ known.axes)
-
-
-def _predicted(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Return how often each class is the most probable one, int64 [C], from float [N, C]."""
-    return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])

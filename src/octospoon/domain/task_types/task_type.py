@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.tasks import Annotation
     from octospoon.domain.pool.images import Uncertainty
+    from octospoon.domain.task_types.evaluator import Evaluator
 
 V = TypeVar("V")
 
@@ -183,3 +184,7 @@ class TaskType(Protocol):
             probabilities: float [N, C].
             classes: C class names, at least one.
         """
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """How good a model is; it is loaded when it is first asked for, because scoring needs none of it."""

@@ -17,12 +17,17 @@ def watch() -> Watch:
     return Watch(
         model=current_head(storage.champions),
         evaluate=EvaluateLive(
-            storage.pool, storage.labels, storage.training_records, storage.class_history()
+            storage.pool,
+            storage.labels,
+            storage.training_records,
+            storage.task_type,
+            storage.class_history(),
         ),
         pool=storage.watching_pool,
         references=storage.references,
         observations=storage.observations,
         control=storage.control,
         clock=aws.CLOCK,
+        task_type=storage.task_type,
         accuracy_floor=config.accuracy_floor,
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.pool.images import PoolRow
+    from octospoon.domain.task_types.evaluator import Evaluator
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import Scorer
 
@@ -36,7 +38,7 @@ class Dataset:
     Attributes:
         images: the usable rows of the snapshot.
         embeddings: float32 [N, D], rounded to float16 as the pool stores them.
-        labels: int64 [N], positions in the class list.
+        labels: int64 with N rows, the targets of the task type; see `Evaluator.targets`.
         dropped: number of unusable rows, by reason.
         unknown: number of rows dropped because of their class, by class name.
         dealt: int64 [N], the fold of each audit image, EVERY_HEAD for others; None before folds are dealt.
@@ -49,15 +51,16 @@ class Dataset:
     unknown: dict[str, int] = field(default_factory=dict)
     dealt: npt.NDArray[np.int64] | None = None
 
-    def deal(self, before: TrainingRecord | None) -> Dataset:
+    def deal(self, before: TrainingRecord | None, evaluator: Evaluator) -> Dataset:
         """Return the same rows with the folds of the audit images; see `training_record.deal`.
 
         Args:
             before: the record of the model in service; None if it has none.
+            evaluator: of the task type.
         """
         numbers = image_numbers((image.key, image.etag) for image in self.images)
         audit = np.array([image.audit for image in self.images], bool)
-        return replace(self, dealt=deal(numbers, self.labels, audit, before))
+        return replace(self, dealt=deal(numbers, evaluator.strata(self.labels), audit, before))
 
     def fold_numbers(self) -> npt.NDArray[np.int64]:
         """Return the fold of each image, int64 [N]; EVERY_HEAD for all before folds are dealt."""
@@ -109,18 +112,20 @@ class Dataset:
 def gather(
     snapshot: Sequence[LabelledImage],
     classes: Sequence[str],
+    task_type: TaskType,
     rows: Mapping[str, PoolRow],
     images: ImageStore,
     scorer: Scorer,
 ) -> Dataset:
-    """Collect the embedding and the class of every usable row of a snapshot.
+    """Collect the embedding and the label of every usable row of a snapshot.
 
-    Rows are dropped if their label is not in `classes`, or if the image is deleted, unreadable, or has other
-    bytes than the annotator saw.
+    Rows are dropped if their label has a class that is not in `classes`, or if the image is deleted,
+    unreadable, or has other bytes than the annotator saw.
 
     Args:
         snapshot: the labelled images.
         classes: the class list.
+        task_type: the kind of label.
         rows: the rows of the pool, by key, with stored embeddings.
         images: reads images without a valid stored embedding.
         scorer: computes their embeddings; stored ones are valid if its backbone made them.
@@ -130,17 +135,17 @@ def gather(
     dropped: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for image in sorted(snapshot, key=lambda image: image.key):
-        if image.label not in classes:
+        others = [name for name in task_type.labels.classes(image.label) if name not in classes]
+        if others:
             dropped["unknown-class"] += 1
-            unknown[image.label] += 1
+            unknown.update(others)
             continue
         try:
             embeddings.append(_embedding(image, rows.get(image.key), images, scorer))
             kept.append(image)
         except BadImage as error:
             dropped[error.reason] += 1
-    position = {name: i for i, name in enumerate(classes)}
-    labels = np.array([position[image.label] for image in kept], np.int64)
+    labels = task_type.evaluator.targets([image.label for image in kept], classes)
     stacked = np.stack(embeddings) if kept else np.empty((0, scorer.spec.dim), np.float32)
     return Dataset(tuple(kept), stacked, labels, dict(dropped), dict(unknown))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.pool.images import PoolRow
+    from octospoon.domain.task_types.evaluator import Evaluator
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import Scorer
     from octospoon.ports.pool import PoolSampling
@@ -105,7 +106,7 @@ class Uploads:
         rows = self._population.rows
         return np.stack([row.embedding for row in rows]) if rows else self.train.embeddings[:0]
 
-    def confidence(self, model: Unseen) -> npt.NDArray[np.float64] | None:
+    def confidence(self, model: Unseen, evaluator: Evaluator) -> npt.NDArray[np.float64] | None:
         """Return the model's confidence for a sample of all uploads, float64 [M]; see `Unseen.confidence`.
 
         None if the strategy has taken so many images that the rest no longer resembles all uploads, or if
@@ -114,7 +115,7 @@ class Uploads:
         labelled = len(self.train) + len(self.audit)
         if not len(self.audit) or not self._population.resembles_all(labelled, len(self.train)):
             return None
-        return model.confidence(self.audit.images, self._embeddings())
+        return model.confidence(self.audit.images, self._embeddings(), evaluator.confidence)
 
     def reference(self, model: Unseen, held_out: npt.NDArray[np.floating]) -> Reference | None:
         """Return the drift reference for later uploads; None if there are fewer than _LEAST images.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.evaluation import gate
-from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import LEAST
 from octospoon.training.data.dataset import Dataset, gather
 from octospoon.training.data.pool_sample import Uploads, embedded
@@ -124,7 +123,7 @@ class EvaluateChallenger:
         """Evaluate a model whose backbone is not the one in service, so that the images are read again."""
         ports, backbone = self.ports, model_file.extract_backbone(trained.model)
         # no rows are passed, so every image is read and embedded by the new backbone
-        embedded_again = gather(dataset.images, ports.classes, {}, ports.images, challenger)
+        embedded_again = gather(dataset.images, ports.classes, ports.task_type, {}, ports.images, challenger)
         dropped = Counter(dataset.dropped) + Counter(embedded_again.dropped)
         new = replace(embedded_again, dropped=dict(dropped), unknown=dataset.unknown)
         # images that could not be read again are removed from the data of both models
@@ -168,6 +167,7 @@ class EvaluateChallenger:
         if reference is not None:
             self.ports.references.put(model_file.sha256(trained.model), reference)
         judged = judge(
+            self.ports.task_type.evaluator,
             gate.Answers(
                 challenger.spec,
                 model.answers(audit.images, audit.embeddings),
@@ -178,7 +178,7 @@ class EvaluateChallenger:
             ),
             self._of_champion(labelled.part(audit=True)),
             audit.labels,
-            uploads.confidence(model),
+            uploads.confidence(model, self.ports.task_type.evaluator),
             self.ports.rules,
         )
         if not self.champion.unmeasurable:
@@ -190,7 +190,7 @@ class EvaluateChallenger:
         """Return the champion's answers on audit images, each from a head that has not seen the image."""
         champion, old = self.champion, self._old_head()
         spec = champion.scorer.spec
-        translated = translation(self.ports.class_history(), spec.classes)
+        translated = self.ports.task_type.translation(self.ports.class_history(), spec.classes)
         names = translated.names if len(translated.names) >= LEAST else ()
         answers = None
         if old is not None and names and not champion.unmeasurable:

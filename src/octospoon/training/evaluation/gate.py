@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.evaluation import gate, metrics
-from octospoon.domain.evaluation.estimators import evaluate
+from octospoon.domain.evaluation import gate
 from octospoon.domain.labelling.class_translation import translation
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
+    from octospoon.domain.task_types.evaluator import Evaluator
     from octospoon.training.context import TrainingPorts
 
 
@@ -32,12 +32,14 @@ class Judged:
         champion: float32 [N, C], those of the model in service, NaN for images that no head of it can judge;
             None if it has no head, or has classes that the new model lacks.
         evaluation: estimates of the new model's metrics.
+        evaluator: of the task type.
     """
 
     decision: gate.Decision
     probabilities: npt.NDArray[np.floating]
     champion: npt.NDArray[np.floating] | None
     evaluation: Evaluation
+    evaluator: Evaluator
 
     def metrics(self, labels: npt.NDArray[np.int64]) -> dict[str, float]:
         """Return the metrics on the audit share, by name.
@@ -50,11 +52,13 @@ class Judged:
         values = self.evaluation.metrics()
         if self.champion is not None:
             judged = np.isfinite(self.champion).all(axis=1)
-            values["champion_audit_accuracy"] = metrics.accuracy(self.champion[judged], labels[judged])
+            figure = self.evaluator.metric(self.champion[judged], labels[judged])
+            values[f"champion_audit_{self.evaluator.metric_name}"] = figure
         return values
 
 
 def judge(
+    evaluator: Evaluator,
     challenger: gate.Answers,
     champion: gate.Answers,
     labels: npt.NDArray[np.int64],
@@ -64,6 +68,7 @@ def judge(
     """Ask the gate about a new model and estimate its metrics.
 
     Args:
+        evaluator: of the task type.
         challenger: the new model's answers on the audit images.
         champion: those of the model in service.
         labels: int [N], the audit labels.
@@ -75,12 +80,12 @@ def judge(
     """
     if challenger.probabilities is None:
         raise BadModel("the new model gives no probabilities")
-    decision = gate.decide(challenger, champion, labels, rules)
-    evaluation = evaluate(challenger.probabilities, labels, pool)
+    decision = gate.decide(evaluator, challenger, champion, labels, rules)
+    evaluation = evaluator.evaluate(challenger.probabilities, labels, pool)
     # If the new model lacks a class, the gate has refused it, and there is nothing to compare.
     known = set(champion.spec.classes) <= set(challenger.spec.classes)
-    before = gate.in_classes(champion, challenger.spec.classes) if known else None
-    return Judged(decision, challenger.probabilities, before, evaluation)
+    before = evaluator.in_classes(champion, challenger.spec.classes) if known else None
+    return Judged(decision, challenger.probabilities, before, evaluation, evaluator)
 
 
 def for_project(decision: gate.Decision, classes: Sequence[str], ports: TrainingPorts) -> gate.Decision:

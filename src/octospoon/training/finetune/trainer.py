@@ -17,9 +17,9 @@ import numpy as np
 
 from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
-from octospoon.domain.evaluation import metrics
 from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord, image_numbers
 from octospoon.domain.model_spec import EMBEDDING, INPUT
+from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.finetune import pictures

@@ -16,6 +16,7 @@ from octospoon.training.model.model_file import extract_backbone
 
 if TYPE_CHECKING:
     from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.domain.training.backbone_change import Candidate
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.images import ImageStore
@@ -31,12 +32,14 @@ class RequestedBackbone:
         images: the store of the labelled images.
         champions: the store of the candidate's model file.
         candidate: the new backbone.
+        task_type: the kind of label.
         balanced: True to weight classes by the inverse of their frequency.
     """
 
     images: ImageStore
     champions: Champions
     candidate: Candidate
+    task_type: TaskType
     balanced: bool = False
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
@@ -53,7 +56,7 @@ class RequestedBackbone:
         with tempfile.TemporaryDirectory() as folder:
             file = self.champions.fetch(self.candidate.pointer(), Path(folder))
             scorer, model = OnnxScorer(file), file.read_bytes()
-            readable = gather(dataset.images, spec.classes, {}, self.images, scorer)
+            readable = gather(dataset.images, spec.classes, self.task_type, {}, self.images, scorer)
         keys = {image.key for image in readable.images}
         rows = [i for i, image in enumerate(dataset.images) if image.key in keys]
         readable = replace(readable, dealt=dataset.fold_numbers()[rows])

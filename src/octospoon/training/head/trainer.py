@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from octospoon.domain.evaluation import metrics
+from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.head.cross_fit import cross_fit
 from octospoon.training.model import model_file

@@ -38,9 +38,10 @@ def read_labels(job_id: str, ports: TrainingPorts, scorer: Scorer) -> tuple[Trai
     classes = history.names or ports.classes
     rows = ports.pool.rows([image.key for image in snapshot])
     images = list(labelled_now(snapshot, ports.task_type.labels, history))
-    dataset = gather(images, classes, rows, ports.images, scorer)
+    dataset = gather(images, classes, ports.task_type, rows, ports.images, scorer)
     embeddings.keep(ports.pool, dataset, rows, scorer.spec.backbone)
-    ports.keep_labels(Counter(image.label for image in dataset.images))
+    named = ports.task_type.labels.classes
+    ports.keep_labels(Counter(name for image in dataset.images for name in named(image.label)))
     dataset.log_ids(job_id)
     if dataset.dropped:
         _log.warning("job %s: %s", job_id, dataset.left_out())

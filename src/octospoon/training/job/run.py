@@ -177,7 +177,7 @@ class _Job:
             self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was already in service"
         spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
-        dataset = dataset.deal(champion.record)
+        dataset = dataset.deal(champion.record, self._ports.task_type.evaluator)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), dataset, spec)
         evaluated = EvaluateChallenger(self._ports, self._id, champion, scratch)(trained, dataset)

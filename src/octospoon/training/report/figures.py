@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.evaluation import metrics
+from octospoon.domain.task_types.classification import metrics
 from octospoon.training.report import contact_sheet, drift_history, model_versions
 from octospoon.training.report.contact_sheet import Thumbnails, Tile
 

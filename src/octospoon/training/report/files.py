@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from octospoon.domain.evaluation import metrics
 from octospoon.domain.labelling.blinding import audit_rule
+from octospoon.domain.task_types.classification import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,16 +30,21 @@ class Case(Generic[V]):
     Attributes:
         task_type: the type.
         form: of its labels.
-        values: some values, of classes among `CLASSES`.
+        every: all values, of classes among `CLASSES`.
         certain: returns the probabilities of a model that is certain of a value, float32 [C].
         unsure: the probabilities of a model that knows nothing, float32 [C].
     """
 
     task_type: TaskType
     form: LabelForm[V]
-    values: st.SearchStrategy[V]
+    every: tuple[V, ...]
     certain: Callable[[V], npt.NDArray[np.float32]]
     unsure: npt.NDArray[np.float32]
+
+    @property
+    def values(self) -> st.SearchStrategy[V]:
+        """Any value."""
+        return st.sampled_from(self.every)
 
 
 def _one_hot(name: str) -> npt.NDArray[np.float32]:
@@ -50,7 +55,7 @@ CASES = {
     "classification": Case(
         CLASSIFICATION,
         ClassName(),
-        st.sampled_from(CLASSES),
+        CLASSES,
         _one_hot,
         np.full(len(CLASSES), 1 / len(CLASSES), np.float32),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pytest
@@ -11,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.task_types.contract.cases import CASES, CLASSES, Case
 
+from octospoon.domain.evaluation.gate import Answers, decide
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.labelling.tasks import Annotation
+from octospoon.domain.model_spec import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 V = TypeVar("V")
 HISTORY = ClassHistory(CLASSES)
@@ -160,3 +165,99 @@ def test_predictions_follow_the_history_of_classes(case: Case[V], data: st.DataO
     assert new.names == merged.names == ("dog", "pet")
     (predicted,) = case.task_type.predicted(new(rows), new.names)
     assert predicted.label == case.task_type.labels.current(label, merged)
+
+
+def drawn(case: Case[V], count: int, seed: int = 0) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Return labels of all values in turn, and the answers of a model that is certain of them."""
+    order = np.random.default_rng(seed).permutation(np.arange(count) % len(case.every))
+    values = [case.every[i] for i in order.tolist()]
+    return [case.form.write(value) for value in values], np.stack([case.certain(value) for value in values])
+
+
+def answers(probabilities: npt.NDArray[np.floating], version: int) -> Answers:
+    return Answers(ModelSpec(CLASSES, 8, 8, 4, "squash", "b" * 64, version), probabilities, 0.01, 1000)
+
+
+def blurred(case: Case[V], certain: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the answers of a model that is right, and not quite certain."""
+    return (9 * certain + case.unsure) / np.float32(10)
+
+
+@each_type
+def test_predictions_that_are_the_labels_are_right(case: Case[V]) -> None:
+    evaluator = case.task_type.evaluator
+    labels, certain = drawn(case, 60)
+    targets = evaluator.targets(labels, CLASSES)
+
+    assert evaluator.right(certain, targets).all()
+    assert not evaluator.right(np.roll(certain, 1, axis=1), targets).all()
+    assert evaluator.metric(certain, targets) == 1
+    assert np.array_equal(evaluator.confidence(certain), np.ones(60))
+    strata = evaluator.strata(targets)
+    assert strata.shape == (60,)
+    assert strata.min() >= 0
+
+
+@each_type
+def test_predicted_classes_are_counted_as_the_labels_name_them(case: Case[V]) -> None:
+    labels, certain = drawn(case, 60)
+
+    named = [name for label in labels for name in case.task_type.labels.classes(label)]
+    assert case.task_type.evaluator.counts(certain).tolist() == [named.count(name) for name in CLASSES]
+
+
+@each_type
+def test_estimates_have_intervals_and_need_no_label(case: Case[V]) -> None:
+    evaluator = case.task_type.evaluator
+    labels, certain = drawn(case, 60)
+    targets = evaluator.targets(labels, CLASSES)
+    rows = blurred(case, certain)
+    rows[:20] = blurred(case, np.roll(certain, 1, axis=1))[:20]
+
+    result = evaluator.evaluate(rows, targets)
+    assert result.audit_accuracy.value == pytest.approx(evaluator.metric(rows, targets))
+    for estimate in (result.accuracy, result.audit_accuracy, result.log_loss, *result.recall):
+        assert estimate.low <= estimate.value <= estimate.high
+    assert len(result.recall) == len(CLASSES)
+    nothing = evaluator.evaluate(certain[:0], evaluator.targets((), CLASSES))
+    assert np.isnan(nothing.accuracy.value)
+
+
+@each_type
+def test_the_gate_lets_an_equal_model_pass_and_no_worse_one(case: Case[V]) -> None:
+    evaluator = case.task_type.evaluator
+    labels, certain = drawn(case, 60)
+    targets, good = evaluator.targets(labels, CLASSES), blurred(case, certain)
+    shuffled = good[np.random.default_rng(1).permutation(60)]
+    swapped = good[:, [1, 0, 2]]
+
+    assert decide(evaluator, answers(good, 2), answers(good, 1), targets).promote
+    assert decide(evaluator, answers(good, 1), None, targets).promote
+    assert decide(evaluator, answers(good, 2), answers(shuffled, 1), targets).promote
+    for worse in (shuffled, swapped):
+        refused = decide(evaluator, answers(worse, 2), answers(good, 1), targets)
+        assert not refused.promote
+        assert "worse than the model in service" in refused.reasons[0]
+
+
+@each_type
+def test_the_gate_refuses_what_is_no_prediction(case: Case[V]) -> None:
+    evaluator = case.task_type.evaluator
+    labels, certain = drawn(case, 60)
+    targets, good = evaluator.targets(labels, CLASSES), blurred(case, certain)
+
+    for broken in (good * np.nan, good[:, :2], good[:30], good + 1):
+        assert not decide(evaluator, answers(broken, 2), answers(good, 1), targets).promote
+    wrong = answers(np.roll(good, 1, axis=1), 1)
+    assert not decide(evaluator, wrong, None, targets).promote, "worse than guessing"
+
+
+@each_type
+def test_a_model_keeps_its_answers_in_a_longer_class_list(case: Case[V]) -> None:
+    _, certain = drawn(case, 6)
+
+    wide = case.task_type.evaluator.in_classes(answers(certain, 1), ("cat", "cow", "dog", "owl"))
+
+    assert wide is not None
+    assert np.array_equal(wide[:, [0, 2, 3]], certain)
+    assert not wide[:, 1].any()

@@ -35,7 +35,8 @@ def list_classes(stack: Stack = None, as_json: AsJson = False) -> None:
 
     deployment = find_deployment(stack)
     history = deployment.class_record().read()
-    labels = Counter(image.label for image in deployment.labels.labelled())
+    named = deployment.task_type.labels.classes
+    labels = Counter(name for image in deployment.labels.labelled() for name in named(image.label))
     if as_json:
         print_json(document(history, labels))
         return

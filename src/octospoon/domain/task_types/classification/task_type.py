@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.labelling.tasks import Annotation
     from octospoon.domain.pool.images import Uncertainty
+    from octospoon.domain.task_types.evaluator import Evaluator
     from octospoon.domain.task_types.task_type import Predicted, Translation
 
 
@@ -44,6 +45,13 @@ class Classification:
     def predicted(self, probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
         """Return the most probable class of each image, from float [N, C]."""
         return predictions.predicted(probabilities, classes)
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """How good a classifier is."""
+        from octospoon.domain.task_types.classification.evaluation import ClassificationEvaluator
+
+        return ClassificationEvaluator()
 
 
 CLASSIFICATION = Classification()

@@ -1,0 +1,87 @@
+"""How good a classifier is: its metrics, what the gate compares, and the statistics of its classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.task_types.classification import estimates, gate, gate_checks, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.evaluation.estimators import Evaluation
+    from octospoon.domain.evaluation.gate import Answers, Decision, Rules
+
+
+class ClassificationEvaluator:
+    """Implements `octospoon.domain.task_types.evaluator.Evaluator`. Targets are positions of classes."""
+
+    metric_name = "accuracy"
+
+    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the position of each label in the class list, int64 [N]."""
+        position = {name: i for i, name in enumerate(classes)}
+        return np.array([position[label] for label in labels], np.int64)
+
+    def strata(self, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the class of each image."""
+        return targets
+
+    def right(
+        self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether the most probable class is the true one, bool [N]."""
+        result: npt.NDArray[np.bool_] = probabilities.argmax(axis=1) == targets
+        return result
+
+    def confidence(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the probability of the most probable class, float [N]."""
+        result: npt.NDArray[np.floating] = probabilities.max(axis=1)
+        return result
+
+    def counts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+        """Return how often each class is the most probable one, int64 [C]."""
+        return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+
+    def evaluate(
+        self,
+        probabilities: npt.NDArray[np.floating],
+        targets: npt.NDArray[np.int64],
+        pool: npt.NDArray[np.floating] | None = None,
+    ) -> Evaluation:
+        """Estimate every metric."""
+        return estimates.evaluate(probabilities, targets, pool)
+
+    def metric(self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> float:
+        """Return the accuracy; NaN for N = 0."""
+        return metrics.accuracy(probabilities, targets)
+
+    def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
+        """Return a model's probabilities in the order of another class list; classes it lacks have 0."""
+        return gate.in_classes(champion, classes)
+
+    def invalid(self, challenger: Answers, n: int) -> list[str]:
+        """Check that the challenger gives probabilities that sum to one."""
+        return gate_checks.invalid(challenger, n)
+
+    def unlike_its_judges(
+        self, challenger: Answers, targets: npt.NDArray[np.int64], rules: Rules
+    ) -> list[str]:
+        """Check that the served head is no worse than the fold heads."""
+        return gate_checks.unlike_its_judges(challenger, targets, rules)
+
+    def first(
+        self, challenger: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], rules: Rules
+    ) -> Decision:
+        """Judge the first model with classes."""
+        return gate.first(challenger, targets, rules)
+
+    def successor(
+        self, challenger: Answers, champion: Answers, targets: npt.NDArray[np.int64], rules: Rules
+    ) -> Decision:
+        """Judge a model on the classes that both models know, and its new classes apart."""
+        return gate.successor(challenger, champion, targets, rules)

@@ -1,0 +1,95 @@
+"""Compare two classifiers on the audit images: what the promotion gate asks about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.evaluation.gate_checks import Decision
+from octospoon.domain.evaluation.metrics import paired_difference, wilson
+from octospoon.domain.task_types.classification import gate_checks
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from octospoon.domain.evaluation.gate_checks import Answers, Rules
+
+_NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
+
+
+def first(new: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], rules: Rules) -> Decision:
+    """Judge the first model with classes. There is no other to compare with, so it must beat guessing."""
+    if len(labels):
+        right = int(np.sum(new.argmax(axis=1) == labels))
+        bound = wilson(right, len(labels), rules.standard_errors).high
+        guessed = 1.0 / new.shape[1]
+        if bound < guessed:
+            reason = f"worse than guessing: {right} of {len(labels)} audit images right"
+            return Decision(promote=False, reasons=(reason,))
+    return Decision(promote=True, reasons=("the first model with classes: nothing to compare it with",))
+
+
+def successor(
+    challenger: Answers, champion: Answers, labels: npt.NDArray[np.int64], rules: Rules
+) -> Decision:
+    """Judge a model on the audit images of the classes that both models know, and its new classes apart."""
+    new, old, shared_labels = _shared(challenger, champion, labels)
+    if not len(shared_labels):
+        return Decision(promote=False, reasons=(_NO_AUDIT,))
+    reasons, notes = gate_checks.bad_new_classes(challenger, champion.spec.classes, labels, rules)
+    right, before = new.argmax(axis=1) == shared_labels, old.argmax(axis=1) == shared_labels
+    interval = paired_difference(right, before)
+    comparison = (
+        f"accuracy {right.mean():.3f} against {before.mean():.3f} on {len(shared_labels)} audit images "
+        f"(difference {float(right.mean() - before.mean()):+.3f}, "
+        f"95 % interval {interval.low:+.3f} to {interval.high:+.3f})"
+    )
+    if paired_difference(right, before, rules.standard_errors).high < -rules.margin:
+        reasons.append(f"worse than the model in service: {comparison}")
+    reasons += gate_checks.lost_recall(champion.spec.classes, right, before, shared_labels, rules)
+    reasons += gate_checks.worse_calibrated(new, old, shared_labels, rules)
+    return Decision(promote=not reasons, reasons=(*(reasons or [comparison]), *notes))
+
+
+def in_classes(champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
+    """Return a model's probabilities in the order of another class list; classes it lacks have 0.
+
+    Args:
+        champion: the model's answers, float [N, B].
+        classes: C class names, among them all B of the model.
+
+    Returns:
+        float [N, C], or None if the model has no probabilities.
+    """
+    if champion.probabilities is None or champion.spec.classes == classes:
+        return champion.probabilities
+    wide = np.zeros((len(champion.probabilities), len(classes)), champion.probabilities.dtype)
+    wide[:, [classes.index(name) for name in champion.spec.classes]] = champion.probabilities
+    return wide
+
+
+def _shared(
+    challenger: Answers, champion: Answers, labels: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], npt.NDArray[np.int64]]:
+    """Return both models' probabilities and the labels, restricted to the classes that both know.
+
+    Images that no head of the champion can judge are left out: their rows are NaN. Most audit labels are
+    older than an added class: today those images might get the new class. So the
+    challenger, like the champion, must choose among the classes that existed when the label was given, and
+    its probabilities are normalised over these.
+
+    Returns:
+        float [M, B] of the challenger, float [M, B] of the champion and int [M] in [0, B), for the M images
+        with one of the champion's B classes.
+    """
+    new, old = np.asarray(challenger.probabilities), np.asarray(champion.probabilities)
+    judged = np.isfinite(old).all(axis=1)
+    new, old, labels = new[judged], old[judged], labels[judged]
+    kept = [challenger.spec.classes.index(name) for name in champion.spec.classes]
+    if len(kept) == new.shape[1]:
+        return new, old, labels
+    both = np.isin(labels, kept)
+    among = new[both][:, kept]
+    among = among / np.maximum(among.sum(axis=1, keepdims=True), np.finfo(among.dtype).tiny)
+    return among, old[both], np.array([kept.index(label) for label in labels[both].tolist()], np.int64)

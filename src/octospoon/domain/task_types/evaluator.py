@@ -1,0 +1,76 @@
+"""Define how good the models of a task type are: metrics, what the gate compares, statistics of classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from octospoon.domain.evaluation.gate import Comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from octospoon.domain.evaluation.estimators import Evaluation
+    from octospoon.domain.evaluation.gate import Answers
+
+
+class Evaluator(Comparison, Protocol):
+    """How good the models of a task type are. Predictions are float [N, C], targets int64 with N rows."""
+
+    @property
+    def metric_name(self) -> str:
+        """The name of `metric` in reports, such as accuracy."""
+
+    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return labels as an array whose first axis is the images.
+
+        Args:
+            labels: N labels in their stored form, of these classes alone.
+            classes: the class list of a model.
+        """
+
+    def strata(self, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return a number of each image, int64 [N], >= 0; folds get the same share of every number."""
+
+    def right(
+        self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether each prediction is the label, bool [N]."""
+
+    def confidence(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the model's certainty that its prediction is the label, float [N] in [0, 1]."""
+
+    def counts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+        """Return how often each class is predicted, int64 [C]; drift is a change of these counts."""
+
+    def evaluate(
+        self,
+        probabilities: npt.NDArray[np.floating],
+        targets: npt.NDArray[np.int64],
+        pool: npt.NDArray[np.floating] | None = None,
+    ) -> Evaluation:
+        """Estimate every metric of a model, with intervals.
+
+        Args:
+            probabilities: float [N, C], probabilities for N images that were drawn uniformly, each from a
+                head of the model that was not trained on the image.
+            targets: their true labels.
+            pool: float [M], the mean `confidence` of these heads for a uniform sample of all uploads that
+                none was trained on; None if there is no such sample.
+        """
+
+    def metric(self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> float:
+        """Return the figure that stands for a model's quality, in [0, 1]; NaN for N = 0."""
+
+    def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
+        """Return a model's probabilities in the order of another class list.
+
+        Args:
+            champion: the model's answers, float [N, B].
+            classes: C class names, among them all B of the model.
+
+        Returns:
+            float [N, C], or None if the model has no probabilities.
+        """
