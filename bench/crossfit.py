@@ -32,9 +32,11 @@ import numpy as np
 from bench import image_sets, label_value
 from scipy.special import softmax
 
-from octospoon.domain.evaluation import estimators, gate, metrics
+from octospoon.domain.evaluation import estimators, gate
+from octospoon.domain.evaluation.metrics import paired_difference
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.model_spec import ModelSpec
+from octospoon.domain.task_types.classification import CLASSIFICATION, metrics
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.head import cross_fit as heads
 from octospoon.training.head.fit import fit_head
@@ -96,7 +98,7 @@ def dataset(data: Labelled, rows: Rows, audit: int) -> Dataset:
         LabelledImage(f"{row:06d}", "e", str(data.labels[row]), 1.0, 1, i < audit, "random", None, 1)
         for i, row in enumerate(rows.tolist())
     )
-    return Dataset(images, data.embeddings[rows], data.labels[rows], {}).deal(None)
+    return Dataset(images, data.embeddings[rows], data.labels[rows], {}).deal(None, CLASSIFICATION.evaluator)
 
 
 def audited(made: Dataset) -> npt.NDArray[np.bool_]:
@@ -172,7 +174,10 @@ def refusals(data: Labelled, seed: int) -> dict[str, list[bool]]:
         challenger = answers(new, spoiled(kind, new.labels, data.classes, rng), data.classes)
         refused[kind] = [
             not gate.decide(
-                _answers(data.classes, 2, mine), _answers(data.classes, 1, theirs), new.labels[:audit]
+                CLASSIFICATION.evaluator,
+                _answers(data.classes, 2, mine),
+                _answers(data.classes, 1, theirs),
+                new.labels[:audit],
             ).promote
             for mine, theirs in zip(challenger, champion, strict=True)
         ]
@@ -289,7 +294,7 @@ def _gate_report(stored: dict[str, Any]) -> list[str]:
         for kind in KINDS:
             before, now = np.array([each[kind] for each in repeats]).T
             print(f"| {name} | {kind} | {before.mean():.0%} | {now.mean():.0%} |")
-            change = metrics.paired_difference(now, before)
+            change = paired_difference(now, before)
             if change.high < 0 if kind != "good" else change.low > 0:
                 problems.append(f"{name}, {kind}: refused {now.mean():.0%} instead of {before.mean():.0%}")
     return problems

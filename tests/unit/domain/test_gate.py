@@ -238,20 +238,22 @@ def test_five_points_worse_is_refused_and_better_is_promoted():
 
 def test_served_head_worse_than_its_judges_is_refused():
     good, spoiled = right_but_for(40, 1), right_but_for(40, 30)
-    decision = decide(Answers(SPEC, good, served=spoiled), Answers(OLD, good), labels(40))
+    decision = decide(EVALUATOR, Answers(SPEC, good, served=spoiled), Answers(OLD, good), labels(40))
     assert not decision.promote
     assert "do not match" in decision.reasons[0]
-    assert not decide(Answers(SPEC, good, served=spoiled), None, labels(40)).promote
-    assert decide(Answers(SPEC, good, served=right_but_for(40, 0)), Answers(OLD, good), labels(40)).promote
+    assert not decide(EVALUATOR, Answers(SPEC, good, served=spoiled), None, labels(40)).promote
+    assert decide(
+        EVALUATOR, Answers(SPEC, good, served=right_but_for(40, 0)), Answers(OLD, good), labels(40)
+    ).promote
 
 
 def test_images_that_no_head_can_judge_are_left_out():
     new, old = right_but_for(60, 0), right_but_for(60, 0)
     old[:20] = np.nan
-    decision = decide(Answers(SPEC, new), Answers(OLD, old), labels(60))
+    decision = decide(EVALUATOR, Answers(SPEC, new), Answers(OLD, old), labels(60))
     assert decision.promote
     assert "on 40 audit images" in decision.reasons[0]
     old[:] = np.nan
-    refused = decide(Answers(SPEC, new), Answers(OLD, old), labels(60))
+    refused = decide(EVALUATOR, Answers(SPEC, new), Answers(OLD, old), labels(60))
     assert not refused.promote
     assert "no audit label to compare" in refused.reasons[0]

@@ -261,7 +261,8 @@ def test_confidence_on_the_pool_is_that_of_the_judging_heads(world):
     pool = world.rng.standard_normal((50, 8)).astype(np.float32)
     record = world.training_records.get(pointer)
     each = [world.head.run(pool).max(axis=1), *(record.run(fold, pool).max(axis=1) for fold in range(5))]
-    assert np.allclose(model.confidence(images, pool), np.average(each, axis=0, weights=[30, 6, 6, 6, 6, 6]))
+    confidence = model.confidence(images, pool, CLASSIFICATION.evaluator.confidence)
+    assert np.allclose(confidence, np.average(each, axis=0, weights=[30, 6, 6, 6, 6, 6]))
 
 
 def test_without_its_record_a_model_has_no_accuracy():
