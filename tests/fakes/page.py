@@ -47,6 +47,7 @@ class PageWorld:
         self.world = FakeWorld()
         self.folder, self.classes, self.local = folder, classes, True
         self.ranked: list[str] = []
+        self.letters: list[dict[str, Any]] = []
         self.history = ClassHistory(classes)
         if images:
             pointer = ChampionPointer.of(1, BACKBONE, "a" * 64, "c" * 64, classes)
@@ -80,6 +81,7 @@ class PageWorld:
             observations=world.observations,
             rounds=world.rounds,
             control=world.control,
+            history=world.history,
             images=world.images,
             task_type=CLASSIFICATION,
         )
@@ -93,6 +95,7 @@ class PageWorld:
             trace=self.trace,
             preview=self.preview,
             rank=self.rank(),
+            dead_letters=lambda: self.letters,
             sentence=str,
             read_cost=0.06,
         )

@@ -6,10 +6,10 @@ The command line wires it: the page itself knows no settings and no sign-in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from octospoon.domain.labelling.classes import ClassHistory
@@ -33,6 +33,7 @@ class Backend:
         trace: tells the story of an image.
         preview: chooses the next round and stores nothing.
         rank: runs `rank` now.
+        dead_letters: reads the messages that failed for good, by queue, as JSON can hold them.
         sentence: says in one sentence what an error means.
         read_cost: dollars for reading a million rows of the pool.
     """
@@ -46,5 +47,6 @@ class Backend:
     trace: Callable[[str], Trace]
     preview: Callable[[], Round]
     rank: Callable[[], RankReport]
+    dead_letters: Callable[[], Sequence[dict[str, Any]]]
     sentence: Callable[[BaseException], str]
     read_cost: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +11,8 @@ import numpy as np
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.keys import image_id
-from octospoon.ui import galleries
+from octospoon.ui import galleries, watching
+from octospoon.ui.kept import Kept
 from octospoon.ui.pool_reader import PoolReader, clear
 from octospoon.ui.refresher import DAILY, OFTEN, Refresher
 from octospoon.ui.thumbnails import Thumbnails
@@ -40,6 +41,7 @@ class Pages:
 
     Attributes:
         pool: keeps the snapshot of the pool.
+        kept: the documents of views that are read in the background, by name.
     """
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
@@ -57,6 +59,9 @@ class Pages:
         )
         every = OFTEN if backend.local else DAILY
         self.pool = Refresher(read, backend.folder / "pool", every, backend.sentence, clock.now)
+        self.kept = {
+            "watch": self._keep("watch", partial(watching.records, backend), OFTEN, lambda: ""),
+        }
         self._thumbnails = Thumbnails(storage.images, backend.folder / "thumbnails")
         self._ids: dict[str, tuple[str, str]] = {}
         self._ids_of: Snapshot | None = None
@@ -122,6 +127,12 @@ class Pages:
         self._remember([(key, document["etag"])])
         return document
 
+    def watch(self) -> dict[str, Any]:
+        """Return what the view Watch shows."""
+        answer = self.kept["watch"].get()
+        self._remember(watching.drifted(answer["document"]))
+        return {**answer, "pool": watching.of_pool(self.pool.snapshot), "local": self._backend.local}
+
     def thumbnail(self, image: str, size: str) -> bytes | None:
         """Return the thumbnail of an image that the page has shown; None for an unknown id.
 
@@ -136,6 +147,18 @@ class Pages:
     def refresh(self) -> dict[str, Any]:
         """Read the pool as soon as possible."""
         self.pool.request()
+        return {"asked": True}
+
+    def again(self, names: Sequence[str]) -> dict[str, Any]:
+        """Read the documents of views again, at the next view of each.
+
+        Raises:
+            BadRequest: there is no such view.
+        """
+        if unknown := [name for name in names if name not in self.kept]:
+            raise BadRequest(f"no such view: {', '.join(unknown)}")
+        for name in names:
+            self.kept[name].request()
         return {"asked": True}
 
     def label(self, keys: Sequence[str]) -> dict[str, Any]:
@@ -172,6 +195,12 @@ class Pages:
         return {"moved": moved.moved, "left": moved.left}
 
     # -- helpers --------------------------------------------------------------------------------
+
+    def _keep(
+        self, name: str, read: Callable[[], dict[str, Any]], every: float, mark: Callable[[], str]
+    ) -> Kept:
+        path, backend = self._backend.folder / f"{name}.json", self._backend
+        return Kept(read, path, every, mark, backend.sentence, self._clock.now)
 
     def _reread(self) -> None:
         """Read the pool again after a change, where that is free."""

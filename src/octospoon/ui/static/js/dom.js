@@ -52,6 +52,12 @@
     return frame;
   };
 
+  /** Return a gallery of small images, each a link to its story, with its key and a text. */
+  o.gallery = function (images, text) {
+    return o.h("ul", { class: "gallery near" }, images.map((each) => o.h("li", {}, o.h("a", { href: o.imageAddress(each.key) },
+      o.thumbnail(each.id, each.key, "small"), o.h("span", { class: "key" }, each.key), o.h("span", {}, text(each))))));
+  };
+
   /** Return a message that fills a view: what is missing, and what to do next. */
   o.empty = function (title, ...next) {
     return o.h("section", { class: "empty" }, o.h("h2", {}, title), next.map((line) => o.h("p", {}, line)));
