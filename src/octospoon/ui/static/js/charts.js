@@ -2,7 +2,7 @@
 /* Charts as SVG, each with its numbers as a table. Series differ by their shape too, not by colour alone. */
 (function (o) {
   const SPACE = "http://www.w3.org/2000/svg";
-  const HEIGHT = 260, LEFT = 56, RIGHT = 14, TOP = 22, BOTTOM = 44, NARROWEST = 240;
+  const HEIGHT = 270, LEFT = 56, RIGHT = 14, TOP = 32, BOTTOM = 44, NARROWEST = 240;
 
   /** Return an element of a drawing, built as `o.h` does. */
   function s(tag, attributes, ...children) {
@@ -23,7 +23,7 @@
     const rough = (high - low || 1) / Math.max(1, n), power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
     const ticks = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step + 0); // no -0
     return ticks;
   };
 
@@ -49,8 +49,7 @@
       const now = Math.max(NARROWEST, Math.floor(entry.contentRect.width));
       if (now !== width) { width = now; stage.replaceChildren(drawing(spec, width)); }
     }).observe(stage);
-    figure.append(stage, legend(spec.series), o.numbers(spec.table));
-    return figure;
+    return o.fill(figure, figure.firstChild, stage, legend(spec.series), o.numbers(spec.table));
   };
 
   /** Return a table behind a heading that opens it. */
@@ -73,7 +72,7 @@
 
   function drawing(spec, width) {
     const { x, y } = spec, right = width - RIGHT, bottom = HEIGHT - BOTTOM;
-    const across = scale(x.low, x.high, LEFT + 10, right - 10);
+    const across = scale(x.low, x.high, LEFT + 18, right - 18);
     const rise = y.log ? scale(Math.log10(y.low), Math.log10(y.high), bottom, TOP) : scale(y.low, y.high, bottom, TOP);
     const up = (value) => rise(y.log ? Math.log10(value) : value);
     return s("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${spec.title}. ${spec.summary}` },
@@ -87,7 +86,7 @@
       spec.diagonal ? s("line", { class: "rule", x1: across(x.low), y1: up(x.low), x2: across(x.high), y2: up(x.high) }) : null,
       (spec.marks || []).map((mark) => [
         s("line", { class: "mark-line", x1: across(mark.x), x2: across(mark.x), y1: TOP, y2: bottom }),
-        s("text", { class: "tick", x: across(mark.x) + 3, y: TOP + 9 }, mark.text)]),
+        s("text", { class: "tick", x: across(mark.x) + 3, y: TOP - 4 }, mark.text)]),
       (spec.rules || []).map((rule) => [
         s("line", { class: "rule", x1: LEFT, x2: right, y1: up(rule.y), y2: up(rule.y) }),
         s("text", { class: "tick", x: right, y: up(rule.y) - 4, "text-anchor": "end" }, rule.text)]),

@@ -7,8 +7,8 @@
   o.views.watch = {
     title: "Watch",
     show: (content) => o.kept(content, "watch", "Watch", (document, kept) => [
-      ...part(document.observed, "Accuracy and drift", (observed) => [accuracy(observed), drift(observed)]),
-      uploads(kept.pool), quarantine(kept.pool),
+      ...part(document.observed, "Accuracy and drift", (observed) => [pair(accuracy(observed), drift(observed))]),
+      pair(uploads(kept.pool), quarantine(kept.pool)),
       ...part(document.dead_letters, "Dead letters", (queues) => [letters(queues)]),
       ...part(document.jobs, "Training jobs", (jobs) => [training(jobs)]),
       cost(kept.local),
@@ -24,6 +24,8 @@
   function section(title, ...children) {
     return o.h("section", { class: "part" }, o.h("h2", {}, title), children);
   }
+
+  const pair = (...sections) => o.h("div", { class: "pair" }, sections);
 
   function versions(days) {
     return days.filter((day, i) => i === 0 || days[i - 1].version !== day.version).map((day) => ({ x: o.dayNumber(day.day), text: `v${day.version}` }));
