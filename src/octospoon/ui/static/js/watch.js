@@ -118,7 +118,7 @@
       o.table(["Job", "Version", "Decided", "Decision", "Why"], jobs.newest.map(({ job_id: id, decision }) => (decision
         ? [id, decision.version, o.time(decision.decided_at), decision.promoted ? "promoted" : "refused", decision.reasons.join("; ")]
         : [id, "", "", id === jobs.job_id && jobs.status !== "idle" ? jobs.status : "no decision", "The job has no decision: it did not come to its end, or not yet."]))),
-      o.h("p", { class: "note" }, jobs.newest.length < jobs.number ? `The newest ${jobs.newest.length} of ${jobs.number} jobs. ` : "", o.h("a", { href: "#/model" }, "Model"), " shows what the decisions rest on."));
+      jobs.newest.length < jobs.number ? o.h("p", { class: "note" }, `The newest ${jobs.newest.length} of ${jobs.number} jobs.`) : null);
   }
 
   function cost(local) {
