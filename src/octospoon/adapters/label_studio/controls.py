@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.single_choice import SingleChoice
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from octospoon.adapters.label_studio.control import Control
     from octospoon.domain.task_types.task_type import TaskType
 
-_CONTROLS = {CLASSIFICATION.name: SingleChoice()}
+_CONTROLS: dict[str, Control] = {TaskTypeName.CLASSIFICATION: SingleChoice()}
 
 
 def control_of(task_type: TaskType) -> Control:
     """Return the control that asks for labels of a task type."""
-    return _CONTROLS[task_type.name]
+    return control_named(task_type.name)
+
+
+def control_named(name: str) -> Control:
+    """Return the control of the task type with this name."""
+    return _CONTROLS[name]

@@ -8,6 +8,7 @@ from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.task_types.classification import predictions
 from octospoon.domain.task_types.classification.consensus import consensus
 from octospoon.domain.task_types.classification.label import ClassName
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.domain.task_types.task_type import Labels
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Classification:
     """Implements `octospoon.domain.task_types.task_type.TaskType`."""
 
-    name = "classification"
+    name = TaskTypeName.CLASSIFICATION
     labels = Labels(ClassName())
 
     def consensus(self, annotations: Iterable[Annotation], history: ClassHistory) -> Consensus:
