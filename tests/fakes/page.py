@@ -47,6 +47,7 @@ class PageWorld:
         self.world = FakeWorld()
         self.folder, self.classes, self.local = folder, classes, True
         self.ranked: list[str] = []
+        self.heads: dict[int, Any] = {}
         self.letters: list[dict[str, Any]] = []
         self.history = ClassHistory(classes)
         if images:
@@ -82,6 +83,8 @@ class PageWorld:
             rounds=world.rounds,
             control=world.control,
             history=world.history,
+            labels=world.labels,
+            training_records=world.training_records,
             images=world.images,
             task_type=CLASSIFICATION,
         )
@@ -95,6 +98,7 @@ class PageWorld:
             trace=self.trace,
             preview=self.preview,
             rank=self.rank(),
+            head=lambda pointer: self.heads[pointer.version],
             dead_letters=lambda: self.letters,
             sentence=str,
             read_cost=0.06,

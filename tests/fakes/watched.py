@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fakes.page import BACKBONE
 from octospoon.domain.evaluation.estimators import proportion
+from octospoon.domain.evaluation.training_record import TrainingRecord, image_numbers
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, Pick
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, ModelDecision, Observation, ObservedDay
 from octospoon.domain.pool.images import ImageRef
@@ -55,6 +62,10 @@ def decision(job: int, accuracy: float, *, promoted: bool) -> ModelDecision:
         "labels": 40.0 * job,
         "audit_labels": 10.0 * job,
     }
+    if job > 2:
+        measures |= {"control_labels": 10.0 * job, "control_accuracy": accuracy - 0.1}
+        measures |= {"strategy_accuracy": accuracy - 0.05}
+        measures |= {"strategy_lead_low": -0.01, "strategy_lead_high": 0.11}
     return ModelDecision(numbered(job), job, promoted, reasons, 100_000.0 * job, measures)
 
 
@@ -63,3 +74,58 @@ def _finding(day: int) -> DriftResult | None:
         return None
     calm = DriftResult(Level.NONE, 120, 0.4, 0.6, 0.9)
     return calm if day < 11 else replace(calm, level=Level.CONFIRMED, components_p=1e-9, discrepancy_p=0.002)
+
+
+class Head:
+    """A linear head that knows the groups of the world.
+
+    Args:
+        fake: the world.
+        blur: how much its weights are disturbed.
+        favoured: a class that it prefers, and by how much.
+    """
+
+    def __init__(self, fake: PageWorld, blur: float = 0.0, favoured: tuple[int, float] = (0, 0.0)) -> None:
+        rng = np.random.default_rng(1)
+        rows = [fake.world.pool.table[key] for key in sorted(fake.world.pool.table)]
+        scored = [row.prediction for row in rows if row.prediction is not None]
+        groups = np.array([int(row.probabilities.argmax()) for row in scored])
+        points = np.stack([row.embedding for row in scored])
+        centres = np.stack([points[groups == group].mean(axis=0) for group in range(len(fake.classes))])
+        self.weights = (centres.T / 16 + blur * rng.normal(size=centres.T.shape)).astype(np.float32)
+        self.bias = (-(centres**2).sum(axis=1) / 32).astype(np.float32)
+        self.bias[favoured[0]] += favoured[1]
+
+    def run(self, embedding: np.ndarray) -> np.ndarray:
+        logits = embedding @ self.weights + self.bias
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def judged(fake: PageWorld, audit: int = 45) -> list[str]:
+    """Label audit images, and put two versions with training records into service; return the audit keys.
+
+    Version 2 is perfect on images that it was trained on; its fold heads mistake some for the first class.
+    """
+    world = fake.world
+    scored = sorted(key for key, row in world.pool.table.items() if row.prediction is not None)
+    keys = scored[::2][:audit]
+    for number, key in enumerate(keys):
+        etag = world.pool.table[key].etag
+        label = key.partition("/")[0]
+        world.pool.table[key].pick = Pick(key, etag, True, "random", None, 0, 0.1)
+        world.labels.upsert(Annotation(key, etag, str(number), number, "1970-01-01T00:00:00Z", "7", label))
+        world.resolve(key, Consensus(label, 1.0, 1))
+    folds = np.arange(len(keys)) % 5
+    images = image_numbers((key, world.pool.table[key].etag) for key in keys)
+    weak = Head(fake, favoured=(0, 18.0))
+    heads = dict.fromkeys(range(5), (weak.weights, weak.bias))
+    record = TrainingRecord.of(images, folds, heads, weak.weights.shape)
+    for version, name in ((1, ""), (2, world.training_records.put(record))):
+        pointer = ChampionPointer.of(
+            version, BACKBONE, f"{version}" * 64, f"{version + 4}" * 64, fake.classes, name
+        )
+        world.champions.versions[version] = pointer
+    world.champions.set(world.champions.versions[2])
+    fake.heads = {1: Head(fake, blur=0.5), 2: Head(fake)}
+    return keys

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.tasks import Round
+    from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.trace import Trace
     from octospoon.runtime.wiring.storage import Storage
     from octospoon.usecases.rank import RankReport
+    from octospoon.usecases.rescore import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Backend:
         trace: tells the story of an image.
         preview: chooses the next round and stores nothing.
         rank: runs `rank` now.
+        head: opens the head of a version.
         dead_letters: reads the messages that failed for good, by queue, as JSON can hold them.
         sentence: says in one sentence what an error means.
         read_cost: dollars for reading a million rows of the pool.
@@ -47,6 +50,7 @@ class Backend:
     trace: Callable[[str], Trace]
     preview: Callable[[], Round]
     rank: Callable[[], RankReport]
+    head: Callable[[ChampionPointer], Head]
     dead_letters: Callable[[], Sequence[dict[str, Any]]]
     sentence: Callable[[BaseException], str]
     read_cost: float

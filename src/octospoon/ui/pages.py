@@ -11,7 +11,7 @@ import numpy as np
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.keys import image_id
-from octospoon.ui import galleries, watching
+from octospoon.ui import galleries, judging, watching
 from octospoon.ui.kept import Kept
 from octospoon.ui.pool_reader import PoolReader, clear
 from octospoon.ui.refresher import DAILY, OFTEN, Refresher
@@ -61,6 +61,9 @@ class Pages:
         self.pool = Refresher(read, backend.folder / "pool", every, backend.sentence, clock.now)
         self.kept = {
             "watch": self._keep("watch", partial(watching.records, backend), OFTEN, lambda: ""),
+            "model": self._keep(
+                "model", partial(judging.judged, backend), every, partial(judging.mark, backend)
+            ),
         }
         self._thumbnails = Thumbnails(storage.images, backend.folder / "thumbnails")
         self._ids: dict[str, tuple[str, str]] = {}
@@ -132,6 +135,12 @@ class Pages:
         answer = self.kept["watch"].get()
         self._remember(watching.drifted(answer["document"]))
         return {**answer, "pool": watching.of_pool(self.pool.snapshot), "local": self._backend.local}
+
+    def model(self) -> dict[str, Any]:
+        """Return what the view Model shows."""
+        answer = self.kept["model"].get()
+        self._remember(judging.shown(answer["document"]))
+        return answer
 
     def thumbnail(self, image: str, size: str) -> bytes | None:
         """Return the thumbnail of an image that the page has shown; None for an unknown id.

@@ -52,6 +52,7 @@ def application(pages: Pages, sentence: Callable[[BaseException], str]) -> Starl
             Route("/data/batch", answer(lambda request: pages.batch(_number(request))), methods=["GET"]),
             Route("/data/preview", answer(lambda _: pages.preview()), methods=["GET"]),
             Route("/data/image", answer(lambda request: pages.image(_key(request))), methods=["GET"]),
+            Route("/data/model", answer(lambda _: pages.model()), methods=["GET"]),
             Route("/data/watch", answer(lambda _: pages.watch()), methods=["GET"]),
             Route("/thumbnails/{size}/{image}.jpg", _thumbnail(pages, sentence), methods=["GET"]),
             Route("/do/refresh", action(lambda _: pages.refresh()), methods=["POST"]),

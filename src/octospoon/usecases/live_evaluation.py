@@ -90,7 +90,7 @@ class EvaluateLive:
             if set(self.task_type.labels.classes(image.label)) <= known and image.arrived >= since
         ]
         stored = self.pool.rows([image.key for image in images])
-        usable = [image for image in images if _embedded(image, stored.get(image.key), pointer)]
+        usable = [image for image in images if embedded(image, stored.get(image.key), pointer)]
         if not usable or not names:
             return self._nothing(names)
         embeddings = np.stack([stored[image.key].embedding for image in usable])
@@ -133,6 +133,6 @@ class EvaluateLive:
         return LiveEvaluation(evaluation, estimators.proportion(0, 0), classes=names)
 
 
-def _embedded(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointer) -> bool:
+def embedded(image: LabelledImage, row: PoolRow | None, pointer: ChampionPointer) -> bool:
     """Return whether a row has the model's embedding of the bytes that were labelled."""
     return row is not None and row.etag == image.etag and row.backbone == pointer.backbone

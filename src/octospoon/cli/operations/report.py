@@ -12,7 +12,7 @@ from octospoon.adapters.onnx.file_reader import LinearHead
 from octospoon.cli.operations import status
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.pool.keys import day
-from octospoon.domain.training.policy import numbered
+from octospoon.usecases.decisions import newest_jobs
 from octospoon.usecases.live_evaluation import EvaluateLive
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deployment import Deployment
     from octospoon.cli.operations.status import DriftStatus
+    from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.drift import DriftResult
     from octospoon.domain.monitoring.observations import ModelDecision
     from octospoon.usecases.live_evaluation import LiveEvaluation
@@ -68,8 +69,6 @@ def read(deployment: Deployment, days: float | None) -> Report:
         )
     pointer = champion[0]
     since = day(time.time() - days * _DAY) if days is not None else ""
-    with tempfile.TemporaryDirectory() as folder:
-        head = LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
     drift = status.drift(deployment, pointer.version)
     measured = EvaluateLive(
         deployment.pool,
@@ -77,7 +76,7 @@ def read(deployment: Deployment, days: float | None) -> Report:
         deployment.training_records,
         deployment.task_type,
         deployment.class_history(),
-    )(pointer, head, since)
+    )(pointer, head_of(deployment, pointer), since)
     return Report(
         pointer.version,
         measured.classes,
@@ -89,8 +88,12 @@ def read(deployment: Deployment, days: float | None) -> Report:
     )
 
 
+def head_of(deployment: Deployment, pointer: ChampionPointer) -> LinearHead:
+    """Return the head of a version, verified."""
+    with tempfile.TemporaryDirectory() as folder:
+        return LinearHead(deployment.champions.fetch_head(pointer, Path(folder)))
+
+
 def _decisions(deployment: Deployment) -> list[ModelDecision]:
-    jobs = deployment.control.state().jobs
-    numbers = range(jobs, max(0, jobs - _DECISIONS), -1)
-    decisions = [deployment.history.decision(numbered(job)) for job in numbers]
-    return [decision for decision in decisions if decision is not None]
+    jobs = newest_jobs(deployment.history, deployment.control.state().jobs, _DECISIONS)
+    return [job.decision for job in jobs if job.decision is not None]

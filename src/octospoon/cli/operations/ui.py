@@ -14,6 +14,7 @@ from octospoon.cli.failures import sentence
 from octospoon.cli.operations import dead_letters, run_now
 from octospoon.cli.operations.addresses import addresses_of
 from octospoon.cli.operations.prices import DYNAMODB_READ_UNIT
+from octospoon.cli.operations.report import head_of
 from octospoon.cli.operations.trace import trace
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.runtime.settings import RankSettings, load
@@ -54,6 +55,7 @@ def backend(deployment: Deployment, folder: Path = FOLDER) -> Backend:
         trace=partial(trace, deployment),
         preview=partial(preview, deployment),
         rank=partial(run_now.rank, deployment),
+        head=partial(head_of, deployment),
         dead_letters=lambda: msgspec.to_builtins(dead_letters.read(deployment, ())),
         sentence=sentence,
         read_cost=1e6 * _ROW_BYTES / _HALF_UNIT_BYTES * DYNAMODB_READ_UNIT,

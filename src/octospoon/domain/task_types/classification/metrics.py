@@ -127,13 +127,24 @@ def reliability(
         labels: int [N], the true classes.
         bins: number of bins of equal width.
     """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    hit = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    return calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
+
+
+def calibration(
+    confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int = 10
+) -> Reliability:
+    """Bin predictions of any kind by their confidence.
+
+    Args:
+        confidence: float [N], in [0, 1].
+        right: bool [N], whether each prediction is right.
+        bins: number of bins of equal width.
+    """
+    index = np.minimum((confidence.astype(np.float64) * bins).astype(np.int64), bins - 1)
     count = np.bincount(index, minlength=bins)
 
-    def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        sums = np.bincount(index, weights=values, minlength=bins)
+    def mean(values: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        sums = np.bincount(index, weights=values.astype(np.float64), minlength=bins)
         return _divide(sums, count)
 
-    return Reliability(count, mean(confidence), mean(hit))
+    return Reliability(count, mean(confidence), mean(right))

@@ -1,0 +1,169 @@
+"use strict";
+/* The view Model: learning curve, calibration, confusion, mistakes, differences of versions, and decisions. */
+(function (o) {
+  const MOST_CLASSES = 20, WORST = 24, AT_ONCE = 60;
+
+  o.views.model = {
+    title: "Model",
+    show: (content, { query }) => o.kept(content, "model", "Model", (document) => drawn(document, query)),
+  };
+
+  function drawn(document, query) {
+    const decided = document.jobs.filter((job) => job.decision).map((job) => job.decision).reverse();
+    if (document.version === null && !decided.length) {
+      return o.empty("There is no trained model yet", "Label a batch: `octospoon rank` sends one to the annotators. The first training job starts by itself.", `${o.count(document.new_labels, "new label")} so far; \`octospoon status\` says how many start it.`);
+    }
+    const curve = [decisions(decided), learning(decided)];
+    if (document.version === null) return [...curve, section("Audit images", o.h("p", { class: "note" }, "No trained model is in service, so nothing can be judged."))];
+    return [accuracy(document), ...curve, ...judged(document, query)];
+  }
+
+  function section(title, ...children) {
+    return o.h("section", { class: "part" }, o.h("h2", {}, title), children);
+  }
+
+  function accuracy({ measured, version }) {
+    const { evaluation, fold_heads: folds, left_out: left } = measured;
+    const notes = [];
+    if (folds) notes.push(`${o.count(folds, "audit label")} were trained on; each is judged by a head that has not seen it.`);
+    if (left) notes.push(`${o.count(left, "audit label")} are left out, because every head has seen them.`);
+    return section(`Version ${version}, in service`,
+      o.h("p", {}, `Accuracy: ${o.estimate(evaluation.accuracy)}.`),
+      evaluation.recall.length ? o.h("details", {}, o.h("summary", {}, "By class"), o.table(["Class", "Recall", "95 % interval", "Audit labels"],
+        evaluation.recall.map((each, i) => [measured.classes[i], o.percent(each.value), each.labels ? `${o.percent(each.low)} to ${o.percent(each.high)}` : "", each.labels]))) : null,
+      notes.length ? o.h("p", { class: "note" }, notes.join(" ")) : null);
+  }
+
+  function decisions(decided) {
+    const title = "What the gate decided";
+    if (!decided.length) return section(title, o.h("p", { class: "note" }, "No job has trained a model yet."));
+    const sentence = (each) => `Version ${each.version} was ${each.promoted ? "promoted" : "refused"} on ${o.time(each.decided_at)}: ${each.reasons.join("; ") || "no reason is recorded"}.`;
+    const [newest, ...older] = decided.slice().reverse();
+    return section(title, o.h("p", {}, sentence(newest)),
+      older.length ? o.h("details", {}, o.h("summary", {}, `${o.count(older.length, "earlier decision")}`), o.h("ul", {}, older.map((each) => o.h("li", {}, sentence(each))))) : null);
+  }
+
+  function learning(decided) {
+    const title = "Learning curve", has = (name) => decided.filter((each) => name in each.measures);
+    const x = (each) => each.measures.training_labels ?? each.measures.labels;
+    const measured = has("accuracy").filter((each) => x(each) !== undefined), compared = has("control_accuracy");
+    const point = (each, y, low, high) => ({ x: x(each), y, low, high, hollow: !each.promoted, text: `version ${each.version}, ${x(each)} labels: ${o.percent(y)}, ${each.promoted ? "promoted" : "refused"}` });
+    const versions = { name: "each version (hollow: refused)", shape: "circle", tone: 0, line: false, points: measured.map((each) => point(each, each.measures.accuracy, each.measures.accuracy_low, each.measures.accuracy_high)) };
+    const arm = (name, label, shape, tone) => ({ name: label, shape, tone, line: true, points: compared.map((each) => ({ x: each.measures.control_labels, y: each.measures[name], text: `${label}, ${each.measures.control_labels} labels: ${o.percent(each.measures[name])}` })) });
+    const series = compared.length ? [versions, arm("strategy_accuracy", "strategy, equally many labels", "square", 1), arm("control_accuracy", "random control", "triangle", 2)] : [versions];
+    const all = series.flatMap((each) => each.points), most = Math.max(...all.map((each) => each.x), 1);
+    const share = (value) => (value === undefined ? "" : o.percent(value));
+    const newest = compared[compared.length - 1], last = measured[measured.length - 1];
+    return section(title,
+      o.chart({
+        title: "Accuracy by number of labels", summary: last ? `${o.count(measured.length, "version")}; version ${last.version} has ${o.percent(last.measures.accuracy)} with ${x(last)} labels.` : "",
+        empty: "No version was measured: accuracy needs labels of the audit share.",
+        x: { low: 0, high: most, ticks: o.ticks(0, most, 6).map((tick) => [tick, tick.toLocaleString("en")]), label: "labels" },
+        y: o.shares(all.map((each) => each.low ?? each.y), "accuracy, 95 % interval"), series,
+        table: { head: ["Version", "Decision", "Labels", "Accuracy", "95 % interval", "Labels of each arm", "Strategy", "Random control"], rows: decided.map((each) => [
+          each.version, each.promoted ? "promoted" : "refused", x(each) ?? "", share(each.measures.accuracy), "accuracy_low" in each.measures ? `${o.percent(each.measures.accuracy_low)} to ${o.percent(each.measures.accuracy_high)}` : "",
+          each.measures.control_labels ?? "", share(each.measures.strategy_accuracy), share(each.measures.control_accuracy)]) },
+      }),
+      o.h("p", { class: "note" }, newest
+        ? `At version ${newest.version}, two heads were fitted on ${newest.measures.control_labels} labels each. The strategy leads random choice by ${signed(newest.measures.strategy_lead_low)} to ${signed(newest.measures.strategy_lead_high)} (95 % interval).`
+        : "No random control can be compared yet. The parameter ControlShare gives a part of each batch to random choice."));
+  }
+
+  const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)} points`;
+
+  /** Return the sections that show audit images; `query` names a cell of the matrix, or a version to compare with. */
+  function judged(document, query) {
+    const { images, versions } = document, now = versions[0];
+    const rows = images.map((image, i) => ({ ...image, predicted: now.predicted[i], confidence: now.confidence[i], right: now.right[i] })).filter((each) => each.right !== null);
+    if (!rows.length) return [section("Audit images", o.h("p", { class: "note" }, "No image of the audit share has a label that this version can be judged by. Label a batch: a part of each is drawn at random for this."))];
+    return [
+      calibration(document.calibration), confusion(document, rows, query),
+      mistakes(rows), differences(document, query)];
+  }
+
+  function calibration(bins) {
+    const points = bins.map((bin) => ({ x: bin.confidence, y: bin.accuracy, low: bin.low, high: bin.high, text: `${o.count(bin.images, "image")}: confidence ${o.percent(bin.confidence)}, accuracy ${o.percent(bin.accuracy)}` }));
+    const ticks = [0, 0.25, 0.5, 0.75, 1].map((tick) => [tick, `${100 * tick} %`]);
+    return section("Calibration",
+      o.h("p", {}, "A calibrated model is right as often as it says. Below the line it is too sure."),
+      o.chart({
+        title: "Accuracy by confidence", summary: o.count(bins.length, "group"), x: { low: 0, high: 1, ticks, label: "confidence" }, y: { low: 0, high: 1, ticks, label: "accuracy, 95 % interval" },
+        diagonal: true, series: [{ name: "audit images", shape: "circle", tone: 0, line: false, points }],
+        table: { head: ["Confidence", "Accuracy", "95 % interval", "Images"], rows: bins.map((bin) => [o.percent(bin.confidence), o.percent(bin.accuracy), `${o.percent(bin.low)} to ${o.percent(bin.high)}`, bin.images]) },
+      }));
+  }
+
+  const cellAddress = (label, predicted) => `#/model?${new URLSearchParams({ label, predicted })}`;
+
+  function confusion(document, rows, query) {
+    const title = "Confusion";
+    if (!document.single) return section(title, o.h("p", { class: "note" }, "An image can have several classes here, so there is no matrix. The mistakes are below."));
+    const cells = new Map();
+    const at = (label, predicted) => JSON.stringify([label, predicted]);
+    for (const row of rows) { const cell = at(row.label, row.predicted); cells.set(cell, [...(cells.get(cell) || []), row]); }
+    const order = [...new Set([...document.measured.classes, ...rows.flatMap((row) => [row.label, row.predicted])])];
+    const label = query.get("label"), predicted = query.get("predicted"), open = cells.get(at(label, predicted));
+    return section(title,
+      o.h("p", {}, `${o.count(rows.length, "audit image")}. A number opens its images.`),
+      order.length <= MOST_CLASSES ? matrix(order, cells, at, [label, predicted]) : frequent(cells),
+      label === null || predicted === null ? null : o.h("div", { id: "cell", tabindex: "-1" },
+        o.h("h3", {}, `${o.count(open ? open.length : 0, "image")} with the label ${label}, predicted ${predicted}`),
+        gallery((open || []).slice().sort((a, b) => b.confidence - a.confidence), (each) => o.percent(each.confidence))));
+  }
+
+  function matrix(order, cells, at, [label, predicted]) {
+    const totals = new Map(order.map((row) => [row, order.reduce((sum, column) => sum + (cells.get(at(row, column)) || []).length, 0)]));
+    const cell = (row, column) => {
+      const number = (cells.get(at(row, column)) || []).length, share = number / (totals.get(row) || 1);
+      const kind = `${row === column ? "hit" : "miss"} level${number ? Math.min(4, 1 + Math.floor(4 * share)) : 0}`;
+      return o.h("td", { class: kind }, number ? o.h("a", { href: cellAddress(row, column), "aria-label": `${o.count(number, "image")} with the label ${row}, predicted ${column}`, "aria-current": row === label && column === predicted ? "true" : null }, String(number)) : "0");
+    };
+    return o.h("div", { class: "scrolled", tabindex: "0", role: "group", "aria-label": "Confusion matrix" }, o.h("table", { class: "matrix" },
+      o.h("caption", {}, "Rows are labels, columns are predictions."),
+      o.h("thead", {}, o.h("tr", {}, o.h("th", { scope: "col" }, "Label"), order.map((name) => o.h("th", { scope: "col" }, name)))),
+      o.h("tbody", {}, order.map((row) => o.h("tr", {}, o.h("th", { scope: "row" }, row), order.map((column) => cell(row, column)))))));
+  }
+
+  /** Return the most frequent confusions, where a matrix would be too large to read. */
+  function frequent(cells) {
+    const some = [...cells].map(([cell, rows]) => [...JSON.parse(cell), rows.length]).filter(([row, column]) => row !== column).sort((a, b) => b[2] - a[2]).slice(0, 30);
+    if (!some.length) return o.h("p", {}, "No image is confused.");
+    return o.table(["Label", "Predicted", "Images"], some.map(([row, column, number]) => [row, column, o.h("a", { href: cellAddress(row, column) }, String(number))]));
+  }
+
+  function mistakes(rows) {
+    const wrong = rows.filter((row) => !row.right).sort((a, b) => b.confidence - a.confidence);
+    if (!wrong.length) return section("Worst mistakes", o.h("p", {}, `None: all ${o.count(rows.length, "audit image")} are predicted right.`));
+    return section("Worst mistakes",
+      o.h("p", {}, `${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} are predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`),
+      gallery(wrong, (each) => `label ${each.label}, predicted ${each.predicted}, ${o.percent(each.confidence)}`, WORST));
+  }
+
+  function differences(document, query) {
+    const title = "What changed between two versions", { images, versions } = document;
+    if (versions.length < 2) return section(title, o.h("p", { class: "note" }, "There is no other version with the same backbone to compare with."));
+    const number = (name, fallback) => { const wanted = Number(query.get(name)); return versions.some((each) => each.version === wanted) && query.has(name) ? wanted : fallback; };
+    const first = number("version", versions[0].version), second = number("against", versions.find((each) => each.version !== first).version);
+    const [now, before] = [first, second].map((wanted) => versions.find((each) => each.version === wanted));
+    const choose = (name, chosen) => o.h("select", { name, "aria-label": name === "version" ? "Version" : "Compared with version", onchange: (event) => { const form = event.target.form.elements; location.hash = `#/model?${new URLSearchParams({ version: form.version.value, against: form.against.value })}`; } },
+      versions.map((each) => o.h("option", { value: each.version, selected: each.version === chosen }, `version ${each.version}`)));
+    const form = o.h("form", { class: "tools", onsubmit: (event) => event.preventDefault() }, choose("version", first), " compared with ", choose("against", second));
+    if (first === second) return section(title, form, o.h("p", {}, "These are the same version. Choose another."));
+    const changed = images.map((image, i) => ({ ...image, now: now.predicted[i], before: before.predicted[i], right: now.right[i], was: before.right[i] })).filter((each) => each.right !== null && each.was !== null);
+    const gained = changed.filter((each) => each.right && !each.was), lost = changed.filter((each) => !each.right && each.was);
+    const pair = document.pairs.find((each) => each.new === first && each.old === second), turned = document.pairs.find((each) => each.new === second && each.old === first);
+    const [low, high] = pair ? [pair.low, pair.high] : [-turned.high, -turned.low];
+    const text = (each) => `label ${each.label}: ${each.before}, now ${each.now}`;
+    return section(title, form,
+      o.h("p", {}, `On ${o.count(changed.length, "audit image")} that both can be judged by, version ${first} repairs ${gained.length} and breaks ${lost.length}. Its accuracy differs by ${signed(low)} to ${signed(high)} (95 % interval).`),
+      gained.length ? [o.h("h3", {}, "Repaired"), gallery(gained, text, WORST)] : null,
+      lost.length ? [o.h("h3", {}, "Broken"), gallery(lost, text, WORST)] : null);
+  }
+
+  /** Return a gallery that shows some images first, and the others on request. */
+  function gallery(images, text, first = AT_ONCE) {
+    const place = o.h("div", {}, o.gallery(images.slice(0, first), text));
+    if (images.length > first) place.append(o.h("p", {}, o.h("button", { type: "button", onclick: () => o.fill(place, o.gallery(images, text)) }, `Show all ${images.length.toLocaleString("en")}`)));
+    return place;
+  }
+})(octospoon);

@@ -1,0 +1,106 @@
+"""Judge each labelled image of the audit share by several versions of the model.
+
+No version is judged by a head that was trained on the image: see `octospoon.usecases.unseen`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.labelling.classes import LEAST
+from octospoon.usecases.live_evaluation import embedded
+from octospoon.usecases.unseen import Unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.labelling.classes import ClassHistory
+    from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.ports.labelling import Labels
+    from octospoon.ports.models import TrainingRecords
+    from octospoon.ports.pool import PoolRows
+    from octospoon.usecases.rescore import Head
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedVersion:
+    """The answers of one version.
+
+    Attributes:
+        version: number of the version.
+        judged: bool [N], the images that a head of it has not seen and whose classes it knows.
+        predicted: N predicted labels in their stored form; empty texts for images that are not judged.
+        confidence: float64 [N]; NaN for images that are not judged.
+        right: bool [N]; False for images that are not judged.
+    """
+
+    version: int
+    judged: npt.NDArray[np.bool_]
+    predicted: tuple[str, ...]
+    confidence: npt.NDArray[np.float64]
+    right: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAudit:
+    """The use case.
+
+    Attributes:
+        pool: the stored embeddings.
+        labels: the labels.
+        records: which images each version was trained on.
+        head: opens the head of a version.
+        task_type: the kind of label.
+        history: returns the project's classes.
+    """
+
+    pool: PoolRows
+    labels: Labels
+    records: TrainingRecords
+    head: Callable[[ChampionPointer], Head]
+    task_type: TaskType
+    history: Callable[[], ClassHistory]
+
+    def __call__(
+        self, pointers: Sequence[ChampionPointer]
+    ) -> tuple[list[LabelledImage], list[JudgedVersion]]:
+        """Return the N audit images with a stored embedding, and the answers of each version on them.
+
+        Args:
+            pointers: of the versions, all with the backbone of the first.
+
+        Raises:
+            BadModel: a head, or the record of a version's training, is missing or damaged.
+        """
+        audit = [image for image in self.labels.labelled() if image.audit]
+        rows = self.pool.rows([image.key for image in audit])
+        images = [image for image in audit if embedded(image, rows.get(image.key), pointers[0])]
+        embeddings = np.array([rows[image.key].embedding for image in images], np.float32)
+        return images, [self._judged(pointer, images, embeddings) for pointer in pointers]
+
+    def _judged(
+        self, pointer: ChampionPointer, images: Sequence[LabelledImage], embeddings: npt.NDArray[np.float32]
+    ) -> JudgedVersion:
+        translated = self.task_type.translation(self.history(), pointer.classes)
+        names = translated.names if len(translated.names) >= LEAST else ()
+        model = Unseen(self.head(pointer), self.records.get(pointer), translated)
+        known, classes = set(names), self.task_type.labels.classes
+        named = np.array([set(classes(image.label)) <= known for image in images], bool)
+        judged = named & model.known(images)
+        at = np.flatnonzero(judged)
+        predicted, confidence, right = [""] * len(images), np.full(len(images), np.nan), np.zeros_like(judged)
+        if len(at):
+            shown, evaluator = [images[i] for i in at.tolist()], self.task_type.evaluator
+            answers = model.answers(shown, embeddings[at])
+            right[at] = evaluator.right(answers, evaluator.targets([image.label for image in shown], names))
+            confidence[at] = evaluator.confidence(answers)
+            for i, guess in zip(at.tolist(), self.task_type.predicted(answers, names), strict=True):
+                predicted[i] = guess.label
+        return JudgedVersion(pointer.version, judged, tuple(predicted), confidence, right)
