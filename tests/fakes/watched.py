@@ -109,7 +109,7 @@ def judged(fake: PageWorld, audit: int = 45) -> list[str]:
     """
     world = fake.world
     scored = sorted(key for key, row in world.pool.table.items() if row.prediction is not None)
-    keys = scored[::2][:audit]
+    keys = scored[:: max(1, len(scored) // max(1, audit))][:audit]
     for number, key in enumerate(keys):
         etag = world.pool.table[key].etag
         label = key.partition("/")[0]

@@ -13,7 +13,7 @@
     if (document.version === null && !decided.length) {
       return o.empty("There is no trained model yet", "Label a batch: `octospoon rank` sends one to the annotators. The first training job starts by itself.", `${o.count(document.new_labels, "new label")} so far; \`octospoon status\` says how many start it.`);
     }
-    const curve = [decisions(decided), learning(decided)];
+    const curve = [pair(learning(decided), decisions(decided))];
     if (document.version === null) return [...curve, section("Audit images", o.h("p", { class: "note" }, "No trained model is in service, so nothing can be judged."))];
     return [accuracy(document), ...curve, ...judged(document, query)];
   }
@@ -22,11 +22,13 @@
     return o.h("section", { class: "part" }, o.h("h2", {}, title), children);
   }
 
+  const pair = (...sections) => o.h("div", { class: "pair" }, sections);
+
   function accuracy({ measured, version }) {
     const { evaluation, fold_heads: folds, left_out: left } = measured;
     const notes = [];
-    if (folds) notes.push(`${o.count(folds, "audit label")} were trained on; each is judged by a head that has not seen it.`);
-    if (left) notes.push(`${o.count(left, "audit label")} are left out, because every head has seen them.`);
+    if (folds) notes.push(`The model was trained on ${o.count(folds, "audit label")}; a head that has not seen it judges each.`);
+    if (left) notes.push(`${o.count(left, "audit label")} left out, because every head has seen the image.`);
     return section(`Version ${version}, in service`,
       o.h("p", {}, `Accuracy: ${o.estimate(evaluation.accuracy)}.`),
       evaluation.recall.length ? o.h("details", {}, o.h("summary", {}, "By class"), o.table(["Class", "Recall", "95 % interval", "Audit labels"],
@@ -77,7 +79,7 @@
     const rows = images.map((image, i) => ({ ...image, predicted: now.predicted[i], confidence: now.confidence[i], right: now.right[i] })).filter((each) => each.right !== null);
     if (!rows.length) return [section("Audit images", o.h("p", { class: "note" }, "No image of the audit share has a label that this version can be judged by. Label a batch: a part of each is drawn at random for this."))];
     return [
-      calibration(document.calibration), confusion(document, rows, query),
+      pair(calibration(document.calibration), confusion(document, rows, query)),
       mistakes(rows), differences(document, query)];
   }
 
