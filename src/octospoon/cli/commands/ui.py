@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from octospoon.cli.commands.definition import Command, Stack, examples
 from octospoon.cli.output import print_line
 
+if TYPE_CHECKING:
+    from octospoon.ui.pages import Pages
+
 app = typer.Typer()
 
 
-@app.command(cls=Command, epilog=examples("octospoon ui", "octospoon ui --stack prod --port 9000"))
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of this machine; 0 takes a free one.")]
+_NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address, and do not open it.")]
+_Export = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Write the page as static files into this new folder, and serve nothing."
+    ),
+]
+_Images = Annotated[int, typer.Option(min=0, help="With --export: most images with a thumbnail.")]
+
+
+@app.command(
+    cls=Command,
+    epilog=examples("octospoon ui", "octospoon ui --stack prod --port 9000", "octospoon ui --export report/"),
+)
 def ui(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of this machine; 0 takes a free one.")
-    ] = 8188,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address, and do not open it.")
-    ] = False,
+    port: _Port = 8188,
+    no_browser: _NoBrowser = False,
+    export: _Export = None,
+    images: _Images = 2000,
     stack: Stack = None,
 ) -> None:
     """Show the pool, the batches and the images in the browser.
@@ -31,20 +47,34 @@ def ui(
     from octospoon.cli.extras import require
 
     require("ui", "octospoon ui")
-    import webbrowser
-
     from octospoon.cli.deployment import find_deployment
-    from octospoon.cli.failures import sentence
     from octospoon.cli.operations.ui import backend
     from octospoon.runtime.aws import CLOCK
-    from octospoon.ui import server
-    from octospoon.ui.guard import new_token
     from octospoon.ui.pages import Pages
 
     pages = Pages(backend(find_deployment(stack)), CLOCK)
+    if export is None:
+        _serve(pages, port, browser=not no_browser)
+        return
+    from octospoon.ui.export import export as write
+
+    done = write(pages, export, images)
+    print_line(
+        f"{export}: {done.images:,} images, {done.thumbnails:,} with a thumbnail, {done.size / 1e6:.1f} MB; "
+        f"open {export / 'index.html'}"
+    )
+
+
+def _serve(pages: Pages, port: int, *, browser: bool) -> None:
+    import webbrowser
+
+    from octospoon.cli.failures import sentence
+    from octospoon.ui import server
+    from octospoon.ui.guard import new_token
+
     token, listener = new_token(), server.listen(port)
     address = server.address(listener, token)
     print_line(address)
-    if not no_browser:
+    if browser:
         webbrowser.open(address)
     server.serve(pages, sentence, token, listener)

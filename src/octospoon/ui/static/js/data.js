@@ -46,9 +46,11 @@
     return (await answered(await asked(`do/${name}`, { method: "POST", body, headers: { "Content-Type": "application/json" } }))).json();
   };
 
+  let whole = null; // the pool of a static export, which never changes
+
   /** Return the snapshot of the pool, or null before the first. */
   o.pool = async function () {
-    if (!o.live) return decoded(bytes(await exported("pool")));
+    if (!o.live) return (whole = whole || decoded(bytes(await exported("pool"))));
     const response = await answered(await asked("data/pool"));
     return response.status === 204 ? null : decoded(await response.arrayBuffer());
   };

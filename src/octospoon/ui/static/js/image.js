@@ -10,7 +10,7 @@
       o.fill(content, search, o.h("p", { role: "status" }, "Reading its story …"));
       let found;
       try {
-        found = await o.json("image", { key: rest });
+        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), rest);
       } catch (error) {
         return void o.fill(content, o.h("h1", { class: "key" }, rest), search, o.failed(error));
       }
@@ -18,16 +18,38 @@
       o.fill(content,
         o.h("h1", { class: "key" }, trace.key), search,
         o.h("div", { class: "with-side even" },
-          o.h("div", {}, o.thumbnail(found.id, trace.key, "large"), facts(trace)),
-          o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
+          o.h("div", {}, o.thumbnail(found.id, trace.key, o.live ? "large" : "small"), facts(trace)),
+          !trace.timeline ? null : o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
         copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.h("p", {}, "Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
         o.h("section", {}, o.h("h2", {}, "Nearest images"), others.length ? near(others) : o.h("p", {}, copies.length ? "No others were compared." : "None can be compared yet: the pool is read in the background, and the image needs a score.")));
     },
   };
 
+  /** Return what a static export knows of an image: no story, and the nearest images that it has. */
+  function of(pool, key) {
+    const i = pool.keys.indexOf(key);
+    if (i < 0) throw new Error("The export does not contain this image.");
+    const { columns, classes, states, reasons } = pool;
+    const named = (number) => (number < 0 ? null : classes[number]);
+    const label = named(columns.label[i]), width = columns.near.length / pool.length;
+    return {
+      id: pool.ids[i],
+      trace: {
+        key, state: states[columns.state[i]], label: label === null ? null : { label }, reason: "", export: null, notes: [],
+        predicted: named(columns.predicted[i]), confidence: columns.confidence[i], quarantine: columns.reason[i] < 0 ? null : reasons[columns.reason[i]],
+      },
+      nearest: [...columns.near.slice(i * width, (i + 1) * width)].filter((at) => at >= 0).map((at) => ({
+        key: pool.keys[at], id: pool.ids[at], state: states[columns.state[at]], label: named(columns.label[at]), predicted: named(columns.predicted[at]), distance: null, near_copy: false,
+      })),
+    };
+  }
+
   function facts(trace) {
     const rows = [["State", trace.state]];
-    if (trace.label) rows.push(["Label", trace.label.label], ["Agreement", trace.label.annotators ? `${o.percent(trace.label.agreement)} of ${trace.label.annotators}` : "imported"]);
+    if (trace.predicted) rows.push(["Predicted", `${trace.predicted}, ${o.percent(trace.confidence)}`]);
+    if (trace.quarantine) rows.push(["Reason", trace.quarantine]);
+    if (trace.label) rows.push(["Label", trace.label.label]);
+    if (trace.label && "annotators" in trace.label) rows.push(["Agreement", trace.label.annotators ? `${o.percent(trace.label.agreement)} of ${trace.label.annotators}` : "imported"]);
     if (trace.reason) rows.push(["Reason", `${trace.reason}: ${trace.detail}`]);
     if (trace.export) rows.push(["Task", /^https?:/.test(trace.export.address) ? o.h("a", { href: trace.export.address, rel: "noreferrer" }, `${trace.export.task_id} in Label Studio`) : trace.export.task_id]);
     return o.h("dl", {}, rows.map(([name, value]) => [o.h("dt", {}, name), o.h("dd", {}, value)]));

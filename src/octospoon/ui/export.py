@@ -1,0 +1,172 @@
+"""Write the page as static files that open from disk: the map, the newest batch, the next, and thumbnails."""
+
+from __future__ import annotations
+
+import base64
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from octospoon.domain.errors import BadImage, BadRequest, ServiceUnavailable
+from octospoon.domain.pool.keys import image_id
+from octospoon.ui import assets
+from octospoon.ui.layout import nearest
+from octospoon.ui.thumbnails import AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from octospoon.ui.pages import Pages
+    from octospoon.ui.snapshot import Snapshot
+
+IMAGES = 2000
+"""Images with a thumbnail, unless another number is asked for."""
+NEIGHBOURS = 8
+SOURCE = "js/source.js"
+_SOURCE = b'"use strict";\nvar octospoon = { live: false, thumbnails: "thumbnails/" };\n'
+_POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an export holds.
+
+    Attributes:
+        images: images on the map.
+        thumbnails: images with a thumbnail.
+        left_out: images that cannot be shown, among those that were to have a thumbnail.
+        size: of all files, in bytes.
+    """
+
+    images: int
+    thumbnails: int
+    left_out: int
+    size: int
+
+
+def export(pages: Pages, folder: Path, images: int = IMAGES) -> Written:
+    """Write the page into a new or empty folder.
+
+    Stories, addresses and annotators are left out: an export may be shown to other people.
+
+    Args:
+        pages: the views of the deployment.
+        folder: for the files.
+        images: most images with a thumbnail.
+
+    Raises:
+        BadRequest: the folder holds files, or it cannot be made.
+        ServiceUnavailable: the pool could not be read.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadRequest(f"{folder} is not an empty folder: name another, or empty it first")
+    snapshot = _snapshot(pages)
+    batches = {name: batch for name, read in _BATCHES.items() if (batch := _if_any(pages, read))}
+    chosen = _with_thumbnail(snapshot, [*_keys_of(batches.values())], images)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _files(pages, snapshot, batches, chosen):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    shown = _thumbnails(pages, snapshot, chosen, folder / "thumbnails" / "small")
+    (folder / assets.INDEX).write_bytes(_index())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Written(len(snapshot.keys), shown, len(chosen) - shown, size)
+
+
+_BATCHES: dict[str, Callable[[Pages], dict[str, Any]]] = {
+    "batch": lambda pages: pages.batch(None),
+    "preview": lambda pages: pages.preview(),
+}
+
+
+def _snapshot(pages: Pages) -> Snapshot:
+    """Return the snapshot of the pool, read now if it is too old."""
+    if pages.pool.snapshot is None or pages.pool.next_at() <= time.time():
+        pages.pool.refresh()
+    if pages.pool.snapshot is None:
+        raise ServiceUnavailable(f"the pool could not be read: {pages.pool.progress.error}")
+    return pages.pool.snapshot
+
+
+def _if_any(pages: Pages, read: Callable[[Pages], dict[str, Any]]) -> dict[str, Any] | None:
+    """Return a batch; None where there is no round, or no model that could choose one."""
+    try:
+        return read(pages)
+    except (BadRequest, ServiceUnavailable):
+        return None
+
+
+def _keys_of(batches: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for batch in batches:
+        for image in batch["images"]:
+            yield image["key"]
+            yield from (near["key"] for near in image["nearest"])
+
+
+def _with_thumbnail(snapshot: Snapshot, first: Sequence[str], images: int) -> list[int]:
+    """Return the positions of images that get a thumbnail: those of batches, the labelled, then others."""
+    at = {key: i for i, key in enumerate(snapshot.keys)}
+    labelled = np.flatnonzero(snapshot.columns["label"] >= 0).tolist()
+    order = [*(at[key] for key in first if key in at), *labelled, *range(len(snapshot.keys))]
+    return list(dict.fromkeys(order))[:images]
+
+
+def _files(
+    pages: Pages, snapshot: Snapshot, batches: dict[str, Any], chosen: Sequence[int]
+) -> Iterator[tuple[str, bytes]]:
+    for path, content in assets.files().items():
+        if path != assets.INDEX:
+            yield f"static/{path}", _SOURCE if path == SOURCE else content
+    state = {**pages.state(), "links": {}, "exported_at": time.time(), "error": ""}
+    for name, document in {"state": state, **batches}.items():
+        yield f"data/{name}.js", _script(name, msgspec.json.encode(document))
+    document = base64.b64encode(_with_neighbours(snapshot, chosen).document())
+    yield "data/pool.js", _script("pool", b'"' + document + b'"')
+
+
+def _script(name: str, value: bytes) -> bytes:
+    return f'octospoon.arrived("{name}", '.encode() + value + b");\n"
+
+
+def _with_neighbours(snapshot: Snapshot, chosen: Sequence[int]) -> Snapshot:
+    """Return the snapshot with the nearest images of the chosen ones, int32 [N, NEIGHBOURS], else -1."""
+    near = np.full((len(snapshot.keys), NEIGHBOURS), -1, np.int32)
+    known = np.array([i for i in chosen if np.isfinite(snapshot.reduced[i]).all()], np.int64)
+    for i in known.tolist():
+        found = known[nearest(snapshot.reduced[i : i + 1], snapshot.reduced[known], NEIGHBOURS + 1)[0]]
+        others = found[found != i][:NEIGHBOURS]
+        near[i, : len(others)] = others
+    return replace(snapshot, columns={**snapshot.columns, "near": near})
+
+
+def _thumbnails(pages: Pages, snapshot: Snapshot, chosen: Sequence[int], folder: Path) -> int:
+    """Write the thumbnails; return how many images can be shown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [image_id(snapshot.keys[i], snapshot.etags[i]) for i in chosen]
+
+    def write(name: str) -> bool:
+        try:
+            data = pages.thumbnail(name, "small")
+        except BadImage:
+            return False
+        if data is None:
+            return False
+        (folder / f"{name}.jpg").write_bytes(data)
+        return True
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return sum(threads.map(write, names))
+
+
+def _index() -> bytes:
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    return assets.files()[assets.INDEX].replace(b"<head>", f"<head>\n  {policy}".encode(), 1)

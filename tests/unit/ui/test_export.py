@@ -1,0 +1,104 @@
+"""The page as static files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from fakes.page import PageWorld
+
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.ui import assets
+from octospoon.ui.export import NEIGHBOURS, export
+from octospoon.ui.packing import unpack
+from octospoon.ui.pages import Pages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def written(tmp_path: Path, images: int, thumbnails: int = 2000) -> tuple[Path, PageWorld]:
+    fake = PageWorld(tmp_path / "kept", images)
+    if images:
+        fake.rank()()
+        fake.world.resolve(fake.world.rounds.read(1).picks[0].key, Consensus("cat", 1.0, 1))
+    done = export(Pages(fake.backend(), fake.world.clock), tmp_path / "out", thumbnails)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert done.size == sum(path.stat().st_size for path in files)
+    assert done.thumbnails == len([path for path in files if path.suffix == ".jpg"])
+    return tmp_path / "out", fake
+
+
+def arrived(folder: Path, name: str):
+    text = (folder / "data" / f"{name}.js").read_text()
+    match = re.fullmatch(r'octospoon\.arrived\("(\w+)", (.*)\);\n', text, re.DOTALL)
+    assert match
+    assert match[1] == name
+    return json.loads(match[2])
+
+
+def test_an_export_holds_the_views_and_the_thumbnails(tmp_path: Path) -> None:
+    folder, fake = written(tmp_path, 30)
+    header, arrays = unpack(base64.b64decode(arrived(folder, "pool")))
+    assert sorted(header["keys"]) == sorted(fake.world.pool.table)
+    assert arrays["near"].shape == (30, NEIGHBOURS)
+    assert (arrays["near"] >= 0).all()
+    assert not (arrays["near"] == np.arange(30)[:, np.newaxis]).any()
+    assert len(arrived(folder, "batch")["images"]) == 10
+    assert len(arrived(folder, "preview")["images"]) == 10
+    for image in header["ids"]:
+        assert (folder / "thumbnails" / "small" / f"{image}.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+def test_an_export_names_no_address_and_no_story(tmp_path: Path) -> None:
+    folder, _ = written(tmp_path, 30)
+    assert arrived(folder, "state")["links"] == {}
+    data = "".join(path.read_text() for path in (folder / "data").iterdir())
+    assert "8080" not in data
+    assert "timeline" not in data
+
+
+def test_the_files_are_those_of_the_page(tmp_path: Path) -> None:
+    folder, _ = written(tmp_path, 3)
+    for path, content in assets.files().items():
+        if path not in (assets.INDEX, "js/source.js"):
+            assert (folder / "static" / path).read_bytes() == content
+    assert "live: false" in (folder / "static" / "js" / "source.js").read_text()
+    index = (folder / "index.html").read_text()
+    assert index.count("Content-Security-Policy") == 1
+    assert "unsafe" not in index
+
+
+def test_images_of_batches_and_labelled_ones_come_first(tmp_path: Path) -> None:
+    folder, _ = written(tmp_path, 60, thumbnails=12)
+    batch, preview = arrived(folder, "batch"), arrived(folder, "preview")
+    shown = {path.stem for path in (folder / "thumbnails" / "small").iterdir()}
+    assert len(shown) == 12
+    assert {image["id"] for image in batch["images"]} <= shown | {each["id"] for each in preview["images"]}
+
+
+def test_an_empty_deployment_is_exported_too(tmp_path: Path) -> None:
+    folder, _ = written(tmp_path, 0)
+    header, _ = unpack(base64.b64decode(arrived(folder, "pool")))
+    assert header["keys"] == []
+    assert not (folder / "data" / "batch.js").exists()
+
+
+def test_an_image_that_cannot_be_shown_is_left_out(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path / "kept", 6)
+    fake.world.images.objects["cat/00000.png"] = (b"no image", "etag-cat/00000.png")
+    done = export(Pages(fake.backend(), fake.world.clock), tmp_path / "out")
+    assert (done.images, done.thumbnails, done.left_out) == (6, 5, 1)
+
+
+def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path / "kept", 3)
+    (tmp_path / "file").touch()
+    for target in (tmp_path, tmp_path / "file"):
+        with pytest.raises(BadRequest, match="not an empty folder"):
+            export(Pages(fake.backend(), fake.world.clock), target)
