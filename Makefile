@@ -31,7 +31,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-label-value bench-load \
-	bench-rescore bench-score bench-select peers image-sets oracle finetune dist wheel build requirements container contained \
+	bench-rescore bench-score bench-select peers image-sets oracle finetune test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -156,6 +156,9 @@ oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estim
 
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (several GB) and test it
 	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py
+
+test-browser: prepared $(ENVS)/browser/.installed ## test the page of `octospoon ui` in Chromium, which must be installed; ARGS=pytest options
+	@$(ENVS)/browser/bin/pytest tests/browser $(ARGS)
 
 dist: .venv/.installed ## build the wheel and the source distribution into dist/, and check them
 	@rm -rf dist
@@ -286,6 +289,12 @@ $(ENVS)/oracle/.installed: $(REQUIREMENTS)/oracle.txt | .venv/.uv
 	$(call install,oracle,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/oracle.txt)
 	@touch $@
 
+# the tests' own environment with a driver for browsers, only for `make test-browser`
+$(ENVS)/browser/.installed: $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/browser.txt pyproject.toml | .venv/.uv
+	$(call install,browser,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/browser.txt \
+		&& $(EDITABLE) $(@D) --editable .)
+	@touch $@
+
 # the trainer's environment with PyTorch, only for `make finetune` and Trainer=finetune
 $(ENVS)/finetune/.installed: $(REQUIREMENTS)/finetune.txt | .venv/.uv
 	$(call install,finetune,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/finetune.txt \
@@ -341,6 +350,7 @@ requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects
 		$(REQUIREMENTS)/services.in --extra train -o $(REQUIREMENTS)/services.txt
 	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra watch --extra parquet --extra compiled --group dev \
 		$(addprefix --group ,$(FUNCTIONS)) -o $(REQUIREMENTS)/dev.txt
+	@echo "· browser" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/browser.in -o $(REQUIREMENTS)/browser.txt
 	@echo "· octospoon" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml -o $(REQUIREMENTS)/octospoon.txt
 	@echo "· octospoon-simulate" && $(COMPILE) -c $(REQUIREMENTS)/dev.txt pyproject.toml --extra simulate \
 		-o $(REQUIREMENTS)/octospoon-simulate.txt

@@ -100,16 +100,23 @@ def serve(
         token: lets a person in.
         listener: from `listen`.
     """
-    port = listener.getsockname()[1]
-    guarded = Guard(application(pages, sentence), token, port)
-    config = uvicorn.Config(
-        guarded, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
-    )
     pages.pool.start()
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        guarded_server(pages, sentence, token, listener).run(sockets=[listener])
     finally:
         pages.pool.stop()
+
+
+def guarded_server(
+    pages: Pages, sentence: Callable[[BaseException], str], token: str, listener: socket.socket
+) -> uvicorn.Server:
+    """Return the server of `serve`, which is not started."""
+    guarded = Guard(application(pages, sentence), token, listener.getsockname()[1])
+    return uvicorn.Server(
+        uvicorn.Config(
+            guarded, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
+        )
+    )
 
 
 def listen(port: int) -> socket.socket:
