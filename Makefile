@@ -31,7 +31,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-label-value bench-load \
-	bench-rescore bench-score bench-select peers image-sets oracle finetune test-browser dist wheel build requirements container contained \
+	bench-rescore bench-score bench-select bench-ui peers image-sets oracle finetune test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -136,6 +136,9 @@ bench-select: .venv/.installed ## measure batch selection: time, memory and read
 	@$(MAKE) $(ENVS)/peers/.installed || echo "SKIPPED the other libraries: they could not be installed" >&2
 	@python=$(ENVS)/peers/bin/python; [ -e $(ENVS)/peers/.installed ] || python=.venv/bin/python; \
 		$$python -m bench.select $(if $(JSON),--json $(JSON))
+
+bench-ui: $(ENVS)/browser/.installed ## measure the page of `octospoon ui` with 100,000 images; ARGS=--map JSON=file
+	@$(ENVS)/browser/bin/python -m bench.ui $(ARGS) $(if $(JSON),--json $(JSON))
 
 peers: $(ENVS)/peers/.installed ## install the libraries that `make test` then compares selection with
 

@@ -74,6 +74,7 @@ class Pages:
 
     def state(self) -> dict[str, Any]:
         """Return what every view shows: the deployment, the snapshot's age, and what reading costs."""
+        self.pool.seen()
         snapshot, progress = self.pool.snapshot, self.pool.progress
         total = int(snapshot.facts["total"]) if snapshot else 0
         return {

@@ -19,6 +19,9 @@ DAILY = 24 * 3600.0
 """Seconds between two reads of a pool on AWS, where each costs money."""
 OFTEN = 30.0
 """Seconds between two reads of a local pool, which is free."""
+_TICK = 1.0
+_LOOKS = 60.0
+"""Seconds after the last request of an open page for which it counts as open."""
 _SHARE_OF_TIME = 10
 """A pool is read for at most one tenth of the time."""
 
@@ -64,14 +67,17 @@ class Refresher:
         self._read, self._path, self._every = read, path, every
         self._sentence, self._now = sentence, now
         self._wanted, self._ended = threading.Event(), threading.Event()
-        self._thread: threading.Thread | None = None
+        self._seen_at, self._failed_at = -_LOOKS, 0.0
         self.snapshot = Snapshot.load(path)
         self.progress = Progress(number=1 if self.snapshot else 0)
 
     def start(self) -> None:
         """Start the thread; it ends with the process."""
-        self._thread = threading.Thread(target=self._run, name="octospoon-ui-pool", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="octospoon-ui-pool", daemon=True).start()
+
+    def seen(self) -> None:
+        """Note that somebody looks at the page: without that, the pool is not read again."""
+        self._seen_at = self._now()
 
     def stop(self) -> None:
         """Start no further read."""
@@ -96,18 +102,24 @@ class Refresher:
             self._read(self._told, self._publish)
         except Exception as error:  # the page shows it, and the next read may succeed
             LOG.info("reading the pool failed", exc_info=True)
+            self._failed_at = self._now()
             self.progress = replace(self.progress, error=self._sentence(error))
         finally:
             self.progress = replace(self.progress, reading=False)
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            # a read that failed has cost money too
-            wait = self._every if self.progress.error else self.next_at() - self._now()
-            self._wanted.wait(max(0.0, wait))
-            self._wanted.clear()
-            if not self._ended.is_set():
+            if self._wanted.is_set() or self._due():
+                self._wanted.clear()
                 self.refresh()
+            self._wanted.wait(_TICK)
+
+    def _due(self) -> bool:
+        """Return whether the pool is to be read now: it is time, and somebody looks at the page."""
+        now = self._now()
+        # a read that failed has cost money too
+        at = self._failed_at + self._every if self.progress.error else self.next_at()
+        return now >= at and now - self._seen_at < _LOOKS
 
     def _told(self, rows: int) -> None:
         self.progress = replace(self.progress, rows=rows)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from octospoon.ui.pages import Pages
 
+PORT = 8188
 LOG = logging.getLogger(__name__)
 MOST_BODY = 30_000_000
 """Most bytes of a request: 20,000 keys of 1,024 bytes, and their quotes."""
@@ -119,20 +120,27 @@ def guarded_server(
     )
 
 
-def listen(port: int) -> socket.socket:
-    """Return a socket that listens on the loopback address; port 0 takes a free one.
+def listen(port: int | None = None) -> socket.socket:
+    """Return a socket that listens on the loopback address.
+
+    Args:
+        port: of this machine; None for `PORT`, or a free one if that is taken.
 
     Raises:
         OSError: the port is taken.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOOPBACK[0], port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    for wanted in (PORT, 0) if port is None else (port,):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK[0], wanted))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            taken = error
+        else:
+            return listener
+    raise taken
 
 
 def address(listener: socket.socket, token: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,8 +117,35 @@ def test_a_request_is_answered_without_waiting_for_the_day(tmp_path: Path) -> No
     refresher.start()
     refresher.request()
     while reader.reads < 2:
-        pass
+        time.sleep(0.005)
     refresher.stop()
+
+
+def test_a_pool_that_nobody_looks_at_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("octospoon.ui.refresher._TICK", 0.005)
+    reader, time_now = Reader(made(0.0)), [1000.0]
+    refresher = Refresher(reader, tmp_path / "pool", DAILY, str, lambda: time_now[0])
+    refresher.start()
+    time.sleep(0.05)
+    assert reader.reads == 0
+    refresher.seen()
+    while reader.reads < 1:
+        time.sleep(0.005)
+    time_now[0] += DAILY
+    time.sleep(0.05)
+    assert reader.reads == 1
+    refresher.stop()
+
+
+def test_a_failed_read_on_aws_waits_for_the_next_day(tmp_path: Path) -> None:
+    reader, time_now = Reader(made(0.0)), [1000.0]
+    reader.error = True
+    refresher = Refresher(reader, tmp_path / "pool", DAILY, str, lambda: time_now[0])
+    refresher.refresh()
+    for later, due in ((60.0, False), (DAILY, True)):
+        time_now[0] = 1000.0 + later
+        refresher.seen()
+        assert refresher._due() == due
 
 
 def test_the_oldest_thumbnails_go_first(tmp_path: Path) -> None:

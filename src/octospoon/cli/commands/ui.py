@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of this machine; 0 takes a free one.")]
+_Port = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65535,
+        help="Port of this machine (default: 8188, or a free one if it is taken).",
+        show_default=False,
+    ),
+]
 _NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address, and do not open it.")]
 _Export = Annotated[
     Path | None,
@@ -32,7 +40,7 @@ _Images = Annotated[int, typer.Option(min=0, help="With --export: most images wi
     epilog=examples("octospoon ui", "octospoon ui --stack prod --port 9000", "octospoon ui --export report/"),
 )
 def ui(
-    port: _Port = 8188,
+    port: _Port = None,
     no_browser: _NoBrowser = False,
     export: _Export = None,
     images: _Images = 2000,
@@ -52,9 +60,10 @@ def ui(
     from octospoon.runtime.aws import CLOCK
     from octospoon.ui.pages import Pages
 
-    pages = Pages(backend(find_deployment(stack)), CLOCK)
+    shown = backend(find_deployment(stack))
+    pages = Pages(shown, CLOCK)
     if export is None:
-        _serve(pages, port, browser=not no_browser)
+        _serve(pages, shown.folder, port, browser=not no_browser)
         return
     from octospoon.ui.export import export as write
 
@@ -65,16 +74,21 @@ def ui(
     )
 
 
-def _serve(pages: Pages, port: int, *, browser: bool) -> None:
+def _serve(pages: Pages, folder: Path, port: int | None, *, browser: bool) -> None:
     import webbrowser
 
     from octospoon.cli.failures import sentence
+    from octospoon.cli.operations import page_address
     from octospoon.ui import server
     from octospoon.ui.guard import new_token
 
     token, listener = new_token(), server.listen(port)
     address = server.address(listener, token)
+    page_address.write(folder, address)
     print_line(address)
     if browser:
         webbrowser.open(address)
-    server.serve(pages, sentence, token, listener)
+    try:
+        server.serve(pages, sentence, token, listener)
+    finally:
+        page_address.forget(folder)

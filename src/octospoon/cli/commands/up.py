@@ -79,8 +79,8 @@ def up(
 ) -> None:
     """Start the local stack, or the parts of it that have ended.
 
-    Use it to label images of your own on this machine. It prints the addresses of Label Studio and MLflow,
-    and the servers run on until `octospoon down`. It needs a checkout that `make up` has set up.
+    Use it to label images of your own on this machine. It prints the addresses of Label Studio, MLflow and
+    the page of `octospoon ui`, and the servers run on until `octospoon down`. It needs a checkout that `make up` has set up.
     """
     from octospoon.cli.extras import require
 
@@ -110,6 +110,7 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
     """
     from octospoon.cli.local import addresses, saved_settings
     from octospoon.cli.local.first_model import FirstModel
+    from octospoon.cli.local.page import start_page
     from octospoon.cli.local.preconditions import check_checkout
     from octospoon.cli.local.resume import start_with_data
     from octospoon.cli.local.trainer import trainer_environment
@@ -130,4 +131,5 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
         if wanted.backbone:
             begin_with_backbone(stack.deployment, model())
         saved_settings.remember(layout, settings)
+        start_page(stack.servers, stack.project, progress)
     return addresses.lines(stack.project, stack.servers.credentials, stop="octospoon down")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from octospoon.cli.deployment import local_project
 from octospoon.cli.local.saved_settings import recall
+from octospoon.cli.operations import page_address
 from octospoon.cli.operations.addresses import local_addresses
 from octospoon.cli.stack.credentials import credentials
 from octospoon.cli.stack.layout import Layout
@@ -34,6 +35,7 @@ def lines(project: LocalProject, sign_in: Credentials, *, stop: str) -> list[str
     """
     where = local_addresses(project)
     shared = shared_address(where.label_studio)
+    page = page_address.read(page_address.folder_of(project.endpoint_url, project.outputs["PoolTable"]))
     addresses = {
         "Label Studio": where.label_studio,
         **(
@@ -43,6 +45,7 @@ def lines(project: LocalProject, sign_in: Credentials, *, stop: str) -> list[str
         ),
         "  sign in as": f"{sign_in.email}  {sign_in.password}",
         "MLflow": where.mlflow,
+        **({"page": page} if page else {}),
         "images bucket": f"{where.images_bucket} at {where.endpoint_url}",
         "next": f"octospoon drop DIR · octospoon rank · octospoon status · {stop}",
     }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +11,7 @@ import msgspec
 from octospoon.cli.failures import sentence
 from octospoon.cli.operations import dead_letters, run_now
 from octospoon.cli.operations.addresses import addresses_of
+from octospoon.cli.operations.page_address import FOLDER, folder_of
 from octospoon.cli.operations.prices import DYNAMODB_READ_UNIT
 from octospoon.cli.operations.report import head_of
 from octospoon.cli.operations.trace import trace
@@ -23,11 +22,11 @@ from octospoon.ui.backend import Backend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from octospoon.cli.deployment import Deployment
     from octospoon.domain.labelling.tasks import Round
 
-FOLDER = Path(".octospoon/ui")
 _ROW_BYTES = 3500
 """Bytes of a row of the pool with an embedding of 1,280 numbers."""
 _HALF_UNIT_BYTES = 8192
@@ -43,12 +42,11 @@ def backend(deployment: Deployment, folder: Path = FOLDER) -> Backend:
     """
     table = deployment.outputs["PoolTable"]
     where = deployment.endpoint_url or deployment.client("dynamodb").meta.endpoint_url
-    own = hashlib.blake2b(f"{where}\x1f{table}".encode(), digest_size=8).hexdigest()
     local = deployment.endpoint_url is not None
     return Backend(
         name="local stack" if local else table.removesuffix("-pool"),
         local=local,
-        folder=folder / own,
+        folder=folder_of(where, table, folder),
         storage=deployment,
         history=deployment.class_record().read,
         links=_Links(deployment),

@@ -51,6 +51,7 @@
   }
 
   async function poll() {
+    if (document.hidden) return;
     const before = state;
     try { await update(); } catch (error) { document.getElementById("freshness").textContent = error.message; return; }
     const first = before && before.snapshot === 0 && state.snapshot > 0;

@@ -1,0 +1,245 @@
+"""Measure the page of `octospoon ui` with a large pool: reading, memory, requests, and each view.
+
+The pool is generated: groups of embeddings of 1,280 numbers, as EfficientNet-Lite0 makes them. The real
+adapter reads it through a client in memory that answers scans in pages of 1 MB, as DynamoDB does, and counts
+requests and read units. So the times lack the network. The server is the real one. The views are timed in
+Chromium without a graphics card, from the click to the painted view.
+
+    python -m bench.ui [--rows 100000] [--map] [--json FILE]
+
+`--map` computes the t-SNE map too, which takes minutes. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import resource
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bench.memory_dynamo import size_of
+from PIL import Image
+
+from octospoon.adapters.dynamodb.items import dump_item, pack
+from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
+from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
+from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.labelling.tasks import Pick, Round
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.monitoring.observations import Observation
+from octospoon.domain.pool.images import ImageBytes
+from octospoon.domain.pool.keys import image_id
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.trace import Trace, Upload
+from octospoon.ui import map_file, server
+from octospoon.ui.backend import Backend
+from octospoon.ui.guard import new_token
+from octospoon.ui.pages import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIMENSIONS, CLASSES, GROUPS = 1280, 20, 60
+BACKBONE = "b" * 64
+PAGE = 1_000_000
+_UNIT = 8192
+"""Bytes of a read unit in a scan, which is eventually consistent."""
+BATCH = 50
+REPEATS = 5
+CHROMIUM = [
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--no-sandbox",
+]
+
+
+class Table:
+    """A pool table in memory, for scans and for reads by key. Rows are made when they are read."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        rng = np.random.default_rng(0)
+        self._centres = np.abs(rng.normal(size=(GROUPS, DIMENSIONS))).astype(np.float32)
+        self._noise = rng.normal(size=(4096, DIMENSIONS)).astype(np.float32) * 0.5
+        self.requests, self.units = 0, 0.0
+
+    def key(self, i: int) -> str:
+        return f"camera-{i % 7}/2026-{1 + i % 12:02d}/{i:08d}.jpg"
+
+    def item(self, i: int) -> dict[str, Any]:
+        group = i * 7919 % GROUPS
+        labelled = i % 50 == 0
+        label = {"label": f"class {group % CLASSES}", "round": 1 + i % 40, "strategy": "margin"}
+        return dump_item(
+            {
+                "key": self.key(i),
+                "etag": f"{i:032x}",
+                "state": "labelled" if labelled else "scored",
+                "model_version": 1,
+                "backbone": BACKBONE,
+                "embedding": pack(self._centres[group] + self._noise[i * 31 % len(self._noise)]),
+                "probabilities": pack(np.full(CLASSES, 1 / CLASSES, np.float32)),
+                "top_class": group % CLASSES,
+                "confidence": 0.3 + 0.7 * (i * 37 % 1000) / 1000,
+                "arrival": f"2026-{1 + i % 12:02d}-{1 + i % 28:02d}/00",
+                **(label if labelled else {}),
+            }
+        )
+
+    def get_paginator(self, _operation: str) -> Table:
+        return self
+
+    def paginate(self, **_request: Any) -> Iterator[dict[str, Any]]:
+        page, size = [], 0
+        for i in range(self.rows):
+            item = self.item(i)
+            page.append(item)
+            size += size_of(item)
+            if size >= PAGE or i == self.rows - 1:
+                self.requests, self.units = self.requests + 1, self.units + -(-size // _UNIT)
+                yield {"Items": page}
+                page, size = [], 0
+
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        ((table, asked),) = request["RequestItems"].items()
+        keys = [each["key"]["S"] for each in asked["Keys"]]
+        return {"Responses": {table: [self.item(int(key[-12:-4])) for key in keys]}, "UnprocessedKeys": {}}
+
+
+def backend(table: Table, folder: Path) -> Backend:
+    pointer = ChampionPointer.of(1, BACKBONE, "a" * 64, "c" * 64, tuple(f"class {i}" for i in range(CLASSES)))
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)).save(file, "JPEG")
+    picks = tuple(Pick(table.key(i), f"{i:032x}", False, "margin", 0.5, i, None) for i in range(1, BATCH + 1))
+    round_ = Round(1, datetime.now(UTC).isoformat(), 1, picks)
+    client: Any = table
+
+    def read(key: str) -> ImageBytes:
+        return ImageBytes(file.getvalue(), f"{int(key[-12:-4]):032x}")
+
+    def trace(key: str) -> Trace:
+        etag = f"{int(key[-12:-4]):032x}"
+        image = image_id(key, etag)
+        return Trace(
+            key, image, "scored", (Upload(image, etag, 1.0),), (), (), None, (), None, "", "", None, (), ()
+        )
+
+    storage: Any = SimpleNamespace(
+        pool=DynamoSampling(client, "pool"),
+        pool_report=DynamoPoolReport(client, "pool"),
+        entries=DynamoEntries(client, "pool"),
+        champions=SimpleNamespace(pointer=lambda: (pointer, "e"), version=lambda _version: pointer),
+        observations=SimpleNamespace(read=Observation),
+        rounds=SimpleNamespace(last_number=lambda: 1, read=lambda _number: round_),
+        images=SimpleNamespace(read=read),
+        task_type=CLASSIFICATION,
+    )
+    history = ClassHistory(pointer.classes)
+    rank: Any = None
+    return Backend(
+        "generated", False, folder, storage, lambda: history, dict, trace, lambda: round_, rank, str, 0.0
+    )
+
+
+def peak() -> float:
+    """Return the peak memory of this process in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def timed_views(pages: Pages) -> dict[str, float]:
+    """Return the median seconds from opening each view to its painting in Chromium, after one visit."""
+    from playwright.sync_api import sync_playwright
+
+    listener, token = server.listen(0), new_token()
+    running = server.guarded_server(pages, str, token, listener)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    views = {
+        "map, first visit": ("/map", ".legend"),
+        "map": ("/map?colour=predicted", ".legend"),
+        "batch": ("/batch", ".card"),
+        "image": ("/image/" + "camera-1%2F2026-02%2F00000001.jpg", ".timeline"),
+    }
+    times: dict[str, float] = {}
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(120_000)
+        page.goto(server.address(listener, token) + "#/image")
+        page.wait_for_selector(".search")
+        for name, (address, ready) in views.items():
+            seconds = []
+            for _ in range(1 if "first" in name else REPEATS):
+                page.evaluate("location.hash = '/image'")
+                page.wait_for_function("document.querySelector('main h1')?.textContent === 'Image'")
+                seconds.append(page.evaluate(_OPENED, [address, ready]) / 1000)
+            times[name] = statistics.median(seconds)
+        browser.close()
+    running.should_exit = True
+    thread.join()
+    return times
+
+
+_OPENED = """([address, ready]) => new Promise((resolve) => {
+  const began = performance.now();
+  location.hash = address;
+  const look = () => document.querySelector(ready)
+    ? requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - began)))
+    : setTimeout(look, 5);
+  setTimeout(look, 5);
+})"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--map", action="store_true")
+    chosen = parser.parse_args()
+    print(f"load average before: {os.getloadavg()[0]:.2f}")
+    if not chosen.map:
+        map_file.FEWEST = chosen.rows + 1
+    before, table = peak(), Table(chosen.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        pages = Pages(backend(table, Path(folder)), SimpleNamespace(now=time.time))
+        began = time.perf_counter()
+        pages.pool.refresh()
+        result: dict[str, Any] = {
+            "rows": chosen.rows,
+            "snapshot_seconds": time.perf_counter() - began,
+            "requests": table.requests,
+            "read_units": table.units,
+            "peak_mb": peak(),
+            "before_mb": before,
+        }
+        assert pages.pool.progress.error == "", pages.pool.progress.error
+        began = time.perf_counter()
+        document = pages.document()
+        assert document is not None
+        result |= {"document_seconds": time.perf_counter() - began, "document_mb": len(document) / 1e6}
+        result["disk_mb"] = sum(path.stat().st_size for path in Path(folder).rglob("*")) / 1e6
+        result["views"] = timed_views(pages)
+    print(json.dumps(result, indent=2))
+    print(f"load average after: {os.getloadavg()[0]:.2f}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
