@@ -82,7 +82,12 @@ class Table:
     def item(self, i: int) -> dict[str, Any]:
         group = i * 7919 % GROUPS
         labelled = i % 50 == 0
-        label = {"label": f"class {group % CLASSES}", "round": 1 + i % 40, "strategy": "margin"}
+        label: dict[str, Any] = {
+            "label": f"class {group % CLASSES}",
+            "round": 1 + i % 40,
+            "strategy": "margin",
+        }
+        no_label: dict[str, Any] = {}
         return dump_item(
             {
                 "key": self.key(i),
@@ -95,7 +100,7 @@ class Table:
                 "top_class": group % CLASSES,
                 "confidence": 0.3 + 0.7 * (i * 37 % 1000) / 1000,
                 "arrival": f"2026-{1 + i % 12:02d}-{1 + i % 28:02d}/00",
-                **(label if labelled else {}),
+                **(label if labelled else no_label),
             }
         )
 

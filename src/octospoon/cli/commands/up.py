@@ -80,7 +80,8 @@ def up(
     """Start the local stack, or the parts of it that have ended.
 
     Use it to label images of your own on this machine. It prints the addresses of Label Studio, MLflow and
-    the page of `octospoon ui`, and the servers run on until `octospoon down`. It needs a checkout that `make up` has set up.
+    the page of `octospoon ui`. The servers run on until `octospoon down`. It needs a checkout that `make up`
+    has set up.
     """
     from octospoon.cli.extras import require
 
