@@ -213,7 +213,7 @@ def test_an_export_opens_from_disk_without_network(
     opened.go("/batch", "Round 1")
     shown = opened.page.locator(".card img").first
     shown.wait_for()
-    opened.page.wait_for_function("document.querySelector('.card img').naturalWidth > 0", timeout=SECONDS)
+    opened.page.wait_for_function("document.querySelector('.card img')?.naturalWidth > 0", timeout=SECONDS)
     opened.go("/map", "Pool")
     opened.lasso()
     opened.page.get_by_role("heading", name="45 images selected").wait_for()

@@ -68,6 +68,7 @@ class Pages:
         self._thumbnails = Thumbnails(storage.images, backend.folder / "thumbnails")
         self._ids: dict[str, tuple[str, str]] = {}
         self._ids_of: Snapshot | None = None
+        self._document: tuple[Snapshot, bytes] | None = None
         self._lock = threading.Lock()
 
     # -- views ----------------------------------------------------------------------------------
@@ -97,7 +98,11 @@ class Pages:
     def document(self) -> bytes | None:
         """Return the snapshot for the map; None before the first."""
         snapshot = self.pool.snapshot
-        return snapshot.document() if snapshot else None
+        if snapshot is None:
+            return None
+        if self._document is None or self._document[0] is not snapshot:
+            self._document = (snapshot, snapshot.document())  # made once: it takes half a second
+        return self._document[1]
 
     def batch(self, number: int | None) -> dict[str, Any]:
         """Return a round as a gallery.

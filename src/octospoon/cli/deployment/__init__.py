@@ -118,15 +118,14 @@ class Deployment(Storage):
 
     def __init__(self, outputs: Mapping[str, str], endpoint_url: str | None) -> None:
         self.outputs = outputs
-        self.endpoint_url = endpoint_url
-        self._one_at_a_time = threading.Lock()
+        self.endpoint_url, self._lock = endpoint_url, threading.Lock()
         s3, dynamodb = lambda: self.client("s3"), lambda: self.client("dynamodb")
         source = source_of(outputs.get("ImagesSource", ""), outputs.get("ImagesPrefixes", ""))
         super().__init__(OutputNames(outputs), s3, dynamodb, time.time, source)
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
         """Return a boto3 client for a service."""
-        with self._one_at_a_time:  # a session is not safe to use in several threads, its clients are
+        with self._lock:  # threads may share clients, and not a session
             return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
 
     @cached_property

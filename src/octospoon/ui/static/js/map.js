@@ -2,10 +2,15 @@
 /* The view Pool: the map, its legend, and the selection. */
 (function (o) {
   const SHOWN = 60;
-  let kept = null; // the snapshot, as long as the server has no newer one
+  // the snapshot and its map, as long as the server has no newer one: a return to the view draws nothing anew
+  let kept = { number: -1, pool: null, view: null };
 
   async function snapshot(number) {
-    if (!kept || kept.number !== number) kept = { number, pool: await o.pool() };
+    if (kept.number !== number) {
+      const pool = await o.pool();
+      if (kept.view) kept.view.plot.close();
+      kept = { number, pool, view: null };
+    }
     return kept.pool;
   }
 
@@ -22,48 +27,57 @@
           "Upload images: `octospoon drop DIR`. They appear here a few seconds later.",
           "If you have uploaded some, `octospoon doctor` says what is wrong."));
       }
-      return new View(content, pool, query, state).close;
+      const before = kept.view;
+      kept.view = before || new View(pool, state);
+      kept.view.show(content, query.get("colour"), state);
+      return () => kept.view && kept.view.hide();
     },
   };
 
   class View {
-    constructor(content, pool, query, state) {
-      this.pool = pool; this.chosen = new Set(); this.isolated = null; this.content = content;
-      this.close = () => { this.plot.close(); document.removeEventListener("keydown", this.key); };
-      this.name = query.get("colour") in o.colourings ? query.get("colour") : state.counts.labelled ? "label" : "state";
+    constructor(pool, state) {
+      this.pool = pool; this.chosen = new Set(); this.isolated = null;
+      this.name = state.counts.labelled ? "label" : "state";
       this.stage = o.h("div", { class: "map", role: "img", "aria-label": "Map of the pool. The legend and the buttons select images without a pointer." });
       this.tip = o.h("div", { class: "tip", hidden: true });
       this.legend = o.h("section", { class: "legend", "aria-label": "Legend" });
       this.panel = o.h("section", { class: "selection", "aria-label": "Selection" });
+      this.hint = o.h("p", { class: "note" });
+      this.select = o.h("select", { onchange: (event) => { history.replaceState(null, "", `#/map?colour=${event.target.value}`); this.colourBy(event.target.value); } });
+      for (const [name, { title }] of Object.entries(o.colourings)) this.select.append(o.h("option", { value: name }, title));
       this.lassoButton = o.h("button", { type: "button", "aria-pressed": "false", title: "Key: L. With a mouse, Shift and drag does the same.", onclick: () => this.toggleLasso() }, "Lasso");
-      o.fill(content,
+      this.root = o.h("div", {},
         o.h("h1", {}, "Pool"),
         o.h("div", { class: "tools", role: "toolbar", "aria-label": "Map" },
-          o.h("label", {}, "Colour by ", this.choices()),
+          o.h("label", {}, "Colour by ", this.select),
           this.lassoButton,
           this.button("Zoom in", "+", () => this.plot.zoomBy(1)),
           this.button("Zoom out", "−", () => this.plot.zoomBy(-1)),
           this.button("Show everything", "Fit", () => this.plot.reset())),
         o.h("div", { class: "with-side" }, o.h("div", { class: "frame" }, this.stage, this.tip), o.h("div", { class: "side" }, this.legend, this.panel)),
-        o.h("p", { class: "note" }, this.note(state)));
-      this.plot = new o.Scatter(this.stage, pool.columns.place, {
-        hovered: (i, x, y) => this.hover(i, x, y),
-        clicked: (i) => { location.hash = o.imageAddress(pool.keys[i]); },
-        lassoed: (found, added) => this.select(found, added),
-      });
+        this.hint);
       this.key = (event) => this.pressed(event);
-      document.addEventListener("keydown", this.key);
-      this.colour();
-      this.listSelection();
     }
+
+    show(content, colour, state) {
+      o.fill(content, this.root);
+      o.fill(this.hint, this.note(state));
+      document.addEventListener("keydown", this.key);
+      const wanted = colour in o.colourings ? colour : this.name;
+      if (!this.plot) {
+        this.plot = new o.Scatter(this.stage, this.pool.columns.place, {
+          hovered: (i, x, y) => this.hover(i, x, y),
+          clicked: (i) => { location.hash = o.imageAddress(this.pool.keys[i]); },
+          lassoed: (found, added) => this.choose(found, added),
+        });
+        this.listSelection();
+      } else if (wanted === this.name) return;
+      this.colourBy(wanted);
+    }
+
+    hide() { document.removeEventListener("keydown", this.key); this.tip.hidden = true; }
 
     button(label, text, act) { return o.h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text); }
-
-    choices() {
-      const select = o.h("select", { onchange: (event) => { this.name = event.target.value; history.replaceState(null, "", `#/map?colour=${this.name}`); this.isolated = null; this.colour(); } });
-      for (const [name, { title }] of Object.entries(o.colourings)) select.append(o.h("option", { value: name, selected: name === this.name }, title));
-      return select;
-    }
 
     note(state) {
       const { pool } = this, parts = [];
@@ -75,6 +89,11 @@
       if (!state.counts.labelled) parts.push("There are no labels yet: run `octospoon rank`, and label the tasks in Label Studio.");
       if (state.model_version === 0) parts.push("No trained model is in service yet, so there are no predicted classes.");
       return parts.join(" ");
+    }
+
+    colourBy(name) {
+      this.name = name; this.select.value = name; this.isolated = null;
+      this.colour();
     }
 
     colour() {
@@ -94,7 +113,7 @@
           swatch, o.h("span", { class: "name" }, each.name), o.h("span", { class: "number" }, each.count.toLocaleString("en")))));
       }
       const some = this.isolated !== null;
-      return [list, o.h("button", { type: "button", disabled: !some, onclick: () => this.select(this.indices((i) => this.colouring.group(i) === this.isolated), false) }, "Select what stands out")];
+      return [list, o.h("button", { type: "button", disabled: !some, onclick: () => this.choose(this.indices((i) => this.colouring.group(i) === this.isolated), false) }, "Select what stands out")];
     }
 
     scale(colouring) {
@@ -108,7 +127,7 @@
 
     paint() { this.plot.paint(this.colouring.of, (i) => this.isolated === null || this.colouring.group(i) === this.isolated, this.chosen); }
 
-    select(found, added) {
+    choose(found, added) {
       this.chosen = new Set(added ? [...this.chosen, ...found] : found);
       this.paint(); this.listSelection();
       o.announce(`${o.count(this.chosen.size, "image")} selected`);
@@ -124,7 +143,7 @@
       if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || document.querySelector("dialog")) return;
       const step = 60;
       const keys = {
-        l: () => this.toggleLasso(), Escape: () => this.select([], false), "+": () => this.plot.zoomBy(0.5), "-": () => this.plot.zoomBy(-0.5), 0: () => this.plot.reset(),
+        l: () => this.toggleLasso(), Escape: () => this.choose([], false), "+": () => this.plot.zoomBy(0.5), "-": () => this.plot.zoomBy(-0.5), 0: () => this.plot.reset(),
         ArrowLeft: () => this.plot.panBy(-step, 0), ArrowRight: () => this.plot.panBy(step, 0), ArrowUp: () => this.plot.panBy(0, step), ArrowDown: () => this.plot.panBy(0, -step),
       };
       if (keys[event.key]) { keys[event.key](); event.preventDefault(); }
@@ -167,7 +186,7 @@
         o.h("p", { class: "buttons" },
           o.h("button", { type: "button", onclick: () => this.saveCsv(all) }, "Save as CSV"),
           o.h("button", { type: "button", onclick: () => this.saveJson(all) }, "Save as JSON"),
-          o.h("button", { type: "button", onclick: () => this.select([], false) }, "Clear")),
+          o.h("button", { type: "button", onclick: () => this.choose([], false) }, "Clear")),
         gallery,
         all.length > SHOWN ? o.h("p", {}, `The first ${SHOWN} are shown.`) : null);
     }

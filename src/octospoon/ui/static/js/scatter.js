@@ -51,7 +51,6 @@
         pickingRadius: 3,
         layers: [],
       });
-      this.draw();
       this.listen();
       this.resized = new ResizeObserver(() => { this.canvas.width = element.clientWidth; this.canvas.height = element.clientHeight; });
       this.resized.observe(element);
@@ -89,7 +88,7 @@
     }
 
     draw() {
-      const radius = this.length > 20000 ? 2 : this.length > 2000 ? 3 : 5;
+      const many = this.length > 20000, radius = many ? 1.5 : this.length > 2000 ? 3 : 5;
       this.deck.setProps({
         layers: [new deck.ScatterplotLayer({
           id: "images", pickable: true, autoHighlight: true, highlightColor: [127, 127, 127, 120],
@@ -97,7 +96,7 @@
             getPosition: { value: this.positions, size: 2 },
             getFillColor: { value: this.colours.slice(), size: 4, normalized: true },
           } },
-          getRadius: radius, radiusUnits: "pixels", radiusMinPixels: radius, stroked: false,
+          getRadius: radius, radiusUnits: "pixels", radiusMinPixels: radius, stroked: false, antialiasing: !many,
         })],
       });
     }
