@@ -155,7 +155,18 @@ def backend(table: Table, folder: Path) -> Backend:
     history = ClassHistory(pointer.classes)
     rank: Any = None
     return Backend(
-        "generated", False, folder, storage, lambda: history, dict, trace, lambda: round_, rank, str, 0.0
+        name="generated",
+        local=False,
+        folder=folder,
+        storage=storage,
+        history=lambda: history,
+        links=dict,
+        trace=trace,
+        preview=lambda: round_,
+        rank=rank,
+        dead_letters=list,
+        sentence=str,
+        read_cost=0.0,
     )
 
 
