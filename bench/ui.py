@@ -153,7 +153,7 @@ def backend(table: Table, folder: Path) -> Backend:
         task_type=CLASSIFICATION,
     )
     history = ClassHistory(pointer.classes)
-    rank: Any = None
+    unused: Any = None
     return Backend(
         name="generated",
         local=False,
@@ -163,7 +163,8 @@ def backend(table: Table, folder: Path) -> Backend:
         links=dict,
         trace=trace,
         preview=lambda: round_,
-        rank=rank,
+        rank=unused,
+        head=unused,
         dead_letters=list,
         sentence=str,
         read_cost=0.0,
