@@ -76,6 +76,7 @@ class RankSettings(Stores, frozen=True, kw_only=True):
     drift_share: Share = 0.1
     class_share: Share = 0.2
     min_distance: Distance = 0.003
+    rare_classes: Literal["auto", "always", "never"] = "auto"
     class_quota: Quota = 1.0
     group_quota: Quota = 1.0
     strategy: Name = "margin_diverse"

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from octospoon.domain.acquisition import rare_classes
 from octospoon.domain.acquisition.strategy import highest
-from octospoon.domain.batch.compose import CONTROL, BatchRules, candidates_wanted, compose, strategy_for
+from octospoon.domain.batch.compose import (
+    CONTROL,
+    BatchRules,
+    candidates_wanted,
+    compose,
+    seeks_rare,
+    strategy_for,
+)
 from octospoon.domain.batch.draw import Draw
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import Candidate, PoolRow, State
@@ -162,7 +170,8 @@ def rounds(
     left = np.setdiff1d(pool, train)
     fitted = fit(data, train) if len(train) else None
     for number, rules in enumerate(plan.batches):
-        picks = Table(data, left, fitted).batch(rules, name, f"{seed}/{number}")
+        counts = np.bincount(data.labels[train], minlength=data.classes)
+        picks = Table(data, left, fitted).batch(rules, name, f"{seed}/{number}", labels=counts)
         chosen = np.array([int(pick.key) for pick in picks], np.int64)
         train, left = np.concatenate([train, chosen]), np.setdiff1d(left, chosen)
         fitted = fit(data, train)
@@ -190,37 +199,47 @@ class Table:
         }
 
     def batch(
-        self, rules: BatchRules, name: str, seed: str, promising: Sequence[DriftExample] = ()
+        self,
+        rules: BatchRules,
+        name: str,
+        seed: str,
+        promising: Sequence[DriftExample] = (),
+        labels: npt.NDArray[np.int64] | None = None,
     ) -> tuple[Pick, ...]:
-        """Choose a batch; see `compose` for `promising`.
+        """Choose a batch.
 
         Args:
             rules: of the batch.
             name: name of the strategy.
             seed: fixes every random choice.
             promising: images for the share of added classes.
+            labels: int64 [C], the number of training labels of each class; None if it is unknown.
         """
         chosen = strategy_for(name, has_head=self._guesses is not None)
+        rare = labels is not None and seeks_rare(rules, chosen, labels)
         return compose(
             rules=rules,
             drawn=Draw(self._uniform(rules.audit, f"{seed}/audit"), len(self._keys)),
-            candidates=self._candidates(chosen, rules.size, seed),
+            candidates=self._candidates(chosen, rules.size, seed, rare=rare),
             rows=self.rows,
             chosen=chosen,
             seed=seed,
             promising=promising,
+            labels=labels,
         )
 
     def _uniform(self, n: int, seed: str) -> list[Candidate]:
         order = sorted(self._keys, key=lambda key: unit_hash("replay", key, seed))
         return [_candidate(key, None) for key in order[:n]]
 
-    def _candidates(self, chosen: Strategy, n: int, seed: str) -> Sequence[Candidate]:
+    def _candidates(self, chosen: Strategy, n: int, seed: str, *, rare: bool) -> Sequence[Candidate]:
         wanted = candidates_wanted(n, chosen)
         if chosen.score is None or self._guesses is None:
             return self._uniform(wanted, seed)
         scores = chosen.score(self._guesses)
-        return [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
+        top = [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
+        more = self._uniform(rare_classes.LOOKED_AT, f"{seed}/rare") if rare else []
+        return list({image.key: image for image in (*more, *top)}.values())
 
 
 def _candidate(key: str, priority: float | None) -> Candidate:

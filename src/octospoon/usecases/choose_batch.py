@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.acquisition import rare_classes
 from octospoon.domain.batch import class_share, drift_share
 from octospoon.domain.batch.audit_share import AuditPlan
-from octospoon.domain.batch.compose import CANDIDATES_PER_PICK, candidates_wanted, compose, strategy_for
+from octospoon.domain.batch.compose import (
+    CANDIDATES_PER_PICK,
+    candidates_wanted,
+    compose,
+    seeks_rare,
+    strategy_for,
+)
 from octospoon.domain.batch.draw import draw, spread
 from octospoon.domain.labelling.addresses import why_not_shown
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
@@ -20,11 +28,13 @@ from octospoon.domain.pool.images import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy.typing as npt
+
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
-    from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.domain.task_types.task_type import TaskType, Translation
     from octospoon.ports.clock import Clock
     from octospoon.ports.labelling import Rounds
     from octospoon.ports.models import Observations
@@ -88,6 +98,12 @@ class ChooseBatch:
             if chosen.needs_probabilities
             else spread(pages, wanted, seed)
         )
+        names, labels = self._counted(pointer)
+        if seeks_rare(rules, chosen, labels):
+            # few of the most uncertain images may show a rare class
+            more = spread(pages, rare_classes.LOOKED_AT, f"{seed}-rare")
+            candidates = list({image.key: image for image in (*more, *candidates)}.values())
+            notes = (*notes, rare_classes.note(labels, names))
         drifted = self._drifted(pointer)
         candidates = [candidate for candidate in candidates if not why_not_shown(candidate.key)]
         promising = self._promising(pointer, f"{seed}-classes")
@@ -101,6 +117,7 @@ class ChooseBatch:
             seed=seed,
             drifted=drifted,
             promising=promising,
+            labels=labels,
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks, jobs, notes)
@@ -127,6 +144,15 @@ class ChooseBatch:
         examples = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
         return examples[: CANDIDATES_PER_PICK * self.rules.new_classes]
 
+    def _counted(self, pointer: ChampionPointer) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+        """Return the classes of the rows' probabilities, and the number of training labels of each."""
+        history, counts = self.history(), Counter[str]()
+        translated = self._translated(pointer)
+        names = tuple(translated.names) if translated else pointer.classes
+        for name, count in self.class_labels().items():
+            counts[history.current(name) or ""] += count
+        return names, np.array([counts[name] for name in names], np.int64)
+
     def _labelled(self) -> Sequence[PoolRow]:
         """Return the labelled images of the newest rounds."""
         last = self.rounds.last_number()
@@ -139,9 +165,8 @@ class ChooseBatch:
 
     def _rows(self, keys: Sequence[str], pointer: ChampionPointer) -> dict[str, PoolRow]:
         """Return rows of the pool with probabilities of the project's classes."""
-        rows, history = self.pool.rows(keys), self.history()
-        translated = self.task_type.translation(history, pointer.classes)
-        if not history.revision or len(translated.names) < LEAST:
+        rows, translated = self.pool.rows(keys), self._translated(pointer)
+        if translated is None:
             return rows
         return {
             key: replace(row, probabilities=translated(row.probabilities[np.newaxis])[0])
@@ -149,6 +174,12 @@ class ChooseBatch:
             else row
             for key, row in rows.items()
         }
+
+    def _translated(self, pointer: ChampionPointer) -> Translation | None:
+        """Return how the model's classes become the project's; None where they stay as they are."""
+        history = self.history()
+        translated = self.task_type.translation(history, pointer.classes)
+        return translated if history.revision and len(translated.names) >= LEAST else None
 
     def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftExample]:
         return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()

@@ -25,7 +25,13 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("entropy", by_score(entropy.score), entropy.score),
         Strategy("random", random.select),
         Strategy("power_margin", power_margin.select, power_margin.score),
-        Strategy("margin_diverse", margin_diverse.select, margin_diverse.score, needs_embeddings=True),
+        Strategy(
+            "margin_diverse",
+            margin_diverse.select,
+            margin_diverse.score,
+            needs_embeddings=True,
+            seeks_rare=True,
+        ),
         Strategy("typiclust", typiclust.select, needs_embeddings=True),
     )
 }

@@ -25,11 +25,13 @@ class Candidates:
         ids: N object keys, each once.
         probabilities: float [N, C], or None while there is no head.
         embeddings: float [N, D], or None if the strategy does not need them.
+        labels: int64 [C], the number of labels of each class so far, if the batch looks for rare classes.
     """
 
     ids: Sequence[str]
     probabilities: npt.NDArray[np.floating] | None = None
     embeddings: npt.NDArray[np.floating] | None = None
+    labels: npt.NDArray[np.int64] | None = None
 
     def predicted(self) -> npt.NDArray[np.floating]:
         """Return the probabilities, float [N, C].
@@ -64,6 +66,7 @@ class Candidates:
             [self.ids[i] for i in indices],
             None if self.probabilities is None else self.probabilities[indices],
             None if self.embeddings is None else self.embeddings[indices],
+            self.labels,
         )
 
 
@@ -105,12 +108,14 @@ class Strategy:
         select: chooses a batch.
         score: scores each image by itself; None if the strategy has no such score.
         needs_embeddings: whether `select` reads embeddings.
+        seeks_rare: whether `select` can look for rare classes, see `Candidates.labels`.
     """
 
     name: str
     select: Select
     score: Score | None = None
     needs_embeddings: bool = False
+    seeks_rare: bool = False
 
     @property
     def needs_probabilities(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
+from octospoon.domain.acquisition.rare_classes import imbalanced
 from octospoon.domain.batch.class_share import NEW_CLASS
 from octospoon.domain.batch.drift_share import DRIFT, by_score, waiting
 from octospoon.domain.batch.limits import Limits, within
@@ -22,12 +23,15 @@ from octospoon.domain.labelling.tasks import Pick
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
+
     from octospoon.domain.batch.draw import Draw
     from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
 
 COLD_START = "typiclust"
 CONTROL = "random"
+AUTO, ALWAYS, NEVER = "auto", "always", "never"
 CANDIDATES_PER_PICK = 10
 COLD_CANDIDATES = 2000
 
@@ -44,6 +48,8 @@ class BatchRules:
         drift_share: share for the uploads that differ most, while drift is confirmed, in [0, 1].
         class_share: share for added classes, while they have few labels, in [0, 1].
         blind: whether annotators see no prediction for the drawn shares and as many other images.
+        rare_classes: whether the strategy looks for rare classes: `AUTO` (while labels are imbalanced),
+            `ALWAYS` or `NEVER`.
     """
 
     size: int
@@ -53,6 +59,7 @@ class BatchRules:
     drift_share: float = 0.0
     class_share: float = 0.0
     blind: bool = True
+    rare_classes: str = AUTO
 
     @property
     def audit(self) -> int:
@@ -90,6 +97,19 @@ def strategy_for(name: str, *, has_head: bool) -> Strategy:
     return STRATEGIES[COLD_START] if wanted.needs_probabilities and not has_head else wanted
 
 
+def seeks_rare(rules: BatchRules, chosen: Strategy, labels: npt.NDArray[np.int64]) -> bool:
+    """Return whether a batch looks for rare classes.
+
+    Args:
+        rules: settings of the batch.
+        chosen: the strategy.
+        labels: int64 [C], the number of labels of each class so far.
+    """
+    if not chosen.seeks_rare or rules.rare_classes == NEVER or len(labels) < 2:
+        return False
+    return rules.rare_classes == ALWAYS or imbalanced(labels)
+
+
 def candidates_wanted(n: int, chosen: Strategy) -> int:
     """Return the number of candidates to read from the pool for a choice of n images.
 
@@ -108,6 +128,7 @@ def compose(
     seed: str,
     drifted: Sequence[DriftExample] = (),
     promising: Sequence[DriftExample] = (),
+    labels: npt.NDArray[np.int64] | None = None,
 ) -> tuple[Pick, ...]:
     """Choose a batch of at most `rules.size` distinct images.
 
@@ -122,6 +143,8 @@ def compose(
         seed: fixes every random choice; a name of the round.
         drifted: the drift examples; empty unless drift is confirmed.
         promising: images for the share of added classes, see `class_share.examples`.
+        labels: int64 [C], the number of labels of each class so far, in the order of the rows' probabilities;
+            None if it is unknown.
     """
     audit = drawn.images[: rules.audit]
     control = drawn.images[rules.audit : rules.audit + rules.control]
@@ -133,7 +156,8 @@ def compose(
     picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
     picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
     left = _without(picks, candidates)
-    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits)
+    wanted = labels if labels is not None and seeks_rare(rules, chosen, labels) else None
+    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits, labels=wanted)
     if rules.blind:
         picks = blinded(picks, seed)
     return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
@@ -170,11 +194,14 @@ def _chosen(
     limits: Limits,
     *,
     fill: bool = True,
+    labels: npt.NDArray[np.int64] | None = None,
 ) -> list[Pick]:
     if not chosen.needs_probabilities and not chosen.needs_embeddings:
         usable, pool, limits = list(images), Candidates([image.key for image in images]), Limits()
     else:
         usable, pool = _arrays(images, rows, chosen)
+        if labels is not None and pool.probabilities is not None:
+            pool = replace(pool, labels=labels if len(labels) == pool.probabilities.shape[1] else None)
     if not usable or n <= 0:
         return []
     scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(usable)

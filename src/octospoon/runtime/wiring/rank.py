@@ -113,6 +113,7 @@ def _rules(config: RankSettings) -> BatchRules:
         drift_share=config.drift_share,
         class_share=config.class_share,
         blind=config.audit_predictions == HIDDEN,
+        rare_classes=config.rare_classes,
     )
 
 

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from octospoon.domain.acquisition import Candidates, rare_classes, strategy
+from octospoon.domain.batch.compose import ALWAYS, AUTO, NEVER, BatchRules, compose, seeks_rare
+from octospoon.domain.batch.draw import Draw
+from octospoon.domain.pool.images import Candidate, PoolRow, State
+
+COMMON, OTHER, RARE = range(3)
+LABELS = np.array([70, 28, 2])
+MARGIN_DIVERSE = strategy("margin_diverse")
+
+
+def pool(labels: np.ndarray | None = LABELS, each: int = 100) -> Candidates:
+    """Images between the common classes, images between the common and the rare one, and clear images.
+
+    Those at the rare class have the larger margins, so that margins alone prefer the others.
+    """
+    rng = np.random.default_rng(0)
+    common = np.column_stack([rng.uniform(0.48, 0.52, each), np.zeros(each), np.full(each, 0.01)])
+    common[:, OTHER] = 1 - common.sum(axis=1)
+    rare = np.column_stack([rng.uniform(0.55, 0.6, each), np.full(each, 0.01), np.zeros(each)])
+    rare[:, RARE] = 1 - rare.sum(axis=1)
+    clear = np.tile([0.98, 0.01, 0.01], (each, 1))
+    embeddings = rng.normal(size=(3 * each, 6))
+    ids = [f"{kind}{i:03d}" for kind in ("common", "rare", "clear") for i in range(each)]
+    return Candidates(ids, np.concatenate([common, rare, clear]), embeddings, labels)
+
+
+def kinds(candidates: Candidates, chosen: np.ndarray) -> dict[str, int]:
+    names = [candidates.ids[i].rstrip("0123456789") for i in chosen]
+    return {name: names.count(name) for name in ("common", "rare", "clear")}
+
+
+def test_half_of_the_images_are_of_the_class_that_lacks_labels() -> None:
+    plain, seeking = pool(None), pool()
+
+    assert kinds(plain, MARGIN_DIVERSE.select(plain, 10, "s")) == {"common": 10, "rare": 0, "clear": 0}
+    assert kinds(seeking, MARGIN_DIVERSE.select(seeking, 10, "s")) == {"common": 5, "rare": 5, "clear": 0}
+
+
+def test_a_class_with_enough_labels_is_no_longer_sought() -> None:
+    candidates = pool(np.array([70, 70, 70]))
+
+    assert kinds(candidates, MARGIN_DIVERSE.select(candidates, 10, "s"))["rare"] == 0
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 299, 300, 400])
+def test_images_are_distinct_and_as_many_as_wanted(n: int) -> None:
+    candidates = pool()
+
+    chosen = MARGIN_DIVERSE.select(candidates, n, "s")
+
+    assert len(set(chosen.tolist())) == len(chosen) == min(n, 300)
+
+
+def test_the_order_of_the_candidates_has_no_influence() -> None:
+    candidates = pool()
+    turned = candidates.take(np.arange(300)[::-1])
+
+    first = {candidates.ids[i] for i in MARGIN_DIVERSE.select(candidates, 20, "s")}
+
+    assert first == {turned.ids[i] for i in MARGIN_DIVERSE.select(turned, 20, "s")}
+
+
+def test_labels_of_other_classes_are_refused() -> None:
+    with pytest.raises(ValueError, match="classes"):
+        MARGIN_DIVERSE.select(pool(np.array([1, 2])), 5, "s")
+
+
+@pytest.mark.parametrize(
+    ("labels", "clear"),
+    [
+        ([85, 8, 7], True),
+        ([71, 15, 14], True),
+        ([50, 50], False),
+        ([60, 40], False),  # as chance may have it
+        ([600, 400], False),  # surely, but not clearly
+        ([8, 2], False),  # clearly, but not surely
+        ([30, 2, 1, 1], True),
+        ([0, 0, 40], True),
+        ([0, 0, 0], False),
+        ([1], False),
+    ],
+)
+def test_labels_are_imbalanced_if_that_is_sure_and_clear(labels: list[int], clear: bool) -> None:
+    assert rare_classes.imbalanced(np.array(labels)) is clear
+
+
+def test_even_classes_are_seldom_taken_for_imbalanced() -> None:
+    rng = np.random.default_rng(1)
+    for classes in (2, 3, 10, 30):
+        for total in (20, 50, 200):
+            draws = rng.multinomial(total, np.full(classes, 1 / classes), size=400)
+            assert np.mean([rare_classes.imbalanced(draw) for draw in draws]) < 0.03
+
+
+def test_the_note_names_the_classes_with_few_labels() -> None:
+    text = rare_classes.note(np.array([71, 27, 2, 0]), ["free", "blowhole", "crack", "break"])
+
+    assert text.startswith("71% of 100 labels are free")
+    assert text.endswith("few labels: break (0), crack (2)")
+
+
+def test_the_setting_decides_whether_batches_look_for_rare_classes() -> None:
+    even = np.array([30, 30, 30])
+    for labels, mode, wanted in (
+        (LABELS, AUTO, True),
+        (even, AUTO, False),
+        (even, ALWAYS, True),
+        (LABELS, NEVER, False),
+    ):
+        assert seeks_rare(BatchRules(10, 0.2, rare_classes=mode), MARGIN_DIVERSE, labels) is wanted
+    for name in ("margin", "random", "typiclust", "power_margin", "entropy", "least_confidence"):
+        assert not seeks_rare(BatchRules(10, 0.2, rare_classes=ALWAYS), strategy(name), LABELS)
+
+
+@pytest.mark.parametrize(("mode", "rare"), [(AUTO, 5), (NEVER, 0)])
+def test_a_batch_is_composed_by_its_labels(mode: str, rare: int) -> None:
+    source = pool()
+    rows = {
+        key: PoolRow(
+            key, "e", State.SCORED, 1, "b", source.embedded()[i].astype(np.float32), source.predicted()[i]
+        )
+        for i, key in enumerate(source.ids)
+    }
+    picks = compose(
+        rules=BatchRules(10, 0.0, rare_classes=mode),
+        drawn=Draw((), 300),
+        candidates=[Candidate(key, "e", 0.0, 0.0) for key in source.ids],
+        rows=rows,
+        chosen=MARGIN_DIVERSE,
+        seed="s",
+        labels=LABELS,
+    )
+
+    assert sum(pick.key.startswith("rare") for pick in picks) == rare
+    assert {pick.strategy for pick in picks} == {"margin_diverse"}
