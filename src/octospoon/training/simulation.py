@@ -216,30 +216,38 @@ class Table:
             labels: int64 [C], the number of training labels of each class; None if it is unknown.
         """
         chosen = strategy_for(name, has_head=self._guesses is not None)
-        rare = labels is not None and seeks_rare(rules, chosen, labels)
+        looked_at = self._uniform(rare_classes.LOOKED_AT, f"{seed}/rare")
+        rare = labels is not None and seeks_rare(rules, chosen, self._shares(looked_at))
+        candidates = self._candidates(chosen, rules.size, seed)
+        if rare:
+            candidates = list({image.key: image for image in (*looked_at, *candidates)}.values())
         return compose(
             rules=rules,
             drawn=Draw(self._uniform(rules.audit, f"{seed}/audit"), len(self._keys)),
-            candidates=self._candidates(chosen, rules.size, seed, rare=rare),
+            candidates=candidates,
             rows=self.rows,
             chosen=chosen,
             seed=seed,
             promising=promising,
-            labels=labels,
+            labels=labels if rare else None,
         )
+
+    def _shares(self, images: Sequence[Candidate]) -> npt.NDArray[np.float64]:
+        """Return the share of each class among these images, as the head predicts it; empty without one."""
+        rows = [self.rows[image.key].probabilities for image in images]
+        known = [probabilities for probabilities in rows if probabilities is not None]
+        return np.mean(known, axis=0, dtype=np.float64) if known else np.empty(0)
 
     def _uniform(self, n: int, seed: str) -> list[Candidate]:
         order = sorted(self._keys, key=lambda key: unit_hash("replay", key, seed))
         return [_candidate(key, None) for key in order[:n]]
 
-    def _candidates(self, chosen: Strategy, n: int, seed: str, *, rare: bool) -> Sequence[Candidate]:
+    def _candidates(self, chosen: Strategy, n: int, seed: str) -> Sequence[Candidate]:
         wanted = candidates_wanted(n, chosen)
         if chosen.score is None or self._guesses is None:
             return self._uniform(wanted, seed)
         scores = chosen.score(self._guesses)
-        top = [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
-        more = self._uniform(rare_classes.LOOKED_AT, f"{seed}/rare") if rare else []
-        return list({image.key: image for image in (*more, *top)}.values())
+        return [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
 
 
 def _candidate(key: str, priority: float | None) -> Candidate:

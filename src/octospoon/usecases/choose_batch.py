@@ -16,6 +16,7 @@ from octospoon.domain.batch.compose import (
     CANDIDATES_PER_PICK,
     candidates_wanted,
     compose,
+    may_seek_rare,
     seeks_rare,
     strategy_for,
 )
@@ -98,26 +99,31 @@ class ChooseBatch:
             if chosen.needs_probabilities
             else spread(pages, wanted, seed)
         )
-        names, labels = self._counted(pointer)
-        if seeks_rare(rules, chosen, labels):
-            # few of the most uncertain images may show a rare class
-            more = spread(pages, rare_classes.LOOKED_AT, f"{seed}-rare")
-            candidates = list({image.key: image for image in (*more, *candidates)}.values())
-            notes = (*notes, rare_classes.note(labels, names))
+        looked_at = (
+            spread(pages, rare_classes.LOOKED_AT, f"{seed}-rare") if may_seek_rare(rules, chosen) else []
+        )
         drifted = self._drifted(pointer)
-        candidates = [candidate for candidate in candidates if not why_not_shown(candidate.key)]
+        candidates, looked_at = _shown(candidates), _shown(looked_at)
         promising = self._promising(pointer, f"{seed}-classes")
-        keys = [image.key for images in (candidates, drifted, promising) for image in images]
+        keys = [image.key for images in (candidates, looked_at, drifted, promising) for image in images]
+        rows = self._rows(list(dict.fromkeys(keys)), pointer)
+        names, labels = self._counted(pointer)
+        shares = _shares([rows[image.key] for image in looked_at if image.key in rows], len(names))
+        rare = seeks_rare(rules, chosen, shares)
+        if rare:
+            # few of the most uncertain images may show a rare class
+            candidates = list({image.key: image for image in (*looked_at, *candidates)}.values())
+            notes = (*notes, rare_classes.note(shares, labels, names))
         picks = compose(
             rules=rules,
             drawn=drawn,
             candidates=candidates,
-            rows=self._rows(keys, pointer),
+            rows=rows,
             chosen=chosen,
             seed=seed,
             drifted=drifted,
             promising=promising,
-            labels=labels,
+            labels=labels if rare else None,
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks, jobs, notes)
@@ -183,3 +189,17 @@ class ChooseBatch:
 
     def _drifted(self, pointer: ChampionPointer) -> Sequence[DriftExample]:
         return drift_share.of(self.observations.read(), pointer.version) if self.rules.drift else ()
+
+
+def _shown(images: Sequence[Candidate]) -> list[Candidate]:
+    return [image for image in images if not why_not_shown(image.key)]
+
+
+def _shares(rows: Sequence[PoolRow], classes: int) -> npt.NDArray[np.float64]:
+    """Return the mean probability of each class, float64 [C]; empty if no row has probabilities of them."""
+    known = [row.probabilities for row in rows if row.probabilities is not None]
+    known = [probabilities for probabilities in known if len(probabilities) == classes]
+    if not known:
+        return np.empty(0)
+    shares: npt.NDArray[np.float64] = np.mean(known, axis=0, dtype=np.float64)
+    return shares

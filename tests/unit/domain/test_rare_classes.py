@@ -71,54 +71,47 @@ def test_labels_of_other_classes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "clear"),
+    ("shares", "clear"),
     [
-        ([85, 8, 7], True),
-        ([71, 15, 14], True),
-        ([50, 50], False),
-        ([60, 40], False),  # as chance may have it
-        ([600, 400], False),  # surely, but not clearly
-        ([8, 2], False),  # clearly, but not surely
-        ([30, 2, 1, 1], True),
-        ([0, 0, 40], True),
-        ([0, 0, 0], False),
-        ([1], False),
+        ([0.85, 0.08, 0.07], True),
+        ([0.71, 0.15, 0.14], True),
+        ([0.5, 0.5], False),
+        ([0.7, 0.3], False),
+        ([0.8, 0.2], True),
+        ([0.2, 0.3, 0.3, 0.2], False),
+        ([1.0, 0.0], True),
+        ([1.0], False),
     ],
 )
-def test_labels_are_imbalanced_if_that_is_sure_and_clear(labels: list[int], clear: bool) -> None:
-    assert rare_classes.imbalanced(np.array(labels)) is clear
-
-
-def test_even_classes_are_seldom_taken_for_imbalanced() -> None:
-    rng = np.random.default_rng(1)
-    for classes in (2, 3, 10, 30):
-        for total in (20, 50, 200):
-            draws = rng.multinomial(total, np.full(classes, 1 / classes), size=400)
-            assert np.mean([rare_classes.imbalanced(draw) for draw in draws]) < 0.03
+def test_classes_are_imbalanced_if_few_have_most_images(shares: list[float], clear: bool) -> None:
+    assert rare_classes.imbalanced(np.array(shares)) is clear
 
 
 def test_the_note_names_the_classes_with_few_labels() -> None:
-    text = rare_classes.note(np.array([71, 27, 2, 0]), ["free", "blowhole", "crack", "break"])
+    shares, names = np.array([0.71, 0.2, 0.05, 0.04]), ["free", "blowhole", "crack", "break"]
 
-    assert text.startswith("71% of 100 labels are free")
+    text = rare_classes.note(shares, np.array([60, 27, 2, 0]), names)
+
+    assert text.startswith("about 71% of the images are free")
     assert text.endswith("few labels: break (0), crack (2)")
 
 
 def test_the_setting_decides_whether_batches_look_for_rare_classes() -> None:
-    even = np.array([30, 30, 30])
-    for labels, mode, wanted in (
-        (LABELS, AUTO, True),
+    even, uneven = np.full(3, 1 / 3), np.array([0.8, 0.15, 0.05])
+    for shares, mode, wanted in (
+        (uneven, AUTO, True),
         (even, AUTO, False),
         (even, ALWAYS, True),
-        (LABELS, NEVER, False),
+        (uneven, NEVER, False),
+        (np.empty(0), ALWAYS, False),
     ):
-        assert seeks_rare(BatchRules(10, 0.2, rare_classes=mode), MARGIN_DIVERSE, labels) is wanted
+        assert seeks_rare(BatchRules(10, 0.2, rare_classes=mode), MARGIN_DIVERSE, shares) is wanted
     for name in ("margin", "random", "typiclust", "power_margin", "entropy", "least_confidence"):
-        assert not seeks_rare(BatchRules(10, 0.2, rare_classes=ALWAYS), strategy(name), LABELS)
+        assert not seeks_rare(BatchRules(10, 0.2, rare_classes=ALWAYS), strategy(name), uneven)
 
 
-@pytest.mark.parametrize(("mode", "rare"), [(AUTO, 5), (NEVER, 0)])
-def test_a_batch_is_composed_by_its_labels(mode: str, rare: int) -> None:
+@pytest.mark.parametrize(("labels", "rare"), [(LABELS, 5), (None, 0), (np.array([9, 1]), 0)])
+def test_a_batch_is_composed_by_its_labels(labels: np.ndarray | None, rare: int) -> None:
     source = pool()
     rows = {
         key: PoolRow(
@@ -127,13 +120,13 @@ def test_a_batch_is_composed_by_its_labels(mode: str, rare: int) -> None:
         for i, key in enumerate(source.ids)
     }
     picks = compose(
-        rules=BatchRules(10, 0.0, rare_classes=mode),
+        rules=BatchRules(10, 0.0),
         drawn=Draw((), 300),
         candidates=[Candidate(key, "e", 0.0, 0.0) for key in source.ids],
         rows=rows,
         chosen=MARGIN_DIVERSE,
         seed="s",
-        labels=LABELS,
+        labels=labels,
     )
 
     assert sum(pick.key.startswith("rare") for pick in picks) == rare

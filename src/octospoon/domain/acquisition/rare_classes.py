@@ -16,7 +16,6 @@ import numpy as np
 from octospoon.domain.acquisition import margin
 from octospoon.domain.acquisition.diverse import FACTOR, diverse
 from octospoon.domain.acquisition.strategy import Candidates, highest
-from octospoon.domain.monitoring.two_sample_tests import chi_squared_tail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,47 +25,40 @@ if TYPE_CHECKING:
 SHARE = 0.5
 """Part of the images that are chosen by need."""
 EVEN = 0.8
-"""Labels are imbalanced if the effective number of their classes is less than this part of all classes."""
-LOOKED_AT = 2000
-"""Number of images from all over the pool among which a batch looks, besides the most uncertain ones."""
-_SURE = 0.01
-_FEWEST = 0.5
+"""Classes are imbalanced if their effective number is less than this part of their number."""
+LOOKED_AT = 1000
+"""Number of images from all over the pool that show the classes' shares. They are candidates too."""
+_FEW = 0.5
 
 
-def imbalanced(labels: npt.NDArray[np.int64]) -> bool:
-    """Return whether labels are surely and clearly not spread evenly over the classes.
+def imbalanced(shares: npt.NDArray[np.floating]) -> bool:
+    """Return whether classes are clearly not equally frequent in the pool.
 
-    Surely: Pearson's test rejects at 1 % that each class is equally likely. Clearly: the effective number of
-    classes is small. It is 1 / sum(p²), the inverse of Simpson's index, whose estimate
-    sum(n·(n - 1)) / (N·(N - 1)) is unbiased for few labels (Simpson 1949).
+    The shares are predictions. Labels would not do: a strategy levels them, and the few that are drawn
+    uniformly show nothing for many rounds. The effective number of classes is 1 / sum(p²), the inverse of
+    Simpson's index (Simpson 1949). By predictions, it was 0.83 of the number of equally frequent classes
+    after 20 labels and 0.95 after 50. Where 57 to 85 % of the images show one class, it was at most 0.53.
 
     Args:
-        labels: int64 [C], the number of labels of each class.
+        shares: float [C], summing to one.
     """
-    total, classes = int(labels.sum()), len(labels)
-    if total < 2 or classes < 2:
-        return False
-    expected = total / classes
-    statistic = float(((labels - expected) ** 2).sum() / expected)
-    alike = float((labels * (labels - 1)).sum() / (total * (total - 1)))
-    return chi_squared_tail(statistic, classes - 1) < _SURE and alike * EVEN * classes > 1.0
+    return bool(1.0 / float((shares.astype(np.float64) ** 2).sum()) < EVEN * len(shares))
 
 
-def note(labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
+def note(shares: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
     """Return in words that a batch looks for rare classes, and for which.
 
     Args:
+        shares: float [C], the share of each class in the pool.
         labels: int64 [C], the number of labels of each class.
         names: C names.
     """
-    expected, total = labels.sum() / len(labels), int(labels.sum())
-    most = int(labels.argmax())
-    rare = [f"{names[i]} ({labels[i]})" for i in np.argsort(labels, kind="stable").tolist()]
-    rare = [text for text, i in zip(rare, np.sort(labels), strict=True) if i < _FEWEST * expected]
-    wanted = f": {', '.join(rare)}" if rare else ""
+    most, few = int(shares.argmax()), _FEW * labels.sum() / len(labels)
+    rare = [i for i in np.argsort(labels, kind="stable").tolist() if labels[i] < few]
+    wanted = f": {', '.join(f'{names[i]} ({labels[i]})' for i in rare)}" if rare else ""
     return (
-        f"{labels[most] / total:.0%} of {total} labels are {names[most]}, so half of the strategy's images "
-        f"look for classes with few labels{wanted}"
+        f"about {shares[most]:.0%} of the images are {names[most]}, so half of the strategy's images look "
+        f"for classes with few labels{wanted}"
     )
 
 

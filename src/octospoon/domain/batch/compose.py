@@ -48,8 +48,8 @@ class BatchRules:
         drift_share: share for the uploads that differ most, while drift is confirmed, in [0, 1].
         class_share: share for added classes, while they have few labels, in [0, 1].
         blind: whether annotators see no prediction for the drawn shares and as many other images.
-        rare_classes: whether the strategy looks for rare classes: `AUTO` (while labels are imbalanced),
-            `ALWAYS` or `NEVER`.
+        rare_classes: whether the strategy looks for rare classes: `AUTO` (while the pool's classes are
+            imbalanced), `ALWAYS` or `NEVER`.
     """
 
     size: int
@@ -97,17 +97,22 @@ def strategy_for(name: str, *, has_head: bool) -> Strategy:
     return STRATEGIES[COLD_START] if wanted.needs_probabilities and not has_head else wanted
 
 
-def seeks_rare(rules: BatchRules, chosen: Strategy, labels: npt.NDArray[np.int64]) -> bool:
+def may_seek_rare(rules: BatchRules, chosen: Strategy) -> bool:
+    """Return whether batches may look for rare classes, by these rules and with this strategy."""
+    return chosen.seeks_rare and rules.rare_classes != NEVER
+
+
+def seeks_rare(rules: BatchRules, chosen: Strategy, shares: npt.NDArray[np.floating]) -> bool:
     """Return whether a batch looks for rare classes.
 
     Args:
         rules: settings of the batch.
         chosen: the strategy.
-        labels: int64 [C], the number of labels of each class so far.
+        shares: float [C], the share of each class in the pool, as the model predicts it.
     """
-    if not chosen.seeks_rare or rules.rare_classes == NEVER or len(labels) < 2:
+    if not may_seek_rare(rules, chosen) or len(shares) < 2:
         return False
-    return rules.rare_classes == ALWAYS or imbalanced(labels)
+    return rules.rare_classes == ALWAYS or imbalanced(shares)
 
 
 def candidates_wanted(n: int, chosen: Strategy) -> int:
@@ -144,7 +149,7 @@ def compose(
         drifted: the drift examples; empty unless drift is confirmed.
         promising: images for the share of added classes, see `class_share.examples`.
         labels: int64 [C], the number of labels of each class so far, in the order of the rows' probabilities;
-            None if it is unknown.
+            None if the batch does not look for rare classes, see `seeks_rare`.
     """
     audit = drawn.images[: rules.audit]
     control = drawn.images[rules.audit : rules.audit + rules.control]
@@ -156,8 +161,7 @@ def compose(
     picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
     picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
     left = _without(picks, candidates)
-    wanted = labels if labels is not None and seeks_rare(rules, chosen, labels) else None
-    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits, labels=wanted)
+    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits, labels=labels)
     if rules.blind:
         picks = blinded(picks, seed)
     return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
