@@ -26,7 +26,7 @@ SHARE = 0.5
 """Part of the images that are chosen by need."""
 EVEN = 0.8
 """Classes are imbalanced if their effective number is less than this part of their number."""
-LOOKED_AT = 1000
+LOOKED_AT = 500
 """Number of images from all over the pool that show the classes' shares. They are candidates too."""
 _FEW = 0.5
 
