@@ -41,7 +41,7 @@ RESCORED_A_SECOND, RESCORE_UNITS, RESCORE_READ_UNITS, LOOK_UNITS = 2_500, 5, 1.0
 
 A row takes write units for itself and its index entries, and read units for itself and its entry in the index
 of its day. The last number is the read units of the index entry that shows whether a row is outdated."""
-RANK_READS = 3_500
+RANK_READS = 6_000
 """Items that are read for a labelling batch of 50 (`make bench-select`), at most half a read unit each."""
 SHARDS, SHARD_UNITS = 16, 1000
 """Shards of the pool, and write units a second for each. A shard of an index begins as one partition."""

@@ -40,9 +40,10 @@ def imbalanced(shares: npt.NDArray[np.floating]) -> bool:
     after 20 labels and 0.95 after 50. Where 57 to 85 % of the images show one class, it was at most 0.53.
 
     Args:
-        shares: float [C], summing to one.
+        shares: float [C], not negative; if they do not sum to one, their proportions count.
     """
-    return bool(1.0 / float((shares.astype(np.float64) ** 2).sum()) < EVEN * len(shares))
+    wide = shares.astype(np.float64)
+    return bool(wide.sum() ** 2 < EVEN * len(wide) * float((wide**2).sum()))
 
 
 def note(shares: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
