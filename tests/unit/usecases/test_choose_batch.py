@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fakes.world import FakeWorld
 
-from octospoon.domain.acquisition import rare_classes
 from octospoon.domain.batch.compose import NEVER, BatchRules
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.model_spec import ChampionPointer
@@ -77,7 +76,6 @@ def test_the_images_are_looked_for_beyond_the_most_uncertain() -> None:
     assert not any(image.key.startswith("rare") for image in world.pool.top(200))
 
     assert rare(world.choose(class_labels=lambda: LABELS)(POINTER)) >= SOUGHT
-    assert rare_classes.LOOKED_AT > COMMON + RARE + CLEAR
 
 
 def test_without_imbalance_or_by_the_setting_nothing_is_looked_for() -> None:
