@@ -61,7 +61,15 @@ OPTIONAL = {
         f"octospoon.cli.operations.{name}"
         for name in (
             *("backbone_plan", "backbones", "change_backbone", "first_model", "import_model", "optimize"),
-            *("picture", "plots", "simulate", "simulation_page", "simulation_report", "ui"),
+            *(
+                "picture",
+                "plots",
+                "simulate",
+                "simulation_page",
+                "simulation_report",
+                "simulation_tables",
+                "ui",
+            ),
         )
     ),
     *(

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from octospoon.cli.deployment import local_project
-from octospoon.cli.operations import simulation_page, simulation_report
+from octospoon.cli.operations import simulation_page, simulation_report, simulation_tables
 from octospoon.cli.operations.simulation_report import Report, Wanted
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.cli.output import print_json
@@ -112,9 +112,9 @@ def _report(replays: _Replays, sources: Sequence[Source], wanted: Wanted) -> Rep
 
 
 def _print(report: Report, console: Console) -> None:
-    for table in simulation_report.tables(report):
+    for table in simulation_tables.tables(report):
         console.print(table)
-    lines = [*simulation_report.legend(report), *report.source.notes, report.verdict]
+    lines = [*simulation_tables.legend(report), *report.source.notes, report.verdict]
     for line in (*lines, report.recommendation.sentence, f"report: {report.wanted.folder / 'report.html'}"):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 

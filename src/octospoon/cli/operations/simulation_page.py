@@ -6,10 +6,11 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from octospoon.cli.operations import simulation_report
+from octospoon.cli.operations import simulation_tables
 
 if TYPE_CHECKING:
-    from octospoon.cli.operations.simulation_report import Figures, Report
+    from octospoon.cli.operations.simulation_report import Report
+    from octospoon.cli.operations.simulation_tables import Figures
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 1.5rem auto;
@@ -32,14 +33,14 @@ def write(report: Report) -> None:
     folder = report.wanted.folder
     plot = base64.b64encode((folder / "curves.png").read_bytes()).decode()
     title = escape(f"Simulated labelling: {report.source.title}")
-    notes = [report.verdict, *report.source.notes, *simulation_report.legend(report)]
+    notes = [report.verdict, *report.source.notes, *simulation_tables.legend(report)]
     parts = [
         "<!doctype html>",
         '<html lang="en"><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{title}</title><style>{_STYLE}</style>",
         f'<h1>{title}</h1><p class="advice">{escape(report.recommendation.sentence)}</p>',
-        *map(_table, simulation_report.figures(report)),
+        *map(_table, simulation_tables.figures(report)),
         f'<img alt="Accuracy and balanced accuracy by number of labels" src="data:image/png;base64,{plot}">',
         "<ul>",
         *(f"<li>{escape(note)}</li>" for note in notes),

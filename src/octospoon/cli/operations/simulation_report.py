@@ -1,26 +1,23 @@
-"""The report of `octospoon simulate`: tables, a legend and files."""
+"""The report of `octospoon simulate`: its figures and files."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from rich import box
-from rich.table import Table
 
+from octospoon.cli.operations import simulation_tables
 from octospoon.cli.operations.plots import learning_curves
 from octospoon.domain.batch.compose import CONTROL
-from octospoon.training.evaluation.recommend import AS_GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from octospoon.cli.datasets.labelled import Source
-    from octospoon.domain.evaluation.metrics import Interval
     from octospoon.training.evaluation.curves import Comparison, Curve, Until
     from octospoon.training.evaluation.recommend import Choice, Recommendation
     from octospoon.training.simulation import Plan
@@ -91,117 +88,6 @@ class Report:
         return float(np.mean([np.bincount(part).max() / len(part) for part in held_out]))
 
 
-class Figures(NamedTuple):
-    """A table of figures.
-
-    Attributes:
-        title: says what is compared.
-        columns: heads.
-        rows: cells.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-def figures(report: Report) -> Iterator[Figures]:
-    """Yield the tables: strategies, and what else was compared."""
-    labels = report.labels
-    wanted = report.wanted.shown or [round(share * labels[-1]) for share in (0.25, 0.5, 1)]
-    shown = sorted({_nearest(labels, n) for n in wanted})
-    counts = [labels[at] for at in shown]
-    heads = [*(f"{n} labels" for n in counts), "balanced"]
-    rows = []
-    for name, curve in report.curves.items():
-        against = _against(report.comparisons[name]) if name in report.comparisons else ("100%", "")
-        rows.append([name, *_cells(curve, counts), *against])
-    title = f"{report.source.title}: held-out accuracy, {report.wanted.seeds} seeds"
-    yield Figures(title, ["strategy", *heads, "labels needed", "lead, points"], rows)
-    if len(report.controls) > 1:
-        rows = [
-            [name, *_cells(curve, counts), _lead(report.backbones, name)]
-            for name, curve in report.controls.items()
-        ]
-        title = f"Backbones, with random labels; lead over {report.backbones.first}"
-        yield Figures(title, ["backbone", *heads, "lead, points"], rows)
-    if len(report.sized) > 1:
-        rows = [
-            [str(size), *_cells(curve, counts), _lead(report.batches, size)]
-            for size, curve in report.sized.items()
-        ]
-        title = f"Images per round, with {report.recommendation.strategy}; lead over {report.batches.first}"
-        yield Figures(title, ["batch", *heads, "lead, points"], rows)
-
-
-def _cells(curve: Curve, counts: Sequence[int]) -> list[str]:
-    """Return the accuracies at these labels, empty if not measured, and the last balanced accuracy."""
-    places = {n: place for place, n in enumerate(curve.labels.tolist())}
-    intervals = curve.intervals()
-    cells = [""] * len(counts)
-    for i, n in enumerate(counts):
-        if n in places:
-            mean = curve.mean[places[n]]
-            cells[i] = f"{mean:.1%} ±{100 * (intervals[places[n]].high - mean):.1f}"
-    return [*cells, "" if curve.balanced is None else f"{curve.balanced[:, -1].mean():.1%}"]
-
-
-def _lead(choice: Choice[Any], name: str | int) -> str:
-    comparison = choice.comparisons.get(name)
-    return "" if comparison is None else _points(comparison.lead, comparison.lead_interval)
-
-
-def tables(report: Report) -> Iterator[Table]:
-    """Yield the tables for a terminal."""
-    for each in figures(report):
-        made = Table(title=each.title, box=box.SIMPLE, pad_edge=False)
-        first, *others = each.columns
-        made.add_column(first, no_wrap=True)
-        for name in others:
-            made.add_column(name, justify="right", min_width=max(map(len, name.split())))
-        for row in each.rows:
-            made.add_row(*row)
-        yield made
-
-
-def legend(report: Report) -> Iterator[str]:
-    """Yield the lines that explain the table."""
-    last, rules = report.labels[-1], report.wanted.plans[0].rules
-    yield (
-        f"most frequent class: {report.majority:.1%} of the held-out images, which is the accuracy of always "
-        "predicting it"
-    )
-    leads = ", ".join(
-        f"{name} {_points(comparison.balanced_lead, comparison.balanced_interval)}"
-        for name, comparison in report.comparisons.items()
-        if comparison.balanced_lead is not None and comparison.balanced_interval is not None
-    )
-    yield (
-        f"balanced: the mean of the accuracies of the classes at {last} labels; mean lead over random on the "
-        f"whole curve: {leads}"
-    )
-    yield (
-        f"labels needed: the share of labels at which a strategy is as accurate as random at {last} labels, "
-        "on curves smoothed to never fall, with its 95 % interval"
-    )
-    yield (
-        "lead: the mean difference from random over the whole curve, with a 95 % interval that holds for all "
-        "strategies together"
-    )
-    if len(report.controls) > 1:
-        yield "another backbone than the first is chosen only if the interval of its lead lies above zero"
-    if len(report.sized) > 1:
-        yield (
-            f"another batch size than the first is chosen if it is smaller and the interval of its lead lies "
-            f"above zero, or if it is larger and the interval lies above {-100 * AS_GOOD:.0f} point"
-        )
-    if rules.audit:
-        yield (
-            f"a strategy chooses all but {rules.audit} of each {rules.size} labels, because these are the "
-            "audit share, which is drawn at random; it trains on all of them, as random does"
-        )
-
-
 def write(report: Report) -> None:
     """Write the report's files into its folder."""
     folder = report.wanted.folder
@@ -221,7 +107,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "source": report.source.title,
         "backbone": report.backbones.chosen,
-        "notes": [*report.source.notes, *legend(report)],
+        "notes": [*report.source.notes, *simulation_tables.legend(report)],
         "images": len(report.source.data.labels),
         "held_out": len(report.source.split(0).held_out),
         "majority_share": report.majority,
@@ -284,21 +170,3 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
             balanced = [np.nan] * len(accuracy) if curve.balanced is None else curve.balanced[seed].tolist()
             for n, a, b in zip(report.labels, accuracy, balanced, strict=True):
                 yield name, seed, n, f"{a:.6f}", f"{b:.6f}"
-
-
-def _nearest(labels: Sequence[int], wanted: float) -> int:
-    return min(range(len(labels)), key=lambda i: abs(labels[i] - wanted))
-
-
-def _against(comparison: Comparison) -> tuple[str, str]:
-    lead = _points(comparison.lead, comparison.lead_interval)
-    if np.isnan(comparison.labels_share):
-        return "cannot be told", lead
-    share = "not reached" if comparison.labels_share == np.inf else f"{comparison.labels_share:.0%}"
-    low, high = comparison.labels_interval.low, comparison.labels_interval.high
-    bounds = " to ".join("∞" if bound == np.inf else f"{bound:.0%}" for bound in (low, high))
-    return f"{share} ({bounds})", lead
-
-
-def _points(lead: float, interval: Interval) -> str:
-    return f"{100 * lead:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
