@@ -67,6 +67,7 @@ OPTIONAL = {
                 "simulate",
                 "simulation_page",
                 "simulation_report",
+                "simulation_result",
                 "simulation_tables",
                 "ui",
             ),

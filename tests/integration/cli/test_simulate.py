@@ -18,7 +18,7 @@ from octospoon.cli import main
 from octospoon.cli.operations import simulate as command
 from octospoon.cli.operations import trainer_environment
 from octospoon.cli.operations.simulate import simulate
-from octospoon.cli.operations.simulation_report import Wanted
+from octospoon.cli.operations.simulation_result import Wanted
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import NotConfigured
 from octospoon.training.simulation import Plan

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.cli.datasets.labelled import Embedder, Source
-    from octospoon.cli.operations.simulation_report import Wanted
+    from octospoon.cli.operations.simulation_result import Wanted
 
 app = typer.Typer()
 Folder = Annotated[
@@ -187,7 +187,7 @@ class _Plan:
     def wanted(self) -> Wanted:
         """Return what to simulate; raises BadRequest, before any image is read, if it is not possible."""
         from octospoon.cli.operations.simulate import check_options
-        from octospoon.cli.operations.simulation_report import Wanted
+        from octospoon.cli.operations.simulation_result import Wanted
         from octospoon.domain.batch.compose import BatchRules
         from octospoon.runtime.processors import cores
         from octospoon.training.simulation import Plan

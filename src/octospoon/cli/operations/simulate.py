@@ -15,7 +15,7 @@ from rich.progress import track
 
 from octospoon.cli.deployment import local_project
 from octospoon.cli.operations import simulation_page, simulation_report, simulation_tables
-from octospoon.cli.operations.simulation_report import Report, Wanted
+from octospoon.cli.operations.simulation_result import Report, Wanted
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.cli.output import print_json
 from octospoon.domain.acquisition import strategy

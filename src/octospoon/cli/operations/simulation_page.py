@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from octospoon.cli.operations import simulation_tables
 
 if TYPE_CHECKING:
-    from octospoon.cli.operations.simulation_report import Report
+    from octospoon.cli.operations.simulation_result import Report
     from octospoon.cli.operations.simulation_tables import Figures
 
 _STYLE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,81 +11,13 @@ import numpy as np
 
 from octospoon.cli.operations import simulation_tables
 from octospoon.cli.operations.plots import learning_curves
-from octospoon.domain.batch.compose import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from octospoon.cli.datasets.labelled import Source
+    from octospoon.cli.operations.simulation_result import Report
     from octospoon.training.evaluation.curves import Comparison, Curve, Until
     from octospoon.training.evaluation.recommend import Choice, Recommendation
-    from octospoon.training.simulation import Plan
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to simulate.
-
-    Attributes:
-        strategies: names; random is always beside them.
-        seeds: number of repetitions, each with its own split and draws.
-        plans: the labelling rounds. Strategies are compared by the first; the others end at the same number
-            of labels, with another batch size.
-        workers: processes; the figures do not depend on it.
-        folder: where the report goes.
-        shown: numbers of labels that the tables show; a quarter, half and all of them if empty.
-        target: an accuracy to reach; None if there is none.
-    """
-
-    strategies: Sequence[str]
-    seeds: int
-    plans: Sequence[Plan]
-    workers: int
-    folder: Path
-    shown: Sequence[int] = ()
-    target: float | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of a simulation.
-
-    Attributes:
-        source: the images, with the chosen backbone.
-        wanted: the strategies and the plans.
-        curves: by strategy on the chosen backbone, random first.
-        comparisons: of each strategy with random.
-        verdict: on the strategies, in words.
-        backbones: which backbone was chosen.
-        controls: curves of random labels, by backbone.
-        batches: which batch size was chosen.
-        sized: curves of the chosen strategy, by batch size.
-        recommendation: what to do.
-    """
-
-    source: Source
-    wanted: Wanted
-    curves: dict[str, Curve]
-    comparisons: dict[str, Comparison]
-    verdict: str
-    backbones: Choice[str]
-    controls: dict[str, Curve]
-    batches: Choice[int]
-    sized: dict[int, Curve]
-    recommendation: Recommendation
-
-    @property
-    def labels(self) -> list[int]:
-        """The numbers of labels that were measured."""
-        return [int(n) for n in self.curves[CONTROL].labels]
-
-    @property
-    def majority(self) -> float:
-        """The share of the most frequent class among the held-out images, on average over the seeds."""
-        labels = self.source.data.labels
-        held_out = [labels[self.source.split(seed).held_out] for seed in range(self.wanted.seeds)]
-        return float(np.mean([np.bincount(part).max() / len(part) for part in held_out]))
 
 
 def write(report: Report) -> None:

@@ -13,7 +13,7 @@ from octospoon.training.evaluation.recommend import AS_GOOD
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.cli.operations.simulation_report import Report
+    from octospoon.cli.operations.simulation_result import Report
     from octospoon.domain.evaluation.metrics import Interval
     from octospoon.training.evaluation.curves import Comparison, Curve
     from octospoon.training.evaluation.recommend import Choice
