@@ -154,7 +154,7 @@ def training_record(seed: int = 0) -> TrainingRecord:
         fold: (rng.standard_normal((8, 3)).astype(np.float32), np.zeros(3, np.float32)) for fold in range(5)
     }
     images = image_numbers((f"{i}.png", "e") for i in range(20))
-    return TrainingRecord.of(images, np.arange(20) % 6 - 1, layers, (8, 3))
+    return TrainingRecord.of(images, np.arange(20) % 6 - 1, layers, (8, 3), images[:2])
 
 
 def served(record: str = "", version: int = 7) -> ChampionPointer:

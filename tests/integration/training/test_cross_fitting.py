@@ -253,6 +253,25 @@ def test_missing_record_refuses_every_challenger_and_says_why(first):
     assert report(made).evaluation.audit_accuracy.value < CHANCE
 
 
+def test_images_that_tuned_the_backbone_never_judge_on_it(first):
+    made = first.copied()
+    record = made.training_records.get(serving(made))
+    assert record is not None
+    every = record.images[record.folds == EVERY_HEAD]
+    tuned = made.training_records.put(replace(record, backbone=every))
+    made.champions.set(replace(serving(made), record_sha256=tuned))
+    for index in range(1, 2 * AUDIT, 4):
+        row = made.pool.table[f"{index:04d}.png"]
+        row.pick = replace(row.pick, audit=True)
+    made.launch(SECOND)
+    run(SECOND, made.ports)
+    assert made.registry.metrics["audit_labels"] == AUDIT
+    assert made.registry.metrics["training_labels"] == 2 * AUDIT
+    after = made.training_records.get(made.champions.versions[2])
+    assert after is not None
+    assert np.array_equal(after.backbone, every)
+
+
 STEPS = [
     ("registry", "log"),
     ("champions", "put_model"),

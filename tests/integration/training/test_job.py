@@ -137,7 +137,14 @@ def test_the_run_holds_tables_images_and_the_snapshot():
     made = labelled()
     run(JOB, made.ports)
     files = made.registry.logged[1]
-    assert {"classes.csv", "confusion.json", "evaluation.png", "snapshot.jsonl", "decision.json"} < set(files)
+    assert {
+        "record.npz",
+        "classes.csv",
+        "confusion.json",
+        "evaluation.png",
+        "snapshot.jsonl",
+        "decision.json",
+    } < set(files)
     assert not {"drift.png", "drift.csv", "drifted.png"} & set(files), "nothing was watched yet"
     assert len(files["snapshot.jsonl"].splitlines()) == 60
     matrix = json.loads(files["confusion.json"])["rows_true_columns_predicted"]

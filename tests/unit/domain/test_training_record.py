@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,19 +15,20 @@ from octospoon.domain.evaluation.training_record import (
 )
 
 DIM, CLASSES = 3, 4
+NOTHING = np.empty(0, np.uint64)
 
 
 def numbered(count: int, first: int = 0):
     return image_numbers((f"{i:04d}.png", "etag") for i in range(first, first + count))
 
 
-def record(images, folds) -> TrainingRecord:
+def record(images, folds, tuned=NOTHING) -> TrainingRecord:
     rng = np.random.default_rng(0)
     heads = {
         int(fold): (rng.standard_normal((DIM, CLASSES)).astype(np.float32), np.zeros(CLASSES, np.float32))
         for fold in np.unique(folds[folds >= 0])
     }
-    return TrainingRecord.of(images, folds, heads, (DIM, CLASSES))
+    return TrainingRecord.of(images, folds, heads, (DIM, CLASSES), tuned)
 
 
 def test_every_class_is_spread_evenly_over_the_folds():
@@ -83,7 +86,7 @@ def test_image_audited_later_than_trained_gets_a_fold():
 def test_unknown_images_have_no_head_and_lost_heads_judge_nobody():
     known = record(numbered(5), np.arange(5))
     assert (known.folds_of(numbered(3, first=90)) == NO_HEAD).all()
-    damaged = TrainingRecord(known.images, known.folds, known.heads[1:], known.weights[1:], known.bias[1:])
+    damaged = replace(known, heads=known.heads[1:], weights=known.weights[1:], bias=known.bias[1:])
     assert damaged.folds_of(numbered(5)).tolist() == [EVERY_HEAD, 1, 2, 3, 4]
     empty = record(numbered(0), np.empty(0, np.int64))
     assert (empty.folds_of(numbered(2)) == NO_HEAD).all()
@@ -100,3 +103,14 @@ def test_a_fold_head_gives_probabilities_that_sum_to_one(fold):
     at = known.heads.tolist().index(fold)
     assert (shares.argmax(axis=1) == (points @ known.weights[at]).argmax(axis=1)).all()
     assert shares.min() > 0
+
+
+def test_no_head_judges_what_its_backbone_was_tuned_on():
+    images = numbered(10)
+    tuned = record(images[:5], np.full(5, EVERY_HEAD), images[:5])
+    assert tuned.folds_of(images).tolist() == [EVERY_HEAD] * 5 + [NO_HEAD] * 5
+    folds = deal(images, np.zeros(10, np.int64), np.ones(10, bool), tuned)
+    assert (folds[:5] == EVERY_HEAD).all(), "a later head may train on them, and judges none"
+    assert sorted(folds[5:]) == list(range(FOLDS))
+    later = record(images[5:], folds[5:], tuned.backbone)
+    assert (later.folds_of(images[:5]) == EVERY_HEAD).all(), "not even if their labels were missing then"

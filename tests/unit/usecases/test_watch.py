@@ -234,7 +234,7 @@ def trained(world: World, keys: list[str], *, heads: int = 5) -> str:
     layer[0] = (1, -1)
     images = image_numbers((key, "e") for key in keys)
     layers = {fold: (layer, np.zeros(2, np.float32)) for fold in range(heads)}
-    record = TrainingRecord.of(images, np.arange(len(keys)) % 5, layers, (8, 2))
+    record = TrainingRecord.of(images, np.arange(len(keys)) % 5, layers, (8, 2), images[:0])
     return world.training_records.put(record)
 
 

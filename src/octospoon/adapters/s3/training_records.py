@@ -49,8 +49,9 @@ class S3TrainingRecords:
             state = "missing" if stored is None else "damaged"
             raise BadModel(
                 f"the training record of version {pointer.version} is {state}, so nothing says which labels "
-                f"the model was trained on, and it cannot be measured: restore the object {key}, or serve "
-                "another version with `octospoon model rollback --to VERSION`"
+                f"the model was trained on, and it cannot be measured: restore the object {key} from the "
+                "copy in the version's run in MLflow, or serve another version with `octospoon model "
+                "rollback --to VERSION`"
             )
         return unpacked(stored[0])
 

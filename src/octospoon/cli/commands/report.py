@@ -98,6 +98,8 @@ def _notes(measured: LiveEvaluation) -> Iterator[str]:
             f"of {labels} audit labels, {measured.fold_heads} were trained on and are judged by heads that "
             f"have not seen them; the model itself judges the other {labels - measured.fold_heads}"
         )
+    elif labels:
+        yield f"the model was trained on none of the {labels} audit labels, and judges them itself"
     if measured.left_out:
         yield (
             f"{measured.left_out} audit labels are left out, because the model was trained on them before "

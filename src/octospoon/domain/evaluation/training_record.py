@@ -38,6 +38,8 @@ class TrainingRecord:
         heads: int8 [H], ascending, the fold that each fold head was not trained on.
         weights: float32 [H, D, C], maps embeddings to logits.
         bias: float32 [H, C].
+        backbone: uint64 [B], numbers of the images that the backbone itself was fine-tuned on, in this
+            version or an earlier one; no head on this backbone can judge them.
     """
 
     images: npt.NDArray[np.uint64]
@@ -45,6 +47,7 @@ class TrainingRecord:
     heads: npt.NDArray[np.int8]
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
+    backbone: npt.NDArray[np.uint64]
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class TrainingRecord:
         folds: npt.NDArray[np.int64],
         heads: dict[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
         shape: tuple[int, int],
+        backbone: npt.NDArray[np.uint64],
     ) -> TrainingRecord:
         """Return the record of a model.
 
@@ -61,6 +65,7 @@ class TrainingRecord:
             folds: int [N], their folds.
             heads: weights float32 [D, C] and bias float32 [C], by fold.
             shape: D and C.
+            backbone: uint64 [B], the images that the backbone was fine-tuned on.
         """
         order, numbers = np.argsort(images, kind="stable"), sorted(heads)
         return cls(
@@ -69,16 +74,17 @@ class TrainingRecord:
             np.array(numbers, np.int8),
             np.array([heads[fold][0] for fold in numbers], np.float32).reshape(-1, *shape),
             np.array([heads[fold][1] for fold in numbers], np.float32).reshape(-1, shape[1]),
+            np.unique(backbone),
         )
 
     def folds_of(self, images: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the fold of each image, int64 [M]: in [0, FOLDS), EVERY_HEAD or NO_HEAD."""
-        if not len(self.images):
-            return np.full(len(images), NO_HEAD, np.int64)
-        at = np.minimum(np.searchsorted(self.images, images), len(self.images) - 1)
-        folds = np.where(self.images[at] == images, self.folds[at], NO_HEAD).astype(np.int64)
+        folds = np.full(len(images), NO_HEAD, np.int64)
+        known = np.isin(images, self.images)
+        folds[known] = self.folds[np.searchsorted(self.images, images[known])]
         # without the head of its fold, nothing can judge the image
-        return np.where((folds >= 0) & ~np.isin(folds, self.heads), EVERY_HEAD, folds)
+        lost = (folds >= 0) & ~np.isin(folds, self.heads)
+        return np.where(lost | np.isin(images, self.backbone), EVERY_HEAD, folds)
 
     def run(self, fold: int, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Return probabilities float32 [M, C] of the head that has not seen a fold, as a head file does.
@@ -108,10 +114,11 @@ def deal(
 ) -> npt.NDArray[np.int64]:
     """Give each audit image a fold, int64 [N]; all other images have EVERY_HEAD.
 
-    An image keeps the fold that it has in the record of the model in service. Other audit images follow in
-    the order of their numbers. Each gets the fold with the fewest images of its class; among these, the one
-    with the fewest images; among these, one that its number decides. So the result depends on the images, the
-    labels and the record alone.
+    So has an audit image that the backbone was fine-tuned on, because no head could judge it. An image keeps
+    the fold that it has in the record of the model in service. Other audit images follow in the order of
+    their numbers. Each gets the fold with the fewest images of its class; among these, the one with the
+    fewest images; among these, one that its number decides. So the result depends on the images, the labels
+    and the record alone.
 
     Args:
         images: uint64 [N].
@@ -121,6 +128,8 @@ def deal(
     """
     folds = np.full(len(images), EVERY_HEAD, np.int64)
     known = np.full(len(images), NO_HEAD, np.int64) if before is None else before.folds_of(images)
+    if before is not None:
+        audit = audit & ~np.isin(images, before.backbone)
     kept = audit & (known >= 0)
     folds[kept] = known[kept]
     counts = np.zeros((int(labels.max(initial=0)) + 1, FOLDS), np.int64)

@@ -42,6 +42,7 @@ class Dataset:
         dropped: number of unusable rows, by reason.
         unknown: number of rows dropped because of their class, by class name.
         dealt: int64 [N], the fold of each audit image, EVERY_HEAD for others; None before folds are dealt.
+        tuned: uint64 [B], numbers of the images that the backbone of the embeddings was fine-tuned on.
     """
 
     images: tuple[LabelledImage, ...]
@@ -50,9 +51,12 @@ class Dataset:
     dropped: dict[str, int]
     unknown: dict[str, int] = field(default_factory=dict)
     dealt: npt.NDArray[np.int64] | None = None
+    tuned: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def deal(self, before: TrainingRecord | None, evaluator: Evaluator) -> Dataset:
         """Return the same rows with the folds of the audit images; see `training_record.deal`.
+
+        An audit image without a fold becomes an ordinary image, because the backbone was fine-tuned on it.
 
         Args:
             before: the record of the model in service; None if it has none.
@@ -60,7 +64,13 @@ class Dataset:
         """
         numbers = image_numbers((image.key, image.etag) for image in self.images)
         audit = np.array([image.audit for image in self.images], bool)
-        return replace(self, dealt=deal(numbers, evaluator.strata(self.labels), audit, before))
+        tuned = self.tuned if before is None else before.backbone
+        dealt = deal(numbers, evaluator.strata(self.labels), audit, before)
+        images = tuple(
+            replace(image, audit=fold != EVERY_HEAD)
+            for image, fold in zip(self.images, dealt.tolist(), strict=True)
+        )
+        return replace(self, images=images, dealt=dealt, tuned=tuned)
 
     def fold_numbers(self) -> npt.NDArray[np.int64]:
         """Return the fold of each image, int64 [N]; EVERY_HEAD for all before folds are dealt."""
@@ -78,7 +88,7 @@ class Dataset:
     def _rows(self, kept: list[int]) -> Dataset:
         images = tuple(self.images[i] for i in kept)
         dealt = None if self.dealt is None else self.dealt[kept]
-        return Dataset(images, self.embeddings[kept], self.labels[kept], {}, dealt=dealt)
+        return Dataset(images, self.embeddings[kept], self.labels[kept], {}, dealt=dealt, tuned=self.tuned)
 
     def log_ids(self, job_id: str) -> None:
         """Log the correlation ids of the images that a job uses."""

@@ -147,16 +147,15 @@ class FineTuner:
         file = model_file.head_file(fitted.weights, fitted.bias, named)
         held_out = np.full((len(dataset), len(spec.classes)), np.nan)
         held_out[rows] = fitted.out_of_fold
+        seen = image_numbers((dataset.images[i].key, dataset.images[i].etag) for i in rows.tolist())
+        tuned = np.concatenate([dataset.tuned, seen])
         guesses, truth = held_out[material.held_out], dataset.labels[material.held_out]
         return TrainedModel(
             model=model_file.assemble(backbone, file, named),
             head=file,
             held_out=held_out,
             record=TrainingRecord.of(
-                image_numbers((dataset.images[i].key, dataset.images[i].etag) for i in rows.tolist()),
-                np.full(len(rows), EVERY_HEAD, np.int64),
-                {},
-                fitted.weights.shape,
+                seen, np.full(len(rows), EVERY_HEAD, np.int64), {}, fitted.weights.shape, tuned
             ),
             metrics={
                 "held_out_accuracy": metrics.accuracy(guesses, truth),

@@ -73,7 +73,7 @@ def cross_fit(dataset: Dataset, classes: int, *, balanced: bool = False) -> Cros
         held_out[shared] = common.out_of_fold
     numbered = image_numbers((image.key, image.etag) for image in dataset.images)
     layers = {fold: (head.weights, head.bias) for fold, head in zip(numbers, heads, strict=True)}
-    record = TrainingRecord.of(numbered, folds, layers, shape)
+    record = TrainingRecord.of(numbered, folds, layers, shape, dataset.tuned)
     for fold in numbers:
         held_out[folds == fold] = record.run(fold, dataset.embeddings[folds == fold])
     return CrossFit(served, record, held_out)

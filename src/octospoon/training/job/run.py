@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.http_errors import failure_text
+from octospoon.adapters.s3.training_records import packed
 from octospoon.domain.errors import BadModel, Conflict, OctospoonError, PermanentError, RetryableError
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.model_spec import ChampionPointer
@@ -223,6 +224,7 @@ class _Job:
         """Write the files that the run keeps: the model, tables and figures."""
         folder.mkdir()
         (folder / "model.onnx").write_bytes(trained.model)
+        (folder / "record.npz").write_bytes(packed(trained.record))
         labels = dataset.part(audit=True).labels
         write_files(folder, self._ports.classes, dataset.images, labels, judged)
         figures = Figures(self._ports, folder, spec.resize)
