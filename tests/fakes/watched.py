@@ -120,7 +120,7 @@ def judged(fake: PageWorld, audit: int = 45) -> list[str]:
     images = image_numbers((key, world.pool.table[key].etag) for key in keys)
     weak = Head(fake, favoured=(0, 18.0))
     heads = dict.fromkeys(range(5), (weak.weights, weak.bias))
-    record = TrainingRecord.of(images, folds, heads, weak.weights.shape)
+    record = TrainingRecord.of(images, folds, heads, weak.weights.shape, images[:0])
     for version, name in ((1, ""), (2, world.training_records.put(record))):
         pointer = ChampionPointer.of(
             version, BACKBONE, f"{version}" * 64, f"{version + 4}" * 64, fake.classes, name
