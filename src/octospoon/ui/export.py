@@ -1,4 +1,4 @@
-"""Write the page as static files that open from disk: the map, the newest batch, the next, and thumbnails."""
+"""Write the page as static files that open from disk: the map, the batches, the figures, and thumbnails."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Written:
 def export(pages: Pages, folder: Path, images: int = IMAGES) -> Written:
     """Write the page into a new or empty folder.
 
-    Stories, addresses and annotators are left out: an export may be shown to other people.
+    Stories, addresses, annotators and dead letters are left out: an export may be shown to other people.
 
     Args:
         pages: the views of the deployment.
@@ -70,9 +70,11 @@ def export(pages: Pages, folder: Path, images: int = IMAGES) -> Written:
         raise BadRequest(f"{folder} is not an empty folder: name another, or empty it first")
     snapshot = _snapshot(pages)
     batches = {name: batch for name, read in _BATCHES.items() if (batch := _if_any(pages, read))}
-    chosen = _with_thumbnail(snapshot, [*_keys_of(batches.values())], images)
+    figures = {"model": pages.model(now=True), "watch": _without_letters(pages.watch(now=True))}
+    first = [*_keys_of(batches.values()), *_keys_of_figures(**figures)]
+    chosen = _with_thumbnail(snapshot, first, images)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in _files(pages, snapshot, batches, chosen):
+    for name, content in _files(pages, snapshot, {**batches, **figures}, chosen):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -112,6 +114,22 @@ def _keys_of(batches: Iterable[dict[str, Any]]) -> Iterator[str]:
             yield from (near["key"] for near in image["nearest"])
 
 
+def _without_letters(watch: dict[str, Any]) -> dict[str, Any]:
+    """Return the view Watch without messages, whose texts are not for other people."""
+    document = {name: part for name, part in (watch["document"] or {}).items() if name != "dead_letters"}
+    return {**watch, "document": document or None}
+
+
+def _keys_of_figures(model: dict[str, Any], watch: dict[str, Any]) -> Iterator[str]:
+    observed, pool = (watch["document"] or {}).get("observed", {}), watch["pool"]
+    for images in (
+        (model["document"] or {}).get("images", ()),
+        observed.get("images", ()),
+        pool["quarantine"]["images"],
+    ):
+        yield from (image["key"] for image in images)
+
+
 def _with_thumbnail(snapshot: Snapshot, first: Sequence[str], images: int) -> list[int]:
     """Return the positions of images that get a thumbnail: those of batches, the labelled, then others."""
     at = {key: i for i, key in enumerate(snapshot.keys)}
@@ -121,13 +139,13 @@ def _with_thumbnail(snapshot: Snapshot, first: Sequence[str], images: int) -> li
 
 
 def _files(
-    pages: Pages, snapshot: Snapshot, batches: dict[str, Any], chosen: Sequence[int]
+    pages: Pages, snapshot: Snapshot, views: dict[str, Any], chosen: Sequence[int]
 ) -> Iterator[tuple[str, bytes]]:
     for path, content in assets.files().items():
         if path != assets.INDEX:
             yield f"static/{path}", _SOURCE if path == SOURCE else content
     state = {**pages.state(), "links": {}, "exported_at": time.time(), "error": ""}
-    for name, document in {"state": state, **batches}.items():
+    for name, document in {"state": state, **views}.items():
         yield f"data/{name}.js", _script(name, msgspec.json.encode(document))
     document = base64.b64encode(_with_neighbours(snapshot, chosen).document())
     yield "data/pool.js", _script("pool", b'"' + document + b'"')

@@ -136,15 +136,17 @@ class Pages:
         self._remember([(key, document["etag"])])
         return document
 
-    def watch(self) -> dict[str, Any]:
-        """Return what the view Watch shows."""
-        answer = self.kept["watch"].get()
+    def watch(self, *, now: bool = False) -> dict[str, Any]:
+        """Return what the view Watch shows; `now` waits until it is read."""
+        kept = self.kept["watch"]
+        answer = kept.now() if now else kept.get()
         self._remember(watching.drifted(answer["document"]))
         return {**answer, "pool": watching.of_pool(self.pool.snapshot), "local": self._backend.local}
 
-    def model(self) -> dict[str, Any]:
-        """Return what the view Model shows."""
-        answer = self.kept["model"].get()
+    def model(self, *, now: bool = False) -> dict[str, Any]:
+        """Return what the view Model shows; `now` waits until it is read."""
+        kept = self.kept["model"]
+        answer = kept.now() if now else kept.get()
         self._remember(judging.shown(answer["document"]))
         return answer
 

@@ -22,6 +22,7 @@ from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import TaskCounts
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import Observation
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate
 from octospoon.training.job.run import Outcome, run
 from octospoon.usecases.rank import RankReport
@@ -116,6 +117,7 @@ def typed(
             name: getattr(made, name)
             for name in ("pool", "champions", "control", "labels", "history", "images", "training_records")
         },
+        task_type=CLASSIFICATION,
         pool_report=made.pool,
         proposals=FakeProposals(),
         observations=observations,

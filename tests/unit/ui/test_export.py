@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from fakes.page import PageWorld
+from fakes.watched import judged, watched
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.consensus import Consensus
@@ -61,6 +62,20 @@ def test_an_export_names_no_address_and_no_story(tmp_path: Path) -> None:
     data = "".join(path.read_text() for path in (folder / "data").iterdir())
     assert "8080" not in data
     assert "timeline" not in data
+
+
+def test_an_export_holds_the_figures_without_messages(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path / "kept", 30)
+    watched(fake)
+    keys = judged(fake, audit=10)
+    export(Pages(fake.backend(), fake.world.clock), tmp_path / "out", 20)
+    model, watch = arrived(tmp_path / "out", "model"), arrived(tmp_path / "out", "watch")
+    assert [image["key"] for image in model["document"]["images"]] == keys
+    assert sorted(watch["document"]) == ["jobs", "observed"]
+    assert watch["pool"]["quarantine"]["total"] == 1
+    assert not model["reading"]
+    shown = {path.stem for path in (tmp_path / "out" / "thumbnails" / "small").iterdir()}
+    assert {image["id"] for image in model["document"]["images"]} <= shown
 
 
 def test_the_files_are_those_of_the_page(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@
     show: (content) => o.kept(content, "watch", "Watch", (document, kept) => [
       ...part(document.observed, "Accuracy and drift", (observed) => [pair(accuracy(observed), drift(observed))]),
       pair(uploads(kept.pool), quarantine(kept.pool)),
-      ...part(document.dead_letters, "Dead letters", (queues) => [letters(queues)]),
+      ...(o.live ? part(document.dead_letters, "Dead letters", (queues) => [letters(queues)]) : []),
       ...part(document.jobs, "Training jobs", (jobs) => [training(jobs)]),
       cost(kept.local),
     ]),
