@@ -107,6 +107,7 @@ STEPS = {
     ),
     # with --stack, Label Studio would ask AWS itself
     AS_ON_AWS: "label-studio-connect --url {label_studio} --project 1",
+    "ui --export report/": "ui --export report",
     "backup monday.tar": "backup monday.tar",
     "down --forget": "down --forget --yes",
     "restore monday.tar": "restore monday.tar",
@@ -117,17 +118,21 @@ NAMES = {
     "down",
     "backup",
     "backup FILE",
+    "report --days",
+    "model rollback --to VERSION",
     # there is no stack on AWS
     "backfill --stack octospoon",
     "backfill --stack octospoon --dry-run",
     "backup prod.tar --stack prod",
     "doctor --stack octospoon",
+    "ui --stack prod",
     # they end when a person ends them
     "drop --watch",
     "drop --watch DIR",
     "drop --watch ~/camera",
     "open",
     "restore",
+    "ui",
     "status --json | jq .images.labelled",  # a shell's
     "up --host 0.0.0.0",  # tests stay on this machine
     "backbone pull",

@@ -69,7 +69,6 @@ OPTIONAL = {
                 "simulation_report",
                 "simulation_result",
                 "simulation_tables",
-                "ui",
             ),
         )
     ),
