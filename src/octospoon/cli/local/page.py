@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from octospoon.cli.operations import page_address
+from octospoon.cli.stack.process import MARK
 from octospoon.domain.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 PAGE = "page"
 _LONGEST = 60.0
-_PROGRAM = "import sys; from octospoon.cli.main import main; sys.exit(main(['ui', '--no-browser']))"
+_PROGRAM = (
+    f"import os, sys; del os.environ[{MARK!r}]; "
+    "from octospoon.cli.main import main; sys.exit(main(['ui', '--no-browser']))"
+)
+"""The mark of the stack's processes has the name of the variable that names a stack on AWS."""
 
 
 def start_page(servers: RunningStack, project: LocalProject, progress: Callable[[str], None]) -> None:
