@@ -79,9 +79,11 @@ def _serve(pages: Pages, folder: Path, port: int | None, *, browser: bool) -> No
 
     from octospoon.cli.failures import sentence
     from octospoon.cli.operations import page_address
+    from octospoon.cli.stack.signals import TerminationAsExit
     from octospoon.ui import server
     from octospoon.ui.guard import new_token
 
+    ended = TerminationAsExit()  # or the address would stay when `octospoon down` ends the page
     token, listener = new_token(), server.listen(port)
     address = server.address(listener, token)
     page_address.write(folder, address)
@@ -92,3 +94,4 @@ def _serve(pages: Pages, folder: Path, port: int | None, *, browser: bool) -> No
         server.serve(pages, sentence, token, listener)
     finally:
         page_address.forget(folder)
+        ended.restore()
