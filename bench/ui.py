@@ -220,7 +220,7 @@ def timed_views(pages: Pages) -> dict[str, dict[str, float]]:
             seconds, spent = [], browser_cpu()
             for _ in range(1 if "first" in name else REPEATS):
                 page.evaluate("location.hash = '/image'")
-                page.wait_for_function("document.querySelector('main h1')?.textContent === 'Image'")
+                page.get_by_role("heading", name="Image", exact=True).wait_for()
                 seconds.append(page.evaluate(_OPENED, [address, ready]) / 1000)
             times[name] = {
                 "seconds": statistics.median(seconds),

@@ -72,7 +72,7 @@ class Tab:
 
     def lasso(self) -> None:
         """Draw a lasso around nearly the whole map."""
-        self.page.wait_for_function("document.querySelector('.map .stage canvas') !== null")
+        self.page.locator(".map .lasso").wait_for(state="attached")
         box = self.page.locator(".map").bounding_box()
         corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98)]
         self.page.keyboard.press("l")

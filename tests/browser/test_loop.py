@@ -99,7 +99,7 @@ def test_a_lasso_becomes_tasks_and_a_trained_model(
     deployment, jobs = stack.deployment, stack.deployment.control.state().jobs
     opened = tab(address)
     opened.go("/map?colour=state", "Pool")
-    opened.page.wait_for_function("document.querySelector('.map .stage canvas') !== null")
+    opened.page.locator(".map .lasso").wait_for(state="attached")
     draw(opened, *around_lowest(pages, opened, BATCH))
     opened.page.get_by_role("button", name=f"Label {BATCH}", exact=True).click()
     opened.page.get_by_role("button", name="Send").click()

@@ -93,7 +93,7 @@ def test_a_restart_shows_what_is_on_disk(source: Source) -> None:
     assert settled(source.kept())["document"] == {"reads": 2}
 
 
-def test_a_failed_read_keeps_the_document_and_is_not_repeated_at_once(source: Source) -> None:
+def test_a_failed_read_keeps_the_document_for_a_while(source: Source) -> None:
     kept = source.kept()
     settled(kept)
     source.fails, source.mark = True, "b"
@@ -106,7 +106,7 @@ def test_a_failed_read_keeps_the_document_and_is_not_repeated_at_once(source: So
     assert settled(kept)["error"] == ""
 
 
-def test_a_mark_that_cannot_be_read_is_an_error_beside_the_document(source: Source) -> None:
+def test_an_unreadable_mark_is_an_error_beside_the_document(source: Source) -> None:
     kept = source.kept()
     settled(kept)
     source.mark_fails = True
