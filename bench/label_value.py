@@ -37,6 +37,7 @@ from octospoon.cli.operations.backbones import pull
 from octospoon.domain.batch.compose import CONTROL, BatchRules
 from octospoon.training import simulation
 from octospoon.training.backbone import catalogue
+from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.evaluation.curves import Curve, compare
 from octospoon.training.simulation import Labelled, Plan, replay
 
@@ -121,7 +122,8 @@ def embedded(names: Sequence[str], backbones: Sequence[str]) -> dict[tuple[str, 
             if not path.exists():
                 rows, kept = labelled.embed(images.files, model)
                 with path.with_suffix(".part").open("wb") as part:
-                    np.savez(part, embeddings=rows.astype(np.float16), labels=images.labels[kept])
+                    kept_labels, parts = images.labels[kept], np.array(widths(model), np.int64)
+                    np.savez(part, embeddings=rows.astype(np.float16), labels=kept_labels, parts=parts)
                 path.with_suffix(".part").rename(path)
             files[each.name, backbone] = path
     return files
@@ -130,8 +132,9 @@ def embedded(names: Sequence[str], backbones: Sequence[str]) -> dict[tuple[str, 
 @functools.lru_cache(maxsize=32)
 def source(path: Path) -> Source:
     with np.load(path) as file:
-        rows, labels = file["embeddings"].astype(np.float32), file["labels"]
-    return Source(path.name, Labelled(rows, labels, int(labels.max()) + 1), path.name)
+        rows, labels, parts = file["embeddings"].astype(np.float32), file["labels"], file["parts"]
+    data = Labelled(rows, labels, int(labels.max()) + 1, tuple(parts.tolist()))
+    return Source(path.name, data, path.name)
 
 
 def points_of(path: Path) -> tuple[int, ...]:

@@ -47,11 +47,13 @@ class Labelled:
         embeddings: float32 [N, D], rounded to float16 as the pool stores them.
         labels: int64 [N], in [0, classes).
         classes: C.
+        parts: lengths of the parts of the embedding; see `fit_head`.
     """
 
     embeddings: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     classes: int
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> li
 
 def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> Head:
     """Train the product's head on the images at these positions."""
-    return fit_head(data.embeddings[chosen], data.labels[chosen], data.classes)
+    return fit_head(data.embeddings[chosen], data.labels[chosen], data.classes, parts=data.parts)
 
 
 def score(data: Labelled, split: Split, fitted: Head) -> Score:

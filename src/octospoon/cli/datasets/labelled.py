@@ -19,6 +19,7 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.training.backbone.catalogue import SCATTERING
+from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.model import check_import, model_file
 from octospoon.training.model.optimize import cold_start
@@ -110,6 +111,11 @@ class Embedder:
     name: str
     model: bytes | None
 
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Lengths of the parts of its embedding; empty if it has only one."""
+        return () if self.model is None else widths(self.model)
+
 
 STARTER = Embedder(SCATTERING, None)
 
@@ -124,7 +130,7 @@ def of_digits(embedder: Embedder = STARTER, check: Check = _no_check) -> Source:
     check(pool_size(len(digits.labels())))
     files = [digits.png_bytes(index) for index in range(len(digits.labels()))]
     embeddings, _ = embed(files, embedder.model)
-    data = Labelled(embeddings, digits.labels(), len(digits.CLASSES))
+    data = Labelled(embeddings, digits.labels(), len(digits.CLASSES), embedder.parts)
     return Source("scikit-learn's digits", data, embedder.name)
 
 
@@ -155,7 +161,8 @@ def of_folder(folder: Path, embedder: Embedder = STARTER, check: Check = _no_che
     _check(labels, classes)
     unread = len(known) - len(kept)
     notes = (f"{unread} images could not be read and are left out",) if unread else ()
-    return Source(folder.name, Labelled(embeddings, labels, len(classes)), embedder.name, None, notes)
+    data = Labelled(embeddings, labels, len(classes), embedder.parts)
+    return Source(folder.name, data, embedder.name, None, notes)
 
 
 def of_project(deployment: Deployment) -> Source:
@@ -180,7 +187,7 @@ def of_project(deployment: Deployment) -> Source:
     embeddings = np.stack([rows[image.key].embedding for image in used])
     return Source(
         "this project's labels",
-        Labelled(embeddings, labels, len(classes)),
+        Labelled(embeddings, labels, len(classes), _stored_parts(deployment, newest)),
         "the stored embeddings",
         audit,
         (
@@ -188,6 +195,15 @@ def of_project(deployment: Deployment) -> Source:
             "the pool is what this project chose to label, so random means random among those images",
         ),
     )
+
+
+def _stored_parts(deployment: Deployment, backbone: str) -> tuple[int, ...]:
+    """Return the parts of stored embeddings; empty unless their backbone is in service."""
+    stored = deployment.champions.pointer()
+    if stored is None or stored[0].backbone != backbone:
+        return ()
+    with TemporaryDirectory() as folder:
+        return widths(deployment.champions.fetch(stored[0], Path(folder)).read_bytes())
 
 
 def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.float32], list[int]]:

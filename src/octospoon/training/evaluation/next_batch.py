@@ -28,7 +28,9 @@ _OTHERS = (CONTROL, DRIFT, NEW_CLASS, IMPORTED, MANUAL)
 """What chose the labelled images that the strategy did not choose."""
 
 
-def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expectation | None:
+def expectation(
+    train: Dataset, audit: Dataset, classes: int, parts: tuple[int, ...] = ()
+) -> stopping.Expectation | None:
     """Return the expected gain of one more round; None if there are too few rounds or audit images.
 
     One head is fitted on the labels up to each of several rounds, without the audit share. All heads are
@@ -39,15 +41,16 @@ def expectation(train: Dataset, audit: Dataset, classes: int) -> stopping.Expect
         train: the labelled images outside the audit share.
         audit: the audit share.
         classes: C.
+        parts: lengths of the parts of the embedding; see `fit_head`.
     """
     rounds = sorted({image.round_number for image in train.images})
     numbers = np.array([image.round_number for image in train.images])
     if len(rounds) < stopping.FEWEST_POINTS or len(audit) < stopping.FEWEST_IMAGES:
         return None
     kept = [rounds[i] for i in np.unique(np.linspace(0, len(rounds) - 1, _POINTS).round().astype(int))]
-    parts = [np.flatnonzero(numbers <= last) for last in kept]
-    labels = np.array([len(part) for part in parts])
-    correct = np.stack([_correct(train, part, audit, classes) for part in parts])
+    upto = [np.flatnonzero(numbers <= last) for last in kept]
+    labels = np.array([len(rows) for rows in upto])
+    correct = np.stack([_correct(train, rows, audit, classes, parts) for rows in upto])
     return stopping.expect(labels, correct, int(np.sum(numbers == rounds[-1])))
 
 
@@ -62,7 +65,9 @@ def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:
     }
 
 
-def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, float]:
+def against_control(
+    train: Dataset, audit: Dataset, classes: int, parts: tuple[int, ...] = ()
+) -> dict[str, float]:
     """Return metrics that compare the strategy with the control share of each batch; empty without one.
 
     No head here is trained on an audit label, so no fold is needed. Two heads are fitted on equally many
@@ -76,6 +81,7 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
         train: the labelled images outside the audit share.
         audit: the audit share.
         classes: C.
+        parts: lengths of the parts of the embedding; see `fit_head`.
     """
     by_age = sorted(range(len(train)), key=lambda i: (train.images[i].round_number, train.images[i].key))
     control = [i for i in by_age if train.images[i].strategy == CONTROL]
@@ -83,12 +89,12 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
     n = min(len(control), len(chosen))
     if n < _FEWEST_CONTROL or len(audit) < stopping.FEWEST_IMAGES:
         return {}
-    random = _correct(train, control[:n], audit, classes)
+    random = _correct(train, control[:n], audit, classes, parts)
     sizes = np.array([n * (part + 1) // _PARTS for part in range(_PARTS)])
-    curve = [_correct(train, chosen[:size], audit, classes) for size in sizes.tolist()]
+    curve = [_correct(train, chosen[:size], audit, classes, parts) for size in sizes.tolist()]
     lead = metrics.paired_difference(curve[-1], random)
     means = np.array([[np.mean(right) for right in curve]])
-    rise = metrics.paired_difference(random, _correct(train, control[: sizes[0]], audit, classes))
+    rise = metrics.paired_difference(random, _correct(train, control[: sizes[0]], audit, classes, parts))
     reached = isotonic.last_reached(np.array([random.mean()]), sizes, isotonic.rising(means))
     meaningful = rise.low > 0 or np.isinf(reached[0])
     share = {"control_labels_share": float(reached[0]) / n} if meaningful else {}
@@ -102,8 +108,12 @@ def against_control(train: Dataset, audit: Dataset, classes: int) -> dict[str, f
 
 
 def _correct(
-    train: Dataset, part: Sequence[int] | npt.NDArray[np.int64], audit: Dataset, classes: int
+    train: Dataset,
+    rows: Sequence[int] | npt.NDArray[np.int64],
+    audit: Dataset,
+    classes: int,
+    parts: tuple[int, ...],
 ) -> npt.NDArray[np.bool_]:
-    """Return whether a head fitted on a part of `train` is right on each audit image, bool [N]."""
-    fitted = fit_head(train.embeddings[part], train.labels[part], classes)
+    """Return whether a head fitted on some rows of `train` is right on each audit image, bool [N]."""
+    fitted = fit_head(train.embeddings[rows], train.labels[rows], classes, parts=parts)
     return np.asarray(fitted.logits(audit.embeddings).argmax(axis=1) == audit.labels)

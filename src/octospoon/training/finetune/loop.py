@@ -24,7 +24,7 @@ from scipy.special import log_softmax
 from torch.nn import functional
 
 from octospoon.training.finetune.augmentation import augmented
-from octospoon.training.head.fit import Head, temperature
+from octospoon.training.head.calibration import temperature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from octospoon.training.finetune.graph import TorchGraph
     from octospoon.training.finetune.options import FineTuning
+    from octospoon.training.head.fit import Head
 
 _LEAST_SIZE = 1e-3
 """Lower bound of a tensor's size for its learning rate, so that biases of zero can learn."""

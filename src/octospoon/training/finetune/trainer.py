@@ -21,6 +21,7 @@ from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingReco
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
@@ -99,7 +100,7 @@ class FineTuner:
             learning = {"weights": f"{graph.total}", "weights_that_learn": f"{graph.learning}"}
             _log.info("%d of the backbone's %d weights are trained on %s", graph.learning, graph.total, where)
             _compare(graph, backbone, material)
-            course = self._course(graph, dataset, len(spec.classes), material)
+            course = self._course(graph, backbone, dataset, len(spec.classes), material)
             tuned = graph.written() if course.best else backbone
             gap = _compare(graph, tuned, material) if course.best else 0.0
         learning |= {"device": where, "reproducible": f"no: {', '.join(uncertain)}" if uncertain else "yes"}
@@ -119,12 +120,18 @@ class FineTuner:
             epochs=course.epochs,
         )
 
-    def _course(self, graph: TorchGraph, dataset: Dataset, classes: int, material: _Material) -> Course:
+    def _course(
+        self, graph: TorchGraph, backbone: bytes, dataset: Dataset, classes: int, material: _Material
+    ) -> Course:
         from octospoon.training.finetune import loop
 
         learned = material.readable & ~material.held_out
         start = fit_head(
-            dataset.embeddings[learned], dataset.labels[learned], classes, balanced=self.balanced
+            dataset.embeddings[learned],
+            dataset.labels[learned],
+            classes,
+            parts=widths(backbone),
+            balanced=self.balanced,
         )
         lesson = loop.Lesson(
             material.pixels,
@@ -142,7 +149,14 @@ class FineTuner:
         rows = np.flatnonzero(material.readable)
         embeddings = as_stored(embed(backbone, material.pixels, rows))
         unseen, labels = material.held_out[rows], dataset.labels[rows]
-        fitted = fit_head(embeddings, labels, len(spec.classes), balanced=self.balanced, unseen=unseen)
+        fitted = fit_head(
+            embeddings,
+            labels,
+            len(spec.classes),
+            parts=widths(backbone),
+            balanced=self.balanced,
+            unseen=unseen,
+        )
         named = replace(spec, backbone=model_file.sha256(backbone))
         file = model_file.head_file(fitted.weights, fitted.bias, named)
         held_out = np.full((len(dataset), len(spec.classes)), np.nan)
@@ -161,12 +175,7 @@ class FineTuner:
                 "held_out_accuracy": metrics.accuracy(guesses, truth),
                 "held_out_log_loss": metrics.log_loss(guesses, truth),
             },
-            params=self._params()
-            | {
-                "audit_labels": KEPT_OUT,
-                "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
-                "temperature": f"{fitted.temperature:.4f}",
-            },
+            params=self._params() | {"audit_labels": KEPT_OUT} | fitted.params(),
         )
 
     def _frozen(

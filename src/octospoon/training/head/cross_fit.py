@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from octospoon.training.data.dataset import Dataset
 
-ENOUGH = 100
-"""Number of labels outside the audit share that are enough to choose regularisation and temperature."""
 _AT_ONCE = 2
 
 
@@ -38,39 +36,36 @@ class CrossFit:
     held_out: npt.NDArray[np.float64]
 
 
-def cross_fit(dataset: Dataset, classes: int, *, balanced: bool = False) -> CrossFit:
+def cross_fit(
+    dataset: Dataset, classes: int, *, parts: tuple[int, ...] = (), balanced: bool = False
+) -> CrossFit:
     """Fit the served head and the fold heads.
 
-    Nothing in a fold head depends on the labels of its fold. With ENOUGH labels outside the audit share,
-    these alone choose regularisation and temperature, once for all heads, and every fit starts from the head
-    that they give. With fewer, each head chooses for itself, from its own labels.
+    Nothing in a fold head depends on the labels of its fold: each head chooses its regularisation and
+    calibrates itself with its own labels.
 
     Args:
         dataset: the labelled images, with their folds.
         classes: C >= 2.
+        parts: lengths of the parts of the embedding; see `fit_head`.
         balanced: weight classes by the inverse of their frequency.
 
     Raises:
         BadRequest: there is no label to train on.
     """
     folds, shape = dataset.fold_numbers(), (dataset.embeddings.shape[1], classes)
-    shared, numbers = folds == EVERY_HEAD, np.unique(folds[folds != EVERY_HEAD]).tolist()
-    common = None
-    if numbers and shared.sum() >= ENOUGH:
-        common = fit_head(dataset.embeddings[shared], dataset.labels[shared], classes, balanced=balanced)
+    numbers = np.unique(folds[folds != EVERY_HEAD]).tolist()
 
     def fitted(fold: int | None) -> Head:
         rows = np.full(len(dataset), fill_value=True) if fold is None else folds != fold
         if fold is not None and not rows.any():
             return _ignorant(*shape)
         points, labels = dataset.embeddings[rows], dataset.labels[rows]
-        return fit_head(points, labels, classes, balanced=balanced, like=common)
+        return fit_head(points, labels, classes, parts=parts, balanced=balanced)
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_AT_ONCE) as threads:
         served, *heads = threads.map(fitted, (None, *numbers))
     held_out = served.out_of_fold
-    if common is not None:
-        held_out[shared] = common.out_of_fold
     numbered = image_numbers((image.key, image.etag) for image in dataset.images)
     layers = {fold: (head.weights, head.bias) for fold, head in zip(numbers, heads, strict=True)}
     record = TrainingRecord.of(numbered, folds, layers, shape, dataset.tuned)
@@ -82,4 +77,4 @@ def cross_fit(dataset: Dataset, classes: int, *, balanced: bool = False) -> Cros
 def _ignorant(dim: int, classes: int) -> Head:
     """Return the head of a fold that has all labels: it predicts every class alike."""
     weights, bias = np.zeros((dim, classes), np.float32), np.zeros(classes, np.float32)
-    return Head(weights, bias, 0.0, 1.0, np.empty((0, classes)))
+    return Head(weights, bias, 0.0, (1.0,), 1.0, np.empty((0, classes)))

@@ -1,29 +1,39 @@
-"""Fit a calibrated multinomial logistic head on frozen embeddings."""
+"""Fit a calibrated linear head on frozen embeddings."""
 
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.errors import BadRequest
-from octospoon.training.head import logistic
-from octospoon.training.head.span import Span
+from octospoon.training.head.calibration import scale_and_offsets, scales, smoothed
+from octospoon.training.head.ridge import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
-INVERSE_REGULARISATION = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+    Floats = npt.NDArray[np.float64]
+
+STRENGTHS = 10.0 ** np.arange(-3.0, 2.0, 0.5)
+"""Strengths of the regularisation, for rows of squared length 1 on average."""
+USUAL_STRENGTH, STRENGTH_PRIOR = 0.2, 0.3
+"""The strength that is preferred, and the precision of its logarithm's prior: it decides with few labels."""
+RATIOS = (4.0, 16.0)
+"""How much more the squared distances in one part of the embedding may count than those in another."""
+RATIO_PRIOR = 0.5
+"""Precision of the prior of a ratio's logarithm, which prefers equal parts."""
+ENOUGH = 600
+"""Number of rows that choose strength and parts and that calibrate; of more labels, a sample is taken."""
 FOLDS = 5
-HELD_OUT = 1000
-"""Number of held-out rows that is enough; with more labels, fewer folds are held out."""
-_TEMPERATURES = (0.05, 100.0)
+UNSEEN_LOGIT = -12.0
+"""The logit of a class without labels. Its probability is tiny, and its log loss finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +43,31 @@ class Head:
     Attributes:
         weights: float32 [D, C].
         bias: float32 [C].
-        inverse_regularisation: the value chosen by cross-validation; 0 if nothing was fitted.
-        temperature: the divisor of the logits; already folded into the weights.
+        strength: of the regularisation; 0 if nothing was fitted.
+        shares: share of each part of the embedding in the squared distances between images; they add up to 1.
+        scale: factor from predicted one-hot targets to logits; already folded into the weights.
         out_of_fold: float64 [N, C], calibrated probabilities of each training row from a head that was not
             trained on it; NaN in rows that were not held out.
     """
 
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    inverse_regularisation: float
-    temperature: float
-    out_of_fold: npt.NDArray[np.float64]
+    strength: float
+    shares: tuple[float, ...]
+    scale: float
+    out_of_fold: Floats
 
-    def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    def params(self) -> dict[str, str]:
+        """Return how the head was fitted, as parameters of a run."""
+        return {
+            "regularisation": f"{self.strength:.4g}",
+            "part_shares": ", ".join(f"{share:.4g}" for share in self.shares),
+            "logit_scale": f"{self.scale:.4g}",
+        }
+
+    def logits(self, embeddings: npt.NDArray[np.floating]) -> Floats:
         """Return logits float64 [N, C] for embeddings float [N, D]."""
-        result: npt.NDArray[np.float64] = embeddings.astype(np.float64) @ self.weights + self.bias
+        result: Floats = embeddings.astype(np.float64) @ self.weights + self.bias
         return result
 
 
@@ -56,194 +76,186 @@ def fit_head(
     labels: npt.NDArray[np.int64],
     classes: int,
     *,
+    parts: tuple[int, ...] = (),
     seed: int = 0,
     balanced: bool = False,
     unseen: npt.NDArray[np.bool_] | None = None,
-    like: Head | None = None,
 ) -> Head:
     """Fit a head with all `classes`; those without a label get tiny, finite probabilities.
 
-    Embeddings are centred and divided by one number, the root of their mean squared distance from the mean.
-    This map and the temperature are folded into the weights. Regularisation and temperature minimise the
-    out-of-fold log loss. Equal arguments give an equal head.
+    This is ridge regression on one-hot targets. A scale and an offset for each class turn its predictions
+    into logits. The strength of the regularisation, the shares of the embedding's parts, scale and offsets
+    minimise the log loss of rows that are left out one at a time. Weak priors decide where few labels cannot.
+    Everything is folded into one linear layer. Neither location nor scale of a part matters. Equal arguments
+    give an equal head.
 
     Args:
         embeddings: float [N, D], N >= 1.
         labels: int [N], each in [0, classes).
         classes: C >= 2.
-        seed: fixes the folds.
+        parts: lengths of the parts of the embedding, which add up to D; empty if it has only one.
+        seed: fixes the sample of more than ENOUGH labels.
         balanced: weight classes by the inverse of their frequency.
-        unseen: bool [N], the rows that the backbone was not trained on. Only these choose regularisation and
-            temperature. None for a backbone that was trained on no row.
-        like: a head to take regularisation and temperature from, and to start at. Then nothing is held out.
+        unseen: bool [N], the rows that the backbone was not trained on. Only these choose strength and shares
+            and calibrate. None for a backbone that was trained on no row.
 
     Raises:
-        BadRequest: there is no label to train on.
+        BadRequest: there is no label to train on, the parts do not add up to D, or an embedding is not
+            finite.
     """
-    if not len(labels):
-        raise BadRequest("no label to train on: label images outside the audit share first")
+    _check(embeddings, labels, parts)
     seen, compact = np.unique(labels, return_inverse=True)
     if len(seen) < 2:
         return _constant(embeddings.shape[1], labels, classes)
     # threads cost more than they gain on such small matrices, and their number would change the last bits
     with threadpool_limits(1, "blas"):
-        span = Span.of(embeddings.astype(np.float64))
-        if like is not None and like.inverse_regularisation:
-            return _fit_like(span, seen, compact, like, balanced=balanced)
-        return _fit(span, seen, compact, classes, _held(compact, seed, unseen), balanced=balanced)
+        data = _Data(
+            embeddings.astype(np.float64), compact, len(seen), parts or (embeddings.shape[1],), balanced
+        )
+        judges = np.arange(len(labels)) if unseen is None else np.flatnonzero(unseen)
+        return _fit(data, seen, classes, judges, seed)
 
 
-class _Held(NamedTuple):
-    """The rows that are held out.
+class _Data(NamedTuple):
+    """Embeddings float64 [N, D], labels int64 [N] in [0, B), B, and the options of `fit_head`."""
 
-    Attributes:
-        folds: int [N], the fold of each row.
-        wanted: number of folds to hold out, one after another, from fold 0.
-        total: number of labels for smoothing the temperature; None for the number of held-out rows.
-    """
+    embeddings: Floats
+    labels: npt.NDArray[np.int64]
+    classes: int
+    parts: tuple[int, ...]
+    balanced: bool
 
-    folds: npt.NDArray[np.int64]
-    wanted: int
-    total: int | None
+    def rows(self, chosen: npt.NDArray[np.int64]) -> _Data:
+        """Return the data of some rows."""
+        return self._replace(embeddings=self.embeddings[chosen], labels=self.labels[chosen])
 
+    @property
+    def weights(self) -> Floats:
+        """The weight of each row, float64 [N]: 1, or N / (classes present · rows of its class)."""
+        if not self.balanced:
+            return np.ones(len(self.labels))
+        _, position, count = np.unique(self.labels, return_inverse=True, return_counts=True)
+        shares: Floats = len(self.labels) / (len(count) * count)
+        return shares[position]
 
-def _held(labels: npt.NDArray[np.int64], seed: int, unseen: npt.NDArray[np.bool_] | None) -> _Held:
-    """Return the folds for int [N] labels; with `unseen`, bool [N], one fold of the unseen rows."""
-    if unseen is None:
-        return _Held(fold_of(labels, seed), min(FOLDS, -(-HELD_OUT * FOLDS // len(labels))), None)
-    # Smooth the temperature as for a head with all N labels out of fold. The few unseen rows alone would
-    # make the head far too uncertain.
-    return _Held(np.where(unseen, 0, 1), 1, len(labels))
+    def problem(self) -> Problem:
+        """Return the regression of the labels."""
+        return Problem.of(self.embeddings, np.eye(self.classes)[self.labels], self.parts, self.weights)
+
+    def targets(self, judges: npt.NDArray[np.int64], count: int) -> Floats:
+        """Return what rows shall predict, float64 [M, B], each row times its weight."""
+        return smoothed(self.labels[judges], self.classes, count) * self.weights[judges, np.newaxis]
 
 
 def _fit(
-    span: Span,
-    seen: npt.NDArray[np.int64],
-    compact: npt.NDArray[np.int64],
-    classes: int,
-    held: _Held,
-    *,
-    balanced: bool,
+    data: _Data, seen: npt.NDArray[np.int64], classes: int, judges: npt.NDArray[np.int64], seed: int
 ) -> Head:
-    """Choose regularisation and temperature out of fold, then fit all rows; see `fit_head`.
+    """Choose, fit all rows and calibrate; see `fit_head`.
 
     Args:
-        span: of the N embeddings.
+        data: of all rows.
         seen: int64 [B], ascending, the classes with labels.
-        compact: int64 [N], the labels as positions in `seen`.
         classes: C.
-        held: which rows are held out.
-        balanced: see `fit_head`.
+        judges: int64 [M], ascending, positions of the rows that choose and calibrate.
+        seed: see `fit_head`.
     """
-    held_out = _out_of_fold(span.points, compact, held, balanced=balanced)
-    calibrated = {c: temperature(logits, compact, held.total) for c, logits in held_out.items()}
-    best = min(INVERSE_REGULARISATION, key=lambda c: calibrated[c][1])
-    divisor = calibrated[best][0]
-    model = logistic.fit(span.points, compact, len(seen), best, balanced=balanced)
-    probabilities = np.zeros((len(compact), classes))
-    probabilities[:, seen] = np.exp(log_softmax(held_out[best] / divisor, axis=1))
-    return Head(*span.layer(model, seen, classes, divisor), best, divisor, probabilities)
+    count = len(data.labels)
+    judges = judges[_sample(data.labels[judges], ENOUGH, seed)]
+    others = np.setdiff1d(np.arange(count), judges)
+    others = others[_sample(data.labels[others], ENOUGH - len(judges), seed)]
+    used = np.sort(np.concatenate([judges, others]))
+    chosen = _choose(data.rows(used), np.searchsorted(used, judges), count)
+    problem = data.problem()
+    slope, left_out = problem.solve(np.repeat(np.sqrt(chosen.shares), data.parts), chosen.strength, judges)
+    scale, offsets = scale_and_offsets(left_out, data.targets(judges, count), count, chosen.scale)
+    weights, bias = np.zeros((len(slope), classes)), np.full(classes, UNSEEN_LOGIT)
+    weights[:, seen] = scale * slope
+    bias[seen] = scale * (problem.average - problem.mean @ slope) + offsets
+    bias[seen] -= bias[seen].mean()
+    held_out = np.full((count, classes), np.nan)
+    held_out[judges] = 0.0
+    held_out[np.ix_(judges, seen)] = np.exp(log_softmax(scale * left_out + offsets, axis=1))
+    shares = tuple(chosen.shares.tolist())
+    return Head(weights.astype(np.float32), bias.astype(np.float32), chosen.strength, shares, scale, held_out)
 
 
-def _fit_like(
-    span: Span,
-    seen: npt.NDArray[np.int64],
-    compact: npt.NDArray[np.int64],
-    like: Head,
-    *,
-    balanced: bool,
-) -> Head:
-    """Fit all rows with the regularisation and temperature of another head; see `_fit` for the arguments."""
-    classes = like.weights.shape[1]
-    best, divisor = like.inverse_regularisation, like.temperature
-    start = span.within(like.weights[:, seen], like.bias[seen], divisor)
-    model = logistic.fit(span.points, compact, len(seen), best, balanced=balanced, start=start)
-    nothing = np.full((len(compact), classes), np.nan)
-    return Head(*span.layer(model, seen, classes, divisor), best, divisor, nothing)
+class _Choice(NamedTuple):
+    """Strength of the regularisation, shares of the parts float64 [P], and the scale without offsets."""
+
+    strength: float
+    shares: Floats
+    scale: float
+
+
+def _choose(data: _Data, judges: npt.NDArray[np.int64], count: int) -> _Choice:
+    """Return what minimises the log loss of the judges, each left out of the fit, plus the priors.
+
+    Args:
+        data: at most ENOUGH rows.
+        judges: int64 [M], positions of the rows that judge.
+        count: number of labels of the whole fit, against which the priors are weighed.
+    """
+    problem, targets = data.problem(), data.targets(judges, count)
+    kernels = problem.kernels(data.parts)
+    usual = STRENGTH_PRIOR * np.log(STRENGTHS / USUAL_STRENGTH) ** 2 / 2
+    best, least = _Choice(USUAL_STRENGTH, np.ones(1), 1.0), np.inf
+    for shares in _shares(len(kernels)):
+        kernel = sum(share * part for share, part in zip(shares, kernels, strict=True))
+        found, losses = scales(problem.left_out(kernel, STRENGTHS)[:, judges], targets, count)
+        equal = RATIO_PRIOR * np.log(shares.max() / shares.min()) ** 2 / 2
+        losses = losses + (usual + equal) / count
+        at = int(losses.argmin())
+        if losses[at] < least:
+            least = losses[at]
+            best = _Choice(float(STRENGTHS[at]), shares, float(found[at]))
+    return best
+
+
+def _shares(parts: int) -> Iterator[Floats]:
+    """Yield shares of the parts, float64 [P]: equal ones, then one part ahead of the others by each ratio."""
+    yield np.full(parts, 1.0 / parts)
+    if parts > 1:
+        for part, ratio in itertools.product(range(parts), RATIOS):
+            shares = np.ones(parts)
+            shares[part] = ratio
+            yield shares / shares.sum()
+
+
+def _check(
+    embeddings: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], parts: tuple[int, ...]
+) -> None:
+    if not len(labels):
+        raise BadRequest("no label to train on: label images outside the audit share first")
+    if parts and sum(parts) != embeddings.shape[1]:
+        raise BadRequest(f"the parts {parts} of the embedding do not add up to {embeddings.shape[1]}")
+    broken = int(np.sum(~np.isfinite(embeddings).all(axis=1)))
+    if broken:
+        raise BadRequest(f"{broken} of {len(labels)} embeddings are not finite: score these images again")
 
 
 def _constant(dim: int, labels: npt.NDArray[np.int64], classes: int) -> Head:
     """Return a head that predicts class frequencies, with one count added to each class (Laplace)."""
     bias = np.log(np.bincount(labels, minlength=classes) + 1.0) - np.log(len(labels) + classes)
     nothing = np.full((len(labels), classes), np.nan)
-    return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, 1.0, nothing)
+    return Head(np.zeros((dim, classes), np.float32), bias.astype(np.float32), 0.0, (1.0,), 1.0, nothing)
 
 
 def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
     """Return the fold of each row, int [N] in [0, FOLDS), with every class spread evenly over the folds."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(len(labels), np.int64)
-    folds[order] = np.arange(len(labels)) % FOLDS
+    folds[_by_class(labels, seed)] = np.arange(len(labels)) % FOLDS
     return folds
 
 
-def _out_of_fold(
-    points: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.int64],
-    held: _Held,
-    *,
-    balanced: bool,
-) -> dict[float, npt.NDArray[np.float64]]:
-    """Return out-of-fold logits for each strength of regularisation.
-
-    Rows in folds that are not held out stay NaN. Within a fold, each fit starts from the solution of the one
-    before, which saves iterations. With many labels the strengths are split into two such sequences, so that
-    two cores have work.
-
-    Args:
-        points: float64 [N, R].
-        labels: int64 [N].
-        held: which rows are held out.
-        balanced: see `fit_head`.
-
-    Returns:
-        float64 [N, C] by inverse regularisation.
-    """
-    classes = int(labels.max()) + 1
-    held_out = {inverse: np.full((len(labels), classes), np.nan) for inverse in INVERSE_REGULARISATION}
-    middle = len(INVERSE_REGULARISATION) // 2 if len(labels) > HELD_OUT else len(INVERSE_REGULARISATION)
-
-    def path(task: tuple[int, tuple[float, ...]]) -> None:
-        fold, strengths = task
-        out = held.folds == fold
-        if not out.any() or len(np.unique(labels[~out])) < 2:
-            return
-        model = None
-        for inverse in strengths:
-            model = logistic.fit(points[~out], labels[~out], classes, inverse, balanced=balanced, start=model)
-            held_out[inverse][out] = model.logits(points[out])
-
-    parts = [part for part in (INVERSE_REGULARISATION[:middle], INVERSE_REGULARISATION[middle:]) if part]
-    with ThreadPoolExecutor(len(parts)) as threads:
-        list(threads.map(path, itertools.product(range(held.wanted), parts)))
-    return held_out
+def _sample(labels: npt.NDArray[np.int64], wanted: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the positions of at most so many rows, ascending, in which every class has its share."""
+    if len(labels) <= wanted:
+        return np.arange(len(labels))
+    spread = np.linspace(0, len(labels), max(wanted, 0), endpoint=False).astype(np.int64)
+    return np.sort(_by_class(labels, seed)[spread])
 
 
-def temperature(
-    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], count: int | None = None
-) -> tuple[float, float]:
-    """Return the temperature that minimises the log loss (Guo et al., arXiv 1706.04599), and that loss.
-
-    Targets are smoothed as Platt (1999) did for two classes: (N + 1) / (N + C) for the true class and
-    1 / (N + C) for each other. Otherwise held-out rows that are all right would give infinite confidence.
-
-    Args:
-        logits: float64 [M, C]; rows with NaN are ignored.
-        labels: int [M].
-        count: N, if it differs from the number of these rows.
-    """
-    known = np.isfinite(logits).all(axis=1)
-    if not known.any():
-        return 1.0, 0.0
-    values, truth = logits[known], labels[known]
-    n, classes = count or len(truth), values.shape[1]
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(values / np.exp(log_temperature), axis=1)
-        true = scaled[np.arange(len(truth)), truth].mean()
-        return float(-(n * true + scaled.sum(axis=1).mean()) / (n + classes))
-
-    low, high = np.log(_TEMPERATURES)
-    minimum = minimize_scalar(loss, bounds=(low, high), method="bounded")
-    return float(np.exp(minimum.x)), float(minimum.fun)
+def _by_class(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """Return the positions of the rows, class after class, shuffled within each."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    return order[np.argsort(labels[order], kind="stable")]

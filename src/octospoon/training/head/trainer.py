@@ -8,6 +8,7 @@ import numpy as np
 
 from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.head.cross_fit import cross_fit
 from octospoon.training.model import model_file
 
@@ -41,7 +42,7 @@ class Trainer(Protocol):
 
 
 def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: bool = False) -> TrainedModel:
-    """Fit a calibrated logistic head on the frozen backbone, on every label; see `Trainer`.
+    """Fit a calibrated linear head on the frozen backbone, on every label; see `Trainer`.
 
     Args:
         backbone: see `Trainer`.
@@ -50,7 +51,7 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
         balanced: weight classes by the inverse of their frequency. It improves the recall of rare classes and
             reduces the precision of the others.
     """
-    made = cross_fit(dataset, len(spec.classes), balanced=balanced)
+    made = cross_fit(dataset, len(spec.classes), parts=widths(backbone), balanced=balanced)
     fitted, folds = made.served, len(made.record.heads)
     file = model_file.head_file(fitted.weights, fitted.bias, spec)
     known = np.isfinite(made.held_out).all(axis=1)
@@ -65,10 +66,9 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
             "cross_validated_log_loss": metrics.log_loss(probabilities, truth),
         },
         params={
-            "trainer": "logistic head",
+            "trainer": "ridge head",
             "audit_labels": f"trained on, judged by {folds} fold heads" if folds else KEPT_OUT,
             "class_weights": "balanced" if balanced else "none",
-            "inverse_regularisation": f"{fitted.inverse_regularisation:g}",
-            "temperature": f"{fitted.temperature:.4f}",
-        },
+        }
+        | fitted.params(),
     )

@@ -26,6 +26,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.training.jobs import STOPPED, JobStatus
 from octospoon.ports.training import TrainingData
+from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.data import embeddings
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
 from octospoon.training.evaluation.gate import for_project
@@ -185,11 +186,12 @@ class _Job:
         judged, trained, dataset = evaluated.judged, evaluated.trained, evaluated.dataset
         # The learning curve needs embeddings of a backbone that was trained on no label. So it uses `train`
         # and `audit` with the embeddings of the champion, not of the challenger.
-        next_batch = expectation(train, audit, len(spec.classes))
+        parts = widths(champion.file)
+        next_batch = expectation(train, audit, len(spec.classes), parts)
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
         metrics |= evaluated.metrics | gain(next_batch)
         metrics["training_labels"] = float(len(trained.record.images))
-        metrics |= against_control(train, audit, len(spec.classes))
+        metrics |= against_control(train, audit, len(spec.classes), parts)
         decision = for_project(judged.decision, spec.classes, self._ports)
         backbone_change = self._ports.control.state().backbone_change
         decision = requested_backbone.unless_revoked(decision, self._ports.candidate, backbone_change)
