@@ -20,7 +20,6 @@ challengers less often than before by more than chance explains.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 import time
@@ -105,19 +104,6 @@ def audited(made: Dataset) -> npt.NDArray[np.bool_]:
     return np.array([image.audit for image in made.images], bool)
 
 
-@functools.lru_cache(maxsize=4)
-def _common(points: bytes, labels: bytes, shape: tuple[int, int], classes: int) -> Any:
-    rows = np.frombuffer(points, np.float32).reshape(shape)
-    return fit_head(rows, np.frombuffer(labels, np.int64), classes)
-
-
-def _fit_once(points: Any, labels: Any, classes: int, **options: Any) -> Any:
-    """Fit a head; the search over the same labels outside the audit share is done once for all sizes."""
-    if options.get("like") is None and not options.get("balanced"):
-        return _common(points.tobytes(), labels.tobytes(), points.shape, classes)
-    return fit_head(points, labels, classes, **options)
-
-
 def coverage(data: Labelled, seed: int) -> dict[str, list[float]]:
     """Return estimate, ends of the interval, and truth of each measure, by number of audit labels."""
     rows, left = drawn(data, seed, OTHERS + AUDITS[-1])
@@ -187,7 +173,7 @@ def refusals(data: Labelled, seed: int) -> dict[str, list[bool]]:
 def answers(made: Dataset, labels: Rows, classes: int) -> list[npt.NDArray[np.floating]]:
     """Return probabilities of the audit images: of a head without them, and of the fold heads."""
     apart = ~audited(made)
-    without = _fit_once(made.embeddings[apart], labels[apart], classes)
+    without = fit_head(made.embeddings[apart], labels[apart], classes)
     folded = heads.cross_fit(replace(made, labels=labels), classes)
     judged = ~apart
     return [softmax(without.logits(made.embeddings[judged]), axis=1), folded.held_out[judged]]
@@ -208,7 +194,7 @@ def gain(data: Labelled, seed: int) -> dict[str, list[float]]:
             continue
         made = dataset(data, rows, round(labels * SHARE))
         apart = ~audited(made)
-        without = _fit_once(made.embeddings[apart], made.labels[apart], data.classes)
+        without = fit_head(made.embeddings[apart], made.labels[apart], data.classes)
         served = heads.cross_fit(made, data.classes).served
         found[str(labels)] = [
             float(np.mean(head.logits(data.embeddings[left]).argmax(axis=1) == data.labels[left]))
@@ -301,5 +287,4 @@ def _gate_report(stored: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    setattr(heads, "fit_head", _fit_once)  # noqa: B010 - to mypy the module does not export it
     sys.exit(main())
