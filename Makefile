@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-label-value bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-load \
 	bench-rescore bench-score bench-select bench-ui peers image-sets oracle finetune test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -148,8 +148,11 @@ bench-crossfit: .venv/.installed ## check accuracy estimates and the gate of mod
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
 
-image-sets: .venv/.installed ## fetch the packages that hold labelled images for `make bench-label-value`, 490 MB
+image-sets: .venv/.installed ## fetch the packages that hold labelled images for `make bench-label-value` and `make bench-heads`, 490 MB
 	@.venv/bin/python -m bench.image_sets || echo "some sets are missing; the benchmark skips them" >&2
+
+bench-heads: .venv/.installed ## compare heads for few labels on every image set at hand; ARGS="--seeds 5 --heads logistic,ridge" JSON=file
+	@.venv/bin/python -m bench.heads $(ARGS) $(if $(JSON),--json $(JSON))
 
 bench-label-value: .venv/.installed ## measure what a label is worth on every image set at hand; ARGS="--seeds 5" JSON=file
 	@.venv/bin/python -m bench.label_value $(ARGS) $(if $(JSON),--json $(JSON))

@@ -8,12 +8,17 @@ import pytest
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.evaluation.training_record import EVERY_HEAD
 from octospoon.domain.labelling.tasks import LabelledImage
+<<<<<<< HEAD
 from octospoon.domain.task_types.classification import CLASSIFICATION
+=======
+from octospoon.training.backbone.side_by_side import Part, side_by_side
+>>>>>>> dd002cf (Compare heads for few labels on every image set)
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.head import fit
 from octospoon.training.head.cross_fit import cross_fit
 from octospoon.training.head.fit import fit_head
-from octospoon.training.model import model_file
+from octospoon.training.head.trainer import train_head
+from octospoon.training.model import model_file, starter
 
 CLASSES, DIM = 3, 12
 
@@ -111,3 +116,23 @@ def test_fold_heads_answer_as_a_head_file_does(tmp_path):
     file.write_bytes(model_file.head_file(record.weights[1], record.bias[1], spec))
     theirs = OnnxHead(file).run(made.embeddings)
     assert np.allclose(record.run(int(record.heads[1]), made.embeddings), theirs, atol=1e-6)
+
+
+def test_every_head_knows_the_parts_of_its_backbone():
+    parts = [Part("left", starter.build(dim=5), 1.0), Part("right", starter.build(dim=7), 2.0)]
+    backbone = side_by_side(parts)
+    spec = replace(
+        model_file.read_spec(model_file.starter_model()),
+        classes=("a", "b", "c"),
+        dim=DIM,
+        version=1,
+        backbone=model_file.sha256(backbone),
+    )
+    made = dataset()
+    trained = train_head(backbone, made, spec)
+    expected = cross_fit(made, CLASSES, parts=(5, 7))
+    assert len(trained.params["part_shares"].split(", ")) == 2
+    assert trained.record.weights.tobytes() == expected.record.weights.tobytes()
+    weights, bias = model_file.extract_head(trained.model)
+    assert np.array_equal(weights, expected.served.weights)
+    assert np.array_equal(bias, expected.served.bias)

@@ -8,9 +8,10 @@ import pytest
 from octospoon.adapters.onnx.session import open_session
 from octospoon.domain.errors import BadModel
 from octospoon.training.backbone.efficientnet_lite import MEAN, STD, VARIANTS, Variant, build
-from octospoon.training.backbone.side_by_side import Part, side_by_side
+from octospoon.training.backbone.side_by_side import Part, side_by_side, widths
 from octospoon.training.graph.preprocessing import Pixels
 from octospoon.training.model import starter
+from octospoon.training.model.optimize import cold_start
 from octospoon.training.model.wrap_onnx import wrap
 
 TINY = Variant(size=36, depth=1.2)
@@ -140,6 +141,9 @@ def test_parts_side_by_side_give_their_embeddings_times_their_scales() -> None:
     both = side_by_side([Part("waves", waves, 0.5), Part("network", network, 3.0)])
     expected = np.concatenate([0.5 * embeddings(waves, images), 3 * embeddings(network, images)], axis=1)
     np.testing.assert_array_equal(embeddings(both, images), expected.astype(np.float32))
+    assert widths(both) == (24, FEATURES)
+    assert widths(cold_start(both, "cover")) == (24, FEATURES)
+    assert widths(waves) == widths(network) == ()
     with pytest.raises(BadModel, match="differ in their input"):
         side_by_side([Part("waves", waves, 0.5), Part("network", backbone(tensors()), 3.0)])
 

@@ -5,7 +5,9 @@ import pytest
 
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.training.data.dataset import Dataset
+from octospoon.training.evaluation import next_batch
 from octospoon.training.evaluation.next_batch import against_control, expectation
+from octospoon.training.head.fit import fit_head
 
 
 def images(labels, strategies, rounds) -> tuple[LabelledImage, ...]:
@@ -88,3 +90,18 @@ def test_equally_many_labels_of_each_are_compared():
     assert comparison["control_labels"] == 20
     assert comparison["strategy_lead_low"] < 0 < comparison["strategy_lead_high"]
     assert comparison["control_labels_share"] > 0
+
+
+def test_heads_of_the_curve_know_the_parts_of_the_embedding(monkeypatch):
+    seen = []
+
+    def fitted(points, labels, classes, *, parts):
+        seen.append(parts)
+        return fit_head(points, labels, classes, parts=parts)
+
+    monkeypatch.setattr(next_batch, "fit_head", fitted)
+    names = ["random"] * 75 + ["margin"] * 75
+    train, audit = dataset(150, 0, strategies=names), dataset(60, 1)
+    expectation(train, audit, 3, (3, 5))
+    against_control(train, audit, 3, (3, 5))
+    assert set(seen) == {(3, 5)}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -125,3 +127,11 @@ def test_balanced_accuracy_counts_every_class_alike():
 
     assert score.accuracy == pytest.approx(0.9)
     assert score.balanced == pytest.approx(0.5)
+
+
+def test_the_head_of_a_simulation_knows_the_parts_of_the_embedding():
+    given, split = data()
+    dim = given.embeddings.shape[1]
+    fitted = simulation.fit(replace(given, parts=(2, dim - 2)), split.pool[:40])
+    assert len(fitted.shares) == 2
+    assert len(simulation.fit(given, split.pool[:40]).shares) == 1
