@@ -70,7 +70,9 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(label_value, "STORED", tmp_path)
     monkeypatch.setattr(label_value, "POINTS", (8, 20, 200))
     (tmp_path / "replays").mkdir()
-    np.savez(tmp_path / "small.npz", embeddings=rows.astype(np.float16), labels=labels)
+    np.savez(
+        tmp_path / "small.npz", embeddings=rows.astype(np.float16), labels=labels, parts=np.empty(0, np.int64)
+    )
     label_value.source.cache_clear()
     return tmp_path / "small.npz"
 

@@ -8,11 +8,8 @@ import pytest
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.evaluation.training_record import EVERY_HEAD
 from octospoon.domain.labelling.tasks import LabelledImage
-<<<<<<< HEAD
 from octospoon.domain.task_types.classification import CLASSIFICATION
-=======
 from octospoon.training.backbone.side_by_side import Part, side_by_side
->>>>>>> dd002cf (Compare heads for few labels on every image set)
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.head import fit
 from octospoon.training.head.cross_fit import cross_fit
