@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fakes.clock import FakeClock
 from fakes.labelling import FakeLabels
+from fakes.models import FakeChampions
 from fakes.pool import FakePool
 from fakes.training import FakeControl
 from PIL import Image
@@ -22,7 +23,11 @@ from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Pick
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.training.backbone.side_by_side import Part, side_by_side
+from octospoon.training.model import starter
+from octospoon.training.model.optimize import cold_start
 from octospoon.training.simulation import Labelled, Plan
 
 
@@ -139,7 +144,7 @@ def project(images: int, audit: int):
         standing = labels.label_state(f"{i:03d}")
         assert standing is not None
         labels.resolve_label(standing, Consensus("cat" if i % 2 else "dog", 1.0, 1))
-    return SimpleNamespace(labels=labels, pool=pool, classes=("cat", "dog"))
+    return SimpleNamespace(labels=labels, pool=pool, classes=("cat", "dog"), champions=FakeChampions())
 
 
 def test_a_projects_audit_share_is_what_accuracy_is_measured_on():
@@ -151,6 +156,18 @@ def test_a_projects_audit_share_is_what_accuracy_is_measured_on():
     assert labelled_images.data.labels.tolist() == [1, 0] * 30
     assert labelled_images.data.embeddings[:, 0].tolist() == list(range(60))
     assert any("random means random among those images" in note for note in labelled_images.notes)
+
+
+def test_a_projects_embeddings_have_the_parts_of_the_backbone_in_service(tmp_path):
+    model = tmp_path / "model.onnx"
+    halves = [Part(name, starter.build(dim=2), 1.0) for name in ("left", "right")]
+    model.write_bytes(cold_start(side_by_side(halves), "squash"))
+    deployment = project(60, 20)
+    assert labelled.of_project(deployment).data.parts == ()
+    deployment.champions.fetch = lambda pointer, folder: model
+    for backbone, parts in (("b", (2, 2)), ("another", ())):
+        deployment.champions.set(ChampionPointer(1, "1" * 64, "", backbone))
+        assert labelled.of_project(deployment).data.parts == parts
 
 
 def test_a_project_with_too_few_audit_labels_is_refused():
