@@ -117,7 +117,7 @@ def embedded(names: Sequence[str], backbones: Sequence[str]) -> dict[tuple[str, 
         for file in images.files:
             content.update(file)
         for backbone, model in models.items():
-            key = hashlib.sha256(content.digest() + model).hexdigest()[:16]
+            key = hashlib.sha256(content.digest() + model + b"with parts").hexdigest()[:16]
             path = STORED / f"{each.name}-{backbone}-{key}.npz"
             if not path.exists():
                 rows, kept = labelled.embed(images.files, model)
