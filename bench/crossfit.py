@@ -110,7 +110,7 @@ def coverage(data: Labelled, seed: int) -> dict[str, list[float]]:
     found = {}
     for audit in AUDITS:
         made = dataset(data, np.concatenate([rows[OTHERS : OTHERS + audit], rows[:OTHERS]]), audit)
-        fitted = heads.cross_fit(made, data.classes)
+        fitted = heads.cross_fit(made, data.classes, parts=data.parts)
         answers = softmax(fitted.served.logits(data.embeddings[left]), axis=1)
         truth = {
             "audit_accuracy": metrics.accuracy(answers, data.labels[left]),
@@ -154,10 +154,10 @@ def refusals(data: Labelled, seed: int) -> dict[str, list[bool]]:
     audit, rng = 100, np.random.default_rng(seed)
     rows, _ = drawn(data, seed, audit + OTHERS + OTHERS // 2)
     old, new = dataset(data, rows[: audit + OTHERS], audit), dataset(data, rows, audit)
-    champion = answers(old, old.labels, data.classes)
+    champion = answers(old, old.labels, data)
     refused = {}
     for kind in KINDS:
-        challenger = answers(new, spoiled(kind, new.labels, data.classes, rng), data.classes)
+        challenger = answers(new, spoiled(kind, new.labels, data.classes, rng), data)
         refused[kind] = [
             not gate.decide(
                 CLASSIFICATION.evaluator,
@@ -170,11 +170,11 @@ def refusals(data: Labelled, seed: int) -> dict[str, list[bool]]:
     return refused
 
 
-def answers(made: Dataset, labels: Rows, classes: int) -> list[npt.NDArray[np.floating]]:
+def answers(made: Dataset, labels: Rows, data: Labelled) -> list[npt.NDArray[np.floating]]:
     """Return probabilities of the audit images: of a head without them, and of the fold heads."""
     apart = ~audited(made)
-    without = fit_head(made.embeddings[apart], labels[apart], classes)
-    folded = heads.cross_fit(replace(made, labels=labels), classes)
+    without = fit_head(made.embeddings[apart], labels[apart], data.classes, parts=data.parts)
+    folded = heads.cross_fit(replace(made, labels=labels), data.classes, parts=data.parts)
     judged = ~apart
     return [softmax(without.logits(made.embeddings[judged]), axis=1), folded.held_out[judged]]
 
@@ -194,8 +194,8 @@ def gain(data: Labelled, seed: int) -> dict[str, list[float]]:
             continue
         made = dataset(data, rows, round(labels * SHARE))
         apart = ~audited(made)
-        without = fit_head(made.embeddings[apart], made.labels[apart], data.classes)
-        served = heads.cross_fit(made, data.classes).served
+        without = fit_head(made.embeddings[apart], made.labels[apart], data.classes, parts=data.parts)
+        served = heads.cross_fit(made, data.classes, parts=data.parts).served
         found[str(labels)] = [
             float(np.mean(head.logits(data.embeddings[left]).argmax(axis=1) == data.labels[left]))
             for head in (without, served)
