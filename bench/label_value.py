@@ -37,8 +37,8 @@ from octospoon.cli.operations.backbones import pull
 from octospoon.domain.batch.compose import CONTROL, BatchRules
 from octospoon.training import simulation
 from octospoon.training.backbone import catalogue
-from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.evaluation.curves import Curve, compare
+from octospoon.training.graph.parts import widths
 from octospoon.training.simulation import Labelled, Plan, replay
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 from octospoon.adapters.onnx.session import open_session
 from octospoon.domain.errors import BadModel
 from octospoon.training.backbone.efficientnet_lite import MEAN, STD, VARIANTS, Variant, build
-from octospoon.training.backbone.side_by_side import Part, side_by_side, widths
+from octospoon.training.backbone.side_by_side import Part, side_by_side
+from octospoon.training.graph.parts import widths
 from octospoon.training.graph.preprocessing import Pixels
 from octospoon.training.model import starter
 from octospoon.training.model.optimize import cold_start

@@ -19,8 +19,8 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.training.backbone.catalogue import SCATTERING
-from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.data.dataset import as_stored
+from octospoon.training.graph.parts import widths
 from octospoon.training.model import check_import, model_file
 from octospoon.training.model.optimize import cold_start
 from octospoon.training.simulation import Labelled, Split

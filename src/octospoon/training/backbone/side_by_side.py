@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.training.graph import onnx_graph
+from octospoon.training.graph.parts import SCALED
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-_SCALED = "/scaled"
-"""Ends the name of a part's embedding after its factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ def side_by_side(parts: Sequence[Part]) -> bytes:
     nodes, constants, scaled = [], [], []
     for part, model in zip(parts, models, strict=True):
         graph = _prefixed(model, f"{part.name}/").graph
-        factor, output = f"{part.name}/scale", f"{part.name}{_SCALED}"
+        factor, output = f"{part.name}/scale", f"{part.name}{SCALED}"
         constants += [*graph.initializer, numpy_helper.from_array(np.array([part.scale], np.float32), factor)]
         nodes += [*graph.node, helper.make_node("Mul", [graph.output[0].name, factor], [output], output)]
         scaled.append(output)
@@ -65,26 +61,6 @@ def side_by_side(parts: Sequence[Part]) -> bytes:
     whole = helper.make_model(body, opset_imports=opset, ir_version=version, producer_name="octospoon")
     onnx.checker.check_model(whole, full_check=True)
     return model_file.canonical(whole.SerializeToString())
-
-
-def widths(model: bytes) -> tuple[int, ...]:
-    """Return the lengths of the embeddings that stand side by side; empty unless `side_by_side` joined them.
-
-    The graph says so itself, and fine-tuning keeps it. So this also holds for files of earlier releases.
-
-    Args:
-        model: an ONNX file, a backbone or a model with it.
-    """
-    proto = onnx.load_from_string(model)
-    joined = onnx_graph.made_by(proto.graph).get(EMBEDDING)
-    if joined is None or joined.op_type != "Concat":
-        return ()
-    if not all(name.endswith(_SCALED) for name in joined.input):
-        return ()
-    inferred = onnx.shape_inference.infer_shapes(proto).graph
-    shapes = {value.name: onnx_graph.shape(value) or [0] for value in inferred.value_info}
-    found = tuple(shapes.get(name, [0])[-1] for name in joined.input)
-    return found if all(found) else ()
 
 
 def _prefixed(model: onnx.ModelProto, prefix: str) -> onnx.ModelProto:

@@ -21,10 +21,10 @@ from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingReco
 from octospoon.domain.model_spec import EMBEDDING, INPUT
 from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
-from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
+from octospoon.training.graph.parts import widths
 from octospoon.training.head.fit import fit_head, fold_of
 from octospoon.training.head.trainer import KEPT_OUT, train_head
 from octospoon.training.model import model_file

@@ -8,7 +8,7 @@ import numpy as np
 
 from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
-from octospoon.training.backbone.side_by_side import widths
+from octospoon.training.graph.parts import widths
 from octospoon.training.head.cross_fit import cross_fit
 from octospoon.training.model import model_file
 

@@ -26,11 +26,11 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.training.jobs import STOPPED, JobStatus
 from octospoon.ports.training import TrainingData
-from octospoon.training.backbone.side_by_side import widths
 from octospoon.training.data import embeddings
 from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
 from octospoon.training.evaluation.gate import for_project
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
+from octospoon.training.graph.parts import widths
 from octospoon.training.job import requested_backbone
 from octospoon.training.job.labels import read_labels
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
