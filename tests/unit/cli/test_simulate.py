@@ -158,7 +158,7 @@ def test_a_projects_audit_share_is_what_accuracy_is_measured_on():
     assert any("random means random among those images" in note for note in labelled_images.notes)
 
 
-def test_a_projects_embeddings_have_the_parts_of_the_backbone_in_service(tmp_path):
+def test_stored_embeddings_have_the_parts_of_the_backbone(tmp_path):
     model = tmp_path / "model.onnx"
     halves = [Part(name, starter.build(dim=2), 1.0) for name in ("left", "right")]
     model.write_bytes(cold_start(side_by_side(halves), "squash"))

@@ -129,7 +129,7 @@ def test_balanced_accuracy_counts_every_class_alike():
     assert score.balanced == pytest.approx(0.5)
 
 
-def test_the_head_of_a_simulation_knows_the_parts_of_the_embedding():
+def test_the_simulated_head_knows_the_parts_of_the_embedding():
     given, split = data()
     dim = given.embeddings.shape[1]
     fitted = simulation.fit(replace(given, parts=(2, dim - 2)), split.pool[:40])

@@ -27,7 +27,7 @@ def by_refitting(points, targets, weights, unit, strength, left):
 
 
 @pytest.mark.parametrize("count", [7, 25])
-def test_predictions_without_a_row_are_those_of_a_fit_without_it(count):
+def test_leave_one_out_predictions_are_those_of_a_refit(count):
     points, targets, weights = problem(count)
     made = Problem.of(points, targets, PARTS, weights)
     kernels = made.kernels(PARTS)

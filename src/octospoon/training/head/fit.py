@@ -83,11 +83,10 @@ def fit_head(
 ) -> Head:
     """Fit a head with all `classes`; those without a label get tiny, finite probabilities.
 
-    This is ridge regression on one-hot targets. A scale and an offset for each class turn its predictions
-    into logits. The strength of the regularisation, the shares of the embedding's parts, scale and offsets
-    minimise the log loss of rows that are left out one at a time. Weak priors decide where few labels cannot.
-    Everything is folded into one linear layer. Neither location nor scale of a part matters. Equal arguments
-    give an equal head.
+    This is ridge regression on one-hot targets. The strength of the regularisation, the shares of the parts,
+    and the scale and offsets that make logits of predictions minimise the log loss of rows that are left out
+    one at a time, with weak priors. Neither location nor scale of a part matters. Equal arguments give an
+    equal head.
 
     Args:
         embeddings: float [N, D], N >= 1.
@@ -100,8 +99,7 @@ def fit_head(
             and calibrate. None for a backbone that was trained on no row.
 
     Raises:
-        BadRequest: there is no label to train on, the parts do not add up to D, or an embedding is not
-            finite.
+        BadRequest: there is no label, the parts do not add up to D, or an embedding is not finite.
     """
     _check(embeddings, labels, parts)
     seen, compact = np.unique(labels, return_inverse=True)
@@ -109,9 +107,8 @@ def fit_head(
         return _constant(embeddings.shape[1], labels, classes)
     # threads cost more than they gain on such small matrices, and their number would change the last bits
     with threadpool_limits(1, "blas"):
-        data = _Data(
-            embeddings.astype(np.float64), compact, len(seen), parts or (embeddings.shape[1],), balanced
-        )
+        points, widths = embeddings.astype(np.float64), parts or (embeddings.shape[1],)
+        data = _Data(points, compact, len(seen), widths, balanced)
         judges = np.arange(len(labels)) if unseen is None else np.flatnonzero(unseen)
         return _fit(data, seen, classes, judges, seed)
 
