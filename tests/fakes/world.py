@@ -22,7 +22,6 @@ from fakes.models import (
 )
 from fakes.pool import FakeEntries, FakePool
 from fakes.training import FakeControl, FakeLauncher
-from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.consensus import Consensus
     from octospoon.domain.training.policy import TrainingRules
+    from octospoon.ports.labelling import AnswerReader
     from octospoon.usecases.first_batches import FirstBatches
 
 
@@ -75,7 +75,9 @@ class FakeWorld:
 
     # -- use cases ------------------------------------------------------------------------------
 
-    def build_collect(self, classes: tuple[str, ...], rules: TrainingRules) -> CollectAnnotations:
+    def build_collect(
+        self, classes: tuple[str, ...], rules: TrainingRules, read: AnswerReader
+    ) -> CollectAnnotations:
         labels, control = self.port(self.labels), self.port(self.control)
         return CollectAnnotations(
             labels,
@@ -85,7 +87,7 @@ class FakeWorld:
             JobSettings(classes),
             lambda: ClassHistory(classes),
             CLASSIFICATION,
-            SingleChoice().read,
+            read,
             rules,
         )
 

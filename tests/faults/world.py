@@ -12,6 +12,7 @@ from fakes.label_studio import FakeLabeler
 from fakes.world import FakeWorld
 
 from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.classes import ClassHistory
@@ -174,7 +175,9 @@ class World(FakeWorld):
     def _wire(self) -> None:
         rules = BatchRules(size=3, audit_share=0.34, drift_share=0.34)
         self.rank = self.build_rank(rules, "margin", days=1, max_open_tasks=4, refresh=lambda: 0)
-        self.collect = self.build_collect(CLASSES, TrainingRules(THRESHOLD, per_day=10**6))
+        self.collect = self.build_collect(
+            CLASSES, TrainingRules(THRESHOLD, per_day=10**6), SingleChoice().read
+        )
         published = self.build_events(self.collect)
         self.reconcile = replace(self.build_reconcile(self.build_stores(), self.collect), events=published)
 

@@ -77,7 +77,7 @@ def small(tmp_path, monkeypatch):
     return tmp_path / "small.npz"
 
 
-def test_a_replay_is_repeated_only_if_what_it_depends_on_has_changed(small, monkeypatch):
+def test_a_replay_is_repeated_only_if_its_sources_changed(small, monkeypatch):
     points = label_value.points_of(small)
     assert points == (8, 20), "no more than half of the pool of 60"
     jobs = [Job(small, points, name, 0) for name in ("random", "margin_diverse")]
@@ -93,7 +93,7 @@ def test_a_replay_is_repeated_only_if_what_it_depends_on_has_changed(small, monk
     assert Job(small, points, "random", 1).stored != jobs[0].stored
 
 
-def test_both_label_equally_many_images_and_the_table_says_what_came_of_it(small, monkeypatch):
+def test_both_label_equally_many_images_and_the_table_tells(small, monkeypatch):
     points, seen = label_value.points_of(small), []
     replay = simulation.replay
 

@@ -40,10 +40,7 @@ class Labels(Protocol):
         """Return every stored annotation of an image, deleted ones included."""
 
     def replace(self, before: Annotation, annotation: Annotation) -> bool:
-        """Replace the stored version `before`; return False if the stored version has changed.
-
-        Only this method restores an annotation that was marked as deleted by mistake.
-        """
+        """Replace the stored version `before`, even a deleted version; return False if it has changed."""
 
     def keys(self, after: str, limit: int) -> tuple[list[str], str]:
         """Return a page of the keys of images with stored annotations, and the position where it ends.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from octospoon.domain.acquisition import Strategy
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.observations import DriftExample
@@ -90,15 +91,9 @@ class ChooseBatch:
         seed = f"round-{number}"
         rules, notes = self._rules(pointer)
         chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
-        wanted = candidates_wanted(rules.size, chosen)
         pages = self.pool.selectable
         drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
-        candidates: Sequence[Candidate] = (
-            # the drawn images may be among the top ones: read as many more
-            self.pool.top(wanted + len(drawn.images))
-            if chosen.needs_probabilities
-            else spread(pages, wanted, seed)
-        )
+        candidates = self._candidates(rules, chosen, len(drawn.images), seed)
         looked_at = (
             spread(pages, rare_classes.LOOKED_AT, f"{seed}-rare") if may_seek_rare(rules, chosen) else []
         )
@@ -107,13 +102,12 @@ class ChooseBatch:
         promising = self._promising(pointer, f"{seed}-classes")
         keys = [image.key for images in (candidates, looked_at, drifted, promising) for image in images]
         rows = self._rows(list(dict.fromkeys(keys)), pointer)
-        names, labels = self._counted(pointer)
-        shares = _shares([rows[image.key] for image in looked_at if image.key in rows], len(names))
-        rare = seeks_rare(rules, chosen, shares)
-        if rare:
+        seen = [rows[image.key] for image in looked_at if image.key in rows]
+        labels, note = self._rare(pointer, rules, chosen, seen)
+        if note:
             # few of the most uncertain images may show a rare class
             candidates = list({image.key: image for image in (*looked_at, *candidates)}.values())
-            notes = (*notes, rare_classes.note(shares, labels, names))
+            notes = (*notes, note)
         picks = compose(
             rules=rules,
             drawn=drawn,
@@ -123,10 +117,35 @@ class ChooseBatch:
             seed=seed,
             drifted=drifted,
             promising=promising,
-            labels=labels if rare else None,
+            labels=labels,
         )
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks, jobs, notes)
+
+    def _candidates(self, rules: BatchRules, chosen: Strategy, drawn: int, seed: str) -> Sequence[Candidate]:
+        """Return the images that the strategy may choose from."""
+        wanted = candidates_wanted(rules.size, chosen)
+        if not chosen.needs_probabilities:
+            return spread(self.pool.selectable, wanted, seed)
+        # the drawn images may be among the top ones: read as many more
+        return self.pool.top(wanted + drawn)
+
+    def _rare(
+        self, pointer: ChampionPointer, rules: BatchRules, chosen: Strategy, seen: Sequence[PoolRow]
+    ) -> tuple[npt.NDArray[np.int64] | None, str]:
+        """Return the labels of each class and a note if the batch looks for rare classes; else None and "".
+
+        Args:
+            pointer: of the model in service.
+            rules: of the batch.
+            chosen: the strategy.
+            seen: a sample of the pool.
+        """
+        names, labels = self._counted(pointer)
+        shares = _shares(seen, len(names))
+        if not seeks_rare(rules, chosen, shares):
+            return None, ""
+        return labels, rare_classes.note(shares, labels, names)
 
     def _rules(self, pointer: ChampionPointer) -> tuple[BatchRules, tuple[str, ...]]:
         """Return the rules of this batch, and why they differ from those of every batch."""

@@ -86,7 +86,7 @@ def test_backbones_that_read_other_images_are_not_compared(tmp_path):
         simulate([source(), source(n=243)], options(tmp_path), quiet())
 
 
-def test_the_backbones_of_the_local_stack_are_compared_if_they_need_no_download(monkeypatch, tmp_path):
+def test_backbones_that_need_no_download_are_compared(monkeypatch, tmp_path):
     """Without a name, nothing is downloaded; with one, the backbone is."""
     seen = []
 

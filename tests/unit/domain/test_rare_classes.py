@@ -34,7 +34,7 @@ def kinds(candidates: Candidates, chosen: np.ndarray) -> dict[str, int]:
     return {name: names.count(name) for name in ("common", "rare", "clear")}
 
 
-def test_half_of_the_images_are_of_the_class_that_lacks_labels() -> None:
+def test_half_of_the_images_show_the_class_without_labels() -> None:
     plain, seeking = pool(None), pool()
 
     assert kinds(plain, MARGIN_DIVERSE.select(plain, 10, "s")) == {"common": 10, "rare": 0, "clear": 0}

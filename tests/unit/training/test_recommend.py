@@ -21,7 +21,7 @@ def curve(rate: float = 1.0, shift: float = 0.0, balanced: float = 0.0, noise: f
     return Curve(LABELS, accuracy, accuracy + balanced)
 
 
-def test_another_backbone_is_chosen_only_if_it_is_shown_to_be_better():
+def test_another_backbone_is_chosen_only_if_shown_better():
     first = curve()
     unclear = curve(shift=0.002, noise=0.05, seed=1)
     better = curve(shift=0.02, seed=2)
@@ -38,7 +38,7 @@ def test_another_backbone_is_chosen_only_if_it_is_shown_to_be_better():
     assert choose_backbone({"first": first, "unbalanced": unbalanced}).chosen == "first"
 
 
-def test_the_strategy_that_saves_most_is_chosen_and_random_in_case_of_doubt():
+def test_the_strategy_that_saves_most_or_random_is_chosen():
     control = curve()
     fast, slow = (compare(curve(rate, seed=1), control, 2) for rate in (2.0, 1.3))
     assert choose_strategy({"slow": slow, "fast": fast}) == "fast"

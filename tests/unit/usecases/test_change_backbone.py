@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import Conflict, NotConfigured
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.training.backbone_change import BackboneChange, Stage
@@ -31,7 +32,7 @@ class World(FakeWorld):
         self.champions.keep(pointer)
         self.champions.set(pointer)
         self.case = ChangeBackbone(self.champions, self.control, self.build_promote())
-        self.collect = self.build_collect(CLASSES, TrainingRules(100))
+        self.collect = self.build_collect(CLASSES, TrainingRules(100), SingleChoice().read)
 
     def request(self, name: str = "lite0", backbone: str = NEW) -> BackboneChange:
         return self.case.request(name, name.encode(), backbone)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
 from octospoon.domain.labelling.classes import ClassHistory
@@ -24,7 +25,7 @@ class World(FakeWorld):
         super().__init__()
         for i in range(images):
             self.export(f"{i}.png", f"e{i}", task=i)
-        self.collect = self.build_collect(CLASSES, TrainingRules(threshold))
+        self.collect = self.build_collect(CLASSES, TrainingRules(threshold), SingleChoice().read)
 
 
 def test_job_carries_its_settings_and_the_projects_classes() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.model_spec import ChampionPointer
@@ -45,7 +46,7 @@ class World(FakeWorld):
             refresh=lambda: 0,
             first=FirstBatches(self.control, self.clock, first, lambda: len(CLASSES), size),
         )
-        collect = self.build_collect(CLASSES, TrainingRules(threshold, first=first))
+        collect = self.build_collect(CLASSES, TrainingRules(threshold, first=first), SingleChoice().read)
         self.collect = replace(collect, has_model=lambda: self.model)
 
     def label(self, count: int) -> str | None:
@@ -98,7 +99,7 @@ def test_a_first_training_that_is_late_holds_nothing_up() -> None:
     assert world.rank().exported == FIRST
 
 
-def test_a_first_batch_waits_for_most_answers_of_the_one_before() -> None:
+def test_a_first_batch_waits_for_answers_of_the_last() -> None:
     world = World()
     world.rank()
     world.label(FIRST - 4)

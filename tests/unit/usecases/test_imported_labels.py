@@ -8,6 +8,7 @@ from fakes.imported_labels import FakeImportedLabels
 from fakes.world import FakeWorld
 
 from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.imported import DRAWN, Confirmation
@@ -31,7 +32,7 @@ class World(FakeWorld):
             self.pool.put_score(ImageRef(f"{i}.png", "e", "1", 1), prediction)
             self.bucket.objects[f"{i}.png"] = StoredObject(f"{i}.png", "e", 1, 0.0)
         self.imports = FakeImportedLabels(self.labels)
-        self.collect = self.build_collect(CLASSES, TrainingRules(IMAGES))
+        self.collect = self.build_collect(CLASSES, TrainingRules(IMAGES), SingleChoice().read)
         self.reconcile = self.build_reconcile(self.build_stores(), self.collect)
         self.rank = self.build_rank(
             BatchRules(4, 0.25), "margin", days=0, max_open_tasks=1, refresh=lambda: 0

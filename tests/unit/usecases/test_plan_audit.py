@@ -102,7 +102,7 @@ def test_images_drawn_since_the_measurement_count() -> None:
     assert world.share() == 121 - 100 - 14, "an image without its task is not counted"
 
 
-def test_a_wider_interval_of_the_model_in_service_raises_the_share() -> None:
+def test_a_wider_interval_in_service_raises_the_share() -> None:
     world = World(half=0.04)
     assert world.share() == LEAST
 
@@ -123,7 +123,7 @@ def test_confirmed_drift_makes_the_share_whole() -> None:
     assert "drift" in world.plan(WHOLE, VERSION).reason
 
 
-def test_an_added_class_makes_the_share_whole_until_it_has_labels() -> None:
+def test_an_added_class_without_labels_makes_the_share_whole() -> None:
     world = World(half=0.04)
     labels = {"cat": 50}
     history = ClassHistory(("cat", "dog")).add(["owl"], 1.0)

@@ -14,6 +14,7 @@ from jsonschema.validators import Draft202012Validator
 
 from octospoon.adapters.aws.event_bridge import EventBridgeBus
 from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.tasks import Pick, Round, Task
 from octospoon.domain.model_spec import ChampionPointer
@@ -37,7 +38,7 @@ class World(FakeWorld):
             self.export(f"{task}.png", f"e{task}", task)
             self.labeler.tasks[task] = Task(f"{task}.png", f"e{task}", f"s3://b/{task}.png", None, None)
             self.bucket.objects[f"{task}.png"] = StoredObject(f"{task}.png", f"e{task}", 1, 0.0)
-        self.collect = self.build_collect(("cat", "dog"), TrainingRules(100))
+        self.collect = self.build_collect(("cat", "dog"), TrainingRules(100), SingleChoice().read)
         self.events = self.build_events(self.collect)
         self.reconcile = replace(
             self.build_reconcile(self.build_stores(), self.collect),

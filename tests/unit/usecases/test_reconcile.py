@@ -8,6 +8,7 @@ from fakes.training import FakePlatform
 from fakes.world import FakeWorld
 
 from octospoon.adapters.label_studio.choices import choice
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task
@@ -35,7 +36,7 @@ class World(FakeWorld):
             self.export(key, etag, task)
             self.labeler.tasks[task] = Task(key, etag, f"s3://b/{key}", None, None)
             self.bucket.objects[key] = StoredObject(key, etag, 1, 0.0)
-        self.collect = self.build_collect(CLASSES, TrainingRules(threshold))
+        self.collect = self.build_collect(CLASSES, TrainingRules(threshold), SingleChoice().read)
         self.stores = self.build_stores()
         self.reconcile = self.build_reconcile(self.stores, self.collect)
 

@@ -151,13 +151,7 @@ def compose(
         labels: int64 [C], the number of labels of each class so far, in the order of the rows' probabilities;
             None if the batch does not look for rare classes, see `seeks_rare`.
     """
-    audit = drawn.images[: rules.audit]
-    control = drawn.images[rules.audit : rules.audit + rules.control]
-    picks = [
-        _pick(image, CONTROL, None, audit=share is audit, probability=drawn.probability(len(share)))
-        for share in (audit, control)
-        for image in share
-    ]
+    picks = _at_random(drawn, rules)
     picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
     picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
     left = _without(picks, candidates)
@@ -165,6 +159,17 @@ def compose(
     if rules.blind:
         picks = blinded(picks, seed)
     return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
+
+
+def _at_random(drawn: Draw, rules: BatchRules) -> list[Pick]:
+    """Return the audit share and the control share, from the images of a uniform draw."""
+    audit = drawn.images[: rules.audit]
+    control = drawn.images[rules.audit : rules.audit + rules.control]
+    return [
+        _pick(image, CONTROL, None, audit=share is audit, probability=drawn.probability(len(share)))
+        for share in (audit, control)
+        for image in share
+    ]
 
 
 def _without(picks: Sequence[Pick], images: Sequence[Candidate]) -> list[Candidate]:

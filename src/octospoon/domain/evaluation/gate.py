@@ -61,11 +61,9 @@ def decide(
     plus `standard_errors` standard errors is below -margin. What else the task type compares, such as recall
     of each class, is tested in the same way.
 
-    Why one standard error: a test that requires the whole 95 % interval above -margin would refuse every
-    model while N is small (10 in a first round). A test that requires the whole interval below -margin would
-    accept losses of 10 points at N = 50. One standard error refuses a model with two more errors out of 10,
-    or three more out of 50. It refuses equal models that differ on a tenth of 50 images about once in 14
-    times. As N grows, the rule becomes "no loss beyond the margin".
+    One standard error refuses a model with two more errors out of 10, or three more out of 50. It refuses
+    equal models that differ on a tenth of 50 images about once in 14 times. As N grows, the rule becomes "no
+    loss beyond the margin". ADR 5 says why neither bound of a 95 % interval would do.
 
     Args:
         comparison: of the task type.

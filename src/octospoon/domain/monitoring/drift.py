@@ -131,9 +131,7 @@ def compare(
     if not len(embeddings) or embeddings.shape[1:] != known.centre.shape:
         raise ValueError(f"a window of embeddings {embeddings.shape} for a reference of {known.centre.shape}")
     if probabilities.shape[1:] != known.probabilities.shape[1:]:
-        raise ValueError(
-            f"{probabilities.shape[1:]} classes for a reference of {known.probabilities.shape[1:]}"
-        )
+        raise ValueError(f"classes {probabilities.shape[1:]}, reference {known.probabilities.shape[1:]}")
     components = (embeddings - known.centre) @ known.axes
     p_values = (
         two_sample_tests.kolmogorov_smirnov(known.components, components),

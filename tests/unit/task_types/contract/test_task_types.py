@@ -224,7 +224,7 @@ def test_estimates_have_intervals_and_need_no_label(case: Case[V]) -> None:
 
 
 @each_type
-def test_the_gate_lets_an_equal_model_pass_and_no_worse_one(case: Case[V]) -> None:
+def test_the_gate_passes_an_equal_model_and_no_worse_model(case: Case[V]) -> None:
     evaluator = case.task_type.evaluator
     labels, certain = drawn(case, 60)
     targets, good = evaluator.targets(labels, CLASSES), blurred(case, certain)
