@@ -35,6 +35,8 @@ FETCHED = Path(os.environ.get("OCTOSPOON_IMAGE_SETS", ".image-sets"))
 SHARED = Path("../shared/data")
 MOST = 3_000
 """Images of a set at most; a larger one is sampled, each class in proportion."""
+MANY = 20_000
+"""Images of the set on which a truth must be known well."""
 _LEAST_SIDE = 8
 
 
@@ -101,6 +103,7 @@ class ImageSet:
         licence: SPDX name or another.
         origin: package or folder that holds it.
         read: returns the images, or raises Missing.
+        most: number of images at most.
     """
 
     name: str
@@ -108,6 +111,7 @@ class ImageSet:
     licence: str
     origin: str
     read: Callable[[], Images]
+    most: int = MOST
 
 
 def _digits() -> Images:
@@ -169,12 +173,12 @@ def _solar(ends: tuple[float, ...], classes: tuple[str, ...]) -> Images:
     return Images(files, _ints(labels), classes)
 
 
-def _fashion() -> Images:
+def _fashion(most: int = MOST) -> Images:
     folder = _package("dataset-fashion-mnist") / "usr/share/datasets/fashion-mnist"
     rows = _idx(folder / "train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
     labels = _idx(folder / "train-labels-idx1-ubyte.gz", 8).astype(np.int64)
     classes = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
-    kept = _sample(labels)
+    kept = _sample(labels, most)
     return Images([_png(Image.fromarray(row)) for row in rows[kept]], labels[kept], classes)
 
 
@@ -211,17 +215,17 @@ def _emoji() -> Images:
     return Images(files, _ints([classes.index(row["category"]) for row in rows]), classes)
 
 
-def _sample(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the positions of MOST images, int64, ascending, each class in proportion."""
-    if len(labels) <= MOST:
+def _sample(labels: npt.NDArray[np.int64], most: int = MOST) -> npt.NDArray[np.int64]:
+    """Return the positions of that many images at most, int64, ascending, each class in proportion."""
+    if len(labels) <= most:
         return np.arange(len(labels))
     order = np.random.default_rng(0).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    return np.sort(order[np.linspace(0, len(labels) - 1, MOST).round().astype(np.int64)])
+    return np.sort(order[np.linspace(0, len(labels) - 1, most).round().astype(np.int64)])
 
 
-def _sampled(images: Images) -> Images:
-    kept = _sample(images.labels)
+def _sampled(images: Images, most: int) -> Images:
+    kept = _sample(images.labels, most)
     return Images([images.files[i] for i in kept.tolist()], images.labels[kept], images.classes)
 
 
@@ -246,8 +250,8 @@ def _there(path: Path) -> Path:
 
 
 def read(chosen: ImageSet) -> Images:
-    """Return the images of a set, at most MOST; raises Missing if it is not on this machine."""
-    return _sampled(chosen.read())
+    """Return the images of a set, at most `most`; raises Missing if it is not on this machine."""
+    return _sampled(chosen.read(), chosen.most)
 
 
 SETS = (
@@ -273,6 +277,15 @@ SETS = (
     ImageSet("clip-art", "colour drawings, by subject", "CC0", "openclipart-png (Debian)", _clip_art),
     ImageSet("emoji", "emoji, by category", "Apache-2.0", "emoji-datasource-google (npm)", _emoji),
     ImageSet("stamps", "colour photos, by subject", "GPL-2.0", "tuxpaint-stamps-default (Debian)", _stamps),
+)
+
+LARGE = ImageSet(
+    "many-clothes",
+    "clothes, 28×28",
+    "MIT",
+    "dataset-fashion-mnist (Debian)",
+    functools.partial(_fashion, MANY),
+    MANY,
 )
 
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench import image_sets
-from bench.image_sets import SETS, Missing
+from bench.image_sets import LARGE, SETS, Missing
 
 from octospoon.cli.datasets import labelled
 from octospoon.cli.datasets.labelled import Source
@@ -105,7 +105,7 @@ def embedded(names: Sequence[str], backbones: Sequence[str]) -> dict[tuple[str, 
     """Return the file of the embeddings of each set and backbone; make those that do not exist."""
     models = {name: pull(BACKBONES[name], say, lambda *_: None).model for name in backbones}
     files = {}
-    for each in SETS:
+    for each in (*SETS, LARGE):
         if each.name not in names:
             continue
         try:
