@@ -25,6 +25,7 @@ from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.domain.training.policy import TrainingRules, due, numbered
 from octospoon.ports.labelling import AnnotationBody, Message, TaskBody
+from octospoon.usecases.reconcile import FULL_EVERY
 from octospoon.usecases.resolve_label import ResolveLabel
 
 if TYPE_CHECKING:
@@ -312,8 +313,9 @@ class World(FakeWorld):
         self.reconcile(full=True)
         self.events += self.uploads.sent
         self.uploads.sent.clear()
-        if self.events:  # what the reconciler queued is scored, and the next run sees it
+        if self.events:  # what the reconciler queued is scored, and the next sync of all tasks sees it
             self._score_events()
+            self.clock.time += FULL_EVERY
             self.reconcile()
         if self.proposals.newest.waits:  # with so few labels two are many: a person agrees
             self.reconcile(accept=self.proposals.newest.id)

@@ -67,7 +67,6 @@ OPTIONAL = {
                 "simulate",
                 "simulation_page",
                 "simulation_report",
-                "simulation_result",
                 "simulation_tables",
             ),
         )

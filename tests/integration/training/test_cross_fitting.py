@@ -19,6 +19,7 @@ from octospoon.domain.evaluation.training_record import EVERY_HEAD
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import IMPORTED
+from octospoon.training.head import fit
 from octospoon.training.head.trainer import KEPT_OUT, train_head
 from octospoon.training.job.run import Outcome, run
 from octospoon.usecases.live_evaluation import EvaluateLive
@@ -70,6 +71,14 @@ def report(made: World):
 def measured(made: World) -> tuple[float, float]:
     """Return the accuracy of the newest challenger and of the model in service, on audit labels."""
     return made.registry.metrics["audit_accuracy"], report(made).evaluation.audit_accuracy.value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weak_regularisation():
+    """Let heads memorise random labels: by itself a head regularises what it cannot predict."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fit, "STRENGTHS", np.array([1e-3]))
+        yield
 
 
 @pytest.fixture(scope="module", name="first")

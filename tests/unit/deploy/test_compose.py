@@ -254,7 +254,8 @@ def test_the_addresses_are_told_once_there_are_any(checkout, capsys):
     assert deploy_compose.main(["addresses"]) == 1
     assert "make dockercomposeup" in capsys.readouterr().err
     deploy_compose.main(["prepare"])
-    remember(LocalProject("http://a:1", {"ImagesBucket": "pictures"}, "http://b:2", 7, "http://c:3"))
+    outputs = {"ImagesBucket": "pictures", "PoolTable": "pool"}
+    remember(LocalProject("http://a:1", outputs, "http://b:2", 7, "http://c:3"))
 
     assert deploy_compose.main(["addresses"]) == 0
 
