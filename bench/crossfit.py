@@ -122,10 +122,11 @@ def coverage(data: Labelled, seed: int) -> dict[str, list[float]]:
         }
         given, labels = fitted.held_out[:audit], made.labels[:audit]
         right = int(np.sum(given.argmax(axis=1) == labels))
-        judged = {"audit_accuracy": estimators.proportion(right, audit)}
+        factor = fitted.record.variance_factor(made.fold_numbers()[:audit])
+        judged = {"audit_accuracy": estimators.proportion(right, audit, factor)}
         if seed < BOOTSTRAPPED:  # the bootstrap takes longer than the heads
-            judged["log_loss"] = estimators.bootstrap(metrics.log_loss, given, labels)
-            judged["overconfidence"] = estimators.bootstrap(metrics.overconfidence, given, labels)
+            judged["log_loss"] = estimators.bootstrap(metrics.log_loss, given, labels, factor)
+            judged["overconfidence"] = estimators.bootstrap(metrics.overconfidence, given, labels, factor)
         for name, estimate in judged.items():
             found[f"{name} {audit}"] = [estimate.value, estimate.low, estimate.high, truth[name]]
     return found

@@ -82,13 +82,9 @@ class EvaluateLive:
         """
         translated = self.task_type.translation(self.history(), pointer.classes)
         names = translated.names if len(translated.names) >= LEAST else ()
-        known, evaluator = set(names), self.task_type.evaluator
+        evaluator = self.task_type.evaluator
         model = Unseen(head, self.records.get(pointer), translated)
-        images = [
-            image
-            for image in self.labels.labelled()
-            if set(self.task_type.labels.classes(image.label)) <= known and image.arrived >= since
-        ]
+        images = self._labelled(set(names), since)
         stored = self.pool.rows([image.key for image in images])
         usable = [image for image in images if embedded(image, stored.get(image.key), pointer)]
         if not usable or not names:
@@ -101,13 +97,26 @@ class EvaluateLive:
         served = evaluator.right(translated(head.run(embeddings)), labels)
         uploads = None if since or not judged else self._uploads(pointer, model, judged, ~audit)
         return LiveEvaluation(
-            evaluator.evaluate(model.answers(judged, embeddings[kept]), labels[kept], uploads),
+            evaluator.evaluate(
+                model.answers(judged, embeddings[kept]),
+                labels[kept],
+                uploads,
+                model.variance_factor(judged),
+            ),
             estimators.proportion(int(served.sum()), len(served)),
             audit_rule(usable),
             names,
             int(np.sum(model.folds(judged) != NO_HEAD)),
             int(audit.sum()) - len(judged),
         )
+
+    def _labelled(self, known: set[str], since: str) -> list[LabelledImage]:
+        """Return the labelled images whose classes are known, and that were uploaded on this day or later."""
+        return [
+            image
+            for image in self.labels.labelled()
+            if set(self.task_type.labels.classes(image.label)) <= known and image.arrived >= since
+        ]
 
     def _uploads(
         self,

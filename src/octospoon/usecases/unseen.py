@@ -55,6 +55,12 @@ class Unseen:
         """Return probabilities float32 [M, C] of the served head for embeddings float32 [M, D]."""
         return self._run(NO_HEAD, embeddings.astype(np.float32))
 
+    def variance_factor(self, images: Sequence[LabelledImage]) -> float:
+        """Return `TrainingRecord.variance_factor` of images that are all `known`; 1 without images."""
+        if self.record is None or not images:
+            return 1.0
+        return self.record.variance_factor(self.folds(images))
+
     def answers(
         self, images: Sequence[LabelledImage], embeddings: npt.NDArray[np.floating]
     ) -> npt.NDArray[np.float32]:

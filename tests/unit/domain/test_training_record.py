@@ -114,3 +114,13 @@ def test_no_head_judges_what_its_backbone_was_tuned_on():
     assert sorted(folds[5:]) == list(range(FOLDS))
     later = record(images[5:], folds[5:], tuned.backbone)
     assert (later.folds_of(images[:5]) == EVERY_HEAD).all(), "not even if their labels were missing then"
+
+
+def test_variance_grows_with_the_labels_that_train_other_heads():
+    folds = np.array([*np.arange(20) % FOLDS, *[EVERY_HEAD] * 80])
+    made = record(numbered(100), folds)
+    trained = 100 - 20 / FOLDS
+    assert made.variance_factor(folds[:20]) == pytest.approx(1 + 20 / trained)
+    newer = np.full(20, NO_HEAD)
+    assert made.variance_factor(newer) == 1.0
+    assert made.variance_factor(np.concatenate([folds[:20], newer])) == pytest.approx(1 + 10 / trained)

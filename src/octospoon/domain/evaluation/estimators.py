@@ -83,14 +83,23 @@ class Evaluation:
         return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
-def proportion(correct: int, n: int) -> Estimate:
-    """Estimate a proportion from n labels, with Wilson's interval."""
-    interval = metrics.wilson(correct, n)
+def proportion(correct: int, n: int, factor: float = 1.0) -> Estimate:
+    """Estimate a proportion from n labels, with Wilson's interval.
+
+    Args:
+        correct: number of successes.
+        n: number of labels.
+        factor: how much larger the variance is than that of n independent labels, at least 1.
+    """
+    interval = metrics.wilson(correct / factor, n / factor)
     return Estimate(correct / n if n else math.nan, interval.low, interval.high, n)
 
 
 def prediction_powered(
-    right: npt.NDArray[np.bool_], confidence: npt.NDArray[np.floating], pool: npt.NDArray[np.floating]
+    right: npt.NDArray[np.bool_],
+    confidence: npt.NDArray[np.floating],
+    pool: npt.NDArray[np.floating],
+    factor: float = 1.0,
 ) -> Estimate:
     """Estimate the accuracy from labels and the model's confidence over the pool.
 
@@ -107,6 +116,7 @@ def prediction_powered(
         confidence: float [n], its confidence on these images.
         pool: float [M], its confidence over a uniform sample of the uploads; the mean of the fold heads, each
             weighted by the audit images that it judges.
+        factor: see `proportion`.
     """
     hits, sure, n = right.astype(np.float64), confidence.astype(np.float64), len(right)
     weight = _weight(hits, sure, pool)
@@ -116,11 +126,11 @@ def prediction_powered(
     # counts as fewer than n: the plain estimate would be as good then.
     alone = float(hits.var(ddof=1))
     left = float(rest.var(ddof=1)) + weight**2 * float(pool.var(dtype=np.float64)) * (n / len(pool))
-    effective = n * alone / left if alone > left else float(n)
+    effective = (n * alone / left if alone > left else float(n)) / factor
     interval = metrics.wilson(value * effective, effective)
     low, high = interval.low, interval.high
     if not alone:  # all answers are equal, so the sample shows no variance; the plain interval must fit in
-        plain = proportion(int(hits.sum()), n)
+        plain = proportion(int(hits.sum()), n, factor)
         low, high = min(low, plain.low), max(high, plain.high)
     return Estimate(value, low, high, n)
 
@@ -142,7 +152,10 @@ def _weight(
 
 
 def bootstrap(
-    measure: Measure, probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
+    measure: Measure,
+    probabilities: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    factor: float = 1.0,
 ) -> Estimate:
     """Estimate a metric, with the percentile interval of the bootstrap (Efron 1979).
 
@@ -152,6 +165,7 @@ def bootstrap(
         measure: the metric.
         probabilities: float [N, C].
         labels: int [N], the true classes.
+        factor: see `proportion`; the interval's ends move away from the estimate by its root.
 
     Returns:
         The estimate; its interval is infinite for fewer than two labels.
@@ -161,5 +175,6 @@ def bootstrap(
     if n < 2:
         return Estimate(value, -math.inf, math.inf, n)
     rows = np.random.default_rng(0).integers(n, size=(_RESAMPLES, n))
-    low, high = np.quantile([measure(probabilities[row], labels[row]) for row in rows], [0.025, 0.975])
-    return Estimate(value, float(low), float(high), n)
+    ends = np.quantile([measure(probabilities[row], labels[row]) for row in rows], [0.025, 0.975])
+    low, high = (value + math.sqrt(factor) * (ends - value)).tolist()
+    return Estimate(value, low, high, n)

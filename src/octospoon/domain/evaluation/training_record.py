@@ -86,6 +86,22 @@ class TrainingRecord:
         lost = (folds >= 0) & ~np.isin(folds, self.heads)
         return np.where(lost | np.isin(images, self.backbone), EVERY_HEAD, folds)
 
+    def variance_factor(self, folds: npt.NDArray[np.int64]) -> float:
+        """Return how much larger the variance of an estimate is than that of independent labels, at least 1.
+
+        The audit labels of a fold also train the heads of the other folds. For M of N images judged by fold
+        heads that were trained on T images each, it is 1 + M² / (N · T): the correction of Nadeau and Bengio
+        2003 (Machine Learning 52, eq. 9), for all folds together. It was derived for one random split, and
+        is rather too large.
+
+        Args:
+            folds: int [N], from `folds_of`, without EVERY_HEAD; N >= 1.
+        """
+        crossed = int((folds >= 0).sum())
+        audit = int((self.folds >= 0).sum())
+        trained = len(self.images) - audit / max(1, len(self.heads))
+        return 1.0 + crossed**2 / (len(folds) * max(1.0, trained))
+
     def run(self, fold: int, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Return probabilities float32 [M, C] of the head that has not seen a fold, as a head file does.
 

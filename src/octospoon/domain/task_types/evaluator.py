@@ -50,6 +50,7 @@ class Evaluator(Comparison, Protocol):
         probabilities: npt.NDArray[np.floating],
         targets: npt.NDArray[np.int64],
         pool: npt.NDArray[np.floating] | None = None,
+        factor: float = 1.0,
     ) -> Evaluation:
         """Estimate every metric of a model, with intervals.
 
@@ -59,6 +60,8 @@ class Evaluator(Comparison, Protocol):
             targets: their true labels.
             pool: float [M], the mean `confidence` of these heads for a uniform sample of all uploads that
                 none was trained on; None if there is no such sample.
+            factor: how much larger the variances are than those of N independent labels; see
+                `TrainingRecord.variance_factor`.
         """
 
     def metric(self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> float:

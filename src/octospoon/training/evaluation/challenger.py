@@ -180,6 +180,7 @@ class EvaluateChallenger:
             audit.labels,
             uploads.confidence(model, self.ports.task_type.evaluator),
             self.ports.rules,
+            model.variance_factor(audit.images),
         )
         if not self.champion.unmeasurable:
             return judged

@@ -64,6 +64,7 @@ def judge(
     labels: npt.NDArray[np.int64],
     pool: npt.NDArray[np.floating] | None,
     rules: gate.Rules,
+    factor: float = 1.0,
 ) -> Judged:
     """Ask the gate about a new model and estimate its metrics.
 
@@ -74,6 +75,7 @@ def judge(
         labels: int [N], the audit labels.
         pool: float [M], the new model's confidence for a sample of all uploads; None without one.
         rules: the gate's limits.
+        factor: see `Evaluator.evaluate`.
 
     Raises:
         BadModel: the new model gives no probabilities.
@@ -81,7 +83,7 @@ def judge(
     if challenger.probabilities is None:
         raise BadModel("the new model gives no probabilities")
     decision = gate.decide(evaluator, challenger, champion, labels, rules)
-    evaluation = evaluator.evaluate(challenger.probabilities, labels, pool)
+    evaluation = evaluator.evaluate(challenger.probabilities, labels, pool, factor)
     # If the new model lacks a class, the gate has refused it, and there is nothing to compare.
     known = set(champion.spec.classes) <= set(challenger.spec.classes)
     before = evaluator.in_classes(champion, challenger.spec.classes) if known else None

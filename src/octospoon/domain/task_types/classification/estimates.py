@@ -16,6 +16,7 @@ def evaluate(
     probabilities: npt.NDArray[np.floating],
     labels: npt.NDArray[np.int64],
     pool: npt.NDArray[np.floating] | None = None,
+    factor: float = 1.0,
 ) -> Evaluation:
     """Estimate every metric of a model.
 
@@ -25,21 +26,23 @@ def evaluate(
         labels: int [N], their true classes.
         pool: float [M], the mean confidence of these heads for a uniform sample of all uploads that none was
             trained on; None if there is no such sample.
+        factor: how much larger the variances are than those of N independent labels; see
+            `TrainingRecord.variance_factor`.
     """
     right = probabilities.argmax(axis=1) == labels
-    alone = proportion(int(right.sum()), len(labels))
+    alone = proportion(int(right.sum()), len(labels), factor)
     best = alone
     if pool is not None and len(pool) and len(labels) > 1:
-        best = prediction_powered(right, probabilities.max(axis=1), pool)
+        best = prediction_powered(right, probabilities.max(axis=1), pool, factor)
     matrix = metrics.confusion(probabilities, labels)
     return Evaluation(
         accuracy=best,
         audit_accuracy=alone,
-        log_loss=bootstrap(metrics.log_loss, probabilities, labels),
-        calibration_error=bootstrap(_calibration_error, probabilities, labels),
-        overconfidence=bootstrap(metrics.overconfidence, probabilities, labels),
+        log_loss=bootstrap(metrics.log_loss, probabilities, labels, factor),
+        calibration_error=bootstrap(_calibration_error, probabilities, labels, factor),
+        overconfidence=bootstrap(metrics.overconfidence, probabilities, labels, factor),
         recall=tuple(
-            proportion(int(hits), int(n))
+            proportion(int(hits), int(n), factor)
             for hits, n in zip(matrix.diagonal(), matrix.sum(axis=1), strict=True)
         ),
     )

@@ -52,9 +52,10 @@ class ClassificationEvaluator:
         probabilities: npt.NDArray[np.floating],
         targets: npt.NDArray[np.int64],
         pool: npt.NDArray[np.floating] | None = None,
+        factor: float = 1.0,
     ) -> Evaluation:
         """Estimate every metric."""
-        return estimates.evaluate(probabilities, targets, pool)
+        return estimates.evaluate(probabilities, targets, pool, factor)
 
     def metric(self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> float:
         """Return the accuracy; NaN for N = 0."""
