@@ -38,6 +38,7 @@ def test_the_page_is_served_until_the_stack_stops(root: Path, monkeypatch: pytes
     assert lines == ["starting the page"]
     assert [process.name for process in stack.processes].count(PAGE) == 1
     assert page_address.read(folder) == address
+    assert "token" not in (stack.logs_dir / f"{PAGE}.log").read_text()
 
     assert down(root, progress=print)
     assert page_address.read(folder) == ""

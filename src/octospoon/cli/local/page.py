@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 PAGE = "page"
 _LONGEST = 60.0
 _PROGRAM = (
-    f"import os, sys; del os.environ[{MARK!r}]; "
+    f"import os, sys; del os.environ[{MARK!r}]; sys.stdout = open(os.devnull, 'w'); "
     "from octospoon.cli.main import main; sys.exit(main(['ui', '--no-browser']))"
 )
-"""The mark of the stack's processes has the name of the variable that names a stack on AWS."""
+"""The mark of the stack's processes has the name of the variable that names a stack on AWS. What the command
+prints holds the token, which must not get into the log."""
 
 
 def start_page(servers: RunningStack, project: LocalProject, progress: Callable[[str], None]) -> None:
