@@ -70,6 +70,13 @@ class Tab:
         self.page.evaluate("address => { location.hash = address; }", address)
         self.page.get_by_role("heading", name=heading).first.wait_for()
 
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        wide: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return wide
+
     def lasso(self) -> None:
         """Draw a lasso around nearly the whole map."""
         self.page.locator(".map .lasso").wait_for(state="attached")

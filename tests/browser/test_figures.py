@@ -127,10 +127,7 @@ def test_figures_need_no_sideways_scrolling(figures: tuple[Served, str], tab: Op
         opened.go(address, title)
         opened.page.get_by_role("heading", name=part).first.wait_for()
         opened.page.locator("svg[role=img]").first.wait_for()
-        wide = opened.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert wide <= 0, address
+        assert opened.overflow() <= 0, address
 
 
 def test_an_export_draws_both_views_from_disk(

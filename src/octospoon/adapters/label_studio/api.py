@@ -11,6 +11,7 @@ import msgspec
 
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import queries
+from octospoon.adapters.label_studio.control import reduced_annotation
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.tls import tls_settings
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
@@ -228,12 +229,10 @@ class LabelStudio:
         annotated = self._export([task["id"] for task in listed if task["annotations"]])
         shown = self._shown() if annotated else {}
         annotated = {
-            task: [self._reduced(body, shown) for body in bodies] for task, bodies in annotated.items()
+            task: [reduced_annotation(body, shown, self.control) for body in bodies]
+            for task, bodies in annotated.items()
         }
         return [AnnotatedTask(task["id"], task["data"], annotated.get(task["id"], [])) for task in listed]
-
-    def _reduced(self, body: AnnotationBody, shown: Mapping[str, str]) -> AnnotationBody:
-        return msgspec.structs.replace(body, result=self.control.reduced(body.result, shown))
 
     def _shown(self) -> dict[str, str]:
         try:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from octospoon.domain.labelling.answers import Answer
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.interface import Interface
+    from octospoon.ports.labelling import AnnotationBody
 
 
 class Control(Protocol):
@@ -60,3 +63,8 @@ class Control(Protocol):
             stored: the name of each class's choice in Label Studio, see `Interface.stored`; None if Label
                 Studio stores the names of the classes.
         """
+
+
+def reduced_annotation(body: AnnotationBody, shown: Mapping[str, str], control: Control) -> AnnotationBody:
+    """Keep only the part of an annotation's result that decides its label; see `Control.reduced`."""
+    return msgspec.structs.replace(body, result=control.reduced(body.result, shown))

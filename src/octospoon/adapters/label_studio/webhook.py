@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from octospoon.adapters.label_studio.control import reduced_annotation
 from octospoon.domain.errors import BadRequest
 from octospoon.ports.labelling import AnnotationBody, Message, TaskBody
 
@@ -63,7 +64,7 @@ def parse(body: bytes, control: Control) -> list[Message]:
     tasks = {task.id: _task(task) for task in _listed(whole.task)}
     shown = _shown(whole.project.label_config, control)
     annotations = [
-        _annotation(body, shown, control) for body in [*_listed(whole.annotation), *whole.annotations]
+        reduced_annotation(body, shown, control) for body in [*_listed(whole.annotation), *whole.annotations]
     ]
     return [
         Message(
@@ -95,11 +96,6 @@ def _parts(annotations: list[AnnotationBody], tasks: dict[int, TaskBody]) -> Ite
 def _task(task: TaskBody) -> TaskBody:
     """Keep only the data that names the image: people store anything else in tasks."""
     return TaskBody(task.id, {"key": task.key, "etag": task.etag})
-
-
-def _annotation(body: AnnotationBody, shown: Mapping[str, str], control: Control) -> AnnotationBody:
-    """Keep only the part of an annotation's result that decides on its label."""
-    return msgspec.structs.replace(body, result=control.reduced(body.result, shown))
 
 
 def _shown(label_config: object, control: Control) -> Mapping[str, str]:
