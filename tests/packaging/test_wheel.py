@@ -52,6 +52,7 @@ LOCAL_ONLY = {
 OPTIONAL = {
     "octospoon.cli.datasets.digits",
     "octospoon.cli.datasets.labelled",
+    "octospoon.cli.datasets.mosaics",
     "octospoon.cli.demo.loop",
     "octospoon.cli.demo.random_control",
     "octospoon.cli.deploy.deployer",

@@ -42,6 +42,12 @@ def labels() -> npt.NDArray[np.int64]:
     return _data()[1]
 
 
+def ink(index: int) -> npt.NDArray[np.float64]:
+    """Return the ink of an image, float64 [8, 8] in [0, 1]; 0 is the background."""
+    grey: npt.NDArray[np.float64] = _data()[0][index]
+    return grey / 16
+
+
 def png_bytes(index: int) -> bytes:
     """Return an image as an 8-bit grey PNG of SIZE×SIZE pixels, enlarged so that people can read it."""
     grey = np.round(_data()[0][index] * (255 / 16)).astype(np.uint8)
