@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.classes import ClassHistory
 
 _NAME_LENGTH = 1000
+_NAMES = 200
+"""The most names of one answer that are kept."""
 
 
 def read(result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
@@ -58,6 +60,49 @@ def reduced(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict
         kept["shown"] = [shown.get(name, name)[:_NAME_LENGTH] for name in names]
         return [kept]
     return [_region("", [])] if result else []
+
+
+def read_all(result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
+    """Return all classes that the result of a submitted annotation names, as a label of several classes.
+
+    An answer without a choice means that the image shows none of the classes. Names that the stack does not
+    have are left out, unless there are no others.
+
+    Args:
+        result: the result as Label Studio stores it, or reduced by `reduced_all`.
+        classes: the classes of the project, with their earlier names.
+    """
+    if result and not any(_ours(region) for region in result):
+        return Answer(None, OTHER_CONTROL)
+    named: set[str] = set()
+    unknown = False
+    for names in dict(_choices(result)).items():
+        keys = {owner.key for name in names if (owner := classes.of(name))}
+        if len(keys) > 1:
+            return Answer(None, AMBIGUOUS_CLASS)
+        named |= keys
+        unknown |= not keys
+    if unknown and not named:
+        return Answer(None, UNKNOWN_CLASS)
+    # `webhook` is packaged without numpy, which the package of the task type loads
+    from octospoon.domain.task_types.multilabel.label import ClassNames
+
+    return Answer(ClassNames().write(frozenset(named)))
+
+
+def reduced_all(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Reduce a result to the names of its choices; see `reduced`."""
+    names = list(dict(_choices(result)))[:_NAMES]
+    if names or any(_ours(region) for region in result or ()):
+        kept = _region(FROM_NAME, [name[:_NAME_LENGTH] for name in names])
+        kept["shown"] = [shown.get(name, name)[:_NAME_LENGTH] for name in names]
+        return [kept]
+    return [_region("", [])] if result else []
+
+
+def chosen(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the result of an annotation with several choices; empty without one."""
+    return [_region(FROM_NAME, list(names))] if names else []
 
 
 def choices_by_control(result: Sequence[Any]) -> dict[str, set[str]]:

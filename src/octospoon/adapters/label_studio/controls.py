@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.task_types.names import TaskTypeName
 
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
     from octospoon.adapters.label_studio.control import Control
     from octospoon.domain.task_types.task_type import TaskType
 
-_CONTROLS: dict[str, Control] = {TaskTypeName.CLASSIFICATION: SingleChoice()}
+_CONTROLS: dict[str, Control] = {
+    TaskTypeName.CLASSIFICATION: SingleChoice(),
+    TaskTypeName.MULTILABEL: MultipleChoice(),
+}
 
 
 def control_of(task_type: TaskType) -> Control:

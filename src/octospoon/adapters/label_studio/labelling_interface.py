@@ -21,6 +21,7 @@ _NO_KEY = " "
 _ASK = "Choose a class before you submit, or skip the task."
 _OPTIONAL = 'choice="single" showInLine="true"'
 _REQUIRED = f'{_OPTIONAL} required="true" requiredMessage={quoteattr(_ASK)}'
+_MULTIPLE = 'choice="multiple" showInLine="true"'
 _IMAGE = 'zoom="true" zoomControl="true"'
 _SMALL_IMAGE = 'zoom="true" maxWidth="512px"'  # of earlier interfaces
 
@@ -36,6 +37,16 @@ def labelling_interface(classes: Sequence[str], stored: Mapping[str, str] | None
             show the new name.
     """
     return _interface(classes, _bound_keys(classes), _IMAGE, _REQUIRED, stored)
+
+
+def multiple_choice_interface(classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
+    """Return the labelling interface for several classes per image; an empty answer is allowed.
+
+    Args:
+        classes: names of the classes, as annotators see them.
+        stored: see `labelling_interface`.
+    """
+    return _interface(classes, _bound_keys(classes), _IMAGE, _MULTIPLE, stored)
 
 
 def _interface(
@@ -90,20 +101,36 @@ def _bound_keys(classes: Sequence[str]) -> list[str]:
 
 
 def is_ours(label_config: str, history: ClassHistory | None = None) -> bool:
-    """Return True if octospoon made this labelling interface, for any classes, and nobody changed it.
+    """Return True if octospoon made this single-choice interface, for any classes, and nobody changed it.
 
     Args:
         label_config: the XML text.
         history: of the project's classes, whose renamed ones have an alias.
     """
+    named = _named(label_config, history)
+    if named is None:
+        return False
+    return _is_one_of(label_config, [labelling_interface(*named), *_earlier_interfaces(named[0])])
+
+
+def is_our_multiple_choice(label_config: str, history: ClassHistory | None = None) -> bool:
+    """Return True if octospoon made this multiple-choice interface; see `is_ours`."""
+    named = _named(label_config, history)
+    return named is not None and _is_one_of(label_config, [multiple_choice_interface(*named)])
+
+
+def _named(label_config: str, history: ClassHistory | None) -> tuple[list[str], dict[str, str]] | None:
+    """Return the classes of an interface and the stored names of renamed ones; None if it is not readable."""
     try:
         choices = parse_interface(label_config).choices
     except BadRequest:
-        return False
+        return None
     classes = [choice.value for choice in choices]
     earlier = history.earlier if history else {}
-    stored = {name: earlier[name] for name in classes if name in earlier}
-    made = {labelling_interface(classes, stored), *_earlier_interfaces(classes)}
+    return classes, {name: earlier[name] for name in classes if name in earlier}
+
+
+def _is_one_of(label_config: str, made: Sequence[str]) -> bool:
     return _canonical(label_config) in {_canonical(interface) for interface in made}
 
 

@@ -12,3 +12,4 @@ class TaskTypeName(StrEnum):
     """The name of a task type."""
 
     CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.classification.label import ClassName
+from octospoon.domain.task_types.multilabel import MULTILABEL
+from octospoon.domain.task_types.multilabel.label import ClassNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,5 +61,12 @@ CASES = {
         CLASSES,
         _one_hot,
         np.full(len(CLASSES), 1 / len(CLASSES), np.float32),
+    ),
+    "multilabel": Case(
+        MULTILABEL,
+        ClassNames(),
+        tuple(frozenset(names) for count in range(4) for names in combinations(CLASSES, count)),
+        lambda value: np.array([name in value for name in CLASSES], np.float32),
+        np.full(len(CLASSES), 0.5, np.float32),
     ),
 }

@@ -1,0 +1,73 @@
+"""Estimate every metric of a model with one sigmoid per class, with intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.evaluation.estimators import Evaluation, bootstrap, proportion
+from octospoon.domain.task_types.multilabel import metrics
+from octospoon.domain.task_types.multilabel.predictions import THRESHOLD
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from octospoon.domain.evaluation.estimators import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class MultilabelEvaluation(Evaluation):
+    """Estimates of every metric; `accuracy` and `audit_accuracy` are macro F1.
+
+    Attributes:
+        precision: the precision of each class, with Wilson's interval.
+        micro_f1: F1 of all decisions together.
+        subset_accuracy: the share of images whose whole set of classes is right.
+    """
+
+    precision: tuple[Estimate, ...]
+    micro_f1: Estimate
+    subset_accuracy: Estimate
+
+    def metrics(self) -> dict[str, float]:
+        """Return every finite number by name; macro F1 has its own name."""
+        numbers = {
+            name.replace("accuracy", "macro_f1"): value for name, value in Evaluation.metrics(self).items()
+        }
+        for name, estimate in (("micro_f1", self.micro_f1), ("subset_accuracy", self.subset_accuracy)):
+            numbers |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def evaluate(probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> MultilabelEvaluation:
+    """Estimate every metric; the figure for the whole model is macro F1, with bootstrap intervals.
+
+    Args:
+        probabilities: float [N, C], for N images that were drawn uniformly, each from a head of the model
+            that was not trained on the image.
+        targets: int [N, C], their true classes.
+    """
+    macro = bootstrap(metrics.macro_f1, probabilities, targets)
+    said, there = probabilities >= THRESHOLD, targets == 1
+    both = (said & there).sum(axis=0).tolist()
+    whole = np.all(metrics.hits(probabilities, targets), axis=1)
+    return MultilabelEvaluation(
+        accuracy=macro,
+        audit_accuracy=macro,
+        log_loss=bootstrap(metrics.log_loss, probabilities, targets),
+        calibration_error=bootstrap(metrics.calibration_error, probabilities, targets),
+        overconfidence=bootstrap(metrics.overconfidence, probabilities, targets),
+        recall=_shares(both, there),
+        precision=_shares(both, said),
+        micro_f1=bootstrap(metrics.micro_f1, probabilities, targets),
+        subset_accuracy=proportion(int(whole.sum()), len(targets)),
+    )
+
+
+def _shares(both: list[int], of: npt.NDArray[np.bool_]) -> tuple[Estimate, ...]:
+    """Return the share of hits among the images of each class, with Wilson's interval."""
+    counts = of.sum(axis=0).tolist()
+    return tuple(proportion(hits, count) for hits, count in zip(both, counts, strict=True))

@@ -1,0 +1,122 @@
+"""The predictions of a model with one sigmoid per class: its uncertainty, and the classes annotators see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.pool.images import Uncertainty
+from octospoon.domain.task_types.multilabel.label import ClassNames
+from octospoon.domain.task_types.task_type import Predicted
+from octospoon.domain.uncertainty import checked, normalised_entropy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.labelling import class_translation
+
+THRESHOLD = 0.5
+"""A class is predicted at this probability or above."""
+
+
+def decisive(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the two outcomes of the class that the model is least sure of, float64 [N, 2], likelier first.
+
+    The uncertainty of an image is that of its least certain class. A sum or a mean over the classes would
+    favour images with many classes, because each class that is present adds some doubt.
+
+    Args:
+        probabilities: float [N, C], C >= 2.
+
+    Raises:
+        ValueError: the array has the wrong shape, or holds NaN or infinity.
+    """
+    wide = checked(probabilities).astype(np.float64)
+    finite = np.isfinite(wide).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"row {int(np.flatnonzero(~finite)[0])} of the probabilities is not finite: score that image "
+            "again with a sound model, or leave its row out"
+        )
+    likelier = np.maximum(wide, 1.0 - wide).min(axis=1)
+    return np.column_stack([likelier, 1.0 - likelier])
+
+
+def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
+    """Return every uncertainty score of each image: those of its least certain class as a yes or no.
+
+    `top_class` and `confidence` are the most probable class and its probability.
+
+    Args:
+        probabilities: float [N, C], C >= 2.
+
+    Raises:
+        ValueError: the array has the wrong shape, or holds NaN or infinity.
+    """
+    pairs = decisive(probabilities)
+    entropy, top = normalised_entropy(pairs).tolist(), probabilities.argmax(axis=1).tolist()
+    return [
+        Uncertainty(
+            least_confidence=1.0 - sure,
+            margin=1.0 - (sure - other),
+            entropy=entropy[i],
+            top_class=top[i],
+            confidence=float(probabilities[i, top[i]]),
+        )
+        for i, (sure, other) in enumerate(pairs.tolist())
+    ]
+
+
+def predicted(probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
+    """Return the classes at or above THRESHOLD, and the certainty of the least certain class.
+
+    Args:
+        probabilities: float [N, C].
+        classes: C class names.
+    """
+    form, sure = ClassNames(), decisive(probabilities)[:, 0].tolist()
+    present = [np.flatnonzero(row >= THRESHOLD).tolist() for row in probabilities]
+    return [
+        Predicted(form.write(frozenset(classes[i] for i in positions)), confidence)
+        for positions, confidence in zip(present, sure, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Implements `octospoon.domain.task_types.task_type.Translation`.
+
+    Attributes:
+        names: C names: the project's classes that the model knows, in the project's order.
+        columns: for each of the model's B classes its position in `names`; -1 for a retired class.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    def __call__(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return probabilities of the project's classes: of merged ones, that any is present.
+
+        Args:
+            probabilities: float [N, B] of the model.
+
+        Returns:
+            float [N, C]; classes that were merged count as independent.
+        """
+        if self.columns == tuple(range(len(self.names))):
+            return probabilities
+        absent = np.ones((len(probabilities), len(self.names)), probabilities.dtype)
+        for column, position in enumerate(self.columns):
+            if position >= 0:
+                absent[:, position] *= 1 - probabilities[:, column]
+        result: npt.NDArray[np.floating] = 1 - absent
+        return result
+
+
+def translation(known: class_translation.Translation) -> Translation:
+    """Return the translation to the same classes, for independent probabilities."""
+    return Translation(known.names, known.columns)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from octospoon.adapters.label_studio.controls import control_of
+from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
+from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.answers import AMBIGUOUS_CLASS, OTHER_CONTROL, UNKNOWN_CLASS, Answer
+from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.multilabel import MULTILABEL
+
+CONTROL = MultipleChoice()
+HISTORY = ClassHistory(("cat", "dog", "owl"))
+
+
+def region(name: str, *choices: object) -> dict:
+    return {"from_name": name, "to_name": "image", "type": "choices", "value": {"choices": [*choices]}}
+
+
+@pytest.mark.parametrize(
+    ("result", "answer"),
+    [
+        ([region("label", "cat")], Answer('["cat"]')),
+        ([region("label", "owl", "cat")], Answer('["cat","owl"]')),
+        ([], Answer("[]")),
+        (None, Answer("[]")),
+        ([region("label")], Answer("[]")),
+        ([region("quality", "poor"), region("label", "dog")], Answer('["dog"]')),
+        ([region("quality", "poor")], Answer(None, OTHER_CONTROL)),
+        ([{"type": "polygonlabels", "value": {"points": []}}], Answer(None, OTHER_CONTROL)),
+        ([{"type": "relation"}, region("label", "dog")], Answer('["dog"]')),
+        ([region("label", "cow")], Answer(None, UNKNOWN_CLASS)),
+        ([region("label", "cow", "cat")], Answer('["cat"]')),
+    ],
+)
+def test_every_choice_is_read_and_none_is_a_label(result: list | None, answer: Answer) -> None:
+    result = json.loads(json.dumps(result))
+
+    assert CONTROL.read(result, HISTORY) == answer
+    assert CONTROL.read(CONTROL.reduced(result, {}), HISTORY) == answer
+
+
+def test_a_choice_that_could_be_two_classes_gives_no_label() -> None:
+    result = CONTROL.reduced([region("label", "cat")], {"cat": "dog"})
+
+    assert CONTROL.read(result, HISTORY) == Answer(None, AMBIGUOUS_CLASS)
+
+
+@pytest.mark.parametrize("label", ["[]", '["cat"]', '["cat","owl"]'])
+def test_a_written_label_is_read_back(label: str) -> None:
+    stored = {"cat": "c1", "dog": "dog", "owl": "o1"}
+    renamed = HISTORY.rename("cat", "c1", 1.0).rename("owl", "o1", 2.0)
+
+    assert CONTROL.read(CONTROL.result(label), HISTORY) == Answer(label)
+    assert CONTROL.read(CONTROL.result(label, stored), renamed) == Answer(label)
+    assert CONTROL.result('["cow"]', stored) is None
+
+
+def test_each_control_refuses_or_knows_the_interface_of_the_other() -> None:
+    multiple, single = CONTROL.written(("cat", "dog")), SingleChoice().written(("cat", "dog"))
+
+    assert CONTROL.parsed(multiple).multiple
+    assert not CONTROL.parsed(multiple).required, "an empty answer is a label"
+    with pytest.raises(BadRequest, match=r"one of classification.*multilabel needs"):
+        CONTROL.parsed(single)
+    assert [CONTROL.wrote(multiple), CONTROL.wrote(single)] == [True, False]
+    assert [SingleChoice().wrote(multiple), SingleChoice().wrote(single)] == [False, True]
+    assert isinstance(control_of(MULTILABEL), MultipleChoice)

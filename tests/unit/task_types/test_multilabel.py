@@ -1,0 +1,108 @@
+"""What holds for several classes per image alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, log_loss, precision_score, recall_score
+from unit.task_types.contract.test_task_types import HISTORY, vote
+
+from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.task_types.multilabel import MULTILABEL, metrics
+from octospoon.domain.task_types.multilabel.estimates import evaluate
+from octospoon.domain.task_types.multilabel.gate import paired_bootstrap
+from octospoon.domain.task_types.multilabel.label import ClassNames
+from octospoon.domain.task_types.multilabel.predictions import uncertainties
+
+CAT, CAT_DOG, OWL, NONE = '["cat"]', '["cat","dog"]', '["owl"]', "[]"
+
+
+def sample(count: int, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities and targets of a model that is often right."""
+    rng = np.random.default_rng(seed)
+    targets = (rng.uniform(size=(count, classes)) < [0.5, 0.3, 0.2, 0.05][:classes]).astype(np.int64)
+    noisy = np.clip(0.15 + 0.7 * targets + rng.normal(0, 0.3, (count, classes)), 0.01, 0.99)
+    return noisy, targets
+
+
+def test_each_class_is_a_vote_of_its_own() -> None:
+    votes = vote("a", CAT_DOG, 1), vote("b", CAT, 2), vote("c", '["cat","dog","owl"]', 3)
+
+    assert MULTILABEL.consensus(votes, HISTORY) == Consensus(CAT_DOG, (1 + 2 / 3 + 2 / 3) / 3, 3)
+
+
+def test_nothing_is_an_answer_and_a_skip_is_none() -> None:
+    assert MULTILABEL.consensus([vote("a", NONE, 1)], HISTORY) == Consensus(NONE, 1.0, 1)
+    assert MULTILABEL.consensus([vote("a", None, 1)], HISTORY).label is None
+    assert MULTILABEL.labels.shown(NONE, HISTORY) == "none of the classes"
+
+
+def test_merged_classes_are_one_vote_and_come_back_with_an_undo() -> None:
+    merged = HISTORY.merge(["cat", "owl"], "pet", 1.0)
+    label = MULTILABEL.consensus([vote("a", CAT, 1), vote("b", OWL, 2), vote("c", NONE, 3)], merged).label
+
+    assert label == CAT, "two of three saw a pet"
+    assert MULTILABEL.labels.current(label, merged) == '["pet"]'
+    assert MULTILABEL.labels.current(label, merged.undo(2.0)) == CAT
+
+
+def test_a_retired_class_leaves_the_label_and_not_the_image() -> None:
+    retired = HISTORY.retire(["owl"], 1.0)
+
+    assert MULTILABEL.labels.current('["cat","owl"]', retired) == CAT
+    assert MULTILABEL.labels.current(OWL, retired) == NONE
+    assert MULTILABEL.consensus([vote("a", OWL, 1)], retired) == Consensus(OWL, 1.0, 1)
+
+
+@pytest.mark.parametrize("text", ["", "cat", "{}", "[1]", '"cat"', "[null]"])
+def test_what_is_no_list_of_names_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="JSON list"):
+        ClassNames().read(text)
+
+
+def test_metrics_are_those_of_scikit_learn() -> None:
+    probabilities, targets = sample(200)
+    said, result = probabilities >= 0.5, evaluate(probabilities, targets)
+
+    assert metrics.macro_f1(probabilities, targets) == pytest.approx(f1_score(targets, said, average="macro"))
+    assert metrics.micro_f1(probabilities, targets) == pytest.approx(f1_score(targets, said, average="micro"))
+    assert metrics.subset_accuracy(probabilities, targets) == (said == targets).all(axis=1).mean()
+    recalls, precisions = (
+        recall_score(targets, said, average=None),
+        precision_score(targets, said, average=None),
+    )
+    assert [each.value for each in result.recall] == pytest.approx(recalls.tolist())
+    assert [each.value for each in result.precision] == pytest.approx(precisions.tolist())
+    each = [log_loss(targets[:, at], probabilities[:, at]) for at in range(4)]
+    assert metrics.log_loss(probabilities, targets) == pytest.approx(np.mean(each))
+    assert {
+        "macro_f1",
+        "macro_f1_low",
+        "audit_macro_f1",
+        "micro_f1",
+        "subset_accuracy",
+    } <= result.metrics().keys()
+
+
+def test_uncertainty_does_not_grow_with_the_number_of_classes() -> None:
+    few = [0.99, 0.01, 0.01, 0.7]
+    many = [0.99, 0.99, 0.99, 0.7]
+
+    one, other = uncertainties(np.array([few, many], np.float32))
+
+    assert (one.margin, one.entropy) == (other.margin, other.entropy)
+    assert one.margin == pytest.approx(0.6, abs=1e-6)
+
+
+def test_a_paired_bootstrap_covers_the_true_difference() -> None:
+    probabilities, targets = sample(20_000, seed=1)
+    worse = np.where(np.random.default_rng(2).uniform(size=probabilities.shape) < 0.1, 0.5, probabilities)
+    true = metrics.macro_f1(probabilities, targets) - metrics.macro_f1(worse, targets)
+    covered = 0
+    for seed in range(60):
+        rows = np.random.default_rng(100 + seed).integers(20_000, size=150)
+        interval = paired_bootstrap(probabilities[rows], worse[rows], targets[rows]).interval
+        covered += interval.low <= true <= interval.high
+
+    assert 52 <= covered <= 60
