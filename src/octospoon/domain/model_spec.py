@@ -2,7 +2,8 @@
 
 The input is ``image``, uint8 [N, H, W, 3], RGB; the graph itself normalises the pixels. The outputs are
 ``embedding``, float32 [N, D], and, if the model has a head, ``probabilities``, float32 [N, C]. Probabilities
-are calibrated and each row sums to one. All other facts are strings in the file's ``metadata_props``.
+are calibrated. Each row sums to one if the activation is softmax; with sigmoids, each class has a probability
+of its own. All other facts are strings in the file's ``metadata_props``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ EMBEDDING = "embedding"
 PROBABILITIES = "probabilities"
 FLOOR = 1e-4
 """Share of each prediction that is spread evenly over the classes, so that no probability is 0 in float16."""
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
+ACTIVATIONS = (SOFTMAX, SIGMOID)
+"""What turns the logits of a head into probabilities."""
 HEAD_PREFIX = "octospoon_head/"
 """Begins the name of every node and constant of the head in a model file."""
 RESIZE_RULES = ("squash", "cover")
@@ -49,6 +53,7 @@ class ModelSpec:
         resize: one of RESIZE_RULES.
         backbone: sha256 (hex) of the backbone file that computes the embedding.
         version: the model version; 0 for a cold-start model (embeddings only).
+        activation: one of ACTIVATIONS.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +63,7 @@ class ModelSpec:
     resize: str
     backbone: str
     version: int
+    activation: str = SOFTMAX
 
     @property
     def has_head(self) -> bool:
@@ -66,7 +72,9 @@ class ModelSpec:
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings for the file's ``metadata_props``."""
-        return {
+        # files without the entry have a softmax, as all files of earlier releases
+        named = {} if self.activation == SOFTMAX else {"activation": self.activation}
+        return named | {
             "schema": SCHEMA,
             "classes": json.dumps(list(self.classes), ensure_ascii=False),
             "height": str(self.height),
@@ -98,6 +106,7 @@ class ModelSpec:
                 resize=metadata["resize"],
                 backbone=metadata["backbone"],
                 version=int(metadata["version"]),
+                activation=metadata.get("activation", SOFTMAX),
             )
         except (KeyError, ValueError, TypeError) as error:
             raise BadModel(f"the model's metadata is incomplete or unreadable: {error!r}") from error
@@ -110,6 +119,8 @@ class ModelSpec:
         Raises:
             BadModel: a field is out of range.
         """
+        if self.activation not in ACTIVATIONS:
+            raise BadModel(f"activation {self.activation!r} is none of {', '.join(ACTIVATIONS)}")
         if self.resize not in RESIZE_RULES:
             raise BadModel(f"resize rule {self.resize!r} is none of {', '.join(RESIZE_RULES)}")
         if not (0 < self.height <= 4096 and 0 < self.width <= 4096 and 0 < self.dim <= 65536):

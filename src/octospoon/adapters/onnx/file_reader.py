@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.onnx.outputs import check_probabilities
+from octospoon.domain.activation import activated
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import HEAD_PREFIX, ModelSpec
+from octospoon.domain.model_spec import HEAD_PREFIX, SIGMOID, SOFTMAX, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +30,18 @@ _FLOAT = 1  # of TensorProto.DataType
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _VARINT, _BYTES = 0, 2
 _FIXED = {1: 8, 5: 4}  # bytes of the wire types with a fixed size
-_HEAD = ["Gemm", "Softmax", "Mul", "Add"]
+_HEADS = {
+    SOFTMAX: ["Gemm", "Softmax", "Mul", "Add"],
+    SIGMOID: ["Gemm", "Sigmoid", "Mul", "Add"],
+}
+"""The operators of a head, by its activation."""
 
 
 class LinearHead:
     """A head computed with numpy: embeddings to calibrated probabilities.
 
-    The result equals that of `OnnxHead` up to float32 rounding: the softmax of a linear layer, mixed with a
-    small share of the uniform distribution.
+    The result equals that of `OnnxHead` up to float32 rounding: the activation of a linear layer, mixed with
+    a small share of the uniform distribution.
 
     Args:
         path: of a head file that octospoon wrote.
@@ -48,8 +53,9 @@ class LinearHead:
     def __init__(self, path: Path) -> None:
         graph = _message(path.read_bytes(), _GRAPH)
         operators = [_text(node, _OP_TYPE) for node in _messages(graph, _NODE)]
-        if operators != _HEAD:
+        if operators not in _HEADS.values():
             raise BadModel(f"{path.name} computes {', '.join(operators)}: it is not a head of octospoon")
+        self._activation = SIGMOID if operators == _HEADS[SIGMOID] else SOFTMAX
         constants = dict(_tensor(tensor) for tensor in _messages(graph, _INITIALIZER))
         try:
             self._weights, self._bias, self._kept, self._spread = (
@@ -64,10 +70,8 @@ class LinearHead:
             logits = embedding @ self._weights + self._bias
         except ValueError as error:
             raise BadModel(f"the model failed on its input: {error}") from error
-        # subtracting the maximum avoids overflow
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        softmax = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return check_probabilities(softmax * self._kept + self._spread, len(embedding), logits.shape[1])
+        mixed = activated(logits, self._activation) * self._kept + self._spread
+        return check_probabilities(mixed, len(embedding), logits.shape[1], self._activation)
 
 
 def read_spec(path: Path) -> ModelSpec:

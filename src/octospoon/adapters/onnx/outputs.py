@@ -1,4 +1,4 @@
-"""Check a model's output: shape, type, finite values, and probabilities that sum to one."""
+"""Check a model's output: shape, type, finite values, and probabilities that are some."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import PROBABILITIES
+from octospoon.domain.model_spec import PROBABILITIES, SIGMOID, SOFTMAX
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -15,9 +15,19 @@ if TYPE_CHECKING:
 _SUM_TOLERANCE = 1e-3
 
 
-def check_probabilities(array: npt.NDArray[Any], rows: int, classes: int) -> npt.NDArray[np.float32]:
-    """Return the array if it is float32 [rows, classes] with rows that sum to one; raises BadModel."""
+def check_probabilities(
+    array: npt.NDArray[Any], rows: int, classes: int, activation: str = SOFTMAX
+) -> npt.NDArray[np.float32]:
+    """Return the array if it is float32 [rows, classes] with the probabilities of an activation.
+
+    Raises:
+        BadModel: it is not; each row of a softmax sums to one.
+    """
     probabilities = checked(array, (rows, classes), PROBABILITIES)
+    if activation == SIGMOID:
+        if rows and (probabilities.min() < 0 or probabilities.max() > 1):
+            raise BadModel("the model's probabilities are not between 0 and 1")
+        return probabilities
     if rows and (probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > _SUM_TOLERANCE):
         raise BadModel("the model's probabilities are negative or do not sum to one")
     return probabilities

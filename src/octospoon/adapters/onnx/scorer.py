@@ -70,7 +70,9 @@ class OnnxScorer:
         embedding = checked(outputs[0], (len(images), self._spec.dim), EMBEDDING)
         if not self._spec.has_head:
             return embedding, None
-        return embedding, check_probabilities(outputs[1], len(images), len(self._spec.classes))
+        return embedding, check_probabilities(
+            outputs[1], len(images), len(self._spec.classes), self._spec.activation
+        )
 
     def _check_signature(self) -> None:
         inputs = {node.name: node.type for node in self._session.get_inputs()}

@@ -11,7 +11,16 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import EMBEDDING, FLOOR, HEAD_PREFIX, INPUT, PROBABILITIES, ModelSpec
+from octospoon.domain.model_spec import (
+    EMBEDDING,
+    FLOOR,
+    HEAD_PREFIX,
+    INPUT,
+    PROBABILITIES,
+    SIGMOID,
+    SOFTMAX,
+    ModelSpec,
+)
 from octospoon.training.model import starter
 
 if TYPE_CHECKING:
@@ -54,18 +63,18 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
         spec: the file's metadata.
     """
     dim, classes = weights.shape
+    several = spec.activation == SIGMOID
     values = {
         "weights": weights,
         "bias": bias,
         "kept": np.array([1 - FLOOR], np.float32),
-        "spread": np.array([FLOOR / classes], np.float32),
+        "spread": np.array([FLOOR / (2 if several else classes)], np.float32),
     }
     constants = [numpy_helper.from_array(value, HEAD_PREFIX + name) for name, value in values.items()]
     nodes = [
         _node("Gemm", [EMBEDDING, HEAD_PREFIX + "weights", HEAD_PREFIX + "bias"], HEAD_PREFIX + "logits"),
-        # on a matrix, axis 1 means the same in every opset
-        _node("Softmax", [HEAD_PREFIX + "logits"], HEAD_PREFIX + "softmax", axis=1),
-        _node("Mul", [HEAD_PREFIX + "softmax", HEAD_PREFIX + "kept"], HEAD_PREFIX + "scaled"),
+        _activation(several=several),
+        _node("Mul", [HEAD_PREFIX + spec.activation, HEAD_PREFIX + "kept"], HEAD_PREFIX + "scaled"),
         _node("Add", [HEAD_PREFIX + "scaled", HEAD_PREFIX + "spread"], PROBABILITIES),
     ]
     embedding = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim])
@@ -155,6 +164,13 @@ def read_spec(model: bytes) -> ModelSpec:
     """
     props = onnx.load_from_string(model).metadata_props
     return ModelSpec.from_metadata({prop.key: prop.value for prop in props})
+
+
+def _activation(*, several: bool) -> onnx.NodeProto:
+    if several:
+        return _node("Sigmoid", [HEAD_PREFIX + "logits"], HEAD_PREFIX + SIGMOID)
+    # on a matrix, axis 1 means the same in every opset
+    return _node("Softmax", [HEAD_PREFIX + "logits"], HEAD_PREFIX + SOFTMAX, axis=1)
 
 
 def _node(op: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:
