@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.adapters.label_studio.webhook import parse
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.answers import AMBIGUOUS_CLASS, OTHER_CONTROL, UNKNOWN_CLASS, Answer
 from octospoon.domain.labelling.classes import ClassHistory
@@ -69,3 +71,15 @@ def test_each_control_refuses_or_knows_the_interface_of_the_other() -> None:
     assert [CONTROL.wrote(multiple), CONTROL.wrote(single)] == [True, False]
     assert [SingleChoice().wrote(multiple), SingleChoice().wrote(single)] == [False, True]
     assert isinstance(control_of(MULTILABEL), MultipleChoice)
+
+
+def test_an_empty_submit_of_a_browser_is_a_label_and_a_skip_is_none() -> None:
+    recorded = Path("tests/payloads/label-studio/MULTIPLE_CHOICE_ANNOTATIONS_CREATED.json").read_text()
+    answers = []
+    for body in json.loads(recorded):
+        (message,) = parse(json.dumps(body).encode(), CONTROL)
+        (annotation,) = message.annotations
+        skipped = annotation.was_cancelled
+        answers.append("skip" if skipped else CONTROL.read(annotation.result, HISTORY).label)
+
+    assert answers == ["[]", "skip", "[]", '["cat","owl"]', "skip"]

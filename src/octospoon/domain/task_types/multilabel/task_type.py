@@ -8,6 +8,7 @@ from octospoon.domain.labelling import class_translation
 from octospoon.domain.task_types.multilabel import predictions
 from octospoon.domain.task_types.multilabel.consensus import consensus
 from octospoon.domain.task_types.multilabel.label import ClassNames
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.domain.task_types.task_type import Labels
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Multilabel:
     """Implements `octospoon.domain.task_types.task_type.TaskType`."""
 
-    name = "multilabel"
+    name = TaskTypeName.MULTILABEL
     labels = Labels(ClassNames())
 
     def consensus(self, annotations: Iterable[Annotation], history: ClassHistory) -> Consensus:
