@@ -73,8 +73,8 @@ def test_each_control_refuses_or_knows_the_interface_of_the_other() -> None:
     assert isinstance(control_of(MULTILABEL), MultipleChoice)
 
 
-def test_an_empty_submit_of_a_browser_is_a_label_and_a_skip_is_none() -> None:
-    recorded = Path("tests/payloads/label-studio/MULTIPLE_CHOICE_ANNOTATIONS_CREATED.json").read_text()
+def test_an_empty_submit_is_a_label_and_a_skip_none() -> None:
+    recorded = Path("tests/payloads/label-studio-page/multiple-choice.json").read_text()
     answers = []
     for body in json.loads(recorded):
         (message,) = parse(json.dumps(body).encode(), CONTROL)

@@ -38,7 +38,7 @@ def test_nothing_is_an_answer_and_a_skip_is_none() -> None:
     assert MULTILABEL.labels.shown(NONE, HISTORY) == "none of the classes"
 
 
-def test_merged_classes_are_one_vote_and_come_back_with_an_undo() -> None:
+def test_merged_classes_are_one_vote_until_an_undo() -> None:
     merged = HISTORY.merge(["cat", "owl"], "pet", 1.0)
     label = MULTILABEL.consensus([vote("a", CAT, 1), vote("b", OWL, 2), vote("c", NONE, 3)], merged).label
 
@@ -47,7 +47,7 @@ def test_merged_classes_are_one_vote_and_come_back_with_an_undo() -> None:
     assert MULTILABEL.labels.current(label, merged.undo(2.0)) == CAT
 
 
-def test_a_retired_class_leaves_the_label_and_not_the_image() -> None:
+def test_a_retired_class_leaves_the_label_not_the_image() -> None:
     retired = HISTORY.retire(["owl"], 1.0)
 
     assert MULTILABEL.labels.current('["cat","owl"]', retired) == CAT

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.onnx.outputs import check_probabilities
-from octospoon.domain.activation import activated
 from octospoon.domain.errors import BadModel
+from octospoon.domain.evaluation.activation import activated
 from octospoon.domain.model_spec import HEAD_PREFIX, SIGMOID, SOFTMAX, ModelSpec
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ TYPICAL_SCALE = 5.0
 """The scale of ridge predictions that is expected without labels; with 50 to 500 labels it is 2 to 8."""
 PRIOR = 2.0
 """Precision of the normal priors: of the scale's logarithm about TYPICAL_SCALE, of each offset about 0."""
-_SCALES = (0.05, 500.0)
+SCALES = (0.05, 500.0)
+"""The least and the largest scale."""
 _STEPS = 8
 _TEMPERATURES = (0.05, 100.0)
 
@@ -73,7 +74,7 @@ def scales(predictions: Floats, targets: Floats, count: int) -> tuple[Floats, Fl
         second = (spread @ weights) / total * scale**2
         slope = first + PRIOR * (logs - middle) / count
         curvature = np.maximum(second + first, second / 2) + PRIOR / count
-        logs = np.clip(logs - np.clip(slope / curvature, -1.0, 1.0), *np.log(_SCALES))
+        logs = np.clip(logs - np.clip(slope / curvature, -1.0, 1.0), *np.log(SCALES))
     losses = ((np.log(sums) + top[:, :, 0]) @ weights - scale * right) / total
     return scale, losses + PRIOR * (logs - middle) ** 2 / (2 * count)
 
@@ -103,7 +104,7 @@ def scale_and_offsets(predictions: Floats, targets: Floats, count: int, start: f
         return float(-np.vdot(targets, logs) / total) + penalty, gradient + PRIOR * away / count
 
     first = np.concatenate([[np.log(start)], np.zeros(predictions.shape[1])])
-    limits = [tuple(np.log(_SCALES))] + [(None, None)] * predictions.shape[1]
+    limits = [tuple(np.log(SCALES))] + [(None, None)] * predictions.shape[1]
     best = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=limits).x
     return float(np.exp(best[0])), best[1:]
 

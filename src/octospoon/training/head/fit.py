@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.errors import BadRequest
-from octospoon.training.head.calibration import scale_and_offsets, scales, smoothed
+from octospoon.domain.model_spec import SOFTMAX
+from octospoon.training.head.links import LINKS
 from octospoon.training.head.ridge import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
+
+    from octospoon.training.head.links import Link
 
     Floats = npt.NDArray[np.float64]
 
@@ -38,14 +40,14 @@ UNSEEN_LOGIT = -12.0
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A linear layer before a softmax, and how it was fitted.
+    """A linear layer before a softmax or sigmoids, and how it was fitted.
 
     Attributes:
         weights: float32 [D, C].
         bias: float32 [C].
         strength: of the regularisation; 0 if nothing was fitted.
         shares: share of each part of the embedding in the squared distances between images; they add up to 1.
-        scale: factor from predicted one-hot targets to logits; already folded into the weights.
+        scale: factor from predicted targets to logits; already folded into the weights.
         out_of_fold: float64 [N, C], calibrated probabilities of each training row from a head that was not
             trained on it; NaN in rows that were not held out.
     """
@@ -76,25 +78,27 @@ def fit_head(
     labels: npt.NDArray[np.int64],
     classes: int,
     *,
+    activation: str = SOFTMAX,
     parts: tuple[int, ...] = (),
     seed: int = 0,
     balanced: bool = False,
     unseen: npt.NDArray[np.bool_] | None = None,
 ) -> Head:
-    """Fit a head with all `classes`; those without a label get tiny, finite probabilities.
+    """Fit a head with all `classes`; those without a label get small, finite probabilities.
 
-    This is ridge regression on one-hot targets. The strength of the regularisation, the shares of the parts,
-    and the scale and offsets that make logits of predictions minimise the log loss of rows that are left out
-    one at a time, with weak priors. Neither location nor scale of a part matters. Equal arguments give an
-    equal head.
+    This is ridge regression on targets of 0 and 1. The strength of the regularisation, the shares of the
+    parts, and the scale and offsets that make logits of predictions minimise the log loss of rows that are
+    left out one at a time, with weak priors. Neither location nor scale of a part matters. Equal arguments
+    give an equal head.
 
     Args:
         embeddings: float [N, D], N >= 1.
-        labels: int [N], each in [0, classes).
+        labels: int [N], each in [0, classes); with sigmoids int [N, C], 1 for a class that is present.
         classes: C >= 2.
+        activation: one of `octospoon.domain.model_spec.ACTIVATIONS`.
         parts: lengths of the parts of the embedding, which add up to D; empty if it has only one.
         seed: fixes the sample of more than ENOUGH labels.
-        balanced: weight classes by the inverse of their frequency.
+        balanced: weight classes by the inverse of their frequency; with sigmoids, each row's rarest class.
         unseen: bool [N], the rows that the backbone was not trained on. Only these choose strength and shares
             and calibrate. None for a backbone that was trained on no row.
 
@@ -102,76 +106,105 @@ def fit_head(
         BadRequest: there is no label, the parts do not add up to D, or an embedding is not finite.
     """
     _check(embeddings, labels, parts)
-    seen, compact = np.unique(labels, return_inverse=True)
-    if len(seen) < 2:
+    if activation == SOFTMAX and len(np.unique(labels)) < 2:
         return _constant(embeddings.shape[1], labels, classes)
     # threads cost more than they gain on such small matrices, and their number would change the last bits
     with threadpool_limits(1, "blas"):
-        points, widths = embeddings.astype(np.float64), parts or (embeddings.shape[1],)
-        data = _Data(points, compact, len(seen), widths, balanced)
+        data = _Data.of(embeddings.astype(np.float64), labels, activation, parts, balanced=balanced)
         judges = np.arange(len(labels)) if unseen is None else np.flatnonzero(unseen)
-        return _fit(data, seen, classes, judges, seed)
+        return _fit(data, classes, judges, seed)
 
 
 class _Data(NamedTuple):
-    """Embeddings float64 [N, D], labels int64 [N] in [0, B), B, and the options of `fit_head`."""
+    """Rows and options of `fit_head`.
+
+    Attributes:
+        embeddings: float64 [N, D].
+        targets: float64 [N, B] of 0 and 1.
+        seen: int64 [B], ascending, the classes of the targets.
+        strata: int64 [N], see `Link.strata`.
+        parts: lengths of the parts of the embedding, at least one.
+        link: of the activation.
+        balanced: see `fit_head`.
+    """
 
     embeddings: Floats
-    labels: npt.NDArray[np.int64]
-    classes: int
+    targets: Floats
+    seen: npt.NDArray[np.int64]
+    strata: npt.NDArray[np.int64]
     parts: tuple[int, ...]
+    link: Link
     balanced: bool
+
+    @classmethod
+    def of(
+        cls,
+        embeddings: Floats,
+        labels: npt.NDArray[np.int64],
+        activation: str,
+        parts: tuple[int, ...],
+        *,
+        balanced: bool,
+    ) -> _Data:
+        """Return the rows; a softmax has targets for the classes with labels alone."""
+        link = LINKS[activation]
+        strata = link.strata(labels)
+        if activation == SOFTMAX:
+            seen, position = np.unique(labels, return_inverse=True)
+            targets = np.eye(len(seen))[position]
+        else:
+            seen, targets = np.arange(labels.shape[1]), labels.astype(np.float64)
+        return cls(embeddings, targets, seen, strata, parts or (embeddings.shape[1],), link, balanced)
 
     def rows(self, chosen: npt.NDArray[np.int64]) -> _Data:
         """Return the data of some rows."""
-        return self._replace(embeddings=self.embeddings[chosen], labels=self.labels[chosen])
+        return self._replace(
+            embeddings=self.embeddings[chosen], targets=self.targets[chosen], strata=self.strata[chosen]
+        )
 
     @property
     def weights(self) -> Floats:
-        """The weight of each row, float64 [N]: 1, or N / (classes present · rows of its class)."""
+        """The weight of each row, float64 [N]: 1, or N / (strata present · rows of its stratum)."""
         if not self.balanced:
-            return np.ones(len(self.labels))
-        _, position, count = np.unique(self.labels, return_inverse=True, return_counts=True)
-        shares: Floats = len(self.labels) / (len(count) * count)
+            return np.ones(len(self.strata))
+        _, position, count = np.unique(self.strata, return_inverse=True, return_counts=True)
+        shares: Floats = len(self.strata) / (len(count) * count)
         return shares[position]
 
     def problem(self) -> Problem:
-        """Return the regression of the labels."""
-        return Problem.of(self.embeddings, np.eye(self.classes)[self.labels], self.parts, self.weights)
+        """Return the regression of the targets."""
+        return Problem.of(self.embeddings, self.targets, self.parts, self.weights)
 
-    def targets(self, judges: npt.NDArray[np.int64], count: int) -> Floats:
-        """Return what rows shall predict, float64 [M, B], each row times its weight."""
-        return smoothed(self.labels[judges], self.classes, count) * self.weights[judges, np.newaxis]
+    def smoothed(self, judges: npt.NDArray[np.int64], count: int) -> Floats:
+        """Return what rows shall predict, times the weight of the row; see `Link.smoothed`."""
+        return self.link.smoothed(self.targets[judges], self.weights[judges], count)
 
 
-def _fit(
-    data: _Data, seen: npt.NDArray[np.int64], classes: int, judges: npt.NDArray[np.int64], seed: int
-) -> Head:
+def _fit(data: _Data, classes: int, judges: npt.NDArray[np.int64], seed: int) -> Head:
     """Choose, fit all rows and calibrate; see `fit_head`.
 
     Args:
         data: of all rows.
-        seen: int64 [B], ascending, the classes with labels.
         classes: C.
         judges: int64 [M], ascending, positions of the rows that choose and calibrate.
         seed: see `fit_head`.
     """
-    count = len(data.labels)
-    judges = judges[_sample(data.labels[judges], ENOUGH, seed)]
+    count, link, seen = len(data.strata), data.link, data.seen
+    judges = judges[_sample(data.strata[judges], ENOUGH, seed)]
     others = np.setdiff1d(np.arange(count), judges)
-    others = others[_sample(data.labels[others], ENOUGH - len(judges), seed)]
+    others = others[_sample(data.strata[others], ENOUGH - len(judges), seed)]
     used = np.sort(np.concatenate([judges, others]))
     chosen = _choose(data.rows(used), np.searchsorted(used, judges), count)
     problem = data.problem()
     slope, left_out = problem.solve(np.repeat(np.sqrt(chosen.shares), data.parts), chosen.strength, judges)
-    scale, offsets = scale_and_offsets(left_out, data.targets(judges, count), count, chosen.scale)
+    smoothed = data.smoothed(judges, count)
+    scale, offsets = link.scale_and_offsets(left_out, smoothed, count, chosen.scale)
     weights, bias = np.zeros((len(slope), classes)), np.full(classes, UNSEEN_LOGIT)
     weights[:, seen] = scale * slope
-    bias[seen] = scale * (problem.average - problem.mean @ slope) + offsets
-    bias[seen] -= bias[seen].mean()
+    bias[seen] = link.settled(scale * (problem.average - problem.mean @ slope) + offsets)
     held_out = np.full((count, classes), np.nan)
     held_out[judges] = 0.0
-    held_out[np.ix_(judges, seen)] = np.exp(log_softmax(scale * left_out + offsets, axis=1))
+    held_out[np.ix_(judges, seen)] = link.probabilities(scale * left_out + offsets)
     shares = tuple(chosen.shares.tolist())
     return Head(weights.astype(np.float32), bias.astype(np.float32), chosen.strength, shares, scale, held_out)
 
@@ -192,13 +225,13 @@ def _choose(data: _Data, judges: npt.NDArray[np.int64], count: int) -> _Choice:
         judges: int64 [M], positions of the rows that judge.
         count: number of labels of the whole fit, against which the priors are weighed.
     """
-    problem, targets = data.problem(), data.targets(judges, count)
+    problem, smoothed = data.problem(), data.smoothed(judges, count)
     kernels = problem.kernels(data.parts)
     usual = STRENGTH_PRIOR * np.log(STRENGTHS / USUAL_STRENGTH) ** 2 / 2
     best, least = _Choice(USUAL_STRENGTH, np.ones(1), 1.0), np.inf
     for shares in _shares(len(kernels)):
         kernel = sum(share * part for share, part in zip(shares, kernels, strict=True))
-        found, losses = scales(problem.left_out(kernel, STRENGTHS)[:, judges], targets, count)
+        found, losses = data.link.scales(problem.left_out(kernel, STRENGTHS)[:, judges], smoothed, count)
         equal = RATIO_PRIOR * np.log(shares.max() / shares.min()) ** 2 / 2
         losses = losses + (usual + equal) / count
         at = int(losses.argmin())
@@ -245,7 +278,7 @@ def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
 
 
 def _sample(labels: npt.NDArray[np.int64], wanted: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return the positions of at most so many rows, ascending, in which every class has its share."""
+    """Return the positions of at most so many rows, ascending, in which every stratum has its share."""
     if len(labels) <= wanted:
         return np.arange(len(labels))
     spread = np.linspace(0, len(labels), max(wanted, 0), endpoint=False).astype(np.int64)

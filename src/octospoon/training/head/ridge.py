@@ -1,4 +1,4 @@
-"""Ridge regression on one-hot targets, with exact predictions for each row from all other rows.
+"""Ridge regression on targets of 0 and 1, with exact predictions for each row from all other rows.
 
 The squared loss fits every row to the same target, so with few labels each of them counts. Logistic
 regression leaves the easy rows aside. All strengths of regularisation come from one decomposition, and no
@@ -34,7 +34,7 @@ class Problem:
     Attributes:
         rows: float64 [N, D], root of the weight · (x - mean) / unit.
         roots: float64 [N], root of each row's weight; the weights have mean 1.
-        targets: float64 [N, C], one-hot.
+        targets: float64 [N, C], 1 for a class that is present and 0 for any other.
         mean: float64 [D], the weighted mean of the embeddings.
         unit: float64 [D], for each number of the embedding the root of its part's mean squared distance from
             the mean. So each part has squared length 1 on average.
@@ -54,7 +54,7 @@ class Problem:
 
         Args:
             embeddings: float64 [N, D].
-            targets: float64 [N, C], one-hot.
+            targets: float64 [N, C], 1 for a class that is present and 0 for any other.
             parts: lengths of the embedding's parts, which add up to D.
             weights: float64 [N], positive, of each row, to any scale.
         """

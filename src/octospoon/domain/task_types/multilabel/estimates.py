@@ -42,32 +42,36 @@ class MultilabelEvaluation(Evaluation):
         return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
-def evaluate(probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> MultilabelEvaluation:
+def evaluate(
+    probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], factor: float = 1.0
+) -> MultilabelEvaluation:
     """Estimate every metric; the figure for the whole model is macro F1, with bootstrap intervals.
 
     Args:
         probabilities: float [N, C], for N images that were drawn uniformly, each from a head of the model
             that was not trained on the image.
         targets: int [N, C], their true classes.
+        factor: how much larger the variances are than those of N independent labels; see
+            `TrainingRecord.variance_factor`.
     """
-    macro = bootstrap(metrics.macro_f1, probabilities, targets)
+    macro = bootstrap(metrics.macro_f1, probabilities, targets, factor)
     said, there = probabilities >= THRESHOLD, targets == 1
     both = (said & there).sum(axis=0).tolist()
     whole = np.all(metrics.hits(probabilities, targets), axis=1)
     return MultilabelEvaluation(
         accuracy=macro,
         audit_accuracy=macro,
-        log_loss=bootstrap(metrics.log_loss, probabilities, targets),
-        calibration_error=bootstrap(metrics.calibration_error, probabilities, targets),
-        overconfidence=bootstrap(metrics.overconfidence, probabilities, targets),
-        recall=_shares(both, there),
-        precision=_shares(both, said),
-        micro_f1=bootstrap(metrics.micro_f1, probabilities, targets),
-        subset_accuracy=proportion(int(whole.sum()), len(targets)),
+        log_loss=bootstrap(metrics.log_loss, probabilities, targets, factor),
+        calibration_error=bootstrap(metrics.calibration_error, probabilities, targets, factor),
+        overconfidence=bootstrap(metrics.overconfidence, probabilities, targets, factor),
+        recall=_shares(both, there, factor),
+        precision=_shares(both, said, factor),
+        micro_f1=bootstrap(metrics.micro_f1, probabilities, targets, factor),
+        subset_accuracy=proportion(int(whole.sum()), len(targets), factor),
     )
 
 
-def _shares(both: list[int], of: npt.NDArray[np.bool_]) -> tuple[Estimate, ...]:
+def _shares(both: list[int], of: npt.NDArray[np.bool_], factor: float) -> tuple[Estimate, ...]:
     """Return the share of hits among the images of each class, with Wilson's interval."""
     counts = of.sum(axis=0).tolist()
-    return tuple(proportion(hits, count) for hits, count in zip(both, counts, strict=True))
+    return tuple(proportion(hits, count, factor) for hits, count in zip(both, counts, strict=True))

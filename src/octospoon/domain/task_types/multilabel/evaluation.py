@@ -60,10 +60,11 @@ class MultilabelEvaluator:
         probabilities: npt.NDArray[np.floating],
         targets: npt.NDArray[np.int64],
         pool: npt.NDArray[np.floating] | None = None,
+        factor: float = 1.0,
     ) -> Evaluation:
         """Estimate every metric. The confidence over the pool says nothing of macro F1, so it is not used."""
         del pool
-        return estimates.evaluate(probabilities, targets)
+        return estimates.evaluate(probabilities, targets, factor)
 
     def metric(self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> float:
         """Return macro F1; NaN for N = 0."""
