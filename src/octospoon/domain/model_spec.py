@@ -21,6 +21,8 @@ SCHEMA = "octospoon/1"
 INPUT = "image"
 EMBEDDING = "embedding"
 PROBABILITIES = "probabilities"
+BOXES = "boxes"
+SCORES = "scores"
 FLOOR = 1e-4
 """Share of each prediction that is spread evenly over the classes, so that no probability is 0 in float16."""
 SOFTMAX, SIGMOID = "softmax", "sigmoid"

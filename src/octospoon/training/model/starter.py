@@ -8,14 +8,14 @@ logarithm, centring, and a random projection (Johnson and Lindenstrauss 1984). N
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from octospoon.domain.model_spec import EMBEDDING, INPUT
+from octospoon.training.graph.builder import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,29 +35,6 @@ CENTRE = {(): -1.2, (0,): -4.5, (1,): -4.0, (2,): -3.6, (0, 1): -6.0, (0, 2): -5
 """Typical log-averages by path (octaves of the wavelets), measured on photos and drawn digits."""
 _SIGMA = 0.8
 _FREQUENCY = 0.75 * np.pi
-
-
-@dataclass
-class _Graph:
-    """Nodes and constants under construction."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: list[onnx.TensorProto] = field(default_factory=list)
-
-    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
-        self.constants.append(numpy_helper.from_array(value, name))
-        return name
-
-    def add(
-        self, op: str, inputs: Sequence[str], output: str, **attributes: int | Sequence[int] | str
-    ) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
-        return output
-
-    def reshape(self, value: str, shape: Sequence[int], output: str) -> str:
-        return self.add(
-            "Reshape", [value, self.constant(f"{output}_shape", np.array(shape, np.int64))], output
-        )
 
 
 def morlet(scale: int, angle: int) -> npt.NDArray[np.complex128]:
@@ -99,7 +76,7 @@ def build(size: int = SIZE, dim: int = DIM, shrink: int = 1) -> bytes:
     """
     if size % 16:
         raise ValueError(f"the size must be a multiple of 16, not {size}")
-    graph = _Graph()
+    graph = Builder()
     grey = _grey(graph, size, shrink)
     features = [_average(graph, grey, size, 1, GRID)]
     for first in range(SCALES):
@@ -113,7 +90,7 @@ def build(size: int = SIZE, dim: int = DIM, shrink: int = 1) -> bytes:
     return _serialise(graph, size * shrink, dim)
 
 
-def _grey(graph: _Graph, size: int, shrink: int) -> str:
+def _grey(graph: Builder, size: int, shrink: int) -> str:
     weights = graph.constant("grey_weights", np.full((3, 1), 1 / (3 * 255), np.float32))
     floats = graph.add("Cast", [INPUT], "floats", to=TensorProto.FLOAT)
     mean, side = graph.add("MatMul", [floats, weights], "mean"), size * shrink
@@ -124,7 +101,7 @@ def _grey(graph: _Graph, size: int, shrink: int) -> str:
     return graph.add("AveragePool", [large], "grey", kernel_shape=squares, strides=squares)
 
 
-def _modulus(graph: _Graph, value: str, width: int, scale: int, done: int) -> tuple[str, int]:
+def _modulus(graph: Builder, value: str, width: int, scale: int, done: int) -> tuple[str, int]:
     """Convolve [M, 1, width, width] with an octave and take the modulus; return [M, ANGLES, w, w] and w.
 
     The input is already decimated by `done` octaves. The output is decimated to its own octave.
@@ -146,7 +123,7 @@ def _modulus(graph: _Graph, value: str, width: int, scale: int, done: int) -> tu
     return graph.add("Sqrt", [graph.add("Add", parts, f"{name}_energy")], f"{name}_modulus"), width // stride
 
 
-def _average(graph: _Graph, value: str, width: int, channels: int, grid: int) -> str:
+def _average(graph: Builder, value: str, width: int, channels: int, grid: int) -> str:
     side = width // grid
     pooled = graph.add(
         "AveragePool", [value], f"{value}_pool", kernel_shape=[side, side], strides=[side, side]
@@ -154,7 +131,7 @@ def _average(graph: _Graph, value: str, width: int, channels: int, grid: int) ->
     return graph.reshape(pooled, [-1, channels * grid * grid], f"{value}_average")
 
 
-def _project(graph: _Graph, features: Sequence[str], dim: int) -> None:
+def _project(graph: Builder, features: Sequence[str], dim: int) -> None:
     count = GRID * GRID * (1 + SCALES * ANGLES + ANGLES * ANGLES * SCALES * (SCALES - 1) // 2)
     joined = graph.add("Concat", features, "coefficients", axis=1)
     raised = graph.add("Add", [joined, graph.constant("epsilon", np.float32(EPSILON).reshape(1))], "raised")
@@ -172,7 +149,7 @@ def _centre() -> npt.NDArray[np.float32]:
     )
 
 
-def _serialise(graph: _Graph, size: int, dim: int) -> bytes:
+def _serialise(graph: Builder, size: int, dim: int) -> bytes:
     image = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", size, size, 3])
     embedding = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim])
     body = helper.make_graph(graph.nodes, "scattering", [image], [embedding], graph.constants)
