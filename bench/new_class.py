@@ -42,6 +42,7 @@ from octospoon.domain.batch import class_share
 from octospoon.domain.batch.compose import CANDIDATES_PER_PICK, BatchRules
 from octospoon.domain.batch.limits import Limits
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.simulation import Labelled, Table, fit
 
 if TYPE_CHECKING:
@@ -155,7 +156,11 @@ class Loop:
         answered = Table(self._data, self._answered, self._head).rows
         labelled_rows = () if any(targets.values()) else list(answered.values())
         promising = class_share.examples(
-            list(table.rows.values()), self._head_names, self._history, targets, labelled_rows
+            list(table.rows.values()),
+            self._head_names,
+            CLASSIFICATION.translation(self._history, self._head_names),
+            targets,
+            labelled_rows,
         )
         return promising[: CANDIDATES_PER_PICK * rules.new_classes]
 

@@ -26,6 +26,7 @@ from octospoon.domain.batch.draw import Draw
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import Candidate, PoolRow, State
 from octospoon.domain.pool.keys import unit_hash
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.head.fit import Head, fit_head
 
@@ -229,6 +230,7 @@ class Table:
             candidates=candidates,
             rows=self.rows,
             chosen=chosen,
+            task_type=CLASSIFICATION,
             seed=seed,
             promising=promising,
             labels=labels if rare else None,

@@ -88,8 +88,7 @@ class ChooseBatch:
             pointer: of the model in service.
         """
         jobs, number = self.jobs(), self.rounds.last_number() + 1
-        seed = f"round-{number}"
-        rules, notes = self._rules(pointer)
+        seed, (rules, notes) = f"round-{number}", self._rules(pointer)
         chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
         pages = self.pool.selectable
         drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
@@ -114,6 +113,7 @@ class ChooseBatch:
             candidates=candidates,
             rows=rows,
             chosen=chosen,
+            task_type=self.task_type,
             seed=seed,
             drifted=drifted,
             promising=promising,
@@ -166,7 +166,8 @@ class ChooseBatch:
         images = spread(self.pool.selectable, class_share.LOOKED_AT, seed)
         rows = self.pool.rows([image.key for image in images if not why_not_shown(image.key)])
         labelled = () if any(wanted.values()) else self._labelled()
-        examples = class_share.examples(list(rows.values()), pointer.classes, history, wanted, labelled)
+        translated = self.task_type.translation(history, pointer.classes)
+        examples = class_share.examples(list(rows.values()), pointer.classes, translated, wanted, labelled)
         return examples[: CANDIDATES_PER_PICK * self.rules.new_classes]
 
     def _counted(self, pointer: ChampionPointer) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:

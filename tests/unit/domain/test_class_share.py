@@ -14,6 +14,7 @@ from octospoon.domain.batch.selection import CLASS_SHARE, selection
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.pool.images import Candidate, PoolRow, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 
 HISTORY = ClassHistory(("cat", "dog")).add(["owl"], 1.0)
 OLD, NEW = ("cat", "dog"), ("cat", "dog", "owl")
@@ -22,6 +23,10 @@ OLD, NEW = ("cat", "dog"), ("cat", "dog", "owl")
 def row(key: str, *shares: float) -> PoolRow:
     embedding = np.random.default_rng(int(key)).normal(size=8).astype(np.float32)
     return PoolRow(key, f"e{key}", State.SCORED, 1, "b", embedding, np.array(shares, np.float32))
+
+
+def translated(model):
+    return CLASSIFICATION.translation(HISTORY, model)
 
 
 def test_an_added_class_is_sought_until_it_has_labels() -> None:
@@ -40,30 +45,30 @@ def test_a_changed_class_is_sought_by_what_it_is_now() -> None:
 
 def test_without_labels_the_least_certain_images_are_promising() -> None:
     rows = [row("1", 0.9, 0.1), row("2", 0.5, 0.5), row("3", 0.2, 0.8), row("4", 0.2, 0.3, 0.5)]
-    promising = examples(rows, OLD, HISTORY, {"owl": 0})
+    promising = examples(rows, OLD, translated(OLD), {"owl": 0})
     assert [example.key for example in promising] == ["2", "3", "1"], "another model scored the fourth"
 
 
 def test_without_labels_the_farthest_images_are_promising() -> None:
     rows = [row(str(i), 0.5, 0.5) for i in range(4)]
     near = [replace(rows[0], key="8"), replace(rows[2], key="9", embedding=2 * rows[2].embedding)]
-    promising = examples(rows, OLD, HISTORY, {"owl": 0}, near)
+    promising = examples(rows, OLD, translated(OLD), {"owl": 0}, near)
     assert {example.key for example in promising[:2]} == {"1", "3"}
     assert [round(example.score, 6) for example in promising[2:]] == [0.0, 0.0]
     other = [replace(near_row, backbone="c") for near_row in near]
-    assert [example.score for example in examples(rows, OLD, HISTORY, {"owl": 0}, other)] == [0.5] * 4
+    assert [example.score for example in examples(rows, OLD, translated(OLD), {"owl": 0}, other)] == [0.5] * 4
 
 
 def test_with_labels_the_likeliest_images_are_promising() -> None:
     rows = [row("1", 0.9, 0.05, 0.05), row("2", 0.5, 0.5, 0.0), row("3", 0.2, 0.2, 0.6)]
-    assert [example.key for example in examples(rows, NEW, HISTORY, {"owl": 1})] == ["3", "1", "2"]
-    assert examples([], NEW, HISTORY, {"owl": 1}) == []
+    assert [example.key for example in examples(rows, NEW, translated(NEW), {"owl": 1})] == ["3", "1", "2"]
+    assert examples([], NEW, translated(NEW), {"owl": 1}) == []
 
 
 def test_the_share_comes_after_the_audit_and_names_itself() -> None:
     rows = {str(i): row(str(i), 0.6, 0.4) for i in range(40)}
     images = [Candidate(key, f"e{key}", 0.5, 0.1) for key in rows]
-    promising = examples([rows["30"], rows["31"], rows["0"]], OLD, HISTORY, {"owl": 0})
+    promising = examples([rows["30"], rows["31"], rows["0"]], OLD, translated(OLD), {"owl": 0})
     rules = BatchRules(10, 0.2, class_share=0.2)
 
     picks = compose(
@@ -72,6 +77,7 @@ def test_the_share_comes_after_the_audit_and_names_itself() -> None:
         candidates=images,
         rows=rows,
         chosen=STRATEGIES["margin"],
+        task_type=CLASSIFICATION,
         seed="s",
         promising=promising,
     )

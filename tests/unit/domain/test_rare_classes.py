@@ -7,6 +7,8 @@ from octospoon.domain.acquisition import Candidates, rare_classes, strategy
 from octospoon.domain.batch.compose import ALWAYS, AUTO, NEVER, BatchRules, compose, seeks_rare
 from octospoon.domain.batch.draw import Draw
 from octospoon.domain.pool.images import Candidate, PoolRow, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 
 COMMON, OTHER, RARE = range(3)
 LABELS = np.array([70, 28, 2])
@@ -125,9 +127,33 @@ def test_a_batch_is_composed_by_its_labels(labels: np.ndarray | None, rare: int)
         candidates=[Candidate(key, "e", 0.0, 0.0) for key in source.ids],
         rows=rows,
         chosen=MARGIN_DIVERSE,
+        task_type=CLASSIFICATION,
         seed="s",
         labels=labels,
     )
 
     assert sum(pick.key.startswith("rare") for pick in picks) == rare
     assert {pick.strategy for pick in picks} == {"margin_diverse"}
+
+
+def independent(shares: list[list[float]], labels: list[int]) -> Candidates:
+    probabilities = np.array(shares)
+    ids = [str(i) for i in range(len(shares))]
+    return Candidates(ids, probabilities, None, np.array(labels), MULTILABEL.outcomes(probabilities))
+
+
+def test_a_crowded_image_is_not_needed_more() -> None:
+    alone, crowded = [0.5, 0.01, 0.01, 0.01], [0.5, 0.99, 0.99, 0.99]
+
+    one, many = rare_classes.need(independent([alone, crowded], [9, 9, 9, 9]))
+
+    assert one == pytest.approx(many) == pytest.approx(0.1)
+
+
+def test_a_doubt_about_a_rare_class_outweighs_others() -> None:
+    pool_ = independent([[0.5, 0.9], [0.5, 0.7]], [99, 0])
+
+    margins = strategy("margin").score(pool_.predicted())  # type: ignore[misc]
+
+    assert margins.tolist() == [1.0, 1.0]
+    assert (margins * rare_classes.need(pool_)).tolist() == pytest.approx([0.2, 0.6])

@@ -12,6 +12,8 @@ from octospoon.domain.batch.draw import Draw
 from octospoon.domain.batch.limits import Limits
 from octospoon.domain.monitoring.observations import DriftExample
 from octospoon.domain.pool.images import Candidate, PoolRow, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 
 
 def candidates(n: int) -> list[Candidate]:
@@ -42,9 +44,25 @@ def batch(n=10, share=0.2, size=100, name="margin_diverse", head=True, rule_chan
         "candidates": candidates(size),
         "rows": rows(size, head=head),
         "chosen": strategy_for(name, has_head=head),
+        "task_type": CLASSIFICATION,
         "seed": "round-1",
     }
     return compose(**given | changes)
+
+
+@pytest.mark.parametrize("name", ["margin_diverse", "margin", "power_margin", "entropy", "least_confidence"])
+def test_several_classes_are_chosen_by_the_least_certain(name):
+    known = rows(40)
+    # to a strategy for one class, the first is as unsure as can be
+    shares = {"k000": [0.99, 0.99, 0.01, 0.01], "k001": [0.99, 0.5, 0.01, 0.01]}
+    for key, row in known.items():
+        sure = shares.get(key, [0.01, 0.99, 0.99, 0.99])
+        known[key] = replace(row, probabilities=np.array(sure, np.float16))
+
+    picks = batch(n=1, share=0, size=40, name=name, rows=known, task_type=MULTILABEL)
+
+    assert [pick.key for pick in picks] == ["k001"]
+    assert picks[0].score == pytest.approx(1.0 if name != "least_confidence" else 0.5)
 
 
 @pytest.mark.parametrize("name", ["margin_diverse", "margin", "random", "typiclust", "power_margin"])

@@ -26,15 +26,18 @@ class Candidates:
         probabilities: float [N, C], or None while there is no head.
         embeddings: float [N, D], or None if the strategy does not need them.
         labels: int64 [C], the number of labels of each class so far, if the batch looks for rare classes.
+        outcomes: float [N, K], what `TaskType.outcomes` returns for the probabilities; None if the classes
+            exclude each other.
     """
 
     ids: Sequence[str]
     probabilities: npt.NDArray[np.floating] | None = None
     embeddings: npt.NDArray[np.floating] | None = None
     labels: npt.NDArray[np.int64] | None = None
+    outcomes: npt.NDArray[np.floating] | None = None
 
     def predicted(self) -> npt.NDArray[np.floating]:
-        """Return the probabilities, float [N, C].
+        """Return the probabilities of the outcomes, float [N, K]; these are the C classes without others.
 
         Raises:
             ValueError: there are no probabilities.
@@ -43,7 +46,7 @@ class Candidates:
             raise ValueError(
                 "this strategy needs probabilities: use typiclust or random until there is a head"
             )
-        return self.probabilities
+        return self.probabilities if self.outcomes is None else self.outcomes
 
     def embedded(self) -> npt.NDArray[np.float64]:
         """Return the embeddings as float64 [N, D].
@@ -67,6 +70,7 @@ class Candidates:
             None if self.probabilities is None else self.probabilities[indices],
             None if self.embeddings is None else self.embeddings[indices],
             self.labels,
+            None if self.outcomes is None else self.outcomes[indices],
         )
 
 

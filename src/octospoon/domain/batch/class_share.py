@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.labelling.class_translation import translation
 from octospoon.domain.labelling.classes import ChangeKind
 from octospoon.domain.monitoring.observations import DriftExample
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.pool.images import PoolRow
+    from octospoon.domain.task_types.task_type import Translation
 
 NEW_CLASS = "new-class"
 """The strategy of images that were chosen for a class with few labels."""
@@ -58,7 +58,7 @@ def sought(history: ClassHistory, labels: Mapping[str, int]) -> dict[str, int]:
 def examples(
     rows: Sequence[PoolRow],
     model: Sequence[str],
-    history: ClassHistory,
+    translated: Translation,
     wanted: Mapping[str, int],
     labelled: Sequence[PoolRow] = (),
 ) -> list[DriftExample]:
@@ -67,7 +67,7 @@ def examples(
     Args:
         rows: images of the pool; those that another model scored, or none, are left out.
         model: class names of the model in service.
-        history: the project's classes.
+        translated: turns the probabilities of these classes into those of the project's.
         wanted: the result of `sought`.
         labelled: labelled images; without them, the images that the model is least sure of are taken.
     """
@@ -75,7 +75,6 @@ def examples(
     scored = [(row, shares) for row, shares in scored if len(shares) == len(model)]
     if not scored or not wanted:
         return []
-    translated = translation(history, model)
     shares = translated(np.stack([shares for _, shares in scored]))
     known = [i for i, name in enumerate(translated.names) if wanted.get(name)]
     if known:

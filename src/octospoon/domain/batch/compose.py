@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from octospoon.domain.batch.draw import Draw
     from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
+    from octospoon.domain.task_types.task_type import TaskType
 
 COLD_START = "typiclust"
 CONTROL = "random"
@@ -130,6 +131,7 @@ def compose(
     candidates: Sequence[Candidate],
     rows: Mapping[str, PoolRow],
     chosen: Strategy,
+    task_type: TaskType,
     seed: str,
     drifted: Sequence[DriftExample] = (),
     promising: Sequence[DriftExample] = (),
@@ -145,6 +147,7 @@ def compose(
         candidates: the images that the strategy may choose from; see `candidates_wanted`.
         rows: rows of the pool for all these images, by key; an image without a row is skipped.
         chosen: the strategy, from `strategy_for`.
+        task_type: the kind of label, whose outcomes the strategy compares.
         seed: fixes every random choice; a name of the round.
         drifted: the drift examples; empty unless drift is confirmed.
         promising: images for the share of added classes, see `class_share.examples`.
@@ -155,7 +158,9 @@ def compose(
     picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
     picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
     left = _without(picks, candidates)
-    picks += _chosen(left, rows, chosen, rules.size - len(picks), seed, rules.limits, labels=labels)
+    usable, pool = _pool(left, rows, chosen)
+    pool = _meant(pool, task_type, labels)
+    picks += _chosen(usable, pool, chosen, rules.size - len(picks), seed, rules.limits)
     if rules.blind:
         picks = blinded(picks, seed)
     return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
@@ -190,32 +195,47 @@ def _reserved(
     """
     scores = {example.key: example.score for example in examples}
     left, apart = _without(picks, waiting(examples, rows)), Limits(limits.min_distance)
-    chosen = _chosen(left, rows, by_score(share[0], scores), share[1], "", apart, fill=False)
+    best = by_score(share[0], scores)
+    usable, pool = _pool(left, rows, best)
+    chosen = _chosen(usable, pool, best, share[1], "", apart, fill=False)
     return [replace(pick, score=scores[pick.key]) for pick in chosen]
 
 
 def _chosen(
     images: Sequence[Candidate],
-    rows: Mapping[str, PoolRow],
+    pool: Candidates,
     chosen: Strategy,
     n: int,
     seed: str,
     limits: Limits,
     *,
     fill: bool = True,
-    labels: npt.NDArray[np.int64] | None = None,
 ) -> list[Pick]:
-    if not chosen.needs_probabilities and not chosen.needs_embeddings:
-        usable, pool, limits = list(images), Candidates([image.key for image in images]), Limits()
-    else:
-        usable, pool = _arrays(images, rows, chosen)
-        if labels is not None and pool.probabilities is not None:
-            pool = replace(pool, labels=labels if len(labels) == pool.probabilities.shape[1] else None)
-    if not usable or n <= 0:
+    if not images or n <= 0:
         return []
-    scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(usable)
+    if not chosen.needs_probabilities and not chosen.needs_embeddings:
+        limits = Limits()
+    scores = chosen.score(pool.predicted()).tolist() if chosen.score else [None] * len(images)
     indices = within(limits, chosen.select, pool, n, seed, fill=fill)
-    return [_pick(usable[i], chosen.name, scores[i], audit=False, probability=None) for i in indices]
+    return [_pick(images[i], chosen.name, scores[i], audit=False, probability=None) for i in indices]
+
+
+def _meant(pool: Candidates, task_type: TaskType, labels: npt.NDArray[np.int64] | None) -> Candidates:
+    """Return candidates with the outcomes that a strategy compares, and the labels of their classes."""
+    if pool.probabilities is None or not len(pool.ids):
+        return pool
+    known = labels is not None and len(labels) == pool.probabilities.shape[1]
+    outcomes = task_type.outcomes(pool.probabilities)
+    return replace(pool, labels=labels if known else None, outcomes=outcomes)
+
+
+def _pool(
+    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy
+) -> tuple[list[Candidate], Candidates]:
+    """Return the images that a strategy can compare, with the arrays that it needs."""
+    if chosen.needs_probabilities or chosen.needs_embeddings:
+        return _arrays(images, rows, chosen)
+    return list(images), Candidates([image.key for image in images])
 
 
 def _arrays(

@@ -177,6 +177,21 @@ class TaskType(Protocol):
             ValueError: the array has the wrong shape, or holds NaN or infinity.
         """
 
+    def outcomes(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating] | None:
+        """Return the outcomes whose probabilities strategies compare; None if these are the classes.
+
+        The scores of strategies equal those of `uncertainties`.
+
+        Args:
+            probabilities: float [N, C], C >= 2.
+
+        Returns:
+            float [N, K], K >= 2; each row sums to one.
+
+        Raises:
+            ValueError: the array has the wrong shape, or holds NaN or infinity.
+        """
+
     def predicted(self, probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
         """Return the predictions that annotators see.
 

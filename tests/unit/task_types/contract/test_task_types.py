@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.task_types.contract.cases import CASES, CLASSES, Case
 
+from octospoon.domain.acquisition import STRATEGIES
 from octospoon.domain.evaluation.gate import Answers, decide
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import IMPORTED
 from octospoon.domain.labelling.tasks import Annotation
 from octospoon.domain.model_spec import ModelSpec
+from octospoon.domain.uncertainty import priority
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -150,6 +152,18 @@ def test_uncertainty_is_between_certain_and_ignorant(case: Case[V], data: st.Dat
         assert 0 < middle < highest <= 1 + 1e-6
     with pytest.raises(ValueError, match="not finite"):
         case.task_type.uncertainties(rows * np.nan)
+
+
+@each_type
+@pytest.mark.parametrize("name", ["least_confidence", "margin", "entropy"])
+def test_strategies_compare_what_orders_the_pool(case: Case[V], name: str) -> None:
+    rows = np.stack([(case.certain(value) + 2 * case.unsure) / 3 for value in case.every])
+    outcomes = case.task_type.outcomes(rows)
+
+    compared = STRATEGIES[name].score(rows if outcomes is None else outcomes)  # type: ignore[misc]
+
+    ordered = [priority(each, name) for each in case.task_type.uncertainties(rows)]
+    assert compared.tolist() == pytest.approx(ordered, abs=1e-6)
 
 
 @each_type

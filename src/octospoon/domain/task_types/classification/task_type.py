@@ -43,6 +43,9 @@ class Classification:
         """Return every uncertainty score of each image, from float [N, C]."""
         return predictions.uncertainties(probabilities)
 
+    def outcomes(self, probabilities: npt.NDArray[np.floating]) -> None:
+        """Return None: the classes exclude each other, so strategies compare their probabilities."""
+
     def predicted(self, probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
         """Return the most probable class of each image, from float [N, C]."""
         return predictions.predicted(probabilities, classes)

@@ -43,6 +43,10 @@ class Multilabel:
         """Return every uncertainty score of each image, from float [N, C]."""
         return predictions.uncertainties(probabilities)
 
+    def outcomes(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the two outcomes of the least certain class of each image, float64 [N, 2]."""
+        return predictions.decisive(probabilities)
+
     def predicted(self, probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
         """Return the classes that each image most likely has, from float [N, C]."""
         return predictions.predicted(probabilities, classes)
