@@ -168,7 +168,7 @@ def test_a_training_record_is_kept_whole_under_one_name(stores: Stores) -> None:
     stored = stores.training_records.get(served(name))
     assert stored is not None
     for field in fields(TrainingRecord):
-        given, kept = getattr(training_record(), field.name), getattr(stored, field.name)
+        given, kept = (np.asarray(getattr(each, field.name)) for each in (training_record(), stored))
         assert given.dtype == kept.dtype
         assert np.array_equal(given, kept)
 

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from octospoon.domain.errors import BadModel, ServiceUnavailable, VersionTaken
 from octospoon.domain.monitoring.observations import ModelDecision, Observation
 
@@ -94,7 +96,7 @@ class FakeTrainingRecords:
     stored: dict[str, TrainingRecord] = field(default_factory=dict)
 
     def put(self, record: TrainingRecord) -> str:
-        arrays = [getattr(record, each.name).tobytes() for each in fields(record)]
+        arrays = [np.asarray(getattr(record, each.name)).tobytes() for each in fields(record)]
         name = hashlib.sha256(b"".join(arrays)).hexdigest()
         self.stored[name] = record
         return name

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from octospoon.domain.acquisition import rare_classes
 from octospoon.domain.acquisition.strategy import highest
@@ -24,11 +23,12 @@ from octospoon.domain.batch.compose import (
 )
 from octospoon.domain.batch.draw import Draw
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.model_spec import SOFTMAX
 from octospoon.domain.pool.images import Candidate, PoolRow, State
 from octospoon.domain.pool.keys import unit_hash
-from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.head.fit import Head, fit_head
+from octospoon.training.head.task_types import HEAD_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from octospoon.domain.acquisition import Strategy
     from octospoon.domain.labelling.tasks import Pick
     from octospoon.domain.monitoring.observations import DriftExample
+    from octospoon.training.head.task_types import HeadTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,30 @@ class Labelled:
 
     Attributes:
         embeddings: float32 [N, D], rounded to float16 as the pool stores them.
-        labels: int64 [N], in [0, classes).
+        labels: int64 [N], in [0, classes); of several classes per image int64 [N, C] of 0 and 1.
         classes: C.
         parts: lengths of the parts of the embedding; see `fit_head`.
+        activation: see `fit_head`.
     """
 
     embeddings: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     classes: int
     parts: tuple[int, ...] = ()
+    activation: str = SOFTMAX
+
+    @property
+    def task(self) -> HeadTask:
+        """How heads are measured."""
+        return HEAD_TASKS[self.activation]
+
+    def counts(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the number of labels of each class among the images at these positions, int64 [C]."""
+        labels = self.labels[chosen]
+        if self.activation == SOFTMAX:
+            return np.bincount(labels, minlength=self.classes)
+        counts: npt.NDArray[np.int64] = labels.sum(axis=0)
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +127,9 @@ class Score(NamedTuple):
     """Metrics of a head on held-out images.
 
     Attributes:
-        accuracy: share of images with the right prediction.
-        balanced: mean of that share over the classes.
+        accuracy: share of images with the right prediction, or another metric; see `Evaluator.metric`.
+        balanced: mean of that share over the classes; NaN for several classes per image, because macro F1
+            weighs them alike by itself.
     """
 
     accuracy: float
@@ -140,12 +157,16 @@ def replay(data: Labelled, split: Split, plan: Plan, name: str, seed: int) -> li
 
 def fit(data: Labelled, chosen: npt.NDArray[np.int64]) -> Head:
     """Train the product's head on the images at these positions."""
-    return fit_head(data.embeddings[chosen], data.labels[chosen], data.classes, parts=data.parts)
+    points, labels = data.embeddings[chosen], data.labels[chosen]
+    return fit_head(points, labels, data.classes, activation=data.activation, parts=data.parts)
 
 
 def score(data: Labelled, split: Split, fitted: Head) -> Score:
     """Return how good a head is on the held-out images."""
     truth = data.labels[split.held_out]
+    if data.activation != SOFTMAX:
+        answers = fitted.probabilities(data.embeddings[split.held_out])
+        return Score(data.task.evaluator.metric(answers, truth), np.nan)
     right = fitted.logits(data.embeddings[split.held_out]).argmax(axis=1) == truth
     recalls = [right[truth == name].mean() for name in np.unique(truth)]
     return Score(float(right.mean()), float(np.mean(recalls)))
@@ -173,7 +194,7 @@ def rounds(
     left = np.setdiff1d(pool, train)
     fitted = fit(data, train) if len(train) else None
     for number, rules in enumerate(plan.batches):
-        counts = np.bincount(data.labels[train], minlength=data.classes)
+        counts = data.counts(train)
         picks = Table(data, left, fitted).batch(rules, name, f"{seed}/{number}", labels=counts)
         chosen = np.array([int(pick.key) for pick in picks], np.int64)
         train, left = np.concatenate([train, chosen]), np.setdiff1d(left, chosen)
@@ -192,7 +213,8 @@ class Table:
 
     def __init__(self, data: Labelled, left: npt.NDArray[np.int64], fitted: Head | None) -> None:
         self._keys = [f"{position:08d}" for position in left.tolist()]
-        self._guesses = None if fitted is None else softmax(fitted.logits(data.embeddings[left]), axis=1)
+        self._task_type = data.task.task_type
+        self._guesses = None if fitted is None else fitted.probabilities(data.embeddings[left])
         stored = None if self._guesses is None else as_stored(self._guesses)
         self.rows = {
             key: PoolRow(
@@ -230,7 +252,7 @@ class Table:
             candidates=candidates,
             rows=self.rows,
             chosen=chosen,
-            task_type=CLASSIFICATION,
+            task_type=self._task_type,
             seed=seed,
             promising=promising,
             labels=labels if rare else None,
@@ -250,7 +272,8 @@ class Table:
         wanted = candidates_wanted(n, chosen)
         if chosen.score is None or self._guesses is None:
             return self._uniform(wanted, seed)
-        scores = chosen.score(self._guesses)
+        outcomes = self._task_type.outcomes(self._guesses)
+        scores = chosen.score(self._guesses if outcomes is None else outcomes)
         return [_candidate(self._keys[i], float(scores[i])) for i in highest(scores, self._keys, wanted)]
 
 

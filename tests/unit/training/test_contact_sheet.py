@@ -12,7 +12,8 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.tasks import LabelledImage, Pick, Round
 from octospoon.domain.monitoring.observations import DriftExample
 from octospoon.training.report.contact_sheet import MOST, Thumbnails, Tile, draw
-from octospoon.training.report.figures import chosen, most_drifted, worst
+from octospoon.training.report.figures import chosen, most_drifted
+from octospoon.training.report.one_class import mistakes
 
 if TYPE_CHECKING:
     from octospoon.domain.pool.images import ImageBytes
@@ -74,7 +75,7 @@ def test_a_sheet_is_bounded(images, tmp_path):
 def test_the_worst_come_first_and_wrong_ones_are_marked():
     images = [LabelledImage(f"{i}.png", "e", "", 1.0, 1, True, "random", None, 1) for i in range(3)]
     answers = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    tiles = worst(("cat", "dog"), images, np.array([0, 0, 0]), answers)
+    tiles = mistakes(("cat", "dog"), images, np.array([0, 0, 0]), answers)
     assert [(tile.key, tile.marked) for tile in tiles] == [
         ("1.png", True),
         ("2.png", False),

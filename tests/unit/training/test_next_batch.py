@@ -95,9 +95,9 @@ def test_equally_many_labels_of_each_are_compared():
 def test_heads_of_the_curve_know_the_parts_of_the_embedding(monkeypatch):
     seen = []
 
-    def fitted(points, labels, classes, *, parts):
+    def fitted(points, labels, classes, *, activation, parts):
         seen.append(parts)
-        return fit_head(points, labels, classes, parts=parts)
+        return fit_head(points, labels, classes, activation=activation, parts=parts)
 
     monkeypatch.setattr(next_batch, "fit_head", fitted)
     names = ["random"] * 75 + ["margin"] * 75

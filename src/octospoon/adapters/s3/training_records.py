@@ -13,12 +13,13 @@ import numpy as np
 
 from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation.training_record import TrainingRecord
-from octospoon.domain.model_spec import ChampionPointer, record_key, version_key
+from octospoon.domain.model_spec import SOFTMAX, ChampionPointer, record_key, version_key
 
 if TYPE_CHECKING:
     from octospoon.adapters.s3.artifacts import S3Artifacts
 
-_NAMES = tuple(field.name for field in fields(TrainingRecord))
+_ACTIVATION = "activation"
+_NAMES = tuple(field.name for field in fields(TrainingRecord) if field.name != _ACTIVATION)
 
 
 class S3TrainingRecords:
@@ -74,13 +75,17 @@ class S3TrainingRecords:
 def packed(record: TrainingRecord) -> bytes:
     """Return a record as an uncompressed numpy archive, the same bytes for the same record.
 
-    `numpy.savez` would write the time into the archive.
+    `numpy.savez` would write the time into the archive. The activation is written unless it is a softmax, so
+    such records are those of earlier releases.
     """
+    arrays = {name: getattr(record, name) for name in _NAMES}
+    if record.activation != SOFTMAX:
+        arrays[_ACTIVATION] = np.array(record.activation)
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
-        for name in _NAMES:
+        for name, content in arrays.items():
             array = io.BytesIO()
-            np.lib.format.write_array(array, np.ascontiguousarray(getattr(record, name)), allow_pickle=False)
+            np.lib.format.write_array(array, np.asarray(content, order="C"), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), array.getvalue())
     return body.getvalue()
 
@@ -89,6 +94,7 @@ def unpacked(body: bytes) -> TrainingRecord:
     """Return the record in an archive; raises BadModel if it holds none."""
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            return TrainingRecord(**{name: arrays[name] for name in _NAMES})
+            activation = str(arrays[_ACTIVATION]) if _ACTIVATION in arrays else SOFTMAX
+            return TrainingRecord(**{name: arrays[name] for name in _NAMES}, activation=activation)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise BadModel(f"the training record cannot be read: {error}") from error

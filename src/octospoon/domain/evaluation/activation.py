@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.model_spec import SIGMOID
+from octospoon.domain.model_spec import FLOOR, SIGMOID
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,3 +28,15 @@ def activated(logits: npt.NDArray[np.floating], activation: str) -> npt.NDArray[
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     shares: npt.NDArray[np.floating] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return shares
+
+
+def spread(activation: str, classes: int) -> float:
+    """Return what a head file adds to each of C probabilities, after it has scaled them by 1 - FLOOR.
+
+    FLOOR is spread over the outcomes: all classes of a softmax, presence and absence of a sigmoid.
+
+    Args:
+        activation: one of `octospoon.domain.model_spec.ACTIVATIONS`.
+        classes: C.
+    """
+    return FLOOR / (2 if activation == SIGMOID else classes)

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 WORTH = 0.01
 """The gain in accuracy below which a batch is not worth its labels, unless set otherwise."""
+ACCURACY = "accuracy"
+"""The metric of models that fine-tuning can improve too."""
 GOOD = 0.9
 """At or above this accuracy, the advice does not suggest another backbone."""
 FEWEST_POINTS = 3
 FEWEST_IMAGES = 20
 _POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-_RESAMPLES = 1000
+RESAMPLES = 1000
+"""Resamples of the bootstrap over images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,11 @@ class Expectation:
 
     Attributes:
         labels: number of training labels in that batch.
-        gain: expected gain in accuracy, as a share.
+        gain: expected gain in accuracy, or in another metric, as a share.
         interval: 95 % interval of the gain.
         worth: the gain below which a batch is not worth its labels.
-        accuracy: accuracy of the newest model on the sample, as a share.
+        accuracy: this metric of the newest model on the sample, as a share.
+        metric: its name.
     """
 
     labels: int
@@ -39,6 +43,7 @@ class Expectation:
     interval: Interval
     worth: float = WORTH
     accuracy: float = 1.0
+    metric: str = ACCURACY
 
     @property
     def stop(self) -> bool:
@@ -60,42 +65,49 @@ class Expectation:
         """Return a clause that says what to try if labels no longer help and the accuracy is poor."""
         if not self.stop or self.accuracy >= GOOD:
             return ""
+        fine_tuning = ", or Trainer=finetune" if self.metric == ACCURACY else ""
+        reached = f"{100 * self.accuracy:.0f} % {self.metric.replace('_', ' ')}"
         return (
-            f"; at {100 * self.accuracy:.0f} % accuracy the backbone limits the model: next, try another "
-            "backbone (`octospoon backbone use`), or Trainer=finetune"
+            f"; at {reached} the backbone limits the model: "
+            f"next, try another backbone (`octospoon backbone use`){fine_tuning}"
         )
 
 
+def resampled(correct: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return errors float64 [1 + B, R] of R models: on a sample, and on B = RESAMPLES resamples of it.
+
+    Args:
+        correct: bool [R, N], whether each model is right on each image.
+    """
+    # Images that every model answers alike are one kind, so a resample is one multinomial draw of
+    # counts. There are few kinds for any number of images.
+    images = correct.shape[1]
+    kinds, counts = np.unique(~correct, axis=1, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(images, counts / images, RESAMPLES)
+    errors: npt.NDArray[np.float64] = np.concatenate([counts[np.newaxis], drawn]) @ kinds.T / images
+    return errors
+
+
 def expect(
-    labels: npt.NDArray[np.int64], correct: npt.NDArray[np.bool_], more: int, worth: float = WORTH
-) -> Expectation | None:
-    """Return the expected gain in accuracy of more labels.
+    labels: npt.NDArray[np.int64], errors: npt.NDArray[np.float64], more: int, worth: float = WORTH
+) -> Expectation:
+    """Return the expected gain in accuracy, or another metric, of more labels.
 
     The error is fitted as a + b·n^-c with a, b >= 0 (the power law of learning curves: Cortes et al. 1993,
     Learning curves: asymptotic values and rate of convergence). The interval is a percentile bootstrap over
     the images of the sample. It does not cover chance in the training labels.
 
     Args:
-        labels: int64 [R], ascending, the number of training labels of each model.
-        correct: bool [R, N], whether each model is right on each image of a uniform sample.
+        labels: int64 [R], ascending, the number of training labels of each model; R >= FEWEST_POINTS.
+        errors: float64 [1 + B, R], the error of each model on a uniform sample of at least FEWEST_IMAGES
+            images, and on B resamples of it, as from `resampled`.
         more: the number of labels to add.
         worth: the gain below which they are not worth it, as a share.
-
-    Returns:
-        The gain, or None if R < FEWEST_POINTS or N < FEWEST_IMAGES.
     """
-    points, images = correct.shape
-    if points < FEWEST_POINTS or images < FEWEST_IMAGES:
-        return None
-    # Images that every model answers alike are one kind, so a resample is one multinomial draw of
-    # counts. There are few kinds for any number of images.
-    kinds, counts = np.unique(~correct, axis=1, return_counts=True)
-    drawn = np.random.default_rng(0).multinomial(images, counts / images, _RESAMPLES)
-    errors = np.concatenate([counts[np.newaxis], drawn]) @ kinds.T / images
     gain, *gains = _gains(labels, errors, more).tolist()
     low, high = np.quantile(gains, [0.025, 0.975])
     interval = Interval(float(low), float(high))
-    return Expectation(more, gain, interval, worth, accuracy=float(correct[-1].mean()))
+    return Expectation(more, gain, interval, worth, accuracy=1.0 - float(errors[0, -1]))
 
 
 def _gains(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.model_spec import FLOOR
+from octospoon.domain.evaluation.activation import activated, spread
+from octospoon.domain.model_spec import FLOOR, SOFTMAX
 from octospoon.domain.pool.keys import image_id
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class TrainingRecord:
         bias: float32 [H, C].
         backbone: uint64 [B], numbers of the images that the backbone itself was fine-tuned on, in this
             version or an earlier one; no head on this backbone can judge them.
+        activation: what turns logits into probabilities, one of `octospoon.domain.model_spec.ACTIVATIONS`.
     """
 
     images: npt.NDArray[np.uint64]
@@ -48,6 +50,7 @@ class TrainingRecord:
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
     backbone: npt.NDArray[np.uint64]
+    activation: str = SOFTMAX
 
     @classmethod
     def of(
@@ -57,6 +60,7 @@ class TrainingRecord:
         heads: dict[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
         shape: tuple[int, int],
         backbone: npt.NDArray[np.uint64],
+        activation: str = SOFTMAX,
     ) -> TrainingRecord:
         """Return the record of a model.
 
@@ -66,6 +70,7 @@ class TrainingRecord:
             heads: weights float32 [D, C] and bias float32 [C], by fold.
             shape: D and C.
             backbone: uint64 [B], the images that the backbone was fine-tuned on.
+            activation: of the heads.
         """
         order, numbers = np.argsort(images, kind="stable"), sorted(heads)
         return cls(
@@ -75,6 +80,7 @@ class TrainingRecord:
             np.array([heads[fold][0] for fold in numbers], np.float32).reshape(-1, *shape),
             np.array([heads[fold][1] for fold in numbers], np.float32).reshape(-1, shape[1]),
             np.unique(backbone),
+            activation,
         )
 
     def folds_of(self, images: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -111,10 +117,8 @@ class TrainingRecord:
         """
         at = int(np.searchsorted(self.heads, fold))
         logits = embeddings.astype(np.float32) @ self.weights[at] + self.bias[at]
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
-        result: npt.NDArray[np.float32] = (shares * (1 - FLOOR) + FLOOR / shares.shape[1]).astype(np.float32)
-        return result
+        shares = activated(logits, self.activation) * (1 - FLOOR)
+        return (shares + spread(self.activation, shares.shape[1])).astype(np.float32)
 
 
 def image_numbers(images: Iterable[tuple[str, str]]) -> npt.NDArray[np.uint64]:
@@ -138,7 +142,7 @@ def deal(
 
     Args:
         images: uint64 [N].
-        labels: int64 [N], >= 0.
+        labels: int64 [N], >= 0, the class of each image or another stratum; see `Evaluator.strata`.
         audit: bool [N].
         before: the record of the model in service; None if it has none.
     """

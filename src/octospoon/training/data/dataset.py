@@ -62,15 +62,18 @@ class Dataset:
             before: the record of the model in service; None if it has none.
             evaluator: of the task type.
         """
-        numbers = image_numbers((image.key, image.etag) for image in self.images)
         audit = np.array([image.audit for image in self.images], bool)
         tuned = self.tuned if before is None else before.backbone
-        dealt = deal(numbers, evaluator.strata(self.labels), audit, before)
+        dealt = deal(self.numbers(), evaluator.strata(self.labels), audit, before)
         images = tuple(
             replace(image, audit=fold != EVERY_HEAD)
             for image, fold in zip(self.images, dealt.tolist(), strict=True)
         )
         return replace(self, images=images, dealt=dealt, tuned=tuned)
+
+    def numbers(self) -> npt.NDArray[np.uint64]:
+        """Return the numbers of the images, uint64 [N]; see `image_numbers`."""
+        return image_numbers((image.key, image.etag) for image in self.images)
 
     def fold_numbers(self) -> npt.NDArray[np.int64]:
         """Return the fold of each image, int64 [N]; EVERY_HEAD for all before folds are dealt."""

@@ -18,7 +18,7 @@ import numpy as np
 from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
 from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord, image_numbers
-from octospoon.domain.model_spec import EMBEDDING, INPUT
+from octospoon.domain.model_spec import EMBEDDING, INPUT, SOFTMAX
 from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data.dataset import as_stored
@@ -72,10 +72,16 @@ class FineTuner:
         run's parameter ``reproducible`` says so.
 
         Raises:
-            NotConfigured: PyTorch is not installed, or a GPU is demanded and none is visible.
+            NotConfigured: an image may have several classes, PyTorch is not installed, or a GPU is demanded
+                and none is visible.
             BadRequest: there are no labelled images, or the graph cannot be trained.
             BadModel: PyTorch and onnxruntime compute different embeddings with the new weights.
         """
+        if spec.activation != SOFTMAX:
+            raise NotConfigured(
+                "Trainer=finetune learns one class per image, and TaskType=multilabel has several: set "
+                "Trainer=head"
+            )
         check_installed()
         from octospoon.training.finetune import device
 

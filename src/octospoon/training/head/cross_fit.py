@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord, image_numbers
+from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord
+from octospoon.domain.model_spec import SOFTMAX
 from octospoon.training.head.fit import Head, fit_head
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ class CrossFit:
 
 
 def cross_fit(
-    dataset: Dataset, classes: int, *, parts: tuple[int, ...] = (), balanced: bool = False
+    dataset: Dataset,
+    classes: int,
+    activation: str = SOFTMAX,
+    *,
+    parts: tuple[int, ...] = (),
+    balanced: bool = False,
 ) -> CrossFit:
     """Fit the served head and the fold heads.
 
@@ -47,8 +53,9 @@ def cross_fit(
     Args:
         dataset: the labelled images, with their folds.
         classes: C >= 2.
-        parts: lengths of the parts of the embedding; see `fit_head`.
-        balanced: weight classes by the inverse of their frequency.
+        activation: see `fit_head`.
+        parts: see `fit_head`.
+        balanced: see `fit_head`.
 
     Raises:
         BadRequest: there is no label to train on.
@@ -59,22 +66,21 @@ def cross_fit(
     def fitted(fold: int | None) -> Head:
         rows = np.full(len(dataset), fill_value=True) if fold is None else folds != fold
         if fold is not None and not rows.any():
-            return _ignorant(*shape)
+            return _ignorant(*shape, activation)
         points, labels = dataset.embeddings[rows], dataset.labels[rows]
-        return fit_head(points, labels, classes, parts=parts, balanced=balanced)
+        return fit_head(points, labels, classes, activation=activation, parts=parts, balanced=balanced)
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_AT_ONCE) as threads:
         served, *heads = threads.map(fitted, (None, *numbers))
     held_out = served.out_of_fold
-    numbered = image_numbers((image.key, image.etag) for image in dataset.images)
     layers = {fold: (head.weights, head.bias) for fold, head in zip(numbers, heads, strict=True)}
-    record = TrainingRecord.of(numbered, folds, layers, shape, dataset.tuned)
+    record = TrainingRecord.of(dataset.numbers(), folds, layers, shape, dataset.tuned, activation)
     for fold in numbers:
         held_out[folds == fold] = record.run(fold, dataset.embeddings[folds == fold])
     return CrossFit(served, record, held_out)
 
 
-def _ignorant(dim: int, classes: int) -> Head:
+def _ignorant(dim: int, classes: int, activation: str) -> Head:
     """Return the head of a fold that has all labels: it predicts every class alike."""
     weights, bias = np.zeros((dim, classes), np.float32), np.zeros(classes, np.float32)
-    return Head(weights, bias, 0.0, (1.0,), 1.0, np.empty((0, classes)))
+    return Head(weights, bias, 0.0, (1.0,), 1.0, np.empty((0, classes)), activation)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.evaluation.activation import activated
 from octospoon.domain.model_spec import SOFTMAX
 from octospoon.training.head.links import LINKS
 from octospoon.training.head.ridge import Problem
@@ -50,6 +51,7 @@ class Head:
         scale: factor from predicted targets to logits; already folded into the weights.
         out_of_fold: float64 [N, C], calibrated probabilities of each training row from a head that was not
             trained on it; NaN in rows that were not held out.
+        activation: one of `octospoon.domain.model_spec.ACTIVATIONS`.
     """
 
     weights: npt.NDArray[np.float32]
@@ -58,6 +60,7 @@ class Head:
     shares: tuple[float, ...]
     scale: float
     out_of_fold: Floats
+    activation: str = SOFTMAX
 
     def params(self) -> dict[str, str]:
         """Return how the head was fitted, as parameters of a run."""
@@ -71,6 +74,10 @@ class Head:
         """Return logits float64 [N, C] for embeddings float [N, D]."""
         result: Floats = embeddings.astype(np.float64) @ self.weights + self.bias
         return result
+
+    def probabilities(self, embeddings: npt.NDArray[np.floating]) -> Floats:
+        """Return probabilities float64 [N, C] for embeddings float [N, D]."""
+        return activated(self.logits(embeddings), self.activation).astype(np.float64)
 
 
 def fit_head(
@@ -112,7 +119,7 @@ def fit_head(
     with threadpool_limits(1, "blas"):
         data = _Data.of(embeddings.astype(np.float64), labels, activation, parts, balanced=balanced)
         judges = np.arange(len(labels)) if unseen is None else np.flatnonzero(unseen)
-        return _fit(data, classes, judges, seed)
+        return replace(_fit(data, classes, judges, seed), activation=activation)
 
 
 class _Data(NamedTuple):

@@ -60,7 +60,7 @@ class RequestedBackbone:
         keys = {image.key for image in readable.images}
         rows = [i for i, image in enumerate(dataset.images) if image.key in keys]
         readable = replace(readable, dealt=dataset.fold_numbers()[rows])
-        own = replace(scorer.spec, classes=spec.classes, version=spec.version)
+        own = replace(scorer.spec, classes=spec.classes, version=spec.version, activation=spec.activation)
         trained = train_head(extract_backbone(model), readable, own, balanced=self.balanced)
         held_out = np.full((len(dataset), len(spec.classes)), np.nan)
         held_out[rows] = trained.held_out

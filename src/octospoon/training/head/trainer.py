@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.graph.parts import widths
 from octospoon.training.head.cross_fit import cross_fit
+from octospoon.training.head.task_types import HEAD_TASKS
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
@@ -51,7 +51,14 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
         balanced: weight classes by the inverse of their frequency. It improves the recall of rare classes and
             reduces the precision of the others.
     """
-    made = cross_fit(dataset, len(spec.classes), parts=widths(backbone), balanced=balanced)
+    made = cross_fit(
+        dataset,
+        len(spec.classes),
+        activation=spec.activation,
+        parts=widths(backbone),
+        balanced=balanced,
+    )
+    task = HEAD_TASKS[spec.activation]
     fitted, folds = made.served, len(made.record.heads)
     file = model_file.head_file(fitted.weights, fitted.bias, spec)
     known = np.isfinite(made.held_out).all(axis=1)
@@ -62,8 +69,8 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
         held_out=made.held_out,
         record=made.record,
         metrics={
-            "cross_validated_accuracy": metrics.accuracy(probabilities, truth),
-            "cross_validated_log_loss": metrics.log_loss(probabilities, truth),
+            f"cross_validated_{task.evaluator.metric_name}": task.evaluator.metric(probabilities, truth),
+            "cross_validated_log_loss": task.log_loss(probabilities, truth),
         },
         params={
             "trainer": "ridge head",

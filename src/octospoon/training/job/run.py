@@ -31,6 +31,7 @@ from octospoon.training.evaluation.challenger import Champion, EvaluateChallenge
 from octospoon.training.evaluation.gate import for_project
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
 from octospoon.training.graph.parts import widths
+from octospoon.training.head.task_types import activation_of
 from octospoon.training.job import requested_backbone
 from octospoon.training.job.labels import read_labels
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
@@ -178,7 +179,8 @@ class _Job:
         if champion.version == run.version and self._was_promoted(run):
             self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was already in service"
-        spec = replace(champion.scorer.spec, classes=self._ports.classes, version=run.version)
+        activation, spec = activation_of(self._ports.task_type), champion.scorer.spec
+        spec = replace(spec, classes=self._ports.classes, version=run.version, activation=activation)
         dataset = dataset.deal(champion.record, self._ports.task_type.evaluator)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), dataset, spec)
@@ -186,12 +188,12 @@ class _Job:
         judged, trained, dataset = evaluated.judged, evaluated.trained, evaluated.dataset
         # The learning curve needs embeddings of a backbone that was trained on no label. So it uses `train`
         # and `audit` with the embeddings of the champion, not of the challenger.
-        parts = widths(champion.file)
-        next_batch = expectation(train, audit, len(spec.classes), parts)
+        heads = (len(spec.classes), widths(champion.file), activation)
+        next_batch = expectation(train, audit, *heads)
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
         metrics |= evaluated.metrics | gain(next_batch)
         metrics["training_labels"] = float(len(trained.record.images))
-        metrics |= against_control(train, audit, len(spec.classes), parts)
+        metrics |= against_control(train, audit, *heads)
         decision = for_project(judged.decision, spec.classes, self._ports)
         backbone_change = self._ports.control.state().backbone_change
         decision = requested_backbone.unless_revoked(decision, self._ports.candidate, backbone_change)
@@ -228,7 +230,7 @@ class _Job:
         (folder / "model.onnx").write_bytes(trained.model)
         (folder / "record.npz").write_bytes(packed(trained.record))
         labels = dataset.part(audit=True).labels
-        write_files(folder, self._ports.classes, dataset.images, labels, judged)
+        write_files(folder, self._ports.classes, dataset.images, labels, judged, self._ports.task_type.name)
         figures = Figures(self._ports, folder, spec.resize)
         figures.mistakes(dataset, judged.probabilities, trained.held_out)
         figures.newest_round(dataset.images)

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel
+from octospoon.domain.evaluation.activation import spread
 from octospoon.domain.model_spec import (
     EMBEDDING,
     FLOOR,
@@ -63,17 +64,16 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
         spec: the file's metadata.
     """
     dim, classes = weights.shape
-    several = spec.activation == SIGMOID
     values = {
         "weights": weights,
         "bias": bias,
         "kept": np.array([1 - FLOOR], np.float32),
-        "spread": np.array([FLOOR / (2 if several else classes)], np.float32),
+        "spread": np.array([spread(spec.activation, classes)], np.float32),
     }
     constants = [numpy_helper.from_array(value, HEAD_PREFIX + name) for name, value in values.items()]
     nodes = [
         _node("Gemm", [EMBEDDING, HEAD_PREFIX + "weights", HEAD_PREFIX + "bias"], HEAD_PREFIX + "logits"),
-        _activation(several=several),
+        _activation(several=spec.activation == SIGMOID),
         _node("Mul", [HEAD_PREFIX + spec.activation, HEAD_PREFIX + "kept"], HEAD_PREFIX + "scaled"),
         _node("Add", [HEAD_PREFIX + "scaled", HEAD_PREFIX + "spread"], PROBABILITIES),
     ]

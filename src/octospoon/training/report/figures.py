@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.task_types.classification import metrics
 from octospoon.training.report import contact_sheet, drift_history, model_versions
 from octospoon.training.report.contact_sheet import Thumbnails, Tile
+from octospoon.training.report.reports import REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +56,8 @@ class Figures:
             known = np.flatnonzero(np.isfinite(answers).all(axis=1))
             if len(known):
                 images = [part.images[i] for i in known]
-                tiles = worst(self._ports.classes, images, part.labels[known], answers[known])
+                mistakes = REPORTS[self._ports.task_type.name].mistakes
+                tiles = mistakes(self._ports.classes, images, part.labels[known], answers[known])
                 self._sheet("mistakes.png", f"{title}, by loss; red: wrong", tiles)
 
     def newest_round(self, images: Sequence[LabelledImage]) -> None:
@@ -97,35 +98,6 @@ class Figures:
     def _sheet(self, name: str, title: str, tiles: Sequence[Tile]) -> None:
         thumbnails = Thumbnails(self._ports.images, self._resize)
         contact_sheet.draw(self._folder / name, title, tiles, thumbnails)
-
-
-def worst(
-    classes: Sequence[str],
-    images: Sequence[LabelledImage],
-    labels: npt.NDArray[np.int64],
-    answers: npt.NDArray[np.floating],
-) -> list[Tile]:
-    """Return tiles of the images with the highest loss.
-
-    Args:
-        classes: C class names.
-        images: N labelled images.
-        labels: int [N], their classes.
-        answers: float [N, C], their probabilities.
-    """
-    order = np.argsort(-metrics.losses(answers, labels), kind="stable")[: contact_sheet.MOST]
-    return [_answered(classes, images[i], int(labels[i]), answers[i]) for i in order]
-
-
-def _answered(
-    classes: Sequence[str], image: LabelledImage, true: int, answer: npt.NDArray[np.floating]
-) -> Tile:
-    predicted = int(answer.argmax())
-    lines = (
-        f"label {classes[true]} ({answer[true]:.1%})",
-        f"predicted {classes[predicted]} ({answer[predicted]:.1%})",
-    )
-    return Tile(image.key, image.etag, lines, marked=predicted != true)
 
 
 def chosen(batch: Round, labels: Mapping[tuple[str, str], str]) -> list[Tile]:

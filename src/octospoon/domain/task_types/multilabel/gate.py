@@ -14,6 +14,7 @@ from octospoon.domain.evaluation.gate_checks import Decision, shown_mean
 from octospoon.domain.evaluation.metrics import Interval, paired_difference
 from octospoon.domain.task_types.multilabel import metrics
 from octospoon.domain.task_types.multilabel.predictions import THRESHOLD
+from octospoon.domain.task_types.multilabel.resampling import drawn, macro_f1s
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Targets = npt.NDArray[np.int64]
 
 _NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
-_RESAMPLES = 500
+_RESAMPLES = 1000
 
 
 class Difference(NamedTuple):
@@ -56,11 +57,8 @@ def paired_bootstrap(new: Floats, old: Floats, targets: Targets) -> Difference:
         old: float [N, C], those of the champion.
         targets: int [N, C].
     """
-    count = len(targets)
-    rows = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
-    resampled = np.array(
-        [metrics.macro_f1(new[row], targets[row]) - metrics.macro_f1(old[row], targets[row]) for row in rows]
-    )
+    weights = drawn(len(targets), _RESAMPLES)
+    resampled = macro_f1s(new, targets, weights) - macro_f1s(old, targets, weights)
     low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
     figures = metrics.macro_f1(new, targets), metrics.macro_f1(old, targets)
     return Difference(*figures, float(resampled.std(ddof=1)), Interval(low, high))
