@@ -26,6 +26,7 @@ from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
 from octospoon.domain.pool.images import ImageRef, ScoredImage
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.runtime.aws import dynamodb
+from octospoon.usecases.scoring.predict_image import predict_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ def measured_bare(scorer: OnnxScorer, files: list[bytes], cores: int) -> float:
     """Return the seconds for one image in threads that only decode and predict."""
     began = time.perf_counter()
     with ThreadPoolExecutor(cores) as threads:
-        list(threads.map(lambda data: scorer.predict(scorer.preprocess(data)[np.newaxis]), files))
+        list(threads.map(lambda data: predict_image(scorer, scorer.preprocess(data)), files))
     return (time.perf_counter() - began) / len(files)
 
 
@@ -96,9 +97,9 @@ def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float
     decode = predict = 0.0
     for data in files:
         began = time.thread_time()
-        pixels = scorer.preprocess(data)
+        framed = scorer.preprocess(data)
         decoded = time.thread_time()
-        scorer.predict(pixels[np.newaxis])
+        predict_image(scorer, framed)
         decode, predict = decode + decoded - began, predict + time.thread_time() - decoded
     return decode / len(files), predict / len(files)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from octospoon.domain.framing import Region
     from octospoon.domain.pool.images import KnownScore, Prediction, ScoredImage
 
 FOLDER = Path(sys.argv[3])
@@ -35,8 +36,8 @@ class Watched(OnnxScorer):
         self.seen: dict[bytes, str] = {}
         super().__init__(path)
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
-        predictions = super().predict(images)
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
+        predictions = super().predict(images, regions)
         for image, prediction in zip(images, predictions, strict=True):
             self.seen[stored(prediction.embedding)] = hashlib.sha256(image.tobytes()).hexdigest()
         return predictions

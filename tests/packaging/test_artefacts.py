@@ -84,7 +84,7 @@ from pathlib import Path
 from octospoon.adapters.onnx.scorer import OnnxScorer
 scorer = OnnxScorer(Path(sys.argv[2]))
 for picture in sorted(Path(sys.argv[3]).iterdir()):
-    (said,) = scorer.predict(scorer.preprocess(picture.read_bytes())[None])
+    (said,) = scorer.predict(scorer.preprocess(picture.read_bytes()).pixels[None])
     print(picture.name, len(said.embedding))
 """
 

@@ -35,7 +35,7 @@ def artefact() -> None:
     subprocess.run(["make", "-s", "-f", ROOT / "infra/build/Makefile", "local"], check=True, cwd=ROOT)
 
 
-@pytest.fixture(name="model", params=["squash", "cover"])
+@pytest.fixture(name="model", params=["squash", "cover", "letterbox"])
 def built(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     backbone = starter.build(64, 32)
     path = tmp_path / "model.onnx"

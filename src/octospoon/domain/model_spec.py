@@ -1,9 +1,16 @@
 """Define the model contract: inputs, outputs and metadata that an ONNX file needs to predict in octospoon.
 
-The input is ``image``, uint8 [N, H, W, 3], RGB; the graph itself normalises the pixels. The outputs are
-``embedding``, float32 [N, D], and, if the model has a head, ``probabilities``, float32 [N, C]. Probabilities
-are calibrated. Each row sums to one if the activation is softmax; with sigmoids, each class has a probability
-of its own. All other facts are strings in the file's ``metadata_props``.
+The input is ``image``, uint8 [N, H, W, 3], RGB; the graph itself normalises the pixels. The first output is
+``embedding``, float32 [N, D]. All other facts are strings in the file's ``metadata_props``.
+
+With the schema ``octospoon/1`` and a head, there are ``probabilities`` too, float32 [N, C]. They are
+calibrated. Each row sums to one if the activation is softmax; with sigmoids, each class has a probability of
+its own.
+
+With the schema ``octospoon/2`` the model predicts boxes: ``boxes``, float32 [N, K, 4], are x1, y1, x2, y2 as
+shares of the input, and ``scores``, float32 [N, K, C], are the score of each class in [0, 1]. Overlapping
+boxes are suppressed already. The rows are ordered by their highest score, and unused rows are zero. The
+reader of the file knows what the input shows of an upload, and converts boxes to shares of the upload.
 """
 
 from __future__ import annotations
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA = "octospoon/1"
+BOXES_SCHEMA = "octospoon/2"
 INPUT = "image"
 EMBEDDING = "embedding"
 PROBABILITIES = "probabilities"
@@ -30,10 +38,12 @@ ACTIVATIONS = (SOFTMAX, SIGMOID)
 """What turns the logits of a head into probabilities."""
 HEAD_PREFIX = "octospoon_head/"
 """Begins the name of every node and constant of the head in a model file."""
-RESIZE_RULES = ("squash", "cover")
-"""``squash`` resizes to H×W and ignores the aspect ratio; ``cover`` resizes the short side and crops the
-centre."""
+RESIZE_RULES = ("squash", "cover", "letterbox")
+"""``squash`` resizes to H×W and ignores the aspect ratio. ``cover`` resizes the short side and crops the
+centre. ``letterbox`` resizes the long side and puts grey around the image."""
 
+MOST_BOXES = 1000
+"""The most boxes K of an image that a model file may give."""
 LAYOUTS = ("nchw", "nhwc")
 """Axis orders of an imported model's input."""
 CHANNELS = ("rgb", "bgr")
@@ -56,6 +66,7 @@ class ModelSpec:
         backbone: sha256 (hex) of the backbone file that computes the embedding.
         version: the model version; 0 for a cold-start model (embeddings only).
         activation: one of ACTIVATIONS.
+        boxes: number K of boxes of an image; 0 for a model that predicts no boxes.
     """
 
     classes: tuple[str, ...]
@@ -66,18 +77,21 @@ class ModelSpec:
     backbone: str
     version: int
     activation: str = SOFTMAX
+    boxes: int = 0
 
     @property
     def has_head(self) -> bool:
-        """Return True if the model predicts classes, False if it only computes embeddings."""
+        """Return True if the model predicts classes or boxes, False if it only computes embeddings."""
         return bool(self.classes)
 
     def to_metadata(self) -> dict[str, str]:
         """Return the strings for the file's ``metadata_props``."""
         # files without the entry have a softmax, as all files of earlier releases
         named = {} if self.activation == SOFTMAX else {"activation": self.activation}
+        if self.boxes:
+            named["boxes"] = str(self.boxes)
         return named | {
-            "schema": SCHEMA,
+            "schema": BOXES_SCHEMA if self.boxes else SCHEMA,
             "classes": json.dumps(list(self.classes), ensure_ascii=False),
             "height": str(self.height),
             "width": str(self.width),
@@ -94,9 +108,10 @@ class ModelSpec:
         Raises:
             BadModel: an entry is missing, unreadable or out of range; the message names it.
         """
-        if metadata.get("schema") != SCHEMA:
+        schema = metadata.get("schema")
+        if schema not in (SCHEMA, BOXES_SCHEMA):
             raise BadModel(
-                f"the model's metadata says schema {metadata.get('schema')!r}, not {SCHEMA!r}: "
+                f"the model's metadata says schema {schema!r}, not {SCHEMA!r} or {BOXES_SCHEMA!r}: "
                 "wrap the file with `octospoon model import` first"
             )
         try:
@@ -109,9 +124,12 @@ class ModelSpec:
                 backbone=metadata["backbone"],
                 version=int(metadata["version"]),
                 activation=metadata.get("activation", SOFTMAX),
+                boxes=int(metadata["boxes"]) if schema == BOXES_SCHEMA else 0,
             )
         except (KeyError, ValueError, TypeError) as error:
             raise BadModel(f"the model's metadata is incomplete or unreadable: {error!r}") from error
+        if schema == BOXES_SCHEMA and not spec.boxes:
+            raise BadModel(f"a model of schema {BOXES_SCHEMA!r} predicts at least one box for an image")
         spec.check()
         return spec
 
@@ -127,7 +145,13 @@ class ModelSpec:
             raise BadModel(f"resize rule {self.resize!r} is none of {', '.join(RESIZE_RULES)}")
         if not (0 < self.height <= 4096 and 0 < self.width <= 4096 and 0 < self.dim <= 65536):
             raise BadModel(f"input {self.height}×{self.width} or embedding {self.dim} is out of range")
-        if len(set(self.classes)) != len(self.classes) or len(self.classes) == 1:
+        if not 0 <= self.boxes <= MOST_BOXES:
+            raise BadModel(
+                f"{self.boxes} boxes of an image are out of range: at most {MOST_BOXES:,} are read"
+            )
+        if self.boxes and not self.classes:
+            raise BadModel("a model that predicts boxes needs at least one class")
+        if len(set(self.classes)) != len(self.classes) or (len(self.classes) == 1 and not self.boxes):
             raise BadModel("a head needs at least two classes, each named once")
         if len(self.backbone) != 64:
             raise BadModel("the backbone must be named by the sha256 of its file (64 hex digits)")

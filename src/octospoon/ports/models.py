@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.training_record import TrainingRecord
+    from octospoon.domain.framing import Framed, Region
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.monitoring.observations import ModelDecision, Observation
@@ -27,15 +29,22 @@ class Scorer(Protocol):
     def spec(self) -> ModelSpec:
         """The description that the model file contains."""
 
-    def preprocess(self, data: bytes) -> npt.NDArray[np.uint8]:
+    def preprocess(self, data: bytes) -> Framed:
         """Decode and resize one image to uint8 [H, W, 3].
 
         Raises:
             BadImage: the file cannot be decoded; the error has the reason.
         """
 
-    def predict(self, images: npt.NDArray[np.uint8]) -> list[Prediction]:
+    def predict(
+        self, images: npt.NDArray[np.uint8], regions: Sequence[Region] | None = None
+    ) -> list[Prediction]:
         """Score uint8 [N, H, W, 3].
+
+        Args:
+            images: the pixels.
+            regions: the part of its upload that each image shows, for a model that predicts boxes; None if
+                each shows the whole upload.
 
         Raises:
             BadModel: the output is not finite or has the wrong shape.

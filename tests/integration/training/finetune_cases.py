@@ -457,7 +457,7 @@ def test_it_is_judged_on_its_own_view_of_audit_images(promoted, tmp_path):
     scorer = OnnxScorer(after.champions.fetch(pointer, tmp_path))
     right = []
     for row in (row for row in after.labels.labelled() if row.audit):
-        prediction = scorer.predict(scorer.preprocess(after.images.objects[row.key][0])[np.newaxis])[0]
+        prediction = scorer.predict(scorer.preprocess(after.images.objects[row.key][0]).pixels[np.newaxis])[0]
         right.append(digits.CLASSES[prediction.probabilities.argmax()] == row.label)
     metrics = after.registry.metrics
     assert metrics["audit_accuracy"] == pytest.approx(np.mean(right), abs=0.011)
@@ -494,7 +494,7 @@ def test_head_rescoring_skips_stale_rows_until_images_are_scored(promoted, tmp_p
     assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0  # type: ignore[misc]
     scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.generation)
     for image in list(made.pool.stale_backbone(pointer.backbone)):
-        pixels = scorer.preprocess(made.images.read(image.key)[0])
+        pixels = scorer.preprocess(made.images.read(image.key)[0]).pixels
         assert made.pool.put_score(image, scorer.predict(pixels[np.newaxis])[0])
     assert not list(made.pool.stale_backbone(pointer.backbone))
 

@@ -39,7 +39,7 @@ def test_promoted_file_pointer_and_registry_agree_on_the_version(tmp_path):
     assert made.registry.logged[1]["model.onnx"] == file
     assert pointer.classes == digits.CLASSES
     scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path))
-    images = [scorer.preprocess(digits.png_bytes(i))[None] for i in range(300, 400)]
+    images = [scorer.preprocess(digits.png_bytes(i)).pixels[None] for i in range(300, 400)]
     right = [
         int(scorer.predict(image)[0].probabilities.argmax()) == digits.labels()[300 + i]
         for i, image in enumerate(images)
@@ -315,7 +315,7 @@ def test_classes_without_labels_are_predicted_with_a_finite_probability(tmp_path
     made.serve(starter())
     run(JOB, made.ports)
     scorer = OnnxScorer(made.champions.fetch(made.champions.current, tmp_path))
-    image = scorer.preprocess(digits.png_bytes(0))[None]
+    image = scorer.preprocess(digits.png_bytes(0)).pixels[None]
     probabilities = scorer.predict(image)[0].probabilities
     assert (probabilities[5:] > 0).all()
     assert probabilities[5:].sum() < 0.01

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from unit.corpus.case import saved
 
-from octospoon.adapters.imaging.decode import Target, decode
+from octospoon.adapters.imaging.decode import Target, decode, frame
 from octospoon.adapters.onnx import scorer
 from octospoon.training.finetune import pictures
 from octospoon.training.report import contact_sheet
@@ -65,6 +65,9 @@ def _was_outside(width: int, height: int) -> bool:
 
 def test_scorer_and_trainer_share_the_one_decode() -> None:
     """That their tensors are bit-equal as they are installed is tested in `packaging.test_parity`."""
-    assert scorer.decode is pictures.decode is contact_sheet.decode is decode  # type: ignore[attr-defined]
+    trainer = pictures.decode  # type: ignore[attr-defined]
+    assert trainer is contact_sheet.decode is decode  # type: ignore[attr-defined]
+    scored = scorer.frame  # type: ignore[attr-defined]
     data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (427, 641, 3), np.uint8)), "JPEG")
-    assert np.array_equal(scorer.decode(data, 224, 224, "cover"), pictures.decode(data, 224, 224, "cover"))  # type: ignore[attr-defined]
+    assert scored is frame
+    assert np.array_equal(scored(data, 224, 224, "cover").pixels, trainer(data, 224, 224, "cover"))

@@ -159,7 +159,7 @@ def test_the_two_parts_of_the_default_weigh_the_same(tmp_path: Path) -> None:
     scorer = OnnxScorer(path)
     photos = [photo[y : y + 213, x : x + 213] for photo in load_sample_images().images for x, y in CORNERS]
     arrays = [
-        np.stack([scorer.preprocess(digits.png_bytes(index)) for index in range(0, 1797, 150)]),
+        np.stack([scorer.preprocess(digits.png_bytes(index)).pixels for index in range(0, 1797, 150)]),
         np.stack([np.asarray(Image.fromarray(photo).resize((224, 224))) for photo in photos]),
     ]
     for images in arrays:

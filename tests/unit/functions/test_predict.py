@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.imaging.decode import frame
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.cli.deploy import sam_template
 from octospoon.domain.errors import BadModel, NotConfigured, ServiceUnavailable
@@ -33,7 +33,9 @@ from octospoon.runtime.wiring.buckets import BucketStorage
 from octospoon.usecases.predict import PredictImages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from octospoon.domain.framing import Framed, Region
 
 # the handler ignores it too; pytest begins each test with filters of its own
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -48,10 +50,10 @@ PROJECT_TOKEN = "example-project-token"
 class LightScorer:
     spec = ModelSpec(("bird", "cat", "dog"), 4, 4, 1, "squash", "b" * 64, 7)
 
-    def preprocess(self, data: bytes) -> np.ndarray:
-        return decode(data, 4, 4, "squash")
+    def preprocess(self, data: bytes) -> Framed:
+        return frame(data, 4, 4, "squash")
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
         shares = np.array([0.1, 0.1, 0.8] if images.mean() > 127 else [0.8, 0.1, 0.1], np.float32)
         known = shares if self.spec.classes else None
         return [Prediction(self.spec.version, "b" * 64, np.zeros(1, np.float32), known)]
@@ -305,7 +307,7 @@ def test_without_a_champion_everybody_hears_what_to_do(
 
 def test_model_that_fails_on_every_image_is_our_error(world: World) -> None:
     class Broken(LightScorer):
-        def predict(self, images: np.ndarray) -> list[Prediction]:
+        def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
             raise BadModel("the output is not finite")
 
     world.model = Broken

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,11 +11,17 @@ from fakes.models import FakeChampions
 from fakes.pool import FakeBlindImages
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.framing import Framed
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.task_type import Predicted
 from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, version_in_service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.domain.framing import Region
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 
@@ -24,12 +31,12 @@ class ByteScorer:
 
     spec = ModelSpec(("cat", "dog"), 1, 1, 1, "squash", "b" * 64, 7)
 
-    def preprocess(self, data: bytes) -> np.ndarray:
+    def preprocess(self, data: bytes) -> Framed:
         if data[-1] == 255:
             raise BadImage("truncated", "cut off")
-        return np.full((1, 1, 3), data[-1], np.uint8)
+        return Framed(np.full((1, 1, 3), data[-1], np.uint8))
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
         if images.max() == 254:
             raise BadModel("not finite")
         shares = np.array([images.mean() / 100, 1 - images.mean() / 100], np.float32)
@@ -39,7 +46,7 @@ class ByteScorer:
 class ColdScorer(ByteScorer):
     spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 0)
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
         return [Prediction(0, "b" * 64, np.zeros(1, np.float32), None)]
 
 

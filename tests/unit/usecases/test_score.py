@@ -11,6 +11,7 @@ from fakes.images import FakeImages
 from fakes.pool import FakePool, Row
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.framing import Framed
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
@@ -22,25 +23,27 @@ from octospoon.usecases.scoring.rows import ROWS_A_CALL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from octospoon.domain.framing import Region
+
 
 class ByteScorer:
     """A scorer whose tensor is the data's first byte; 0 cannot be decoded."""
 
     spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 3)
 
-    def preprocess(self, data: bytes) -> np.ndarray:
+    def preprocess(self, data: bytes) -> Framed:
         if data[0] == 0:
             raise BadImage("truncated", "cut off")
-        return np.full((1, 1, 3), data[0], np.uint8)
+        return Framed(np.full((1, 1, 3), data[0], np.uint8))
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
         return [Prediction(3, "b" * 64, np.array([image.mean()], np.float32), None) for image in images]
 
 
 class NewerScorer(ByteScorer):
     spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 4)
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
         return [Prediction(4, "b" * 64, np.array([image.mean()], np.float32), None) for image in images]
 
 
@@ -143,13 +146,15 @@ class CountingImages(FakeImages):
         return ImageBytes(bytes([int(key)]) * self.size, f"etag of {key}")
 
     def scorer(self) -> ByteScorer:
-        images = self
+        counted = self
 
         class Releasing(ByteScorer):
-            def predict(self, pixels: np.ndarray) -> list[Prediction]:
-                with images.lock:
-                    images.held -= images.size
-                return super().predict(pixels)
+            def predict(
+                self, images: np.ndarray, regions: Sequence[Region] | None = None
+            ) -> list[Prediction]:
+                with counted.lock:
+                    counted.held -= counted.size
+                return super().predict(images)
 
         return Releasing()
 
@@ -219,10 +224,10 @@ def test_a_waiting_write_keeps_no_decoder_waiting() -> None:
             return super().insert_scores(scored)
 
     class Announcing(ByteScorer):
-        def predict(self, pixels: np.ndarray) -> list[Prediction]:
-            if pixels.max() == last:
+        def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
+            if images.max() == last:
                 predicted.set()
-            return super().predict(pixels)
+            return super().predict(images)
 
     outcomes = ScoreUploads(
         images, Waiting(), Announcing, resolve_label=lambda _: None, workers=1, downloads=1
@@ -308,7 +313,7 @@ def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
     predicted: list[int] = []
 
     class Counting(ByteScorer):
-        def predict(self, images: np.ndarray) -> list[Prediction]:
+        def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
             predicted.append(int(images[0, 0, 0, 0]))
             return super().predict(images)
 
@@ -435,7 +440,7 @@ class Choosy(ByteScorer):
     def __init__(self, value: int, times: int = 1000) -> None:
         self.value, self.times = value, times
 
-    def predict(self, images: np.ndarray) -> list[Prediction]:
+    def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
         if self.value in images and self.times:
             self.times -= 1
             raise BadModel("the model's embedding is not finite float32")
@@ -467,7 +472,7 @@ def test_a_model_that_failed_once_is_asked_again() -> None:
 
 def test_model_that_fails_on_a_blank_image_returns_its_uploads() -> None:
     class Broken(ByteScorer):
-        def predict(self, images: np.ndarray) -> list[Prediction]:
+        def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
             raise BadModel("the model's embedding is not finite float32")
 
     pool = FakePool()
@@ -481,7 +486,7 @@ def test_model_that_fails_on_a_blank_image_returns_its_uploads() -> None:
 
 def test_a_failure_holds_no_image() -> None:
     class Holding(ByteScorer):
-        def preprocess(self, data: bytes) -> np.ndarray:
+        def preprocess(self, data: bytes) -> Framed:
             raise RuntimeError("a bug")
 
     (failure,) = ScoreUploads(

@@ -1,4 +1,4 @@
-"""Check a model's output: shape, type, finite values, and probabilities that are some."""
+"""Check a model's output: shape, type, finite values, probabilities that are some, and boxes in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.model_spec import PROBABILITIES, SIGMOID, SOFTMAX
+from octospoon.domain.model_spec import BOXES, PROBABILITIES, SCORES, SIGMOID, SOFTMAX
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,7 +33,35 @@ def check_probabilities(
     return probabilities
 
 
-def checked(array: npt.NDArray[Any], shape: tuple[int, int], name: str) -> npt.NDArray[np.float32]:
+def check_boxes(
+    boxes: npt.NDArray[Any], scores: npt.NDArray[Any], shape: tuple[int, int, int]
+) -> npt.NDArray[np.float32]:
+    """Return boxes and scores side by side, float32 [N, K, 4 + C].
+
+    Args:
+        boxes: the model's BOXES.
+        scores: the model's SCORES.
+        shape: N, K and C.
+
+    Raises:
+        BadModel: a shape, type or number is wrong, or the boxes are not in the order that the contract names.
+    """
+    rows, most, classes = shape
+    boxes, scores = checked(boxes, (rows, most, 4), BOXES), checked(scores, (rows, most, classes), SCORES)
+    if ((boxes < 0) | (boxes > 1)).any() or ((scores < 0) | (scores > 1)).any():
+        raise BadModel("the model's boxes or scores are not between 0 and 1")
+    best = scores.max(axis=2)
+    used = best > 0
+    if not (boxes[used][:, :2] < boxes[used][:, 2:]).all():
+        raise BadModel("the model gives a box without area, or one with reversed corners")
+    if boxes[~used].any() or (best[:, 1:] > best[:, :-1]).any():
+        raise BadModel(
+            "the model's boxes are not ordered by their highest score, or unused rows are not zero"
+        )
+    return np.concatenate([boxes, scores], axis=2)
+
+
+def checked(array: npt.NDArray[Any], shape: tuple[int, ...], name: str) -> npt.NDArray[np.float32]:
     """Return a model's output if it is finite float32 of this shape; raises BadModel."""
     if array.shape != shape:
         raise BadModel(f"the model's {name} has shape {array.shape}, not {shape}")

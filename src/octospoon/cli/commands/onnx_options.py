@@ -13,7 +13,7 @@ from octospoon.domain.errors import BadRequest
 if TYPE_CHECKING:
     from octospoon.training.model.check_import import Options
 
-ResizeRule = Literal["squash", "cover"]
+ResizeRule = Literal["squash", "cover", "letterbox"]
 ChannelOrder = Literal["rgb", "bgr"]
 AxisOrder = Literal["nchw", "nhwc"]
 PoolRule = Literal["nchw", "nhwc", "mean", "first"]

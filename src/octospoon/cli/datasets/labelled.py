@@ -226,7 +226,7 @@ def embed(files: Sequence[bytes], model: bytes | None) -> tuple[npt.NDArray[np.f
 
     def embedding(data: bytes) -> npt.NDArray[np.float32] | None:
         try:
-            return scorer.predict(scorer.preprocess(data)[np.newaxis])[0].embedding
+            return scorer.predict(scorer.preprocess(data).pixels[np.newaxis])[0].embedding
         except BadImage:
             return None
 

@@ -196,7 +196,7 @@ class Demo:
         with TemporaryDirectory() as folder:
             scorer = OnnxScorer(self.stack.deployment.champions.fetch(pointer, Path(folder)))
         held_out = digits.split().held_out
-        images = np.stack([scorer.preprocess(digits.png_bytes(int(index))) for index in held_out])
+        images = np.stack([scorer.preprocess(digits.png_bytes(int(index))).pixels for index in held_out])
         _, probabilities = scorer.run(images)
         if probabilities is None:
             raise DemoFailed(f"version {pointer.version} has no head: the gate refused the trained ones")

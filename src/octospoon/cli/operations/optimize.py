@@ -113,7 +113,7 @@ def _tensors(scorer: OnnxScorer, files: Iterable[File]) -> dict[str, npt.NDArray
     tensors = {}
     for key, data in files:
         try:
-            tensors[key] = scorer.preprocess(data)
+            tensors[key] = scorer.preprocess(data).pixels
         except BadImage:
             continue
     return tensors

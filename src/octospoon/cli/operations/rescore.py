@@ -21,6 +21,7 @@ from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
 from octospoon.runtime.wiring.triggers import queue_sender
 from octospoon.usecases.champion import MAX_AGE
+from octospoon.usecases.scoring.predict_image import predict_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +171,7 @@ def _seconds(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> l
         try:
             data = store.read(image.key).data
             began = time.thread_time()
-            scorer.predict(scorer.preprocess(data)[np.newaxis])
+            predict_image(scorer, scorer.preprocess(data))
         except BadImage:
             continue
         spent.append(time.thread_time() - began)

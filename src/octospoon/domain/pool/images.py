@@ -73,7 +73,8 @@ class Prediction:
         model_version: version of the model.
         backbone: sha256 of the backbone that made the embedding.
         embedding: float32 [D].
-        probabilities: float32 [C], or None from a cold-start model.
+        probabilities: float32 [C], or None from a cold-start model; boxes float32 [K, 4 + C] from a model
+            that predicts boxes, see `octospoon.domain.pool.boxes`.
         generation: generation of the pointer to the model; see `ChampionPointer`.
     """
 
@@ -143,7 +144,10 @@ class ScoredImage:
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """A stored image of the pool; the store has embedding float32 [D] and probabilities [C] as float16."""
+    """A stored image of the pool; the store has embedding float32 [D] and probabilities [C] as float16.
+
+    For a model that predicts boxes, `probabilities` is float32 [K, 4 + C] with the boxes that are stored.
+    """
 
     key: str
     etag: str

@@ -185,5 +185,5 @@ def _embedding(
 ) -> npt.NDArray[np.float32]:
     if row is not None and row.backbone == scorer.spec.backbone and row.etag == image.etag:
         return row.embedding.astype(np.float32)
-    prediction = scorer.predict(scorer.preprocess(read_labelled(images, image))[np.newaxis])[0]
-    return as_stored(prediction.embedding)
+    framed = scorer.preprocess(read_labelled(images, image))
+    return as_stored(scorer.predict(framed.pixels[np.newaxis], [framed.region])[0].embedding)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from octospoon.domain.framing import Framed
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.pool.images import PoolRow
     from octospoon.domain.task_types.evaluator import Evaluator
@@ -47,7 +48,7 @@ def embedded(images: ImageStore, scorer: Scorer) -> Embed:
         scorer: the model whose backbone computes the new embeddings.
     """
 
-    def pixels(row: PoolRow) -> npt.NDArray[np.uint8] | None:
+    def framed(row: PoolRow) -> Framed | None:
         try:
             stored = images.read(row.key)
             return scorer.preprocess(stored.data) if stored.matches(row.etag) else None
@@ -57,9 +58,9 @@ def embedded(images: ImageStore, scorer: Scorer) -> Embed:
     def embed(rows: Sequence[PoolRow]) -> list[PoolRow]:
         embedded_rows = []
         with ThreadPoolExecutor(_READERS) as threads:
-            for row, image in zip(rows, threads.map(pixels, rows), strict=True):
+            for row, image in zip(rows, threads.map(framed, rows), strict=True):
                 if image is not None:
-                    prediction = scorer.predict(image[np.newaxis])[0]
+                    prediction = scorer.predict(image.pixels[np.newaxis], [image.region])[0]
                     embedding = as_stored(prediction.embedding)
                     embedded_rows.append(replace(row, backbone=prediction.backbone, embedding=embedding))
         return embedded_rows

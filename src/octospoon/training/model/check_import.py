@@ -39,7 +39,7 @@ class Options:
 
     Attributes:
         pixels: the pixel format of its input.
-        resize: ``squash`` or ``cover``; empty for RESIZE.
+        resize: one of `RESIZE_RULES`; empty for RESIZE.
         output: name of the output tensor; empty for the only output.
         classes: class names in the order of the model's predictions; empty to use it as a backbone only.
         pool: how feature maps or tokens become an embedding; empty to read it from the graph.
@@ -181,7 +181,7 @@ def check(imported: Imported, image: bytes, rules: Rules) -> tuple[Prediction, f
         path = Path(folder) / "model.onnx"
         path.write_bytes(imported.model)
         scorer = OnnxScorer(path)
-        pixels = scorer.preprocess(image)
+        pixels, region = scorer.preprocess(image)
         drawn = batching.sample(*pixels.shape[:2])
         images = np.concatenate([np.stack([pixels, 255 - pixels, np.full_like(pixels, 127)]), drawn])
         alone = np.concatenate([scorer.run(image[np.newaxis])[0] for image in images])
@@ -192,7 +192,7 @@ def check(imported: Imported, image: bytes, rules: Rules) -> tuple[Prediction, f
                 f"an image takes {seconds:.1f} s on one thread, more than {rules.most_seconds:g}: take a "
                 "smaller model, or a smaller --size"
             )
-        return scorer.predict(pixels[np.newaxis])[0], seconds
+        return scorer.predict(pixels[np.newaxis], [region])[0], seconds
 
 
 def _check_embeddings(alone: npt.NDArray[np.float32], together: npt.NDArray[np.float32]) -> None:

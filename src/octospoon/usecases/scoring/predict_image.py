@@ -9,28 +9,28 @@ import numpy as np
 from octospoon.domain.errors import BadImage, BadModel
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from octospoon.domain.framing import Framed
     from octospoon.domain.pool.images import Prediction
     from octospoon.ports.models import Scorer
 
 
-def predict_image(scorer: Scorer, pixels: npt.NDArray[np.uint8]) -> Prediction:
+def predict_image(scorer: Scorer, image: Framed) -> Prediction:
     """Predict one image; if that fails, find out whether the image or the model is the cause.
 
     Args:
         scorer: the model.
-        pixels: uint8 [H, W, 3].
+        image: in the form that the model takes.
 
     Raises:
         BadImage: reason ``model-output``: this image fails twice, and a blank one does not.
         BadModel: the model fails on any image.
     """
+    pixels, regions = image.pixels[np.newaxis], [image.region]
     try:
-        return scorer.predict(pixels[np.newaxis])[0]
+        return scorer.predict(pixels, regions)[0]
     except BadModel:
-        scorer.predict(np.zeros_like(pixels)[np.newaxis])
+        scorer.predict(np.zeros_like(pixels), regions)
     try:
-        return scorer.predict(pixels[np.newaxis])[0]
+        return scorer.predict(pixels, regions)[0]
     except BadModel as error:
         raise BadImage("model-output", str(error)) from error

@@ -1,0 +1,57 @@
+"""The predicted boxes of images: float32 [K, 4 + C] for each.
+
+The columns are x1, y1, x2, y2 as shares of the upload, then the score of each class. Unused rows are zero.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.framing import in_upload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.framing import Region
+
+CORNERS = 4
+"""Columns before the scores."""
+
+
+def placed(predicted: npt.NDArray[np.float32], region: Region) -> npt.NDArray[np.float32]:
+    """Return a model's boxes as shares of the upload; boxes outside of it become unused rows at the end.
+
+    Args:
+        predicted: float32 [K, 4 + C] with boxes as shares of the model's input.
+        region: the part of the upload that the input shows.
+    """
+    boxes = in_upload(predicted[:, :CORNERS], region)
+    inside = (boxes[:, :2] < boxes[:, 2:CORNERS]).all(axis=1)
+    result = np.zeros_like(predicted)
+    result[: inside.sum()] = np.concatenate([boxes, predicted[:, CORNERS:]], axis=1)[inside]
+    return result
+
+
+def classes_of(predicted: npt.NDArray[np.floating]) -> int:
+    """Return the number of classes in a prediction of one image: probabilities [C] or boxes [K, 4 + C]."""
+    columns: int = predicted.shape[-1]
+    return columns - (CORNERS if predicted.ndim > 1 else 0)
+
+
+def together(predictions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Stack predictions of images that know the same classes; boxes get unused rows up to the most.
+
+    Returns:
+        float32 [N, C], or float32 [N, K, 4 + C] with at least one row for each image.
+    """
+    if predictions[0].ndim == 1:
+        return np.stack(predictions)
+    most = max(1, *(len(each) for each in predictions))
+    stacked = np.zeros((len(predictions), most, predictions[0].shape[1]), np.float32)
+    for row, each in zip(stacked, predictions, strict=True):
+        row[: len(each)] = each
+    return stacked
