@@ -53,7 +53,7 @@ def joined(first: Dataset, second: Dataset) -> Dataset:
 @pytest.mark.parametrize("number", [3, 9])
 def test_images_chosen_by_hand_make_no_round(number, monkeypatch):
     fitted = []
-    fit = next_batch.fit_head
+    fit = fit_head
     monkeypatch.setattr(
         next_batch,
         "fit_head",
