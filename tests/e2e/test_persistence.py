@@ -25,7 +25,8 @@ from e2e.checkouts import CLASSES, Checkout, checkout, write_photos
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
 from octospoon.cli.demo.oracle import annotate
-from octospoon.cli.deployment import Deployment, Outputs
+from octospoon.cli.deployment import Deployment
+from octospoon.cli.deployment.outputs import Outputs
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack.ports import free_port
 from octospoon.cli.stack.process import MARK

@@ -28,14 +28,21 @@ Days = Annotated[int, msgspec.Meta(ge=0)]
 FirstBatch = Annotated[int, msgspec.Meta(ge=0)]
 HalfWidth = Annotated[float, msgspec.Meta(ge=0, le=0.5)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+TaskTypes = Literal["classification", "multilabel"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all settings; a field ``pool_table`` is read from ``OCTOSPOON_POOL_TABLE``."""
 
 
-class Buckets(Settings, frozen=True, kw_only=True):
-    """The buckets of images and models."""
+class LabelSettings(Settings, frozen=True, kw_only=True):
+    """The kind of label."""
+
+    task_type: TaskTypes = "classification"
+
+
+class Buckets(LabelSettings, frozen=True, kw_only=True):
+    """The buckets of images and models, and the kind of label."""
 
     images_bucket: Name
     artifacts_bucket: Name
@@ -94,7 +101,7 @@ class MlflowSettings(Settings, frozen=True, kw_only=True):
     model_name: Name = "octospoon"
 
 
-class WebhookSettings(Settings, frozen=True, kw_only=True):
+class WebhookSettings(LabelSettings, frozen=True, kw_only=True):
     """Settings of `webhook`."""
 
     webhook_secret: Name

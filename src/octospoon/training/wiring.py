@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from octospoon.adapters.http_errors import failure_text
 from octospoon.adapters.mlflow.registry import MlflowRegistry
 from octospoon.adapters.onnx.scorer import OnnxScorer
@@ -37,10 +39,10 @@ def training_ports(job_id: str) -> TrainingPorts:
         NotConfigured: a setting is missing or wrong. If it is the job's, the control item has it too.
     """
     config = load(TrainerSettings)
-    storage = Storage(config)
-    control, images = storage.control, storage.images
+    control = Storage(config).control
     try:
         settings = _settings(control.state(), job_id)
+        storage = _storage(config, settings)
         trainer = _trainer(settings, storage, config.device)
     except NotConfigured as error:
         control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
@@ -51,7 +53,7 @@ def training_ports(job_id: str) -> TrainingPorts:
         labels=storage.labels,
         snapshots=storage.snapshots,
         pool=storage.training_pool,
-        images=images,
+        images=storage.images,
         champions=storage.champions,
         references=storage.references,
         training_records=storage.training_records,
@@ -80,6 +82,17 @@ def _settings(state: TrainingState, job_id: str) -> JobSettings:
             "and trainer of the same release; the job then starts again automatically"
         )
     return state.settings
+
+
+def _storage(config: TrainerSettings, settings: JobSettings) -> Storage:
+    """Return the storage for a job's kind of label, which must be that of the stack's labels."""
+    given = msgspec.structs.asdict(config) | {"task_type": settings.task_type}
+    try:
+        storage = Storage(msgspec.convert(given, TrainerSettings))
+    except msgspec.ValidationError as error:
+        raise NotConfigured(f"this trainer does not know the settings of the job: {error}") from error
+    storage.task_type_record.check()
+    return storage
 
 
 def _rules(settings: JobSettings) -> Rules:

@@ -14,7 +14,8 @@ from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
 from octospoon.cli import deployment
-from octospoon.cli.deployment import Deployment, Outputs, find_deployment
+from octospoon.cli.deployment import Deployment, find_deployment
+from octospoon.cli.deployment.outputs import Outputs
 from octospoon.cli.failures import sentence
 from octospoon.cli.main import main
 from octospoon.cli.operations import run_now

@@ -6,6 +6,7 @@ from octospoon.adapters.aws import batch_launcher
 from octospoon.adapters.aws.batch_launcher import BatchLauncher, BatchTarget
 from octospoon.adapters.aws.ecs_launcher import EcsLauncher
 from octospoon.adapters.aws.sqs_launcher import QueueLauncher
+from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
 from octospoon.domain.errors import NotConfigured
 from octospoon.runtime.wiring.collect import collect
 from octospoon.usecases.collect import LAUNCH_LEASE
@@ -30,6 +31,7 @@ SETTINGS = {
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(DynamoTaskTypeRecord, "read", lambda _: "")
 
 
 def test_jobs_on_batch_are_submitted_once_and_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.training.stack import JOB, World, starter
 
+from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
 from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.s3.images import S3Images
 from octospoon.cli.datasets import digits
@@ -66,6 +67,7 @@ def test_the_setting_chooses_the_trainer_and_its_environment(
     state, failed = TrainingState(JobStatus.LAUNCHING, JOB, 1, settings=JobSettings(("cat", "dog"))), []
     monkeypatch.setattr(DynamoControl, "state", lambda _: state)
     monkeypatch.setattr(DynamoControl, "fail", lambda _, job, reason, at: failed.append((job, reason)))
+    monkeypatch.setattr(DynamoTaskTypeRecord, "read", lambda _: "classification")
     ports = training_ports(JOB)
     assert ports.classes == ("cat", "dog")
     assert not isinstance(ports.trainer, FineTuner)
@@ -81,7 +83,14 @@ def test_the_setting_chooses_the_trainer_and_its_environment(
     assert isinstance(trainer.images, S3Images)
 
     refused = JobSettings(("cat", "dog"), "finetune", "epochs=0")
-    for wrong, message in ((refused, "FineTuning"), (None, "earlier release")):
+    several = JobSettings(("cat", "dog"), task_type="multilabel")
+    unknown = JobSettings(("cat", "dog"), task_type="poetry")
+    for wrong, message in (
+        (refused, "FineTuning"),
+        (several, "labels of the task type classification"),
+        (unknown, "this trainer does not know"),
+        (None, "earlier release"),
+    ):
         state = replace(state, settings=wrong)
         with pytest.raises(NotConfigured, match=message):
             training_ports(JOB)

@@ -14,9 +14,11 @@ from unit.training.stack import starter
 from octospoon.adapters.s3.artifacts import S3Champions
 from octospoon.domain.errors import BadModel, VersionTaken
 from octospoon.domain.model_spec import CHAMPION_KEY, ChampionPointer, model_key
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.runtime.wiring import model_files
 from octospoon.runtime.wiring.scoring import scorer_loader
-from octospoon.training.model.model_file import read_spec, sha256
+from octospoon.training.model.model_file import assemble, extract_backbone, head_file, read_spec, sha256
 from octospoon.usecases.champion import CurrentModel
 from octospoon.usecases.promote_version import PromoteVersion
 
@@ -44,11 +46,11 @@ class Objects:
 
 
 class Deployed:
-    def __init__(self, folder, monkeypatch) -> None:
+    def __init__(self, folder, monkeypatch, task_type=CLASSIFICATION) -> None:
         monkeypatch.setattr(model_files, "model_folder", lambda: folder)
         self.objects, self.clock = Objects(), FakeClock()
         self.champions = S3Champions(self.objects)
-        self.current = CurrentModel(self.champions, scorer_loader(self.champions), self.clock)
+        self.current = CurrentModel(self.champions, scorer_loader(self.champions, task_type), self.clock)
         self.serve = PromoteVersion(self.champions, FakeEntries(FakePool()))
 
     def point(self, pointer: ChampionPointer) -> None:
@@ -105,6 +107,17 @@ WRONG = {
 def test_a_wrong_file_is_never_served(deployed, wrong):
     deployed.point(deployed.put(2, WRONG[wrong]()))
     assert deployed.next_image() == 1
+
+
+def test_a_model_of_another_task_type_is_never_served(tmp_path, monkeypatch):
+    deployed = Deployed(tmp_path, monkeypatch, MULTILABEL)
+    deployed.point(deployed.put(1, changed(version="1")))
+    assert deployed.next_image() == 1, "without a head, a model serves every type"
+    for version, activation in ((2, "softmax"), (3, "sigmoid")):
+        spec = replace(read_spec(starter()), version=version, classes=("a", "b"), activation=activation)
+        head = head_file(np.zeros((spec.dim, 2), np.float32), np.zeros(2, np.float32), spec)
+        deployed.point(deployed.put(version, assemble(extract_backbone(starter()), head, spec)))
+        assert deployed.next_image() == (1 if activation == "softmax" else 3)
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1])])

@@ -42,12 +42,12 @@ class OnnxHead:
     def __init__(self, path: Path) -> None:
         self._session = open_session(path)
         metadata = self._session.get_modelmeta().custom_metadata_map
-        self._activation = metadata.get("activation", SOFTMAX)
+        self.activation = metadata.get("activation", SOFTMAX)
 
     def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return probabilities float32 [N, C] for embeddings float32 [N, D]; raises BadModel."""
         (output,) = run_session(self._session, [PROBABILITIES], {EMBEDDING: embedding})
-        return check_probabilities(output, len(embedding), output.shape[-1], self._activation)
+        return check_probabilities(output, len(embedding), output.shape[-1], self.activation)
 
 
 def run_session(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from octospoon.adapters.files import draft_of
 from octospoon.adapters.label_studio.api import LabelStudio
 from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.mlflow.alias import MlflowRuns
+from octospoon.cli.deployment.outputs import OutputNames, Outputs
 from octospoon.cli.deployment.session import CHOICE, localstack, session
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.pool.source import source_of
@@ -40,16 +40,6 @@ if TYPE_CHECKING:
 PROJECT_FILE = Path(".octospoon/run/project.json")
 
 
-class Outputs(dict[str, str]):
-    """Outputs of a CloudFormation stack. A missing output raises an error that explains why."""
-
-    def __missing__(self, name: str) -> str:
-        """Raise NotConfigured: the stack belongs to another program or another version."""
-        raise NotConfigured(
-            f"the stack has no output {name}: it is not a stack of octospoon, or of another version"
-        )
-
-
 class LocalProject(msgspec.Struct, frozen=True):
     """The local stack, as `octospoon up` describes it for the other commands.
 
@@ -70,42 +60,6 @@ class LocalProject(msgspec.Struct, frozen=True):
     mlflow_url: str
     experiment: str = "octospoon"
     inside_endpoint_url: str = ""
-
-
-@dataclass(frozen=True)
-class OutputNames:
-    """The names of the stack's buckets and tables; each output is read when its name is asked for.
-
-    Attributes:
-        outputs: of the CloudFormation stack.
-    """
-
-    outputs: Mapping[str, str]
-
-    @property
-    def images_bucket(self) -> str:
-        """The bucket of the images."""
-        return self.outputs["ImagesBucket"]
-
-    @property
-    def artifacts_bucket(self) -> str:
-        """The bucket of models, rounds and snapshots."""
-        return self.outputs["ArtifactsBucket"]
-
-    @property
-    def pool_table(self) -> str:
-        """The table of the images."""
-        return self.outputs["PoolTable"]
-
-    @property
-    def annotations_table(self) -> str:
-        """The table of the annotations."""
-        return self.outputs["AnnotationsTable"]
-
-    @property
-    def control_table(self) -> str:
-        """The table of everything that exists once."""
-        return self.outputs["ControlTable"]
 
 
 class Deployment(Storage):

@@ -151,6 +151,13 @@ class TaskType(Protocol):
     def labels(self) -> StoredLabels:
         """The meaning of stored labels."""
 
+    @property
+    def activation(self) -> str:
+        """How the heads of its models end, one of `octospoon.domain.model_spec.ACTIVATIONS`.
+
+        It is empty if its models have no head on embeddings.
+        """
+
     def consensus(self, annotations: Iterable[Annotation], history: ClassHistory) -> Consensus:
         """Combine the annotations of one image into its label.
 

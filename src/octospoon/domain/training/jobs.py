@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate  # noqa: TC001 - msgspec resolves
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class JobSettings:
         model_name: name of the registered model.
         experiment: name of the experiment in the tracker.
         candidate: a backbone that is to replace the one in service; None for an ordinary job.
+        task_type: the kind of label.
     """
 
     classes: tuple[str, ...]
@@ -61,6 +63,7 @@ class JobSettings:
     model_name: str = "octospoon"
     experiment: str = "octospoon"
     candidate: Candidate | None = None
+    task_type: str = TaskTypeName.CLASSIFICATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.aws import batch_launcher
 from octospoon.adapters.aws.batch_launcher import BatchLauncher, BatchTarget
@@ -23,6 +23,11 @@ from octospoon.usecases.finished_rounds import FinishedRounds
 from octospoon.usecases.give_up_lost_job import GiveUpLostJob
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from octospoon.domain.labelling.answers import Answer
+    from octospoon.domain.labelling.classes import ClassHistory
+    from octospoon.ports.labelling import AnswerReader
     from octospoon.ports.training import TrainingLauncher
 
 
@@ -30,6 +35,7 @@ def collect() -> CollectAnnotations:
     """Wire the counting of annotations."""
     config = load(CollectSettings)
     storage, classes = Storage(config), listed(config.classes)
+    storage.task_type_record.check()
     launcher = _launcher(config)
     batch = launcher if isinstance(launcher, BatchLauncher) else None
     return CollectAnnotations(
@@ -39,7 +45,7 @@ def collect() -> CollectAnnotations:
         clock=aws.CLOCK,
         history=storage.class_history(classes),
         task_type=storage.task_type,
-        read=control_of(storage.task_type).read,
+        read=_reader(storage),
         settings=JobSettings(
             classes=classes,
             trainer=config.trainer,
@@ -47,6 +53,7 @@ def collect() -> CollectAnnotations:
             class_weights=config.class_weights,
             model_name=config.model_name,
             experiment=config.experiment,
+            task_type=config.task_type,
         ),
         rules=TrainingRules(
             config.training_threshold,
@@ -59,6 +66,19 @@ def collect() -> CollectAnnotations:
         launch_lease=batch_launcher.LAUNCH_LEASE if batch else LAUNCH_LEASE,
         has_model=lambda: storage.rescoring.progress()[0] >= 0,
     )
+
+
+def _reader(storage: Storage) -> AnswerReader:
+    """Return a function that reads answers; the first label settles the kind of all labels of the stack."""
+    read = control_of(storage.task_type).read
+
+    def read_answer(result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
+        answer = read(result, classes)
+        if answer.label is not None:
+            storage.task_type_record.keep()
+        return answer
+
+    return read_answer
 
 
 def _finished_rounds(config: CollectSettings, storage: Storage) -> FinishedRounds | None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
 from octospoon.adapters.dynamodb.control.table import ControlTable
 from octospoon.adapters.dynamodb.pool.blind_images import DynamoBlindImages
-from octospoon.adapters.label_studio.controls import control_of
+from octospoon.adapters.label_studio.controls import control_named
 from octospoon.domain.pool.source import source_of
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.named import task_type_named
 from octospoon.runtime import aws
-from octospoon.runtime.settings import Buckets, PredictSettings, load
+from octospoon.runtime.settings import Buckets, LabelSettings, PredictSettings, load
 from octospoon.runtime.wiring.buckets import BucketStorage
 from octospoon.runtime.wiring.scoring import current_scorer, images
 from octospoon.usecases import predict as usecase
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def predict() -> usecase.PredictImages:
     """Wire the predictions for single images."""
     config = load(PredictSettings)
+    task_type = task_type_named(config.task_type)
     classes = DynamoClassRecord(ControlTable(aws.dynamodb(), config.control_table))
     return usecase.PredictImages(
         images=images(),
         inbox=BucketStorage(config, source=source_of(config.images_source, "")).inbox,
-        model=current_scorer(),
-        task_type=CLASSIFICATION,
+        model=current_scorer(task_type),
+        task_type=task_type,
         blind=DynamoBlindImages(aws.dynamodb(), config.pool_table),
         history=CachedClasses(classes.read, aws.CLOCK.now),
     )
@@ -36,7 +37,7 @@ def predict() -> usecase.PredictImages:
 
 def control() -> Control:
     """Return the control that Label Studio asks with."""
-    return control_of(CLASSIFICATION)
+    return control_named(load(LabelSettings).task_type)
 
 
 def predict_secret() -> str:

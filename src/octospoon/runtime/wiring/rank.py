@@ -34,6 +34,7 @@ def rank() -> Rank:
     """Wire the selection and export of labelling batches."""
     config = load(RankSettings)
     storage = Storage(config)
+    storage.task_type_record.check()
     label_studio = labeler(storage.task_type)
     pool, first = storage.ranking_pool, _first(config, storage)
     return Rank(
@@ -124,7 +125,7 @@ def _refresh(storage: Storage, label_studio: LabelStudio, pool: DynamoRankingPoo
         # brings onnxruntime along, which most runs do not need
         from octospoon.runtime.wiring.head import head_loader
 
-        return head_loader(champions)(pointer)
+        return head_loader(champions, storage.task_type)(pointer)
 
     return RefreshPredictions(
         predictions=LabelStudioPredictions(label_studio),

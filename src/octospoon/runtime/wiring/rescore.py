@@ -19,7 +19,7 @@ def rescore() -> RescorePool:
         pool=storage.rescoring_pool(config.strategy),
         walk=storage.walk,
         progress=storage.rescoring,
-        model=current_head(storage.champions),
+        model=current_head(storage.champions, storage.task_type),
         enqueue=rescore_queue(config.rescore_queue_url),
         clock=aws.CLOCK,
         order=order_of(config.strategy),

@@ -25,7 +25,7 @@ def score() -> ScoreUploads:
     return ScoreUploads(
         images=images(),
         pool=storage.scoring_pool(config.strategy),
-        model=current_scorer(),
+        model=current_scorer(storage.task_type),
         resolve_label=_resolve_label(storage),
         workers=cores(),
         downloads=aws.CONNECTIONS,

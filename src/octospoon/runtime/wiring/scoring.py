@@ -9,6 +9,7 @@ from urllib.request import getproxies
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.s3.images import S3Images
 from octospoon.adapters.s3.signed_gets import SignedGets
+from octospoon.domain.task_types.named import check_activation
 from octospoon.runtime import aws
 from octospoon.runtime.settings import Buckets, load
 from octospoon.runtime.wiring import model_files
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.models import Champions, Scorer
 
 
@@ -37,18 +39,20 @@ def disconnect() -> None:
         connected.close()
 
 
-def current_scorer() -> Callable[[], Scorer]:
+def current_scorer(task_type: TaskType) -> Callable[[], Scorer]:
     """Return a function that gives the scorer in service."""
     champions = BucketStorage(load(Buckets)).champions
-    return CurrentModel(champions, scorer_loader(champions), aws.CLOCK).get
+    return CurrentModel(champions, scorer_loader(champions, task_type), aws.CLOCK).get
 
 
-def scorer_loader(champions: Champions) -> Callable[[ChampionPointer], Scorer]:
+def scorer_loader(champions: Champions, task_type: TaskType) -> Callable[[ChampionPointer], Scorer]:
     """Return a function that downloads, verifies, opens and checks a pointer's model."""
 
     def load_scorer(pointer: ChampionPointer) -> Scorer:
         path = champions.fetch(pointer, model_files.model_folder())
         scorer = OnnxScorer(path, pointer.generation)
+        if scorer.spec.has_head:
+            check_activation(task_type, scorer.spec.activation)
         model_files.remove_old_models(path)
         return scorer
 

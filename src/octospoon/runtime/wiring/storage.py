@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from octospoon.domain.pool.source import MADE, ImagesSource
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.named import task_type_named
 from octospoon.runtime import aws
 from octospoon.runtime.wiring.buckets import BucketNames, BucketStorage
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
     from octospoon.adapters.dynamodb.control.rounds import DynamoRounds
     from octospoon.adapters.dynamodb.control.table import ControlTable
+    from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
     from octospoon.adapters.dynamodb.control.training import DynamoControl
     from octospoon.adapters.dynamodb.imported_labels import DynamoImportedLabels
     from octospoon.adapters.dynamodb.labels import DynamoLabels
@@ -59,12 +60,13 @@ class StorageNames(BucketNames, Protocol):
     def control_table(self) -> str:
         """The table of everything that exists once, such as the training job."""
 
+    @property
+    def task_type(self) -> str:
+        """The name of the kind of label."""
+
 
 class Storage(BucketStorage):
     """The adapters over a stack's buckets and tables.
-
-    Attributes:
-        task_type: the kind of label.
 
     Args:
         names: names of the buckets and tables.
@@ -86,7 +88,18 @@ class Storage(BucketStorage):
         self._names = names
         self._dynamodb = dynamodb
         self._now = now or aws.CLOCK.now
-        self.task_type: TaskType = CLASSIFICATION
+
+    @cached_property
+    def task_type(self) -> TaskType:
+        """The kind of label."""
+        return task_type_named(self._names.task_type)
+
+    @cached_property
+    def task_type_record(self) -> DynamoTaskTypeRecord:
+        """The kind of the labels that the stack has."""
+        from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
+
+        return DynamoTaskTypeRecord(self.control_table, self.task_type.name)
 
     @cached_property
     def pool(self) -> DynamoSampling:
@@ -168,15 +181,9 @@ class Storage(BucketStorage):
         """The annotations, and the labels that they make."""
         from octospoon.adapters.dynamodb.labels import DynamoLabels
 
-        names = self._names
-        return DynamoLabels(
-            self._dynamodb(),
-            names.pool_table,
-            names.annotations_table,
-            self.control_table,
-            self.task_type.labels,
-            self._now,
-        )
+        names, meaning = self._names, self.task_type.labels
+        tables = names.pool_table, names.annotations_table, self.control_table
+        return DynamoLabels(self._dynamodb(), *tables, meaning, self._now)
 
     @property
     def imported_labels(self) -> DynamoImportedLabels:

@@ -14,8 +14,9 @@ def watch() -> Watch:
     """Wire the monitoring of the model in service."""
     config = load(WatchSettings)
     storage = Storage(config)
+    storage.task_type_record.check()
     return Watch(
-        model=current_head(storage.champions),
+        model=current_head(storage.champions, storage.task_type),
         evaluate=EvaluateLive(
             storage.pool,
             storage.labels,

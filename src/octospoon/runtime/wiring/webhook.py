@@ -6,7 +6,6 @@ from functools import partial
 
 from octospoon.adapters.label_studio.controls import control_named
 from octospoon.adapters.label_studio.webhook import parse
-from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.runtime import aws
 from octospoon.runtime.settings import WebhookSettings, load
 from octospoon.runtime.wiring.triggers import queue_sender
@@ -21,6 +20,6 @@ def webhook() -> ReceiveWebhook:
     sqs = aws.client("sqs", connect_timeout=1, read_timeout=2, retries=retries)
     return ReceiveWebhook(
         secret=lambda: aws.secret(config.webhook_secret),
-        messages=partial(parse, control=control_named(TaskTypeName.CLASSIFICATION)),
+        messages=partial(parse, control=control_named(config.task_type)),
         enqueue=queue_sender(sqs, config.annotations_queue_url, "queueing an annotation"),
     )

@@ -102,7 +102,6 @@ def activation_of(task_type: TaskType) -> str:
     Raises:
         NotConfigured: a head on embeddings cannot learn these labels.
     """
-    for activation, task in HEAD_TASKS.items():
-        if task.task_type.name == task_type.name:
-            return activation
+    if task_type.activation in HEAD_TASKS:
+        return task_type.activation
     raise NotConfigured(f"Trainer=head cannot learn labels of TaskType={task_type.name}: set another Trainer")

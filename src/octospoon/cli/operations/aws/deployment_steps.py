@@ -12,7 +12,8 @@ from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.deployer import deploy
 from octospoon.cli.deploy.parameters import TEMPLATE
 from octospoon.cli.deploy.rules import demanded, with_defaults
-from octospoon.cli.deployment import Deployment, Outputs
+from octospoon.cli.deployment import Deployment
+from octospoon.cli.deployment.outputs import Outputs
 from octospoon.cli.operations.aws.account import check_account, check_parameters
 from octospoon.cli.operations.aws.built_for import check_artefacts
 from octospoon.cli.operations.aws.image.build import ImageStack, training_image

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.model_spec import SOFTMAX
 from octospoon.domain.task_types.classification import predictions
 from octospoon.domain.task_types.classification.consensus import consensus
 from octospoon.domain.task_types.classification.label import ClassName
@@ -30,6 +31,7 @@ class Classification:
 
     name = TaskTypeName.CLASSIFICATION
     labels = Labels(ClassName())
+    activation = SOFTMAX
 
     def consensus(self, annotations: Iterable[Annotation], history: ClassHistory) -> Consensus:
         """Return the class that most annotators of an image chose."""

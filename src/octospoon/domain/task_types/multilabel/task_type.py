@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.domain.labelling import class_translation
+from octospoon.domain.model_spec import SIGMOID
 from octospoon.domain.task_types.multilabel import predictions
 from octospoon.domain.task_types.multilabel.consensus import consensus
 from octospoon.domain.task_types.multilabel.label import ClassNames
@@ -30,6 +31,7 @@ class Multilabel:
 
     name = TaskTypeName.MULTILABEL
     labels = Labels(ClassNames())
+    activation = SIGMOID
 
     def consensus(self, annotations: Iterable[Annotation], history: ClassHistory) -> Consensus:
         """Return the classes that most annotators of an image chose."""
