@@ -166,7 +166,8 @@ class ChampionPointer:
         sha256: sha256 of the model file, hex.
         key: object key of the immutable model file.
         backbone: sha256 of the backbone. While it stays the same, stored embeddings stay valid.
-        head_key: object key of the head alone (embedding -> probabilities); empty for a cold-start model.
+        head_key: object key of the head alone (embedding -> probabilities); empty for a cold-start model, and
+            for one that predicts boxes.
         head_sha256: sha256 of the head file, hex; empty for a cold-start model.
         classes: class names in the order of the probabilities; empty for a cold-start model.
         previous: the pointer that this one replaced. A function that cannot load this model loads that one.
@@ -187,6 +188,11 @@ class ChampionPointer:
     generation: int = 0
     record_sha256: str = ""
 
+    @property
+    def predicts(self) -> bool:
+        """Return True if the model predicts classes or boxes. A detector has classes and no head file."""
+        return bool(self.head_key or self.classes)
+
     @classmethod
     def of(
         cls,
@@ -197,7 +203,7 @@ class ChampionPointer:
         classes: tuple[str, ...] = (),
         record_sha256: str = "",
     ) -> ChampionPointer:
-        """Return the pointer to stored files; for a model without a head, omit the last three."""
+        """Return the pointer to stored files; for a cold-start model, omit the last three."""
         key, top = model_key(sha256), head_key(head_sha256) if head_sha256 else ""
         return cls(version, sha256, key, backbone, top, head_sha256, classes, record_sha256=record_sha256)
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.pool.boxes import classes_of
 from octospoon.domain.pool.keys import image_id
 from octospoon.ui import galleries, judging, watching
 from octospoon.ui.kept import Kept
@@ -237,7 +238,11 @@ class Pages:
 
         def predicted(row: PoolRow) -> tuple[str, float] | None:
             pointer = version(row.model_version)
-            if pointer is None or row.probabilities is None or len(row.probabilities) != len(pointer.classes):
+            if (
+                pointer is None
+                or row.probabilities is None
+                or classes_of(row.probabilities) != len(pointer.classes)
+            ):
                 return None
             translated = task_type.translation(history, pointer.classes)
             if not translated.names:

@@ -24,6 +24,7 @@ from octospoon.domain.batch.draw import draw, spread
 from octospoon.domain.labelling.addresses import why_not_shown
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
 from octospoon.domain.labelling.tasks import Round
+from octospoon.domain.pool.boxes import classes_of
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class ChooseBatch:
         """
         jobs, number = self.jobs(), self.rounds.last_number() + 1
         seed, (rules, notes) = f"round-{number}", self._rules(pointer)
-        chosen = strategy_for(self.strategy, has_head=bool(pointer.head_key))
+        chosen = strategy_for(self.strategy, has_head=pointer.predicts)
         pages = self.pool.selectable
         drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
         candidates = self._candidates(rules, chosen, len(drawn.images), seed)
@@ -150,7 +151,7 @@ class ChooseBatch:
     def _rules(self, pointer: ChampionPointer) -> tuple[BatchRules, tuple[str, ...]]:
         """Return the rules of this batch, and why they differ from those of every batch."""
         rules, notes = self.rules, []
-        if self.first and not pointer.head_key:
+        if self.first and not pointer.predicts:
             rules = replace(rules, size=self.first.size())
             notes.append(self.first.note())
         audit = self.plan_audit(rules.audit, pointer.version)
@@ -196,7 +197,7 @@ class ChooseBatch:
             return rows
         return {
             key: replace(row, probabilities=translated(row.probabilities[np.newaxis])[0])
-            if row.probabilities is not None and len(row.probabilities) == len(pointer.classes)
+            if row.probabilities is not None and classes_of(row.probabilities) == len(pointer.classes)
             else row
             for key, row in rows.items()
         }

@@ -14,6 +14,7 @@ from octospoon.domain.labelling.addresses import why_not_shown
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task, TaskCounts
 from octospoon.domain.model_spec import version_name
+from octospoon.domain.pool.boxes import classes_of
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.uncertainty import order_of
 
@@ -115,7 +116,7 @@ class Rank:
         if waiting >= self.max_open_tasks and self.open_tasks.reach(self.max_open_tasks):
             return RankReport(reason=f"{waiting} tasks still wait for an annotator")
         pointer = self._champion()
-        if self.first and not pointer.head_key and (why := self.first.hold(waiting)):
+        if self.first and not pointer.predicts and (why := self.first.hold(waiting)):
             return RankReport(reason=why)
         shards = self._in_another_order(pointer)
         if shards:
@@ -128,7 +129,7 @@ class Rank:
         return self._export(self.rounds.begin(round_))
 
     def _in_another_order(self, pointer: ChampionPointer) -> int:
-        chosen = strategy_for(self.choose.strategy, has_head=bool(pointer.head_key))
+        chosen = strategy_for(self.choose.strategy, has_head=pointer.predicts)
         return self.reorder(pointer.generation) if order_of(chosen.name) else 0
 
     def _champion(self) -> ChampionPointer:
@@ -177,7 +178,7 @@ class Rank:
         task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)
         if pick.blind:
             return task
-        if row is None or row.probabilities is None or len(row.probabilities) != len(model.classes):
+        if row is None or row.probabilities is None or classes_of(row.probabilities) != len(model.classes):
             return task  # scored without a head, or with another list of classes
         if history.revision and row.model_version != model.version:
             return task  # the older model may have had other classes, in the same number

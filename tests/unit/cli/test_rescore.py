@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from unit.training.detectors import CLASSES, RULES, red_detector
 from unit.training.stack import World, starter
 
 from octospoon.cli.main import main
 from octospoon.cli.operations import prices, rescore
 from octospoon.domain.errors import BadRequest, NotConfigured
+from octospoon.domain.model_spec import ChampionPointer
+from octospoon.training.model.model_file import read_spec
 
 IMAGES = 30
 
@@ -154,3 +157,20 @@ def test_price_includes_the_function_and_its_surroundings() -> None:
     compute = 16_000 * 1769 / 1024 * prices.LAMBDA_GB_SECOND["x86_64"] + 0.02
     assert estimate.dollars() == pytest.approx(compute + 0.4 + 0.4 * 1.2 + 5 * 0.625)
     assert "4.44 hours of one core" in str(estimate)
+
+
+def test_boxes_need_the_images_and_cost_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed, file = Deployed(), red_detector(32, 32, "letterbox")
+    sha256, _ = deployed.made.champions.put_model(file, None)
+    pointer = ChampionPointer.of(1, read_spec(file).backbone, sha256, classes=CLASSES)
+    deployed.made.champions.current = pointer
+
+    assert deployed.run(monkeypatch) == 1
+    assert "`octospoon rescore --full` reads the images again" in capsys.readouterr().err
+    assert deployed.sqs.sent == []
+    assert deployed.run(monkeypatch, "--full", "--json") == 0
+    estimate = json.loads(capsys.readouterr().out)["estimate"]
+    assert (estimate["images"], estimate["measured"], estimate["boxes"]) == (IMAGES, IMAGES, RULES.most)
+    assert prices.write_units(512, 100) == prices.write_units(512) + 2

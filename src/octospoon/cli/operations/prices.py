@@ -107,12 +107,12 @@ def lambda_dollars(seconds: float, megabytes: int, batch: float, architecture: s
     return compute + LAMBDA_REQUEST / batch
 
 
-def write_units(dim: int) -> int:
+def write_units(dim: int, boxes: int = 0) -> int:
     """Return the write units of a row with an embedding of `dim` numbers and its entries in three indexes.
 
-    A number takes two bytes, and the rest of a row up to 900. A write unit is a kilobyte.
+    A number takes two bytes, a box twelve, and the rest of a row up to 900. A write unit is a kilobyte.
     """
-    return max(2, math.ceil((2 * dim + 900) / 1024)) + 3
+    return max(2, math.ceil((2 * dim + 12 * boxes + 900) / 1024)) + 3
 
 
 def around_dollars(batch: float, write_units: int = 5) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.aws.sqs_uploads import SqsUploads
+from octospoon.adapters.dynamodb.items import DETECTIONS
 from octospoon.cli.operations import prices
 from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
@@ -47,6 +48,7 @@ class Estimate:
         seconds: of one core for one image, measured on this machine.
         measured: images that were measured.
         dim: numbers in an embedding.
+        boxes: boxes in a row, at most; 0 for a model that predicts none.
     """
 
     images: int
@@ -54,11 +56,14 @@ class Estimate:
     seconds: float
     measured: int
     dim: int = 0
+    boxes: int = 0
 
     def dollars(self) -> float:
         """Return the price of all images, at the rate of x86_64."""
         scoring = prices.lambda_dollars(self.seconds, prices.MB_A_CORE, BATCH, "x86_64")
-        return self.images * (scoring + prices.around_dollars(BATCH, prices.write_units(self.dim)))
+        return self.images * (
+            scoring + prices.around_dollars(BATCH, prices.write_units(self.dim, self.boxes))
+        )
 
     def __str__(self) -> str:
         """Return the estimate as a line."""
@@ -81,9 +86,14 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
 
     Raises:
         NotConfigured: there is no model.
-        BadRequest: the model in service knows no classes.
+        BadRequest: the model in service knows no classes, or predicts boxes, which no embedding gives.
     """
     pointer = serving(deployment)
+    if pointer.predicts and not pointer.head_key:
+        raise BadRequest(
+            "the model in service predicts boxes, which no embedding can give: `octospoon rescore --full` "
+            "reads the images again, and says first what that costs"
+        )
     if not pointer.head_key:
         raise BadRequest("the model in service has no classes yet: there is nothing to score with")
     url = deployment.outputs["RescoreQueueUrl"]
@@ -126,7 +136,8 @@ def measured(scorer: Scorer, store: ImageStore, images: Sequence[ImageRef]) -> E
             "none of the images can be read: `octospoon reconcile --full` removes images that are gone"
         )
     size = sum(image.size for image in images) / 1e6
-    return Estimate(len(images), size, float(np.mean(spent)), len(spent), scorer.spec.dim)
+    boxes = min(scorer.spec.boxes, DETECTIONS)
+    return Estimate(len(images), size, float(np.mean(spent)), len(spent), scorer.spec.dim, boxes)
 
 
 def measured_seconds(deployment: Deployment, images: Sequence[ImageRef]) -> list[float]:

@@ -19,6 +19,7 @@ from octospoon.domain.batch.drift_share import DRIFT, by_score, waiting
 from octospoon.domain.batch.limits import Limits, within
 from octospoon.domain.labelling.blinding import blinded, interleaved
 from octospoon.domain.labelling.tasks import Pick
+from octospoon.domain.pool.boxes import classes_of, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -257,13 +258,13 @@ def _arrays(
     probabilities = [row.probabilities for row in kept if row.probabilities is not None]
     return usable, Candidates(
         [row.key for row in kept],
-        np.stack(probabilities) if chosen.needs_probabilities else None,
+        together(probabilities) if chosen.needs_probabilities else None,
         np.stack([row.embedding for row in kept]),
     )
 
 
 def _kind(row: PoolRow) -> tuple[str, int]:
-    return row.backbone, 0 if row.probabilities is None else len(row.probabilities)
+    return row.backbone, 0 if row.probabilities is None else classes_of(row.probabilities)
 
 
 def _pick(

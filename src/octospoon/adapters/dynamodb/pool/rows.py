@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.items import Item, Value, dump_item, integer, names_of, text, unpack
+from octospoon.adapters.dynamodb.items import (
+    Item,
+    Value,
+    dump_item,
+    integer,
+    names_of,
+    text,
+    unpack,
+    unpack_boxes,
+)
 from octospoon.adapters.dynamodb.requests import batch_get, if_met, update_expression
 from octospoon.domain.pool.images import PoolRow, State
 
@@ -14,7 +23,17 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_ROW = ("key", "etag", "state", "model_version", "backbone", "embedding", "probabilities", "generation")
+_ROW = (
+    "key",
+    "etag",
+    "state",
+    "model_version",
+    "backbone",
+    "embedding",
+    "probabilities",
+    "boxes",
+    "generation",
+)
 
 
 class PoolTable:
@@ -92,6 +111,6 @@ def _row(item: Item) -> PoolRow:
         model_version=integer(item, "model_version"),
         backbone=text(item, "backbone"),
         embedding=embedding,
-        probabilities=unpack(item, "probabilities"),
+        probabilities=unpack_boxes(item, "boxes") if "boxes" in item else unpack(item, "probabilities"),
         generation=integer(item, "generation"),
     )

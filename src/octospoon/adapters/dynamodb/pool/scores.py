@@ -6,16 +6,18 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from octospoon.adapters.dynamodb.items import Value, pack
+from octospoon.adapters.dynamodb.items import Value, pack, pack_boxes
 from octospoon.adapters.dynamodb.pool import score_history
+from octospoon.domain.pool.boxes import classes_of, together
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import sampling_key, shard
 from octospoon.domain.uncertainty import priority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
 
     from octospoon.adapters.dynamodb.pool.rows import PoolTable
     from octospoon.domain.pool.images import Prediction, Uncertainty
@@ -82,16 +84,25 @@ def _attributes(
     }
     if doubt is None:
         return values
-    return values | {
-        "probabilities": pack(prediction.probabilities),
-        "least_confidence": doubt.least_confidence,
-        "margin": doubt.margin,
-        "entropy": doubt.entropy,
-        "confidence": doubt.confidence,
-        "top_class": doubt.top_class,
-        "priority_shard": f"{shard(key):02d}",
-        "priority": priority(doubt, strategy),
-    }
+    return (
+        values
+        | _predicted(prediction.probabilities)
+        | {
+            "least_confidence": doubt.least_confidence,
+            "margin": doubt.margin,
+            "entropy": doubt.entropy,
+            "confidence": doubt.confidence,
+            "top_class": doubt.top_class,
+            "priority_shard": f"{shard(key):02d}",
+            "priority": priority(doubt, strategy),
+        }
+    )
+
+
+def _predicted(probabilities: npt.NDArray[np.float32] | None) -> dict[str, Value | None]:
+    if probabilities is None or probabilities.ndim == 1:
+        return {"probabilities": pack(probabilities)}
+    return {"boxes": pack_boxes(probabilities)}
 
 
 def _uncertainties(predictions: Sequence[Prediction], order: Order) -> list[Uncertainty | None]:
@@ -100,16 +111,16 @@ def _uncertainties(predictions: Sequence[Prediction], order: Order) -> list[Unce
     Predictions with equally many classes are measured together, which is several times faster.
     """
     doubts: list[Uncertainty | None] = [None] * len(predictions)
-    alike: defaultdict[int, list[int]] = defaultdict(list)
+    alike: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     rows = {
         i: prediction.probabilities
         for i, prediction in enumerate(predictions)
         if prediction.probabilities is not None
     }
     for i, row in rows.items():
-        alike[len(row)].append(i)
+        alike[row.ndim, classes_of(row)].append(i)
     for places in alike.values():
-        measured = order.task_type.uncertainties(np.stack([rows[i] for i in places]))
+        measured = order.task_type.uncertainties(together([rows[i] for i in places]))
         for i, doubt in zip(places, measured, strict=True):
             doubts[i] = doubt
     return doubts
