@@ -1,0 +1,82 @@
+"""Compute average precision as COCO's evaluation does, for many resamples of the images at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.task_types.detection.matching import THRESHOLDS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from octospoon.domain.task_types.detection.matching import Matches
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+"""The recalls at which precision is read."""
+_CHUNK = 1 << 22
+
+
+def average_precision(
+    matches: Matches, weights: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.float64]:
+    """Return the average precision of each class, float64 [B, C, T]; NaN for a class without objects.
+
+    It is the mean over RECALLS of the largest precision at that recall or a higher one (Lin et al. 2014,
+    arXiv 1405.0312). A resample needs no new matching: an image that was drawn k times counts k times.
+
+    Args:
+        matches: of N images.
+        weights: int64 [B, N], how often each image is in each of B resamples; None for the images themselves.
+    """
+    count, classes = matches.objects.shape
+    drawn = np.ones((1, count), np.int64) if weights is None else weights
+    result = np.full((len(drawn), classes, len(THRESHOLDS)), np.nan)
+    for label in range(classes):
+        of_class = matches.classes == label
+        images, hits = matches.images[of_class], matches.hits[of_class]
+        size = max(1, _CHUNK // max(1, len(images)))
+        for start in range(0, len(drawn), size):
+            part = drawn[start : start + size]
+            objects = part @ matches.objects[:, label]
+            there = np.flatnonzero(objects)
+            copies = part[there][:, images]
+            result[start + there, label] = _of_class(copies, hits, objects[there])
+    return result
+
+
+def _of_class(
+    copies: npt.NDArray[np.int64], hits: npt.NDArray[np.bool_], objects: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the average precision of one class in each resample, float64 [B, T].
+
+    Args:
+        copies: int64 [B, D], how often each detection is in each resample, by descending score.
+        hits: bool [D, T].
+        objects: int64 [B], > 0, number of objects.
+    """
+    result = np.zeros((len(objects), len(THRESHOLDS)))
+    total = copies.cumsum(axis=1)
+    fewest = _fewest(objects)
+    # precision rises at hits only, so no other place can be the best at its recall
+    for at in np.flatnonzero(hits.any(axis=0)):
+        places = np.flatnonzero(hits[:, at])
+        found = copies[:, places].cumsum(axis=1)
+        precision = found / (total[:, places] + np.spacing(1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        # the first place with enough hits, in one search over all resamples, whose numbers lie apart
+        apart = np.arange(len(objects))[:, np.newaxis] * (int(objects.max(initial=0)) + 1)
+        first = np.searchsorted((found + apart).ravel(), (fewest + apart).ravel())
+        first = first.reshape(fewest.shape) - np.arange(len(objects))[:, np.newaxis] * len(places)
+        reached = fewest <= found[:, -1:]
+        read = np.take_along_axis(best, np.minimum(first, len(places) - 1), axis=1)
+        result[:, at] = np.where(reached, read, 0.0).mean(axis=1)
+    return result
+
+
+def _fewest(objects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the fewest hits that reach each of RECALLS, int64 [B, 101], for numbers of objects [B]."""
+    counts, place = np.unique(objects, return_inverse=True)
+    table = [np.searchsorted(np.arange(n + 1) / n, RECALLS) for n in counts.tolist()]
+    return np.array(table, np.int64).reshape(-1, len(RECALLS))[place]

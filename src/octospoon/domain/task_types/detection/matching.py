@@ -1,0 +1,127 @@
+"""Match detections with the objects of their images, once for every threshold of COCO's evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.task_types.detection.geometry import overlaps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""The overlaps from which a detection counts as a hit: T = 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The detections of N images: every used row of the predictions, as its most probable class.
+
+    Attributes:
+        images: int64 [D], ascending, the position of the image.
+        boxes: float64 [D, 4], x1, y1, x2, y2.
+        classes: int64 [D].
+        scores: float64 [D], > 0.
+    """
+
+    images: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float64]
+    classes: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+
+
+def detections(predictions: npt.NDArray[np.floating], at_least: float = 0.0) -> Detections:
+    """Return the detections of images. An object has one class, as in labels: the one with the largest score.
+
+    Args:
+        predictions: float [N, K, 4 + C].
+        at_least: the smallest score; rows with a score of 0 are unused.
+    """
+    best = predictions[..., 4:].argmax(axis=2)
+    scores = np.take_along_axis(predictions[..., 4:], best[..., np.newaxis], axis=2)[..., 0]
+    images, rows = np.nonzero((scores > 0) & (scores >= at_least))
+    return Detections(
+        images.astype(np.int64),
+        predictions[images, rows, :4].astype(np.float64),
+        best[images, rows].astype(np.int64),
+        scores[images, rows].astype(np.float64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Which detections are hits. Detections are in the order of descending scores; equal ones keep theirs.
+
+    Attributes:
+        images: int64 [D], the position of the image.
+        classes: int64 [D].
+        scores: float64 [D].
+        hits: bool [D, T], whether the detection is the match of an object, for each of THRESHOLDS.
+        objects: int64 [N, C], the number of objects of each class in each image.
+    """
+
+    images: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+    hits: npt.NDArray[np.bool_]
+    objects: npt.NDArray[np.int64]
+
+
+def match(predictions: npt.NDArray[np.floating], targets: npt.NDArray[np.float64]) -> Matches:
+    """Match the detections of each image and class with its objects, as the evaluation of COCO does it.
+
+    In the order of descending scores, each detection gets the free object that it overlaps most with, if the
+    overlap reaches the threshold (Everingham et al. 2010, doi 10.1007/s11263-009-0275-4; Lin et al. 2014,
+    arXiv 1405.0312).
+
+    Args:
+        predictions: float [N, K, 4 + C].
+        targets: float64 [N, M, 5], x1, y1, x2, y2, class; the class of padding is -1.
+    """
+    given = detections(predictions)
+    order = np.argsort(-given.scores, kind="stable")
+    hits = np.zeros((len(order), len(THRESHOLDS)), np.bool_)
+    classes = predictions.shape[2] - 4
+    for image, label, places in _groups(given, order, classes):
+        objects = targets[image][targets[image, :, 4] == label, :4]
+        if len(objects):
+            hits[places] = _hits(overlaps(given.boxes[order[places]], objects))
+    return Matches(
+        given.images[order], given.classes[order], given.scores[order], hits, _counts(targets, classes)
+    )
+
+
+def _groups(
+    given: Detections, order: npt.NDArray[np.int64], classes: int
+) -> Iterator[tuple[int, int, npt.NDArray[np.int64]]]:
+    """Yield an image, a class and the places in `order` of its detections, in the order of their scores."""
+    group = given.images[order] * classes + given.classes[order]
+    places = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[places], prepend=-1))
+    for part in np.split(places, starts[1:]) if len(places) else ():
+        yield *divmod(int(group[part[0]]), classes), part
+
+
+def _hits(overlap: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return whether each detection gets an object, bool [D, T], from overlaps float64 [D, G]."""
+    hits = np.zeros((len(overlap), len(THRESHOLDS)), np.bool_)
+    free = np.ones((len(THRESHOLDS), overlap.shape[1]), np.bool_)
+    for row, shares in enumerate(overlap):
+        allowed = np.where(free & (shares >= THRESHOLDS[:, np.newaxis]), shares, -1.0)
+        # of equal overlaps, COCO's evaluation takes the last
+        best = allowed.shape[1] - 1 - allowed[:, ::-1].argmax(axis=1)
+        hits[row] = np.take_along_axis(allowed, best[:, np.newaxis], axis=1)[:, 0] >= 0
+        free[np.flatnonzero(hits[row]), best[hits[row]]] = False
+    return hits
+
+
+def _counts(targets: npt.NDArray[np.float64], classes: int) -> npt.NDArray[np.int64]:
+    """Return the number of objects of each class in each image, int64 [N, C]."""
+    images, rows = np.nonzero(targets[..., 4] >= 0)
+    pairs = images * classes + targets[images, rows, 4].astype(np.int64)
+    return np.bincount(pairs, minlength=len(targets) * classes).reshape(len(targets), classes)
