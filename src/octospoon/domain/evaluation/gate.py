@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from octospoon.domain.evaluation import gate_checks
 from octospoon.domain.evaluation.gate_checks import Answers, Decision, Rules
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Targets: TypeAlias = npt.NDArray[Any]
+    """The true labels of N images, an array with N rows whose form each task type chooses."""
+
 __all__ = ["Answers", "Comparison", "Decision", "Rules", "decide", "of_project"]
 
 
@@ -22,9 +25,7 @@ class Comparison(Protocol):
     def invalid(self, challenger: Answers, n: int) -> list[str]:
         """Return the reasons why the new model's answers for n audit images are no predictions."""
 
-    def unlike_its_judges(
-        self, challenger: Answers, targets: npt.NDArray[np.int64], rules: Rules
-    ) -> list[str]:
+    def unlike_its_judges(self, challenger: Answers, targets: Targets, rules: Rules) -> list[str]:
         """Return a reason if the served head is worse than the fold heads that are judged in its place.
 
         It was trained as they were, on the audit images too. So it can only be less accurate on these images
@@ -36,14 +37,10 @@ class Comparison(Protocol):
             rules: the limits.
         """
 
-    def first(
-        self, challenger: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], rules: Rules
-    ) -> Decision:
+    def first(self, challenger: npt.NDArray[np.floating], targets: Targets, rules: Rules) -> Decision:
         """Judge the first model with a head. There is no other to compare with, so it must beat guessing."""
 
-    def successor(
-        self, challenger: Answers, champion: Answers, targets: npt.NDArray[np.int64], rules: Rules
-    ) -> Decision:
+    def successor(self, challenger: Answers, champion: Answers, targets: Targets, rules: Rules) -> Decision:
         """Judge a model on the audit images, beside the model in service."""
 
 
@@ -51,7 +48,7 @@ def decide(
     comparison: Comparison,
     challenger: Answers,
     champion: Answers | None,
-    targets: npt.NDArray[np.int64],
+    targets: Targets,
     rules: Rules | None = None,
 ) -> Decision:
     """Decide whether the challenger may replace the champion.

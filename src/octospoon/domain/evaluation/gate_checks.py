@@ -57,13 +57,13 @@ class Answers:
 
     Attributes:
         spec: the model's own description.
-        probabilities: float [N, C] of the N audit images, the same images for both models, each from a head
-            that was not trained on the image; rows of NaN for images without such a head, which the gate
-            leaves out. None from a model without a head.
+        probabilities: float [N, C] of the N audit images, or float [N, K, 4 + C] with boxes, the same images
+            for both models, each from a head that was not trained on the image; rows of NaN for images
+            without such a head, which the gate leaves out. None from a model without a head.
         seconds: time for one image on one thread.
         size: of the model file, in bytes.
         parity_gap: largest difference between the complete file and its two parts.
-        served: float [N, C] of the served head, which may have been trained on the images; None if it is not
+        served: the same of the served head, which may have been trained on the images; None if it is not
             compared.
     """
 
@@ -117,9 +117,15 @@ def incomparable(challenger: Answers, champion: Answers) -> list[str]:
         )
     if champion.probabilities is None or challenger.probabilities is None:
         reasons.append("the model in service gave no predictions to compare with")
-    elif champion.probabilities.shape != (len(challenger.probabilities), len(old.classes)):
+    elif _asked(champion.probabilities) != (len(challenger.probabilities), len(old.classes)):
         reasons.append("the two models did not predict the same images")
     return reasons
+
+
+def _asked(probabilities: npt.NDArray[np.floating]) -> tuple[int, int]:
+    """Return the numbers of images and of classes in float [N, C], or in float [N, K, 4 + C] with boxes."""
+    boxes = 4 if probabilities.ndim == 3 else 0
+    return len(probabilities), probabilities.shape[-1] - boxes
 
 
 def shown_mean(values: npt.NDArray[np.floating], rules: Rules) -> float:

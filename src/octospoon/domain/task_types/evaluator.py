@@ -13,17 +13,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
-    from octospoon.domain.evaluation.gate import Answers
+    from octospoon.domain.evaluation.gate import Answers, Targets
 
 
 class Evaluator(Comparison, Protocol):
-    """How good the models of a task type are. Predictions are float [N, C], targets int64 with N rows."""
+    """How good the models of a task type are.
+
+    Predictions are float [N, C], or [N, K, 4 + C] with boxes. Targets are an array with N rows: positions of
+    classes are int64, boxes float64.
+    """
 
     @property
     def metric_name(self) -> str:
         """The name of `metric` in reports, such as accuracy."""
 
-    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    def targets(self, labels: Sequence[str], classes: Sequence[str]) -> Targets:
         """Return labels as an array whose first axis is the images.
 
         Args:
@@ -31,12 +35,10 @@ class Evaluator(Comparison, Protocol):
             classes: the class list of a model.
         """
 
-    def strata(self, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def strata(self, targets: Targets) -> npt.NDArray[np.int64]:
         """Return a number of each image, int64 [N], >= 0; folds get the same share of every number."""
 
-    def right(
-        self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
+    def right(self, probabilities: npt.NDArray[np.floating], targets: Targets) -> npt.NDArray[np.bool_]:
         """Return whether each prediction is the label, bool [N]."""
 
     def confidence(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -48,7 +50,7 @@ class Evaluator(Comparison, Protocol):
     def evaluate(
         self,
         probabilities: npt.NDArray[np.floating],
-        targets: npt.NDArray[np.int64],
+        targets: Targets,
         pool: npt.NDArray[np.floating] | None = None,
         factor: float = 1.0,
     ) -> Evaluation:
@@ -64,7 +66,7 @@ class Evaluator(Comparison, Protocol):
                 `TrainingRecord.variance_factor`.
         """
 
-    def metric(self, probabilities: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> float:
+    def metric(self, probabilities: npt.NDArray[np.floating], targets: Targets) -> float:
         """Return the figure that stands for a model's quality, in [0, 1]; NaN for N = 0."""
 
     def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:

@@ -13,3 +13,4 @@ class TaskTypeName(StrEnum):
 
     CLASSIFICATION = "classification"
     MULTILABEL = "multilabel"
+    DETECTION = "detection"

@@ -123,10 +123,13 @@ class Predicted:
     Attributes:
         label: in its stored form.
         confidence: the model's certainty, in [0, 1].
+        scores: the certainty of each part of the label, in the order of its text, if it has several with
+            scores of their own; empty otherwise.
     """
 
     label: str
     confidence: float
+    scores: tuple[float, ...] = ()
 
 
 class Translation(Protocol):

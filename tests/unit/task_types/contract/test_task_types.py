@@ -204,7 +204,7 @@ def test_predictions_that_are_the_labels_are_right(case: Case[V]) -> None:
     targets = evaluator.targets(labels, CLASSES)
 
     assert evaluator.right(certain, targets).all()
-    assert not evaluator.right(np.roll(certain, 1, axis=1), targets).all()
+    assert not evaluator.right(case.reordered(certain, [2, 0, 1]), targets).all()
     assert evaluator.metric(certain, targets) == 1
     assert np.array_equal(evaluator.confidence(certain), np.ones(60))
     strata = evaluator.strata(targets)
@@ -226,7 +226,7 @@ def test_estimates_have_intervals_and_need_no_label(case: Case[V]) -> None:
     labels, certain = drawn(case, 60)
     targets = evaluator.targets(labels, CLASSES)
     rows = blurred(case, certain)
-    rows[:20] = blurred(case, np.roll(certain, 1, axis=1))[:20]
+    rows[:20] = blurred(case, case.reordered(certain, [2, 0, 1]))[:20]
 
     result = evaluator.evaluate(rows, targets)
     assert result.audit_accuracy.value == pytest.approx(evaluator.metric(rows, targets))
@@ -243,7 +243,7 @@ def test_the_gate_passes_an_equal_model_and_no_worse_model(case: Case[V]) -> Non
     labels, certain = drawn(case, 60)
     targets, good = evaluator.targets(labels, CLASSES), blurred(case, certain)
     shuffled = good[np.random.default_rng(1).permutation(60)]
-    swapped = good[:, [1, 0, 2]]
+    swapped = case.reordered(good, [1, 0, 2])
 
     assert decide(evaluator, answers(good, 2), answers(good, 1), targets).promote
     assert decide(evaluator, answers(good, 1), None, targets).promote
@@ -260,9 +260,9 @@ def test_the_gate_refuses_what_is_no_prediction(case: Case[V]) -> None:
     labels, certain = drawn(case, 60)
     targets, good = evaluator.targets(labels, CLASSES), blurred(case, certain)
 
-    for broken in (good * np.nan, good[:, :2], good[:30], good + 1):
+    for broken in (good * np.nan, good[..., :-1], good[:30], good + 1):
         assert not decide(evaluator, answers(broken, 2), answers(good, 1), targets).promote
-    wrong = answers(np.roll(good, 1, axis=1), 1)
+    wrong = answers(case.reordered(good, [2, 0, 1]), 1)
     assert not decide(evaluator, wrong, None, targets).promote, "worse than guessing"
 
 
@@ -273,5 +273,5 @@ def test_a_model_keeps_its_answers_in_a_longer_class_list(case: Case[V]) -> None
     wide = case.task_type.evaluator.in_classes(answers(certain, 1), ("cat", "cow", "dog", "owl"))
 
     assert wide is not None
-    assert np.array_equal(wide[:, [0, 2, 3]], certain)
-    assert not wide[:, 1].any()
+    assert np.array_equal(case.reordered(wide, [0, 2, 3]), certain)
+    assert not wide[..., case.leading + 1].any()

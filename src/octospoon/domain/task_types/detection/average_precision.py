@@ -19,7 +19,7 @@ _CHUNK = 1 << 22
 
 
 def average_precision(
-    matches: Matches, weights: npt.NDArray[np.int64] | None = None
+    matches: Matches, weights: npt.NDArray[np.int64] | None = None, *, interpolated: bool = True
 ) -> npt.NDArray[np.float64]:
     """Return the average precision of each class, float64 [B, C, T]; NaN for a class without objects.
 
@@ -29,6 +29,11 @@ def average_precision(
     Args:
         matches: of N images.
         weights: int64 [B, N], how often each image is in each of B resamples; None for the images themselves.
+        interpolated: whether the largest precision at a recall or a higher one is read, as COCO does it. It
+            is biased upwards. Otherwise the precision at that recall is read: for the hit k at the rank r it
+            is (k - 1/2) / (r - 1/2). This is half way between k / r, which is biased upwards, and the
+            unbiased (k - 1) / (r - 1) of Haldane 1945 (doi 10.1093/biomet/33.3.222), which the first hit
+            does not have.
     """
     count, classes = matches.objects.shape
     drawn = np.ones((1, count), np.int64) if weights is None else weights
@@ -42,12 +47,15 @@ def average_precision(
             objects = part @ matches.objects[:, label]
             there = np.flatnonzero(objects)
             copies = part[there][:, images]
-            result[start + there, label] = _of_class(copies, hits, objects[there])
+            result[start + there, label] = _of_class(copies, hits, objects[there], interpolated)
     return result
 
 
 def _of_class(
-    copies: npt.NDArray[np.int64], hits: npt.NDArray[np.bool_], objects: npt.NDArray[np.int64]
+    copies: npt.NDArray[np.int64],
+    hits: npt.NDArray[np.bool_],
+    objects: npt.NDArray[np.int64],
+    interpolated: bool,
 ) -> npt.NDArray[np.float64]:
     """Return the average precision of one class in each resample, float64 [B, T].
 
@@ -55,22 +63,25 @@ def _of_class(
         copies: int64 [B, D], how often each detection is in each resample, by descending score.
         hits: bool [D, T].
         objects: int64 [B], > 0, number of objects.
+        interpolated: see `average_precision`.
     """
     result = np.zeros((len(objects), len(THRESHOLDS)))
     total = copies.cumsum(axis=1)
-    fewest = _fewest(objects)
+    fewest = _fewest(objects) if interpolated else np.maximum(_fewest(objects), 1)
     # precision rises at hits only, so no other place can be the best at its recall
     for at in np.flatnonzero(hits.any(axis=0)):
         places = np.flatnonzero(hits[:, at])
         found = copies[:, places].cumsum(axis=1)
-        precision = found / (total[:, places] + np.spacing(1))
-        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        less = 0.0 if interpolated else 0.5
+        precision = np.maximum(found - less, 0) / (np.maximum(total[:, places] - less, 0) + np.spacing(1))
+        if interpolated:
+            precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         # the first place with enough hits, in one search over all resamples, whose numbers lie apart
         apart = np.arange(len(objects))[:, np.newaxis] * (int(objects.max(initial=0)) + 1)
         first = np.searchsorted((found + apart).ravel(), (fewest + apart).ravel())
         first = first.reshape(fewest.shape) - np.arange(len(objects))[:, np.newaxis] * len(places)
         reached = fewest <= found[:, -1:]
-        read = np.take_along_axis(best, np.minimum(first, len(places) - 1), axis=1)
+        read = np.take_along_axis(precision, np.minimum(first, len(places) - 1), axis=1)
         result[:, at] = np.where(reached, read, 0.0).mean(axis=1)
     return result
 
@@ -80,3 +91,16 @@ def _fewest(objects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     counts, place = np.unique(objects, return_inverse=True)
     table = [np.searchsorted(np.arange(n + 1) / n, RECALLS) for n in counts.tolist()]
     return np.array(table, np.int64).reshape(-1, len(RECALLS))[place]
+
+
+def mean_over_classes(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean over the classes that have objects, float64 [B, ...]; NaN without any.
+
+    Args:
+        precision: float64 [B, C, ...], NaN for classes without objects.
+    """
+    there = np.isfinite(precision)
+    count = there.sum(axis=1)
+    total = np.where(there, precision, 0.0).sum(axis=1)
+    result: npt.NDArray[np.float64] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return result

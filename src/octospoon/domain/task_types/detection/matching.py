@@ -8,49 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.task_types.detection.geometry import overlaps
+from octospoon.domain.task_types.detection.predictions import COORDINATES, detections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
 
+    from octospoon.domain.task_types.detection.predictions import Detections
+
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """The overlaps from which a detection counts as a hit: T = 10."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """The detections of N images: every used row of the predictions, as its most probable class.
-
-    Attributes:
-        images: int64 [D], ascending, the position of the image.
-        boxes: float64 [D, 4], x1, y1, x2, y2.
-        classes: int64 [D].
-        scores: float64 [D], > 0.
-    """
-
-    images: npt.NDArray[np.int64]
-    boxes: npt.NDArray[np.float64]
-    classes: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-
-
-def detections(predictions: npt.NDArray[np.floating], at_least: float = 0.0) -> Detections:
-    """Return the detections of images. An object has one class, as in labels: the one with the largest score.
-
-    Args:
-        predictions: float [N, K, 4 + C].
-        at_least: the smallest score; rows with a score of 0 are unused.
-    """
-    best = predictions[..., 4:].argmax(axis=2)
-    scores = np.take_along_axis(predictions[..., 4:], best[..., np.newaxis], axis=2)[..., 0]
-    images, rows = np.nonzero((scores > 0) & (scores >= at_least))
-    return Detections(
-        images.astype(np.int64),
-        predictions[images, rows, :4].astype(np.float64),
-        best[images, rows].astype(np.int64),
-        scores[images, rows].astype(np.float64),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +54,7 @@ def match(predictions: npt.NDArray[np.floating], targets: npt.NDArray[np.float64
     given = detections(predictions)
     order = np.argsort(-given.scores, kind="stable")
     hits = np.zeros((len(order), len(THRESHOLDS)), np.bool_)
-    classes = predictions.shape[2] - 4
+    classes = predictions.shape[2] - COORDINATES
     for image, label, places in _groups(given, order, classes):
         objects = targets[image][targets[image, :, 4] == label, :4]
         if len(objects):
