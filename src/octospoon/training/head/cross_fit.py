@@ -47,8 +47,7 @@ def cross_fit(
 ) -> CrossFit:
     """Fit the served head and the fold heads.
 
-    Nothing in a fold head depends on the labels of its fold: each head chooses its regularisation and
-    calibrates itself with its own labels.
+    Each head chooses its regularisation and calibrates itself by its own labels alone.
 
     Args:
         dataset: the labelled images, with their folds.
