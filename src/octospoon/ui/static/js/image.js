@@ -10,7 +10,7 @@
       o.fill(content, search, o.h("p", { role: "status" }, "Reading its story …"));
       let found;
       try {
-        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), rest);
+        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), await stories(), rest);
       } catch (error) {
         return void o.fill(content, o.h("h1", { class: "key" }, rest), search, o.failed(error));
       }
@@ -19,14 +19,18 @@
         o.h("h1", { class: "key" }, trace.key), search,
         o.h("div", { class: "with-side even" },
           o.h("div", {}, o.thumbnail(found.id, trace.key, o.live ? "large" : "small"), facts(trace)),
-          !trace.timeline ? null : o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
-        copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.h("p", {}, "Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
+          !trace.timeline ? o.note("The export has no story of this image: it has those of rounds and figures.") : o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
+        copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.p("Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
         o.h("section", {}, o.h("h2", {}, "Nearest images"), others.length ? near(others) : o.h("p", {}, copies.length ? "No others were compared." : "None can be compared yet: the pool is read in the background, and the image needs a score.")));
     },
   };
 
-  /** Return what a static export knows of an image: no story, and the nearest images that it has. */
-  function of(pool, key) {
+  let told = null; // the stories of a static export, which never change
+
+  async function stories() { return (told = told || await o.json("stories")); }
+
+  /** Return what a static export knows of an image: the nearest images that it has, and the story of some. */
+  function of(pool, known, key) {
     const i = pool.keys.indexOf(key);
     if (i < 0) throw new Error("The export does not contain this image.");
     const { columns, classes, states, reasons } = pool;
@@ -34,7 +38,7 @@
     const label = named(columns.label[i]), width = columns.near.length / pool.length;
     return {
       id: pool.ids[i],
-      trace: {
+      trace: Object.hasOwn(known, key) ? known[key] : {
         key, state: states[columns.state[i]], label: label === null ? null : { label }, reason: "", export: null, notes: [],
         predicted: named(columns.predicted[i]), confidence: columns.confidence[i], quarantine: columns.reason[i] < 0 ? null : reasons[columns.reason[i]],
       },
