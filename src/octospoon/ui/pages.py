@@ -160,6 +160,10 @@ class Pages:
         self._remember(judging.shown(answer["document"]))
         return answer
 
+    def run(self, version: int) -> str:
+        """Return the address of the run in MLflow that made a version; empty if there is none."""
+        return self._backend.run(version)
+
     def thumbnail(self, image: str, size: str) -> bytes | None:
         """Return the thumbnail of an image that the page has shown; None for an unknown id.
 

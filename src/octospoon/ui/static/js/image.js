@@ -6,7 +6,7 @@
     async show(content, { rest }) {
       const search = o.h("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); const key = event.target.elements.key.value; if (key) location.hash = o.imageAddress(key); } },
         o.h("label", {}, "Object key ", o.h("input", { name: "key", value: rest, size: 40, autocomplete: "off", spellcheck: "false" })), " ", o.h("button", {}, "Show"));
-      if (!rest) return void o.fill(content, o.h("h1", {}, "Image"), search, o.h("p", {}, "Enter the key of an image, or open one from the map or a batch."));
+      if (!rest) return void o.fill(content, o.h("h1", {}, "Image"), search, o.p("Enter the key of an image, or open one from the map or a batch."));
       o.fill(content, search, o.h("p", { role: "status" }, "Reading its story …"));
       let found;
       try {
@@ -62,13 +62,24 @@
   function near(images) {
     return o.h("ul", { class: "gallery near" }, images.map((each) => o.h("li", {}, o.h("a", { href: o.imageAddress(each.key) },
       o.thumbnail(each.id, each.key, "small"),
-      o.h("span", { class: "key" }, each.key),
+      o.keyOf(each.key),
       o.h("span", {}, each.label ? `label ${each.label}` : each.predicted ? `predicted ${each.predicted}` : each.state),
       each.distance === null ? null : o.h("span", {}, `distance ${each.distance.toFixed(4)}`)))));
   }
 
   function timeline(trace) {
     return o.h("ol", { class: "timeline" }, trace.timeline.map((event) => o.h("li", {},
-      o.h("time", {}, o.time(event.at)), " ", o.h("strong", {}, event.what), event.particulars ? o.h("span", { class: "particulars" }, event.particulars) : null)));
+      o.h("time", {}, o.time(event.at)), " ", o.h("strong", {}, event.what), event.particulars ? o.h("span", { class: "particulars" }, linked(event.particulars, trace)) : null)));
+  }
+
+  /** Return particulars with the addresses that the story itself has as links; a label may look like one. */
+  function linked(text, trace) {
+    const addresses = new Map(trace.trainings.filter((each) => each.run).map((each) => [each.run, "run in MLflow"]));
+    if (trace.export) addresses.set(trace.export.address, "task in Label Studio");
+    for (const [address, name] of addresses) {
+      const at = /^https?:\/\//.test(address) ? text.indexOf(address) : -1;
+      if (at >= 0) return [text.slice(0, at), o.h("a", { href: address, rel: "noreferrer" }, name), text.slice(at + address.length)];
+    }
+    return text;
   }
 })(octospoon);
