@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from octospoon.cli.failures import sentence
 from octospoon.cli.operations import dead_letters
+from octospoon.cli.operations.queues import QUEUES
 
 MESSAGE = {
     "MessageId": "id",
@@ -36,7 +37,7 @@ class Refusing:
 
 
 def deployment(sqs: Any) -> Any:
-    names = [f"{name}DeadLettersUrl" for name in dead_letters.QUEUES]
+    names = [f"{name}DeadLettersUrl" for name in QUEUES]
     outputs = dict.fromkeys([*names, "ScoreFunctionName", "CollectFunctionName", "RescoreFunctionName"], "a")
     return SimpleNamespace(outputs=outputs, client=lambda name: sqs if name == "sqs" else Refusing())
 
