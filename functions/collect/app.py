@@ -19,7 +19,7 @@ metrics = make_metrics("collect")
 @cache
 def use_case() -> CollectAnnotations:
     """Wire once per execution environment."""
-    return collect()
+    return collect(lambda parts: count(metrics, "left_out", parts))
 
 
 @metrics.log_metrics

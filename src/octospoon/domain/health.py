@@ -98,7 +98,7 @@ def _problems(hook: Webhook, url: str, header: str, actions: Collection[str]) ->
 
 
 def interface_problems(interface: Interface, history: ClassHistory) -> list[str]:
-    """Return reasons why some answers in a labelling interface would not count, each with advice.
+    """Return why the classes of a labelling interface would lose answers, each reason with advice.
 
     Args:
         interface: the interface that annotators use.
@@ -122,12 +122,6 @@ def interface_problems(interface: Interface, history: ClassHistory) -> list[str]
         "remove them, or add them to the stack's classes": extra,
         f"it still offers {', '.join(merged)}, which is part of another class now: remove it": merged,
         f"{', '.join(unclear)}: value and alias stand for different classes; change the alias": unclear,
-        'it lets annotators submit without a class: add required="true" to our <Choices>': (
-            not interface.required
-        ),
-        'it lets annotators choose several classes, which does not count: set choice="single"': (
-            interface.multiple
-        ),
     }
     renames = [f"it offers {new} in the place of {old}: rename it back" for old, new in renamed.items()]
     return renames + [problem for problem, there in problems.items() if there]

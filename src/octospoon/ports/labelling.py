@@ -149,6 +149,8 @@ class AnnotationBody(msgspec.Struct, frozen=True):
     completed_by: int | None = None
     was_cancelled: bool = False
     result: list[Any] | None = None
+    left_out: int = 0
+    """Shapes and relations of the result that are no part of a label."""
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ class CollectAnnotations:
             does.
         lost_job: gives up a lost job with its reason; None if the platform of the jobs cannot be asked.
         launch_lease: seconds after which a launched job that has not started counts as lost.
+        left_out: told how many parts of an answer are no part of its label, where there are any.
         has_model: returns whether a model with classes was ever in service; asked only if it matters.
     """
 
@@ -67,6 +68,7 @@ class CollectAnnotations:
     finished: Callable[[Collection[str]], bool] | None = None
     lost_job: GiveUpLostJob | None = None
     launch_lease: float = LAUNCH_LEASE
+    left_out: Callable[[int], object] = lambda _: None
     has_model: Callable[[], bool] = lambda: True
 
     def __call__(self, body: str) -> str | None:
@@ -180,7 +182,15 @@ class CollectAnnotations:
             if task is None or not task.key:
                 LOG.warning("annotation %d belongs to a task that is not octospoon's: ignored", body.id)
                 continue
+            self._report_left_out(body, task)
             yield self.annotation(body, task, project)
+
+    def _report_left_out(self, body: AnnotationBody, task: TaskBody) -> None:
+        if body.was_cancelled:
+            return
+        if parts := body.left_out + self.read(body.result, self.history()).left_out:
+            LOG.warning("%s: %d parts of annotation %d are left out of its label", task.key, parts, body.id)
+            self.left_out(parts)
 
     def _deleted(self, bodies: Sequence[AnnotationBody], project: str) -> Iterator[Annotation]:
         for body in bodies:

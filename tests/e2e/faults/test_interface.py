@@ -11,6 +11,7 @@ from octospoon.adapters.label_studio.choices import choice
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +72,15 @@ def test_only_our_control_counts_and_others_are_reported(make_lab: Callable[...,
     lab = make_lab(batch=8)
     setup = LabelStudioSetup(lab.api)
     title = lab.api.call("GET", f"/api/projects/{lab.project}")["title"]
-    lab.api.call("PATCH", f"/api/projects/{lab.project}", json={"label_config": INTERFACE})
+    single = INTERFACE.replace('choice="multiple"', 'choice="single"')
+    lab.api.call("PATCH", f"/api/projects/{lab.project}", json={"label_config": single})
     assert setup.project(title, ("cat", "dog"), SingleChoice()) == lab.project
     assert lab.labeler.interface().others == ("quality",), "what a person changed stays"
     lab.scored(8)
     assert lab.invoke("rank")[0] == 0
+    lab.api.call("PATCH", f"/api/projects/{lab.project}", json={"label_config": INTERFACE})
+    with pytest.raises(NotConfigured, match="one of multilabel, where annotators choose any classes"):
+        setup.project(title, ("cat", "dog"), SingleChoice())
     tasks = lab.labeler.changed(0, 0, 100)
     both = {**choice("cat"), "value": {"choices": ["cat", "d1"]}}
     other = {**choice("cat"), "from_name": "quality"}

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from octospoon.adapters.label_studio.control import Control, reduced_annotation
 from octospoon.adapters.label_studio.controls import control_of
+from octospoon.adapters.label_studio.interface import OtherKind
 from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.adapters.label_studio.webhook import parse
-from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.answers import AMBIGUOUS_CLASS, OTHER_CONTROL, UNKNOWN_CLASS, Answer
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.labelling.interface import Interface
 from octospoon.domain.task_types.multilabel import MULTILABEL
+from octospoon.ports.labelling import AnnotationBody
 
 CONTROL = MultipleChoice()
 HISTORY = ClassHistory(("cat", "dog", "owl"))
@@ -35,7 +38,7 @@ def region(name: str, *choices: object) -> dict:
         ([{"type": "polygonlabels", "value": {"points": []}}], Answer(None, OTHER_CONTROL)),
         ([{"type": "relation"}, region("label", "dog")], Answer('["dog"]')),
         ([region("label", "cow")], Answer(None, UNKNOWN_CLASS)),
-        ([region("label", "cow", "cat")], Answer('["cat"]')),
+        ([region("label", "cow", "cat")], Answer('["cat"]', left_out=1)),
     ],
 )
 def test_every_choice_is_read_and_none_is_a_label(result: list | None, answer: Answer) -> None:
@@ -66,8 +69,15 @@ def test_each_control_refuses_or_knows_the_interface_of_the_other() -> None:
 
     assert CONTROL.parsed(multiple).multiple
     assert not CONTROL.parsed(multiple).required, "an empty answer is a label"
-    with pytest.raises(BadRequest, match=r"one of classification.*multilabel needs"):
+    with pytest.raises(OtherKind, match=r"one of classification, .* one class: multilabel needs"):
         CONTROL.parsed(single)
+    with pytest.raises(OtherKind, match=r"one of multilabel, .* any classes: classification needs"):
+        SingleChoice().parsed(multiple)
+    boxes = single.replace("Choices", "RectangleLabels").replace("Choice ", "Label ")
+    for control in (CONTROL, SingleChoice()):
+        with pytest.raises(OtherKind, match="one of detection, where annotators draw boxes"):
+            control.parsed(boxes)
+        assert not control.wrote(boxes)
     assert [CONTROL.wrote(multiple), CONTROL.wrote(single)] == [True, False]
     assert [SingleChoice().wrote(multiple), SingleChoice().wrote(single)] == [False, True]
     assert isinstance(control_of(MULTILABEL), MultipleChoice)
@@ -83,3 +93,26 @@ def test_an_empty_submit_is_a_label_and_a_skip_none() -> None:
         answers.append("skip" if skipped else CONTROL.read(annotation.result, HISTORY).label)
 
     assert answers == ["[]", "skip", "[]", '["cat","owl"]', "skip"]
+
+
+def test_an_empty_answer_must_be_possible_for_several_classes_alone() -> None:
+    for control in (CONTROL, SingleChoice()):
+        assert control.problems(control.parsed(control.written(("cat", "dog")))) == []
+    (must,) = CONTROL.problems(Interface((), required=True, multiple=True))
+    (may,) = SingleChoice().problems(Interface((), required=False))
+    assert 'remove required="true"' in must
+    assert 'add required="true"' in may
+
+
+@pytest.mark.parametrize("control", [CONTROL, SingleChoice()])
+def test_shapes_and_relations_are_left_out_and_counted(control: Control) -> None:
+    kinds = ("polygonlabels", "brush", "brushlabels", "relation", "rectanglelabels", "keypointlabels")
+    result = [{"type": kind, "value": {}} for kind in kinds]
+    others = [region("quality", "poor"), {"type": "rating", "value": {"rating": 3}}, {"type": 7}, 7]
+
+    body = AnnotationBody(1, result=[*result, *others, region("label", "cat")])
+    reduced = reduced_annotation(body, {}, control)
+
+    assert reduced.left_out == len(kinds)
+    assert control.read(reduced.result, HISTORY).label in ("cat", '["cat"]')
+    assert reduced_annotation(AnnotationBody(1, result=None), {}, control).left_out == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,13 @@ from octospoon.adapters.label_studio.labelling_interface import (
     is_ours,
     labelling_interface,
 )
+from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
+from octospoon.adapters.label_studio.setup import LabelStudioSetup
+from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.domain.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from octospoon.adapters.label_studio.control import Control
 
 AUTOMATIC = "1234567890qwetasdfgzxcvbyiopjklnm"
 """The keys that Label Studio gives, in this order, to whatever has no hotkey of its own."""
@@ -111,3 +119,42 @@ def test_what_a_person_changed_is_not_ours(old: str, new: str) -> None:
     ours = labelling_interface(("cat", "dog"))
     assert old in ours
     assert not is_ours(ours.replace(old, new))
+
+
+class Projects:
+    """Label Studio with one project."""
+
+    def __init__(self, label_config: str) -> None:
+        self.label_config, self.sent = label_config, []
+
+    def call(self, method: str, path: str, **kwargs: Any) -> Any:
+        if method == "PATCH":
+            self.sent.append(kwargs["json"])
+            return None
+        return {"id": 7, "title": "t", "label_config": self.label_config} | {
+            "results": [{"id": 7, "title": "t"}]
+        }
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"), [(SingleChoice(), MultipleChoice()), (MultipleChoice(), SingleChoice())]
+)
+def test_a_project_of_another_task_type_is_kept_and_refused(there: Control, wanted: Control) -> None:
+    projects = Projects(there.written(("cat", "dog")))
+    setup = LabelStudioSetup(projects)
+
+    with pytest.raises(NotConfigured, match=r"project 7\).*--replace-interface"):
+        setup.project("t", ("cat", "dog"), wanted)
+    assert not projects.sent, "nothing was changed"
+
+    assert setup.project("t", ("cat", "dog"), wanted, replace_interface=True) == 7
+    assert projects.sent[0]["label_config"] == wanted.written(("cat", "dog"))
+
+
+def test_an_unusable_interface_is_kept_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    projects = Projects("<View><Text name='t' value='$t'/></View>")
+
+    LabelStudioSetup(projects).project("t", ("cat", "dog"), SingleChoice())
+
+    assert "label_config" not in projects.sent[0]
+    assert "project 7 keeps its labelling interface" in caplog.text

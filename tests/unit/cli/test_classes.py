@@ -10,7 +10,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.training import FakeControl
 
-from octospoon.adapters.label_studio.labelling_interface import labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface, multiple_choice_interface
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.commands import label_studio
 from octospoon.cli.commands.classes.list_classes import document
@@ -206,6 +206,25 @@ def test_a_set_up_takes_the_classes_of_a_stack(monkeypatch: pytest.MonkeyPatch) 
     assert main([*SET_UP, "--stack", "prod"]) == 0
 
     assert api.label_config == OFFERED
+
+
+def test_a_set_up_asks_for_the_kind_of_label(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, api = Stack(), Projects("")
+    monkeypatch.setattr(label_studio, "_label_studio", lambda _: api)
+    monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: stack)
+
+    assert main([*SET_UP, "--classes", "cat,dog", "--task-type", "multilabel"]) == 0
+    assert api.label_config == multiple_choice_interface(FIRST)
+
+    assert main([*SET_UP, "--stack", "prod"]) == 1
+    assert "one of multilabel" in capsys.readouterr().err
+    assert main([*SET_UP, "--stack", "prod", "--task-type", "multilabel"]) == 1
+    assert "the stack prod has labels of classification, not of multilabel" in capsys.readouterr().err
+    assert main([*SET_UP, "--classes", "cat,dog", "--task-type", "boxes"]) == 1
+    assert "no task type 'boxes': choose one of classification, multilabel" in capsys.readouterr().err
+    assert api.label_config == multiple_choice_interface(FIRST)
 
 
 @pytest.mark.parametrize("options", [[], ["--classes", "cat,dog", "--stack", "prod"]])

@@ -21,7 +21,7 @@ from fakes.pool import FakePool
 from unit.training.stack import World, starter
 
 from octospoon.adapters.label_studio.api import LabelStudio, LabelStudioApi
-from octospoon.adapters.label_studio.labelling_interface import labelling_interface
+from octospoon.adapters.label_studio.labelling_interface import labelling_interface, multiple_choice_interface
 from octospoon.adapters.label_studio.queries import after
 from octospoon.adapters.label_studio.setup import ACTIONS, SAMPLING, SECRET_HEADER
 from octospoon.adapters.label_studio.single_choice import SingleChoice
@@ -32,6 +32,8 @@ from octospoon.cli.operations.queues import QUEUES
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.removals import Proposal
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.named import check_unchanged
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 
 if TYPE_CHECKING:
@@ -141,6 +143,7 @@ class Deployed:
     endpoint_url: str = ""
     backlog: Any = None
     training: TrainingState = field(default_factory=TrainingState)
+    kept: str = "classification"
     settings: dict[str, str] = field(default_factory=lambda: {"OCTOSPOON_MODEL_NAME": "octospoon"})
 
     def class_record(self) -> Any:
@@ -148,6 +151,14 @@ class Deployed:
 
     def labeler(self, api: LabelStudioApi) -> LabelStudio:
         return LabelStudio(api, self.label_studio_project, SingleChoice())
+
+    task_type = CLASSIFICATION
+
+    @property
+    def task_type_record(self) -> Any:
+        return SimpleNamespace(
+            check=lambda: check_unchanged(self.kept, self.task_type.name), read=lambda: self.kept
+        )
 
     @property
     def labels(self) -> Any:
@@ -242,7 +253,7 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 25
+    assert len(rows) == 26
     assert all(" ok " in row for row in rows)
     for message in (
         "LocalStack 4.5",
@@ -442,6 +453,18 @@ def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> No
     assert "who are you?" in failures["MLflow"][0]
     assert "answered 502, not 401" in failures["webhook's address"][0]
     assert len(failures) == 4, "with its secret, it answers"
+
+
+def test_another_kind_of_label_is_told(deployed: Deployed) -> None:
+    deployed.project["label_config"] = multiple_choice_interface(CLASSES)
+    deployed.kept = "multilabel"
+
+    failures = failed(deployed)
+
+    assert set(failures) == {"labelling interface", "task type"}
+    assert "one of multilabel, where annotators choose any classes" in failures["labelling interface"][0]
+    assert "--replace-interface" in failures["labelling interface"][1]
+    assert "labels of the task type multilabel" in failures["task type"][0]
 
 
 def test_server_that_is_down_is_reported_without_passwords(deployed: Deployed) -> None:

@@ -21,7 +21,7 @@ from octospoon.cli.datasets.staged_labels import CONTRADICTION
 from octospoon.cli.operations import exports, label_import, run_now
 from octospoon.cli.operations.label_import import Options
 from octospoon.cli.operations.upload import OTHER
-from octospoon.domain.errors import BadRequest, ServiceUnavailable
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import Outcome
@@ -66,6 +66,7 @@ class Here(SimpleNamespace):
     bucket: Bucket
     deployment: Any
     classes: ClassHistory
+    calls: list[str]
 
     def add(self, *keys: str) -> None:
         for key in keys:
@@ -87,9 +88,12 @@ def md5(data: bytes) -> str:
 def make() -> Here:
     world, images = FakeWorld(), FakeImages()
     bucket = Bucket(world, images)
-    made = Here(world=world, bucket=bucket, classes=ClassHistory(CLASSES))
+    made = Here(world=world, bucket=bucket, classes=ClassHistory(CLASSES), calls=[])
     made.deployment = SimpleNamespace(
         task_type=CLASSIFICATION,
+        task_type_record=SimpleNamespace(
+            check=lambda: made.calls.append("check"), keep=lambda: made.calls.append("keep")
+        ),
         outputs={"ImagesBucket": "images"},
         imported_labels=FakeImportedLabels(world.labels),
         pool_report=world.pool,
@@ -117,6 +121,24 @@ def folder(root: Path, *names: str) -> Path:
 def csv_of(path: Path, *rows: str) -> Path:
     path.write_text("\n".join(["image,label", *rows]))
     return path
+
+
+def test_the_kind_of_label_is_kept_before_any_is_stored(here, tmp_path) -> None:
+    here.add("a.jpg")
+    source = csv_of(tmp_path / "labels.csv", "a.jpg,cat")
+
+    here.run(source, dry_run=True)
+    assert here.calls == ["check"]
+    here.run(source)
+    assert here.calls == ["check", "keep"]
+
+    def refused() -> None:
+        raise NotConfigured("labels of the task type multilabel")
+
+    here.deployment.task_type_record.keep = refused
+    with pytest.raises(NotConfigured, match="multilabel"):
+        here.run(csv_of(tmp_path / "labels.csv", "a.jpg,dog"), replace=True)
+    assert here.labels() == {"a.jpg": ("cat", 0)}
 
 
 def test_a_bucket_that_is_only_read_gets_no_image(here, tmp_path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack, reasons
-from octospoon.cli.deploy.deployer import check_secrets, deploy, kept_names
+from octospoon.cli.deploy.deployer import check_secrets, check_task_type, deploy, kept_names
 from octospoon.cli.deploy.urls import endpoint_for_label_studio, webhook_url
 from octospoon.cli.deployment import Deployment, LocalProject, remember
 from octospoon.domain.errors import NotConfigured
@@ -194,6 +194,33 @@ def test_no_parameter_may_name_a_secret_that_the_update_deletes():
     check_secrets(own, {"WebhookSecret"}, {"TokenSecretArn": "arn:9", "Other": "arn:2"})
     with pytest.raises(NotConfigured, match="TokenSecretArn names the secret that the stack itself made"):
         check_secrets(own, {"WebhookSecret"}, {"TokenSecretArn": "arn:1"})
+
+
+class Items:
+    """DynamoDB with one table, whose items are given."""
+
+    def __init__(self, **items):
+        self.items = items
+
+    def get_item(self, *, TableName, Key, ConsistentRead):  # noqa: N803 - boto3's names
+        assert (TableName, ConsistentRead) == ("control", True)
+        item = self.items.get(Key["id"]["S"])
+        return {"Item": item} if item else {}
+
+
+def test_a_stack_with_labels_keeps_their_kind():
+    several, one = {"TaskType": "multilabel"}, {"TaskType": "classification"}
+    outputs = {"ControlTable": "control"}
+    labelled = Items(training={"new_labels": {"N": "5"}})
+    check_task_type(labelled, {}, several)  # a new stack
+    check_task_type(Items(), outputs, several)
+    check_task_type(labelled, outputs, one)
+    check_task_type(labelled, outputs, {})
+    kept = Items(**{"task-type": {"name": {"S": "multilabel"}}})
+    check_task_type(kept, outputs | several, {})
+    for items, given in ((labelled, several), (kept, one)):
+        with pytest.raises(NotConfigured, match="the stack has labels of the task type"):
+            check_task_type(items, outputs, given)
 
 
 @pytest.mark.parametrize(

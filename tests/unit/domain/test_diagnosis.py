@@ -68,8 +68,6 @@ def interface(*choices: str | tuple[str, str], **more: bool) -> Interface:
         (interface("kitty", "puppy"), ["kitty in the place of cat", "puppy in the place of dog"]),
         (interface(("cat", "dog"), ("dog", "cat")), ["cat, dog: value and alias"]),
         (interface("cat", "dog", ("another dog", "dog")), ["dog: value and alias"]),
-        (interface("cat", "dog", required=False), ['required="true"']),
-        (interface("cat", "dog", multiple=True), ['choice="single"']),
     ],
 )
 def test_each_way_in_which_an_interface_loses_answers(given: Interface, problems: list[str]) -> None:

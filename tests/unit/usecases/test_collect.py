@@ -36,6 +36,22 @@ def test_job_carries_its_settings_and_the_projects_classes() -> None:
     assert state.project_classes == CLASSES
 
 
+def test_parts_of_an_answer_that_are_no_label_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    world, told = World(threshold=100), []
+    world.collect = replace(world.collect, left_out=told.append)
+    world.collect(message(1))
+    assert told == []
+
+    parsed = msgspec.json.decode(message(2), type=Message)
+    body = msgspec.structs.replace(parsed.annotations[0], left_out=3)
+    skipped = msgspec.structs.replace(body, id=99, unique_id="99", was_cancelled=True)
+    world.collect(msgspec.json.encode(msgspec.structs.replace(parsed, annotations=[body, skipped])).decode())
+
+    assert told == [3], "a skipped task has no answer"
+    assert world.pool.table["2.png"].label == "cat"
+    assert "3 parts of annotation" in caplog.text
+
+
 def test_a_class_that_was_removed_stops_counting() -> None:
     world = World(threshold=100)
     world.collect(message(1, "dog"))

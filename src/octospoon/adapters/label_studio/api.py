@@ -12,6 +12,7 @@ import msgspec
 from octospoon.adapters.http_errors import described
 from octospoon.adapters.label_studio import queries
 from octospoon.adapters.label_studio.control import reduced_annotation
+from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.tls import tls_settings
 from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable
@@ -176,14 +177,16 @@ class LabelStudio:
         Raises:
             NotConfigured: octospoon cannot use this labelling interface.
         """
-        project = self.api.call("GET", f"/api/projects/{self.number}")
         try:
-            return self.control.parsed(project.get("label_config") or "")
+            return self.control.parsed(self._label_config())
         except BadRequest as error:
             raise NotConfigured(
                 f"{error} (Label Studio project {self.number}): no annotation could be counted; "
                 "set the interface up with `octospoon label-studio-project`"
             ) from error
+
+    def _label_config(self) -> str:
+        return str(self.api.call("GET", f"/api/projects/{self.number}").get("label_config") or "")
 
     def choices(self) -> frozenset[str]:
         """Return the choices of the labelling interface by the names that Label Studio stores."""
@@ -236,8 +239,8 @@ class LabelStudio:
 
     def _shown(self) -> dict[str, str]:
         try:
-            return self.interface().shown
-        except NotConfigured as error:
+            return parse_interface(self._label_config()).shown
+        except BadRequest as error:
             LOG.warning("%s", error)
             return {}
 

@@ -75,19 +75,19 @@ def read_all(result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
     if result and not any(_ours(region) for region in result):
         return Answer(None, OTHER_CONTROL)
     named: set[str] = set()
-    unknown = False
+    unknown = 0
     for names in dict(_choices(result)).items():
         keys = {owner.key for name in names if (owner := classes.of(name))}
         if len(keys) > 1:
             return Answer(None, AMBIGUOUS_CLASS)
         named |= keys
-        unknown |= not keys
+        unknown += not keys
     if unknown and not named:
         return Answer(None, UNKNOWN_CLASS)
     # `webhook` is packaged without numpy, which the package of the task type loads
     from octospoon.domain.task_types.multilabel.label import ClassNames
 
-    return Answer(ClassNames().write(frozenset(named)))
+    return Answer(ClassNames().write(frozenset(named)), left_out=unknown)
 
 
 def reduced_all(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from octospoon.domain.labelling.answers import Answer
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.interface import Interface
     from octospoon.ports.labelling import AnnotationBody
+
+
+_SHAPES = frozenset(
+    ("rectangle", "ellipse", "polygon", "brush", "bitmask", "keypoint", "vector", "cuboid", "relation")
+)
+"""Label Studio's types of regions on an image, without the ending of controls that name a class."""
 
 
 class Control(Protocol):
@@ -44,6 +50,12 @@ class Control(Protocol):
             BadRequest: the text is not XML, or the interface is not one of this task type.
         """
 
+    def problems(self, interface: Interface) -> list[str]:
+        """Return how a parsed interface asks for other answers than this task type needs, each with advice.
+
+        `octospoon.domain.health.interface_problems` has the problems of its classes.
+        """
+
     def read(self, result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
         """Return the label in the result of a submitted annotation; see `AnswerReader`."""
 
@@ -55,6 +67,9 @@ class Control(Protocol):
             shown: the text that annotators saw, by the name that Label Studio stores; see `Interface.shown`.
         """
 
+    def left_out(self, result: Sequence[Any] | None) -> int:
+        """Return the number of shapes and relations in a result that are no part of a label."""
+
     def result(self, label: str, stored: Mapping[str, str] | None = None) -> list[dict[str, Any]] | None:
         """Return the result of an annotation with a label; None if the interface does not offer it.
 
@@ -65,6 +80,15 @@ class Control(Protocol):
         """
 
 
+def shapes(result: Sequence[Any] | None) -> Iterator[str]:
+    """Yield the type of each region of a result that is a shape on the image, or a relation of two."""
+    for region in result or ():
+        kind = region.get("type") if isinstance(region, dict) else None
+        if isinstance(kind, str) and kind.removesuffix("labels") in _SHAPES:
+            yield kind
+
+
 def reduced_annotation(body: AnnotationBody, shown: Mapping[str, str], control: Control) -> AnnotationBody:
     """Keep only the part of an annotation's result that decides its label; see `Control.reduced`."""
-    return msgspec.structs.replace(body, result=control.reduced(body.result, shown))
+    reduced = control.reduced(body.result, shown)
+    return msgspec.structs.replace(body, result=reduced, left_out=control.left_out(body.result))

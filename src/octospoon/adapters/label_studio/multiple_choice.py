@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.label_studio import choices, labelling_interface
-from octospoon.adapters.label_studio.interface import parse_interface
-from octospoon.domain.errors import BadRequest
+from octospoon.adapters.label_studio.control import shapes
+from octospoon.adapters.label_studio.interface import check_kind, parse_interface
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,12 +35,13 @@ class MultipleChoice:
             BadRequest: it is not an interface for several classes per image.
         """
         interface = parse_interface(label_config)
-        if not interface.multiple:
-            raise BadRequest(
-                "the labelling interface is one of classification, where annotators choose one class: "
-                'multilabel needs choice="multiple" in our <Choices>'
-            )
+        check_kind(interface, TaskTypeName.MULTILABEL)
         return interface
+
+    def problems(self, interface: Interface) -> list[str]:
+        """Return why annotators could not give every answer."""
+        ask = 'it refuses an answer without a class, which means none of them: remove required="true"'
+        return [ask] if interface.required else []
 
     def read(self, result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
         """Return the classes that the result of a submitted annotation names; none is a label too."""
@@ -48,6 +50,10 @@ class MultipleChoice:
     def reduced(self, result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:
         """Reduce a result to the names of its choices."""
         return choices.reduced_all(result, shown)
+
+    def left_out(self, result: Sequence[Any] | None) -> int:
+        """Return the number of shapes and relations in a result."""
+        return sum(1 for _ in shapes(result))
 
     def result(self, label: str, stored: Mapping[str, str] | None = None) -> list[dict[str, Any]] | None:
         """Return the result of an annotation with a label; empty for none of the classes."""

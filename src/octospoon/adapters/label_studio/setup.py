@@ -6,8 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from octospoon.adapters.label_studio.interface import OtherKind
 from octospoon.adapters.label_studio.labelling_interface import history_of
-from octospoon.domain.errors import BadRequest
+from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.domain.health import Webhook
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.secrets import header_secret
@@ -22,6 +23,10 @@ LOG = logging.getLogger(__name__)
 _PAGE = 100
 SECRET_HEADER = "X-Octospoon-Secret"  # noqa: S105 - the header's name
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+_KEPT = (
+    "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` says what is "
+    "missing, `octospoon label-studio-project --replace-interface` replaces it"
+)
 _EMPTY = "<View></View>"  # the interface of a new project
 SAMPLING = "Sequential sampling"
 """Label Studio gives tasks to annotators in the order of creation, which keeps the order of a batch."""
@@ -74,6 +79,9 @@ class LabelStudioSetup:
             history: of these classes. None if it is unknown: then aliases in the present interface say which
                 classes were renamed.
             replace_interface: replace a labelling interface that people changed.
+
+        Raises:
+            NotConfigured: the project has the interface of another task type.
         """
         settings = {"title": title, "sampling": SAMPLING, "show_collab_predictions": True}
         project = self._titled(title.strip())  # as Label Studio stores it
@@ -85,11 +93,8 @@ class LabelStudioSetup:
         if project is None:
             return int(self._api.call("POST", path, json=settings)["id"])
         if not (replace_interface or interface in ("", _EMPTY) or control.wrote(interface, history)):
-            LOG.warning(
-                "project %d keeps its labelling interface, which was changed by hand; `octospoon doctor` "
-                "says what is missing, `octospoon label-studio-project --replace-interface` replaces it",
-                project["id"],
-            )
+            _check_kind(project["id"], interface, control)
+            LOG.warning(_KEPT, project["id"])
             del settings["label_config"]
         self._api.call("PATCH", path, json=settings)
         return int(project["id"])
@@ -211,3 +216,16 @@ def _history_of(label_config: str, control: Control) -> ClassHistory:
         return history_of(control.parsed(label_config))
     except BadRequest:
         return ClassHistory()
+
+
+def _check_kind(project: int, label_config: str, control: Control) -> None:
+    """Refuse an interface that asks for another kind of label; raises NotConfigured."""
+    try:
+        control.parsed(label_config)
+    except OtherKind as error:
+        raise NotConfigured(
+            f"{error} (Label Studio project {project}). Rename that project, so that a new one is made, or "
+            "replace its interface: `octospoon label-studio-project --replace-interface`. Nothing was changed"
+        ) from error
+    except BadRequest as error:
+        LOG.debug("%s", error)  # `doctor` says it too

@@ -48,6 +48,15 @@ ReplaceInterface = Annotated[
         help="Replace a labelling interface that was changed by hand (default: it stays).",
     ),
 ]
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--task-type",
+        metavar="TYPE",
+        help="What annotators say: classification (default) or multilabel; with --stack, that of the stack.",
+        show_default=False,
+    ),
+]
 ClassesOfStack = Annotated[
     str | None,
     typer.Option(
@@ -70,22 +79,22 @@ def label_studio_project(
     instruction: Instruction = None,
     replace_interface: ReplaceInterface = False,
     stack: ClassesOfStack = None,
+    task_type: Kind = "",
 ) -> None:
     """Create the project in Label Studio, and print its id.
 
     Use it before you deploy to AWS: the stack's parameter LabelStudioProject takes the id. A project of this
     title is used again. Classes that were renamed there keep the names that Label Studio stores.
     """
-    from octospoon.adapters.label_studio.controls import control_of
+    from octospoon.adapters.label_studio.controls import control_named
     from octospoon.adapters.label_studio.setup import LabelStudioSetup
     from octospoon.cli.operations.instruction import read_instruction
-    from octospoon.domain.task_types.classification import CLASSIFICATION
 
     text = read_instruction(instruction) if instruction else ""
-    names, history = _classes(classes, stack)
+    names, history, kind = _classes(classes, stack, task_type)
     with closing(_label_studio(url)) as api:
         setup = LabelStudioSetup(api)
-        control = control_of(CLASSIFICATION)
+        control = control_named(kind)
         project = setup.project(title, names, control, history, replace_interface=replace_interface)
         if text:
             setup.instruct(project, text)
@@ -126,17 +135,24 @@ def label_studio_connect(
         print_line(line)
 
 
-def _classes(classes: str, stack: str | None) -> tuple[tuple[str, ...], ClassHistory | None]:
-    """Return the class names, and their history if they are those of a stack."""
+def _classes(
+    classes: str, stack: str | None, task_type: str
+) -> tuple[tuple[str, ...], ClassHistory | None, str]:
+    """Return the class names, their history if they are those of a stack, and the task type."""
     from octospoon.cli.deploy.class_names import class_names
     from octospoon.cli.deployment import find_deployment
+    from octospoon.domain.task_types.named import task_type_named
+    from octospoon.domain.task_types.names import TaskTypeName
 
     if bool(classes) == bool(stack):
         raise BadRequest("give either --classes, or --stack for the classes of a deployed stack")
     if not stack:
-        return class_names(classes), None
-    history = find_deployment(stack).class_record().read()
-    return history.names, history
+        return class_names(classes), None, task_type_named(task_type or TaskTypeName.CLASSIFICATION).name
+    deployment = find_deployment(stack)
+    if task_type not in ("", deployment.task_type.name):
+        raise BadRequest(f"the stack {stack} has labels of {deployment.task_type.name}, not of {task_type}")
+    history = deployment.class_record().read()
+    return history.names, history, deployment.task_type.name
 
 
 def _label_studio(url: str) -> LabelStudioApi:

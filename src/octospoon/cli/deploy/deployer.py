@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from octospoon.adapters.aws.errors import translated
+from octospoon.adapters.dynamodb.control.table import ControlTable
+from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.cloudformation import DeployFailed, Stack
 from octospoon.cli.deploy.package import ArtefactBucket, code_by_path
+from octospoon.cli.deployment.outputs import OutputNames
 from octospoon.cli.deployment.session import session
 from octospoon.cli.failures import NO_REGION
 from octospoon.domain.errors import NotConfigured, Refused
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import boto3
+    from mypy_boto3_dynamodb import DynamoDBClient
 
     from octospoon.cli.deploy.sam_template import Template
 
@@ -59,14 +63,14 @@ def deploy(
     source = sam_template.read(template)
     _check(source, build_dir, stack_name, parameters)
     aws = Clients(session(endpoint_url), endpoint_url)
-    poll = _LOCAL_POLL if aws.local else _AWS_POLL
     try:
         with translated(f"deploying {stack_name}"):
-            stack = Stack(aws.client("cloudformation"), stack_name, progress, poll)
+            stack = Stack(aws.client("cloudformation"), stack_name, progress, aws.poll)
             check_secrets(stack.secrets(), source["Resources"].keys(), parameters)
+            check_task_type(aws.client("dynamodb"), outputs := stack.outputs(), parameters)
             template_url = _upload(source, build_dir, aws, progress, by_path=by_path)
-            kept = kept_names(stack_name, stack.outputs())
-            return stack.deploy(template_url, kept | parameters, source["Parameters"].keys())
+            wanted = kept_names(stack_name, outputs) | parameters
+            return stack.deploy(template_url, wanted, source["Parameters"].keys())
     except Refused as error:
         raise DeployFailed(f"AWS refused the deployment of {stack_name}: {error.__cause__}") from error
 
@@ -117,6 +121,24 @@ def check_order(before: Sequence[str], classes: Sequence[str]) -> None:
         )
 
 
+def check_task_type(
+    dynamodb: DynamoDBClient, outputs: Mapping[str, str], parameters: Mapping[str, str]
+) -> None:
+    """Make sure that a stack with labels keeps their kind.
+
+    Args:
+        dynamodb: the client.
+        outputs: of the stack as it is; none for a new stack.
+        parameters: of the template.
+
+    Raises:
+        NotConfigured: the stack has labels of another task type.
+    """
+    if "ControlTable" in outputs:
+        asked = parameters.get("TaskType", OutputNames(outputs).task_type)
+        DynamoTaskTypeRecord(ControlTable(dynamodb, outputs["ControlTable"]), asked).check()
+
+
 def check_secrets(own: Mapping[str, str], kept: Set[str], parameters: Mapping[str, str]) -> None:
     """Make sure that no parameter names a secret that the update deletes.
 
@@ -153,6 +175,7 @@ class Clients:
         self._session = session
         self._endpoint_url = endpoint_url
         self.local = endpoint_url is not None
+        self.poll = _LOCAL_POLL if self.local else _AWS_POLL
 
     def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type per service
         """Return a client of a service."""

@@ -54,6 +54,7 @@ def checks() -> list[Check]:
         ),
         Check("tasks", _tasks, _DELETE_NOT_OURS),
         Check("labels", _labels, REMOVALS_ADVICE),
+        Check("task type", _task_type, ""),
         Check(
             "labelling interface",
             _interface,
@@ -101,11 +102,18 @@ def _labels(deployment: Deployment) -> str:
     return "none waits for its removal"
 
 
+def _task_type(deployment: Deployment) -> str:
+    deployment.task_type_record.check()
+    kept = deployment.task_type_record.read()
+    return f"{deployment.task_type.name}, as all labels are" if kept else deployment.task_type.name
+
+
 def _interface(deployment: Deployment) -> str:
     with closing(deployment.label_studio()) as api:
-        interface = deployment.labeler(api).interface()
+        labeler = deployment.labeler(api)
+        interface = labeler.interface()
     history = deployment.class_record().read()
-    if problems := interface_problems(interface, history):
+    if problems := interface_problems(interface, history) + labeler.control.problems(interface):
         raise NotConfigured("; ".join(problems))
     aliases = f", {len(interface.shown)} of them by an alias" if interface.shown else ""
     others = f"; answers to {', '.join(interface.others)} are not read" if interface.others else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
-from octospoon.adapters.label_studio.controls import control_of
+from octospoon.adapters.label_studio.controls import control_named
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy.deployer import deploy, kept_names, stack_outputs
 from octospoon.cli.deploy.secrets import keep_secret
@@ -20,7 +20,8 @@ from octospoon.cli.local.trainer import start_trainer
 from octospoon.cli.operations.classes import at_start, settle
 from octospoon.cli.operations.first_model import begin_with
 from octospoon.cli.operations.label_studio_access import connect
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.named import check_unchanged
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.training.model.model_file import starter_model
 
 if TYPE_CHECKING:
@@ -157,16 +158,18 @@ def install(
         A connection to Label Studio, and the addresses and names that other commands need.
     """
     known = Deployment(outputs, addresses.aws_url) if outputs else _deployed(addresses.aws_url)
+    task_type = _task_type(settings, known)
     classes = at_start(known, settings.classes)
     progress(f"classes: {', '.join(classes.names)}")
     api = LabelStudioApi(addresses.label_studio_url, lambda: addresses.token)
-    setup, control = LabelStudioSetup(api), control_of(CLASSIFICATION)
+    setup = LabelStudioSetup(api)
     progress("setting up the Label Studio project")
-    project_id = setup.project(TITLE, classes.names, control, classes)
+    project_id = setup.project(TITLE, classes.names, control_named(task_type), classes)
     if outputs is None:
         first = msgspec.structs.replace(settings, classes=classes.first)
         outputs = deploy_template(addresses, first, project_id, artefacts, progress)
     deployment = Deployment(outputs, addresses.aws_url)
+    deployment.task_type_record.check()
     settle(deployment, classes, setup, project_id)
     progress("connecting Label Studio to the bucket and the webhook")
     connect(setup, project_id, deployment)
@@ -203,6 +206,14 @@ def deploy_template(
         progress=progress,
         by_path=artefacts.by_path,
     )
+
+
+def _task_type(settings: UpSettings, known: Deployment | None) -> str:
+    """Return the task type to deploy; raises NotConfigured if the stack has labels of another one."""
+    wanted = settings.parameters.get("TaskType", TaskTypeName.CLASSIFICATION)
+    if known:
+        check_unchanged(known.task_type_record.read(), wanted)
+    return wanted
 
 
 def _deployed(aws_url: str) -> Deployment | None:

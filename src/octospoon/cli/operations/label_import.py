@@ -129,6 +129,8 @@ def import_labels(deployment: Deployment, source: Path, options: Options) -> Imp
 
     with staged(readers.read(source, form, options.columns), locate, class_of) as labels:
         _describe(labels, history.names, done)
+        record = deployment.task_type_record
+        record.check() if options.dry_run else record.keep()
         importer = _Importer(deployment, history, options, done)
         pages = labels.pages(history.names, _PAGE)
         for page in with_progress(pages, "Importing", -(-sum(done.classes.values()) // _PAGE)):

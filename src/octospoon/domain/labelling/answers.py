@@ -77,7 +77,9 @@ class Answer:
     Attributes:
         label: key of the class, its first name; None unless there is exactly one.
         problem: why there is no class, a key of `PROBLEMS`; empty if there is one.
+        left_out: number of parts of the answer that are no part of the label.
     """
 
     label: str | None
     problem: str = ""
+    left_out: int = 0

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from octospoon.domain.task_types.task_type import TaskType
 
 
+OFFERED = (TaskTypeName.CLASSIFICATION, TaskTypeName.MULTILABEL)
+"""The types that a deployment can have."""
+
+
 def task_type_named(name: str) -> TaskType:
     """Return the task type of a name.
 
@@ -25,7 +29,7 @@ def task_type_named(name: str) -> TaskType:
         from octospoon.domain.task_types.multilabel import MULTILABEL
 
         return MULTILABEL
-    raise NotConfigured(f"there is no task type {name!r}: choose one of {', '.join(TaskTypeName)}")
+    raise NotConfigured(f"there is no task type {name!r}: choose one of {', '.join(OFFERED)}")
 
 
 def check_activation(task_type: TaskType, activation: str) -> None:

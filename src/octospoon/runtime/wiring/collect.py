@@ -23,7 +23,7 @@ from octospoon.usecases.finished_rounds import FinishedRounds
 from octospoon.usecases.give_up_lost_job import GiveUpLostJob
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from octospoon.domain.labelling.answers import Answer
     from octospoon.domain.labelling.classes import ClassHistory
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
     from octospoon.ports.training import TrainingLauncher
 
 
-def collect() -> CollectAnnotations:
-    """Wire the counting of annotations."""
+def collect(left_out: Callable[[int], object] = lambda _: None) -> CollectAnnotations:
+    """Wire the counting of annotations.
+
+    Args:
+        left_out: see `CollectAnnotations`.
+    """
     config = load(CollectSettings)
     storage, classes = Storage(config), listed(config.classes)
     storage.task_type_record.check()
@@ -64,6 +68,7 @@ def collect() -> CollectAnnotations:
         finished=_finished_rounds(config, storage),
         lost_job=GiveUpLostJob(storage.control, batch, aws.CLOCK) if batch else None,
         launch_lease=batch_launcher.LAUNCH_LEASE if batch else LAUNCH_LEASE,
+        left_out=left_out,
         has_model=lambda: storage.rescoring.progress()[0] >= 0,
     )
 

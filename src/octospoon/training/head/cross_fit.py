@@ -47,7 +47,8 @@ def cross_fit(
 ) -> CrossFit:
     """Fit the served head and the fold heads.
 
-    Each head chooses its regularisation and calibrates itself by its own labels alone.
+    Nothing in a fold head depends on the labels of its fold: each head chooses its regularisation and
+    calibrates itself with its own labels.
 
     Args:
         dataset: the labelled images, with their folds.

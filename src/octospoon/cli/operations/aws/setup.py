@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.api import LabelStudioApi
-from octospoon.adapters.label_studio.controls import control_of
+from octospoon.adapters.label_studio.controls import control_named
 from octospoon.adapters.label_studio.setup import LabelStudioSetup
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.deploy.parameters import TEMPLATE
@@ -18,7 +18,7 @@ from octospoon.cli.operations.aws.image.repository import IMAGE
 from octospoon.cli.operations.aws.parameter_file import Choices, write
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.secrets import checked_secret, header_secret
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +95,7 @@ def init(
     parameters = _checked(answers, session, endpoint_url, progress)
     progress("making the project in Label Studio")
     with closing(LabelStudioApi(parameters["LabelStudioUrl"], lambda: secrets["label-studio-token"])) as api:
-        control = control_of(CLASSIFICATION)
+        control = control_named(parameters.get("TaskType", TaskTypeName.CLASSIFICATION))
         project = LabelStudioSetup(api).project(answers.stack, answers.classes, control)
         parameters["LabelStudioProject"] = str(project)
     progress("storing the secrets in Secrets Manager")
