@@ -19,7 +19,6 @@ UNUSED = {
     ),
     "* look-for-last-answers.TellMissingFromForbidden *": "no file of a round is missing in the tests",
     "ScoreRole existing-images.ListImages *": "no image is missing in the tests of an existing bucket",
-    "WorkerPolicy WorkerPolicy.ReadImages resource *": "no job of the tests reads an existing bucket",
     "ReconcileRole ask-for-batches.*": "no test lets reconcile ask for a batch with a role",
     "RescoreRole rescore.RefreshScores dynamodb:UpdateItem": "LocalStack throttles no statement",
     "WorkerPolicy WorkerPolicy.ListImages *": "no image is missing when a job of the tests reads it",
