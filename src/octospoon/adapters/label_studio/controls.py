@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
+from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.task_types.names import TaskTypeName
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _CONTROLS: dict[str, Control] = {
     TaskTypeName.CLASSIFICATION: SingleChoice(),
     TaskTypeName.MULTILABEL: MultipleChoice(),
+    TaskTypeName.DETECTION: RectangleLabels(),
 }
 
 

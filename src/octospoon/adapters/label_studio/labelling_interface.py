@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import canonicalize
 from xml.sax.saxutils import quoteattr
 
-from octospoon.adapters.label_studio.interface import FROM_NAME, TO_NAME, parse_interface
+from octospoon.adapters.label_studio.interface import (
+    CHOICES,
+    FROM_NAME,
+    RECTANGLES,
+    TO_NAME,
+    Tags,
+    parse_interface,
+)
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.classes import ClassHistory
 
@@ -22,6 +29,7 @@ _ASK = "Choose a class before you submit, or skip the task."
 _OPTIONAL = 'choice="single" showInLine="true"'
 _REQUIRED = f'{_OPTIONAL} required="true" requiredMessage={quoteattr(_ASK)}'
 _MULTIPLE = 'choice="multiple" showInLine="true"'
+_BOXES = 'choice="single" showInline="true" canRotate="false"'
 _IMAGE = 'zoom="true" zoomControl="true"'
 _SMALL_IMAGE = 'zoom="true" maxWidth="512px"'  # of earlier interfaces
 
@@ -49,24 +57,35 @@ def multiple_choice_interface(classes: Sequence[str], stored: Mapping[str, str] 
     return _interface(classes, _bound_keys(classes), _IMAGE, _MULTIPLE, stored)
 
 
+def rectangle_interface(classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
+    """Return the labelling interface for boxes; an answer without boxes is allowed, and no box rotates.
+
+    Args:
+        classes: names of the classes, as annotators see them.
+        stored: see `labelling_interface`.
+    """
+    return _interface(classes, _bound_keys(classes), _IMAGE, _BOXES, stored, RECTANGLES)
+
+
 def _interface(
     classes: Sequence[str],
     keys: Sequence[str],
     image: str,
     asked: str,
     stored: Mapping[str, str] | None = None,
+    tags: Tags = CHOICES,
 ) -> str:
     aliases = {name: f" alias={quoteattr(alias)}" for name, alias in (stored or {}).items()}
     choices = "\n".join(
-        f"    <Choice value={quoteattr(name)}{aliases.get(name, '')}"
+        f"    <{tags.option} value={quoteattr(name)}{aliases.get(name, '')}"
         + (f" hotkey={quoteattr(key)}/>" if key else "/>")
         for name, key in zip(classes, keys, strict=True)
     )
     return (
         "<View>\n"
         f'  <Image name="{TO_NAME}" value="$image" {image}/>\n'
-        f'  <Choices name="{FROM_NAME}" toName="{TO_NAME}" {asked}>\n'
-        f"{choices}\n  </Choices>\n</View>"
+        f'  <{tags.control} name="{FROM_NAME}" toName="{TO_NAME}" {asked}>\n'
+        f"{choices}\n  </{tags.control}>\n</View>"
     )
 
 
@@ -119,10 +138,18 @@ def is_our_multiple_choice(label_config: str, history: ClassHistory | None = Non
     return named is not None and _is_one_of(label_config, [multiple_choice_interface(*named)])
 
 
-def _named(label_config: str, history: ClassHistory | None) -> tuple[list[str], dict[str, str]] | None:
+def is_our_rectangles(label_config: str, history: ClassHistory | None = None) -> bool:
+    """Return True if octospoon made this interface for boxes; see `is_ours`."""
+    named = _named(label_config, history, RECTANGLES)
+    return named is not None and _is_one_of(label_config, [rectangle_interface(*named)])
+
+
+def _named(
+    label_config: str, history: ClassHistory | None, tags: Tags = CHOICES
+) -> tuple[list[str], dict[str, str]] | None:
     """Return the classes of an interface and the stored names of renamed ones; None if it is not readable."""
     try:
-        choices = parse_interface(label_config).choices
+        choices = parse_interface(label_config, tags).choices
     except BadRequest:
         return None
     classes = [choice.value for choice in choices]
