@@ -54,6 +54,15 @@ def test_the_newest_version_of_an_annotation_wins(stores: Stores) -> None:
     assert stores.labels.find(101, "2 of 2026-01-01T00:00:00Z") is None
 
 
+def test_what_an_answer_lacks_is_stored_with_it(stores: Stores) -> None:
+    noted = replace(annotation(1), note="1 with a box that has no area")
+    stores.labels.upsert(noted)
+    stores.labels.upsert(annotation(2))
+
+    assert stores.labels.find(101, "") == noted
+    assert stores.labels.find(102, "") == annotation(2)
+
+
 def test_annotations_of_one_number_are_told_apart_by_their_projects(stores: Stores) -> None:
     first = replace(annotation(1), project="1 of 2026")
     second = replace(annotation(2), number=first.number, project="1 of 2027")

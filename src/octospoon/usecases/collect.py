@@ -169,6 +169,7 @@ class CollectAnnotations:
             label=answer.label,
             project=project,
             problem=answer.problem,
+            note=answer.note,
         )
 
     def _annotations(self, message: Message) -> Iterator[Annotation]:

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from octospoon.adapters.label_studio.interface import OtherKind
+from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.adapters.label_studio.rectangles import KIND, MOST_BOXES
+from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.answers import Answer
 from octospoon.domain.labelling.classes import ClassHistory
@@ -96,9 +99,9 @@ def test_boxes_beyond_the_edge_are_clipped() -> None:
 )
 def test_a_box_without_an_area_is_refused_alone(broken: dict) -> None:
     assert read(broken, region(10, 20, 30, 40, "dog")) == Answer(
-        '[["dog",0.1,0.2,0.4,0.6]]', note="1 with a box that has no area"
+        '[["dog",0.1,0.2,0.4,0.6]]', "", 1, "1 with a box that has no area"
     )
-    assert read(broken) == Answer(None, "box-without-area", "1 with a box that has no area")
+    assert read(broken) == Answer(None, "box-without-area", 1, "1 with a box that has no area")
 
 
 def test_other_shapes_and_unknown_classes_are_left_out_and_noted() -> None:
@@ -108,7 +111,7 @@ def test_other_shapes_and_unknown_classes_are_left_out_and_noted() -> None:
     answer = read(POLYGON, box, RELATION, unknown, unnamed, two)
 
     assert answer.label == '[["cat",0.1,0.2,0.4,0.6]]'
-    assert answer.problem == ""
+    assert (answer.problem, answer.left_out) == ("", 5)
     assert answer.note == (
         "1 with a class that the stack does not have, 1 with several classes, "
         "2 by a control that is not octospoon's, 1 with a box that has no class"
@@ -154,10 +157,21 @@ def test_the_interface_asks_for_upright_boxes_of_the_classes() -> None:
 
 
 def test_an_interface_without_our_rectangles_is_refused() -> None:
-    choices = '<View><Image name="image" value="$image"/><Choices name="label" toName="image"/></View>'
-
     with pytest.raises(BadRequest, match='lacks <RectangleLabels name="label" toName="image">'):
-        CONTROL.parsed(choices)
+        CONTROL.parsed('<View><Image name="image" value="$image"/></View>')
+
+
+def test_an_interface_of_another_task_type_is_refused_by_name() -> None:
+    config = CONTROL.written(["cat", "dog"])
+
+    for other in (SingleChoice(), MultipleChoice()):
+        with pytest.raises(OtherKind, match="classification or multilabel, where annotators choose classes"):
+            CONTROL.parsed(other.written(["cat", "dog"]))
+        with pytest.raises(OtherKind, match="detection, where annotators draw boxes"):
+            other.parsed(config)
+    assert CONTROL.problems(CONTROL.parsed(config)) == []
+    asked = config.replace("canRotate", 'required="true" canRotate')
+    assert "remove required" in CONTROL.problems(CONTROL.parsed(asked))[0]
 
 
 def test_renamed_classes_are_read_and_written_by_their_stored_names() -> None:

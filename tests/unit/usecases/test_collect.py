@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from fakes.world import FakeWorld
 
+from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest, ServiceUnavailable
 from octospoon.domain.labelling.answers import NO_CLASS, NOT_IN_POOL, SEVERAL_CLASSES, UNKNOWN_CLASS
@@ -247,6 +248,23 @@ def test_other_project_deletes_only_its_own_annotation_of_that_number() -> None:
 
     world.collect(deleted(1, made="2026"))
     assert world.control.state().new_labels == 0
+
+
+def test_what_an_answer_lacks_is_kept_with_it() -> None:
+    world = World()
+    history = ClassHistory(("cat", "dog"))
+    boxes = replace(world.collect, read=RectangleLabels().read, history=lambda: history)
+    part = {"from_name": "label", "to_name": "image", "type": "rectanglelabels"}
+    place = {"x": 10, "y": 20, "width": 30, "height": 40, "rectanglelabels": ["cat"]}
+    result = [part | {"value": place}, part | {"value": place | {"width": 0}}]
+    body = AnnotationBody(id=1, unique_id="u", updated_at="2026", task=1, result=result)
+
+    stored = boxes.annotation(body, TaskBody(1, {"key": "1.png", "etag": "e1"}))
+
+    assert stored.label == '[["cat",0.1,0.2,0.4,0.6]]'
+    assert (stored.problem, stored.note) == ("", "1 with a box that has no area")
+    assert world.labels.upsert(stored)
+    assert world.labels.of("1.png") == [stored]
 
 
 def test_a_task_that_is_not_ours_is_passed_over() -> None:

@@ -152,6 +152,16 @@ def test_the_table_tells_it_in_order() -> None:
     assert texts[7].endswith("deleted since")
 
 
+def test_what_an_answer_lacks_is_told() -> None:
+    trace = labelled().trace()
+    first, *others = trace.annotations
+    noted = replace(first, note="2 with a box that has no area")
+
+    lines = timeline(replace(trace, annotations=(noted, *others)))
+
+    assert lines[5].particulars.startswith("dog, left out: 2 with a box that has no area, by annotator")
+
+
 def test_new_bytes_begin_anew_and_the_old_story_stays() -> None:
     world = labelled()
     world.clock.time += 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, text
 from octospoon.domain.labelling.tasks import Annotation
 
-_SPARSE: dict[str, Value] = {"problem": "", "source": "", "number": 0}
+_SPARSE: dict[str, Value] = {"problem": "", "source": "", "note": "", "number": 0}
 """Attributes that are left out for these values; the first and the last would be in an index."""
 
 
@@ -33,4 +33,5 @@ def annotation(item: Item) -> Annotation:
         project=text(item, "project"),
         problem=text(item, "problem"),
         source=text(item, "source"),
+        note=text(item, "note"),
     )

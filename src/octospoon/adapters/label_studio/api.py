@@ -239,7 +239,7 @@ class LabelStudio:
 
     def _shown(self) -> dict[str, str]:
         try:
-            return parse_interface(self._label_config()).shown
+            return parse_interface(self._label_config(), self.control.tags).shown
         except BadRequest as error:
             LOG.warning("%s", error)
             return {}

@@ -9,6 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from octospoon.adapters.label_studio.interface import Tags
     from octospoon.domain.labelling.answers import Answer
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.interface import Interface
@@ -23,6 +24,10 @@ _SHAPES = frozenset(
 
 class Control(Protocol):
     """The control of one task type, in every direction."""
+
+    @property
+    def tags(self) -> Tags:
+        """The elements of the control in a labelling interface."""
 
     def written(self, classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
         """Return the labelling interface, as Label Studio's XML.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class RectangleLabels:
     """Implements `octospoon.adapters.label_studio.control.Control`."""
 
+    tags = RECTANGLES
+
     def written(self, classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
         """Return the labelling interface."""
         return labelling_interface.rectangle_interface(classes, stored)
@@ -27,8 +29,17 @@ class RectangleLabels:
         return labelling_interface.is_our_rectangles(label_config, history)
 
     def parsed(self, label_config: str) -> Interface:
-        """Parse a labelling interface."""
+        """Parse a labelling interface.
+
+        Raises:
+            BadRequest: it is not an interface for boxes.
+        """
         return parse_interface(label_config, RECTANGLES)
+
+    def problems(self, interface: Interface) -> list[str]:
+        """Return why annotators could not give every answer."""
+        ask = 'it refuses an answer without a box, which means no objects: remove required="true"'
+        return [ask] if interface.required else []
 
     def read(self, result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
         """Return the boxes in the result of a submitted annotation; none are a label too."""
@@ -37,6 +48,11 @@ class RectangleLabels:
     def reduced(self, result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:
         """Reduce a result to the places and classes of its boxes."""
         return rectangles.reduced(result, shown)
+
+    def left_out(self, result: Sequence[Any] | None) -> int:
+        """Return 0: what is no box stays in the reduced result, and its reader counts it."""
+        del result
+        return 0
 
     def result(self, label: str, stored: Mapping[str, str] | None = None) -> list[dict[str, Any]] | None:
         """Return the result of an annotation with boxes."""

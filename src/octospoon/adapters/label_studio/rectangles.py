@@ -76,8 +76,8 @@ def read(result: Sequence[Any] | None, classes: ClassHistory) -> Answer:
         if left_out[whole]:
             return Answer(None, whole)
     if left_out.total() and not drawn:
-        return Answer(None, left_out.most_common(1)[0][0], noted(left_out))
-    return Answer(Boxes().write(tuple(drawn)), note=noted(left_out))
+        return Answer(None, left_out.most_common(1)[0][0], left_out.total(), noted(left_out))
+    return Answer(Boxes().write(tuple(drawn)), "", left_out.total(), noted(left_out))
 
 
 def reduced(result: Sequence[Any] | None, shown: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.label_studio import choices, labelling_interface
 from octospoon.adapters.label_studio.control import shapes
-from octospoon.adapters.label_studio.interface import check_kind, parse_interface
+from octospoon.adapters.label_studio.interface import CHOICES, check_kind, parse_interface
 from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class SingleChoice:
     """Implements `octospoon.adapters.label_studio.control.Control`."""
+
+    tags = CHOICES
 
     def written(self, classes: Sequence[str], stored: Mapping[str, str] | None = None) -> str:
         """Return the labelling interface."""

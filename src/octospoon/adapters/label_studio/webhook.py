@@ -63,7 +63,7 @@ def parse(body: bytes, control: Control) -> list[Message]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"not a Label Studio webhook: {error}") from error
     tasks = {task.id: _task(task) for task in _listed(whole.task)}
-    shown = _shown(whole.project.label_config)
+    shown = _shown(whole.project.label_config, control)
     annotations = [
         reduced_annotation(body, shown, control) for body in [*_listed(whole.annotation), *whole.annotations]
     ]
@@ -99,12 +99,12 @@ def _task(task: TaskBody) -> TaskBody:
     return TaskBody(task.id, {"key": task.key, "etag": task.etag})
 
 
-def _shown(label_config: object) -> Mapping[str, str]:
+def _shown(label_config: object, control: Control) -> Mapping[str, str]:
     """Return the labels as annotators saw them, by stored name; see `Interface.shown`."""
     if not isinstance(label_config, str):
         return {}
     try:
-        return parse_interface(label_config).shown
+        return parse_interface(label_config, control.tags).shown
     except BadRequest as error:
         LOG.warning("an annotation comes from a project with another labelling interface: %s", error)
         return {}

@@ -113,6 +113,7 @@ class Annotation:
         project: its Label Studio project, see `project_name`; empty if unknown.
         problem: why the answer does not count, see `answers.PROBLEMS`; empty for a valid answer or a skip.
         source: ``imported`` for a label from before octospoon; empty for an answer in Label Studio.
+        note: what of the answer is not in the label, see `answers.noted`; empty for nothing.
     """
 
     key: str
@@ -126,6 +127,7 @@ class Annotation:
     project: str = ""
     problem: str = ""
     source: str = ""
+    note: str = ""
 
     @property
     def voter(self) -> str:

@@ -84,8 +84,9 @@ def _annotation(annotation: Annotation) -> Event:
     answer = "no answer (skipped, or not one class)" if annotation.label is None else annotation.label
     gone = ", deleted since" if annotation.deleted else ""
     at = datetime.fromisoformat(annotation.updated_at).timestamp() if annotation.updated_at else None
-    particulars = f"{answer}, by annotator {annotation.annotator}, annotation {annotation.number}{gone}"
-    return Event(at, "annotated", particulars)
+    left_out = f", left out: {annotation.note}" if annotation.note else ""
+    by = f"by annotator {annotation.annotator}, annotation {annotation.number}"
+    return Event(at, "annotated", f"{answer}{left_out}, {by}{gone}")
 
 
 def _training(training: Training) -> Event:
