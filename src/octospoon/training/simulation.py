@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from octospoon.training.head.task_types import HeadTask
 
 
+_SPLIT = 2
+"""Smallest number of images that can be shared out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """Images with known labels.
@@ -63,6 +67,21 @@ class Labelled:
     def task(self) -> HeadTask:
         """How heads are measured."""
         return HEAD_TASKS[self.activation]
+
+    def strata(self) -> npt.NDArray[np.int64]:
+        """Return a number of each image, int64 [N]; splits get the same share of every number.
+
+        These are the classes, or else `Evaluator.strata`, where numbers of fewer than two images are joined.
+        """
+        if self.activation == SOFTMAX:
+            return self.labels
+        strata = self.task.evaluator.strata(self.labels)
+        counts = np.bincount(strata)
+        return np.where(counts[strata] < _SPLIT, int(counts.argmax()), strata)
+
+    def naive(self, chosen: npt.NDArray[np.int64]) -> float:
+        """Return the metric of equal answers for all images at these positions, int64 [M]; M >= 1."""
+        return self.task.naive(self.labels[chosen], self.classes)
 
     def counts(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the number of labels of each class among the images at these positions, int64 [C]."""

@@ -25,6 +25,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation, Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.training.backbone.side_by_side import Part, side_by_side
 from octospoon.training.model import starter
 from octospoon.training.model.optimize import cold_start
@@ -144,7 +145,8 @@ def project(images: int, audit: int):
         standing = labels.label_state(f"{i:03d}")
         assert standing is not None
         labels.resolve_label(standing, Consensus("cat" if i % 2 else "dog", 1.0, 1))
-    return SimpleNamespace(labels=labels, pool=pool, classes=("cat", "dog"), champions=FakeChampions())
+    stores = {"labels": labels, "pool": pool, "champions": FakeChampions()}
+    return SimpleNamespace(**stores, classes=("cat", "dog"), task_type=CLASSIFICATION)
 
 
 def test_a_projects_audit_share_is_what_accuracy_is_measured_on():

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="DIR", help="Folder with one folder of images per class.")
+    Path | None,
+    typer.Argument(metavar="DIR", help="Folder of images, a folder for each class, or see --classes-file."),
+]
+ClassesFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Labels of the images in DIR, which may have several classes each: a row for each class.",
+        show_default=False,
+    ),
 ]
 Digits = Annotated[bool, typer.Option("--digits", help="Use scikit-learn's digits instead of a folder.")]
 Model = Annotated[
@@ -74,6 +83,7 @@ EXAMPLES = examples(
 @app.command(cls=Command, epilog=EXAMPLES)
 def simulate(
     folder: Folder = None,
+    classes_file: ClassesFile = None,
     digits: Digits = False,
     model: Model = None,
     backbones: Backbones = "",
@@ -107,7 +117,7 @@ def simulate(
 
     require("simulate", "octospoon simulate")
     described = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool)
-    images = _Images(folder, digits, model, listed(backbones), described, stack)
+    images = _Images(folder, classes_file, digits, model, listed(backbones), described, stack)
     plan = _Plan(strategies, seeds, labels, batch, target, audit_share, workers, out)
     _run(images, plan, as_json=as_json)
 
@@ -117,6 +127,7 @@ class _Images:
     """The options that say which images are labelled."""
 
     folder: Path | None
+    classes_file: Path | None
     digits: bool
     model: Path | None
     backbones: tuple[str, ...]
@@ -126,10 +137,12 @@ class _Images:
     def check(self) -> None:
         if self.digits and self.folder:
             raise BadRequest("--digits and a folder do not go together")
+        if self.classes_file and not self.folder:
+            raise BadRequest("--classes-file says which classes the images of a folder have: name the folder")
 
     def sources(self, check: Callable[[int], None]) -> list[Source]:
         """Return the images for each backbone; `check` is called with the size of the pool before that."""
-        from octospoon.cli.datasets import labelled
+        from octospoon.cli.datasets import labelled, several_classes
         from octospoon.cli.deployment import find_deployment
         from octospoon.training.model.check_import import Options
         from octospoon.training.model.wrap_onnx import Pixels
@@ -150,6 +163,9 @@ class _Images:
             embedders = [labelled.Embedder(self.model.name, labelled.model_of(self.model, options))]
         else:
             embedders = self._embedders()
+        if self.folder and self.classes_file:
+            files = self.folder, self.classes_file
+            return [several_classes.of_label_file(*files, embedder, check) for embedder in embedders]
         if self.folder:
             return [labelled.of_folder(self.folder, embedder, check) for embedder in embedders]
         return [labelled.of_digits(embedder, check) for embedder in embedders]

@@ -21,6 +21,7 @@ from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.training.backbone.catalogue import SCATTERING
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.graph.parts import widths
+from octospoon.training.head.task_types import HEAD_TASKS, activation_of
 from octospoon.training.model import check_import, model_file
 from octospoon.training.model.optimize import cold_start
 from octospoon.training.simulation import Labelled, Split
@@ -40,8 +41,8 @@ _FEWEST_AUDIT = 20
 _FEWEST_EACH = 3
 
 
-def _no_check(_: int) -> None:
-    pass
+def no_check(_: int) -> None:
+    """Accept any number of images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Source:
         if self.audit is not None:
             return Split(np.setdiff1d(every, self.audit), self.audit)
         pool, held_out = train_test_split(
-            every, test_size=HELD_OUT, stratify=self.data.labels, random_state=seed
+            every, test_size=HELD_OUT, stratify=self.data.strata(), random_state=seed
         )
         return Split(np.sort(pool), np.sort(held_out))
 
@@ -120,7 +121,7 @@ class Embedder:
 STARTER = Embedder(SCATTERING, None)
 
 
-def of_digits(embedder: Embedder = STARTER, check: Check = _no_check) -> Source:
+def of_digits(embedder: Embedder = STARTER, check: Check = no_check) -> Source:
     """Return scikit-learn's digits.
 
     Args:
@@ -134,7 +135,7 @@ def of_digits(embedder: Embedder = STARTER, check: Check = _no_check) -> Source:
     return Source("scikit-learn's digits", data, embedder.name)
 
 
-def of_folder(folder: Path, embedder: Embedder = STARTER, check: Check = _no_check) -> Source:
+def of_folder(folder: Path, embedder: Embedder = STARTER, check: Check = no_check) -> Source:
     """Return the images of a folder that has a subfolder for each class.
 
     Args:
@@ -154,15 +155,18 @@ def of_folder(folder: Path, embedder: Embedder = STARTER, check: Check = _no_che
         raise BadRequest(f"{folder} must have at least two folders of images, a folder for each class")
     known = [(path, name) for path, name in zip(paths, names, strict=True) if path.parent != folder]
     labels = np.array([classes.index(name) for _, name in known], np.int64)
-    _check(labels, classes)
+    check_counts(np.bincount(labels, minlength=len(classes)), classes)
     check(pool_size(len(known)))
     embeddings, kept = embed([path.read_bytes() for path, _ in known], embedder.model)
     labels = labels[kept]
-    _check(labels, classes)
-    unread = len(known) - len(kept)
-    notes = (f"{unread} images could not be read and are left out",) if unread else ()
+    check_counts(np.bincount(labels, minlength=len(classes)), classes)
     data = Labelled(embeddings, labels, len(classes), embedder.parts)
-    return Source(folder.name, data, embedder.name, None, notes)
+    return Source(folder.name, data, embedder.name, None, unread(len(known) - len(kept)))
+
+
+def unread(images: int) -> tuple[str, ...]:
+    """Return a note on files that are no images; empty if there is none."""
+    return (f"{images} images could not be read and are left out",) if images else ()
 
 
 def of_project(deployment: Deployment) -> Source:
@@ -171,8 +175,9 @@ def of_project(deployment: Deployment) -> Source:
     Raises:
         BadRequest: the project has too few labels.
     """
-    classes = deployment.classes
-    images = [image for image in deployment.labels.labelled() if image.label in classes]
+    classes, task_type = deployment.classes, deployment.task_type
+    activation, named = activation_of(task_type), task_type.labels.classes
+    images = [image for image in deployment.labels.labelled() if set(named(image.label)) <= set(classes)]
     rows = deployment.pool.rows([image.key for image in images])
     backbones = [rows[image.key].backbone for image in images if image.key in rows]
     newest = max(set(backbones), key=backbones.count, default="")
@@ -180,18 +185,19 @@ def of_project(deployment: Deployment) -> Source:
     audit = np.array([i for i, image in enumerate(used) if image.audit], np.int64)
     if len(audit) < _FEWEST_AUDIT:
         raise BadRequest(
-            f"{len(audit)} audit images are labelled, and accuracy is measured on them. Label at least "
+            f"{len(audit)} audit images are labelled, and models are measured on them. Label at least "
             f"{_FEWEST_AUDIT} first, or simulate on a folder of labelled images"
         )
-    labels = np.array([classes.index(image.label) for image in used], np.int64)
+    labels = task_type.evaluator.targets([image.label for image in used], classes)
     embeddings = np.stack([rows[image.key].embedding for image in used])
+    metric = HEAD_TASKS[activation].metric
     return Source(
         "this project's labels",
-        Labelled(embeddings, labels, len(classes), _stored_parts(deployment, newest)),
+        Labelled(embeddings, labels, len(classes), _stored_parts(deployment, newest), activation),
         "the stored embeddings",
         audit,
         (
-            f"accuracy is measured on the {len(audit)} labelled images of the audit share",
+            f"{metric} is measured on the {len(audit)} labelled images of the audit share",
             "the pool is what this project chose to label, so random means random among those images",
         ),
     )
@@ -247,8 +253,8 @@ def _on_all_cores(
         )
 
 
-def _check(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
-    counts = np.bincount(labels, minlength=len(classes))
+def check_counts(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
+    """Raise BadRequest if a class has too few images, int64 [C]."""
     few = [name for name, count in zip(classes, counts, strict=True) if count < _FEWEST_EACH]
     if few:
         raise BadRequest(

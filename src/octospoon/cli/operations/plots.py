@@ -18,25 +18,30 @@ if TYPE_CHECKING:
     from octospoon.training.evaluation.curves import Curve
 
 
-def learning_curves(curves: Mapping[str, Curve], title: str, majority: float, path: Path) -> None:
+def learning_curves(curves: Mapping[str, Curve], title: str, naive: tuple[str, float], path: Path) -> None:
     """Plot the mean accuracy of each strategy over labels, with 95 % intervals, into a PNG file.
+
+    Beside it is balanced accuracy, if it was measured.
 
     Args:
         curves: the learning curve of each strategy, by its name.
         title: of the plot.
-        majority: accuracy of a model that always predicts the most frequent class.
+        naive: name and figure of a model that gives the same answer for every image.
         path: of the file.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name, curve in curves.items():
-        _band(left, name, curve.labels, curve.accuracy)
-        if curve.balanced is not None:
-            _band(right, name, curve.labels, curve.balanced)
-    left.axhline(100 * majority, color="black", linestyle=":", linewidth=1, label="most frequent class")
-    for axes, measure in ((left, "accuracy"), (right, "balanced accuracy")):
+    measures = {next(iter(curves.values())).metric: {name: each.accuracy for name, each in curves.items()}}
+    balanced = {name: each.balanced for name, each in curves.items() if each.balanced is not None}
+    if balanced:
+        measures["balanced accuracy"] = balanced
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, values in zip(panels, measures.values(), strict=True):
+        for name, each in values.items():
+            _band(axes, name, curves[name].labels, each)
+    panels[0].axhline(100 * naive[1], color="black", linestyle=":", linewidth=1, label=naive[0])
+    for axes, measure in zip(panels, measures, strict=True):
         axes.set(title=title, xlabel="labels", ylabel=f"held-out {measure}, %")
         axes.grid(alpha=0.3)
         axes.legend()

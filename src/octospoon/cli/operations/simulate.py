@@ -100,7 +100,7 @@ def _report(replays: _Replays, sources: Sequence[Source], wanted: Wanted) -> Rep
         wanted=wanted,
         curves=curves,
         comparisons=comparisons,
-        verdict=verdict(comparisons, int(control.labels[-1])),
+        verdict=verdict(comparisons, int(control.labels[-1]), control.metric),
         backbones=backbones,
         controls=controls,
         batches=batches,
@@ -179,6 +179,7 @@ class _Replays:
 
     processes: ProcessPoolExecutor
     seeds: int
+    metric: str
 
     def curves(self, cases: Sequence[Case], title: str) -> list[Curve]:
         """Return the curve of each case over all seeds."""
@@ -190,7 +191,12 @@ class _Replays:
             i, seed = futures[future]
             scores[i][seed] = future.result()
         return [
-            Curve(np.array(case.plan.labels), both[..., 0], both[..., 1])
+            Curve(
+                np.array(case.plan.labels),
+                both[..., 0],
+                None if np.isnan(both[..., 1]).all() else both[..., 1],
+                self.metric,
+            )
             for case, both in zip(cases, scores, strict=True)
         ]
 
@@ -201,7 +207,7 @@ def _replays(sources: Sequence[Source], wanted: Wanted) -> Iterator[_Replays]:
         wanted.workers, get_context("spawn"), initializer=_prepare, initargs=(sources,)
     ) as others:
         try:
-            yield _Replays(others, wanted.seeds)
+            yield _Replays(others, wanted.seeds, sources[0].data.task.metric)
         except BaseException:
             others.shutdown(wait=False, cancel_futures=True)
             raise

@@ -41,7 +41,7 @@ def write(report: Report) -> None:
         f"<title>{title}</title><style>{_STYLE}</style>",
         f'<h1>{title}</h1><p class="advice">{escape(report.recommendation.sentence)}</p>',
         *map(_table, simulation_tables.figures(report)),
-        f'<img alt="Accuracy and balanced accuracy by number of labels" src="data:image/png;base64,{plot}">',
+        f'<img alt="{escape(report.metric)} by number of labels" src="data:image/png;base64,{plot}">',
         "<ul>",
         *(f"<li>{escape(note)}</li>" for note in notes),
         "</ul></html>",

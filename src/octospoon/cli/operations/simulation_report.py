@@ -28,9 +28,11 @@ def write(report: Report) -> None:
     (folder / "simulation.json").write_bytes(content)
     with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["strategy", "seed", "labels", "accuracy", "balanced_accuracy"])
+        metric = report.source.data.task.evaluator.metric_name
+        writer.writerow(["strategy", "seed", "labels", metric, "balanced_accuracy"])
         writer.writerows(_rows(report))
-    learning_curves(report.curves, report.source.title, report.majority, folder / "curves.png")
+    naive = simulation_tables.naive(report), report.majority
+    learning_curves(report.curves, report.source.title, naive, folder / "curves.png")
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def document(report: Report) -> dict[str, Any]:
         "notes": [*report.source.notes, *simulation_tables.legend(report)],
         "images": len(report.source.data.labels),
         "held_out": len(report.source.split(0).held_out),
+        "metric": report.metric,
         "majority_share": report.majority,
         "seeds": report.wanted.seeds,
         "batch": rules.size,

@@ -8,6 +8,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from octospoon.domain.model_spec import SOFTMAX
 from octospoon.training.evaluation.recommend import AS_GOOD
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ def figures(report: Report) -> Iterator[Figures]:
     wanted = report.wanted.shown or [round(share * labels[-1]) for share in (0.25, 0.5, 1)]
     shown = sorted({_nearest(labels, n) for n in wanted})
     counts = [labels[at] for at in shown]
-    heads = [*(f"{n} labels" for n in counts), "balanced"]
+    balanced = ["balanced"] if any(each.balanced is not None for each in report.curves.values()) else []
+    heads = [*(f"{n} labels" for n in counts), *balanced]
     rows = []
     for name, curve in report.curves.items():
         against = _against(report.comparisons[name]) if name in report.comparisons else ("100%", "")
         rows.append([name, *_cells(curve, counts), *against])
-    title = f"{report.source.title}: held-out accuracy, {report.wanted.seeds} seeds"
+    title = f"{report.source.title}: held-out {report.metric}, {report.wanted.seeds} seeds"
     yield Figures(title, ["strategy", *heads, "labels needed", "lead, points"], rows)
     if len(report.controls) > 1:
         rows = [
@@ -63,7 +65,7 @@ def figures(report: Report) -> Iterator[Figures]:
 
 
 def _cells(curve: Curve, counts: Sequence[int]) -> list[str]:
-    """Return the accuracies at these labels, empty if not measured, and the last balanced accuracy."""
+    """Return the metric at these labels, empty if not measured, and the last balanced accuracy, if any."""
     places = {n: place for place, n in enumerate(curve.labels.tolist())}
     intervals = curve.intervals()
     cells = [""] * len(counts)
@@ -71,7 +73,7 @@ def _cells(curve: Curve, counts: Sequence[int]) -> list[str]:
         if n in places:
             mean = curve.mean[places[n]]
             cells[i] = f"{mean:.1%} ±{100 * (intervals[places[n]].high - mean):.1f}"
-    return [*cells, "" if curve.balanced is None else f"{curve.balanced[:, -1].mean():.1%}"]
+    return cells if curve.balanced is None else [*cells, f"{curve.balanced[:, -1].mean():.1%}"]
 
 
 def _lead(choice: Choice[Any], name: str | int) -> str:
@@ -92,25 +94,34 @@ def tables(report: Report) -> Iterator[Table]:
         yield made
 
 
+def naive(report: Report) -> str:
+    """Return the name of the model whose figure is `Report.majority`."""
+    return "most frequent class" if report.source.data.activation == SOFTMAX else "every class everywhere"
+
+
 def legend(report: Report) -> Iterator[str]:
     """Yield the lines that explain the table."""
     last, rules = report.labels[-1], report.wanted.plans[0].rules
-    yield (
-        f"most frequent class: {report.majority:.1%} of the held-out images, which is the accuracy of always "
-        "predicting it"
-    )
+    if report.source.data.activation == SOFTMAX:
+        yield (
+            f"most frequent class: {report.majority:.1%} of the held-out images, which is the accuracy of "
+            "always predicting it"
+        )
+    else:
+        yield f"every class predicted for every image: {report.metric} is {report.majority:.1%}"
     leads = ", ".join(
         f"{name} {_points(comparison.balanced_lead, comparison.balanced_interval)}"
         for name, comparison in report.comparisons.items()
         if comparison.balanced_lead is not None and comparison.balanced_interval is not None
     )
+    if leads:
+        yield (
+            f"balanced: the mean of the accuracies of the classes at {last} labels; mean lead over random on "
+            f"the whole curve: {leads}"
+        )
     yield (
-        f"balanced: the mean of the accuracies of the classes at {last} labels; mean lead over random on the "
-        f"whole curve: {leads}"
-    )
-    yield (
-        f"labels needed: the share of labels at which a strategy is as accurate as random at {last} labels, "
-        "on curves smoothed to never fall, with its 95 % interval"
+        f"labels needed: the share of labels at which a strategy reaches random's {report.metric} at {last} "
+        "labels, on curves smoothed to never fall, with its 95 % interval"
     )
     yield (
         "lead: the mean difference from random over the whole curve, with a 95 % interval that holds for all "

@@ -35,7 +35,7 @@ class Expectation:
         interval: 95 % interval of the gain.
         worth: the gain below which a batch is not worth its labels.
         accuracy: this metric of the newest model on the sample, as a share.
-        metric: its name.
+        metric: this metric in words.
     """
 
     labels: int
@@ -66,7 +66,7 @@ class Expectation:
         if not self.stop or self.accuracy >= GOOD:
             return ""
         fine_tuning = ", or Trainer=finetune" if self.metric == ACCURACY else ""
-        reached = f"{100 * self.accuracy:.0f} % {self.metric.replace('_', ' ')}"
+        reached = f"{100 * self.accuracy:.0f} % {self.metric}"
         return (
             f"; at {reached} the backbone limits the model: "
             f"next, try another backbone (`octospoon backbone use`){fine_tuning}"

@@ -22,17 +22,19 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Accuracy by number of labels.
+    """Accuracy, or another metric, by number of labels.
 
     Attributes:
         labels: int64 [R], ascending.
         accuracy: float64 [S, R], one row per seed; row s of every curve uses the same held-out images.
         balanced: float64 [S, R], balanced accuracy (the mean recall of the classes); None if not measured.
+        metric: in words.
     """
 
     labels: npt.NDArray[np.int64]
     accuracy: npt.NDArray[np.float64]
     balanced: npt.NDArray[np.float64] | None = None
+    metric: str = "accuracy"
 
     @property
     def mean(self) -> npt.NDArray[np.float64]:
@@ -44,7 +46,7 @@ class Curve:
         """Return the curve at some of its numbers of labels, int64 [K], ascending."""
         places = np.searchsorted(self.labels, labels)
         balanced = None if self.balanced is None else self.balanced[:, places]
-        return Curve(labels, self.accuracy[:, places], balanced)
+        return Curve(labels, self.accuracy[:, places], balanced, self.metric)
 
     def intervals(self) -> list[Interval]:
         """Return Student's 95 % interval of each mean."""
@@ -192,12 +194,13 @@ def best(comparisons: Mapping[str, Comparison]) -> str:
     )
 
 
-def verdict(comparisons: Mapping[str, Comparison], labels: int) -> str:
+def verdict(comparisons: Mapping[str, Comparison], labels: int, metric: str = "accuracy") -> str:
     """Return a text that says which strategies beat random on these data, and which are worse.
 
     Args:
         comparisons: the comparison with random, by strategy.
         labels: the number of labels that the shares refer to.
+        metric: of the curves, in words.
     """
     better = [name for name, comparison in comparisons.items() if comparison.better]
     worse = [name for name, comparison in comparisons.items() if comparison.worse]
@@ -209,7 +212,7 @@ def verdict(comparisons: Mapping[str, Comparison], labels: int) -> str:
         first = best(comparisons)
         sentences.append(
             f"{_listed(better, 'beats', 'beat')} random on these data; "
-            f"{first} {saving(comparisons[first], labels)}."
+            f"{first} {saving(comparisons[first], labels, metric)}."
         )
     else:
         sentences.append(
@@ -226,15 +229,15 @@ def verdict(comparisons: Mapping[str, Comparison], labels: int) -> str:
     return " ".join(sentences)
 
 
-def saving(comparison: Comparison, labels: int) -> str:
-    """Return a text that says how many labels a strategy needs for random's accuracy at `labels` labels."""
+def saving(comparison: Comparison, labels: int, metric: str = "accuracy") -> str:
+    """Return a text that says how many labels a strategy needs for random's metric at `labels` labels."""
     if np.isnan(comparison.labels_share):
-        return f"needs an unknown number of labels: random's accuracy does not rise up to {labels} labels"
+        return f"needs an unknown number of labels: random's {metric} does not rise up to {labels} labels"
     if comparison.labels_share == np.inf:
-        return f"does not reach random's accuracy at {labels} labels"
+        return f"does not reach random's {metric} at {labels} labels"
     low, high = comparison.labels_interval.low, comparison.labels_interval.high
     return (
-        f"reaches random's accuracy at {labels} labels with {comparison.labels_share:.0%} of them "
+        f"reaches random's {metric} at {labels} labels with {comparison.labels_share:.0%} of them "
         f"(95 % interval {_percent(low)} to {_percent(high)})"
     )
 

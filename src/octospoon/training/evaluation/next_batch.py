@@ -59,7 +59,7 @@ def expectation(
     task = HEAD_TASKS[activation]
     errors = task.errors(answers, audit.labels)
     expected = stopping.expect(labels, errors, int(np.sum(numbers == rounds[-1])))
-    return replace(expected, metric=task.evaluator.metric_name)
+    return replace(expected, metric=task.metric)
 
 
 def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:

@@ -140,15 +140,20 @@ def recommend(
         advice = f"Label at random on {backbone}, in batches of any size"
         outcome = f"no strategy is shown to be better within {last} labels and {seeds} seeds"
         if target is not None and random is not None:
-            outcome += f", and random {_reached(random, control, f'an accuracy of {target:.4g}')}"
+            outcome += f", and random {_reached(random, control, _level(control, target))}"
     else:
         advice = f"Label with {strategy} on {backbone}, in batches of {batch}"
         if target is None or labels is None or random is None:
-            outcome = f"it {saving(compare(*on_common_labels(curve, control)), last)}"
+            outcome = f"it {saving(compare(*on_common_labels(curve, control)), last, curve.metric)}"
         else:
-            outcome = f"it {_reached(labels, curve, f'an accuracy of {target:.4g}')}"
+            outcome = f"it {_reached(labels, curve, _level(curve, target))}"
             outcome += f", and random {_reached(random, control, 'it')}"
     return Recommendation(strategy, backbone, batch, target, labels, random, f"{advice}: {outcome}.")
+
+
+def _level(curve: Curve, target: float) -> str:
+    article = "an" if curve.metric[0] in "aeiou" else "a"
+    return f"{article} {curve.metric} of {target:.4g}"
 
 
 def _reached(until: Until, curve: Curve, accuracy: str) -> str:

@@ -45,10 +45,7 @@ def cross_fit(
     parts: tuple[int, ...] = (),
     balanced: bool = False,
 ) -> CrossFit:
-    """Fit the served head and the fold heads.
-
-    Nothing in a fold head depends on the labels of its fold: each head chooses its regularisation and
-    calibrates itself with its own labels.
+    """Fit the served head and the fold heads, each by its own labels alone.
 
     Args:
         dataset: the labelled images, with their folds.

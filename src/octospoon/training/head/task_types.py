@@ -42,8 +42,15 @@ class HeadTask(Protocol):
     def evaluator(self) -> Evaluator:
         """That of the task type."""
 
+    @property
+    def metric(self) -> str:
+        """`Evaluator.metric` in words."""
+
     def log_loss(self, probabilities: Floats, targets: Targets) -> float:
         """Return the mean log loss in nats; NaN for N = 0."""
+
+    def naive(self, targets: Targets, classes: int) -> float:
+        """Return `Evaluator.metric` of a model that gives the same answer for every image; N >= 1."""
 
     def lead(self, new: Floats, old: Floats, targets: Targets) -> Interval:
         """Return the 95 % interval of the difference of two heads' `Evaluator.metric` on the same images."""
@@ -57,10 +64,15 @@ class OneClass:
 
     task_type: TaskType = CLASSIFICATION
     evaluator = CLASSIFICATION.evaluator
+    metric = "accuracy"
 
     def log_loss(self, probabilities: Floats, targets: Targets) -> float:
         """Return the mean log loss."""
         return of_one_class.log_loss(probabilities, targets)
+
+    def naive(self, targets: Targets, classes: int) -> float:
+        """Return the share of the most frequent class."""
+        return float(np.bincount(targets, minlength=classes).max() / len(targets))
 
     def lead(self, new: Floats, old: Floats, targets: Targets) -> Interval:
         """Return the interval of the difference in accuracy."""
@@ -76,10 +88,15 @@ class AnyClasses:
 
     task_type: TaskType = MULTILABEL
     evaluator = MULTILABEL.evaluator
+    metric = "macro F1"
 
     def log_loss(self, probabilities: Floats, targets: Targets) -> float:
         """Return the mean log loss of a class."""
         return of_classes.log_loss(probabilities, targets)
+
+    def naive(self, targets: Targets, classes: int) -> float:
+        """Return macro F1 of predicting every class."""
+        return self.evaluator.metric(np.ones((len(targets), classes)), targets)
 
     def lead(self, new: Floats, old: Floats, targets: Targets) -> Interval:
         """Return the interval of the difference in macro F1, by a paired bootstrap."""
