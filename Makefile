@@ -31,7 +31,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-load \
-	bench-rescore bench-score bench-select bench-ui peers image-sets oracle finetune test-browser dist wheel build requirements container contained \
+	bench-rescore bench-score bench-select bench-ui peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -162,6 +162,9 @@ oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estim
 
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (several GB) and test it
 	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py
+
+trainer-command: prepared ## run programs of Trainer=command on a stack of their own
+	@.venv/bin/pytest -s --trainer-command tests/e2e/test_command.py
 
 test-browser: prepared $(ENVS)/browser/.installed ## test the page of `octospoon ui` in Chromium, which must be installed; ARGS=pytest options
 	@$(ENVS)/browser/bin/pytest tests/browser $(ARGS)

@@ -22,6 +22,9 @@ BATCH = 10
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the tests that can run longer do")
+    parser.addoption(
+        "--trainer-command", action="store_true", help="programs as trainers, on a stack of its own"
+    )
     parser.addoption("--finetune", action="store_true", help="fine-tuning on a stack of its own, for minutes")
     parser.addoption("--wheel", action="store_true", help="the wheel is tried with its extras too")
     parser.addoption("--compose", action="store_true", help="the loop in the containers of the compose file")

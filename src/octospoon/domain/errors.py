@@ -13,6 +13,7 @@ OctospoonError
     ├── NoProgress          work that queues its own continuation gets nowhere
     ├── BadRequest          the payload cannot be read
     ├── Unauthorized        the secret is missing or wrong
+    ├── TrainerFailed       the program of TrainerCommand failed, or made no usable model
     ├── Refused             a service refuses the request until a person changes a permission or a setting
     └── NotConfigured       a setting is missing or contradicts another
 ```
@@ -79,6 +80,10 @@ class BadRequest(PermanentError):
 
 class Unauthorized(PermanentError):
     """The secret is missing or wrong."""
+
+
+class TrainerFailed(PermanentError):
+    """The program of TrainerCommand failed, took too long, or made no usable model."""
 
 
 class Refused(PermanentError):

@@ -121,7 +121,7 @@ class CollectSettings(Stores, frozen=True, kw_only=True):
     """Settings of `collect`."""
 
     classes: Name
-    trainer: Literal["head", "finetune"] = "head"
+    trainer: Literal["head", "finetune", "command"] = "head"
     fine_tuning: str = ""
     class_weights: Literal["none", "balanced"] = "none"
     model_name: Name = "octospoon"
@@ -176,6 +176,7 @@ class TrainerSettings(Stores, frozen=True, kw_only=True):
     dagshub_repository: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     time_limit: Seconds = 0.0
+    trainer_command: str = ""
 
 
 class WorkerSettings(Settings, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,12 +20,15 @@ from octospoon.domain.evaluation.gate import Rules
 from octospoon.runtime import aws
 from octospoon.runtime.settings import TrainerSettings, load
 from octospoon.runtime.wiring.storage import Storage
+from octospoon.training.command.command_line import CommandLine
+from octospoon.training.command.trainer import LONGEST, CommandTrainer
 from octospoon.training.context import TrainingPorts
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.head.requested_backbone import RequestedBackbone
 from octospoon.training.head.trainer import train_head
 from octospoon.training.job.lease import LEASE_SECONDS
+from octospoon.training.job.time_limit import allowed
 
 if TYPE_CHECKING:
     from octospoon.domain.training.jobs import JobSettings, TrainingState
@@ -43,7 +47,7 @@ def training_ports(job_id: str) -> TrainingPorts:
     try:
         settings = _settings(control.state(), job_id)
         storage = _storage(config, settings)
-        trainer = _trainer(settings, storage, config.device)
+        trainer = _trainer(settings, storage, config)
     except NotConfigured as error:
         control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
         raise
@@ -100,7 +104,7 @@ def _rules(settings: JobSettings) -> Rules:
     return replace(Rules(), slowdown=math.inf) if settings.candidate else Rules()
 
 
-def _trainer(settings: JobSettings, storage: Storage, device: str) -> Trainer:
+def _trainer(settings: JobSettings, storage: Storage, config: TrainerSettings) -> Trainer:
     balanced = settings.class_weights == "balanced"
     if settings.candidate is not None:
         return RequestedBackbone(
@@ -108,8 +112,13 @@ def _trainer(settings: JobSettings, storage: Storage, device: str) -> Trainer:
         )
     if settings.trainer == "finetune":
         return FineTuner(
-            storage.images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=device
+            storage.images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=config.device
         )
+    if settings.trainer == "command":
+        # from the environment, not from the job: who can write a table must not run programs here
+        command = CommandLine.read(config.trainer_command)
+        until = time.monotonic() + allowed(config.time_limit or LONGEST)
+        return CommandTrainer(storage.images, command, storage.task_type, until, balanced=balanced)
     return partial(train_head, balanced=balanced)
 
 

@@ -14,10 +14,10 @@ from e2e.faults.proxy import Fault
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.operations.waiting import wait_for
-from octospoon.cli.stack import guard
 from octospoon.cli.stack.process import end
 from octospoon.cli.stack.services import LABEL_STUDIO
 from octospoon.domain.pool.images import State
+from octospoon.runtime import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octospoon.cli.stack import guard
 from octospoon.cli.stack.process import Supervised, end, exit_code, identity, spawn
+from octospoon.runtime import guard
 
 if TYPE_CHECKING:
     from pathlib import Path

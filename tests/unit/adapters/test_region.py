@@ -9,7 +9,7 @@ from unit.corpus.case import saved
 
 from octospoon.adapters.imaging.decode import Target, decode, frame
 from octospoon.adapters.onnx import scorer
-from octospoon.training.finetune import pictures
+from octospoon.training.data import pictures
 from octospoon.training.report import contact_sheet
 
 SIDES = range(1, 6001)

@@ -78,6 +78,18 @@ def test_what_cannot_start_machines_is_named(queues: list[Any], machines: list[A
     assert "train-on-a-gpu.md" in result.advice
 
 
+def test_trainer_without_its_program_is_named() -> None:
+    def result(**outputs: str) -> CheckResult:
+        deployment: Any = SimpleNamespace(outputs={"Launcher": "queue", "Trainer": "command"} | outputs)
+        return training.checks(deployment)[1].made(deployment)
+
+    missing = result(TrainerCommand="")
+    assert not missing.ok
+    assert missing.message == "Trainer=command has no TrainerCommand, so every training job fails"
+    assert "train-with-your-own-program.md" in missing.advice
+    assert result(TrainerCommand="python train.py").ok
+
+
 @pytest.mark.parametrize("launcher", ["queue", "ecs"])
 def test_stacks_without_batch_are_not_asked(launcher: str) -> None:
     deployment: Any = SimpleNamespace(outputs={"Launcher": launcher})

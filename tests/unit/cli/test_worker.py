@@ -29,6 +29,8 @@ OUTPUTS = {
     "TrainingQueueUrl": "https://queue",
     "Launcher": "queue",
     "Trainer": "head",
+    "TrainerCommand": "",
+    "TrainingTimeLimit": "43200",
     "MlflowPasswordSecretArn": "arn:mlflow",
     "DagshubTokenSecretArn": "arn:dagshub",
     "DagshubRepository": "me/mine",
@@ -67,6 +69,25 @@ def test_a_worker_gets_what_a_training_task_gets(monkeypatch: pytest.MonkeyPatch
 def test_outputs_that_a_worker_reads_exist() -> None:
     outputs = sam_template.read(ROOT / "template.yaml")["Outputs"]
     assert OUTPUTS.keys() <= outputs.keys()
+
+
+def test_a_program_gets_its_command_and_a_limit_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OCTOSPOON_TIME_LIMIT", raising=False)
+    given = {"Trainer": "command", "TrainerCommand": "train {data}", "TrainingTimeLimit": "700"}
+    settings = worker.worker_settings(deployment(**given))
+    assert settings["OCTOSPOON_TRAINER_COMMAND"] == "train {data}"
+    assert settings["OCTOSPOON_TIME_LIMIT"] == "700", "a program that hangs stops no worker for ever"
+
+    monkeypatch.setenv("OCTOSPOON_TIME_LIMIT", "90")
+    assert worker.worker_settings(deployment(**given))["OCTOSPOON_TIME_LIMIT"] == "90"
+
+
+def test_a_stack_of_an_earlier_release_has_no_program() -> None:
+    earlier = deployment()
+    del earlier.outputs["TrainerCommand"], earlier.outputs["TrainingTimeLimit"]
+    settings = worker.worker_settings(earlier)
+    assert settings["OCTOSPOON_TRAINER_COMMAND"] == ""
+    assert "OCTOSPOON_TIME_LIMIT" not in settings
 
 
 def test_a_server_without_sign_in_needs_no_secret() -> None:

@@ -27,6 +27,9 @@ FARGATE = {
         FARGATE | {"TrainingCpu": "1024", "TrainingMemory": "8192"},
         FARGATE | {"TrainingCpu": "16384", "TrainingMemory": "8192"},
         {"Launcher": "ecs"},
+        {"Trainer": "command"},
+        {"TrainerCommand": "train"},
+        {"Trainer": "command", "TrainerCommand": "train"},
         {"ImagesPrefixes": "a/", "FunctionSubnets": "subnet-1"},
     ],
     ids=str,
@@ -44,6 +47,7 @@ def test_rules_are_read_as_cloudformation_reads_them(given: dict[str, str]) -> N
 def test_demanded_parameters_are_those_that_no_rule_lets_be_empty() -> None:
     assert demanded(TEMPLATE, {}) == []
     assert demanded(TEMPLATE, FARGATE) == [name for name in TEMPLATE["Parameters"] if name in FARGATE][1:]
+    assert demanded(TEMPLATE, {"Trainer": "command"}) == ["TrainerCommand"]
     assert demanded(TEMPLATE, {"FunctionSubnets": "subnet-1"}) == ["FunctionSecurityGroups"]
 
 

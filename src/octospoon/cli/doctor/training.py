@@ -20,6 +20,7 @@ _LOST = (
 )
 
 
+_COMMAND = "deploy with TrainerCommand (docs/how-to/train-with-your-own-program.md), and start workers again"
 _READY = ("VALID", "UPDATING")
 _MACHINES = "correct the parameters of Launcher=batch (docs/how-to/train-on-a-gpu.md), and deploy again"
 
@@ -27,6 +28,8 @@ _MACHINES = "correct the parameters of Launcher=batch (docs/how-to/train-on-a-gp
 def checks(deployment: Deployment) -> list[Check]:
     """Return the checks of training that apply to this stack."""
     found = [Check("training", _training, "")]
+    if deployment.outputs.get("Trainer") == "command":
+        found.append(Check("training program", _program, _COMMAND))
     if deployment.outputs.get("Launcher") == "batch":
         found.append(Check("training machines", _machines, _MACHINES))
     return found
@@ -40,6 +43,14 @@ def _training(deployment: Deployment) -> str:
     if problem := lost(state):
         raise Advised(problem, _LOST)
     return f"{state.job_id} is {state.status}" if state.job_id else "no job has begun yet"
+
+
+def _program(deployment: Deployment) -> str:
+    """Check that the stack names a program; whether it exists is known only where the jobs run."""
+    command = deployment.outputs.get("TrainerCommand", "")
+    if not command:
+        raise NotConfigured("Trainer=command has no TrainerCommand, so every training job fails")
+    return command
 
 
 def _machines(deployment: Deployment) -> str:

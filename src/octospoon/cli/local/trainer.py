@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octospoon.cli.operations.trainer_environment import storage_settings
+from octospoon.cli.operations.trainer_environment import stack_settings
 from octospoon.cli.stack.layout import Layout
 from octospoon.cli.stack.process import end
 from octospoon.domain.errors import NotConfigured
@@ -88,4 +88,4 @@ def trainer_environment(trainer: str) -> str:
 
 def trainer_settings(project: LocalProject) -> dict[str, str]:
     """Return the settings of the trainer, as environment variables."""
-    return {"MLFLOW_TRACKING_URI": project.mlflow_url} | storage_settings(project.outputs)
+    return {"MLFLOW_TRACKING_URI": project.mlflow_url} | stack_settings(project.outputs)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TRAINING_PYTHON = Path(".octospoon/envs/mlflow/bin/python")
 FINE_TUNING_PYTHON = Path(".octospoon/envs/finetune/bin/python")
+_COMMAND, _TIME_LIMIT = "OCTOSPOON_TRAINER_COMMAND", "OCTOSPOON_TIME_LIMIT"
 _STORAGE = {
     "OCTOSPOON_IMAGES_BUCKET": "ImagesBucket",
     "OCTOSPOON_ARTIFACTS_BUCKET": "ArtifactsBucket",
@@ -27,9 +28,20 @@ _STORAGE = {
 """The trainer's variables by the stack's output that they hold."""
 
 
-def storage_settings(outputs: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of the trainer with a stack's buckets, tables and queue."""
-    return {name: outputs[output] for name, output in _STORAGE.items()}
+def stack_settings(outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of the trainer with a stack's storage, queue and program.
+
+    A program that never ends would stop all training, so it has a time limit on any machine. The machine's
+    own takes precedence.
+
+    Args:
+        outputs: of the stack. A stack of an earlier release has no program.
+    """
+    settings = {name: outputs[output] for name, output in _STORAGE.items()}
+    settings[_COMMAND] = outputs.get("TrainerCommand", "")
+    if outputs["Trainer"] == "command":
+        settings[_TIME_LIMIT] = os.environ.get(_TIME_LIMIT, outputs["TrainingTimeLimit"])
+    return settings
 
 
 def trainer_python(*, fine_tunes: bool = False) -> str:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from octospoon.cli.deployment.session import environment
-from octospoon.cli.operations.trainer_environment import storage_settings, trainer_python
+from octospoon.cli.operations.trainer_environment import stack_settings, trainer_python
 from octospoon.domain.errors import NotConfigured
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def worker_settings(deployment: Deployment) -> dict[str, str]:
         raise NotConfigured(
             "the stack has no MLflow, which training needs: set the parameter MlflowTrackingUri"
         )
-    settings = storage_settings(deployment.outputs) | {"MLFLOW_TRACKING_URI": deployment.mlflow_url}
+    settings = stack_settings(deployment.outputs) | {"MLFLOW_TRACKING_URI": deployment.mlflow_url}
     if user := deployment.settings.get("OCTOSPOON_MLFLOW_USERNAME"):
         settings["MLFLOW_TRACKING_USERNAME"] = user
     if secret := deployment.outputs.get("MlflowPasswordSecretArn"):

@@ -47,7 +47,7 @@ class JobSettings:
 
     Attributes:
         classes: the project's class names, in order; at least two.
-        trainer: ``head`` or ``finetune``.
+        trainer: ``head``, ``finetune`` or ``command``.
         fine_tuning: options of the trainer ``finetune``.
         class_weights: ``none`` or ``balanced``.
         model_name: name of the registered model.

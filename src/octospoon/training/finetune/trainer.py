@@ -21,8 +21,8 @@ from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingReco
 from octospoon.domain.model_spec import EMBEDDING, INPUT, SOFTMAX
 from octospoon.domain.task_types.classification import metrics
 from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.data import pictures
 from octospoon.training.data.dataset import as_stored
-from octospoon.training.finetune import pictures
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.graph.parts import widths
 from octospoon.training.head.fit import fit_head, fold_of

@@ -20,6 +20,11 @@ once, and would do so for ever.
 """
 
 
+def allowed(seconds: float) -> float:
+    """Return after how many seconds a job with a limit ends itself."""
+    return max(seconds - MARGIN, seconds / 2)
+
+
 @contextmanager
 def ended_after(seconds: float) -> Iterator[None]:
     """End the block after that many seconds, less `MARGIN`; 0 for no limit. Only in the main thread.
@@ -39,7 +44,7 @@ def ended_after(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds - MARGIN, seconds / 2))
+    signal.setitimer(signal.ITIMER_REAL, allowed(seconds))
     try:
         yield
     finally:

@@ -133,6 +133,8 @@ def _of_batch(theirs: onnx.ModelProto, tensor: str, images: npt.NDArray[np.uint8
     """Return the values of a tensor for uint8 [N, H, W, 3], one batch of the model's own size."""
     whole = pooling.ended(theirs, tensor, pooling.AS_IT_IS)
     values: npt.NDArray[np.float32] = onnx_graph.run(whole, {INPUT: images}, EMBEDDING)
+    if not np.isfinite(values).all():
+        raise BadModel(f"the tensor {tensor.removeprefix(THEIRS)!r} has NaN or infinite numbers for an image")
     return values
 
 

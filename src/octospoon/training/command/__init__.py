@@ -1,0 +1,1 @@
+"""Training with a program of the user, `Trainer=command`."""

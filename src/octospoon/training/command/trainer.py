@@ -1,0 +1,180 @@
+"""Train with a program of the user, as a `Trainer`: it reads a folder of images and writes an ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.errors import BadImage, BadModel, BadRequest, NotConfigured, TrainerFailed
+from octospoon.domain.evaluation.gate import Rules
+from octospoon.domain.task_types.classification import metrics
+from octospoon.domain.task_types.names import TaskTypeName
+from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.command import result, split
+from octospoon.training.command.command_line import CommandLine, Places, environment
+from octospoon.training.command.data_folder import DataFolder
+from octospoon.training.command.own_head import Parts, calibrated
+from octospoon.training.command.program import Limits, run_program
+from octospoon.training.data.dataset import read_labelled
+from octospoon.training.head.trainer import KEPT_OUT, train_head
+from octospoon.training.model import check_import, model_file
+
+if TYPE_CHECKING:
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.ports.images import ImageStore
+    from octospoon.training.command.own_head import Calibrated
+    from octospoon.training.data.dataset import Dataset
+    from octospoon.training.model.check_import import Imported
+
+LONGEST = 43_200.0
+"""Seconds that a job may take where no limit is set; the default of TrainingTimeLimit."""
+_RESERVE, _LEAST_SECONDS = 120.0, 10.0
+_READ_AGAIN = 3.0
+"""Evaluation reads labelled images again, and a sample of the pool: it may take this many times as long."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTrainer:
+    """Implements `octospoon.training.head.trainer.Trainer`.
+
+    Attributes:
+        images: the store of the labelled images.
+        command: the program.
+        task_type: the kind of label.
+        until: `time.monotonic` by which the job must have ended.
+        balanced: whether classes weigh the inverse of their frequency. The program is told so, and heads that
+            octospoon fits do so.
+    """
+
+    images: ImageStore
+    command: CommandLine
+    task_type: TaskType
+    until: float
+    balanced: bool = False
+
+    def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
+        """Write the images as a data set, run the program, and take its model. See `Trainer`.
+
+        The program gets no audit image, and a model in service whose head has learned from none.
+
+        Raises:
+            NotConfigured: the task type has no data set, or the program does not exist.
+            BadRequest: there are too few labels.
+            TrainerFailed: the program failed, or its model cannot be used; with the end of its output.
+        """
+        if self.task_type.name != TaskTypeName.CLASSIFICATION:
+            raise NotConfigured(
+                f"Trainer=command cannot train TaskType={self.task_type.name}: use Trainer=head"
+            )
+        self.command.check(os.environ)
+        apart = dataset.part(audit=False)
+        with tempfile.TemporaryDirectory(prefix="octospoon-", ignore_cleanup_errors=True) as scratch:
+            folder = Path(scratch).resolve()
+            for name in ("data", "output", "tmp"):
+                (folder / name).mkdir()
+            began = time.monotonic()
+            data = DataFolder(folder / "data", spec.classes, self._weights())
+            parts = self._written(data, apart)
+            seconds = self._seconds(time.monotonic() - began)
+            champion = train_head(backbone, parts.for_training(), spec, balanced=self.balanced)
+            (folder / "champion.onnx").write_bytes(champion.model)
+            last_lines = self._run(folder, seconds)
+            try:
+                made = self._taken(folder / "output", parts, data, spec)
+            except (BadModel, BadRequest) as error:
+                raise TrainerFailed(
+                    "the program of TrainerCommand ended, but its model cannot be used: "
+                    f"{error}; {last_lines}"
+                ) from error
+        held_out = np.full((len(dataset), len(spec.classes)), np.nan)
+        held_out[[not image.audit for image in dataset.images]] = made.held_out
+        return replace(made, held_out=held_out)
+
+    def _weights(self) -> str:
+        return "balanced" if self.balanced else "none"
+
+    def _written(self, data: DataFolder, apart: Dataset) -> Parts:
+        """Write the images outside the audit share; return the parts that could be read."""
+        held_out = split.validation(apart.images, self.task_type.evaluator.strata(apart.labels))
+        readable = data.write(apart.images, apart.labels, held_out, self.images)
+        parts = Parts(apart, data.classes, readable & ~held_out, readable & held_out)
+        if not parts.training.any() or not parts.validation.any():
+            raise BadRequest("too few labelled images can be read: there is none for training or validation")
+        return parts
+
+    def _seconds(self, reading: float) -> float:
+        """Return the seconds that the program may take, after the images took some to read."""
+        left = self.until - time.monotonic()
+        seconds = max(left - max(_RESERVE, _READ_AGAIN * reading), left / 2)
+        if seconds < _LEAST_SECONDS:
+            raise TrainerFailed(
+                f"the images took {reading:,.0f} seconds to read, and no time is left for the program of "
+                "TrainerCommand: raise TrainingTimeLimit"
+            )
+        return seconds
+
+    def _run(self, folder: Path, seconds: float) -> str:
+        """Run the program in the folders of the job; return the last lines of its output."""
+        places = Places(folder / "data", folder / "output", folder / "champion.onnx", int(seconds))
+        _log.info("running %s for at most %d seconds", self.command.text, places.seconds)
+        own = environment(os.environ, places, folder / "tmp")
+        limits = Limits(seconds, (folder / "output", folder / "tmp"))
+        return run_program(self.command.filled(places), own, limits).last_lines()
+
+    def _taken(self, output: Path, parts: Parts, data: DataFolder, spec: ModelSpec) -> TrainedModel:
+        """Read the program's model, check it, and calibrate it on the part for validation."""
+        read = result.read_model(output, result.Classes(spec.classes, data.folders()))
+        imported = check_import.fitted(read, spec.classes)
+        for line in imported.recognised:
+            _log.info("%s: %s", result.MODEL, line)
+        check_import.check(imported, self._readable_image(parts), Rules())
+        made = self._assembled(
+            imported, calibrated(imported, parts, self.images, balanced=self.balanced), parts, spec
+        )
+        try:
+            return replace(made, epochs=result.read_metrics(output))
+        except BadRequest as error:
+            _log.warning("the model has no metrics of its epochs: %s", error)
+            return replace(made, params=made.params | {"epochs_left_out": str(error)})
+
+    def _assembled(self, imported: Imported, head: Calibrated, parts: Parts, spec: ModelSpec) -> TrainedModel:
+        named = replace(imported.spec, classes=spec.classes, version=spec.version)
+        file = model_file.head_file(head.weights, head.bias, named)
+        shape, truth = (named.dim, len(spec.classes)), parts.dataset.labels[head.rows]
+        held_out = np.full((len(parts.dataset), len(spec.classes)), np.nan)
+        held_out[head.rows] = head.probabilities
+        return TrainedModel(
+            model=model_file.assemble(model_file.extract_backbone(imported.model), file, named),
+            head=file,
+            held_out=held_out,
+            record=parts.record(shape, same_backbone=named.backbone == spec.backbone),
+            metrics={
+                "held_out_accuracy": metrics.accuracy(head.probabilities, truth),
+                "held_out_log_loss": metrics.log_loss(head.probabilities, truth),
+            },
+            params={
+                "trainer": "command",
+                "trainer_command": self.command.text,
+                "audit_labels": KEPT_OUT,
+                "class_weights": self._weights(),
+                "validation_labels": str(int(parts.validation.sum())),
+            }
+            | head.params,
+        )
+
+    def _readable_image(self, parts: Parts) -> bytes:
+        """Return the file of an image for validation; raises BadModel if none can be read any more."""
+        for i in np.flatnonzero(parts.validation).tolist():
+            with suppress(BadImage):
+                return read_labelled(self.images, parts.dataset.images[i])
+        raise BadModel("the labelled images cannot be read any more")
