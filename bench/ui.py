@@ -17,10 +17,8 @@ import io
 import json
 import os
 import resource
-import shutil
 import statistics
 import tempfile
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench.memory_dynamo import size_of
+from bench.page import chromium, served
 from PIL import Image
 
 from octospoon.adapters.dynamodb.items import dump_item, pack
@@ -43,9 +42,8 @@ from octospoon.domain.pool.images import ImageBytes
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.trace import Trace, Upload
-from octospoon.ui import map_file, server
+from octospoon.ui import map_file
 from octospoon.ui.backend import Backend
-from octospoon.ui.guard import new_token
 from octospoon.ui.pages import Pages
 
 if TYPE_CHECKING:
@@ -58,12 +56,6 @@ _UNIT = 8192
 """Bytes of a read unit in a scan, which is eventually consistent."""
 BATCH = 50
 REPEATS = 5
-CHROMIUM = [
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--no-sandbox",
-]
 
 
 class Table:
@@ -165,6 +157,7 @@ def backend(table: Table, folder: Path) -> Backend:
         preview=lambda: round_,
         rank=unused,
         head=unused,
+        run=unused,
         dead_letters=list,
         sentence=str,
         read_cost=0.0,
@@ -197,12 +190,6 @@ def timed_views(pages: Pages) -> dict[str, dict[str, float]]:
 
     On a busy machine the seconds are many times the CPU seconds.
     """
-    from playwright.sync_api import sync_playwright
-
-    listener, token = server.listen(0), new_token()
-    running = server.guarded_server(pages, str, token, listener)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
     views = {
         "map, first visit": ("/map", ".legend"),
         "map, other visits": ("/map", ".legend"),
@@ -210,11 +197,10 @@ def timed_views(pages: Pages) -> dict[str, dict[str, float]]:
         "image": ("/image/" + "camera-1%2F2026-02%2F00000001.jpg", ".timeline"),
     }
     times: dict[str, dict[str, float]] = {}
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+    with served(pages) as opened, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(120_000)
-        page.goto(server.address(listener, token) + "#/image")
+        page.goto(opened + "#/image")
         page.wait_for_selector(".search")
         for name, (address, ready) in views.items():
             seconds, spent = [], browser_cpu()
@@ -226,9 +212,6 @@ def timed_views(pages: Pages) -> dict[str, dict[str, float]]:
                 "seconds": statistics.median(seconds),
                 "browser_cpu_seconds": (browser_cpu() - spent) / len(seconds),
             }
-        browser.close()
-    running.should_exit = True
-    thread.join()
     return times
 
 

@@ -28,7 +28,7 @@ ARGUMENTS = [
 """WebGL without a graphics card; the sandbox needs rights that containers lack, and the pages are our own."""
 TOKEN = "token-of-a-test"
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-SECONDS = 60_000
+SECONDS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -111,9 +111,12 @@ def tab(browser: Any) -> Iterator[Callable[..., Tab]]:
     """Return a function that opens an address in a new tab with cookies of its own."""
     contexts = []
 
-    def opened(address: str, viewport: dict[str, int] = WIDE, scheme: str = "light", **options: Any) -> Tab:
+    def opened(
+        address: str, viewport: dict[str, int] = WIDE, scheme: str = "light", script: str = "", **options: Any
+    ) -> Tab:
         context = browser.new_context(viewport=viewport, color_scheme=scheme, **options)
         contexts.append(context)
+        context.add_init_script(script)
         result = Tab(context.new_page())
         result.page.goto(address)
         return result

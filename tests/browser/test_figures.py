@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser.conftest import NARROW, served
-from browser.test_views import EVIL, Served, serious
+from browser.test_views import EVIL, Served, barriers
 from fakes.watched import BROKEN, judged, watched
 
 from octospoon.domain.errors import ServiceUnavailable
@@ -45,7 +45,7 @@ def test_both_views_are_accessible_and_silent(figures: tuple[Served, str], tab: 
         opened.page.get_by_role("heading", name=part).first.wait_for()
         opened.page.locator("svg[role=img]").first.wait_for()
         opened.page.wait_for_load_state("networkidle")
-        assert serious(opened) == [], address
+        assert barriers(opened) == [], address
     assert opened.problems == []
 
 
@@ -94,11 +94,11 @@ def test_an_empty_deployment_says_what_comes_next(tmp_path: Path, tab: Opener) -
         opened = tab(address)
         opened.go("/model", "There is no trained model yet")
         assert "octospoon rank" in opened.page.locator("main").inner_text()
-        assert serious(opened) == []
+        assert barriers(opened) == []
         opened.go("/watch", "Watch")
         opened.page.get_by_role("heading", name="Training jobs").wait_for()
         assert "octospoon watch" in opened.page.locator("main").inner_text()
-        assert serious(opened) == []
+        assert barriers(opened) == []
         assert opened.problems == []
 
 

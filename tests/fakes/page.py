@@ -48,6 +48,7 @@ class PageWorld:
         self.folder, self.classes, self.local = folder, classes, True
         self.ranked: list[str] = []
         self.heads: dict[int, Any] = {}
+        self.runs: dict[int, str] = {}
         self.letters: list[dict[str, Any]] = []
         self.history = ClassHistory(classes)
         if images:
@@ -99,6 +100,7 @@ class PageWorld:
             preview=self.preview,
             rank=self.rank(),
             head=lambda pointer: self.heads[pointer.version],
+            run=lambda version: self.runs.get(version, ""),
             dead_letters=lambda: self.letters,
             sentence=str,
             read_cost=0.06,

@@ -36,6 +36,7 @@ class Backend:
         preview: chooses the next round and stores nothing.
         rank: runs `rank` now.
         head: opens the head of a version.
+        run: gives the address of the run in MLflow that made a version; empty without one.
         dead_letters: reads the messages that failed for good, by queue, as JSON can hold them.
         sentence: says in one sentence what an error means.
         read_cost: dollars for reading a million rows of the pool.
@@ -51,6 +52,7 @@ class Backend:
     preview: Callable[[], Round]
     rank: Callable[[], RankReport]
     head: Callable[[ChampionPointer], Head]
+    run: Callable[[int], str]
     dead_letters: Callable[[], Sequence[dict[str, Any]]]
     sentence: Callable[[BaseException], str]
     read_cost: float

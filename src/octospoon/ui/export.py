@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from octospoon.domain.errors import BadImage, BadRequest, ServiceUnavailable
+from octospoon.domain.errors import BadImage, BadRequest, OctospoonError, ServiceUnavailable
 from octospoon.domain.pool.keys import image_id
 from octospoon.ui import assets
+from octospoon.ui.galleries import story
 from octospoon.ui.layout import nearest
 from octospoon.ui.thumbnails import AT_ONCE
 
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from octospoon.domain.trace import Trace
     from octospoon.ui.pages import Pages
     from octospoon.ui.snapshot import Snapshot
 
 IMAGES = 2000
 """Images with a thumbnail, unless another number is asked for."""
 NEIGHBOURS = 8
+STORIES = 100
+"""Images with their story; each costs some reads for every round and every training job."""
 SOURCE = "js/source.js"
 _SOURCE = b'"use strict";\nvar octospoon = { live: false, thumbnails: "thumbnails/" };\n'
 _POLICY = (
@@ -55,7 +59,7 @@ class Written:
 def export(pages: Pages, folder: Path, images: int = IMAGES) -> Written:
     """Write the page into a new or empty folder.
 
-    Stories, addresses, annotators and dead letters are left out: an export may be shown to other people.
+    Addresses, annotators and dead letters are left out: an export may be shown to other people.
 
     Args:
         pages: the views of the deployment.
@@ -74,7 +78,8 @@ def export(pages: Pages, folder: Path, images: int = IMAGES) -> Written:
     first = [*_keys_of(batches.values()), *_keys_of_figures(**figures)]
     chosen = _with_thumbnail(snapshot, first, images)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in _files(pages, snapshot, {**batches, **figures}, chosen):
+    views = {**batches, **figures, "stories": _stories(pages, [snapshot.keys[i] for i in chosen[:STORIES]])}
+    for name, content in _files(pages, snapshot, views, chosen):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -136,6 +141,30 @@ def _with_thumbnail(snapshot: Snapshot, first: Sequence[str], images: int) -> li
     labelled = np.flatnonzero(snapshot.columns["label"] >= 0).tolist()
     order = [*(at[key] for key in first if key in at), *labelled, *range(len(snapshot.keys))]
     return list(dict.fromkeys(order))[:images]
+
+
+def _stories(pages: Pages, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the stories of images by key; an image whose story cannot be told is left out."""
+
+    def told(key: str) -> tuple[str, dict[str, Any] | None]:
+        try:
+            return key, story(_for_others(pages.story(key)))
+        except OctospoonError:
+            return key, None
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return {key: each for key, each in threads.map(told, keys) if each is not None}
+
+
+def _for_others(trace: Trace) -> Trace:
+    """Return a story without annotators, addresses of tasks and runs, and notes that hold an address."""
+    return replace(
+        trace,
+        export=trace.export and replace(trace.export, address=""),
+        annotations=tuple(replace(each, annotator="") for each in trace.annotations),
+        trainings=tuple(replace(each, snapshot="", run="") for each in trace.trainings),
+        notes=tuple(note for note in trace.notes if "://" not in note),
+    )
 
 
 def _files(

@@ -143,6 +143,11 @@ def _card(
     }
 
 
+def story(trace: Trace) -> dict[str, Any]:
+    """Return a story as data, with its events in words."""
+    return {**msgspec.to_builtins(trace), "timeline": [event._asdict() for event in timeline(trace)]}
+
+
 def image(
     trace: Trace,
     row: PoolRow | None,
@@ -158,8 +163,7 @@ def image(
         snapshot: to find the nearest images; None before the first.
     """
     etag = next((upload.etag for upload in trace.uploads if upload.image == trace.image), "")
-    story = {**msgspec.to_builtins(trace), "timeline": [event._asdict() for event in timeline(trace)]}
-    document = {"trace": story, "id": trace.image, "etag": etag, "nearest": []}
+    document = {"trace": story(trace), "id": trace.image, "etag": etag, "nearest": []}
     if row is None or snapshot is None:
         return document
     (positions,) = similar(snapshot, [row], _LOOKED_AT)

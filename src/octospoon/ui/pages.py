@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.tasks import Round
     from octospoon.domain.pool.images import PoolRow
+    from octospoon.domain.trace import Trace
     from octospoon.ports.clock import Clock
     from octospoon.ui.backend import Backend
     from octospoon.ui.snapshot import Snapshot
@@ -131,11 +132,19 @@ class Pages:
         Raises:
             BadRequest: there is no such image.
         """
-        trace = self._backend.trace(key)
+        trace = self.story(key)
         rows = self._backend.storage.pool.rows
         document = galleries.image(trace, rows([key]).get(key), rows, self.pool.snapshot)
         self._remember([(key, document["etag"])])
         return document
+
+    def story(self, key: str) -> Trace:
+        """Return the story of an image.
+
+        Raises:
+            BadRequest: there is no such image.
+        """
+        return self._backend.trace(key)
 
     def watch(self, *, now: bool = False) -> dict[str, Any]:
         """Return what the view Watch shows; `now` waits until it is read."""
@@ -150,6 +159,10 @@ class Pages:
         answer = kept.now() if now else kept.get()
         self._remember(judging.shown(answer["document"]))
         return answer
+
+    def run(self, version: int) -> str:
+        """Return the address of the run in MLflow that made a version; empty if there is none."""
+        return self._backend.run(version)
 
     def thumbnail(self, image: str, size: str) -> bytes | None:
         """Return the thumbnail of an image that the page has shown; None for an unknown id.

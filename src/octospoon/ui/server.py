@@ -11,9 +11,10 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from octospoon.adapters.mlflow.page_link import PORT
 from octospoon.domain.errors import BadImage, BadRequest, Conflict, OctospoonError
 from octospoon.ui import assets
 from octospoon.ui.guard import LOOPBACK, PARAMETER, Guard
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from octospoon.ui.pages import Pages
 
-PORT = 8188
 LOG = logging.getLogger(__name__)
 MOST_BODY = 30_000_000
 """Most bytes of a request: 20,000 keys of 1,024 bytes, and their quotes."""
@@ -55,6 +55,7 @@ def application(pages: Pages, sentence: Callable[[BaseException], str]) -> Starl
             Route("/data/image", answer(lambda request: pages.image(_key(request))), methods=["GET"]),
             Route("/data/model", answer(lambda _: pages.model()), methods=["GET"]),
             Route("/data/watch", answer(lambda _: pages.watch()), methods=["GET"]),
+            Route("/run/{version:int}", _run(pages, sentence), methods=["GET"]),
             Route("/thumbnails/{size}/{image}.jpg", _thumbnail(pages, sentence), methods=["GET"]),
             Route("/do/refresh", action(lambda _: pages.refresh()), methods=["POST"]),
             Route("/do/again", action(pages.again), methods=["POST"]),
@@ -160,6 +161,20 @@ def _pool(pages: Pages) -> Callable[[Request], Response]:
     def endpoint(_request: Request) -> Response:
         document = pages.document()
         return Response(status_code=204) if document is None else Response(document)
+
+    return endpoint
+
+
+def _run(pages: Pages, sentence: Callable[[BaseException], str]) -> Callable[[Request], Response]:
+    def endpoint(request: Request) -> Response:
+        version = request.path_params["version"]
+        try:
+            address = pages.run(version)
+        except Exception as error:  # noqa: BLE001 - the person who followed the link reads the sentence
+            return PlainTextResponse(sentence(error), 502)
+        if not address.startswith(("http://", "https://")):
+            return PlainTextResponse(f"MLflow has no run of version {version}.", 404)
+        return RedirectResponse(address, 303)
 
     return endpoint
 

@@ -66,6 +66,13 @@ def test_our_versions_go_on_where_the_registry_begins_anew(client):
     assert registry.begin("train-000002", {}, claim).version == 8
 
 
+def test_a_run_leads_to_its_version_on_the_page(client):
+    run = MlflowRegistry("shapes", "shapes").begin("train-000001", {}, as_registered)
+    described = client.get_run(run.run_id).data.tags["mlflow.note.content"]
+    assert f"(http://127.0.0.1:8188/#/model?version={run.version})" in described
+    assert "octospoon ui --stack NAME" in described
+
+
 def test_a_deleted_experiment_is_named(client):
     registry = MlflowRegistry("shapes", "shapes")
     registry.begin("train-000001", {}, as_registered)

@@ -67,7 +67,7 @@ def test_the_model_predicts_each_class_by_itself(trained, tmp_path):
     spec = model_file.read_spec(trained.champions.files[pointer.sha256])
     assert (spec.activation, spec.classes) == (SIGMOID, CLASSES)
     scorer = trained.ports.open_model(trained.champions.fetch(pointer, tmp_path))
-    images = [scorer.preprocess(digits.png_bytes(i))[None] for i in range(300, 400)]
+    images = [scorer.preprocess(digits.png_bytes(i)).pixels[None] for i in range(300, 400)]
     probabilities = np.stack([scorer.predict(image)[0].probabilities for image in images])
     truth = np.array([[name in names(i) for name in CLASSES] for i in range(300, 400)], np.int64)
     assert metrics.macro_f1(probabilities, truth) > 0.85

@@ -92,8 +92,14 @@ def test_uncertainty_does_not_grow_with_the_number_of_classes() -> None:
 
     one, other = uncertainties(np.array([few, many], np.float32))
 
-    assert (one.margin, one.entropy) == (other.margin, other.entropy)
-    assert one.margin == pytest.approx(0.6, abs=1e-6)
+    assert other.margin < one.margin
+    assert other.entropy < one.entropy
+
+
+def test_uncertainty_is_expected_errors_per_class() -> None:
+    (one,) = uncertainties(np.array([[0.9, 0.4, 0.2]]))
+
+    assert one.margin == pytest.approx((0.1 + 0.4 + 0.2) / (1 + 1.5))
 
 
 def nearly_right(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,42 @@ def test_the_next_round_counts_as_large_as_the_newest():
     assert 0 <= expected.interval.low <= expected.interval.high < 0.2
 
 
+def by_hand(n: int, number: int) -> Dataset:
+    """Return images of a round that a person chose."""
+    chosen = dataset(n, 2, strategies=["manual"] * n, rounds=1)
+    return Dataset(images(chosen.labels, ["manual"] * n, [number] * n), chosen.embeddings, chosen.labels, {})
+
+
+def joined(first: Dataset, second: Dataset) -> Dataset:
+    return Dataset(
+        (*first.images, *second.images),
+        np.concatenate([first.embeddings, second.embeddings]),
+        np.concatenate([first.labels, second.labels]),
+        {},
+    )
+
+
+@pytest.mark.parametrize("number", [3, 9])
+def test_images_chosen_by_hand_make_no_round(number, monkeypatch):
+    fitted = []
+    fit = fit_head
+    monkeypatch.setattr(
+        next_batch,
+        "fit_head",
+        lambda points, *rest, **named: fitted.append(len(points)) or fit(points, *rest, **named),
+    )
+    expected = expectation(joined(dataset(150, 0), by_hand(90, number)), dataset(60, 1), 3)
+
+    assert expected.labels == 30
+    assert fitted == [90 + 30 * i for i in range(1, 6)]
+
+
+def test_rounds_by_hand_alone_give_no_expectation():
+    chosen = joined(dataset(60, 0, rounds=2), by_hand(30, 3))
+
+    assert expectation(joined(chosen, by_hand(30, 4)), dataset(60, 1), 3) is None
+
+
 def test_report_says_when_more_labels_will_not_help():
     expected = expectation(dataset(150, 0, spread=0.2), dataset(200, 1, spread=0.2), 3)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from fakes.watched import judged, watched
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation
+from octospoon.domain.trace import Export, Trace, Training
 from octospoon.ui import assets
-from octospoon.ui.export import NEIGHBOURS, export
+from octospoon.ui.export import NEIGHBOURS, STORIES, export
 from octospoon.ui.packing import unpack
 from octospoon.ui.pages import Pages
 
@@ -56,12 +60,49 @@ def test_an_export_holds_the_views_and_the_thumbnails(tmp_path: Path) -> None:
         assert (folder / "thumbnails" / "small" / f"{image}.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
-def test_an_export_names_no_address_and_no_story(tmp_path: Path) -> None:
-    folder, _ = written(tmp_path, 30)
-    assert arrived(folder, "state")["links"] == {}
-    data = "".join(path.read_text() for path in (folder / "data").iterdir())
+def secretive(trace: Trace) -> Trace:
+    """Return a story with everything that an export must not tell."""
+    who = Annotation(trace.key, "e", "7", 7, "2026-01-01T00:00:00Z", "ann@secret.example", "cat")
+    job = Training("train-000001", "s3://secret/a", "train", "cat", "e", run="https://secret.example/run")
+    return replace(
+        trace,
+        export=Export(2.0, 5, "https://secret.example/task"),
+        annotations=(who,),
+        trainings=(job,),
+        notes=("a fact", "https://secret.example does not answer"),
+    )
+
+
+def test_an_export_names_no_address_and_nobody(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path / "kept", 30)
+    plain = fake.trace
+    with patch.object(fake, "trace", lambda key: secretive(plain(key))):
+        export(Pages(fake.backend(), fake.world.clock), tmp_path / "out")
+    assert arrived(tmp_path / "out", "state")["links"] == {}
+    data = "".join(path.read_text() for path in (tmp_path / "out" / "data").iterdir())
     assert "8080" not in data
-    assert "timeline" not in data
+    assert "secret" not in data
+
+
+def test_an_export_tells_stories_of_rounds_first(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path / "kept", STORIES + 30)
+    fake.rank()()
+    plain, missing = fake.trace, fake.world.rounds.read(1).picks[0].key
+
+    def traced(key: str) -> Trace:
+        if key == missing:
+            raise BadRequest("there is no such image")
+        return secretive(plain(key))
+
+    with patch.object(fake, "trace", traced):
+        export(Pages(fake.backend(), fake.world.clock), tmp_path / "out")
+    stories = arrived(tmp_path / "out", "stories")
+    assert len(stories) == STORIES - 1
+    assert {pick.key for pick in fake.world.rounds.read(1).picks} - stories.keys() == {missing}
+    events = {event["what"]: event["particulars"] for event in next(iter(stories.values()))["timeline"]}
+    assert events["exported"] == "task 5"
+    assert events["annotated"] == "cat, annotation 7"
+    assert events["trained on"] == "train-000001 (train) as cat"
 
 
 def test_an_export_holds_the_figures_without_messages(tmp_path: Path) -> None:

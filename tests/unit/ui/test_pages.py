@@ -28,7 +28,6 @@ HOSTILE = '../../<img src=x onerror=alert(1)>\n"; =cmd|.png'
 FORBIDDEN = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=")
 VENDORED = {
     "vendor/deck.gl-core-9.4.0.min.js": "ba586dcc7c2921a6f8f142ecc5024c5add642742c48b506826588ac85f039418",
-    "vendor/deck.gl-layers-9.4.0.min.js": "2939dddbdb47c6401c98861ea6756475c836e3dc359229d11df47fe62de9f2ae",
     "vendor/deck.gl-LICENSE.txt": "e499a2c2ba3b9faabe91fdfddf43e329439263264b7148e5548d0ec605cce9f2",
 }
 

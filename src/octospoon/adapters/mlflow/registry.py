@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.http_errors import described
+from octospoon.adapters.mlflow.page_link import DESCRIPTION_TAG, description
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
 from octospoon.domain.model_spec import VERSION_TAG
 from octospoon.domain.secrets import checked_secret, header_secret, hidden, split_sign_in
@@ -57,7 +58,9 @@ class MlflowRegistry:
             run_id = self._run(client, job_id)
             for key, value in tags.items():
                 client.set_tag(run_id, key, value)
-            return self._version(client, run_id, job_id, claim)
+            run = self._version(client, run_id, job_id, claim)
+            client.set_tag(run_id, DESCRIPTION_TAG, description(run.version))
+            return run
 
     def log(
         self,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from octospoon.adapters.aws.errors import translated
+from octospoon.cli.failures import sentence
 from octospoon.cli.operations import log_reasons
 from octospoon.cli.operations.queues import QUEUES, depth
 from octospoon.cli.operations.waiting import wait_for
@@ -79,9 +82,17 @@ def read(deployment: Deployment, queues: Sequence[str]) -> list[DeadLetters]:
 def _letter(deployment: Deployment, queue: str, message: Mapping[str, Any]) -> DeadLetter:
     sent_at, reason = int(message["Attributes"]["SentTimestamp"]) / 1000, ""
     if function := _FUNCTIONS.get(queue):
-        reason = log_reasons.newest(deployment, function, message["MessageId"], sent_at) or _NOT_LOGGED
+        reason = _reason(deployment, function, message["MessageId"], sent_at)
     tries = int(message["Attributes"]["ApproximateReceiveCount"])
     return DeadLetter(sent_at, tries, reason, message["Body"][:_BODY])
+
+
+def _reason(deployment: Deployment, function: str, message: str, since: float) -> str:
+    """Return why a function failed on a message; without the right to read its log, what is missing."""
+    try:
+        return log_reasons.newest(deployment, function, message, since) or _NOT_LOGGED
+    except ClientError as error:
+        return f"the log cannot be read: {sentence(error)}"
 
 
 def redrive(deployment: Deployment, queues: Sequence[str]) -> dict[str, int]:

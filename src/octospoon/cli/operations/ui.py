@@ -54,6 +54,7 @@ def backend(deployment: Deployment, folder: Path = FOLDER) -> Backend:
         preview=partial(preview, deployment),
         rank=partial(run_now.rank, deployment),
         head=partial(head_of, deployment),
+        run=partial(run_address, deployment),
         dead_letters=lambda: msgspec.to_builtins(dead_letters.read(deployment, ())),
         sentence=sentence,
         read_cost=1e6 * _ROW_BYTES / _HALF_UNIT_BYTES * DYNAMODB_READ_UNIT,
@@ -70,6 +71,12 @@ def preview(deployment: Deployment) -> Round:
     if pointer is None:
         raise ServiceUnavailable("no model is in service yet: run `octospoon init-model` first")
     return chooser(load(RankSettings, deployment.settings_of("Rank")), deployment)(pointer[0])
+
+
+def run_address(deployment: Deployment, version: int) -> str:
+    """Return the address of the run in MLflow that made a version; empty without MLflow or such a run."""
+    runs = deployment.runs
+    return runs.of_version(version) if runs else ""
 
 
 class _Links:

@@ -86,8 +86,8 @@ def need(pool: Candidates) -> npt.NDArray[np.float64]:
     """Return how much the likely classes of each candidate lack labels, float64 [N], at least 0.
 
     A class has the weight 1 / (labels + 1). If the classes do not exclude each other, a sum would favour
-    images with many classes. Then the need is that of the class whose own margin has the largest product with
-    its weight, so that the image's margin times its need is that product.
+    images with many classes. Then the need is the mean weight of the classes, each counted by its own margin:
+    the lack of labels where the image is in doubt.
     """
     probabilities, labels = pool.probabilities, pool.labels
     if probabilities is None or labels is None or len(labels) != probabilities.shape[1]:
@@ -97,9 +97,9 @@ def need(pool: Candidates) -> npt.NDArray[np.float64]:
         needs: npt.NDArray[np.float64] = wide @ weights
         return needs
     margins = 1.0 - np.abs(2.0 * wide - 1.0)
-    whole = np.maximum(margins.max(axis=1), np.finfo(np.float64).tiny)
-    product: npt.NDArray[np.float64] = (margins * weights).max(axis=1) / whole
-    return product
+    whole = np.maximum(margins.sum(axis=1), np.finfo(np.float64).tiny)
+    mean: npt.NDArray[np.float64] = margins @ weights / whole
+    return mean
 
 
 def _best(pool: Candidates, scores: npt.NDArray[np.float64], n: int, seed: str) -> npt.NDArray[np.int64]:

@@ -39,8 +39,9 @@ def _events(image: Trace) -> Iterator[Event]:
         yield Event(at, "deleted", "from the bucket")
     yield from map(_choice, image.choices)
     if image.export:
-        particulars = f"task {image.export.task_id}, {image.export.address}"
-        yield Event(image.export.at, "exported", particulars)
+        yield Event(
+            image.export.at, "exported", _listed(f"task {image.export.task_id}", image.export.address)
+        )
     yield from map(_annotation, image.annotations)
     if image.label:
         label = image.label
@@ -84,18 +85,17 @@ def _annotation(annotation: Annotation) -> Event:
     answer = "no answer (skipped, or not one class)" if annotation.label is None else annotation.label
     gone = ", deleted since" if annotation.deleted else ""
     at = datetime.fromisoformat(annotation.updated_at).timestamp() if annotation.updated_at else None
-    left_out = f", left out: {annotation.note}" if annotation.note else ""
-    by = f"by annotator {annotation.annotator}, annotation {annotation.number}"
-    return Event(at, "annotated", f"{answer}{left_out}, {by}{gone}")
+    left_out = f"left out: {annotation.note}" if annotation.note else ""
+    by = f"by annotator {annotation.annotator}" if annotation.annotator else ""
+    return Event(at, "annotated", _listed(answer, left_out, by, f"annotation {annotation.number}{gone}"))
 
 
 def _training(training: Training) -> Event:
-    version = (
-        "" if training.model_version is None else f", version {training.model_version} {training.outcome}"
-    )
-    run = f", {training.run}" if training.run else ""
+    version = "" if training.model_version is None else f"version {training.model_version} {training.outcome}"
     what = "judged on" if training.part == "audit" else "trained on"
-    particulars = (
-        f"{training.job_id} ({training.part}) as {training.label}{version}, {training.snapshot}{run}"
-    )
-    return Event(training.at, what, particulars)
+    job = f"{training.job_id} ({training.part}) as {training.label}"
+    return Event(training.at, what, _listed(job, version, training.snapshot, training.run))
+
+
+def _listed(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

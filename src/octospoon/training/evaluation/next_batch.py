@@ -39,7 +39,8 @@ def expectation(
 
     One head is fitted on the labels up to each of several rounds, without the audit share. All heads are
     evaluated on the whole audit share, which none of them was trained on. The next round counts as large as
-    the newest one.
+    the newest one. Images that a person chose train every head and make no round: the gain is that of a round
+    of the strategy.
 
     Args:
         train: the labelled images outside the audit share.
@@ -48,17 +49,18 @@ def expectation(
         parts: lengths of the parts of the embedding; see `fit_head`.
         activation: see `fit_head`.
     """
-    rounds = sorted({image.round_number for image in train.images})
     numbers = np.array([image.round_number for image in train.images])
+    by_hand = np.array([image.strategy == MANUAL for image in train.images], np.bool_)
+    rounds = np.unique(numbers[~by_hand]).tolist()
     if len(rounds) < stopping.FEWEST_POINTS or len(audit) < stopping.FEWEST_IMAGES:
         return None
     kept = [rounds[i] for i in np.unique(np.linspace(0, len(rounds) - 1, _POINTS).round().astype(int))]
-    upto = [np.flatnonzero(numbers <= last) for last in kept]
+    upto = [np.flatnonzero((numbers <= last) | by_hand) for last in kept]
     labels = np.array([len(rows) for rows in upto])
     answers = [_answers(train, rows, audit, classes, parts, activation) for rows in upto]
     task = HEAD_TASKS[activation]
     errors = task.errors(answers, audit.labels)
-    expected = stopping.expect(labels, errors, int(np.sum(numbers == rounds[-1])))
+    expected = stopping.expect(labels, errors, int(np.sum((numbers == rounds[-1]) & ~by_hand)))
     return replace(expected, metric=task.metric)
 
 

@@ -23,11 +23,13 @@ THRESHOLD = 0.5
 """A class is predicted at this probability or above."""
 
 
-def decisive(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the two outcomes of the class that the model is least sure of, float64 [N, 2], likelier first.
+def doubts(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the uncertainty of each image, float64 [N] in [0, 1).
 
-    The uncertainty of an image is that of its least certain class. A sum or a mean over the classes would
-    favour images with many classes, because each class that is present adds some doubt.
+    It is the expected number of wrong decisions, sum(min(p, 1 - p)), divided by 1 plus the expected number of
+    classes, sum(p). A sum or a mean alone favours images with many classes, because each class that is
+    present adds some doubt. So does the least certain class. The measurements are in
+    ``docs/explanation/several-classes.md``.
 
     Args:
         probabilities: float [N, C], C >= 2.
@@ -42,12 +44,25 @@ def decisive(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]
             f"row {int(np.flatnonzero(~finite)[0])} of the probabilities is not finite: score that image "
             "again with a sound model, or leave its row out"
         )
-    likelier = np.maximum(wide, 1.0 - wide).min(axis=1)
-    return np.column_stack([likelier, 1.0 - likelier])
+    errors: npt.NDArray[np.float64] = np.minimum(wide, 1.0 - wide).sum(axis=1) / (1.0 + wide.sum(axis=1))
+    return errors
+
+
+def outcomes(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return two outcomes whose margin score is that of `doubts`, float64 [N, 2], likelier first.
+
+    Args:
+        probabilities: float [N, C], C >= 2.
+
+    Raises:
+        ValueError: the array has the wrong shape, or holds NaN or infinity.
+    """
+    half = doubts(probabilities) / 2
+    return np.column_stack([1.0 - half, half])
 
 
 def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
-    """Return every uncertainty score of each image: those of its least certain class as a yes or no.
+    """Return every uncertainty score of each image: those of `outcomes`.
 
     `top_class` and `confidence` are the most probable class and its probability.
 
@@ -57,7 +72,7 @@ def uncertainties(probabilities: npt.NDArray[np.floating]) -> list[Uncertainty]:
     Raises:
         ValueError: the array has the wrong shape, or holds NaN or infinity.
     """
-    pairs = decisive(probabilities)
+    pairs = outcomes(probabilities)
     entropy, top = normalised_entropy(pairs).tolist(), probabilities.argmax(axis=1).tolist()
     return [
         Uncertainty(
@@ -78,7 +93,7 @@ def predicted(probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -
         probabilities: float [N, C].
         classes: C class names.
     """
-    form, sure = ClassNames(), decisive(probabilities)[:, 0].tolist()
+    form, sure = ClassNames(), np.maximum(probabilities, 1 - probabilities).min(axis=1).tolist()
     present = [np.flatnonzero(row >= THRESHOLD).tolist() for row in probabilities]
     return [
         Predicted(form.write(frozenset(classes[i] for i in positions)), confidence)

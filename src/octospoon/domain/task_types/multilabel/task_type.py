@@ -46,8 +46,8 @@ class Multilabel:
         return predictions.uncertainties(probabilities)
 
     def outcomes(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Return the two outcomes of the least certain class of each image, float64 [N, 2]."""
-        return predictions.decisive(probabilities)
+        """Return two outcomes of each image, wrong and right decisions, float64 [N, 2]."""
+        return predictions.outcomes(probabilities)
 
     def predicted(self, probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
         """Return the classes that each image most likely has, from float [N, C]."""

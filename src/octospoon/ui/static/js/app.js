@@ -47,13 +47,13 @@
     if (state.error) parts.push(`The last read failed: ${state.error}`);
     if (!state.local) parts.push(`It is read at most once a day, because each read scans the whole table${state.total ? ` (about $${state.read_dollars.toPrecision(2)})` : ""}.`);
     const button = o.h("button", { type: "button", disabled: state.reading, onclick: async () => { button.disabled = true; try { await o.act("refresh", []); } catch (error) { o.announce(error.message); } } }, "Read now");
-    return [parts.join(" "), " ", button];
+    return [...o.text(parts.join(" ")), " ", button];
   }
 
   async function poll() {
     if (document.hidden) return;
     const before = state;
-    try { await update(); } catch (error) { document.getElementById("freshness").textContent = error.message; return; }
+    try { await update(); } catch (error) { document.getElementById("freshness").replaceChildren(...o.text(error.message)); return; }
     const first = before && before.snapshot === 0 && state.snapshot > 0;
     const waits = shown === "map" && state.snapshot === 0;
     if (first || waits) show();

@@ -20,7 +20,7 @@
       o.fill(content,
         o.h("h1", {}, `Round ${batch.number}`),
         o.live && batch.last > 1 ? steps(batch) : null,
-        o.h("p", {}, `Chosen ${batch.created_at.slice(0, 19).replace("T", " ")} UTC with model version ${batch.model_version}: ${o.count(batch.images.length, "image")}, ${progress(batch)}. ${shares(batch)}`),
+        o.p(`Chosen ${batch.created_at.slice(0, 19).replace("T", " ")} UTC with model version ${batch.model_version}: ${o.count(batch.images.length, "image")}, ${progress(batch)}. ${shares(batch)}`),
         notes(batch), gallery(batch));
     },
   };
@@ -35,7 +35,7 @@
       }
       o.fill(content,
         o.h("h1", {}, "Next round"),
-        o.h("p", {}, `A preview: nothing is stored or sent. If it ran now, \`octospoon rank\` would choose these ${o.count(batch.images.length, "image")} as round ${batch.number}. ${shares(batch)} Labels, uploads and a new model change the choice.`),
+        o.p(`A preview: nothing is stored or sent. If it ran now, \`octospoon rank\` would choose these ${o.count(batch.images.length, "image")} as round ${batch.number}. ${shares(batch)} Labels, uploads and a new model change the choice.`),
         notes(batch), gallery(batch));
     },
   };
@@ -52,7 +52,7 @@
   }
 
   function notes(batch) {
-    return batch.notes.map((note) => o.h("p", { class: "note" }, `${note[0].toUpperCase()}${note.slice(1)}.`));
+    return batch.notes.map((note) => o.note(`${note[0].toUpperCase()}${note.slice(1)}.`));
   }
 
   function steps(batch) {
@@ -67,7 +67,7 @@
       o.h("p", { class: "marks" }, o.h("span", { class: "mark" }, share(each)), each.state ? o.h("span", { class: `mark ${each.state}` }, each.state) : null),
       o.h("p", { class: "key" }, each.key),
       o.h("p", {}, each.why),
-      each.predicted ? o.h("p", {}, `Predicted ${each.predicted}, ${o.percent(each.confidence)}`) : each.blind ? o.h("p", {}, "The prediction is hidden until it is labelled.") : null,
-      each.nearest.length ? o.h("div", { class: "nearest" }, o.h("p", {}, "Nearest labelled:"), o.h("ul", { class: "gallery tiny" }, each.nearest.map((near) => o.h("li", {}, o.h("a", { href: o.imageAddress(near.key) }, o.thumbnail(near.id, near.key, "small"), o.h("span", {}, near.label)))))) : null)));
+      each.predicted ? o.p(`Predicted ${each.predicted}, ${o.percent(each.confidence)}`) : each.blind ? o.p("The prediction is hidden until it is labelled.") : null,
+      each.nearest.length ? o.h("div", { class: "nearest" }, o.p("Nearest labelled:"), o.h("ul", { class: "gallery tiny" }, each.nearest.map((near) => o.h("li", {}, o.h("a", { href: o.imageAddress(near.key) }, o.thumbnail(near.id, near.key, "small"), o.h("span", {}, near.label)))))) : null)));
   }
 })(octospoon);

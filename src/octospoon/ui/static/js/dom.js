@@ -18,6 +18,15 @@
     return element;
   };
 
+  /** Return a line as nodes; what is between backticks becomes code. */
+  o.text = (line) => line.split(/(`[^`]+`)/).map((part) => (part.length > 2 && part[0] === "`" && part.endsWith("`") ? o.h("code", {}, part.slice(1, -1)) : part));
+
+  /** Return a paragraph of such a line. */
+  o.p = (line, properties) => o.h("p", properties || {}, o.text(line));
+
+  /** Return a paragraph in small print. */
+  o.note = (line) => o.p(line, { class: "note" });
+
   /** Say something to people who cannot see that the page has changed. */
   o.announce = function (text) {
     document.getElementById("announcer").textContent = text;
@@ -52,19 +61,22 @@
     return frame;
   };
 
+  /** Return a key in one line, which loses its beginning where it is too long. */
+  o.keyOf = (key) => o.h("span", { class: "key cut", title: key }, o.h("bdi", {}, key));
+
   /** Return a gallery of small images, each a link to its story, with its key and a text. */
   o.gallery = function (images, text) {
     return o.h("ul", { class: "gallery near" }, images.map((each) => o.h("li", {}, o.h("a", { href: o.imageAddress(each.key) },
-      o.thumbnail(each.id, each.key, "small"), o.h("span", { class: "key" }, each.key), o.h("span", {}, text(each))))));
+      o.thumbnail(each.id, each.key, "small"), o.keyOf(each.key), o.h("span", {}, text(each))))));
   };
 
   /** Return a message that fills a view: what is missing, and what to do next. */
   o.empty = function (title, ...next) {
-    return o.h("section", { class: "empty" }, o.h("h2", {}, title), next.map((line) => o.h("p", {}, line)));
+    return o.h("section", { class: "empty" }, o.h("h1", {}, title), next.map((line) => o.p(line)));
   };
 
   o.failed = function (error) {
-    return o.h("section", { class: "empty", role: "alert" }, o.h("h2", {}, "This could not be read"), o.h("p", {}, error.message));
+    return o.h("section", { class: "empty", role: "alert" }, o.h("h1", {}, "This could not be read"), o.p(error.message));
   };
 
   /** Ask before something changes; return a promise of true or false. */
@@ -72,7 +84,7 @@
     return new Promise((resolve) => {
       const dialog = o.h("dialog", { "aria-labelledby": "asked" },
         o.h("h2", { id: "asked" }, title),
-        text.map((line) => o.h("p", {}, line)),
+        text.map((line) => o.p(line)),
         o.h("p", { class: "buttons" },
           o.h("button", { type: "button", onclick: () => dialog.close("no") }, "Cancel"),
           o.h("button", { type: "button", class: "primary", onclick: () => dialog.close("yes") }, action)));

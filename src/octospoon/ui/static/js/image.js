@@ -6,11 +6,11 @@
     async show(content, { rest }) {
       const search = o.h("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); const key = event.target.elements.key.value; if (key) location.hash = o.imageAddress(key); } },
         o.h("label", {}, "Object key ", o.h("input", { name: "key", value: rest, size: 40, autocomplete: "off", spellcheck: "false" })), " ", o.h("button", {}, "Show"));
-      if (!rest) return void o.fill(content, o.h("h1", {}, "Image"), search, o.h("p", {}, "Enter the key of an image, or open one from the map or a batch."));
+      if (!rest) return void o.fill(content, o.h("h1", {}, "Image"), search, o.p("Enter the key of an image, or open one from the map or a batch."));
       o.fill(content, search, o.h("p", { role: "status" }, "Reading its story …"));
       let found;
       try {
-        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), rest);
+        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), await stories(), rest);
       } catch (error) {
         return void o.fill(content, o.h("h1", { class: "key" }, rest), search, o.failed(error));
       }
@@ -19,14 +19,18 @@
         o.h("h1", { class: "key" }, trace.key), search,
         o.h("div", { class: "with-side even" },
           o.h("div", {}, o.thumbnail(found.id, trace.key, o.live ? "large" : "small"), facts(trace)),
-          !trace.timeline ? null : o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
-        copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.h("p", {}, "Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
+          !trace.timeline ? o.note("The export has no story of this image: it has those of rounds and figures.") : o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
+        copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.p("Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
         o.h("section", {}, o.h("h2", {}, "Nearest images"), others.length ? near(others) : o.h("p", {}, copies.length ? "No others were compared." : "None can be compared yet: the pool is read in the background, and the image needs a score.")));
     },
   };
 
-  /** Return what a static export knows of an image: no story, and the nearest images that it has. */
-  function of(pool, key) {
+  let told = null; // the stories of a static export, which never change
+
+  async function stories() { return (told = told || await o.json("stories")); }
+
+  /** Return what a static export knows of an image: the nearest images that it has, and the story of some. */
+  function of(pool, known, key) {
     const i = pool.keys.indexOf(key);
     if (i < 0) throw new Error("The export does not contain this image.");
     const { columns, classes, states, reasons } = pool;
@@ -34,7 +38,7 @@
     const label = named(columns.label[i]), width = columns.near.length / pool.length;
     return {
       id: pool.ids[i],
-      trace: {
+      trace: Object.hasOwn(known, key) ? known[key] : {
         key, state: states[columns.state[i]], label: label === null ? null : { label }, reason: "", export: null, notes: [],
         predicted: named(columns.predicted[i]), confidence: columns.confidence[i], quarantine: columns.reason[i] < 0 ? null : reasons[columns.reason[i]],
       },
@@ -58,13 +62,24 @@
   function near(images) {
     return o.h("ul", { class: "gallery near" }, images.map((each) => o.h("li", {}, o.h("a", { href: o.imageAddress(each.key) },
       o.thumbnail(each.id, each.key, "small"),
-      o.h("span", { class: "key" }, each.key),
+      o.keyOf(each.key),
       o.h("span", {}, each.label ? `label ${each.label}` : each.predicted ? `predicted ${each.predicted}` : each.state),
       each.distance === null ? null : o.h("span", {}, `distance ${each.distance.toFixed(4)}`)))));
   }
 
   function timeline(trace) {
     return o.h("ol", { class: "timeline" }, trace.timeline.map((event) => o.h("li", {},
-      o.h("time", {}, o.time(event.at)), " ", o.h("strong", {}, event.what), event.particulars ? o.h("span", { class: "particulars" }, event.particulars) : null)));
+      o.h("time", {}, o.time(event.at)), " ", o.h("strong", {}, event.what), event.particulars ? o.h("span", { class: "particulars" }, linked(event.particulars, trace)) : null)));
+  }
+
+  /** Return particulars with the addresses that the story itself has as links; a label may look like one. */
+  function linked(text, trace) {
+    const addresses = new Map(trace.trainings.filter((each) => each.run).map((each) => [each.run, "run in MLflow"]));
+    if (trace.export) addresses.set(trace.export.address, "task in Label Studio");
+    for (const [address, name] of addresses) {
+      const at = /^https?:\/\//.test(address) ? text.indexOf(address) : -1;
+      if (at >= 0) return [text.slice(0, at), o.h("a", { href: address, rel: "noreferrer" }, name), text.slice(at + address.length)];
+    }
+    return text;
   }
 })(octospoon);

@@ -14,7 +14,7 @@
       const kept = await o.json(name);
       if (closed) return;
       if (kept.document) {
-        const line = o.h("p", { class: "note" }, freshness(kept), " ", again());
+        const line = o.h("p", { class: "note" }, o.text(freshness(kept)), " ", again());
         o.fill(content, o.h("h1", {}, title), line, draw(kept.document, kept));
         if (kept.reading) later(() => renewed(line, kept.read_at));
       } else if (kept.reading) {
@@ -31,7 +31,7 @@
       const kept = await o.json(name);
       if (kept.reading) return later(() => renewed(line, before));
       if (kept.read_at !== before) o.fill(line, "There is a newer state. ", o.h("button", { type: "button", onclick: show }, "Show it"));
-      else if (kept.error) o.fill(line, freshness(kept), " ", again());
+      else if (kept.error) o.fill(line, o.text(freshness(kept)), " ", again());
     }
 
     function again() {

@@ -46,14 +46,16 @@
       this.select = o.h("select", { onchange: (event) => { history.replaceState(null, "", `#/map?colour=${event.target.value}`); this.colourBy(event.target.value); } });
       for (const [name, { title }] of Object.entries(o.colourings)) this.select.append(o.h("option", { value: name }, title));
       this.lassoButton = o.h("button", { type: "button", "aria-pressed": "false", title: "Key: L. With a mouse, Shift and drag does the same.", onclick: () => this.toggleLasso() }, "Lasso");
+      this.tools = [
+        this.lassoButton,
+        this.button("Zoom in", "+", () => this.plot.zoomBy(1)),
+        this.button("Zoom out", "−", () => this.plot.zoomBy(-1)),
+        this.button("Show everything", "Fit", () => this.plot.reset())];
+      this.counts = o.h("p", { class: "counts" });
       this.root = o.h("div", {},
-        o.h("h1", {}, "Pool"),
-        o.h("div", { class: "tools", role: "toolbar", "aria-label": "Map" },
-          o.h("label", {}, "Colour by ", this.select),
-          this.lassoButton,
-          this.button("Zoom in", "+", () => this.plot.zoomBy(1)),
-          this.button("Zoom out", "−", () => this.plot.zoomBy(-1)),
-          this.button("Show everything", "Fit", () => this.plot.reset())),
+        o.h("div", { class: "title" },
+          o.h("h1", {}, "Pool"), this.counts,
+          o.h("div", { class: "tools", role: "toolbar", "aria-label": "Map" }, o.h("label", {}, "Colour by ", this.select), this.tools)),
         o.h("div", { class: "with-side" }, o.h("div", { class: "frame" }, this.stage, this.tip), o.h("div", { class: "side" }, this.legend, this.panel)),
         this.hint);
       this.key = (event) => this.pressed(event);
@@ -61,18 +63,32 @@
 
     show(content, colour, state) {
       o.fill(content, this.root);
-      o.fill(this.hint, this.note(state));
+      o.fill(this.hint, o.text(this.note(state)));
+      this.counts.textContent = `${o.count(state.total, "image")}: ${Object.entries(state.counts).filter(([, number]) => number).map(([name, number]) => `${number.toLocaleString("en")} ${name}`).join(", ")}`;
       document.addEventListener("keydown", this.key);
       const wanted = colour in o.colourings ? colour : this.name;
       if (!this.plot) {
-        this.plot = new o.Scatter(this.stage, this.pool.columns.place, {
-          hovered: (i, x, y) => this.hover(i, x, y),
-          clicked: (i) => { location.hash = o.imageAddress(this.pool.keys[i]); },
-          lassoed: (found, added) => this.choose(found, added),
-        });
+        this.plot = this.plotted();
         this.listSelection();
       } else if (wanted === this.name) return;
       this.colourBy(wanted);
+    }
+
+    /** Return the plot, or one that draws nothing where the browser cannot. */
+    plotted() {
+      if (!o.canDraw()) return this.undrawn("WebGL 2 is off or missing in this browser. Turn on hardware acceleration in its settings, or use another browser.");
+      return new o.Scatter(this.stage, this.pool.columns.place, {
+        hovered: (i, x, y) => this.hover(i, x, y),
+        clicked: (i) => { location.hash = o.imageAddress(this.pool.keys[i]); },
+        lassoed: (found, added) => this.choose(found, added),
+        failed: (why) => { this.plot.close(); this.plot = this.undrawn(`The browser stopped drawing: ${why}. Reload the page to draw the map again.`); },
+      });
+    }
+
+    undrawn(why) {
+      for (const tool of this.tools) tool.disabled = true;
+      o.fill(this.stage, o.h("div", { class: "undrawn", role: "alert" }, o.h("h2", {}, "The map cannot be drawn"), o.p(why), o.p("The legend still selects images, and all other views work.")));
+      return new o.NoPlot();
     }
 
     hide() { document.removeEventListener("keydown", this.key); this.tip.hidden = true; }
@@ -117,10 +133,10 @@
     }
 
     scale(colouring) {
-      if (!colouring.scale) return o.h("p", {}, "No image has this value yet.");
+      if (!colouring.scale) return o.p("No image has this value yet.");
       const { low, high, stops } = colouring.scale, bar = o.h("div", { class: "bar" });
       bar.style.backgroundImage = `linear-gradient(to right, ${stops.map((stop) => `rgb(${stop.join(",")})`).join(",")})`;
-      return [bar, o.h("p", { class: "ends" }, o.h("span", {}, low), o.h("span", {}, high)), colouring.absent ? o.h("p", {}, `${o.count(colouring.absent, "image")} without a value, in grey`) : null];
+      return [bar, o.h("p", { class: "ends" }, o.h("span", {}, low), o.h("span", {}, high)), colouring.absent ? o.p(`${o.count(colouring.absent, "image")} without a value, in grey`) : null];
     }
 
     indices(wanted) { const found = []; for (let i = 0; i < this.pool.length; i++) if (wanted(i)) found.push(i); return found; }
@@ -134,6 +150,7 @@
     }
 
     toggleLasso() {
+      if (this.lassoButton.disabled) return;
       this.plot.lasso = !this.plot.lasso;
       this.lassoButton.setAttribute("aria-pressed", String(this.plot.lasso));
       this.stage.classList.toggle("drawing", this.plot.lasso);
@@ -172,7 +189,7 @@
 
     listSelection() {
       const all = [...this.chosen], { pool } = this;
-      if (!all.length) return void o.fill(this.panel, o.h("h2", {}, "Selection"), o.h("p", {}, "Draw around images with the lasso, or choose a row of the legend and select what stands out."));
+      if (!all.length) return void o.fill(this.panel, o.h("h2", {}, "Selection"), o.p("Draw around images with the lasso, or choose a row of the legend and select what stands out."));
       const inState = (wanted) => all.filter((i) => pool.states[pool.columns.state[i]] === wanted).map((i) => pool.keys[i]);
       const free = inState("scored");
       const retired = all.filter((i) => pool.reasons[pool.columns.reason[i]] === "retired").map((i) => pool.keys[i]);
@@ -184,11 +201,11 @@
           o.h("button", { type: "button", disabled: !free.length, onclick: () => this.retire(free) }, `Retire ${free.length.toLocaleString("en")}`),
           retired.length ? o.h("button", { type: "button", onclick: () => this.act("restore", retired) }, `Restore ${retired.length.toLocaleString("en")}`) : null) : null,
         o.h("p", { class: "buttons" },
-          o.h("button", { type: "button", onclick: () => this.saveCsv(all) }, "Save as CSV"),
-          o.h("button", { type: "button", onclick: () => this.saveJson(all) }, "Save as JSON"),
+          o.h("button", { type: "button", onclick: () => this.saveCsv(all) }, "Save CSV"),
+          o.h("button", { type: "button", onclick: () => this.saveJson(all) }, "Save JSON"),
           o.h("button", { type: "button", onclick: () => this.choose([], false) }, "Clear")),
         gallery,
-        all.length > SHOWN ? o.h("p", {}, `The first ${SHOWN} are shown.`) : null);
+        all.length > SHOWN ? o.p(`The first ${SHOWN} are shown.`) : null);
     }
 
     async label(keys) {

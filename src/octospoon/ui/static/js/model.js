@@ -1,7 +1,7 @@
 "use strict";
 /* The view Model: learning curve, calibration, confusion, mistakes, differences of versions, and decisions. */
 (function (o) {
-  const MOST_CLASSES = 20, WORST = 24, AT_ONCE = 60;
+  const MOST_CLASSES = 20, WORST = 24, AT_ONCE = 60, DECISIONS = 4;
 
   o.views.model = {
     title: "Model",
@@ -14,7 +14,7 @@
       return o.empty("There is no trained model yet", "Label a batch: `octospoon rank` sends one to the annotators. The first training job starts by itself.", `${o.count(document.new_labels, "new label")} so far; \`octospoon status\` says how many start it.`);
     }
     const curve = [pair(learning(decided), decisions(decided))];
-    if (document.version === null) return [...curve, section("Audit images", o.h("p", { class: "note" }, "No trained model is in service, so nothing can be judged."))];
+    if (document.version === null) return [...curve, section("Audit images", o.note("No trained model is in service, so nothing can be judged."))];
     return [accuracy(document), ...curve, ...judged(document, query)];
   }
 
@@ -30,19 +30,21 @@
     if (folds) notes.push(`The model was trained on ${o.count(folds, "audit label")}; a head that has not seen it judges each.`);
     if (left) notes.push(`${o.count(left, "audit label")} left out, because every head has seen the image.`);
     return section(`Version ${version}, in service`,
-      o.h("p", {}, `Accuracy: ${o.estimate(evaluation.accuracy)}.`),
+      o.p(`Accuracy: ${o.estimate(evaluation.accuracy)}.`),
       evaluation.recall.length ? o.h("details", {}, o.h("summary", {}, "By class"), o.table(["Class", "Recall", "95 % interval", "Audit labels"],
         evaluation.recall.map((each, i) => [measured.classes[i], o.percent(each.value), each.labels ? `${o.percent(each.low)} to ${o.percent(each.high)}` : "", each.labels]))) : null,
-      notes.length ? o.h("p", { class: "note" }, notes.join(" ")) : null);
+      notes.length ? o.note(notes.join(" ")) : null);
   }
 
   function decisions(decided) {
     const title = "What the gate decided";
-    if (!decided.length) return section(title, o.h("p", { class: "note" }, "No job has trained a model yet."));
-    const sentence = (each) => `Version ${each.version} was ${each.promoted ? "promoted" : "refused"} on ${o.time(each.decided_at)}: ${each.reasons.join("; ") || "no reason is recorded"}.`;
-    const [newest, ...older] = decided.slice().reverse();
-    return section(title, o.h("p", {}, sentence(newest)),
-      older.length ? o.h("details", {}, o.h("summary", {}, `${o.count(older.length, "earlier decision")}`), o.h("ul", {}, older.map((each) => o.h("li", {}, sentence(each))))) : null);
+    if (!decided.length) return section(title, o.note("No job has trained a model yet."));
+    const item = (each) => o.h("li", { class: each.promoted ? "promoted" : "refused" },
+      o.h("strong", {}, `Version ${each.version} was ${each.promoted ? "promoted" : "refused"}`), ` on ${o.time(each.decided_at)}: ${each.reasons.join("; ") || "no reason is recorded"}. `,
+      o.live ? o.h("a", { href: `run/${each.version}`, rel: "noreferrer" }, "Run in MLflow") : null);
+    const newest = decided.slice().reverse(), older = newest.splice(DECISIONS);
+    return section(title, o.h("ul", { class: "decisions" }, newest.map(item)),
+      older.length ? o.h("details", {}, o.h("summary", {}, o.count(older.length, "earlier decision")), o.h("ul", { class: "decisions" }, older.map(item))) : null);
   }
 
   function learning(decided) {
@@ -77,7 +79,7 @@
   function judged(document, query) {
     const { images, versions } = document, now = versions[0];
     const rows = images.map((image, i) => ({ ...image, predicted: now.predicted[i], confidence: now.confidence[i], right: now.right[i] })).filter((each) => each.right !== null);
-    if (!rows.length) return [section("Audit images", o.h("p", { class: "note" }, "No image of the audit share has a label that this version can be judged by. Label a batch: a part of each is drawn at random for this."))];
+    if (!rows.length) return [section("Audit images", o.note("No image of the audit share has a label that this version can be judged by. Label a batch: a part of each is drawn at random for this."))];
     return [
       pair(calibration(document.calibration), confusion(document, rows, query)),
       mistakes(rows), differences(document, query)];
@@ -87,7 +89,7 @@
     const points = bins.map((bin) => ({ x: bin.confidence, y: bin.accuracy, low: bin.low, high: bin.high, text: `${o.count(bin.images, "image")}: confidence ${o.percent(bin.confidence)}, accuracy ${o.percent(bin.accuracy)}` }));
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((tick) => [tick, `${100 * tick} %`]);
     return section("Calibration",
-      o.h("p", {}, "A calibrated model is right as often as it says. Below the line it is too sure."),
+      o.p("A calibrated model is right as often as it says. Below the line it is too sure."),
       o.chart({
         title: "Accuracy by confidence", summary: o.count(bins.length, "group"), x: { low: 0, high: 1, ticks, label: "confidence" }, y: { low: 0, high: 1, ticks, label: "accuracy, 95 % interval" },
         diagonal: true, series: [{ name: "audit images", shape: "circle", tone: 0, line: false, points }],
@@ -99,14 +101,14 @@
 
   function confusion(document, rows, query) {
     const title = "Confusion";
-    if (!document.single) return section(title, o.h("p", { class: "note" }, "An image can have several classes here, so there is no matrix. The mistakes are below."));
+    if (!document.single) return section(title, o.note("An image can have several classes here, so there is no matrix. The mistakes are below."));
     const cells = new Map();
     const at = (label, predicted) => JSON.stringify([label, predicted]);
     for (const row of rows) { const cell = at(row.label, row.predicted); cells.set(cell, [...(cells.get(cell) || []), row]); }
     const order = [...new Set([...document.measured.classes, ...rows.flatMap((row) => [row.label, row.predicted])])];
     const label = query.get("label"), predicted = query.get("predicted"), open = cells.get(at(label, predicted));
     return section(title,
-      o.h("p", {}, `${o.count(rows.length, "audit image")}. A number opens its images.`),
+      o.p(`${o.count(rows.length, "audit image")}. A number opens its images.`),
       order.length <= MOST_CLASSES ? matrix(order, cells, at, [label, predicted]) : frequent(cells),
       label === null || predicted === null ? null : o.h("div", { id: "cell", tabindex: "-1" },
         o.h("h3", {}, `${o.count(open ? open.length : 0, "image")} with the label ${label}, predicted ${predicted}`),
@@ -129,35 +131,35 @@
   /** Return the most frequent confusions, where a matrix would be too large to read. */
   function frequent(cells) {
     const some = [...cells].map(([cell, rows]) => [...JSON.parse(cell), rows.length]).filter(([row, column]) => row !== column).sort((a, b) => b[2] - a[2]).slice(0, 30);
-    if (!some.length) return o.h("p", {}, "No image is confused.");
+    if (!some.length) return o.p("No image is confused.");
     return o.table(["Label", "Predicted", "Images"], some.map(([row, column, number]) => [row, column, o.h("a", { href: cellAddress(row, column) }, String(number))]));
   }
 
   function mistakes(rows) {
     const wrong = rows.filter((row) => !row.right).sort((a, b) => b.confidence - a.confidence);
-    if (!wrong.length) return section("Worst mistakes", o.h("p", {}, `None: all ${o.count(rows.length, "audit image")} are predicted right.`));
+    if (!wrong.length) return section("Worst mistakes", o.p(`None: all ${o.count(rows.length, "audit image")} are predicted right.`));
     return section("Worst mistakes",
-      o.h("p", {}, `${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} are predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`),
+      o.p(`${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} are predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`),
       gallery(wrong, (each) => `label ${each.label}, predicted ${each.predicted}, ${o.percent(each.confidence)}`, WORST));
   }
 
   function differences(document, query) {
     const title = "What changed between two versions", { images, versions } = document;
-    if (versions.length < 2) return section(title, o.h("p", { class: "note" }, "There is no other version with the same backbone to compare with."));
+    if (versions.length < 2) return section(title, o.note("There is no other version with the same backbone to compare with."));
     const number = (name, fallback) => { const wanted = Number(query.get(name)); return versions.some((each) => each.version === wanted) && query.has(name) ? wanted : fallback; };
     const first = number("version", versions[0].version), second = number("against", versions.find((each) => each.version !== first).version);
     const [now, before] = [first, second].map((wanted) => versions.find((each) => each.version === wanted));
     const choose = (name, chosen) => o.h("select", { name, "aria-label": name === "version" ? "Version" : "Compared with version", onchange: (event) => { const form = event.target.form.elements; location.hash = `#/model?${new URLSearchParams({ version: form.version.value, against: form.against.value })}`; } },
       versions.map((each) => o.h("option", { value: each.version, selected: each.version === chosen }, `version ${each.version}`)));
     const form = o.h("form", { class: "tools", onsubmit: (event) => event.preventDefault() }, choose("version", first), " compared with ", choose("against", second));
-    if (first === second) return section(title, form, o.h("p", {}, "These are the same version. Choose another."));
+    if (first === second) return section(title, form, o.p("These are the same version. Choose another."));
     const changed = images.map((image, i) => ({ ...image, now: now.predicted[i], before: before.predicted[i], right: now.right[i], was: before.right[i] })).filter((each) => each.right !== null && each.was !== null);
     const gained = changed.filter((each) => each.right && !each.was), lost = changed.filter((each) => !each.right && each.was);
     const pair = document.pairs.find((each) => each.new === first && each.old === second), turned = document.pairs.find((each) => each.new === second && each.old === first);
     const [low, high] = pair ? [pair.low, pair.high] : [-turned.high, -turned.low];
     const text = (each) => `label ${each.label}: ${each.before}, now ${each.now}`;
     return section(title, form,
-      o.h("p", {}, `On ${o.count(changed.length, "audit image")} that both can be judged by, version ${first} repairs ${gained.length} and breaks ${lost.length}. Its accuracy differs by ${signed(low)} to ${signed(high)} (95 % interval).`),
+      o.p(`On ${o.count(changed.length, "audit image")} that both can be judged by, version ${first} repairs ${gained.length} and breaks ${lost.length}. Its accuracy differs by ${signed(low)} to ${signed(high)} (95 % interval).`),
       gained.length ? [o.h("h3", {}, "Repaired"), gallery(gained, text, WORST)] : null,
       lost.length ? [o.h("h3", {}, "Broken"), gallery(lost, text, WORST)] : null);
   }

@@ -2,6 +2,7 @@
 /* The view Watch: accuracy and drift over time, uploads, quarantine, dead letters, jobs and cost. */
 (function (o) {
   const LEAST_P = 1e-6; // smaller p-values are drawn at this value
+  const STATUS = { idle: "has ended", launching: "is being started", running: "runs", failed: "failed" };
   const TESTS = [["components_p", "embeddings", "circle"], ["probabilities_p", "probabilities", "square"], ["classes_p", "predicted classes", "triangle"]];
 
   o.views.watch = {
@@ -34,10 +35,10 @@
   function accuracy(observed) {
     const days = observed.days.filter((day) => day.accuracy && day.accuracy.value !== null), newest = days[days.length - 1];
     const title = "Accuracy of the model in service";
-    if (!newest) return section(title, o.h("p", { class: "note" }, "Nothing is measured yet. `watch` measures the model each day on the audit labels; `octospoon watch` does so now. It needs a trained model and labels of audit images."));
+    if (!newest) return section(title, o.note("Nothing is measured yet. `watch` measures the model each day on the audit labels; `octospoon watch` does so now. It needs a trained model and labels of audit images."));
     const points = days.map((day) => ({ x: o.dayNumber(day.day), y: day.accuracy.value, low: day.accuracy.low, high: day.accuracy.high, text: `${day.day}, version ${day.version}: ${o.estimate(day.accuracy)}` }));
     return section(title,
-      o.h("p", {}, `On ${newest.day}, version ${newest.version}: ${o.estimate(newest.accuracy)}. Only images drawn at random count, and none is judged by a head that was trained on it.`),
+      o.p(`On ${newest.day}, version ${newest.version}: ${o.estimate(newest.accuracy)}. Only images drawn at random count, and none is judged by a head that was trained on it.`),
       o.chart({
         title: "Accuracy by day", summary: `From ${days[0].day} to ${newest.day}; the newest is ${o.percent(newest.accuracy.value)}.`,
         x: o.days(points.map((point) => point.x), "Day"), y: o.shares(points.map((point) => point.low), "accuracy, 95 % interval"),
@@ -48,14 +49,14 @@
 
   function drift(observed) {
     const days = observed.days.filter((day) => day.finding), newest = days[days.length - 1], title = "Drift of uploads";
-    if (!newest) return section(title, o.h("p", { class: "note" }, "No day was tested yet. `watch` tests the uploads of a day on the day after, against those from before training. It needs 100 uploads."));
+    if (!newest) return section(title, o.note("No day was tested yet. `watch` tests the uploads of a day on the day after, against those from before training. It needs 100 uploads."));
     const p = (value) => (value < 0.001 ? value.toExponential(1) : value.toFixed(3));
     const series = TESTS.map(([field, name, shape], tone) => ({
       name, shape, tone, points: days.map((day) => ({ x: o.dayNumber(day.day), y: Math.max(day.finding[field], LEAST_P), text: `${day.day}, ${name}: p = ${p(day.finding[field])}, ${day.finding.level}` })),
     }));
     const verdict = { none: "No drift", suspected: "Drift is suspected", confirmed: "Drift is confirmed" }[newest.finding.level] || newest.finding.level;
     return section(title,
-      o.h("p", {}, `${verdict} on ${o.count(newest.finding.images, "upload")} before ${newest.day}, compared with those from before version ${newest.version} was trained. A smaller p-value is more surprising.`),
+      o.p(`${verdict} on ${o.count(newest.finding.images, "upload")} before ${newest.day}, compared with those from before version ${newest.version} was trained. A smaller p-value is more surprising.`),
       o.chart({
         title: "Tests for drift by day", summary: `From ${days[0].day} to ${newest.day}. ${verdict}.`,
         x: o.days(days.map((day) => o.dayNumber(day.day)), "Day of the test"),
@@ -65,13 +66,13 @@
       }),
       observed.images.length ? [
         o.h("h3", {}, `Images until ${observed.judged_until} that differ most`),
-        o.h("p", { class: "note" }, "The newest test keeps them while drift is confirmed. Earlier days keep none."),
+        o.note("The newest test keeps them while drift is confirmed. Earlier days keep none."),
         o.gallery(observed.images, (each) => `novelty ${each.score.toPrecision(3)}`)] : null);
   }
 
   function uploads(pool) {
     const title = "Uploads";
-    if (pool.read_at === null) return section(title, o.h("p", { class: "note" }, "The pool was not read yet; it is read in the background."));
+    if (pool.read_at === null) return section(title, o.note("The pool was not read yet; it is read in the background."));
     const { uploads: days } = pool, note = [];
     if (pool.sampled) note.push("The pool is larger than the map: the numbers are estimates from its uniform sample.");
     if (pool.unknown_day) note.push(`${o.count(pool.unknown_day, "image")} without a known day of upload, such as those in quarantine.`);
@@ -84,41 +85,41 @@
         x: days.length ? o.days(days.map((day) => day.day), "Day") : null, y: { low: 0, high: most, ticks: o.ticks(0, most, 4).filter(Number.isInteger).map((tick) => [tick, tick.toLocaleString("en")]), label: "images" },
         series: [{ name: "images", shape: "square", tone: 0, bars: true, points: days.map((day) => ({ x: day.day, y: day.images, text: `${o.day(day.day)}: ${o.count(day.images, "image")}` })) }],
         table: { head: ["Day", "Images"], rows: days.map((day) => [o.day(day.day), day.images.toLocaleString("en")]) },
-      }), o.h("p", { class: "note" }, note.join(" ")));
+      }), o.note(note.join(" ")));
   }
 
   function quarantine(pool) {
     const title = "Quarantine";
-    if (pool.read_at === null) return section(title, o.h("p", { class: "note" }, "The pool was not read yet; it is read in the background."));
+    if (pool.read_at === null) return section(title, o.note("The pool was not read yet; it is read in the background."));
     const { total, reasons, images } = pool.quarantine;
-    if (!total) return section(title, o.h("p", {}, "No image is in quarantine."));
+    if (!total) return section(title, o.p("No image is in quarantine."));
     return section(title,
-      o.h("p", {}, `${o.count(total, "image")}. They are not scored and not chosen. \`octospoon trace KEY\` tells why one is there.`),
+      o.p(`${o.count(total, "image")}. They are not scored and not chosen. \`octospoon trace KEY\` tells why one is there.`),
       o.table(["Reason", pool.sampled ? "Images of the sample" : "Images"], reasons.map((each) => [each.reason, each.images.toLocaleString("en")])),
-      images.length < total ? o.h("p", { class: "note" }, `The newest ${images.length}:`) : null,
+      images.length < total ? o.note(`The newest ${images.length}:`) : null,
       o.gallery(images, (each) => each.reason));
   }
 
   function letters(queues) {
     const some = queues.filter((queue) => queue.dead_letters);
-    if (!some.length) return section("Dead letters", o.h("p", {}, "No message failed for good."));
+    if (!some.length) return section("Dead letters", o.p("No message failed for good."));
     return section("Dead letters",
-      o.h("p", {}, "These messages failed for good. Repair the cause, then give them back: `octospoon dlq redrive`."),
+      o.p("These messages failed for good. Repair the cause, then give them back: `octospoon dlq redrive`."),
       some.map((queue) => [
         o.h("h3", {}, `${queue.queue}: ${o.count(queue.dead_letters, "message")}`),
-        o.table(["Sent", "Tries", "Why", "Message"], queue.letters.map((letter) => [o.time(letter.sent_at), letter.tries, letter.reason || "see Training jobs", o.h("code", {}, letter.body)]))]));
+        o.table(["Sent", "Tries", "Why", "Message"], queue.letters.map((letter) => [o.h("span", { class: "when" }, o.time(letter.sent_at)), letter.tries, letter.reason || "see Training jobs", o.h("code", {}, letter.body)]))]));
   }
 
   function training(jobs) {
     const title = "Training jobs";
-    if (!jobs.number) return section(title, o.h("p", {}, `No job was started yet. There ${jobs.new_labels === 1 ? "is 1 label" : `are ${jobs.new_labels.toLocaleString("en")} labels`} so far; \`octospoon status\` says how many start the first.`));
-    const lines = [`The newest job, ${jobs.job_id}, is ${jobs.status}${jobs.begun_at ? `; it was started ${o.time(jobs.begun_at)}` : ""}.`, `Its reason: ${jobs.reason}.`, `${o.count(jobs.new_labels, "new label")} since.`];
+    if (!jobs.number) return section(title, o.p(`No job was started yet. There ${jobs.new_labels === 1 ? "is 1 label" : `are ${jobs.new_labels.toLocaleString("en")} labels`} so far; \`octospoon status\` says how many start the first.`));
+    const lines = [`The newest job, ${jobs.job_id}, ${STATUS[jobs.status] || jobs.status}${jobs.begun_at ? `; it was started ${o.time(jobs.begun_at)}` : ""}.`, `Its reason: ${jobs.reason}.`, `${o.count(jobs.new_labels, "new label")} since.`];
     if (jobs.requested) lines.push(`Another job is asked for: ${jobs.requested}.`);
-    return section(title, o.h("p", {}, lines.join(" ")),
+    return section(title, o.p(lines.join(" ")),
       o.table(["Job", "Version", "Decided", "Decision", "Why"], jobs.newest.map(({ job_id: id, decision }) => (decision
-        ? [id, decision.version, o.time(decision.decided_at), decision.promoted ? "promoted" : "refused", decision.reasons.join("; ")]
+        ? [id, decision.version, o.h("span", { class: "when" }, o.time(decision.decided_at)), decision.promoted ? "promoted" : "refused", decision.reasons.join("; ")]
         : [id, "", "", id === jobs.job_id && jobs.status !== "idle" ? jobs.status : "no decision", "The job has no decision: it did not come to its end, or not yet."]))),
-      jobs.newest.length < jobs.number ? o.h("p", { class: "note" }, `The newest ${jobs.newest.length} of ${jobs.number} jobs.`) : null);
+      jobs.newest.length < jobs.number ? o.note(`The newest ${jobs.newest.length} of ${jobs.number} jobs.`) : null);
   }
 
   function cost(local) {

@@ -1,0 +1,61 @@
+"""Serves the page of `octospoon ui` to Chromium, for benchmarks and screenshots."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from octospoon.ui import server
+from octospoon.ui.guard import new_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from octospoon.ui.pages import Pages
+
+ARGUMENTS = [
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--no-sandbox",
+]
+"""WebGL without a graphics card; the sandbox needs rights that containers lack, and the pages are our own."""
+
+
+@contextmanager
+def served(pages: Pages, sentence: Callable[[BaseException], str] = str) -> Iterator[str]:
+    """Serve the page in a thread; yield the address with the token."""
+    listener, token = server.listen(0), new_token()
+    running = server.guarded_server(pages, sentence, token, listener)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.02)
+    try:
+        yield server.address(listener, token)
+    finally:
+        running.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Yield Playwright's browser.
+
+    Raises:
+        SystemExit: Chromium is not installed.
+    """
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        raise SystemExit("Chromium is not installed: apt-get install chromium")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()

@@ -1,0 +1,132 @@
+"""The map in a browser: what it draws, what the pointer does, and what is left without WebGL."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from browser.conftest import Tab, served
+from browser.test_views import Served, barriers
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Opener = Any
+WITHOUT_WEBGL = """
+const before = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind.startsWith("webgl") ? null : before.call(this, kind, ...rest);
+};"""
+LOSE = """() => {
+  const canvas = document.querySelector(".map .stage canvas");
+  canvas.getContext("webgl2").getExtension("WEBGL_lose_context").loseContext();
+}"""
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[tuple[Served, str]]:
+    world = Served(tmp_path / "kept", 45)
+    world.read()
+    with served(world.pages) as address:
+        yield world, address
+
+
+def on_screen(world: Served, tab: Tab) -> dict[str, tuple[float, float]]:
+    """Return where the map shows each image, in pixels of the screen, by key."""
+    snapshot = world.pages.pool.snapshot
+    assert snapshot is not None
+    places = snapshot.columns["place"]
+    low, high = places.min(axis=0), places.max(axis=0)
+    box = tab.page.locator(".map").bounding_box()
+    scale = 0.92 * min(np.array([box["width"], box["height"]]) / (high - low))
+    middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    shown = middle + (places - (low + high) / 2) * scale * [1, -1]
+    return dict(zip(snapshot.keys, shown.tolist(), strict=True))
+
+
+def colour_at(tab: Tab, x: float, y: float) -> list[int]:
+    image = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
+    return list(image.getpixel((round(x), round(y))))
+
+
+def opened_map(tab: Opener, address: str, **options: Any) -> Tab:
+    opened: Tab = tab(address, **options)
+    opened.go("/map?colour=predicted", "Pool")
+    opened.page.locator(".legend li").first.wait_for()
+    return opened
+
+
+def test_points_have_the_colours_of_the_legend(pool: tuple[Served, str], tab: Opener) -> None:
+    world, address = pool
+    opened = opened_map(tab, address)
+    opened.page.wait_for_timeout(1000)
+    for name in ("cat", "dog", "owl"):
+        row = opened.page.get_by_role("button", name=name)
+        swatch = row.locator(".swatch").evaluate("element => getComputedStyle(element).backgroundColor")
+        wanted = np.array([int(part) for part in swatch.strip("rgb()").split(",")])
+        key = next(key for key in on_screen(world, opened) if key.startswith(name))
+        seen = np.array(colour_at(opened, *on_screen(world, opened)[key]))
+        assert np.abs(seen - wanted).max() < 60, (name, seen, wanted)  # points are not quite solid
+    assert opened.problems == []
+
+
+def test_a_point_shows_its_image_and_opens_it(pool: tuple[Served, str], tab: Opener) -> None:
+    world, address = pool
+    opened = opened_map(tab, address)
+    places = on_screen(world, opened)
+    key = max(places, key=lambda each: places[each][1])
+    opened.page.mouse.move(*places[key], steps=3)
+    opened.page.locator(".tip .key").wait_for()
+    assert opened.page.locator(".tip .key").inner_text() == key
+    opened.page.mouse.click(*places[key])
+    opened.page.get_by_role("heading", name=key).wait_for()
+
+
+def test_dragging_moves_the_map_and_opens_nothing(pool: tuple[Served, str], tab: Opener) -> None:
+    world, address = pool
+    opened = opened_map(tab, address)
+    places = on_screen(world, opened)
+    key = max(places, key=lambda each: places[each][1])
+    x, y = places[key]
+    opened.page.mouse.move(x, y)
+    opened.page.mouse.down()
+    opened.page.mouse.move(x + 80, y - 60, steps=6)
+    opened.page.mouse.up()
+    opened.page.mouse.move(x + 1, y, steps=2)
+    assert not opened.page.locator(".tip").is_visible()
+    opened.page.keyboard.press("0")  # shows everything, as at the beginning
+    opened.page.mouse.move(x, y, steps=2)
+    opened.page.locator(".tip .key").wait_for()
+    assert opened.page.locator(".tip .key").inner_text() == key
+    assert "/map" in opened.page.url
+
+
+def test_without_webgl_the_legend_still_selects(pool: tuple[Served, str], tab: Opener) -> None:
+    opened = opened_map(tab, pool[1], script=WITHOUT_WEBGL)
+    alert = opened.page.get_by_role("alert")
+    assert "hardware acceleration" in alert.inner_text()
+    assert barriers(opened) == []
+    opened.page.keyboard.press("l")
+    opened.page.keyboard.press("+")
+    opened.page.get_by_role("button", name="owl").click()
+    opened.page.get_by_role("button", name="Select what stands out").click()
+    opened.page.get_by_role("heading", name="15 images selected").wait_for()
+    opened.go("/next", "Next round")
+    opened.go("/map", "Pool")
+    opened.page.get_by_role("heading", name="The map cannot be drawn").wait_for()
+    assert opened.problems == []
+
+
+def test_a_lost_context_is_said(pool: tuple[Served, str], tab: Opener) -> None:
+    opened = opened_map(tab, pool[1])
+    opened.page.locator(".map .stage canvas").wait_for()
+    opened.page.wait_for_timeout(500)
+    opened.page.evaluate(LOSE)
+    assert "Reload the page" in opened.page.get_by_role("alert").inner_text()
+    opened.page.get_by_role("button", name="cat").click()
+    opened.page.get_by_role("button", name="Select what stands out").click()
+    opened.page.get_by_role("heading", name="15 images selected").wait_for()
