@@ -20,13 +20,14 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.classification import CLASSIFICATION
-from octospoon.domain.trace import Trace, Upload
+from octospoon.domain.trace import ImageRecord, Trace, Upload
 from octospoon.ui.backend import Backend
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.domain.labelling.tasks import Round
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.usecases.rank import Rank
 
 CLASSES = ("cat", "dog", "owl")
@@ -46,6 +47,8 @@ class PageWorld:
     def __init__(self, folder: Path, images: int = 90, classes: tuple[str, ...] = CLASSES) -> None:
         self.world = FakeWorld()
         self.folder, self.classes, self.local = folder, classes, True
+        self.task_type: TaskType = CLASSIFICATION
+        self.records: dict[str, ImageRecord] = {}
         self.ranked: list[str] = []
         self.heads: dict[int, Any] = {}
         self.runs: dict[int, str] = {}
@@ -87,7 +90,8 @@ class PageWorld:
             labels=world.labels,
             training_records=world.training_records,
             images=world.images,
-            task_type=CLASSIFICATION,
+            task_type=self.task_type,
+            records=SimpleNamespace(record=self.records.get),
         )
         return Backend(
             name="a test",

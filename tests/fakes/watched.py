@@ -20,6 +20,8 @@ from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.domain.training.policy import numbered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakes.page import PageWorld
 
 ACCURACY = (0.71, 0.78, 0.83, 0.86)
@@ -102,7 +104,9 @@ class Head:
         return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def judged(fake: PageWorld, audit: int = 45) -> list[str]:
+def judged(
+    fake: PageWorld, audit: int = 45, label: Callable[[str], str] = lambda key: key.partition("/")[0]
+) -> list[str]:
     """Label audit images, and put two versions with training records into service; return the audit keys.
 
     Version 2 is perfect on images that it was trained on; its fold heads mistake some for the first class.
@@ -112,10 +116,10 @@ def judged(fake: PageWorld, audit: int = 45) -> list[str]:
     keys = scored[:: max(1, len(scored) // max(1, audit))][:audit]
     for number, key in enumerate(keys):
         etag = world.pool.table[key].etag
-        label = key.partition("/")[0]
+        given = label(key)
         world.pool.table[key].pick = Pick(key, etag, True, "random", None, 0, 0.1)
-        world.labels.upsert(Annotation(key, etag, str(number), number, "1970-01-01T00:00:00Z", "7", label))
-        world.resolve(key, Consensus(label, 1.0, 1))
+        world.labels.upsert(Annotation(key, etag, str(number), number, "1970-01-01T00:00:00Z", "7", given))
+        world.resolve(key, Consensus(given, 1.0, 1))
     folds = np.arange(len(keys)) % 5
     images = image_numbers((key, world.pool.table[key].etag) for key in keys)
     weak = Head(fake, favoured=(0, 18.0))

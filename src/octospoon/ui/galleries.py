@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.reconciliation import PoolEntry
     from octospoon.domain.labelling.tasks import Pick, Round
     from octospoon.domain.trace import Trace
+    from octospoon.ui.boxes import Guess
     from octospoon.ui.snapshot import Snapshot
 
 NEAREST_LABELLED = 3
@@ -89,7 +90,7 @@ def batch(
     rows: Mapping[str, PoolRow],
     entries: Mapping[str, PoolEntry],
     snapshot: Snapshot | None,
-    predicted: Callable[[PoolRow], tuple[str, float] | None],
+    predicted: Callable[[PoolRow], Guess | None],
 ) -> dict[str, Any]:
     """Return a round as a gallery.
 
@@ -100,7 +101,7 @@ def batch(
         rows: of its images, by key.
         entries: the present states of its images, by key.
         snapshot: for the nearest labelled images; None before the first.
-        predicted: gives the predicted class of a row and its probability; None without one.
+        predicted: gives the prediction of a row; None without one.
     """
     known = [rows[pick.key] for pick in round_.picks if pick.key in rows]
     near: dict[str, list[Shown]] = {}
@@ -124,9 +125,7 @@ def batch(
     }
 
 
-def _card(
-    pick: Pick, state: State | None, guess: tuple[str, float] | None, near: Sequence[Shown]
-) -> dict[str, Any]:
+def _card(pick: Pick, state: State | None, guess: Guess | None, near: Sequence[Shown]) -> dict[str, Any]:
     return {
         "key": pick.key,
         "id": image_id(pick.key, pick.etag),
@@ -137,8 +136,9 @@ def _card(
         "strategy": pick.strategy,
         "score": pick.score,
         "why": why(pick),
-        "predicted": guess[0] if guess else None,
-        "confidence": guess[1] if guess else None,
+        "predicted": guess.text if guess else None,
+        "confidence": guess.confidence if guess else None,
+        "boxes": guess.boxes if guess else [],
         "nearest": msgspec.to_builtins(near),
     }
 

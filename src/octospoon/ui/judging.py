@@ -10,6 +10,8 @@ import numpy as np
 from octospoon.domain.evaluation import metrics
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.classification.metrics import calibration
+from octospoon.domain.task_types.names import TaskTypeName
+from octospoon.ui.boxes import boxes
 from octospoon.usecases.decisions import newest_jobs
 from octospoon.usecases.judge_audit import JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
@@ -17,8 +19,10 @@ from octospoon.usecases.live_evaluation import EvaluateLive
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ui.backend import Backend
     from octospoon.usecases.judge_audit import JudgedVersion
 
@@ -45,15 +49,18 @@ def judged(backend: Backend) -> dict[str, Any]:
         BadModel: the model in service cannot be judged.
     """
     storage = backend.storage
-    pointer, state = storage.champions.pointer(), storage.control.state()
+    pointer, state, task_type = storage.champions.pointer(), storage.control.state(), storage.task_type
     document: dict[str, Any] = {
         "version": None,
         "jobs": msgspec.to_builtins(newest_jobs(storage.history, state.jobs, JOBS)),
         "new_labels": state.new_labels,
+        "task_type": task_type.name,
+        "metric": task_type.evaluator.metric_name,
     }
     if pointer is None or not pointer[0].head_key:
         return document
     champion = pointer[0]
+    history = backend.history()  # read once: each reading is a request
     evaluate = EvaluateLive(
         storage.pool, storage.labels, storage.training_records, storage.task_type, backend.history
     )
@@ -70,11 +77,10 @@ def judged(backend: Backend) -> dict[str, Any]:
         **document,
         "version": champion.version,
         "measured": msgspec.to_builtins(evaluate(champion, backend.head(champion))),
-        "images": [_image(image, backend) for image in images],
-        "versions": [_version(each, backend) for each in versions],
+        "images": [_image(image, task_type, history) for image in images],
+        "versions": [_version(each, task_type, history) for each in versions],
         "pairs": [_pair(versions[i], old) for i in range(len(versions)) for old in versions[i + 1 :]],
         "calibration": _calibration(versions[0]),
-        "single": all(len(storage.task_type.labels.classes(image.label)) == 1 for image in images),
     }
 
 
@@ -92,22 +98,36 @@ def _comparable(backend: Backend, champion: ChampionPointer) -> list[ChampionPoi
     return found
 
 
-def _image(image: LabelledImage, backend: Backend) -> dict[str, str]:
-    labels = backend.storage.task_type.labels
+def _image(image: LabelledImage, task_type: TaskType, history: ClassHistory) -> dict[str, Any]:
     return {
         "key": image.key,
         "etag": image.etag,
         "id": image_id(image.key, image.etag),
-        "label": labels.shown(image.label, backend.history()),
+        "label": task_type.labels.shown(image.label, history),
+        **_parts(task_type, image.label, history),
     }
 
 
-def _version(version: JudgedVersion, backend: Backend) -> dict[str, Any]:
-    labels, history = backend.storage.task_type.labels, backend.history()
+def _parts(task_type: TaskType, label: str, history: ClassHistory) -> dict[str, Any]:
+    """Return the classes and the boxes of a label that may have several; nothing where each has one class."""
+    if task_type.name == TaskTypeName.CLASSIFICATION:
+        return {}
+    classes = sorted({history.shown(name) for name in task_type.labels.classes(label)})
+    return {"classes": classes, "boxes": boxes(task_type, label, history)}
+
+
+def _version(version: JudgedVersion, task_type: TaskType, history: ClassHistory) -> dict[str, Any]:
+    labels = task_type.labels
     predicted = [labels.shown(label, history) if label else None for label in version.predicted]
     right = [bool(each) if known else None for each, known in zip(version.right, version.judged, strict=True)]
     confidence = [round(each, 5) for each in version.confidence.tolist()]
-    return {"version": version.version, "predicted": predicted, "right": right, "confidence": confidence}
+    answers = {"version": version.version, "predicted": predicted, "right": right, "confidence": confidence}
+    if task_type.name == TaskTypeName.CLASSIFICATION:
+        return answers
+    return {
+        **answers,
+        "parts": [_parts(task_type, label, history) if label else None for label in version.predicted],
+    }
 
 
 def _pair(new: JudgedVersion, old: JudgedVersion) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
 """Changes with the content of the documents; a file of another format is read anew."""
 
 

@@ -7,12 +7,12 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.pool.boxes import classes_of
 from octospoon.domain.pool.keys import image_id
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.ui import galleries, judging, watching
+from octospoon.ui.boxes import boxes, guess
 from octospoon.ui.kept import Kept
 from octospoon.ui.pool_reader import PoolReader, clear
 from octospoon.ui.refresher import DAILY, OFTEN, Refresher
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from octospoon.domain.trace import Trace
     from octospoon.ports.clock import Clock
     from octospoon.ui.backend import Backend
+    from octospoon.ui.boxes import Guess
     from octospoon.ui.snapshot import Snapshot
 
 MOST_KEYS = 20_000
@@ -132,9 +133,15 @@ class Pages:
         Raises:
             BadRequest: there is no such image.
         """
-        trace = self.story(key)
-        rows = self._backend.storage.pool.rows
-        document = galleries.image(trace, rows([key]).get(key), rows, self.pool.snapshot)
+        trace, storage = self.story(key), self._backend.storage
+        rows, task_type = storage.pool.rows, storage.task_type
+        row = rows([key]).get(key)
+        document = galleries.image(trace, row, rows, self.pool.snapshot)
+        document["predicted"] = self._predicted()(row) if row else None
+        if task_type.name == TaskTypeName.DETECTION and (record := storage.records.record(key)):
+            document["boxes"] = (
+                boxes(task_type, record.label, self._backend.history()) if record.label else []
+            )
         self._remember([(key, document["etag"])])
         return document
 
@@ -245,23 +252,13 @@ class Pages:
         rows, entries = storage.pool.rows(keys), storage.entries.entries(keys)
         return galleries.batch(round_, rows, entries, self.pool.snapshot, self._predicted())
 
-    def _predicted(self) -> Callable[[PoolRow], tuple[str, float] | None]:
+    def _predicted(self) -> Callable[[PoolRow], Guess | None]:
         history, task_type = self._backend.history(), self._backend.storage.task_type
         version = lru_cache(self._backend.storage.champions.version)
 
-        def predicted(row: PoolRow) -> tuple[str, float] | None:
+        def predicted(row: PoolRow) -> Guess | None:
             pointer = version(row.model_version)
-            if (
-                pointer is None
-                or row.probabilities is None
-                or classes_of(row.probabilities) != len(pointer.classes)
-            ):
-                return None
-            translated = task_type.translation(history, pointer.classes)
-            if not translated.names:
-                return None  # all its classes are retired
-            (best,) = task_type.predicted(translated(row.probabilities[np.newaxis]), translated.names)
-            return task_type.labels.shown(best.label, history), best.confidence
+            return guess(task_type, history, row, pointer.classes) if pointer else None
 
         return predicted
 

@@ -89,7 +89,11 @@ class PoolReader:
             return known.classes if known else ()
 
         drifted = {each.key: each.score for each in self.observations.read().drifted}
-        shown = Shown(classes, history.shown, lambda label: self.labels.shown(label, history))
+
+        def members(label: str) -> list[str]:
+            return sorted({history.shown(name) for name in self.labels.classes(label)})
+
+        shown = Shown(classes, history.shown, lambda label: self.labels.shown(label, history), members)
         made, names = columns(sample.images, shown, drifted)
         nowhere = np.full((len(sample.images), 2), np.nan, np.float32)
         snapshot = Snapshot(

@@ -106,16 +106,18 @@ class Shown:
         classes: gives the class names of a model version.
         name: gives the present name of a class.
         label: gives a stored label as people read it.
+        members: gives the present names of the classes in a stored label.
     """
 
     classes: Callable[[int], Sequence[str]]
     name: Callable[[str], str]
     label: Callable[[str], str]
+    members: Callable[[str], Sequence[str]]
 
 
 def columns(
     images: Sequence[PoolImage], shown: Shown, drifted: Mapping[str, float]
-) -> tuple[dict[str, npt.NDArray[Any]], dict[str, list[str]]]:
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Return the columns of the images, and the names that they refer to.
 
     A missing number is -1 in a column of integers, and NaN in a column of floats.
@@ -127,9 +129,11 @@ def columns(
 
     Returns:
         ``state`` (in `STATES`), ``predicted``, ``label``, ``strategy`` and ``reason`` (numbers of names),
-        ``confidence``, ``round``, ``day`` (since 1970), ``drift`` and ``audit``; and the names.
+        ``confidence``, ``round``, ``day`` (since 1970), ``drift`` and ``audit``; and the names. For each name
+        in ``classes``, ``members`` has the classes that it stands for: a label may have several, or none.
     """
     names, strategies, reasons = Names(), Names(), Names()
+    members: dict[int, Sequence[str]] = {}
 
     def predicted(image: PoolImage) -> int:
         known = shown.classes(image.model_version) if image.top_class is not None else ()
@@ -137,13 +141,18 @@ def columns(
         return names.number(shown.name(known[image.top_class or 0])) if inside else -1
 
     def label(image: PoolImage) -> int:
-        return names.number(None if image.label is None else shown.label(image.label))
+        if image.label is None:
+            return -1
+        number = names.number(shown.label(image.label))
+        if number not in members:
+            members[number] = list(shown.members(image.label))
+        return number
 
     column = partial(_column, images)
     made = {
         "state": column("u1", lambda image: STATES.index(image.state)),
         "predicted": column("i2", predicted),
-        "label": column("i2", label),
+        "label": column("i4", label),  # labels of several classes have many texts
         "confidence": column("f4", lambda image: np.nan if image.top_class is None else image.confidence),
         "round": column("i4", lambda image: image.round_number or -1),
         "strategy": column("i2", lambda image: strategies.number(image.strategy or None)),
@@ -152,7 +161,13 @@ def columns(
         "drift": column("f4", lambda image: drifted.get(image.key, np.nan)),
         "reason": column("i2", lambda image: reasons.number(image.reason or None)),
     }
-    return made, {"classes": names.names(), "strategies": strategies.names(), "reasons": reasons.names()}
+    classes = names.names()
+    return made, {
+        "classes": classes,
+        "members": [members.get(number, [name]) for number, name in enumerate(classes)],
+        "strategies": strategies.names(),
+        "reasons": reasons.names(),
+    }
 
 
 def _column(images: Sequence[PoolImage], kind: str, values: Callable[[PoolImage], float]) -> npt.NDArray[Any]:

@@ -49,6 +49,7 @@ def _observed(backend: Backend) -> dict[str, Any]:
     seen = backend.storage.observations.read()
     return {
         "version": seen.version,
+        "metric": backend.storage.task_type.evaluator.metric_name,
         "days": msgspec.to_builtins(seen.history),
         "judged_until": seen.judged_until,
         "level": seen.finding.level if seen.finding else None,

@@ -89,7 +89,8 @@ def test_calibration_counts_every_judged_image(fake: PageWorld) -> None:
 def test_without_a_trained_model_only_decisions_are_shown(tmp_path: Path) -> None:
     world = PageWorld(tmp_path, 0)
     document = judging.judged(world.backend())
-    assert document == {"version": None, "jobs": [], "new_labels": 0}
+    kind = {"task_type": "classification", "metric": "accuracy"}
+    assert document == {"version": None, "jobs": [], "new_labels": 0, **kind}
 
 
 def test_without_audit_labels_nothing_is_judged(tmp_path: Path) -> None:

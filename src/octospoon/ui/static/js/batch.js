@@ -63,7 +63,7 @@
 
   function gallery(batch) {
     return o.h("ul", { class: "gallery cards" }, batch.images.map((each) => o.h("li", { class: "card" },
-      o.h("a", { href: o.imageAddress(each.key), class: "picture" }, o.thumbnail(each.id, each.key, "small")),
+      o.h("a", { href: o.imageAddress(each.key), class: "picture" }, o.thumbnail(each.id, each.key, "small", o.guessed(each.boxes))),
       o.h("p", { class: "marks" }, o.h("span", { class: "mark" }, share(each)), each.state ? o.h("span", { class: `mark ${each.state}` }, each.state) : null),
       o.h("p", { class: "key" }, each.key),
       o.h("p", {}, each.why),

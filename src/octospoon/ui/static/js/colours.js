@@ -35,7 +35,7 @@
   function byNames(pool, column, names, colour) {
     const legend = categories(pool.columns[column], names, colour);
     const colours = new Map(legend.map((each) => [each.value, each.colour]));
-    return { legend, of: (i) => colours.get(pool.columns[column][i]), group: (i) => pool.columns[column][i] };
+    return { legend, of: (i) => colours.get(pool.columns[column][i]), has: (i, value) => pool.columns[column][i] === value };
   }
 
   function byNumber(values, missing, describe) {
@@ -49,7 +49,28 @@
     return {
       scale: any ? { low: describe(low), high: describe(high), stops: CIVIDIS } : null, absent,
       of: (i) => (missing(values[i]) ? NONE : cividis(share(values[i]))),
-      group: (i) => (missing(values[i]) ? -1 : 0),
+    };
+  }
+
+  /** Colour by the classes of labels, which may have several: an image counts for each of them, and has the
+      colour of its rarest one. */
+  function byClasses(pool, column) {
+    const values = pool.columns[column], several = pool.members || pool.classes.map((name) => [name]);
+    const members = several.map((names, i) => (names.length ? names : [pool.classes[i]])); // a label without a class
+    const numbers = new Map(), counts = new Map();
+    let none = 0;
+    for (const value of values) if (value < 0) none++; else numbers.set(value, (numbers.get(value) || 0) + 1);
+    for (const [value, number] of numbers) for (const name of members[value]) counts.set(name, (counts.get(name) || 0) + number);
+    const order = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
+    const place = new Map(order.map((name, i) => [name, i]));
+    const rarest = new Map([...numbers.keys()].map((value) => [value, CLASSES[Math.max(...members[value].map((name) => place.get(name)))] || OTHER]));
+    const sets = members.map((names) => new Set(names));
+    const legend = order.map((name, i) => ({ value: name, name, count: counts.get(name), colour: CLASSES[i] || OTHER }));
+    if (none) legend.push({ value: -1, name: "none", count: none, colour: NONE });
+    return {
+      legend, note: [...numbers.keys()].some((value) => members[value].length > 1) ? "An image with several classes counts for each, and has the colour of its rarest one." : null,
+      of: (i) => (values[i] < 0 ? NONE : rarest.get(values[i])),
+      has: (i, value) => (values[i] < 0 ? value === -1 : sets[values[i]].has(value)),
     };
   }
 
@@ -59,7 +80,7 @@
   o.colourings = {
     state: { title: "State", make: (pool) => byNames(pool, "state", pool.states, (value) => STATES[pool.states[value]]) },
     predicted: { title: "Predicted class", make: (pool) => byNames(pool, "predicted", pool.classes, inOrder) },
-    label: { title: "Label", make: (pool) => byNames(pool, "label", pool.classes, inOrder) },
+    label: { title: "Label", make: (pool) => byClasses(pool, "label") },
     strategy: { title: "Chosen by", make: (pool) => byNames(pool, "strategy", pool.strategies, inOrder) },
     confidence: { title: "Confidence", make: (pool) => byNumber(pool.columns.confidence, Number.isNaN, o.percent) },
     round: { title: "Round", make: (pool) => byNumber(pool.columns.round, (value) => value < 0, (value) => `round ${value}`) },

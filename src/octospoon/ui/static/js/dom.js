@@ -47,19 +47,48 @@
     return `${Math.round(passed / 86400)} days ago`;
   };
 
+  const METRICS = { accuracy: "accuracy", macro_f1: "macro F1", ap50: "AP50" };
+
+  /** Return the name of a task type's metric, as people write it. */
+  o.metric = (name) => METRICS[name] || name;
+  o.sentence = (text) => text[0].toUpperCase() + text.slice(1);
+
   /** The views by their name in the address; each file of a view adds its own. */
   o.views = {};
 
   o.imageAddress = (key) => `#/image/${encodeURIComponent(key)}`;
 
-  /** Return an image of a pool image; one that cannot be shown says so. */
-  o.thumbnail = function (id, key, size) {
+  /** Return an image of a pool image; one that cannot be shown says so. `boxes` are drawn on it: those with
+      `predicted` dashed, the others solid. */
+  o.thumbnail = function (id, key, size, boxes = []) {
     const frame = o.h("span", { class: `thumbnail ${size}` });
     const picture = o.h("img", { alt: key, loading: "lazy", decoding: "async", src: `${o.thumbnails}${size}/${id}.jpg` });
     picture.addEventListener("error", () => frame.replaceChildren(o.h("span", { class: "missing" }, "no image to show")));
     frame.append(picture);
+    if (boxes.length) frame.append(overlay(picture, boxes));
     return frame;
   };
+
+  /** Return boxes as predicted ones. */
+  o.guessed = (boxes) => (boxes || []).map((box) => ({ ...box, predicted: true }));
+
+  /** Return the boxes over a picture, which fits into its element with its own ratio of sides. */
+  function overlay(picture, boxes) {
+    const layer = o.h("span", { class: "overlay", "aria-hidden": "true" }, boxes.map((box) => {
+      const element = o.h("span", { class: box.predicted ? "box predicted" : "box", title: box.name }, o.h("span", { class: "tag" }, box.name));
+      Object.assign(element.style, { left: `${100 * box.x1}%`, top: `${100 * box.y1}%`, width: `${100 * (box.x2 - box.x1)}%`, height: `${100 * (box.y2 - box.y1)}%` });
+      return element;
+    }));
+    const place = () => {
+      const scale = Math.min(picture.clientWidth / picture.naturalWidth, picture.clientHeight / picture.naturalHeight);
+      if (!Number.isFinite(scale)) return;
+      const width = scale * picture.naturalWidth, height = scale * picture.naturalHeight;
+      Object.assign(layer.style, { left: `${picture.offsetLeft + (picture.clientWidth - width) / 2}px`, top: `${picture.offsetTop + (picture.clientHeight - height) / 2}px`, width: `${width}px`, height: `${height}px` });
+    };
+    picture.addEventListener("load", place);
+    new ResizeObserver(place).observe(picture);
+    return layer;
+  }
 
   /** Return a key in one line, which loses its beginning where it is too long. */
   o.keyOf = (key) => o.h("span", { class: "key cut", title: key }, o.h("bdi", {}, key));
@@ -67,7 +96,7 @@
   /** Return a gallery of small images, each a link to its story, with its key and a text. */
   o.gallery = function (images, text) {
     return o.h("ul", { class: "gallery near" }, images.map((each) => o.h("li", {}, o.h("a", { href: o.imageAddress(each.key) },
-      o.thumbnail(each.id, each.key, "small"), o.keyOf(each.key), o.h("span", {}, text(each))))));
+      o.thumbnail(each.id, each.key, "small", each.boxes), o.keyOf(each.key), o.h("span", {}, text(each))))));
   };
 
   /** Return a message that fills a view: what is missing, and what to do next. */

@@ -14,11 +14,12 @@
       } catch (error) {
         return void o.fill(content, o.h("h1", { class: "key" }, rest), search, o.failed(error));
       }
+      const drawn = [...(found.boxes || []), ...o.guessed(found.predicted && found.predicted[2])];
       const { trace } = found, copies = found.nearest.filter((each) => each.near_copy), others = found.nearest.filter((each) => !each.near_copy);
       o.fill(content,
         o.h("h1", { class: "key" }, trace.key), search,
         o.h("div", { class: "with-side even" },
-          o.h("div", {}, o.thumbnail(found.id, trace.key, o.live ? "large" : "small"), facts(trace)),
+          o.h("div", {}, o.thumbnail(found.id, trace.key, o.live ? "large" : "small", drawn), drawn.length ? o.note("Solid boxes are the label, dashed ones the prediction.") : null, facts(trace, found.predicted)),
           !trace.timeline ? o.note("The export has no story of this image: it has those of rounds and figures.") : o.h("section", {}, o.h("h2", {}, "Story"), timeline(trace), trace.notes.map((note) => o.h("p", { class: "note" }, note)))),
         copies.length ? o.h("section", {}, o.h("h2", {}, "Near-copies"), o.p("Their embeddings differ by at most 0.003 in cosine distance. One round takes at most one of them, unless nothing else is left."), near(copies)) : null,
         o.h("section", {}, o.h("h2", {}, "Nearest images"), others.length ? near(others) : o.h("p", {}, copies.length ? "No others were compared." : "None can be compared yet: the pool is read in the background, and the image needs a score.")));
@@ -36,11 +37,12 @@
     const { columns, classes, states, reasons } = pool;
     const named = (number) => (number < 0 ? null : classes[number]);
     const label = named(columns.label[i]), width = columns.near.length / pool.length;
+    const predicted = named(columns.predicted[i]);
     return {
-      id: pool.ids[i],
+      id: pool.ids[i], predicted: predicted === null ? null : [predicted, columns.confidence[i]],
       trace: Object.hasOwn(known, key) ? known[key] : {
         key, state: states[columns.state[i]], label: label === null ? null : { label }, reason: "", export: null, notes: [],
-        predicted: named(columns.predicted[i]), confidence: columns.confidence[i], quarantine: columns.reason[i] < 0 ? null : reasons[columns.reason[i]],
+        quarantine: columns.reason[i] < 0 ? null : reasons[columns.reason[i]],
       },
       nearest: [...columns.near.slice(i * width, (i + 1) * width)].filter((at) => at >= 0).map((at) => ({
         key: pool.keys[at], id: pool.ids[at], state: states[columns.state[at]], label: named(columns.label[at]), predicted: named(columns.predicted[at]), distance: null, near_copy: false,
@@ -48,9 +50,9 @@
     };
   }
 
-  function facts(trace) {
+  function facts(trace, predicted) {
     const rows = [["State", trace.state]];
-    if (trace.predicted) rows.push(["Predicted", `${trace.predicted}, ${o.percent(trace.confidence)}`]);
+    if (predicted) rows.push(["Predicted", `${predicted[0]}, ${o.percent(predicted[1])}`]);
     if (trace.quarantine) rows.push(["Reason", trace.quarantine]);
     if (trace.label) rows.push(["Label", trace.label.label]);
     if (trace.label && "annotators" in trace.label) rows.push(["Agreement", trace.label.annotators ? `${o.percent(trace.label.agreement)} of ${trace.label.annotators}` : "imported"]);

@@ -115,11 +115,11 @@
     colour() {
       const colouring = o.colourings[this.name].make(this.pool);
       this.colouring = colouring;
-      o.fill(this.legend, o.h("h2", {}, o.colourings[this.name].title), colouring.legend ? this.names(colouring.legend) : this.scale(colouring));
+      o.fill(this.legend, o.h("h2", {}, o.colourings[this.name].title), colouring.legend ? this.names(colouring) : this.scale(colouring));
       this.paint();
     }
 
-    names(legend) {
+    names({ legend, note }) {
       const list = o.h("ul", {});
       for (const each of legend) {
         const swatch = o.h("span", { class: "swatch" });
@@ -129,7 +129,7 @@
           swatch, o.h("span", { class: "name" }, each.name), o.h("span", { class: "number" }, each.count.toLocaleString("en")))));
       }
       const some = this.isolated !== null;
-      return [list, o.h("button", { type: "button", disabled: !some, onclick: () => this.choose(this.indices((i) => this.colouring.group(i) === this.isolated), false) }, "Select what stands out")];
+      return [list, note ? o.note(note) : null, o.h("button", { type: "button", disabled: !some, onclick: () => this.choose(this.indices((i) => this.colouring.has(i, this.isolated)), false) }, "Select what stands out")];
     }
 
     scale(colouring) {
@@ -141,7 +141,7 @@
 
     indices(wanted) { const found = []; for (let i = 0; i < this.pool.length; i++) if (wanted(i)) found.push(i); return found; }
 
-    paint() { this.plot.paint(this.colouring.of, (i) => this.isolated === null || this.colouring.group(i) === this.isolated, this.chosen); }
+    paint() { this.plot.paint(this.colouring.of, (i) => this.isolated === null || this.colouring.has(i, this.isolated), this.chosen); }
 
     choose(found, added) {
       this.chosen = new Set(added ? [...this.chosen, ...found] : found);

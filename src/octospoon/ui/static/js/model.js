@@ -13,7 +13,7 @@
     if (document.version === null && !decided.length) {
       return o.empty("There is no trained model yet", "Label a batch: `octospoon rank` sends one to the annotators. The first training job starts by itself.", `${o.count(document.new_labels, "new label")} so far; \`octospoon status\` says how many start it.`);
     }
-    const curve = [pair(learning(decided), decisions(decided))];
+    const curve = [pair(learning(decided, document.metric), decisions(decided))];
     if (document.version === null) return [...curve, section("Audit images", o.note("No trained model is in service, so nothing can be judged."))];
     return [accuracy(document), ...curve, ...judged(document, query)];
   }
@@ -24,14 +24,15 @@
 
   const pair = (...sections) => o.h("div", { class: "pair" }, sections);
 
-  function accuracy({ measured, version }) {
+  function accuracy({ measured, version, metric, task_type: type }) {
     const { evaluation, fold_heads: folds, left_out: left } = measured;
     const notes = [];
     if (folds) notes.push(`The model was trained on ${o.count(folds, "audit label")}; a head that has not seen it judges each.`);
     if (left) notes.push(`${o.count(left, "audit label")} left out, because every head has seen the image.`);
     return section(`Version ${version}, in service`,
-      o.p(`Accuracy: ${o.estimate(evaluation.accuracy)}.`),
-      evaluation.recall.length ? o.h("details", {}, o.h("summary", {}, "By class"), o.table(["Class", "Recall", "95 % interval", "Audit labels"],
+      o.p(`${o.sentence(o.metric(metric))}: ${o.estimate(evaluation.accuracy)}.`),
+      evaluation.subset_accuracy ? o.p(`The whole set of classes is right for ${o.estimate(evaluation.subset_accuracy)}. Micro F1: ${o.estimate(evaluation.micro_f1)}.`) : null,
+      type === "classification" && evaluation.recall.length ? o.h("details", {}, o.h("summary", {}, "By class"), o.table(["Class", "Recall", "95 % interval", "Audit labels"],
         evaluation.recall.map((each, i) => [measured.classes[i], o.percent(each.value), each.labels ? `${o.percent(each.low)} to ${o.percent(each.high)}` : "", each.labels]))) : null,
       notes.length ? o.note(notes.join(" ")) : null);
   }
@@ -47,26 +48,27 @@
       older.length ? o.h("details", {}, o.h("summary", {}, o.count(older.length, "earlier decision")), o.h("ul", { class: "decisions" }, older.map(item))) : null);
   }
 
-  function learning(decided) {
+  function learning(decided, metric) {
+    const named = o.metric(metric);
     const title = "Learning curve", has = (name) => decided.filter((each) => name in each.measures);
     const x = (each) => each.measures.training_labels ?? each.measures.labels;
-    const measured = has("accuracy").filter((each) => x(each) !== undefined), compared = has("control_accuracy");
+    const measured = has(metric).filter((each) => x(each) !== undefined), compared = has(`control_${metric}`);
     const point = (each, y, low, high) => ({ x: x(each), y, low, high, hollow: !each.promoted, text: `version ${each.version}, ${x(each)} labels: ${o.percent(y)}, ${each.promoted ? "promoted" : "refused"}` });
-    const versions = { name: "each version (hollow: refused)", shape: "circle", tone: 0, line: false, points: measured.map((each) => point(each, each.measures.accuracy, each.measures.accuracy_low, each.measures.accuracy_high)) };
+    const versions = { name: "each version (hollow: refused)", shape: "circle", tone: 0, line: false, points: measured.map((each) => point(each, each.measures[metric], each.measures[`${metric}_low`], each.measures[`${metric}_high`])) };
     const arm = (name, label, shape, tone) => ({ name: label, shape, tone, line: true, points: compared.map((each) => ({ x: each.measures.control_labels, y: each.measures[name], text: `${label}, ${each.measures.control_labels} labels: ${o.percent(each.measures[name])}` })) });
-    const series = compared.length ? [versions, arm("strategy_accuracy", "strategy, equally many labels", "square", 1), arm("control_accuracy", "random control", "triangle", 2)] : [versions];
+    const series = compared.length ? [versions, arm(`strategy_${metric}`, "strategy, equally many labels", "square", 1), arm(`control_${metric}`, "random control", "triangle", 2)] : [versions];
     const all = series.flatMap((each) => each.points), most = Math.max(...all.map((each) => each.x), 1);
     const share = (value) => (value === undefined ? "" : o.percent(value));
     const newest = compared[compared.length - 1], last = measured[measured.length - 1];
     return section(title,
       o.chart({
-        title: "Accuracy by number of labels", summary: last ? `${o.count(measured.length, "version")}; version ${last.version} has ${o.percent(last.measures.accuracy)} with ${x(last)} labels.` : "",
-        empty: "No version was measured: accuracy needs labels of the audit share.",
+        title: `${o.sentence(named)} by number of labels`, summary: last ? `${o.count(measured.length, "version")}; version ${last.version} has ${o.percent(last.measures[metric])} with ${x(last)} labels.` : "",
+        empty: `No version was measured: ${named} needs labels of the audit share.`,
         x: { low: 0, high: most, ticks: o.ticks(0, most, 6).map((tick) => [tick, tick.toLocaleString("en")]), label: "labels" },
-        y: o.shares(all.map((each) => each.low ?? each.y), "accuracy, 95 % interval"), series,
-        table: { head: ["Version", "Decision", "Labels", "Accuracy", "95 % interval", "Labels of each arm", "Strategy", "Random control"], rows: decided.map((each) => [
-          each.version, each.promoted ? "promoted" : "refused", x(each) ?? "", share(each.measures.accuracy), "accuracy_low" in each.measures ? `${o.percent(each.measures.accuracy_low)} to ${o.percent(each.measures.accuracy_high)}` : "",
-          each.measures.control_labels ?? "", share(each.measures.strategy_accuracy), share(each.measures.control_accuracy)]) },
+        y: o.shares(all.map((each) => each.low ?? each.y), `${named}, 95 % interval`), series,
+        table: { head: ["Version", "Decision", "Labels", o.sentence(named), "95 % interval", "Labels of each arm", "Strategy", "Random control"], rows: decided.map((each) => [
+          each.version, each.promoted ? "promoted" : "refused", x(each) ?? "", share(each.measures[metric]), `${metric}_low` in each.measures ? `${o.percent(each.measures[`${metric}_low`])} to ${o.percent(each.measures[`${metric}_high`])}` : "",
+          each.measures.control_labels ?? "", share(each.measures[`strategy_${metric}`]), share(each.measures[`control_${metric}`])]) },
       }),
       o.h("p", { class: "note" }, newest
         ? `At version ${newest.version}, two heads were fitted on ${newest.measures.control_labels} labels each. The strategy leads random choice by ${signed(newest.measures.strategy_lead_low)} to ${signed(newest.measures.strategy_lead_high)} (95 % interval).`
@@ -78,18 +80,18 @@
   /** Return the sections that show audit images; `query` names a cell of the matrix, or a version to compare with. */
   function judged(document, query) {
     const { images, versions } = document, now = versions[0];
-    const rows = images.map((image, i) => ({ ...image, predicted: now.predicted[i], confidence: now.confidence[i], right: now.right[i] })).filter((each) => each.right !== null);
+    const rows = images.map((image, i) => ({ ...image, predicted: now.predicted[i], confidence: now.confidence[i], right: now.right[i], ...parts(image, now.parts && now.parts[i]) })).filter((each) => each.right !== null);
     if (!rows.length) return [section("Audit images", o.note("No image of the audit share has a label that this version can be judged by. Label a batch: a part of each is drawn at random for this."))];
     return [
-      pair(calibration(document.calibration), confusion(document, rows, query)),
+      pair(calibration(document.calibration, document.task_type !== "classification"), confusion(document, rows, query)),
       mistakes(rows), differences(document, query)];
   }
 
-  function calibration(bins) {
+  function calibration(bins, whole) {
     const points = bins.map((bin) => ({ x: bin.confidence, y: bin.accuracy, low: bin.low, high: bin.high, text: `${o.count(bin.images, "image")}: confidence ${o.percent(bin.confidence)}, accuracy ${o.percent(bin.accuracy)}` }));
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((tick) => [tick, `${100 * tick} %`]);
     return section("Calibration",
-      o.p("A calibrated model is right as often as it says. Below the line it is too sure."),
+      o.p(`A calibrated model is right as often as it says. Below the line it is too sure.${whole ? " A prediction counts as right if all of it is." : ""}`),
       o.chart({
         title: "Accuracy by confidence", summary: o.count(bins.length, "group"), x: { low: 0, high: 1, ticks, label: "confidence" }, y: { low: 0, high: 1, ticks, label: "accuracy, 95 % interval" },
         diagonal: true, series: [{ name: "audit images", shape: "circle", tone: 0, line: false, points }],
@@ -97,14 +99,41 @@
       }));
   }
 
+  /** Return the classes that a prediction misses and adds, and the boxes of both; nothing where each image has one class. */
+  function parts(image, predicted) {
+    if (!predicted) return {};
+    return {
+      missed: image.classes.filter((name) => !predicted.classes.includes(name)), added: predicted.classes.filter((name) => !image.classes.includes(name)),
+      boxes: [...image.boxes, ...o.guessed(predicted.boxes)],
+    };
+  }
+
+  const CONFUSED = { missed: "missed", added: "predicted without being there" };
+
+  /** Return precision and recall of each class, where an image can have several. */
+  function byClass({ measured }, rows, query) {
+    const { recall, precision } = measured.evaluation, name = query.get("class"), kind = query.get("kind");
+    const known = measured.classes.includes(name) && kind in CONFUSED, open = known ? rows.filter((row) => row[kind].includes(name)) : [];
+    const cell = (each) => (each && each.value !== null ? `${o.percent(each.value)}, ${o.percent(each.low)} to ${o.percent(each.high)}` : "unknown");
+    const count = (of, wanted) => {
+      const number = rows.filter((row) => row[wanted].includes(of)).length;
+      return number ? o.h("a", { href: `#/model?${new URLSearchParams({ class: of, kind: wanted })}`, "aria-label": `${o.count(number, "image")} with ${of} ${CONFUSED[wanted]}` }, String(number)) : "0";
+    };
+    return section("Class by class",
+      o.p(`${o.count(rows.length, "audit image")}. An image can have several classes, so there is no confusion matrix. A number opens its images; the intervals are of 95 %.`),
+      o.table(["Class", "Precision", "Recall", "Labels", "Missed", "Added"], measured.classes.map((each, i) => [each, cell(precision && precision[i]), cell(recall[i]), recall[i] ? recall[i].labels : "", count(each, "missed"), count(each, "added")])),
+      known ? o.h("div", { id: "cell", tabindex: "-1" }, o.h("h3", {}, `${o.count(open.length, "image")} with ${name} ${CONFUSED[kind]}`),
+        gallery(open, (each) => `label ${each.label}, predicted ${each.predicted}`)) : null);
+  }
+
   const cellAddress = (label, predicted) => `#/model?${new URLSearchParams({ label, predicted })}`;
 
   function confusion(document, rows, query) {
     const title = "Confusion";
-    if (!document.single) return section(title, o.note("An image can have several classes here, so there is no matrix. The mistakes are below."));
+    if (document.task_type !== "classification") return byClass(document, rows, query);
     const cells = new Map();
     const at = (label, predicted) => JSON.stringify([label, predicted]);
-    for (const row of rows) { const cell = at(row.label, row.predicted); cells.set(cell, [...(cells.get(cell) || []), row]); }
+    for (const row of rows) { const cell = at(row.label, row.predicted); if (cells.has(cell)) cells.get(cell).push(row); else cells.set(cell, [row]); }
     const order = [...new Set([...document.measured.classes, ...rows.flatMap((row) => [row.label, row.predicted])])];
     const label = query.get("label"), predicted = query.get("predicted"), open = cells.get(at(label, predicted));
     return section(title,
@@ -159,7 +188,7 @@
     const [low, high] = pair ? [pair.low, pair.high] : [-turned.high, -turned.low];
     const text = (each) => `label ${each.label}: ${each.before}, now ${each.now}`;
     return section(title, form,
-      o.p(`On ${o.count(changed.length, "audit image")} that both can be judged by, version ${first} repairs ${gained.length} and breaks ${lost.length}. Its accuracy differs by ${signed(low)} to ${signed(high)} (95 % interval).`),
+      o.p(`On ${o.count(changed.length, "audit image")} that both can be judged by, version ${first} repairs ${gained.length} and breaks ${lost.length}. Its ${document.task_type === "classification" ? "accuracy" : "share of images that are right as a whole"} differs by ${signed(low)} to ${signed(high)} (95 % interval).`),
       gained.length ? [o.h("h3", {}, "Repaired"), gallery(gained, text, WORST)] : null,
       lost.length ? [o.h("h3", {}, "Broken"), gallery(lost, text, WORST)] : null);
   }

@@ -34,16 +34,16 @@
 
   function accuracy(observed) {
     const days = observed.days.filter((day) => day.accuracy && day.accuracy.value !== null), newest = days[days.length - 1];
-    const title = "Accuracy of the model in service";
+    const metric = o.metric(observed.metric), title = `${o.sentence(metric)} of the model in service`;
     if (!newest) return section(title, o.note("Nothing is measured yet. `watch` measures the model each day on the audit labels; `octospoon watch` does so now. It needs a trained model and labels of audit images."));
     const points = days.map((day) => ({ x: o.dayNumber(day.day), y: day.accuracy.value, low: day.accuracy.low, high: day.accuracy.high, text: `${day.day}, version ${day.version}: ${o.estimate(day.accuracy)}` }));
     return section(title,
       o.p(`On ${newest.day}, version ${newest.version}: ${o.estimate(newest.accuracy)}. Only images drawn at random count, and none is judged by a head that was trained on it.`),
       o.chart({
-        title: "Accuracy by day", summary: `From ${days[0].day} to ${newest.day}; the newest is ${o.percent(newest.accuracy.value)}.`,
-        x: o.days(points.map((point) => point.x), "Day"), y: o.shares(points.map((point) => point.low), "accuracy, 95 % interval"),
-        series: [{ name: "accuracy", shape: "circle", tone: 0, line: true, points }], marks: versions(days),
-        table: { head: ["Day", "Version", "Accuracy", "95 % interval", "Labels"], rows: days.map(({ day, version, accuracy: each }) => [day, version, o.percent(each.value), `${o.percent(each.low)} to ${o.percent(each.high)}`, each.labels]) },
+        title: `${o.sentence(metric)} by day`, summary: `From ${days[0].day} to ${newest.day}; the newest is ${o.percent(newest.accuracy.value)}.`,
+        x: o.days(points.map((point) => point.x), "Day"), y: o.shares(points.map((point) => point.low), `${metric}, 95 % interval`),
+        series: [{ name: metric, shape: "circle", tone: 0, line: true, points }], marks: versions(days),
+        table: { head: ["Day", "Version", o.sentence(metric), "95 % interval", "Labels"], rows: days.map(({ day, version, accuracy: each }) => [day, version, o.percent(each.value), `${o.percent(each.low)} to ${o.percent(each.high)}`, each.labels]) },
       }));
   }
 
