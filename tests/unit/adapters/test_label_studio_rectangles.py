@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,14 @@ from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.adapters.label_studio.rectangles import KIND, MOST_BOXES
 from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.adapters.label_studio.webhook import parse
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.answers import Answer
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.interface import Choice
 from octospoon.domain.task_types.detection.label import Box, Boxes, boxes
 
+PAYLOADS = Path(__file__).parents[2] / "payloads" / "label-studio"
 CONTROL, FORM = RectangleLabels(), Boxes()
 CLASSES = ClassHistory(("cat", "dog"))
 NAN = float("nan")
@@ -186,3 +189,37 @@ def test_renamed_classes_are_read_and_written_by_their_stored_names() -> None:
     assert CONTROL.result('[["cow",0.1,0.2,0.4,0.6]]', {"dog": "dog"}) is None
     assert CONTROL.result("[]", {"dog": "dog"}) == []
     assert CONTROL.read(CONTROL.reduced(sent, {"cat": "dog"}), CLASSES).problem == "ambiguous-class"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # the red box was moved, the blue one stayed
+        (
+            "BOXES_MOVED",
+            [("cat", 34.990108803165185, 30.011539729640617, 25, 50), ("dog", 62.5, 12.5, 25, 25)],
+        ),
+        ("BOXES_DELETED", []),
+        # drawn over an image that its EXIF data turns: the predicted boxes fit the image as it is shown
+        (
+            "BOXES_DRAWN",
+            [
+                ("cat", 25, 25, 25, 50),
+                ("dog", 5.044510385756677, 80.00329706561162, 14.935707220573693, 15.034619188921852),
+                ("dog", 62.5, 12.5, 25, 25),
+            ],
+        ),
+    ],
+)
+def test_answers_of_label_studio_s_editor_are_read(name: str, expected: list[tuple]) -> None:
+    request = json.loads((PAYLOADS / f"{name}_ANNOTATION_CREATED.json").read_text())
+    (message,) = parse(json.dumps(request["body"]).encode(), CONTROL)
+
+    answer = CONTROL.read(message.annotations[0].result, CLASSES.rename("cat", "kitten", 1.0))
+
+    assert (answer.problem, answer.left_out) == ("", 0)
+    read = FORM.read(answer.label or "")
+    assert [box.name for box in read] == [name for name, *_ in expected]
+    for box, (_, x, y, width, height) in zip(read, expected, strict=True):
+        shares = x / 100, y / 100, (x + width) / 100, (y + height) / 100
+        assert box[1:] == pytest.approx(shares, abs=1e-6)

@@ -10,6 +10,8 @@ import numpy as np
 from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation import gate
 from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.task_types.detection.estimates import DetectionEvaluation
+from octospoon.training.evaluation import coco
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,17 +43,17 @@ class Judged:
     evaluation: Evaluation
     evaluator: Evaluator
 
-    def metrics(self, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    def metrics(self, labels: gate.Targets) -> dict[str, float]:
         """Return the metrics on the audit share, by name.
 
         Args:
-            labels: int [N], the audit labels; the result is empty for N = 0.
+            labels: the audit labels of N images; the result is empty for N = 0.
         """
         if not len(labels):
             return {}
         values = self.evaluation.metrics()
         if self.champion is not None:
-            judged = np.isfinite(self.champion).all(axis=1)
+            judged = np.isfinite(self.champion.reshape(len(labels), -1)).all(axis=1)
             figure = self.evaluator.metric(self.champion[judged], labels[judged])
             values[f"champion_audit_{self.evaluator.metric_name}"] = figure
         return values
@@ -61,7 +63,7 @@ def judge(
     evaluator: Evaluator,
     challenger: gate.Answers,
     champion: gate.Answers,
-    labels: npt.NDArray[np.int64],
+    labels: gate.Targets,
     pool: npt.NDArray[np.floating] | None,
     rules: gate.Rules,
     factor: float = 1.0,
@@ -72,18 +74,20 @@ def judge(
         evaluator: of the task type.
         challenger: the new model's answers on the audit images.
         champion: those of the model in service.
-        labels: int [N], the audit labels.
+        labels: the audit labels of N images.
         pool: float [M], the new model's confidence for a sample of all uploads; None without one.
         rules: the gate's limits.
         factor: see `Evaluator.evaluate`.
 
     Raises:
-        BadModel: the new model gives no probabilities.
+        BadModel: the new model gives no probabilities, or another program measures another average precision.
     """
     if challenger.probabilities is None:
         raise BadModel("the new model gives no probabilities")
     decision = gate.decide(evaluator, challenger, champion, labels, rules)
     evaluation = evaluator.evaluate(challenger.probabilities, labels, pool, factor)
+    if isinstance(evaluation, DetectionEvaluation):
+        coco.check(evaluation, challenger.probabilities, labels)
     # If the new model lacks a class, the gate has refused it, and there is nothing to compare.
     known = set(champion.spec.classes) <= set(challenger.spec.classes)
     before = evaluator.in_classes(champion, challenger.spec.classes) if known else None

@@ -56,11 +56,13 @@ def evaluate(
 
     Args:
         predictions: float [N, K, 4 + C], for N images that were drawn uniformly, each from a head of the
-            model that was not trained on the image.
+            model that was not trained on the image; one with a number that is not finite, which the gate
+            refuses, counts as without detections.
         targets: float64 [N, M, 5], their true boxes.
         factor: see `octospoon.domain.evaluation.estimators.proportion`.
     """
-    matches = match(predictions, targets)
+    finite = np.isfinite(predictions).all(axis=(1, 2), keepdims=True)
+    matches = match(np.where(finite, predictions, 0), targets)
     ap50, whole, of_classes, whole_of_classes = average_precisions(matches, factor)
     sums = _per_image(matches)
     return DetectionEvaluation(
